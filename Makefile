@@ -1,0 +1,48 @@
+# Two commands do all the set-up: `make demo` and `make test`. Both need git, make and Python 3.11 or newer, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test check format docs bench clean
+help: ## what this file can do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "ostinato needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp a kind of installation: a second call installs nothing unless the requirements have changed.
+$(VENV)/.run-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.run-installed
+
+demo: $(VENV)/.run-installed ## train a character language model on the standard library's source, and let it write
+	$(BIN)/ostinato train lm
+
+test: $(VENV)/.dev-installed ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev-installed ## format, lint, types, and the floors of the house
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev-installed ## rewrite the sources in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev-installed ## build the site into site/
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.run-installed ## measure the vendor path against torch.nn, interleaved
+	$(BIN)/python -m benchmarks.vendor
+
+clean: ## remove what was built, not the environment
+	rm -rf site dist build .pytest_cache .ruff_cache .hypothesis .benchmarks
