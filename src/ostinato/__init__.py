@@ -1,1 +1,1 @@
-"""Ostinato."""
+"""Recurrent networks for PyTorch, done right: a recurrence is written once."""
