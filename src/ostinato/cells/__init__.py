@@ -1,1 +1,23 @@
-"""See DESIGN."""
+"""What a recurrence is: the maths, once. Nothing here knows how a step is run."""
+
+from ostinato.cells.elman import rnn_relu, rnn_sigmoid, rnn_tanh
+from ostinato.cells.gru import gru, gru_reset_before
+from ostinato.cells.lstm import lstm
+from ostinato.cells.spec import Cell, Gates, Noise, Parameter, Product, State, cell, identity
+
+__all__ = [
+    "Cell",
+    "Gates",
+    "Noise",
+    "Parameter",
+    "Product",
+    "State",
+    "cell",
+    "gru",
+    "gru_reset_before",
+    "identity",
+    "lstm",
+    "rnn_relu",
+    "rnn_sigmoid",
+    "rnn_tanh",
+]

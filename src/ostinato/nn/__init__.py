@@ -1,5 +1,32 @@
-"""Recurrent layers that drop in for `torch.nn`'s."""
+"""Recurrent layers that drop in for `torch.nn`'s, with what torch.nn has never had."""
 
-from torch.nn import GRU, LSTM, RNN
+from ostinato.nn.convert import convert, negate_update_gate
+from ostinato.nn.explain import Explanation, explain
+from ostinato.nn.first_state import FirstState, noisy
+from ostinato.nn.initialisation import Initialisation, chrono
+from ostinato.nn.layers import GRU, LSTM, RNN
+from ostinato.nn.options import LayerOptions, StepOptions
+from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.states import States
+from ostinato.nn.steps import GRUCell, LSTMCell, RNNCell
 
-__all__ = ["GRU", "LSTM", "RNN"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Explanation",
+    "FirstState",
+    "GRUCell",
+    "Initialisation",
+    "LSTMCell",
+    "LayerOptions",
+    "RNNCell",
+    "Recurrent",
+    "States",
+    "StepOptions",
+    "chrono",
+    "convert",
+    "explain",
+    "negate_update_gate",
+    "noisy",
+]

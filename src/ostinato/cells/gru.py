@@ -1,0 +1,38 @@
+"""The gated recurrent unit, in its two forms. They differ in where the reset gate acts, and in what an open z means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import sigmoid, tanh
+
+from ostinato.cells.spec import Gates, State, Wrap, cell, identity
+
+
+@cell(
+    gates="r z n",
+    states="h",
+    keep="z",
+    vendor="GRU",
+    source="Cho et al. 2014, arXiv 1406.1078v1; as in cuDNN and torch.nn.GRU",
+)
+def gru(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
+    """n = tanh(x_n + r (U_n h + b_n)); h' = (1 - z) n + z h. Reset after the matrix product; an open z keeps."""
+    u = U(s.h)
+    r, z = sigmoid(x.r + u.r), sigmoid(x.z + u.z)
+    n = candidate(tanh(x.n + r * u.n))
+    return State(h=(1 - z) * n + z * s.h)
+
+
+@cell(
+    gates="r z n",
+    states="h",
+    write="z",
+    source="Cho et al. 2014, arXiv 1406.1078v3; Chung et al. 2014, arXiv 1412.3555",
+)
+def gru_reset_before(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
+    """n = tanh(x_n + U_n (r h) + b_n); h' = (1 - z) h + z n. Reset before the matrix product; an open z writes."""
+    u = U.only("r z")(s.h)
+    r, z = sigmoid(x.r + u.r), sigmoid(x.z + u.z)
+    n = candidate(tanh(x.n + U.only("n")(r * s.h).n))
+    return State(h=(1 - z) * s.h + z * n)

@@ -1,0 +1,25 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import sigmoid, tanh
+
+from ostinato.cells.spec import Gates, State, Wrap, cell, identity
+
+
+@cell(
+    gates="i f g o",
+    states="h c",
+    keep="f",
+    write="i",
+    vendor="LSTM",
+    source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000",
+)
+def lstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = identity) -> State:
+    """c' = f c + i tanh(g); h' = o tanh(c'), with sigmoid gates i, f, o."""
+    u = U(s.h)
+    write = sigmoid(x.i + u.i) * candidate(tanh(x.g + u.g))
+    c = sigmoid(x.f + u.f) * s.c + write
+    return State(h=sigmoid(x.o + u.o) * tanh(memory(c)), c=c)

@@ -1,0 +1,182 @@
+"""Options: each one a small function from cell to cell, which acts at one place and knows nothing of the others.
+
+They are applied in the order of this file (`ostinato.nn.options` does it): what changes the gates first, what wraps the products
+next, what mixes old and new states last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from torch.nn import functional as F
+
+from ostinato.cells.spec import Cell, Gates, Noise, Parameter, Product, Select, State
+from ostinato.errors import CellError
+from ostinato.types import Tensor
+
+
+def _require(cell: Cell, option: str, gates: str = "", states: str = "", seams: str = "") -> None:
+    has = {"gates": set(cell.gates), "states": set(cell.states), "seams": set(cell.seams)}
+    for what, names in (("gates", gates), ("states", states), ("seams", seams)):
+        if missing := sorted(set(names.split()) - has[what]):
+            have = " ".join(sorted(has[what])) or "none"
+            raise CellError(
+                f"{option} needs a cell with the {what} {' '.join(missing)!r}; {cell.name!r} has the {what} {have!r}. "
+                f"Leave {option} out, or use another cell"
+            )
+
+
+def coupled_gates(cell: Cell) -> Cell:
+    """Coupled input and forget gate: i = 1 - f, with one gate's parameters fewer.
+
+    Source: Greff et al. 2017, LSTM: A Search Space Odyssey, "CIFG". They keep i and set f = 1 - i; here f stays, so that
+    `forget_bias` acts as in the LSTM. As sigmoid(-a) = 1 - sigmoid(a), the input gate sees the forget gate's sum negated.
+    """
+    _require(cell, "coupled_gates", gates="i f")
+
+    def with_i(v: Gates) -> Gates:
+        return v.with_(i=-v.f)
+
+    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+        return cell.step(with_i(x), s, replace(U, then=(*U.then, with_i)), **named)
+
+    gates = tuple(gate for gate in cell.gates if gate != "i")
+    return cell.changed("coupled_gates", step=step, gates=gates, write=None)
+
+
+def peephole(cell: Cell) -> Cell:
+    """Peephole connections: the gates see the cell state, i and f before the step, o after it.
+
+    Source: Gers, Schraudolph & Schmidhuber 2002; the equations of Graves 2013, arXiv 1308.0850, (7) to (11):
+    i: + w_ci c_{t-1}, f: + w_cf c_{t-1}, o: + w_co c_t, with diagonal weights. The new cell state does not depend on o, so the
+    step is evaluated twice, the first time for c_t alone; a compiler removes what is computed twice.
+    """
+    _require(cell, "peephole", gates="f o", states="c")
+    before = [gate for gate in ("i", "f") if gate in cell.gates]
+
+    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+        weight = {gate: named.pop(f"weight_c{gate}") for gate in (*before, "o")}
+        x = x.with_(**{gate: getattr(x, gate) + weight[gate] * s.c for gate in before})
+        remembered = U.remembering()
+        c = cell.step(x, s, remembered, **named).c
+        return cell.step(x.with_(o=x.o + weight["o"] * c), s, remembered, **named)
+
+    weights = tuple(Parameter(f"weight_c{gate}", ("H",)) for gate in (*before, "o"))
+    return cell.changed("peephole", step=step, parameters=(*cell.parameters, *weights))
+
+
+def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
+    """Layer normalisation of both products and, where there is one, of the cell state on its way out.
+
+    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, (20) to (22): each product is normalised as one vector over its gates, with
+    a gain for each row; the products' shifts are the biases b_ih and b_hh, which come after. h' = o tanh(LN(c')).
+    """
+    normalise_memory = "memory" in cell.seams
+
+    def norm(product: Tensor, gain: Tensor) -> Tensor:
+        return F.layer_norm(product, product.shape[-1:], gain, None, eps)
+
+    def enter(product: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        return norm(product, parameters["norm_ih"])
+
+    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+        named.pop("norm_ih")  # acts on the input's product of all time steps, before the loop
+        gain = named.pop("norm_hh")
+
+        def after(product: Tensor, select: Select) -> Tensor:
+            return norm(product, select(gain))
+
+        if normalise_memory:
+            weight, bias = named.pop("norm_c_weight"), named.pop("norm_c_bias")
+            outer = named.pop("memory", None)
+
+            def memory(c: Tensor) -> Tensor:
+                c = F.layer_norm(c, c.shape[-1:], weight, bias, eps)
+                return outer(c) if outer else c
+
+            named["memory"] = memory
+        return cell.step(x, s, replace(U, after=(*U.after, after)), **named)
+
+    own = (Parameter("norm_ih", ("G",), 1.0), Parameter("norm_hh", ("G",), 1.0))
+    if normalise_memory:
+        own += (Parameter("norm_c_weight", ("H",), 1.0), Parameter("norm_c_bias", ("H",), 0.0))
+    return cell.changed("layer_norm", step=step, parameters=(*cell.parameters, *own), enter=(*cell.enter, enter))
+
+
+def recurrent_dropout(cell: Cell, rate: float) -> Cell:
+    """Dropout of what is about to be written, with a mask of its own at every step: no memory is ever lost.
+
+    Source: Semeniuta, Severyn & Barth 2016, arXiv 1603.05118, (7): c' = f c + i d(g). Active in training only.
+    """
+    _require(cell, "recurrent_dropout", seams="candidate")
+    name = "recurrent_dropout"
+
+    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+        mask = named.pop(name)
+        return cell.step(x, s, U, candidate=partial(_multiply, mask), **named)
+
+    # The candidate has the width of the memory: the last state, H wide also where the output is projected.
+    noise = Noise(name, rate, list(cell.states)[-1], every_step=True, scaled=True)
+    return cell.changed("recurrent_dropout", step=step, noise=(*cell.noise, noise))
+
+
+def variational_dropout(cell: Cell, rate: float) -> Cell:
+    """Dropout of what enters every recurrent product, with one mask for all time steps of a sequence.
+
+    Source: Gal & Ghahramani 2016, arXiv 1512.05287, (7): one mask for all gates ("tied weights"). Active in training only.
+    """
+    name = "variational_dropout"
+
+    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+        mask = named.pop(name)
+        return cell.step(x, s, replace(U, before=(*U.before, partial(_multiply, mask))), **named)
+
+    noise = Noise(name, rate, cell.output, every_step=False, scaled=True)
+    return cell.changed("variational_dropout", step=step, noise=(*cell.noise, noise))
+
+
+def projection(cell: Cell) -> Cell:
+    """The output is projected to `P` units before it goes out and back: h' = W_hr (o tanh(c')).
+
+    Source: Sak, Senior & Beaufays 2014, arXiv 1402.1128.
+    """
+
+    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+        weight = named.pop("weight_hr")
+        new = cell.step(x, s, U, **named)
+        return new.with_(**{cell.output: F.linear(getattr(new, cell.output), weight)})
+
+    if len(cell.states) < 2:
+        raise CellError(
+            f"proj_size needs a cell with a memory beside its output, like lstm; {cell.name!r} has one state"
+        )
+    # torch's LSTM kernels know projections, so this option alone keeps the cell's vendor.
+    states = {name: "P" if name == cell.output else letter for name, letter in cell.states.items()}
+    weight = Parameter("weight_hr", ("P", "H"))
+    return replace(
+        cell.changed("projection", step=step, states=states, parameters=(weight, *cell.parameters)), vendor=cell.vendor
+    )
+
+
+def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
+    """Each unit keeps its old value with probability `rates[state]`, drawn anew at every step; in evaluation the mean of it.
+
+    Source: Krueger et al. 2017, arXiv 1606.01305, (4) and (5). h' is computed from the cell state before zoneout, as there.
+    """
+    _require(cell, "zoneout", states=" ".join(rates))
+
+    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+        kept = {name: named.pop(f"zoneout_{name}") for name in rates}
+        new = cell.step(x, s, U, **named)
+        mixed = {n: kept[n] * getattr(new, n) + (1 - kept[n]) * getattr(s, n) for n in rates}
+        return new.with_(**mixed)
+
+    noise = tuple(Noise(f"zoneout_{name}", rate, name, every_step=True, scaled=False) for name, rate in rates.items())
+    return cell.changed("zoneout", step=step, noise=(*cell.noise, *noise))
+
+
+def _multiply(mask: Tensor, v: Tensor) -> Tensor:
+    return v * mask

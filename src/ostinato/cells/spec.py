@@ -1,0 +1,386 @@
+"""What a cell is: a short pure function (the step) and a small description of it.
+
+A step reads like its equations:
+
+```python
+@cell(gates="f z", states="h", source="a note of mine")
+def leaky(x, s, U):
+    u = U(s.h)
+    f = sigmoid(x.f + u.f)
+    return State(h=f * s.h + (1 - f) * tanh(x.z + u.z))
+```
+
+`x` holds `W_ih x_t + b_ih`, one `(B, H)` tensor a gate; `s` the states before this step, one `(B, H)` tensor a state;
+`U(v)` is the recurrent product `W_hh v + b_hh`, one `(B, H)` tensor a gate. The first state is the output of the cell.
+
+A step may have *seams*: further arguments with the default `identity`, put around the values at which an option acts
+(`candidate` around what is about to be written, `memory` around the cell state on its way out). Parameters of the cell's own are
+further keyword arguments, described by `parameters={"decay": "H"}`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch.nn import functional as F
+
+from ostinato.errors import CellError
+from ostinato.types import Tensor
+
+
+def identity(v: Tensor) -> Tensor:
+    """The default of every seam: what goes in comes out."""
+    return v
+
+
+class Named:
+    """Tensors by name, in order; immutable. `named.h` reads one, `with_(h=...)` makes a copy with some set."""
+
+    __slots__ = ("_tensors",)
+    _tensors: dict[str, Tensor]
+
+    def __init__(self, **tensors: Tensor) -> None:
+        object.__setattr__(self, "_tensors", tensors)
+
+    def __getattr__(self, name: str) -> Tensor:
+        # Dunder look-ups (copy, pickle) reach here before `_tensors` exists.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise AttributeError(f"expected one of {', '.join(self._tensors)}, got {name!r}") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} does not change; use with_({name}=...)")
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self._tensors.values())
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name}={tuple(v.shape)}" for name, v in self._tensors.items())
+        return f"{type(self).__name__}({shapes})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in order."""
+        return tuple(self._tensors)
+
+    def with_(self, **tensors: Tensor) -> Any:
+        """A copy in which these names hold these tensors (names may be new)."""
+        return type(self)(**{**self._tensors, **tensors})
+
+
+class State(Named):
+    """The states of a cell, by name; `State(h=..., c=...)` is what a step returns."""
+
+    __slots__ = ()
+
+
+class Gates(Named):
+    """One tensor a gate, by the gate's name."""
+
+    __slots__ = ()
+
+
+Wrap = Callable[[Tensor], Tensor]
+Select = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Product:
+    """The recurrent product `U(v) = W_hh v + b_hh`, split by gate, with what enters and leaves it.
+
+    Attributes:
+        gates: the gates that this product yields, in the order of the weight's rows.
+        weight: `W_hh`, `(G H, P)`.
+        bias: `b_hh`, `(G H,)`, or None.
+        size: `H`, the rows of one gate.
+        before: what is done to `v`, in order (a dropout mask, say).
+        after: what is done to `W_hh v`, `(B, g H)`, before the bias (a normalisation, say). Each gets a `select` that takes
+            the rows of this product's gates out of a `(G H,)` vector.
+        then: what is done to the gates, in order.
+        chosen: indices of the gates that are asked for; None for all.
+        known: what has been computed, where that is to be remembered.
+    """
+
+    gates: tuple[str, ...]
+    weight: Tensor
+    bias: Tensor | None
+    size: int
+    before: tuple[Wrap, ...] = ()
+    after: tuple[Callable[[Tensor, Select], Tensor], ...] = ()
+    then: tuple[Callable[[Gates], Gates], ...] = ()
+    chosen: tuple[int, ...] | None = None
+    known: list[tuple[Tensor, object, Tensor]] | None = None
+
+    def __call__(self, v: Tensor) -> Gates:
+        """`v`: `(B, P)`. Returns one `(B, H)` tensor a gate."""
+        names = self.gates if self.chosen is None else tuple(self.gates[n] for n in self.chosen)
+        gates = Gates(**dict(zip(names, self._rows(v).split(self.size, -1), strict=True)))
+        for change in self.then:
+            gates = change(gates)
+        return gates
+
+    def _rows(self, v: Tensor) -> Tensor:
+        key = (self.chosen, self.before, self.after)
+        for seen, its_key, rows in self.known or ():
+            if seen is v and its_key == key:
+                return rows
+        entered = v
+        for wrap in self.before:
+            entered = wrap(entered)
+        bias = None if self.bias is None else self._select(self.bias)
+        if self.after:
+            rows = F.linear(entered, self._select(self.weight))
+            for change in self.after:
+                rows = change(rows, self._select)
+            rows = rows if bias is None else rows + bias
+        else:
+            rows = F.linear(entered, self._select(self.weight), bias)
+        if self.known is not None:
+            self.known.append((v, key, rows))
+        return rows
+
+    def only(self, gates: str) -> Product:
+        """The product for some of the gates only, for a step that multiplies more than once; `gates`: "r z"."""
+        wanted = gates.split()
+        unknown = [gate for gate in wanted if gate not in self.gates]
+        if unknown or not wanted:
+            raise CellError(f"U.only expected some of the gates {' '.join(self.gates)!r}, got {gates!r}")
+        return replace(self, chosen=tuple(self.gates.index(gate) for gate in wanted))
+
+    def _select(self, rows: Tensor) -> Tensor:
+        if self.chosen is None:
+            return rows
+        first, last = self.chosen[0], self.chosen[-1]
+        if self.chosen == tuple(range(first, last + 1)):
+            return rows[first * self.size : (last + 1) * self.size]
+        return torch.cat([rows[n * self.size : (n + 1) * self.size] for n in self.chosen])
+
+    def remembering(self) -> Product:
+        """The same product, computed once for each tensor that it is given: for a step that is evaluated twice."""
+        return replace(self, known=[])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a cell besides the two weights and biases.
+
+    Attributes:
+        name: its name in the step and, with the layer's suffix, in the `state_dict`.
+        shape: letters of the glossary: `("H",)`, `("G", )` for `G H` rows, `("P", "H")`.
+        fill: its first value; None asks for the layer's own initialisation.
+    """
+
+    name: str
+    shape: tuple[Literal["H", "G", "P"], ...]
+    fill: float | None = None
+
+    def sizes(self, gates: int, hidden_size: int, proj_size: int) -> tuple[int, ...]:
+        """The shape in numbers."""
+        letters = {"H": hidden_size, "G": gates * hidden_size, "P": proj_size or hidden_size}
+        return tuple(letters[letter] for letter in self.shape)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A random mask of *kept* units that a step asks for, drawn once a call for all time steps.
+
+    Attributes:
+        name: its name among the step's arguments.
+        rate: probability that a unit is dropped, in [0, 1].
+        state: the name of the state whose width the mask has.
+        every_step: a mask of its own for every time step; else one mask for the whole sequence.
+        scaled: kept units count `1 / (1 - rate)`, as dropout wants it; else 1.
+    """
+
+    name: str
+    rate: float
+    state: str
+    every_step: bool
+    scaled: bool
+
+    def draw(self, steps: int, like: Tensor, training: bool) -> Tensor:
+        """`like`: a state, `(B, H)`. Returns `(T, B, H)` for every step, else `(B, H)`; in evaluation its expectation."""
+        shape = (steps, *like.shape) if self.every_step else tuple(like.shape)
+        kept = 1.0 - self.rate
+        if not training:
+            return like.new_full((), 1.0 if self.scaled else kept).expand(shape)
+        mask = torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(kept)
+        return mask.div_(kept) if self.scaled and kept > 0 else mask
+
+
+Enter = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A recurrence: its step and its description. Made by the decorator `cell`; changed by `ostinato.cells.options`.
+
+    Attributes:
+        name: of the cell; for a cell of a module, the name it has there.
+        step: `step(x, s, U, **seams and parameters) -> State`.
+        gates: names of the gates, in the order of the rows of the weights.
+        states: name of each state to the letter of its width, `H` or `P`. The first one is the output.
+        parameters: what the step has besides `weight_ih, weight_hh, bias_ih, bias_hh`.
+        noise: the masks that the step asks for.
+        seams: names at which options may act.
+        keep: the gate whose opening keeps the memory (LSTM's f), if there is one.
+        write: the gate whose opening overwrites the memory (LSTM's i), if there is one.
+        enter: what is done to `W_ih x` of all time steps before its bias.
+        vendor: the mode of torch's own kernels that computes exactly this step, or None.
+        options: names of the transformations that made this cell from the one in the source.
+        source: the paper.
+    """
+
+    name: str
+    step: Callable[..., State]
+    gates: tuple[str, ...]
+    states: Mapping[str, Literal["H", "P"]]
+    parameters: tuple[Parameter, ...] = ()
+    noise: tuple[Noise, ...] = ()
+    seams: frozenset[str] = frozenset()
+    keep: str | None = None
+    write: str | None = None
+    enter: tuple[Enter, ...] = ()
+    vendor: str | None = None
+    options: tuple[str, ...] = ()
+    source: str = ""
+    module: str = field(default="", repr=False)
+
+    def __call__(self, x: Gates, s: State, U: Any, **named: Any) -> State:
+        """One step."""
+        return self.step(x, s, U, **named)
+
+    @property
+    def output(self) -> str:
+        """The name of the state that is the output."""
+        return next(iter(self.states))
+
+    def changed(self, option: str, **changes: Any) -> Cell:
+        """The cell that `option` makes of this one. torch's kernels do not know it."""
+        return replace(self, options=(*self.options, option), vendor=None, **changes)
+
+    def state_sizes(self, hidden_size: int, proj_size: int = 0) -> dict[str, int]:
+        """The width of each state."""
+        return {name: (proj_size or hidden_size) if at == "P" else hidden_size for name, at in self.states.items()}
+
+    def check(self) -> None:
+        """Run the step once on two rows of three units; raise `CellError` where step and description disagree."""
+        zeros = torch.zeros(2, 3)
+        x = Gates(**dict.fromkeys(self.gates, zeros))
+        s = State(**dict.fromkeys(self.states, zeros))
+        U = Product(self.gates, torch.zeros(3 * len(self.gates), 3), None, 3)
+        named = {p.name: torch.zeros(p.sizes(len(self.gates), 3, 3)) for p in self.parameters}
+        masks = {n.name: zeros for n in self.noise}
+        try:
+            after = self.step(x, s, U, **named, **masks)
+        except AttributeError as error:
+            raise CellError(f"the step of cell {self.name!r} failed on its description: {error}") from error
+        if not isinstance(after, State):
+            raise CellError(f"the step of cell {self.name!r} must return a State, got {type(after).__name__}")
+        if set(after.names) != set(self.states):
+            raise CellError(
+                f"cell {self.name!r} is described with the states {' '.join(self.states)!r} "
+                f"but its step returned {' '.join(after.names)!r}"
+            )
+        for name in after.names:
+            if (got := tuple(getattr(after, name).shape)) != (2, 3):
+                raise CellError(
+                    f"the step of cell {self.name!r} changed the shape of {name} from (B, H) = (2, 3) to {got}"
+                )
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # A cell is code: pickled by the name under which its module holds it, like a function.
+        if self.options:
+            raise TypeError(f"the transformed cell {self.name!r} cannot be pickled; pickle the layer that holds it")
+        return _find, (self.module, self.name)
+
+    def __deepcopy__(self, memo: object) -> Cell:
+        return self
+
+
+def _find(module: str, name: str) -> Cell:
+    import importlib
+
+    found = getattr(importlib.import_module(module), name, None)
+    if not isinstance(found, Cell):
+        raise CellError(f"expected the module {module} to hold a cell named {name!r}; define it there at top level")
+    return found
+
+
+def _names(what: str, text: str) -> tuple[str, ...]:
+    names = tuple(text.split())
+    bad = [n for n in names if not n.isidentifier() or keyword.iskeyword(n) or n.startswith("_")]
+    if not names or bad or len(set(names)) != len(names):
+        raise CellError(f'{what} expected distinct names with spaces between, like "i f g o", got {text!r}')
+    return names
+
+
+def cell(
+    *,
+    gates: str,
+    states: str,
+    source: str = "",
+    parameters: Mapping[str, Literal["H", "G", "P"]] | None = None,
+    keep: str | None = None,
+    write: str | None = None,
+    vendor: str | None = None,
+) -> Callable[[Callable[..., State]], Cell]:
+    """Make a cell of a step function.
+
+    Args:
+        gates: names of the gates with spaces between; their order is the order of the rows of every weight.
+        states: names of the states; the first is the output.
+        source: the paper that the equations are from.
+        parameters: name to letter of the vectors that the step takes besides the two weights and biases: `H` (one number a
+            unit), `G` (one a row of the weights). They start at zero.
+        keep: the gate that keeps the memory when it is open; `forget_bias` and chrono initialisation act on it.
+        write: the gate that overwrites the memory when it is open.
+        vendor: the mode of torch's own kernels that computes exactly this step.
+
+    Raises:
+        CellError: where names are malformed or the step's signature does not fit the description.
+    """
+    gate_names, state_names = _names("gates", gates), _names("states", states)
+    own = tuple(Parameter(name, (letter,), 0.0) for name, letter in (parameters or {}).items())
+
+    def decorate(step: Callable[..., State]) -> Cell:
+        signature = list(inspect.signature(step).parameters.values())
+        seams = {p.name for p in signature[3:] if p.default is identity}
+        taken = {p.name for p in signature[3:]} - seams
+        if len(signature) < 3 or taken != {p.name for p in own}:
+            raise CellError(
+                f"the step {step.__name__!r} must take (x, s, U), then its parameters "
+                f"({', '.join(p.name for p in own) or 'none described'}), then seams with the default identity; "
+                f"it takes ({', '.join(p.name for p in signature)})"
+            )
+        for role, gate in (("keep", keep), ("write", write)):
+            if gate is not None and gate not in gate_names:
+                raise CellError(f"{role} expected one of the gates {gates!r}, got {gate!r}")
+        made = Cell(
+            name=step.__name__,
+            step=step,
+            gates=gate_names,
+            states=dict.fromkeys(state_names, "H"),
+            parameters=own,
+            seams=frozenset(seams),
+            keep=keep,
+            write=write,
+            vendor=vendor,
+            source=source,
+            module=step.__module__,
+        )
+        object.__setattr__(made, "__doc__", step.__doc__)
+        return made
+
+    return decorate

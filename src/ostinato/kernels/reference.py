@@ -1,0 +1,52 @@
+"""The time loop in plain PyTorch: any cell, any device, any dtype, twice differentiable. The oracle of every test."""
+
+from __future__ import annotations
+
+import torch
+
+from ostinato.cells.spec import Gates, Product, State
+from ostinato.kernels.request import Request, Result
+
+
+class Reference:
+    """Calls the step once for every time step."""
+
+    name = "reference"
+
+    def refusal(self, request: Request) -> str | None:
+        """It runs everything."""
+        return None
+
+    def acceptance(self, request: Request) -> str:
+        """What it will run."""
+        return f"the step of {request.cell.name!r} in a loop over time, in plain PyTorch"
+
+    def run(self, request: Request) -> Result:
+        """Run the loop; see `Request` and `Result` for the shapes."""
+        cell, weights, lengths = request.cell, request.weights, request.lengths
+        steps = request.input.shape[0]
+        hidden = weights.hh.shape[0] // len(cell.gates)
+        inputs = request.projected_input().unbind(0)
+        U = Product(cell.gates, weights.hh, weights.bias_hh, hidden)
+        masks_of_sequence = {n.name: request.masks[n.name] for n in cell.noise if not n.every_step}
+        masks_of_step = {n.name: request.masks[n.name].unbind(0) for n in cell.noise if n.every_step}
+        state = request.first
+        history: list[State] = []
+        for t in reversed(range(steps)) if request.reverse else range(steps):
+            x = Gates(**dict(zip(cell.gates, inputs[t].split(hidden, -1), strict=True)))
+            masks = {name: mask[t] for name, mask in masks_of_step.items()}
+            new = cell.step(x, state, U, **weights.own, **masks_of_sequence, **masks)
+            if lengths is None:
+                state = new
+                history.append(new)
+            else:
+                valid = (t < lengths)[:, None]
+                # A row that has ended carries its last state on, and shows nothing.
+                state = State(**{n: torch.where(valid, getattr(new, n), getattr(state, n)) for n in cell.states})
+                history.append(State(**{n: getattr(new, n).masked_fill(~valid, 0) for n in cell.states}))
+        if request.reverse:
+            history.reverse()
+        shown = tuple(cell.states) if request.every_state else (cell.output,)
+        states = State(**{n: torch.stack([getattr(at, n) for at in history]) for n in shown})
+        last = State(**{n: getattr(state, n) for n in cell.states})
+        return Result(getattr(states, cell.output), last, states if request.every_state else None)

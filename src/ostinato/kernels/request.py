@@ -1,0 +1,100 @@
+"""What a layer asks of the kernels: one direction of one layer over a whole sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch.nn import functional as F
+
+from ostinato.cells.spec import Cell, State
+from ostinato.types import Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The parameters of one direction of one layer.
+
+    Attributes:
+        ih: `W_ih`, `(G H, I)`.
+        hh: `W_hh`, `(G H, P)`.
+        bias_ih: `(G H,)` or None.
+        bias_hh: `(G H,)` or None.
+        own: the cell's own parameters by name.
+    """
+
+    ih: Tensor
+    hh: Tensor
+    bias_ih: Tensor | None = None
+    bias_hh: Tensor | None = None
+    own: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One direction of one layer.
+
+    Attributes:
+        cell: the recurrence.
+        input: `(T, B, I)`.
+        weights: of this direction.
+        first: the states before the first step, `(B, H)` each.
+        lengths: valid steps of each row, `(B,)` int64 on the input's device, or None when all are valid. A row's input
+            past its end is zero already.
+        reverse: run from the last valid step of each row to its first.
+        masks: the cell's noise by name, `(T, B, H)` or `(B, H)`.
+        every_state: give the states of all time steps.
+    """
+
+    cell: Cell
+    input: Tensor
+    weights: Weights
+    first: State
+    lengths: Tensor | None = None
+    reverse: bool = False
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    every_state: bool = False
+
+    def projected_input(self) -> Tensor:
+        """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`."""
+        weights = self.weights
+        if not self.cell.enter:
+            return F.linear(self.input, weights.ih, weights.bias_ih)
+        product = F.linear(self.input, weights.ih)
+        for enter in self.cell.enter:
+            product = enter(product, weights.own)
+        return product if weights.bias_ih is None else product + weights.bias_ih
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a backend gives back.
+
+    Attributes:
+        output: the first state at every step, `(T, B, P)`; zero past a row's end.
+        last: the states after each row's last valid step, `(B, H)` each.
+        states: every state at every step, `(T, B, H)` each, zero past a row's end; None unless asked for.
+    """
+
+    output: Tensor
+    last: State
+    states: State | None = None
+
+
+class Backend(Protocol):
+    """A way to run a request. It says no with a reason, never by failing."""
+
+    name: str
+
+    def refusal(self, request: Request) -> str | None:
+        """None when it can run the request, else why not."""
+        ...
+
+    def acceptance(self, request: Request) -> str:
+        """What it will run, for `explain`."""
+        ...
+
+    def run(self, request: Request) -> Result:
+        """Run it."""
+        ...

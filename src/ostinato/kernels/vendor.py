@@ -1,0 +1,116 @@
+"""torch's own kernels (oneDNN, cuDNN, and ATen's loops), for the plain cells: through torch, where that is fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import _VF
+from torch.nn import functional as F
+
+from ostinato.cells.spec import State
+from ostinato.kernels.request import Request, Result
+from ostinato.types import Tensor
+
+# By the mode that a cell's description names. torch offers these through its private `_VF` only, as torch.nn itself calls them.
+_KERNELS: dict[str, Callable[..., Any]] = {
+    "LSTM": _VF.lstm,
+    "GRU": _VF.gru,
+    "RNN_TANH": _VF.rnn_tanh,
+    "RNN_RELU": _VF.rnn_relu,
+}
+
+
+class Vendor:
+    """torch's kernels, one call a layer and direction; with lengths, one call for each run of steps with the same rows."""
+
+    name = "vendor"
+
+    def refusal(self, request: Request) -> str | None:
+        """Why torch's kernels cannot run this request, or None."""
+        cell = request.cell
+        if cell.vendor is None:
+            if cell.options:
+                return f"torch's kernels do not know {', '.join(o for o in cell.options if o != 'projection')}"
+            return f"torch has no kernel for the cell {cell.name!r}"
+        if request.every_state and len(cell.states) > 1:
+            return "torch's kernels give only the output at every step, and all states were asked for"
+        return None
+
+    def acceptance(self, request: Request) -> str:
+        """What it will run."""
+        return f"torch's {request.cell.vendor} kernel ({self.library(request.input)})"
+
+    @staticmethod
+    def library(input: Tensor) -> str:
+        """Which library torch is likely to use for such an input."""
+        if input.is_cuda:
+            return "cuDNN" if torch.backends.cudnn.is_acceptable(input) else "ATen"
+        on_cpu = input.device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+        return "oneDNN for LSTM, ATen otherwise" if on_cpu and input.dtype is not torch.float64 else "ATen"
+
+    def run(self, request: Request) -> Result:
+        """Run it; see `Request` and `Result` for the shapes."""
+        if request.lengths is not None:
+            return self._run_lengths(request, request.lengths)
+        input = request.input.flip(0) if request.reverse else request.input
+        output, last = self._call(request, input, request.first)
+        return self._result(request, output.flip(0) if request.reverse else output, last)
+
+    def _call(self, request: Request, input: Tensor, first: State) -> tuple[Tensor, State]:
+        cell, weights = request.cell, request.weights
+        flat = [weights.ih, weights.hh]
+        if weights.bias_ih is not None and weights.bias_hh is not None:
+            flat += [weights.bias_ih, weights.bias_hh]
+        flat += list(weights.own.values())
+        hx = [s.unsqueeze(0) for s in first]
+        training = torch.is_grad_enabled()  # says only whether to keep what the backward pass needs: dropout is 0 here
+        kernel = _KERNELS[cell.vendor or ""]
+        output, *last = kernel(
+            input, hx if len(hx) > 1 else hx[0], flat, weights.bias_ih is not None, 1, 0.0, training, False, False
+        )
+        return output, State(**{name: v.squeeze(0) for name, v in zip(cell.states, last, strict=True)})
+
+    @staticmethod
+    def _result(request: Request, output: Tensor, last: State) -> Result:
+        return Result(output, last, State(**{request.cell.output: output}) if request.every_state else None)
+
+    def _run_lengths(self, request: Request, lengths: Tensor) -> Result:
+        steps, rows = request.input.shape[:2]
+        order = torch.argsort(lengths, descending=True, stable=True)
+        back = torch.argsort(order)
+        sorted_lengths = lengths[order]
+        input = request.input[:, order]
+        if request.reverse:
+            input = _reverse_rows(input, sorted_lengths)
+        state = State(**{n: getattr(request.first, n)[order] for n in request.cell.states})
+        ends: list[int] = sorted_lengths.tolist()
+        # Steps between two ends have the same rows: the first `active` of them. Rows leave from the end of the batch.
+        outputs: list[Tensor] = []
+        finished: list[State] = []
+        start, active = 0, rows
+        for end in sorted(set(ends)):
+            if end > start:
+                output, state = self._call(request, input[start:end, :active], state)
+                outputs.append(F.pad(output, (0, 0, 0, rows - active)))
+                start = end
+            staying = sum(length > end for length in ends)
+            finished.insert(0, State(**{n: getattr(state, n)[staying:] for n in request.cell.states}))
+            state = State(**{n: getattr(state, n)[:staying] for n in request.cell.states})
+            active = staying
+        width = getattr(request.first, request.cell.output).shape[-1]
+        if start < steps:
+            outputs.append((outputs[0] if outputs else input).new_zeros(steps - start, rows, width))
+        output = torch.cat(outputs)
+        if request.reverse:
+            output = _reverse_rows(output, sorted_lengths)
+        last = {n: torch.cat([getattr(s, n) for s in finished])[back] for n in request.cell.states}
+        return self._result(request, output[:, back], State(**last))
+
+
+def _reverse_rows(v: Tensor, lengths: Tensor) -> Tensor:
+    """Turn the first `lengths[b]` steps of each row around, and leave the rest: `(T, B, F)`, `(B,)`."""
+    t = torch.arange(v.shape[0], device=v.device)[:, None]
+    at = torch.where(t < lengths, lengths - 1 - t, t)
+    return v.gather(0, at[:, :, None].expand_as(v))

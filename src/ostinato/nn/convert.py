@@ -1,0 +1,112 @@
+"""From torch.nn to Ostinato: whole models at once, weights kept; and between the two meanings of a GRU's update gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, Unpack
+
+import torch
+
+from ostinato.nn.layers import GRU, LSTM, RNN
+from ostinato.nn.options import LayerOptions
+from ostinato.nn.steps import GRUCell, LSTMCell, RNNCell
+from ostinato.types import Tensor
+
+AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
+
+_LAYERS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
+    torch.nn.RNN: RNN,
+    torch.nn.LSTM: LSTM,
+    torch.nn.GRU: GRU,
+}
+_STEPS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
+    torch.nn.RNNCell: RNNCell,
+    torch.nn.LSTMCell: LSTMCell,
+    torch.nn.GRUCell: GRUCell,
+}
+_LAYER_ARGUMENTS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+
+
+def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.nn.Module:
+    """Replace every torch.nn RNN, LSTM, GRU and cell inside `module` by ours, weights kept.
+
+    The parameters are the same objects, so an optimiser that holds them goes on working; mode, hooks and sharing are kept.
+    Subclasses of torch.nn's layers are left alone: what they changed is not known here.
+
+    Args:
+        module: any module; it is changed in place. A recurrent layer itself cannot be, so use what is returned.
+        **options: for every layer (not for single cells), those of `LayerOptions` that add no parameters and take none away.
+
+    Returns:
+        `module`, or its replacement if it is a recurrent layer itself.
+
+    Raises:
+        ValueError: if an option changes the parameters.
+    """
+    made: dict[int, torch.nn.Module] = {}
+    whole = _converted(module, options, made)
+    for parent in list(whole.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is not None and (new := _converted(child, options, made)) is not child:
+                parent._modules[name] = new
+    return whole
+
+
+def _converted(old: torch.nn.Module, options: Any, made: dict[int, torch.nn.Module]) -> torch.nn.Module:
+    if id(old) in made:
+        return made[id(old)]
+    kind = type(old)
+    extra: dict[str, Any] = {}
+    if kind in _LAYERS:
+        extra = {name: getattr(old, name) for name in _LAYER_ARGUMENTS}
+        if kind is torch.nn.LSTM:
+            extra["proj_size"] = old.proj_size
+        new_kind, extra = _LAYERS[kind], {**extra, **options}
+    elif kind in _STEPS:
+        extra = {name: getattr(old, name) for name in ("input_size", "hidden_size", "bias")}
+        new_kind = _STEPS[kind]
+    else:
+        return old
+    if isinstance(old, torch.nn.RNN | torch.nn.RNNCell):
+        extra["nonlinearity"] = old.nonlinearity
+    if extra.get("num_layers") == 1:
+        extra["dropout"] = 0.0  # torch warned when the layer was made; once is enough
+    new = new_kind(**extra, device="meta")
+    if list(new._parameters) != list(old._parameters):
+        added = sorted(set(new._parameters) ^ set(old._parameters)) or ["their order"]
+        raise ValueError(
+            f"convert keeps the weights, so its options must not change the parameters, but these differ: {', '.join(added)}. "
+            "Build the layer anew for that"
+        )
+    for name, parameter in old._parameters.items():
+        if parameter is not None and new._parameters[name].shape != parameter.shape:  # pyright: ignore[reportOptionalMemberAccess]
+            raise ValueError(
+                f"convert keeps the weights, but the options ask for another shape of {name}; build the layer anew"
+            )
+    for attribute, value in old.__dict__.items():
+        # Parameters, hooks, mode and whatever the user hung on the layer; what only ours has stays.
+        new.__dict__[attribute] = value
+    if isinstance(new, torch.nn.RNNBase):
+        new._init_flat_weights()
+    made[id(old)] = new
+    return new
+
+
+def negate_update_gate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn the meaning of a GRU's update gate around: h' = (1 - z) n + z h becomes h' = (1 - z) h + z n, and back.
+
+    As sigmoid(-a) = 1 - sigmoid(a), the rows of z change their sign. torch.nn's GRU and `reset_after=False` differ in this *and*
+    in where the reset gate acts; the second has no equivalent, so the two compute the same only where r is 1 or the recurrent
+    weights of n are zero.
+
+    Args:
+        state_dict: of a GRU or GRUCell; only `weight_*` and `bias_*` entries with three equal blocks of rows change.
+    """
+    turned = {}
+    for name, value in state_dict.items():
+        if name.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")):
+            r, z, n = value.chunk(3)
+            turned[name] = torch.cat([r, -z, n])
+        else:
+            turned[name] = value
+    return turned

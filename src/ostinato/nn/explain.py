@@ -1,0 +1,77 @@
+"""Which kernels run a layer, and why: not a guess, but what happened when it ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ostinato.kernels.dispatch import Choice, recording
+from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.steps import _Step
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What ran, layer by layer. Print it.
+
+    Attributes:
+        choices: for each recurrent layer by its name, the choices of its requests, in order.
+    """
+
+    choices: dict[str, list[Choice]]
+
+    @property
+    def backends(self) -> set[str]:
+        """The names of all backends that ran."""
+        return {choice.backend for choices in self.choices.values() for choice in choices}
+
+    def __str__(self) -> str:
+        lines = []
+        for name, choices in self.choices.items():
+            seen = list(dict.fromkeys(choices))
+            lines += [f"{name}: {choice.backend} ({choice.reason})" for choice in seen] or [f"{name}: did not run"]
+        return "\n".join(lines)
+
+
+@torch.no_grad()
+def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
+    """Run a layer, or a model that holds some, once without gradient, and tell which backend ran each and why.
+
+    torch's random generators are left as they were.
+
+    Args:
+        module: a layer of Ostinato, or any module that holds some.
+        *args: what to call it with.
+        **kwargs: what to call it with, by name.
+
+    Raises:
+        TypeError: if there is no layer of Ostinato in `module`.
+    """
+    layers = {name: m for name, m in module.named_modules() if isinstance(m, Recurrent | _Step)}
+    if not layers:
+        raise TypeError(
+            f"explain expected a recurrent layer of ostinato or a module that holds one, got {type(module).__name__}; "
+            "ostinato.convert(module) replaces torch.nn's"
+        )
+    found: dict[str, list[Choice]] = {}
+    with recording() as choices, torch.random.fork_rng():
+        handles = []
+        for name, layer in layers.items():
+            label = name or type(layer).__name__
+            found[label] = []
+
+            def begin(_module: Any, _args: Any) -> None:
+                choices.clear()
+
+            def end(_module: Any, _args: Any, _output: Any, label: str = label) -> None:
+                found[label] += choices
+
+            handles += [layer.register_forward_pre_hook(begin), layer.register_forward_hook(end)]
+        try:
+            module(*args, **kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+    return Explanation(found)

@@ -1,0 +1,126 @@
+"""How the parameters of a recurrent layer start."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch.nn import init
+
+from ostinato.cells.spec import Cell
+from ostinato.types import Tensor
+
+NAMES = ("torch", "xavier", "he", "orthogonal", "chrono(T_max)")
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """A way to start; made by `initialisation`.
+
+    Attributes:
+        name: "torch", "xavier", "he", "orthogonal" or "chrono".
+        longest: for chrono, the longest dependency expected, in steps.
+    """
+
+    name: str
+    longest: int | None = None
+
+    @torch.no_grad()
+    def fill(self, cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int) -> None:
+        """Fill the parameters of one direction of one layer, given by their names without suffix, in place.
+
+        Every gate's block of a weight is a matrix of its own, so that the number of gates does not change its scale.
+        """
+        bound = 1.0 / math.sqrt(hidden_size)
+        own = {p.name: p for p in cell.parameters}
+        for name, parameter in parameters.items():
+            if name in own and (fill := own[name].fill) is not None:
+                init.constant_(parameter, fill)
+            elif self.name in ("torch", "chrono") or (name in own and parameter.dim() == 1):
+                init.uniform_(parameter, -bound, bound)
+            elif parameter.dim() == 1:
+                init.zeros_(parameter)
+            else:
+                blocks = parameter.split(hidden_size) if name in ("weight_ih", "weight_hh") else (parameter,)
+                for block in blocks:
+                    self._fill_block(block, recurrent=name != "weight_ih")
+        if self.longest is not None:
+            self._fill_chrono(cell, parameters, hidden_size, self.longest)
+
+    def _fill_block(self, block: Tensor, recurrent: bool) -> None:
+        if self.name == "xavier" or (self.name == "orthogonal" and not recurrent):
+            init.xavier_uniform_(block)
+        elif self.name == "he":
+            init.kaiming_uniform_(block, nonlinearity="relu")
+        elif block.dtype in (torch.float32, torch.float64):
+            init.orthogonal_(block)
+        else:  # there is no QR in half precision
+            block.copy_(init.orthogonal_(torch.empty_like(block, dtype=torch.float32)))
+
+    @staticmethod
+    def _fill_chrono(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int, longest: int) -> None:
+        if "bias_ih" not in parameters:
+            raise ValueError("chrono initialisation sets biases, but bias=False; use bias=True or another init")
+        if cell.keep is None and cell.write is None:
+            raise ValueError(
+                f"chrono initialisation needs a cell with a gate that keeps or writes; {cell.name!r} has none"
+            )
+        bias = parameters["bias_ih"]
+        init.zeros_(bias)
+        init.zeros_(parameters["bias_hh"])
+        times = torch.empty(hidden_size, dtype=torch.float32, device=bias.device).uniform_(1, max(longest - 1, 1)).log()
+        for gate, sign in ((cell.keep, 1), (cell.write, -1)):
+            if gate is not None:
+                gate_rows(cell, bias, gate, hidden_size).copy_(sign * times)
+
+
+def gate_rows(cell: Cell, parameter: Tensor, gate: str, hidden_size: int) -> Tensor:
+    """The rows of one gate, a view."""
+    at = cell.gates.index(gate)
+    return parameter[at * hidden_size : (at + 1) * hidden_size]
+
+
+@torch.no_grad()
+def set_forget_bias(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int, value: float) -> None:
+    """Make the two biases of the gate that keeps the memory add up to `value` (for a gate that writes, to `-value`).
+
+    Source: Gers et al. 2000; Jozefowicz, Zaremba & Sutskever 2015.
+    """
+    if "bias_ih" not in parameters:
+        raise ValueError("forget_bias sets a bias, but bias=False; use bias=True or leave forget_bias out")
+    gate, sign = (cell.keep, 1) if cell.keep else (cell.write, -1)
+    if gate is None:
+        raise ValueError(f"forget_bias needs a cell with a gate that keeps or writes; {cell.name!r} has none")
+    gate_rows(cell, parameters["bias_ih"], gate, hidden_size).fill_(sign * value)
+    gate_rows(cell, parameters["bias_hh"], gate, hidden_size).zero_()
+
+
+def chrono(longest: int) -> Initialisation:
+    """torch's weights, and biases that make memories last from 1 to `longest` steps.
+
+    b_keep = log U(1, longest - 1), b_write = -b_keep; other biases 0.
+    Source: Tallec & Ollivier 2018, arXiv 1804.11188, (16).
+    """
+    if not isinstance(longest, int) or isinstance(longest, bool) or longest < 2:
+        raise ValueError(f"chrono expected the longest dependency in steps, an integer of at least 2, got {longest!r}")
+    return Initialisation("chrono", longest)
+
+
+def initialisation(given: str | Initialisation) -> Initialisation:
+    """One of: "torch" (uniform in +-1/sqrt(H), as torch.nn), "xavier", "he", "orthogonal", "chrono(T_max)".
+
+    Sources: Glorot & Bengio 2010; He et al. 2015; Saxe et al. 2014 (orthogonal W_hh, Xavier W_ih); Tallec & Ollivier 2018.
+
+    Raises:
+        ValueError: for any other name.
+    """
+    if isinstance(given, Initialisation):
+        return given
+    if given in ("torch", "xavier", "he", "orthogonal"):
+        return Initialisation(given)
+    if isinstance(given, str) and (found := re.fullmatch(r"chrono\((\d+)\)", given)):
+        return chrono(int(found[1]))
+    raise ValueError(f"init expected one of {', '.join(NAMES)} or an Initialisation, got {given!r}")

@@ -1,0 +1,156 @@
+"""`RNN`, `LSTM` and `GRU`: torch.nn's arguments in torch.nn's order, then, by keyword only, what torch.nn has never had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import torch
+
+from ostinato.cells.elman import BY_NONLINEARITY
+from ostinato.cells.gru import gru, gru_reset_before
+from ostinato.cells.lstm import lstm
+from ostinato.nn.options import LayerOptions
+from ostinato.nn.recurrent import Recurrent
+
+
+def _no_projection(name: str, options: Any) -> None:
+    if "proj_size" in options:
+        getattr(torch.nn, name)(1, 1, proj_size=options["proj_size"])  # raises with torch.nn's own words
+
+
+class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Drops in for `torch.nn.RNN`.
+
+    Args:
+        nonlinearity: "tanh", "relu", or (new) "sigmoid".
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: see `Recurrent`.
+        **options: see `LayerOptions`.
+    """
+
+    torch_class = torch.nn.RNN
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        _no_projection("RNN", options)
+        if nonlinearity not in BY_NONLINEARITY:
+            torch.nn.RNN(1, 1, nonlinearity=nonlinearity)  # raises with torch.nn's own words
+        cell = BY_NONLINEARITY[nonlinearity]
+        super().__init__(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            0,
+            device,
+            dtype,
+            **options,
+        )
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Long short-term memory: c' = f c + i g; h' = o tanh(c'). Drops in for `torch.nn.LSTM`.
+
+    Args:
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: see `Recurrent`.
+        **options: see `LayerOptions`.
+    """
+
+    torch_class = torch.nn.LSTM
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            lstm,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            **options,
+        )
+
+
+class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Gated recurrent unit, in both forms. Drops in for `torch.nn.GRU`.
+
+    Args:
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: see `Recurrent`.
+        reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
+            of z around in a `state_dict`; where the reset acts cannot be converted.
+        **options: see `LayerOptions`.
+    """
+
+    torch_class = torch.nn.GRU
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        _no_projection("GRU", options)
+        cell = gru if reset_after else gru_reset_before
+        super().__init__(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            0,
+            device,
+            dtype,
+            **options,
+        )
+
+    @property
+    def reset_after(self) -> bool:
+        """Whether the reset gate acts after the recurrent product, as in torch."""
+        return self.base_cell is gru

@@ -1,0 +1,53 @@
+"""How many steps of each row are real: the checks, the mask, and the way from and to `PackedSequence`."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from ostinato.types import Lengths, Tensor
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device) -> Tensor:
+    """`(B,)` int64 on `device`.
+
+    Raises:
+        TypeError: if they are not integers.
+        ValueError: if there is not one for each row, or one is not in [0, T].
+    """
+    lengths = given if isinstance(given, torch.Tensor) else torch.as_tensor(given)
+    if lengths.numel() == 0 and rows == 0:
+        return torch.zeros(0, dtype=torch.int64, device=device)
+    if lengths.dtype not in _INTEGERS:
+        raise TypeError(f"lengths expected integers, got {lengths.dtype}")
+    if lengths.dim() == 0 and rows == 1:
+        lengths = lengths[None]
+    if tuple(lengths.shape) != (rows,):
+        raise ValueError(
+            f"lengths expected one number for each of the {rows} rows, got the shape {tuple(lengths.shape)}"
+        )
+    low, high = int(lengths.min()), int(lengths.max())
+    if low < 0 or high > steps:
+        raise ValueError(f"lengths expected numbers from 0 to the {steps} time steps of the input, got {low} to {high}")
+    return lengths.to(device=device, dtype=torch.int64)
+
+
+def padding(lengths: Tensor, steps: int) -> Tensor:
+    """`(T, B, 1)` bool: True past the end of a row."""
+    return (torch.arange(steps, device=lengths.device)[:, None] >= lengths)[:, :, None]
+
+
+def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:
+    """`(T, B, I)` in the order of the user's batch, and its lengths `(B,)`."""
+    padded, lengths = pad_packed_sequence(packed)
+    return padded, lengths.to(padded.device)
+
+
+def repack(output: Tensor, lengths: Tensor, like: PackedSequence) -> PackedSequence:
+    """`(T, B, F)` packed as `like` is."""
+    if like.sorted_indices is None:
+        return pack_padded_sequence(output, lengths.cpu())
+    packed = pack_padded_sequence(output[:, like.sorted_indices], lengths[like.sorted_indices].cpu())
+    return PackedSequence(packed.data, packed.batch_sizes, like.sorted_indices, like.unsorted_indices)

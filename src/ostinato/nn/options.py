@@ -1,0 +1,186 @@
+"""The options of a recurrent layer beyond torch.nn's, checked, and applied to its cell."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypedDict
+
+from ostinato.cells import options as transform
+from ostinato.cells.spec import Cell
+from ostinato.kernels import dispatch
+from ostinato.nn.first_state import FirstState, first_state
+from ostinato.nn.initialisation import Initialisation, initialisation
+
+
+class StepOptions(TypedDict, total=False):
+    """Keyword-only options that a single step has too (`LSTMCell` and its kin).
+
+    Attributes:
+        zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+        recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+        layer_norm: normalise both products and the cell state (Ba et al. 2016).
+        peephole: the gates see the cell state (Gers et al. 2002).
+        coupled_gates: i = 1 - f (Greff et al. 2017).
+        forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1).
+        init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+        backend: "auto", "vendor" or "reference".
+    """
+
+    zoneout: float | Sequence[float] | Mapping[str, float]
+    recurrent_dropout: float
+    layer_norm: bool
+    peephole: bool
+    coupled_gates: bool
+    forget_bias: float | None
+    init: str | Initialisation
+    backend: Literal["auto", "vendor", "reference"]
+
+
+class LayerOptions(StepOptions, total=False):
+    """Keyword-only options of a layer.
+
+    Attributes:
+        variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
+            one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+        weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
+        connection: None, "residual" or "highway", around every layer but the first.
+        initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+    """
+
+    variational_dropout: float | Sequence[float]
+    weight_dropout: float
+    connection: Literal["residual", "highway"] | None
+    initial_state: str | FirstState
+
+
+class Rates(NamedTuple):
+    """Rates of variational dropout, each in [0, 1]."""
+
+    input: float = 0.0
+    recurrent: float = 0.0
+    output: float = 0.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """`LayerOptions`, checked and complete. Made by `parse`."""
+
+    variational_dropout: Rates = dataclasses.field(default_factory=Rates)
+    zoneout: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    recurrent_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    layer_norm: bool = False
+    peephole: bool = False
+    coupled_gates: bool = False
+    connection: str | None = None
+    forget_bias: float | None = None
+    init: Initialisation = dataclasses.field(default_factory=lambda: initialisation("torch"))
+    initial_state: FirstState = dataclasses.field(default_factory=lambda: first_state("zeros"))
+    backend: str = "auto"
+
+    def cell(self, base: Cell, *, projected: bool, training: bool = True) -> Cell:
+        """`base` with these options; in evaluation without those that act in training only, so that a plain cell is plain."""
+        steps: list[tuple[bool, Callable[[Cell], Cell]]] = [
+            (self.coupled_gates, transform.coupled_gates),
+            (self.peephole, transform.peephole),
+            (self.layer_norm, transform.layer_norm),
+            (training and self.recurrent_dropout > 0, lambda c: transform.recurrent_dropout(c, self.recurrent_dropout)),
+            (
+                training and self.variational_dropout.recurrent > 0,
+                lambda c: transform.variational_dropout(c, self.variational_dropout.recurrent),
+            ),
+            (projected, transform.projection),
+            (any(self.zoneout.values()), lambda c: transform.zoneout(c, self.zoneout)),
+        ]
+        for wanted, apply in steps:
+            if wanted:
+                base = apply(base)
+        return base
+
+    def changed(self) -> dict[str, Any]:
+        """The options that are not at their default, for `repr`."""
+        default = Options()
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(default, name)}
+
+
+def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
+    """Check options and complete them.
+
+    Args:
+        given: by name, as the user wrote them.
+        base: the cell that they are for.
+        allowed: the TypedDict that says which there are.
+
+    Raises:
+        TypeError: for an unknown name or a wrong type.
+        ValueError: for a value out of its range.
+        CellError: where `base` cannot take an option.
+    """
+    names = list(allowed.__annotations__)
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            raise TypeError(
+                f"unexpected keyword argument {name!r}"
+                + (f"; did you mean {close[0]!r}?" if close else "")
+                + f" Beside torch.nn's arguments there are: {', '.join(sorted(names))}"
+            )
+    values = dict(given)
+    for name in ("recurrent_dropout", "weight_dropout"):
+        if name in values:
+            values[name] = _rate(name, values[name])
+    for name in ("layer_norm", "peephole", "coupled_gates"):
+        if not isinstance(values.get(name, False), bool):
+            raise TypeError(f"{name} should be of type bool, got: {type(values[name]).__name__}")
+    if "variational_dropout" in values:
+        values["variational_dropout"] = _rates(values["variational_dropout"])
+    if "zoneout" in values:
+        values["zoneout"] = _zoneout(values["zoneout"], list(base.states))
+    if values.get("connection") not in (None, "residual", "highway"):
+        raise ValueError(f"connection expected None, 'residual' or 'highway', got {values['connection']!r}")
+    bias = values.get("forget_bias")
+    if bias is not None and (isinstance(bias, bool) or not isinstance(bias, int | float)):
+        raise TypeError(f"forget_bias expected a number or None, got: {type(bias).__name__}")
+    if "init" in values:
+        values["init"] = initialisation(values["init"])
+    if "initial_state" in values:
+        values["initial_state"] = first_state(values["initial_state"])
+    if "backend" in values:
+        dispatch.check_name(values["backend"])
+    return Options(**values)
+
+
+def _rate(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} expected a probability in [0, 1], got: {type(value).__name__}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} expected a probability in [0, 1], got {value}")
+    return float(value)
+
+
+def _rates(value: object) -> Rates:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        rate = _rate("variational_dropout", value)
+        return Rates(rate, rate, rate)
+    if len(value) != 3:
+        raise ValueError(f"variational_dropout expected one rate or three (input, recurrent, output), got {len(value)}")
+    return Rates(*(_rate(f"variational_dropout ({name})", v) for name, v in zip(Rates._fields, value, strict=True)))
+
+
+def _zoneout(value: object, states: list[str]) -> dict[str, float]:
+    if isinstance(value, Mapping):
+        if unknown := [name for name in value if name not in states]:
+            raise ValueError(f"zoneout expected rates for some of the states {', '.join(states)}, got {unknown[0]!r}")
+        return {name: _rate(f"zoneout of {name}", rate) for name, rate in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != len(states):
+            raise ValueError(
+                f"zoneout expected one rate, or one for each of the states {', '.join(states)}, got {len(value)}"
+            )
+        return {name: _rate(f"zoneout of {name}", rate) for name, rate in zip(states, value, strict=True)}
+    rate = _rate("zoneout", value)
+    return dict.fromkeys(states, rate)

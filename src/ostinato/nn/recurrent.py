@@ -1,0 +1,357 @@
+"""A stack of recurrent layers of any cell, with torch.nn's semantics, shapes and `state_dict`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Unpack, cast
+
+import torch
+from torch.nn import Parameter, init
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from ostinato.cells.spec import Cell, State
+from ostinato.kernels import dispatch
+from ostinato.kernels.request import Request, Result, Weights
+from ostinato.nn.initialisation import set_forget_bias
+from ostinato.nn.lengths import as_lengths, padding, repack, unpack
+from ostinato.nn.options import LayerOptions, parse
+from ostinato.nn.states import StateLayout, States
+from ostinato.types import Lengths, Tensor
+
+
+class Recurrent(torch.nn.RNNBase):
+    """Layers of a cell, one above the other: `Recurrent(cell, input_size, hidden_size, ...)`.
+
+    The arguments and their meaning are `torch.nn.LSTM`'s; what is new is keyword-only.
+
+    Args:
+        cell: the recurrence, built in or made with the decorator `ostinato.cell`.
+        input_size: `I`.
+        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        dropout: rate in [0, 1] of dropout between layers, not after the last.
+        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        **options: see `LayerOptions`; each has a row in the documentation.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option, or its step and its description disagree.
+    """
+
+    # The class of torch.nn whose forward computes the same when no option acts, if there is one.
+    torch_class: ClassVar[type[torch.nn.RNNBase] | None] = None
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        if not isinstance(cell, Cell):
+            raise TypeError(f"cell expected a Cell, made with the decorator ostinato.cell, got: {type(cell).__name__}")
+        cell.check()
+        widths = _widths(hidden_size, num_layers)
+        layers = len(widths) if widths else num_layers
+        for width in cast("set[int]", set(widths or [hidden_size])):
+            # torch.nn checks its own arguments: the same exceptions, messages and warnings, in every version of torch.
+            torch.nn.RNNBase(
+                "LSTM", input_size, width, layers, bias, batch_first, dropout, bidirectional, proj_size, device="meta"
+            )
+        torch.nn.Module.__init__(self)
+        self.mode = cell.vendor or cell.name
+        self.input_size = input_size
+        self.hidden_size = hidden_size if not widths else tuple(widths)  # pyright: ignore[reportAttributeAccessIssue]
+        self.hidden_sizes = tuple(widths or [int(hidden_size)] * layers)  # pyright: ignore[reportArgumentType]
+        self.num_layers = layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.base_cell = cell
+        self.options = parse(options, cell, LayerOptions)
+        self.backend = self.options.backend
+        self._make_cells()
+        self._make_parameters({"device": device, "dtype": dtype})
+        self.reset_parameters()
+
+    def _make_cells(self) -> None:
+        projected = self.proj_size > 0
+        self._cells = {
+            training: self.options.cell(self.base_cell, projected=projected, training=training)
+            for training in (True, False)
+        }
+        options = self.options
+        uniform = len(set(self.hidden_sizes)) == 1
+        sizes = [self._cells[True].state_sizes(hidden, self.proj_size) for hidden in self.hidden_sizes]
+        self._layout = StateLayout({name: [s[name] for s in sizes] for name in sizes[0]}, self.num_directions)
+        # Whether nothing of ours acts between the layers, in training and in evaluation.
+        self._plain_stack = {
+            training: uniform
+            and options.connection is None
+            and not (training and (options.weight_dropout or any(options.variational_dropout)))
+            for training in (True, False)
+        }
+
+    @property
+    def cell(self) -> Cell:
+        """The cell with the options that act in the present mode, training or evaluation."""
+        return self._cells[self.training]
+
+    @property
+    def num_directions(self) -> int:
+        """`D`."""
+        return 2 if self.bidirectional else 1
+
+    def _places(self) -> Iterator[tuple[int, int, str]]:
+        for layer in range(self.num_layers):
+            for direction in range(self.num_directions):
+                yield layer, direction, f"_l{layer}" + ("_reverse" if direction else "")
+
+    def _output_size(self, layer: int) -> int:
+        return (self.proj_size or self.hidden_sizes[layer]) * self.num_directions
+
+    def _make_parameters(self, factory: dict[str, Any]) -> None:
+        cell = self._cells[True]
+        gates = len(cell.gates)
+        self._flat_weights_names: list[str] = []
+        self._all_weights: list[list[str]] = []
+        for layer, _, suffix in self._places():
+            hidden = self.hidden_sizes[layer]
+            size_in = self.input_size if layer == 0 else self._output_size(layer - 1)
+            shapes: dict[str, tuple[int, ...]] = {
+                "weight_ih": (gates * hidden, size_in),
+                "weight_hh": (gates * hidden, self.proj_size or hidden),
+            }
+            if self.bias:
+                shapes |= {"bias_ih": (gates * hidden,), "bias_hh": (gates * hidden,)}
+            shapes |= {p.name: p.sizes(gates, hidden, self.proj_size) for p in cell.parameters}
+            for name, shape in shapes.items():
+                setattr(self, name + suffix, Parameter(torch.empty(shape, **factory)))
+            self._all_weights.append([name + suffix for name in shapes])
+            self._flat_weights_names += self._all_weights[-1]
+        if self.options.initial_state.learned:
+            for layer, _, suffix in self._places():
+                for name, size in cell.state_sizes(self.hidden_sizes[layer], self.proj_size).items():
+                    setattr(self, f"initial_{name}{suffix}", Parameter(torch.empty(size, **factory)))
+        if self.options.connection:
+            for layer in range(1, self.num_layers):
+                size = self._output_size(layer)
+                if size != self._output_size(layer - 1):
+                    raise ValueError(
+                        f"connection={self.options.connection!r} needs layers of one width; "
+                        f"layer {layer - 1} gives {self._output_size(layer - 1)} units and layer {layer} gives {size}"
+                    )
+                if self.options.connection == "highway":
+                    setattr(self, f"highway_weight_l{layer}", Parameter(torch.empty(size, size, **factory)))
+                    setattr(self, f"highway_bias_l{layer}", Parameter(torch.empty(size, **factory)))
+        self._init_flat_weights()
+
+    def _named_weights(self, layer: int, direction: int) -> dict[str, Tensor]:
+        suffix = f"_l{layer}" + ("_reverse" if direction else "")
+        names = self._all_weights[layer * self.num_directions + direction]
+        return {name.removesuffix(suffix): getattr(self, name) for name in names}
+
+    def reset_parameters(self) -> None:
+        """Fill all parameters anew, as `init` and `forget_bias` say; the default draws what torch.nn would draw."""
+        cell = self._cells[True]
+        for layer, direction, _ in self._places():
+            weights, hidden = self._named_weights(layer, direction), self.hidden_sizes[layer]
+            self.options.init.fill(cell, weights, hidden)
+            if self.options.forget_bias is not None:
+                set_forget_bias(cell, weights, hidden, self.options.forget_bias)
+        for name, parameter in self.named_parameters(recurse=False):
+            if name.startswith("initial_"):
+                init.zeros_(parameter)
+            elif name.startswith("highway_weight"):
+                init.xavier_uniform_(parameter)
+            elif name.startswith("highway_bias"):
+                init.constant_(parameter, -2.0)  # mostly carry at first: Srivastava et al. 2015, arXiv 1505.00387, 2.2
+
+    def flatten_parameters(self) -> None:
+        """Lay the weights out as cuDNN wants them, where it will run the whole stack; else nothing."""
+        if self.torch_class is not None and self._plain_stack[False] and self._cells[False].vendor:
+            super().flatten_parameters()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        del state["_cells"]  # steps are code: made again from the cell's name and the options
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._make_cells()
+
+    def extra_repr(self) -> str:
+        """torch.nn's, then the options that were changed."""
+        text = super().extra_repr()
+        if self.torch_class is None:
+            text = f"{self.base_cell.name}, {text}"
+        return ", ".join([text, *(f"{name}={value}" for name, value in self.options.changed().items())])
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        input: Any,
+        hx: Any = None,
+        *,
+        lengths: Lengths | int | None = None,
+        return_states: bool = False,
+    ) -> Any:
+        """Run the stack over a sequence.
+
+        Args:
+            input: `(T, B, I)`; `(B, T, I)` with `batch_first`; `(T, I)` unbatched; or a `PackedSequence`.
+            hx: the first states: one `(L D, B, H)` tensor for each state of the cell (a tuple where there are several; for widths
+                that differ, a list over layers of `(D, B, H)` in place of each); None for what `initial_state` says.
+            lengths: valid steps of each row, `(B,)` integers from 0 to `T` in any order, on any device. Output past a row's end
+                is zero, last states are those of its last valid step, padding changes no result and no gradient.
+            return_states: give every state of every step as well.
+
+        Returns:
+            `(output, states)` as torch.nn does: output `(T, B, D H)`, states like `hx`. With `return_states` also the
+            `States` of every step: for each state a tuple over layers of `(T, B, D H)`, laid out like the output.
+
+        Raises:
+            ValueError, RuntimeError, TypeError: for wrong shapes or types, with torch.nn's messages.
+        """
+        if (
+            lengths is None
+            and not return_states
+            and self.torch_class is not None
+            and self._plain_stack[self.training]
+            and (hx is not None or self.options.initial_state.is_zero)
+            and dispatch.takes_whole_stack(self._cells[self.training], self.backend)
+        ):
+            return self.torch_class.forward(self, input, hx)
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ValueError(
+                    "lengths expected None for a PackedSequence, which has lengths of its own; leave them out"
+                )
+            self.check_input(input.data, input.batch_sizes)
+            x, valid = unpack(input)
+            return self._run(x, hx, valid, return_states, lambda v: repack(v, valid, input))
+        if input.dim() not in (2, 3):
+            raise ValueError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+        if input.dim() == 2:
+            x, lay_out = input.unsqueeze(1), lambda v: v.squeeze(1)
+        elif self.batch_first:
+            x, lay_out = input.transpose(0, 1), lambda v: v.transpose(0, 1)
+        else:
+            x, lay_out = input, lambda v: v
+        self.check_input(x, None)
+        steps, rows = x.shape[:2]
+        if steps == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        valid = None
+        if lengths is not None:
+            valid = as_lengths(lengths, rows, steps, x.device)
+            x = x.masked_fill(padding(valid, steps), 0)  # so that not even NaN in the padding reaches a gradient
+        return self._run(x, hx, valid, return_states, lay_out, batched=input.dim() == 3)
+
+    def _run(
+        self,
+        x: Tensor,
+        hx: Any,
+        lengths: Tensor | None,
+        every_state: bool,
+        lay_out: Callable[[Tensor], Any],
+        batched: bool = True,
+    ) -> Any:
+        """`x`: `(T, B, I)`. Returns what `forward` does; `lay_out` turns `(T, B, F)` into the user's layout."""
+        options, directions = self.options, self.num_directions
+        first = self._first_states(x) if hx is None else self._layout.open(hx, x.shape[1], batched)
+        last: list[State] = []
+        every: dict[str, list[Tensor]] = {name: [] for name in self.cell.states}
+        for layer in range(self.num_layers):
+            below = x
+            if layer > 0:
+                x = F.dropout(x, self.dropout, self.training)
+            x = self._same_mask(x, options.variational_dropout.input)
+            results = [
+                self._run_direction(x, layer, d, first[layer * directions + d], lengths, every_state)
+                for d in range(directions)
+            ]
+            last += [result.last for result in results]
+            if every_state:
+                for name, layers in every.items():
+                    layers.append(torch.cat([getattr(result.states, name) for result in results], -1))
+            out = torch.cat([result.output for result in results], -1) if directions > 1 else results[0].output
+            x = self._connected(layer, below, out)
+        x = self._same_mask(x, options.variational_dropout.output)
+        output, closed = lay_out(x), self._layout.close(last, batched)
+        if not every_state:
+            return output, closed
+        return output, closed, States({name: tuple(lay_out(v) for v in layers) for name, layers in every.items()})
+
+    def _first_states(self, x: Tensor) -> list[State]:
+        return [
+            State(
+                **{
+                    name: self.options.initial_state.make(
+                        getattr(self, f"initial_{name}{suffix}", None), x, x.shape[1], size, self.training
+                    )
+                    for name, size in self.cell.state_sizes(self.hidden_sizes[layer], self.proj_size).items()
+                }
+            )
+            for layer, _, suffix in self._places()
+        ]
+
+    def _run_direction(
+        self, x: Tensor, layer: int, direction: int, first: State, lengths: Tensor | None, every_state: bool
+    ) -> Result:
+        named = self._named_weights(layer, direction)
+        # What the other mode's options alone need is not there in this mode's cell.
+        wanted = {p.name for p in self.cell.parameters}
+        weights = Weights(
+            named["weight_ih"],
+            F.dropout(named["weight_hh"], self.options.weight_dropout, self.training),
+            named.get("bias_ih"),
+            named.get("bias_hh"),
+            {name: v for name, v in named.items() if name in wanted},
+        )
+        masks = {n.name: n.draw(x.shape[0], getattr(first, n.state), self.training) for n in self.cell.noise}
+        request = Request(self.cell, x, weights, first, lengths, bool(direction), masks, every_state)
+        return dispatch.run(request, self.backend)
+
+    def _same_mask(self, x: Tensor, rate: float) -> Tensor:
+        """Dropout with one mask for all time steps."""
+        if not self.training or rate == 0:
+            return x
+        return x * F.dropout(torch.ones_like(x[0]), rate)
+
+    def _connected(self, layer: int, below: Tensor, out: Tensor) -> Tensor:
+        if layer == 0 or self.options.connection is None:
+            return out
+        if self.options.connection == "residual":
+            return out + below
+        weight, bias = getattr(self, f"highway_weight_l{layer}"), getattr(self, f"highway_bias_l{layer}")
+        gate = torch.sigmoid(F.linear(below, weight, bias))
+        return gate * out + (1 - gate) * below
+
+
+def _widths(hidden_size: Any, num_layers: Any) -> list[int] | None:
+    if not isinstance(hidden_size, Sequence) or isinstance(hidden_size, str):
+        return None
+    widths = list(hidden_size)
+    if not widths or (num_layers not in (1, len(widths))):
+        raise ValueError(
+            f"hidden_size expected one width for each of the num_layers={num_layers} layers, got {len(widths)} widths; "
+            "leave num_layers out"
+        )
+    return widths

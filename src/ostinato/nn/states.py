@@ -1,0 +1,101 @@
+"""The states of a stack, as torch.nn's users hand them in and get them back, and as the kernels want them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ostinato.cells.spec import State
+from ostinato.types import Tensor
+
+
+class States(dict[str, tuple[Any, ...]]):
+    """The states of every step by name, each a tuple over layers; `states.c[0]` is `states["c"][0]`."""
+
+    def __getattr__(self, name: str) -> tuple[Any, ...]:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"expected one of the states {', '.join(self)}, got {name!r}") from None
+
+
+@dataclass(frozen=True)
+class StateLayout:
+    """How the states of a stack are laid out.
+
+    Outside: for each state of the cell one `(L D, B, H)` tensor, a tuple where there are several; where widths differ, a list over
+    layers of `(D, B, H)` in place of each tensor. Inside: one `State` for each layer and direction, `(B, H)` each.
+
+    Attributes:
+        sizes: for each state of the cell, its width in each layer.
+        directions: `D`.
+    """
+
+    sizes: Mapping[str, Sequence[int]]
+    directions: int
+
+    def open(self, hx: Any, rows: int, batched: bool) -> list[State]:
+        """From outside to inside.
+
+        Raises:
+            ValueError: for the wrong number of entries.
+            RuntimeError: for a wrong shape, with torch.nn's message.
+        """
+        names = list(self.sizes)
+        given = hx if len(names) > 1 else (hx,)
+        if not isinstance(given, tuple | list) or len(given) != len(names):
+            got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
+            raise ValueError(f"hx expected one entry for each of the states {', '.join(names)}, got {got}")
+        by_name = {}
+        for at, (name, entry) in enumerate(zip(names, given, strict=True)):
+            message = (
+                f"Expected hidden[{at}] size {{}}, got {{}}" if len(names) > 1 else "Expected hidden size {}, got {}"
+            )
+            by_name[name] = self._rows(name, entry, rows, batched, message)
+        places = range(len(by_name[names[0]]))
+        return [State(**{name: by_name[name][place] for name in names}) for place in places]
+
+    def _rows(self, name: str, entry: Any, rows: int, batched: bool, message: str) -> list[Tensor]:
+        """One `(B, H)` tensor a layer and direction."""
+        sizes = self.sizes[name]
+        if isinstance(entry, torch.Tensor):
+            if len(set(sizes)) > 1:
+                raise ValueError(
+                    f"hx expected a list over layers for {name}, as their widths {list(sizes)} differ, got a tensor"
+                )
+            return list(_checked(entry, len(sizes) * self.directions, rows, sizes[0], batched, message).unbind(0))
+        if not isinstance(entry, tuple | list) or len(entry) != len(sizes):
+            got = f"{len(entry)} entries" if isinstance(entry, tuple | list) else type(entry).__name__
+            raise ValueError(
+                f"hx expected a tensor or a list of {len(sizes)} tensors, one a layer, for {name}, got {got}"
+            )
+        layers = [
+            _checked(e, self.directions, rows, size, batched, message) for e, size in zip(entry, sizes, strict=True)
+        ]
+        return [row for layer in layers for row in layer.unbind(0)]
+
+    def close(self, last: Sequence[State], batched: bool) -> Any:
+        """From inside to outside."""
+        closed: list[Any] = []
+        for name, sizes in self.sizes.items():
+            tensors = [getattr(state, name) if batched else getattr(state, name).squeeze(0) for state in last]
+            if len(set(sizes)) == 1:
+                closed.append(torch.stack(tensors))
+            else:
+                each = self.directions
+                closed.append([torch.stack(tensors[n : n + each]) for n in range(0, len(tensors), each)])
+        return tuple(closed) if len(closed) > 1 else closed[0]
+
+
+def _checked(entry: Tensor, places: int, rows: int, size: int, batched: bool, message: str) -> Tensor:
+    """`(places, B, H)`."""
+    dims, kind = (3, "batched 3-D") if batched else (2, "unbatched 2-D")
+    if entry.dim() != dims:
+        raise RuntimeError(f"For {kind} input, hx should also be {dims}-D but got {entry.dim()}-D tensor")
+    whole = entry if batched else entry.unsqueeze(1)
+    if (expected := (places, rows, size)) != tuple(whole.shape):
+        raise RuntimeError(message.format(expected, list(whole.shape)))
+    return whole

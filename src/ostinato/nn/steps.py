@@ -1,0 +1,206 @@
+"""`RNNCell`, `LSTMCell` and `GRUCell`: one step at a time, with torch.nn's semantics and `state_dict`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Unpack
+
+import torch
+from torch.nn import Parameter
+
+from ostinato.cells.elman import BY_NONLINEARITY
+from ostinato.cells.gru import gru, gru_reset_before
+from ostinato.cells.lstm import lstm
+from ostinato.cells.spec import Cell, State
+from ostinato.kernels import dispatch
+from ostinato.kernels.request import Request, Weights
+from ostinato.nn.initialisation import set_forget_bias
+from ostinato.nn.options import StepOptions, parse
+from ostinato.types import Tensor
+
+
+class _Step(torch.nn.RNNCellBase):
+    """What the three have in common; `torch_class` gives the plain step and the checks."""
+
+    torch_class: ClassVar[type[torch.nn.RNNCellBase]]
+
+    def _build(
+        self, cell: Cell, input_size: int, hidden_size: int, bias: bool, device: Any, dtype: Any, options: Any
+    ) -> None:
+        torch.nn.Module.__init__(self)
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        self.base_cell = cell
+        self.options = parse(options, cell, StepOptions)
+        self.backend = self.options.backend
+        self._make_cells()
+        whole, gates = self._cells[True], len(self._cells[True].gates)
+        shapes = {"weight_ih": (gates * hidden_size, input_size), "weight_hh": (gates * hidden_size, hidden_size)}
+        biases = {"bias_ih": (gates * hidden_size,), "bias_hh": (gates * hidden_size,)}
+        own = {p.name: p.sizes(gates, hidden_size, 0) for p in whole.parameters}
+        for name, shape in {**shapes, **(biases if bias else {}), **own}.items():
+            self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        if not bias:
+            self.register_parameter("bias_ih", None)
+            self.register_parameter("bias_hh", None)
+        self.reset_parameters()
+
+    def _make_cells(self) -> None:
+        self._cells = {t: self.options.cell(self.base_cell, projected=False, training=t) for t in (True, False)}
+
+    @property
+    def cell(self) -> Cell:
+        """The cell with the options that act in the present mode, training or evaluation."""
+        return self._cells[self.training]
+
+    def reset_parameters(self) -> None:
+        """Fill all parameters anew, as `init` and `forget_bias` say; the default draws what torch.nn would draw."""
+        parameters = dict(self.named_parameters())
+        self.options.init.fill(self._cells[True], parameters, self.hidden_size)
+        if self.options.forget_bias is not None:
+            set_forget_bias(self._cells[True], parameters, self.hidden_size, self.options.forget_bias)
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        """One step.
+
+        Args:
+            input: `(B, I)` or `(I,)`.
+            hx: the states before it, `(B, H)` or `(H,)`, a tuple (h, c) for the LSTM; None for zeros.
+
+        Returns:
+            The states after it, like `hx`.
+        """
+        if dispatch.takes_whole_stack(self.cell, self.backend):
+            return self.torch_class.forward(self, input, hx)  # pyright: ignore[reportAttributeAccessIssue]
+        if input.dim() not in (1, 2):
+            raise ValueError(f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+        if input.size(-1) != self.input_size:
+            raise RuntimeError(f"input has inconsistent input_size: got {input.size(-1)} expected {self.input_size}")
+        x = input if input.dim() == 2 else input.unsqueeze(0)
+        first = self._first(hx, x, batched=input.dim() == 2)
+        own = {p.name: getattr(self, p.name) for p in self.cell.parameters}
+        weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, own)
+        masks = {n.name: n.draw(1, getattr(first, n.state), self.training) for n in self.cell.noise}
+        last = dispatch.run(Request(self.cell, x.unsqueeze(0), weights, first, masks=masks), self.backend).last
+        states = [v if input.dim() == 2 else v.squeeze(0) for v in last]
+        return tuple(states) if len(states) > 1 else states[0]
+
+    def _first(self, hx: Any, x: Tensor, batched: bool) -> State:
+        names = list(self.cell.states)
+        if hx is None:
+            zeros = torch.zeros(x.shape[0], self.hidden_size, dtype=x.dtype, device=x.device)
+            return State(**dict.fromkeys(names, zeros))
+        given = hx if len(names) > 1 else (hx,)
+        if not isinstance(given, tuple | list) or len(given) != len(names):
+            raise ValueError(
+                f"hx expected one tensor for each of the states {', '.join(names)}, got {type(hx).__name__}"
+            )
+        rows = [v if batched else v.unsqueeze(0) for v in given]
+        for name, v in zip(names, rows, strict=True):
+            if tuple(v.shape) != (x.shape[0], self.hidden_size):
+                expected = (x.shape[0], self.hidden_size) if batched else (self.hidden_size,)
+                raise RuntimeError(
+                    f"hx expected the shape {expected} for {name}, got {tuple(v.shape if batched else v.shape[1:])}"
+                )
+        return State(**dict(zip(names, rows, strict=True)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        del state["_cells"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._make_cells()
+
+    def extra_repr(self) -> str:
+        """torch.nn's, then the options that were changed."""
+        options = (f"{name}={value}" for name, value in self.options.changed().items())
+        return ", ".join([super().extra_repr(), *options])
+
+
+class RNNCell(_Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One step of Elman's network. Drops in for `torch.nn.RNNCell`.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        nonlinearity: "tanh", "relu", or (new) "sigmoid".
+        device: where the parameters are made.
+        dtype: of the parameters.
+        **options: see `StepOptions`.
+    """
+
+    torch_class = torch.nn.RNNCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        if nonlinearity not in BY_NONLINEARITY:
+            raise ValueError(
+                f"Unknown nonlinearity '{nonlinearity}'. Select from {', '.join(map(repr, BY_NONLINEARITY))}."
+            )
+        self._build(BY_NONLINEARITY[nonlinearity], input_size, hidden_size, bias, device, dtype, options)
+        self.nonlinearity = nonlinearity
+
+
+class LSTMCell(_Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One step of the LSTM. Drops in for `torch.nn.LSTMCell`.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        **options: see `StepOptions`.
+    """
+
+    torch_class = torch.nn.LSTMCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        self._build(lstm, input_size, hidden_size, bias, device, dtype, options)
+
+
+class GRUCell(_Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One step of the gated recurrent unit, in both forms. Drops in for `torch.nn.GRUCell`.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        reset_after: as in `GRU`.
+        **options: see `StepOptions`.
+    """
+
+    torch_class = torch.nn.GRUCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        cell = gru if reset_after else gru_reset_before
+        self._build(cell, input_size, hidden_size, bias, device, dtype, options)
