@@ -1,6 +1,7 @@
 """Text to batches: sources of text, vocabularies, tokenised corpora and the parallel streams that training reads."""
 
 from ostinato.data.corpus import Corpus, open_corpus
+from ostinato.data.decoding import Decoder
 from ostinato.data.streams import Chunk, Streams
 from ostinato.data.text import Document, Piece, Text, find_text, standard_library
 from ostinato.data.tokens import Tokens
@@ -8,7 +9,6 @@ from ostinato.data.vocabulary import (
     BPEVocabulary,
     ByteVocabulary,
     CharVocabulary,
-    Decoder,
     Vocabulary,
     WordVocabulary,
     load_vocabulary,

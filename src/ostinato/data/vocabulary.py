@@ -16,7 +16,6 @@ BPE before a space or a line end that follows anything but white space.
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 from abc import ABC, abstractmethod
@@ -24,32 +23,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from typing_extensions import override  # typing's own from Python 3.12 on
 
+from ostinato.data.decoding import NEWLINE, BytesDecoder, CharDecoder, Decoder, WordDecoder
 from ostinato.errors import ConfigError, DataError, RunError
 
 FILE_NAME = "vocabulary.json"
 UNKNOWN = "<unk>"
-NEWLINE = "\n"
 _FORMAT, _VERSION = "ostinato.vocabulary", 1
 _UNICODE_SIZE = 0x110000
 _COUNTED_WORDS = 2_000_000
 _BPE_BLOCK_CHARACTERS = 2**16
-
-
-class Decoder(Protocol):
-    """Turns ids that come one by one into text as soon as the text is certain."""
-
-    def push(self, id: int) -> str:
-        """The text that became certain with this id; often empty in the middle of a character."""
-        ...
-
-    def flush(self) -> str:
-        """What is left at the end: U+FFFD for a character that was begun and not finished, else nothing."""
-        ...
 
 
 class Vocabulary(ABC):
@@ -163,7 +150,7 @@ class CharVocabulary(Vocabulary):
 
     @override
     def decoder(self) -> Decoder:
-        return _CharDecoder(chr(0xFFFD) + self.characters)
+        return CharDecoder(chr(0xFFFD) + self.characters)
 
     @override
     def to_dict(self) -> dict[str, Any]:
@@ -198,7 +185,7 @@ class ByteVocabulary(Vocabulary):
 
     @override
     def decoder(self) -> Decoder:
-        return _BytesDecoder([bytes([byte]) for byte in range(256)])
+        return BytesDecoder([bytes([byte]) for byte in range(256)])
 
     @override
     def to_dict(self) -> dict[str, Any]:
@@ -213,8 +200,8 @@ class ByteVocabulary(Vocabulary):
 class WordVocabulary(Vocabulary):
     r"""One token a word between white space; `\n` is a token, the end of sentence of word language models.
 
-    `build` takes the most frequent words, ties in the order of code points. Its memory does not grow with the text: past
-    two million different words those counted fewest are forgotten.
+    `build` takes the most frequent words, ties in the order of code points. Its memory does not grow with the text:
+    past two million different words those counted fewest are forgotten.
 
     Args:
         words: The words by id, `<unk>` first and `\n` second. A literal `<unk>` in the text is the unknown word.
@@ -253,7 +240,7 @@ class WordVocabulary(Vocabulary):
 
     @override
     def decoder(self) -> Decoder:
-        return _WordDecoder(self.words)
+        return WordDecoder(self.words)
 
     @override
     @staticmethod
@@ -318,7 +305,7 @@ class BPEVocabulary(Vocabulary):
 
     @override
     def decoder(self) -> Decoder:
-        return _BytesDecoder(self._bytes)
+        return BytesDecoder(self._bytes)
 
     @override
     @staticmethod
@@ -414,41 +401,3 @@ def _byte_characters() -> list[str]:
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     spare = iter(range(0x100, 0x200))
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
-
-
-class _CharDecoder:
-    def __init__(self, characters: str):
-        self._characters = characters
-
-    def push(self, id: int) -> str:
-        return self._characters[id]
-
-    def flush(self) -> str:
-        return ""
-
-
-class _BytesDecoder:
-    def __init__(self, bytes_of: list[bytes]):
-        self._bytes_of = bytes_of
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def push(self, id: int) -> str:
-        return self._decoder.decode(self._bytes_of[id])
-
-    def flush(self) -> str:
-        return self._decoder.decode(b"", final=True)
-
-
-class _WordDecoder:
-    def __init__(self, words: list[str]):
-        self._words = words
-        self._at_line_start = True
-
-    def push(self, id: int) -> str:
-        word = self._words[id]
-        joint = "" if self._at_line_start or word == NEWLINE else " "
-        self._at_line_start = word == NEWLINE
-        return joint + word
-
-    def flush(self) -> str:
-        return ""
