@@ -1,0 +1,54 @@
+"""From scores to a token: temperature, the k most likely, the nucleus."""
+
+from __future__ import annotations
+
+import torch
+
+from ostinato.errors import ConfigError
+
+
+def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Raises a ConfigError if one of the arguments of `probabilities` is out of range."""
+    if not 0.0 <= temperature < float("inf"):
+        raise ConfigError(f"temperature: expected 0 (the most likely token) or above, got {temperature}")
+    if top_k is not None and top_k < 1:
+        raise ConfigError(f"top_k: expected at least 1, got {top_k}; leave it out to allow every token")
+    if top_p is not None and not 0.0 < top_p <= 1.0:
+        raise ConfigError(
+            f"top_p: expected a share above 0 and up to 1, got {top_p}; leave it out to allow every token"
+        )
+
+
+def probabilities(
+    logits: torch.Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> torch.Tensor:
+    """The distribution that the next token is drawn from.
+
+    p = softmax(logits / temperature), then only the `top_k` most likely tokens are kept, then of those the smallest set of most
+    likely ones whose share is at least `top_p` (Holtzman et al. 2020, arXiv 1904.09751), and what is left is scaled to 1. Of
+    equally likely tokens the one with the smaller id comes first.
+
+    Args:
+        logits: (V,), any floating point type.
+        temperature: below 1 sharper, above 1 flatter; 0 puts everything on the most likely token.
+        top_k: how many tokens may be drawn; None for all.
+        top_p: share that the tokens which may be drawn must reach, in (0, 1]; None for all.
+
+    Returns:
+        (V,) float64, on the device of `logits`.
+    """
+    logits = logits.double()
+    if temperature == 0.0:
+        return torch.zeros_like(logits).index_fill_(0, logits.argmax().reshape(1), 1.0)
+    p = torch.softmax(logits / temperature, dim=0)
+    if top_k is None and top_p is None:
+        return p
+    ordered, ids = torch.sort(p, descending=True, stable=True)  # (V,), (V,)
+    if top_k is not None:
+        ordered[top_k:] = 0.0
+        ordered /= ordered.sum()
+    if top_p is not None:
+        # A token stays if those before it do not reach the share yet; so the first always stays.
+        ordered[ordered.cumsum(0) - ordered >= top_p] = 0.0
+    kept = torch.zeros_like(p).index_copy_(0, ids, ordered)
+    return kept / kept.sum()

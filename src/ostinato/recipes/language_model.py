@@ -1,0 +1,137 @@
+"""The language model recipe: text in; a model, its figures beside simpler models', and a sample out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from rich.console import Console
+
+from ostinato.data.corpus import Corpus, open_corpus
+from ostinato.data.streams import Streams
+from ostinato.data.vocabulary import load_vocabulary
+from ostinato.recipes.comparison import baselines
+from ostinato.recipes.figures import Figures, figures
+from ostinato.recipes.reading import Reading
+from ostinato.recipes.runs import build_model, load_model, new_run
+from ostinato.recipes.settings import LanguageModelSettings
+from ostinato.training.device import choose_device
+from ostinato.training.files import write_json
+from ostinato.training.loop import Outcome, fit
+from ostinato.training.progress import Progress
+from ostinato.training.run_folder import RunFolder
+
+SAMPLE_LINE = 80  # tokens at an evaluation
+SAMPLE_END = 600  # tokens at the end
+TEMPERATURE = 0.8  # of samples; at 1 a young model's mistakes pile up
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training gave.
+
+    Args:
+        run: the folder.
+        outcome: how it ended; after an interrupt the rest is empty.
+        network: of the best weights, on the validation text.
+        baselines: of simpler models, by name, on the same text.
+        sample: text that the model wrote.
+    """
+
+    run: RunFolder
+    outcome: Outcome
+    network: Figures | None = None
+    baselines: Mapping[str, Figures] = field(default_factory=dict)
+    sample: str = ""
+
+
+def train(settings: LanguageModelSettings, console: Console | None = None) -> Result:
+    """Trains a language model, or goes on training it, and compares it with simpler ones.
+
+    Args:
+        settings: all of them; without a budget, training takes 70 seconds.
+        console: where progress goes; standard output by default.
+
+    Raises:
+        OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
+    """
+    progress = Progress(quiet=settings.quiet, console=console)
+    run = RunFolder(settings.run or new_run())
+    run.check(resume=settings.resume)
+    choose_device(settings.device)  # before the text is read: a slip of the pen should not cost minutes
+    corpus = _open(settings, run, progress)
+    torch.manual_seed(settings.seed)
+    model = build_model(settings, corpus.vocabulary)
+    how, resets = settings.training, settings.tokens.reset_at_documents
+    streams = Streams(corpus.train, how.batch_size, how.chunk_length, reset_at_documents=resets)
+    validation = Reading(
+        corpus.validation, how.batch_size, how.chunk_length, how.max_validation_tokens, reset_at_documents=resets
+    )
+    run.create(dataclasses.asdict(_for_the_record(settings, run)))
+    corpus.vocabulary.save(run.path)
+    progress.characters_per_token = corpus.train.characters / len(corpus.train)
+    progress.validation_characters_per_token = corpus.validation.characters / len(corpus.validation)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    progress.say(
+        f"{corpus.name}: {len(corpus.train):,} {settings.tokens.kind} tokens to train on, {len(corpus.validation):,} to "
+        f"validate, {len(corpus.vocabulary):,} different; {parameters:,} parameters; run folder {run}"
+    )
+    outcome = fit(
+        model,
+        streams,
+        validation,
+        run=run,
+        settings=how,
+        device=settings.device,
+        precision=settings.precision,
+        resume=settings.resume,
+        progress=progress,
+        sample=lambda: model.generate(length=SAMPLE_LINE, temperature=TEMPERATURE, seed=settings.seed),
+    )
+    if outcome.ending == "interrupted":
+        return Result(run, outcome)
+    return _finish(settings, corpus, streams, validation, outcome, run, progress)
+
+
+def _finish(
+    settings: LanguageModelSettings,
+    corpus: Corpus,
+    streams: Streams,
+    validation: Reading,
+    outcome: Outcome,
+    run: RunFolder,
+    progress: Progress,
+) -> Result:
+    loss = outcome.counters.best
+    assert loss is not None  # no budget ends without an evaluation
+    sample = load_model(run.path).generate(length=SAMPLE_END, temperature=TEMPERATURE, seed=settings.seed)
+    seen = streams.seen(streams.chunks_per_epoch if outcome.counters.epoch else streams.position)
+    progress.say("training simpler models on the same text, to compare ...")
+    losses = baselines(seen, validation.runs(), len(corpus.vocabulary), settings.baselines)
+    compared = {name: figures(nats, validation.predicted, corpus.validation) for name, nats in losses.items()}
+    result = Result(run, outcome, figures(loss, validation.predicted, corpus.validation), compared, sample)
+    write_json(run.path / "report.json", {**dataclasses.asdict(result), "run": str(run)})
+    return result
+
+
+def _open(settings: LanguageModelSettings, run: RunFolder, progress: Progress) -> Corpus:
+    tokens = settings.tokens
+    with progress.running():
+        return open_corpus(
+            settings.data,
+            kind=tokens.kind,
+            vocabulary_size=tokens.vocabulary_size,
+            validation_share=tokens.validation_share,
+            folder=run.path,
+            # A run that goes on keeps its vocabulary, even if the text has changed.
+            vocabulary=load_vocabulary(run.path) if settings.resume else None,
+            on_progress=progress.show_reading,
+        )
+
+
+def _for_the_record(settings: LanguageModelSettings, run: RunFolder) -> LanguageModelSettings:
+    """What `config.yaml` says: the folder and the budget spelled out, and nothing about this one call."""
+    budget = dataclasses.asdict(settings.training.budget)
+    return replace(settings, run=str(run), quiet=False, resume=False, training=replace(settings.training, **budget))

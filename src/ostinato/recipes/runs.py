@@ -1,0 +1,77 @@
+"""Finding runs, and reading the models in them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from ostinato.data.vocabulary import load_vocabulary
+from ostinato.errors import ConfigError, RunError
+from ostinato.models.language_model import LanguageModel
+from ostinato.recipes.settings import LanguageModelSettings
+from ostinato.training.run_folder import RunFolder
+
+RUNS = Path("runs")
+
+
+def new_run() -> Path:
+    """A folder in runs/ that is not there yet, named after the time."""
+    stem = RUNS / time.strftime("lm-%Y%m%d-%H%M%S")
+    path, number = stem, 2
+    while path.exists():
+        path, number = Path(f"{stem}-{number}"), number + 1
+    return path
+
+
+def latest_run() -> Path:
+    """The run in runs/ that began or was resumed last.
+
+    Raises:
+        RunError: there is none.
+    """
+    configs = sorted(RUNS.glob("*/config.yaml"), key=lambda file: file.stat().st_mtime)
+    if not configs:
+        raise RunError(f"no run in {RUNS}/ here; name its folder, or make one with `ostinato train lm`")
+    return configs[-1].parent
+
+
+def read_settings(run: RunFolder) -> LanguageModelSettings:
+    """The settings that a run was made with.
+
+    Raises:
+        RunError: there is no run, or its settings cannot be read.
+    """
+    try:
+        return LanguageModelSettings.from_dict(run.read_config())
+    except (ConfigError, TypeError) as error:
+        raise RunError(f"{run.config_file} is damaged, or of another version of ostinato: {error}") from error
+
+
+def build_model(settings: LanguageModelSettings, vocabulary) -> LanguageModel:
+    """The untrained model of `settings`."""
+    model = settings.model
+    return LanguageModel(
+        vocabulary,
+        embedding_size=model.embedding_size,
+        hidden_size=model.hidden_size,
+        num_layers=model.num_layers,
+        cell=model.cell,
+        dropout=model.dropout,
+        tied=model.tied,
+        options=model.options,
+    )
+
+
+def load_model(path: str | os.PathLike[str]) -> LanguageModel:
+    """See `ostinato.recipes.load`."""
+    run = RunFolder(path)
+    settings = read_settings(run)
+    model = build_model(settings, load_vocabulary(run.path))
+    weights = run.read_model()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{run.model_file} does not fit {run.config_file}: {reason}") from error
+    return model.eval()

@@ -1,0 +1,145 @@
+"""What a user can set about a language model run; the command line's flags are made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ostinato.errors import ConfigError
+from ostinato.training.settings import Precision, TrainingSettings
+
+
+@dataclass(frozen=True)
+class TokenSettings:
+    """What the model reads and writes.
+
+    Args:
+        kind: a token is a character, a byte, a word or a piece of a word (byte pair encoding).
+        vocabulary_size: most tokens of word and bpe.
+        validation_share: of the characters, at the end of the text; above 0 and below 1.
+        reset_at_documents: begin every document with a fresh state.
+    """
+
+    kind: Literal["char", "byte", "word", "bpe"] = "char"
+    vocabulary_size: int = 10_000
+    validation_share: float = 0.1
+    reset_at_documents: bool = False
+
+    def __post_init__(self):
+        if self.vocabulary_size < 2:
+            raise ConfigError(f"tokens.vocabulary_size: expected at least 2, got {self.vocabulary_size}")
+        if not 0 < self.validation_share < 1:
+            raise ConfigError(
+                f"tokens.validation_share: expected a share above 0 and below 1, got {self.validation_share}"
+            )
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network.
+
+    Args:
+        cell: the recurrent layer.
+        embedding_size: width of the vector that stands for a token.
+        hidden_size: units of each layer.
+        num_layers: recurrent layers, one above the other.
+        dropout: between the layers and before the output, from 0 to below 1.
+        tied: the output layer shares the embedding's weights; needs embedding_size = hidden_size.
+        options: of the recurrent layer by name, such as {zoneout: 0.1}.
+    """
+
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    embedding_size: int = 128
+    hidden_size: int = 512
+    num_layers: int = 1
+    dropout: float = 0.0
+    tied: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BaselineSettings:
+    """Simpler models, trained on what the network has seen and scored on the same validation text.
+
+    Args:
+        markov_orders: Markov models of order 1 up to this; 0 for none.
+        smoothing: of the Markov models.
+        window: tokens that the fixed-window model sees; 0 for none.
+        window_time_s: seconds to train the fixed-window model.
+        max_tokens: the baselines see at most so many of the tokens that the network has seen.
+    """
+
+    markov_orders: int = 6
+    smoothing: Literal["witten-bell", "kneser-ney"] = "witten-bell"
+    window: int = 8
+    window_time_s: float = 6.0
+    max_tokens: int = 8_000_000
+
+    def __post_init__(self):
+        for name in ("markov_orders", "window"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"baselines.{name}: expected 0 (none) or above, got {getattr(self, name)}")
+        for name in ("window_time_s", "max_tokens"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"baselines.{name}: expected a number above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class LanguageModelSettings:
+    """Train a language model.
+
+    Args:
+        data: a file, a folder, a glob or a URL; without it, the source code of Python's standard library.
+        run: the folder to write; without it, a new one in runs/.
+        seed: of weights and dropout.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: auto is bf16-mixed where the device has fast bfloat16 products, else 32-true.
+        quiet: print the run folder at the end and nothing else.
+        resume: go on with the run in the folder given by run.
+        tokens: what the model reads and writes.
+        model: the network.
+        training: how to train.
+        baselines: what to compare it with.
+    """
+
+    data: str | None = None
+    run: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    quiet: bool = False
+    resume: bool = False
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LanguageModelSettings:
+        """The inverse of `dataclasses.asdict`; what is left out is at its default.
+
+        Raises:
+            ConfigError: an unknown name, or a value out of its range.
+        """
+        groups = {
+            "tokens": TokenSettings,
+            "model": ModelSettings,
+            "training": TrainingSettings,
+            "baselines": BaselineSettings,
+        }
+        built = {
+            name: _build(groups[name], value, f"{name}.") if name in groups else value for name, value in values.items()
+        }
+        return _build(cls, built, "")
+
+
+def _build(kind: type[Any], values: Any, prefix: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{prefix[:-1]}: expected settings by name, got {values!r}")
+    names = [each.name for each in dataclasses.fields(kind)]
+    unknown = [str(name) for name in values if name not in names]
+    if unknown:
+        raise ConfigError(f"unknown setting {prefix}{unknown[0]}; expected one of {', '.join(names)}")
+    return kind(**values)

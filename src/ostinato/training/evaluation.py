@@ -1,0 +1,79 @@
+"""The loss on a text, with the state carried through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ostinato.data.streams import Chunk
+from ostinato.training.chunks import TruncatedBPTT
+from ostinato.training.tree import map_tensors
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A sum of losses.
+
+    Args:
+        nats: negative log likelihood of all tokens.
+        tokens: how many.
+    """
+
+    nats: float
+    tokens: int
+
+    @property
+    def nats_per_token(self) -> float:
+        """The mean."""
+        return self.nats / self.tokens
+
+
+def bits_per_character(nats_per_token: float, characters_per_token: float) -> float:
+    """The unit in which models with different tokens can be compared."""
+    return nats_per_token / math.log(2.0) / characters_per_token
+
+
+def never() -> bool:
+    """The answer of one who never wants to stop."""
+    return False
+
+
+def evaluate(
+    module: nn.Module, chunks: Iterable[Chunk], *, should_stop: Callable[[], bool] = never
+) -> Evaluation | None:
+    """Runs `module.loss` over `chunks` in evaluation mode, without gradients, in the precision of its weights.
+
+    Args:
+        module: anything with `loss(chunk, state) -> (loss, state)`; its mode is put back afterwards.
+        chunks: in order; the state goes from each to the next.
+        should_stop: asked before every chunk; True gives the evaluation up.
+
+    Returns:
+        The loss over all chunks, or None if it was given up.
+
+    Raises:
+        ValueError: there are no chunks.
+    """
+    device = next(module.parameters()).device
+    bptt = TruncatedBPTT(module)
+    losses: list[torch.Tensor] = []
+    counts: list[int] = []
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            for chunk in chunks:
+                if should_stop():
+                    return None
+                losses.append(bptt(map_tensors(lambda tensor: tensor.to(device), chunk)))
+                counts.append(chunk.target.numel())
+    finally:
+        module.train(was_training)
+    if not counts:
+        raise ValueError("expected at least one chunk to evaluate on, got none")
+    means = torch.stack(losses).tolist()  # the only time that the device is waited for
+    return Evaluation(math.fsum(mean * count for mean, count in zip(means, counts, strict=True)), sum(counts))

@@ -1,0 +1,37 @@
+"""The optimisers that a recipe can name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import optim
+
+from ostinato.training.settings import OptimizerName
+
+
+def make_optimizer(
+    name: OptimizerName,
+    parameters: Iterable[torch.nn.Parameter],
+    *,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    fused: bool = False,
+) -> optim.Optimizer:
+    """Returns a `torch.optim` optimiser.
+
+    Args:
+        name: "adam", "adamw", "sgd" (with momentum 0.9) or "rmsprop".
+        parameters: what it updates.
+        learning_rate: of the first step; above 0.
+        weight_decay: decoupled for adamw, added to the gradient for the others.
+        fused: one kernel for all parameters where torch has one (adam, adamw, sgd); not with a gradient scaler.
+    """
+    shared = {"lr": learning_rate, "weight_decay": weight_decay}
+    if name == "adam":
+        return optim.Adam(parameters, **shared, fused=fused)
+    if name == "adamw":
+        return optim.AdamW(parameters, **shared, fused=fused)
+    if name == "sgd":
+        return optim.SGD(parameters, **shared, momentum=0.9, fused=fused)
+    return optim.RMSprop(parameters, **shared)

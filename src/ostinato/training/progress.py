@@ -1,0 +1,125 @@
+"""What a person sees while a model trains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress as Bar, TaskID, TextColumn
+
+from ostinato.training.evaluation import bits_per_character
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands.
+
+    Args:
+        step: updates made.
+        used: share of the budget used, in [0, 1].
+        loss: mean over the steps since the last line of metrics, nats a token.
+        gradient_norm: before clipping.
+        tokens_per_s: speed, without evaluations.
+        time_left_s: estimated, in seconds.
+    """
+
+    step: int
+    used: float
+    loss: float
+    gradient_norm: float
+    tokens_per_s: float
+    time_left_s: float
+
+
+class Progress:
+    """A bar in a terminal, plain lines elsewhere, nothing when quiet.
+
+    Args:
+        quiet: show nothing at all.
+        console: where to; standard output by default.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+        self.console = console or Console(highlight=False)
+        self.characters_per_token = 1.0
+        self.validation_characters_per_token = 1.0
+        self._quiet = quiet
+        self._live = self.console.is_terminal and not quiet
+        self._interval_s = 0.25 if self._live else 5.0
+        self._shown_at = -float("inf")
+        self._bar: Bar | None = None
+        self._task = TaskID(0)
+
+    @contextmanager
+    def running(self) -> Iterator[Progress]:
+        """Shows the bar while something runs."""
+        if not self._live:
+            yield self
+            return
+        # Refreshed by hand: a refreshing thread would take its share of the interpreter from training.
+        columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+        try:
+            with Bar(*columns, console=self.console, auto_refresh=False, transient=True) as self._bar:
+                self._task = self._bar.add_task("", total=1.0)
+                yield self
+        finally:
+            self._bar = None
+
+    def due(self) -> bool:
+        """True if enough time has passed since the last update to show another."""
+        return not self._quiet and time.monotonic() - self._shown_at >= self._interval_s
+
+    def show(self, moment: Moment) -> None:
+        """Shows how training goes."""
+        self._update(
+            moment.used,
+            f"step {moment.step}  loss {moment.loss:.3f} nats/token  {self.bits(moment.loss):.3f} bits/char  "
+            f"{moment.tokens_per_s:,.0f} tokens/s  |g| {moment.gradient_norm:.2f}  {_clock(moment.time_left_s)} left",
+        )
+
+    def show_reading(self, done: int, total: int | None) -> None:
+        """Shows how far the text is read, in bytes, if it is time to."""
+        if self.due():
+            share = min(done / total, 1.0) if total else 0.0
+            self._update(share, f"reading the text, {done / 1e6:,.0f} MB{f' of {total / 1e6:,.0f}' if total else ''}")
+
+    def _update(self, share: float, text: str) -> None:
+        self._shown_at = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=share, description=text)
+            self._bar.refresh()
+        else:
+            self.say(f"{share:4.0%}  {text}")
+
+    def evaluated(self, step: int, nats_per_token: float, *, best: bool, sample: str | None = None) -> None:
+        """Prints the line of an evaluation, and one of sample text."""
+        mark = "  best so far" if best else ""
+        bits = self.validation_bits(nats_per_token)
+        self.say(f"step {step}: validation {nats_per_token:.3f} nats/token, {bits:.3f} bits/char{mark}")
+        if sample is not None:
+            # Control characters of an untrained model must not reach the terminal.
+            line = "".join(c if c.isprintable() else "⏎" if c == "\n" else " " for c in sample)
+            self.say(f"  [dim]{escape(line)}[/dim]")
+
+    def say(self, text: str) -> None:
+        """Prints a line, which may hold rich markup, unless quiet."""
+        if not self._quiet:
+            self.console.print(text, soft_wrap=True)
+
+    def bits(self, nats_per_token: float) -> float:
+        """A loss on the training text, in bits per character, if `characters_per_token` was set."""
+        return bits_per_character(nats_per_token, self.characters_per_token)
+
+    def validation_bits(self, nats_per_token: float) -> float:
+        """A loss on the validation text, in bits per character."""
+        return bits_per_character(nats_per_token, self.validation_characters_per_token)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

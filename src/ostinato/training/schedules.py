@@ -1,0 +1,55 @@
+"""Learning rate schedules, as functions of how much of the budget is used.
+
+Progress, not the step number, is the argument: the same schedule then serves a budget of steps, of epochs or of seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias
+
+Schedule: TypeAlias = Literal["constant", "linear", "cosine", "step"]
+
+
+def learning_rate_factor(
+    progress: float,
+    schedule: Schedule = "cosine",
+    *,
+    warmup: float = 0.0,
+    final: float = 0.0,
+    decay: float = 0.5,
+    decay_start: float = 0.5,
+    decay_every: float = 0.1,
+) -> float:
+    """What the learning rate is multiplied with when a share `progress` of the budget is used.
+
+    While p < w (p progress, w warm-up) it is p / w. Then, with q = (p - w) / (1 - w):
+
+    | schedule | factor |
+    | --- | --- |
+    | constant | 1 |
+    | linear | 1 - (1 - final) q |
+    | cosine | final + (1 - final) (1 + cos(pi q)) / 2 (Loshchilov & Hutter 2017, eq. 5, one period) |
+    | step | 1 before `decay_start`, then decay^(1 + floor((p - decay_start) / decay_every)) (as in Zaremba et al. 2014) |
+
+    Args:
+        progress: used share of the budget; values outside [0, 1] count as the nearest end.
+        schedule: one of the names above.
+        warmup: share of the budget over which the factor rises from 0, in [0, 1).
+        final: factor at the end of "linear" and "cosine", in [0, 1].
+        decay: factor of each decay of "step".
+        decay_start: progress at the first decay of "step".
+        decay_every: progress between two decays of "step".
+    """
+    p = min(max(progress, 0.0), 1.0)
+    if p < warmup:
+        return p / warmup
+    q = (p - warmup) / (1.0 - warmup)
+    if schedule == "linear":
+        return 1.0 - (1.0 - final) * q
+    if schedule == "cosine":
+        return final + (1.0 - final) * (1.0 + math.cos(math.pi * q)) / 2.0
+    if schedule == "step" and p >= decay_start:
+        # The tolerance keeps a progress such as 0.6 = 0.5 + 0.1, which floats miss, on the upper side.
+        return decay ** (1 + math.floor((p - decay_start) / decay_every + 1e-9))
+    return 1.0
