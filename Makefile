@@ -23,7 +23,7 @@ $(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.run-installed
 
 demo: $(VENV)/.run-installed ## train a character language model on the standard library's source, and let it write
-	$(BIN)/ostinato train lm
+	$(BIN)/ostinato train lm $(ARGS)
 
 test: $(VENV)/.dev-installed ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal

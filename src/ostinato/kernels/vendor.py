@@ -40,15 +40,15 @@ class Vendor:
 
     def acceptance(self, request: Request) -> str:
         """What it will run."""
-        return f"torch's {request.cell.vendor} kernel ({self.library(request.input)})"
+        return f"torch's {request.cell.vendor} kernel ({self.library(request.cell.vendor or '', request.input)})"
 
     @staticmethod
-    def library(input: Tensor) -> str:
-        """Which library torch is likely to use for such an input."""
-        if input.is_cuda:
-            return "cuDNN" if torch.backends.cudnn.is_acceptable(input) else "ATen"
+    def library(mode: str, input: Tensor) -> str:
+        """Which library torch uses for such an input: cuDNN, oneDNN (on CPU it has the LSTM alone), or its own loop in ATen."""
+        if input.is_cuda and torch.backends.cudnn.is_acceptable(input):
+            return "cuDNN"
         on_cpu = input.device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-        return "oneDNN for LSTM, ATen otherwise" if on_cpu and input.dtype is not torch.float64 else "ATen"
+        return "oneDNN" if on_cpu and mode == "LSTM" and input.dtype is not torch.float64 else "ATen"
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""

@@ -1,0 +1,1 @@
+"""Measurements: run them with `python -m benchmarks.NAME` from the root of the repository."""
