@@ -73,19 +73,18 @@ def open_corpus(
         DataError: The text cannot be found, read, decoded or split, or it is large and there is no folder.
         ConfigError: An argument is out of range.
     """
-    chosen = type(vocabulary) if vocabulary else vocabulary_class(kind)
+    chosen = vocabulary_class(kind) if vocabulary is None else type(vocabulary)
     if not 0 <= validation_share < 1:
         raise ConfigError(f"validation_share must be at least 0 and less than 1; got {validation_share}")
     text = find_text(data)
     about = {"text": text.fingerprint(), "validation_share": validation_share}
-    request = [kind, vocabulary_size]
+    request = [kind, vocabulary_size] if vocabulary is None else None
     if folder is not None and (text.size is None or text.size > IN_MEMORY_BYTES):
         stored = stored_about(folder)
         if stored and about.items() <= stored.items():
-            if vocabulary is None and stored["request"] == request:
+            fits = stored["request"] == request if vocabulary is None else stored["vocabulary"] == vocabulary.to_dict()
+            if fits:
                 return Corpus(text.name, chosen.from_dict(stored["vocabulary"]), *stored_tokens(folder))
-            if vocabulary is not None and stored["vocabulary"] == vocabulary.to_dict():
-                return Corpus(text.name, vocabulary, *stored_tokens(folder))
     if folder is None and text.size is not None and text.size > IN_MEMORY_BYTES:
         raise _needs_folder(text.name)
     reading = _Reading(text, 3 if vocabulary is None else 2, on_progress)

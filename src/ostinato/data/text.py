@@ -19,7 +19,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -40,7 +40,7 @@ class Document:
     """In bytes; None where the source does not say."""
     modified: str
     """Changes when the document changes, as far as the source tells; may be empty."""
-    open: Callable[[], BinaryIO]
+    open: Callable[[], BinaryIO] = field(compare=False)
 
 
 @dataclass(frozen=True)

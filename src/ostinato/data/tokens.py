@@ -56,9 +56,6 @@ class TokenWriter:
         self._arrays: list[np.ndarray] = []
         self._starts: tuple[list[int], list[int]] = ([], [])
         self._lengths = [0, 0]
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._partial(folder).open("wb")
 
     @staticmethod
     def _partial(folder: Path) -> Path:
@@ -104,6 +101,12 @@ class TokenWriter:
         return _mapped(self._folder, description)
 
     def __enter__(self) -> TokenWriter:
+        if self._folder is not None:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = self._partial(self._folder).open("wb")
+            except OSError as error:
+                raise _cannot_write(self._folder, error) from error
         return self
 
     def __exit__(
@@ -112,11 +115,13 @@ class TokenWriter:
         if self._file is not None and self._folder is not None:
             self._file.close()
             self._partial(self._folder).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise DataError(
-                f"{self._folder}: the token file cannot be written ({reason}); make room or choose another folder"
-            )
+            if isinstance(error, OSError):
+                raise _cannot_write(self._folder, error) from error
+
+
+def _cannot_write(folder: Path, error: OSError) -> DataError:
+    reason = error.strerror or error
+    return DataError(f"{folder}: the token file cannot be written ({reason}); make room or choose another folder")
 
 
 def stored_about(folder: Path) -> dict[str, Any] | None:

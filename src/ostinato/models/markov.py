@@ -292,10 +292,8 @@ class _Counts:
     def _as_context(self, codes: np.ndarray, n: int) -> np.ndarray:
         """Codes of n-grams, renumbered if those of length n were; negative where the n-gram was never seen."""
         keys = self.renumbered.get(n)
-        if keys is None:
+        if keys is None or not len(keys):  # without keys no longer n-gram was seen either, whatever its code
             return codes
-        if not len(keys):
-            return np.full_like(codes, -1)
         ranks = np.minimum(np.searchsorted(keys, codes), len(keys) - 1)
         return np.where(keys[ranks] == codes, ranks, -1)
 
