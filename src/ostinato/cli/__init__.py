@@ -1,1 +1,1 @@
-"""See DESIGN."""
+"""The command line, one file a subcommand."""

@@ -255,8 +255,8 @@ class LanguageModel(nn.Module):
         for id in ids[-8:]:  # so that the first word knows what it follows
             decoder.push(id)
         decoder.flush()
-        for _, hidden in self._blocks(np.array(ids[:-1], dtype=np.int64), hidden):
-            pass
+        for _, after in self._blocks(np.array(ids[:-1], dtype=np.int64), hidden):
+            hidden = after
         last, written = ids[-1], 0
         while length is None or written < length:
             with self._reading():
@@ -289,7 +289,8 @@ class LanguageModel(nn.Module):
         if not len(ids):
             return Score(0.0, 0, 0, 0, None)
         nats, position = 0.0, 1
-        for logits, hidden in self._blocks(ids[:-1], hidden):
+        for logits, after in self._blocks(ids[:-1], hidden):
+            hidden = after
             targets = torch.from_numpy(ids[position : position + len(logits)]).to(logits.device)
             nats += float(F.cross_entropy(logits.double(), targets, reduction="sum"))
             position += len(logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,7 @@ from ostinato.recipes.settings import LanguageModelSettings
 from ostinato.training.device import choose_device
 from ostinato.training.files import write_json
 from ostinato.training.loop import Outcome, fit
+from ostinato.training.precision import choose_precision
 from ostinato.training.progress import Progress
 from ostinato.training.run_folder import RunFolder
 
@@ -60,7 +62,8 @@ def train(settings: LanguageModelSettings, console: Console | None = None) -> Re
     progress = Progress(quiet=settings.quiet, console=console)
     run = RunFolder(settings.run or new_run())
     run.check(resume=settings.resume)
-    choose_device(settings.device)  # before the text is read: a slip of the pen should not cost minutes
+    # Before the text is read: a slip of the pen should not cost minutes.
+    choose_precision(settings.precision, choose_device(settings.device))
     corpus = _open(settings, run, progress)
     torch.manual_seed(settings.seed)
     model = build_model(settings, corpus.vocabulary)
@@ -132,6 +135,10 @@ def _open(settings: LanguageModelSettings, run: RunFolder, progress: Progress) -
 
 
 def _for_the_record(settings: LanguageModelSettings, run: RunFolder) -> LanguageModelSettings:
-    """What `config.yaml` says: the folder and the budget spelled out, and nothing about this one call."""
+    """What `config.yaml` says: paths and budget spelled out, and nothing about this one call."""
+    local = settings.data is not None and "://" not in settings.data
+    data = os.path.abspath(settings.data) if local and settings.data else settings.data
     budget = dataclasses.asdict(settings.training.budget)
-    return replace(settings, run=str(run), quiet=False, resume=False, training=replace(settings.training, **budget))
+    return replace(
+        settings, data=data, run=str(run), quiet=False, resume=False, training=replace(settings.training, **budget)
+    )

@@ -41,7 +41,7 @@ def show(result: Result, console: Console | None = None) -> None:
 
 
 def _cells(line: Figures) -> tuple[str, str, str]:
-    return f"{line.bits_per_character:.3f}", f"{line.nats_per_character:.3f}", f"{line.perplexity_per_word:,.0f}"
+    return f"{line.bits_per_character:.3f}", f"{line.nats_per_character:.3f}", f"{line.perplexity_per_word:,.4g}"
 
 
 def _printable(text: str) -> str:

@@ -117,14 +117,15 @@ class _Session:
         self.step_module = fabric.setup_module(_Fields(self.bptt))
         self.module = module
         self.scaled = fabric.strategy.precision.precision == "16-mixed"
-        optimizer = make_optimizer(
+        self.optimizer = make_optimizer(
             settings.optimizer,
             module.parameters(),
             learning_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=not self.scaled and fabric.device.type in ("cpu", "cuda"),
         )
-        self.optimizer = fabric.setup_optimizers(optimizer)
+        # Fabric's wrapper scales steps in 16-mixed; the state and the learning rate are those of the optimiser inside.
+        self.wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
         # On the CPU a loss can be read at no cost; elsewhere reading waits for the device, so it is summed up there.
         self.reads_every_step = fabric.device.type == "cpu"
         self.unread: list[torch.Tensor] = []
@@ -141,7 +142,7 @@ class _Session:
             "counters": asdict(self.counters),
             "data": self.train.state_dict(),
             "model": self.module.state_dict(),
-            "optimizer": self.optimizer.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.fabric.strategy.precision.state_dict(),
             "hidden": self.bptt.state,
             "random": {
@@ -154,7 +155,7 @@ class _Session:
         try:
             self.counters = Counters(**state["counters"])
             self.module.load_state_dict(state["model"])
-            self.optimizer.optimizer.load_state_dict(state["optimizer"])
+            self.optimizer.load_state_dict(state["optimizer"])
             self.train.load_state_dict(state["data"])
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -235,10 +236,10 @@ class _Session:
             self._read_losses()  # before the weights change: a loss that is not finite leaves them as they were
         self.fabric.backward(loss)
         if self.scaled:
-            self.fabric.strategy.precision.unscale_gradients(self.optimizer.optimizer)
+            self.fabric.strategy.precision.unscale_gradients(self.optimizer)
         self.norm = clip(self.module.parameters(), norm=settings.clip_norm, value=settings.clip_value)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.wrapped_optimizer.step()
+        self.wrapped_optimizer.zero_grad()
         self.counters.step += 1
         self.counters.tokens += chunk.target.numel()
 

@@ -27,11 +27,10 @@ def make_optimizer(
         weight_decay: decoupled for adamw, added to the gradient for the others.
         fused: one kernel for all parameters where torch has one (adam, adamw, sgd); not with a gradient scaler.
     """
-    shared = {"lr": learning_rate, "weight_decay": weight_decay}
     if name == "adam":
-        return optim.Adam(parameters, **shared, fused=fused)
+        return optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
     if name == "adamw":
-        return optim.AdamW(parameters, **shared, fused=fused)
+        return optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
     if name == "sgd":
-        return optim.SGD(parameters, **shared, momentum=0.9, fused=fused)
-    return optim.RMSprop(parameters, **shared)
+        return optim.SGD(parameters, lr=learning_rate, weight_decay=weight_decay, momentum=0.9, fused=fused)
+    return optim.RMSprop(parameters, lr=learning_rate, weight_decay=weight_decay)

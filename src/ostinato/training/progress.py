@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress as Bar, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
 
 from ostinato.training.evaluation import bits_per_character
 
@@ -58,6 +59,7 @@ class Progress:
     def running(self) -> Iterator[Progress]:
         """Shows the bar while something runs."""
         if not self._live:
+            self._shown_at = time.monotonic()  # what is over at once needs no line
             yield self
             return
         # Refreshed by hand: a refreshing thread would take its share of the interpreter from training.

@@ -25,7 +25,7 @@ class TrainingSettings:
         optimizer: adam, adamw, sgd (with momentum 0.9) or rmsprop.
         learning_rate: the largest of the schedule; above 0.
         weight_decay: of adamw decoupled, of the others added to the gradient; at least 0.
-        schedule: how the learning rate changes over the budget: constant, linear, cosine (to 0) or step (halved each tenth from the middle on).
+        schedule: of the learning rate over the budget: constant, linear, cosine (to 0) or step (halved each tenth from the middle).
         warmup: share of the budget over which the learning rate rises from 0; from 0 to below 1.
         clip_norm: largest norm of all gradients together; above 0, or null for no clipping.
         clip_value: largest absolute value of a gradient; above 0, or null for no clipping.

@@ -1,0 +1,40 @@
+"""`ostinato generate RUN`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(words: Sequence[str]) -> int:
+    """Writes text to standard output as the model makes it."""
+    from ostinato.cli.parser import Parser
+
+    parser = Parser("ostinato generate", "Let the language model of a run write.")
+    parser.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
+    parser.add_argument("--prompt", type=str, default="", help="text to go on from")
+    parser.add_argument("--length", type=int, default=500, help="tokens to write")
+    parser.add_argument("--temperature", type=float, default=0.8, help="0 is the most likely text, above 1 is wild")
+    parser.add_argument("--top-k", type=int | None, default=None, help="draw from so many most likely tokens only")
+    parser.add_argument("--top-p", type=float | None, default=None, help="draw from this likeliest share only, up to 1")
+    parser.add_argument("--seed", type=int | None, default=None, help="the same seed writes the same text")
+    given = parser.read(words)
+
+    from ostinato.recipes import load
+    from ostinato.recipes.runs import latest_run
+
+    model = load(given.run or latest_run())
+    pieces = model.stream(
+        given.prompt,
+        given.length,
+        temperature=given.temperature,
+        top_k=given.top_k,
+        top_p=given.top_p,
+        seed=given.seed,
+    )
+    sys.stdout.write(given.prompt)
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    return 0

@@ -1,0 +1,89 @@
+"""The command `ostinato`.
+
+It loads nothing but the subcommand that was chosen: `ostinato --help` and `ostinato --version` answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": "train a model: `ostinato train lm` is a language model on the built-in text",
+    "generate": "let the language model of a run write",
+    "evaluate": "score a text with the language model of a run",
+}
+
+INTERRUPTED = 130
+WRONG = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0, 2 for something the user can put right (one line on standard error), 130 after an interrupt.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        from ostinato.version import __version__
+
+        print(f"ostinato {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        close = difflib.get_close_matches(words[0], COMMANDS, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return _wrong(f"{words[0]} is no command{hint} Expected one of {', '.join(COMMANDS)}")
+    return _run(words[0], words[1:])
+
+
+def _run(command: str, words: list[str]) -> int:
+    from ostinato.errors import OstinatoError
+
+    try:
+        status = importlib.import_module(f"ostinato.cli.{command}").main(words)
+        sys.stdout.flush()
+        return status
+    except OstinatoError as error:
+        return _wrong(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("\nostinato: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. What is still buffered must not raise again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _wrong(message: str) -> int:
+    print(f"ostinato: {message}", file=sys.stderr)
+    return WRONG
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ostinato COMMAND ...",
+            "",
+            "Recurrent networks for PyTorch, done right: a recurrence is written once.",
+            "",
+            *lines,
+            "",
+            "`ostinato COMMAND --help` tells more. `ostinato --version` says which version this is.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

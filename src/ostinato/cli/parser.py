@@ -1,0 +1,105 @@
+"""Parsers that answer a slip of the pen with one line that says what is allowed."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from itertools import pairwise, zip_longest
+
+from jsonargparse import ArgumentParser, Namespace
+
+from ostinato.errors import ConfigError
+
+
+class Parser(ArgumentParser):
+    """jsonargparse's parser, raising `ConfigError` in place of printing a usage and exiting.
+
+    A flag for a boolean may stand alone: `--quiet` is `--quiet true`.
+
+    Args:
+        prog: how the command is called.
+        description: what it does.
+    """
+
+    def __init__(self, prog: str, description: str):
+        super().__init__(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
+
+    def read(self, words: Sequence[str]) -> Namespace:
+        """Parses the words after the command.
+
+        Raises:
+            ConfigError: an unknown flag, or a value that does not fit; in one line.
+        """
+        try:
+            return self.parse_args(self._with_values(words))
+        except (argparse.ArgumentError, TypeError, ValueError, KeyError) as error:
+            raise ConfigError(self._explain(str(error), words)) from error
+
+    def _flags(self) -> list[str]:
+        return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+
+    def _with_values(self, words: Sequence[str]) -> list[str]:
+        switches = {
+            flag
+            for action in self._actions
+            if action.metavar == "{true,false}" or getattr(action, "_typehint", None) is bool or action.type is bool
+            for flag in action.option_strings
+        }
+        given = []
+        for word, following in zip_longest(words, words[1:]):
+            given.append(word)
+            if word in switches and following not in ("true", "false", "yes", "no"):
+                given.append("true")
+        return given
+
+    def _explain(self, message: str, words: Sequence[str]) -> str:
+        line = " ".join(message.split())
+        if line.startswith(("Problems parsing config", "Unexpected config")):
+            where = next((after for word, after in pairwise(words) if word == "--config"), "--config")
+            reason = line.partition(": ")[2].replace('in "<unicode string>", ', "at ")
+            return f"{where}: expected settings by name in YAML; cannot read: {reason}"
+        if found := re.fullmatch(r"unrecognized arguments: (\S+).*", line):
+            return f"unknown argument {found[1]}{self._closest(found[1].split('=')[0], self._flags())}"
+        if found := re.search(r"Group '(\S+)' does not accept option '(\S+)'", line):
+            return self._unknown_key(found[1] + ".", found[2])
+        if found := re.search(r"Option '(\S+)' is not accepted", line):
+            return self._unknown_key("", found[1])
+        if found := re.fullmatch(r'Parser key "(\S+)": (.*)', line):
+            return f"{found[1]}: {_plain(found[2])}"
+        return _plain(line)
+
+    def _unknown_key(self, group: str, name: str) -> str:
+        names = [flag[2:].removeprefix(group) for flag in self._flags() if flag[2:].startswith(group)]
+        names = sorted(
+            {each for each in names if group or "." not in each} - {"help", "config", "print_config", "print_shtab"}
+        )
+        hint = self._closest(name, names)
+        return f"unknown setting {group}{name}{hint or '.'} Expected one of {', '.join(names)}"
+
+    def _closest(self, name: str, names: Sequence[str]) -> str:
+        # The last part alone finds --batch_size, whose full name is --training.batch_size.
+        by_end = {each.rsplit(".", 1)[-1].lstrip("-"): each for each in names}
+        ends = difflib.get_close_matches(name.rsplit(".", 1)[-1].lstrip("-"), by_end, 1)
+        close = difflib.get_close_matches(name, names, 1, cutoff=0.75) or [by_end[end] for end in ends]
+        if close:
+            return f"; did you mean {close[0]}?"
+        return f"; see {self.prog} --help" if names and names[0].startswith("-") else ""
+
+
+def _plain(message: str) -> str:
+    """Python's names for types, in words."""
+    message = message.replace("<class 'NoneType'>", "NoneType")
+    words = {
+        "int": "an integer",
+        "float": "a number",
+        "str": "text",
+        "bool": "true or false",
+        "dict": "settings by name",
+    }
+    message = re.sub(r"a <class '(\w+)'>", lambda found: words.get(found[1], found[1]), message)
+    message = re.sub(r"a typing\.Literal\[(.*?)\]", lambda found: f"one of {found[1]}", message)
+    if found := re.search(r"Union subtypes .*?- Expected (.*?) - Expected a? ?NoneType.* Given value: (.*)", message):
+        message = f"Expected {found[1]}, or null. Got value: {found[2]}"
+    return message.replace("'", "").replace("Expected", "expected").replace(". Got value:", ", got")
