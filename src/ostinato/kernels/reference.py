@@ -42,7 +42,13 @@ class Reference:
             else:
                 valid = (t < lengths)[:, None]
                 # A row that has ended carries its last state on, and shows nothing.
-                state = State(**{n: torch.where(valid, getattr(new, n), getattr(state, n)) for n in cell.states})
+                # Under autocast the step may have another dtype than the states that it was given.
+                state = State(
+                    **{
+                        n: torch.where(valid, getattr(new, n), getattr(state, n).to(getattr(new, n)))
+                        for n in cell.states
+                    }
+                )
                 history.append(State(**{n: getattr(new, n).masked_fill(~valid, 0) for n in cell.states}))
         if request.reverse:
             history.reverse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ class Vendor:
             return f"torch has no kernel for the cell {cell.name!r}"
         if request.every_state and len(cell.states) > 1:
             return "torch's kernels give only the output at every step, and all states were asked for"
+        if request.lengths is not None and request.lengths.is_meta:
+            return "the lengths decide how torch's kernels are called, and a meta tensor has no values"
         return None
 
     def acceptance(self, request: Request) -> str:
@@ -78,6 +81,8 @@ class Vendor:
 
     def _run_lengths(self, request: Request, lengths: Tensor) -> Result:
         steps, rows = request.input.shape[:2]
+        if rows == 0:
+            return self.run(replace(request, lengths=None))
         order = torch.argsort(lengths, descending=True, stable=True)
         back = torch.argsort(order)
         sorted_lengths = lengths[order]
@@ -105,7 +110,8 @@ class Vendor:
         output = torch.cat(outputs)
         if request.reverse:
             output = _reverse_rows(output, sorted_lengths)
-        last = {n: torch.cat([getattr(s, n) for s in finished])[back] for n in request.cell.states}
+        # Under autocast the states that a row of length 0 was given may have another dtype than the kernel's.
+        last = {n: torch.cat([getattr(s, n).to(output.dtype) for s in finished])[back] for n in request.cell.states}
         return self._result(request, output[:, back], State(**last))
 
 

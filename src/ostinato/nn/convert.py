@@ -72,14 +72,14 @@ def _converted(old: torch.nn.Module, options: Any, made: dict[int, torch.nn.Modu
     if extra.get("num_layers") == 1:
         extra["dropout"] = 0.0  # torch warned when the layer was made; once is enough
     new = new_kind(**extra, device="meta")
-    if list(new._parameters) != list(old._parameters):
-        added = sorted(set(new._parameters) ^ set(old._parameters)) or ["their order"]
+    # Asked of the layer, not of its parameters: weight norm and pruning keep a weight under other names and set an attribute.
+    if added := [name for name in new._parameters if not hasattr(old, name)]:
         raise ValueError(
-            f"convert keeps the weights, so its options must not change the parameters, but these differ: {', '.join(added)}. "
+            f"convert keeps the weights, so its options must add no parameters, but these are new: {', '.join(added)}. "
             "Build the layer anew for that"
         )
-    for name, parameter in old._parameters.items():
-        if parameter is not None and new._parameters[name].shape != parameter.shape:  # pyright: ignore[reportOptionalMemberAccess]
+    for name, parameter in new._parameters.items():
+        if parameter is not None and getattr(old, name).shape != parameter.shape:
             raise ValueError(
                 f"convert keeps the weights, but the options ask for another shape of {name}; build the layer anew"
             )

@@ -34,7 +34,7 @@ class Initialisation:
 
         Every gate's block of a weight is a matrix of its own, so that the number of gates does not change its scale.
         """
-        bound = 1.0 / math.sqrt(hidden_size)
+        bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
         own = {p.name: p for p in cell.parameters}
         for name, parameter in parameters.items():
             if name in own and (fill := own[name].fill) is not None:

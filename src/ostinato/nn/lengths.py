@@ -28,6 +28,8 @@ def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device
         raise ValueError(
             f"lengths expected one number for each of the {rows} rows, got the shape {tuple(lengths.shape)}"
         )
+    if lengths.is_meta:
+        return lengths.to(torch.int64)
     low, high = int(lengths.min()), int(lengths.max())
     if low < 0 or high > steps:
         raise ValueError(f"lengths expected numbers from 0 to the {steps} time steps of the input, got {low} to {high}")

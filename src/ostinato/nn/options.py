@@ -126,7 +126,7 @@ def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
             close = difflib.get_close_matches(name, names, 1)
             raise TypeError(
                 f"unexpected keyword argument {name!r}"
-                + (f"; did you mean {close[0]!r}?" if close else "")
+                + (f"; did you mean {close[0]!r}?" if close else ".")
                 + f" Beside torch.nn's arguments there are: {', '.join(sorted(names))}"
             )
     values = dict(given)

@@ -67,7 +67,7 @@ class Recurrent(torch.nn.RNNBase):
         cell.check()
         widths = _widths(hidden_size, num_layers)
         layers = len(widths) if widths else num_layers
-        for width in cast("set[int]", set(widths or [hidden_size])):
+        for width in cast("list[int]", widths or [hidden_size]):
             # torch.nn checks its own arguments: the same exceptions, messages and warnings, in every version of torch.
             torch.nn.RNNBase(
                 "LSTM", input_size, width, layers, bias, batch_first, dropout, bidirectional, proj_size, device="meta"
@@ -75,8 +75,9 @@ class Recurrent(torch.nn.RNNBase):
         torch.nn.Module.__init__(self)
         self.mode = cell.vendor or cell.name
         self.input_size = input_size
-        self.hidden_size = hidden_size if not widths else tuple(widths)  # pyright: ignore[reportAttributeAccessIssue]
         self.hidden_sizes = tuple(widths or [int(hidden_size)] * layers)  # pyright: ignore[reportArgumentType]
+        uniform = len(set(self.hidden_sizes)) == 1
+        self.hidden_size = self.hidden_sizes[0] if uniform else self.hidden_sizes  # pyright: ignore[reportAttributeAccessIssue]
         self.num_layers = layers
         self.bias = bias
         self.batch_first = batch_first
@@ -245,9 +246,11 @@ class Recurrent(torch.nn.RNNBase):
                 )
             self.check_input(input.data, input.batch_sizes)
             x, valid = unpack(input)
-            return self._run(x, hx, valid, return_states, lambda v: repack(v, valid, input))
+            return self._run(x, hx, valid, return_states, lambda v: repack(v, valid, input), packed=True)
         if input.dim() not in (2, 3):
-            raise ValueError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+            name = (self.torch_class or type(self)).__name__
+            tensor = "tensor " if name == "RNN" else ""  # torch.nn's classes do not all say the same
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D {tensor}instead")
         if input.dim() == 2:
             x, lay_out = input.unsqueeze(1), lambda v: v.squeeze(1)
         elif self.batch_first:
@@ -272,10 +275,11 @@ class Recurrent(torch.nn.RNNBase):
         every_state: bool,
         lay_out: Callable[[Tensor], Any],
         batched: bool = True,
+        packed: bool = False,
     ) -> Any:
         """`x`: `(T, B, I)`. Returns what `forward` does; `lay_out` turns `(T, B, F)` into the user's layout."""
         options, directions = self.options, self.num_directions
-        first = self._first_states(x) if hx is None else self._layout.open(hx, x.shape[1], batched)
+        first = self._first_states(x) if hx is None else self._layout.open(hx, x.shape[1], batched, packed)
         last: list[State] = []
         every: dict[str, list[Tensor]] = {name: [] for name in self.cell.states}
         for layer in range(self.num_layers):

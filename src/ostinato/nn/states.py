@@ -37,8 +37,14 @@ class StateLayout:
     sizes: Mapping[str, Sequence[int]]
     directions: int
 
-    def open(self, hx: Any, rows: int, batched: bool) -> list[State]:
+    def open(self, hx: Any, rows: int, batched: bool, packed: bool = False) -> list[State]:
         """From outside to inside.
+
+        Args:
+            hx: as the user gave it.
+            rows: `B`.
+            batched: whether the input has a batch dimension, and `hx` therefore too.
+            packed: whether it is a `PackedSequence`; torch.nn has other words for a wrong number of dimensions then.
 
         Raises:
             ValueError: for the wrong number of entries.
@@ -49,6 +55,8 @@ class StateLayout:
         if not isinstance(given, tuple | list) or len(given) != len(names):
             got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
             raise ValueError(f"hx expected one entry for each of the states {', '.join(names)}, got {got}")
+        if not packed:
+            _check_dims(names, given, batched)
         by_name = {}
         for at, (name, entry) in enumerate(zip(names, given, strict=True)):
             message = (
@@ -90,11 +98,21 @@ class StateLayout:
         return tuple(closed) if len(closed) > 1 else closed[0]
 
 
+def _check_dims(names: Sequence[str], given: Sequence[Any], batched: bool) -> None:
+    dims, kind = (3, "batched 3-D") if batched else (2, "unbatched 2-D")
+    tensors = [v for entry in given for v in (entry if isinstance(entry, tuple | list) else [entry])]
+    got = [f"{v.dim()}-D" for v in tensors if isinstance(v, torch.Tensor)]
+    if set(got) <= {f"{dims}-D"}:
+        return
+    if len(names) == 1:
+        what, found = "hx", f"{next(g for g in got if g != f'{dims}-D')} tensor"
+    else:
+        what, found = " and ".join(f"{name}x" for name in names), f"({', '.join(got)}) tensors"
+    raise RuntimeError(f"For {kind} input, {what} should also be {dims}-D but got {found}")
+
+
 def _checked(entry: Tensor, places: int, rows: int, size: int, batched: bool, message: str) -> Tensor:
     """`(places, B, H)`."""
-    dims, kind = (3, "batched 3-D") if batched else (2, "unbatched 2-D")
-    if entry.dim() != dims:
-        raise RuntimeError(f"For {kind} input, hx should also be {dims}-D but got {entry.dim()}-D tensor")
     whole = entry if batched else entry.unsqueeze(1)
     if (expected := (places, rows, size)) != tuple(whole.shape):
         raise RuntimeError(message.format(expected, list(whole.shape)))

@@ -71,9 +71,7 @@ class _Step(torch.nn.RNNCellBase):
         if dispatch.takes_whole_stack(self.cell, self.backend):
             return self.torch_class.forward(self, input, hx)  # pyright: ignore[reportAttributeAccessIssue]
         if input.dim() not in (1, 2):
-            raise ValueError(f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead")
-        if input.size(-1) != self.input_size:
-            raise RuntimeError(f"input has inconsistent input_size: got {input.size(-1)} expected {self.input_size}")
+            raise ValueError(f"{self.torch_class.__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         first = self._first(hx, x, batched=input.dim() == 2)
         own = {p.name: getattr(self, p.name) for p in self.cell.parameters}
@@ -85,21 +83,28 @@ class _Step(torch.nn.RNNCellBase):
 
     def _first(self, hx: Any, x: Tensor, batched: bool) -> State:
         names = list(self.cell.states)
+        given = () if hx is None else hx if len(names) > 1 else (hx,)
+        if hx is not None and (not isinstance(given, tuple | list) or len(given) != len(names)):
+            got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
+            raise ValueError(f"hx expected one tensor for each of the states {', '.join(names)}, got {got}")
+        for at, v in enumerate(given):
+            if v.dim() not in (1, 2):
+                what = "hidden" if len(names) == 1 else f"hx[{at}]"
+                raise ValueError(f"{self.torch_class.__name__}: Expected {what} to be 1D or 2D, got {v.dim()}D instead")
+        if x.size(-1) != self.input_size:
+            raise RuntimeError(f"input has inconsistent input_size: got {x.size(-1)} expected {self.input_size}")
         if hx is None:
             zeros = torch.zeros(x.shape[0], self.hidden_size, dtype=x.dtype, device=x.device)
             return State(**dict.fromkeys(names, zeros))
-        given = hx if len(names) > 1 else (hx,)
-        if not isinstance(given, tuple | list) or len(given) != len(names):
-            raise ValueError(
-                f"hx expected one tensor for each of the states {', '.join(names)}, got {type(hx).__name__}"
-            )
         rows = [v if batched else v.unsqueeze(0) for v in given]
-        for name, v in zip(names, rows, strict=True):
-            if tuple(v.shape) != (x.shape[0], self.hidden_size):
-                expected = (x.shape[0], self.hidden_size) if batched else (self.hidden_size,)
-                raise RuntimeError(
-                    f"hx expected the shape {expected} for {name}, got {tuple(v.shape if batched else v.shape[1:])}"
-                )
+        for at, v in enumerate(rows):
+            if v.size(0) != x.size(0):
+                raise RuntimeError(f"Input batch size {x.size(0)} doesn't match hidden{at} batch size {v.size(0)}")
+            if v.dim() == 1 or v.size(1) != self.hidden_size:
+                got = v.size(1) if v.dim() > 1 else 1
+                raise RuntimeError(f"hidden{at} has inconsistent hidden_size: got {got}, expected {self.hidden_size}")
+            if v.dim() != 2:
+                raise RuntimeError(f"hx[{at}] should be 1D, as the input is, got {v.dim() - 1}D")
         return State(**dict(zip(names, rows, strict=True)))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -143,9 +148,7 @@ class RNNCell(_Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMet
         **options: Unpack[StepOptions],
     ) -> None:
         if nonlinearity not in BY_NONLINEARITY:
-            raise ValueError(
-                f"Unknown nonlinearity '{nonlinearity}'. Select from {', '.join(map(repr, BY_NONLINEARITY))}."
-            )
+            raise RuntimeError(f"Unknown nonlinearity: {nonlinearity}")  # as torch.nn, which says so at the first call
         self._build(BY_NONLINEARITY[nonlinearity], input_size, hidden_size, bias, device, dtype, options)
         self.nonlinearity = nonlinearity
 
