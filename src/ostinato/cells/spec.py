@@ -65,6 +65,12 @@ class Named:
     def __len__(self) -> int:
         return len(self._tensors)
 
+    def __getstate__(self) -> tuple[dict[str, Tensor]]:
+        return (self._tensors,)
+
+    def __setstate__(self, state: tuple[dict[str, Tensor]]) -> None:
+        object.__setattr__(self, "_tensors", state[0])
+
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name}={tuple(v.shape)}" for name, v in self._tensors.items())
         return f"{type(self).__name__}({shapes})"
@@ -284,8 +290,13 @@ class Cell:
         masks = {n.name: zeros for n in self.noise}
         try:
             after = self.step(x, s, U, **named, **masks)
-        except AttributeError as error:
-            raise CellError(f"the step of cell {self.name!r} failed on its description: {error}") from error
+        except CellError:
+            raise
+        except Exception as error:  # whatever a user's step may raise
+            said = str(error).partition("\n")[0]
+            raise CellError(
+                f"the step of cell {self.name!r} failed on two rows of three units: {type(error).__name__}: {said}"
+            ) from error
         if not isinstance(after, State):
             raise CellError(f"the step of cell {self.name!r} must return a State, got {type(after).__name__}")
         if set(after.names) != set(self.states):
@@ -294,7 +305,11 @@ class Cell:
                 f"but its step returned {' '.join(after.names)!r}"
             )
         for name in after.names:
-            if (got := tuple(getattr(after, name).shape)) != (2, 3):
+            if not isinstance(new := getattr(after, name), Tensor):
+                raise CellError(
+                    f"the step of cell {self.name!r} returned a {type(new).__name__} for {name}, not a tensor"
+                )
+            if (got := tuple(new.shape)) != (2, 3):
                 raise CellError(
                     f"the step of cell {self.name!r} changed the shape of {name} from (B, H) = (2, 3) to {got}"
                 )
@@ -320,10 +335,20 @@ def _find(module: str, name: str) -> Cell:
 
 def _names(what: str, text: str) -> tuple[str, ...]:
     names = tuple(text.split())
-    bad = [n for n in names if not n.isidentifier() or keyword.iskeyword(n) or n.startswith("_")]
+    # A name that `Named` has itself, like `with_`, could not be read as `x.with_`.
+    bad = [n for n in names if not n.isidentifier() or keyword.iskeyword(n) or n.startswith("_") or hasattr(Named, n)]
     if not names or bad or len(set(names)) != len(names):
         raise CellError(f'{what} expected distinct names with spaces between, like "i f g o", got {text!r}')
     return names
+
+
+def _parameters(described: Mapping[str, Literal["H", "G", "P"]]) -> tuple[Parameter, ...]:
+    for name, letter in described.items():
+        if name in (weights := ("weight_ih", "weight_hh", "bias_ih", "bias_hh")):
+            raise CellError(f"parameters expected other names than the weights' {', '.join(weights)}, got {name!r}")
+        if letter not in ("H", "G", "P"):
+            raise CellError(f"parameters expected the letter 'H', 'G' or 'P' for {name!r}, got {letter!r}")
+    return tuple(Parameter(name, (letter,), 0.0) for name, letter in described.items())
 
 
 def cell(
@@ -343,7 +368,7 @@ def cell(
         states: names of the states; the first is the output.
         source: the paper that the equations are from.
         parameters: name to letter of the vectors that the step takes besides the two weights and biases: `H` (one number a
-            unit), `G` (one a row of the weights). They start at zero.
+            unit), `G` (one a row of the weights), `P` (one a unit of the output). They start at zero.
         keep: the gate that keeps the memory when it is open; `forget_bias` and chrono initialisation act on it.
         write: the gate that overwrites the memory when it is open.
         vendor: the mode of torch's own kernels that computes exactly this step.
@@ -352,7 +377,7 @@ def cell(
         CellError: where names are malformed or the step's signature does not fit the description.
     """
     gate_names, state_names = _names("gates", gates), _names("states", states)
-    own = tuple(Parameter(name, (letter,), 0.0) for name, letter in (parameters or {}).items())
+    own = _parameters(parameters or {})
 
     def decorate(step: Callable[..., State]) -> Cell:
         signature = list(inspect.signature(step).parameters.values())

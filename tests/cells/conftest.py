@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from ostinato.cells import Noise
+from tests.cells.equations import Array
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Array]:
+    """The masks that the layer has drawn, by name; filled when it runs."""
+    masks: dict[str, Array] = {}
+    draw = Noise.draw
+
+    def recorded(self: Noise, *args: Any) -> torch.Tensor:
+        mask = draw(self, *args)
+        assert self.name not in masks, "one layer, one direction, one call: each mask is drawn once"
+        masks[self.name] = mask.numpy()
+        return mask
+
+    monkeypatch.setattr(Noise, "draw", recorded)
+    return masks

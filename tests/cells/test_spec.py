@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any, cast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import sigmoid, tanh
+
+from ostinato import Recurrent
+from ostinato.cells import Cell, Gates, Noise, Parameter, Product, State, cell, gru, identity, lstm
+from ostinato.cells.options import peephole
+from ostinato.errors import CellError
+
+
+@cell(gates="f z", states="h", parameters={"decay": "H"}, keep="f", source="this test")
+def leaky(x: Gates, s: State, U: Any, decay: Any, candidate: Any = identity, squash: Any = identity) -> State:
+    """h' = f h + (1 - f) z, f has a bias of its own."""
+    u = U(s.h)
+    f = sigmoid(squash(x.f + u.f + decay))
+    return State(h=f * s.h + (1 - f) * candidate(tanh(x.z + u.z)))
+
+
+# -- the decorator ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_description_is_read_off_the_decorator_and_the_step() -> None:
+    assert (leaky.name, leaky.gates, dict(leaky.states), leaky.output) == ("leaky", ("f", "z"), {"h": "H"}, "h")
+    assert leaky.parameters == (Parameter("decay", ("H",), 0.0),)
+    assert leaky.seams == {"candidate", "squash"}
+    assert (leaky.keep, leaky.write, leaky.vendor, leaky.source) == ("f", None, None, "this test")
+    assert leaky.__doc__ is not None
+    assert leaky.__doc__.startswith("h' = f h")
+
+
+def test_a_cell_of_ten_lines_learns_to_remember_the_last_but_one_input() -> None:
+    torch.manual_seed(0)
+    layer, readout = Recurrent(leaky, 1, 12, recurrent_dropout=0.05, zoneout=0.05), torch.nn.Linear(12, 1)
+    assert layer.get_parameter("decay_l0").abs().max() == 0
+    optimiser = torch.optim.Adam([*layer.parameters(), *readout.parameters()], 0.02)
+    x = torch.randn(20, 16, 1)
+
+    def loss() -> torch.Tensor:
+        return (readout(layer(x)[0])[2:] - x[:-2]).square().mean()
+
+    layer.eval()
+    before = loss().item()
+    for _ in range(120):
+        layer.train()
+        optimiser.zero_grad()
+        loss().backward()
+        optimiser.step()
+    layer.eval()
+    assert loss().item() < 0.5 * before
+    assert layer.get_parameter("decay_l0").abs().min() > 0
+
+
+@pytest.mark.parametrize("gates", ["", "  ", "i i", "i 2", "i f-g", "class", "_i", "names", "with_"])
+def test_gates_need_distinct_names_that_can_be_read(gates: str) -> None:
+    with pytest.raises(CellError, match=r"gates expected distinct names with spaces between, like .*, got"):
+        cell(gates=gates, states="h")
+
+
+@pytest.mark.parametrize("states", ["", "h h", "1", "names"])
+def test_states_need_distinct_names_that_can_be_read(states: str) -> None:
+    with pytest.raises(CellError, match=r"states expected distinct names"):
+        cell(gates="i", states=states)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x, s: None,
+        lambda x, s, U: None,
+        lambda x, s, U, other: None,
+        lambda x, s, U, decay, candidate: None,
+        lambda x, s, U, decay, candidate=None: None,
+        lambda x, s, U, **named: None,
+    ],
+)
+def test_the_step_takes_what_is_described_and_seams_only(step: Any) -> None:
+    with pytest.raises(
+        CellError, match=r"must take \(x, s, U\), then its parameters \(decay\), then seams .*; it takes \(x, s"
+    ):
+        cell(gates="a", states="h", parameters={"decay": "H"})(step)
+
+
+@pytest.mark.parametrize("role", ["keep", "write"])
+def test_a_role_belongs_to_a_gate(role: str) -> None:
+    with pytest.raises(CellError, match=rf"{role} expected one of the gates 'i f', got 'z'"):
+        cell(gates="i f", states="h", **{role: "z"})(lambda x, s, U: s)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
+def test_a_parameter_does_not_take_the_name_of_a_weight(name: str) -> None:
+    with pytest.raises(CellError, match=rf"parameters expected .*got '{name}'"):
+        cell(gates="a", states="h", parameters={name: "H"})(lambda x, s, U, weight_ih: s)
+
+
+def test_a_parameter_s_shape_is_a_letter() -> None:
+    with pytest.raises(CellError, match=r"parameters expected the letter 'H', 'G' or 'P' for 'decay', got 'X'"):
+        cell(gates="a", states="h", parameters={"decay": "X"})(lambda x, s, U, decay: s)  # pyright: ignore[reportArgumentType]
+
+
+# -- Cell.check ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (lambda x, s, U: State(h=x.b + U(s.h).a), "expected one of a, got 'b'"),
+        (lambda x, s, U: State(h=x.a + s.c), "expected one of h, got 'c'"),
+        (lambda x, s, U: State(h=x.a + U(s.h).z), "expected one of a, got 'z'"),
+        (lambda x, s, U: x.a, "must return a State, got Tensor"),
+        (lambda x, s, U: Gates(h=x.a), "must return a State, got Gates"),
+        (lambda x, s, U: State(c=x.a), "described with the states 'h' but its step returned 'c'"),
+        (lambda x, s, U: State(h=x.a, c=x.a), "described with the states 'h' but its step returned 'h c'"),
+        (lambda x, s, U: State(h=x.a[:, :2]), r"changed the shape of h from \(B, H\) = \(2, 3\) to \(2, 2\)"),
+        (lambda x, s, U: State(h=x.a.sum()), r"changed the shape of h from \(B, H\) = \(2, 3\) to \(\)"),
+        (lambda x, s, U: State(h=U.only("b")(s.h).b), "U.only expected some of the gates 'a', got 'b'"),
+        (lambda x, s, U: State(h=U.only("")(s.h).a), "U.only expected some of the gates 'a', got ''"),
+        (lambda x, s, U: State(h=cast("Any", 0.5)), "returned a float for h, not a tensor"),
+        (lambda x, s, U: State(h=x.a @ x.a), "failed on two rows of three units"),
+        (lambda x, s, U: State(h=x.a + U(s)), "failed on two rows of three units"),
+    ],
+)
+def test_a_layer_of_a_cell_that_disagrees_with_its_description_is_not_made(step: Any, message: str) -> None:
+    with pytest.raises(CellError, match=message) as caught:
+        Recurrent(cell(gates="a", states="h")(step), 2, 4)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_check_passes_a_cell_whose_description_is_right() -> None:
+    leaky.check()
+    lstm.check()
+    peephole(lstm).check()
+
+
+# -- Named --------------------------------------------------------------------------------------------------------------------
+
+
+def test_named_tensors_do_not_change() -> None:
+    state = State(h=torch.zeros(2, 3), c=torch.ones(2, 3))
+    with pytest.raises(AttributeError, match=r"State does not change; use with_\(h=...\)"):
+        state.h = torch.ones(2, 3)
+    other = state.with_(h=torch.ones(2, 3), k=torch.ones(1))
+    assert state.h.sum() == 0
+    assert (type(other), other.names, len(other)) == (State, ("h", "c", "k"), 3)
+    assert other.h.sum() == 6
+
+
+def test_an_unknown_name_says_which_there_are() -> None:
+    with pytest.raises(AttributeError, match="expected one of h, c, got 'x'"):
+        _ = State(h=torch.zeros(1), c=torch.zeros(1)).x
+
+
+def test_named_tensors_are_listed_in_order_shown_by_shape_and_can_be_copied() -> None:
+    gates = Gates(o=torch.zeros(2, 3), i=torch.ones(2, 1))
+    assert [v.shape for v in gates] == [(2, 3), (2, 1)]
+    assert repr(gates) == "Gates(o=(2, 3), i=(2, 1))"
+    for copied in (copy.copy(gates), copy.deepcopy(gates), pickle.loads(pickle.dumps(gates))):
+        assert copied.names == ("o", "i")
+        assert torch.equal(copied.i, gates.i)
+
+
+# -- Product ------------------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True), st.booleans(), st.booleans())
+def test_some_of_the_gates_are_rows_of_all(wanted: list[str], bias: bool, scaled: bool) -> None:
+    generator = torch.Generator().manual_seed(len(wanted))
+    weight, b, gain, v = (torch.randn(n, generator=generator, dtype=torch.float64) for n in ((12, 3), 12, 12, (2, 3)))
+    # A gain for each row, as layer normalisation has one, must be selected like the rows.
+    after = ((lambda rows, select: rows * select(gain)),) if scaled else ()
+    product = Product(("a", "b", "c", "d"), weight, b if bias else None, 3, after=after)
+    gates = product.only(" ".join(wanted))(v)
+    assert gates.names == tuple(wanted)
+    for name in wanted:
+        row = 3 * "abcd".index(name)
+        expected = v @ weight[row : row + 3].T
+        expected = expected * gain[row : row + 3] if scaled else expected
+        expected = expected + b[row : row + 3] if bias else expected
+        torch.testing.assert_close(getattr(gates, name), expected)
+
+
+@pytest.mark.parametrize("gates", ["", "z", "a z", "ab"])
+def test_only_gates_that_there_are(gates: str) -> None:
+    with pytest.raises(CellError, match=rf"U.only expected some of the gates 'a b', got '{gates}'"):
+        Product(("a", "b"), torch.zeros(6, 3), None, 3).only(gates)
+
+
+def test_what_enters_and_leaves_a_product_is_done_in_order() -> None:
+    product = Product(
+        ("a",),
+        torch.eye(3),
+        torch.ones(3),
+        3,
+        before=(lambda v: v + 1, lambda v: 2 * v),
+        after=(lambda rows, _: rows - 3, lambda rows, _: 10 * rows),
+        then=(lambda gates: gates.with_(b=gates.a + 1), lambda gates: gates.with_(a=gates.b * 2)),
+    )
+    gates = product(torch.full((1, 3), 4.0))
+    assert gates.b.tolist() == [[10 * (2 * (4 + 1) - 3) + 1 + 1] * 3]
+    assert gates.a.tolist() == [[2 * 72.0] * 3]
+
+
+def test_a_remembering_product_computes_once_for_each_tensor_and_choice() -> None:
+    entered = []
+    product = Product(
+        ("a", "b"), torch.randn(6, 3), None, 3, before=(lambda v: (entered.append(0), v)[1],)
+    ).remembering()
+    v, w = torch.randn(2, 3), torch.randn(2, 3)
+    assert torch.equal(product(v).a, product(v).a)
+    assert len(entered) == 1
+    assert torch.equal(product.only("b")(v).b, product.only("b")(v).b)
+    assert len(entered) == 2
+    assert not torch.equal(product(w).a, product(v).a)
+    assert len(entered) == 3
+    assert product.remembering()(v).names == ("a", "b")
+    assert len(entered) == 4
+
+
+# -- Noise and Parameter ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("every_step", "shape"), [(True, (5, 2, 3)), (False, (2, 3))])
+@pytest.mark.parametrize(("scaled", "values", "mean"), [(True, {0, 2}, 1), (False, {0, 1}, 0.5)])
+def test_a_mask_is_drawn_in_training_and_its_expectation_stands_in_evaluation(
+    every_step: bool, shape: tuple[int, ...], scaled: bool, values: set[int], mean: float
+) -> None:
+    torch.manual_seed(0)
+    noise, like = Noise("m", 0.5, "h", every_step, scaled), torch.zeros(2, 3, dtype=torch.float64)
+    drawn = noise.draw(5, like, training=True)
+    assert (drawn.shape, drawn.dtype, set(drawn.flatten().tolist())) == (shape, torch.float64, values)
+    expected = noise.draw(5, like, training=False)
+    assert (expected.shape, expected.dtype) == (shape, torch.float64)
+    assert (expected == mean).all()
+
+
+def test_a_parameter_s_letters_are_sizes() -> None:
+    assert Parameter("w", ("P", "H")).sizes(gates=4, hidden_size=5, proj_size=2) == (2, 5)
+    assert Parameter("w", ("P", "H")).sizes(gates=4, hidden_size=5, proj_size=0) == (5, 5)
+    assert Parameter("w", ("G",)).sizes(gates=4, hidden_size=5, proj_size=2) == (20,)
+
+
+# -- a cell is code -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_is_pickled_by_name_and_copied_as_itself() -> None:
+    for made in (lstm, leaky):
+        assert pickle.loads(pickle.dumps(made)) is made
+        assert copy.deepcopy(made) is made
+
+
+def test_a_changed_cell_is_not_pickled() -> None:
+    with pytest.raises(
+        TypeError, match="the transformed cell 'lstm' cannot be pickled; pickle the layer that holds it"
+    ):
+        pickle.dumps(peephole(lstm))
+
+
+def test_a_cell_that_its_module_does_not_hold_cannot_be_found_again() -> None:
+    local = cell(gates="a", states="h")(lambda x, s, U: s)
+    with pytest.raises(CellError, match=r"expected the module tests.cells.test_spec to hold a cell named '<lambda>'"):
+        pickle.loads(pickle.dumps(local))
+
+
+def test_a_cell_can_be_called_as_its_step() -> None:
+    x = Gates(**{gate: torch.randn(2, 3) for gate in gru.gates})
+    U = Product(gru.gates, torch.randn(9, 3), None, 3)
+    s = State(h=torch.randn(2, 3))
+    assert torch.equal(gru(x, s, U).h, gru.step(x, s, U).h)
+    assert isinstance(gru, Cell)
