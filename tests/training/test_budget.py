@@ -1,0 +1,23 @@
+import pytest
+
+from ostinato.errors import ConfigError
+from ostinato.training import Budget
+
+
+def test_the_limit_that_is_used_up_most_counts():
+    budget = Budget(max_steps=100, max_epochs=2, max_time_s=50.0)
+    assert budget.used(10, 0.1, 1.0) == 0.1
+    assert budget.used(10, 1.0, 1.0) == 0.5
+    assert budget.used(10, 0.1, 45.0) == 0.9
+    assert Budget(max_steps=10).used(5, 1000, 1000) == 0.5
+
+
+@pytest.mark.parametrize("limits", [{"max_steps": 0}, {"max_epochs": -1.0}, {"max_time_s": 0.0}])
+def test_a_limit_must_be_above_zero(limits):
+    with pytest.raises(ConfigError, match=f"{next(iter(limits))}: expected a number above 0, got"):
+        Budget(**limits)
+
+
+def test_there_must_be_a_limit():
+    with pytest.raises(ConfigError, match="max_steps, max_epochs, max_time_s, got none"):
+        Budget()

@@ -1,0 +1,20 @@
+import pytest
+import torch
+from torch import optim
+
+from ostinato.training.optimizers import make_optimizer
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adam", optim.Adam), ("adamw", optim.AdamW), ("sgd", optim.SGD), ("rmsprop", optim.RMSprop)],
+)
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_goes_down(name, kind, fused):
+    x = torch.nn.Parameter(torch.ones(3))
+    optimizer = make_optimizer(name, [x], learning_rate=0.1, weight_decay=0.01, fused=fused)
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0]["weight_decay"] == 0.01
+    (x * x).sum().backward()
+    optimizer.step()
+    assert (x < 1.0).all()

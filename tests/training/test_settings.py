@@ -1,0 +1,33 @@
+import pytest
+
+from ostinato.errors import ConfigError
+from ostinato.training import Budget, TrainingSettings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("chunk_length", -1),
+        ("log_every", 0),
+        ("evaluate_every", 0),
+        ("max_validation_tokens", 0),
+        ("patience", 0),
+        ("clip_norm", 0.0),
+        ("clip_value", -1.0),
+        ("max_steps", 0),
+        ("max_epochs", 0),
+        ("max_time_s", 0.0),
+        ("learning_rate", 0.0),
+        ("weight_decay", -0.1),
+        ("warmup", 1.0),
+    ],
+)
+def test_a_value_out_of_range_is_named(name, value):
+    with pytest.raises(ConfigError, match=rf"^training\.{name}: expected .*, got {value}$"):
+        TrainingSettings(**{name: value})
+
+
+def test_time_is_the_budget_where_none_is_given():
+    assert TrainingSettings().budget == Budget(max_time_s=70.0)
+    assert TrainingSettings(max_steps=5).budget == Budget(max_steps=5)
