@@ -184,12 +184,13 @@ def test_memory_does_not_grow_with_the_text(tmp_path, monkeypatch):
     assert peaks[1] < peaks[0] + 2**17
 
 
-def test_progress_goes_from_nothing_to_all(poem):
+@pytest.mark.parametrize(("kind", "readings"), [("char", 3), ("byte", 2), ("bpe", 3)])
+def test_progress_goes_from_nothing_to_all(poem, kind, readings):
     calls = []
-    open_corpus(poem, on_progress=lambda done, total: calls.append((done, total)))
+    open_corpus(poem, kind=kind, on_progress=lambda done, total: calls.append((done, total)))
     done, totals = zip(*calls, strict=True)
     assert list(done) == sorted(done)
-    assert set(totals) == {done[-1]} == {3 * len(POEM)}
+    assert set(totals) == {done[-1]} == {readings * len(POEM)}
 
 
 @pytest.mark.parametrize("kind", ["word", "bpe"])

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ostinato.data.text import BLOCK_BYTES, Piece, Text, find_text
 from ostinato.data.tokens import Tokens, TokenWriter, stored_about, stored_tokens
@@ -77,17 +78,18 @@ def open_corpus(
     if not 0 <= validation_share < 1:
         raise ConfigError(f"validation_share must be at least 0 and less than 1; got {validation_share}")
     text = find_text(data)
-    about = {"text": text.fingerprint(), "validation_share": validation_share}
-    request = [kind, vocabulary_size] if vocabulary is None else None
-    if folder is not None and (text.size is None or text.size > IN_MEMORY_BYTES):
-        stored = stored_about(folder)
-        if stored and about.items() <= stored.items():
-            fits = stored["request"] == request if vocabulary is None else stored["vocabulary"] == vocabulary.to_dict()
-            if fits:
-                return Corpus(text.name, chosen.from_dict(stored["vocabulary"]), *stored_tokens(folder))
-    if folder is None and text.size is not None and text.size > IN_MEMORY_BYTES:
-        raise _needs_folder(text.name)
-    reading = _Reading(text, 3 if vocabulary is None else 2, on_progress)
+    about = {
+        "text": text.fingerprint(),
+        "validation_share": validation_share,
+        "request": [kind, vocabulary_size] if vocabulary is None else None,
+    }
+    if text.size is None or text.size > IN_MEMORY_BYTES:
+        if folder is None and text.size is not None:
+            raise _needs_folder(text.name)
+        stored = None if folder is None else _stored(text, folder, about, vocabulary)
+        if stored is not None:
+            return stored
+    reading = _Reading(text, 3 if vocabulary is None and kind != "byte" else 2, on_progress)
     if reading.is_large and folder is None:
         raise _needs_folder(text.name)
     boundary = _boundary(text.name, reading.characters, validation_share)
@@ -100,18 +102,38 @@ def open_corpus(
         if kind == "bpe":  # its counts of words grow with the text, so a long one is sampled evenly
             training = islice(training, 0, None, 1 + reading.size // _BPE_TRAINING_BYTES)
         vocabulary = chosen.build(training, vocabulary_size)
+    with TokenWriter(vocabulary.dtype, folder if reading.is_large else None) as writer:
+        words = _tokenise(blocks(), vocabulary, writer)
+        about["vocabulary"] = vocabulary.to_dict()
+        parts = writer.finish(about, (boundary, reading.characters - boundary), words)
+    return Corpus(text.name, vocabulary, *parts)
+
+
+def _stored(text: Text, folder: Path, about: dict[str, Any], vocabulary: Vocabulary | None) -> Corpus | None:
+    """The corpus in the token file of `folder`, if it is of the same text, cut the same, in the same vocabulary."""
+    stored = stored_about(folder)
+    if stored is None:
+        return None
+    if vocabulary is None:
+        fits = about.items() <= stored.items()
+        vocabulary = vocabulary_class(stored["vocabulary"]["kind"]).from_dict(stored["vocabulary"])
+    else:
+        wanted = {**about, "request": stored["request"], "vocabulary": vocabulary.to_dict()}
+        fits = wanted == stored
+    return Corpus(text.name, vocabulary, *stored_tokens(folder)) if fits else None
+
+
+def _tokenise(blocks: Iterable[Block], vocabulary: Vocabulary, writer: TokenWriter) -> tuple[int, int]:
+    """Write the ids of `blocks`; the words in both parts."""
     words = [0, 0]
     in_word = False
-    with TokenWriter(vocabulary.dtype, folder if reading.is_large else None) as writer:
-        for part, block, begins in blocks():
-            if begins:
-                writer.begin_document(part)
-            words[part] += len(block.split()) - (in_word and not begins and not block[0].isspace())
-            in_word = not block[-1].isspace()
-            writer.append(part, vocabulary.encode(block))
-        characters = (boundary, reading.characters - boundary)
-        about |= {"request": request, "vocabulary": vocabulary.to_dict()}
-        return Corpus(text.name, vocabulary, *writer.finish(about, characters, (words[0], words[1])))
+    for part, text, begins in blocks:
+        if begins:
+            writer.begin_document(part)
+        words[part] += len(text.split()) - (in_word and not begins and not text[0].isspace())
+        in_word = not text[-1].isspace()
+        writer.append(part, vocabulary.encode(text))
+    return words[0], words[1]
 
 
 class _Reading:

@@ -203,12 +203,12 @@ def _some(documents: tuple[Document, ...], data: str) -> tuple[Document, ...]:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Whatever a file system raises becomes one line that names the document."""
+    """Whatever a file system raises becomes one line that names the document; wrap calls of file systems only."""
     try:
         yield
     except FileNotFoundError as error:
         raise DataError(f"{name}: not found; check the name") from error
-    except (OSError, ImportError, ValueError) as error:
+    except Exception as error:  # behind fsspec each file system has errors of its own
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
         raise DataError(f"{name}: cannot be read ({reason}); check the name and the rights") from error
 
