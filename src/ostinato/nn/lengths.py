@@ -17,7 +17,10 @@ def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device
         TypeError: if they are not integers.
         ValueError: if there is not one for each row, or one is not in [0, T].
     """
-    lengths = given if isinstance(given, torch.Tensor) else torch.as_tensor(given)
+    try:
+        lengths = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"lengths expected a tensor or a list of integers, got {type(given).__name__}") from None
     if lengths.numel() == 0 and rows == 0:
         return torch.zeros(0, dtype=torch.int64, device=device)
     if lengths.dtype not in _INTEGERS:
