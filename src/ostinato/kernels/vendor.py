@@ -31,10 +31,12 @@ class Vendor:
     def refusal(self, request: Request) -> str | None:
         """Why torch's kernels cannot run this request, or None."""
         cell = request.cell
+        if unknown := [option for option in cell.options if option != "projection"]:
+            return f"torch's kernels do not know {', '.join(unknown)}"
         if cell.vendor is None:
-            if cell.options:
-                return f"torch's kernels do not know {', '.join(o for o in cell.options if o != 'projection')}"
             return f"torch has no kernel for the cell {cell.name!r}"
+        if cell.vendor not in _KERNELS:
+            return f"torch has no kernel {cell.vendor!r}, which the cell {cell.name!r} names"
         if request.every_state and len(cell.states) > 1:
             return "torch's kernels give only the output at every step, and all states were asked for"
         if request.lengths is not None and request.lengths.is_meta:

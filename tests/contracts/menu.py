@@ -1,0 +1,49 @@
+"""Every built-in cell, every option, and which of them do not go together: what the contract tests run over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ostinato import GRU, LSTM, RNN, Recurrent, chrono, noisy
+
+CELLS = ("rnn_tanh", "rnn_relu", "rnn_sigmoid", "lstm", "gru", "gru_reset_before")
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "zoneout": {"zoneout": 0.3},
+    "recurrent_dropout": {"recurrent_dropout": 0.3},
+    "variational_dropout": {"variational_dropout": (0.2, 0.3, 0.2)},
+    "weight_dropout": {"weight_dropout": 0.3},
+    "layer_norm": {"layer_norm": True},
+    "peephole": {"peephole": True},
+    "coupled_gates": {"coupled_gates": True},
+    "residual": {"connection": "residual"},
+    "highway": {"connection": "highway"},
+    "forget_bias": {"forget_bias": 1.5},
+    "xavier": {"init": "xavier"},
+    "orthogonal": {"init": "orthogonal"},
+    "chrono": {"init": chrono(20)},
+    "learned": {"initial_state": "learned"},
+    "noisy": {"initial_state": noisy(0.3)},
+}
+
+_NO_GATES = {"recurrent_dropout", "forget_bias", "chrono", "peephole", "coupled_gates"}
+NOT_FOR: dict[str, set[str]] = {
+    "rnn_tanh": _NO_GATES,
+    "rnn_relu": _NO_GATES,
+    "rnn_sigmoid": _NO_GATES,
+    "lstm": set(),
+    "gru": {"peephole", "coupled_gates"},
+    "gru_reset_before": {"peephole", "coupled_gates"},
+}
+PAIRS = [(name, option) for name in CELLS for option in OPTIONS if option not in NOT_FOR[name]]
+REFUSED = [(name, option) for name in CELLS for option in OPTIONS if option in NOT_FOR[name]]
+
+
+def layer(name: str, *args: Any, **options: Any) -> Recurrent:
+    """A layer of this cell by its public class: `layer("rnn_tanh", input_size, hidden_size, num_layers, ...)`."""
+    if name.startswith("rnn_"):
+        return RNN(*args, nonlinearity=name.removeprefix("rnn_"), **options)
+    if name.startswith("gru"):
+        return GRU(*args, reset_after=name == "gru", **options)
+    return LSTM(*args, **options)
