@@ -123,7 +123,10 @@ def test_the_token_file_is_used_again_while_it_fits(poem, tmp_path, monkeypatch)
         assert_equal(open_corpus(poem, folder=run), first)
         assert_equal(open_corpus(poem, folder=run, vocabulary=first.vocabulary), first)
     other = CharVocabulary("abc")
-    assert open_corpus(poem, folder=run, vocabulary=other).vocabulary.to_dict() == other.to_dict()
+    mostly_unknown = open_corpus(poem, folder=run, vocabulary=other)
+    assert mostly_unknown.vocabulary.to_dict() == other.to_dict()
+    assert set(mostly_unknown.train.ids.tolist()) == {0, 1, 2}  # the poem has no c
+    assert len(open_corpus(poem, folder=run, vocabulary=other, validation_share=0.5).validation) == len(POEM) // 2
     assert_equal(open_corpus(poem, folder=run), first)
     assert len(open_corpus(poem, folder=run, validation_share=0.5).validation) == len(POEM) // 2
     assert open_corpus(poem, folder=run, kind="byte").vocabulary.kind == "byte"

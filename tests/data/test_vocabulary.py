@@ -80,6 +80,15 @@ def test_blocks_cut_where_allowed_encode_as_the_whole(texts):
         assert ids + vocabulary.encode(pending).tolist() == vocabulary.encode(whole).tolist()
 
 
+def test_white_space_is_not_cut_apart():
+    text = "a\n\n\n   b \n\n  c    d\n"
+    vocabulary = BPEVocabulary.build([text * 20], 280)  # runs of white space become tokens
+    for end in range(len(text)):
+        cut = vocabulary.cut(text[:end])
+        parts = [*vocabulary.encode(text[:cut]), *vocabulary.encode(text[cut:])]
+        assert parts == vocabulary.encode(text).tolist()
+
+
 def test_a_long_text_encodes_as_in_one_piece():
     text = "".join(np.random.default_rng(0).choice(list("ab c\n'é  "), 200_000))
     whole = BPE._tokenizer.encode(text).ids
