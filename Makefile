@@ -39,7 +39,7 @@ format: $(VENV)/.dev-installed ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.dev-installed ## build the site into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.run-installed ## measure the vendor path against torch.nn, interleaved
 	$(BIN)/python -m benchmarks.vendor

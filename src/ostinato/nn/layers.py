@@ -22,9 +22,10 @@ def _no_projection(name: str, options: Any) -> None:
 class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Drops in for `torch.nn.RNN`.
 
+    The arguments not told here are `Recurrent`'s.
+
     Args:
         nonlinearity: "tanh", "relu", or (new) "sigmoid".
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: see `Recurrent`.
         **options: see `LayerOptions`.
     """
 
@@ -68,8 +69,9 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
 class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Long short-term memory: c' = f c + i g; h' = o tanh(c'). Drops in for `torch.nn.LSTM`.
 
+    The arguments not told here are `Recurrent`'s.
+
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype: see `Recurrent`.
         **options: see `LayerOptions`.
     """
 
@@ -108,8 +110,9 @@ class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMetho
 class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Gated recurrent unit, in both forms. Drops in for `torch.nn.GRU`.
 
+    The arguments not told here are `Recurrent`'s.
+
     Args:
-        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: see `Recurrent`.
         reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
             n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
             of z around in a `state_dict`; where the reset acts cannot be converted.
