@@ -3,6 +3,7 @@
 The public names. Importing this costs little more than importing torch; what is heavy is imported when it is used.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from ostinato import cells
@@ -51,7 +52,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Loading a run needs the recipes, and they need much that a user of the layers alone does not.
     if name == "load":
-        from ostinato.recipes import load
-
-        return load
+        return importlib.import_module("ostinato.recipes").load
     raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
