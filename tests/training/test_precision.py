@@ -10,7 +10,12 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize(
     ("capabilities", "chosen"),
-    [({"amx_bf16": True}, "bf16-mixed"), ({"avx512_bf16": True}, "32-true"), ({"sve_bf16": True}, "bf16-mixed"), ({}, "32-true")],
+    [
+        ({"amx_bf16": True}, "bf16-mixed"),
+        ({"avx512_bf16": True}, "32-true"),
+        ({"sve_bf16": True}, "bf16-mixed"),
+        ({}, "32-true"),
+    ],
 )
 def test_auto_is_bf16_where_the_processor_multiplies_in_it(monkeypatch, capabilities, chosen):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)

@@ -38,7 +38,10 @@ def test_a_state_comes_back_and_replaces_the_one_before(run):
     assert torch.equal(state["hidden"][0], torch.ones(2))
     assert state["hidden"][1] is None
     assert torch.equal(state["optimizer"]["state"][0]["exp_avg"], torch.zeros(1))
-    assert sorted(file.name for file in run.state_folder.iterdir()) == ["step-000000003.json", "step-000000003.safetensors"]
+    assert sorted(file.name for file in run.state_folder.iterdir()) == [
+        "step-000000003.json",
+        "step-000000003.safetensors",
+    ]
 
 
 def test_a_state_whose_writing_was_cut_off_does_not_exist(run):

@@ -1,0 +1,137 @@
+import re
+import shlex
+import signal
+
+import pytest
+import yaml
+
+from ostinato.training import RunFolder
+
+from .conftest import SMALL, start
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--training.batchsize", "3"], "unknown argument --training.batchsize; did you mean --training.batch_size?"),
+        (["--batch_size", "3"], "unknown argument --batch_size; did you mean --training.batch_size?"),
+        (["--zzz"], "unknown argument --zzz; see ostinato train lm --help"),
+        (["stray"], "unknown argument stray; see ostinato train lm --help"),
+        (["--training.batch_size", "x"], "training.batch_size: expected an integer, got x"),
+        (["--training.batch_size", "-1"], "training.batch_size: expected an integer of at least 1, got -1"),
+        (["--training.patience", "x"], "training.patience: expected an integer, or null, got x"),
+        (["--training.clip_norm", "x"], "training.clip_norm: expected a number, or null, got x"),
+        (["--training.max_time_s", "0"], "training.max_time_s: expected a budget above 0, or null, got 0.0"),
+        (["--tokens.kind", "chars"], "tokens.kind: expected one of char, byte, word, bpe, got chars"),
+        (["--seed"], "argument --seed: expected one argument"),
+        (["--config", "/missing.yaml"], "config: File does not exist: /missing.yaml"),
+        (["--resume"], "--resume needs --run FOLDER, the run to go on with"),
+        (
+            ["--run", "nothing", "--resume"],
+            "nothing holds no run to resume (it has no config.yaml); leave out --resume to begin one",
+        ),
+        (
+            ["--data", "missing.txt"],
+            "missing.txt: no such file or folder; give a file, a folder, a glob in quotes or a URL",
+        ),
+        (["--device", "gpu"], "device: expected auto, cpu, cuda, cuda:N or mps, got gpu"),
+        (["--model.dropout", "2"], "dropout: expected a rate from 0 to below 1, got 2.0"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(ostinato, tmp_path, monkeypatch, text, words, message):
+    monkeypatch.chdir(tmp_path)
+    data = [] if "--data" in words else ["--data", text]
+    assert ostinato("train", "lm", *data, *words) == (2, "", f"ostinato: {message}\n")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "training: {batch_sze: 3}",
+            "unknown setting training.batch_sze; did you mean batch_size? Expected one of batch_size, ",
+        ),
+        ("trainin: 3", "unknown setting trainin; did you mean training? Expected one of baselines, data, "),
+        ("training: 3", "training: expected settings by name, got 3"),
+        ("training: [", "expected settings by name in YAML; cannot read: while parsing "),
+        ("- 1", "expected settings by name in YAML; cannot read: - 1"),
+        ("seed: one", "seed: expected an integer, got one"),
+        ("training: {batch_size: 0}", "training.batch_size: expected an integer of at least 1, got 0"),
+    ],
+)
+def test_a_mistake_in_a_file_is_answered_in_one_line(ostinato, tmp_path, content, message):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    status, out, error = ostinato("train", "lm", "--config", str(path))
+    assert (status, out) == (2, "")
+    assert error.startswith("ostinato: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_an_unknown_recipe_is_answered_with_what_there_is(ostinato):
+    assert ostinato("train", "ml")[2] == "ostinato: ml is no recipe. Expected one of lm: ostinato train lm\n"
+
+
+def test_the_settings_that_are_printed_are_settings_that_can_be_read(ostinato, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ending:
+        ostinato("train", "lm", "--seed", "3", "--print_config")
+    assert ending.value.code == 0
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)["seed"] == 3
+    path = tmp_path / "run.yaml"
+    path.write_text(printed)
+    with pytest.raises(SystemExit):
+        ostinato("train", "lm", "--config", str(path), "--training.batch_size", "2", "--print_config")
+    again = yaml.safe_load(capsys.readouterr().out)
+    assert again.pop("training")["batch_size"] == 2
+    expected = yaml.safe_load(printed)
+    del expected["training"]
+    assert again == expected
+
+
+def test_quiet_prints_the_folder_and_nothing_else(ostinato, tmp_path, text):
+    folder = str(tmp_path / "run")
+    words = ["--data", text, "--run", folder, *SMALL, "--training.max_steps", "3", "--quiet"]
+    assert ostinato("train", "lm", *words) == (0, folder + "\n", "")
+
+
+def test_plain_lines_where_there_is_no_terminal(ostinato, tmp_path, text):
+    folder = str(tmp_path / "run")
+    status, out, error = ostinato("train", "lm", "--data", text, "--run", folder, *SMALL, "--training.max_steps", "3")
+    assert (status, error) == (0, "")
+    assert "\x1b" not in out
+    assert "\r" not in out
+    assert "fox.txt" in out.splitlines()[0]
+    assert len(re.findall(r"^step \d: validation [\d.]+ nats/token, [\d.]+ bits/char", out, re.M)) == 3
+    assert "best of all: the" in out
+
+
+def test_interrupted_and_resumed_it_ends_where_it_would_have_ended(tmp_path, text):
+    common = ["--data", text, *SMALL, "--training.max_steps", "400", "--training.evaluate_every", "150"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    process = start("train", "lm", "--run", str(whole), *common)
+    assert process.communicate(timeout=120)[1] == ""
+    assert process.returncode == 0
+
+    process = start("train", "lm", "--run", str(parts), *common)
+    while "step 150: validation" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (130, "")
+    found = re.search(r"^interrupted at step (\d+); go on with: ostinato (.*)$", out, re.M)
+    assert found
+    assert 150 <= int(found[1]) < 400
+
+    process = start(*shlex.split(found[2]))
+    out, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (0, "")
+    assert "step 300: validation" in out
+    assert "step 150: validation" not in out
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    ends = [RunFolder(folder).read_state() for folder in (whole, parts)]
+    assert {name: t.tolist() for name, t in ends[0]["model"].items()} == {
+        name: t.tolist() for name, t in ends[1]["model"].items()
+    }

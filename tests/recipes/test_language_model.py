@@ -1,0 +1,124 @@
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+import yaml
+
+from ostinato.data import open_corpus
+from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.models import Markov
+from ostinato.recipes import load
+from ostinato.recipes.language_model import train
+from ostinato.recipes.settings import LanguageModelSettings, ModelSettings, TokenSettings, TrainingSettings
+
+from .conftest import TEXT, small
+
+
+def test_the_folder_holds_what_the_issue_lists(result):
+    names = {path.name for path in result.run.path.iterdir()}
+    assert names == {
+        "config.yaml",
+        "metrics.jsonl",
+        "model.safetensors",
+        "report.json",
+        "state",
+        "tensorboard",
+        "vocabulary.json",
+    }
+
+
+def test_the_network_is_scored_in_every_unit(result, text):
+    """By the model that was loaded, over the tokens of every stream of the validation text."""
+    corpus = open_corpus(str(text))
+    model = load(result.run.path)
+    score = model.score(corpus.vocabulary.decode(corpus.validation.ids))
+    network = result.network
+    assert network.nats_per_token == pytest.approx(result.outcome.counters.best)
+    # One stream of 264 tokens in chunks of 16, of which 200 tokens hold 12.
+    assert network.tokens == 192
+    part = model.score(corpus.vocabulary.decode(corpus.validation.ids[:193]))
+    assert network.nats_per_token == pytest.approx(part.nats_per_token, rel=1e-4)
+    assert network.bits_per_character == pytest.approx(network.nats_per_token / math.log(2))
+    words = len(corpus.vocabulary.decode(corpus.validation.ids).split())
+    assert network.perplexity_per_word == pytest.approx(
+        math.exp(network.nats_per_token * len(corpus.validation) / words)
+    )
+    assert score.tokens == len(corpus.validation) - 1
+
+
+def test_markov_models_see_what_the_network_has_seen(result, text):
+    corpus = open_corpus(str(text))
+    assert result.outcome.counters.epoch == 0
+    ids, B, steps = corpus.train.ids, 4, result.outcome.counters.step * 16
+    length = (len(ids) - 1) // B
+    seen = [ids[b * length : b * length + steps + 1] for b in range(B)]
+    for order in (1, 2):
+        expected = Markov(order, len(corpus.vocabulary)).fit(seen).score(corpus.validation.ids[:193]).mean()
+        assert result.baselines[f"Markov, order {order}"].nats_per_token == pytest.approx(expected)
+    assert list(result.baselines) == ["Markov, order 1", "Markov, order 2", "fixed window of 2"]
+
+
+def test_the_settings_come_back_with_paths_and_budget_spelled_out(result, text):
+    config = yaml.safe_load(result.run.config_file.read_text())
+    expected = small(result.run, text, quiet=False)
+    assert LanguageModelSettings.from_dict(config) == expected
+    report = json.loads((result.run.path / "report.json").read_text())
+    assert report["network"] == dataclasses.asdict(result.network)
+    assert report["outcome"]["ending"] == "budget"
+
+
+def test_the_loaded_model_is_the_one_that_was_best(result):
+    model = load(result.run.path)
+    assert not model.training
+    weights = result.run.read_model()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert result.sample == model.generate(length=600, temperature=0.8, seed=0)
+
+
+def test_a_second_run_in_the_folder_is_refused(result, text):
+    with pytest.raises(RunError, match="already holds a run; add --resume"):
+        train(small(result.run, text))
+
+
+def test_a_run_goes_on(tmp_path, text):
+    settings = small(tmp_path / "run", text)
+    train(settings)
+    more = dataclasses.replace(settings, resume=True, training=dataclasses.replace(settings.training, max_steps=33))
+    assert train(more).outcome.counters.step == 33
+
+
+def test_a_run_keeps_its_vocabulary_when_it_goes_on(tmp_path):
+    data = tmp_path / "text.txt"
+    data.write_text(TEXT)
+    settings = small(tmp_path / "run", data)
+    train(settings)
+    data.write_text(TEXT.upper())
+    again = train(dataclasses.replace(settings, resume=True))
+    assert load(again.run.path).vocabulary.decode(range(1, 4)) == "\n a"
+
+
+@pytest.mark.parametrize("kind", ["byte", "word", "bpe"])
+def test_other_tokens(tmp_path, text, kind):
+    training = TrainingSettings(batch_size=2, chunk_length=8, max_steps=3)
+    result = train(
+        small(tmp_path / "run", text, tokens=TokenSettings(kind=kind, vocabulary_size=300), training=training)
+    )
+    corpus = open_corpus(str(text), kind=kind, vocabulary_size=300)
+    ratio = len(corpus.validation) / corpus.validation.characters
+    assert result.network.nats_per_character == pytest.approx(result.network.nats_per_token * ratio)
+    assert result.sample
+
+
+def test_nothing_is_left_behind_by_a_mistake(tmp_path, text):
+    folder = tmp_path / "run"
+    with pytest.raises(DataError, match="no such file"):
+        train(small(folder, tmp_path / "nothing"))
+    with pytest.raises(ConfigError, match="zonout"):
+        train(small(folder, text, model=ModelSettings(options={"zonout": 0.1})))
+    with pytest.raises(ConfigError, match="16-mixed needs a CUDA device"):
+        train(small(folder, text, precision="16-mixed"))
+    with pytest.raises(DataError, match="too few"):
+        train(small(folder, text, training=TrainingSettings(batch_size=64, chunk_length=1000)))
+    assert not folder.exists()

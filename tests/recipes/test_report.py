@@ -1,0 +1,35 @@
+import dataclasses
+import io
+
+from rich.console import Console
+
+from ostinato.recipes.report import resume_command, show
+
+
+def shown(result):
+    out = io.StringIO()
+    show(result, Console(file=out, width=120, highlight=False, color_system=None))
+    return out.getvalue()
+
+
+def test_it_shows_figures_sample_and_what_comes_next(result):
+    text = shown(dataclasses.replace(result, sample="[bold]def\x1b[2J"))
+    for figures in (result.network, *result.baselines.values()):
+        assert f"{figures.bits_per_character:.3f}" in text
+    assert "[bold]def�[2J" in text
+    assert "\x1b" not in text
+    best = min(result.baselines, key=lambda name: result.baselines[name].bits_per_character)
+    if result.network.bits_per_character < result.baselines[best].bits_per_character:
+        best = "network (this run)"
+    assert f"best of all: the {best}" in text
+    assert f"ostinato generate {result.run}" in text
+    assert f"ostinato train lm --run {result.run} --resume" in text
+
+
+def test_a_folder_with_a_space_is_quoted(result):
+    other = dataclasses.replace(result, run=type(result.run)("my runs/a"))
+    assert resume_command(other) == "ostinato train lm --run 'my runs/a' --resume"
+
+
+def test_an_interrupted_run_has_nothing_to_show(result):
+    assert shown(dataclasses.replace(result, network=None)) == ""

@@ -1,0 +1,69 @@
+import os
+import shutil
+
+import pytest
+
+from ostinato.errors import RunError
+from ostinato.recipes import load
+from ostinato.recipes.runs import latest_run, new_run
+
+
+@pytest.fixture
+def copy(result, tmp_path):
+    return shutil.copytree(result.run.path, tmp_path / "copy")
+
+
+def test_new_runs_do_not_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: form.replace("%Y%m%d-%H%M%S", "20260101-000000"))
+    first = new_run()
+    assert str(first) == os.path.join("runs", "lm-20260101-000000")
+    first.mkdir(parents=True)
+    assert new_run().name == "lm-20260101-000000-2"
+
+
+def test_the_latest_run_is_the_one_written_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="no run in runs/ here"):
+        latest_run()
+    for age, name in enumerate(["b", "a", "c"]):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("")
+        os.utime(folder / "config.yaml", (1000 - age, 1000 - age))
+    (tmp_path / "runs" / "not-a-run").mkdir()
+    assert latest_run().name == "b"
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(RunError, match="no run folder at"):
+        load(tmp_path / "nothing")
+    with pytest.raises(RunError, match="is not a run"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.yaml"])
+def test_a_file_that_is_missing_is_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(RunError, match=name):
+        load(copy)
+
+
+def test_a_damaged_model_is_named(copy):
+    (copy / "model.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(RunError, match=r"model\.safetensors is damaged"):
+        load(copy)
+
+
+def test_a_model_that_does_not_fit_its_settings_is_named(copy):
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().replace("hidden_size: 16", "hidden_size: 17"))
+    with pytest.raises(RunError, match=r"model\.safetensors does not fit .*config\.yaml.*size mismatch"):
+        load(copy)
+
+
+def test_settings_of_another_version_are_named(copy):
+    config = copy / "config.yaml"
+    config.write_text(config.read_text() + "colour: red\n")
+    with pytest.raises(RunError, match=r"config\.yaml is damaged, or of another version.*unknown setting colour"):
+        load(copy)
