@@ -114,18 +114,19 @@ def test_it_cannot_give_the_memory_at_every_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "dtype", "library"),
+    ("cell", "dtype", "library"),
     [
-        ("LSTM", torch.float32, "oneDNN"),
-        ("LSTM", torch.float64, "ATen"),
-        ("GRU", torch.float32, "ATen"),
+        (cells.lstm, torch.float32, "oneDNN"),
+        (cells.lstm, torch.float64, "ATen"),
+        (projection(cells.lstm), torch.float32, "ATen"),
+        (cells.gru, torch.float32, "ATen"),
     ],
 )
-def test_it_names_the_library(mode: str, dtype: torch.dtype, library: str) -> None:
-    assert Vendor.library(mode, torch.zeros(1, dtype=dtype)) == library
+def test_it_names_the_library(cell: cells.Cell, dtype: torch.dtype, library: str) -> None:
+    assert Vendor.library(cell, torch.zeros(1, dtype=dtype)) == library
     assert vendor.acceptance(request(cells.lstm)) == "torch's LSTM kernel (ATen)"
 
 
 def test_it_names_no_library_that_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert Vendor.library("LSTM", torch.zeros(1)) == "ATen"
+    assert Vendor.library(cells.lstm, torch.zeros(1)) == "ATen"

@@ -10,7 +10,7 @@ import torch
 from torch import _VF
 from torch.nn import functional as F
 
-from ostinato.cells.spec import State
+from ostinato.cells.spec import Cell, State
 from ostinato.kernels.request import Request, Result
 from ostinato.types import Tensor
 
@@ -45,15 +45,16 @@ class Vendor:
 
     def acceptance(self, request: Request) -> str:
         """What it will run."""
-        return f"torch's {request.cell.vendor} kernel ({self.library(request.cell.vendor or '', request.input)})"
+        return f"torch's {request.cell.vendor} kernel ({self.library(request.cell, request.input)})"
 
     @staticmethod
-    def library(mode: str, input: Tensor) -> str:
-        """Which library torch uses for such an input: cuDNN, oneDNN (on CPU it has the LSTM alone), or its own loop in ATen."""
+    def library(cell: Cell, input: Tensor) -> str:
+        """Which library torch uses for such an input: cuDNN, oneDNN (on CPU, for the plain LSTM alone), or its own loop in ATen."""
         if input.is_cuda and torch.backends.cudnn.is_acceptable(input):
             return "cuDNN"
         on_cpu = input.device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-        return "oneDNN" if on_cpu and mode == "LSTM" and input.dtype is not torch.float64 else "ATen"
+        known = cell.vendor == "LSTM" and "projection" not in cell.options and input.dtype is not torch.float64
+        return "oneDNN" if on_cpu and known else "ATen"
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""

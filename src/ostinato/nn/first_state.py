@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ class FirstState:
     learned: bool = False
     std: float = 0.0
 
+    def __post_init__(self) -> None:
+        if isinstance(self.std, bool) or not isinstance(self.std, int | float) or not 0 <= self.std < math.inf:
+            raise ValueError(f"noisy expected a standard deviation of at least 0, got {self.std!r}")
+
     def make(self, parameter: Tensor | None, like: Tensor, rows: int, size: int, training: bool) -> Tensor:
         """`parameter`: `(size,)` if learned. Returns `(rows, size)` with `like`'s device, and its dtype."""
         if parameter is not None:
@@ -41,9 +46,7 @@ def noisy(std: float) -> FirstState:
 
     Source: Zimmermann, Tietz & Grothmann 2012, Forecasting with Recurrent Neural Networks: 12 Tricks.
     """
-    if isinstance(std, bool) or not isinstance(std, int | float) or not std >= 0:
-        raise ValueError(f"noisy expected a standard deviation of at least 0, got {std!r}")
-    return FirstState(std=float(std))
+    return FirstState(std=std)
 
 
 def first_state(given: str | FirstState) -> FirstState:

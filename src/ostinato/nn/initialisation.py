@@ -11,9 +11,11 @@ import torch
 from torch.nn import init
 
 from ostinato.cells.spec import Cell
+from ostinato.errors import CellError
 from ostinato.types import Tensor
 
-NAMES = ("torch", "xavier", "he", "orthogonal", "chrono(T_max)")
+_NAMES = ("torch", "xavier", "he", "orthogonal", "chrono")
+NAMES = (*_NAMES[:-1], "chrono(T_max)")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ class Initialisation:
 
     name: str
     longest: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in _NAMES or (self.name == "chrono") != (self.longest is not None):
+            raise ValueError(
+                f"init expected one of {', '.join(NAMES)}, got {self}; chrono alone has a longest dependency"
+            )
 
     @torch.no_grad()
     def fill(self, cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int) -> None:
@@ -65,8 +73,9 @@ class Initialisation:
         if "bias_ih" not in parameters:
             raise ValueError("chrono initialisation sets biases, but bias=False; use bias=True or another init")
         if cell.keep is None and cell.write is None:
-            raise ValueError(
-                f"chrono initialisation needs a cell with a gate that keeps or writes; {cell.name!r} has none"
+            raise CellError(
+                f"chrono initialisation needs a cell with a gate that keeps or writes; {cell.name!r} has none. "
+                "Use another init, or another cell"
             )
         bias = parameters["bias_ih"]
         init.zeros_(bias)
@@ -93,7 +102,10 @@ def set_forget_bias(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: i
         raise ValueError("forget_bias sets a bias, but bias=False; use bias=True or leave forget_bias out")
     gate, sign = (cell.keep, 1) if cell.keep else (cell.write, -1)
     if gate is None:
-        raise ValueError(f"forget_bias needs a cell with a gate that keeps or writes; {cell.name!r} has none")
+        raise CellError(
+            f"forget_bias needs a cell with a gate that keeps or writes; {cell.name!r} has none. "
+            "Leave forget_bias out, or use another cell"
+        )
     gate_rows(cell, parameters["bias_ih"], gate, hidden_size).fill_(sign * value)
     gate_rows(cell, parameters["bias_hh"], gate, hidden_size).zero_()
 
@@ -119,7 +131,7 @@ def initialisation(given: str | Initialisation) -> Initialisation:
     """
     if isinstance(given, Initialisation):
         return given
-    if given in ("torch", "xavier", "he", "orthogonal"):
+    if given in NAMES[:-1]:
         return Initialisation(given)
     if isinstance(given, str) and (found := re.fullmatch(r"chrono\((\d+)\)", given)):
         return chrono(int(found[1]))
