@@ -88,6 +88,8 @@ class _Step(torch.nn.RNNCellBase):
             got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
             raise ValueError(f"hx expected one tensor for each of the states {', '.join(names)}, got {got}")
         for at, v in enumerate(given):
+            if not isinstance(v, torch.Tensor):
+                raise ValueError(f"hx expected a tensor for the state {names[at]}, got {type(v).__name__}")
             if v.dim() not in (1, 2):
                 what = "hidden" if len(names) == 1 else f"hx[{at}]"
                 raise ValueError(f"{self.torch_class.__name__}: Expected {what} to be 1D or 2D, got {v.dim()}D instead")
