@@ -43,7 +43,9 @@ def results_and_gradients(
     generator = torch.Generator().manual_seed(seed)
     loss = sum((v * torch.randn(v.shape, dtype=v.dtype, generator=generator)).sum() for v in found.values())
     assert isinstance(loss, torch.Tensor)
-    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    gradients: Any = [None] * len(leaves)
+    if loss.requires_grad:  # where every row is empty, nothing that was computed depends on a parameter
+        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True):
         found[f"d {name}"] = torch.zeros_like(leaf) if gradient is None else gradient
     return found
