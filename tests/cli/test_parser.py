@@ -28,5 +28,5 @@ def test_a_switch_may_stand_alone(parser, words, quiet):
 
 
 def test_a_flag_is_not_shortened(parser):
-    with pytest.raises(ConfigError, match="unknown argument --nam; did you mean --name?"):
+    with pytest.raises(ConfigError, match=r"unknown argument --nam; did you mean --name\?"):
         parser.read(["--nam", "x"])

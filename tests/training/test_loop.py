@@ -216,7 +216,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
 
 def test_a_state_of_another_model_is_refused(tmp_path):
     train(tmp_path / "run", max_steps=6)
-    with pytest.raises(RunError, match="does not fit the settings it is resumed with: .*size mismatch"):
+    with pytest.raises(RunError, match=r"does not fit the settings it is resumed with: .*size mismatch"):
         train(tmp_path / "run", resume=True, module=LanguageModel(LETTERS, 6, 11, num_layers=2))
 
 

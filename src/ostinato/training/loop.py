@@ -307,7 +307,7 @@ class _Session:
             return
         loss = evaluation.nats_per_token
         best = counters.best is None or loss < counters.best
-        counters.evaluations = max(counters.evaluations + 1, int(self.used() * EVALUATIONS))
+        counters.evaluations += 1
         counters.evaluated_step = counters.step
         counters.stale = 0 if best else counters.stale + 1
         sample = self.sample() if self.sample is not None else None
@@ -321,6 +321,8 @@ class _Session:
         metrics.write(counters.step, {"elapsed_s": round(self.elapsed_s(), 3), **values})
         self.progress.evaluated(counters.step, loss, best=best, sample=sample)
         self.save()
+        # A long evaluation can use up the time until the next; that one is left out.
+        counters.evaluations = max(counters.evaluations, int(self.used() * EVALUATIONS))
         self._speed_since += time.monotonic() - started  # the speed shown is that of training
 
 
