@@ -1,0 +1,213 @@
+"""Every cell with every option, in one and two directions, with lengths and without: what always holds."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ostinato import Recurrent, chrono, noisy
+from ostinato.errors import CellError
+from tests.contracts.menu import CELLS, NOT_FOR, OPTIONS, PAIRS, REFUSED, layer
+
+STEPS, ROWS, INPUT, HIDDEN = 6, 4, 3, 5
+LENGTHS = [4, 0, 6, 1]
+
+
+def built(name: str, bidirectional: bool, **options: Any) -> Recurrent:
+    torch.manual_seed(1)
+    made = layer(name, INPUT, HIDDEN, 2, bidirectional=bidirectional, dtype=torch.float64, **options)
+    with torch.no_grad():  # what starts at zero or one would hide a parameter that is not used
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return made
+
+
+def batch() -> torch.Tensor:
+    return torch.randn(STEPS, ROWS, INPUT, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+def tensors(result: Any) -> list[torch.Tensor]:
+    """All tensors of what a layer gives back."""
+    if isinstance(result, torch.Tensor):
+        return [result]
+    return [v for part in (result.values() if isinstance(result, dict) else result) for v in tensors(part)]
+
+
+def assert_close(got: Any, expected: Any) -> None:
+    for one, two in zip(tensors(got), tensors(expected), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-12)
+
+
+def holds(made: Recurrent, lengths: list[int] | None) -> None:
+    """The contract."""
+    x = batch().requires_grad_()
+    in_training_every_gradient_is_there(made.train(), x, lengths)
+    made.eval()
+    evaluation_is_a_function(made, x, lengths)
+    if lengths is not None:
+        a_row_is_alone(made, x, lengths)
+    elif not made.bidirectional:
+        chunks_are_the_whole(made, x)
+
+
+def in_training_every_gradient_is_there(made: Recurrent, x: torch.Tensor, lengths: list[int] | None) -> None:
+    output, last = made(x, lengths=lengths)
+    width = HIDDEN if not made.proj_size else made.proj_size
+    assert output.shape == (STEPS, ROWS, width * made.num_directions)
+    results = tensors((output, last))
+    assert all(v.isfinite().all() and v.dtype == torch.float64 for v in results)
+    torch.stack([(v + v.square()).sum() for v in results]).sum().backward()
+    for name, parameter in [("input", x), *made.named_parameters()]:
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+def evaluation_is_a_function(made: Recurrent, x: torch.Tensor, lengths: list[int] | None) -> None:
+    before = torch.get_rng_state()
+    with torch.no_grad():
+        one, two = made(x, lengths=lengths), made(x, lengths=lengths)
+        every = made(x, lengths=lengths, return_states=True)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(two), strict=True))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert_close(every[:2], one)
+    assert list(every[2]) == list(made.cell.states)
+
+
+@torch.no_grad()
+def a_row_is_alone(made: Recurrent, x: torch.Tensor, lengths: list[int]) -> None:
+    padded = x.detach().clone()
+    padded[torch.arange(STEPS)[:, None] >= torch.tensor(lengths)] = float("nan")
+    output, last = made(padded, lengths=lengths)
+    for b, length in enumerate(lengths):
+        assert not output[length:, b].any()
+        if length:
+            alone, last_alone = made(x[:length, b : b + 1])
+            assert_close(output[:length, b : b + 1], alone)
+            assert_close([v[:, b : b + 1] for v in tensors(last)], last_alone)
+
+
+@torch.no_grad()
+def chunks_are_the_whole(made: Recurrent, x: torch.Tensor) -> None:
+    output, last = made(x)
+    chunks, state = [], None
+    for chunk in x.split([1, 3, 2]):
+        seen, state = made(chunk, state)
+        chunks.append(seen)
+    assert_close([torch.cat(chunks), state], [output, last])
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
+@pytest.mark.parametrize(("name", "option"), PAIRS)
+def test_every_cell_with_every_option(name: str, option: str, bidirectional: bool, lengths: list[int] | None) -> None:
+    holds(built(name, bidirectional, **OPTIONS[option]), lengths)
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    """A cell, and options in any combination that it can take."""
+    name = draw(st.sampled_from(CELLS))
+    rates = st.sampled_from([0.0, 0.2, 0.4])
+    choices: dict[str, st.SearchStrategy[Any]] = {
+        "zoneout": rates,
+        "recurrent_dropout": rates,
+        "variational_dropout": st.tuples(rates, rates, rates),
+        "weight_dropout": rates,
+        "dropout": rates,
+        "layer_norm": st.booleans(),
+        "peephole": st.just(True),
+        "coupled_gates": st.just(True),
+        "connection": st.sampled_from([None, "residual", "highway"]),
+        "forget_bias": st.sampled_from([None, 1.0]),
+        "init": st.sampled_from(["torch", "xavier", "he", "orthogonal"]),
+        "initial_state": st.sampled_from(["zeros", "learned", noisy(0.2)]),
+    }
+    if name == "lstm":
+        choices["proj_size"] = st.sampled_from([0, 3])
+    wanted = draw(st.sets(st.sampled_from(sorted(choices.keys() - NOT_FOR[name]))))
+    return name, {option: draw(choices[option]) for option in sorted(wanted)}
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(anything(), st.booleans(), st.none() | st.lists(st.integers(0, STEPS), min_size=ROWS, max_size=ROWS))
+def test_every_cell_with_options_in_any_combination(
+    given: tuple[str, dict[str, Any]], bidirectional: bool, lengths: list[int] | None
+) -> None:
+    if lengths is not None:
+        lengths = [STEPS, *lengths[1:]]  # someone must come to the end for every gradient to be there
+    name, options = given
+    holds(built(name, bidirectional, **options), lengths)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
+@pytest.mark.parametrize("name", CELLS)
+def test_a_layer_without_biases(name: str, lengths: list[int] | None) -> None:
+    holds(built(name, False, bias=False, layer_norm=True), lengths)
+
+
+@pytest.mark.parametrize(("name", "option"), REFUSED)
+def test_an_option_that_a_cell_cannot_take_is_named_with_the_cell(name: str, option: str) -> None:
+    with pytest.raises(CellError, match=rf"{option}.* needs a cell with .*'{name}'.*another cell$") as caught:
+        layer(name, INPUT, HIDDEN, **OPTIONS[option])
+    assert "\n" not in str(caught.value)
+
+
+# -- a layer is a thing that can be kept --------------------------------------------------------------------------------------
+
+
+def everything(name: str) -> dict[str, Any]:
+    """All options that the cell can take, at once."""
+    refused = NOT_FOR[name] | ({"init"} if "chrono" in NOT_FOR[name] else set())
+    options: dict[str, Any] = {
+        "zoneout": 0.2,
+        "recurrent_dropout": 0.2,
+        "variational_dropout": 0.2,
+        "weight_dropout": 0.2,
+        "layer_norm": True,
+        "peephole": True,
+        "coupled_gates": True,
+        "connection": "highway",
+        "forget_bias": 1.0,
+        "init": chrono(20),
+        "initial_state": "learned",
+    }
+    return {option: v for option, v in options.items() if option not in refused}
+
+
+def through_torch(made: Recurrent) -> Recurrent:
+    buffer = io.BytesIO()
+    torch.save(made, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=False)
+
+
+KEPT = {"deepcopy": copy.deepcopy, "pickle": lambda made: pickle.loads(pickle.dumps(made)), "torch.save": through_torch}
+
+
+@pytest.mark.parametrize("keep", KEPT)
+@pytest.mark.parametrize("name", CELLS)
+def test_a_layer_with_every_option_is_the_same_after_it_was_kept(name: str, keep: str) -> None:
+    made = built(name, True, **everything(name))
+    again = KEPT[keep](made)
+    assert repr(again) == repr(made)
+    assert again.options == made.options
+    assert list(again.state_dict()) == list(made.state_dict())
+    for training in (True, False):
+        results = []
+        for each in (made, again):
+            torch.manual_seed(4)
+            each.train(training)
+            assert each.cell.options == made.cell.options
+            results.append(each(batch(), lengths=LENGTHS))
+        assert all(torch.equal(a, b) for a, b in zip(tensors(results[0]), tensors(results[1]), strict=True))
+    with torch.no_grad():
+        again.get_parameter("weight_hh_l0").zero_()
+    assert made.get_parameter("weight_hh_l0").any()
