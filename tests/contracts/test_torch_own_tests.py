@@ -30,7 +30,7 @@ def common_modules() -> Any:
     from torch.testing._internal import common_modules
 
     # Importing it forbids setting `torch.backends` flags from then on, for all tests of the process.
-    torch.backends.__allow_nonbracketed_mutation_flag = True
+    torch.backends.disable_global_flags.__globals__["__allow_nonbracketed_mutation_flag"] = True
     return common_modules
 
 
