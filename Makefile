@@ -32,7 +32,7 @@ check: $(VENV)/.dev-installed ## format, lint, types, and the floors of the hous
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.dev-installed ## rewrite the sources in the house style
 	$(BIN)/ruff format .

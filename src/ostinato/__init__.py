@@ -1,30 +1,30 @@
 """Recurrent networks for PyTorch, done right: a recurrence is written once.
 
-The public names. Importing this costs little more than importing torch; what is heavy is imported when it is used.
+The public names, each imported when it is first used: `ostinato --help` does not wait for torch.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ostinato import cells
-from ostinato.cells.spec import Cell, State, cell
-from ostinato.kernels.dispatch import backend
-from ostinato.nn import (
-    GRU,
-    LSTM,
-    RNN,
-    GRUCell,
-    LSTMCell,
-    Recurrent,
-    RNNCell,
-    chrono,
-    convert,
-    explain,
-    noisy,
-)
 from ostinato.version import __version__
 
 if TYPE_CHECKING:
+    from ostinato import cells, errors, nn
+    from ostinato.cells.spec import Cell, State, cell
+    from ostinato.kernels.dispatch import backend
+    from ostinato.nn import (
+        GRU,
+        LSTM,
+        RNN,
+        GRUCell,
+        LSTMCell,
+        Recurrent,
+        RNNCell,
+        chrono,
+        convert,
+        explain,
+        noisy,
+    )
     from ostinato.recipes import load
 
 __all__ = [
@@ -43,14 +43,35 @@ __all__ = [
     "cells",
     "chrono",
     "convert",
+    "errors",
     "explain",
     "load",
+    "nn",
     "noisy",
 ]
 
+_HOMES = {
+    "ostinato.cells.spec": ("Cell", "State", "cell"),
+    "ostinato.kernels.dispatch": ("backend",),
+    "ostinato.nn": (
+        *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent"),
+        *("chrono", "convert", "explain", "noisy"),
+    ),
+    "ostinato.recipes": ("load",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    # Loading a run needs the recipes, and they need much that a user of the layers alone does not.
-    if name == "load":
-        return importlib.import_module("ostinato.recipes").load
-    raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in ("cells", "errors", "nn"):
+        value = importlib.import_module(f"ostinato.{name}")
+    else:
+        raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
