@@ -282,6 +282,21 @@ def test_a_cell_that_cannot_take_an_option_says_so(option: Any, base: cells.Cell
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("one", "other"), [("i f", "g"), ("i", "f g"), ("f g", "i")])
+def test_gates_of_several_products_cannot_be_coupled(one: str, other: str) -> None:
+    @cell(gates="i f g", states="h")
+    def own(x: Any, s: Any, U: Any) -> State:
+        u = U.only(one)(s.h).with_(**{gate: getattr(U.only(other)(s.h), gate) for gate in other.split()})
+        return State(h=torch.sigmoid(x.f + u.f) * s.h + torch.sigmoid(x.i + u.i) * tanh(x.g + u.g))
+
+    own.check()
+    with pytest.raises(
+        CellError, match=r"coupled_gates needs a step that asks .*; 'own' does not: .*another cell"
+    ) as caught:
+        Recurrent(own, 3, 4, coupled_gates=True)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_option_leaves_the_cell_that_it_was_given_as_it_was() -> None:
     before = dict(vars(cells.lstm))
     made = transform.zoneout(transform.layer_norm(transform.peephole(transform.coupled_gates(cells.lstm))), {"h": 0.1})

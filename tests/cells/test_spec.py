@@ -263,10 +263,22 @@ def test_a_changed_cell_is_not_pickled() -> None:
         pickle.dumps(peephole(lstm))
 
 
-def test_a_cell_that_its_module_does_not_hold_cannot_be_found_again() -> None:
+@cell(gates="a", states="h")
+def shadowed(x: Gates, s: State, U: Any) -> State:
+    return State(h=x.a)
+
+
+first_shadowed = shadowed
+shadowed = cell(gates="a", states="h")(first_shadowed.step)
+
+
+def test_a_cell_that_could_not_be_found_again_is_not_pickled() -> None:
     local = cell(gates="a", states="h")(lambda x, s, U: s)
     with pytest.raises(CellError, match=r"expected the module tests.cells.test_spec to hold a cell named '<lambda>'"):
-        pickle.loads(pickle.dumps(local))
+        pickle.dumps(local)
+    with pytest.raises(CellError, match=r"holds another cell named 'shadowed'; give this one a name of its own"):
+        pickle.dumps(first_shadowed)
+    assert pickle.loads(pickle.dumps(shadowed)) is shadowed
 
 
 def test_a_cell_can_be_called_as_its_step() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ostinato import GRU, LSTM, RNN, Recurrent, chrono, noisy
+import torch
+
+from ostinato import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell, chrono, noisy
+from ostinato.nn import StepOptions
 
 CELLS = ("rnn_tanh", "rnn_relu", "rnn_sigmoid", "lstm", "gru", "gru_reset_before")
 
@@ -47,3 +50,15 @@ def layer(name: str, *args: Any, **options: Any) -> Recurrent:
     if name.startswith("gru"):
         return GRU(*args, reset_after=name == "gru", **options)
     return LSTM(*args, **options)
+
+
+def step(name: str, *args: Any, **options: Any) -> torch.nn.RNNCellBase:
+    """The same cell as a single step: `step("rnn_tanh", input_size, hidden_size, ...)`."""
+    if name.startswith("rnn_"):
+        return RNNCell(*args, nonlinearity=name.removeprefix("rnn_"), **options)
+    if name.startswith("gru"):
+        return GRUCell(*args, reset_after=name == "gru", **options)
+    return LSTMCell(*args, **options)
+
+
+STEP_PAIRS = [(name, option) for name, option in PAIRS if OPTIONS[option].keys() <= StepOptions.__annotations__.keys()]

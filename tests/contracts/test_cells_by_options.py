@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ostinato import Recurrent, chrono, noisy
 from ostinato.errors import CellError
-from tests.contracts.menu import CELLS, NOT_FOR, OPTIONS, PAIRS, REFUSED, layer
+from tests.contracts.menu import CELLS, NOT_FOR, OPTIONS, PAIRS, REFUSED, STEP_PAIRS, layer, step
 
 STEPS, ROWS, INPUT, HIDDEN = 6, 4, 3, 5
 LENGTHS = [4, 0, 6, 1]
@@ -158,6 +158,31 @@ def test_an_option_that_a_cell_cannot_take_is_named_with_the_cell(name: str, opt
     with pytest.raises(CellError, match=rf"{option}.* needs a cell with .*'{name}'.*another cell$") as caught:
         layer(name, INPUT, HIDDEN, **OPTIONS[option])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "option"), STEP_PAIRS)
+def test_a_single_step_is_a_step_of_the_layer(name: str, option: str) -> None:
+    torch.manual_seed(1)
+    whole = layer(name, INPUT, HIDDEN, dtype=torch.float64, **OPTIONS[option]).eval()
+    single = step(name, INPUT, HIDDEN, dtype=torch.float64, **OPTIONS[option])
+    single.load_state_dict({key.removesuffix("_l0"): v for key, v in whole.state_dict().items()})
+    x, state = batch(), None
+    with torch.no_grad():
+        output, last = whole(x)
+        single.eval()
+        for at in range(STEPS):
+            state = single(x[at], state)
+            assert_close(tensors(state)[0], output[at])
+    assert_close([v[None] for v in tensors(state)], last)
+    # In training both draw the same masks for the same seed, as they draw them in the same order.
+    kept = copy.deepcopy(single).train()
+    torch.manual_seed(5)
+    last = whole.train()(x[:1])[1]
+    torch.manual_seed(5)
+    state = kept(x[0])
+    assert_close([v[None] for v in tensors(state)], last)
+    torch.stack([v.square().sum() for v in tensors(state)]).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in kept.parameters())
 
 
 # -- a layer is a thing that can be kept --------------------------------------------------------------------------------------

@@ -44,7 +44,15 @@ def coupled_gates(cell: Cell) -> Cell:
         return cell.step(with_i(x), s, replace(U, then=(*U.then, with_i)), **named)
 
     gates = tuple(gate for gate in cell.gates if gate != "i")
-    return cell.changed("coupled_gates", step=step, gates=gates, write=None)
+    coupled = cell.changed("coupled_gates", step=step, gates=gates, write=None)
+    try:
+        coupled.check()
+    except CellError as error:
+        raise CellError(
+            f"coupled_gates needs a step that asks every recurrent product for all gates; {cell.name!r} does not: {error}. "
+            "Leave coupled_gates out, or use another cell"
+        ) from error
+    return coupled
 
 
 def peephole(cell: Cell) -> Cell:

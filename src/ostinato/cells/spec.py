@@ -318,6 +318,10 @@ class Cell:
         # A cell is code: pickled by the name under which its module holds it, like a function.
         if self.options:
             raise TypeError(f"the transformed cell {self.name!r} cannot be pickled; pickle the layer that holds it")
+        if _find(self.module, self.name) is not self:  # now, and not when what was saved cannot be read
+            raise CellError(
+                f"the module {self.module} holds another cell named {self.name!r}; give this one a name of its own"
+            )
         return _find, (self.module, self.name)
 
     def __deepcopy__(self, memo: object) -> Cell:
