@@ -270,11 +270,54 @@ def test_gradients_are_twice_differentiable(kind: str, backend: str) -> None:
         assert torch.autograd.gradgradcheck(lambda x: ours(x, lengths=[3, 2])[0], (x,))
 
 
-def test_replacing_a_parameter_is_noticed() -> None:
-    theirs, ours = pair("lstm", 3, 5)
+@backends
+def test_parameters_may_be_replaced_tied_and_taken_away(backend: str) -> None:
+    theirs, ours = pair("lstm", 3, 5, bidirectional=True)
     x = torch.randn(4, 2, 3, dtype=torch.float64)
-    for layer in (theirs, ours):
-        torch.manual_seed(2)
-        layer.weight_hh_l0 = torch.nn.Parameter(torch.randn(20, 5, dtype=torch.float64))
-    assert_same(tensors(ours(x)), tensors(theirs(x)), atol=0.0)
-    assert_same(tensors(ours(x, lengths=[4, 4])), tensors(theirs(x)))
+    with ostinato.backend(backend):
+        for layer in (theirs, ours):
+            torch.manual_seed(2)
+            layer.weight_hh_l0 = torch.nn.Parameter(torch.randn(20, 5, dtype=torch.float64))
+            layer.bias_ih_l0_reverse = layer.bias_ih_l0
+        expected = results_and_gradients(lambda: theirs(x), dict(theirs.named_parameters()))
+        assert_same(results_and_gradients(lambda: ours(x), dict(ours.named_parameters())), expected)
+        weight = ours.weight_hh_l0
+        del ours.weight_hh_l0
+        ours.to("cpu")
+        ours.weight_hh_l0 = weight
+        assert_same(tensors(ours(x)), tensors(theirs(x)))
+
+
+@backends
+def test_dropout_may_be_changed_later(backend: str) -> None:
+    theirs, ours = pair("gru", 3, 5, 2)
+    x = torch.randn(4, 2, 3, dtype=torch.float64)
+    with ostinato.backend(backend):
+        for rate in (0.5, 1.0, 0.0, 0.3):
+            theirs.dropout = ours.dropout = rate
+            torch.manual_seed(1)
+            expected = tensors(theirs(x))
+            torch.manual_seed(1)
+            assert_same(tensors(ours(x)), expected)
+
+
+@kinds
+@backends
+def test_frozen_weights_still_pass_gradients_to_the_input(kind: str, backend: str) -> None:
+    theirs, ours = (layer.requires_grad_(False) for layer in pair(kind, 3, 5, 2))
+    x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    with ostinato.backend(backend):
+        got = results_and_gradients(lambda: ours.eval()(x), {"input": x})
+    assert_same(got, results_and_gradients(lambda: theirs(x), {"input": x}))
+
+
+def test_ours_may_stand_in_torchs_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RNN", "LSTM", "GRU"):
+        monkeypatch.setattr(torch.nn, name, getattr(ostinato, name))
+    untyped: Any = torch.nn
+    for build in (untyped.RNN, untyped.GRU):
+        with pytest.raises(ValueError, match="proj_size argument is only supported for LSTM"):
+            build(3, 5, proj_size=2)
+    with pytest.raises(ValueError, match="Unknown nonlinearity 'cosine'"):
+        untyped.RNN(3, 5, nonlinearity="cosine")
+    assert untyped.LSTM(3, 5)(torch.randn(2, 1, 3))[0].shape == (2, 1, 5)

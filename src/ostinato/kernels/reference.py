@@ -33,7 +33,7 @@ class Reference:
         state = request.first
         history: list[State] = []
         for t in reversed(range(steps)) if request.reverse else range(steps):
-            x = Gates(**dict(zip(cell.gates, inputs[t].split(hidden, -1), strict=True)))
+            x = Gates(**dict(zip(cell.gates, inputs[t].chunk(len(cell.gates), -1), strict=True)))
             masks = {name: mask[t] for name, mask in masks_of_step.items()}
             new = cell.step(x, state, U, **weights.own, **masks_of_sequence, **masks)
             if lengths is None:

@@ -59,15 +59,16 @@ def _converted(old: torch.nn.Module, options: Any, made: dict[int, torch.nn.Modu
     extra: dict[str, Any] = {}
     if kind in _LAYERS:
         extra = {name: getattr(old, name) for name in _LAYER_ARGUMENTS}
-        if kind is torch.nn.LSTM:
+        new_kind = _LAYERS[kind]
+        if new_kind is LSTM:
             extra["proj_size"] = old.proj_size
-        new_kind, extra = _LAYERS[kind], {**extra, **options}
+        extra |= options
     elif kind in _STEPS:
         extra = {name: getattr(old, name) for name in ("input_size", "hidden_size", "bias")}
         new_kind = _STEPS[kind]
     else:
         return old
-    if isinstance(old, torch.nn.RNN | torch.nn.RNNCell):
+    if new_kind in (RNN, RNNCell):
         extra["nonlinearity"] = old.nonlinearity
     if extra.get("num_layers") == 1:
         extra["dropout"] = 0.0  # torch warned when the layer was made; once is enough

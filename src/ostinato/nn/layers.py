@@ -13,10 +13,14 @@ from ostinato.cells.lstm import lstm
 from ostinato.nn.options import LayerOptions
 from ostinato.nn.recurrent import Recurrent
 
+# Bound now: someone may put our classes in the place of torch.nn's.
+_TORCH_RNN: Any = torch.nn.RNN
+_TORCH_GRU: Any = torch.nn.GRU
 
-def _no_projection(name: str, options: Any) -> None:
+
+def _no_projection(torch_class: Any, options: Any) -> None:
     if "proj_size" in options:
-        getattr(torch.nn, name)(1, 1, proj_size=options["proj_size"])  # raises with torch.nn's own words
+        torch_class(1, 1, proj_size=options["proj_size"])  # raises with torch.nn's own words
 
 
 class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -45,9 +49,9 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
         dtype: torch.dtype | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
-        _no_projection("RNN", options)
+        _no_projection(_TORCH_RNN, options)
         if nonlinearity not in BY_NONLINEARITY:
-            torch.nn.RNN(1, 1, nonlinearity=nonlinearity)  # raises with torch.nn's own words
+            _TORCH_RNN(1, 1, nonlinearity=nonlinearity)  # raises with torch.nn's own words
         cell = BY_NONLINEARITY[nonlinearity]
         super().__init__(
             cell,
@@ -136,7 +140,7 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
         reset_after: bool = True,
         **options: Unpack[LayerOptions],
     ) -> None:
-        _no_projection("GRU", options)
+        _no_projection(_TORCH_GRU, options)
         cell = gru if reset_after else gru_reset_before
         super().__init__(
             cell,
