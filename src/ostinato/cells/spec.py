@@ -101,7 +101,7 @@ Wrap = Callable[[Tensor], Tensor]
 Select = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: torch.compile cannot follow `replace` of a frozen one
 class Product:
     """The recurrent product `U(v) = W_hh v + b_hh`, split by gate, with what enters and leaves it.
 
@@ -131,7 +131,7 @@ class Product:
     def __call__(self, v: Tensor) -> Gates:
         """`v`: `(B, P)`. Returns one `(B, H)` tensor a gate."""
         names = self.gates if self.chosen is None else tuple(self.gates[n] for n in self.chosen)
-        gates = Gates(**dict(zip(names, self._rows(v).split(self.size, -1), strict=True)))
+        gates = Gates(**dict(zip(names, self._rows(v).chunk(len(names), -1), strict=True)))
         for change in self.then:
             gates = change(gates)
         return gates
