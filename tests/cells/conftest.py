@@ -9,6 +9,11 @@ from ostinato.cells import Noise
 from tests.cells.equations import Array
 
 
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Array]:
     """The masks that the layer has drawn, by name; filled when it runs."""
