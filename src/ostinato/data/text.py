@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from ostinato.errors import DataError
 
-BLOCK_BYTES = 4 * 2**20
+BLOCK_BYTES = 2**20
 _SNIFF_BYTES = 8000
 _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
