@@ -29,5 +29,5 @@ def test_a_value_out_of_range_is_named(name, value):
 
 
 def test_time_is_the_budget_where_none_is_given():
-    assert TrainingSettings().budget == Budget(max_time_s=70.0)
+    assert TrainingSettings().budget == Budget(max_time_s=85.0)
     assert TrainingSettings(max_steps=5).budget == Budget(max_steps=5)

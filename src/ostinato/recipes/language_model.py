@@ -53,7 +53,7 @@ def train(settings: LanguageModelSettings, console: Console | None = None) -> Re
     """Trains a language model, or goes on training it, and compares it with simpler ones.
 
     Args:
-        settings: all of them; without a budget, training takes 70 seconds.
+        settings: all of them; without a budget, training takes 85 seconds.
         console: where progress goes; standard output by default.
 
     Raises:

@@ -52,7 +52,7 @@ class ModelSettings:
 
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     embedding_size: int = 128
-    hidden_size: int = 512
+    hidden_size: int = 384
     num_layers: int = 1
     dropout: float = 0.0
     tied: bool = False

@@ -12,7 +12,7 @@ from ostinato.training.schedules import Schedule
 OptimizerName: TypeAlias = Literal["adam", "adamw", "sgd", "rmsprop"]
 Precision: TypeAlias = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
 
-DEFAULT_TIME_S = 70.0
+DEFAULT_TIME_S = 85.0
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class TrainingSettings:
         clip_value: largest absolute value of a gradient; above 0, or null for no clipping.
         max_steps: budget: updates of the weights.
         max_epochs: budget: passes over the training text, fractions allowed.
-        max_time_s: budget: wall time in seconds, evaluations included. Without any budget it is 70.
+        max_time_s: budget: wall time in seconds, evaluations included. Without any budget it is 85.
         evaluate_every: steps between evaluations; null for 6 evaluations over the budget.
         max_validation_tokens: an evaluation reads about so many tokens, spread over the validation text; null for all.
         patience: training ends after so many evaluations without a better one; null for never.
         log_every: steps between two lines in metrics.jsonl.
     """
 
-    batch_size: int = 64
-    chunk_length: int = 64
+    batch_size: int = 48
+    chunk_length: int = 24
     optimizer: OptimizerName = "adamw"
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 0.01
     schedule: Schedule = "cosine"
     warmup: float = 0.02
@@ -77,7 +77,7 @@ class TrainingSettings:
 
     @property
     def budget(self) -> Budget:
-        """The limits given; without any, 70 seconds."""
+        """The limits given; without any, 85 seconds."""
         if self.max_steps is None and self.max_epochs is None and self.max_time_s is None:
             return Budget(max_time_s=DEFAULT_TIME_S)
         return Budget(self.max_steps, self.max_epochs, self.max_time_s)
