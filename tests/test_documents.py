@@ -30,10 +30,14 @@ def snippets(page: Path) -> list[Snippet]:
 
 
 def shell_environment(folder: Path) -> dict[str, str]:
-    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", HOME=str(folder))
+    environment = dict(
+        os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", HOME=str(folder)
+    )
     # `make demo` takes two minutes: here its training stops after a few steps. `make test` would run this test again: only its
     # recipe is read.
-    environment["ARGS"] = f"--training.max_steps=3 --baselines.markov_orders=0 --baselines.window=0 --run={folder / 'demo'}"
+    environment["ARGS"] = (
+        f"--training.max_steps=3 --baselines.markov_orders=0 --baselines.window=0 --run={folder / 'demo'}"
+    )
     return environment
 
 
@@ -49,7 +53,9 @@ def test_every_snippet_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: p
         elif snippet.language == "shell":
             run_shell(snippet, page, tmp_path)
         else:
-            assert snippet.language in NOT_CODE, f"{page}:{snippet.line}: say python, shell or text, not {snippet.language!r}"
+            assert snippet.language in NOT_CODE, (
+                f"{page}:{snippet.line}: say python, shell or text, not {snippet.language!r}"
+            )
 
 
 def run_shell(snippet: Snippet, page: Path, folder: Path) -> None:
