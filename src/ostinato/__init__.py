@@ -10,7 +10,8 @@ from ostinato.version import __version__
 
 if TYPE_CHECKING:
     from ostinato import cells, errors, nn
-    from ostinato.cells.spec import Cell, State, cell
+    from ostinato.cells.named import State
+    from ostinato.cells.spec import Cell, cell
     from ostinato.kernels.dispatch import backend
     from ostinato.nn import (
         GRU,
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ostinato.cells.spec": ("Cell", "State", "cell"),
+    "ostinato.cells": ("Cell", "State", "cell"),
     "ostinato.kernels.dispatch": ("backend",),
     "ostinato.nn": (
         *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent"),

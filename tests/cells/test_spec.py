@@ -287,3 +287,13 @@ def test_a_cell_can_be_called_as_its_step() -> None:
     s = State(h=torch.randn(2, 3))
     assert torch.equal(gru(x, s, U).h, gru.step(x, s, U).h)
     assert isinstance(gru, Cell)
+
+
+@pytest.mark.parametrize(("name", "option"), [("norm_hh", "layer_norm"), ("zoneout_h", "zoneout")])
+def test_an_option_does_not_take_the_name_of_a_parameter(name: str, option: str) -> None:
+    namespace: dict[str, Any] = {"State": State, "tanh": torch.tanh}
+    exec(f"def step(x, s, U, {name}):\n    return State(h=tanh(x.a + U(s.h).a + {name}))", namespace)
+    own = cell(gates="a", states="h", parameters={name: "H"})(namespace["step"])
+    arguments: dict[str, Any] = {option: True if option == "layer_norm" else 0.1}
+    with pytest.raises(CellError, match=f"{option} adds '{name}'"):
+        Recurrent(own, 2, 3, **arguments)

@@ -20,7 +20,7 @@ BY_LOOP = "the step of {!r} in a loop over time, in plain PyTorch"
 @pytest.mark.parametrize(
     ("layer", "call", "text"),
     [
-        (LSTM(3, 4), {}, "LSTM: vendor (torch's LSTM kernel for the whole stack, exactly as torch.nn calls it)"),
+        (LSTM(3, 4), {}, "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it)"),
         (
             LSTM(3, 4),
             {"lengths": [4, 2]},
@@ -54,7 +54,7 @@ BY_LOOP = "the step of {!r} in a loop over time, in plain PyTorch"
         (
             LSTM(3, 4, recurrent_dropout=0.5).eval(),
             {},
-            "LSTM: vendor (torch's LSTM kernel for the whole stack, exactly as torch.nn calls it)",
+            "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it)",
         ),
     ],
 )
@@ -149,6 +149,6 @@ def test_nothing_is_recorded_outside_of_a_recording() -> None:
 def test_a_whole_stack_goes_to_torch_unless_another_backend_is_wanted(
     cell: cells.Cell, by_layer: str, whole: bool
 ) -> None:
-    assert dispatch.takes_whole_stack(cell, by_layer) is whole
+    assert dispatch.takes_whole(cell, by_layer) is whole
     with backend("reference"):
-        assert not dispatch.takes_whole_stack(cell, by_layer)
+        assert not dispatch.takes_whole(cell, by_layer)

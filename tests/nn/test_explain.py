@@ -12,7 +12,7 @@ from ostinato import cells
 
 def test_a_plain_layer_goes_to_torch_in_one_call() -> None:
     explanation = ostinato.explain(ostinato.GRU(3, 4, 2, bidirectional=True), torch.randn(5, 2, 3))
-    assert str(explanation) == "GRU: vendor (torch's GRU kernel for the whole stack, exactly as torch.nn calls it)"
+    assert str(explanation) == "GRU: vendor (torch's GRU kernel, exactly as torch.nn calls it)"
 
 
 def test_an_option_is_named_as_the_reason() -> None:

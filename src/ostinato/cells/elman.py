@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import relu, sigmoid, tanh
 
-from ostinato.cells.spec import Gates, State, cell
+from ostinato.cells.named import Gates, State
+from ostinato.cells.spec import cell
 
 SOURCE = "Elman 1990, Finding Structure in Time"
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import sigmoid, tanh
 
-from ostinato.cells.spec import Gates, State, Wrap, cell, identity
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Wrap
+from ostinato.cells.spec import cell, identity
 
 
 @cell(

@@ -13,7 +13,9 @@ from typing import Any
 
 from torch.nn import functional as F
 
-from ostinato.cells.spec import Cell, Gates, Noise, Parameter, Product, Select, State
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Product, Select
+from ostinato.cells.spec import Cell, Noise, Parameter, identity
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
@@ -99,11 +101,11 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
 
         if normalise_memory:
             weight, bias = named.pop("norm_c_weight"), named.pop("norm_c_bias")
-            outer = named.pop("memory", None)
+            outer = named.pop("memory", identity)
 
             def memory(c: Tensor) -> Tensor:
                 c = F.layer_norm(c, c.shape[-1:], weight, bias, eps)
-                return outer(c) if outer else c
+                return outer(c)
 
             named["memory"] = memory
         return cell.step(x, s, replace(U, after=(*U.after, after)), **named)
@@ -123,8 +125,8 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
     name = "recurrent_dropout"
 
     def step(x: Gates, s: State, U: Product, **named: Any) -> State:
-        mask = named.pop(name)
-        return cell.step(x, s, U, candidate=partial(_multiply, mask), **named)
+        mask, outer = named.pop(name), named.pop("candidate", identity)
+        return cell.step(x, s, U, candidate=lambda v: outer(v * mask), **named)
 
     # The candidate has the width of the memory: the last state, H wide also where the output is projected.
     noise = Noise(name, rate, list(cell.states)[-1], every_step=True, scaled=True)

@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import inspect
 import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
-from torch.nn import functional as F
 
+from ostinato.cells.named import Gates, Named, State
+from ostinato.cells.product import Product
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
@@ -36,145 +37,6 @@ from ostinato.types import Tensor
 def identity(v: Tensor) -> Tensor:
     """The default of every seam: what goes in comes out."""
     return v
-
-
-class Named:
-    """Tensors by name, in order; immutable. `named.h` reads one, `with_(h=...)` makes a copy with some set."""
-
-    __slots__ = ("_tensors",)
-    _tensors: dict[str, Tensor]
-
-    def __init__(self, **tensors: Tensor) -> None:
-        object.__setattr__(self, "_tensors", tensors)
-
-    def __getattr__(self, name: str) -> Tensor:
-        # Dunder look-ups (copy, pickle) reach here before `_tensors` exists.
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            return self._tensors[name]
-        except KeyError:
-            raise AttributeError(f"expected one of {', '.join(self._tensors)}, got {name!r}") from None
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} does not change; use with_({name}=...)")
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter(self._tensors.values())
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __getstate__(self) -> tuple[dict[str, Tensor]]:
-        return (self._tensors,)
-
-    def __setstate__(self, state: tuple[dict[str, Tensor]]) -> None:
-        object.__setattr__(self, "_tensors", state[0])
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{name}={tuple(v.shape)}" for name, v in self._tensors.items())
-        return f"{type(self).__name__}({shapes})"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names, in order."""
-        return tuple(self._tensors)
-
-    def with_(self, **tensors: Tensor) -> Any:
-        """A copy in which these names hold these tensors (names may be new)."""
-        return type(self)(**{**self._tensors, **tensors})
-
-
-class State(Named):
-    """The states of a cell, by name; `State(h=..., c=...)` is what a step returns."""
-
-    __slots__ = ()
-
-
-class Gates(Named):
-    """One tensor a gate, by the gate's name."""
-
-    __slots__ = ()
-
-
-Wrap = Callable[[Tensor], Tensor]
-Select = Callable[[Tensor], Tensor]
-
-
-@dataclass(eq=False)  # not frozen: torch.compile cannot follow `replace` of a frozen one
-class Product:
-    """The recurrent product `U(v) = W_hh v + b_hh`, split by gate, with what enters and leaves it.
-
-    Attributes:
-        gates: the gates that this product yields, in the order of the weight's rows.
-        weight: `W_hh`, `(G H, P)`.
-        bias: `b_hh`, `(G H,)`, or None.
-        size: `H`, the rows of one gate.
-        before: what is done to `v`, in order (a dropout mask, say).
-        after: what is done to `W_hh v`, `(B, g H)`, before the bias (a normalisation, say). Each gets a `select` that takes
-            the rows of this product's gates out of a `(G H,)` vector.
-        then: what is done to the gates, in order.
-        chosen: indices of the gates that are asked for; None for all.
-        known: what has been computed, where that is to be remembered.
-    """
-
-    gates: tuple[str, ...]
-    weight: Tensor
-    bias: Tensor | None
-    size: int
-    before: tuple[Wrap, ...] = ()
-    after: tuple[Callable[[Tensor, Select], Tensor], ...] = ()
-    then: tuple[Callable[[Gates], Gates], ...] = ()
-    chosen: tuple[int, ...] | None = None
-    known: list[tuple[Tensor, object, Tensor]] | None = None
-
-    def __call__(self, v: Tensor) -> Gates:
-        """`v`: `(B, P)`. Returns one `(B, H)` tensor a gate."""
-        names = self.gates if self.chosen is None else tuple(self.gates[n] for n in self.chosen)
-        gates = Gates(**dict(zip(names, self._rows(v).chunk(len(names), -1), strict=True)))
-        for change in self.then:
-            gates = change(gates)
-        return gates
-
-    def _rows(self, v: Tensor) -> Tensor:
-        key = (self.chosen, self.before, self.after)
-        for seen, its_key, rows in self.known or ():
-            if seen is v and its_key == key:
-                return rows
-        entered = v
-        for wrap in self.before:
-            entered = wrap(entered)
-        bias = None if self.bias is None else self._select(self.bias)
-        if self.after:
-            rows = F.linear(entered, self._select(self.weight))
-            for change in self.after:
-                rows = change(rows, self._select)
-            rows = rows if bias is None else rows + bias
-        else:
-            rows = F.linear(entered, self._select(self.weight), bias)
-        if self.known is not None:
-            self.known.append((v, key, rows))
-        return rows
-
-    def only(self, gates: str) -> Product:
-        """The product for some of the gates only, for a step that multiplies more than once; `gates`: "r z"."""
-        wanted = gates.split()
-        unknown = [gate for gate in wanted if gate not in self.gates]
-        if unknown or not wanted:
-            raise CellError(f"U.only expected some of the gates {' '.join(self.gates)!r}, got {gates!r}")
-        return replace(self, chosen=tuple(self.gates.index(gate) for gate in wanted))
-
-    def _select(self, rows: Tensor) -> Tensor:
-        if self.chosen is None:
-            return rows
-        first, last = self.chosen[0], self.chosen[-1]
-        if self.chosen == tuple(range(first, last + 1)):
-            return rows[first * self.size : (last + 1) * self.size]
-        return torch.cat([rows[n * self.size : (n + 1) * self.size] for n in self.chosen])
-
-    def remembering(self) -> Product:
-        """The same product, computed once for each tensor that it is given: for a step that is evaluated twice."""
-        return replace(self, known=[])
 
 
 @dataclass(frozen=True)
@@ -273,8 +135,16 @@ class Cell:
         return next(iter(self.states))
 
     def changed(self, option: str, **changes: Any) -> Cell:
-        """The cell that `option` makes of this one. torch's kernels do not know it."""
-        return replace(self, options=(*self.options, option), vendor=None, **changes)
+        """The cell that `option` makes of this one. torch's kernels do not know it.
+
+        Raises:
+            CellError: if what the option adds has the name of something that the cell has.
+        """
+        made = replace(self, options=(*self.options, option), vendor=None, **changes)
+        names = [each.name for each in (*made.parameters, *made.noise)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise CellError(f"{option} adds {twice[0]!r}, which cell {self.name!r} has already; rename it in the cell")
+        return made
 
     def state_sizes(self, hidden_size: int, proj_size: int = 0) -> dict[str, int]:
         """The width of each state."""

@@ -6,6 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import torch
 
 from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
@@ -69,31 +73,46 @@ def _select(request: Request, by_layer: str) -> Backend:
     return next(b for b in BACKENDS.values() if b.refusal(request) is None)
 
 
+def _because(by_layer: str, acceptance: str, refusals: list[str]) -> str:
+    named = ["asked for by name"] if wanted(by_layer) != "auto" else []
+    return "; ".join([acceptance, *named, *refusals])
+
+
+def _note(choice: Choice) -> None:
+    if (record := _record.get()) is not None:
+        record.append(choice)
+
+
 def choose(request: Request, by_layer: str = "auto") -> Choice:
     """Which backend would run this request, and why."""
-    chosen = _select(request, by_layer)
-    if wanted(by_layer) != "auto":
-        return Choice(chosen.name, f"{chosen.acceptance(request)}; asked for by name")
-    refusals = [f"not {b.name}: {refusal}" for b in BACKENDS.values() if (refusal := b.refusal(request))]
-    return Choice(chosen.name, "; ".join([chosen.acceptance(request), *refusals]))
+    return _explained(_select(request, by_layer), request, by_layer)
+
+
+def _explained(chosen: Backend, request: Request, by_layer: str) -> Choice:
+    asked = [] if wanted(by_layer) != "auto" else list(takewhile(lambda b: b is not chosen, BACKENDS.values()))
+    refusals = [f"not {b.name}: {b.refusal(request)}" for b in asked]
+    return Choice(chosen.name, _because(by_layer, chosen.acceptance(request), refusals))
 
 
 def run(request: Request, by_layer: str = "auto") -> Result:
     """Run a request on the first backend that takes it, or on the one asked for by name."""
-    if (record := _record.get()) is not None:
-        record.append(choose(request, by_layer))
-    return _select(request, by_layer).run(request)
+    chosen = _select(request, by_layer)
+    if _record.get() is not None:
+        _note(_explained(chosen, request, by_layer))
+    return chosen.run(request)
 
 
-def takes_whole_stack(cell: Cell, by_layer: str) -> bool:
-    """Whether a stack of layers of this cell, with nothing of ours between them, goes to torch in one call."""
-    if cell.vendor is None or wanted(by_layer) not in ("auto", "vendor"):
-        return False
-    if (record := _record.get()) is not None:
-        record.append(
-            Choice("vendor", f"torch's {cell.vendor} kernel for the whole stack, exactly as torch.nn calls it")
-        )
-    return True
+def takes_whole(cell: Cell, by_layer: str) -> bool:
+    """Whether a module of this cell, with nothing of ours in it, may go to torch in one call."""
+    return cell.vendor is not None and wanted(by_layer) in ("auto", Vendor.name)
+
+
+def run_whole(
+    torch_class: type[torch.nn.Module], module: torch.nn.Module, cell: Cell, by_layer: str, input: Any, hx: Any
+) -> Any:
+    """Run a module that `takes_whole` with the `forward` of the class of torch.nn in whose place it stands."""
+    _note(Choice(Vendor.name, _because(by_layer, f"torch's {cell.vendor} kernel, exactly as torch.nn calls it", [])))
+    return torch_class.forward(module, input, hx)
 
 
 @contextlib.contextmanager

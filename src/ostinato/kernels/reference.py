@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ostinato.cells.spec import Gates, Product, State
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Product
 from ostinato.kernels.request import Request, Result
 
 

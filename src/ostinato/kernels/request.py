@@ -8,7 +8,8 @@ from typing import Protocol
 
 from torch.nn import functional as F
 
-from ostinato.cells.spec import Cell, State
+from ostinato.cells.named import State
+from ostinato.cells.spec import Cell
 from ostinato.types import Tensor
 
 

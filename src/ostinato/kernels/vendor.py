@@ -10,7 +10,8 @@ import torch
 from torch import _VF
 from torch.nn import functional as F
 
-from ostinato.cells.spec import Cell, State
+from ostinato.cells.named import State
+from ostinato.cells.spec import Cell
 from ostinato.kernels.request import Request, Result
 from ostinato.types import Tensor
 

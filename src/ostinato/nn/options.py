@@ -93,7 +93,7 @@ class Options:
                 lambda c: transform.variational_dropout(c, self.variational_dropout.recurrent),
             ),
             (projected, transform.projection),
-            (any(self.zoneout.values()), lambda c: transform.zoneout(c, self.zoneout)),
+            (bool(self.zoneout), lambda c: transform.zoneout(c, self.zoneout)),
         ]
         for wanted, apply in steps:
             if wanted:
@@ -139,7 +139,7 @@ def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
     if "variational_dropout" in values:
         values["variational_dropout"] = _rates(values["variational_dropout"])
     if "zoneout" in values:
-        values["zoneout"] = _zoneout(values["zoneout"], list(base.states))
+        values["zoneout"] = {n: r for n, r in _zoneout(values["zoneout"], list(base.states)).items() if r > 0}
     if values.get("connection") not in (None, "residual", "highway"):
         raise ValueError(f"connection expected None, 'residual' or 'highway', got {values['connection']!r}")
     bias = values.get("forget_bias")

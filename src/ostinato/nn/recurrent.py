@@ -10,12 +10,14 @@ from torch.nn import Parameter, init
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from ostinato.cells.spec import Cell, State
+from ostinato.cells.named import State
+from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
-from ostinato.kernels.request import Request, Result, Weights
+from ostinato.kernels.request import Result
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, padding, repack, unpack
 from ostinato.nn.options import LayerOptions, parse
+from ostinato.nn.requests import make_request
 from ostinato.nn.states import StateLayout, States
 from ostinato.types import Lengths, Tensor
 
@@ -190,7 +192,7 @@ class Recurrent(torch.nn.RNNBase):
             super().flatten_parameters()
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
+        state = dict(super().__getstate__())
         del state["_cells"]  # steps are code: made again from the cell's name and the options
         return state
 
@@ -236,9 +238,9 @@ class Recurrent(torch.nn.RNNBase):
             and self.torch_class is not None
             and self._plain_stack[self.training]
             and (hx is not None or self.options.initial_state.is_zero)
-            and dispatch.takes_whole_stack(self._cells[self.training], self.backend)
+            and dispatch.takes_whole(self.cell, self.backend)
         ):
-            return self.torch_class.forward(self, input, hx)
+            return dispatch.run_whole(self.torch_class, self, self.cell, self.backend, input, hx)
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError(
@@ -319,18 +321,18 @@ class Recurrent(torch.nn.RNNBase):
     def _run_direction(
         self, x: Tensor, layer: int, direction: int, first: State, lengths: Tensor | None, every_state: bool
     ) -> Result:
-        named = self._named_weights(layer, direction)
-        # What the other mode's options alone need is not there in this mode's cell.
-        wanted = {p.name for p in self.cell.parameters}
-        weights = Weights(
-            named["weight_ih"],
-            F.dropout(named["weight_hh"], self.options.weight_dropout, self.training),
-            named.get("bias_ih"),
-            named.get("bias_hh"),
-            {name: v for name, v in named.items() if name in wanted},
+        parameters = self._named_weights(layer, direction)
+        parameters["weight_hh"] = F.dropout(parameters["weight_hh"], self.options.weight_dropout, self.training)
+        request = make_request(
+            self.cell,
+            parameters,
+            x,
+            first,
+            training=self.training,
+            lengths=lengths,
+            reverse=bool(direction),
+            every_state=every_state,
         )
-        masks = {n.name: n.draw(x.shape[0], getattr(first, n.state), self.training) for n in self.cell.noise}
-        request = Request(self.cell, x, weights, first, lengths, bool(direction), masks, every_state)
         return dispatch.run(request, self.backend)
 
     def _same_mask(self, x: Tensor, rate: float) -> Tensor:

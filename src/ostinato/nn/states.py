@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ostinato.cells.spec import State
+from ostinato.cells.named import State
 from ostinato.types import Tensor
 
 

@@ -10,11 +10,12 @@ from torch.nn import Parameter
 from ostinato.cells.elman import BY_NONLINEARITY
 from ostinato.cells.gru import gru, gru_reset_before
 from ostinato.cells.lstm import lstm
-from ostinato.cells.spec import Cell, State
+from ostinato.cells.named import State
+from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
-from ostinato.kernels.request import Request, Weights
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
+from ostinato.nn.requests import make_request
 from ostinato.types import Tensor
 
 
@@ -68,16 +69,22 @@ class _Step(torch.nn.RNNCellBase):
         Returns:
             The states after it, like `hx`.
         """
-        if dispatch.takes_whole_stack(self.cell, self.backend):
-            return self.torch_class.forward(self, input, hx)  # pyright: ignore[reportAttributeAccessIssue]
+        if dispatch.takes_whole(self.cell, self.backend):
+            return dispatch.run_whole(self.torch_class, self, self.cell, self.backend, input, hx)
         if input.dim() not in (1, 2):
             raise ValueError(f"{self.torch_class.__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         first = self._first(hx, x, batched=input.dim() == 2)
-        own = {p.name: getattr(self, p.name) for p in self.cell.parameters}
-        weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, own)
-        masks = {n.name: n.draw(1, getattr(first, n.state), self.training) for n in self.cell.noise}
-        last = dispatch.run(Request(self.cell, x.unsqueeze(0), weights, first, masks=masks), self.backend).last
+        names = (
+            "weight_ih",
+            "weight_hh",
+            *(("bias_ih", "bias_hh") if self.bias else ()),
+            *(p.name for p in self.cell.parameters),
+        )
+        # By attribute, as a weight may be computed from others (torch.nn.utils.parametrizations).
+        parameters = {name: getattr(self, name) for name in names}
+        request = make_request(self.cell, parameters, x.unsqueeze(0), first, training=self.training)
+        last = dispatch.run(request, self.backend).last
         states = [v if input.dim() == 2 else v.squeeze(0) for v in last]
         return tuple(states) if len(states) > 1 else states[0]
 

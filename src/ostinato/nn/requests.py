@@ -1,0 +1,44 @@
+"""From a layer's parameters to what the kernels are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ostinato.cells.named import State
+from ostinato.cells.spec import Cell
+from ostinato.kernels.request import Request, Weights
+from ostinato.types import Tensor
+
+
+def make_request(
+    cell: Cell,
+    parameters: Mapping[str, Tensor],
+    input: Tensor,
+    first: State,
+    *,
+    training: bool,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    every_state: bool = False,
+) -> Request:
+    """Sort the parameters of one direction of one layer, given by their names without suffix, and draw the cell's masks.
+
+    Args:
+        cell: with the options that act in this mode.
+        parameters: `weight_ih`, `weight_hh`, the biases if there are any, and the cell's own.
+        input: `(T, B, I)`.
+        first: the states before the first step.
+        training: whether masks are drawn at random.
+        lengths: see `Request`.
+        reverse: see `Request`.
+        every_state: see `Request`.
+    """
+    weights = Weights(
+        parameters["weight_ih"],
+        parameters["weight_hh"],
+        parameters.get("bias_ih"),
+        parameters.get("bias_hh"),
+        {p.name: parameters[p.name] for p in cell.parameters},
+    )
+    masks = {n.name: n.draw(input.shape[0], getattr(first, n.state), training) for n in cell.noise}
+    return Request(cell, input, weights, first, lengths, reverse, masks, every_state)
