@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ostinato
 from ostinato import cells
 from ostinato.cells import State, cell
 from ostinato.cells.options import coupled_gates, layer_norm, projection, zoneout
@@ -72,6 +73,15 @@ def test_all_states_of_a_cell_with_one_state_are_its_output() -> None:
 def test_an_empty_batch_with_lengths(base: cells.Cell, reverse: bool) -> None:
     r = request(base, rows=0, lengths=[], reverse=reverse)
     assert_same(vendor.run(r), reference.run(r))
+
+
+@pytest.mark.parametrize("kind", [ostinato.RNN, ostinato.LSTM, ostinato.GRU])
+def test_where_all_rows_are_empty_gradients_are_zero_and_not_missing(kind: type[ostinato.Recurrent]) -> None:
+    layer = kind(3, 4, bidirectional=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    output, _ = layer(torch.randn(5, 2, 3), lengths=[0, 0])
+    output.sum().backward()
+    assert not output.any()
+    assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
 
 
 def test_rows_are_called_together_as_long_as_they_live(monkeypatch: pytest.MonkeyPatch) -> None:

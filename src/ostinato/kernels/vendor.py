@@ -87,6 +87,11 @@ class Vendor:
         steps, rows = request.input.shape[:2]
         if rows == 0:
             return self.run(replace(request, lengths=None))
+        if (
+            not lengths.any()
+        ):  # zeros that are still a function of the parameters, whose gradient is zero and not missing
+            output = 0 * self.run(replace(request, lengths=None)).output
+            return self._result(request, output, State(**{n: getattr(request.first, n) for n in request.cell.states}))
         order = torch.argsort(lengths, descending=True, stable=True)
         back = torch.argsort(order)
         sorted_lengths = lengths[order]
