@@ -61,15 +61,19 @@ class Product:
             entered = wrap(entered)
         bias = None if self.bias is None else self._select(self.bias)
         if self.after:
-            rows = F.linear(entered, self._select(self.weight))
+            rows = self.multiply(entered, None)
             for change in self.after:
                 rows = change(rows, self._select)
             rows = rows if bias is None else rows + bias
         else:
-            rows = F.linear(entered, self._select(self.weight), bias)
+            rows = self.multiply(entered, bias)
         if self.known is not None:
             self.known.append((v, key, rows))
         return rows
+
+    def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
+        """`W_hh v + bias` for the chosen gates, `(B, g H)`: the one place where a matrix is met, for a compiler to cut at."""
+        return F.linear(v, self._select(self.weight), bias)
 
     def only(self, gates: str) -> Product:
         """The product for some of the gates only, for a step that multiplies more than once; `gates`: "r z"."""
