@@ -90,7 +90,7 @@ def test_the_step_takes_what_is_described_and_seams_only(step: Any) -> None:
 
 @pytest.mark.parametrize("role", ["keep", "write"])
 def test_a_role_belongs_to_a_gate(role: str) -> None:
-    with pytest.raises(CellError, match=rf"{role} expected one of the gates 'i f', got 'z'"):
+    with pytest.raises(CellError, match=rf"{role} expected some of the gates 'i f', got 'z'"):
         cell(gates="i f", states="h", **{role: "z"})(lambda x, s, U: s)  # pyright: ignore[reportArgumentType]
 
 

@@ -21,7 +21,8 @@ from ostinato.types import Tensor
 
 
 def _require(cell: Cell, option: str, gates: str = "", states: str = "", seams: str = "") -> None:
-    has = {"gates": set(cell.gates), "states": set(cell.states), "seams": set(cell.seams)}
+    """`gates` are changed through what the input gives them, so it must give them something."""
+    has = {"gates": set(cell.input_gates), "states": set(cell.states), "seams": set(cell.seams)}
     for what, names in (("gates", gates), ("states", states), ("seams", seams)):
         if missing := sorted(set(names.split()) - has[what]):
             have = " ".join(sorted(has[what])) or "none"
@@ -29,6 +30,14 @@ def _require(cell: Cell, option: str, gates: str = "", states: str = "", seams: 
                 f"{option} needs a cell with the {what} {' '.join(missing)!r}; {cell.name!r} has the {what} {have!r}. "
                 f"Leave {option} out, or use another cell"
             )
+
+
+def require_product(cell: Cell, option: str, remedy: str) -> None:
+    """Raise `CellError` where a cell has no recurrent product for an option to act on; `remedy`: "Leave it out"."""
+    if not cell.recurrent:
+        raise CellError(
+            f"{option} needs a cell with a recurrent product; {cell.name!r} has none. {remedy}, or use another cell"
+        )
 
 
 def coupled_gates(cell: Cell) -> Cell:
@@ -42,11 +51,13 @@ def coupled_gates(cell: Cell) -> Cell:
     def with_i(v: Gates) -> Gates:
         return v.with_(i=-v.f)
 
-    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
-        return cell.step(with_i(x), s, replace(U, then=(*U.then, with_i)), **named)
+    def step(x: Gates, s: State, U: Any, **named: Any) -> State:
+        if cell.recurrent:
+            U = replace(U, then=(*U.then, with_i))
+        return cell.step(with_i(x), s, U, **named)
 
-    gates = tuple(gate for gate in cell.gates if gate != "i")
-    coupled = cell.changed("coupled_gates", step=step, gates=gates, write=None)
+    gates, input_gates = (tuple(gate for gate in some if gate != "i") for some in (cell.gates, cell.input_gates))
+    coupled = cell.changed("coupled_gates", step=step, gates=gates, input_gates=input_gates, write=None)
     try:
         coupled.check()
     except CellError as error:
@@ -65,14 +76,15 @@ def peephole(cell: Cell) -> Cell:
     step is evaluated twice, the first time for c_t alone; a compiler removes what is computed twice.
     """
     _require(cell, "peephole", gates="f o", states="c")
-    before = [gate for gate in ("i", "f") if gate in cell.gates]
+    before = [gate for gate in ("i", "f") if gate in cell.input_gates]
 
-    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+    def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         weight = {gate: named.pop(f"weight_c{gate}") for gate in (*before, "o")}
         x = x.with_(**{gate: getattr(x, gate) + weight[gate] * s.c for gate in before})
-        remembered = U.remembering()
-        c = cell.step(x, s, remembered, **named).c
-        return cell.step(x.with_(o=x.o + weight["o"] * c), s, remembered, **named)
+        if cell.recurrent:
+            U = U.remembering()
+        c = cell.step(x, s, U, **named).c
+        return cell.step(x.with_(o=x.o + weight["o"] * c), s, U, **named)
 
     weights = tuple(Parameter(f"weight_c{gate}", ("H",)) for gate in (*before, "o"))
     return cell.changed("peephole", step=step, parameters=(*cell.parameters, *weights))
@@ -82,7 +94,8 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
     """Layer normalisation of both products and, where there is one, of the cell state on its way out.
 
     Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, (20) to (22): each product is normalised as one vector over its gates, with
-    a gain for each row; the products' shifts are the biases b_ih and b_hh, which come after. h' = o tanh(LN(c')).
+    a gain for each row; the products' shifts are the biases b_ih and b_hh, which come after. h' = o tanh(LN(c')). Without a
+    recurrent product only the input's is normalised.
     """
     normalise_memory = "memory" in cell.seams
 
@@ -92,13 +105,15 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
     def enter(product: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         return norm(product, parameters["norm_ih"])
 
-    def step(x: Gates, s: State, U: Product, **named: Any) -> State:
+    def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         named.pop("norm_ih")  # acts on the input's product of all time steps, before the loop
-        gain = named.pop("norm_hh")
+        if cell.recurrent:
+            gain = named.pop("norm_hh")
 
-        def after(product: Tensor, select: Select) -> Tensor:
-            return norm(product, select(gain))
+            def after(product: Tensor, select: Select) -> Tensor:
+                return norm(product, select(gain))
 
+            U = replace(U, after=(*U.after, after))
         if normalise_memory:
             weight, bias = named.pop("norm_c_weight"), named.pop("norm_c_bias")
             outer = named.pop("memory", identity)
@@ -108,9 +123,11 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
                 return outer(c)
 
             named["memory"] = memory
-        return cell.step(x, s, replace(U, after=(*U.after, after)), **named)
+        return cell.step(x, s, U, **named)
 
-    own = (Parameter("norm_ih", ("G",), 1.0), Parameter("norm_hh", ("G",), 1.0))
+    own = (Parameter("norm_ih", ("G_ih",), 1.0),)
+    if cell.recurrent:
+        own += (Parameter("norm_hh", ("G",), 1.0),)
     if normalise_memory:
         own += (Parameter("norm_c_weight", ("H",), 1.0), Parameter("norm_c_bias", ("H",), 0.0))
     return cell.changed("layer_norm", step=step, parameters=(*cell.parameters, *own), enter=(*cell.enter, enter))
@@ -138,6 +155,7 @@ def variational_dropout(cell: Cell, rate: float) -> Cell:
 
     Source: Gal & Ghahramani 2016, arXiv 1512.05287, (7): one mask for all gates ("tied weights"). Active in training only.
     """
+    require_product(cell, "variational_dropout of what enters the recurrent product", "Set its recurrent rate to 0")
     name = "variational_dropout"
 
     def step(x: Gates, s: State, U: Product, **named: Any) -> State:

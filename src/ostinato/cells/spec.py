@@ -16,6 +16,9 @@ def leaky(x, s, U):
 A step may have *seams*: further arguments with the default `identity`, put around the values at which an option acts
 (`candidate` around what is about to be written, `memory` around the cell state on its way out). Parameters of the cell's own are
 further keyword arguments, described by `parameters={"decay": "H"}`.
+
+Where the input reaches some of the gates only, `inputs` names them, and `x` has only those; a cell with `recurrent=False` has no
+recurrent product at all, and its step gets None for `U`.
 """
 
 from __future__ import annotations
@@ -45,17 +48,23 @@ class Parameter:
 
     Attributes:
         name: its name in the step and, with the layer's suffix, in the `state_dict`.
-        shape: letters of the glossary: `("H",)`, `("G", )` for `G H` rows, `("P", "H")`.
+        shape: letters of the glossary: `("H",)`, `("G", )` for `G H` rows, `("P", "H")`; `("G_ih",)` for the rows of `weight_ih`,
+            which are fewer where the input reaches some of the gates only.
         fill: its first value; None asks for the layer's own initialisation.
     """
 
     name: str
-    shape: tuple[Literal["H", "G", "P"], ...]
+    shape: tuple[Literal["H", "G", "G_ih", "P"], ...]
     fill: float | None = None
 
-    def sizes(self, gates: int, hidden_size: int, proj_size: int) -> tuple[int, ...]:
-        """The shape in numbers."""
-        letters = {"H": hidden_size, "G": gates * hidden_size, "P": proj_size or hidden_size}
+    def sizes(self, gates: int, hidden_size: int, proj_size: int, input_gates: int | None = None) -> tuple[int, ...]:
+        """The shape in numbers; `input_gates` None means as many as `gates`."""
+        letters = {
+            "H": hidden_size,
+            "G": gates * hidden_size,
+            "G_ih": (gates if input_gates is None else input_gates) * hidden_size,
+            "P": proj_size or hidden_size,
+        }
         return tuple(letters[letter] for letter in self.shape)
 
 
@@ -102,8 +111,11 @@ class Cell:
         parameters: what the step has besides `weight_ih, weight_hh, bias_ih, bias_hh`.
         noise: the masks that the step asks for.
         seams: names at which options may act.
-        keep: the gate whose opening keeps the memory (LSTM's f), if there is one.
-        write: the gate whose opening overwrites the memory (LSTM's i), if there is one.
+        keep: the gate whose opening keeps the memory (LSTM's f), or several with spaces between; None if there is none.
+        write: the gate whose opening overwrites the memory (LSTM's i), or several with spaces between; None if there is none.
+        forget_bias: what a layer's `forget_bias` is where it is not given; None leaves the biases to the initialisation.
+        input_gates: names of the gates that get `W_ih x`, in the order of `gates`; all of them unless told otherwise.
+        recurrent: whether there is a recurrent product. Else there are no `weight_hh` and `bias_hh`, and `U` is None.
         enter: what is done to `W_ih x` of all time steps before its bias.
         vendor: the mode of torch's own kernels that computes exactly this step, or None.
         options: names of the transformations that made this cell from the one in the source.
@@ -124,6 +136,13 @@ class Cell:
     options: tuple[str, ...] = ()
     source: str = ""
     module: str = field(default="", repr=False)
+    input_gates: tuple[str, ...] = ()
+    recurrent: bool = True
+    forget_bias: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.input_gates:
+            object.__setattr__(self, "input_gates", self.gates)
 
     def __call__(self, x: Gates, s: State, U: Any, **named: Any) -> State:
         """One step."""
@@ -150,13 +169,26 @@ class Cell:
         """The width of each state."""
         return {name: (proj_size or hidden_size) if at == "P" else hidden_size for name, at in self.states.items()}
 
+    def parameter_sizes(
+        self, input_size: int, hidden_size: int, proj_size: int = 0, bias: bool = True
+    ) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter of one direction of a layer by its name without suffix, in the order of the `state_dict`."""
+        gates, input_gates = len(self.gates), len(self.input_gates)
+        rows = {"ih": input_gates * hidden_size} | ({"hh": gates * hidden_size} if self.recurrent else {})
+        columns = {"ih": input_size, "hh": proj_size or hidden_size}
+        shapes: dict[str, tuple[int, ...]] = {f"weight_{at}": (size, columns[at]) for at, size in rows.items()}
+        if bias:
+            shapes |= {f"bias_{at}": (size,) for at, size in rows.items()}
+        return shapes | {p.name: p.sizes(gates, hidden_size, proj_size, input_gates) for p in self.parameters}
+
     def check(self) -> None:
         """Run the step once on two rows of three units; raise `CellError` where step and description disagree."""
         zeros = torch.zeros(2, 3)
-        x = Gates(**dict.fromkeys(self.gates, zeros))
+        x = Gates(**dict.fromkeys(self.input_gates, zeros))
         s = State(**dict.fromkeys(self.states, zeros))
-        U = Product(self.gates, torch.zeros(3 * len(self.gates), 3), None, 3)
-        named = {p.name: torch.zeros(p.sizes(len(self.gates), 3, 3)) for p in self.parameters}
+        sizes = self.parameter_sizes(3, 3, bias=False)
+        U = Product(self.gates, torch.zeros(sizes["weight_hh"]), None, 3) if self.recurrent else None
+        named = {p.name: torch.zeros(sizes[p.name]) for p in self.parameters}
         masks = {n.name: zeros for n in self.noise}
         try:
             after = self.step(x, s, U, **named, **masks)
@@ -164,8 +196,9 @@ class Cell:
             raise
         except Exception as error:  # whatever a user's step may raise
             said = str(error).partition("\n")[0]
+            hint = "" if self.recurrent else " (U is None, as the cell is described with recurrent=False)"
             raise CellError(
-                f"the step of cell {self.name!r} failed on two rows of three units: {type(error).__name__}: {said}"
+                f"the step of cell {self.name!r} failed on two rows of three units: {type(error).__name__}: {said}{hint}"
             ) from error
         if not isinstance(after, State):
             raise CellError(f"the step of cell {self.name!r} must return a State, got {type(after).__name__}")
@@ -230,9 +263,12 @@ def cell(
     gates: str,
     states: str,
     source: str = "",
+    inputs: str | None = None,
+    recurrent: bool = True,
     parameters: Mapping[str, Literal["H", "G", "P"]] | None = None,
     keep: str | None = None,
     write: str | None = None,
+    forget_bias: float | None = None,
     vendor: str | None = None,
 ) -> Callable[[Callable[..., State]], Cell]:
     """Make a cell of a step function.
@@ -241,16 +277,27 @@ def cell(
         gates: names of the gates with spaces between; their order is the order of the rows of every weight.
         states: names of the states; the first is the output.
         source: the paper that the equations are from.
+        inputs: names of the gates that get `W_ih x + b_ih`, which have rows in `weight_ih` and `bias_ih`; None for all.
+        recurrent: whether there is a recurrent product; if not, `U` is None, and there are no `weight_hh` and `bias_hh`.
         parameters: name to letter of the vectors that the step takes besides the two weights and biases: `H` (one number a
-            unit), `G` (one a row of the weights), `P` (one a unit of the output). They start at zero.
-        keep: the gate that keeps the memory when it is open; `forget_bias` and chrono initialisation act on it.
-        write: the gate that overwrites the memory when it is open.
+            unit), `G` (one a unit and gate), `P` (one a unit of the output). They start at zero.
+        keep: the gate that keeps the memory when it is open, or several; `forget_bias` and chrono initialisation act there.
+        write: the gate that overwrites the memory when it is open, or several.
+        forget_bias: what a layer's `forget_bias` is where it is not given.
         vendor: the mode of torch's own kernels that computes exactly this step.
 
     Raises:
         CellError: where names are malformed or the step's signature does not fit the description.
     """
     gate_names, state_names = _names("gates", gates), _names("states", states)
+    input_names = gate_names if inputs is None else _names("inputs", inputs)
+    for role, some in (("inputs", input_names), ("keep", (keep or "").split()), ("write", (write or "").split())):
+        if unknown := [name for name in some if name not in gate_names]:
+            raise CellError(f"{role} expected some of the gates {gates!r}, got {unknown[0]!r}")
+    if vendor is not None and not (recurrent and set(input_names) == set(gate_names)):
+        raise CellError(
+            "vendor expected None, as all of torch's kernels give every gate an input and a recurrent product"
+        )
     own = _parameters(parameters or {})
 
     def decorate(step: Callable[..., State]) -> Cell:
@@ -263,9 +310,6 @@ def cell(
                 f"({', '.join(p.name for p in own) or 'none described'}), then seams with the default identity; "
                 f"it takes ({', '.join(p.name for p in signature)})"
             )
-        for role, gate in (("keep", keep), ("write", write)):
-            if gate is not None and gate not in gate_names:
-                raise CellError(f"{role} expected one of the gates {gates!r}, got {gate!r}")
         made = Cell(
             name=step.__name__,
             step=step,
@@ -275,6 +319,9 @@ def cell(
             seams=frozenset(seams),
             keep=keep,
             write=write,
+            forget_bias=forget_bias,
+            input_gates=tuple(gate for gate in gate_names if gate in input_names),
+            recurrent=recurrent,
             vendor=vendor,
             source=source,
             module=step.__module__,

@@ -26,15 +26,15 @@ class Reference:
         """Run the loop; see `Request` and `Result` for the shapes."""
         cell, weights, lengths = request.cell, request.weights, request.lengths
         steps = request.input.shape[0]
-        hidden = weights.hh.shape[0] // len(cell.gates)
+        hidden = weights.ih.shape[0] // len(cell.input_gates)
         inputs = request.projected_input().unbind(0)
-        U = Product(cell.gates, weights.hh, weights.bias_hh, hidden)
+        U = None if weights.hh is None else Product(cell.gates, weights.hh, weights.bias_hh, hidden)
         masks_of_sequence = {n.name: request.masks[n.name] for n in cell.noise if not n.every_step}
         masks_of_step = {n.name: request.masks[n.name].unbind(0) for n in cell.noise if n.every_step}
         state = request.first
         history: list[State] = []
         for t in reversed(range(steps)) if request.reverse else range(steps):
-            x = Gates(**dict(zip(cell.gates, inputs[t].chunk(len(cell.gates), -1), strict=True)))
+            x = Gates(**dict(zip(cell.input_gates, inputs[t].chunk(len(cell.input_gates), -1), strict=True)))
             masks = {name: mask[t] for name, mask in masks_of_step.items()}
             new = cell.step(x, state, U, **weights.own, **masks_of_sequence, **masks)
             if lengths is None:

@@ -18,15 +18,15 @@ class Weights:
     """The parameters of one direction of one layer.
 
     Attributes:
-        ih: `W_ih`, `(G H, I)`.
-        hh: `W_hh`, `(G H, P)`.
-        bias_ih: `(G H,)` or None.
+        ih: `W_ih`, `(G H, I)`, with the rows of the cell's `input_gates` only.
+        hh: `W_hh`, `(G H, P)`, or None for a cell without a recurrent product.
+        bias_ih: `(G H,)`, with the rows of the cell's `input_gates` only, or None.
         bias_hh: `(G H,)` or None.
         own: the cell's own parameters by name.
     """
 
     ih: Tensor
-    hh: Tensor
+    hh: Tensor | None
     bias_ih: Tensor | None = None
     bias_hh: Tensor | None = None
     own: Mapping[str, Tensor] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Request:
     every_state: bool = False
 
     def projected_input(self) -> Tensor:
-        """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`."""
+        """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, of the cell's `input_gates` only."""
         weights = self.weights
         if not self.cell.enter:
             return F.linear(self.input, weights.ih, weights.bias_ih)

@@ -67,10 +67,8 @@ class Vendor:
 
     def _call(self, request: Request, input: Tensor, first: State) -> tuple[Tensor, State]:
         cell, weights = request.cell, request.weights
-        flat = [weights.ih, weights.hh]
-        if weights.bias_ih is not None and weights.bias_hh is not None:
-            flat += [weights.bias_ih, weights.bias_hh]
-        flat += list(weights.own.values())
+        parts = (weights.ih, weights.hh, weights.bias_ih, weights.bias_hh, *weights.own.values())
+        flat = [v for v in parts if v is not None]
         hx = [s.unsqueeze(0) for s in first]
         training = torch.is_grad_enabled()  # says only whether to keep what the backward pass needs: dropout is 0 here
         kernel = _KERNELS[cell.vendor or ""]

@@ -40,7 +40,8 @@ class Initialisation:
     def fill(self, cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int) -> None:
         """Fill the parameters of one direction of one layer, given by their names without suffix, in place.
 
-        Every gate's block of a weight is a matrix of its own, so that the number of gates does not change its scale.
+        Every gate's block of a weight is a matrix of its own, so that the number of gates does not change its scale. The cell's own
+        `forget_bias` comes last; chrono has a better one.
         """
         bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
         own = {p.name: p for p in cell.parameters}
@@ -57,6 +58,8 @@ class Initialisation:
                     self._fill_block(block, recurrent=name != "weight_ih")
         if self.longest is not None:
             self._fill_chrono(cell, parameters, hidden_size, self.longest)
+        elif cell.forget_bias is not None and "bias_ih" in parameters:
+            set_forget_bias(cell, parameters, hidden_size, cell.forget_bias)
 
     def _fill_block(self, block: Tensor, recurrent: bool) -> None:
         if self.name == "xavier" or (self.name == "orthogonal" and not recurrent):
@@ -78,36 +81,46 @@ class Initialisation:
                 "Use another init, or another cell"
             )
         bias = parameters["bias_ih"]
-        init.zeros_(bias)
-        init.zeros_(parameters["bias_hh"])
+        for name in ("bias_ih", "bias_hh"):
+            if name in parameters:
+                init.zeros_(parameters[name])
         times = torch.empty(hidden_size, dtype=torch.float32, device=bias.device).uniform_(1, max(longest - 1, 1)).log()
-        for gate, sign in ((cell.keep, 1), (cell.write, -1)):
-            if gate is not None:
-                gate_rows(cell, bias, gate, hidden_size).copy_(sign * times)
+        for gates, sign in (((cell.keep or "").split(), 1), ((cell.write or "").split(), -1)):
+            for gate in gates:
+                # Gates that act one after the other within a step share its forgetting among them.
+                set_gate_bias(cell, parameters, gate, hidden_size, sign * (times + math.log(len(gates))))
 
 
-def gate_rows(cell: Cell, parameter: Tensor, gate: str, hidden_size: int) -> Tensor:
-    """The rows of one gate, a view."""
-    at = cell.gates.index(gate)
-    return parameter[at * hidden_size : (at + 1) * hidden_size]
+def set_gate_bias(
+    cell: Cell, parameters: Mapping[str, Tensor], gate: str, hidden_size: int, value: Tensor | float
+) -> None:
+    """Make the biases of one gate, `bias_ih` and `bias_hh` or the one that it has, add up to `value`: a number, or `(H,)`."""
+    rest = value
+    for name, gates in (("bias_ih", cell.input_gates), ("bias_hh", cell.gates)):
+        if name in parameters and gate in gates:
+            at = gates.index(gate)
+            parameters[name][at * hidden_size : (at + 1) * hidden_size] = rest
+            rest = 0.0
 
 
 @torch.no_grad()
 def set_forget_bias(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int, value: float) -> None:
-    """Make the two biases of the gate that keeps the memory add up to `value` (for a gate that writes, to `-value`).
+    """Make the biases of the gate that keeps the memory add up to `value` (for a gate that writes, to `-value`).
+
+    Where several gates of a cell keep or write, one after the other, each of them gets it.
 
     Source: Gers et al. 2000; Jozefowicz, Zaremba & Sutskever 2015.
     """
     if "bias_ih" not in parameters:
         raise ValueError("forget_bias sets a bias, but bias=False; use bias=True or leave forget_bias out")
-    gate, sign = (cell.keep, 1) if cell.keep else (cell.write, -1)
-    if gate is None:
+    gates, sign = (cell.keep, 1) if cell.keep else (cell.write, -1)
+    if gates is None:
         raise CellError(
             f"forget_bias needs a cell with a gate that keeps or writes; {cell.name!r} has none. "
             "Leave forget_bias out, or use another cell"
         )
-    gate_rows(cell, parameters["bias_ih"], gate, hidden_size).fill_(sign * value)
-    gate_rows(cell, parameters["bias_hh"], gate, hidden_size).zero_()
+    for gate in gates.split():
+        set_gate_bias(cell, parameters, gate, hidden_size, sign * value)
 
 
 def chrono(longest: int) -> Initialisation:

@@ -21,10 +21,11 @@ class StepOptions(TypedDict, total=False):
     Attributes:
         zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
         recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
-        layer_norm: normalise both products and the cell state (Ba et al. 2016).
+        layer_norm: normalise the products and the cell state (Ba et al. 2016).
         peephole: the gates see the cell state (Gers et al. 2002).
         coupled_gates: i = 1 - f (Greff et al. 2017).
-        forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1).
+        forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes, its
+            negative. None for what the cell says, if it says anything.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
         backend: "auto", "vendor" or "reference".
     """
@@ -147,6 +148,8 @@ def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
         raise TypeError(f"forget_bias expected a number or None, got: {type(bias).__name__}")
     if "init" in values:
         values["init"] = initialisation(values["init"])
+    if values.get("weight_dropout"):
+        transform.require_product(base, "weight_dropout", "Leave weight_dropout out")
     if "initial_state" in values:
         values["initial_state"] = first_state(values["initial_state"])
     if "backend" in values:

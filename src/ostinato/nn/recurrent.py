@@ -131,19 +131,12 @@ class Recurrent(torch.nn.RNNBase):
 
     def _make_parameters(self, factory: dict[str, Any]) -> None:
         cell = self._cells[True]
-        gates = len(cell.gates)
         self._flat_weights_names: list[str] = []
         self._all_weights: list[list[str]] = []
         for layer, _, suffix in self._places():
             hidden = self.hidden_sizes[layer]
             size_in = self.input_size if layer == 0 else self._output_size(layer - 1)
-            shapes: dict[str, tuple[int, ...]] = {
-                "weight_ih": (gates * hidden, size_in),
-                "weight_hh": (gates * hidden, self.proj_size or hidden),
-            }
-            if self.bias:
-                shapes |= {"bias_ih": (gates * hidden,), "bias_hh": (gates * hidden,)}
-            shapes |= {p.name: p.sizes(gates, hidden, self.proj_size) for p in cell.parameters}
+            shapes = cell.parameter_sizes(size_in, hidden, self.proj_size, self.bias)
             for name, shape in shapes.items():
                 setattr(self, name + suffix, Parameter(torch.empty(shape, **factory)))
             self._all_weights.append([name + suffix for name in shapes])
@@ -322,7 +315,8 @@ class Recurrent(torch.nn.RNNBase):
         self, x: Tensor, layer: int, direction: int, first: State, lengths: Tensor | None, every_state: bool
     ) -> Result:
         parameters = self._named_weights(layer, direction)
-        parameters["weight_hh"] = F.dropout(parameters["weight_hh"], self.options.weight_dropout, self.training)
+        if self.cell.recurrent:
+            parameters["weight_hh"] = F.dropout(parameters["weight_hh"], self.options.weight_dropout, self.training)
         request = make_request(
             self.cell,
             parameters,

@@ -25,7 +25,7 @@ def make_request(
 
     Args:
         cell: with the options that act in this mode.
-        parameters: `weight_ih`, `weight_hh`, the biases if there are any, and the cell's own.
+        parameters: `weight_ih`, `weight_hh` and the biases if there are any, and the cell's own.
         input: `(T, B, I)`.
         first: the states before the first step.
         training: whether masks are drawn at random.
@@ -35,7 +35,7 @@ def make_request(
     """
     weights = Weights(
         parameters["weight_ih"],
-        parameters["weight_hh"],
+        parameters.get("weight_hh"),
         parameters.get("bias_ih"),
         parameters.get("bias_hh"),
         {p.name: parameters[p.name] for p in cell.parameters},
