@@ -4,15 +4,16 @@ from ostinato.nn.convert import convert, negate_update_gate
 from ostinato.nn.explain import Explanation, explain
 from ostinato.nn.first_state import FirstState, noisy
 from ostinato.nn.initialisation import Initialisation, chrono
-from ostinato.nn.layers import GRU, LSTM, RNN
+from ostinato.nn.layers import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM
 from ostinato.nn.options import LayerOptions, StepOptions
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.states import States
-from ostinato.nn.steps import GRUCell, LSTMCell, RNNCell
+from ostinato.nn.steps import GRUCell, LSTMCell, MinGRUCell, MinLSTMCell, RHNCell, RNNCell
 
 __all__ = [
     "GRU",
     "LSTM",
+    "RHN",
     "RNN",
     "Explanation",
     "FirstState",
@@ -20,6 +21,11 @@ __all__ = [
     "Initialisation",
     "LSTMCell",
     "LayerOptions",
+    "MinGRU",
+    "MinGRUCell",
+    "MinLSTM",
+    "MinLSTMCell",
+    "RHNCell",
     "RNNCell",
     "Recurrent",
     "States",

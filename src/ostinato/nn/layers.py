@@ -1,4 +1,7 @@
-"""`RNN`, `LSTM` and `GRU`: torch.nn's arguments in torch.nn's order, then, by keyword only, what torch.nn has never had."""
+"""The layers by name: torch.nn's arguments in torch.nn's order, then, by keyword only, what torch.nn has never had.
+
+`RNN`, `LSTM` and `GRU` drop in for torch.nn's; `RHN`, `MinGRU` and `MinLSTM` have no peer there.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import torch
 
 from ostinato.cells.elman import BY_NONLINEARITY
 from ostinato.cells.gru import gru, gru_reset_before
+from ostinato.cells.highway import rhn
 from ostinato.cells.lstm import lstm
+from ostinato.cells.minimal import min_gru, min_gru_positive, min_lstm, min_lstm_positive
 from ostinato.nn.options import LayerOptions
 from ostinato.nn.recurrent import Recurrent
 
@@ -161,3 +166,133 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
     def reset_after(self) -> bool:
         """Whether the reset gate acts after the recurrent product, as in torch."""
         return self.base_cell is gru
+
+
+class RHN(Recurrent):
+    """Recurrent highway network: `depth` small layers in every step, s_l = t_l h_l + (1 - t_l) s_{l-1}; see `ostinato.cells.rhn`.
+
+    The arguments not told here are `Recurrent`'s. `num_layers` counts whole networks above each other, as everywhere.
+
+    Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
+
+    Args:
+        depth: layers in a step, at least 1. The input enters the first one only.
+        **options: see `LayerOptions`. `forget_bias` is 2.0 where it is not given, so that every transform gate starts at -2.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        depth: int = 4,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            rhn(depth),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+            **options,
+        )
+
+
+class MinGRU(Recurrent):
+    """The minimal gated recurrent unit: h' = (1 - z) h + z (W_h x + b_h), z = sigmoid(W_z x + b_z).
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. The arguments not told here are
+    `Recurrent`'s; options that act on a recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+        **options: see `LayerOptions`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            min_gru_positive if positive else min_gru,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+            **options,
+        )
+
+
+class MinLSTM(Recurrent):
+    """The minimal LSTM: h' = f / (f + i) h + i / (f + i) (W_h x + b_h), with sigmoid gates f and i.
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. The arguments not told here are
+    `Recurrent`'s; options that act on a recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+        **options: see `LayerOptions`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(
+            min_lstm_positive if positive else min_lstm,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+            **options,
+        )

@@ -1,4 +1,4 @@
-"""`RNNCell`, `LSTMCell` and `GRUCell`: one step at a time, with torch.nn's semantics and `state_dict`."""
+"""The layers' cells one step at a time, with torch.nn's semantics and `state_dict`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from torch.nn import Parameter
 
 from ostinato.cells.elman import BY_NONLINEARITY
 from ostinato.cells.gru import gru, gru_reset_before
+from ostinato.cells.highway import rhn
 from ostinato.cells.lstm import lstm
+from ostinato.cells.minimal import min_gru, min_gru_positive, min_lstm, min_lstm_positive
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
@@ -20,9 +22,10 @@ from ostinato.types import Tensor
 
 
 class _Step(torch.nn.RNNCellBase):
-    """What the three have in common; `torch_class` gives the plain step and the checks."""
+    """What the steps have in common."""
 
-    torch_class: ClassVar[type[torch.nn.RNNCellBase]]
+    # The class of torch.nn whose forward computes the same when no option acts, if there is one.
+    torch_class: ClassVar[type[torch.nn.RNNCellBase] | None] = None
 
     def _build(
         self, cell: Cell, input_size: int, hidden_size: int, bias: bool, device: Any, dtype: Any, options: Any
@@ -33,11 +36,9 @@ class _Step(torch.nn.RNNCellBase):
         self.options = parse(options, cell, StepOptions)
         self.backend = self.options.backend
         self._make_cells()
-        whole, gates = self._cells[True], len(self._cells[True].gates)
-        shapes = {"weight_ih": (gates * hidden_size, input_size), "weight_hh": (gates * hidden_size, hidden_size)}
-        biases = {"bias_ih": (gates * hidden_size,), "bias_hh": (gates * hidden_size,)}
-        own = {p.name: p.sizes(gates, hidden_size, 0) for p in whole.parameters}
-        for name, shape in {**shapes, **(biases if bias else {}), **own}.items():
+        shapes = self._cells[True].parameter_sizes(input_size, hidden_size, bias=bias)
+        self._parameter_names = tuple(shapes)
+        for name, shape in shapes.items():
             self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
         if not bias:
             self.register_parameter("bias_ih", None)
@@ -46,6 +47,10 @@ class _Step(torch.nn.RNNCellBase):
 
     def _make_cells(self) -> None:
         self._cells = {t: self.options.cell(self.base_cell, projected=False, training=t) for t in (True, False)}
+
+    @property
+    def _name(self) -> str:
+        return (self.torch_class or type(self)).__name__
 
     @property
     def cell(self) -> Cell:
@@ -69,20 +74,14 @@ class _Step(torch.nn.RNNCellBase):
         Returns:
             The states after it, like `hx`.
         """
-        if dispatch.takes_whole(self.cell, self.backend):
+        if self.torch_class is not None and dispatch.takes_whole(self.cell, self.backend):
             return dispatch.run_whole(self.torch_class, self, self.cell, self.backend, input, hx)
         if input.dim() not in (1, 2):
-            raise ValueError(f"{self.torch_class.__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+            raise ValueError(f"{self._name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         first = self._first(hx, x, batched=input.dim() == 2)
-        names = (
-            "weight_ih",
-            "weight_hh",
-            *(("bias_ih", "bias_hh") if self.bias else ()),
-            *(p.name for p in self.cell.parameters),
-        )
         # By attribute, as a weight may be computed from others (torch.nn.utils.parametrizations).
-        parameters = {name: getattr(self, name) for name in names}
+        parameters = {name: getattr(self, name) for name in self._parameter_names}
         request = make_request(self.cell, parameters, x.unsqueeze(0), first, training=self.training)
         last = dispatch.run(request, self.backend).last
         states = [v if input.dim() == 2 else v.squeeze(0) for v in last]
@@ -99,7 +98,7 @@ class _Step(torch.nn.RNNCellBase):
                 raise ValueError(f"hx expected a tensor for the state {names[at]}, got {type(v).__name__}")
             if v.dim() not in (1, 2):
                 what = "hidden" if len(names) == 1 else f"hx[{at}]"
-                raise ValueError(f"{self.torch_class.__name__}: Expected {what} to be 1D or 2D, got {v.dim()}D instead")
+                raise ValueError(f"{self._name}: Expected {what} to be 1D or 2D, got {v.dim()}D instead")
         if x.size(-1) != self.input_size:
             raise RuntimeError(f"input has inconsistent input_size: got {x.size(-1)} expected {self.input_size}")
         if hx is None:
@@ -127,8 +126,10 @@ class _Step(torch.nn.RNNCellBase):
 
     def extra_repr(self) -> str:
         """torch.nn's, then the options that were changed."""
-        options = (f"{name}={value}" for name, value in self.options.changed().items())
-        return ", ".join([super().extra_repr(), *options])
+        text = super().extra_repr()
+        if self.torch_class is None:
+            text = f"{self.base_cell.name}, {text}"
+        return ", ".join([text, *(f"{name}={value}" for name, value in self.options.changed().items())])
 
 
 class RNNCell(_Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -216,3 +217,84 @@ class GRUCell(_Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMet
     ) -> None:
         cell = gru if reset_after else gru_reset_before
         self._build(cell, input_size, hidden_size, bias, device, dtype, options)
+
+
+class RHNCell(_Step):
+    """One step of the recurrent highway network, with all its layers.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        depth: as in `RHN`.
+        **options: see `StepOptions`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        depth: int = 4,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        self._build(rhn(depth), input_size, hidden_size, bias, device, dtype, options)
+
+
+class MinGRUCell(_Step):
+    """One step of the minimal gated recurrent unit.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        positive: as in `MinGRU`.
+        **options: see `StepOptions`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        self._build(min_gru_positive if positive else min_gru, input_size, hidden_size, bias, device, dtype, options)
+
+
+class MinLSTMCell(_Step):
+    """One step of the minimal LSTM.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        positive: as in `MinLSTM`.
+        **options: see `StepOptions`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        self._build(min_lstm_positive if positive else min_lstm, input_size, hidden_size, bias, device, dtype, options)

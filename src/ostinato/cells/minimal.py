@@ -1,0 +1,54 @@
+"""minGRU and minLSTM: gates that see the input alone. Without a recurrent product the recurrence is linear in its state, a scan.
+
+The authors train these as a parallel scan over logarithms, where nothing may be negative; that scan is a way to run the cell, not
+the cell. Only the `_positive` forms, for those who want their log-space models, keep its condition on what is written.
+"""
+
+from __future__ import annotations
+
+from torch import sigmoid, where
+from torch.nn import functional as F
+
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Wrap
+from ostinato.cells.spec import cell, identity
+from ostinato.types import Tensor
+
+SOURCE = "Feng et al. 2024, arXiv 2410.01201, Were RNNs All We Needed?"
+
+
+@cell(gates="z h", states="h", recurrent=False, write="z", source=f"{SOURCE}, 3.1")
+def min_gru(x: Gates, s: State, U: None, candidate: Wrap = identity) -> State:
+    """h' = (1 - z) h + z (W_h x + b_h), with z = sigmoid(W_z x + b_z)."""
+    z = sigmoid(x.z)
+    return State(h=(1 - z) * s.h + z * candidate(x.h))
+
+
+@cell(gates="z h", states="h", recurrent=False, write="z", source=f"{SOURCE}, appendix B")
+def min_gru_positive(x: Gates, s: State, U: None, candidate: Wrap = identity) -> State:
+    """h' = (1 - z) h + z g(W_h x + b_h), with g as in `positive`: a state that starts positive stays so."""
+    return min_gru.step(x.with_(h=positive(x.h)), s, U, candidate=candidate)
+
+
+@cell(gates="f i h", states="h", recurrent=False, keep="f", write="i", source=f"{SOURCE}, 3.2")
+def min_lstm(x: Gates, s: State, U: None, candidate: Wrap = identity) -> State:
+    """h' = f' h + i' (W_h x + b_h), with f' = f / (f + i), i' = i / (f + i) and sigmoid gates f and i."""
+    # f / (f + i) = sigmoid(log f - log i): also where both gates are so far closed that they are zero as numbers.
+    keep = sigmoid(_log_sigmoid(x.f) - _log_sigmoid(x.i))
+    return State(h=keep * s.h + (1 - keep) * candidate(x.h))
+
+
+@cell(gates="f i h", states="h", recurrent=False, keep="f", write="i", source=f"{SOURCE}, appendix B")
+def min_lstm_positive(x: Gates, s: State, U: None, candidate: Wrap = identity) -> State:
+    """h' = f' h + i' g(W_h x + b_h), with g as in `positive`: a state that starts positive stays so."""
+    return min_lstm.step(x.with_(h=positive(x.h)), s, U, candidate=candidate)
+
+
+def positive(v: Tensor) -> Tensor:
+    """g(v) = v + 0.5 where v >= 0, else sigmoid(v): what takes the place of the identity where a logarithm follows."""
+    return where(v >= 0, v + 0.5, sigmoid(v))
+
+
+def _log_sigmoid(v: Tensor) -> Tensor:
+    # Beyond the threshold softplus is the identity: at torch's 20 that is an error of 2e-9, at 40 of less than float64 can tell.
+    return -F.softplus(-v, threshold=40.0)
