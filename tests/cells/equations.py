@@ -31,10 +31,13 @@ def normalised(a: Array, gain: Array, eps: float = 1e-5) -> Array:
 
 
 class Weights:
-    """One direction of one layer: `w.x("i")` is W_xi, `w.h("i")` W_hi, `w.b("i")` the sum of both biases; `w["name"]` whole."""
+    """One direction of one layer: `w.x("i")` is W_xi, `w.h("i")` W_hi, `w.b("i")` the sum of both biases; `w["name"]` whole.
 
-    def __init__(self, layer: torch.nn.Module, gates: str, suffix: str = "_l0") -> None:
-        self._gates = gates.split()
+    `inputs` are the gates that the input reaches; None for all.
+    """
+
+    def __init__(self, layer: torch.nn.Module, gates: str, suffix: str = "_l0", inputs: str | None = None) -> None:
+        self._gates = {"ih": (gates if inputs is None else inputs).split(), "hh": gates.split()}
         self._arrays = {
             name.removesuffix(suffix): v.double().numpy()
             for name, v in layer.state_dict().items()
@@ -46,8 +49,8 @@ class Weights:
 
     def rows(self, name: str, gate: str) -> Array:
         """The rows of one gate, in the order of the gates."""
-        whole, at = self[name], self._gates.index(gate)
-        size = len(whole) // len(self._gates)
+        whole, gates = self[name], self._gates[name[-2:]]
+        at, size = gates.index(gate), len(whole) // len(gates)
         return whole[at * size : (at + 1) * size]
 
     def x(self, gate: str) -> Array:

@@ -12,7 +12,7 @@ from torch import sigmoid, tanh
 
 from ostinato import Recurrent
 from ostinato.cells import Cell, Gates, Noise, Parameter, Product, State, cell, gru, identity, lstm
-from ostinato.cells.options import peephole
+from ostinato.cells.options import layer_norm, peephole
 from ostinato.errors import CellError
 
 
@@ -94,6 +94,12 @@ def test_a_role_belongs_to_a_gate(role: str) -> None:
         cell(gates="i f", states="h", **{role: "z"})(lambda x, s, U: s)  # pyright: ignore[reportArgumentType]
 
 
+def test_several_gates_may_have_a_role() -> None:
+    assert cell(gates="i f g", states="h", keep="f g")(lambda x, s, U: s).keep == "f g"
+    with pytest.raises(CellError, match="write expected some of the gates 'i f', got 'z'"):
+        cell(gates="i f", states="h", write="f z")
+
+
 @pytest.mark.parametrize("name", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
 def test_a_parameter_does_not_take_the_name_of_a_weight(name: str) -> None:
     with pytest.raises(CellError, match=rf"parameters expected .*got '{name}'"):
@@ -137,6 +143,82 @@ def test_the_check_passes_a_cell_whose_description_is_right() -> None:
     leaky.check()
     lstm.check()
     peephole(lstm).check()
+
+
+# -- what the input reaches, and whether there is a recurrence ----------------------------------------------------------------
+
+
+@cell(gates="a b c", states="h k", inputs="c b", parameters={"scale": "G"})
+def partly(x: Gates, s: State, U: Any, scale: Any) -> State:
+    u = U(s.h)
+    assert x.names == ("b", "c")
+    return State(h=u.a * x.b + scale.chunk(3)[0], k=u.c + x.c)
+
+
+@cell(gates="a b", states="h k", recurrent=False)
+def apart(x: Gates, s: State, U: None) -> State:
+    assert U is None
+    return State(h=s.h + x.a, k=s.k * x.b)
+
+
+def test_the_input_reaches_all_gates_unless_told_otherwise() -> None:
+    assert (leaky.input_gates, leaky.recurrent) == (leaky.gates, True)
+    assert partly.input_gates == ("b", "c")  # in the order of the gates, as all rows are
+    assert (apart.input_gates, apart.recurrent) == (("a", "b"), False)
+
+
+def test_weights_have_rows_for_what_they_reach() -> None:
+    assert partly.parameter_sizes(5, 4, 2) == {
+        "weight_ih": (8, 5),
+        "weight_hh": (12, 2),
+        "bias_ih": (8,),
+        "bias_hh": (12,),
+        "scale": (12,),
+    }
+    assert partly.parameter_sizes(5, 4, bias=False) == {"weight_ih": (8, 5), "weight_hh": (12, 4), "scale": (12,)}
+    assert apart.parameter_sizes(5, 4) == {"weight_ih": (8, 5), "bias_ih": (8,)}
+    for described in (partly, apart):
+        layer = Recurrent(described, 5, 4)
+        assert {n.removesuffix("_l0"): tuple(v.shape) for n, v in layer.state_dict().items()} == (
+            described.parameter_sizes(5, 4)
+        )
+        assert layer(torch.randn(3, 2, 5))[0].shape == (3, 2, 4)
+
+
+def test_layer_norm_has_a_gain_for_each_row_that_there_is() -> None:
+    sizes = layer_norm(partly).parameter_sizes(5, 4)
+    assert (sizes["norm_ih"], sizes["norm_hh"]) == ((8,), (12,))
+    assert layer_norm(apart).parameter_sizes(5, 4)["norm_ih"] == (8,)
+    assert "norm_hh" not in layer_norm(apart).parameter_sizes(5, 4)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ("z", "inputs expected some of the gates 'a b', got 'z'"),
+        ("a z", "inputs expected some of the gates 'a b', got 'z'"),
+        ("", "inputs expected distinct names"),
+        ("a a", "inputs expected distinct names"),
+    ],
+)
+def test_the_input_reaches_gates_that_there_are(inputs: str, message: str) -> None:
+    with pytest.raises(CellError, match=message):
+        cell(gates="a b", states="h", inputs=inputs)
+
+
+def test_a_step_has_no_more_than_its_description_gives_it() -> None:
+    beyond = cell(gates="a b", states="h", inputs="b")(lambda x, s, U: State(h=x.a))
+    with pytest.raises(CellError, match=r"expected one of b, got 'a'$"):
+        beyond.check()
+    product = cell(gates="a", states="h", recurrent=False)(lambda x, s, U: State(h=x.a + U(s.h).a))
+    with pytest.raises(CellError, match=r"not callable \(U is None, as the cell is described with recurrent=False\)$"):
+        product.check()
+
+
+@pytest.mark.parametrize("description", [{"recurrent": False}, {"inputs": "a"}])
+def test_torch_has_no_kernel_for_less_than_a_whole_cell(description: Any) -> None:
+    with pytest.raises(CellError, match="vendor expected None, as all of torch's kernels"):
+        cell(gates="a b", states="h", vendor="GRU", **description)
 
 
 # -- Named --------------------------------------------------------------------------------------------------------------------
@@ -245,6 +327,8 @@ def test_a_parameter_s_letters_are_sizes() -> None:
     assert Parameter("w", ("P", "H")).sizes(gates=4, hidden_size=5, proj_size=2) == (2, 5)
     assert Parameter("w", ("P", "H")).sizes(gates=4, hidden_size=5, proj_size=0) == (5, 5)
     assert Parameter("w", ("G",)).sizes(gates=4, hidden_size=5, proj_size=2) == (20,)
+    assert Parameter("w", ("G_ih",)).sizes(gates=4, hidden_size=5, proj_size=2, input_gates=3) == (15,)
+    assert Parameter("w", ("G_ih",)).sizes(gates=4, hidden_size=5, proj_size=2) == (20,)
 
 
 # -- a cell is code -----------------------------------------------------------------------------------------------------------

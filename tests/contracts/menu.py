@@ -6,10 +6,29 @@ from typing import Any
 
 import torch
 
-from ostinato import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RNNCell, chrono, noisy
+from ostinato import (
+    GRU,
+    LSTM,
+    RHN,
+    RNN,
+    GRUCell,
+    LSTMCell,
+    MinGRU,
+    MinGRUCell,
+    MinLSTM,
+    MinLSTMCell,
+    Recurrent,
+    RHNCell,
+    RNNCell,
+    chrono,
+    noisy,
+)
 from ostinato.nn import StepOptions
 
-CELLS = ("rnn_tanh", "rnn_relu", "rnn_sigmoid", "lstm", "gru", "gru_reset_before")
+CELLS = (
+    *("rnn_tanh", "rnn_relu", "rnn_sigmoid", "lstm", "gru", "gru_reset_before"),
+    *("rhn_2", "min_gru", "min_lstm", "min_lstm_positive"),
+)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -31,6 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 _NO_GATES = {"recurrent_dropout", "forget_bias", "chrono", "peephole", "coupled_gates"}
+_NO_PRODUCT = {"variational_dropout", "weight_dropout"}
 NOT_FOR: dict[str, set[str]] = {
     "rnn_tanh": _NO_GATES,
     "rnn_relu": _NO_GATES,
@@ -38,6 +58,10 @@ NOT_FOR: dict[str, set[str]] = {
     "lstm": set(),
     "gru": {"peephole", "coupled_gates"},
     "gru_reset_before": {"peephole", "coupled_gates"},
+    "rhn_2": {"peephole", "coupled_gates"},
+    "min_gru": {"peephole", "coupled_gates", *_NO_PRODUCT},
+    "min_lstm": {"peephole", *_NO_PRODUCT},
+    "min_lstm_positive": {"peephole", *_NO_PRODUCT},
 }
 PAIRS = [(name, option) for name in CELLS for option in OPTIONS if option not in NOT_FOR[name]]
 REFUSED = [(name, option) for name in CELLS for option in OPTIONS if option in NOT_FOR[name]]
@@ -49,6 +73,11 @@ def layer(name: str, *args: Any, **options: Any) -> Recurrent:
         return RNN(*args, nonlinearity=name.removeprefix("rnn_"), **options)
     if name.startswith("gru"):
         return GRU(*args, reset_after=name == "gru", **options)
+    if name.startswith("rhn_"):
+        return RHN(*args, depth=int(name.removeprefix("rhn_")), **options)
+    if name.startswith("min_"):
+        kind = MinGRU if name.startswith("min_gru") else MinLSTM
+        return kind(*args, positive=name.endswith("_positive"), **options)
     return LSTM(*args, **options)
 
 
@@ -58,6 +87,11 @@ def step(name: str, *args: Any, **options: Any) -> torch.nn.RNNCellBase:
         return RNNCell(*args, nonlinearity=name.removeprefix("rnn_"), **options)
     if name.startswith("gru"):
         return GRUCell(*args, reset_after=name == "gru", **options)
+    if name.startswith("rhn_"):
+        return RHNCell(*args, depth=int(name.removeprefix("rhn_")), **options)
+    if name.startswith("min_"):
+        kind = MinGRUCell if name.startswith("min_gru") else MinLSTMCell
+        return kind(*args, positive=name.endswith("_positive"), **options)
     return LSTMCell(*args, **options)
 
 

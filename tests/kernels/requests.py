@@ -29,10 +29,9 @@ def request(
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-    g = len(cell.gates) * hidden
-    biases = (draw(g), draw(g)) if bias else (None, None)
-    own = {p.name: draw(*p.sizes(len(cell.gates), hidden, proj)) for p in cell.parameters}
-    weights = Weights(draw(g, input_size), draw(g, proj or hidden), *biases, own)
+    drawn = {name: draw(*size) for name, size in cell.parameter_sizes(input_size, hidden, proj, bias).items()}
+    ih, others = drawn.pop("weight_ih"), [drawn.pop(name, None) for name in ("weight_hh", "bias_ih", "bias_hh")]
+    weights = Weights(ih, *others, own=drawn)
     x = draw(steps, rows, input_size)
     first = State(**{name: draw(rows, size) for name, size in cell.state_sizes(hidden, proj).items()})
     valid = None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ostinato.cells import lstm, rnn_tanh
+from ostinato.cells import lstm, rhn, rnn_tanh
 from tests.kernels.requests import request
 
 
@@ -17,6 +17,12 @@ def test_the_projected_input_is_one_product_for_all_steps(bias: bool) -> None:
         by_hand = by_hand + r.weights.bias_ih
     assert r.projected_input().shape == (5, 4, 16)
     torch.testing.assert_close(r.projected_input(), by_hand, rtol=1e-12, atol=1e-12)
+
+
+def test_gates_that_the_input_does_not_reach_have_no_part_in_the_product() -> None:
+    r = request(rhn(3))
+    assert r.weights.ih.shape == (2 * 4, 3)
+    assert r.projected_input().shape == (5, 4, 2 * 4)
 
 
 @pytest.mark.parametrize("bias", [True, False])
