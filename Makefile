@@ -20,6 +20,10 @@ $(VENV)/.run-installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.run-installed $(VENV)/.bench-installed
+
+$(VENV)/.bench-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
 	@touch $@ $(VENV)/.run-installed
 
 demo: $(VENV)/.run-installed ## train a character language model on the standard library's source, and let it write
@@ -41,8 +45,8 @@ format: $(VENV)/.dev-installed ## rewrite the sources in the house style
 docs: $(VENV)/.dev-installed ## build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: $(VENV)/.run-installed ## measure the vendor path against torch.nn, interleaved
-	$(BIN)/python -m benchmarks.vendor
+bench: $(VENV)/.bench-installed ## time the layers beside torch.nn and ONNX Runtime; ARGS="--only steps" for a part
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove what was built, not the environment
 	rm -rf site dist build .pytest_cache .ruff_cache .hypothesis .benchmarks

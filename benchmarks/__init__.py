@@ -1,1 +1,1 @@
-"""Measurements: run them with `python -m benchmarks.NAME` from the root of the repository."""
+"""What Ostinato's layers cost, beside torch.nn, ONNX Runtime, a plain loop and the machine's own limit: `make bench`."""
