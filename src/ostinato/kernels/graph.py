@@ -1,0 +1,213 @@
+"""The compiler's own language: one step, forward and backward, as one graph of pointwise operations and sums over units.
+
+Nodes are hash-consed: within one `Graph` the same value is the same object, so that what the forward and the backward pass both
+need, or what a step computes twice, is there once. Cheap algebra happens as nodes are made.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Space = Literal["H", "P", "row", "one"]
+
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+}
+BOOLEAN = frozenset({*COMPARISONS, "and", "or", "not"})
+UNARY: dict[str, Callable[[float], float]] = {
+    "neg": operator.neg,
+    "exp": math.exp,
+    "log": math.log,
+    "log1p": math.log1p,
+    "expm1": math.expm1,
+    "sqrt": math.sqrt,
+    "rsqrt": lambda v: 1 / math.sqrt(v),
+    "reciprocal": lambda v: 1 / v,
+    "abs": abs,
+    "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
+    "tanh": math.tanh,
+}
+BINARY: dict[str, Callable[[float, float], float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "minimum": min,
+    "maximum": max,
+    **COMPARISONS,
+}
+POINTWISE = frozenset({*UNARY, *BINARY, *BOOLEAN, "where"})
+_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "eq", "ne", "and", "or"})
+
+
+class Unsupported(Exception):  # noqa: N818 - not a user's error: it sends the cell to another backend, with this reason
+    """The compiler does not take this cell; the message is the reason, as `explain` prints it."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Node:
+    """One value of a step. Two nodes of a graph are equal only if they are the same object.
+
+    Attributes:
+        op: of `POINTWISE`; "sum" over the units, from space H or P to "row"; "const"; or the name of a leaf: "x", "u", "state",
+            "parameter", "mask", "dstate", "dv".
+        args: what it is computed from. `where` has (condition, value if true, value if false).
+        space: "H": `(B, H)`; "P": `(B, P)`; "row": `(B, 1)`, one number a row; "one": a number.
+        key: of a leaf, what it is, see `trace`; of a const `(value, size, power)`, which is value * size**power with size None,
+            "H" or "P" and power 1 or -1; else ().
+    """
+
+    op: str
+    args: tuple[Node, ...]
+    space: Space
+    key: tuple[object, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Node({self.op}, {self.space}{', ' if self.key else ''}{', '.join(map(str, self.key))})"
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it is a condition and not a number."""
+        return self.op in BOOLEAN
+
+
+class Graph:
+    """Makes nodes: each value once, simplified where that costs nothing and changes no rounding that matters."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[object, ...], Node] = {}
+        self._number: dict[Node, int] = {}
+
+    def _node(self, op: str, args: tuple[Node, ...], space: Space, key: tuple[object, ...] = ()) -> Node:
+        # By repr, for which 0.0 is not -0.0 and nan is nan.
+        known_as = (op, args, space, *map(repr, key))
+        if (node := self._nodes.get(known_as)) is None:
+            node = self._nodes[known_as] = Node(op, args, space, key)
+            self._number[node] = len(self._number)
+        return node
+
+    def leaf(self, op: str, key: tuple[object, ...], space: Space) -> Node:
+        """What comes from outside the step."""
+        return self._node(op, (), space, key)
+
+    def const(self, value: float, size: str | None = None, power: int = 1) -> Node:
+        """The number `value * size**power`."""
+        return self._node("const", (), "one", (float(value), size, power if size else 1))
+
+    def sum(self, v: Node) -> Node:
+        """The sum over the units; `v` has the space H or P."""
+        return self._node("sum", (v,), "row")
+
+    def apply(self, op: str, *args: Node) -> Node:
+        """A pointwise operation."""
+        if (simpler := self._simplified(op, args)) is not None:
+            return simpler
+        if op in _COMMUTATIVE:
+            args = tuple(sorted(args, key=self._number.__getitem__))
+        return self._node(op, args, _joined([a.space for a in args]))
+
+    def _simplified(self, op: str, args: tuple[Node, ...]) -> Node | None:
+        if op in UNARY:
+            return self._unary(op, args[0])
+        if op in ("and", "or", "not", "where"):
+            return self._logic(op, args)
+        a, b = args
+        left, right = plain(a), plain(b)
+        if left is not None and right is not None:
+            return self._folded(BINARY[op], left, right)
+        rule = getattr(self, f"_{op}", None)
+        return rule(a, b) if rule else None
+
+    def _folded(self, function: Callable[..., float], *values: float) -> Node | None:
+        try:
+            return self.const(float(function(*values)))
+        except (ArithmeticError, ValueError):  # an infinity or nan at run time, as in torch
+            return None
+
+    def _unary(self, op: str, a: Node) -> Node | None:
+        if a.op == "const":
+            value, size, power = _parts(a)
+            if size is None:
+                return self._folded(UNARY[op], value)
+            if op == "neg":
+                return self.const(-value, size, power)
+            if op == "reciprocal" and value:
+                return self.const(1 / value, size, -power)
+        return a.args[0] if op == "neg" and a.op == "neg" else None
+
+    def _logic(self, op: str, args: tuple[Node, ...]) -> Node | None:
+        truth = plain(args[0])  # a condition that does not vary is a const
+        if op == "not":
+            return None if truth is None else self.const(float(not truth))
+        if op == "where":
+            if args[1] is args[2]:
+                return args[1]
+            return None if truth is None else args[1 if truth else 2]
+        a, b = args
+        if truth is None:
+            truth, a, b = plain(b), b, a
+        if truth is None:
+            return a if a is b else None
+        return b if bool(truth) == (op == "and") else self.const(float(op == "or"))
+
+    def _add(self, a: Node, b: Node) -> Node | None:
+        if plain(a) == 0:
+            return b
+        if plain(b) == 0:
+            return a
+        if b.op == "neg":
+            return self.apply("sub", a, b.args[0])
+        return self.apply("sub", b, a.args[0]) if a.op == "neg" else None
+
+    def _sub(self, a: Node, b: Node) -> Node | None:
+        if plain(b) == 0:
+            return a
+        if plain(a) == 0:
+            return self.apply("neg", b)
+        return self.apply("add", a, b.args[0]) if b.op == "neg" else None
+
+    def _mul(self, a: Node, b: Node) -> Node | None:
+        for one, other in ((a, b), (b, a)):
+            if (value := plain(one)) in (0, 1, -1):
+                return one if value == 0 else other if value == 1 else self.apply("neg", other)
+            if one.op == "neg":
+                return self.apply("neg", self.apply("mul", one.args[0], other))
+        return self._const_product(a, b) if a.op == b.op == "const" else None
+
+    def _const_product(self, a: Node, b: Node) -> Node | None:
+        (v, size, power), (w, other_size, other_power) = _parts(a), _parts(b)
+        if size is None or other_size is None:
+            return self.const(v * w, size or other_size, power if size else other_power)
+        return self.const(v * w) if size == other_size and power == -other_power else None
+
+    def _div(self, a: Node, b: Node) -> Node | None:
+        if plain(a) == 0:
+            return a
+        if b.op == "const" and _parts(b)[0]:  # a product costs a tenth of a quotient
+            return self.apply("mul", a, self.apply("reciprocal", b))
+        return self.apply("neg", self.apply("div", a.args[0], b)) if a.op == "neg" else None
+
+
+def _joined(spaces: list[Space]) -> Space:
+    if "H" in spaces and "P" in spaces:
+        raise Unsupported("the step combines values of H and of P units")
+    widest: tuple[Space, ...] = ("H", "P", "row", "one")
+    return next(space for space in widest if space in spaces)
+
+
+def _parts(const: Node) -> tuple[float, str | None, int]:
+    return const.key  # pyright: ignore[reportReturnType]
+
+
+def plain(node: Node) -> float | None:
+    """The value of a const that does not depend on a size, else None."""
+    return _parts(node)[0] if node.op == "const" and _parts(node)[1] is None else None

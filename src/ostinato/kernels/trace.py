@@ -1,0 +1,293 @@
+"""From a cell's step to its program: what it computes between its matrix products, and the derivative of that.
+
+The step is recorded once at two sizes each, together with its vector-Jacobian product as PyTorch derives it. Its products are cut
+out first: `U`, and `F.linear` with a matrix of the cell's own, hand out a fresh input in place of what they would have computed,
+and what enters them becomes a result. So a recording holds no matrix, and the two directions of a product are left to the caller.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import fx
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Product as RecurrentProduct
+from ostinato.cells.spec import Cell
+from ostinato.kernels.graph import Graph, Node, Space, Unsupported
+from ostinato.kernels.lowering import Constants, Lowering, Sizes, Value, numbers
+from ostinato.kernels.program import Product, Program
+from ostinato.types import Tensor
+
+__all__ = ["Node", "Product", "Program", "Unsupported", "trace"]
+
+# Primes, so that a width tells what it is made of, up to this many gates.
+_SIZES = ((13, 101, 97), (17, 103, 89))
+_MOST_GATES = 88
+_lock = threading.Lock()  # torch.fx patches global names while it records
+
+
+def trace(cell: Cell, bias: bool, projected: bool) -> Program:
+    """Record the step of a cell.
+
+    The leaves of the program, by `op` and `key`:
+
+    | op | key | what it is |
+    | --- | --- | --- |
+    | x | (gate,) | `W_ih x` of a gate, by its place in `cell.input_gates`; before `cell.enter` and before `bias_ih` |
+    | u | (product, piece) | what a product yields, before anything is done to it and before `bias_hh` |
+    | state | (name,) | before the step |
+    | parameter | (name, piece) | H or P numbers of `bias_ih`, `bias_hh` or a vector of the cell's own, the same for all rows |
+    | mask | (name,) | the cell's noise |
+    | dstate | (name,) | the gradient of a new state |
+    | dv | (product,) | the gradient of what entered a product |
+
+    Args:
+        cell: the cell, with its options.
+        bias: whether there are `bias_ih` and, for a recurrent cell, `bias_hh`.
+        projected: whether P is another number than H.
+
+    Raises:
+        Unsupported: with the reason, where the compiler does not know what the step does.
+    """
+    # In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
+    with _lock, ThreadPoolExecutor(1) as thread:
+        return thread.submit(_trace, cell, bias, projected).result()
+
+
+def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
+    if len(cell.gates) > _MOST_GATES:
+        raise Unsupported(f"it has {len(cell.gates)} gates, and the compiler takes up to {_MOST_GATES}")
+    sizes = [Sizes(rows, hidden, other if projected else hidden) for rows, hidden, other in _SIZES]
+    aliases: dict[int, int] = {}
+    while True:
+        recordings = [_recording(cell, bias, at, aliases) for at in sizes]
+        constants = numbers([(r.module, r.sizes) for r in recordings])
+        program, other = (r.lowered(constants) for r in recordings)
+        if str(program) != str(other):
+            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
+        if (twice := _repeated(program.products)) is None:
+            return program
+        # Products are numbered without the calls that are aliases.
+        calls = [call for call in range(len(program.products) + len(aliases)) if call not in aliases]
+        aliases = {**aliases, calls[twice[1]]: calls[twice[0]]}
+
+
+def _recording(cell: Cell, bias: bool, sizes: Sizes, aliases: Mapping[int, int]) -> _Recording:
+    try:
+        return _Recording(cell, bias, sizes, aliases)
+    except Unsupported:
+        raise
+    except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
+        said = str(error).strip().partition("\n")[0]
+        raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
+
+
+def _repeated(products: Sequence[Product]) -> tuple[int, int] | None:
+    """An earlier and a later product that are the same."""
+    seen: dict[object, int] = {}
+    for at, product in enumerate(products):
+        if (first := seen.setdefault((product.matrix, product.gates, product.enters), at)) != at:
+            return first, at
+    return None
+
+
+class _Cuts:
+    """Stands in for every product of one run of the step.
+
+    Args:
+        aliases: calls that yield what an earlier call yields.
+        given: what the others yield, in order; None for anything of the right shape.
+    """
+
+    def __init__(self, aliases: Mapping[int, int], given: Sequence[Tensor] | None) -> None:
+        self._aliases, self._given = aliases, given
+        self._by_call: list[Tensor] = []
+        self.products: list[tuple[str, tuple[int, ...]]] = []  # matrix and gates
+        self.entered: list[Tensor] = []
+        self.yielded: list[Tensor] = []
+
+    def __call__(self, matrix: str, gates: tuple[int, ...], v: Tensor, width: int) -> Tensor:
+        earlier = self._aliases.get(len(self._by_call))
+        if earlier is None:
+            self.products.append((matrix, gates))
+            self.entered.append(v)
+            self.yielded.append(_ones(len(v), width) if self._given is None else self._given[len(self.yielded)])
+        self._by_call.append(self.yielded[-1] if earlier is None else self._by_call[earlier])
+        return self._by_call[-1]
+
+
+@dataclass(eq=False)
+class _CutProduct(RecurrentProduct):
+    """The recurrent product with another way to multiply."""
+
+    cuts: _Cuts | None = None
+
+    def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
+        assert self.cuts is not None
+        gates = tuple(range(len(self.gates))) if self.chosen is None else self.chosen
+        raw = self.cuts("weight_hh", gates, v, len(gates) * self.size)
+        return raw if bias is None else raw + bias
+
+
+class _CutLinear(TorchFunctionMode):
+    """Cuts `F.linear` with one of these matrices."""
+
+    def __init__(self, matrices: Mapping[str, Tensor], cuts: _Cuts) -> None:
+        super().__init__()
+        self._names = {id(matrix): name for name, matrix in matrices.items()}
+        self._cuts = cuts
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(zip(("input", "weight", "bias"), args, strict=False)) | dict(kwargs or {})
+        if func is not F.linear or id(named["weight"]) not in self._names:
+            return func(*args, **(kwargs or {}))
+        raw = self._cuts(self._names[id(named["weight"])], (), named["input"], len(named["weight"]))
+        return raw if named.get("bias") is None else raw + named["bias"]
+
+
+Key = tuple[str, Any]  # the `op` of a leaf, and the name or number that its key begins with
+
+
+class _Recording:
+    """The step and its derivative at one set of sizes.
+
+    Args:
+        cell: whose step it is.
+        bias: whether there are biases.
+        sizes: B, H and P.
+        aliases: see `_Cuts`.
+    """
+
+    def __init__(self, cell: Cell, bias: bool, sizes: Sizes, aliases: Mapping[int, int]) -> None:
+        self._cell, self.sizes, self._aliases = cell, sizes, aliases
+        shapes = cell.parameter_sizes(1, sizes.hidden, sizes.projected, bias)
+        self._states = cell.state_sizes(sizes.hidden, sizes.projected)
+        self._matrices = {name: _ones(*shape) for name, shape in shapes.items() if len(shape) == 2}
+        self._masks: dict[Key, Tensor] = {
+            ("mask", noise.name): _ones(sizes.rows, self._states[noise.state]) for noise in cell.noise
+        }
+        # What the step is differentiated by; then, from a first run, what its products yield.
+        self._primals: dict[Key, Tensor] = {
+            ("x", None): _ones(sizes.rows, len(cell.input_gates) * sizes.hidden),
+            **{("state", name): _ones(sizes.rows, width) for name, width in self._states.items()},
+            **{("parameter", name): _ones(*shape) for name, shape in shapes.items() if len(shape) == 1},
+        }
+        cuts = _Cuts(aliases, None)
+        results = self._step({**self._primals, **self._masks}, cuts)
+        self._products = cuts.products
+        self._primals |= {("u", n): raw for n, raw in enumerate(cuts.yielded)}
+        self._cotangents: dict[Key, Tensor] = {key: _ones(*v.shape) for key, v in results.items()}
+        self.module = self._recorded()
+
+    def _step(self, given: Mapping[Key, Tensor], cuts: _Cuts) -> dict[Key, Tensor]:
+        """Run the step. Returns its results by the leaves of their gradients."""
+        cell, sizes = self._cell, self.sizes
+        of = {op: {name: v for (at, name), v in given.items() if at == op} for op in ("state", "parameter", "mask")}
+        vectors = of["parameter"]
+        own = {p.name: (self._matrices | vectors)[p.name] for p in cell.parameters}
+        x = given["x", None]
+        for enter in cell.enter:
+            x = enter(x, own)
+        if (bias := vectors.get("bias_ih")) is not None:
+            x = x + bias
+        U = None
+        if cell.recurrent:
+            U = _CutProduct(cell.gates, self._matrices["weight_hh"], vectors.get("bias_hh"), sizes.hidden, cuts=cuts)
+        gates = dict(zip(cell.input_gates, x.chunk(len(cell.input_gates), -1), strict=True))
+        with _CutLinear({p.name: own[p.name] for p in cell.parameters if p.name in self._matrices}, cuts):
+            new = cell.step(Gates(**gates), State(**of["state"]), U, **own, **of["mask"])
+        for name, width in self._states.items():
+            if (shape := tuple(getattr(new, name).shape)) != (sizes.rows, width):
+                raise Unsupported(f"the step gives {name} the shape {shape} at (B, width) = {(sizes.rows, width)}")
+        states: dict[Key, Tensor] = {("dstate", name): getattr(new, name) for name in self._states}
+        return states | {("dv", n): v for n, v in enumerate(cuts.entered)}
+
+    def _recorded(self) -> fx.GraphModule:
+        # Here and not at the top: a process that finds its machine code on disk needs none of it.
+        from torch._decomp import core_aten_decompositions, get_decompositions
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        aten = torch.ops.aten
+        norms = get_decompositions([aten.native_layer_norm, aten.native_layer_norm_backward])
+        table: dict[Any, Any] = {**core_aten_decompositions(), **norms}
+
+        def step(masks: Sequence[Tensor], *primals: Tensor) -> tuple[Tensor, ...]:
+            given = dict(zip((*self._primals, *self._masks), (*primals, *masks), strict=True))
+            yields = [v for (op, _), v in given.items() if op == "u"]
+            return tuple(self._step(given, _Cuts(self._aliases, yields)).values())
+
+        def step_and_gradients(*flat: Tensor) -> tuple[Any, ...]:
+            primals, masks = flat[: len(self._primals)], flat[len(self._primals) : -len(self._cotangents)]
+            results, gradients, *_ = torch.func.vjp(partial(step, masks), *primals)
+            return *results, *gradients(tuple(flat[-len(self._cotangents) :]))
+
+        arguments = (*self._primals.values(), *self._masks.values(), *self._cotangents.values())
+        module = make_fx(step_and_gradients, decomposition_table=table)(*arguments)
+        module.graph.eliminate_dead_code()
+        return module
+
+    def lowered(self, constants: Constants) -> Program:
+        """The program; `constants` from `numbers`."""
+        graph = Graph()
+        arguments = {**self._primals, **self._masks, **self._cotangents}
+        leaves = [self._leaves(graph, key, v) for key, v in arguments.items()]
+        found = Lowering(graph, self.module, self.sizes, constants).run(leaves)
+        results = dict(zip(self._cotangents, found, strict=False))
+        gradients = dict(zip(self._primals, found[len(results) :], strict=True))
+
+        def pieces(values: Mapping[Key, Value], *key: Any) -> tuple[Node, ...]:
+            value, shape = values[key], arguments[key].shape
+            # A gradient of one row is made of all rows, by a sum and nothing after it that is not linear.
+            if value.rows != ("each" if len(shape) == 2 else "summed") and not value.is_zero:
+                raise Unsupported(f"the gradient of {key[1]} is no sum over the rows of a batch")
+            return value.cut(self._widths(shape[-1])).pieces
+
+        def one(values: Mapping[Key, Value], *key: Any) -> Node:
+            (node,) = pieces(values, *key)
+            return node
+
+        products = tuple(
+            Product(matrix, gates, one(results, "dv", n), self._space(self._primals["u", n].shape[-1]))
+            for n, (matrix, gates) in enumerate(self._products)
+        )
+        return Program(
+            products=products,
+            states={name: one(results, "dstate", name) for name in self._states},
+            dx=pieces(gradients, "x", None),
+            du=tuple(pieces(gradients, "u", n) for n in range(len(products))),
+            dstates={name: one(gradients, "state", name) for name in self._states},
+            dparameters={name: pieces(gradients, op, name) for op, name in self._primals if op == "parameter"},
+        )
+
+    def _leaves(self, graph: Graph, key: Key, like: Tensor) -> Value:
+        op, name = key
+        widths = self._widths(like.shape[-1])
+        begin = () if name is None else (name,)
+        nodes = [
+            graph.leaf(op, (*begin, n) if op in ("x", "u", "parameter") else begin, self._space(width))
+            for n, width in enumerate(widths)
+        ]
+        return Value(tuple(nodes), tuple(widths), "each" if like.dim() == 2 else "same")
+
+    def _widths(self, width: int) -> list[int]:
+        if width == self.sizes.projected:
+            return [width]
+        return [self.sizes.hidden] * (width // self.sizes.hidden)
+
+    def _space(self, width: int) -> Space:
+        return "H" if width % self.sizes.hidden == 0 else "P"
+
+
+def _ones(*shape: int) -> Tensor:
+    return torch.ones(shape, dtype=torch.float64, device="cpu")
