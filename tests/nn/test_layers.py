@@ -321,3 +321,44 @@ def test_ours_may_stand_in_torchs_place(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ValueError, match="Unknown nonlinearity 'cosine'"):
         untyped.RNN(3, 5, nonlinearity="cosine")
     assert untyped.LSTM(3, 5)(torch.randn(2, 1, 3))[0].shape == (2, 1, 5)
+
+
+# -- layers without a peer in torch.nn ----------------------------------------------------------------------------------------
+
+NEW: dict[str, dict[str, Any]] = {"RHN": {"depth": 3}, "MinGRU": {"positive": True}, "MinLSTM": {"positive": True}}
+news = pytest.mark.parametrize("name", NEW)
+
+
+@news
+def test_the_arguments_of_new_layers_have_torchs_order_too(name: str) -> None:
+    make = getattr(ostinato, name)
+    layer = make(3, 5, 2, False, True, 0.5, True, "cpu", torch.float64, zoneout=0.1, **NEW[name])
+    cell = {"RHN": "rhn_3", "MinGRU": "min_gru_positive", "MinLSTM": "min_lstm_positive"}[name]
+    arguments = "num_layers=2, bias=False, batch_first=True, dropout=0.5, bidirectional=True"
+    assert repr(layer) == f"{name}({cell}, 3, 5, {arguments}, zoneout={{'h': 0.1}})"
+    assert {p.dtype for p in layer.parameters()} == {torch.float64}
+    output, last = layer(torch.randn(4, 6, 3, dtype=torch.float64))
+    assert (output.shape, last.shape) == ((4, 6, 10), (4, 4, 5))
+
+
+@news
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_of_new_layers_compute_the_same(name: str, how: str) -> None:
+    layer = getattr(ostinato, name)(3, [5, 4], **NEW[name])
+    twin = COPIES[how](layer)
+    assert twin.cell is layer.cell
+    x = torch.randn(4, 2, 3)
+    assert_same(tensors(twin(x, lengths=[4, 2])), tensors(layer(x, lengths=[4, 2])), atol=0.0)
+
+
+@news
+def test_new_layers_refuse_what_they_have_not(name: str) -> None:
+    make = getattr(ostinato, name)
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zone_out'; did you mean 'zoneout'\?"):
+        make(3, 5, zone_out=0.1)
+    with pytest.raises(ostinato.errors.CellError, match="proj_size needs a cell with a memory beside its output"):
+        make(3, 5, proj_size=2)
+    with pytest.raises(ValueError, match=f"{name}: Expected input to be 2D or 3D, got 1D instead"):
+        make(3, 5)(torch.zeros(3))
+    with pytest.raises(ostinato.errors.ConfigError, match="backend 'vendor' was asked for by name, but torch has no"):
+        make(3, 5, backend="vendor")(torch.zeros(2, 1, 3))

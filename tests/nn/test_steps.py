@@ -182,3 +182,25 @@ def test_wrong_options_and_states_are_told(call: Any, error: type[Exception], me
 
 
 X = torch.zeros(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (ostinato.RHNCell(3, 5, depth=2), "RHNCell(rhn_2, 3, 5)"),
+        (
+            ostinato.MinGRUCell(3, 5, positive=True, zoneout=0.5),
+            "MinGRUCell(min_gru_positive, 3, 5, zoneout={'h': 0.5})",
+        ),
+        (ostinato.MinLSTMCell(3, 5, bias=False), "MinLSTMCell(min_lstm, 3, 5, bias=False)"),
+    ],
+)
+def test_steps_without_a_peer_in_torch_nn(made: Any, shown: str) -> None:
+    assert repr(made) == shown
+    assert repr(pickle.loads(pickle.dumps(made))) == shown
+    assert made(torch.zeros(3)).shape == (5,)
+    assert made(torch.zeros(2, 3), torch.ones(2, 5)).shape == (2, 5)
+    with pytest.raises(ValueError, match=rf"^{type(made).__name__}: Expected input to be 1D or 2D, got 3D instead"):
+        made(torch.zeros(1, 2, 3))
+    with pytest.raises(ValueError, match=rf"^{type(made).__name__}: Expected hidden to be 1D or 2D, got 3D instead"):
+        made(torch.zeros(2, 3), torch.zeros(1, 2, 5))

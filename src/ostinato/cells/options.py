@@ -22,8 +22,9 @@ from ostinato.types import Tensor
 
 def _require(cell: Cell, option: str, gates: str = "", states: str = "", seams: str = "") -> None:
     """`gates` are changed through what the input gives them, so it must give them something."""
-    has = {"gates": set(cell.input_gates), "states": set(cell.states), "seams": set(cell.seams)}
-    for what, names in (("gates", gates), ("states", states), ("seams", seams)):
+    gate = "gates" if cell.input_gates == cell.gates else "input gates"
+    has = {gate: set(cell.input_gates), "states": set(cell.states), "seams": set(cell.seams)}
+    for what, names in ((gate, gates), ("states", states), ("seams", seams)):
         if missing := sorted(set(names.split()) - has[what]):
             have = " ".join(sorted(has[what])) or "none"
             raise CellError(

@@ -259,7 +259,7 @@ class MinLSTM(Recurrent):
 
     Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. The arguments not told here are
     `Recurrent`'s; options that act on a recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
-    `forget_bias` opens f, as the authors do; as i goes on writing, long memories need chrono initialisation, which closes it.
+    `forget_bias` opens f; as i goes on writing, long memories need chrono initialisation, which closes i too.
 
     Source: Feng et al. 2024, arXiv 2410.01201.
 
