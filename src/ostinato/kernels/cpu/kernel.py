@@ -1,0 +1,287 @@
+"""From a cell to machine code: traced once, compiled once a machine, found again by every later process."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import platform
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+from llvmlite import ir
+
+from ostinato.cells.spec import Cell
+from ostinato.kernels.cpu import cache, product
+from ostinato.kernels.cpu.target import Loaded, assembly, compile, host, load
+from ostinato.kernels.fingerprint import fingerprint
+from ostinato.kernels.graph import Unsupported
+
+PARTS = ("inference", "training", "backward")
+_LIBRARY = ("multiply", "pack", "pack_transposed", "weight_gradient", "meet", "region")
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """A product inside the step, as the caller has to feed it.
+
+    Attributes:
+        matrix: "weight_hh" or the name of an own matrix.
+        gates: blocks of rows of it, in the order of the pieces.
+        pieces: how many.
+        space: of its pieces.
+        state: the state that enters it as it is, or None where a computed value does.
+        entered_space: of what enters.
+        accumulated: whether its gradient goes straight into that state's.
+    """
+
+    matrix: str
+    gates: tuple[int, ...]
+    pieces: int
+    space: str
+    state: str | None
+    entered_space: str
+    accumulated: bool
+
+
+@dataclass(frozen=True)
+class Description:
+    """What of a plan the caller needs; plain enough to be kept beside the code.
+
+    Attributes:
+        gates: gates that W_ih x has.
+        letters: width of each state.
+        products: in order.
+        slots: vectors that a row and unit block keeps, for each space.
+        dx: gates in the order of their gradient slots.
+        du: the same for each product.
+        parameters: parameter gradient slots for each space.
+        parameter_slots: (name, piece, space, slot) of every vector parameter's piece that has a gradient.
+        sums: sums over rows of each part.
+        saved_sums: those that the backward pass loads.
+        scratch: scratch vectors of each part, for each space.
+    """
+
+    gates: int
+    letters: dict[str, str]
+    products: tuple[Multiplied, ...]
+    slots: dict[str, int]
+    dx: tuple[int, ...]
+    du: tuple[tuple[int, ...], ...]
+    parameters: dict[str, int]
+    parameter_slots: tuple[tuple[str, int, str, int], ...]
+    sums: dict[str, int]
+    saved_sums: int
+    scratch: dict[str, dict[str, int]]
+
+    @classmethod
+    def read(cls, plain: dict[str, Any]) -> Description:
+        """From what JSON gives."""
+        plain["products"] = tuple(Multiplied(**{**p, "gates": tuple(p["gates"])}) for p in plain["products"])
+        for name in ("dx", "du", "parameter_slots"):
+            plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One compiled function and what it reads.
+
+    Attributes:
+        address: of the code.
+        fields: the names of its fields, in order.
+    """
+
+    address: int
+    fields: tuple[str, ...]
+    loaded: Loaded
+
+
+class Kernel:
+    """The compiled passes of one cell in one dtype; each is made when it is first asked for.
+
+    Args:
+        cell: the recurrence.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        projected: whether the output has `P` units.
+        double: float64 rather than float32.
+
+    Raises:
+        Unsupported: with the reason, where the compiler does not take the cell.
+    """
+
+    def __init__(self, cell: Cell, bias: bool, projected: bool, double: bool) -> None:
+        self.cell, self.bias, self.projected = cell, bias, projected
+        self.shape = shape(double)
+        known = fingerprint(cell)
+        self._key = None if known is None else f"{known} {bias} {projected}"
+        self._parts: dict[str, Part] = {}
+        self._lock = threading.RLock()
+        self._description: Description | None = None
+        self.part("inference")
+
+    @property
+    def description(self) -> Description:
+        """How to feed it."""
+        assert self._description is not None
+        return self._description
+
+    def part(self, name: str) -> Part:
+        """The code of one of `PARTS`."""
+        if (found := self._parts.get(name)) is None:
+            with self._lock:
+                found = self._parts.get(name) or self._make(name)
+                self._parts[name] = found
+        return found
+
+    def _make(self, name: str) -> Part:
+        key = None if self._key is None else _key(f"{self._key} {name}", self.shape)
+        if key is not None and (kept := cache.load(key)) is not None:
+            head, _, code = kept.partition(b"\n")
+            read = json.loads(head)
+            self._description = Description.read(read["description"])
+            return Part((loaded := load(code, [name])).address(name), tuple(read["fields"]), loaded)
+        module, fields = self.module(name)
+        code = compile(module)
+        if key is not None:
+            head = json.dumps({"description": asdict(self.description), "fields": fields})
+            cache.store(key, head.encode() + b"\n" + code)
+        return Part((loaded := load(code, [name])).address(name), tuple(fields), loaded)
+
+    def module(self, name: str) -> tuple[ir.Module, list[str]]:
+        """The LLVM code of a part, and the names of its fields."""
+        from ostinato.kernels.cpu.loops import Backward, Fields, Forward
+
+        plan = self._plan
+        letters = {n: "P" if self.projected and at == "P" else "H" for n, at in self.cell.states.items()}
+        if self._description is None:
+            self._description = _describe(plan, letters)
+        module, fields = ir.Module(f"{self.cell.name}_{name}"), Fields()
+        kind = Backward if name == "backward" else Forward
+        kind(module, name, plan, getattr(plan, name), self.shape, fields, letters).write()
+        return module, fields.names
+
+    @functools.cached_property
+    def _plan(self) -> Any:
+        # Only who compiles imports torch's tracer, which takes its time.
+        from ostinato.kernels.cpu.plan import plan
+        from ostinato.kernels.trace import trace
+
+        return plan(trace(self.cell, self.bias, self.projected))
+
+    def listing(self, kind: str = "program", part: str = "training") -> str:
+        """The generated code, to be read.
+
+        Args:
+            kind: "program", the graphs of the step and its gradient; "llvm", LLVM's language; or "assembly".
+            part: "inference", "training" or "backward", for the last two kinds.
+        """
+        if kind == "program":
+            return str(self._plan.program)
+        module, _ = self.module(part)
+        return str(module) if kind == "llvm" else assembly(module)
+
+
+def _describe(plan: Any, letters: dict[str, str]) -> Description:
+    program = plan.program
+    wide = "P" if "P" in letters.values() else "H"
+    products = tuple(
+        Multiplied(
+            p.matrix,
+            tuple(p.gates),
+            p.pieces,
+            p.space,
+            str(p.enters.key[0]) if p.enters.op == "state" else None,
+            wide if p.gates else "H",
+            k in plan.accumulated,
+        )
+        for k, p in enumerate(program.products)
+    )
+    slots = tuple(
+        (name, piece, program.dparameters[name][piece].space, slot) for (name, piece), slot in plan.parameter_slots.items()
+    )
+    schedules = {part: getattr(plan, part) for part in PARTS}
+    return Description(
+        len(program.dx),
+        letters,
+        products,
+        dict(plan.slots),
+        plan.dx.order,
+        tuple(s.order for s in plan.du),
+        {space: len(names) for space, names in plan.parameters.items()},
+        slots,
+        {part: len(s.rows) for part, s in schedules.items()},
+        plan.rows,
+        {part: dict(s.scratch) for part, s in schedules.items()},
+    )
+
+
+@functools.cache
+def shape(double: bool) -> product.Shape:
+    """The vectors of this machine."""
+    target = host()
+    return product.Shape(target.vector_bytes // (8 if double else 4), double, target.registers)
+
+
+@functools.cache
+def library(double: bool) -> Mapping[str, int]:
+    """Addresses of the functions that all cells share."""
+    key = _key("library", shape(double))
+    code = cache.load(key)
+    if code is None:
+        code = compile(product.module(shape(double)))
+        cache.store(key, code)
+    loaded = load(code, _LIBRARY)
+    _alive.append(loaded)
+    return {name: loaded.address(name) for name in _LIBRARY}
+
+
+_alive: list[Loaded] = []
+
+
+@functools.cache
+def _made_by() -> str:
+    """Everything besides the cell that the code depends on."""
+    here = Path(__file__).parent
+    sources = sorted([*here.glob("*.py"), *(here.parent / f"{n}.py" for n in ("trace", "lowering", "graph", "program"))])
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.read_bytes())
+    return " ".join(
+        [digest.hexdigest(), version("torch"), llvmlite.__version__, platform.python_version(), repr(host())]
+    )
+
+
+def _key(what: str, of: product.Shape) -> str:
+    return hashlib.sha256(f"{what} {of} {_made_by()}".encode()).hexdigest()
+
+
+_kernels: dict[object, Kernel | Unsupported] = {}
+_of_cell: weakref.WeakKeyDictionary[Cell, dict[tuple[bool, bool, bool], Kernel | Unsupported]] = weakref.WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+def kernel(cell: Cell, bias: bool, projected: bool, double: bool) -> Kernel | Unsupported:
+    """The kernel of a cell, or the reason why there is none. Cells that compute the same share one."""
+    by_cell = _of_cell.setdefault(cell, {})
+    found = by_cell.get((bias, projected, double))
+    if found is None:
+        with _lock:
+            known = fingerprint(cell)
+            key = None if known is None else (known, bias, projected, double)
+            found = _kernels.get(key) if key is not None else None
+            if found is None:
+                try:
+                    found = Kernel(cell, bias, projected, double)
+                except Unsupported as reason:
+                    found = reason
+                if key is not None:
+                    _kernels[key] = found
+            by_cell[bias, projected, double] = found
+    return found

@@ -1,0 +1,81 @@
+"""Weights in the order in which the products read them; packed again when the parameter has changed."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch.utils.weak import WeakIdKeyDictionary
+
+from ostinato.kernels.cpu.memory import pool
+from ostinato.kernels.cpu.product import Shape
+from ostinato.kernels.cpu.threads import call
+from ostinato.types import Tensor
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Which rows of a weight make the panels.
+
+    Attributes:
+        gates: the blocks of `units` rows that are used, in the order in which they lie in a unit block.
+        units: rows of a block.
+        transposed: pack for a product with the transposed weight.
+    """
+
+    gates: tuple[int, ...]
+    units: int
+    transposed: bool
+
+
+@functools.lru_cache(maxsize=256)
+def _row_numbers(packing: Packing, lanes: int) -> Tensor:
+    """For each place `(block, gate, lane)` the row of the weight, or -1 past the last unit."""
+    blocks = -(-packing.units // lanes)
+    unit = torch.arange(blocks * lanes).view(blocks, 1, lanes)
+    gate = torch.tensor(packing.gates).view(1, -1, 1)
+    return torch.where(unit < packing.units, gate * packing.units + unit, -1).flatten()
+
+
+@dataclass
+class _Packed:
+    version: int
+    address: int
+    checksum: int
+    panels: Tensor
+
+
+_packed: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+def packed(weight: Tensor, packing: Packing, shape: Shape, functions: dict[str, int]) -> Tensor:
+    """Panels of a weight, `(R, K)` contiguous."""
+    kept = _packed.setdefault(weight, {})
+    key = (packing, shape)
+    found: _Packed | None = kept.get(key)
+    version, address = weight._version, weight.data_ptr()
+    if found is not None and (found.version, found.address) == (version, address):
+        # Whoever writes through `.data` leaves no trace in the version.
+        if found.checksum == checksum(weight):
+            return found.panels
+    panels = pack(weight, packing, shape, functions)
+    kept[key] = _Packed(version, address, checksum(weight), panels)
+    return panels
+
+
+def checksum(weight: Tensor) -> int:
+    """A number that is another one when any bit of the weight is."""
+    whole = weight.detach().view(torch.int64 if weight.numel() * weight.itemsize % 8 == 0 and weight.itemsize == 8 else torch.int32)
+    return int(whole.sum())
+
+
+def pack(weight: Tensor, packing: Packing, shape: Shape, functions: dict[str, int]) -> Tensor:
+    """Panels of a weight, newly made."""
+    rows = _row_numbers(packing, shape.lanes)
+    sources = torch.where(rows >= 0, weight.data_ptr() + rows * (weight.shape[1] * shape.bytes), 0)
+    depth, columns = (rows.numel(), weight.shape[1]) if packing.transposed else (weight.shape[1], rows.numel())
+    panels = -(-columns // shape.panel)
+    to = pool.take(panels, depth, shape.panel, dtype=weight.dtype)
+    call(functions["pack" if packing.transposed else "pack_transposed"], to.data_ptr(), sources.data_ptr(), depth, columns)
+    return to

@@ -1,0 +1,395 @@
+"""Matrix products in machine code: packed panels, tiles of accumulators, and the packing itself.
+
+Everything is C[m, n] (+)= sum over k of A[m, k] B[k, n], with B packed into *panels* of two vectors: `panel[k][2 lanes]`, the
+next panel right behind. Every element of C is summed over k in order, one fused multiply-add after the other, however the work is cut;
+so no result depends on the number of threads or on the rows that are computed beside it.
+
+The functions of the module (addresses and byte strides, 64-bit integers):
+
+- `multiply(a, row, step, runs, run, jump, panels, panel, c, c_row, rows, columns, add)`: A's element (m, k) lies at
+  `a + m row + k step`, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels lie `panel` bytes
+  apart, and a step in one is two vectors. `columns` are valid (stores past them are masked); `add` keeps what C holds.
+- `pack(to, sources, depth, columns)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of zeros.
+- `pack_transposed(to, sources, depth, columns)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
+- `weight_gradient(...)`: A transposed times B over all rows of a sequence, in blocks that stay in the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from ostinato.kernels.cpu.code import I32, I64, POINTER, Code, Int, Value
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of the vectors and tiles of one machine and one dtype.
+
+    Attributes:
+        lanes: numbers in a vector.
+        double: float64, else float32.
+        registers: vector registers of the machine.
+    """
+
+    lanes: int
+    double: bool
+    registers: int
+
+    @property
+    def bytes(self) -> int:
+        """Of one number."""
+        return 8 if self.double else 4
+
+    @property
+    def scalar(self) -> ir.Type:
+        """The LLVM type of a number."""
+        return ir.DoubleType() if self.double else ir.FloatType()
+
+    @property
+    def vector(self) -> ir.VectorType:
+        """The LLVM type of a vector."""
+        return ir.VectorType(self.scalar, self.lanes)
+
+    @property
+    def suffix(self) -> str:
+        """How LLVM names intrinsics on these vectors."""
+        return f"v{self.lanes}f{64 if self.double else 32}"
+
+    @property
+    def rows(self) -> int:
+        """Rows of the largest tile: two vectors each, and registers left for a row of the panel and a broadcast."""
+        return 8 if self.registers >= 32 else 4
+
+    @property
+    def half(self) -> int:
+        """Rows of a tile of a weight gradient: they must divide a vector."""
+        return min(self.rows, self.lanes)
+
+    @property
+    def panel(self) -> int:
+        """Numbers in one row of a panel."""
+        return 2 * self.lanes
+
+    def zero(self) -> ir.Constant:
+        """A vector of zeros."""
+        return ir.Constant(self.vector, None)
+
+    def splat(self, code: Code, number: Value) -> Value:
+        """A vector that holds one number in every lane."""
+        b = code.builder
+        one = b.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return b.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), zeros)
+
+    def mask(self, code: Code, valid: Int) -> Value:
+        """`<lanes x i1>`: True in the first `valid` lanes (any number, also negative or more than there are)."""
+        b, kind = code.builder, ir.VectorType(I32, self.lanes)
+        clamped = b.trunc(code.max(code.min(valid, self.lanes), 0), I32)
+        one = b.insert_element(ir.Constant(kind, ir.Undefined), clamped, ir.Constant(I32, 0))
+        wide = b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * self.lanes))
+        return b.icmp_unsigned("<", ir.Constant(kind, list(range(self.lanes))), wide)
+
+    def load(self, code: Code, address: Value, mask: Value | None = None) -> Value:
+        """A vector from an address of any alignment; with a mask, zero in the other lanes, whose memory is not touched."""
+        if mask is None:
+            return code.load(address, self.vector, self.bytes)
+        name = f"llvm.masked.load.{self.suffix}.p0"
+        return code.call(name, self.vector, address, ir.Constant(I32, self.bytes), mask, self.zero())
+
+    def store(self, code: Code, value: Value, address: Value, mask: Value | None = None) -> None:
+        """A vector to an address of any alignment; with a mask, only the lanes that it names."""
+        if mask is None:
+            code.store(value, address, self.bytes)
+        else:
+            name = f"llvm.masked.store.{self.suffix}.p0"
+            code.call(name, ir.VoidType(), value, address, ir.Constant(I32, self.bytes), mask)
+
+    def fma(self, code: Code, a: Value, b: Value, c: Value) -> Value:
+        """`a b + c`, rounded once."""
+        return code.call(f"llvm.fma.{self.suffix}", self.vector, a, b, c)
+
+
+_TILE = "*a row step runs run jump *panels panel *c c_row columns add"
+
+
+def _tile(module: ir.Module, shape: Shape, rows: int, panels: int) -> ir.Function:
+    """C[rows, panels * two vectors]: the accumulators stay in registers over all of k."""
+    code = Code(module, f"tile_{rows}_{panels}", _TILE)
+    code.function.linkage = "internal"
+    b, vectors = code.builder, 2 * panels
+    size = shape.lanes * shape.bytes
+    accumulators = [[code.slot(shape.vector) for _ in range(vectors)] for _ in range(rows)]
+    whole = code.is_(code.arg.columns, ">=", vectors * shape.lanes)
+
+    def each_vector() -> list[tuple[Value, Value, Value]]:
+        return [
+            (slot, code.at(code.arg.c, code.mul(code.arg.c_row, r), n * size), n)
+            for r, row in enumerate(accumulators)
+            for n, slot in enumerate(row)
+        ]
+
+    def masks() -> list[Value]:
+        return [shape.mask(code, code.sub(code.arg.columns, n * shape.lanes)) for n in range(vectors)]
+
+    for slot, _, _ in each_vector():
+        b.store(shape.zero(), slot)
+    with code.when(code.is_(code.arg.add, "!=", 0)):
+        with code.when(whole):
+            for slot, address, _ in each_vector():
+                b.store(shape.load(code, address), slot)
+        with code.when(b.not_(whole)):
+            valid = masks()
+            for slot, address, n in each_vector():
+                b.store(shape.load(code, address, valid[n]), slot)
+    at_a, at_b = code.slot(I64, code.int(0)), code.slot(I64, code.int(0))
+    with code.loop(0, code.arg.runs):
+        with code.loop(0, code.arg.run):
+            offset_a, offset_b = b.load(at_a, typ=I64), b.load(at_b, typ=I64)
+            columns = [
+                shape.load(code, code.at(code.arg.panels, code.mul(code.arg.panel, n // 2), offset_b, n % 2 * size))
+                for n in range(vectors)
+            ]
+            for r, row in enumerate(accumulators):
+                number = code.load(
+                    code.at(code.at(code.arg.a, code.mul(code.arg.row, r)), offset_a), shape.scalar, shape.bytes
+                )
+                wide = shape.splat(code, number)
+                for n, slot in enumerate(row):
+                    b.store(shape.fma(code, wide, columns[n], b.load(slot, typ=shape.vector)), slot)
+            b.store(code.add(offset_a, code.arg.step), at_a)
+            b.store(code.add(offset_b, 2 * size), at_b)
+        b.store(code.add(b.load(at_a, typ=I64), code.arg.jump), at_a)
+    with code.when(whole):
+        for slot, address, _ in each_vector():
+            shape.store(code, b.load(slot, typ=shape.vector), address)
+    with code.when(b.not_(whole)):
+        valid = masks()
+        for slot, address, n in each_vector():
+            shape.store(code, b.load(slot, typ=shape.vector), address, valid[n])
+    code.end()
+    return code.function
+
+
+_MULTIPLY = "*a row step runs run jump *panels panel *c c_row rows columns add"
+
+
+def _multiply(module: ir.Module, shape: Shape) -> None:
+    """All tiles of a product: panels outside, so that one stays in the first cache while the rows go by."""
+    code = Code(module, "multiply", _MULTIPLY)
+    b = code.builder
+    width = shape.panel
+    # Few rows leave the multipliers idle unless several panels are worked on at once.
+    together = {1: 4, 2: 2, 3: 2}
+    tiles = {(r, p): _tile(module, shape, r, p) for r in range(1, shape.rows + 1) for p in {1, together.get(r, 1)}}
+    panels = code.ceil_div(code.arg.columns, width)
+
+    def tile(rows: int, count: int, panel: Value, row: Value) -> None:
+        b.call(
+            tiles[rows, count],
+            [
+                code.at(code.arg.a, code.mul(row, code.arg.row)),
+                *(code.arg.row, code.arg.step, code.arg.runs, code.arg.run, code.arg.jump),
+                code.at(code.arg.panels, code.mul(panel, code.arg.panel)),
+                code.arg.panel,
+                code.at(code.arg.c, code.mul(row, code.arg.c_row), code.mul(panel, width * shape.bytes)),
+                code.arg.c_row,
+                code.sub(code.arg.columns, code.mul(panel, width)),
+                code.arg.add,
+            ],
+        )
+
+    for few, count in together.items():
+        if few > shape.rows:
+            continue
+        with code.when(code.is_(code.arg.rows, "==", few)):
+            grouped = code.mul(code.div(panels, count), count)
+            with code.loop(0, grouped, count) as panel:
+                tile(few, count, panel, code.int(0))
+            with code.loop(grouped, panels) as panel:
+                tile(few, 1, panel, code.int(0))
+            b.ret_void()
+    with code.loop(0, panels) as panel:
+        # The fewest tiles, as even as can be: seven and six rows cost less than eight, four and one.
+        count = code.ceil_div(code.arg.rows, shape.rows)
+        each, more = code.div(code.arg.rows, count), b.urem(code.arg.rows, count)
+        with code.loop(0, count) as t:
+            row = code.add(code.mul(t, each), code.min(t, more))
+            here = code.choose(code.is_(t, "<", more), code.add(each, 1), each)
+            for rows in code.cases(here, range(1, shape.rows + 1)):
+                tile(rows, 1, panel, row)
+    code.end()
+
+
+def _pack(module: ir.Module, shape: Shape) -> None:
+    """Rows into panels: a copy of two vectors for every row and panel."""
+    code = Code(module, "pack", "*to *sources depth columns")
+    b, size = code.builder, shape.lanes * shape.bytes
+    with code.loop(0, code.ceil_div(code.arg.columns, shape.panel)) as panel:
+        left = code.sub(code.arg.columns, code.mul(panel, shape.panel))
+        whole = code.is_(left, ">=", shape.panel)
+        valid = [shape.mask(code, code.sub(left, n * shape.lanes)) for n in range(2)]
+        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, 2 * size))
+        for masks in (None, valid):
+            with code.when(whole if masks is None else b.not_(whole)), code.loop(0, code.arg.depth) as k:
+                source = code.load(code.at(code.arg.sources, code.mul(k, 8)))
+                row = b.inttoptr(code.add(source, code.mul(panel, 2 * size)), POINTER)
+                to = code.at(first, code.mul(k, 2 * size))
+                nothing = code.is_(source, "==", 0)
+                for n in range(2):
+                    with code.when(nothing):
+                        shape.store(code, shape.zero(), code.at(to, n * size))
+                    with code.when(b.not_(nothing)):
+                        value = shape.load(code, code.at(row, n * size), None if masks is None else masks[n])
+                        shape.store(code, value, code.at(to, n * size))
+    code.end()
+
+
+def _pack_transposed(module: ir.Module, shape: Shape) -> None:
+    """Columns into panels: a transposition, in blocks of one cache line of a column."""
+    code = Code(module, "pack_transposed", "*to *sources depth columns")
+    b, size, line = code.builder, shape.lanes * shape.bytes, shape.lanes
+    with code.loop(0, code.ceil_div(code.arg.columns, shape.panel)) as panel:
+        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, 2 * size))
+        with code.loop(0, code.arg.depth, line) as begin:
+            stop = code.min(code.add(begin, line), code.arg.depth)
+            with code.loop(0, shape.panel) as n:
+                column = code.add(code.mul(panel, shape.panel), n)
+                inside = code.is_(column, "<", code.arg.columns)
+                at = code.choose(inside, column, 0)
+                source = code.choose(inside, code.load(code.at(code.arg.sources, code.mul(at, 8))), 0)
+                to = code.at(first, code.mul(n, shape.bytes))
+                with code.when(code.is_(source, "==", 0)), code.loop(begin, stop) as k:
+                    code.store(ir.Constant(shape.scalar, 0.0), code.at(to, code.mul(k, 2 * size)), shape.bytes)
+                with code.when(code.is_(source, "!=", 0)), code.loop(begin, stop) as k:
+                    number = b.inttoptr(code.add(source, code.mul(k, shape.bytes)), POINTER)
+                    value = code.load(number, shape.scalar, shape.bytes)
+                    code.store(value, code.at(to, code.mul(k, 2 * size)), shape.bytes)
+    code.end()
+
+
+_GRADIENT = "*a a_row depth *sources columns *c c_row begin end block gates *gate_rows units *scratch add"
+SPINS = 1 << 14  # turns between two offers to let another thread run
+DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: what is packed of it stays in the second cache
+WIDTH = 256  # rows of the weight in such a block
+
+
+def scratch_bytes(shape: Shape, columns: int, gates: int) -> int:
+    """What `weight_gradient` needs of its `scratch`, for each thread."""
+    blocks = max(1, WIDTH // (gates * shape.lanes))
+    panels = -(-columns // shape.panel)
+    return DEPTH * shape.bytes * (blocks * gates * shape.lanes + panels * shape.panel)
+
+
+def _weight_gradient(module: ir.Module, shape: Shape) -> None:
+    """dW = A^T B over all rows of a sequence.
+
+    `a` holds `depth` rows `a_row` bytes apart. In a row, unit block v (`lanes` units) begins at `v block`, and there lie `gates`
+    vectors. `gate_rows[g]` is the first row of that gate in C; `units` is how many each gate has. `sources[k]` is the address of
+    row k of B. Unit blocks from `begin` to `end` are done.
+    """
+    code = Code(module, "weight_gradient", _GRADIENT)
+    b, arg, half = code.builder, code.arg, shape.half
+    halves, half_bytes = shape.lanes // half, half * shape.bytes
+    tiles = {r: module.globals[f"tile_{r}_1"] for r in range(1, half + 1)}
+    pack = module.globals["pack"]
+    some = ir.VectorType(shape.scalar, half)
+    # Unit blocks that are packed together, at least one.
+    together = code.max(code.div(WIDTH // shape.lanes, arg.gates), 1)
+    packed_b = code.at(arg.scratch, code.mul(together, arg.gates, DEPTH * shape.lanes * shape.bytes))
+    panels = code.ceil_div(arg.columns, shape.panel)
+    with code.loop(0, arg.depth, DEPTH) as first:
+        depth = code.min(code.sub(arg.depth, first), DEPTH)
+        b.call(pack, [packed_b, code.at(arg.sources, code.mul(first, 8)), depth, arg.columns])
+        add = b.or_(b.zext(code.is_(first, ">", 0), I64), arg.add)
+        with code.loop(arg.begin, arg.end, together) as v0:
+            blocks = code.min(code.sub(arg.end, v0), together)
+            columns_a = code.mul(blocks, arg.gates)
+            with code.loop(0, columns_a) as n:
+                v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
+                source = code.at(arg.a, code.mul(v, arg.block), code.mul(g, shape.lanes * shape.bytes))
+                to = code.at(arg.scratch, code.mul(n, depth, shape.lanes * shape.bytes))
+                with code.loop(0, depth) as k:
+                    row = code.at(source, code.mul(code.add(first, k), arg.a_row))
+                    for h in range(halves):
+                        value = code.load(code.at(row, h * half_bytes), some, shape.bytes)
+                        at = code.at(to, code.mul(depth, h * half_bytes), code.mul(k, half_bytes))
+                        code.store(value, at, shape.bytes)
+            with code.loop(0, panels) as panel, code.loop(0, columns_a) as n:
+                v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
+                unit = code.mul(v, shape.lanes)
+                for h in range(halves):
+                    valid = code.min(code.sub(arg.units, code.add(unit, h * half)), half)
+                    row = code.add(code.load(code.at(arg.gate_rows, code.mul(g, 8))), unit, h * half)
+                    for rows in code.cases(valid, range(1, half + 1)):
+                        b.call(
+                            tiles[rows],
+                            [
+                                code.at(arg.scratch, code.mul(code.add(code.mul(n, halves), h), depth, half_bytes)),
+                                *map(code.int, (shape.bytes, half_bytes, 1)),
+                                *(depth, code.int(0)),
+                                code.at(packed_b, code.mul(panel, depth, shape.panel * shape.bytes)),
+                                code.int(0),
+                                code.at(arg.c, code.mul(row, arg.c_row), code.mul(panel, shape.panel * shape.bytes)),
+                                arg.c_row,
+                                code.sub(arg.columns, code.mul(panel, shape.panel)),
+                                add,
+                            ],
+                        )
+    code.end()
+
+
+def _meet(module: ir.Module) -> None:
+    """Wait until `threads` threads have come: the last one to come lets the others go."""
+    code = Code(module, "meet", "*place threads")
+    b = code.builder
+    with code.when(code.is_(code.arg.threads, "<=", 1)):
+        b.ret_void()
+    round_ = code.at(code.arg.place, 64)
+    before = b.load_atomic(round_, "acquire", 8, typ=I64)
+    came = b.atomic_rmw("add", code.arg.place, code.int(1), "acq_rel")
+    last = code.is_(code.add(came, 1), "==", code.arg.threads)
+    with code.when(last):
+        b.atomic_rmw("xchg", code.arg.place, code.int(0), "monotonic")
+        b.atomic_rmw("xchg", round_, code.add(before, 1), "release")
+        b.ret_void()
+    head, wait, done = (code.function.append_basic_block(n) for n in ("head", "wait", "done"))
+    turns = code.slot(I64, code.int(0))
+    b.branch(head)
+    b.position_at_end(head)
+    b.cbranch(code.is_(b.load_atomic(round_, "acquire", 8, typ=I64), "==", before), wait, done)
+    b.position_at_end(wait)
+    turn = code.add(b.load(turns, typ=I64), 1)
+    b.store(turn, turns)
+    if "86" in llvm.get_default_triple().partition("-")[0]:
+        code.call("llvm.x86.sse2.pause", ir.VoidType())
+    # With fewer processors than threads, the one that is awaited must get its turn.
+    with code.when(code.is_(b.and_(turn, code.int(SPINS - 1)), "==", 0)):
+        code.ask(code.load(code.at(code.arg.place, 128)), I32)
+    b.branch(head)
+    b.position_at_end(done)
+    code.end()
+
+
+def _region(module: ir.Module) -> None:
+    """What a thread of torch's pool runs: `what` is the loop, its fields, and OpenMP's two questions, who am I and how many."""
+    code = Code(module, "region", "*what")
+    b = code.builder
+    loop, fields, number, count = (code.load(code.at(code.arg.what, 8 * n)) for n in range(4))
+    thread, threads = (b.sext(code.ask(question, I32), I64) for question in (number, count))
+    code.jump(loop, b.inttoptr(fields, POINTER), thread, threads)
+    code.end()
+
+
+def module(shape: Shape) -> ir.Module:
+    """The module of these functions for one dtype."""
+    made = ir.Module(f"product_{shape.suffix}")
+    _multiply(made, shape)
+    _pack(made, shape)
+    _pack_transposed(made, shape)
+    _weight_gradient(made, shape)
+    _meet(made)
+    _region(made)
+    return made
