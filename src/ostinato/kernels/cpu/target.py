@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from llvmlite import binding as llvm
 from llvmlite import ir
@@ -38,12 +38,12 @@ class Target:
         """Whether x86's intrinsics exist."""
         return self.architecture in ("x86_64", "i686", "i386")
 
-    @property
+    @cached_property
     def has_avx512(self) -> bool:
         """Whether vectors of 512 bits, masks and AVX-512's forms of the shorter vectors are there."""
         return self.is_x86 and self.has("avx512f", "avx512dq", "avx512vl")
 
-    @property
+    @cached_property
     def has_avx2(self) -> bool:
         """Whether vectors of 256 bits with fused multiply-add are there."""
         return self.is_x86 and self.has("avx2", "fma")
