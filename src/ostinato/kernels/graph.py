@@ -166,14 +166,24 @@ class Graph:
             return a
         if b.op == "neg":
             return self.apply("sub", a, b.args[0])
-        return self.apply("sub", b, a.args[0]) if a.op == "neg" else None
+        return self.apply("sub", b, a.args[0]) if a.op == "neg" else self._factored("add", a, b)
 
     def _sub(self, a: Node, b: Node) -> Node | None:
         if plain(b) == 0:
             return a
         if plain(a) == 0:
             return self.apply("neg", b)
-        return self.apply("add", a, b.args[0]) if b.op == "neg" else None
+        return self.apply("add", a, b.args[0]) if b.op == "neg" else self._factored("sub", a, b)
+
+    def _factored(self, op: str, a: Node, b: Node) -> Node | None:
+        """c d + c e = c (d + e). Makes one of the two chains of gradients that a step has which is evaluated twice (peephole)."""
+        if a is b or a.op != "mul" or b.op != "mul":
+            return None
+        for common, d in (a.args, a.args[::-1]):
+            if common in b.args:
+                e = b.args[1 - b.args.index(common)]
+                return self.apply("mul", common, self.apply(op, d, e))
+        return None
 
     def _mul(self, a: Node, b: Node) -> Node | None:
         for one, other in ((a, b), (b, a)):

@@ -1,131 +1,22 @@
-"""From PyTorch's graph of a step, over whole tensors, to the compiler's, over pieces of H or P units.
-
-PyTorch's graph was recorded at some sizes; what it says must hold for all. So the sizes are primes, which tell `4 H` from anything
-else; a tensor `(B, 4 H)` becomes four nodes, one a piece; and numbers that differ between recordings at two sizes are explained as
-multiples of H or 1/H, or refused.
-"""
+"""From PyTorch's graph of a step, over whole tensors, to the compiler's, over pieces of H or P units."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from functools import partial
+from itertools import accumulate, pairwise, starmap
 from typing import Any, Literal
 
 import torch
 from torch import fx
 from torch.utils._pytree import tree_leaves
 
-from ostinato.kernels.graph import Graph, Node, Unsupported, plain
+from ostinato.kernels.graph import Graph, Node, Unsupported
+from ostinato.kernels.operations import POINTWISE, as_condition, as_number
+from ostinato.kernels.pieces import Constants, Sizes, Value
 from ostinato.types import Tensor
-
-# Numbers in a recording, by the place of their node and their own, as (value, size, power) of a const; None for an unexplained one.
-Constants = dict[tuple[int, object], tuple[float, str | None, int] | None]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The sizes of one recording: `B`, `H`, `P`; distinct primes, P equal to H without projection."""
-
-    rows: int
-    hidden: int
-    projected: int
-
-    def letters(self) -> dict[str, int]:
-        """H, and P where it is another."""
-        return {"H": self.hidden} | ({"P": self.projected} if self.projected != self.hidden else {})
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor of at most two dimensions.
-
-    Attributes:
-        pieces: nodes side by side along the last dimension.
-        widths: how many columns each takes; a piece of the space "row" or "one" is spread over them.
-        rows: "each" row of the batch has its own values; they are the "same" for all; or it is to be "summed" over the rows, which
-            only a parameter's gradient may be.
-    """
-
-    pieces: tuple[Node, ...]
-    widths: tuple[int, ...] = (1,)
-    rows: Literal["same", "each", "summed"] = "same"
-
-    @property
-    def width(self) -> int:
-        """Of all pieces together."""
-        return sum(self.widths)
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether it is known to be zero throughout."""
-        return all(plain(piece) == 0 for piece in self.pieces)
-
-    def cut(self, widths: Sequence[int]) -> Value:
-        """The same in pieces of these widths, which sum to `width`."""
-        ends = list(accumulate(self.widths))
-        pieces: list[Node] = []
-        start = 0
-        for width in widths:
-            at = next(n for n, end in enumerate(ends) if end > start)
-            if start + width > ends[at] or (width != self.widths[at] and self.pieces[at].space not in ("row", "one")):
-                raise Unsupported(
-                    "the step takes some of the units of a gate or a state, which the compiler does not know"
-                )
-            pieces.append(self.pieces[at])
-            start += width
-        return Value(tuple(pieces), tuple(widths), self.rows)
-
-    def columns(self, start: int, end: int) -> Value:
-        """Those from `start` up to `end`."""
-        bounds = sorted({0, start, end, self.width, *accumulate(self.widths)})
-        cut = self.cut([b - a for a, b in pairwise(bounds)])
-        inside = [n for n, (a, b) in enumerate(pairwise(bounds)) if start <= a and b <= end]
-        return Value(tuple(cut.pieces[n] for n in inside), tuple(cut.widths[n] for n in inside), self.rows)
-
-
-def numbers(recordings: Sequence[tuple[fx.GraphModule, Sizes]]) -> Constants:
-    """Every number in the two recordings by its node's place and its own; None where it follows no size.
-
-    Raises:
-        Unsupported: where the recordings differ in more than numbers.
-    """
-    (first, sizes), (second, other_sizes) = recordings
-    found: Constants = {}
-    pairs = list(zip(first.graph.nodes, second.graph.nodes, strict=False))
-    same = len(first.graph.nodes) == len(second.graph.nodes)
-    for at, (a, b) in enumerate(pairs):
-        same = same and a.op == b.op and str(a.target) == str(b.target) and len(a.args) == len(b.args)
-        if not same:
-            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
-        arguments, others = dict(_arguments(a, first)), dict(_arguments(b, second))
-        for key in arguments.keys() & others.keys():
-            found[at, key] = _explained(arguments[key], others[key], sizes, other_sizes)
-    return found
-
-
-def _arguments(node: fx.Node, module: fx.GraphModule) -> Iterator[tuple[object, float]]:
-    if node.op == "get_attr":
-        value = getattr(module, str(node.target))
-        if value.numel() == 1:
-            yield 0, value.item()
-    for key, value in (*enumerate(node.args), *node.kwargs.items()):
-        if isinstance(value, int | float):
-            yield key, value
-
-
-def _explained(a: float, b: float, sizes: Sizes, others: Sizes) -> tuple[float, str | None, int] | None:
-    if a == b or (a != a and b != b):
-        return float(a), None, 1
-    for letter, size in sizes.letters().items():
-        other = others.letters()[letter]
-        if math.isclose(a / size, b / other, rel_tol=1e-15):
-            return a / size, letter, 1
-        if math.isclose(a * size, b * other, rel_tol=1e-15):
-            return a * size, letter, -1
-    return None
 
 
 class Lowering:
@@ -145,6 +36,9 @@ class Lowering:
 
     def run(self, inputs: Sequence[Value]) -> list[Value]:
         """`inputs`: one for each placeholder. Returns the recording's results, flat."""
+        for node in self._module.graph.nodes:
+            if node.op == "call_function" and node.target is not operator.getitem and _name(node) not in _KNOWN:
+                raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know")
         given = iter(inputs)
         for node in self._module.graph.nodes:
             if node.op == "placeholder":
@@ -178,14 +72,11 @@ class Lowering:
             return self._values[node.args[0]][node.args[1]]  # pyright: ignore[reportArgumentType]
         name = _name(node)
         lower = _STRUCTURAL.get(name)
-        if lower is None and name not in _POINTWISE:
-            raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know")
-        value = lower(self, node) if lower else self._pointwise(node, name)
-        for result, meta in zip(_listed(value), _listed(node.meta["val"]), strict=True):
-            varies = any(piece.op != "const" for piece in result.pieces)
-            if varies and meta.dtype not in (torch.float64, torch.bool):
-                raise Unsupported(f"the step computes with {meta.dtype} whatever the dtype of its inputs")
-        return value
+        if lower not in (Lowering._same, Lowering._filled, Lowering._zeros):  # a constant may be made in any dtype
+            for meta in _listed(node.meta["val"]):
+                if meta.dtype not in (torch.float64, torch.bool, torch.int64):
+                    raise Unsupported(f"the step computes with {meta.dtype} whatever the dtype of its inputs")
+        return lower(self, node) if lower else self._pointwise(node, name)
 
     # Shapes
 
@@ -239,28 +130,33 @@ class Lowering:
                 yield None if argument is None else Value((self._number(node, key),))
 
     def _pointwise(self, node: fx.Node, name: str) -> Value:
-        values = list(self._operands(node))
-        if "alpha" in node.kwargs:
-            scale = Value((self._number(node, "alpha"),))
-            values[1] = self._combined("mul", self._graph.apply, [values[1], scale], values[1])
+        graph, (*values,) = self._graph, self._operands(node)
+        if name in ("add", "sub", "rsub"):
+            alpha = Value((self._number(node, "alpha"),)) if "alpha" in node.kwargs else None
+            alpha = values.pop() if len(values) == 3 else alpha
+            if alpha is not None:
+                scaled = 0 if name == "rsub" else 1
+                values[scaled] = self._combined("mul", partial(graph.apply, "mul"), [values[scaled], alpha])
         elif any(value is not None for value in node.kwargs.values()):
             raise Unsupported(f"the step uses {_full_name(node)} with {', '.join(node.kwargs)}")
-        apply = _POINTWISE[name]
-        combined = self._combined(name, lambda _, *nodes: apply(self._graph, *nodes), values, None)
-        return self._spread(combined, node.meta["val"])
+        value = self._spread(self._combined(name, partial(POINTWISE[name], graph), values), node.meta["val"])
+        if node.meta["val"].dtype is torch.bool:  # a sum of conditions is one
+            return Value(tuple(as_condition(graph, piece) for piece in value.pieces), value.widths, value.rows)
+        if name.startswith("bitwise_"):
+            raise Unsupported(f"the step uses {_full_name(node)} on numbers")
+        return value
 
-    def _combined(self, name: str, apply: Callable[..., Node], values: list[Value | None], like: Value | None) -> Value:
+    def _combined(self, name: str, apply: Callable[..., Node], values: list[Value | None]) -> Value:
+        """`apply` to the operands, piece by piece; None where an operand is left out."""
         given = [value for value in values if value is not None]
         width = max(value.width for value in given)
-        bounds = sorted({at for value in given if value.width == width for at in accumulate(value.widths)})
-        widths = [b - a for a, b in zip([0, *bounds], bounds, strict=False)]
+        ends = sorted({end for value in given if value.width == width for end in accumulate(value.widths)})
+        widths = tuple(b - a for a, b in pairwise([0, *ends]))
         columns = [
-            None if v is None else v.cut(widths).pieces if v.width == width else v.pieces * len(widths) for v in values
+            (None,) * len(widths) if v is None else v.cut(widths if v.width == width else (1,)).pieces for v in values
         ]
-        pieces = tuple(
-            apply(name, *(None if pieces is None else pieces[n] for pieces in columns)) for n in range(len(widths))
-        )
-        return Value(pieces, tuple(widths), _rows(name, given))
+        columns = [c * (len(widths) // len(c)) for c in columns]
+        return Value(tuple(starmap(apply, zip(*columns, strict=True))), widths, _rows(name, given))
 
     # Everything else
 
@@ -268,11 +164,15 @@ class Lowering:
         return self._spread(self._values[_input(node)], node.meta["val"])
 
     def _converted(self, node: fx.Node) -> Value:
-        value = self._values[_input(node)]
-        if node.meta["val"].dtype is torch.bool:
-            pieces = tuple(_condition(self._graph, piece) for piece in value.pieces)
+        source, dtype = node.args[-1], node.meta["val"].dtype  # the last: `copy` has what is overwritten first
+        assert isinstance(source, fx.Node)
+        value = self._spread(self._values[source], node.meta["val"])
+        if dtype is torch.int64 and source.meta["val"].dtype.is_floating_point:
+            raise Unsupported("the step rounds to whole numbers, which the compiler does not know")
+        if dtype is torch.bool:
+            pieces = tuple(as_condition(self._graph, piece) for piece in value.pieces)
         else:
-            pieces = tuple(_number(self._graph, piece) for piece in value.pieces)
+            pieces = tuple(as_number(self._graph, piece) for piece in value.pieces)
         return Value(pieces, value.widths, value.rows)
 
     def _filled(self, node: fx.Node) -> Value:
@@ -280,7 +180,8 @@ class Lowering:
         return self._spread(Value((self._number(node, key),)), node.meta["val"])
 
     def _zeros(self, node: fx.Node) -> Value:
-        return self._spread(Value((self._graph.const("ones" in _name(node)),)), node.meta["val"])
+        value = {"zeros": 0.0, "ones": 1.0, "empty": math.nan}[_name(node).removeprefix("new_").partition("_")[0]]
+        return self._spread(Value((self._graph.const(value),)), node.meta["val"])
 
     def _sum(self, node: fx.Node) -> Value:
         value, axes = self._values[_input(node)], self._axes(node)
@@ -317,14 +218,12 @@ class Lowering:
 
     def _var(self, node: fx.Node) -> Any:
         graph, value = self._graph, self._values[_input(node)]
+        if node.kwargs.get("correction") != 0:
+            raise Unsupported(f"the step uses {_full_name(node)} with another correction than 0 (unbiased=False)")
         mean = self._mean_of_units(node, value)
         off = [graph.apply("sub", piece, mean) for piece in value.pieces]
         squares = Value(tuple(graph.apply("mul", v, v) for v in off), value.widths, value.rows)
-        correction: Any = node.kwargs.get("correction", 1)
-        count = graph.apply(
-            "sub", self._of_columns(value.width), graph.const(1.0 if correction is None else correction)
-        )
-        variance = Value((graph.apply("div", self._sum_of_units(squares), count),), (1,), value.rows)
+        variance = Value((self._mean_of_units(node, squares),), (1,), value.rows)
         return (variance, Value((mean,), (1,), value.rows)) if _name(node) == "var_mean" else variance
 
     def _cat(self, node: fx.Node) -> Value:
@@ -423,74 +322,6 @@ def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
 
 
-# Operations by PyTorch's names. Graph first, then the operands.
-
-
-def _number(g: Graph, v: Node) -> Node:
-    return g.apply("where", v, g.const(1), g.const(0)) if v.is_boolean else v
-
-
-def _condition(g: Graph, v: Node) -> Node:
-    return v if v.is_boolean else g.apply("ne", v, g.const(0))
-
-
-def _on_numbers(op: str) -> Callable[..., Node]:
-    return lambda g, *nodes: g.apply(op, *(_number(g, node) for node in nodes))
-
-
-def _on_conditions(op: str) -> Callable[..., Node]:
-    return lambda g, *nodes: g.apply(op, *(_condition(g, node) for node in nodes))
-
-
-def _where(g: Graph, condition: Node, a: Node, b: Node) -> Node:
-    return g.apply("where", _condition(g, condition), _number(g, a), _number(g, b))
-
-
-def _pow(g: Graph, v: Node, exponent: Node) -> Node:
-    power = plain(exponent)
-    v = _number(g, v)
-    if power in (0.5, -0.5):
-        return g.apply("sqrt" if power > 0 else "rsqrt", v)
-    if power is None or power != int(power) or abs(power) > 8:
-        raise Unsupported(f"the step uses aten.pow with the exponent {'of a tensor' if power is None else power}")
-    result = g.const(1)
-    for _ in range(abs(int(power))):
-        result = g.apply("mul", result, v)
-    return g.apply("reciprocal", result) if power < 0 else result
-
-
-def _clamp(g: Graph, v: Node, low: Node | None = None, high: Node | None = None) -> Node:
-    if low is not None:
-        v = g.apply("maximum", v, low)
-    return v if high is None else g.apply("minimum", v, high)
-
-
-def _sign(g: Graph, v: Node) -> Node:
-    zero = g.const(0)
-    below = g.apply("where", g.apply("lt", v, zero), g.const(-1), zero)
-    return g.apply("where", g.apply("gt", v, zero), g.const(1), below)
-
-
-_POINTWISE: dict[str, Callable[..., Node]] = {
-    **{
-        op: _on_numbers(op)
-        for op in (
-            *("add", "sub", "mul", "div", "neg", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "abs"),
-            *("sigmoid", "tanh", "minimum", "maximum", "lt", "le", "gt", "ge", "eq", "ne"),
-        )
-    },
-    **{f"{kind}_{op}": _on_conditions(op) for kind in ("logical", "bitwise") for op in ("and", "or", "not")},
-    "rsub": lambda g, a, b: g.apply("sub", b, a),
-    "square": lambda g, v: g.apply("mul", v, v),
-    "pow": _pow,
-    "relu": lambda g, v: g.apply("maximum", v, g.const(0)),
-    "clamp": _clamp,
-    "clamp_min": _clamp,
-    "clamp_max": lambda g, v, high: _clamp(g, v, None, high),
-    "sign": _sign,
-    "sgn": _sign,
-    "where": _where,
-}
 _STRUCTURAL: dict[str, Callable[[Lowering, fx.Node], Any]] = {
     **dict.fromkeys(
         ("view", "_unsafe_view", "reshape", "expand", "unsqueeze", "squeeze", "detach", "clone", "alias"),
@@ -498,10 +329,14 @@ _STRUCTURAL: dict[str, Callable[[Lowering, fx.Node], Any]] = {
     ),
     **dict.fromkeys(("lift_fresh_copy", "lift_fresh", "view_as", "contiguous"), Lowering._same),
     **dict.fromkeys(("full", "full_like", "new_full", "scalar_tensor"), Lowering._filled),
-    **dict.fromkeys(("zeros", "ones", "zeros_like", "ones_like", "new_zeros", "new_ones"), Lowering._zeros),
+    **{
+        name: Lowering._zeros
+        for kind in ("zeros", "ones", "empty")
+        for name in (kind, f"{kind}_like", f"new_{kind}", f"{kind}_permuted", f"{kind}_strided")
+    },
     **dict.fromkeys(("split", "split_with_sizes"), Lowering._split),
     **dict.fromkeys(("var", "var_mean"), Lowering._var),
-    "_to_copy": Lowering._converted,
+    **dict.fromkeys(("_to_copy", "copy"), Lowering._converted),
     "sum": Lowering._sum,
     "mean": Lowering._mean,
     "cat": Lowering._cat,
@@ -509,3 +344,4 @@ _STRUCTURAL: dict[str, Callable[[Lowering, fx.Node], Any]] = {
     "slice_scatter": Lowering._slice_scatter,
     "constant_pad_nd": Lowering._padded,
 }
+_KNOWN = POINTWISE.keys() | _STRUCTURAL.keys()

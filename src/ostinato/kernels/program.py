@@ -76,6 +76,7 @@ class _Listing:
         self._program = program
         self._names: dict[Node, str] = {}
         self._multiplied: set[tuple[str, int]] = set()
+        self._count = 0
 
     def lines(self) -> Iterator[str]:
         program = self._program
@@ -123,7 +124,8 @@ class _Listing:
             self._names[node] = _leaf(node)
             return
         args = [self._names[a] for a in node.args]
-        name = self._names[node] = f"v{sum(bool(n.args) for n in self._names)}"
+        name = self._names[node] = f"v{self._count}"
+        self._count += 1
         text = f" {_INFIX[node.op]} ".join(args) if node.op in _INFIX else f"{node.op}({', '.join(args)})"
         yield f"  {name} = {text}" + ("" if node.space == "H" else f"  # {node.space}")
 

@@ -23,7 +23,8 @@ from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product as RecurrentProduct
 from ostinato.cells.spec import Cell
 from ostinato.kernels.graph import Graph, Node, Space, Unsupported
-from ostinato.kernels.lowering import Constants, Lowering, Sizes, Value, numbers
+from ostinato.kernels.lowering import Lowering
+from ostinato.kernels.pieces import Constants, Sizes, Value, numbers
 from ostinato.kernels.program import Product, Program
 from ostinato.types import Tensor
 
@@ -60,7 +61,13 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
     """
     # In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
     with _lock, ThreadPoolExecutor(1) as thread:
-        return thread.submit(_trace, cell, bias, projected).result()
+        try:
+            return thread.submit(_trace, cell, bias, projected).result()
+        except Unsupported:
+            raise
+        except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
+            said = str(error).strip().partition("\n")[0]
+            raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
 
 
 def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
@@ -69,7 +76,7 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
     sizes = [Sizes(rows, hidden, other if projected else hidden) for rows, hidden, other in _SIZES]
     aliases: dict[int, int] = {}
     while True:
-        recordings = [_recording(cell, bias, at, aliases) for at in sizes]
+        recordings = [_Recording(cell, bias, at, aliases) for at in sizes]
         constants = numbers([(r.module, r.sizes) for r in recordings])
         program, other = (r.lowered(constants) for r in recordings)
         if str(program) != str(other):
@@ -79,16 +86,6 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
         # Products are numbered without the calls that are aliases.
         calls = [call for call in range(len(program.products) + len(aliases)) if call not in aliases]
         aliases = {**aliases, calls[twice[1]]: calls[twice[0]]}
-
-
-def _recording(cell: Cell, bias: bool, sizes: Sizes, aliases: Mapping[int, int]) -> _Recording:
-    try:
-        return _Recording(cell, bias, sizes, aliases)
-    except Unsupported:
-        raise
-    except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
-        said = str(error).strip().partition("\n")[0]
-        raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
 
 
 def _repeated(products: Sequence[Product]) -> tuple[int, int] | None:
@@ -115,7 +112,13 @@ class _Cuts:
         self.entered: list[Tensor] = []
         self.yielded: list[Tensor] = []
 
-    def __call__(self, matrix: str, gates: tuple[int, ...], v: Tensor, width: int) -> Tensor:
+    def __call__(self, matrix: str, gates: tuple[int, ...], v: Tensor, shape: tuple[int, int]) -> Tensor:
+        """`v` times the transposed `matrix`, of which `gates` have this shape."""
+        width, columns = shape
+        if v.dim() != 2 or v.shape[1] != columns:
+            raise Unsupported(
+                f"what enters the product with {matrix} has the shape {tuple(v.shape)}, not (B, {columns})"
+            )
         earlier = self._aliases.get(len(self._by_call))
         if earlier is None:
             self.products.append((matrix, gates))
@@ -134,7 +137,7 @@ class _CutProduct(RecurrentProduct):
     def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
         assert self.cuts is not None
         gates = tuple(range(len(self.gates))) if self.chosen is None else self.chosen
-        raw = self.cuts("weight_hh", gates, v, len(gates) * self.size)
+        raw = self.cuts("weight_hh", gates, v, (len(gates) * self.size, self.weight.shape[1]))
         return raw if bias is None else raw + bias
 
 
@@ -152,7 +155,7 @@ class _CutLinear(TorchFunctionMode):
         named = dict(zip(("input", "weight", "bias"), args, strict=False)) | dict(kwargs or {})
         if func is not F.linear or id(named["weight"]) not in self._names:
             return func(*args, **(kwargs or {}))
-        raw = self._cuts(self._names[id(named["weight"])], (), named["input"], len(named["weight"]))
+        raw = self._cuts(self._names[id(named["weight"])], (), named["input"], named["weight"].shape)
         return raw if named.get("bias") is None else raw + named["bias"]
 
 
@@ -219,8 +222,8 @@ class _Recording:
         from torch.fx.experimental.proxy_tensor import make_fx
 
         aten = torch.ops.aten
-        norms = get_decompositions([aten.native_layer_norm, aten.native_layer_norm_backward])
-        table: dict[Any, Any] = {**core_aten_decompositions(), **norms}
+        more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
+        table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
 
         def step(masks: Sequence[Tensor], *primals: Tensor) -> tuple[Tensor, ...]:
             given = dict(zip((*self._primals, *self._masks), (*primals, *masks), strict=True))
@@ -234,6 +237,8 @@ class _Recording:
 
         arguments = (*self._primals.values(), *self._masks.values(), *self._cotangents.values())
         module = make_fx(step_and_gradients, decomposition_table=table)(*arguments)
+        if _changes_in_place(module):  # some of PyTorch's own decompositions do
+            module = make_fx(torch.func.functionalize(module, remove="mutations"))(*arguments)
         module.graph.eliminate_dead_code()
         return module
 
@@ -287,6 +292,12 @@ class _Recording:
 
     def _space(self, width: int) -> Space:
         return "H" if width % self.sizes.hidden == 0 else "P"
+
+
+def _changes_in_place(module: fx.GraphModule) -> bool:
+    return any(
+        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable for node in module.graph.nodes
+    )
 
 
 def _ones(*shape: int) -> Tensor:
