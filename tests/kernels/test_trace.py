@@ -432,6 +432,13 @@ def test_the_callers_modes_do_not_matter() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_step_that_draws_numbers_has_drawn_none_when_it_is_refused() -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(Unsupported):
+        trace(of_one(lambda v: v * torch.rand_like(v)), True, False)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_threads_do_not_disturb_each_other() -> None:
     made = {name: with_options("lstm", name) for name in ("peephole", "layer_norm", "coupled_gates")}
     expected = {name: str(trace(c, True, False)) for name, c in made.items() if c is not None}

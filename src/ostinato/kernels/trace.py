@@ -1,8 +1,9 @@
 """From a cell's step to its program: what it computes between its matrix products, and the derivative of that.
 
-The step is recorded once at two sizes each, together with its vector-Jacobian product as PyTorch derives it. Its products are cut
-out first: `U`, and `F.linear` with a matrix of the cell's own, hand out a fresh input in place of what they would have computed,
-and what enters them becomes a result. So a recording holds no matrix, and the two directions of a product are left to the caller.
+The step is recorded at two sizes, to tell what depends on them, together with its vector-Jacobian product as PyTorch derives it.
+Its products are cut out first: `U`, and `F.linear` with a matrix of the cell's own, hand out a fresh input in place of what they
+would have computed, and what enters them becomes a result. So a recording holds no matrix, and the two directions of a product are
+left to the caller.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
         Unsupported: with the reason, where the compiler does not know what the step does.
     """
     # In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
-    with _lock, ThreadPoolExecutor(1) as thread:
+    # And a step that draws numbers, which is refused, must not have drawn any.
+    with _lock, torch.random.fork_rng(devices=()), ThreadPoolExecutor(1) as thread:
         try:
             return thread.submit(_trace, cell, bias, projected).result()
         except Unsupported:
@@ -159,7 +161,7 @@ class _CutLinear(TorchFunctionMode):
         return raw if named.get("bias") is None else raw + named["bias"]
 
 
-Key = tuple[str, Any]  # the `op` of a leaf, and the name or number that its key begins with
+_Key = tuple[str, Any]  # the `op` of a leaf, and the name or number that its key begins with
 
 
 class _Recording:
@@ -177,11 +179,11 @@ class _Recording:
         shapes = cell.parameter_sizes(1, sizes.hidden, sizes.projected, bias)
         self._states = cell.state_sizes(sizes.hidden, sizes.projected)
         self._matrices = {name: _ones(*shape) for name, shape in shapes.items() if len(shape) == 2}
-        self._masks: dict[Key, Tensor] = {
+        self._masks: dict[_Key, Tensor] = {
             ("mask", noise.name): _ones(sizes.rows, self._states[noise.state]) for noise in cell.noise
         }
         # What the step is differentiated by; then, from a first run, what its products yield.
-        self._primals: dict[Key, Tensor] = {
+        self._primals: dict[_Key, Tensor] = {
             ("x", None): _ones(sizes.rows, len(cell.input_gates) * sizes.hidden),
             **{("state", name): _ones(sizes.rows, width) for name, width in self._states.items()},
             **{("parameter", name): _ones(*shape) for name, shape in shapes.items() if len(shape) == 1},
@@ -190,10 +192,10 @@ class _Recording:
         results = self._step({**self._primals, **self._masks}, cuts)
         self._products = cuts.products
         self._primals |= {("u", n): raw for n, raw in enumerate(cuts.yielded)}
-        self._cotangents: dict[Key, Tensor] = {key: _ones(*v.shape) for key, v in results.items()}
+        self._cotangents: dict[_Key, Tensor] = {key: _ones(*v.shape) for key, v in results.items()}
         self.module = self._recorded()
 
-    def _step(self, given: Mapping[Key, Tensor], cuts: _Cuts) -> dict[Key, Tensor]:
+    def _step(self, given: Mapping[_Key, Tensor], cuts: _Cuts) -> dict[_Key, Tensor]:
         """Run the step. Returns its results by the leaves of their gradients."""
         cell, sizes = self._cell, self.sizes
         of = {op: {name: v for (at, name), v in given.items() if at == op} for op in ("state", "parameter", "mask")}
@@ -213,7 +215,7 @@ class _Recording:
         for name, width in self._states.items():
             if (shape := tuple(getattr(new, name).shape)) != (sizes.rows, width):
                 raise Unsupported(f"the step gives {name} the shape {shape} at (B, width) = {(sizes.rows, width)}")
-        states: dict[Key, Tensor] = {("dstate", name): getattr(new, name) for name in self._states}
+        states: dict[_Key, Tensor] = {("dstate", name): getattr(new, name) for name in self._states}
         return states | {("dv", n): v for n, v in enumerate(cuts.entered)}
 
     def _recorded(self) -> fx.GraphModule:
@@ -251,14 +253,14 @@ class _Recording:
         results = dict(zip(self._cotangents, found, strict=False))
         gradients = dict(zip(self._primals, found[len(results) :], strict=True))
 
-        def pieces(values: Mapping[Key, Value], *key: Any) -> tuple[Node, ...]:
+        def pieces(values: Mapping[_Key, Value], *key: Any) -> tuple[Node, ...]:
             value, shape = values[key], arguments[key].shape
             # A gradient of one row is made of all rows, by a sum and nothing after it that is not linear.
             if value.rows != ("each" if len(shape) == 2 else "summed") and not value.is_zero:
                 raise Unsupported(f"the gradient of {key[1]} is no sum over the rows of a batch")
             return value.cut(self._widths(shape[-1])).pieces
 
-        def one(values: Mapping[Key, Value], *key: Any) -> Node:
+        def one(values: Mapping[_Key, Value], *key: Any) -> Node:
             (node,) = pieces(values, *key)
             return node
 
@@ -275,7 +277,7 @@ class _Recording:
             dparameters={name: pieces(gradients, op, name) for op, name in self._primals if op == "parameter"},
         )
 
-    def _leaves(self, graph: Graph, key: Key, like: Tensor) -> Value:
+    def _leaves(self, graph: Graph, key: _Key, like: Tensor) -> Value:
         op, name = key
         widths = self._widths(like.shape[-1])
         begin = () if name is None else (name,)
