@@ -13,12 +13,13 @@ import torch
 
 from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
+from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Backend, Request, Result
 from ostinato.kernels.vendor import Vendor
 
 # In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
-BACKENDS: dict[str, Backend] = {b.name: b for b in (Vendor(), Reference())}
+BACKENDS: dict[str, Backend] = {b.name: b for b in (Compiled(), Vendor(), Reference())}
 NAMES = ("auto", *BACKENDS)
 
 _forced: ContextVar[str] = ContextVar("ostinato_backend", default="auto")

@@ -130,6 +130,11 @@ class Code:
         stored = self.builder.store(self.int(value) if isinstance(value, int) else value, address)
         stored.align = align
 
+    def prefetch(self, address: Value) -> None:
+        """Ask for the cache line there, into the second cache; any address may be asked for."""
+        flags = (ir.Constant(I32, n) for n in (0, 2, 1))  # to read, keep in the second cache, data
+        self.call("llvm.prefetch.p0", ir.VoidType(), address, *flags)
+
     def slot(self, type: ir.Type, initial: Value | None = None) -> Value:
         """A variable of this function."""
         made = self.entry.alloca(type)

@@ -31,6 +31,7 @@ class Operands:
         vectors: biases and own vectors by name.
         first: first states `(B, H)`, in the places' order.
         masks: noise by name: `(rows, H)` or `(B, H)`, or `(1, H)` where all rows have the same.
+        flat: names of those that have a row for each flat row.
     """
 
     x: Tensor
@@ -39,6 +40,7 @@ class Operands:
     vectors: Mapping[str, Tensor]
     first: Mapping[str, Tensor]
     masks: Mapping[str, Tensor] = field(default_factory=dict)
+    flat: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,11 @@ class Engine:
         # A last thread is one too many where there are more threads than pairs of unit blocks.
         if most == 1 or work + self.operands.weight_ih.numel() < SMALL:
             return 1, False
-        return min(most, max(1, (self.blocks["H"] + 1) // 2)), False
+        return min(most, max(1, -(-self.blocks["H"] // self.shape.across))), False
 
-    def _common(self, states: Mapping[str, tuple[Tensor, bool]], part: str, threads: int, by_rows: bool) -> dict[str, int]:
+    def _common(
+        self, states: Mapping[str, tuple[Tensor, bool]], part: str, threads: int, by_rows: bool
+    ) -> dict[str, int]:
         """Fields that all passes read; `states`: name to (memory, whether of the last two steps only)."""
         rows, operands, described = self.rows, self.operands, self.described
         meeting = torch.zeros(32, dtype=torch.int64)
@@ -116,7 +120,7 @@ class Engine:
             values[f"parameter_{name}"] = vector.data_ptr()
         for name, mask in operands.masks.items():
             values[f"mask_{name}"] = mask.data_ptr()
-            values[f"mask_{name}_flat"] = int(mask.shape[0] == rows.total and mask.shape[0] not in (1, rows.batch))
+            values[f"mask_{name}_flat"] = int(name in operands.flat)
             values[f"mask_{name}_row"] = 0 if mask.shape[0] == 1 else mask.shape[1] * self.shape.bytes
         for space, count in described.scratch[part].items():
             if count:
@@ -147,12 +151,15 @@ class Engine:
 
     # forward
 
-    def forward(self, save: bool, every: frozenset[str]) -> tuple[dict[str, Tensor], Memory]:
+    def forward(
+        self, save: bool, every: frozenset[str], into: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], Memory]:
         """Run the time loop.
 
         Args:
             save: keep what `backward` needs.
             every: the states that are wanted for every flat row.
+            into: where to write some of these, `(rows, H)`.
 
         Returns:
             last states `(B, H)` in the places' order, and the memory; without `save` only the states in `every` are in it.
@@ -161,7 +168,12 @@ class Engine:
         part = "training" if save else "inference"
         threads, by_rows = self._threads()
         widths = {name: self.width[letter] for name, letter in described.letters.items()}
-        whole = {name: self._buffer(rows.total, w) for name, w in widths.items() if save or name in every}
+        whole = dict(into or {})
+        whole |= {
+            name: self._buffer(rows.total, w)
+            for name, w in widths.items()
+            if (save or name in every) and name not in whole
+        }
         rings = {name: self._buffer(2, rows.batch, w) for name, w in widths.items() if name not in whole}
         states = {**{n: (m, False) for n, m in whole.items()}, **{n: (m, True) for n, m in rings.items()}}
         values = self._common(states, part, threads, by_rows)
@@ -171,7 +183,9 @@ class Engine:
         values["chunk"] = steps_in_chunk
         values["x"] = self.operands.x.data_ptr()
         values["projected"] = self._address(min(rows.total, steps_in_chunk * rows.batch), row)
-        values["weight_x"] = self._panels(self.operands.weight_ih, tuple(range(described.gates)), self.width["H"], False)
+        values["weight_x"] = self._panels(
+            self.operands.weight_ih, tuple(range(described.gates)), self.width["H"], False
+        )
         entered: dict[int, Tensor] = {}
         for k, product in enumerate(described.products):
             values[f"weight_{k}"] = self._panels(self.operands.matrices[product.matrix], *self._gates(k), False)
@@ -181,7 +195,9 @@ class Engine:
                 values[f"enters_{k}"] = entered[k].data_ptr()
         sums = self._buffer(rows.total if save else rows.batch, max(1, described.sums[part]))
         values["sums"] = sums.data_ptr()
-        slots = {s: self._buffer(rows.total, self.blocks[s], n, lanes) for s, n in described.slots.items() if save and n}
+        slots = {
+            s: self._buffer(rows.total, self.blocks[s], n, lanes) for s, n in described.slots.items() if save and n
+        }
         values |= {f"slots_{space}": memory.data_ptr() for space, memory in slots.items()}
         self.keep += [entered, sums, slots]
         self._run(part, values, threads)
@@ -191,17 +207,17 @@ class Engine:
     def _last(self, name: str, memory: Tensor, ring: bool) -> Tensor:
         """The state after each place's last step."""
         rows, first = self.rows, self.operands.first[name]
-        if rows.gather is None:
-            if not rows.steps:
-                return first.clone()
+        if not rows.total:
+            return first.clone()
+        if int(rows.counts[-1]) == rows.batch:
             at = int(rows.offsets[-1])
             return (memory[(rows.steps - 1) % 2] if ring else memory[at : at + rows.batch]).clone()
-        place = torch.arange(rows.batch)
+        places = torch.arange(rows.batch)
         if ring:
-            ends = torch.searchsorted(rows.offsets, rows.last, right=True) - 1
-            found = memory[ends.clamp(min=0) % 2, place]
+            ends = (rows.counts[:, None] > places).sum(0)
+            found = memory[(ends - 1) % 2, places]
         else:
-            found = memory[rows.last.clamp(min=0)] if rows.total else first
+            found = memory[rows.last.clamp(min=0)]
         return torch.where((rows.last >= 0)[:, None], found, first)
 
     # backward
@@ -215,6 +231,7 @@ class Engine:
         input: bool,
         weights: Mapping[str, bool],
         into: Mapping[str, Tensor] | None = None,
+        dx: Tensor | None = None,
     ) -> Gradients:
         """The gradients.
 
@@ -225,6 +242,7 @@ class Engine:
             input: whether dx is wanted.
             weights: "weight_ih" and names of matrices: whether their gradients are wanted.
             into: gradients of weights to add to.
+            dx: where to write the gradient of the input.
         """
         rows, described, shape, operands = self.rows, self.described, self.shape, self.operands
         threads, by_rows = self._threads()
@@ -251,7 +269,7 @@ class Engine:
         wanted: dict[str, Tensor] = dict(into or {})
         work = 0
         if weights["weight_ih"]:
-            wanted.setdefault("weight_ih", torch.empty_like(operands.weight_ih))
+            wanted.setdefault("weight_ih", self._buffer(*operands.weight_ih.shape))
             work = scratch_bytes(shape, self.inputs, described.gates)
         for k, product in enumerate(described.products):
             gates, units = self._gates(k)
@@ -280,10 +298,9 @@ class Engine:
         work = -(-work // 64) * 64
         values["work_bytes"] = work
         values["work"] = self._address(threads, work // shape.bytes)
-        dx = None
         values["dx"] = values["weight_x_t"] = 0
         if input:
-            dx = torch.empty_like(operands.x)
+            dx = self._buffer(*operands.x.shape) if dx is None else dx
             values["dx"] = dx.data_ptr()
             values["weight_x_t"] = self._panels(operands.weight_ih, described.dx, self.width["H"], True)
         sums: dict[str, Tensor] = {}
@@ -293,7 +310,9 @@ class Engine:
                 sums[space] = self._buffer(self.blocks[space], count, shape.lanes)
                 values[f"dparameters_{space}"] = sums[space].data_ptr()
         self._run("backward", values, threads)
-        return Gradients(dx, wanted, self._vectors(sums), {name: carry[1] for name, carry in carries.items()})
+        return Gradients(
+            dx if input else None, wanted, self._vectors(sums), {name: carry[1] for name, carry in carries.items()}
+        )
 
     def _entered_rows(self, k: int, memory: Memory) -> Tensor:
         """The address of what entered a product at each flat row."""

@@ -204,7 +204,8 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
         for k, p in enumerate(program.products)
     )
     slots = tuple(
-        (name, piece, program.dparameters[name][piece].space, slot) for (name, piece), slot in plan.parameter_slots.items()
+        (name, piece, program.dparameters[name][piece].space, slot)
+        for (name, piece), slot in plan.parameter_slots.items()
     )
     schedules = {part: getattr(plan, part) for part in PARTS}
     return Description(
@@ -249,7 +250,9 @@ _alive: list[Loaded] = []
 def _made_by() -> str:
     """Everything besides the cell that the code depends on."""
     here = Path(__file__).parent
-    sources = sorted([*here.glob("*.py"), *(here.parent / f"{n}.py" for n in ("trace", "lowering", "graph", "program"))])
+    sources = sorted(
+        [*here.glob("*.py"), *(here.parent / f"{n}.py" for n in ("trace", "lowering", "graph", "program"))]
+    )
     digest = hashlib.sha256()
     for source in sources:
         digest.update(source.read_bytes())
@@ -263,7 +266,9 @@ def _key(what: str, of: product.Shape) -> str:
 
 
 _kernels: dict[object, Kernel | Unsupported] = {}
-_of_cell: weakref.WeakKeyDictionary[Cell, dict[tuple[bool, bool, bool], Kernel | Unsupported]] = weakref.WeakKeyDictionary()
+_of_cell: weakref.WeakKeyDictionary[Cell, dict[tuple[bool, bool, bool], Kernel | Unsupported]] = (
+    weakref.WeakKeyDictionary()
+)
 _lock = threading.RLock()
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from ostinato.kernels.cpu.code import I64, POINTER, Code, Int, Value
+from ostinato.kernels.cpu.code import POINTER, Code, Int, Value
 from ostinato.kernels.cpu.plan import Plan, Schedule, Slots, Stage, Store
 from ostinato.kernels.cpu.product import Shape
 from ostinato.kernels.cpu.vector import Lanes, emit
@@ -104,7 +104,7 @@ class Loop:
 
     def _partition(self) -> None:
         """What this thread does. The results do not depend on it."""
-        code, rows = self.code, self.shape.rows
+        code, shape, rows = self.code, self.shape, self.shape.rows
         thread, threads = code.arg.thread, code.arg.threads
         alone = code.is_(self["by_rows"], "!=", 0)
         tiles = code.ceil_div(self["B"], rows)
@@ -120,7 +120,7 @@ class Loop:
         self.own_units = {}
         self.units = {}
         for space, blocks in self.blocks.items():
-            own = share(code.ceil_div(blocks, 2), 2, blocks)
+            own = share(code.ceil_div(blocks, shape.across), shape.across, blocks)
             self.own_units[space] = own
             self.units[space] = Range(code.choose(alone, zero, own.begin), code.choose(alone, blocks, own.end))
         self.together = code.choose(alone, 1, threads)
@@ -208,9 +208,7 @@ class Loop:
                        rows: Int, columns: Int, add: Int) -> None:  # fmt: skip
         code = self.code
         with code.when(code.is_(columns, ">", 0)), code.when(code.is_(rows, ">", 0)):
-            code.jump(
-                self["multiply"], a, row, self.shape.bytes, *runs, panels, panel, c, c_row, rows, columns, add
-            )
+            code.jump(self["multiply"], a, row, *runs, panels, panel, c, c_row, rows, columns, add)
 
     # what the units compute
 
@@ -491,12 +489,14 @@ class Forward(Loop):
         size = self.vector * self.gates
         c_row = code.mul(self.blocks["H"], size)
         x_row = code.mul(self["I"], self.shape.bytes)
-        panel = code.mul(self["I"], 2 * self.vector)
+        panel = code.mul(self["I"], self.shape.across * self.vector)
         self._call_multiply(
             code.at(self.address("x"), code.mul(row, x_row)),
             x_row,
             (1, self["I"], 0),
-            code.at(self.address("weight_x"), code.mul(code.div(code.mul(own.begin, self.gates), 2), panel)),
+            code.at(
+                self.address("weight_x"), code.mul(code.div(code.mul(own.begin, self.gates), self.shape.across), panel)
+            ),
             panel,
             code.at(
                 self.address("projected"), code.mul(code.sub(row, self.chunk_base), c_row), code.mul(own.begin, size)
@@ -513,7 +513,7 @@ class Forward(Loop):
         own, size = self.units[described.space], self.vector * described.pieces
         v, v_row = self.entering(product)
         depth = self.width[self.entered_space(product)]
-        panel = code.mul(depth, 2 * self.vector)
+        panel = code.mul(depth, self.shape.across * self.vector)
         c_row = code.mul(self.blocks[described.space], size)
         end = code.min(self.rows.end, self.count)
         self._call_multiply(
@@ -521,7 +521,8 @@ class Forward(Loop):
             v_row,
             (1, depth, 0),
             code.at(
-                self.address(f"weight_{product}"), code.mul(code.div(code.mul(own.begin, described.pieces), 2), panel)
+                self.address(f"weight_{product}"),
+                code.mul(code.div(code.mul(own.begin, described.pieces), self.shape.across), panel),
             ),
             panel,
             code.at(self.address(f"u_{product}"), code.mul(self.rows.begin, c_row), code.mul(own.begin, size)),
@@ -578,12 +579,14 @@ class Backward(Loop):
             to, row = self.address(f"dv_{product}"), code.mul(width, self.shape.bytes)
         a_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
         first = code.add(self.offset, self.rows.begin)
-        panel = code.mul(self.blocks[slots.space], len(slots.order) * self.shape.lanes * 2 * self.vector)
+        panel = code.mul(
+            self.blocks[slots.space], len(slots.order) * self.shape.lanes * self.shape.across * self.vector
+        )
         self._call_multiply(
             code.at(self.address(f"slots_{slots.space}"), code.mul(first, a_row), slots.first * self.vector),
             a_row,
             self._runs(slots),
-            code.at(self.address(f"weight_t_{product}"), code.mul(code.div(own.begin, 2), panel)),
+            code.at(self.address(f"weight_t_{product}"), code.mul(code.div(own.begin, self.shape.across), panel)),
             panel,
             code.at(to, code.mul(self.rows.begin, row), code.mul(own.begin, self.vector)),
             row,
@@ -636,7 +639,7 @@ class Backward(Loop):
                 a_row,
                 self._runs(slots),
                 self.address("weight_x_t"),
-                code.mul(self.blocks["H"], len(slots.order) * self.shape.lanes * 2 * self.vector),
+                code.mul(self.blocks["H"], len(slots.order) * self.shape.lanes * self.shape.across * self.vector),
                 code.at(self.address("dx"), code.mul(row, c_row)),
                 c_row,
                 code.min(code.sub(self["rows"], row), ROWS_TOGETHER),

@@ -66,7 +66,9 @@ def packed(weight: Tensor, packing: Packing, shape: Shape, functions: dict[str, 
 
 def checksum(weight: Tensor) -> int:
     """A number that is another one when any bit of the weight is."""
-    whole = weight.detach().view(torch.int64 if weight.numel() * weight.itemsize % 8 == 0 and weight.itemsize == 8 else torch.int32)
+    whole = weight.detach().view(
+        torch.int64 if weight.numel() * weight.itemsize % 8 == 0 and weight.itemsize == 8 else torch.int32
+    )
     return int(whole.sum())
 
 
@@ -77,5 +79,11 @@ def pack(weight: Tensor, packing: Packing, shape: Shape, functions: dict[str, in
     depth, columns = (rows.numel(), weight.shape[1]) if packing.transposed else (weight.shape[1], rows.numel())
     panels = -(-columns // shape.panel)
     to = pool.take(panels, depth, shape.panel, dtype=weight.dtype)
-    call(functions["pack" if packing.transposed else "pack_transposed"], to.data_ptr(), sources.data_ptr(), depth, columns)
+    call(
+        functions["pack" if packing.transposed else "pack_transposed"],
+        to.data_ptr(),
+        sources.data_ptr(),
+        depth,
+        columns,
+    )
     return to

@@ -14,7 +14,7 @@ from ostinato.kernels.graph import Node
 from ostinato.kernels.program import Program
 
 # Worth a load and a store rather than being computed again.
-COSTLY = frozenset("exp log log1p expm1 sqrt rsqrt reciprocal sigmoid tanh softplus div".split())
+COSTLY = frozenset(["exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"])
 WIDE = ("H", "P")
 
 
@@ -146,7 +146,7 @@ def plan(program: Program) -> Plan:
     parameters, parameter_slots, writes = _parameter_slots(pieces)
     writes += [Store(n, ("carry", name)) for name, n in direct.items()]
     region = _regions(program)
-    for base in ({space: 0 for space in WIDE}, {space: len(by_space[space]) for space in WIDE}):
+    for base in (dict.fromkeys(WIDE, 0), {space: len(by_space[space]) for space in WIDE}):
         slots, dx, du, gradients = _gradient_slots(program, region, base)
         backward = _schedule(program, [*writes, *gradients], known, forward=False)
         if not _overwrites(backward, known):
@@ -307,7 +307,7 @@ def _schedule(
                 columns[node] = stage[node]
 
     stages = [Stage() for _ in range(max(stage.values(), default=0) + 1)]
-    made = {node: 0 for node in found}
+    made = dict.fromkeys(found, 0)
     if forward:
         used = {n.key[0] for n in order if n.op == "u"}
         after = {k: stage[products[k].enters] + 1 for k in used}

@@ -6,8 +6,8 @@ so no result depends on the number of threads or on the rows that are computed b
 
 The functions of the module (addresses and byte strides, 64-bit integers):
 
-- `multiply(a, row, step, runs, run, jump, panels, panel, c, c_row, rows, columns, add)`: A's element (m, k) lies at
-  `a + m row + k step`, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels lie `panel` bytes
+- `multiply(a, row, runs, run, jump, panels, panel, c, c_row, rows, columns, add)`: A's element (m, k) is the k-th number from
+  `a + m row` on, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels lie `panel` bytes
   apart, and a step in one is two vectors. `columns` are valid (stores past them are masked); `add` keeps what C holds.
 - `pack(to, sources, depth, columns)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of zeros.
 - `pack_transposed(to, sources, depth, columns)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
@@ -60,18 +60,23 @@ class Shape:
 
     @property
     def rows(self) -> int:
-        """Rows of the largest tile: two vectors each, and registers left for a row of the panel and a broadcast."""
-        return 8 if self.registers >= 32 else 4
+        """Rows of the largest tile; registers are left for a row of the panel and a broadcast."""
+        return 6 if self.registers >= 32 else 4
+
+    @property
+    def across(self) -> int:
+        """Vectors in one row of a panel: many, so that a number of A that is loaded is multiplied with many of B."""
+        return 4 if self.registers >= 32 else 2
 
     @property
     def half(self) -> int:
         """Rows of a tile of a weight gradient: they must divide a vector."""
-        return min(self.rows, self.lanes)
+        return min(4, self.lanes)
 
     @property
     def panel(self) -> int:
         """Numbers in one row of a panel."""
-        return 2 * self.lanes
+        return self.across * self.lanes
 
     def zero(self) -> ir.Constant:
         """A vector of zeros."""
@@ -112,68 +117,87 @@ class Shape:
         return code.call(f"llvm.fma.{self.suffix}", self.vector, a, b, c)
 
 
-_TILE = "*a row step runs run jump *panels panel *c c_row columns add"
+_TILE = "*a row runs run jump *panels panel *c c_row columns add *ahead"
+AHEAD = 4  # cache lines of the next panel that are asked for meanwhile
+UNROLLED = 4  # steps of k whose addresses are computed together
 
 
-def _tile(module: ir.Module, shape: Shape, rows: int, panels: int) -> ir.Function:
-    """C[rows, panels * two vectors]: the accumulators stay in registers over all of k."""
-    code = Code(module, f"tile_{rows}_{panels}", _TILE)
+def _tile(module: ir.Module, shape: Shape, rows: int, panels: int, packed: bool) -> ir.Function:
+    """C[rows, panels * two vectors]: the accumulators stay in registers over all of k.
+
+    `packed`: A lies as `[k][half]`, else a row is contiguous. Either way most addresses differ by constants, which leaves the
+    ports of the processor to the multiplications.
+    """
+    code = Code(module, f"tile_{rows}_{panels}" + "_packed" * packed, _TILE)
     code.function.linkage = "internal"
-    b, vectors = code.builder, 2 * panels
+    b, arg, vectors = code.builder, code.arg, shape.across * panels
     size = shape.lanes * shape.bytes
+    step = shape.half * shape.bytes if packed else shape.bytes
     accumulators = [[code.slot(shape.vector) for _ in range(vectors)] for _ in range(rows)]
-    whole = code.is_(code.arg.columns, ">=", vectors * shape.lanes)
-
-    def each_vector() -> list[tuple[Value, Value, Value]]:
-        return [
-            (slot, code.at(code.arg.c, code.mul(code.arg.c_row, r), n * size), n)
-            for r, row in enumerate(accumulators)
-            for n, slot in enumerate(row)
-        ]
+    whole = code.is_(arg.columns, ">=", vectors * shape.lanes)
+    every = [
+        (slot, code.at(arg.c, code.mul(arg.c_row, r), n * size), n)
+        for r, row in enumerate(accumulators)
+        for n, slot in enumerate(row)
+    ]
 
     def masks() -> list[Value]:
-        return [shape.mask(code, code.sub(code.arg.columns, n * shape.lanes)) for n in range(vectors)]
+        return [shape.mask(code, code.sub(arg.columns, n * shape.lanes)) for n in range(vectors)]
 
-    for slot, _, _ in each_vector():
+    for slot, _, _ in every:
         b.store(shape.zero(), slot)
-    with code.when(code.is_(code.arg.add, "!=", 0)):
+    with code.when(code.is_(arg.add, "!=", 0)):
         with code.when(whole):
-            for slot, address, _ in each_vector():
+            for slot, address, _ in every:
                 b.store(shape.load(code, address), slot)
         with code.when(b.not_(whole)):
             valid = masks()
-            for slot, address, n in each_vector():
+            for slot, address, n in every:
                 b.store(shape.load(code, address, valid[n]), slot)
     at_a, at_b = code.slot(I64, code.int(0)), code.slot(I64, code.int(0))
-    with code.loop(0, code.arg.runs):
-        with code.loop(0, code.arg.run):
-            offset_a, offset_b = b.load(at_a, typ=I64), b.load(at_b, typ=I64)
+
+    def steps(count: int) -> None:
+        offset_a, offset_b = b.load(at_a, typ=I64), b.load(at_b, typ=I64)
+        starts = [
+            code.at(code.at(arg.a, r * shape.bytes if packed else code.mul(arg.row, r)), offset_a) for r in range(rows)
+        ]
+        lines = [code.at(arg.panels, code.mul(arg.panel, n), offset_b) for n in range(panels)]
+        if count > 1:
+            for line in range(AHEAD):
+                code.prefetch(
+                    code.at(arg.ahead, code.div(offset_b, UNROLLED * shape.across * size // (64 * AHEAD)), line * 64)
+                )
+        for k in range(count):
             columns = [
-                shape.load(code, code.at(code.arg.panels, code.mul(code.arg.panel, n // 2), offset_b, n % 2 * size))
+                shape.load(code, code.at(lines[n // shape.across], (k * shape.across + n % shape.across) * size))
                 for n in range(vectors)
             ]
             for r, row in enumerate(accumulators):
-                number = code.load(
-                    code.at(code.at(code.arg.a, code.mul(code.arg.row, r)), offset_a), shape.scalar, shape.bytes
-                )
-                wide = shape.splat(code, number)
+                wide = shape.splat(code, code.load(code.at(starts[r], k * step), shape.scalar, shape.bytes))
                 for n, slot in enumerate(row):
                     b.store(shape.fma(code, wide, columns[n], b.load(slot, typ=shape.vector)), slot)
-            b.store(code.add(offset_a, code.arg.step), at_a)
-            b.store(code.add(offset_b, 2 * size), at_b)
-        b.store(code.add(b.load(at_a, typ=I64), code.arg.jump), at_a)
+        b.store(code.add(offset_a, count * step), at_a)
+        b.store(code.add(offset_b, count * shape.across * size), at_b)
+
+    whole_steps = code.div(arg.run, UNROLLED)
+    with code.loop(0, arg.runs):
+        with code.loop(0, whole_steps):
+            steps(UNROLLED)
+        with code.loop(code.mul(whole_steps, UNROLLED), arg.run):
+            steps(1)
+        b.store(code.add(b.load(at_a, typ=I64), arg.jump), at_a)
     with code.when(whole):
-        for slot, address, _ in each_vector():
+        for slot, address, _ in every:
             shape.store(code, b.load(slot, typ=shape.vector), address)
     with code.when(b.not_(whole)):
         valid = masks()
-        for slot, address, n in each_vector():
+        for slot, address, n in every:
             shape.store(code, b.load(slot, typ=shape.vector), address, valid[n])
     code.end()
     return code.function
 
 
-_MULTIPLY = "*a row step runs run jump *panels panel *c c_row rows columns add"
+_MULTIPLY = "*a row runs run jump *panels panel *c c_row rows columns add"
 
 
 def _multiply(module: ir.Module, shape: Shape) -> None:
@@ -182,22 +206,31 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
     b = code.builder
     width = shape.panel
     # Few rows leave the multipliers idle unless several panels are worked on at once.
-    together = {1: 4, 2: 2, 3: 2}
-    tiles = {(r, p): _tile(module, shape, r, p) for r in range(1, shape.rows + 1) for p in {1, together.get(r, 1)}}
+    together = {rows: 8 // (rows * shape.across) for rows in range(1, shape.rows) if rows * shape.across < 8}
+    tiles = {
+        (r, p): _tile(module, shape, r, p, False) for r in range(1, shape.rows + 1) for p in {1, together.get(r, 1)}
+    }
     panels = code.ceil_div(code.arg.columns, width)
+    # Each tile asks for a part of the next panel, so that it has come when its turn does.
+    each_part = code.mul(code.div(code.arg.panel, UNROLLED * shape.panel * shape.bytes), 64 * AHEAD)
+    parts = code.int(UNROLLED * shape.panel * shape.bytes // (64 * AHEAD) - 1)
 
-    def tile(rows: int, count: int, panel: Value, row: Value) -> None:
+    def tile(rows: int, count: int, panel: Value, row: Value, part: Value) -> None:
+        following = code.add(panel, count)
+        following = code.choose(code.is_(following, "<", panels), following, 0)
+        ahead = code.at(code.arg.panels, code.mul(following, code.arg.panel), code.mul(part, each_part))
         b.call(
             tiles[rows, count],
             [
                 code.at(code.arg.a, code.mul(row, code.arg.row)),
-                *(code.arg.row, code.arg.step, code.arg.runs, code.arg.run, code.arg.jump),
+                *(code.arg.row, code.arg.runs, code.arg.run, code.arg.jump),
                 code.at(code.arg.panels, code.mul(panel, code.arg.panel)),
                 code.arg.panel,
                 code.at(code.arg.c, code.mul(row, code.arg.c_row), code.mul(panel, width * shape.bytes)),
                 code.arg.c_row,
                 code.sub(code.arg.columns, code.mul(panel, width)),
                 code.arg.add,
+                ahead,
             ],
         )
 
@@ -207,9 +240,9 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
         with code.when(code.is_(code.arg.rows, "==", few)):
             grouped = code.mul(code.div(panels, count), count)
             with code.loop(0, grouped, count) as panel:
-                tile(few, count, panel, code.int(0))
+                tile(few, count, panel, code.int(0), code.int(0))
             with code.loop(grouped, panels) as panel:
-                tile(few, 1, panel, code.int(0))
+                tile(few, 1, panel, code.int(0), code.int(0))
             b.ret_void()
     with code.loop(0, panels) as panel:
         # The fewest tiles, as even as can be: seven and six rows cost less than eight, four and one.
@@ -219,7 +252,7 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
             row = code.add(code.mul(t, each), code.min(t, more))
             here = code.choose(code.is_(t, "<", more), code.add(each, 1), each)
             for rows in code.cases(here, range(1, shape.rows + 1)):
-                tile(rows, 1, panel, row)
+                tile(rows, 1, panel, row, code.min(t, parts))
     code.end()
 
 
@@ -230,15 +263,15 @@ def _pack(module: ir.Module, shape: Shape) -> None:
     with code.loop(0, code.ceil_div(code.arg.columns, shape.panel)) as panel:
         left = code.sub(code.arg.columns, code.mul(panel, shape.panel))
         whole = code.is_(left, ">=", shape.panel)
-        valid = [shape.mask(code, code.sub(left, n * shape.lanes)) for n in range(2)]
-        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, 2 * size))
+        valid = [shape.mask(code, code.sub(left, n * shape.lanes)) for n in range(shape.across)]
+        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, shape.across * size))
         for masks in (None, valid):
             with code.when(whole if masks is None else b.not_(whole)), code.loop(0, code.arg.depth) as k:
                 source = code.load(code.at(code.arg.sources, code.mul(k, 8)))
-                row = b.inttoptr(code.add(source, code.mul(panel, 2 * size)), POINTER)
-                to = code.at(first, code.mul(k, 2 * size))
+                row = b.inttoptr(code.add(source, code.mul(panel, shape.across * size)), POINTER)
+                to = code.at(first, code.mul(k, shape.across * size))
                 nothing = code.is_(source, "==", 0)
-                for n in range(2):
+                for n in range(shape.across):
                     with code.when(nothing):
                         shape.store(code, shape.zero(), code.at(to, n * size))
                     with code.when(b.not_(nothing)):
@@ -252,7 +285,7 @@ def _pack_transposed(module: ir.Module, shape: Shape) -> None:
     code = Code(module, "pack_transposed", "*to *sources depth columns")
     b, size, line = code.builder, shape.lanes * shape.bytes, shape.lanes
     with code.loop(0, code.ceil_div(code.arg.columns, shape.panel)) as panel:
-        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, 2 * size))
+        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, shape.across * size))
         with code.loop(0, code.arg.depth, line) as begin:
             stop = code.min(code.add(begin, line), code.arg.depth)
             with code.loop(0, shape.panel) as n:
@@ -262,11 +295,13 @@ def _pack_transposed(module: ir.Module, shape: Shape) -> None:
                 source = code.choose(inside, code.load(code.at(code.arg.sources, code.mul(at, 8))), 0)
                 to = code.at(first, code.mul(n, shape.bytes))
                 with code.when(code.is_(source, "==", 0)), code.loop(begin, stop) as k:
-                    code.store(ir.Constant(shape.scalar, 0.0), code.at(to, code.mul(k, 2 * size)), shape.bytes)
+                    code.store(
+                        ir.Constant(shape.scalar, 0.0), code.at(to, code.mul(k, shape.across * size)), shape.bytes
+                    )
                 with code.when(code.is_(source, "!=", 0)), code.loop(begin, stop) as k:
                     number = b.inttoptr(code.add(source, code.mul(k, shape.bytes)), POINTER)
                     value = code.load(number, shape.scalar, shape.bytes)
-                    code.store(value, code.at(to, code.mul(k, 2 * size)), shape.bytes)
+                    code.store(value, code.at(to, code.mul(k, shape.across * size)), shape.bytes)
     code.end()
 
 
@@ -293,7 +328,7 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     code = Code(module, "weight_gradient", _GRADIENT)
     b, arg, half = code.builder, code.arg, shape.half
     halves, half_bytes = shape.lanes // half, half * shape.bytes
-    tiles = {r: module.globals[f"tile_{r}_1"] for r in range(1, half + 1)}
+    tiles = {r: _tile(module, shape, r, 1, True) for r in range(1, half + 1)}
     pack = module.globals["pack"]
     some = ir.VectorType(shape.scalar, half)
     # Unit blocks that are packed together, at least one.
@@ -328,7 +363,7 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
                             tiles[rows],
                             [
                                 code.at(arg.scratch, code.mul(code.add(code.mul(n, halves), h), depth, half_bytes)),
-                                *map(code.int, (shape.bytes, half_bytes, 1)),
+                                *map(code.int, (0, 1)),
                                 *(depth, code.int(0)),
                                 code.at(packed_b, code.mul(panel, depth, shape.panel * shape.bytes)),
                                 code.int(0),
@@ -336,6 +371,7 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
                                 arg.c_row,
                                 code.sub(arg.columns, code.mul(panel, shape.panel)),
                                 add,
+                                code.at(packed_b, code.mul(panel, depth, shape.panel * shape.bytes)),
                             ],
                         )
     code.end()
