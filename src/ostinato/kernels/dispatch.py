@@ -103,9 +103,19 @@ def run(request: Request, by_layer: str = "auto") -> Result:
     return chosen.run(request)
 
 
-def takes_whole(cell: Cell, by_layer: str) -> bool:
-    """Whether a module of this cell, with nothing of ours in it, may go to torch in one call."""
-    return cell.vendor is not None and wanted(by_layer) in ("auto", Vendor.name)
+def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
+    """Whether a module of this cell, with nothing of ours in it, goes to torch in one call.
+
+    Args:
+        cell: of the module.
+        by_layer: the backend that the module asks for.
+        input: what the module was called with, a tensor or a `PackedSequence`; None for a single step, for which
+            there is nothing to win.
+    """
+    if cell.vendor is None:
+        return False
+    name = wanted(by_layer)
+    return name == Vendor.name or (name == "auto" and (input is None or not Compiled.is_faster(getattr(input, "data", input))))
 
 
 def run_whole(

@@ -231,7 +231,7 @@ class Recurrent(torch.nn.RNNBase):
             and self.torch_class is not None
             and self._plain_stack[self.training]
             and (hx is not None or self.options.initial_state.is_zero)
-            and dispatch.takes_whole(self.cell, self.backend)
+            and dispatch.takes_whole(self.cell, self.backend, input)
         ):
             return dispatch.run_whole(self.torch_class, self, self.cell, self.backend, input, hx)
         if isinstance(input, PackedSequence):
