@@ -269,7 +269,10 @@ class Engine:
         wanted: dict[str, Tensor] = dict(into or {})
         work = 0
         if weights["weight_ih"]:
-            wanted.setdefault("weight_ih", self._buffer(*operands.weight_ih.shape))
+            if into is None:  # written whole, unless there is no row at all
+                wanted["weight_ih"] = self._buffer(*operands.weight_ih.shape)
+                if not rows.total:
+                    wanted["weight_ih"].zero_()
             work = scratch_bytes(shape, self.inputs, described.gates)
         for k, product in enumerate(described.products):
             gates, units = self._gates(k)

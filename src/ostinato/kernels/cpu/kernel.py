@@ -24,7 +24,7 @@ from ostinato.kernels.fingerprint import fingerprint
 from ostinato.kernels.graph import Unsupported
 
 PARTS = ("inference", "training", "backward")
-_LIBRARY = ("multiply", "pack", "pack_transposed", "weight_gradient", "meet", "region")
+_LIBRARY = ("multiply", "weight_gradient", "meet", "region", "pack_share", "pack_transposed_share", "checksum_share")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.product import Shape
-from ostinato.kernels.cpu.threads import call
+from ostinato.kernels.cpu.threads import run
 from ostinato.types import Tensor
 
 
@@ -42,14 +44,14 @@ def _row_numbers(packing: Packing, lanes: int) -> Tensor:
 class _Packed:
     version: int
     address: int
-    checksum: int
+    checksum: tuple[int, ...]
     panels: Tensor
 
 
 _packed: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def packed(weight: Tensor, packing: Packing, shape: Shape, functions: dict[str, int]) -> Tensor:
+def packed(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:
     """Panels of a weight, `(R, K)` contiguous."""
     kept = _packed.setdefault(weight, {})
     key = (packing, shape)
@@ -57,33 +59,37 @@ def packed(weight: Tensor, packing: Packing, shape: Shape, functions: dict[str, 
     version, address = weight._version, weight.data_ptr()
     if found is not None and (found.version, found.address) == (version, address):
         # Whoever writes through `.data` leaves no trace in the version.
-        if found.checksum == checksum(weight):
+        if found.checksum == checksum(weight, functions):
             return found.panels
     panels = pack(weight, packing, shape, functions)
-    kept[key] = _Packed(version, address, checksum(weight), panels)
+    kept[key] = _Packed(version, address, checksum(weight, functions), panels)
     return panels
 
 
-def checksum(weight: Tensor) -> int:
-    """A number that is another one when any bit of the weight is."""
-    whole = weight.detach().view(
-        torch.int64 if weight.numel() * weight.itemsize % 8 == 0 and weight.itemsize == 8 else torch.int32
-    )
-    return int(whole.sum())
+def checksum(weight: Tensor, functions: Mapping[str, int]) -> tuple[int, ...]:
+    """Numbers that are others when the bits of the weight are."""
+    bytes_ = weight.numel() * weight.itemsize
+    threads = _threads(bytes_)
+    sums = torch.zeros(2 * threads, dtype=torch.int64)
+    fields = (ctypes.c_int64 * 3)(weight.data_ptr(), bytes_ // 64, sums.data_ptr())
+    run(functions["region"], functions["checksum_share"], ctypes.addressof(fields), threads)
+    rest = weight.detach().view(-1)[bytes_ // 64 * 64 // weight.itemsize :]
+    return (*sums.tolist(), *rest.view(torch.int32).tolist())
 
 
-def pack(weight: Tensor, packing: Packing, shape: Shape, functions: dict[str, int]) -> Tensor:
+def pack(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:
     """Panels of a weight, newly made."""
     rows = _row_numbers(packing, shape.lanes)
     sources = torch.where(rows >= 0, weight.data_ptr() + rows * (weight.shape[1] * shape.bytes), 0)
     depth, columns = (rows.numel(), weight.shape[1]) if packing.transposed else (weight.shape[1], rows.numel())
     panels = -(-columns // shape.panel)
     to = pool.take(panels, depth, shape.panel, dtype=weight.dtype)
-    call(
-        functions["pack" if packing.transposed else "pack_transposed"],
-        to.data_ptr(),
-        sources.data_ptr(),
-        depth,
-        columns,
-    )
+    loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
+    fields = (ctypes.c_int64 * 4)(to.data_ptr(), sources.data_ptr(), depth, columns)
+    run(functions["region"], loop, ctypes.addressof(fields), min(panels, _threads(weight.numel() * weight.itemsize)))
     return to
+
+
+def _threads(bytes_: int) -> int:
+    """A small weight is done before a second thread has come."""
+    return torch.get_num_threads() if bytes_ > 1 << 17 else 1

@@ -9,8 +9,9 @@ The functions of the module (addresses and byte strides, 64-bit integers):
 - `multiply(a, row, runs, run, jump, panels, panel, c, c_row, rows, columns, add)`: A's element (m, k) is the k-th number from
   `a + m row` on, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels lie `panel` bytes
   apart, and a step in one is two vectors. `columns` are valid (stores past them are masked); `add` keeps what C holds.
-- `pack(to, sources, depth, columns)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of zeros.
-- `pack_transposed(to, sources, depth, columns)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
+- `pack(to, sources, depth, columns, begin, end)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of
+  zeros. Panels from `begin` to `end` are made.
+- `pack_transposed(...)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
 - `weight_gradient(...)`: A transposed times B over all rows of a sequence, in blocks that stay in the cache.
 """
 
@@ -256,52 +257,119 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
     code.end()
 
 
+_PACK = "*to *sources depth columns begin end"
+_SHARE = "*fields thread threads"
+
+
 def _pack(module: ir.Module, shape: Shape) -> None:
-    """Rows into panels: a copy of two vectors for every row and panel."""
-    code = Code(module, "pack", "*to *sources depth columns")
+    """Rows into panels: a copy of a panel's width for every row and panel."""
+    code = Code(module, "pack", _PACK)
     b, size = code.builder, shape.lanes * shape.bytes
-    with code.loop(0, code.ceil_div(code.arg.columns, shape.panel)) as panel:
+    wide = shape.across * size
+    with code.loop(code.arg.begin, code.arg.end) as panel:
         left = code.sub(code.arg.columns, code.mul(panel, shape.panel))
         whole = code.is_(left, ">=", shape.panel)
         valid = [shape.mask(code, code.sub(left, n * shape.lanes)) for n in range(shape.across)]
-        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, shape.across * size))
+        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, wide))
         for masks in (None, valid):
             with code.when(whole if masks is None else b.not_(whole)), code.loop(0, code.arg.depth) as k:
                 source = code.load(code.at(code.arg.sources, code.mul(k, 8)))
-                row = b.inttoptr(code.add(source, code.mul(panel, shape.across * size)), POINTER)
-                to = code.at(first, code.mul(k, shape.across * size))
+                row = b.inttoptr(code.add(source, code.mul(panel, wide)), POINTER)
+                to = code.at(first, code.mul(k, wide))
                 nothing = code.is_(source, "==", 0)
-                for n in range(shape.across):
-                    with code.when(nothing):
+                with code.when(nothing):
+                    for n in range(shape.across):
                         shape.store(code, shape.zero(), code.at(to, n * size))
-                    with code.when(b.not_(nothing)):
+                with code.when(b.not_(nothing)):
+                    for n in range(shape.across):
                         value = shape.load(code, code.at(row, n * size), None if masks is None else masks[n])
                         shape.store(code, value, code.at(to, n * size))
     code.end()
 
 
+def _transposed(code: Code, shape: Shape, rows: list[Value]) -> list[Value]:
+    """As many vectors as lanes, as a square matrix, turned over: blocks of half the size change places, then their halves."""
+    b, kind = code.builder, ir.VectorType(I32, shape.lanes)
+    lanes, distance = shape.lanes, shape.lanes // 2
+    while distance:
+        low = [j if not j & distance else lanes + j - distance for j in range(lanes)]
+        high = [j + distance if not j & distance else lanes + j for j in range(lanes)]
+        for i in range(lanes):
+            if not i & distance:
+                pair = rows[i], rows[i + distance]
+                rows[i] = b.shuffle_vector(*pair, ir.Constant(kind, low))
+                rows[i + distance] = b.shuffle_vector(*pair, ir.Constant(kind, high))
+        distance //= 2
+    return rows
+
+
 def _pack_transposed(module: ir.Module, shape: Shape) -> None:
-    """Columns into panels: a transposition, in blocks of one cache line of a column."""
-    code = Code(module, "pack_transposed", "*to *sources depth columns")
-    b, size, line = code.builder, shape.lanes * shape.bytes, shape.lanes
-    with code.loop(0, code.ceil_div(code.arg.columns, shape.panel)) as panel:
-        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, shape.across * size))
-        with code.loop(0, code.arg.depth, line) as begin:
-            stop = code.min(code.add(begin, line), code.arg.depth)
-            with code.loop(0, shape.panel) as n:
-                column = code.add(code.mul(panel, shape.panel), n)
-                inside = code.is_(column, "<", code.arg.columns)
-                at = code.choose(inside, column, 0)
-                source = code.choose(inside, code.load(code.at(code.arg.sources, code.mul(at, 8))), 0)
-                to = code.at(first, code.mul(n, shape.bytes))
-                with code.when(code.is_(source, "==", 0)), code.loop(begin, stop) as k:
-                    code.store(
-                        ir.Constant(shape.scalar, 0.0), code.at(to, code.mul(k, shape.across * size)), shape.bytes
-                    )
-                with code.when(code.is_(source, "!=", 0)), code.loop(begin, stop) as k:
-                    number = b.inttoptr(code.add(source, code.mul(k, shape.bytes)), POINTER)
-                    value = code.load(number, shape.scalar, shape.bytes)
-                    code.store(value, code.at(to, code.mul(k, shape.across * size)), shape.bytes)
+    """Columns into panels: squares of as many columns as a vector has lanes, turned over in registers."""
+    code = Code(module, "pack_transposed", _PACK)
+    b, arg, lanes = code.builder, code.arg, shape.lanes
+    wide = shape.panel * shape.bytes
+
+    def source_of(column: Value) -> Value:
+        inside = code.is_(column, "<", arg.columns)
+        at = code.choose(inside, column, 0)
+        return code.choose(inside, code.load(code.at(arg.sources, code.mul(at, 8))), 0)
+
+    with code.loop(arg.begin, arg.end) as panel, code.loop(0, shape.across) as vector:
+        first = code.at(arg.to, code.mul(panel, arg.depth, wide), code.mul(vector, lanes * shape.bytes))
+        columns = [source_of(code.add(code.mul(panel, shape.panel), code.mul(vector, lanes), n)) for n in range(lanes)]
+        there = [code.is_(source, "!=", 0) for source in columns]
+        all_there = there[0]
+        for each in there[1:]:
+            all_there = b.and_(all_there, each)
+        squares = code.choose(all_there, code.mul(code.div(arg.depth, lanes), lanes), 0)
+        with code.loop(0, squares, lanes) as k:
+            rows = [shape.load(code, b.inttoptr(code.add(c, code.mul(k, shape.bytes)), POINTER)) for c in columns]
+            for n, row in enumerate(_transposed(code, shape, rows)):
+                shape.store(code, row, code.at(first, code.mul(code.add(k, n), wide)))
+        # What is left: the last steps, and columns beyond the last.
+        with code.loop(0, lanes) as n:
+            source = source_of(code.add(code.mul(panel, shape.panel), code.mul(vector, lanes), n))
+            to = code.at(first, code.mul(n, shape.bytes))
+            with code.when(code.is_(source, "==", 0)), code.loop(squares, arg.depth) as k:
+                code.store(ir.Constant(shape.scalar, 0.0), code.at(to, code.mul(k, wide)), shape.bytes)
+            with code.when(code.is_(source, "!=", 0)), code.loop(squares, arg.depth) as k:
+                number = b.inttoptr(code.add(source, code.mul(k, shape.bytes)), POINTER)
+                code.store(code.load(number, shape.scalar, shape.bytes), code.at(to, code.mul(k, wide)), shape.bytes)
+    code.end()
+
+
+def _share(module: ir.Module, shape: Shape, name: str) -> None:
+    """A packing function for `region`: each thread packs some panels. Fields: to, sources, depth, columns."""
+    code = Code(module, f"{name}_share", _SHARE)
+    arg = code.arg
+    to, sources = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in range(2))
+    depth, columns = (code.load(code.at(arg.fields, 8 * n)) for n in (2, 3))
+    panels = code.ceil_div(columns, shape.panel)
+    begin, end = (code.div(code.mul(panels, n), arg.threads) for n in (arg.thread, code.add(arg.thread, 1)))
+    code.builder.call(module.globals[name], [to, sources, depth, columns, begin, end])
+    code.end()
+
+
+def _checksum(module: ir.Module) -> None:
+    """A number for the bits of a tensor, for `region`. Fields: address, whole blocks of 64 bytes, where each thread puts two numbers.
+
+    Of every 32-bit word there is the sum, and the sum of all sums so far (Fletcher 1982), which sees also what has moved.
+    """
+    code = Code(module, "checksum_share", _SHARE)
+    b, arg, kind = code.builder, code.arg, ir.VectorType(I32, 16)
+    source, to = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in (0, 2))
+    blocks = code.load(code.at(arg.fields, 8))
+    begin, end = (code.div(code.mul(blocks, n), arg.threads) for n in (arg.thread, code.add(arg.thread, 1)))
+    sums = [code.slot(kind, ir.Constant(kind, None)) for _ in range(2)]
+    with code.loop(begin, end) as n:
+        total = b.add(code.load(sums[0], kind), code.load(code.at(source, code.mul(n, 64)), kind, 4))
+        code.store(b.add(code.load(sums[1], kind), total), sums[1])
+        code.store(total, sums[0])
+    for n, each in enumerate(sums):
+        # A weight for each lane, so that lanes that change places are seen.
+        weighted = b.mul(code.load(each, kind), ir.Constant(kind, [2654435761 * (2 * i + 1) % (1 << 32) for i in range(16)]))
+        number = b.zext(code.call("llvm.vector.reduce.add.v16i32", I32, weighted), I64)
+        code.store(number, code.at(to, code.mul(arg.thread, 16), 8 * n))
     code.end()
 
 
@@ -337,7 +405,7 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     panels = code.ceil_div(arg.columns, shape.panel)
     with code.loop(0, arg.depth, DEPTH) as first:
         depth = code.min(code.sub(arg.depth, first), DEPTH)
-        b.call(pack, [packed_b, code.at(arg.sources, code.mul(first, 8)), depth, arg.columns])
+        b.call(pack, [packed_b, code.at(arg.sources, code.mul(first, 8)), depth, arg.columns, code.int(0), panels])
         add = b.or_(b.zext(code.is_(first, ">", 0), I64), arg.add)
         with code.loop(arg.begin, arg.end, together) as v0:
             blocks = code.min(code.sub(arg.end, v0), together)
@@ -425,6 +493,9 @@ def module(shape: Shape) -> ir.Module:
     _multiply(made, shape)
     _pack(made, shape)
     _pack_transposed(made, shape)
+    for name in ("pack", "pack_transposed"):
+        _share(made, shape, name)
+    _checksum(made)
     _weight_gradient(made, shape)
     _meet(made)
     _region(made)

@@ -90,7 +90,3 @@ def yield_address() -> int:
     library = ctypes.WinDLL("kernel32") if sys.platform == "win32" else ctypes.CDLL(None)
     return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
 
-
-def call(address: int, *numbers: int) -> None:
-    """Call a function of machine code that takes numbers and addresses, on this thread."""
-    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(numbers))(address)(*numbers)
