@@ -17,6 +17,7 @@ The functions of the module (addresses and byte strides, 64-bit integers):
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import llvmlite.binding as llvm
@@ -123,15 +124,15 @@ AHEAD = 4  # cache lines of the next panel that are asked for meanwhile
 UNROLLED = 4  # steps of k whose addresses are computed together
 
 
-def _tile(module: ir.Module, shape: Shape, rows: int, panels: int, packed: bool) -> ir.Function:
-    """C[rows, panels * two vectors]: the accumulators stay in registers over all of k.
+def _tile(module: ir.Module, shape: Shape, rows: int, vectors: int, packed: bool) -> ir.Function:
+    """C[rows, vectors]: the accumulators stay in registers over all of k. Vectors of one panel or of several.
 
     `packed`: A lies as `[k][half]`, else a row is contiguous. Either way most addresses differ by constants, which leaves the
     ports of the processor to the multiplications.
     """
-    code = Code(module, f"tile_{rows}_{panels}" + "_packed" * packed, _TILE)
+    code = Code(module, f"tile_{rows}_{vectors}" + "_packed" * packed, _TILE)
     code.function.linkage = "internal"
-    b, arg, vectors = code.builder, code.arg, shape.across * panels
+    b, arg, panels = code.builder, code.arg, -(-vectors // shape.across)
     size = shape.lanes * shape.bytes
     step = shape.half * shape.bytes if packed else shape.bytes
     accumulators = [[code.slot(shape.vector) for _ in range(vectors)] for _ in range(rows)]
@@ -198,6 +199,21 @@ def _tile(module: ir.Module, shape: Shape, rows: int, panels: int, packed: bool)
     return code.function
 
 
+def _widths(shape: Shape) -> list[int]:
+    """How many vectors of a panel a tile can have: a last panel may have few columns."""
+    return [n for n in (1, 2, 4) if n < shape.across] + [shape.across]
+
+
+def _each_width(code: Code, shape: Shape, columns: Value) -> Iterator[int]:
+    """`match`: as few vectors as hold so many columns; yields each number at the place where its case is written."""
+    least = 0
+    for vectors in _widths(shape):
+        fits = code.is_(columns, "<=", vectors * shape.lanes) if vectors < shape.across else code.is_(columns, ">", 0)
+        with code.when(code.builder.and_(fits, code.is_(columns, ">", least * shape.lanes))):
+            yield vectors
+        least = vectors
+
+
 _MULTIPLY = "*a row runs run jump *panels panel *c c_row rows columns add"
 
 
@@ -208,20 +224,20 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
     width = shape.panel
     # Few rows leave the multipliers idle unless several panels are worked on at once.
     together = {rows: 8 // (rows * shape.across) for rows in range(1, shape.rows) if rows * shape.across < 8}
-    tiles = {
-        (r, p): _tile(module, shape, r, p, False) for r in range(1, shape.rows + 1) for p in {1, together.get(r, 1)}
-    }
+    counts = {r: {*_widths(shape), shape.across * together.get(r, 1)} for r in range(1, shape.rows + 1)}
+    tiles = {(r, n): _tile(module, shape, r, n, False) for r, each in counts.items() for n in sorted(each)}
     panels = code.ceil_div(code.arg.columns, width)
     # Each tile asks for a part of the next panel, so that it has come when its turn does.
     each_part = code.mul(code.div(code.arg.panel, UNROLLED * shape.panel * shape.bytes), 64 * AHEAD)
     parts = code.int(UNROLLED * shape.panel * shape.bytes // (64 * AHEAD) - 1)
 
-    def tile(rows: int, count: int, panel: Value, row: Value, part: Value) -> None:
+    def tile(rows: int, vectors: int, panel: Value, row: Value, part: Value) -> None:
+        count = -(-vectors // shape.across)
         following = code.add(panel, count)
         following = code.choose(code.is_(following, "<", panels), following, 0)
         ahead = code.at(code.arg.panels, code.mul(following, code.arg.panel), code.mul(part, each_part))
         b.call(
-            tiles[rows, count],
+            tiles[rows, vectors],
             [
                 code.at(code.arg.a, code.mul(row, code.arg.row)),
                 *(code.arg.row, code.arg.runs, code.arg.run, code.arg.jump),
@@ -236,14 +252,13 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
         )
 
     for few, count in together.items():
-        if few > shape.rows:
-            continue
         with code.when(code.is_(code.arg.rows, "==", few)):
             grouped = code.mul(code.div(panels, count), count)
             with code.loop(0, grouped, count) as panel:
-                tile(few, count, panel, code.int(0), code.int(0))
+                tile(few, count * shape.across, panel, code.int(0), code.int(0))
             with code.loop(grouped, panels) as panel:
-                tile(few, 1, panel, code.int(0), code.int(0))
+                for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
+                    tile(few, vectors, panel, code.int(0), code.int(0))
             b.ret_void()
     with code.loop(0, panels) as panel:
         # The fewest tiles, as even as can be: seven and six rows cost less than eight, four and one.
@@ -252,8 +267,9 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
         with code.loop(0, count) as t:
             row = code.add(code.mul(t, each), code.min(t, more))
             here = code.choose(code.is_(t, "<", more), code.add(each, 1), each)
-            for rows in code.cases(here, range(1, shape.rows + 1)):
-                tile(rows, 1, panel, row, code.min(t, parts))
+            for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
+                for rows in code.cases(here, range(1, shape.rows + 1)):
+                    tile(rows, vectors, panel, row, code.min(t, parts))
     code.end()
 
 
@@ -367,7 +383,9 @@ def _checksum(module: ir.Module) -> None:
         code.store(total, sums[0])
     for n, each in enumerate(sums):
         # A weight for each lane, so that lanes that change places are seen.
-        weighted = b.mul(code.load(each, kind), ir.Constant(kind, [2654435761 * (2 * i + 1) % (1 << 32) for i in range(16)]))
+        weighted = b.mul(
+            code.load(each, kind), ir.Constant(kind, [2654435761 * (2 * i + 1) % (1 << 32) for i in range(16)])
+        )
         number = b.zext(code.call("llvm.vector.reduce.add.v16i32", I32, weighted), I64)
         code.store(number, code.at(to, code.mul(arg.thread, 16), 8 * n))
     code.end()
@@ -386,6 +404,14 @@ def scratch_bytes(shape: Shape, columns: int, gates: int) -> int:
     return DEPTH * shape.bytes * (blocks * gates * shape.lanes + panels * shape.panel)
 
 
+def _tiles_of(code: Code, shape: Shape, columns: Value, count: Value) -> Iterator[tuple[int, Value, Value]]:
+    """Every panel, and for each so many vectors of A."""
+    with code.loop(0, code.ceil_div(columns, shape.panel)) as panel:
+        for vectors in _each_width(code, shape, code.sub(columns, code.mul(panel, shape.panel))):
+            with code.loop(0, count) as n:
+                yield vectors, panel, n
+
+
 def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     """dW = A^T B over all rows of a sequence.
 
@@ -396,7 +422,7 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     code = Code(module, "weight_gradient", _GRADIENT)
     b, arg, half = code.builder, code.arg, shape.half
     halves, half_bytes = shape.lanes // half, half * shape.bytes
-    tiles = {r: _tile(module, shape, r, 1, True) for r in range(1, half + 1)}
+    tiles = {(r, n): _tile(module, shape, r, n, True) for r in range(1, half + 1) for n in _widths(shape)}
     pack = module.globals["pack"]
     some = ir.VectorType(shape.scalar, half)
     # Unit blocks that are packed together, at least one.
@@ -420,7 +446,7 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
                         value = code.load(code.at(row, h * half_bytes), some, shape.bytes)
                         at = code.at(to, code.mul(depth, h * half_bytes), code.mul(k, half_bytes))
                         code.store(value, at, shape.bytes)
-            with code.loop(0, panels) as panel, code.loop(0, columns_a) as n:
+            for vectors, panel, n in _tiles_of(code, shape, arg.columns, columns_a):
                 v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
                 unit = code.mul(v, shape.lanes)
                 for h in range(halves):
@@ -428,7 +454,7 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
                     row = code.add(code.load(code.at(arg.gate_rows, code.mul(g, 8))), unit, h * half)
                     for rows in code.cases(valid, range(1, half + 1)):
                         b.call(
-                            tiles[rows],
+                            tiles[rows, vectors],
                             [
                                 code.at(arg.scratch, code.mul(code.add(code.mul(n, halves), h), depth, half_bytes)),
                                 *map(code.int, (0, 1)),
