@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._C._functorch import maybe_current_level
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
@@ -48,13 +49,13 @@ class Compiled:
         autocast = torch.is_autocast_enabled("cpu")
         if not autocast and len({v.dtype for v in tensors}) > 1:
             return "input, states and parameters have several dtypes"
-        if any(type(v) not in (torch.Tensor, torch.nn.Parameter) for v in tensors):
-            return f"the input or a parameter is a {next(type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter))}"
+        if special := [type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter)]:
+            return f"the input or a parameter is a {special[0]}"
         if request.input.shape[0] == 0 or request.input.shape[1] == 0:
             return "there is nothing to compute"
         if not self.is_faster(request.input) and Vendor().refusal(request) is None:
             return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
-        if torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None:
+        if torch.compiler.is_compiling() or maybe_current_level() is not None:
             return "inside torch.compile and torch.func it is not ready yet"
         return reason(request.cell, request.weights.bias_ih is not None, request.input.dtype is torch.float64)
 

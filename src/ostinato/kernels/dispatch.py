@@ -115,7 +115,9 @@ def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
     if cell.vendor is None:
         return False
     name = wanted(by_layer)
-    return name == Vendor.name or (name == "auto" and (input is None or not Compiled.is_faster(getattr(input, "data", input))))
+    return name == Vendor.name or (
+        name == "auto" and (input is None or not Compiled.is_faster(getattr(input, "data", input)))
+    )
 
 
 def run_whole(

@@ -62,8 +62,8 @@ class Node:
             "parameter", "mask", "dstate", "dv".
         args: what it is computed from. `where` has (condition, value if true, value if false).
         space: "H": `(B, H)`; "P": `(B, P)`; "row": `(B, 1)`, one number a row; "one": a number.
-        key: of a leaf, what it is, see `trace`; of a const `(value, size, power)`, which is value * size**power with size None,
-            "H" or "P" and power 1 or -1; else ().
+        key: of a leaf, what it is, see `trace`: `number_of`, `name_of` and `piece_of` read it; of a const `(value, size, power)`,
+            which `parts_of` reads; else ().
     """
 
     op: str
@@ -135,7 +135,7 @@ class Graph:
 
     def _unary(self, op: str, a: Node) -> Node | None:
         if a.op == "const":
-            value, size, power = _parts(a)
+            value, size, power = parts_of(a)
             if size is None:
                 return self._folded(UNARY[op], value)
             if op == "neg":
@@ -194,7 +194,7 @@ class Graph:
         return self._const_product(a, b) if a.op == b.op == "const" else None
 
     def _const_product(self, a: Node, b: Node) -> Node | None:
-        (v, size, power), (w, other_size, other_power) = _parts(a), _parts(b)
+        (v, size, power), (w, other_size, other_power) = parts_of(a), parts_of(b)
         if size is None or other_size is None:
             return self.const(v * w, size or other_size, power if size else other_power)
         return self.const(v * w) if size == other_size and power == -other_power else None
@@ -202,7 +202,7 @@ class Graph:
     def _div(self, a: Node, b: Node) -> Node | None:
         if plain(a) == 0:
             return a
-        if b.op == "const" and _parts(b)[0]:  # a product costs a tenth of a quotient
+        if b.op == "const" and parts_of(b)[0]:  # a product costs a tenth of a quotient
             return self.apply("mul", a, self.apply("reciprocal", b))
         return self.apply("neg", self.apply("div", a.args[0], b)) if a.op == "neg" else None
 
@@ -214,10 +214,34 @@ def _joined(spaces: list[Space]) -> Space:
     return next(space for space in widest if space in spaces)
 
 
-def _parts(const: Node) -> tuple[float, str | None, int]:
-    return const.key  # pyright: ignore[reportReturnType]
+def number_of(leaf: Node) -> int:
+    """Which gate an "x" is, or which product a "u" or "dv" belongs to."""
+    number = leaf.key[0]
+    assert isinstance(number, int)
+    return number
+
+
+def name_of(leaf: Node) -> str:
+    """The name of a "state", "dstate", "parameter" or "mask"."""
+    return str(leaf.key[0])
+
+
+def piece_of(leaf: Node) -> int:
+    """Which piece of its product a "u" is, or of its parameter a "parameter"."""
+    piece = leaf.key[1]
+    assert isinstance(piece, int)
+    return piece
+
+
+def parts_of(const: Node) -> tuple[float, str | None, int]:
+    """A const as (value, size, power), which is value * size**power: size None, "H" or "P" and power 1 or -1."""
+    value, size, power = const.key
+    assert isinstance(value, float)
+    assert size is None or isinstance(size, str)
+    assert isinstance(power, int)
+    return value, size, power
 
 
 def plain(node: Node) -> float | None:
     """The value of a const that does not depend on a size, else None."""
-    return _parts(node)[0] if node.op == "const" and _parts(node)[1] is None else None
+    return parts_of(node)[0] if node.op == "const" and parts_of(node)[1] is None else None

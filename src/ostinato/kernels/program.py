@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ostinato.kernels.graph import Node
+from ostinato.kernels.graph import Node, name_of, number_of, parts_of, piece_of
 
 _INFIX = {
     "add": "+",
@@ -113,13 +113,12 @@ class _Listing:
     def _inputs(self, node: Node) -> tuple[Node, ...]:
         if node.op not in ("u", "dv"):
             return node.args
-        at = node.key[0]
-        assert isinstance(at, int)
+        at = number_of(node)
         return (self._program.products[at].enters,) if node.op == "u" else self._program.du[at]
 
     def _named(self, node: Node) -> Iterator[str]:
         if node.op in ("u", "dv"):
-            yield from self._product(node.op, node.key[0])
+            yield from self._product(node.op, number_of(node))
         if not node.args:
             self._names[node] = _leaf(node)
             return
@@ -129,8 +128,7 @@ class _Listing:
         text = f" {_INFIX[node.op]} ".join(args) if node.op in _INFIX else f"{node.op}({', '.join(args)})"
         yield f"  {name} = {text}" + ("" if node.space == "H" else f"  # {node.space}")
 
-    def _product(self, op: str, at: object) -> Iterator[str]:
-        assert isinstance(at, int)
+    def _product(self, op: str, at: int) -> Iterator[str]:
         if (op, at) in self._multiplied:
             return
         self._multiplied.add((op, at))
@@ -143,20 +141,19 @@ class _Listing:
 
 
 def _leaf(node: Node) -> str:
-    key = node.key
     match node.op:
         case "const":
-            value, size, power = key
+            value, size, power = parts_of(node)
             return repr(value) if size is None else f"({value!r} {'*' if power == 1 else '/'} {size})"
         case "state" | "mask":
-            return str(key[0])
+            return name_of(node)
         case "dstate":
-            return f"d{key[0]}'"
+            return f"d{name_of(node)}'"
         case "u":
-            return f"u{key[0]}[{key[1]}]"
+            return f"u{number_of(node)}[{piece_of(node)}]"
         case "parameter":
-            return f"{key[0]}[{key[1]}]"
+            return f"{name_of(node)}[{piece_of(node)}]"
         case "dv":
-            return f"dv{key[0]}"
+            return f"dv{number_of(node)}"
         case _:
-            return f"{node.op}[{key[0]}]"
+            return f"{node.op}[{number_of(node)}]"

@@ -46,9 +46,15 @@ class Code:
 
     def end(self) -> None:
         """Return, and finish the function."""
-        if not self.builder.block.is_terminated:
+        if not self._returns:
             self.builder.ret_void()
         self.entry.branch(self._body)
+
+    @property
+    def _returns(self) -> bool:
+        """Whether nothing can come after the last instruction."""
+        block = self.builder.block
+        return block is not None and block.is_terminated
 
     # integers
 
@@ -121,14 +127,11 @@ class Code:
 
     def load(self, address: Value, type: ir.Type = I64, align: int = 8) -> Value:
         """What lies there."""
-        loaded = self.builder.load(address, typ=type)
-        loaded.align = align
-        return loaded
+        return self.builder.load(address, align=align, typ=type)
 
     def store(self, value: Value, address: Value, align: int = 8) -> None:
         """Put it there."""
-        stored = self.builder.store(self.int(value) if isinstance(value, int) else value, address)
-        stored.align = align
+        self.builder.store(self.int(value) if isinstance(value, int) else value, address, align=align)
 
     def prefetch(self, address: Value) -> None:
         """Ask for the cache line there, into the second cache; any address may be asked for."""
@@ -188,7 +191,7 @@ class Code:
         self.builder.cbranch(condition, body, end)
         self.builder.position_at_end(body)
         yield
-        if not self.builder.block.is_terminated:
+        if not self._returns:
             self.builder.branch(end)
         self.builder.position_at_end(end)
 

@@ -109,7 +109,7 @@ class Engine:
             "meeting": meeting.data_ptr(),
             "sums_flat": int(part == "training"),
             "enters_ring": int(part == "inference"),
-            **{space: width for space, width in self.width.items()},
+            **self.width,
             **self.functions,
         }
         for name, (memory, ring) in states.items():

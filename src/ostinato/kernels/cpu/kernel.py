@@ -19,9 +19,10 @@ from llvmlite import ir
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu import cache, product
-from ostinato.kernels.cpu.target import Loaded, assembly, compile, host, load
+from ostinato.kernels.cpu.target import Loaded, assembly, host, load
+from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.fingerprint import fingerprint
-from ostinato.kernels.graph import Unsupported
+from ostinato.kernels.graph import Unsupported, name_of
 
 PARTS = ("inference", "training", "backward")
 _LIBRARY = ("multiply", "weight_gradient", "meet", "region", "pack_share", "pack_transposed_share", "checksum_share")
@@ -148,7 +149,7 @@ class Kernel:
             self._description = Description.read(read["description"])
             return Part((loaded := load(code, [name])).address(name), tuple(read["fields"]), loaded)
         module, fields = self.module(name)
-        code = compile(module)
+        code = machine_code(module)
         if key is not None:
             head = json.dumps({"description": asdict(self.description), "fields": fields})
             cache.store(key, head.encode() + b"\n" + code)
@@ -197,7 +198,7 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
             tuple(p.gates),
             p.pieces,
             p.space,
-            str(p.enters.key[0]) if p.enters.op == "state" else None,
+            name_of(p.enters) if p.enters.op == "state" else None,
             wide if p.gates else "H",
             k in plan.accumulated,
         )
@@ -236,7 +237,7 @@ def library(double: bool) -> Mapping[str, int]:
     key = _key("library", shape(double))
     code = cache.load(key)
     if code is None:
-        code = compile(product.module(shape(double)))
+        code = machine_code(product.module(shape(double)))
         cache.store(key, code)
     loaded = load(code, _LIBRARY)
     _alive.append(loaded)
@@ -251,7 +252,10 @@ def _made_by() -> str:
     """Everything besides the cell that the code depends on."""
     here = Path(__file__).parent
     sources = sorted(
-        [*here.glob("*.py"), *(here.parent / f"{n}.py" for n in ("trace", "lowering", "graph", "program"))]
+        [
+            *here.glob("*.py"),
+            *(here.parent / f"{n}.py" for n in ("trace", "lowering", "operations", "pieces", "graph", "program")),
+        ]
     )
     digest = hashlib.sha256()
     for source in sources:

@@ -21,7 +21,7 @@ from ostinato.kernels.cpu.code import POINTER, Code, Int, Value
 from ostinato.kernels.cpu.plan import Plan, Schedule, Slots, Stage, Store
 from ostinato.kernels.cpu.product import Shape
 from ostinato.kernels.cpu.vector import Lanes, emit
-from ostinato.kernels.graph import Node
+from ostinato.kernels.graph import Node, name_of, number_of, parts_of, piece_of
 
 ROWS_TOGETHER = 64  # flat rows whose gradients stay in the second cache while they are multiplied
 
@@ -162,7 +162,7 @@ class Loop:
         """The address and the bytes of a row of what enters a product in this step."""
         enters, code = self.plan.program.products[product].enters, self.code
         if enters.op == "state":
-            name = str(enters.key[0])
+            name = name_of(enters)
             return self.old[name], self.row_bytes(name)
         space = self.entered_space(product)
         row = code.mul(self.width[space], self.shape.bytes)
@@ -355,10 +355,10 @@ class RowValues:
     def _make(self, node: Node) -> Value:
         loop, code, shape = self.loop, self.loop.code, self.loop.shape
         if node.op == "const":
-            value, size, power = node.key
-            number = ir.Constant(shape.scalar, float(value))  # pyright: ignore[reportArgumentType]
+            value, size, power = parts_of(node)
+            number = ir.Constant(shape.scalar, value)
             if size is not None:
-                units = code.builder.sitofp(loop.width.get(str(size), loop.width["H"]), shape.scalar)
+                units = code.builder.sitofp(loop.width.get(size, loop.width["H"]), shape.scalar)
                 number = code.builder.fmul(number, units) if power == 1 else code.builder.fdiv(number, units)
             return shape.splat(code, number)
         if self.loaded(node):
@@ -404,15 +404,13 @@ class BlockValues:
         match kind:
             case "x":
                 in_chunk = code.sub(flat, loop.chunk_base)  # pyright: ignore[reportAttributeAccessIssue]
-                gate = int(node.key[0])  # pyright: ignore[reportArgumentType]
-                return shape.load(code, loop.blocked("projected", "H", loop.gates, in_chunk, v, gate))
+                return shape.load(code, loop.blocked("projected", "H", loop.gates, in_chunk, v, number_of(node)))
             case "u":
-                k, piece = node.key
-                product = plan.program.products[int(k)]  # pyright: ignore[reportArgumentType]
-                address = loop.blocked(f"u_{k}", product.space, product.pieces, b, v, int(piece))  # pyright: ignore[reportArgumentType]
-                return shape.load(code, address)
+                k = number_of(node)
+                product = plan.program.products[k]
+                return shape.load(code, loop.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))
             case "state":
-                name = str(node.key[0])
+                name = name_of(node)
                 return self._plain(loop.old[name], code.mul(b, loop.row_bytes(name)))
             case "new":
                 return self._plain(loop.new[str(slot)], code.mul(b, loop.row_bytes(str(slot))))
@@ -420,11 +418,10 @@ class BlockValues:
                 base, row = loop.entering(int(slot))
                 return self._plain(base, code.mul(b, row))
             case "parameter":
-                name, piece = node.key
-                offset = code.mul(loop.width[node.space], int(piece) * shape.bytes)  # pyright: ignore[reportArgumentType]
-                return self._plain(loop.address(f"parameter_{name}"), offset)
+                offset = code.mul(loop.width[node.space], piece_of(node) * shape.bytes)
+                return self._plain(loop.address(f"parameter_{name_of(node)}"), offset)
             case "mask":
-                name = str(node.key[0])
+                name = name_of(node)
                 row = code.choose(code.is_(loop[f"mask_{name}_flat"], "!=", 0), flat, b)
                 return self._plain(loop.address(f"mask_{name}"), code.mul(row, loop[f"mask_{name}_row"]))
             case "saved":
@@ -435,15 +432,15 @@ class BlockValues:
                 count = loop.schedule.scratch[node.space]
                 return shape.load(code, loop.blocked(f"scratch_{node.space}", node.space, count, b, v, int(slot)))
             case "dstate":
-                name = str(node.key[0])
+                name = name_of(node)
                 base, row = loop.carry(name, loop.odd)
                 later = self._plain(base, code.mul(b, row))
                 outside = self._plain(loop.address(f"dstate_{name}"), code.mul(flat, loop[f"dstate_{name}_row"]))
                 return code.builder.fadd(later, outside)
             case "dv":
-                space = loop.entered_space(int(node.key[0]))  # pyright: ignore[reportArgumentType]
-                row = code.mul(loop.width[space], shape.bytes)
-                return self._plain(loop.address(f"dv_{node.key[0]}"), code.mul(b, row))
+                k = number_of(node)
+                row = code.mul(loop.width[loop.entered_space(k)], shape.bytes)
+                return self._plain(loop.address(f"dv_{k}"), code.mul(b, row))
         raise AssertionError(kind)
 
 

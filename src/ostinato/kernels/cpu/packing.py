@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 import torch
@@ -48,19 +48,22 @@ class _Packed:
     panels: Tensor
 
 
-_packed: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_packed: MutableMapping[Tensor, dict[tuple[Packing, Shape], _Packed]] = WeakIdKeyDictionary()
 
 
 def packed(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:
     """Panels of a weight, `(R, K)` contiguous."""
     kept = _packed.setdefault(weight, {})
     key = (packing, shape)
-    found: _Packed | None = kept.get(key)
+    found = kept.get(key)
     version, address = weight._version, weight.data_ptr()
-    if found is not None and (found.version, found.address) == (version, address):
+    if (
+        found is not None
+        and (found.version, found.address) == (version, address)
         # Whoever writes through `.data` leaves no trace in the version.
-        if found.checksum == checksum(weight, functions):
-            return found.panels
+        and found.checksum == checksum(weight, functions)
+    ):
+        return found.panels
     panels = pack(weight, packing, shape, functions)
     kept[key] = _Packed(version, address, checksum(weight, functions), panels)
     return panels

@@ -1,7 +1,8 @@
 """From the graphs of a step to a schedule: what is computed when, what is stored where, what is saved for the backward pass.
 
-A time step is a few *stages*. Between two stages lie what needs the values of all units: matrix products and sums over a row. Within
-a stage every unit is on its own, so that vectors of units are worked on from their loads to their stores without anything between.
+A time step is a few *stages*. Between two stages lies what needs the values of all units: matrix products and sums over a row.
+Within a stage every unit is on its own, so that vectors of units are worked on from their loads to their stores without anything
+between.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ostinato.kernels.graph import Node
+from ostinato.kernels.graph import Node, number_of
 from ostinato.kernels.program import Program
 
 # Worth a load and a store rather than being computed again.
-COSTLY = frozenset(["exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"])
-WIDE = ("H", "P")
+COSTLY = frozenset(
+    ["exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"]
+)
+WIDE: tuple[str, ...] = ("H", "P")
 
 
 @dataclass(frozen=True)
@@ -188,16 +191,16 @@ def _peel(program: Program) -> tuple[dict[str, Node], dict[int, tuple[str, bool]
     direct, accumulated = dict(program.dstates), {}
     for name, node in program.dstates.items():
         if node.op == "dv" and uses[node] == 1:
-            accumulated[node.key[0]] = (name, False)
+            accumulated[number_of(node)] = (name, False)
             del direct[name]
         elif node.op == "add":
             terms = _terms(node, uses)
-            mine = [t for t in terms if t.op == "dv" and uses[t] == 1 and t.key[0] not in accumulated]
+            mine = [t for t in terms if t.op == "dv" and uses[t] == 1 and number_of(t) not in accumulated]
             # One product alone, and one that everything else is computed before.
             if mine:
-                first = min(mine, key=lambda t: t.key[0])
+                first = min(mine, key=lambda t: number_of(t))
                 rest = [t for t in terms if t is not first]
-                accumulated[first.key[0]] = (name, True)
+                accumulated[number_of(first)] = (name, True)
                 direct[name] = functools.reduce(lambda a, b: Node("add", (a, b), node.space), rest)
     return direct, accumulated
 
@@ -269,9 +272,9 @@ def _schedule(
         if node in found:
             return ()
         if node.op == "u":
-            return (products[node.key[0]].enters,)
+            return (products[number_of(node)].enters,)
         if node.op == "dv":
-            return program.du[node.key[0]]
+            return program.du[number_of(node)]
         return node.args
 
     order: list[Node] = []
@@ -309,7 +312,7 @@ def _schedule(
     stages = [Stage() for _ in range(max(stage.values(), default=0) + 1)]
     made = dict.fromkeys(found, 0)
     if forward:
-        used = {n.key[0] for n in order if n.op == "u"}
+        used = {number_of(n) for n in order if n.op == "u"}
         after = {k: stage[products[k].enters] + 1 for k in used}
     else:
         # Every product is needed: what it gives is either used here or added in place.
@@ -329,7 +332,7 @@ def _schedule(
         while len(here) <= passes[node]:
             here.append([])
         here[passes[node]].append(node)
-    rows = tuple([*wanted_sums, *(n for n in sums if n not in wanted_sums)])
+    rows = (*wanted_sums, *(n for n in sums if n not in wanted_sums))
     for slot, node in enumerate(rows):
         found[node] = ("sum", slot)
         made[node] = stage[node]

@@ -1,7 +1,7 @@
 """The threads that run the loops: torch's own OpenMP pool, entered through its door.
 
-A pool of our own would fight with torch's: its threads go on spinning for milliseconds after each operator, and take the cores away.
-Where no OpenMP library of torch can be entered, a call runs on Python's threads.
+A pool of our own would fight with torch's: its threads go on spinning for milliseconds after each operator, and take the cores
+away. Where no OpenMP library of torch can be entered, a call runs on Python's threads.
 """
 
 from __future__ import annotations
@@ -89,4 +89,3 @@ def yield_address() -> int:
     name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
     library = ctypes.WinDLL("kernel32") if sys.platform == "win32" else ctypes.CDLL(None)
     return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
-
