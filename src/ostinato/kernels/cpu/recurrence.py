@@ -155,6 +155,8 @@ def backward(
     """
     rows, operands = kept.rows, kept.operands
     weights = weights or dict.fromkeys(["weight_ih", *operands.matrices], True)
+    if not rows.total:
+        return _nothing_computed(tensors, dlast, input, weights)
     compiled = what.kernel(tensors.input.dtype)
     flat = {name: None if d is None else _gathered(d, rows) for name, d in dshown.items()}
     final = {name: None if d is None else _sorted(d, rows) for name, d in dlast.items()}
@@ -168,6 +170,20 @@ def backward(
         found = engine.backward(kept.memory, flat, final, input=input, weights=weights)
     dx = None if found.x is None else _spread(found.x, rows, tensors.input.shape[0])
     return replace(found, x=dx, first={name: _unsorted(v, rows) for name, v in found.first.items()})
+
+
+def _nothing_computed(
+    tensors: Tensors, dlast: Mapping[str, Tensor | None], input: bool, weights: Mapping[str, bool]
+) -> Gradients:
+    """Where all rows are empty: zeros that are there, and the last states' gradients handed to the first states."""
+    matrices = {"weight_ih": tensors.weight_ih, **tensors.matrices}
+    first = {name: dlast.get(name) for name in tensors.first}
+    return Gradients(
+        torch.zeros_like(tensors.input) if input else None,
+        {name: torch.zeros_like(matrix) for name, matrix in matrices.items() if weights[name]},
+        {name: torch.zeros_like(vector) for name, vector in tensors.vectors.items()},
+        {name: torch.zeros_like(tensors.first[name]) if d is None else d for name, d in first.items()},
+    )
 
 
 def _by_segments(
