@@ -151,7 +151,7 @@ def plan(program: Program) -> Plan:
     region = _regions(program)
     for base in (dict.fromkeys(WIDE, 0), {space: len(by_space[space]) for space in WIDE}):
         slots, dx, du, gradients = _gradient_slots(program, region, base)
-        backward = _schedule(program, [*writes, *gradients], known, forward=False)
+        backward = _schedule(program, [*writes, *gradients], known, accumulated, forward=False)
         if not _overwrites(backward, known):
             break
     counts = {space: max(slots[space], len(by_space[space])) for space in WIDE}
@@ -259,9 +259,14 @@ def _saved(roots: list[Node], free: Mapping[Node, object]) -> tuple[list[Node], 
 
 
 def _schedule(
-    program: Program, stores: list[Store], known: Mapping[Node, tuple[str, str | int]], *, forward: bool
+    program: Program,
+    stores: list[Store],
+    known: Mapping[Node, tuple[str, str | int]],
+    added: Mapping[int, tuple[str, bool]] | None = None,
+    *,
+    forward: bool,
 ) -> Schedule:
-    """Put everything that the stores need into stages."""
+    """Put everything that the stores need into stages; `added`: `Plan.accumulated`."""
     found: dict[Node, tuple[str, str | int]] = {} if forward else dict(known)
     roots = [store.node for store in stores]
     wanted_sums = [n for n, (kind, _) in known.items() if kind == "sum"] if forward else []
@@ -317,6 +322,10 @@ def _schedule(
     else:
         # Every product is needed: what it gives is either used here or added in place.
         after = {k: max(stage[n] for n in program.du[k]) + 1 for k in range(len(program.products))}
+        carried = {store.to[1]: stage[store.node] for store in stores if store.to[0] == "carry"}
+        for k, (name, has_rest) in (added or {}).items():
+            if has_rest:  # it adds to what must have been written before
+                after[k] = max(after[k], carried[name] + 1)
     for k, s in sorted(after.items()):
         while len(stages) <= s:
             stages.append(Stage())
