@@ -251,7 +251,7 @@ class Engine:
         values |= {f"enters_{k}": m.data_ptr() for k, m in memory.enters.items()}
         values["saved_sums"] = memory.sums.data_ptr()
         values["sums"] = self._address(rows.batch, max(1, described.sums["backward"]))
-        values["add"] = int(into is not None)
+        values["add_x"] = int(into is not None)
         nothing = torch.zeros(max(self.width.values()) + shape.panel, dtype=self.dtype)
         carries: dict[str, Tensor] = {}
         for name, letter in described.letters.items():
@@ -284,6 +284,8 @@ class Engine:
                 values[f"dv_{k}"] = self._address(rows.batch, entered)
             values[f"dweight_{k}"] = 0
             values[f"sources_{k}"] = values[f"gate_rows_{k}"] = 0
+            # The next product with the same matrix adds to what the one before has written.
+            values[f"add_{k}"] = int(product.matrix in wanted)
             if weights[product.matrix]:
                 if product.matrix not in wanted:
                     # A product that leaves rows out leaves their gradient at zero.

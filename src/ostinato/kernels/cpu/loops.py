@@ -663,5 +663,5 @@ class Backward(Loop):
                 self.address(f"gate_rows_{name}"),
                 width,
                 code.at(self.address("work"), code.mul(code.arg.thread, self["work_bytes"])),
-                self["add"],
+                self[f"add_{name}"],
             )
