@@ -11,7 +11,7 @@ import torch
 from ostinato.kernels.cpu.kernel import Kernel, library
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.packing import Packing, packed
-from ostinato.kernels.cpu.product import scratch_bytes
+from ostinato.kernels.cpu.product import LOCAL_BLOCKS, scratch_bytes
 from ostinato.kernels.cpu.rows import Rows
 from ostinato.kernels.cpu.threads import run, yield_address
 from ostinato.types import Tensor
@@ -189,7 +189,8 @@ class Engine:
         entered: dict[int, Tensor] = {}
         for k, product in enumerate(described.products):
             values[f"weight_{k}"] = self._panels(self.operands.matrices[product.matrix], *self._gates(k), False)
-            values[f"u_{k}"] = self._address(rows.batch, self.blocks[product.space], product.pieces, lanes)
+            together = max(self.blocks[product.space], threads * LOCAL_BLOCKS)
+            values[f"u_{k}"] = self._address(rows.batch, together, product.pieces, lanes)
             if product.state is None:
                 entered[k] = self._buffer(rows.total if save else 2 * rows.batch, self.width[product.entered_space])
                 values[f"enters_{k}"] = entered[k].data_ptr()

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from ostinato.kernels.cpu.code import POINTER, Code, Int, Value
-from ostinato.kernels.cpu.plan import Plan, Schedule, Slots, Stage, Store
-from ostinato.kernels.cpu.product import Shape
+from ostinato.kernels.cpu.plan import Plan, Schedule, Slots, Stage, Store, walk
+from ostinato.kernels.cpu.product import LOCAL_BLOCKS, Shape
 from ostinato.kernels.cpu.vector import Lanes, emit
 from ostinato.kernels.graph import Node, name_of, number_of, parts_of, piece_of
 
@@ -76,6 +76,7 @@ class Loop:
         self.vector = shape.lanes * shape.bytes
         self.gates = len(plan.program.dx)
         self._fields: dict[str, Value] = {}
+        self.local: dict[int, Value] = {}  # products whose result is kept for a few blocks only, to the first block
         self._first = self.code.builder.block
         self.spaces = ["H"] + ["P"] * ("P" in letters.values())
         self.width = {space: self[space] for space in self.spaces}
@@ -200,7 +201,7 @@ class Loop:
             return self.entered_space(int(name))
         return store.node.space if store.node.space in self.spaces else "H"
 
-    def multiply(self, product: int) -> None:
+    def multiply(self, product: int, here: Range | None = None) -> None:
         """Do a product for this thread's rows and units."""
         raise NotImplementedError
 
@@ -212,24 +213,49 @@ class Loop:
 
     # what the units compute
 
-    def _units(self, at: int, space: str, stores: list[Store]) -> None:
+    def _units(self, at: int, space: str, stores: list[Store], own: Range | None = None) -> None:
+        """All that a stage writes in a space.
+
+        Args:
+            at: the stage.
+            space: H or P.
+            stores: what it writes.
+            own: the unit blocks; without it all that are this thread's.
+        """
         code, lanes, width = self.code, self.shape.lanes, self.width[space]
         whole = code.div(width, lanes)
-        own = self.units[space]
-        end = code.min(self.rows.end, self.count)
-        with code.loop(self.rows.begin, end) as b:
+        own, few = own or self.units[space], own is not None
+        rows = Range(self.rows.begin, code.min(self.rows.end, self.count))
+
+        def vectors(row: RowValues, v: Value, mask: Value | None) -> None:
+            block = BlockValues(row, v, mask, space)
+            values = [block.value(store.node) for store in stores]
+            for store, value in zip(stores, values, strict=True):
+                self._store(store, space, row.b, v, value, mask)
+
+        def prepared(b: Value) -> RowValues:
             row = RowValues(self, at, b)
             for store in stores:
                 row.prepare(store.node)
+            return row
+
+        @contextmanager
+        def each_block(masked: bool) -> Iterator[tuple[Value, Value | None]]:
+            first = code.max(own.begin, whole) if masked else own.begin
+            last = own.end if masked else code.min(own.end, whole)
+            with code.loop(first, last) as v:
+                yield v, self.shape.mask(code, code.sub(width, code.mul(v, lanes))) if masked else None
+
+        if few:
             for masked in (False, True):
-                first = code.max(own.begin, whole) if masked else own.begin
-                last = own.end if masked else code.min(own.end, whole)
-                with code.loop(first, last) as v:
-                    mask = self.shape.mask(code, code.sub(width, code.mul(v, lanes))) if masked else None
-                    block = BlockValues(row, v, mask, space)
-                    values = [block.value(store.node) for store in stores]
-                    for store, value in zip(stores, values, strict=True):
-                        self._store(store, space, b, v, value, mask)
+                with each_block(masked) as (v, mask), code.loop(rows.begin, rows.end) as b:
+                    vectors(prepared(b), v, mask)
+            return
+        with code.loop(rows.begin, rows.end) as b:
+            row = prepared(b)
+            for masked in (False, True):
+                with each_block(masked) as (v, mask):
+                    vectors(row, v, mask)
 
     def _store(self, store: Store, space: str, b: Value, v: Value, value: Value, mask: Value | None) -> None:
         code, shape = self.code, self.shape
@@ -408,6 +434,8 @@ class BlockValues:
             case "u":
                 k = number_of(node)
                 product = plan.program.products[k]
+                if k in loop.local:
+                    return shape.load(code, loop.local_address(k, b, v, piece_of(node)))
                 return shape.load(code, loop.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))
             case "state":
                 name = name_of(node)
@@ -446,6 +474,61 @@ class BlockValues:
 
 class Forward(Loop):
     """The forward pass; `save` keeps what the backward pass needs."""
+
+    def stage(self, at: int, stage: Stage) -> None:
+        """As in every loop, but where the units use up a product at once: then a few blocks at a time, whose product is still in
+        the first cache when it is used.
+        """
+        if not (fused := self._fused(at, stage)):
+            super().stage(at, stage)
+            return
+        code, space = self.code, self.plan.program.products[stage.products[0]].space
+        own = self.units[space]
+        self.meet()
+        with code.loop(own.begin, own.end, LOCAL_BLOCKS) as begin:
+            here = Range(begin, code.min(code.add(begin, LOCAL_BLOCKS), own.end))
+            for product in stage.products:
+                self.local[product] = begin
+                self.multiply(product, here)
+            self._units(at, space, fused, here)
+        self.local.clear()
+        for other in self.spaces:
+            if other != space and (stores := [s for s in stage.stores if self.target(s) == other]):
+                self._units(at, other, stores)
+
+    def _fused(self, at: int, stage: Stage) -> list[Store]:
+        """What the units write from this stage's products; nothing where others need the products too."""
+        spaces = {self.plan.program.products[k].space for k in stage.products}
+        if len(spaces) != 1 or stage.sums:
+            return []
+        space = spaces.pop()
+        used_later = [
+            node
+            for later in range(at + 1, len(self.schedule.stages))
+            for node in walk(
+                [
+                    *(store.node for store in self.schedule.stages[later].stores),
+                    *(n.args[0] for p in self.schedule.stages[later].sums for n in p),
+                ],
+                lambda n, later=later: n in self.schedule.found and self.schedule.made[n] <= later,
+            )
+            if self.schedule.found.get(node, ("",))[0] == "u" and number_of(node) in stage.products
+        ]
+        elsewhere = [store for store in stage.stores if self.target(store) != space]
+        if used_later or any(n.op == "u" for n in walk([store.node for store in elsewhere])):
+            return []
+        return [store for store in stage.stores if self.target(store) == space]
+
+    def local_address(self, product: int, b: Value, v: Value, piece: int) -> Value:
+        """Where a vector of a product's result lies while a few blocks are worked on."""
+        code, pieces = self.code, self.plan.program.products[product].pieces
+        block = code.mul(code.sub(v, self.local[product]), pieces * self.vector)
+        return code.at(self._local_base(product), code.mul(b, LOCAL_BLOCKS * pieces * self.vector), block, piece * self.vector)
+
+    def _local_base(self, product: int) -> Value:
+        code, pieces = self.code, self.plan.program.products[product].pieces
+        own = code.mul(code.arg.thread, self["B"], LOCAL_BLOCKS * pieces * self.vector)
+        return code.at(self.address(f"u_{product}"), own)
 
     def write(self) -> None:
         """Write the function."""
@@ -504,25 +587,28 @@ class Forward(Loop):
             0,
         )
 
-    def multiply(self, product: int) -> None:
+    def multiply(self, product: int, here: Range | None = None) -> None:
         """u = W v."""
         code, described = self.code, self.plan.program.products[product]
-        own, size = self.units[described.space], self.vector * described.pieces
+        own, size = here or self.units[described.space], self.vector * described.pieces
         v, v_row = self.entering(product)
         depth = self.width[self.entered_space(product)]
         panel = code.mul(depth, self.shape.across * self.vector)
-        c_row = code.mul(self.blocks[described.space], size)
+        if here is None:
+            c_row = code.mul(self.blocks[described.space], size)
+            c = code.at(self.address(f"u_{product}"), code.mul(self.rows.begin, c_row), code.mul(own.begin, size))
+        else:
+            c_row = code.int(LOCAL_BLOCKS * size)
+            c = code.at(self._local_base(product), code.mul(self.rows.begin, c_row))
         end = code.min(self.rows.end, self.count)
+        first = code.div(code.mul(own.begin, described.pieces), self.shape.across)
         self._call_multiply(
             code.at(v, code.mul(self.rows.begin, v_row)),
             v_row,
             (1, depth, 0),
-            code.at(
-                self.address(f"weight_{product}"),
-                code.mul(code.div(code.mul(own.begin, described.pieces), self.shape.across), panel),
-            ),
+            code.at(self.address(f"weight_{product}"), code.mul(first, panel)),
             panel,
-            code.at(self.address(f"u_{product}"), code.mul(self.rows.begin, c_row), code.mul(own.begin, size)),
+            c,
             c_row,
             code.sub(end, self.rows.begin),
             code.mul(code.sub(own.end, own.begin), described.pieces * self.shape.lanes),
@@ -562,7 +648,7 @@ class Backward(Loop):
             return 1, self.code.mul(self.blocks[slots.space], numbers), 0
         return self.blocks[slots.space], numbers, (count - own) * self.vector
 
-    def multiply(self, product: int) -> None:
+    def multiply(self, product: int, here: Range | None = None) -> None:
         """dv = W^T du, where possible straight into the gradient of the state that entered."""
         code, slots = self.code, self.plan.du[product]
         space = self.entered_space(product)

@@ -120,6 +120,7 @@ class Shape:
 
 
 _TILE = "*a row runs run jump *panels panel *c c_row columns add *ahead"
+LOCAL_BLOCKS = 4  # unit blocks that are multiplied and used at once; any number of gates of so many fills whole panels
 AHEAD = 4  # cache lines of the next panel that are asked for meanwhile
 UNROLLED = 4  # steps of k whose addresses are computed together
 
@@ -233,9 +234,8 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
 
     def tile(rows: int, vectors: int, panel: Value, row: Value, part: Value) -> None:
         count = -(-vectors // shape.across)
-        following = code.add(panel, count)
-        following = code.choose(code.is_(following, "<", panels), following, 0)
-        ahead = code.at(code.arg.panels, code.mul(following, code.arg.panel), code.mul(part, each_part))
+        # Beyond the last panel there most often is the first one of the next call.
+        ahead = code.at(code.arg.panels, code.mul(code.add(panel, count), code.arg.panel), code.mul(part, each_part))
         b.call(
             tiles[rows, vectors],
             [
