@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from ostinato import GRU, LSTM, RNN, Recurrent, backend, cells, explain
+from ostinato import GRU, LSTM, RNN, Recurrent, State, backend, cell, cells, explain
 from ostinato.errors import ConfigError
 from ostinato.kernels import dispatch
 from tests.kernels.requests import assert_same, request
@@ -14,32 +15,45 @@ from tests.kernels.requests import assert_same, request
 X = torch.randn(4, 2, 3)
 ALL_STATES = {"return_states": True}
 ONLY_OUTPUT = "torch's kernels give only the output at every step, and all states were asked for"
+COMPILED = "the step of {!r} compiled for this CPU, N numbers at a time"
 BY_LOOP = "the step of {!r} in a loop over time, in plain PyTorch"
+CUMSUM = "the step uses aten.cumsum, which the compiler does not know"
+NO_KERNEL = "torch has no kernel for the cell 'summed'"
+SMALLER = "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
+
+
+@cell(gates="a", states="h")
+def summed(x: Any, s: Any, U: Any) -> State:
+    return State(h=torch.cumsum(torch.tanh(x.a + U(s.h).a), 1))
+
+
+def said(layer: torch.nn.Module, *args: Any, **kwargs: Any) -> str:
+    """What `explain` says, with N for the width of this machine's vectors."""
+    return re.sub(r"\d+ numbers", "N numbers", str(explain(layer, *args, **kwargs)))
 
 
 @pytest.mark.parametrize(
     ("layer", "call", "text"),
     [
-        (LSTM(3, 4), {}, "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it)"),
+        (LSTM(3, 4), {}, f"LSTM: compiled ({COMPILED.format('lstm')})"),
+        (LSTM(3, 4), {"lengths": [4, 2]}, f"LSTM: compiled ({COMPILED.format('lstm')})"),
+        (LSTM(3, 4, backend="compiled"), ALL_STATES, f"LSTM: compiled ({COMPILED.format('lstm')}; asked for by name)"),
+        (GRU(3, 4, zoneout=0.1, layer_norm=True), {}, f"GRU: compiled ({COMPILED.format('gru')})"),
+        (RNN(3, 4, nonlinearity="sigmoid"), {}, f"RNN: compiled ({COMPILED.format('rnn_sigmoid')})"),
         (
-            LSTM(3, 4),
+            LSTM(3, 4, backend="vendor"),
+            {},
+            "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it; asked for by name)",
+        ),
+        (
+            LSTM(3, 4, backend="vendor"),
             {"lengths": [4, 2]},
-            "LSTM: vendor (torch's LSTM kernel (oneDNN))",
+            "LSTM: vendor (torch's LSTM kernel (oneDNN); asked for by name)",
         ),
         (
-            LSTM(3, 4),
-            ALL_STATES,
-            f"LSTM: reference ({BY_LOOP.format('lstm')}; not vendor: {ONLY_OUTPUT})",
-        ),
-        (
-            GRU(3, 4, zoneout=0.1, layer_norm=True),
+            Recurrent(summed, 3, 4),
             {},
-            f"GRU: reference ({BY_LOOP.format('gru')}; not vendor: torch's kernels do not know layer_norm, zoneout)",
-        ),
-        (
-            RNN(3, 4, nonlinearity="sigmoid"),
-            {},
-            f"RNN: reference ({BY_LOOP.format('rnn_sigmoid')}; not vendor: torch has no kernel for the cell 'rnn_sigmoid')",
+            f"Recurrent: reference ({BY_LOOP.format('summed')}; not compiled: {CUMSUM}; not vendor: {NO_KERNEL})",
         ),
         (
             GRU(3, 4, backend="reference"),
@@ -52,19 +66,49 @@ BY_LOOP = "the step of {!r} in a loop over time, in plain PyTorch"
             "Recurrent: vendor (torch's GRU kernel (ATen); asked for by name)",
         ),
         (
-            LSTM(3, 4, recurrent_dropout=0.5).eval(),
+            LSTM(3, 4, recurrent_dropout=0.5, backend="vendor").eval(),
             {},
-            "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it)",
+            "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it; asked for by name)",
         ),
     ],
 )
 def test_explain_says_which_and_why(layer: Recurrent, call: dict[str, Any], text: str) -> None:
-    assert str(explain(layer, X, **call)) == text
+    assert said(layer, X, **call) == text
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    ("options", "call", "text"),
+    [
+        ({}, {}, "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it)"),
+        ({}, {"lengths": [4, 2]}, f"LSTM: vendor (torch's LSTM kernel (oneDNN); not compiled: {SMALLER})"),
+        ({}, ALL_STATES, f"LSTM: compiled ({COMPILED.format('lstm')})"),
+        ({"layer_norm": True}, {}, f"LSTM: compiled ({COMPILED.format('lstm')})"),
+    ],
+    ids=["plain", "lengths", "all states", "layer_norm"],
+)
+def test_in_half_the_bits_a_plain_cell_is_torchs(
+    dtype: torch.dtype, options: dict[str, Any], call: dict[str, Any], text: str
+) -> None:
+    assert said(LSTM(3, 4, **options).to(dtype), X.to(dtype), **call) == text
+
+
+def test_under_autocast_a_plain_cell_is_torchs() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert explain(GRU(3, 4), X).backends == {"vendor"}
+        assert said(GRU(3, 4), X, lengths=[4, 2]).endswith(f"; not compiled: {SMALLER})")
+        assert explain(GRU(3, 4, zoneout=0.1), X).backends == {"compiled"}
+
+
+def test_without_what_compiles_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch.Compiled, "refusal", lambda _self, _request: "there is no compiler")
+    assert said(LSTM(3, 4), X) == "LSTM: vendor (torch's LSTM kernel (oneDNN); not compiled: there is no compiler)"
+    assert explain(LSTM(3, 4, peephole=True), X).backends == {"reference"}
 
 
 def test_a_backend_asked_for_by_the_layer_runs() -> None:
-    assert explain(LSTM(3, 4, backend="reference"), X).backends == {"reference"}
-    assert explain(LSTM(3, 4, backend="vendor"), X).backends == {"vendor"}
+    for name in dispatch.BACKENDS:
+        assert explain(LSTM(3, 4, backend=name), X).backends == {name}  # pyright: ignore[reportArgumentType]
 
 
 def test_the_innermost_block_has_the_last_word_and_auto_leaves_it_to_the_layer() -> None:
@@ -75,10 +119,10 @@ def test_the_innermost_block_has_the_last_word_and_auto_leaves_it_to_the_layer()
             assert explain(plain, X).backends == {"vendor"}
             assert explain(named, X).backends == {"vendor"}
             with backend("auto"):
-                assert explain(plain, X).backends == {"vendor"}
+                assert explain(plain, X).backends == {"compiled"}
                 assert explain(named, X).backends == {"reference"}
         assert explain(plain, X).backends == {"reference"}
-    assert explain(plain, X).backends == {"vendor"}
+    assert explain(plain, X).backends == {"compiled"}
 
 
 def test_a_block_ends_with_an_error_too() -> None:
@@ -87,43 +131,47 @@ def test_a_block_ends_with_an_error_too() -> None:
     assert dispatch.wanted("auto") == "auto"
 
 
-def test_both_backends_give_the_same() -> None:
+def test_all_backends_give_the_same() -> None:
     layer = LSTM(3, 4, 2, bidirectional=True).double()
-    results = []
-    for name in ("reference", "vendor"):
+    with backend("reference"):
+        expected = layer(X.double(), lengths=[4, 1])[0]
+    for name in dispatch.BACKENDS:
         with backend(name):
-            results.append(layer(X.double(), lengths=[4, 1])[0])
-    torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-12)
+            got = layer(X.double(), lengths=[4, 1])[0]
+        torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("by_block", [False, True])
 def test_a_backend_asked_for_by_name_that_cannot_run_says_why(by_block: bool) -> None:
-    said = "backend 'vendor' was asked for by name, but torch's kernels do not know peephole. Use backend='auto'"
-    layer = LSTM(3, 4, peephole=True, backend="auto" if by_block else "vendor")
-    with pytest.raises(ConfigError, match=re.escape(said)), backend("vendor" if by_block else "auto"):
-        layer(X)
+    reasons = {
+        "vendor": (LSTM(3, 4, peephole=True), "torch's kernels do not know peephole"),
+        "compiled": (Recurrent(summed, 3, 4), CUMSUM),
+    }
+    for name, (layer, reason) in reasons.items():
+        if not by_block:
+            layer.backend = name
+        message = f"backend {name!r} was asked for by name, but {reason}. Use backend='auto'"
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"), backend(name if by_block else "auto"):
+            layer(X)
 
 
 @pytest.mark.parametrize("name", ["", "cudnn", "Vendor"])
 def test_a_backend_that_there_is_not(name: str) -> None:
-    said = f"backend expected one of auto, vendor, reference, got {name!r}"
-    with pytest.raises(ConfigError, match=re.escape(said)), backend(name):
+    message = f"backend expected one of auto, compiled, vendor, reference, got {name!r}"
+    with pytest.raises(ConfigError, match=re.escape(message)), backend(name):
         pass
-    with pytest.raises(ConfigError, match=re.escape(said)):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         LSTM(3, 4, backend=name)  # pyright: ignore[reportArgumentType]
 
 
 def test_what_is_chosen_is_what_runs() -> None:
     r = request(cells.gru, lengths=[5, 0, 2, 5])
-    with dispatch.recording() as choices:
-        result = dispatch.run(r)
-    assert choices == [dispatch.choose(r)]
-    assert choices[0].backend == "vendor"
-    assert_same(result, dispatch.BACKENDS["vendor"].run(r), tolerance=0)
-    with dispatch.recording() as choices:
-        result = dispatch.run(r, "reference")
-    assert choices == [dispatch.choose(r, "reference")]
-    assert_same(result, dispatch.BACKENDS["reference"].run(r), tolerance=0)
+    for wanted, name in {"auto": "compiled", **{name: name for name in dispatch.BACKENDS}}.items():
+        with dispatch.recording() as choices:
+            result = dispatch.run(r, wanted)
+        assert choices == [dispatch.choose(r, wanted)]
+        assert choices[0].backend == name
+        assert_same(result, dispatch.BACKENDS[name].run(r), tolerance=0)
 
 
 def test_nothing_is_recorded_outside_of_a_recording() -> None:
@@ -131,24 +179,35 @@ def test_nothing_is_recorded_outside_of_a_recording() -> None:
         dispatch.run(request(cells.gru))
         with dispatch.recording() as inner:
             dispatch.run(request(cells.lstm))
-        dispatch.run(request(cells.rnn_sigmoid))
+        dispatch.run(request(cells.rnn_sigmoid), "reference")
     dispatch.run(request(cells.gru))
-    assert [c.backend for c in outer] == ["vendor", "reference"]
+    assert [c.backend for c in outer] == ["compiled", "reference"]
     assert len(inner) == 1
 
 
 @pytest.mark.parametrize(
-    ("cell", "by_layer", "whole"),
+    ("cell", "by_layer", "input", "whole"),
     [
-        (cells.lstm, "auto", True),
-        (cells.lstm, "vendor", True),
-        (cells.lstm, "reference", False),
-        (cells.rnn_sigmoid, "auto", False),
+        (cells.lstm, "vendor", X, True),
+        (cells.lstm, "vendor", None, True),
+        (cells.lstm, "compiled", None, False),
+        (cells.lstm, "reference", None, False),
+        (cells.lstm, "auto", None, True),
+        (cells.lstm, "auto", X, False),
+        (cells.lstm, "auto", X.double(), False),
+        (cells.lstm, "auto", X.bfloat16(), True),
+        (cells.lstm, "auto", X.to("meta"), True),
+        (cells.lstm, "auto", pack_padded_sequence(X, torch.tensor([4, 1])), False),
+        (cells.lstm, "auto", pack_padded_sequence(X.half(), torch.tensor([4, 1])), True),
+        (cells.rnn_sigmoid, "auto", None, False),
+        (cells.rnn_sigmoid, "vendor", X.half(), False),
     ],
 )
-def test_a_whole_stack_goes_to_torch_unless_another_backend_is_wanted(
-    cell: cells.Cell, by_layer: str, whole: bool
+def test_a_whole_stack_goes_to_torch_where_that_is_faster_or_wanted(
+    cell: cells.Cell, by_layer: str, input: Any, whole: bool
 ) -> None:
-    assert dispatch.takes_whole(cell, by_layer) is whole
+    assert dispatch.takes_whole(cell, by_layer, input) is whole
     with backend("reference"):
-        assert not dispatch.takes_whole(cell, by_layer)
+        assert not dispatch.takes_whole(cell, by_layer, input)
+    with backend("vendor"):
+        assert dispatch.takes_whole(cell, by_layer, input) is (cell is cells.lstm)

@@ -28,9 +28,11 @@ def test_every_layer_computes_what_it_did(kind: str) -> None:
     for training in (True, False):
         torch.manual_seed(1)
         expected = old.train(training)(x)
-        torch.manual_seed(1)
-        assert_same(tensors(new.train(training)(x)), tensors(expected), atol=0.0)
-        assert_same(tensors(new.eval()(x, lengths=[6] * 4)), tensors(old.eval()(x)))
+        for backend, atol in (("auto", 1e-12), ("vendor", 0.0)):
+            torch.manual_seed(1)
+            with ostinato.backend(backend):
+                assert_same(tensors(new.train(training)(x)), tensors(expected), atol=atol)
+        assert_same(tensors(new.eval()(x, lengths=[6] * 4)), tensors(old.eval()(x)), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", sorted(STEPS))
@@ -75,10 +77,12 @@ def test_a_model_is_converted_in_place() -> None:
     } == {"ostinato"}
     assert model.shared is model.encoder[0]
     assert not model.shared.training
-    assert torch.equal(model(tokens), expected)
+    with ostinato.backend("vendor"):
+        assert torch.equal(model(tokens), expected)
+    assert_same(tensors(model(tokens)), tensors(expected), atol=1e-6)
     model(tokens).sum().backward()
     optimizer.step()
-    assert not torch.equal(model(tokens), expected)
+    assert not torch.allclose(model(tokens), expected, atol=1e-3)
     again: Any = ostinato.convert(model)
     assert again.encoder[0] is model.shared, "what is ours already stays"
 
@@ -117,7 +121,9 @@ def test_weights_kept_under_other_names_are_kept(how: str) -> None:
     x = torch.randn(5, 2, 3)
     expected = tensors(old(x))
     new = ostinato.convert(old)
-    assert_same(tensors(new(x)), expected, atol=0.0)
+    with ostinato.backend("vendor"):
+        assert_same(tensors(new(x)), expected, atol=0.0)
+    assert_same(tensors(new(x)), expected, atol=1e-6)
     assert_same(tensors(new(x, lengths=[5, 5])), expected, atol=1e-6)
     assert list(new.state_dict()) == list(old.state_dict())
 
@@ -127,7 +133,8 @@ def test_options_that_keep_the_parameters_are_given_to_every_layer() -> None:
     assert model[0].options.zoneout == {"h": 0.1, "c": 0.1}
     assert model[1].options.zoneout == {"h": 0.1}
     assert model[2].options.zoneout == {}
-    assert ostinato.explain(model[0], torch.randn(2, 1, 3)).backends == {"reference"}
+    x = torch.randn(2, 1, 3)
+    assert not torch.equal(model[0](x)[0], model[0](x)[0]), "zoneout draws a mask each time"
 
 
 @pytest.mark.parametrize(

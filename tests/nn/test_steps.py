@@ -156,7 +156,7 @@ def test_options_do_in_a_step_what_they_do_in_a_layer(name: str, options: dict[s
         seen.append(state[0] if isinstance(state, tuple) else state)
     closed = tuple(v[0] for v in last) if isinstance(last, tuple) else last[0]
     assert_same({"output": torch.stack(seen), **tensors(state)}, {"output": output, **tensors(closed)})
-    assert ostinato.explain(step, xs[0]).backends == {"reference"}
+    assert ostinato.explain(step, xs[0]).backends == {"compiled"}
 
 
 untyped: Any = ostinato  # what follows is wrong on purpose
@@ -168,7 +168,7 @@ untyped: Any = ostinato  # what follows is wrong on purpose
         (lambda: untyped.LSTMCell(3, 4, zonout=0), TypeError, "unexpected keyword argument 'zonout'; did you mean 'zoneout'?"),
         (lambda: untyped.LSTMCell(3, 4, variational_dropout=0.1), TypeError, "unexpected keyword argument 'variational_dropout'"),
         (lambda: untyped.GRUCell(3, 4, peephole=True), CellError, "peephole needs a cell with the gates 'f o'"),
-        (lambda: untyped.GRUCell(3, 4, backend="gpu"), ConfigError, "backend expected one of auto, vendor, reference, got 'gpu'"),
+        (lambda: untyped.GRUCell(3, 4, backend="gpu"), ConfigError, "one of auto, compiled, vendor, reference, got 'gpu'"),
         (lambda: untyped.LSTMCell(3, 4, layer_norm=True)(X, X), ValueError, "one tensor for each of the states h, c, got Tensor"),
         (lambda: untyped.LSTMCell(3, 4, layer_norm=True)(X, (X,)), ValueError, "for each of the states h, c, got 1 entries"),
         (lambda: untyped.GRUCell(3, 4, layer_norm=True)(X, (X, X)), ValueError, "hx expected a tensor for the state h, got tuple"),
