@@ -78,6 +78,7 @@ class Compiled:
             "P" in cell.states.values(),
             request.reverse,
             request.every_state,
+            request.segment,
         )
         dtype = _COMPUTED_IN[request.weights.ih.dtype]
         names, tensors = zip(*_named(request).items(), strict=True)

@@ -16,6 +16,7 @@ from ostinato.errors import ConfigError
 from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Backend, Request, Result
+from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
 
 # In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
@@ -100,6 +101,8 @@ def run(request: Request, by_layer: str = "auto") -> Result:
     chosen = _select(request, by_layer)
     if _record.get() is not None:
         _note(_explained(chosen, request, by_layer))
+    if request.segment and not isinstance(chosen, Compiled) and torch.is_grad_enabled():
+        return in_segments(request, chosen.run)
     return chosen.run(request)
 
 

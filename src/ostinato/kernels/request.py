@@ -46,6 +46,7 @@ class Request:
         reverse: run from the last valid step of each row to its first.
         masks: the cell's noise by name, `(T, B, H)` or `(B, H)`.
         every_state: give the states of all time steps.
+        segment: keep states for the backward pass at every so many steps only, and compute the others again; 0 keeps all.
     """
 
     cell: Cell
@@ -56,6 +57,7 @@ class Request:
     reverse: bool = False
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     every_state: bool = False
+    segment: int = 0
 
     def projected_input(self) -> Tensor:
         """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, of the cell's `input_gates` only."""

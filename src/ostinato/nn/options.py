@@ -49,12 +49,16 @@ class LayerOptions(StepOptions, total=False):
         weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
         connection: None, "residual" or "highway", around every layer but the first.
         initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+        checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and compute the
+            others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows with
+            sqrt(T), for about a third more time. None keeps everything.
     """
 
     variational_dropout: float | Sequence[float]
     weight_dropout: float
     connection: Literal["residual", "highway"] | None
     initial_state: str | FirstState
+    checkpoint_segments: int | None
 
 
 class Rates(NamedTuple):
@@ -80,6 +84,7 @@ class Options:
     forget_bias: float | None = None
     init: Initialisation = dataclasses.field(default_factory=lambda: initialisation("torch"))
     initial_state: FirstState = dataclasses.field(default_factory=lambda: first_state("zeros"))
+    checkpoint_segments: int | None = None
     backend: str = "auto"
 
     def cell(self, base: Cell, *, projected: bool, training: bool = True) -> Cell:
@@ -146,6 +151,11 @@ def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
     bias = values.get("forget_bias")
     if bias is not None and (isinstance(bias, bool) or not isinstance(bias, int | float)):
         raise TypeError(f"forget_bias expected a number or None, got: {type(bias).__name__}")
+    segment = values.get("checkpoint_segments")
+    if segment is not None and (isinstance(segment, bool) or not isinstance(segment, int)):
+        raise TypeError(f"checkpoint_segments expected a number of steps or None, got: {type(segment).__name__}")
+    if segment is not None and segment < 1:
+        raise ValueError(f"checkpoint_segments expected at least 1 step, got {segment}; None keeps every state")
     if "init" in values:
         values["init"] = initialisation(values["init"])
     if values.get("weight_dropout"):

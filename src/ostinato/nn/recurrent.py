@@ -107,6 +107,7 @@ class Recurrent(torch.nn.RNNBase):
         self._plain_stack = {
             training: uniform
             and options.connection is None
+            and options.checkpoint_segments is None
             and not (training and (options.weight_dropout or any(options.variational_dropout)))
             for training in (True, False)
         }
@@ -326,6 +327,7 @@ class Recurrent(torch.nn.RNNBase):
             lengths=lengths,
             reverse=bool(direction),
             every_state=every_state,
+            segment=self.options.checkpoint_segments or 0,
         )
         return dispatch.run(request, self.backend)
 

@@ -20,6 +20,7 @@ def make_request(
     lengths: Tensor | None = None,
     reverse: bool = False,
     every_state: bool = False,
+    segment: int = 0,
 ) -> Request:
     """Sort the parameters of one direction of one layer, given by their names without suffix, and draw the cell's masks.
 
@@ -32,6 +33,7 @@ def make_request(
         lengths: see `Request`.
         reverse: see `Request`.
         every_state: see `Request`.
+        segment: see `Request`.
     """
     weights = Weights(
         parameters["weight_ih"],
@@ -41,4 +43,4 @@ def make_request(
         {p.name: parameters[p.name] for p in cell.parameters},
     )
     masks = {n.name: n.draw(input.shape[0], getattr(first, n.state), training) for n in cell.noise}
-    return Request(cell, input, weights, first, lengths, reverse, masks, every_state)
+    return Request(cell, input, weights, first, lengths, reverse, masks, every_state, segment)

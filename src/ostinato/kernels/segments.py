@@ -1,0 +1,46 @@
+"""Long sequences in little memory: keep the states at every k-th step, and compute what lies between again when it is needed.
+
+Source: Gruslys et al. 2016, arXiv 1606.03401, in its simplest form; Chen et al. 2016, arXiv 1604.06174. With k near sqrt(T) the memory
+grows with sqrt(T), for one forward pass more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from ostinato.cells.named import State
+from ostinato.kernels.request import Request, Result
+
+
+def in_segments(request: Request, run: Callable[[Request], Result]) -> Result:
+    """Run a request `request.segment` steps at a time, on a backend that knows nothing of it."""
+    steps, cell = request.input.shape[0], request.cell
+    starts = range(0, steps, request.segment)
+    every_step = {noise.name for noise in cell.noise if noise.every_step}
+    found: list[Result] = []
+    state = request.first
+    for start in reversed(starts) if request.reverse else starts:
+        cut = slice(start, start + request.segment)
+        part = replace(
+            request,
+            input=request.input[cut],
+            first=state,
+            lengths=None if request.lengths is None else (request.lengths - start).clamp(0, request.segment),
+            masks={name: mask[cut] if name in every_step else mask for name, mask in request.masks.items()},
+            segment=0,
+        )
+        # Masks are drawn already, so that computing again needs no random numbers.
+        result = checkpoint(run, part, use_reentrant=False, preserve_rng_state=False)
+        assert isinstance(result, Result)
+        found.append(result)
+        state = result.last
+    if request.reverse:
+        found.reverse()
+    states = None
+    if request.every_state:
+        states = State(**{n: torch.cat([getattr(r.states, n) for r in found]) for n in cell.states})
+    return Result(torch.cat([r.output for r in found]), state, states)
