@@ -199,7 +199,7 @@ class Loop:
             return self.letters[str(name)]
         if kind == "enters":
             return self.entered_space(int(name))
-        return store.node.space if store.node.space in self.spaces else "H"
+        return store.space or store.node.space
 
     def multiply(self, product: int, here: Range | None = None) -> None:
         """Do a product for this thread's rows and units."""

@@ -29,10 +29,12 @@ class Store:
         node: the value.
         to: what is written: `("state", name)`, `("enters", product)`, `("saved", slot)`, `("gradient", slot)`,
             `("parameter", slot)`, `("carry", name)` or `("scratch", slot)`. Slots are counted for each space alone.
+        space: of the slot of a gradient, whose value may be of a smaller one.
     """
 
     node: Node
     to: tuple[str, str | int]
+    space: str = ""
 
 
 @dataclass
@@ -129,8 +131,9 @@ def walk(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) 
 def plan(program: Program) -> Plan:
     """Schedule both directions of a step."""
     states = {node: ("state", name) for name, node in program.states.items()}
-    entered = {p.enters: ("enters", k) for k, p in enumerate(program.products) if p.enters.op != "state"}
-    outputs = [Store(n, to) for n, to in (*entered.items(), *_stores(program.states, "state"))]
+    enters = [(p.enters, ("enters", k)) for k, p in enumerate(program.products) if p.enters.op != "state"]
+    entered = dict(enters)
+    outputs = [Store(n, to) for n, to in (*enters, *_stores(program.states, "state"))]
     inference = _schedule(program, outputs, {}, forward=True)
 
     direct, accumulated = _peel(program)
@@ -426,7 +429,7 @@ def _gradient_slots(
 
     def fresh(nodes: tuple[Node, ...], space: str) -> Slots:
         first = used[space]
-        stores.extend(Store(n, ("gradient", first + i)) for i, n in enumerate(nodes))
+        stores.extend(Store(n, ("gradient", first + i), space) for i, n in enumerate(nodes))
         used[space] += len(nodes)
         return Slots(space, first, tuple(range(len(nodes))))
 
@@ -452,7 +455,7 @@ def _overwrites(schedule: Schedule, known: Mapping[Node, tuple[str, str | int]])
     for at, stage in enumerate(schedule.stages):
         for store in stage.stores:
             if store.to[0] == "gradient":
-                written[store.node.space, int(store.to[1])] = at
+                written[store.space, int(store.to[1])] = at
     for at, stage in enumerate(schedule.stages):
         roots = [store.node for store in stage.stores] + [n.args[0] for p in stage.sums for n in p]
         for node in walk(roots, lambda n, at=at: n in schedule.found and schedule.made[n] <= at):
