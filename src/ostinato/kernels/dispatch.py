@@ -49,7 +49,7 @@ def check_name(name: str) -> str:
 
 @contextlib.contextmanager
 def backend(name: str) -> Iterator[None]:
-    """Run every layer inside the `with` block on this backend: "vendor", "reference", or "auto".
+    """Run every layer inside the `with` block on this backend: "compiled", "vendor", "reference", or "auto".
 
     A backend asked for by name that cannot run a request raises `ConfigError` with the reason; "auto" goes on to the next.
     """

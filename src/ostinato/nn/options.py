@@ -27,7 +27,8 @@ class StepOptions(TypedDict, total=False):
         forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes, its
             negative. None for what the cell says, if it says anything.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-        backend: "auto", "vendor" or "reference".
+        backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU), "vendor"
+            (torch's own kernels, plain cells only) or "reference" (the step in a loop, in plain PyTorch).
     """
 
     zoneout: float | Sequence[float] | Mapping[str, float]
@@ -37,7 +38,7 @@ class StepOptions(TypedDict, total=False):
     coupled_gates: bool
     forget_bias: float | None
     init: str | Initialisation
-    backend: Literal["auto", "vendor", "reference"]
+    backend: Literal["auto", "compiled", "vendor", "reference"]
 
 
 class LayerOptions(StepOptions, total=False):
