@@ -109,9 +109,9 @@ class Outcome:
 
 def forward(what: Recurrence, tensors: Tensors, save: bool) -> Outcome:
     """Run over the sequence; with `save` so that `backward` can follow."""
-    steps, batch = tensors.input.shape[:2]
-    rows = full(steps, batch, what.reverse) if tensors.lengths is None else ragged(tensors.lengths.cpu(), what.reverse)
-    operands = _flat(what, tensors, rows)
+    steps = tensors.input.shape[0]
+    rows = rows_of(what, tensors)
+    operands = operands_of(what, tensors, rows)
     compiled = what.kernel(tensors.input.dtype)
     every = frozenset(what.shown)
     starts: list[Mapping[str, Tensor]] = []
@@ -158,7 +158,7 @@ def backward(
     if not rows.total:
         return _nothing_computed(tensors, dlast, input, weights)
     compiled = what.kernel(tensors.input.dtype)
-    flat = {name: None if d is None else _gathered(d, rows) for name, d in dshown.items()}
+    flat = {name: None if d is None else gathered(d, rows) for name, d in dshown.items()}
     final = {name: None if d is None else _sorted(d, rows) for name, d in dlast.items()}
     if kept.memory is None:
         found = _by_segments(what, compiled, kept, flat, final, input, weights)
@@ -219,7 +219,15 @@ def _by_segments(
     return Gradients(dx, wanted or {}, vectors, {n: v for n, v in carried.items() if v is not None})
 
 
-def _flat(what: Recurrence, tensors: Tensors, rows: Rows) -> Operands:
+def rows_of(what: Recurrence, tensors: Tensors) -> Rows:
+    """Which rows each step has."""
+    if tensors.lengths is None:
+        return full(*tensors.input.shape[:2], what.reverse)
+    return ragged(tensors.lengths.cpu(), what.reverse)
+
+
+def operands_of(what: Recurrence, tensors: Tensors, rows: Rows) -> Operands:
+    """The tensors in flat rows."""
     every_step = {noise.name for noise in what.cell.noise if noise.every_step}
     masks, flat = {}, set()
     for name, mask in tensors.masks.items():
@@ -227,11 +235,11 @@ def _flat(what: Recurrence, tensors: Tensors, rows: Rows) -> Operands:
             masks[name] = mask.reshape(-1, mask.shape[-1])[:1].contiguous()
         elif name in every_step:
             flat.add(name)
-            masks[name] = _gathered(mask, rows)
+            masks[name] = gathered(mask, rows)
         else:
             masks[name] = _sorted(mask, rows)
     return Operands(
-        _gathered(tensors.input, rows),
+        gathered(tensors.input, rows),
         tensors.weight_ih.contiguous(),
         _contiguous(tensors.matrices.items()),
         _contiguous(tensors.vectors.items()),
@@ -250,7 +258,7 @@ def _cut(operands: Operands, flat: slice, first: Mapping[str, Tensor]) -> Operan
     return replace(operands, x=operands.x[flat], first=first, masks=masks)
 
 
-def _gathered(v: Tensor, rows: Rows) -> Tensor:
+def gathered(v: Tensor, rows: Rows) -> Tensor:
     """`(T, B, F)` to `(rows, F)`."""
     flat = v.reshape(-1, v.shape[-1])
     return flat.contiguous() if rows.gather is None else flat.index_select(0, rows.gather)
