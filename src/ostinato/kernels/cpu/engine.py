@@ -61,9 +61,18 @@ class Memory:
 
 
 class Engine:
-    """One kernel on one batch: knows all sizes, and sets the fields."""
+    """One kernel on one batch: knows all sizes, and sets the fields.
 
-    def __init__(self, kernel: Kernel, operands: Operands, rows: Rows) -> None:
+    Args:
+        kernel: the compiled cell.
+        operands: the tensors.
+        rows: which rows they have.
+        panels: packed weights of engines with the same ones, so that a pass in segments packs once.
+    """
+
+    def __init__(
+        self, kernel: Kernel, operands: Operands, rows: Rows, panels: dict[tuple[object, ...], Tensor] | None = None
+    ) -> None:
         self.kernel, self.operands, self.rows = kernel, operands, rows
         self.described = kernel.description
         self.shape = kernel.shape
@@ -76,6 +85,7 @@ class Engine:
         self.width["H"] = hidden
         self.blocks = {space: -(-width // self.shape.lanes) for space, width in self.width.items()}
         self.functions = library(self.shape.double)
+        self._packed = {} if panels is None else panels
         self.keep: list[object] = []  # what must live until the call is over
 
     def _buffer(self, *shape: int) -> Tensor:
@@ -136,9 +146,10 @@ class Engine:
         return buffer.data_ptr()
 
     def _panels(self, weight: Tensor, gates: tuple[int, ...], units: int, transposed: bool) -> int:
-        panels = packed(weight, Packing(gates, units, transposed), self.shape, self.functions)
-        self.keep.append(panels)
-        return panels.data_ptr()
+        key = (id(weight), gates, transposed)
+        if key not in self._packed:
+            self._packed[key] = packed(weight, Packing(gates, units, transposed), self.shape, self.functions)
+        return self._packed[key].data_ptr()
 
     def _run(self, part: str, values: Mapping[str, int], threads: int) -> None:
         compiled = self.kernel.part(part)
@@ -234,7 +245,7 @@ class Engine:
         into: Mapping[str, Tensor] | None = None,
         dx: Tensor | None = None,
     ) -> Gradients:
-        """The gradients.
+        """The gradients; those of vector parameters as sums, for `vectors`.
 
         Args:
             memory: of the forward pass; its slots are written over.
@@ -317,7 +328,7 @@ class Engine:
                 values[f"dparameters_{space}"] = sums[space].data_ptr()
         self._run("backward", values, threads)
         return Gradients(
-            dx if input else None, wanted, self._vectors(sums), {name: carry[1] for name, carry in carries.items()}
+            dx if input else None, wanted, {}, {name: carry[1] for name, carry in carries.items()}, sums
         )
 
     def _entered_rows(self, k: int, memory: Memory) -> Tensor:
@@ -339,8 +350,8 @@ class Engine:
         self.keep.append(numbers)
         return numbers.data_ptr()
 
-    def _vectors(self, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The gradient of each vector parameter, from the slots of unit blocks."""
+    def vectors(self, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The gradient of each vector parameter, from the slots of unit blocks: what `backward` gives as `sums`."""
         rows = {
             space: memory.transpose(0, 1).reshape(memory.shape[1], -1)[:, : self.width[space]]
             for space, memory in sums.items()
@@ -363,9 +374,11 @@ class Gradients:
         weights: "weight_ih" and matrices, those that were wanted.
         vectors: biases and own vectors.
         first: of the first states, `(B, H)` in the places' order.
+        sums: what `Engine.vectors` makes `vectors` of: for each space `(blocks, slots, lanes)`.
     """
 
     x: Tensor | None
     weights: dict[str, Tensor]
     vectors: dict[str, Tensor]
     first: dict[str, Tensor]
+    sums: dict[str, Tensor] = field(default_factory=dict)

@@ -120,10 +120,11 @@ def forward(what: Recurrence, tensors: Tensors, save: bool) -> Outcome:
         width = {name: operands.first[name].shape[1] for name in every}
         states = {name: operands.x.new_empty(rows.total, width[name]) for name in every}
         last: dict[str, Tensor] = dict(operands.first)
+        panels: dict[tuple[object, ...], Tensor] = {}
         for part, flat in rows.segments(what.segment):
             starts.append(last)
             cut = _cut(operands, flat, last)
-            last, _ = Engine(compiled, cut, part).forward(False, every, {n: v[flat] for n, v in states.items()})
+            last, _ = Engine(compiled, cut, part, panels).forward(False, every, {n: v[flat] for n, v in states.items()})
     else:
         last, memory = Engine(compiled, operands, rows).forward(save, every)
         states = memory.states
@@ -168,6 +169,7 @@ def backward(
             _, kept.memory = engine.forward(True, frozenset(what.shown))
         kept.fresh = False
         found = engine.backward(kept.memory, flat, final, input=input, weights=weights)
+        found = replace(found, vectors=engine.vectors(found.sums))
     dx = None if found.x is None else _spread(found.x, rows, tensors.input.shape[0])
     return replace(found, x=dx, first={name: _unsorted(v, rows) for name, v in found.first.items()})
 
@@ -199,10 +201,11 @@ def _by_segments(
     operands, rows = kept.operands, kept.rows
     dx = torch.empty_like(operands.x) if input else None
     wanted: dict[str, Tensor] | None = None
-    vectors: dict[str, Tensor] = {}
+    sums: dict[str, Tensor] = {}
+    panels: dict[tuple[object, ...], Tensor] = {}
     carried: Mapping[str, Tensor | None] = dlast
     for (part, flat), start in reversed(list(zip(rows.segments(what.segment), kept.starts, strict=True))):
-        engine = Engine(compiled, _cut(operands, flat, start), part)
+        engine = Engine(compiled, _cut(operands, flat, start), part, panels)
         # What the forward pass showed is right already; it is written again with the same numbers.
         _, memory = engine.forward(True, frozenset(what.shown), {n: v[flat] for n, v in kept.states.items()})
         found = engine.backward(
@@ -215,7 +218,8 @@ def _by_segments(
             dx=None if dx is None else dx[flat],
         )
         wanted, carried = found.weights, found.first
-        vectors = {name: v + vectors[name] if vectors else v for name, v in found.vectors.items()}
+        sums = {space: v.add_(sums[space]) if sums else v for space, v in found.sums.items()}
+    vectors = Engine(compiled, operands, rows).vectors(sums)
     return Gradients(dx, wanted or {}, vectors, {n: v for n, v in carried.items() if v is not None})
 
 

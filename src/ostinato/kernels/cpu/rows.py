@@ -42,9 +42,14 @@ class Rows:
         for first in range(0, self.steps, length):
             offsets, counts = self.offsets[first : first + length], self.counts[first : first + length]
             start = int(offsets.min())
-            part = _rows(offsets - start, counts, self.batch)
+            # Where all rows have all steps, segments differ in their place only.
+            part = _rows(offsets - start, counts, self.batch) if self.gather is not None else _like(offsets, self.batch)
             found.append((part, slice(start, start + part.total)))
         return found
+
+
+def _like(offsets: Tensor, batch: int) -> Rows:
+    return full(offsets.numel(), batch, bool(offsets[0] > offsets[-1]))
 
 
 def _rows(
