@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from ostinato.kernels.dispatch import Choice, recording
+from ostinato.kernels.listing import listing as listing_of_cell
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.steps import _Step
 
@@ -75,3 +76,26 @@ def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
             for handle in handles:
                 handle.remove()
     return Explanation(found)
+
+
+def listing(
+    layer: Recurrent | _Step,
+    kind: Literal["program", "llvm", "assembly"] = "program",
+    part: Literal["inference", "training", "backward"] = "training",
+) -> str:
+    """The code that the compiler makes of a layer's step on this machine, to be read.
+
+    Args:
+        layer: a layer of Ostinato, in training or evaluation mode: some options act in one of them only.
+        kind: "program", the step and the gradient that PyTorch derived from it, an operation a line; "llvm" or "assembly", the
+            time loop that was made of them.
+        part: for the last two, which loop: the forward pass without gradient, with it, or the backward pass.
+
+    Raises:
+        TypeError: if `layer` is not a layer of Ostinato.
+        ConfigError: where the compiler does not take the cell, with the reason.
+    """
+    if not isinstance(layer, Recurrent | _Step):
+        raise TypeError(f"listing expected a recurrent layer of ostinato, got {type(layer).__name__}")
+    double = next(layer.parameters()).dtype is torch.float64
+    return listing_of_cell(layer.cell, bool(layer.bias), double, kind, part)
