@@ -204,10 +204,7 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
         )
         for k, p in enumerate(program.products)
     )
-    slots = tuple(
-        (name, piece, program.dparameters[name][piece].space, slot)
-        for (name, piece), slot in plan.parameter_slots.items()
-    )
+    slots = tuple((*piece, *slot) for piece, slot in plan.parameter_slots.items())
     schedules = {part: getattr(plan, part) for part in PARTS}
     return Description(
         len(program.dx),

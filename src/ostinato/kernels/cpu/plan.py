@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ostinato.kernels.graph import Node, number_of
+from ostinato.kernels.graph import Node, name_of, number_of, piece_of, plain
 from ostinato.kernels.program import Program
 
 # Worth a load and a store rather than being computed again.
@@ -29,7 +29,7 @@ class Store:
         node: the value.
         to: what is written: `("state", name)`, `("enters", product)`, `("saved", slot)`, `("gradient", slot)`,
             `("parameter", slot)`, `("carry", name)` or `("scratch", slot)`. Slots are counted for each space alone.
-        space: of the slot of a gradient, whose value may be of a smaller one.
+        space: of the slot of a gradient or parameter, whose value may be of a smaller one.
     """
 
     node: Node
@@ -94,6 +94,7 @@ class Plan:
         dx: the slots of the gradient of W_ih x.
         du: for each product, the slots of the gradient of what it gave.
         parameters: for each space, (name, piece) of each parameter gradient's slot.
+        parameter_slots: (name, piece) to the space and slot of its gradient, where it has one.
         rows: sums over rows that are saved.
         accumulated: product to the state into whose gradient its transposed product is added.
     """
@@ -106,7 +107,7 @@ class Plan:
     dx: Slots
     du: tuple[Slots, ...]
     parameters: Mapping[str, tuple[tuple[str, int], ...]]
-    parameter_slots: Mapping[tuple[str, int], int]
+    parameter_slots: Mapping[tuple[str, int], tuple[str, int]]
     rows: int
     accumulated: Mapping[int, tuple[str, bool]]
 
@@ -130,9 +131,10 @@ def walk(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) 
 
 def plan(program: Program) -> Plan:
     """Schedule both directions of a step."""
-    states = {node: ("state", name) for name, node in program.states.items()}
+    # Values of a row are not looked up where they were written for all units, but follow from sums again.
+    states = {node: ("state", name) for name, node in program.states.items() if node.space in WIDE}
     enters = [(p.enters, ("enters", k)) for k, p in enumerate(program.products) if p.enters.op != "state"]
-    entered = dict(enters)
+    entered = {node: to for node, to in enters if node.space in WIDE}
     outputs = [Store(n, to) for n, to in (*enters, *_stores(program.states, "state"))]
     inference = _schedule(program, outputs, {}, forward=True)
 
@@ -149,7 +151,7 @@ def plan(program: Program) -> Plan:
     # What the backward pass finds: the past of the states, what entered the products, what was saved.
     known: dict[Node, tuple[str, str | int]] = {n: ("new", name) for n, (_, name) in states.items()}
     known |= {**entered, **places, **{n: ("saved_sum", i) for i, n in enumerate(training.rows)}}
-    parameters, parameter_slots, writes = _parameter_slots(pieces)
+    parameters, parameter_slots, writes = _parameter_slots(program, pieces)
     writes += [Store(n, ("carry", name)) for name, n in direct.items()]
     region = _regions(program)
     for base in (dict.fromkeys(WIDE, 0), {space: len(by_space[space]) for space in WIDE}):
@@ -355,7 +357,7 @@ def _schedule(
             made[node] = stage[node]
     for store in stores:
         stages[stage[store.node]].stores.append(store)
-        if store.to[0] in ("state", "enters", "saved") and store.node not in found:
+        if store.to[0] in ("state", "enters", "saved") and store.node.space in WIDE and store.node not in found:
             found[store.node] = store.to
             made[store.node] = stage[store.node] + 1
     scratch = _hand_on(stages, stage, found, made)
@@ -386,22 +388,25 @@ def _hand_on(
 
 
 def _parameter_slots(
-    pieces: Mapping[tuple[str, int], Node],
-) -> tuple[dict[str, tuple[tuple[str, int], ...]], dict[tuple[str, int], int], list[Store]]:
+    program: Program, pieces: Mapping[tuple[str, int], Node]
+) -> tuple[dict[str, tuple[tuple[str, int], ...]], dict[tuple[str, int], tuple[str, int]], list[Store]]:
     """Parameters with the same gradient (b_ih and b_hh, most often) share one slot."""
     slots: dict[str, dict[Node, int]] = {space: {} for space in WIDE}
     names: dict[str, list[tuple[str, int]]] = {space: [] for space in WIDE}
-    where: dict[tuple[str, int], int] = {}
+    where: dict[tuple[str, int], tuple[str, int]] = {}
     stores = []
+    used = walk([*program.states.values(), *(product.enters for product in program.products)])
+    spaces = {(name_of(leaf), piece_of(leaf)): leaf.space for leaf in used if leaf.op == "parameter"}
     for piece, node in pieces.items():
-        if node.space not in WIDE:  # no gradient
+        if plain(node) == 0 or piece not in spaces:  # no gradient
             continue
-        known = slots[node.space]
+        space = spaces[piece]
+        known = slots[space]
         if node not in known:
             known[node] = len(known)
-            names[node.space].append(piece)
-            stores.append(Store(node, ("parameter", known[node])))
-        where[piece] = known[node]
+            names[space].append(piece)
+            stores.append(Store(node, ("parameter", known[node]), space))
+        where[piece] = space, known[node]
     return {space: tuple(found) for space, found in names.items()}, where, stores
 
 
