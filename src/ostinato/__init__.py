@@ -27,9 +27,11 @@ if TYPE_CHECKING:
         Recurrent,
         RHNCell,
         RNNCell,
+        Stream,
         chrono,
         convert,
         explain,
+        listing,
         noisy,
     )
     from ostinato.recipes import load
@@ -50,6 +52,7 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "State",
+    "Stream",
     "__version__",
     "backend",
     "cell",
@@ -58,6 +61,7 @@ __all__ = [
     "convert",
     "errors",
     "explain",
+    "listing",
     "load",
     "nn",
     "noisy",
@@ -68,8 +72,8 @@ _HOMES = {
     "ostinato.kernels.dispatch": ("backend",),
     "ostinato.nn": (
         *("GRU", "LSTM", "MinGRU", "MinLSTM", "RHN", "RNN", "Recurrent"),
-        *("GRUCell", "LSTMCell", "MinGRUCell", "MinLSTMCell", "RHNCell", "RNNCell"),
-        *("chrono", "convert", "explain", "noisy"),
+        *("GRUCell", "LSTMCell", "MinGRUCell", "MinLSTMCell", "RHNCell", "RNNCell", "Stream"),
+        *("chrono", "convert", "explain", "listing", "noisy"),
     ),
     "ostinato.recipes": ("load",),
 }

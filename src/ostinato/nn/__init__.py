@@ -1,7 +1,7 @@
 """Recurrent layers that drop in for `torch.nn`'s, with what torch.nn has never had."""
 
 from ostinato.nn.convert import convert, negate_update_gate
-from ostinato.nn.explain import Explanation, explain
+from ostinato.nn.explain import Explanation, explain, listing
 from ostinato.nn.first_state import FirstState, noisy
 from ostinato.nn.initialisation import Initialisation, chrono
 from ostinato.nn.layers import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM
@@ -9,12 +9,14 @@ from ostinato.nn.options import LayerOptions, StepOptions
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.states import States
 from ostinato.nn.steps import GRUCell, LSTMCell, MinGRUCell, MinLSTMCell, RHNCell, RNNCell
+from ostinato.nn.stream import ErrorReport, Stream
 
 __all__ = [
     "GRU",
     "LSTM",
     "RHN",
     "RNN",
+    "ErrorReport",
     "Explanation",
     "FirstState",
     "GRUCell",
@@ -30,9 +32,11 @@ __all__ = [
     "Recurrent",
     "States",
     "StepOptions",
+    "Stream",
     "chrono",
     "convert",
     "explain",
+    "listing",
     "negate_update_gate",
     "noisy",
 ]

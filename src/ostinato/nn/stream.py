@@ -1,0 +1,346 @@
+"""One step after the other for a live service: a layer with its state inside, and as little as can be around its arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter, is_
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ostinato.cells.named import State
+from ostinato.errors import ConfigError
+from ostinato.nn.recurrent import Recurrent
+from ostinato.types import Tensor
+
+if TYPE_CHECKING:
+    from ostinato.kernels.cpu.streaming import LayerTensors, Runner, StreamKernel
+
+_version, _address = attrgetter("_version"), torch.Tensor.data_ptr
+PROBE_STEPS = 100
+
+
+@dataclass(frozen=True)
+class ErrorReport:
+    """What it costs to hold the weights in a smaller dtype.
+
+    Attributes:
+        weights: |rounded - exact| / |exact|, the norms over all weights of the products.
+        outputs: the greatest difference of an output from that of exact weights, divided by the greatest output.
+        steps: of the sequence on which the outputs were compared.
+    """
+
+    weights: float
+    outputs: float
+    steps: int
+
+
+class Stream:
+    """A layer, or a stack of layers, one step at a time: `y = stream(x)`, with the state kept inside.
+
+    Computes what the layer computes in evaluation, without gradient, for one row. The weights are copied in the order in which
+    they are read, and a step is one call of machine code for the whole stack.
+
+    At each call the stream looks whether the parameters are still the same objects, at the same addresses, in the same version,
+    and packs them anew where they are not. What leaves no such trace, a write through `.data` or a step of an optimiser with
+    `fused=True`, must be followed by `refresh()`.
+
+    A stream serves one caller at a time. `copy()` makes more of them on the same packed weights.
+
+    Args:
+        layer: in evaluation mode, float32 or float64, on CPU, of one direction.
+        streaming_dtype: `torch.bfloat16` holds the weights of the products at half their size, see `error_report`; None leaves
+            them as they are. Inputs, states, biases and sums stay as they are.
+        check_weights: False leaves out the look at the parameters, which costs about 0.2 µs for each.
+
+    Raises:
+        ConfigError: for a layer or an argument that cannot be streamed, with the reason.
+    """
+
+    def __init__(
+        self, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
+    ) -> None:
+        _check(layer, streaming_dtype)
+        if layer.training:
+            raise ConfigError(
+                "Stream expected a layer in evaluation mode, got one in training mode; use Stream(layer.eval())"
+            )
+        self._start(_Weights(layer, streaming_dtype), check_weights)
+        self.reset()
+
+    def _start(self, weights: _Weights, check_weights: bool) -> None:
+        from ostinato.kernels.cpu.streaming import Runner
+
+        layer = weights.layer
+        self.layer, self.streaming_dtype, self.check_weights = layer, weights.streaming_dtype, check_weights
+        self._weights, self._is_stale = weights, weights.is_stale
+        self._dtype = weights.dtype
+        self._sizes = ((layer.input_size,), (1, layer.input_size))
+        self._width = layer.proj_size or layer.hidden_sizes[-1]
+        # What each call needs lies here at hand.
+        self._runner = runner = Runner(weights.packed)
+        self._call, self._calls, self._fields, self._x, self._y = (
+            runner.call,
+            runner.calls,
+            runner.fields,
+            runner.x,
+            runner.y,
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """One step.
+
+        Args:
+            x: `(I,)` or `(1, I)`, of the layer's dtype.
+
+        Returns:
+            The output, `(H,)` or `(1, H)` like the input (`P` units where the layer projects), a new tensor without gradient.
+
+        Raises:
+            ConfigError: for an input of another shape, dtype or device, or one that requires a gradient.
+        """
+        if self.check_weights and self._is_stale():
+            self.refresh()
+        try:
+            usable = x.shape in self._sizes and x.dtype is self._dtype and x.is_cpu and x.is_contiguous()
+        except AttributeError:  # it is no tensor
+            usable = False
+        if not usable or x.requires_grad:
+            x = self._usable(x)
+        y = x.new_empty(self._width) if x.dim() == 1 else x.new_empty(1, self._width)
+        runner = self._runner
+        turn = runner.turn
+        fields = self._fields[turn]
+        fields[self._x] = x.data_ptr()
+        fields[self._y] = y.data_ptr()
+        self._call(self._calls[turn])
+        runner.turn = 1 - turn
+        return y
+
+    def _usable(self, x: Any) -> Tensor:
+        """A contiguous input, or the reason why there is none."""
+        wanted = f"x expected a tensor of shape {self._sizes[0]} or {self._sizes[1]}, {self._dtype}, on the CPU"
+        if not isinstance(x, Tensor):
+            raise ConfigError(f"{wanted}; got {type(x).__name__}")
+        if x.shape not in self._sizes or x.dtype is not self._dtype or not x.is_cpu:
+            raise ConfigError(f"{wanted}; got {tuple(x.shape)}, {x.dtype}, on {x.device}")
+        if x.requires_grad and torch.is_grad_enabled():
+            raise ConfigError("x expected no gradient, as a stream gives none; use x.detach(), or the layer itself")
+        return x.detach().contiguous()
+
+    def refresh(self) -> None:
+        """Pack the weights as they are now, for this stream and its copies; the states stay.
+
+        Raises:
+            ConfigError: the layer has become one that cannot be streamed, or has another dtype.
+        """
+        self._weights.refresh()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the packed weights, which every step reads."""
+        return self._weights.packed.weight_bytes
+
+    # the state
+
+    @property
+    def state(self) -> Any:
+        """The state before the next step, a copy, in the layout of the layer's `hx` without a batch: `(L, H)` for each state."""
+        runner, layout = self._runner, self.layer._layout
+        last = [
+            State(**{name: pair[runner.turn][: layout.sizes[name][at]].clone()[None] for name, pair in states.items()})
+            for at, states in enumerate(runner.states)
+        ]
+        return layout.close(last, batched=False)
+
+    @state.setter
+    def state(self, hx: Any) -> None:
+        entries = hx if isinstance(hx, tuple | list) else (hx,)
+        first = next((v for e in entries for v in (e if isinstance(e, tuple | list) else [e])), None)
+        batched = isinstance(first, Tensor) and first.dim() == 3
+        _put(self._runner, self.layer._layout.open(hx, 1, batched))
+
+    def reset(self) -> None:
+        """Go back to the layer's first state: zeros, or what it has learned."""
+        _put(self._runner, _first_states(self.layer))
+
+    def copy(self) -> Stream:
+        """Another stream on the same packed weights, which goes on from this one's state on its own."""
+        made = Stream.__new__(Stream)
+        made._start(self._weights, self.check_weights)
+        made.state = self.state
+        return made
+
+    # the error
+
+    @property
+    def error_report(self) -> ErrorReport | None:
+        """The error of `streaming_dtype` on 100 steps of standard normal numbers, measured when first asked for; else None."""
+        if self.streaming_dtype is None:
+            return None
+        if self.check_weights and self._is_stale():
+            self.refresh()
+        if self._weights.error is None:
+            generator = torch.Generator().manual_seed(0)
+            probe = torch.randn(PROBE_STEPS, self.layer.input_size, generator=generator)
+            self._weights.error = self.measure_error(probe)
+        return self._weights.error
+
+    @torch.no_grad()
+    def measure_error(self, inputs: Tensor) -> ErrorReport:
+        """The error of `streaming_dtype` on a sequence of your own, `(T, I)`, from the first state; the stream is left as it is.
+
+        Raises:
+            ConfigError: for inputs of another shape, dtype or device.
+        """
+        from ostinato.kernels.cpu.streaming import PackedStack, Runner
+
+        inputs = torch.stack([self._usable(x) for x in inputs])
+        layers, packed = _tensors(self.layer), self._weights.packed
+        exact = PackedStack(_kernel(self.layer, half=False), layers, packed.residual)
+        want, got = (_outputs(Runner(each), self.layer, inputs) for each in (exact, packed))
+        matrices = torch.cat([m.flatten() for layer in layers for m in (layer.weight_ih, *layer.matrices.values())])
+        rounded = matrices if self.streaming_dtype is None else matrices.to(self.streaming_dtype)
+        return ErrorReport(
+            float((rounded - matrices).norm() / matrices.norm()),
+            float((got - want).abs().max() / want.abs().max()),
+            len(inputs),
+        )
+
+    def __repr__(self) -> str:
+        dtype = "" if self.streaming_dtype is None else f", streaming_dtype={self.streaming_dtype}"
+        return f"Stream({self.layer!r}{dtype}, weight_bytes={self.weight_bytes}, threads={self._runner.threads})"
+
+
+class _Weights:
+    """The packed weights that copies share, and what they were packed from."""
+
+    def __init__(self, layer: Recurrent, streaming_dtype: torch.dtype | None) -> None:
+        from ostinato.kernels.cpu.streaming import PackedStack
+
+        self.layer, self.streaming_dtype, self.dtype = layer, streaming_dtype, _dtype(layer)
+        kernel = _kernel(layer, streaming_dtype is torch.bfloat16)
+        self._look()
+        self.packed = PackedStack(kernel, _tensors(layer), layer.options.connection == "residual")
+        self.error: ErrorReport | None = None
+
+    def _look(self) -> None:
+        """Remember how the parameters are now."""
+        every = [*self.layer.parameters(), *self.layer.buffers()]
+        self._watched = [v for v in every if not v.is_inference()]  # inference tensors have no version
+        self._by_name = self.layer._parameters
+        self._objects = list(self._by_name.values())
+        self._versions, self._addresses = sum(map(_version, self._watched)), sum(map(_address, self._watched))
+
+    def is_stale(self) -> bool:
+        """Whether a parameter is another object, at another address or in another version than when it was packed."""
+        # Versions only grow, and the objects are held here: equal sums mean equal versions.
+        return (
+            sum(map(_version, self._watched)) != self._versions
+            or sum(map(_address, self._watched)) != self._addresses
+            or len(self._by_name) != len(self._objects)
+            or not all(map(is_, self._by_name.values(), self._objects))
+        )
+
+    def refresh(self) -> None:
+        """Pack anew."""
+        _check(self.layer, self.streaming_dtype)
+        if (dtype := _dtype(self.layer)) is not self.dtype:
+            raise ConfigError(
+                f"the layer expected {self.dtype}, as when the stream was made, got {dtype}; make a new stream"
+            )
+        self._look()
+        self.packed.pack(_tensors(self.layer))
+        self.error = None
+
+
+def _check(layer: Any, streaming_dtype: Any) -> None:
+    """Raise `ConfigError` for what cannot be streamed."""
+    if not isinstance(layer, Recurrent):
+        raise ConfigError(
+            f"Stream expected a recurrent layer of ostinato, got {type(layer).__name__}; "
+            "ostinato.convert(module) replaces torch.nn's"
+        )
+    if layer.bidirectional:
+        raise ConfigError(
+            "Stream expected a layer of one direction, got a bidirectional one, which needs steps to come"
+        )
+    if layer.options.connection == "highway":
+        raise ConfigError(
+            "Stream expected connection None or 'residual', got 'highway'; call the layer itself step by step"
+        )
+    tensors = [*layer.parameters(), *layer.buffers()]
+    found = sorted({f"{v.dtype} on {v.device.type}" for v in tensors if v.is_floating_point()})
+    if found not in (["torch.float32 on cpu"], ["torch.float64 on cpu"]):
+        raise ConfigError(
+            f"Stream expected parameters of torch.float32 or torch.float64 on the CPU, got {', '.join(found)}"
+        )
+    if streaming_dtype not in (None, torch.bfloat16):
+        raise ConfigError(f"streaming_dtype expected None or torch.bfloat16, got {streaming_dtype!r}")
+    if streaming_dtype is not None and _dtype(layer) is not torch.float32:
+        raise ConfigError(
+            "streaming_dtype=torch.bfloat16 expected a layer of torch.float32, got torch.float64; use layer.float()"
+        )
+
+
+def _dtype(layer: Recurrent) -> torch.dtype:
+    return layer.all_weights[0][0].dtype
+
+
+def _kernel(layer: Recurrent, half: bool) -> StreamKernel:
+    try:
+        from ostinato.kernels.cpu.streaming import StreamKernel, stream_kernel
+    except ImportError as error:
+        raise ConfigError(f"Stream needs llvmlite, which cannot be imported ({error}); install it") from error
+    found = stream_kernel(layer._cells[False], layer.bias, _dtype(layer) is torch.float64, half)
+    if not isinstance(found, StreamKernel):
+        raise ConfigError(
+            f"Stream needs a cell that the compiler takes, and {found}; call the layer itself step by step"
+        )
+    return found
+
+
+def _tensors(layer: Recurrent) -> list[LayerTensors]:
+    """The parameters as they are now, layer by layer."""
+    from ostinato.kernels.cpu.streaming import LayerTensors
+
+    made, cell = [], layer._cells[False]
+    for at, hidden in enumerate(layer.hidden_sizes):
+        weights = {name: v.detach() for name, v in layer._named_weights(at, 0).items()}
+        # In evaluation a mask is its mean, one number.
+        like = weights["weight_ih"].new_zeros(1, 1)
+        masks = {noise.name: float(noise.draw(1, like, False).flatten()[0]) for noise in cell.noise}
+        rest = {name: v for name, v in weights.items() if name != "weight_ih"}
+        matrices = {name: v for name, v in rest.items() if v.dim() == 2}
+        vectors = {name: v for name, v in rest.items() if v.dim() == 1}
+        widths = {"H": hidden, "P": layer.proj_size or hidden}
+        made.append(LayerTensors(weights["weight_ih"], matrices, vectors, widths, masks))
+    return made
+
+
+@torch.no_grad()
+def _put(runner: Runner, states: Sequence[State]) -> None:
+    """Make these, `(1, H)` for each layer, the states before the next step."""
+    for given, kept in zip(states, runner.states, strict=True):
+        for name, pair in kept.items():
+            new = getattr(given, name)[0]
+            pair[runner.turn][: new.numel()] = new
+
+
+def _first_states(layer: Recurrent) -> list[State]:
+    like, sizes, start = layer.all_weights[0][0].detach(), layer._layout.sizes, layer.options.initial_state
+
+    def first(name: str, at: int) -> Tensor:
+        return start.make(getattr(layer, f"initial_{name}_l{at}", None), like, 1, sizes[name][at], training=False)
+
+    return [State(**{name: first(name, at) for name in sizes}) for at in range(layer.num_layers)]
+
+
+def _outputs(runner: Runner, layer: Recurrent, inputs: Tensor) -> Tensor:
+    """From the first state over a sequence, `(T, I)` to `(T, H)`."""
+    _put(runner, _first_states(layer))
+    outputs = inputs.new_empty(len(inputs), layer.proj_size or layer.hidden_sizes[-1])
+    for x, y in zip(inputs, outputs, strict=True):
+        runner.step(x, y)
+    return outputs

@@ -1,0 +1,362 @@
+"""A stream gives what the layer's own step gives, for every cell, and never from weights that are no longer there."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ostinato
+from ostinato import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent, State, Stream, cell
+from ostinato.errors import ConfigError
+
+STEPS = 100
+PLAIN: dict[str, Callable[[], Recurrent]] = {
+    "rnn_tanh": lambda: RNN(3, 4),
+    "rnn_relu": lambda: RNN(17, 16, 2, nonlinearity="relu"),
+    "rnn_sigmoid": lambda: RNN(5, 63, nonlinearity="sigmoid"),
+    "lstm": lambda: LSTM(7, 33, 3),
+    "lstm_widths": lambda: LSTM(16, [48, 1, 20]),
+    "lstm_no_bias": lambda: LSTM(1, 20, bias=False),
+    "lstm_projected": lambda: LSTM(5, 33, 2, proj_size=17),
+    "lstm_residual": lambda: LSTM(5, 20, 3, connection="residual"),
+    "gru": lambda: GRU(5, 20, 2),
+    "gru_reset_before": lambda: GRU(5, 20, 2, reset_after=False),
+    "rhn": lambda: RHN(5, 20, 2, depth=3),
+    "min_gru": lambda: MinGRU(5, 20, 2),
+    "min_lstm": lambda: MinLSTM(5, 33, 2, positive=True),
+}
+# What normalises makes small differences large, so these are compared in float64.
+OPTIONS: dict[str, Callable[[], Recurrent]] = {
+    "zoneout": lambda: LSTM(5, 33, zoneout=(0.1, 0.3)),
+    "layer_norm": lambda: LSTM(5, 33, 2, layer_norm=True),
+    "layer_norm_projected": lambda: LSTM(5, 33, 2, layer_norm=True, proj_size=17),
+    "peephole": lambda: LSTM(5, 33, peephole=True),
+    "coupled_gates": lambda: LSTM(5, 33, coupled_gates=True),
+    "dropouts": lambda: LSTM(5, 33, 2, dropout=0.5, variational_dropout=0.3, weight_dropout=0.2, recurrent_dropout=0.1),
+    "gru_before_layer_norm": lambda: GRU(5, 20, 2, reset_after=False, layer_norm=True),
+    "rhn_layer_norm": lambda: RHN(5, 20, depth=2, layer_norm=True),
+    "min_gru_layer_norm": lambda: MinGRU(5, 20, 2, layer_norm=True),
+    "learned": lambda: GRU(5, 20, initial_state="learned"),
+}
+
+
+def streamed(stream: Stream, inputs: torch.Tensor) -> torch.Tensor:
+    return torch.stack([stream(x) for x in inputs])
+
+
+def expected(layer: Recurrent, inputs: torch.Tensor, hx: Any = None) -> torch.Tensor:
+    """The reference's outputs in float64."""
+    with torch.no_grad(), ostinato.backend("reference"):
+        return copy.deepcopy(layer).double()(inputs.double(), hx)[0]
+
+
+def check(layer: Recurrent, tolerance: float, steps: int = STEPS) -> None:
+    for parameter in layer.parameters():  # also those that begin at zero or one
+        torch.nn.init.uniform_(parameter, -0.3, 0.3)
+    layer.eval()
+    inputs = torch.randn(steps, layer.input_size, dtype=layer.all_weights[0][0].dtype)
+    got, want = streamed(Stream(layer), inputs), expected(layer, inputs)
+    assert got.dtype == inputs.dtype
+    assert (got - want).abs().max() <= tolerance * want.abs().max()
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_cell_gives_what_its_layer_gives(name: str) -> None:
+    torch.manual_seed(0)
+    check(PLAIN[name](), 1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_in_evaluation(name: str) -> None:
+    torch.manual_seed(0)
+    check(OPTIONS[name]().double(), 1e-10)
+
+
+@cell(gates="a b", states="h m", parameters={"decay": "H", "shift": "G"})
+def own_cell(x: Any, s: Any, U: Any, *, decay: Any, shift: Any) -> State:
+    """Two products, the second of a computed value, a row sum, a condition, and parameters of its own."""
+    u = U.only("b")(s.h)
+    m = torch.where(x.b + u.b > s.m, decay * s.m, torch.tanh(x.b + shift[: x.b.shape[1]]))
+    v = U.only("a")(m - m.mean(-1, keepdim=True))
+    return State(h=torch.exp(-torch.abs(v.a)) * x.a, m=m)
+
+
+def test_a_cell_of_ones_own() -> None:
+    torch.manual_seed(0)
+    check(Recurrent(own_cell, 6, [21, 16], dtype=torch.float64), 1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 3), st.booleans(), st.booleans())
+def test_every_size(inputs: int, hidden: int, layers: int, bias: bool, half: bool) -> None:
+    torch.manual_seed(inputs)
+    layer = LSTM(inputs, hidden, layers, bias).eval()
+    if half:  # weights that bfloat16 can hold, so that nothing is lost
+        for name, parameter in layer.named_parameters():
+            if name.startswith("weight"):
+                parameter.data = parameter.data.bfloat16().float()
+    x = torch.randn(4, inputs)
+    got = streamed(Stream(layer, torch.bfloat16 if half else None), x)
+    torch.testing.assert_close(got.double(), expected(layer, x), rtol=1e-5, atol=1e-6)
+
+
+# the state
+
+
+@pytest.mark.parametrize("make", [lambda: LSTM(3, [5, 4]), lambda: GRU(3, 5, 2), lambda: LSTM(3, 5, 2, proj_size=2)])
+def test_the_state_goes_over_to_the_layer_and_back(make: Callable[[], Recurrent]) -> None:
+    layer = make().eval()
+    inputs = torch.randn(9, 3)
+    stream = Stream(layer)
+    first = streamed(stream, inputs[:3])
+    with torch.no_grad():
+        middle, state = layer(inputs[3:6], stream.state)
+    stream.state = state
+    last = streamed(stream, inputs[6:])
+    torch.testing.assert_close(torch.cat([first, middle, last]).double(), expected(layer, inputs), rtol=1e-5, atol=1e-6)
+
+
+def test_a_state_with_a_batch_of_one_is_taken_too_and_what_is_given_is_a_copy() -> None:
+    stream, x = Stream(GRU(3, 5).eval()), torch.randn(3)
+    stream.state = torch.ones(1, 1, 5)
+    before = stream.state
+    assert torch.equal(before, torch.ones(1, 5))
+    stream(x)
+    assert torch.equal(before, torch.ones(1, 5))
+    before.zero_()
+    assert stream.state.abs().sum() > 0
+    for wrong in (torch.ones(2, 5), torch.ones(1, 1, 6), torch.ones(2, 1, 5), (torch.ones(1, 5),) * 2, None):
+        with pytest.raises((ValueError, RuntimeError)):
+            stream.state = wrong
+
+
+def test_reset_goes_back_to_the_first_state() -> None:
+    layer: Any = GRU(3, 5, initial_state="learned").eval()
+    torch.nn.init.normal_(layer.initial_h_l0)
+    stream, inputs = Stream(layer), torch.randn(4, 3)
+    first = streamed(stream, inputs)
+    assert not torch.equal(streamed(stream, inputs), first)
+    stream.reset()
+    assert torch.equal(stream.state[0], layer.initial_h_l0)
+    assert torch.equal(streamed(stream, inputs), first)
+
+
+def test_copies_go_on_by_themselves_on_the_same_weights() -> None:
+    layer: Any = LSTM(3, 20).eval()
+    inputs = torch.randn(2, 6, 3)
+    one = Stream(layer)
+    one(inputs[0, 0])
+    other = one.copy()
+    got = torch.stack([torch.stack([one(a), other(b)]) for a, b in zip(inputs[0, 1:], inputs[1, 1:], strict=True)])
+    for n in range(2):
+        whole = torch.cat([inputs[0, :1], inputs[n, 1:]])
+        torch.testing.assert_close(got[:, n].double(), expected(layer, whole)[1:], rtol=1e-5, atol=1e-6)
+    with torch.no_grad():
+        layer.weight_ih_l0.add_(1.0)
+    state = other.state
+    one.refresh()  # for both
+    other.check_weights = False
+    want = expected(layer, inputs[0, :1], tuple(v.double() for v in state))[0]
+    torch.testing.assert_close(other(inputs[0, 0]).double(), want, rtol=1e-5, atol=1e-6)
+
+
+# input and output
+
+
+def test_each_output_is_a_tensor_of_its_own() -> None:
+    stream, inputs = Stream(LSTM(3, 5).eval()), torch.randn(4, 3)
+    outputs = [stream(x) for x in inputs]
+    kept = [y.clone() for y in outputs]
+    for y in outputs:
+        assert not y.requires_grad
+        y.fill_(torch.nan)  # the stream does not look at it again
+    stream.reset()
+    assert torch.equal(streamed(stream, inputs), torch.stack(kept))
+
+
+def test_rows_and_strided_inputs() -> None:
+    stream, x = Stream(LSTM(3, 5).eval()), torch.randn(3)
+    want = stream(x)
+    for given_x in (x[None], x.repeat_interleave(2)[::2], x[None].repeat_interleave(2, 1)[:, ::2]):
+        stream.reset()
+        assert torch.equal(stream(given_x), want if given_x.dim() == 1 else want[None])
+    with torch.no_grad():
+        stream.reset()
+        assert torch.equal(stream(x.clone().requires_grad_()), want)
+    with torch.inference_mode():
+        stream.reset()
+        assert torch.equal(stream(x.clone()), want)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (torch.zeros(4), r"x expected a tensor of shape \(3,\) or \(1, 3\), torch.float32, on the CPU; got \(4,\)"),
+        (torch.zeros(2, 3), r"got \(2, 3\)"),
+        (torch.zeros(1, 1, 3), r"got \(1, 1, 3\)"),
+        (torch.zeros(3, dtype=torch.float64), "torch.float64"),
+        (torch.zeros(3, device="meta"), "on meta"),
+        ([0.0, 0.0, 0.0], "got list"),
+        (torch.zeros(3).numpy(), "got ndarray"),
+        (torch.zeros(3, requires_grad=True), "x expected no gradient"),
+    ],
+)
+def test_a_wrong_input_is_told_and_changes_nothing(x: Any, said: str) -> None:
+    stream = Stream(LSTM(3, 5).eval())
+    with pytest.raises(ConfigError, match=said):
+        stream(x)
+    assert stream.state[0].abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: Stream(cast(Any, torch.nn.LSTM(3, 5).eval())),
+            "recurrent layer of ostinato, got LSTM; ostinato.convert",
+        ),
+        (lambda: Stream(LSTM(3, 5)), r"evaluation mode, got one in training mode; use Stream\(layer.eval\(\)\)"),
+        (lambda: Stream(LSTM(3, 5, bidirectional=True).eval()), "one direction"),
+        (lambda: Stream(LSTM(3, 5, 2, connection="highway").eval()), "highway"),
+        (lambda: Stream(LSTM(3, 5).eval().bfloat16()), "torch.bfloat16 on cpu"),
+        (lambda: Stream(LSTM(3, 5, device="meta").eval()), "on meta"),
+        (lambda: Stream(LSTM(3, 5).eval(), torch.float16), "streaming_dtype expected None or torch.bfloat16"),
+        (lambda: Stream(LSTM(3, 5).eval().double(), torch.bfloat16), r"use layer.float\(\)"),
+        (lambda: Stream(Recurrent(unknown_to_the_compiler, 3, 5).eval()), "cell that the compiler takes, and"),
+    ],
+)
+def test_what_cannot_be_streamed_is_told(make: Callable[[], Stream], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make()
+
+
+@cell(gates="a", states="h")
+def unknown_to_the_compiler(x: Any, s: Any, U: Any) -> State:
+    return State(h=torch.cumsum(x.a + U(s.h).a, -1))
+
+
+# the weights
+
+
+def _in_place(layer: Any) -> None:
+    with torch.no_grad():
+        layer.weight_hh_l0[2, 3] += 1.0
+
+
+def _optimiser(layer: Recurrent) -> None:
+    for parameter in layer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    torch.optim.Adam(layer.parameters(), lr=0.1).step()
+
+
+def _load(layer: Recurrent) -> None:
+    layer.load_state_dict(LSTM(3, 20).state_dict())
+
+
+def _assign(layer: Recurrent) -> None:
+    layer.load_state_dict(LSTM(3, 20).state_dict(), assign=True)
+
+
+def _replace(layer: Recurrent) -> None:
+    layer.bias_ih_l0 = torch.nn.Parameter(torch.ones(80))
+
+
+def _data(layer: Recurrent) -> None:
+    layer.weight_ih_l0.data = torch.ones(80, 3)
+
+
+def _parametrize(layer: Any) -> None:
+    torch.nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+    with torch.no_grad():
+        layer.parametrizations.weight_hh_l0.original0.mul_(2.0)
+
+
+CHANGES = (_in_place, _optimiser, _load, _assign, _replace, _data, _parametrize)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__)
+def test_changed_weights_are_noticed_at_the_next_call(change: Callable[[Recurrent], None]) -> None:
+    layer = LSTM(3, 20).eval()
+    stream, x = Stream(layer), torch.randn(1, 3)
+    stream(x)
+    for _ in range(2):
+        change(layer)
+        state = tuple(v.double() for v in stream.state)
+        with torch.no_grad():
+            doubled = copy.deepcopy(layer).double()
+            want = doubled(x.double(), state)[0]
+        torch.testing.assert_close(stream(x).double(), want, rtol=1e-5, atol=1e-6)
+        if change is _parametrize:
+            break
+
+
+def test_a_parametrized_weight_is_followed() -> None:
+    layer: Any = LSTM(3, 20).eval()
+    torch.nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+    stream, x = Stream(layer), torch.randn(3)
+    before = stream(x), stream(x)
+    with torch.no_grad():
+        layer.parametrizations.weight_hh_l0.original0.mul_(2.0)
+    stream.reset()
+    assert torch.equal(stream(x), before[0])  # the state was zero
+    assert not torch.equal(stream(x), before[1])
+
+
+def test_without_the_look_old_weights_stay_until_refresh() -> None:
+    layer = LSTM(3, 20).eval()
+    stream, x = Stream(layer, check_weights=False), torch.randn(3)
+    old = stream(x)
+    _in_place(layer)
+    _load(layer)
+    stream.reset()
+    assert torch.equal(stream(x), old)
+    stream.reset()
+    stream.refresh()
+    torch.testing.assert_close(stream(x).double(), expected(layer, x[None])[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_of_another_dtype_is_told() -> None:
+    layer = LSTM(3, 20).eval()
+    stream = Stream(layer)
+    layer.double()
+    with pytest.raises(ConfigError, match=r"the layer expected torch.float32, .*; make a new stream"):
+        stream(torch.zeros(3))
+
+
+# bfloat16
+
+
+def test_bfloat16_weights_are_half_the_size_and_their_error_is_told() -> None:
+    torch.manual_seed(0)
+    layer = LSTM(32, 64, 2).eval()
+    exact, rounded = Stream(layer), Stream(layer, torch.bfloat16)
+    assert exact.error_report is None
+    assert rounded.weight_bytes * 2 == exact.weight_bytes
+    report = rounded.error_report
+    assert report is not None
+    assert rounded.error_report is report
+    matrices = torch.cat([p.detach().flatten() for n, p in layer.named_parameters() if n.startswith("weight")]).double()
+    want = (matrices.float().bfloat16().double() - matrices).norm() / matrices.norm()
+    assert report.weights == pytest.approx(float(want), rel=1e-3)
+    assert 1e-5 < report.outputs < 2e-2
+    assert report.steps == 100
+    assert rounded.state[0].abs().sum() == 0  # measuring left it as it was
+    inputs = torch.randn(20, 32)
+    own = rounded.measure_error(inputs)
+    reference = expected(layer, inputs)
+    assert own.outputs == pytest.approx(
+        float((streamed(rounded, inputs) - reference).abs().max() / reference.abs().max()), rel=1e-2
+    )
+    _in_place(layer)
+    assert rounded.error_report is not report
+
+
+def test_it_says_what_it_is() -> None:
+    text = repr(Stream(LSTM(3, 5).eval(), torch.bfloat16))
+    assert text.startswith("Stream(LSTM(3, 5), streaming_dtype=torch.bfloat16, weight_bytes=")
