@@ -196,11 +196,12 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
     Source: Krueger et al. 2017, arXiv 1606.01305, (4) and (5). h' is computed from the cell state before zoneout, as there.
     """
     _require(cell, "zoneout", states=" ".join(rates))
+    zoned = tuple(rates)  # the step does not depend on the rates, which reach it as masks
 
     def step(x: Gates, s: State, U: Product, **named: Any) -> State:
-        kept = {name: named.pop(f"zoneout_{name}") for name in rates}
+        kept = {name: named.pop(f"zoneout_{name}") for name in zoned}
         new = cell.step(x, s, U, **named)
-        mixed = {n: kept[n] * getattr(new, n) + (1 - kept[n]) * getattr(s, n) for n in rates}
+        mixed = {n: kept[n] * getattr(new, n) + (1 - kept[n]) * getattr(s, n) for n in zoned}
         return new.with_(**mixed)
 
     noise = tuple(Noise(f"zoneout_{name}", rate, name, every_step=True, scaled=False) for name, rate in rates.items())

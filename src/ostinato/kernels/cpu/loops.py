@@ -23,7 +23,7 @@ from ostinato.kernels.cpu.product import LOCAL_BLOCKS, Shape
 from ostinato.kernels.cpu.vector import Lanes, emit
 from ostinato.kernels.graph import Node, name_of, number_of, parts_of, piece_of
 
-ROWS_TOGETHER = 64  # flat rows whose gradients stay in the second cache while they are multiplied
+ROWS_TOGETHER = 48  # flat rows that stay in the cache while they are multiplied with all panels
 
 
 class Fields:
@@ -557,8 +557,9 @@ class Forward(Loop):
             code.sub(0, self.chunk_base),
         )
         everything = code.is_(self["by_rows"], "==", 0)
-        with code.when(everything):
-            self._project_rows(self.chunk_base, rows)
+        with code.when(everything), code.loop(0, rows, ROWS_TOGETHER) as some:
+            few = code.min(code.sub(rows, some), ROWS_TOGETHER)
+            self._project_rows(code.add(self.chunk_base, some), few)
         with code.when(code.builder.not_(everything)), code.loop(first, last) as s:
             count = code.load(code.at(counts, code.mul(s, 8)))
             row = code.add(code.load(code.at(offsets, code.mul(s, 8))), self.rows.begin)

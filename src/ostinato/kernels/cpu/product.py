@@ -1,14 +1,14 @@
 """Matrix products in machine code: packed panels, tiles of accumulators, and the packing itself.
 
-Everything is C[m, n] (+)= sum over k of A[m, k] B[k, n], with B packed into *panels* of two vectors: `panel[k][2 lanes]`, the
-next panel right behind. Every element of C is summed over k in order, one fused multiply-add after the other, however the work is cut;
-so no result depends on the number of threads or on the rows that are computed beside it.
+Everything is C[m, n] (+)= sum over k of A[m, k] B[k, n], with B packed into *panels* of a few vectors: `panel[k][vectors][lane]`,
+the next panel right behind. Every element of C is summed over k in order, one fused multiply-add after the other, however the work
+is cut; so no result depends on the number of threads or on the rows that are computed beside it.
 
 The functions of the module (addresses and byte strides, 64-bit integers):
 
 - `multiply(a, row, runs, run, jump, panels, panel, c, c_row, rows, columns, add)`: A's element (m, k) is the k-th number from
   `a + m row` on, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels lie `panel` bytes
-  apart, and a step in one is two vectors. `columns` are valid (stores past them are masked); `add` keeps what C holds.
+  apart. `columns` are valid (stores past them are masked); `add` keeps what C holds.
 - `pack(to, sources, depth, columns, begin, end)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of
   zeros. Panels from `begin` to `end` are made.
 - `pack_transposed(...)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
@@ -71,11 +71,6 @@ class Shape:
         return 4 if self.registers >= 32 else 2
 
     @property
-    def half(self) -> int:
-        """Rows of a tile of a weight gradient: they must divide a vector."""
-        return min(4, self.lanes)
-
-    @property
     def panel(self) -> int:
         """Numbers in one row of a panel."""
         return self.across * self.lanes
@@ -128,14 +123,14 @@ UNROLLED = 4  # steps of k whose addresses are computed together
 def _tile(module: ir.Module, shape: Shape, rows: int, vectors: int, packed: bool) -> ir.Function:
     """C[rows, vectors]: the accumulators stay in registers over all of k. Vectors of one panel or of several.
 
-    `packed`: A lies as `[k][half]`, else a row is contiguous. Either way most addresses differ by constants, which leaves the
+    `packed`: A lies as `[k][lane]`, else a row is contiguous. Either way most addresses differ by constants, which leaves the
     ports of the processor to the multiplications.
     """
     code = Code(module, f"tile_{rows}_{vectors}" + "_packed" * packed, _TILE)
     code.function.linkage = "internal"
     b, arg, panels = code.builder, code.arg, -(-vectors // shape.across)
     size = shape.lanes * shape.bytes
-    step = shape.half * shape.bytes if packed else shape.bytes
+    step = size if packed else shape.bytes
     accumulators = [[code.slot(shape.vector) for _ in range(vectors)] for _ in range(rows)]
     whole = code.is_(arg.columns, ">=", vectors * shape.lanes)
     every = [
@@ -215,6 +210,20 @@ def _each_width(code: Code, shape: Shape, columns: Value) -> Iterator[int]:
         least = vectors
 
 
+def _even_tiles(code: Code, shape: Shape, rows: Value) -> Iterator[tuple[Value, Value, int]]:
+    """The fewest tiles that hold so many rows, as even as can be: seven rows cost less as four and three than as six and one.
+
+    Yields (number of the tile, its first row, its rows) at the place where that case is written.
+    """
+    count = code.ceil_div(rows, shape.rows)
+    each, more = code.div(rows, count), code.builder.urem(rows, count)
+    with code.loop(0, count) as t:
+        first = code.add(code.mul(t, each), code.min(t, more))
+        here = code.choose(code.is_(t, "<", more), code.add(each, 1), each)
+        for size in code.cases(here, range(1, shape.rows + 1)):
+            yield t, first, size
+
+
 _MULTIPLY = "*a row runs run jump *panels panel *c c_row rows columns add"
 
 
@@ -261,15 +270,9 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
                     tile(few, vectors, panel, code.int(0), code.int(0))
             b.ret_void()
     with code.loop(0, panels) as panel:
-        # The fewest tiles, as even as can be: seven and six rows cost less than eight, four and one.
-        count = code.ceil_div(code.arg.rows, shape.rows)
-        each, more = code.div(code.arg.rows, count), b.urem(code.arg.rows, count)
-        with code.loop(0, count) as t:
-            row = code.add(code.mul(t, each), code.min(t, more))
-            here = code.choose(code.is_(t, "<", more), code.add(each, 1), each)
-            for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
-                for rows in code.cases(here, range(1, shape.rows + 1)):
-                    tile(rows, vectors, panel, row, code.min(t, parts))
+        for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
+            for t, row, rows in _even_tiles(code, shape, code.arg.rows):
+                tile(rows, vectors, panel, row, code.min(t, parts))
     code.end()
 
 
@@ -367,7 +370,7 @@ def _share(module: ir.Module, shape: Shape, name: str) -> None:
 
 
 def _checksum(module: ir.Module) -> None:
-    """A number for the bits of a tensor, for `region`. Fields: address, whole blocks of 64 bytes, where each thread puts two numbers.
+    """Numbers for the bits of a tensor, for `region`. Fields: address, whole blocks of 64 bytes, where each thread puts its two.
 
     Of every 32-bit word there is the sum, and the sum of all sums so far (Fletcher 1982), which sees also what has moved.
     """
@@ -420,14 +423,12 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     row k of B. Unit blocks from `begin` to `end` are done.
     """
     code = Code(module, "weight_gradient", _GRADIENT)
-    b, arg, half = code.builder, code.arg, shape.half
-    halves, half_bytes = shape.lanes // half, half * shape.bytes
-    tiles = {(r, n): _tile(module, shape, r, n, True) for r in range(1, half + 1) for n in _widths(shape)}
+    b, arg, size = code.builder, code.arg, shape.lanes * shape.bytes
+    tiles = {(r, n): _tile(module, shape, r, n, True) for r in range(1, shape.rows + 1) for n in _widths(shape)}
     pack = module.globals["pack"]
-    some = ir.VectorType(shape.scalar, half)
     # Unit blocks that are packed together, at least one.
     together = code.max(code.div(WIDTH // shape.lanes, arg.gates), 1)
-    packed_b = code.at(arg.scratch, code.mul(together, arg.gates, DEPTH * shape.lanes * shape.bytes))
+    packed_b = code.at(arg.scratch, code.mul(together, arg.gates, DEPTH * size))
     panels = code.ceil_div(arg.columns, shape.panel)
     with code.loop(0, arg.depth, DEPTH) as first:
         depth = code.min(code.sub(arg.depth, first), DEPTH)
@@ -438,36 +439,33 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
             columns_a = code.mul(blocks, arg.gates)
             with code.loop(0, columns_a) as n:
                 v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
-                source = code.at(arg.a, code.mul(v, arg.block), code.mul(g, shape.lanes * shape.bytes))
-                to = code.at(arg.scratch, code.mul(n, depth, shape.lanes * shape.bytes))
+                source = code.at(arg.a, code.mul(first, arg.a_row), code.mul(v, arg.block), code.mul(g, size))
+                to = code.at(arg.scratch, code.mul(n, depth, size))
                 with code.loop(0, depth) as k:
-                    row = code.at(source, code.mul(code.add(first, k), arg.a_row))
-                    for h in range(halves):
-                        value = code.load(code.at(row, h * half_bytes), some, shape.bytes)
-                        at = code.at(to, code.mul(depth, h * half_bytes), code.mul(k, half_bytes))
-                        code.store(value, at, shape.bytes)
+                    shape.store(
+                        code, shape.load(code, code.at(source, code.mul(k, arg.a_row))), code.at(to, code.mul(k, size))
+                    )
             for vectors, panel, n in _tiles_of(code, shape, arg.columns, columns_a):
                 v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
                 unit = code.mul(v, shape.lanes)
-                for h in range(halves):
-                    valid = code.min(code.sub(arg.units, code.add(unit, h * half)), half)
-                    row = code.add(code.load(code.at(arg.gate_rows, code.mul(g, 8))), unit, h * half)
-                    for rows in code.cases(valid, range(1, half + 1)):
-                        b.call(
-                            tiles[rows, vectors],
-                            [
-                                code.at(arg.scratch, code.mul(code.add(code.mul(n, halves), h), depth, half_bytes)),
-                                *map(code.int, (0, 1)),
-                                *(depth, code.int(0)),
-                                code.at(packed_b, code.mul(panel, depth, shape.panel * shape.bytes)),
-                                code.int(0),
-                                code.at(arg.c, code.mul(row, arg.c_row), code.mul(panel, shape.panel * shape.bytes)),
-                                arg.c_row,
-                                code.sub(arg.columns, code.mul(panel, shape.panel)),
-                                add,
-                                code.at(packed_b, code.mul(panel, depth, shape.panel * shape.bytes)),
-                            ],
-                        )
+                row = code.add(code.load(code.at(arg.gate_rows, code.mul(g, 8))), unit)
+                line = code.mul(panel, shape.panel * shape.bytes)
+                packed_panel = code.at(packed_b, code.mul(line, depth))
+                for _, begin, rows in _even_tiles(code, shape, code.min(code.sub(arg.units, unit), shape.lanes)):
+                    b.call(
+                        tiles[rows, vectors],
+                        [
+                            code.at(arg.scratch, code.mul(n, depth, size), code.mul(begin, shape.bytes)),
+                            *(code.int(0), code.int(1), depth, code.int(0)),
+                            packed_panel,
+                            code.int(0),
+                            code.at(arg.c, code.mul(code.add(row, begin), arg.c_row), line),
+                            arg.c_row,
+                            code.sub(arg.columns, code.mul(panel, shape.panel)),
+                            add,
+                            packed_panel,
+                        ],
+                    )
     code.end()
 
 
