@@ -476,9 +476,7 @@ class Forward(Loop):
     """The forward pass; `save` keeps what the backward pass needs."""
 
     def stage(self, at: int, stage: Stage) -> None:
-        """As in every loop, but where the units use up a product at once: then a few blocks at a time, whose product is still in
-        the first cache when it is used.
-        """
+        """As in every loop, but where only these units use a product, a few blocks at a time, while it is in the first cache."""
         if not (fused := self._fused(at, stage)):
             super().stage(at, stage)
             return
