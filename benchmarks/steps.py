@@ -33,13 +33,9 @@ def _subjects(cell: str, size: Size) -> Iterator[Subject]:
     def subject(name: str, call: Callable[[], Any], same_as: str | None = "torch.nn") -> Subject:
         return Subject(name, call, flops, same_as=same_as)
 
-    stream = getattr(ostinato, "Stream", None)
-    if stream is None:
-        yield subject("Ostinato", _carrying(ours, x))
-    else:
-        exact, half, row = stream(ours), stream(ours, streaming_dtype=torch.bfloat16), x[0, 0]
-        yield subject("Ostinato", lambda: exact(row))
-        yield subject("Ostinato, bfloat16 weights", lambda: half(row), same_as=None)
+    exact, half, row = ostinato.Stream(ours), ostinato.Stream(ours, torch.bfloat16), x[0, 0]
+    yield subject("Ostinato", lambda: exact(row))
+    yield subject("Ostinato, bfloat16 weights", lambda: half(row), same_as=None)
     yield subject("torch.nn", _carrying(theirs, x))
     yield subject("torch.nn cell", _carrying_cell(theirs, x[0]))
     onnx = OnnxLayer(theirs, 1, 1)

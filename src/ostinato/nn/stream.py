@@ -142,6 +142,11 @@ class Stream:
         """Of the packed weights, which every step reads."""
         return self._weights.packed.weight_bytes
 
+    @property
+    def threads(self) -> int:
+        """Threads that read the weights: chosen by their size, torch's at most, when the stream is made."""
+        return self._runner.threads
+
     # the state
 
     @property
@@ -210,7 +215,7 @@ class Stream:
 
     def __repr__(self) -> str:
         dtype = "" if self.streaming_dtype is None else f", streaming_dtype={self.streaming_dtype}"
-        return f"Stream({self.layer!r}{dtype}, weight_bytes={self.weight_bytes}, threads={self._runner.threads})"
+        return f"Stream({self.layer!r}{dtype}, weight_bytes={self.weight_bytes}, threads={self.threads})"
 
 
 class _Weights:

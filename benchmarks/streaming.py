@@ -1,0 +1,178 @@
+"""`python -m benchmarks.streaming`: one step of a live service, beside the time that its weights alone take to be read.
+
+A step reads every weight once, so it cannot be faster than reading them: that is the floor, measured here with the same
+threads, over as many bytes, there and back in turns as a stream does. A service does not call without a pause: the last
+columns are calls that come 10 ms apart, when OpenMP's threads have gone to sleep and the caches may hold something else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from llvmlite import ir
+from rich.console import Console
+from rich.table import Table
+
+import ostinato
+from benchmarks.case import Subject
+from benchmarks.onnx_peer import OnnxLayer
+from benchmarks.plain import our_layer, torch_layer
+from benchmarks.sizes import GATES, STEPS
+from benchmarks.timing import measure
+from ostinato.kernels.cpu.code import POINTER, Code
+from ostinato.kernels.cpu.kernel import library, shape
+from ostinato.kernels.cpu.target import compile as machine_code
+from ostinato.kernels.cpu.target import load
+from ostinato.kernels.cpu.threads import run
+
+BLOCK = 1 << 14  # bytes that are always read in the same direction
+CHAINS = 8
+ROUNDS = 20
+PAUSE_S = 0.01
+
+
+def read_module() -> ir.Module:
+    """`read(fields, thread, threads)`: add up a share of memory; fields: its address, its blocks, how often, where sums go."""
+    vectors = shape(False)
+    module = ir.Module("read")
+    code = Code(module, "read", "*fields thread threads")
+    address, blocks, rounds, sums = (code.load(code.at(code.arg.fields, 8 * n)) for n in range(4))
+    size = vectors.lanes * vectors.bytes
+    totals = [code.slot(vectors.vector, vectors.zero()) for _ in range(CHAINS)]
+    begin = code.div(code.mul(blocks, code.arg.thread), code.arg.threads)
+    end = code.div(code.mul(blocks, code.add(code.arg.thread, 1)), code.arg.threads)
+    with code.loop(0, rounds) as turn, code.loop(begin, end) as i:
+        back = code.sub(code.sub(code.add(begin, end), 1), i)
+        block = code.choose(code.is_(code.builder.and_(turn, code.int(1)), "==", 0), i, back)
+        with code.loop(0, BLOCK, CHAINS * size) as at:
+            place = code.at(code.builder.inttoptr(address, POINTER), code.mul(block, BLOCK), at)
+            for n, slot in enumerate(totals):
+                total = code.builder.load(slot, typ=vectors.vector)
+                total = code.builder.fadd(total, vectors.load(code, code.at(place, n * size)))
+                code.builder.store(total, slot)
+    total = vectors.zero()
+    for slot in totals:
+        total = code.builder.fadd(total, code.builder.load(slot, typ=vectors.vector))
+    vectors.store(code, total, code.at(code.builder.inttoptr(sums, POINTER), code.mul(code.arg.thread, size)))
+    code.end()
+    return module
+
+
+class Reading:
+    """Reads so many bytes `ROUNDS` times, by so many threads."""
+
+    def __init__(self, bytes: int, threads: int) -> None:
+        self._loaded = load(machine_code(read_module()), ["read"])
+        blocks = max(1, bytes // BLOCK)
+        self._memory, self._sums = torch.ones(blocks * BLOCK // 4), torch.zeros(threads * 64)
+        self._fields = (ctypes.c_int64 * 4)(self._memory.data_ptr(), blocks, ROUNDS, self._sums.data_ptr())
+        self._threads = threads
+
+    def __call__(self) -> torch.Tensor:
+        """Once through all rounds."""
+        fields = ctypes.addressof(self._fields)
+        run(library(False)["region"], self._loaded.address("read"), fields, self._threads)
+        return self._sums
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One stream.
+
+    Attributes:
+        name: cell, width and dtype of the weights.
+        weight_bytes: that a step reads.
+        threads: that read them.
+        floor_s: that reading takes.
+        step_s: a step, from Python, one after the other.
+        onnx_s: the same in ONNX Runtime, every buffer bound; None for rounded weights.
+        paused_s: a step 10 ms after the last.
+        paused_onnx_s: the same in ONNX Runtime.
+    """
+
+    name: str
+    weight_bytes: int
+    threads: int
+    floor_s: float
+    step_s: float
+    onnx_s: float | None
+    paused_s: float
+    paused_onnx_s: float | None
+
+
+def measured(cell: str, hidden: int, dtype: torch.dtype | None, budget_s: float, calls: int) -> Measured:
+    """Time a cell of `I = H = hidden`; `calls` with a pause between."""
+    size = next(s for s in STEPS if hidden == s.H)
+    theirs = torch_layer(cell, size).eval()
+    stream = ostinato.Stream(our_layer(theirs).eval(), dtype)
+    x = torch.randn(1, 1, size.I)
+    row, threads = x[0, 0], stream.threads
+    reading = Reading(stream.weight_bytes, threads)
+    subjects: dict[str, Callable[[], Any]] = {"floor": reading, "step": lambda: stream(row)}
+    if dtype is None:
+        subjects["onnx"] = OnnxLayer(theirs, 1, 1).bound_step(x)
+    first_s = {}
+    for name, call in subjects.items():
+        start = time.perf_counter()
+        call()
+        first_s[name] = time.perf_counter() - start
+    found = measure([Subject(name, call, 0.0) for name, call in subjects.items()], first_s, budget_s)
+    apart = {name: paused(call, calls) for name, call in subjects.items() if name != "floor"}
+    return Measured(
+        f"{cell} {hidden}, {'float32' if dtype is None else 'bfloat16'}",
+        stream.weight_bytes,
+        threads,
+        found["floor"].median_s / ROUNDS,
+        found["step"].median_s,
+        found["onnx"].median_s if "onnx" in found else None,
+        apart["step"],
+        apart.get("onnx"),
+    )
+
+
+def paused(call: Callable[[], Any], calls: int) -> float:
+    """The median of calls that come `PAUSE_S` apart."""
+    seconds = []
+    for _ in range(calls):
+        time.sleep(PAUSE_S)
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def show(console: Console, rows: list[Measured]) -> None:
+    """Print them."""
+    table = Table(title=f"one step, I = H, microseconds; paused: {PAUSE_S * 1e3:.0f} ms apart")
+    columns = ("", "weights MB", "threads", "floor", "step", "floor / step", "ONNX Runtime", "paused", "paused ONNX")
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+    for row in rows:
+        onnx, paused_onnx = (f"{v * 1e6:.1f}" if v is not None else "" for v in (row.onnx_s, row.paused_onnx_s))
+        figures = [f"{v * 1e6:.1f}" for v in (row.floor_s, row.step_s)]
+        share = f"{row.floor_s / row.step_s:.0%}"
+        megabytes = f"{row.weight_bytes / 1e6:.2f}"
+        table.add_row(
+            row.name, megabytes, str(row.threads), *figures, share, onnx, f"{row.paused_s * 1e6:.1f}", paused_onnx
+        )
+    console.print(table)
+
+
+def main(cells: tuple[str, ...] = tuple(GATES), budget_s: float = 2.0, calls: int = 50) -> None:
+    """Measure and print."""
+    rows = []
+    with torch.inference_mode():
+        for cell in cells:
+            for size in STEPS:
+                rows += [measured(cell, size.H, dtype, budget_s, calls) for dtype in (None, torch.bfloat16)]
+    show(Console(width=140), rows)
+
+
+if __name__ == "__main__":
+    main()
