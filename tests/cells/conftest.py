@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
+from ostinato import backend
 from ostinato.cells import Noise
 from tests.cells.equations import Array
 
@@ -12,6 +14,13 @@ from tests.cells.equations import Array
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(params=["compiled", "reference"])
+def each_backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs a test once for each way to run any cell."""
+    with backend(request.param):
+        yield
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import pytest
 from ostinato import RNN, RNNCell
 from tests.cells.equations import Array, Trial, Weights, sigmoid
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 NONLINEARITIES = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0), "sigmoid": sigmoid}
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_each_unit_is_a_squashed_sum(nonlinearity: str, backend: str) -> None:
-    trial = Trial.of(RNN(3, 4, nonlinearity=nonlinearity, backend=backend))  # pyright: ignore[reportArgumentType]
+def test_each_unit_is_a_squashed_sum(nonlinearity: str) -> None:
+    trial = Trial.of(RNN(3, 4, nonlinearity=nonlinearity))
     w, squash = Weights(trial.layer, "h"), NONLINEARITIES[nonlinearity]
 
     def step(x: Array, h: Array, t: int, b: int) -> tuple[Array]:

@@ -7,10 +7,11 @@ import torch
 from ostinato import GRU, GRUCell
 from tests.cells.equations import Array, Trial, Weights, sigmoid
 
+pytestmark = pytest.mark.usefixtures("each_backend")
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_reset_after_the_product_and_an_open_z_keeps(backend: str) -> None:
-    trial = Trial.of(GRU(3, 4, backend=backend))  # pyright: ignore[reportArgumentType]
+
+def test_reset_after_the_product_and_an_open_z_keeps() -> None:
+    trial = Trial.of(GRU(3, 4))
     w = Weights(trial.layer, "r z n")
 
     def step(x: Array, h: Array, t: int, b: int) -> tuple[Array]:

@@ -13,6 +13,8 @@ from ostinato.cells import highway, rhn
 from ostinato.errors import CellError
 from tests.cells.equations import Array, Trial, Weights, normalised, sigmoid
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 
 def weights_of(trial: Trial, depth: int) -> Weights:
     return Weights(trial.layer, " ".join(f"h{n} t{n}" for n in range(1, depth + 1)), inputs="h1 t1")

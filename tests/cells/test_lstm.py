@@ -6,10 +6,11 @@ import pytest
 from ostinato import LSTM
 from tests.cells.equations import Array, Trial, Weights
 
+pytestmark = pytest.mark.usefixtures("each_backend")
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_each_unit_has_a_memory_behind_three_gates(backend: str) -> None:
-    trial = Trial.of(LSTM(3, 4, backend=backend))  # pyright: ignore[reportArgumentType]
+
+def test_each_unit_has_a_memory_behind_three_gates() -> None:
+    trial = Trial.of(LSTM(3, 4))
     w = Weights(trial.layer, "i f g o")
 
     def opening(gate: str, unit: int, x: Array, h: Array) -> float:

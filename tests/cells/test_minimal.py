@@ -13,6 +13,7 @@ from ostinato.cells import Gates, State, min_gru, min_lstm
 from ostinato.errors import CellError
 from tests.cells.equations import Array, Trial, Weights, normalised, sigmoid
 
+pytestmark = pytest.mark.usefixtures("each_backend")
 BOTH: Any = pytest.mark.parametrize("make", [MinGRU, MinLSTM])
 
 

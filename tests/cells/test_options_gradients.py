@@ -48,14 +48,16 @@ def combined(name: str, *options: str) -> dict[str, Any]:
 ACTING = [(n, o) for n, o in PAIRS if o not in ("forget_bias", "xavier", "orthogonal", "chrono", "noisy")]
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize(("name", "option"), ACTING)
 def test_gradients_in_training(name: str, option: str) -> None:
     layers = 2 if option in ("residual", "highway") else 1
-    made = layer(name, 1 if layers == 1 else 2, 2, layers, dtype=torch.float64, backend="reference", **OPTIONS[option])
+    made = layer(name, 1 if layers == 1 else 2, 2, layers, dtype=torch.float64, **OPTIONS[option])
     run, inputs = function_of_everything(made)
     assert gradcheck(run, inputs)
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_of_zoneout_s_mean_in_evaluation(name: str) -> None:
     made = layer(name, 2, 2, dtype=torch.float64, zoneout=0.3).eval()
@@ -63,13 +65,15 @@ def test_gradients_of_zoneout_s_mean_in_evaluation(name: str) -> None:
     assert gradcheck(run, inputs)
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_gradients_through_a_projection(bidirectional: bool) -> None:
-    made = layer("lstm", 2, 3, proj_size=2, bidirectional=bidirectional, dtype=torch.float64, backend="reference")
+    made = layer("lstm", 2, 3, proj_size=2, bidirectional=bidirectional, dtype=torch.float64)
     run, inputs = function_of_everything(made)
     assert gradcheck(run, inputs)
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_of_all_options_at_once(name: str) -> None:
     options = combined(name, *OPTIONS)

@@ -75,7 +75,7 @@ CALLS: dict[str, tuple[torch.Tensor, tuple[int, ...] | None]] = {
 }
 
 
-@pytest.mark.parametrize("path", ["auto", "reference", "lengths"])
+@pytest.mark.parametrize("path", ["auto", "vendor", "reference", "lengths"])
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("call", CALLS)
 def test_layers_take_the_same_input(call: str, name: str, path: str) -> None:
@@ -88,11 +88,11 @@ def test_layers_take_the_same_input(call: str, name: str, path: str) -> None:
     if path == "lengths":
         rows = input.shape[1] if input.dim() == 3 else 1
         options = {"lengths": torch.ones(rows, dtype=torch.int64)}
-    with ostinato.backend("reference" if path == "reference" else "auto"):
+    with ostinato.backend("auto" if path == "lengths" else path):
         assert outcome(lambda: ours(input, *hx, **options)) == expected
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", ["auto", "vendor", "reference"])
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 def test_batch_first_counts_the_other_way(name: str, backend: str) -> None:
     theirs, ours = getattr(torch.nn, name)(4, 6, batch_first=True), getattr(ostinato, name)(4, 6, batch_first=True)
@@ -104,7 +104,7 @@ def test_batch_first_counts_the_other_way(name: str, backend: str) -> None:
             assert outcome(lambda x=x, hx=hx: ours(x, hx)) == expected
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", ["auto", "vendor", "reference"])
 @pytest.mark.parametrize("name", ["RNN", "GRU"])
 @pytest.mark.parametrize(
     ("size", "dtype", "hx"),

@@ -48,7 +48,7 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
     return request.param
 
 
-@pytest.fixture(params=["auto", "reference"])
+@pytest.fixture(params=["auto", "vendor", "reference"])
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     with ostinato.backend(request.param):
         yield request.param
