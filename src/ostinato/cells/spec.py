@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -143,6 +144,7 @@ class Cell:
     def __post_init__(self) -> None:
         if not self.input_gates:
             object.__setattr__(self, "input_gates", self.gates)
+        _living.add(self)
 
     def __call__(self, x: Gates, s: State, U: Any, **named: Any) -> State:
         """One step."""
@@ -229,6 +231,14 @@ class Cell:
 
     def __deepcopy__(self, memo: object) -> Cell:
         return self
+
+
+_living: weakref.WeakSet[Cell] = weakref.WeakSet()
+
+
+def living() -> list[Cell]:
+    """Every cell of this process that something holds: those of modules, and those of layers with their options."""
+    return list(_living)
 
 
 def _find(module: str, name: str) -> Cell:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch._C._functorch import maybe_current_level
+from torch.autograd import forward_ad
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
-from ostinato.kernels.reference import Reference
-from ostinato.kernels.request import Request, Result, Weights
+from ostinato.kernels import ops
+from ostinato.kernels.call import Call, named, shown_names
+from ostinato.kernels.request import Request, Result
+from ostinato.kernels.spelling import spell
 from ostinato.kernels.vendor import Vendor
 from ostinato.types import Tensor
-
-if TYPE_CHECKING:
-    from ostinato.kernels.cpu.recurrence import Recurrence
 
 _COMPUTED_IN = {
     torch.float32: torch.float32,
@@ -49,14 +47,17 @@ class Compiled:
         autocast = torch.is_autocast_enabled("cpu")
         if not autocast and len({v.dtype for v in tensors}) > 1:
             return "input, states and parameters have several dtypes"
-        if special := [type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter)]:
+        special = [type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter)]
+        if special and not is_recorded():  # the tensors of who records are of classes of their own
             return f"the input or a parameter is a {special[0]}"
         if request.input.shape[0] == 0 or request.input.shape[1] == 0:
             return "there is nothing to compute"
         if not self.is_faster(request.input) and Vendor().refusal(request) is None:
             return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
-        if torch.compiler.is_compiling() or maybe_current_level() is not None:
-            return "inside torch.compile and torch.func it is not ready yet"
+        if torch.onnx.is_in_onnx_export():
+            return "ONNX does not know its operators"
+        if forward_ad._current_level >= 0:
+            return "its gradients are taken backward, not forward (torch.func.jvp)"
         return reason(request.cell, request.weights.bias_ih is not None, request.input.dtype is torch.float64)
 
     def acceptance(self, request: Request) -> str:
@@ -68,32 +69,48 @@ class Compiled:
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
-        from ostinato.kernels.cpu.recurrence import Recurrence
-
-        given = request.input.dtype
-        cell = request.cell
-        what = Recurrence(
-            cell,
-            request.weights.bias_ih is not None,
-            "P" in cell.states.values(),
-            request.reverse,
-            request.every_state,
-            request.segment,
-        )
+        given, cell, every_state = request.input.dtype, request.cell, request.every_state
+        bias = request.weights.bias_ih is not None
         dtype = _COMPUTED_IN[request.weights.ih.dtype]
-        names, tensors = zip(*_named(request).items(), strict=True)
-        tensors = [v if v.dtype is dtype else v.to(dtype) for v in tensors]
-        masks = {name: mask if mask.dtype is dtype else mask.to(dtype) for name, mask in request.masks.items()}
-        call = _Call(what, names, masks, request.lengths)
-        if torch.is_grad_enabled() and any(v.requires_grad for v in tensors):
-            found = _Autograd.apply(call, *tensors)
+        tensors = [v if v.dtype is dtype else v.to(dtype) for v in named(request).values()]
+        masks = [request.masks[noise.name] for noise in cell.noise]
+        masks = [v if v.dtype is dtype else v.to(dtype) for v in masks]
+        if is_recorded():
+            what = spelled(cell, bias, request.reverse, every_state, request.segment)
+            found = ops.recurrence(what, tensors, masks, request.lengths)
         else:
-            found = call.outputs(call.forward(tensors, save=False))
+            found = _at_once(request, bias, tensors, masks)
         if not torch.is_autocast_enabled("cpu"):
             found = [v if v.dtype is given else v.to(given) for v in found]
-        shown = dict(zip(what.shown, found, strict=False))
+        shown = dict(zip(shown_names(cell, every_state), found, strict=False))
         last = State(**dict(zip(cell.states, found[len(shown) :], strict=True)))
-        return Result(shown[cell.output], last, State(**shown) if request.every_state else None)
+        return Result(shown[cell.output], last, State(**shown) if every_state else None)
+
+
+def is_recorded() -> bool:
+    """Whether somebody follows the operators that are called, and has to see one operator instead of what it does to memory.
+
+    So in torch.compile and torch.export, in the transformations of torch.func, in torch.jit.trace, and wherever a mode is
+    active, such as FakeTensorMode.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or maybe_current_level() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Tensor]) -> list[Tensor]:
+    from ostinato.kernels.cpu.recurrence import Recurrence
+
+    cell = request.cell
+    projected = "P" in cell.states.values()
+    what = Recurrence(cell, bias, projected, request.reverse, request.every_state, request.segment)
+    call = Call(what, masks, request.lengths)
+    if torch.is_grad_enabled() and any(v.requires_grad for v in tensors):
+        return list(_Autograd.apply(call, *tensors))
+    return call.outputs(call.forward(tensors, save=False))
 
 
 def _on_cpu(tensors: list[Tensor]) -> bool:
@@ -110,77 +127,26 @@ def reason(cell: Cell, bias: bool, double: bool) -> str | None:
     return None if isinstance(found, Kernel) else str(found)
 
 
-def _named(request: Request) -> dict[str, Tensor]:
-    """Every tensor that may have a gradient, in a fixed order."""
-    weights = request.weights
-    found = {"input": request.input, "weight_ih": weights.ih, "weight_hh": weights.hh}
-    found |= {"bias_ih": weights.bias_ih, "bias_hh": weights.bias_hh, **weights.own}
-    found |= {f"first {name}": getattr(request.first, name) for name in request.cell.states}
-    return {name: v for name, v in found.items() if v is not None}
+def spelled(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int) -> str:
+    """The text of a recurrence, as operators want it."""
+    return spell(cell, bias, reverse, every_state, segment)
+
+
+# For torch.compile, what these find once holds for good, as they depend on the cell and on constants alone. So marks
+# torch.compiler.assume_constant_result, which imports the whole of torch.compile.
+for _constant in (reason, spelled):
+    _constant._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _tensors(request: Request) -> list[Tensor]:
-    return [*_named(request).values(), *request.masks.values()]
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A request taken apart: what autograd may see, and the rest."""
-
-    what: Recurrence
-    names: tuple[str, ...]
-    masks: Mapping[str, Tensor]
-    lengths: Tensor | None
-
-    def tensors(self, given: Any) -> Any:
-        """As the compiled functions want them."""
-        from ostinato.kernels.cpu.recurrence import Tensors
-
-        by_name = dict(zip(self.names, given, strict=True))
-        rest = {n: v for n, v in by_name.items() if n not in ("input", "weight_ih") and not n.startswith("first ")}
-        return Tensors(
-            by_name["input"],
-            by_name["weight_ih"],
-            {name: v for name, v in rest.items() if v.dim() == 2},
-            {name: v for name, v in rest.items() if v.dim() == 1},
-            {name.removeprefix("first "): v for name, v in by_name.items() if name.startswith("first ")},
-            self.masks,
-            self.lengths,
-        )
-
-    def forward(self, given: Any, *, save: bool) -> Any:
-        """Run it."""
-        from ostinato.kernels.cpu.recurrence import forward
-
-        return forward(self.what, self.tensors(given), save)
-
-    def outputs(self, outcome: Any) -> list[Tensor]:
-        """What was shown, then the last states."""
-        return [*(outcome.shown[n] for n in self.what.shown), *(outcome.last[n] for n in self.what.cell.states)]
-
-    def request(self, given: Any) -> Request:
-        """Put together again."""
-        tensors = self.tensors(given)
-        own = {p.name: {**tensors.matrices, **tensors.vectors}[p.name] for p in self.what.cell.parameters}
-        weights = Weights(
-            tensors.weight_ih,
-            tensors.matrices.get("weight_hh"),
-            tensors.vectors.get("bias_ih"),
-            tensors.vectors.get("bias_hh"),
-            own,
-        )
-        first = State(**tensors.first)
-        what = self.what
-        return Request(
-            what.cell, tensors.input, weights, first, self.lengths, what.reverse, self.masks, what.every_state
-        )
+    return [*named(request).values(), *request.masks.values()]
 
 
 class _Autograd(torch.autograd.Function):
-    """The compiled passes under autograd. A gradient that is itself to be differentiated comes from the reference."""
+    """The compiled passes under autograd. What is itself to be differentiated, or mapped, is left to the operator."""
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, *given: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(ctx: Any, call: Call, *given: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         outcome = call.forward(given, save=True)
         ctx.call, ctx.kept = call, outcome.kept
         ctx.set_materialize_grads(False)
@@ -191,42 +157,11 @@ class _Autograd(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        from ostinato.kernels.cpu.recurrence import backward
-
-        call: _Call = ctx.call
-        given = ctx.saved_tensors[: len(call.names)]
-        needed = dict(zip(call.names, ctx.needs_input_grad[1:], strict=True))
-        if torch.is_grad_enabled():
-            return None, *_differentiable(call, given, gradients, needed)
-        what = call.what
-        shown = dict(zip(what.shown, gradients, strict=False))
-        last = dict(zip(what.cell.states, gradients[len(shown) :], strict=True))
-        tensors = call.tensors(given)
-        weights = {name: needed[name] for name in ("weight_ih", *tensors.matrices)}
-        found = backward(what, tensors, ctx.kept, shown, last, input=needed["input"], weights=weights)
-        by_name = {
-            "input": found.x,
-            **found.weights,
-            **found.vectors,
-            **{f"first {n}": v for n, v in found.first.items()},
-        }
-        return None, *(by_name.get(name) if needed[name] else None for name in call.names)
-
-
-def _differentiable(
-    call: _Call, given: Any, gradients: tuple[Tensor | None, ...], needed: Mapping[str, bool]
-) -> list[Tensor | None]:
-    """The gradients as functions that autograd can follow: those of the reference."""
-    with torch.enable_grad():
-        # Views, so that a gradient with respect to them is not one with respect to what they were computed from.
-        inside = [v.view_as(v) if v.requires_grad else v for v in given]
-        result = Reference().run(call.request(inside))
-        shown = [getattr(result.states, n) for n in call.what.shown] if result.states is not None else [result.output]
-        outputs = [*shown, *(getattr(result.last, n) for n in call.what.cell.states)]
-        pairs = [(o, g) for o, g in zip(outputs, gradients, strict=True) if g is not None and o.requires_grad]
-        wanted = [v for v, name in zip(inside, call.names, strict=True) if needed[name]]
-        found = torch.autograd.grad(
-            [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
-        )
-    by_name = iter(found)
-    return [next(by_name) if needed[name] else None for name in call.names]
+        call: Call = ctx.call
+        wanted = list(ctx.needs_input_grad[1:])
+        given = ctx.saved_tensors[: len(wanted)]
+        if torch.is_grad_enabled() or is_recorded():
+            what = call.what
+            text = spell(what.cell, what.bias, what.reverse, what.every_state, what.segment)
+            return None, *ops.gradients(text, given, list(call.masks), call.lengths, [], gradients, wanted)
+        return None, *call.backward(given, ctx.kept, gradients, wanted)

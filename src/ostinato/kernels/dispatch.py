@@ -24,6 +24,8 @@ BACKENDS: dict[str, Backend] = {b.name: b for b in (Compiled(), Vendor(), Refere
 NAMES = ("auto", *BACKENDS)
 
 _forced: ContextVar[str] = ContextVar("ostinato_backend", default="auto")
+# The same for torch.compile, which cannot read a ContextVar: what it finds here it guards, and compiles anew when it changes.
+_forced_in_graphs = "auto"
 _record: ContextVar[list[Choice] | None] = ContextVar("ostinato_record", default=None)
 
 
@@ -53,16 +55,22 @@ def backend(name: str) -> Iterator[None]:
 
     A backend asked for by name that cannot run a request raises `ConfigError` with the reason; "auto" goes on to the next.
     """
-    token = _forced.set(check_name(name))
+    global _forced_in_graphs
+    before = _forced_in_graphs
+    check_name(name)
+    token = None if torch.compiler.is_compiling() else _forced.set(name)
+    _forced_in_graphs = name
     try:
         yield
     finally:
-        _forced.reset(token)
+        if token is not None:
+            _forced.reset(token)
+        _forced_in_graphs = before
 
 
 def wanted(by_layer: str) -> str:
     """The backend to use for a layer with this setting: a `with backend(...)` around it has the last word."""
-    forced = _forced.get()
+    forced = _forced_in_graphs if torch.compiler.is_compiling() else _forced.get()
     return by_layer if forced == "auto" else forced
 
 
@@ -80,8 +88,12 @@ def _because(by_layer: str, acceptance: str, refusals: list[str]) -> str:
     return "; ".join([acceptance, *named, *refusals])
 
 
+def _recording() -> bool:
+    return not torch.compiler.is_compiling() and _record.get() is not None
+
+
 def _note(choice: Choice) -> None:
-    if (record := _record.get()) is not None:
+    if _recording() and (record := _record.get()) is not None:
         record.append(choice)
 
 
@@ -99,7 +111,7 @@ def _explained(chosen: Backend, request: Request, by_layer: str) -> Choice:
 def run(request: Request, by_layer: str = "auto") -> Result:
     """Run a request on the first backend that takes it, or on the one asked for by name."""
     chosen = _select(request, by_layer)
-    if _record.get() is not None:
+    if _recording():
         _note(_explained(chosen, request, by_layer))
     if request.segment and not isinstance(chosen, Compiled) and torch.is_grad_enabled():
         return in_segments(request, chosen.run)

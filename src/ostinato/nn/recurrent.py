@@ -14,6 +14,7 @@ from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
 from ostinato.kernels.request import Result
+from ostinato.nn.dynamo import allow
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, padding, repack, unpack
 from ostinato.nn.options import LayerOptions, parse
@@ -345,6 +346,9 @@ class Recurrent(torch.nn.RNNBase):
         weight, bias = getattr(self, f"highway_weight_l{layer}"), getattr(self, f"highway_bias_l{layer}")
         gate = torch.sigmoid(F.linear(below, weight, bias))
         return gate * out + (1 - gate) * below
+
+
+allow(Recurrent)
 
 
 def _widths(hidden_size: Any, num_layers: Any) -> list[int] | None:

@@ -1,0 +1,365 @@
+"""The compiled passes as operators of PyTorch: what torch.compile, torch.export and torch.func see of a recurrence.
+
+`torch.ops.ostinato.recurrence` and its gradient `torch.ops.ostinato.recurrence_backward` are pure functions of tensors, with a
+shape rule, a formula for autograd and a rule for vmap. What `torch.library.custom_op` makes of a formula does not work in
+torch.func, so these are registered by hand, for one level of its transformations at a time. The gradient of a gradient is the
+reference's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch._functorch.utils import enable_single_level_autograd_function
+from torch.autograd.function import _SingleLevelFunction
+
+from ostinato.kernels.call import Call, operand_names
+from ostinato.kernels.spelling import read
+from ostinato.types import Tensor
+
+_LIBRARY = torch.library.Library("ostinato", "FRAGMENT")
+_TAGS = (torch.Tag.pt2_compliant_tag,)
+# `what` is a text of `spelling`; `given` and `masks` have the order of `Call`. Gives the states that are shown at all steps, then
+# the last states, then, with `save`, what `cpu.saved` lists.
+_LIBRARY.define(
+    "recurrence(str what, Tensor[] given, Tensor[] masks, Tensor? lengths, bool save=False) -> Tensor[]", tags=_TAGS
+)
+# `kept`: what was shown and saved, or nothing: then the forward pass is computed again. `gradients`: of those outputs that are
+# `present`. Gives the gradients of those of `given` that are `wanted`.
+_LIBRARY.define(
+    "recurrence_backward(str what, Tensor[] given, Tensor[] masks, Tensor? lengths, Tensor[] kept, Tensor[] gradients, "
+    "bool[] present, bool[] wanted) -> Tensor[]",
+    tags=_TAGS,
+)
+recurrence = torch.ops.ostinato.recurrence.default
+recurrence_backward = torch.ops.ostinato.recurrence_backward.default
+
+
+def _call(what: str, masks: Sequence[Tensor], lengths: Tensor | None) -> Call:
+    return Call(read(what), masks, lengths)
+
+
+def _spread(values: Sequence[Tensor], at: Sequence[bool]) -> list[Tensor | None]:
+    """One of `values` where `at` says so, None elsewhere."""
+    found = iter(values)
+    return [next(found) if here else None for here in at]
+
+
+def gradients(
+    what: str,
+    given: Sequence[Tensor],
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    kept: Sequence[Tensor],
+    outputs: Sequence[Tensor | None],
+    wanted: list[bool],
+) -> list[Tensor | None]:
+    """`recurrence_backward` with None for what is not there: gradients of `outputs` that are zero, of `given` not wanted."""
+    values = [g for g in outputs if g is not None]
+    if not values:
+        return [None] * len(wanted)
+    present = [g is not None for g in outputs]
+    return _spread(recurrence_backward(what, list(given), masks, lengths, list(kept), values, present, wanted), wanted)
+
+
+# what is computed
+
+
+def _check_lengths(lengths: Tensor | None, steps: int) -> None:
+    # A layer in a graph has tensors without values and cannot look.
+    if lengths is not None and not bool(((lengths >= 0) & (lengths <= steps)).all()):
+        low, high = int(lengths.min()), int(lengths.max())
+        raise ValueError(f"lengths expected numbers from 0 to the {steps} time steps of the input, got {low} to {high}")
+
+
+def _forward(
+    what: str, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, save: bool = False
+) -> list[Tensor]:
+    from ostinato.kernels.cpu.saved import pack
+
+    _check_lengths(lengths, given[0].shape[0])
+    call = _call(what, masks, lengths)
+    outcome = call.forward(given, save=save and not call.what.segment)
+    return [*call.outputs(outcome), *pack(call.what, call.tensors(given), outcome.kept)]
+
+
+def _backward(
+    what: str,
+    given: list[Tensor],
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    kept: list[Tensor],
+    gradients: list[Tensor],
+    present: list[bool],
+    wanted: list[bool],
+) -> list[Tensor]:
+    from ostinato.kernels.cpu.saved import unpack
+
+    call = _call(what, masks, lengths)
+    known = unpack(call.what, call.tensors(given), kept) if kept else call.forward(given, save=True).kept
+    found = call.backward(given, known, _spread(gradients, present), wanted)
+    # Where no step is computed, a first state's gradient is the last state's, and an operator must not give an argument back.
+    return [v.clone() if any(v is g for g in gradients) else v for v in found if v is not None]
+
+
+_LIBRARY.impl("recurrence", _forward, "CPU")
+_LIBRARY.impl("recurrence_backward", _backward, "CPU")
+
+
+# shapes
+
+
+@torch.library.register_fake("ostinato::recurrence", lib=_LIBRARY)
+def _forward_shapes(
+    what: str, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, save: bool = False
+) -> list[Tensor]:
+    from ostinato.kernels.cpu.saved import shapes
+
+    call = _call(what, masks, lengths)
+    input, first = given[0], call.tensors(given).first
+    steps, rows = input.shape[:2]
+    outputs = [(steps, rows, first[name].shape[1]) for name in call.what.shown]
+    outputs += [(rows, first[name].shape[1]) for name in call.what.cell.states]
+    saved = shapes(call.what, call.tensors(given)) if save else []
+    return [input.new_empty(shape) for shape in (*outputs, *saved)]
+
+
+@torch.library.register_fake("ostinato::recurrence_backward", lib=_LIBRARY)
+def _backward_shapes(
+    what: str,
+    given: list[Tensor],
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    kept: list[Tensor],
+    gradients: list[Tensor],
+    present: list[bool],
+    wanted: list[bool],
+) -> list[Tensor]:
+    return [v.new_empty(v.shape) for v, here in zip(given, wanted, strict=True) if here]
+
+
+# gradients
+
+
+def _below(op: Any, keyset: Any, *arguments: Any) -> list[Tensor]:
+    """The operator without autograd; the gradients of torch.func's levels further out go on."""
+    with torch.enable_grad(), torch._C._AutoDispatchBelowAutograd():
+        return op.redispatch(keyset & torch._C._after_autograd_keyset, *arguments)
+
+
+def _tracked(tensors: Sequence[Tensor]) -> bool:
+    return torch.is_grad_enabled() and any(v.requires_grad for v in tensors)
+
+
+class _Recurrence(_SingleLevelFunction):
+    @staticmethod
+    def forward(ctx: Any, below: Callable[..., list[Tensor]], call: tuple[Any, ...], *given: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        what, masks, lengths, outputs = call
+        ctx.set_materialize_grads(False)
+        found = below(what, list(given), masks, lengths, True)
+        recurrence_of = read(what)
+        kept = [*found[: len(recurrence_of.shown)], *found[outputs:]] if len(found) > outputs else []
+        ctx.mark_non_differentiable(*found[outputs:])
+        ctx.save_for_backward(*given, *kept)
+        ctx.call = call
+        return tuple(found)
+
+    @staticmethod
+    def backward(ctx: Any, *found: Tensor | None) -> Any:
+        what, masks, lengths, outputs = ctx.call
+        wanted = list(ctx.needs_input_grad[2:])
+        given, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        return None, None, *gradients(what, given, masks, lengths, kept, found[:outputs], wanted)
+
+
+class _Gradient(_SingleLevelFunction):
+    @staticmethod
+    def forward(ctx: Any, below: Callable[..., list[Tensor]], call: tuple[Any, ...], *tensors: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        what, masks, lengths, kept, present, wanted = call
+        given, gradients = tensors[: len(wanted)], tensors[len(wanted) :]
+        ctx.call = call
+        ctx.save_for_backward(*tensors)
+        return tuple(below(what, list(given), masks, lengths, kept, list(gradients), present, wanted))
+
+    @staticmethod
+    def backward(ctx: Any, *second: Tensor) -> Any:
+        what, masks, lengths, _, present, wanted = ctx.call
+        call = _call(what, masks, lengths)
+
+        def first(given: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+            def shown(*given: Tensor) -> list[Tensor]:
+                return [v for v, here in zip(call.reference(given), present, strict=True) if here]
+
+            found = torch.func.vjp(shown, *given)[1](list(gradients))
+            return [v for v, here in zip(found, wanted, strict=True) if here]
+
+        given, gradients = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
+        with torch.autocast("cpu", enabled=False):
+            dgiven, dgradients = torch.func.vjp(first, given, gradients)[1](list(second))
+        return None, None, *dgiven, *dgradients
+
+
+def _forward_tracked(
+    keyset: Any, what: str, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, save: bool = False
+) -> list[Tensor]:
+    if not _tracked(given):
+        return _below(recurrence, keyset, what, given, masks, lengths, save)
+    of = read(what)
+    outputs = len(of.shown) + len(of.cell.states)
+    with enable_single_level_autograd_function():
+        found = cast(Any, _Recurrence).apply(
+            lambda *arguments: _below(recurrence, keyset, *arguments), (what, masks, lengths, outputs), *given
+        )
+    return list(found if save else found[:outputs])
+
+
+def _backward_tracked(
+    keyset: Any,
+    what: str,
+    given: list[Tensor],
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    kept: list[Tensor],
+    gradients: list[Tensor],
+    present: list[bool],
+    wanted: list[bool],
+) -> list[Tensor]:
+    arguments = (what, given, masks, lengths, kept, gradients, present, wanted)
+    if not _tracked([*given, *gradients]):
+        return _below(recurrence_backward, keyset, *arguments)
+    with enable_single_level_autograd_function():
+        found = cast(Any, _Gradient).apply(
+            lambda *arguments: _below(recurrence_backward, keyset, *arguments),
+            (what, masks, lengths, kept, present, wanted),
+            *given,
+            *gradients,
+        )
+    return list(found)
+
+
+_LIBRARY.impl("recurrence", _forward_tracked, "Autograd", with_keyset=True)
+_LIBRARY.impl("recurrence_backward", _backward_tracked, "Autograd", with_keyset=True)
+
+
+# vmap
+
+
+def _batch_dimensions(what: str) -> tuple[list[int | None], list[int]]:
+    """The dimension of `B` in each of `given`, None for a parameter, and in each mask."""
+    of = read(what)
+    names = operand_names(of.cell, of.bias)
+    given: list[int | None] = [1, *[None] * (len(names) - 1 - len(of.cell.states)), *[0] * len(of.cell.states)]
+    return given, [1 if noise.every_step else 0 for noise in of.cell.noise]
+
+
+def _folded(v: Tensor, mapped: int | None, dim: int, size: int) -> Tensor:
+    """The mapped dimension and `B`, at `dim`, as one."""
+    v = v.unsqueeze(dim).expand(*v.shape[:dim], size, *v.shape[dim:]) if mapped is None else v.movedim(mapped, dim)
+    return v.flatten(dim, dim + 1)
+
+
+def _all_folded(
+    what: str, in_dims: Any, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, size: int
+) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+    at_given, at_masks = _batch_dimensions(what)
+    folded = [
+        v if at is None else _folded(v, mapped, at, size)
+        for v, mapped, at in zip(given, in_dims[1], at_given, strict=True)
+    ]
+    masks = [_folded(v, mapped, at, size) for v, mapped, at in zip(masks, in_dims[2], at_masks, strict=True)]
+    return folded, masks, None if lengths is None else _folded(lengths, in_dims[3], 0, size)
+
+
+def _unfolded(v: Tensor, dim: int, size: int) -> Tensor:
+    return v.unflatten(dim, (size, v.shape[dim] // size))
+
+
+def _picked(values: Sequence[Tensor], mapped: Sequence[int | None], n: int) -> list[Tensor]:
+    return [v if at is None else v.select(at, n) for v, at in zip(values, mapped, strict=True)]
+
+
+def _maps_parameters(what: str, mapped: Sequence[int | None]) -> bool:
+    at_given, _ = _batch_dimensions(what)
+    return any(at is None and dim is not None for at, dim in zip(at_given, mapped, strict=True))
+
+
+def _stacked(results: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[int]]:
+    found = [torch.stack(each) for each in zip(*results, strict=True)]
+    return found, [0] * len(found)
+
+
+def _forward_mapped(
+    info: Any,
+    in_dims: Any,
+    what: str,
+    given: list[Tensor],
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    save: bool = False,
+) -> tuple[list[Tensor], list[int]]:
+    # What is saved has the rows in an order of its own: nothing is, and the backward pass computes it again.
+    size = info.batch_size
+    if _maps_parameters(what, in_dims[1]):
+        return _stacked(
+            [
+                recurrence(
+                    what, _picked(given, in_dims[1], n), _picked(masks, in_dims[2], n), _nth(lengths, in_dims[3], n)
+                )
+                for n in range(size)
+            ]
+        )
+    found = recurrence(what, *_all_folded(what, in_dims, given, masks, lengths, size))
+    dims = [1] * len(read(what).shown) + [0] * len(read(what).cell.states)
+    return [_unfolded(v, dim, size) for v, dim in zip(found, dims, strict=True)], dims
+
+
+def _nth(lengths: Tensor | None, mapped: int | None, n: int) -> Tensor | None:
+    return lengths if lengths is None or mapped is None else lengths.select(mapped, n)
+
+
+def _backward_mapped(
+    info: Any,
+    in_dims: Any,
+    what: str,
+    given: list[Tensor],
+    masks: list[Tensor],
+    lengths: Tensor | None,
+    kept: list[Tensor],
+    gradients: list[Tensor],
+    present: list[bool],
+    wanted: list[bool],
+) -> tuple[list[Tensor], list[int]]:
+    size = info.batch_size
+    at_given, _ = _batch_dimensions(what)
+    # A parameter's gradient is a sum over rows: each example needs a pass of its own.
+    alone = any(here and at is None for here, at in zip(wanted, at_given, strict=True))
+    if alone or _maps_parameters(what, in_dims[1]):
+        return _stacked(
+            [
+                recurrence_backward(
+                    what,
+                    _picked(given, in_dims[1], n),
+                    _picked(masks, in_dims[2], n),
+                    _nth(lengths, in_dims[3], n),
+                    [],
+                    _picked(gradients, in_dims[5], n),
+                    present,
+                    wanted,
+                )
+                for n in range(size)
+            ]
+        )
+    of = read(what)
+    outputs = [1] * len(of.shown) + [0] * len(of.cell.states)
+    at_gradients = [at for at, here in zip(outputs, present, strict=True) if here]
+    folded = [_folded(v, mapped, at, size) for v, mapped, at in zip(gradients, in_dims[5], at_gradients, strict=True)]
+    rest = _all_folded(what, in_dims, given, masks, lengths, size)
+    found = recurrence_backward(what, *rest, [], folded, present, wanted)
+    dims = [at for at, here in zip(at_given, wanted, strict=True) if here and at is not None]
+    return [_unfolded(v, dim, size) for v, dim in zip(found, dims, strict=True)], dims
+
+
+torch.library.register_vmap("ostinato::recurrence", _forward_mapped, lib=_LIBRARY)
+torch.library.register_vmap("ostinato::recurrence_backward", _backward_mapped, lib=_LIBRARY)

@@ -1,0 +1,77 @@
+"""Recurrences as text, as a graph holds them: to be read in a printed graph, and to be found again by the text."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+import weakref
+from typing import TYPE_CHECKING
+
+from ostinato.cells.spec import Cell, living
+from ostinato.errors import CellError
+from ostinato.kernels.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from ostinato.kernels.cpu.recurrence import Recurrence
+
+_FLAGS = ("bias", "reverse", "every_state")
+_DIGITS = 16  # of a fingerprint: enough for all cells of a process to have different ones
+
+# Held for good, as a graph may outlive the layer that it was made from.
+_cells: dict[str, Cell] = {}
+_keys: weakref.WeakKeyDictionary[Cell, str] = weakref.WeakKeyDictionary()
+
+
+def spell(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int = 0) -> str:
+    """The text of a recurrence, "lstm 7c1d0a… bias reverse": the cell's name, its fingerprint, and what is set.
+
+    The same cell has the same text in every process of one version of Python and Ostinato, unless something that its step
+    can reach has no fingerprint; then the text is found again in this process only.
+    """
+    set_ = [name for name, value in zip(_FLAGS, (bias, reverse, every_state), strict=True) if value]
+    return " ".join([cell.name, _key(cell), *set_, *([f"segment={segment}"] if segment else [])])
+
+
+def _key(cell: Cell) -> str:
+    if (key := _keys.get(cell)) is None:
+        known = fingerprint(cell)
+        # A number that no other process gives to a cell of its own.
+        key = f"process-{uuid.uuid4().hex}" if known is None else known[:_DIGITS]
+        _keys[cell] = key
+    _cells.setdefault(key, cell)
+    return key
+
+
+@functools.cache
+def read(text: str) -> Recurrence:
+    """The recurrence of a text.
+
+    Raises:
+        CellError: where no cell of this process has the fingerprint.
+    """
+    from ostinato.kernels.cpu.recurrence import Recurrence
+
+    name, key, *rest = text.split()
+    segment = next((int(word.partition("=")[2]) for word in rest if word.startswith("segment=")), 0)
+    bias, reverse, every_state = (flag in rest for flag in _FLAGS)
+    cell = _find(name, key)
+    return Recurrence(cell, bias, "P" in cell.states.values(), reverse, every_state, segment)
+
+
+def _find(name: str, key: str) -> Cell:
+    if key not in _cells:
+        for cell in living():  # a layer that was made, but has not run in a graph yet
+            if cell.name == name:
+                _key(cell)
+    if key in _cells:
+        return _cells[key]
+    if key.startswith("process-"):
+        raise CellError(
+            f"the graph holds the cell {name!r}, whose step reaches something that only the process in which the graph was "
+            "made can identify; make the graph anew here, or write the step without what it closes over"
+        )
+    raise CellError(
+        f"the graph holds the cell {name!r} with the fingerprint {key}, and no layer of this process has such a cell; make "
+        "one with the options, the mode (train or eval) and the versions of Python and ostinato of the one that was "
+        "exported, and keep it while the graph is in use"
+    )
