@@ -87,12 +87,12 @@ def _machine(target: Target) -> llvm.TargetMachine:
     )
 
 
-def _optimised(module: ir.Module, machine: llvm.TargetMachine) -> llvm.ModuleRef:
+def _optimised(module: ir.Module, machine: llvm.TargetMachine, level: int = 3) -> llvm.ModuleRef:
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=level)
     # What is emitted is vectors, in loops of the length that registers allow: a second opinion only adds code.
     tuning.loop_vectorization = False
     tuning.slp_vectorization = False
@@ -102,14 +102,19 @@ def _optimised(module: ir.Module, machine: llvm.TargetMachine) -> llvm.ModuleRef
     return parsed
 
 
-def compile(module: ir.Module, target: Target | None = None) -> bytes:
-    """Object code of a module for a processor, the host unless told otherwise, fully optimised.
+def compile(module: ir.Module, target: Target | None = None, level: int = 3) -> bytes:
+    """Object code of a module for a processor.
+
+    Args:
+        module: what `Code` wrote.
+        target: the processor; the host unless told otherwise.
+        level: of optimisation, 1 to 3: what is written as it should run needs little, and compiles faster.
 
     Raises:
         RuntimeError: the module is not valid LLVM: a bug of whoever made it.
     """
     machine = _machine(target or host())
-    return machine.emit_object(_optimised(module, machine))
+    return machine.emit_object(_optimised(module, machine, level))
 
 
 def assembly(module: ir.Module, target: Target | None = None) -> str:
