@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._C._functorch import maybe_current_level
 from torch.autograd import forward_ad
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import ops
 from ostinato.kernels.call import Call, named, shown_names
+from ostinato.kernels.recorded import is_recorded
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.spelling import spell
 from ostinato.kernels.vendor import Vendor
@@ -52,7 +52,8 @@ class Compiled:
             return f"the input or a parameter is a {special[0]}"
         if request.input.shape[0] == 0 or request.input.shape[1] == 0:
             return "there is nothing to compute"
-        if not self.is_faster(request.input) and Vendor().refusal(request) is None:
+        # A recording would hold all that torch's kernels consist of, step by step.
+        if not is_recorded() and not self.is_faster(request.input) and Vendor().refusal(request) is None:
             return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
         if torch.onnx.is_in_onnx_export():
             return "ONNX does not know its operators"
@@ -85,20 +86,6 @@ class Compiled:
         shown = dict(zip(shown_names(cell, every_state), found, strict=False))
         last = State(**dict(zip(cell.states, found[len(shown) :], strict=True)))
         return Result(shown[cell.output], last, State(**shown) if every_state else None)
-
-
-def is_recorded() -> bool:
-    """Whether somebody follows the operators that are called, and has to see one operator instead of what it does to memory.
-
-    So in torch.compile and torch.export, in the transformations of torch.func, in torch.jit.trace, and wherever a mode is
-    active, such as FakeTensorMode.
-    """
-    return (
-        torch.compiler.is_compiling()
-        or maybe_current_level() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._get_tracing_state() is not None
-    )
 
 
 def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Tensor]) -> list[Tensor]:
@@ -150,16 +137,15 @@ class _Autograd(torch.autograd.Function):
         outcome = call.forward(given, save=True)
         ctx.call, ctx.kept = call, outcome.kept
         ctx.set_materialize_grads(False)
-        found = call.outputs(outcome)
-        # Also the outputs, which the backward pass reads: autograd then notices a change of them in place.
-        ctx.save_for_backward(*given, *found[: len(call.what.shown)])
-        return tuple(found)
+        ctx.save_for_backward(*given)
+        # Autograd lets nobody change views in place that come from here; and what `detach` gives is none.
+        return tuple(v.detach() for v in call.outputs(outcome))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         call: Call = ctx.call
         wanted = list(ctx.needs_input_grad[1:])
-        given = ctx.saved_tensors[: len(wanted)]
+        given = ctx.saved_tensors
         if torch.is_grad_enabled() or is_recorded():
             what = call.what
             text = spell(what.cell, what.bias, what.reverse, what.every_state, what.segment)

@@ -82,6 +82,7 @@ class Kept:
         states: of every flat row; those that are known.
         starts: the first states of each segment.
         fresh: the memory's slots have not been written over yet.
+        versions: of `states` as the forward pass left them. What was shown may lie in the same memory, and its user may change it.
     """
 
     operands: Operands
@@ -90,6 +91,15 @@ class Kept:
     states: dict[str, Tensor]
     starts: list[Mapping[str, Tensor]]
     fresh: bool = True
+    versions: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.versions = {name: v._version for name, v in self.states.items()}
+
+    @property
+    def changed(self) -> bool:
+        """Whether the states are no longer what was computed."""
+        return any(v._version != self.versions[name] for name, v in self.states.items())
 
 
 @dataclass(frozen=True)
@@ -165,7 +175,7 @@ def backward(
         found = _by_segments(what, compiled, kept, flat, final, input, weights)
     else:
         engine = Engine(compiled, operands, rows)
-        if not kept.fresh:
+        if kept.changed or not kept.fresh:
             _, kept.memory = engine.forward(True, frozenset(what.shown))
         kept.fresh = False
         found = engine.backward(kept.memory, flat, final, input=input, weights=weights)
@@ -199,6 +209,8 @@ def _by_segments(
 ) -> Gradients:
     """Compute each segment again, from the last to the first, and add the gradients up (Gruslys et al. 2016)."""
     operands, rows = kept.operands, kept.rows
+    # What the forward pass showed is written again with the same numbers, unless it has others now, which are not ours to change.
+    states = {n: torch.empty_like(v) for n, v in kept.states.items()} if kept.changed else kept.states
     dx = torch.empty_like(operands.x) if input else None
     wanted: dict[str, Tensor] | None = None
     sums: dict[str, Tensor] = {}
@@ -206,8 +218,7 @@ def _by_segments(
     carried: Mapping[str, Tensor | None] = dlast
     for (part, flat), start in reversed(list(zip(rows.segments(what.segment), kept.starts, strict=True))):
         engine = Engine(compiled, _cut(operands, flat, start), part, panels)
-        # What the forward pass showed is right already; it is written again with the same numbers.
-        _, memory = engine.forward(True, frozenset(what.shown), {n: v[flat] for n, v in kept.states.items()})
+        _, memory = engine.forward(True, frozenset(what.shown), {n: v[flat] for n, v in states.items()})
         found = engine.backward(
             memory,
             {name: None if d is None else d[flat] for name, d in dshown.items()},
