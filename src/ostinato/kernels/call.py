@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels.reference import Reference
@@ -126,6 +128,12 @@ class Call:
         weights = {name: is_wanted[name] for name in ("weight_ih", *tensors.matrices)}
         found = backward(what, tensors, kept, shown, last, input=is_wanted["input"], weights=weights)
         by_name: Mapping[str, Tensor | None] = {
+            # A step need not use its matrix.
+            **{
+                name: torch.zeros_like(v)
+                for name, v in tensors.matrices.items()
+                if is_wanted[name] and name not in found.weights
+            },
             "input": found.x,
             **found.weights,
             **found.vectors,

@@ -1,4 +1,4 @@
-"""The compiled backend beside the reference in float64: outputs, states and every gradient, with all that must not be read poisoned."""
+"""The compiled backend beside the reference in float64: results and every gradient, with all that must not be read poisoned."""
 
 from __future__ import annotations
 

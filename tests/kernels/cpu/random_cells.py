@@ -1,0 +1,81 @@
+"""Cells that nobody would write: random steps, for whatever a schedule of stages can get wrong."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ostinato.cells import Cell, Gates, Parameter, State, cell
+
+_UNARY: tuple[Callable[[Tensor], Tensor], ...] = (
+    torch.tanh,
+    torch.sigmoid,
+    torch.neg,
+    torch.square,
+    lambda v: torch.exp(torch.tanh(v)),
+    lambda v: v.mean(-1, keepdim=True).expand_as(v),
+    lambda v: v / (0.5 + v.square().mean(-1, keepdim=True)).sqrt(),
+    lambda v: v * 0.5,
+    lambda v: v.detach(),
+)
+_BINARY: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    torch.add,
+    torch.sub,
+    torch.mul,
+    torch.minimum,
+    lambda a, b: torch.where(a > b, a, 0.3 * b),
+    lambda a, b: a / (1.5 + torch.tanh(b)),
+)
+
+
+def random_cell(seed: int) -> Cell:
+    """A cell with up to three states, four gates and five products: which values there are, and what becomes a state, is drawn."""
+    r = random.Random(seed)
+    gates = [f"g{n}" for n in range(r.randint(1, 4))]
+    inputs = [g for g in gates if r.random() < 0.8] or gates[:1]
+    states = [f"s{n}" for n in range(r.randint(1, 3))]
+    parameters = [f"p{n}" for n in range(r.randint(0, 2))]
+    # Each line is (function, places of what it is given); a product is (gates, place).
+    lines: list[tuple[Any, tuple[int, ...]]] = []
+    count = len(states) + len(inputs) + len(parameters)
+    multiplied = 0
+    for _ in range(r.randint(3, 14)):
+        late = max(0, count - 6) if r.random() < 0.7 else 0
+        kind = r.random()
+        if kind < 0.3 and multiplied < 5:
+            some = r.sample(gates, r.randint(1, len(gates)))
+            lines.append((tuple(some), (r.randrange(late, count),)))
+            count += len(some)
+            multiplied += 1
+        elif kind < 0.65:
+            lines.append((r.choice(_UNARY), (r.randrange(late, count),)))
+            count += 1
+        else:
+            lines.append((r.choice(_BINARY), (r.randrange(late, count), r.randrange(count))))
+            count += 1
+    results = [r.randrange(max(0, count - 5), count) if r.random() < 0.8 else r.randrange(count) for _ in states]
+
+    def step(x: Gates, s: State, U: Any, **own: Tensor) -> State:
+        values: list[Tensor] = [*(getattr(s, n) for n in states), *(getattr(x, n) for n in inputs)]
+        values += [own[n].expand_as(values[0]) for n in parameters]
+        for function, at in lines:
+            if isinstance(function, tuple):
+                u = U.only(" ".join(function))(values[at[0]])
+                values += [getattr(u, gate) for gate in function]
+            else:
+                values.append(function(*(values[n] for n in at)))
+        new: dict[str, Tensor] = {name: torch.tanh(values[n]) * 0.9 for name, n in zip(states, results, strict=True)}
+        return State(**new)
+
+    description = cell(gates=" ".join(gates), inputs=" ".join(inputs), states=" ".join(states))
+
+    def unchanged(x: Gates, s: State, U: Any) -> State:
+        return s
+
+    made = description(unchanged)
+    return replace(made, name=f"random_{seed}", step=step, parameters=tuple(Parameter(n, ("H",)) for n in parameters))
