@@ -1,0 +1,27 @@
+"""Whether somebody follows the operators that are called."""
+
+from __future__ import annotations
+
+import torch
+from torch._C._functorch import TransformType, get_interpreter_stack, maybe_current_level
+
+
+def is_recorded() -> bool:
+    """Whether what is computed has to be seen as operators, and tensors may have no values.
+
+    So it is in torch.compile and torch.export, in the transformations of torch.func, in torch.jit.trace, and wherever a mode like
+    FakeTensorMode is active.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or maybe_current_level() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def is_mapped() -> bool:
+    """Whether `torch.vmap` is active; a graph holds its operators, and not it."""
+    if torch.compiler.is_compiling() or maybe_current_level() is None:
+        return False
+    return any(interpreter.key() == TransformType.Vmap for interpreter in get_interpreter_stack() or ())
