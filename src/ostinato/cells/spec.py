@@ -32,6 +32,7 @@ from typing import Any, Literal
 
 import torch
 
+from ostinato.cells.masks import kept_units
 from ostinato.cells.named import Gates, Named, State
 from ostinato.cells.product import Product
 from ostinato.errors import CellError
@@ -93,7 +94,7 @@ class Noise:
         kept = 1.0 - self.rate
         if not training:
             return like.new_full((), 1.0 if self.scaled else kept).expand(shape)
-        mask = torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(kept)
+        mask = kept_units(shape, kept, like)
         return mask.div_(kept) if self.scaled and kept > 0 else mask
 
 

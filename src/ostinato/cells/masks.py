@@ -1,0 +1,37 @@
+"""Random masks of kept units, quickly: a mask for every step has as many numbers as the output, and torch draws them one by one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from ostinato.types import Tensor
+
+_LEVELS = 1 << 16
+_FEW = 1 << 12  # numbers below which a generator of its own costs more than it brings
+
+
+def kept_units(shape: tuple[int, ...], probability: float, like: Tensor) -> Tensor:
+    """A mask of ones, each with this probability, and zeros.
+
+    On CPU the numbers come from numpy's SFC64, seeded by torch's generator: `torch.manual_seed` repeats them. Sixteen bits decide
+    on a unit, so the probability is right to 2^-17; where that would be coarse, torch draws.
+
+    Args:
+        shape: of the mask.
+        probability: that a unit is kept, in [0, 1].
+        like: has the dtype and the device.
+    """
+    level = round(probability * _LEVELS)
+    coarse = min(level, _LEVELS - level) < _LEVELS // 256
+    count = math.prod(shape)
+    # Inside of torch.func and torch.compile only torch's own operators may be called.
+    level_of_func = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
+    plain = like.device.type == "cpu" and not torch.compiler.is_compiling() and level_of_func is None
+    if not plain or coarse or count < _FEW:
+        return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(probability)
+    seed = int(torch.randint(torch.iinfo(torch.int64).max, (), device="cpu"))
+    words = np.random.SFC64(seed).random_raw(-(-count // 4)).view(np.int16)[:count]
+    return (torch.from_numpy(words) < level - _LEVELS // 2).to(like.dtype).view(shape)
