@@ -37,7 +37,7 @@ def test_the_code_of_each_part_can_be_read(part: str) -> None:
 def test_what_there_is_no_listing_of() -> None:
     with pytest.raises(ConfigError, match="kind expected one of program, llvm, assembly, got 'c'"):
         listing(ostinato.GRU(3, 5), "c")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ConfigError, match="no code for 'running': the step uses aten.cumsum"):
+    with pytest.raises(ConfigError, match=r"no code for 'running': the step uses aten\.cumsum"):
         listing(ostinato.Recurrent(running, 3, 5))
     with pytest.raises(TypeError, match="listing expected a recurrent layer of ostinato, got Linear"):
         listing(torch.nn.Linear(3, 5))  # pyright: ignore[reportArgumentType]

@@ -1,7 +1,7 @@
 """Long sequences in little memory: keep the states at every k-th step, and compute what lies between again when it is needed.
 
-Source: Gruslys et al. 2016, arXiv 1606.03401, in its simplest form; Chen et al. 2016, arXiv 1604.06174. With k near sqrt(T) the memory
-grows with sqrt(T), for one forward pass more.
+Source: Gruslys et al. 2016, arXiv 1606.03401, in its simplest form; Chen et al. 2016, arXiv 1604.06174. With k near sqrt(T) the
+memory grows with sqrt(T), for one forward pass more.
 """
 
 from __future__ import annotations

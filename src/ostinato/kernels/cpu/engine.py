@@ -327,9 +327,7 @@ class Engine:
                 sums[space] = self._buffer(self.blocks[space], count, shape.lanes)
                 values[f"dparameters_{space}"] = sums[space].data_ptr()
         self._run("backward", values, threads)
-        return Gradients(
-            dx if input else None, wanted, {}, {name: carry[1] for name, carry in carries.items()}, sums
-        )
+        return Gradients(dx if input else None, wanted, {}, {name: carry[1] for name, carry in carries.items()}, sums)
 
     def _entered_rows(self, k: int, memory: Memory) -> Tensor:
         """The address of what entered a product at each flat row."""

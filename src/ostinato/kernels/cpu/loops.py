@@ -205,6 +205,19 @@ class Loop:
         """Do a product for this thread's rows and units."""
         raise NotImplementedError
 
+    def local_address(self, product: int, b: Value, v: Value, piece: int) -> Value:
+        """Where a vector of a product's result lies while a few blocks are worked on."""
+        code, pieces = self.code, self.plan.program.products[product].pieces
+        block = code.mul(code.sub(v, self.local[product]), pieces * self.vector)
+        return code.at(
+            self._local_base(product), code.mul(b, LOCAL_BLOCKS * pieces * self.vector), block, piece * self.vector
+        )
+
+    def _local_base(self, product: int) -> Value:
+        code, pieces = self.code, self.plan.program.products[product].pieces
+        own = code.mul(code.arg.thread, self["B"], LOCAL_BLOCKS * pieces * self.vector)
+        return code.at(self.address(f"u_{product}"), own)
+
     def _call_multiply(self, a: Value, row: Int, runs: tuple[Int, Int, Int], panels: Value, panel: Int, c: Value, c_row: Int,
                        rows: Int, columns: Int, add: Int) -> None:  # fmt: skip
         code = self.code
@@ -516,17 +529,6 @@ class Forward(Loop):
         if used_later or any(n.op == "u" for n in walk([store.node for store in elsewhere])):
             return []
         return [store for store in stage.stores if self.target(store) == space]
-
-    def local_address(self, product: int, b: Value, v: Value, piece: int) -> Value:
-        """Where a vector of a product's result lies while a few blocks are worked on."""
-        code, pieces = self.code, self.plan.program.products[product].pieces
-        block = code.mul(code.sub(v, self.local[product]), pieces * self.vector)
-        return code.at(self._local_base(product), code.mul(b, LOCAL_BLOCKS * pieces * self.vector), block, piece * self.vector)
-
-    def _local_base(self, product: int) -> Value:
-        code, pieces = self.code, self.plan.program.products[product].pieces
-        own = code.mul(code.arg.thread, self["B"], LOCAL_BLOCKS * pieces * self.vector)
-        return code.at(self.address(f"u_{product}"), own)
 
     def write(self) -> None:
         """Write the function."""
