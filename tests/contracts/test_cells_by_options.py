@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato import Recurrent, chrono, noisy
+from ostinato import Recurrent, backend, chrono, noisy
 from ostinato.errors import CellError
 from tests.contracts.menu import CELLS, NOT_FOR, OPTIONS, PAIRS, REFUSED, STEP_PAIRS, layer, step
 
@@ -137,14 +137,20 @@ def anything(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 
 @settings(deadline=None, max_examples=150, derandomize=True)
-@given(anything(), st.booleans(), st.none() | st.lists(st.integers(0, STEPS), min_size=ROWS, max_size=ROWS))
+@given(
+    anything(),
+    st.booleans(),
+    st.none() | st.lists(st.integers(0, STEPS), min_size=ROWS, max_size=ROWS),
+    st.sampled_from(["compiled", "reference"]),
+)
 def test_every_cell_with_options_in_any_combination(
-    given: tuple[str, dict[str, Any]], bidirectional: bool, lengths: list[int] | None
+    given: tuple[str, dict[str, Any]], bidirectional: bool, lengths: list[int] | None, by: str
 ) -> None:
     if lengths is not None:
         lengths = [STEPS, *lengths[1:]]  # someone must come to the end for every gradient to be there
     name, options = given
-    holds(built(name, bidirectional, **options), lengths)
+    with backend(by):
+        holds(built(name, bidirectional, **options), lengths)
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
