@@ -18,7 +18,7 @@ from torch.nn.utils import parametrizations, prune
 import ostinato
 from tests.support import LAYERS, assert_same, outcome, pair, results_and_gradients, tensors
 
-BACKENDS = ["auto", "reference"]
+BACKENDS = ["auto", "vendor", "reference"]
 STACKS: list[dict[str, Any]] = [{}, {"num_layers": 3}, {"bidirectional": True}, {"num_layers": 2, "bias": False}]
 OPTIONS: list[dict[str, Any]] = [
     {"zoneout": 0.1, "layer_norm": True, "init": "orthogonal"},
