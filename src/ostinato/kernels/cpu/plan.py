@@ -358,7 +358,7 @@ def _schedule(
     for store in stores:
         stages[stage[store.node]].stores.append(store)
         if store.to[0] in ("state", "enters", "saved") and store.node.space in WIDE and store.node not in found:
-            found[store.node] = store.to
+            found[store.node] = ("new", store.to[1]) if store.to[0] == "state" else store.to
             made[store.node] = stage[store.node] + 1
     scratch = _hand_on(stages, stage, found, made)
     return Schedule(tuple(stages), found, made, rows, scratch)

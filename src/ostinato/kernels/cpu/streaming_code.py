@@ -468,9 +468,9 @@ class _Block:
         if node.op in ("x", "u"):
             return step.kept(node, self.v)
         match kind:
-            case "state" if node.op == "state":
-                return code.at(step.address(f"old_{name_of(node)}"), plain)
             case "state":
+                return code.at(step.address(f"old_{name_of(node)}"), plain)
+            case "new":
                 return code.at(step.address(f"new_{slot}"), plain)
             case "enters":
                 return code.at(step.address(f"enters_{slot}"), plain)
