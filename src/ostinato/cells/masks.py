@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 
+from ostinato.recorded import is_recorded
 from ostinato.types import Tensor
 
 _LEVELS = 1 << 16
@@ -27,10 +28,10 @@ def kept_units(shape: tuple[int, ...], probability: float, like: Tensor) -> Tens
     level = round(probability * _LEVELS)
     coarse = min(level, _LEVELS - level) < _LEVELS // 256
     count = math.prod(shape)
-    # Inside of torch.func and torch.compile only torch's own operators may be called.
-    level_of_func = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportAttributeAccessIssue]
-    plain = like.device.type == "cpu" and not torch.compiler.is_compiling() and level_of_func is None
-    if not plain or coarse or count < _FEW:
+    if is_recorded() and not torch.compiler.is_compiling():
+        # Not in place, so that torch.vmap can draw a mask for each example.
+        return torch.full(shape, probability, dtype=like.dtype, device=like.device).bernoulli()
+    if is_recorded() or like.device.type != "cpu" or coarse or count < _FEW:
         return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(probability)
     seed = int(torch.randint(torch.iinfo(torch.int64).max, (), device="cpu"))
     words = np.random.SFC64(seed).random_raw(-(-count // 4)).view(np.int16)[:count]

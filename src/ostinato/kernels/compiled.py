@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import ops
 from ostinato.kernels.call import Call, named, shown_names
-from ostinato.kernels.recorded import is_recorded
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.spelling import spell
 from ostinato.kernels.vendor import Vendor
+from ostinato.recorded import is_recorded
 from ostinato.types import Tensor
 
 _COMPUTED_IN = {
@@ -70,7 +72,7 @@ class Compiled:
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
-        given, cell, every_state = request.input.dtype, request.cell, request.every_state
+        cell, every_state = request.cell, request.every_state
         bias = request.weights.bias_ih is not None
         dtype = _COMPUTED_IN[request.weights.ih.dtype]
         tensors = [v if v.dtype is dtype else v.to(dtype) for v in named(request).values()]
@@ -81,11 +83,21 @@ class Compiled:
             found = ops.recurrence(what, tensors, masks, request.lengths)
         else:
             found = _at_once(request, bias, tensors, masks)
-        if not torch.is_autocast_enabled("cpu"):
-            found = [v if v.dtype is given else v.to(given) for v in found]
+        shows = _shown_dtype(request, dtype)
+        found = [v if v.dtype is shows else v.to(shows) for v in found]
         shown = dict(zip(shown_names(cell, every_state), found, strict=False))
         last = State(**dict(zip(cell.states, found[len(shown) :], strict=True)))
         return Result(shown[cell.output], last, State(**shown) if every_state else None)
+
+
+def _shown_dtype(request: Request, computed: torch.dtype) -> torch.dtype:
+    """Of the output; under autocast that of the numbers it was computed in."""
+    if not torch.is_autocast_enabled("cpu"):
+        return request.input.dtype
+    # A graph gives the dtype that the layer gives outside of it, where torch's kernel runs.
+    if computed is torch.float32 and is_recorded() and Vendor().refusal(request) is None:
+        return torch.get_autocast_dtype("cpu")
+    return computed
 
 
 def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Tensor]) -> list[Tensor]:
@@ -146,8 +158,25 @@ class _Autograd(torch.autograd.Function):
         call: Call = ctx.call
         wanted = list(ctx.needs_input_grad[1:])
         given = ctx.saved_tensors
+        if any(g is not None and is_legacy_batchedtensor(g) for g in gradients):
+            return None, *_by_reference(call, given, gradients, wanted)
         if torch.is_grad_enabled() or is_recorded():
             what = call.what
             text = spell(what.cell, what.bias, what.reverse, what.every_state, what.segment)
             return None, *ops.gradients(text, given, list(call.masks), call.lengths, [], gradients, wanted)
         return None, *call.backward(given, ctx.kept, gradients, wanted)
+
+
+def _by_reference(
+    call: Call, given: Sequence[Tensor], gradients: Sequence[Tensor | None], wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """For the vmap of `torch.autograd.grad(..., is_grads_batched=True)`, which takes no rules from outside of torch."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views, so that a gradient with respect to them is not one with respect to what they were computed from.
+        inside = [v.view_as(v) if here else v for v, here in zip(given, wanted, strict=True)]
+        pairs = [(v, g) for v, g in zip(call.reference(inside), gradients, strict=True) if g is not None]
+        leaves = [v for v, here in zip(inside, wanted, strict=True) if here]
+        outputs, values = zip(*pairs, strict=True)
+        found = iter(torch.autograd.grad(outputs, leaves, values, create_graph=again, allow_unused=True))
+    return [next(found) if here else None for here in wanted]

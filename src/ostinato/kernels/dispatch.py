@@ -18,6 +18,7 @@ from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Backend, Request, Result
 from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
+from ostinato.recorded import is_mapped, is_recorded
 
 # In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
 BACKENDS: dict[str, Backend] = {b.name: b for b in (Compiled(), Vendor(), Reference())}
@@ -127,12 +128,12 @@ def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
         input: what the module was called with, a tensor or a `PackedSequence`; None for a single step, for which
             there is nothing to win.
     """
-    if cell.vendor is None:
+    if cell.vendor is None or is_mapped():
         return False
     name = wanted(by_layer)
-    return name == Vendor.name or (
-        name == "auto" and (input is None or not Compiled.is_faster(getattr(input, "data", input)))
-    )
+    if name != "auto" or input is None:
+        return name in ("auto", Vendor.name)
+    return not is_recorded() and not Compiled.is_faster(getattr(input, "data", input))
 
 
 def run_whole(

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels.request import Request, Result
+from ostinato.recorded import is_mapped
 from ostinato.types import Tensor
 
 # By the mode that a cell's description names. torch offers these through its private `_VF` only, as torch.nn itself calls them.
@@ -42,6 +43,10 @@ class Vendor:
             return "torch's kernels give only the output at every step, and all states were asked for"
         if request.lengths is not None and request.lengths.is_meta:
             return "the lengths decide how torch's kernels are called, and a meta tensor has no values"
+        if request.lengths is not None and torch.compiler.is_compiling():
+            return "the lengths decide how torch's kernels are called, and in a graph they have no values"
+        if is_mapped():
+            return "torch.vmap does not map torch's kernels"
         return None
 
     def acceptance(self, request: Request) -> str:

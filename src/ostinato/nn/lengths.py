@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from ostinato.recorded import is_recorded
 from ostinato.types import Lengths, Tensor
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -33,6 +34,8 @@ def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device
         )
     if lengths.is_meta:
         return lengths.to(torch.int64)
+    if is_recorded():  # there are no values to look at; the compiled backend does so when it runs
+        return lengths.to(device=device, dtype=torch.int64)
     low, high = int(lengths.min()), int(lengths.max())
     if low < 0 or high > steps:
         raise ValueError(f"lengths expected numbers from 0 to the {steps} time steps of the input, got {low} to {high}")
