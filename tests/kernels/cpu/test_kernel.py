@@ -1,0 +1,218 @@
+"""Cells compiled once: in this process, in a later one, with a cache that is damaged or not there, in several at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ostinato import cells
+from ostinato.cells import Gates, State, cell, options
+from ostinato.kernels.cpu import kernel as module
+from ostinato.kernels.cpu.kernel import PARTS, Description, Kernel, kernel
+from ostinato.kernels.graph import Unsupported
+
+SCRIPT = """
+import json, sys, torch
+import ostinato
+from ostinato.kernels.cpu import kernel
+if "--found" in sys.argv:
+    def fail(*given): raise AssertionError("compiled again")
+    kernel.machine_code = fail
+    sys.modules["ostinato.kernels.trace"] = sys.modules["ostinato.kernels.cpu.loops"] = None
+torch.manual_seed(0)
+layer = ostinato.RNN(3, 5, backend="compiled")
+output, _ = layer(torch.randn(4, 2, 3), lengths=[4, 2])
+output.square().sum().backward()
+print(json.dumps([output.tolist(), [p.grad.tolist() for p in layer.parameters()]]))
+"""
+
+
+def start(folder: Path | str, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OSTINATO_CACHE_DIR": str(folder)}
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def printed(process: subprocess.Popen[str]) -> Any:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def test_a_second_process_neither_traces_nor_compiles_and_several_at_once_do_not_disturb_each_other(
+    tmp_path: Path,
+) -> None:
+    at_once = [start(tmp_path / "cache") for _ in range(2)]
+    one, two = (printed(process) for process in at_once)
+    assert one == two == printed(start(tmp_path / "cache", "--found"))
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is compiled, in a test with a cache of its own."""
+    names: list[str] = []
+    compile = module.machine_code
+
+    def recorded(made: Any) -> bytes:
+        names.append(str(made.name))
+        return compile(made)
+
+    monkeypatch.setattr(module, "machine_code", recorded)
+    monkeypatch.setenv("OSTINATO_CACHE_DIR", str(tmp_path / "cache"))
+    return names
+
+
+def made(double: bool = True) -> Kernel:
+    """All parts of a small cell, as a new process would get them."""
+    found = Kernel(cells.rnn_tanh, True, False, double)
+    for part in PARTS:
+        found.part(part)
+    return found
+
+
+def test_each_part_is_compiled_once_and_then_found(compiled: list[str]) -> None:
+    first = made()
+    assert compiled == [f"rnn_tanh_{part}" for part in PARTS]
+    second = made()
+    assert len(compiled) == 3
+    assert second.description == first.description
+    assert [second.part(p).fields for p in PARTS] == [first.part(p).fields for p in PARTS]
+    assert first.part("backward") is first.part("backward")
+
+
+def test_every_dtype_bias_and_cell_has_code_of_its_own(compiled: list[str]) -> None:
+    made()
+    made(False)
+    Kernel(cells.rnn_tanh, False, False, True)
+    Kernel(cells.rnn_relu, True, False, True)
+    assert Counter(compiled)["rnn_tanh_inference"] == 3
+    assert Counter(compiled)["rnn_relu_inference"] == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "a bit", "empty", "another's"])
+def test_a_damaged_entry_is_compiled_again(damage: str, compiled: list[str], tmp_path: Path) -> None:
+    made()
+    files = sorted((tmp_path / "cache").iterdir())
+    assert len(files) == 3
+    contents = [file.read_bytes() for file in files]
+    for n, (file, content) in enumerate(zip(files, contents, strict=True)):
+        middle = len(content) // 2
+        file.write_bytes(
+            {
+                "cut": content[:-10],
+                "a bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+                "empty": b"",
+                "another's": contents[n - 1],
+            }[damage]
+        )
+    made()
+    assert len(compiled) == 6
+    made()
+    assert len(compiled) == 6
+
+
+@pytest.mark.parametrize("folder", ["", "a file/beyond it", "open to all"])
+def test_without_a_cache_it_is_compiled_every_time(
+    folder: str, compiled: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "open to all").mkdir(0o777)
+    (tmp_path / "open to all").chmod(0o777)  # where others may write, nothing is kept
+    monkeypatch.setenv("OSTINATO_CACHE_DIR", folder and str(tmp_path / folder))
+    made()
+    made()
+    assert len(compiled) == 6
+
+
+def test_other_sources_find_nothing_of_what_was_made_by_these(
+    compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made()
+    monkeypatch.setattr(module, "_made_by", lambda: "something else")
+    made()
+    assert len(compiled) == 6
+
+
+def test_a_cell_that_cannot_be_identified_is_not_kept(compiled: list[str], tmp_path: Path) -> None:
+    class Factor:
+        value = 0.5
+
+    factor = Factor()
+
+    @cell(gates="a", states="h")
+    def scaled(x: Gates, s: State, U: Any) -> State:
+        return State(h=torch.tanh(x.a + U(s.h).a) * factor.value)
+
+    for _ in range(2):
+        Kernel(scaled, True, False, True)
+    assert compiled == ["scaled_inference"] * 2
+    assert not (tmp_path / "cache").exists()
+
+
+def test_cells_that_compute_the_same_share_a_kernel() -> None:
+    found = kernel(options.zoneout(cells.gru, {"h": 0.1}), True, False, True)
+    assert isinstance(found, Kernel)
+    assert kernel(options.zoneout(cells.gru, {"h": 0.7}), True, False, True) is found
+    assert kernel(options.zoneout(cells.gru, {"h": 0.1}), False, False, True) is not found
+
+
+def test_why_a_cell_is_not_taken_is_remembered() -> None:
+    @cell(gates="a", states="h")
+    def sorted_state(x: Gates, s: State, U: Any) -> State:
+        return State(h=torch.sort(x.a + U(s.h).a).values)
+
+    found = kernel(sorted_state, True, False, True)
+    assert isinstance(found, Unsupported)
+    assert "aten.sort" in str(found)
+    assert kernel(sorted_state, True, False, True) is found
+
+
+def test_threads_that_ask_at_once_get_the_same(compiled: list[str]) -> None:
+    @cell(gates="a", states="h")
+    def asked(x: Gates, s: State, U: Any) -> State:
+        return State(h=torch.tanh(x.a * 0.123 + U(s.h).a))
+
+    found: list[object] = []
+
+    def ask() -> None:
+        one = kernel(asked, True, False, True)
+        assert isinstance(one, Kernel)
+        found.append((one, one.part("backward")))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert sorted(compiled) == ["asked_backward", "asked_inference"]
+
+
+def test_the_generated_code_can_be_read() -> None:
+    found = kernel(cells.lstm, True, False, False)
+    assert isinstance(found, Kernel)
+    program = found.listing()
+    assert "u0 = weight_hh[0 1 2 3] h" in program
+    assert program.count("sigmoid(") == 3
+    for part in PARTS:
+        llvm = found.listing("llvm", part)
+        assert f'define void @"{part}"(' in llvm
+        assert f"<{found.shape.lanes} x float>" in llvm
+        assert f"{part}:" in found.listing("assembly", part)
+
+
+def test_a_description_survives_being_written_as_text() -> None:
+    found = Kernel(options.projection(options.layer_norm(cells.lstm)), True, True, True)
+    written = json.dumps(asdict(found.description))
+    assert Description.read(json.loads(written)) == found.description

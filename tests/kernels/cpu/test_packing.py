@@ -1,0 +1,152 @@
+"""Panels beside numpy's, and when they are made again."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+
+from ostinato import LSTM, backend
+from ostinato.kernels.cpu import packing
+from ostinato.kernels.cpu.kernel import library, shape
+from ostinato.kernels.cpu.packing import Packing, checksum, pack, packed
+
+FLOAT32 = shape(False)
+FUNCTIONS = library(False)
+
+
+def by_numpy(weight: torch.Tensor, how: Packing, lanes: int, panel: int) -> np.ndarray:
+    """`[panel][k][column]`, zero past the last unit and column."""
+    blocks = -(-how.units // lanes)
+    rows = np.zeros((blocks, len(how.gates), lanes, weight.shape[1]), weight.numpy().dtype)
+    for n, gate in enumerate(how.gates):
+        for unit in range(how.units):
+            rows[unit // lanes, n, unit % lanes] = weight[gate * how.units + unit].numpy()
+    matrix = rows.reshape(-1, weight.shape[1])
+    matrix = matrix if how.transposed else matrix.T
+    depth, columns = matrix.shape
+    panels = -(-columns // panel)
+    padded = np.zeros((depth, panels * panel), matrix.dtype)
+    padded[:, :columns] = matrix
+    return padded.reshape(depth, panels, panel).transpose(1, 0, 2)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("units", [1, 7, 16, 33, 65])
+@pytest.mark.parametrize("columns", [1, 5, 8, 31, 64, 130])
+def test_panels(dtype: torch.dtype, units: int, columns: int, transposed: bool) -> None:
+    double = dtype is torch.float64
+    weight = torch.randn(3 * units, columns, dtype=dtype)
+    for gates in ((0, 1, 2), (2, 0), (1,)):
+        how = Packing(gates, units, transposed)
+        got = pack(weight, how, shape(double), library(double))
+        np.testing.assert_array_equal(got.numpy(), by_numpy(weight, how, shape(double).lanes, shape(double).panel))
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_panels_made_by_several_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = torch.randn(4 * 70, 150)
+    for transposed in (False, True):
+        how = Packing((0, 1, 2, 3), 70, transposed)
+        alone = pack(weight, how, FLOAT32, FUNCTIONS).clone()
+        with monkeypatch.context() as patch:
+            patch.setattr(packing, "_threads", lambda bytes_: threads)
+            assert torch.equal(pack(weight, how, FLOAT32, FUNCTIONS), alone)
+
+
+HOW = Packing((0, 1), 5, False)
+
+
+def test_an_unchanged_weight_is_packed_once() -> None:
+    weight = torch.randn(10, 3)
+    assert packed(weight, HOW, FLOAT32, FUNCTIONS) is packed(weight, HOW, FLOAT32, FUNCTIONS)
+    other = Packing((0, 1), 5, True)
+    assert packed(weight, other, FLOAT32, FUNCTIONS) is packed(weight, other, FLOAT32, FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    "way", ["in place", "data", "numpy", "a new tensor in data", "one bit", "rows that change places"]
+)
+def test_a_weight_that_was_changed_is_packed_again(way: str) -> None:
+    weight = torch.nn.Parameter(torch.randn(10, 7))
+    before = packed(weight, HOW, FLOAT32, FUNCTIONS)
+    match way:
+        case "in place":
+            with torch.no_grad():
+                weight.mul_(2)
+        case "data":
+            weight.data[3, 2] += 1
+        case "numpy":
+            weight.detach().numpy()[9, 6] = 5
+        case "a new tensor in data":
+            weight.data = weight.data + 1
+        case "one bit":
+            weight.data.view(torch.int32)[0, 0] ^= 1
+        case _:
+            weight.data[[1, 4]] = weight.data[[4, 1]]
+    after = packed(weight, HOW, FLOAT32, FUNCTIONS)
+    assert after is not before
+    np.testing.assert_array_equal(after.numpy(), by_numpy(weight.detach(), HOW, FLOAT32.lanes, FLOAT32.panel))
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 31, 64, 1000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_checksum_sees_any_number(size: int, dtype: torch.dtype) -> None:
+    weight = torch.randn(size, 1, dtype=dtype)
+    functions = library(dtype is torch.float64)
+    before = checksum(weight, functions)
+    assert checksum(weight.clone(), functions) == before
+    for at in {0, size // 2, size - 1}:
+        changed = weight.clone()
+        changed[at] = torch.nextafter(changed[at], torch.tensor(9.0, dtype=dtype))
+        assert checksum(changed, functions) != before
+    if size > 1:
+        assert checksum(weight.flip(0), functions) != before
+
+
+def test_panels_are_forgotten_with_their_weight() -> None:
+    weight = torch.randn(10, 3)
+    packed(weight, HOW, FLOAT32, FUNCTIONS)
+    count = len(packing._packed)
+    del weight
+    gc.collect()
+    assert len(packing._packed) < count
+
+
+def test_training_steps_use_the_new_weights() -> None:
+    """Two layers of one start, one compiled, through several steps of an optimiser and a change through `.data`."""
+    found = []
+    for by in ("compiled", "reference"):
+        torch.manual_seed(0)
+        layer = LSTM(3, 9, dtype=torch.float64)
+        x = torch.randn(4, 2, 3, dtype=torch.float64)
+        optimiser = torch.optim.Adam(layer.parameters(), 0.05)
+        losses = []
+        with backend(by):
+            for step in range(4):
+                loss = layer(x)[0].square().sum()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                if step == 2:
+                    layer.get_parameter("weight_hh_l0").data[0] = 0.5
+                losses.append(loss.item())
+        found.append(losses)
+    assert found[0] == pytest.approx(found[1], rel=1e-11)
+    assert len(set(found[0])) == 4
+
+
+def test_layers_that_share_a_weight() -> None:
+    found = []
+    for by in ("compiled", "reference"):
+        torch.manual_seed(0)
+        one, two = LSTM(9, 9, dtype=torch.float64), LSTM(9, 9, dtype=torch.float64)
+        two.weight_hh_l0 = one.weight_hh_l0
+        two.weight_ih_l0 = one.weight_hh_l0
+        with backend(by):
+            two(one(torch.randn(4, 2, 9, dtype=torch.float64))[0])[0].square().sum().backward()
+        found.append([p.grad for p in (*one.parameters(), *two.parameters())])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)

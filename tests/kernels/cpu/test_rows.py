@@ -1,0 +1,68 @@
+"""The flat order of rows, beside one that is made row by row."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ostinato.kernels.cpu.rows import Rows, full, ragged
+
+LENGTHS = st.lists(st.integers(0, 6), min_size=1, max_size=7)
+
+
+def by_hand(lengths: list[int], reverse: bool) -> list[list[tuple[int, int]]]:
+    """For each step of the recurrence the (time, row) that are worked on, longest sequences first."""
+    order = sorted(range(len(lengths)), key=lambda b: -lengths[b])
+    return [[(lengths[b] - 1 - s if reverse else s, b) for b in order if s < lengths[b]] for s in range(max(lengths))]
+
+
+def check(rows: Rows, lengths: list[int], reverse: bool) -> None:
+    batch, expected = len(lengths), by_hand(lengths, reverse)
+    assert (rows.steps, rows.batch, rows.total) == (len(expected), batch, sum(lengths))
+    assert rows.counts.tolist() == [len(step) for step in expected]
+    order = list(range(batch)) if rows.order is None else rows.order.tolist()
+    for step, (offset, count) in enumerate(zip(rows.offsets.tolist(), rows.counts.tolist(), strict=True)):
+        for place in range(count):
+            at = offset + place
+            time, b = expected[step][place]
+            assert order[place] == b
+            assert (at if rows.gather is None else int(rows.gather[at])) == time * batch + b
+            before = int(rows.before[at])
+            assert before == (place if step == 0 else batch + int(rows.offsets[step - 1]) + place)
+    for place, b in enumerate(order):
+        end = lengths[b] - 1
+        assert int(rows.last[place]) == (-1 if end < 0 else int(rows.offsets[end]) + place)
+
+
+@given(LENGTHS, st.booleans())
+def test_rows_of_several_lengths(lengths: list[int], reverse: bool) -> None:
+    check(ragged(torch.tensor(lengths), reverse), lengths, reverse)
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.booleans())
+def test_rows_of_one_length(steps: int, batch: int, reverse: bool) -> None:
+    rows = full(steps, batch, reverse)
+    assert rows.gather is None
+    assert rows.order is None
+    assert rows.offsets.tolist() == [batch * (steps - 1 - s if reverse else s) for s in range(steps)]
+    if not reverse:
+        check(rows, [steps] * batch, False)
+
+
+@settings(max_examples=50)
+@given(LENGTHS, st.booleans(), st.integers(1, 8))
+def test_segments_are_the_whole_in_parts(lengths: list[int], reverse: bool, length: int) -> None:
+    for rows in (ragged(torch.tensor(lengths), reverse), full(max(1, lengths[0]), len(lengths), reverse)):
+        found = rows.segments(length)
+        assert sum(part.steps for part, _ in found) == rows.steps
+        assert all(part.steps == length for part, _ in found[:-1])
+        flat = torch.arange(rows.total)
+        assert sorted(n for _, cut in found for n in flat[cut].tolist()) == flat.tolist()
+        step = 0
+        for part, cut in found:
+            assert part.total == cut.stop - cut.start
+            for s in range(part.steps):
+                assert int(part.counts[s]) == int(rows.counts[step])
+                assert int(part.offsets[s]) + cut.start == int(rows.offsets[step])
+                step += 1
