@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ class Compiled:
         # A recording would hold all that torch's kernels consist of, step by step.
         if not is_recorded() and not self.is_faster(request.input) and Vendor().refusal(request) is None:
             return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
-        if torch.onnx.is_in_onnx_export():
+        if _exports_to_onnx():
             return "ONNX does not know its operators"
         if forward_ad._current_level >= 0:
             return "its gradients are taken backward, not forward (torch.func.jvp)"
@@ -110,6 +111,11 @@ def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Te
     if torch.is_grad_enabled() and any(v.requires_grad for v in tensors):
         return list(_Autograd.apply(call, *tensors))
     return call.outputs(call.forward(tensors, save=False))
+
+
+def _exports_to_onnx() -> bool:
+    # To ask `torch.onnx` is to import it, which takes longer than to load a compiled cell.
+    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
 
 
 def _on_cpu(tensors: list[Tensor]) -> bool:
