@@ -76,6 +76,7 @@ class Loop:
         self.vector = shape.lanes * shape.bytes
         self.gates = len(plan.program.dx)
         self._fields: dict[str, Value] = {}
+        self.ahead: Value | None = None  # flat rows from this step to the next one that is worked on
         self.local: dict[int, Value] = {}  # products whose result is kept for a few blocks only, to the first block
         self._first = self.code.builder.block
         self.spaces = ["H"] + ["P"] * ("P" in letters.values())
@@ -435,6 +436,14 @@ class BlockValues:
         address = loop.code.at(base, *offsets, loop.code.mul(self.v, loop.vector))
         return loop.shape.load(loop.code, address, self.mask)
 
+    def _kept(self, address: Value, row: Int) -> Value:
+        """A vector of a memory that is as long as the sequence, with `row` bytes for each flat row."""
+        loop = self.row.loop
+        if loop.ahead is not None and self.mask is None:
+            # No processor foresees steps that come in reverse, each a part of a row: ask for the next one's.
+            loop.code.prefetch(loop.code.at(address, loop.code.mul(loop.ahead, row)))
+        return loop.shape.load(loop.code, address, self.mask)
+
     def _load(self, node: Node) -> Value:
         loop, code, b, v = self.row.loop, self.row.loop.code, self.row.b, self.v
         shape, plan = loop.shape, loop.plan
@@ -451,8 +460,8 @@ class BlockValues:
                     return shape.load(code, loop.local_address(k, b, v, piece_of(node)))
                 return shape.load(code, loop.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))
             case "state":
-                name = name_of(node)
-                return self._plain(loop.old[name], code.mul(b, loop.row_bytes(name)))
+                row = loop.row_bytes(name_of(node))
+                return self._kept(code.at(loop.old[name_of(node)], code.mul(b, row), code.mul(v, loop.vector)), row)
             case "new":
                 return self._plain(loop.new[str(slot)], code.mul(b, loop.row_bytes(str(slot))))
             case "enters":
@@ -466,9 +475,9 @@ class BlockValues:
                 row = code.choose(code.is_(loop[f"mask_{name}_flat"], "!=", 0), flat, b)
                 return self._plain(loop.address(f"mask_{name}"), code.mul(row, loop[f"mask_{name}_row"]))
             case "saved":
-                return shape.load(
-                    code, loop.blocked(f"slots_{node.space}", node.space, plan.slots[node.space], flat, v, int(slot))
-                )
+                count = plan.slots[node.space]
+                address = loop.blocked(f"slots_{node.space}", node.space, count, flat, v, int(slot))
+                return self._kept(address, code.mul(loop.blocks[node.space], count * loop.vector))
             case "scratch":
                 count = loop.schedule.scratch[node.space]
                 return shape.load(code, loop.blocked(f"scratch_{node.space}", node.space, count, b, v, int(slot)))
@@ -476,7 +485,8 @@ class BlockValues:
                 name = name_of(node)
                 base, row = loop.carry(name, loop.odd)
                 later = self._plain(base, code.mul(b, row))
-                outside = self._plain(loop.address(f"dstate_{name}"), code.mul(flat, loop[f"dstate_{name}_row"]))
+                row = loop[f"dstate_{name}_row"]
+                outside = self._kept(code.at(loop.address(f"dstate_{name}"), code.mul(flat, row), code.mul(v, loop.vector)), row)
                 return code.builder.fadd(later, outside)
             case "dv":
                 k = number_of(node)
@@ -625,6 +635,7 @@ class Backward(Loop):
         code, threads = self.code, self.code.arg.threads
         self._clear()
         with code.loop(0, self["steps"], down=True) as s, self.at_step(s):
+            self.ahead = code.sub(self.offset_before, self.offset)
             for at, stage in enumerate(self.schedule.stages):
                 self.stage(at, stage)
         self.meet(threads)

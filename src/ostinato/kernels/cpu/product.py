@@ -117,6 +117,7 @@ class Shape:
 _TILE = "*a row runs run jump *panels panel *c c_row columns add *ahead"
 LOCAL_BLOCKS = 4  # unit blocks that are multiplied and used at once; any number of gates of so many fills whole panels
 AHEAD = 4  # cache lines of the next panel that are asked for meanwhile
+ROWS_AHEAD = 8  # how far ahead the gradients of a sequence are asked for
 UNROLLED = 4  # steps of k whose addresses are computed together
 
 
@@ -437,14 +438,15 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
         with code.loop(arg.begin, arg.end, together) as v0:
             blocks = code.min(code.sub(arg.end, v0), together)
             columns_a = code.mul(blocks, arg.gates)
-            with code.loop(0, columns_a) as n:
-                v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
-                source = code.at(arg.a, code.mul(first, arg.a_row), code.mul(v, arg.block), code.mul(g, size))
-                to = code.at(arg.scratch, code.mul(n, depth, size))
-                with code.loop(0, depth) as k:
-                    shape.store(
-                        code, shape.load(code, code.at(source, code.mul(k, arg.a_row))), code.at(to, code.mul(k, size))
-                    )
+            # Row by row, as it lies in memory: a column at a time would touch a page for every vector.
+            with code.loop(0, depth) as k, code.loop(0, blocks) as v:
+                row = code.mul(code.add(first, k), arg.a_row)
+                source = code.at(arg.a, row, code.mul(code.add(v0, v), arg.block))
+                with code.loop(0, arg.gates) as g:
+                    n = code.add(code.mul(v, arg.gates), g)
+                    code.prefetch(code.at(source, code.mul(arg.a_row, ROWS_AHEAD), code.mul(g, size)))
+                    to = code.at(arg.scratch, code.mul(n, depth, size), code.mul(k, size))
+                    shape.store(code, shape.load(code, code.at(source, code.mul(g, size))), to)
             for vectors, panel, n in _tiles_of(code, shape, arg.columns, columns_a):
                 v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
                 unit = code.mul(v, shape.lanes)
