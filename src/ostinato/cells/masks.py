@@ -25,13 +25,13 @@ def kept_units(shape: tuple[int, ...], probability: float, like: Tensor) -> Tens
         probability: that a unit is kept, in [0, 1].
         like: has the dtype and the device.
     """
-    level = round(probability * _LEVELS)
-    coarse = min(level, _LEVELS - level) < _LEVELS // 256
-    count = math.prod(shape)
     if is_recorded() and not torch.compiler.is_compiling():
         # Not in place, so that torch.vmap can draw a mask for each example.
         return torch.full(shape, probability, dtype=like.dtype, device=like.device).bernoulli()
-    if is_recorded() or like.device.type != "cpu" or coarse or count < _FEW:
+    if is_recorded() or like.device.type != "cpu":
+        return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(probability)
+    level, count = round(probability * _LEVELS), math.prod(shape)
+    if count < _FEW or min(level, _LEVELS - level) < _LEVELS // 256:
         return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(probability)
     seed = int(torch.randint(torch.iinfo(torch.int64).max, (), device="cpu"))
     words = np.random.SFC64(seed).random_raw(-(-count // 4)).view(np.int16)[:count]
