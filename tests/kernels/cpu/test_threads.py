@@ -56,6 +56,34 @@ def test_the_number_of_threads_changes_no_bit(name: str, lengths: list[int] | No
                 assert torch.equal(v, expected[key]), f"{key} on {count} threads"
 
 
+@pytest.mark.parametrize("lengths", [None, [6, 1, 0, 5] * 5 + [3]], ids=["whole", "lengths"])
+@pytest.mark.parametrize("name", CELLS)
+def test_threads_with_rows_of_their_own_change_no_bit(
+    name: str, lengths: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = CELLS[name]
+    proj = 9 if "projection" in cell.options else 0
+    example = Example(cell, 6, 21, 3, 35, proj, lengths=lengths, every_state=True)
+    expected = results(example, 1, torch.float32)
+    for count in (1, 2, 3, 6):
+        monkeypatch.setattr(engine.Engine, "_threads", lambda self, count=count: (count, True))
+        for key, v in results(example, 1, torch.float32).items():
+            assert torch.equal(v, expected[key]), f"{key} on {count} threads"
+
+
+def test_many_rows_and_few_weights_give_threads_rows_of_their_own() -> None:
+    for rows, hidden, own in ((64, 32, True), (8, 32, False), (64, 600, False)):
+        example = Example(cells.lstm, 2, rows, 3, hidden)
+        torch.set_num_threads(2)
+        given = example.request(torch.float32)
+        chosen: list[tuple[int, bool]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            choose = engine.Engine._threads
+            patch.setattr(engine.Engine, "_threads", lambda self: chosen.append(choose(self)) or chosen[-1])
+            Compiled().run(given)
+        assert {apart for _, apart in chosen} == {own}
+
+
 def test_more_threads_than_there_is_work_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some have no units of their own, one unit block is the last one's; all must come to every meeting."""
     example = Example(CELLS["norm"], 3, 2, 2, 3)

@@ -17,6 +17,7 @@ from ostinato.kernels.cpu.threads import run, yield_address
 from ostinato.types import Tensor
 
 CHUNK_BYTES = 1 << 19  # of projected input that waits for the loop
+CACHE_BYTES = 1 << 20  # of weights that each thread can read again and again
 SMALL = 1 << 19  # multiply-adds in a time step below which a second thread costs more than it brings
 
 
@@ -93,16 +94,20 @@ class Engine:
 
     def _threads(self) -> tuple[int, bool]:
         """How many threads, and whether each has rows of its own."""
-        most = torch.get_num_threads()
-        work = self.rows.total * sum(m.numel() for m in self.operands.matrices.values()) // max(1, self.rows.steps)
-        # A last thread is one too many where there are more threads than pairs of unit blocks.
+        most, rows = torch.get_num_threads(), self.rows
+        weights = sum(m.numel() for m in self.operands.matrices.values())
+        work = rows.total * weights // max(1, rows.steps)
         if most == 1 or work + self.operands.weight_ih.numel() < SMALL:
             return 1, False
+        # With rows of its own a thread waits for nobody, but reads all weights: good where they fit into its cache, and where no
+        # rows end before others.
+        few = (weights + self.operands.weight_ih.numel()) * self.shape.bytes <= CACHE_BYTES
+        if few and rows.gather is None and rows.batch >= 2 * self.shape.rows * most:
+            return most, True
+        # A last thread is one too many where there are more threads than groups of unit blocks.
         return min(most, max(1, -(-self.blocks["H"] // self.shape.across))), False
 
-    def _common(
-        self, states: Mapping[str, tuple[Tensor, bool]], part: str, threads: int, by_rows: bool
-    ) -> dict[str, int]:
+    def _common(self, states: Mapping[str, tuple[Tensor, bool]], part: str, by_rows: bool) -> dict[str, int]:
         """Fields that all passes read; `states`: name to (memory, whether of the last two steps only)."""
         rows, operands, described = self.rows, self.operands, self.described
         meeting = torch.zeros(32, dtype=torch.int64)
@@ -136,7 +141,6 @@ class Engine:
             if count:
                 values[f"scratch_{space}"] = self._address(rows.batch, self.blocks[space], count, self.shape.lanes)
         self.keep += [meeting, operands, states]
-        del threads
         return values
 
     def _address(self, *shape: int) -> int:
@@ -187,7 +191,7 @@ class Engine:
         }
         rings = {name: self._buffer(2, rows.batch, w) for name, w in widths.items() if name not in whole}
         states = {**{n: (m, False) for n, m in whole.items()}, **{n: (m, True) for n, m in rings.items()}}
-        values = self._common(states, part, threads, by_rows)
+        values = self._common(states, part, by_rows)
         row = described.gates * self.blocks["H"] * lanes
         steps_in_chunk = max(1, min(rows.steps, CHUNK_BYTES // max(1, row * self.shape.bytes * rows.batch)))
         steps_in_chunk = max(steps_in_chunk, -(-64 // max(1, rows.batch)))
@@ -258,7 +262,7 @@ class Engine:
         """
         rows, described, shape, operands = self.rows, self.described, self.shape, self.operands
         threads, by_rows = self._threads()
-        values = self._common({n: (m, False) for n, m in memory.states.items()}, "backward", threads, by_rows)
+        values = self._common({n: (m, False) for n, m in memory.states.items()}, "backward", by_rows)
         values |= {f"slots_{space}": m.data_ptr() for space, m in memory.slots.items()}
         values |= {f"enters_{k}": m.data_ptr() for k, m in memory.enters.items()}
         values["saved_sums"] = memory.sums.data_ptr()
