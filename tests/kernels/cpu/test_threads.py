@@ -71,17 +71,21 @@ def test_threads_with_rows_of_their_own_change_no_bit(
             assert torch.equal(v, expected[key]), f"{key} on {count} threads"
 
 
-def test_many_rows_and_few_weights_give_threads_rows_of_their_own() -> None:
-    for rows, hidden, own in ((64, 32, True), (8, 32, False), (64, 600, False)):
-        example = Example(cells.lstm, 2, rows, 3, hidden)
-        torch.set_num_threads(2)
-        given = example.request(torch.float32)
-        chosen: list[tuple[int, bool]] = []
-        with pytest.MonkeyPatch.context() as patch:
-            choose = engine.Engine._threads
-            patch.setattr(engine.Engine, "_threads", lambda self: chosen.append(choose(self)) or chosen[-1])
-            Compiled().run(given)
-        assert {apart for _, apart in chosen} == {own}
+@pytest.mark.parametrize(("rows", "hidden", "own"), [(64, 32, True), (8, 32, False), (64, 600, False)])
+def test_many_rows_and_few_weights_give_threads_rows_of_their_own(
+    rows: int, hidden: int, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[bool] = []
+    choose = engine.Engine._threads
+
+    def noted(self: engine.Engine) -> tuple[int, bool]:
+        count, apart = choose(self)
+        chosen.append(apart)
+        return count, apart
+
+    monkeypatch.setattr(engine.Engine, "_threads", noted)
+    results(Example(cells.lstm, 2, rows, 3, hidden), 2, torch.float32)
+    assert set(chosen) == {own}
 
 
 def test_more_threads_than_there_is_work_for(monkeypatch: pytest.MonkeyPatch) -> None:
