@@ -1,9 +1,10 @@
-"""Whether somebody follows the operators that are called."""
+"""Who follows the operators that are called: what decides whether a kernel may be called behind their back."""
 
 from __future__ import annotations
 
 import torch
 from torch._C._functorch import TransformType, get_interpreter_stack, maybe_current_level
+from torch.autograd import forward_ad
 
 
 def is_recorded() -> bool:
@@ -25,3 +26,8 @@ def is_mapped() -> bool:
     if torch.compiler.is_compiling() or maybe_current_level() is None:
         return False
     return any(interpreter.key() == TransformType.Vmap for interpreter in get_interpreter_stack() or ())
+
+
+def is_differentiated_forward() -> bool:
+    """Whether derivatives are computed along with the values, as by `torch.func.jvp`."""
+    return forward_ad._current_level >= 0

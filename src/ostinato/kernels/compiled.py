@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch._C._functorch import is_legacy_batchedtensor
-from torch.autograd import forward_ad
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
@@ -17,7 +16,7 @@ from ostinato.kernels.call import Call, named, shown_names
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.spelling import spell
 from ostinato.kernels.vendor import Vendor
-from ostinato.recorded import is_recorded
+from ostinato.recorded import is_differentiated_forward, is_recorded
 from ostinato.types import Tensor
 
 _COMPUTED_IN = {
@@ -60,7 +59,7 @@ class Compiled:
             return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
         if _exports_to_onnx():
             return "ONNX does not know its operators"
-        if forward_ad._current_level >= 0:
+        if is_differentiated_forward():
             return "its gradients are taken backward, not forward (torch.func.jvp)"
         return reason(request.cell, request.weights.bias_ih is not None, request.input.dtype is torch.float64)
 

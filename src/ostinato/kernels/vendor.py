@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels.request import Request, Result
-from ostinato.recorded import is_mapped
+from ostinato.recorded import is_differentiated_forward, is_mapped
 from ostinato.types import Tensor
 
 # By the mode that a cell's description names. torch offers these through its private `_VF` only, as torch.nn itself calls them.
@@ -45,6 +45,11 @@ class Vendor:
             return "the lengths decide how torch's kernels are called, and a meta tensor has no values"
         if request.lengths is not None and torch.compiler.is_compiling():
             return "the lengths decide how torch's kernels are called, and in a graph they have no values"
+        # A graph cannot ask which library it will be.
+        if is_differentiated_forward() and (
+            torch.compiler.is_compiling() or self.library(cell, request.input) != "ATen"
+        ):
+            return "oneDNN and cuDNN take gradients backward, not forward (torch.func.jvp)"
         if is_mapped():
             return "torch.vmap does not map torch's kernels"
         return None
