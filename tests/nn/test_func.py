@@ -182,6 +182,19 @@ def test_gradients_are_right_and_twice_differentiable(option: str) -> None:
     assert torch.autograd.gradgradcheck(lambda x: run(x, *parameters.values()), (x,))
 
 
+def test_no_grad_inside_of_a_transformation_stops_all_gradients() -> None:
+    module, x = made("lstm", "layer_norm"), inputs()
+
+    def product(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            output = module(x)[0]
+        return output.sum() * x.sum()
+
+    found = grad(product)(x)
+    assert_close(found, module(x)[0].sum().detach().expand_as(x))
+    assert not found.requires_grad
+
+
 def test_without_gradients_there_is_no_graph() -> None:
     module, x = made("lstm", "layer_norm"), inputs()
     with torch.no_grad():

@@ -15,7 +15,8 @@ import torch
 from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd.function import _SingleLevelFunction
 
-from ostinato.kernels.call import Call, operand_names
+from ostinato.kernels import mapped
+from ostinato.kernels.call import Call
 from ostinato.kernels.spelling import read
 from ostinato.types import Tensor
 
@@ -144,9 +145,20 @@ def _backward_shapes(
 
 
 def _below(op: Any, keyset: Any, *arguments: Any) -> list[Tensor]:
-    """The operator without autograd; the gradients of torch.func's levels further out go on."""
-    with torch.enable_grad(), torch._C._AutoDispatchBelowAutograd():
+    """The operator without autograd."""
+    with torch._C._AutoDispatchBelowAutograd():
         return op.redispatch(keyset & torch._C._after_autograd_keyset, *arguments)
+
+
+def _apply(function: type[_SingleLevelFunction], op: Any, keyset: Any, call: tuple[Any, ...], *tensors: Tensor) -> Any:
+    """An autograd.Function around the operator. In torch.func it is one level of several."""
+
+    def below(*arguments: Any) -> list[Tensor]:
+        with torch.enable_grad():  # for the levels further out: within the function it is off
+            return _below(op, keyset, *arguments)
+
+    with enable_single_level_autograd_function():
+        return cast(Any, function).apply(below, call, *tensors)
 
 
 def _tracked(tensors: Sequence[Tensor]) -> bool:
@@ -154,13 +166,14 @@ def _tracked(tensors: Sequence[Tensor]) -> bool:
 
 
 class _Recurrence(_SingleLevelFunction):
+    """`call`: text, masks, lengths; how many outputs are shown at all steps, and how many there are without what is saved."""
+
     @staticmethod
     def forward(ctx: Any, below: Callable[..., list[Tensor]], call: tuple[Any, ...], *given: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        what, masks, lengths, outputs = call
+        what, masks, lengths, shown, outputs = call
         ctx.set_materialize_grads(False)
         found = below(what, list(given), masks, lengths, True)
-        recurrence_of = read(what)
-        kept = [*found[: len(recurrence_of.shown)], *found[outputs:]] if len(found) > outputs else []
+        kept = [*found[:shown], *found[outputs:]] if len(found) > outputs else []
         ctx.mark_non_differentiable(*found[outputs:])
         ctx.save_for_backward(*given, *kept)
         ctx.call = call
@@ -168,24 +181,26 @@ class _Recurrence(_SingleLevelFunction):
 
     @staticmethod
     def backward(ctx: Any, *found: Tensor | None) -> Any:
-        what, masks, lengths, outputs = ctx.call
+        what, masks, lengths, _, outputs = ctx.call
         wanted = list(ctx.needs_input_grad[2:])
         given, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
         return None, None, *gradients(what, given, masks, lengths, kept, found[:outputs], wanted)
 
 
 class _Gradient(_SingleLevelFunction):
+    """`call`: what `recurrence_backward` gets besides the tensors that have gradients."""
+
     @staticmethod
     def forward(ctx: Any, below: Callable[..., list[Tensor]], call: tuple[Any, ...], *tensors: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         what, masks, lengths, kept, present, wanted = call
         given, gradients = tensors[: len(wanted)], tensors[len(wanted) :]
-        ctx.call = call
+        ctx.call = what, masks, lengths, present, wanted
         ctx.save_for_backward(*tensors)
         return tuple(below(what, list(given), masks, lengths, kept, list(gradients), present, wanted))
 
     @staticmethod
     def backward(ctx: Any, *second: Tensor) -> Any:
-        what, masks, lengths, _, present, wanted = ctx.call
+        what, masks, lengths, present, wanted = ctx.call
         call = _call(what, masks, lengths)
 
         def first(given: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -208,10 +223,7 @@ def _forward_tracked(
         return _below(recurrence, keyset, what, given, masks, lengths, save)
     of = read(what)
     outputs = len(of.shown) + len(of.cell.states)
-    with enable_single_level_autograd_function():
-        found = cast(Any, _Recurrence).apply(
-            lambda *arguments: _below(recurrence, keyset, *arguments), (what, masks, lengths, outputs), *given
-        )
+    found = _apply(_Recurrence, recurrence, keyset, (what, masks, lengths, len(of.shown), outputs), *given)
     return list(found if save else found[:outputs])
 
 
@@ -229,137 +241,11 @@ def _backward_tracked(
     arguments = (what, given, masks, lengths, kept, gradients, present, wanted)
     if not _tracked([*given, *gradients]):
         return _below(recurrence_backward, keyset, *arguments)
-    with enable_single_level_autograd_function():
-        found = cast(Any, _Gradient).apply(
-            lambda *arguments: _below(recurrence_backward, keyset, *arguments),
-            (what, masks, lengths, kept, present, wanted),
-            *given,
-            *gradients,
-        )
-    return list(found)
+    call = (what, masks, lengths, kept, present, wanted)
+    return list(_apply(_Gradient, recurrence_backward, keyset, call, *given, *gradients))
 
 
 _LIBRARY.impl("recurrence", _forward_tracked, "Autograd", with_keyset=True)
 _LIBRARY.impl("recurrence_backward", _backward_tracked, "Autograd", with_keyset=True)
-
-
-# vmap
-
-
-def _batch_dimensions(what: str) -> tuple[list[int | None], list[int]]:
-    """The dimension of `B` in each of `given`, None for a parameter, and in each mask."""
-    of = read(what)
-    names = operand_names(of.cell, of.bias)
-    given: list[int | None] = [1, *[None] * (len(names) - 1 - len(of.cell.states)), *[0] * len(of.cell.states)]
-    return given, [1 if noise.every_step else 0 for noise in of.cell.noise]
-
-
-def _folded(v: Tensor, mapped: int | None, dim: int, size: int) -> Tensor:
-    """The mapped dimension and `B`, at `dim`, as one."""
-    v = v.unsqueeze(dim).expand(*v.shape[:dim], size, *v.shape[dim:]) if mapped is None else v.movedim(mapped, dim)
-    return v.flatten(dim, dim + 1)
-
-
-def _all_folded(
-    what: str, in_dims: Any, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, size: int
-) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
-    at_given, at_masks = _batch_dimensions(what)
-    folded = [
-        v if at is None else _folded(v, mapped, at, size)
-        for v, mapped, at in zip(given, in_dims[1], at_given, strict=True)
-    ]
-    masks = [_folded(v, mapped, at, size) for v, mapped, at in zip(masks, in_dims[2], at_masks, strict=True)]
-    return folded, masks, None if lengths is None else _folded(lengths, in_dims[3], 0, size)
-
-
-def _unfolded(v: Tensor, dim: int, size: int) -> Tensor:
-    return v.unflatten(dim, (size, v.shape[dim] // size))
-
-
-def _picked(values: Sequence[Tensor], mapped: Sequence[int | None], n: int) -> list[Tensor]:
-    return [v if at is None else v.select(at, n) for v, at in zip(values, mapped, strict=True)]
-
-
-def _maps_parameters(what: str, mapped: Sequence[int | None]) -> bool:
-    at_given, _ = _batch_dimensions(what)
-    return any(at is None and dim is not None for at, dim in zip(at_given, mapped, strict=True))
-
-
-def _stacked(results: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[int]]:
-    found = [torch.stack(each) for each in zip(*results, strict=True)]
-    return found, [0] * len(found)
-
-
-def _forward_mapped(
-    info: Any,
-    in_dims: Any,
-    what: str,
-    given: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    save: bool = False,
-) -> tuple[list[Tensor], list[int]]:
-    # What is saved has the rows in an order of its own: nothing is, and the backward pass computes it again.
-    size = info.batch_size
-    if _maps_parameters(what, in_dims[1]):
-        return _stacked(
-            [
-                recurrence(
-                    what, _picked(given, in_dims[1], n), _picked(masks, in_dims[2], n), _nth(lengths, in_dims[3], n)
-                )
-                for n in range(size)
-            ]
-        )
-    found = recurrence(what, *_all_folded(what, in_dims, given, masks, lengths, size))
-    dims = [1] * len(read(what).shown) + [0] * len(read(what).cell.states)
-    return [_unfolded(v, dim, size) for v, dim in zip(found, dims, strict=True)], dims
-
-
-def _nth(lengths: Tensor | None, mapped: int | None, n: int) -> Tensor | None:
-    return lengths if lengths is None or mapped is None else lengths.select(mapped, n)
-
-
-def _backward_mapped(
-    info: Any,
-    in_dims: Any,
-    what: str,
-    given: list[Tensor],
-    masks: list[Tensor],
-    lengths: Tensor | None,
-    kept: list[Tensor],
-    gradients: list[Tensor],
-    present: list[bool],
-    wanted: list[bool],
-) -> tuple[list[Tensor], list[int]]:
-    size = info.batch_size
-    at_given, _ = _batch_dimensions(what)
-    # A parameter's gradient is a sum over rows: each example needs a pass of its own.
-    alone = any(here and at is None for here, at in zip(wanted, at_given, strict=True))
-    if alone or _maps_parameters(what, in_dims[1]):
-        return _stacked(
-            [
-                recurrence_backward(
-                    what,
-                    _picked(given, in_dims[1], n),
-                    _picked(masks, in_dims[2], n),
-                    _nth(lengths, in_dims[3], n),
-                    [],
-                    _picked(gradients, in_dims[5], n),
-                    present,
-                    wanted,
-                )
-                for n in range(size)
-            ]
-        )
-    of = read(what)
-    outputs = [1] * len(of.shown) + [0] * len(of.cell.states)
-    at_gradients = [at for at, here in zip(outputs, present, strict=True) if here]
-    folded = [_folded(v, mapped, at, size) for v, mapped, at in zip(gradients, in_dims[5], at_gradients, strict=True)]
-    rest = _all_folded(what, in_dims, given, masks, lengths, size)
-    found = recurrence_backward(what, *rest, [], folded, present, wanted)
-    dims = [at for at, here in zip(at_given, wanted, strict=True) if here and at is not None]
-    return [_unfolded(v, dim, size) for v, dim in zip(found, dims, strict=True)], dims
-
-
-torch.library.register_vmap("ostinato::recurrence", _forward_mapped, lib=_LIBRARY)
-torch.library.register_vmap("ostinato::recurrence_backward", _backward_mapped, lib=_LIBRARY)
+torch.library.register_vmap("ostinato::recurrence", mapped.forward, lib=_LIBRARY)
+torch.library.register_vmap("ostinato::recurrence_backward", mapped.backward, lib=_LIBRARY)
