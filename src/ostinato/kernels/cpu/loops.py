@@ -486,7 +486,9 @@ class BlockValues:
                 base, row = loop.carry(name, loop.odd)
                 later = self._plain(base, code.mul(b, row))
                 row = loop[f"dstate_{name}_row"]
-                outside = self._kept(code.at(loop.address(f"dstate_{name}"), code.mul(flat, row), code.mul(v, loop.vector)), row)
+                outside = self._kept(
+                    code.at(loop.address(f"dstate_{name}"), code.mul(flat, row), code.mul(v, loop.vector)), row
+                )
                 return code.builder.fadd(later, outside)
             case "dv":
                 k = number_of(node)
