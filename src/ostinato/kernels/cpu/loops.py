@@ -569,9 +569,8 @@ class Forward(Loop):
             code.sub(0, self.chunk_base),
         )
         everything = code.is_(self["by_rows"], "==", 0)
-        with code.when(everything), code.loop(0, rows, ROWS_TOGETHER) as some:
-            few = code.min(code.sub(rows, some), ROWS_TOGETHER)
-            self._project_rows(code.add(self.chunk_base, some), few)
+        with code.when(everything):
+            self._project_rows(self.chunk_base, rows)
         with code.when(code.builder.not_(everything)), code.loop(first, last) as s:
             count = code.load(code.at(counts, code.mul(s, 8)))
             row = code.add(code.load(code.at(offsets, code.mul(s, 8))), self.rows.begin)

@@ -244,8 +244,9 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
 
     def tile(rows: int, vectors: int, panel: Value, row: Value, part: Value) -> None:
         count = -(-vectors // shape.across)
-        # Beyond the last panel there most often is the first one of the next call.
-        ahead = code.at(code.arg.panels, code.mul(code.add(panel, count), code.arg.panel), code.mul(part, each_part))
+        following = code.add(panel, count)
+        following = code.choose(code.is_(following, "<", panels), following, 0)
+        ahead = code.at(code.arg.panels, code.mul(following, code.arg.panel), code.mul(part, each_part))
         b.call(
             tiles[rows, vectors],
             [
