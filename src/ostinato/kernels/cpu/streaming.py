@@ -26,7 +26,7 @@ from ostinato.types import Tensor
 
 HEADER = ("layers", "record_bytes", "backwards", "meet", "meeting")  # the fields before the layers' records
 NAME, START = "stream", "start"
-THREAD_BYTES = 1 << 19  # of weights that are worth a thread of their own: less is read before a second one has begun
+THREAD_BYTES = 1 << 21  # of weights that are worth a thread of their own: one that sleeps takes longer to wake than to read less
 HELD_BYTES = 1 << 20  # of weights up to which a step is too short to let go of Python's lock
 
 
