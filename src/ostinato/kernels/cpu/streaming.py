@@ -26,7 +26,9 @@ from ostinato.types import Tensor
 
 HEADER = ("layers", "record_bytes", "backwards", "meet", "meeting")  # the fields before the layers' records
 NAME, START = "stream", "start"
-THREAD_BYTES = 1 << 21  # of weights that are worth a thread of their own: one that sleeps takes longer to wake than to read less
+THREAD_BYTES = (
+    1 << 21
+)  # of weights that are worth a thread of their own: one that sleeps takes longer to wake than to read less
 HELD_BYTES = 1 << 20  # of weights up to which a step is too short to let go of Python's lock
 
 
