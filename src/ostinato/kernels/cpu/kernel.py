@@ -157,7 +157,9 @@ class Kernel:
 
     def module(self, name: str) -> tuple[ir.Module, list[str]]:
         """The LLVM code of a part, and the names of its fields."""
-        from ostinato.kernels.cpu.loops import Backward, Fields, Forward
+        from ostinato.kernels.cpu.backward import Backward
+        from ostinato.kernels.cpu.forward import Forward
+        from ostinato.kernels.cpu.loops import Fields
 
         plan = self._plan
         letters = {n: "P" if self.projected and at == "P" else "H" for n, at in self.cell.states.items()}
