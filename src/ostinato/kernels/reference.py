@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from ostinato.cells.named import Gates, State
@@ -27,6 +29,10 @@ class Reference:
         cell, weights, lengths = request.cell, request.weights, request.lengths
         steps = request.input.shape[0]
         hidden = weights.ih.shape[0] // len(cell.input_gates)
+        if lengths is not None:
+            # So that not even NaN in the padding reaches a gradient.
+            past = torch.arange(steps, device=lengths.device)[:, None] >= lengths
+            request = replace(request, input=request.input.masked_fill(past[:, :, None], 0))
         inputs = request.projected_input().unbind(0)
         U = None if weights.hh is None else Product(cell.gates, weights.hh, weights.bias_hh, hidden)
         masks_of_sequence = {n.name: request.masks[n.name] for n in cell.noise if not n.every_step}

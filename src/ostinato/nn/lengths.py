@@ -1,4 +1,4 @@
-"""How many steps of each row are real: the checks, the mask, and the way from and to `PackedSequence`."""
+"""How many steps of each row are real: the checks, and the way from and to `PackedSequence`."""
 
 from __future__ import annotations
 
@@ -40,11 +40,6 @@ def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device
     if low < 0 or high > steps:
         raise ValueError(f"lengths expected numbers from 0 to the {steps} time steps of the input, got {low} to {high}")
     return lengths.to(device=device, dtype=torch.int64)
-
-
-def padding(lengths: Tensor, steps: int) -> Tensor:
-    """`(T, B, 1)` bool: True past the end of a row."""
-    return (torch.arange(steps, device=lengths.device)[:, None] >= lengths)[:, :, None]
 
 
 def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from ostinato.kernels import dispatch
 from ostinato.kernels.request import Result
 from ostinato.nn.dynamo import allow
 from ostinato.nn.initialisation import set_forget_bias
-from ostinato.nn.lengths import as_lengths, padding, repack, unpack
+from ostinato.nn.lengths import as_lengths, repack, unpack
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.states import StateLayout, States
@@ -261,7 +261,6 @@ class Recurrent(torch.nn.RNNBase):
         valid = None
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
-            x = x.masked_fill(padding(valid, steps), 0)  # so that not even NaN in the padding reaches a gradient
         return self._run(x, hx, valid, return_states, lay_out, batched=input.dim() == 3)
 
     def _run(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,7 +40,7 @@ def check(rows: Rows, lengths: list[int], reverse: bool) -> None:
 
 @given(LENGTHS, st.booleans())
 def test_rows_of_several_lengths(lengths: list[int], reverse: bool) -> None:
-    check(ragged(torch.tensor(lengths), reverse), lengths, reverse)
+    check(ragged(torch.tensor(lengths), reverse, max(lengths)), lengths, reverse)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.booleans())
@@ -53,7 +56,7 @@ def test_rows_of_one_length(steps: int, batch: int, reverse: bool) -> None:
 @settings(max_examples=50)
 @given(LENGTHS, st.booleans(), st.integers(1, 8))
 def test_segments_are_the_whole_in_parts(lengths: list[int], reverse: bool, length: int) -> None:
-    for rows in (ragged(torch.tensor(lengths), reverse), full(max(1, lengths[0]), len(lengths), reverse)):
+    for rows in (ragged(torch.tensor(lengths), reverse, max(lengths)), full(max(1, lengths[0]), len(lengths), reverse)):
         found = rows.segments(length)
         assert sum(part.steps for part, _ in found) == rows.steps
         assert all(part.steps == length for part, _ in found[:-1])
@@ -66,3 +69,31 @@ def test_segments_are_the_whole_in_parts(lengths: list[int], reverse: bool, leng
                 assert int(part.counts[s]) == int(rows.counts[step])
                 assert int(part.offsets[s]) + cut.start == int(rows.offsets[step])
                 step += 1
+
+
+@given(LENGTHS, st.booleans(), st.integers(0, 3))
+def test_scatter_is_the_way_back(lengths: list[int], reverse: bool, more: int) -> None:
+    rows = ragged(torch.tensor(lengths), reverse, max(lengths) + more)
+    assert rows.gather is not None
+    assert rows.scatter is not None
+    assert rows.scatter.numel() == (max(lengths) + more) * len(lengths)
+    assert rows.scatter[rows.gather].tolist() == list(range(sum(lengths)))
+    assert int((rows.scatter < 0).sum()) == rows.scatter.numel() - sum(lengths)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=30), st.integers(1, 5))
+def test_shares_cover_all_places_and_differ_by_no_more_than_a_row(lengths: list[int], threads: int) -> None:
+    shares = ragged(torch.tensor(lengths), False, max(lengths)).shares(threads, 6)
+    places = sorted(lengths, reverse=True)
+    assert len(shares) == threads + 1
+    assert (shares[0], shares[-1]) == (0, len(lengths))
+    assert shares == sorted(shares)
+    work = [sum(places[begin:end]) for begin, end in pairwise(shares)]
+    assert max(work) <= sum(places) / threads + places[0]
+
+
+@pytest.mark.parametrize(
+    ("batch", "threads", "expected"), [(13, 2, [0, 6, 13]), (5, 3, [0, 0, 0, 5]), (64, 1, [0, 64])]
+)
+def test_shares_of_one_length_are_whole_tiles(batch: int, threads: int, expected: list[int]) -> None:
+    assert full(3, batch, False).shares(threads, 6) == expected

@@ -99,15 +99,16 @@ class Engine:
         work = rows.total * weights // max(1, rows.steps)
         if most == 1 or work + self.operands.weight_ih.numel() < SMALL:
             return 1, False
-        # With rows of its own a thread waits for nobody, but reads all weights: good where they fit into its cache, and where no
-        # rows end before others.
+        # With rows of its own a thread waits for nobody, but reads all weights: good where they fit into its cache.
         few = (weights + self.operands.weight_ih.numel()) * self.shape.bytes <= CACHE_BYTES
-        if few and rows.gather is None and rows.batch >= 2 * self.shape.rows * most:
+        if few and rows.batch >= 2 * self.shape.rows * most:
             return most, True
         # A last thread is one too many where there are more threads than groups of unit blocks.
         return min(most, max(1, -(-self.blocks["H"] // self.shape.across))), False
 
-    def _common(self, states: Mapping[str, tuple[Tensor, bool]], part: str, by_rows: bool) -> dict[str, int]:
+    def _common(
+        self, states: Mapping[str, tuple[Tensor, bool]], part: str, threads: int, by_rows: bool
+    ) -> dict[str, int]:
         """Fields that all passes read; `states`: name to (memory, whether of the last two steps only)."""
         rows, operands, described = self.rows, self.operands, self.described
         meeting = torch.zeros(32, dtype=torch.int64)
@@ -121,6 +122,7 @@ class Engine:
             "offsets": rows.offsets.data_ptr(),
             "counts": rows.counts.data_ptr(),
             "by_rows": int(by_rows),
+            "row_shares": self._numbers(torch.tensor(rows.shares(threads, self.shape.rows))),
             "meeting": meeting.data_ptr(),
             "sums_flat": int(part == "training"),
             "enters_ring": int(part == "inference"),
@@ -191,7 +193,7 @@ class Engine:
         }
         rings = {name: self._buffer(2, rows.batch, w) for name, w in widths.items() if name not in whole}
         states = {**{n: (m, False) for n, m in whole.items()}, **{n: (m, True) for n, m in rings.items()}}
-        values = self._common(states, part, by_rows)
+        values = self._common(states, part, threads, by_rows)
         row = described.gates * self.blocks["H"] * lanes
         steps_in_chunk = max(1, min(rows.steps, CHUNK_BYTES // max(1, row * self.shape.bytes * rows.batch)))
         steps_in_chunk = max(steps_in_chunk, -(-64 // max(1, rows.batch)))
@@ -262,7 +264,7 @@ class Engine:
         """
         rows, described, shape, operands = self.rows, self.described, self.shape, self.operands
         threads, by_rows = self._threads()
-        values = self._common({n: (m, False) for n, m in memory.states.items()}, "backward", by_rows)
+        values = self._common({n: (m, False) for n, m in memory.states.items()}, "backward", threads, by_rows)
         values |= {f"slots_{space}": m.data_ptr() for space, m in memory.slots.items()}
         values |= {f"enters_{k}": m.data_ptr() for k, m in memory.enters.items()}
         values["saved_sums"] = memory.sums.data_ptr()

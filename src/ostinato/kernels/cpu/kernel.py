@@ -18,14 +18,17 @@ import llvmlite
 from llvmlite import ir
 
 from ostinato.cells.spec import Cell
-from ostinato.kernels.cpu import cache, product
+from ostinato.kernels.cpu import cache, moving, product
 from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.fingerprint import fingerprint
 from ostinato.kernels.graph import Unsupported, name_of
 
 PARTS = ("inference", "training", "backward")
-_LIBRARY = ("multiply", "weight_gradient", "meet", "region", "pack_share", "pack_transposed_share", "checksum_share")
+_LIBRARY = (
+    *("multiply", "weight_gradient", "meet", "region"),
+    *("pack_share", "pack_transposed_share", "checksum_share", "move_share"),
+)
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,9 @@ def library(double: bool) -> Mapping[str, int]:
     key = _key("library", shape(double))
     code = cache.load(key)
     if code is None:
-        code = machine_code(product.module(shape(double)))
+        module = product.module(shape(double))
+        moving.write(module, shape(double))
+        code = machine_code(module)
         cache.store(key, code)
     loaded = load(code, _LIBRARY)
     _alive.append(loaded)

@@ -107,19 +107,20 @@ class Loop:
 
     def _partition(self) -> None:
         """What this thread does. The results do not depend on it."""
-        code, shape, rows = self.code, self.shape, self.shape.rows
+        code, shape = self.code, self.shape
         thread, threads = code.arg.thread, code.arg.threads
         alone = code.is_(self["by_rows"], "!=", 0)
-        tiles = code.ceil_div(self["B"], rows)
 
         def share(total: Value, unit: int, limit: Value) -> Range:
             begin = code.mul(code.div(code.mul(total, thread), threads), unit)
             end = code.mul(code.div(code.mul(total, code.add(thread, 1)), threads), unit)
             return Range(code.min(begin, limit), code.min(end, limit))
 
-        own_rows, zero = share(tiles, rows, self["B"]), code.int(0)
-        self.rows = Range(code.choose(alone, own_rows.begin, zero), code.choose(alone, own_rows.end, self["B"]))
-        self.sum_rows = own_rows
+        zero = code.int(0)
+        shares = self.address("row_shares")
+        begin, end = (code.load(code.at(shares, code.mul(n, 8))) for n in (thread, code.add(thread, 1)))
+        self.rows = Range(code.choose(alone, begin, zero), code.choose(alone, end, self["B"]))
+        self.sum_rows = Range(begin, end)
         self.own_units = {}
         self.units = {}
         for space, blocks in self.blocks.items():

@@ -9,7 +9,8 @@ import torch
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu.engine import Engine, Gradients, Memory, Operands
-from ostinato.kernels.cpu.kernel import Kernel, kernel
+from ostinato.kernels.cpu.kernel import Kernel, kernel, library
+from ostinato.kernels.cpu.moving import moved
 from ostinato.kernels.cpu.rows import Rows, full, ragged
 from ostinato.kernels.graph import Unsupported
 from ostinato.types import Tensor
@@ -238,7 +239,7 @@ def rows_of(what: Recurrence, tensors: Tensors) -> Rows:
     """Which rows each step has."""
     if tensors.lengths is None:
         return full(*tensors.input.shape[:2], what.reverse)
-    return ragged(tensors.lengths.cpu(), what.reverse)
+    return ragged(tensors.lengths.cpu(), what.reverse, tensors.input.shape[0])
 
 
 def operands_of(what: Recurrence, tensors: Tensors, rows: Rows) -> Operands:
@@ -275,14 +276,14 @@ def _cut(operands: Operands, flat: slice, first: Mapping[str, Tensor]) -> Operan
 
 def gathered(v: Tensor, rows: Rows) -> Tensor:
     """`(T, B, F)` to `(rows, F)`."""
-    flat = v.reshape(-1, v.shape[-1])
-    return flat.contiguous() if rows.gather is None else flat.index_select(0, rows.gather)
+    flat = v.reshape(-1, v.shape[-1]).contiguous()
+    return flat if rows.gather is None else moved(flat, rows.gather, library(v.dtype is torch.float64))
 
 
 def _spread(v: Tensor, rows: Rows, steps: int) -> Tensor:
     """`(rows, F)` to `(T, B, F)`, zero past a row's end."""
-    if rows.gather is not None:
-        v = v.new_zeros(steps * rows.batch, v.shape[1]).index_copy_(0, rows.gather, v)
+    if rows.scatter is not None:
+        v = moved(v.contiguous(), rows.scatter, library(v.dtype is torch.float64))
     return v.view(steps, rows.batch, v.shape[1])
 
 

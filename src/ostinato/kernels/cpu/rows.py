@@ -9,6 +9,8 @@ import torch
 
 from ostinato.types import Tensor
 
+KEPT_ROWS = 1 << 18  # of a padded batch, up to which its order is kept for the next call
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -22,7 +24,9 @@ class Rows:
         counts: rows of each step, `(steps,)` int64, never more than in the step before.
         last: flat row of each place's last step; -1 where it has none: `(B,)`.
         before: for each flat row, where its old state is: in `(B + total,)`, first states and then flat rows.
+        ends: steps of each place, `(B,)` int64, never more than those of the place before.
         gather: for each flat row its place in `(T, B)`, `(total,)`, or None where it is the same.
+        scatter: for each place in `(T, B)` its flat row, or -1 past a row's end, `(T B,)`; None where it is the same.
         order: row of the batch at each place, `(B,)`, or None where it is the same.
     """
 
@@ -33,8 +37,24 @@ class Rows:
     counts: Tensor
     last: Tensor
     before: Tensor
+    ends: Tensor
     gather: Tensor | None = None
+    scatter: Tensor | None = None
     order: Tensor | None = None
+
+    def shares(self, threads: int, unit: int) -> list[int]:
+        """Where the places of each thread begin, and the end of the last one's; as much work for each.
+
+        Args:
+            threads: how many.
+            unit: rows that are computed as fast as one, where all rows have all steps.
+        """
+        if self.gather is None:
+            units = -(-self.batch // unit)
+            return [min(units * n // threads * unit, self.batch) for n in range(threads + 1)]
+        done = self.ends.cumsum(0)
+        goals = torch.arange(1, threads) * self.total / threads
+        return [0, *torch.searchsorted(done, goals).tolist(), self.batch]
 
     def segments(self, length: int) -> list[tuple[Rows, slice]]:
         """Runs of so many steps, each with its range of flat rows, in the order of the recurrence."""
@@ -53,7 +73,12 @@ def _like(offsets: Tensor, batch: int) -> Rows:
 
 
 def _rows(
-    offsets: Tensor, counts: Tensor, batch: int, gather: Tensor | None = None, order: Tensor | None = None
+    offsets: Tensor,
+    counts: Tensor,
+    batch: int,
+    gather: Tensor | None = None,
+    order: Tensor | None = None,
+    padded: int = 0,
 ) -> Rows:
     steps = offsets.numel()
     total = int(counts.sum())
@@ -65,7 +90,11 @@ def _rows(
     before[flat] = old[here]
     ends = here.sum(0)
     last = torch.where(ends > 0, offsets[(ends - 1).clamp(min=0)] + places, -1) if steps else torch.full((batch,), -1)
-    return Rows(steps, batch, total, offsets.contiguous(), counts.contiguous(), last, before, gather, order)
+    scatter = None
+    if gather is not None:
+        scatter = torch.full((padded * batch,), -1).index_copy_(0, gather, torch.arange(total))
+    of_steps = offsets.contiguous(), counts.contiguous()
+    return Rows(steps, batch, total, *of_steps, last, before, ends, gather, scatter, order)
 
 
 @lru_cache(maxsize=32)
@@ -75,14 +104,26 @@ def full(steps: int, batch: int, reverse: bool) -> Rows:
     return _rows((at.flip(0) if reverse else at) * batch, torch.full((steps,), batch), batch)
 
 
-def ragged(lengths: Tensor, reverse: bool) -> Rows:
-    """`lengths`: `(B,)` int64 on CPU. Rows that have ended cost nothing: a step has as many rows as still go on."""
-    batch = lengths.numel()
-    order = torch.argsort(lengths, descending=True, stable=True)
-    ends = lengths[order]
+def ragged(lengths: Tensor, reverse: bool, padded: int) -> Rows:
+    """Rows that have ended cost nothing: a step has as many rows as still go on.
+
+    Args:
+        lengths: `(B,)` int64 on CPU.
+        reverse: whether the recurrence begins with each row's last step.
+        padded: `T`, at least the longest.
+    """
+    # The layers of a stack, and both directions, have the same lengths; so may the next batch of one row.
+    make = _ragged if lengths.numel() * padded <= KEPT_ROWS else _ragged.__wrapped__
+    return make(tuple(lengths.tolist()), reverse, padded)
+
+
+@lru_cache(maxsize=8)
+def _ragged(lengths: tuple[int, ...], reverse: bool, padded: int) -> Rows:
+    batch = len(lengths)
+    ends, order = torch.sort(torch.tensor(lengths, dtype=torch.int64), descending=True, stable=True)
     steps = int(ends[0]) if batch else 0
     step = torch.arange(steps)[:, None]
     goes_on = step < ends
     counts = goes_on.sum(1)
     time = ends - 1 - step if reverse else step.expand(steps, batch)
-    return _rows(counts.cumsum(0) - counts, counts, batch, (time * batch + order)[goes_on], order)
+    return _rows(counts.cumsum(0) - counts, counts, batch, (time * batch + order)[goes_on], order, padded)

@@ -1,0 +1,67 @@
+"""Rows of a tensor to other places, in machine code and on all threads: from a padded batch to flat rows and back."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+
+import torch
+from llvmlite import ir
+
+from ostinato.kernels.cpu.code import POINTER, Code
+from ostinato.kernels.cpu.memory import pool
+from ostinato.kernels.cpu.product import Shape
+from ostinato.kernels.cpu.threads import run
+from ostinato.types import Tensor
+
+UNROLLED = 4  # vectors that are copied in a turn
+
+
+def write(module: ir.Module, shape: Shape) -> None:
+    """The function, for `region`. Fields: to, from, for each row of `to` that of `from` or -1 for zeros, rows, numbers in a row."""
+    code = Code(module, "move_share", "*fields thread threads")
+    arg = code.arg
+    to, source, places = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in range(3))
+    rows, width = (code.load(code.at(arg.fields, 8 * n)) for n in (3, 4))
+    begin, end = (code.div(code.mul(rows, n), arg.threads) for n in (arg.thread, code.add(arg.thread, 1)))
+    line, turn = code.mul(width, shape.bytes), UNROLLED * shape.lanes
+    turns, whole = (code.mul(code.div(width, n), n) for n in (turn, shape.lanes))
+    rest = shape.mask(code, code.sub(width, whole))
+    with code.loop(begin, end) as row:
+        place = code.load(code.at(places, code.mul(row, 8)))
+        target = code.at(to, code.mul(row, line))
+        # A row of zeros reads nothing: its mask is empty.
+        for there in (True, False):
+            with code.when(code.is_(place, ">=" if there else "<", 0)):
+                here = code.at(source, code.mul(place, line))
+
+                def copy(first: ir.Value, mask: ir.Value | None, there: bool = there, here: ir.Value = here) -> None:
+                    at = code.mul(first, shape.bytes)
+                    value = shape.load(code, code.at(here, at), mask) if there else shape.zero()
+                    shape.store(code, value, code.at(target, at), mask)
+
+                with code.loop(0, turns, turn) as n:
+                    for k in range(UNROLLED):
+                        copy(code.add(n, k * shape.lanes), None)
+                with code.loop(turns, whole, shape.lanes) as n:
+                    copy(n, None)
+                with code.when(code.is_(whole, "<", width)):
+                    copy(whole, rest)
+    code.end()
+
+
+def moved(v: Tensor, places: Tensor, functions: Mapping[str, int]) -> Tensor:
+    """`(N, F)` to `(M, F)`: row `places[m]` of `v`, zeros where that is -1.
+
+    Args:
+        v: contiguous.
+        places: `(M,)` int64, contiguous, below N.
+        functions: the library for `v`'s dtype.
+    """
+    rows, width = places.numel(), v.shape[1]
+    to = pool.take(rows, width, dtype=v.dtype)
+    # A few rows are there before a second thread has come.
+    threads = torch.get_num_threads() if to.numel() * to.itemsize > 1 << 17 else 1
+    fields = (ctypes.c_int64 * 5)(to.data_ptr(), v.data_ptr(), places.data_ptr(), rows, width)
+    run(functions["region"], functions["move_share"], ctypes.addressof(fields), threads)
+    return to
