@@ -101,3 +101,83 @@ def test_too_small_a_corpus_names_the_largest_batch_that_fits():
 def test_a_size_below_one_is_a_config_error(batch_size, chunk_length, name):
     with pytest.raises(ConfigError, match=f"{name} must be at least 1"):
         Streams(tokens(100), batch_size, chunk_length)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4), st.integers(1, 3), st.booleans(), st.integers(2, 9))
+def test_the_shares_of_all_processes_are_the_batch_of_one(world, each, vary, chunk_length):
+    corpus = tokens(200, range(0, 200, 7))
+    make = {"reset_at_documents": True, "vary_length": vary, "seed": 5}
+    whole = Streams(corpus, world * each, chunk_length, **make)
+    shares = [Streams(corpus, world * each, chunk_length, **make, rank=rank, world=world) for rank in range(world)]
+    for chunk, *parts in zip(whole, *shares, strict=True):
+        for name in ("input", "target", "resets"):
+            assert torch.equal(torch.cat([getattr(part, name) for part in parts], dim=1), getattr(chunk, name))
+        assert all(part.input.shape[1] == each for part in parts)
+        assert all(share.state_dict() == whole.state_dict() for share in shares)
+    assert all(len(share.seen(1)) == world * each or whole.chunks_per_epoch == 1 for share in shares)
+
+
+def test_a_place_is_gone_on_from_by_any_number_of_processes():
+    first = Streams(tokens(200), 6, 4, rank=1, world=2)
+    iterator = iter(first)
+    for _ in range(3):
+        next(iterator)
+    one = Streams(tokens(200), 6, 4)
+    one.load_state_dict(first.state_dict())
+    expected = next(iter(one)).input
+    parts = [next(iter(one.share(rank, 3))).input for rank in range(3)]
+    assert one.position == 4
+    del parts
+    one.load_state_dict(first.state_dict())
+    parts = [next(iter(one.share(rank, 3))).input for rank in range(3)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), expected)
+
+
+def test_rows_that_cannot_be_shared_evenly_are_a_config_error():
+    with pytest.raises(ConfigError, match=r"3 processes can share evenly, got 7; take 6 or 9"):
+        Streams(tokens(200), 7, 4, rank=0, world=3)
+    with pytest.raises(ConfigError, match=r"share evenly, got 2; take 4"):
+        Streams(tokens(200), 2, 4).share(0, 4)
+    with pytest.raises(ConfigError, match=r"0 <= rank < world = 2, got 2"):
+        Streams(tokens(200), 4, 4, rank=2, world=2)
+
+
+def test_varied_lengths_cover_the_stream_and_are_drawn_as_in_the_paper():
+    streams = Streams(tokens(200_001, dtype=np.uint32), 1, 70, vary_length=True, seed=1)
+    chunks = list(streams)
+    torch.testing.assert_close(torch.cat([chunk.input for chunk in chunks])[:, 0], torch.arange(200_000))
+    lengths = np.array([len(chunk.input) for chunk in chunks[:-1]])
+    assert lengths.min() >= 5
+    short = lengths < 52  # between the two bases, 35 and 70, 3.5 deviations of 5 from either
+    n = len(lengths)
+    assert abs(short.mean() - 0.05) < 4 * np.sqrt(0.05 * 0.95 / n)
+    # A length is a normal number without its fraction: half a step less on average.
+    for base, found in ((70, lengths[~short]), (35, lengths[short])):
+        assert abs(found.mean() + 0.5 - base) < 4 * 5 / np.sqrt(len(found))
+        assert found.std() == pytest.approx(5, rel=0.25)
+
+
+def test_varied_lengths_differ_by_epoch_and_seed_and_resume_exactly():
+    def lengths(streams):
+        return [len(chunk.input) for chunk in streams]
+
+    streams = Streams(tokens(2001), 2, 20, vary_length=True, seed=1)
+    first, second = lengths(streams), lengths(streams)
+    again = Streams(tokens(2001), 2, 20, vary_length=True, seed=1)
+    assert lengths(again) == first != second
+    assert first != lengths(Streams(tokens(2001), 2, 20, vary_length=True, seed=2))
+    iterator = iter(again)
+    head = [len(next(iterator).input) for _ in range(4)]
+    resumed = Streams(tokens(2001), 2, 20, vary_length=True, seed=1)
+    resumed.load_state_dict(again.state_dict())
+    assert head + lengths(resumed) == second
+    with pytest.raises(RunError, match="length_seed"):
+        Streams(tokens(2001), 2, 20, vary_length=True, seed=2).load_state_dict(again.state_dict())
+
+
+def test_what_was_seen_follows_the_varied_lengths():
+    streams = Streams(tokens(2001, dtype=np.uint16), 2, 20, vary_length=True)
+    for count, chunk in enumerate(streams, start=1):
+        if count < streams.chunks_per_epoch:
+            assert [run[-1] for run in streams.seen(count)] == chunk.target[-1].tolist()

@@ -9,20 +9,42 @@ from typing import Any
 import torch
 
 
-def map_tensors(function: Callable[[torch.Tensor], torch.Tensor], tree: Any) -> Any:
-    """Returns a copy of `tree` with `function` applied to each tensor; what is no tensor stays as it is."""
+def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Returns a copy of `tree` with `function` applied to each tensor; what is no tensor stays as it is.
+
+    Args:
+        function: from a tensor, and what `others` have in its place, to what takes its place.
+        tree: tensors in mappings, tuples, named tuples, lists and dataclasses.
+        others: built like `tree`, down to its tensors; a mapping may be of another type, as may a list.
+    """
     if isinstance(tree, torch.Tensor):
-        return function(tree)
+        return function(tree, *others)
     if isinstance(tree, Mapping):
-        return {key: map_tensors(function, value) for key, value in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(map_tensors(function, value) for value in tree))
+        return {key: map_tensors(function, value, *(other[key] for other in others)) for key, value in tree.items()}
     if isinstance(tree, tuple | list):
-        return type(tree)(map_tensors(function, value) for value in tree)
+        values = (map_tensors(function, *each) for each in zip(tree, *others, strict=True))
+        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = (field.name for field in dataclasses.fields(tree) if field.init)
-        return dataclasses.replace(tree, **{name: map_tensors(function, getattr(tree, name)) for name in fields})
+        names = [field.name for field in dataclasses.fields(tree) if field.init]
+        values = {name: map_tensors(function, *(getattr(each, name) for each in (tree, *others))) for name in names}
+        return dataclasses.replace(tree, **values)
     return tree
+
+
+def tensors_of(tree: Any) -> list[torch.Tensor]:
+    """The tensors of `tree`, in the order in which `map_tensors` meets them."""
+    found: list[torch.Tensor] = []
+    map_tensors(found.append, tree)
+    return found
+
+
+def is_plain(tree: Any) -> bool:
+    """True where `pack` and `unpack` give back the very same: no named tuples, dataclasses and other types."""
+    if isinstance(tree, Mapping):
+        return type(tree) is dict and all(type(key) in (str, int) and is_plain(value) for key, value in tree.items())
+    if isinstance(tree, tuple | list):
+        return type(tree) in (tuple, list) and all(map(is_plain, tree))
+    return tree is None or isinstance(tree, torch.Tensor | bool | int | float | str)
 
 
 def pack(tree: Any, prefix: str, tensors: dict[str, torch.Tensor]) -> Any:
