@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ostinato.data.corpus import Corpus, open_corpus
     from ostinato.data.decoding import Decoder
-from ostinato.data.documents import Documents
+    from ostinato.data.documents import Documents
     from ostinato.data.prefetch import Prefetch
     from ostinato.data.streams import Chunk, Streams
     from ostinato.data.text import Document, Piece, Text, find_text, standard_library
@@ -34,6 +34,7 @@ _HOMES = {
     "Corpus": "corpus",
     "Decoder": "decoding",
     "Document": "text",
+    "Documents": "documents",
     "Piece": "text",
     "Prefetch": "prefetch",
     "Streams": "streams",
