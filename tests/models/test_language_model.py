@@ -4,22 +4,12 @@ import math
 import pytest
 import torch
 
-from ostinato.data import ByteVocabulary, CharVocabulary, Chunk, WordVocabulary
+from ostinato.data import ByteVocabulary, Chunk, WordVocabulary
 from ostinato.errors import ConfigError
 from ostinato.models import LanguageModel
 from ostinato.models.sampling import probabilities
 
-LETTERS = CharVocabulary("\n ehlo")
-V = len(LETTERS)
-
-
-def small(cell="lstm", seed=0, vocabulary=LETTERS, **arguments):
-    torch.manual_seed(seed)
-    arguments = {"embedding_size": 5, "hidden_size": 7, **arguments}
-    model = LanguageModel(vocabulary, cell=cell, **arguments).double()
-    for parameter in model.parameters():  # away from the small values at which every mistake looks small
-        torch.nn.init.uniform_(parameter, -1.0, 1.0)
-    return model.eval()
+from .support import LETTERS, V, small
 
 
 def log_probabilities(model, ids):
@@ -29,9 +19,13 @@ def log_probabilities(model, ids):
     return torch.log_softmax(logits[:, 0], dim=-1)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_chunk_by_chunk_is_the_whole(cell):
-    model = small(cell, num_layers=2)
+CELLS = ["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"]
+
+
+@pytest.mark.parametrize("hidden_size", [7, [7, 4]])
+@pytest.mark.parametrize("cell", CELLS)
+def test_chunk_by_chunk_is_the_whole(cell, hidden_size):
+    model = small(cell, hidden_size=hidden_size, num_layers=2)
     input = torch.randint(V, (23, 3))
     whole, last = model(input)
     state, parts = None, []
@@ -42,10 +36,11 @@ def test_chunk_by_chunk_is_the_whole(cell):
     torch.testing.assert_close(state, last)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("hidden_size", [7, [7, 4]])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("initial_state", ["zeros", "learned"])
-def test_a_reset_row_is_a_document_of_its_own(cell, initial_state):
-    model = small(cell, num_layers=2, options={"initial_state": initial_state})
+def test_a_reset_row_is_a_document_of_its_own(cell, initial_state, hidden_size):
+    model = small(cell, hidden_size=hidden_size, num_layers=2, options={"initial_state": initial_state})
     input = torch.randint(V, (12, 4))
     starts = [[], [0], [5], [1, 5, 11]]  # of documents, row by row
     resets = torch.zeros(12, 4, dtype=torch.bool)
@@ -77,6 +72,97 @@ def test_loss_is_the_mean_over_steps_and_rows():
     expected = -sum(log_p[t, b, tokens[t + 1, b]] for t in range(5) for b in range(2)) / 10
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(state, last)
+
+
+def test_steps_without_data_do_not_count():
+    model = small()
+    tokens = torch.randint(V, (6, 2))
+    mask = torch.tensor([[True, True], [True, True], [True, False], [True, False], [True, False]])
+    loss, _ = model.loss(Chunk(tokens[:-1], tokens[1:], None, mask))
+    rows = [
+        model.loss(Chunk(tokens[:n, b : b + 1], tokens[1 : n + 1, b : b + 1], None))[0] * n for b, n in ((0, 5), (1, 2))
+    ]
+    torch.testing.assert_close(loss, (rows[0] + rows[1]) / 7)
+    assert model.loss(Chunk(tokens[:-1], tokens[1:], None, torch.zeros_like(mask)))[0] == 0.0
+
+
+def test_the_penalty_is_in_the_loss_in_training_alone():
+    model = small(activation_regularisation=2.0, temporal_activation_regularisation=1.5)
+    chunk = Chunk(*torch.randint(V, (2, 6, 2)), None)
+    pure, _ = model.loss(chunk)
+    assert float(model.penalty) == 0.0
+    model.train()
+    loss, _ = model.loss(chunk)
+    h, _ = model.features(chunk.input)
+    expected = 2.0 * (h**2).mean() + 1.5 * ((h[1:] - h[:-1]) ** 2).mean()
+    torch.testing.assert_close(loss - pure, expected)
+    torch.testing.assert_close(model.penalty, expected.detach())
+    assert not model.penalty.requires_grad
+    assert model.eval().loss(chunk)[0] == pure
+
+
+def test_the_penalty_of_activations_is_of_what_dropout_leaves():
+    model = small(activation_regularisation=1.0, output_dropout=0.5, locked_dropout=True, vocabulary=LETTERS).train()
+    chunk = Chunk(*torch.randint(V, (2, 6, 2)), None)
+    torch.manual_seed(3)
+    loss, _ = model.loss(chunk)
+    torch.manual_seed(3)
+    h, _ = model.features(chunk.input)
+    dropped = model.dropout(h)
+    assert bool((dropped == 0).all(0).any())
+    pure = torch.nn.functional.cross_entropy(model.output(dropped).flatten(0, 1), chunk.target.flatten())
+    torch.testing.assert_close(loss, pure + (dropped**2).mean())
+
+
+def seen_by_layers(model, T=4, B=400):
+    """What enters each layer and the output layer for a stream of one token, in training."""
+    entered = []
+    model.train()
+    for module in (model.recurrent, model.output):
+        module.register_forward_pre_hook(lambda _, given: entered.append(given[0].detach()))
+    model(torch.ones(T, B, dtype=torch.long))
+    return entered
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_every_dropout_has_its_rate_and_its_place(locked):
+    model = small(input_dropout=0.4, output_dropout=0.2, locked_dropout=locked, hidden_size=30, embedding_size=30)
+    for x, rate in zip(seen_by_layers(model), (0.4, 0.2), strict=True):
+        dropped = x == 0
+        assert dropped.float().mean().item() == pytest.approx(rate, abs=0.02)
+        assert torch.equal(dropped, dropped[:1].expand_as(dropped)) == locked
+
+
+def test_locked_rates_of_the_first_layer_and_of_those_above_it_may_differ():
+    """The layers mask what enters each of them at the rate between layers; the first layer's mask is completed to its own rate."""
+    model = small(
+        num_layers=2, dropout=0.3, input_dropout=0.6, output_dropout=0.1, locked_dropout=True, embedding_size=50
+    )
+    entered = []
+    run = model.recurrent._run_direction
+    model.recurrent._run_direction = lambda x, layer, *rest: (entered.append(x.detach()), run(x, layer, *rest))[1]
+    model.train()
+    model(torch.ones(3, 500, dtype=torch.long))
+    x = entered[0] / model.embedding.weight[1].detach()
+    assert {round(v, 6) for v in x.unique().tolist()} == {0.0, 2.5}  # 1 / 0.4
+    for x, rate in zip(entered, (0.6, 0.3), strict=True):
+        assert (x == 0).float().mean().item() == pytest.approx(rate, abs=0.02)
+        assert torch.equal(x[0] == 0, x[2] == 0)
+
+
+def test_whole_words_are_dropped_at_the_entrance_and_not_at_the_exit():
+    model = small(embedding_dropout=0.5, embedding_size=7, tied=True).train()
+    input = torch.randint(V, (40, 5))
+    x = []
+    model.recurrent.register_forward_pre_hook(lambda _, given: x.append(given[0].detach()))
+    logits, _ = model(input)
+    embedded = torch.nn.functional.embedding(input, model.embedding.weight)
+    share = x[0] / embedded
+    assert set(share.unique().round(decimals=9).tolist()) == {0.0, 2.0}
+    dropped = {id: share[input == id].unique().tolist() for id in input.unique().tolist()}
+    assert all(len(kinds) == 1 for kinds in dropped.values())
+    h, _ = model.recurrent(x[0])
+    torch.testing.assert_close(logits, model.output(h))  # with all the words' weights
 
 
 def test_loss_is_computed_in_float32_under_autocast():
@@ -113,7 +199,25 @@ def test_dropout_acts_in_training_only():
         ({"tied": True}, "embedding_size.*5 and 7"),
         ({"hidden_size": 0}, "hidden_size: expected at least 1, got 0"),
         ({"dropout": 1.0}, "dropout"),
-        ({"cell": "gur"}, "lstm, gru, rnn.*gur"),
+        ({"cell": "gur"}, "lstm, gru, rnn, rhn, mingru, minlstm.*gur"),
+        ({"hidden_size": [4, 0]}, "hidden_size: expected at least 1, got 0"),
+        ({"hidden_size": [5, 4], "tied": True}, "embedding_size.*5 and 4"),
+        ({"cell": "rnn", "options": {"depth": 3}}, "options of RNN.*depth"),
+        ({"cell": "rhn", "options": {"depth": 0}}, "options of RHN: depth expected"),
+        ({"cell": "mingru", "options": {"weight_dropout": 0.5}}, "options of MinGRU: weight_dropout needs"),
+        ({"embedding_dropout": 1.0}, "embedding_dropout: expected a rate from 0 to below 1, got 1.0"),
+        ({"input_dropout": -0.5}, "input_dropout: expected"),
+        ({"output_dropout": 1.0}, "output_dropout: expected"),
+        ({"activation_regularisation": -1.0}, "activation_regularisation: expected a number of at least 0, got -1.0"),
+        ({"temporal_activation_regularisation": -1.0}, "temporal_activation_regularisation: expected"),
+        (
+            {"num_layers": 2, "dropout": 0.3, "input_dropout": 0.2, "locked_dropout": True},
+            "input_dropout: .* expected at least dropout = 0.3, got 0.2",
+        ),
+        (
+            {"locked_dropout": True, "options": {"variational_dropout": 0.1}},
+            "locked_dropout and options.variational_dropout would mask the same twice",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

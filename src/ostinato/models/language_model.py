@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -15,66 +14,21 @@ from torch.nn import functional as F
 
 from ostinato.data.streams import Chunk
 from ostinato.data.vocabulary import Vocabulary
-from ostinato.errors import ConfigError
+from ostinato.errors import CellError, ConfigError
+from ostinato.models.dropout import LockedDropout, WordDropout, check_rate
+from ostinato.models.penalties import activation_penalty
 from ostinato.models.sampling import check_sampling, probabilities
-from ostinato.nn import GRU, LSTM, RNN
+from ostinato.models.scores import Score, TextState, mean_loss
+from ostinato.models.starting_weights import fill_ends, fill_uniform
+from ostinato.models.states import map_state, replace_rows
+from ostinato.nn import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent
 
-Cell: TypeAlias = Literal["lstm", "gru", "rnn"]
+Cell: TypeAlias = Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"]
 
-_LAYERS: dict[str, type[nn.Module]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+_LAYERS: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "rnn": RNN, "rhn": RHN, "mingru": MinGRU, "minlstm": MinLSTM}
 # Arguments of the layers that the model sets itself, or that make no sense for text read from left to right.
 _NOT_OPTIONS = {"input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "device", "dtype"}
 _BLOCK = 256  # tokens run at once where a whole text is read; bounds the memory
-
-
-@dataclass(frozen=True)
-class TextState:
-    """Where a model stands in a text: give it back to go on from there.
-
-    Args:
-        hidden: the recurrent state after all tokens but the last.
-        last: the last token, which the model has not read yet.
-    """
-
-    hidden: Any
-    last: int
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well a model predicts a text.
-
-    Args:
-        nats: negative log likelihood of the tokens predicted.
-        tokens: how many were predicted: all, but the first of a text without a state before it.
-        characters: of the text, less those of a first token that was not predicted.
-        words: separated by white space.
-        state: where the model stands after the text; None only after an empty one.
-    """
-
-    nats: float
-    tokens: int
-    characters: int
-    words: int
-    state: TextState | None
-
-    @property
-    def nats_per_token(self) -> float:
-        """The mean; NaN where no token was predicted."""
-        return self.nats / self.tokens if self.tokens else math.nan
-
-    @property
-    def bits_per_character(self) -> float:
-        """Comparable between models with different tokens; NaN for no characters."""
-        return self.nats / math.log(2.0) / self.characters if self.characters else math.nan
-
-    @property
-    def perplexity_per_word(self) -> float:
-        """exp(nats / words); NaN for no words, infinite where it cannot be held."""
-        try:
-            return math.exp(self.nats / self.words) if self.words else math.nan
-        except OverflowError:
-            return math.inf
 
 
 class LanguageModel(nn.Module):
@@ -85,12 +39,26 @@ class LanguageModel(nn.Module):
     Args:
         vocabulary: what the tokens are; V = len(vocabulary).
         embedding_size: E, of the vector that stands for a token.
-        hidden_size: H, units of each recurrent layer.
-        num_layers: recurrent layers.
-        cell: "lstm", "gru" or "rnn".
-        dropout: between recurrent layers and before the output layer (Zaremba et al. 2015), in [0, 1).
-        tied: the output layer uses the embedding's weights (Press & Wolf 2017); the layers' outputs must then be E wide.
-        options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
+        hidden_size: H, units of each recurrent layer; or one number for each layer, first layer first.
+        num_layers: recurrent layers; may be left out where `hidden_size` has one number a layer.
+        cell: "lstm", "gru", "rnn", "rhn", "mingru" or "minlstm".
+        dropout: between recurrent layers and, without `output_dropout`, before the output layer (Zaremba et al. 2014), in [0, 1).
+        tied: the output layer uses the embedding's weights (Press & Wolf 2017); the last layer's output must then be E wide.
+        options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`, or `{"depth": 10}` of an RHN.
+        embedding_dropout: of whole words, in [0, 1); see `WordDropout`.
+        input_dropout: of what enters the first layer, in [0, 1).
+        output_dropout: of what enters the output layer, in [0, 1); None for `dropout`.
+        locked_dropout: the three before and between keep one mask for all steps; see `LockedDropout`. With several layers,
+            `input_dropout` must then be at least `dropout`: the layers mask what enters each of them, and the first one's mask is
+            completed here.
+        activation_regularisation: alpha, at least 0; see `activation_penalty`.
+        temporal_activation_regularisation: beta, at least 0; see `activation_penalty`.
+        initial_range: r > 0: all weights and biases start uniform in [-r, r]; None for torch's.
+        embedding_range: r > 0: embedding and output weights alone do, and the output bias at 0; None for torch's.
+
+    Attributes:
+        penalty: what regularisation added to the last loss in training, a scalar without gradient; zero otherwise. A loss less
+            its penalty is a cross entropy.
 
     Raises:
         ConfigError: an option that the layer does not have or whose value it refuses, or sizes that do not fit.
@@ -100,31 +68,56 @@ class LanguageModel(nn.Module):
         self,
         vocabulary: Vocabulary,
         embedding_size: int = 256,
-        hidden_size: int = 512,
+        hidden_size: int | Sequence[int] = 512,
         num_layers: int = 1,
         cell: Cell = "lstm",
         dropout: float = 0.0,
         tied: bool = False,
         options: Mapping[str, Any] | None = None,
+        *,
+        embedding_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        output_dropout: float | None = None,
+        locked_dropout: bool = False,
+        activation_regularisation: float = 0.0,
+        temporal_activation_regularisation: float = 0.0,
+        initial_range: float | None = None,
+        embedding_range: float | None = None,
     ):
         super().__init__()
-        for name, size in {
-            "embedding_size": embedding_size,
-            "hidden_size": hidden_size,
-            "num_layers": num_layers,
-        }.items():
+        output_dropout = dropout if output_dropout is None else output_dropout
+        widths = [hidden_size] if isinstance(hidden_size, int) else list(hidden_size)
+        for name, size in (
+            ("embedding_size", embedding_size),
+            *(("hidden_size", width) for width in widths),
+            ("num_layers", num_layers),
+        ):
             if size < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {size}")
-        if not 0.0 <= dropout < 1.0:
-            raise ConfigError(f"dropout: expected a rate from 0 to below 1, got {dropout}")
+        for name, rate in (
+            ("dropout", dropout),
+            ("embedding_dropout", embedding_dropout),
+            ("input_dropout", input_dropout),
+            ("output_dropout", output_dropout),
+        ):
+            check_rate(name, rate)
+        self.alpha, self.beta = activation_regularisation, temporal_activation_regularisation
+        for name, weight in (
+            ("activation_regularisation", self.alpha),
+            ("temporal_activation_regularisation", self.beta),
+        ):
+            if not weight >= 0.0:
+                raise ConfigError(f"{name}: expected a number of at least 0, got {weight}")
         if cell not in _LAYERS:
             raise ConfigError(f"cell: expected one of {', '.join(_LAYERS)}, got {cell}")
         self.vocabulary = vocabulary
         self.embedding = nn.Embedding(len(vocabulary), embedding_size)
-        between = dropout if num_layers > 1 else 0.0
+        between = _Between(dropout if max(num_layers, len(widths)) > 1 else 0.0, locked_dropout)
         self.recurrent = _make_layer(cell, embedding_size, hidden_size, num_layers, between, options or {})
-        self.dropout = nn.Dropout(dropout)
-        width = getattr(self.recurrent, "proj_size", 0) or hidden_size
+        self.word_dropout = WordDropout(embedding_dropout)
+        self.input_dropout = _dropout(between.left_of(input_dropout), locked_dropout)
+        self.dropout = _dropout(output_dropout, locked_dropout)
+        width = getattr(self.recurrent, "proj_size", 0) or self.recurrent.hidden_sizes[-1]
         self.output = nn.Linear(width, len(vocabulary))
         if tied:
             if width != embedding_size:
@@ -134,6 +127,11 @@ class LanguageModel(nn.Module):
             # An embedding's N(0, 1) as output weights would begin with logits of size sqrt(E).
             nn.init.uniform_(self.embedding.weight, -1.0 / math.sqrt(width), 1.0 / math.sqrt(width))
             self.output.weight = self.embedding.weight
+        if initial_range is not None:
+            fill_uniform(self.embedding, self.recurrent, self.output, initial_range)
+        if embedding_range is not None:
+            fill_ends(self.embedding, self.output, embedding_range)
+        self.penalty = torch.zeros(())
 
     def forward(
         self, input: torch.Tensor, state: Any = None, resets: torch.Tensor | None = None
@@ -149,12 +147,18 @@ class LanguageModel(nn.Module):
             logits: (T, B, V), of the token after each.
             state: after the last step.
         """
-        x = self.embedding(input)  # (T, B, E)
-        if resets is None:
-            h, state = self.recurrent(x, state)  # (T, B, H)
-        else:
-            h, state = self._in_segments(x, state, resets)
+        h, state = self.features(input, state, resets)
         return self.output(self.dropout(h)), state
+
+    def features(
+        self, input: torch.Tensor, state: Any = None, resets: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """What the last recurrent layer gives, (T, B, H), before dropout and output layer, and the state; as `forward`."""
+        x = self.word_dropout(self.embedding(input), input, self.embedding.num_embeddings)  # (T, B, E)
+        x = self.input_dropout(x)
+        if resets is None:
+            return self.recurrent(x, state)
+        return self._in_segments(x, state, resets)
 
     def _in_segments(self, x: torch.Tensor, state: Any, resets: torch.Tensor) -> tuple[torch.Tensor, Any]:
         """Runs the layers from reset to reset; a row that resets goes on with the state of one that begins."""
@@ -163,25 +167,35 @@ class LanguageModel(nn.Module):
         outputs = []
         for start, end in zip([0, *(c for c in cuts if c > 0)], [*(c for c in cuts if c > 0), T], strict=True):
             if state is not None and start in cuts:
-                state = _replace(state, self._fresh(x, state), resets[start])
+                state = replace_rows(state, self._fresh(x, state), resets[start])
             h, state = self.recurrent(x[start:end], state)
             outputs.append(h)
         return torch.cat(outputs), state
 
     def _fresh(self, x: torch.Tensor, like: Any) -> Any:
         """The state of B texts that begin."""
-        options = getattr(self.recurrent, "options", None)
-        if options is None or options.initial_state.is_zero:
-            return _zeros(like)
+        if self.recurrent.options.initial_state.is_zero:
+            return map_state(torch.zeros_like, like)
         # After no steps at all, a layer is where it begins, learned or noisy as that may be.
         return self.recurrent(x[:1], lengths=[0] * x.shape[1])[1]
 
     def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """Returns the mean cross entropy of a chunk in nats a token, a scalar, and the state after it."""
-        logits, state = self(chunk.input, state, chunk.resets)
+        """Returns the mean cross entropy of a chunk in nats a token, a scalar, and the state after it.
+
+        In training, and only there, the `penalty` is added to it.
+        """
+        h, state = self.features(chunk.input, state, chunk.resets)
+        dropped = self.dropout(h)
+        logits = self.output(dropped)
         if logits.dtype in (torch.bfloat16, torch.float16):  # a sum over V needs the precision
             logits = logits.float()
-        return F.cross_entropy(logits.flatten(0, 1), chunk.target.flatten()), state
+        loss = mean_loss(logits, chunk)
+        self.penalty = loss.new_zeros(())
+        if self.training and (self.alpha or self.beta):
+            penalty = activation_penalty(dropped, h, self.alpha, self.beta)
+            self.penalty = penalty.detach()
+            loss = loss + penalty
+        return loss, state
 
     # --- text in, text out ---
 
@@ -259,7 +273,7 @@ class LanguageModel(nn.Module):
             hidden = after
         last, written = ids[-1], 0
         while length is None or written < length:
-            with self._reading():
+            with self.reading():
                 logits, hidden = self(torch.full((1, 1), last, device=self._device), hidden)
             p = probabilities(logits.flatten().cpu(), temperature, top_k, top_p)
             last = int(torch.multinomial(p, 1, generator=generator))
@@ -300,7 +314,7 @@ class LanguageModel(nn.Module):
         """Reads one text, (N,) tokens, and yields (logits (n, V), state) block by block."""
         for start in range(0, len(ids), _BLOCK):
             block = torch.from_numpy(ids[start : start + _BLOCK]).to(self._device)
-            with self._reading():
+            with self.reading():
                 logits, hidden = self(block[:, None], hidden)
             yield logits[:, 0], hidden
 
@@ -309,7 +323,7 @@ class LanguageModel(nn.Module):
         return self.embedding.weight.device
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
         """Evaluation mode without gradients; left between two pieces, so that the caller may train meanwhile."""
         was_training = self.training
         self.eval()
@@ -320,26 +334,49 @@ class LanguageModel(nn.Module):
             self.train(was_training)
 
 
+class _Between(NamedTuple):
+    """Dropout between the layers, which the layers do themselves; where it is locked, at the entrance of the first one too."""
+
+    rate: float
+    locked: bool
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The layer's arguments for it, beside the `given` ones."""
+        if not self.locked:
+            return {"dropout": self.rate}
+        if "variational_dropout" in given:
+            raise ConfigError(
+                "locked_dropout and options.variational_dropout would mask the same twice; give the rates of one of them"
+            )
+        return {"variational_dropout": (self.rate, 0.0, 0.0)} if self.rate else {}
+
+    def left_of(self, rate: float) -> float:
+        """The rate that makes `rate` together with what the first layer drops: two masks that both keep a unit multiply."""
+        if not self.locked or not self.rate:
+            return rate
+        if rate < self.rate:
+            raise ConfigError(
+                f"input_dropout: with locked_dropout and several layers, expected at least dropout = {self.rate}, got {rate}"
+            )
+        return 1.0 - (1.0 - rate) / (1.0 - self.rate)
+
+
+def _dropout(rate: float, locked: bool) -> nn.Module:
+    return LockedDropout(rate) if locked else nn.Dropout(rate)
+
+
 def _make_layer(
-    cell: str, input_size: int, hidden_size: int, num_layers: int, dropout: float, options: Mapping[str, Any]
-) -> nn.Module:
+    cell: str,
+    input_size: int,
+    hidden_size: int | Sequence[int],
+    num_layers: int,
+    between: _Between,
+    options: Mapping[str, Any],
+) -> Recurrent:
     layer = _LAYERS[cell]
     if taken := sorted(set(options) & _NOT_OPTIONS):
         raise ConfigError(f"options: {', '.join(taken)} cannot be given here; the model sets it itself")
     try:
-        return layer(input_size, hidden_size, num_layers, dropout=dropout, **options)
-    except (TypeError, ValueError) as error:
+        return layer(input_size, hidden_size, num_layers, **between.options(options), **options)
+    except (CellError, TypeError, ValueError) as error:
         raise ConfigError(f"options of {layer.__name__}: {error}") from error
-
-
-def _zeros(state: Any) -> Any:
-    if isinstance(state, torch.Tensor):
-        return torch.zeros_like(state)
-    return type(state)(_zeros(part) for part in state)
-
-
-def _replace(state: Any, fresh: Any, begins: torch.Tensor) -> Any:
-    """`fresh` for the rows, (B,) bool, that begin a text, `state` for the others; the states have the batch second."""
-    if isinstance(state, torch.Tensor):
-        return torch.where(begins[:, None], fresh.to(state.dtype), state)
-    return type(state)(_replace(old, new, begins) for old, new in zip(state, fresh, strict=True))

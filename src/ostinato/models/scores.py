@@ -1,0 +1,117 @@
+"""How well a model predicts a text, and where it stands in one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ostinato.data.streams import Chunk
+from ostinato.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class TextState:
+    """Where a model stands in a text: give it back to go on from there.
+
+    Args:
+        hidden: the recurrent state after all tokens but the last.
+        last: the last token, which the model has not read yet.
+    """
+
+    hidden: Any
+    last: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a model predicts a text.
+
+    Args:
+        nats: negative log likelihood of the tokens predicted.
+        tokens: how many were predicted: all, but the first of a text without a state before it.
+        characters: of the text, less those of a first token that was not predicted.
+        words: separated by white space.
+        state: where the model stands after the text; None only after an empty one.
+    """
+
+    nats: float
+    tokens: int
+    characters: int
+    words: int
+    state: TextState | None
+
+    @property
+    def nats_per_token(self) -> float:
+        """The mean; NaN where no token was predicted."""
+        return self.nats / self.tokens if self.tokens else math.nan
+
+    @property
+    def bits_per_character(self) -> float:
+        """Comparable between models with different tokens; NaN for no characters."""
+        return self.nats / math.log(2.0) / self.characters if self.characters else math.nan
+
+    @property
+    def perplexity_per_word(self) -> float:
+        """exp(nats / words); NaN for no words, infinite where it cannot be held."""
+        try:
+            return math.exp(self.nats / self.words) if self.words else math.nan
+        except OverflowError:
+            return math.inf
+
+
+class Reader(Protocol):
+    """What scores a text chunk by chunk: a language model, or one that adapts to what it reads."""
+
+    def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Returns the mean loss, a scalar in nats a token, and the state after the chunk."""
+        ...
+
+
+def mean_loss(logits: torch.Tensor, chunk: Chunk) -> torch.Tensor:
+    """The mean cross entropy, a scalar, of the steps that have data; 0 where none has.
+
+    Args:
+        logits: (T, B, V), of the tokens after those of the chunk.
+        chunk: whose targets they are.
+    """
+    flat, targets = logits.flatten(0, 1), chunk.target.flatten()
+    if chunk.mask is None:
+        return F.cross_entropy(flat, targets)
+    return masked_mean(F.cross_entropy(flat, targets, reduction="none").view_as(chunk.mask), chunk.mask)
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The mean of `values`, (T, B), where `mask` holds; of all without one, and 0 where it holds nowhere."""
+    if mask is None:
+        return values.mean()
+    # Not a product with the mask: where there is no data, not even NaN may come in.
+    return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp_min(1)
+
+
+@torch.no_grad()
+def score_text(
+    reader: Reader, vocabulary: Vocabulary, text: str, state: TextState | None, device: torch.device, chunk_length: int
+) -> Score:
+    """Reads `text` as one stream, `chunk_length` tokens at a time; see `LanguageModel.score`."""
+    ids = vocabulary.encode(text).astype(np.int64)
+    characters, words = len(text), len(text.split())
+    hidden = None
+    if state is not None:
+        hidden, ids = state.hidden, np.concatenate([[state.last], ids])
+    elif len(ids):
+        characters -= len(vocabulary.decode(ids[:1]))
+    if not len(ids):
+        return Score(0.0, 0, 0, 0, None)
+    tokens = torch.from_numpy(ids).to(device)[:, None]  # (N, 1)
+    nats = 0.0
+    for start in range(0, len(ids) - 1, chunk_length):
+        end = min(start + chunk_length, len(ids) - 1)
+        chunk = Chunk(tokens[start:end], tokens[start + 1 : end + 1], None)
+        loss, hidden = reader.loss(chunk, hidden)
+        nats += float(loss.double()) * (end - start)
+    return Score(nats, len(ids) - 1, characters, words, TextState(hidden, int(ids[-1])))
