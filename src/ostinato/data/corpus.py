@@ -6,8 +6,10 @@ the training part only.
 
 Text of up to 64 MB is read once and stays in memory. Larger text is read two or three times in blocks (to count its
 characters, to build the vocabulary, to tokenise it), and its tokens go to a memory-mapped file in `folder`, which is
-used again as long as the text's names, sizes and times of change and the vocabulary are the same. Memory does not
-grow with the text. For a large text behind a slow URL let fsspec keep a copy: `simplecache::https://...`.
+used again as long as the text's names, sizes and times of change and the vocabulary are the same. One process reads
+and writes, in order; the others turn blocks into tokens. Neither memory nor the result depends on the size of the text
+or on the number of processes. What is killed while it tokenises goes on at the last whole shard (see `token_file`).
+For a large text behind a slow URL let fsspec keep a copy: `simplecache::https://...`.
 """
 
 from __future__ import annotations
@@ -19,17 +21,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ostinato.data.blocks import Block, by_part, whole_tokens
+from ostinato.data.pool import Pool, cores
 from ostinato.data.text import BLOCK_BYTES, Piece, Text, find_text
-from ostinato.data.tokens import Tokens, TokenWriter, stored_about, stored_tokens
-from ostinato.data.vocabulary import Vocabulary, vocabulary_class
+from ostinato.data.token_file import Place, TokenFile, stored_about, stored_tokens, unfinished
+from ostinato.data.tokens import TokenList, Tokens
+from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.data.worker import counted_words, encoded
 from ostinato.errors import ConfigError, DataError
 
 IN_MEMORY_BYTES = 64 * 2**20
 _BPE_TRAINING_BYTES = 256 * 2**20
-_LONGEST_WORD = 64 * 2**20
 
 Progress = Callable[[int, int | None], None]
-Block = tuple[int, str, bool]  # part (0 training, 1 validation), text, whether a document or a part begins here
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def open_corpus(
     folder: Path | None = None,
     vocabulary: Vocabulary | None = None,
     on_progress: Progress | None = None,
+    workers: int | None = None,
 ) -> Corpus:
     """Find, read, split and tokenise a text.
 
@@ -69,6 +74,7 @@ def open_corpus(
         folder: Where the token file goes if the text is larger than 64 MB; it holds one corpus.
         vocabulary: Use this one; `kind` and `vocabulary_size` are then not looked at.
         on_progress: Called with the bytes done and those to do in all (None if unknown), summed over the readings.
+        workers: Processes that tokenise a text larger than 64 MB; None for as many as there are cores.
 
     Raises:
         DataError: The text cannot be found, read, decoded or split, or it is large and there is no folder.
@@ -77,76 +83,125 @@ def open_corpus(
     chosen = vocabulary_class(kind) if vocabulary is None else type(vocabulary)
     if not 0 <= validation_share < 1:
         raise ConfigError(f"validation_share must be at least 0 and less than 1; got {validation_share}")
+    workers = cores() if workers is None else workers
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1; got {workers}")
     text = find_text(data)
     about = {
         "text": text.fingerprint(),
         "validation_share": validation_share,
         "request": [kind, vocabulary_size] if vocabulary is None else None,
     }
+    readings = 3 if vocabulary is None and kind != "byte" else 2
+    begun = None
     if text.size is None or text.size > IN_MEMORY_BYTES:
         if folder is None and text.size is not None:
             raise _needs_folder(text.name)
-        stored = None if folder is None else _stored(text, folder, about, vocabulary)
-        if stored is not None:
-            return stored
-    reading = _Reading(text, 3 if vocabulary is None and kind != "byte" else 2, on_progress)
+        if folder is not None:
+            stored = _of_this(stored_about(folder), about, vocabulary)
+            if stored is not None:
+                return Corpus(text.name, _vocabulary(stored), *stored_tokens(folder))
+            begun = _of_this(unfinished(folder), about, vocabulary)
+    if folder is not None and begun is not None:
+        reading = _Reading(text, readings, on_progress, begun["characters"])
+        return _mapped(reading, vocabulary or _vocabulary(begun), begun, folder, workers)
+    reading = _Reading(text, readings, on_progress)
     if reading.is_large and folder is None:
         raise _needs_folder(text.name)
     boundary = _boundary(text.name, reading.characters, validation_share)
-
-    def blocks() -> Iterator[Block]:
-        return _whole_tokens(chosen.cut, _by_part(reading.pieces(), boundary), text.name)
-
     if vocabulary is None:
-        training = (block for part, block, _ in blocks() if part == 0)
-        if kind == "bpe":  # its counts of words grow with the text, so a long one is sampled evenly
-            training = islice(training, 0, None, 1 + reading.size // _BPE_TRAINING_BYTES)
-        vocabulary = chosen.build(training, vocabulary_size)
-    with TokenWriter(vocabulary.dtype, folder if reading.is_large else None) as writer:
-        words = _tokenise(blocks(), vocabulary, writer)
-        about["vocabulary"] = vocabulary.to_dict()
-        parts = writer.finish(about, (boundary, reading.characters - boundary), words)
-    return Corpus(text.name, vocabulary, *parts)
+        blocks = reading.blocks(chosen, boundary)
+        vocabulary = _build(chosen, vocabulary_size, blocks, reading, workers)
+    if folder is None or not reading.is_large:
+        return _in_memory(reading, vocabulary, boundary)
+    about |= {"vocabulary": vocabulary.to_dict(), "characters": reading.characters, "boundary": boundary}
+    return _mapped(reading, vocabulary, about, folder, workers)
 
 
-def _stored(text: Text, folder: Path, about: dict[str, Any], vocabulary: Vocabulary | None) -> Corpus | None:
-    """The corpus in the token file of `folder`, if it is of the same text, cut the same, in the same vocabulary."""
-    stored = stored_about(folder)
+def _of_this(
+    stored: dict[str, Any] | None, about: dict[str, Any], vocabulary: Vocabulary | None
+) -> dict[str, Any] | None:
+    """`stored`, if it is of the same text, cut the same, in the same vocabulary."""
     if stored is None:
         return None
-    if vocabulary is None:
-        fits = about.items() <= stored.items()
-        vocabulary = vocabulary_class(stored["vocabulary"]["kind"]).from_dict(stored["vocabulary"])
-    else:
-        wanted = {**about, "request": stored["request"], "vocabulary": vocabulary.to_dict()}
-        fits = wanted == stored
-    return Corpus(text.name, vocabulary, *stored_tokens(folder)) if fits else None
+    # A vocabulary that was built and is then given makes the same corpus.
+    wanted = (
+        about if vocabulary is None else {**about, "request": stored["request"], "vocabulary": vocabulary.to_dict()}
+    )
+    return stored if wanted.items() <= stored.items() else None
 
 
-def _tokenise(blocks: Iterable[Block], vocabulary: Vocabulary, writer: TokenWriter) -> tuple[int, int]:
-    """Write the ids of `blocks`; the words in both parts."""
-    words = [0, 0]
-    in_word = False
-    for part, text, begins in blocks:
-        if begins:
-            writer.begin_document(part)
-        words[part] += len(text.split()) - (in_word and not begins and not text[0].isspace())
-        in_word = not text[-1].isspace()
-        writer.append(part, vocabulary.encode(text))
-    return words[0], words[1]
+def _vocabulary(about: dict[str, Any]) -> Vocabulary:
+    return vocabulary_class(about["vocabulary"]["kind"]).from_dict(about["vocabulary"])
+
+
+def _build(chosen: type[Vocabulary], size: int, blocks: Iterable[Block], reading: _Reading, workers: int) -> Vocabulary:
+    training = (block.text for block in blocks if block.part == 0)
+    if chosen.kind == "bpe":  # its counts of words grow with the text, so a long one is sampled evenly
+        training = islice(training, 0, None, 1 + reading.size // _BPE_TRAINING_BYTES)
+    if chosen is WordVocabulary and reading.is_large:
+        with Pool(None, workers) as pool:
+            counts = (counted_words(result) for _, result in pool.map((None, text) for text in training))
+            return WordVocabulary.from_counts(counts, size)
+    return chosen.build(training, size)
+
+
+def _in_memory(reading: _Reading, vocabulary: Vocabulary, boundary: int) -> Corpus:
+    tokens, words, in_word = TokenList(vocabulary.dtype), (0, 0), False
+    for block in reading.blocks(type(vocabulary), boundary):
+        words = _add_words(words, block, in_word, len(block.text.split()))
+        in_word = not block.text[-1].isspace()
+        tokens.append(block.part, vocabulary.encode(block.text), block.begins_document)
+    characters = (boundary, reading.characters - boundary)
+    return Corpus(reading.name, vocabulary, *tokens.finish(characters, words))
+
+
+def _mapped(reading: _Reading, vocabulary: Vocabulary, about: dict[str, Any], folder: Path, workers: int) -> Corpus:
+    boundary = about["boundary"]
+    with TokenFile(folder, vocabulary.dtype, about) as file, Pool(vocabulary, workers) as pool:
+        blocks = reading.blocks(type(vocabulary), boundary, file.place)
+        for block, result in pool.map((block, block.text) for block in blocks):
+            found, ids = encoded(result, vocabulary)
+            place = Place(
+                block.document,
+                block.start + len(block.text.encode()),
+                file.place.characters + len(block.text),
+                _add_words(file.place.words, block, file.place.in_word, found),
+                not block.text[-1].isspace(),
+            )
+            file.append(block.part, ids, block.begins_document, place)
+        parts = file.finish((boundary, about["characters"] - boundary))
+    return Corpus(reading.name, vocabulary, *parts)
+
+
+def _add_words(words: tuple[int, int], block: Block, in_word: bool, found: int) -> tuple[int, int]:
+    found -= in_word and not block.begins_document and not block.text[0].isspace()
+    return (words[0] + found, words[1]) if block.part == 0 else (words[0], words[1] + found)
 
 
 class _Reading:
-    """A text that is read more than once: kept from the first reading if small, else read again from its source."""
+    """A text that is read more than once: kept from the first reading if small, else read again from its source.
 
-    def __init__(self, text: Text, readings: int, on_progress: Progress | None):
-        self.characters = 0
-        self.size = 0
+    Args:
+        text: The text.
+        readings: How often it is read in all.
+        on_progress: See `open_corpus`.
+        characters: Of the text, if it was read before and is large; only the last reading is left to do.
+    """
+
+    def __init__(self, text: Text, readings: int, on_progress: Progress | None, characters: int | None = None):
+        self.name = text.name
+        self.characters, self.size = characters or 0, 0
         self._text = text
-        self._kept: list[Piece] | None = []
+        self._kept: list[Piece] | None = [] if characters is None else None
         self._on_progress = on_progress
-        self._done, self._total = 0, None if text.size is None else text.size * readings
-        for piece in self._reported(text.pieces(BLOCK_BYTES)):
+        self._total = None if text.size is None else text.size * readings
+        self._done = 0 if characters is None or text.size is None else text.size * (readings - 1)
+        if characters is None:
+            self._read_first()
+
+    def _read_first(self) -> None:
+        for piece in self._reported(self._text.pieces(BLOCK_BYTES)):
             self.characters += len(piece.text)
             self.size += piece.size
             if self.size > IN_MEMORY_BYTES:
@@ -158,8 +213,15 @@ class _Reading:
     def is_large(self) -> bool:
         return self._kept is None
 
-    def pieces(self) -> Iterator[Piece]:
-        return self._reported(self._text.pieces(BLOCK_BYTES) if self._kept is None else self._kept)
+    def blocks(self, kind: type[Vocabulary], boundary: int, place: Place | None = None) -> Iterator[Block]:
+        """The text from `place` on, cut at character `boundary` and for the rest as tokens of this kind allow."""
+        place = place or Place()
+        pieces = self._kept
+        if pieces is None:
+            pieces = self._text.pieces(BLOCK_BYTES, place.document, place.offset)
+            before = sum(document.size or 0 for document in self._text.documents[: place.document])
+            self._done += before + place.offset
+        return whole_tokens(kind.cut, by_part(self._reported(pieces), boundary, place.characters), self.name)
 
     def _reported(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         for piece in pieces:
@@ -186,35 +248,3 @@ def _boundary(name: str, characters: int, validation_share: float) -> int:
             f"{name}: {characters} characters cannot be split; give more text or a smaller validation_share"
         )
     return boundary
-
-
-def _by_part(pieces: Iterable[Piece], boundary: int) -> Iterator[Block]:
-    """Cut the text at character `boundary`; the validation part begins a document there."""
-    done = 0
-    for piece in pieces:
-        left = boundary - done
-        done += len(piece.text)
-        if left > 0:
-            yield 0, piece.text[:left], piece.begins_document
-        if left < len(piece.text):
-            yield 1, piece.text[max(left, 0) :], piece.begins_document or left >= 0
-
-
-def _whole_tokens(cut: Callable[[str], int], blocks: Iterable[Block], name: str) -> Iterator[Block]:
-    """The same text in blocks that end where `cut` allows, or where a document or a part ends."""
-    held: Block | None = None
-    for part, text, begins in blocks:
-        if held is not None and begins:
-            yield held
-        elif held is not None:
-            text, begins = held[1] + text, held[2]
-        end = cut(text)
-        if end:
-            yield part, text[:end], begins
-        if len(text) - end > _LONGEST_WORD:
-            raise DataError(
-                f"{name}: no white space in {_LONGEST_WORD:,} characters; take characters or bytes for such text"
-            )
-        held = (part, text[end:], begins and not end) if end < len(text) else None
-    if held is not None:
-        yield held

@@ -7,6 +7,8 @@ list of `Document`s; their concatenation is the corpus. Nothing is added between
 What belongs to a folder: every file below it, by sorted relative path, without hidden files and folders (a name that
 starts with a dot), without `__pycache__` and without binary files (a zero byte among the first 8000 bytes, which is
 git's rule). A glob takes every file it matches, so it is the way to choose by suffix: `--data 'papers/**/*.tex'`.
+
+A document whose name ends in .gz, .xz, .bz2 or .zst is what is compressed in it.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from ostinato.data.opening import is_compressed, open_local, open_remote
 from ostinato.errors import DataError
 
 BLOCK_BYTES = 2**20
 _SNIFF_BYTES = 8000
+_BYTE_ORDER_MARK = "\ufeff"
 _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
 
@@ -37,10 +41,10 @@ class Document:
 
     name: str
     size: int | None
-    """In bytes; None where the source does not say."""
+    """In bytes of text; None where the source does not say."""
     modified: str
     """Changes when the document changes, as far as the source tells; may be empty."""
-    open: Callable[[], BinaryIO] = field(compare=False)
+    open: Callable[[], AbstractContextManager[BinaryIO]] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Piece:
     text: str
     size: int
     """Bytes read for this piece."""
+    document: int
+    """Index of the document."""
+    start: int
+    """Where in the bytes of the document the text begins."""
     begins_document: bool
 
 
@@ -77,14 +85,19 @@ class Text:
             digest.update(repr((document.name, document.size, document.modified)).encode())
         return digest.hexdigest()
 
-    def pieces(self, block_bytes: int = BLOCK_BYTES) -> Iterator[Piece]:
-        """All text in order, in pieces of at most `block_bytes` bytes; a piece never spans two documents.
+    def pieces(self, block_bytes: int = BLOCK_BYTES, document: int = 0, offset: int = 0) -> Iterator[Piece]:
+        """The text in order, in pieces of at most `block_bytes` bytes; a piece never spans two documents.
+
+        Args:
+            block_bytes: Bytes that are read at a time; at least 1.
+            document: Index of the document to begin with.
+            offset: Where in its bytes to begin: where a character begins.
 
         Raises:
             DataError: A document cannot be read or is not UTF-8; the message names it and where its first bad byte is.
         """
-        for document in self.documents:
-            yield from _decoded(document, block_bytes)
+        for index in range(document, len(self.documents)):
+            yield from _decoded(self.documents[index], index, block_bytes, offset if index == document else 0)
 
 
 def find_text(data: str | None = None) -> Text:
@@ -142,7 +155,15 @@ def _is_utf8(file: Path) -> bool:
 def _local(path: Path) -> Document:
     with _reading(str(path)):
         status = path.stat()
-    return Document(str(path), status.st_size, str(status.st_mtime_ns), partial(path.open, "rb"))
+    return _document(str(path), status.st_size, str(status.st_mtime_ns), partial(open_local, path))
+
+
+def _document(
+    name: str, size: int | None, modified: str, open: Callable[[], AbstractContextManager[BinaryIO]]
+) -> Document:
+    if is_compressed(name):  # how much text there is in it shows only when it is read
+        return Document(name, None, f"{size} {modified}", open)
+    return Document(name, size, modified, open)
 
 
 def _visible_files(root: Path) -> list[Path]:
@@ -175,7 +196,8 @@ def _remote(url: str) -> Text:
         def document(found: str) -> Document:
             info = filesystem.info(found)
             changed = [str(info[key]) for key in ("mtime", "created", "LastModified", "ETag", "etag") if key in info]
-            return Document(found, info.get("size"), " ".join(changed), partial(filesystem.open, found, "rb"))
+            size = info.get("size")
+            return _document(found, size, " ".join(changed), partial(open_remote, filesystem, found, size))
 
         if "*" in path:
             matches = sorted(found for found in filesystem.glob(path) if filesystem.info(found)["type"] == "file")
@@ -208,35 +230,38 @@ def _reading(name: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DataError(f"{name}: not found; check the name") from error
+    except DataError as error:
+        raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
     except Exception as error:  # behind fsspec each file system has errors of its own
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
         raise DataError(f"{name}: cannot be read ({reason}); check the name and the rights") from error
 
 
-def _decoded(document: Document, block_bytes: int) -> Iterator[Piece]:
+def _decoded(document: Document, index: int, block_bytes: int, offset: int) -> Iterator[Piece]:
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    offset, unreported, begins = 0, 0, True
-    with _reading(document.name):
-        file = document.open()
-    with file:
+    unreported, begins = 0, offset == 0
+    with ExitStack() as stack:
+        with _reading(document.name):
+            file = stack.enter_context(document.open())
+            file.seek(offset)
         while True:
             with _reading(document.name):
                 block = file.read(block_bytes)
-            pending = len(decoder.getstate()[0])
+            start = offset - len(decoder.getstate()[0])
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 bad = error.object[error.start]
                 raise DataError(
-                    f"{document.name}: expected UTF-8, but byte 0x{bad:02x} at offset {offset - pending + error.start} "
+                    f"{document.name}: expected UTF-8, but byte 0x{bad:02x} at offset {start + error.start} "
                     "is part of no character; convert the file to UTF-8 (iconv -f latin1 -t utf-8) or leave it out"
                 ) from error
-            if offset == pending:
-                text = text.removeprefix("\ufeff")
+            if start == 0 and text.startswith(_BYTE_ORDER_MARK):
+                text, start = text.removeprefix(_BYTE_ORDER_MARK), len(_BYTE_ORDER_MARK.encode())
             offset += len(block)
             unreported += len(block)
             if text:
-                yield Piece(text, unreported, begins)
+                yield Piece(text, unreported, index, start, begins)
                 unreported, begins = 0, False
             if not block:
                 return

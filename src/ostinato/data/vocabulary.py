@@ -20,7 +20,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -35,7 +35,7 @@ FILE_NAME = "vocabulary.json"
 UNKNOWN = "<unk>"
 _FORMAT, _VERSION = "ostinato.vocabulary", 1
 _UNICODE_SIZE = 0x110000
-_COUNTED_WORDS = 2_000_000
+_COUNTED_WORDS = 1_000_000
 _BPE_BLOCK_CHARACTERS = 2**16
 
 
@@ -201,7 +201,7 @@ class WordVocabulary(Vocabulary):
     r"""One token a word between white space; `\n` is a token, the end of sentence of word language models.
 
     `build` takes the most frequent words, ties in the order of code points. Its memory does not grow with the text:
-    past two million different words those counted fewest are forgotten.
+    past a million different words those counted fewest are forgotten.
 
     Args:
         words: The words by id, `<unk>` first and `\n` second. A literal `<unk>` in the text is the unknown word.
@@ -217,12 +217,25 @@ class WordVocabulary(Vocabulary):
     @override
     @classmethod
     def build(cls, texts: Iterable[str], size: int) -> Self:
+        return cls.from_counts((Counter(text.split()) for text in texts), size)
+
+    @classmethod
+    def from_counts(cls, blocks: Iterable[Mapping[str, int]], size: int) -> Self:
+        """What `build` gives for texts whose words were counted already.
+
+        Args:
+            blocks: For each block of the text, how often each of its words is in it.
+            size: As for `build`.
+
+        Raises:
+            ConfigError: `size` is less than 3.
+        """
         if size < 3:
             raise ConfigError(f"vocabulary_size must be at least 3 for words (<unk>, line end, a word); got {size}")
         counts: Counter[str] = Counter()
         rare = 0
-        for text in texts:
-            counts.update(text.split())
+        for block in blocks:
+            counts.update(block)
             while len(counts) > _COUNTED_WORDS:
                 rare += 1
                 counts = Counter({word: count for word, count in counts.items() if count > rare})
