@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -50,17 +51,9 @@ def read_settings(run: RunFolder) -> LanguageModelSettings:
 
 def build_model(settings: LanguageModelSettings, vocabulary) -> LanguageModel:
     """The untrained model of `settings`."""
-    model = settings.model
-    return LanguageModel(
-        vocabulary,
-        embedding_size=model.embedding_size,
-        hidden_size=model.hidden_size,
-        num_layers=model.num_layers,
-        cell=model.cell,
-        dropout=model.dropout,
-        tied=model.tied,
-        options=model.options,
-    )
+    # The fields of ModelSettings are the model's arguments, by name.
+    given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+    return LanguageModel(vocabulary, **given)
 
 
 def load_model(path: str | os.PathLike[str]) -> LanguageModel:

@@ -43,20 +43,36 @@ class ModelSettings:
     Args:
         cell: the recurrent layer.
         embedding_size: width of the vector that stands for a token.
-        hidden_size: units of each layer.
-        num_layers: recurrent layers, one above the other.
+        hidden_size: units of each layer, or a list with one number a layer.
+        num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
         dropout: between the layers and before the output, from 0 to below 1.
-        tied: the output layer shares the embedding's weights; needs embedding_size = hidden_size.
-        options: of the recurrent layer by name, such as {zoneout: 0.1}.
+        tied: the output layer shares the embedding's weights; needs embedding_size = hidden_size (of the last layer).
+        options: of the recurrent layer by name, such as {zoneout: 0.1}, or {depth: 10} of rhn.
+        embedding_dropout: of whole words (Gal & Ghahramani 2016), from 0 to below 1.
+        input_dropout: of what enters the first layer, from 0 to below 1.
+        output_dropout: before the output, from 0 to below 1; null for dropout.
+        locked_dropout: dropout, input_dropout and output_dropout keep one mask for all steps of a chunk.
+        activation_regularisation: weight of small outputs in the training loss (alpha, Merity et al. 2017); at least 0.
+        temporal_activation_regularisation: weight of slow outputs in the training loss (beta, Merity et al. 2017); at least 0.
+        initial_range: r, all weights start uniform in [-r, r]; null for torch's.
+        embedding_range: r, the embedding's and the output's weights alone do; null for torch's.
     """
 
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
     embedding_size: int = 128
-    hidden_size: int = 384
+    hidden_size: int | list[int] = 384
     num_layers: int = 1
     dropout: float = 0.0
     tied: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    embedding_dropout: float = 0.0
+    input_dropout: float = 0.0
+    output_dropout: float | None = None
+    locked_dropout: bool = False
+    activation_regularisation: float = 0.0
+    temporal_activation_regularisation: float = 0.0
+    initial_range: float | None = None
+    embedding_range: float | None = None
 
 
 @dataclass(frozen=True)
