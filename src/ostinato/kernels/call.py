@@ -10,6 +10,7 @@ import torch
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
+from ostinato.kernels.packed import run_padded
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Weights
 from ostinato.types import Tensor
@@ -88,7 +89,8 @@ class Call:
         )
         first = State(**{name: by_name[_FIRST + name] for name in what.cell.states})
         return Request(
-            what.cell, by_name["input"], weights, first, self.lengths, what.reverse, self._masks, what.every_state
+            *(what.cell, by_name["input"], weights, first, self.lengths, what.reverse, self._masks, what.every_state),
+            packed=what.packed,
         )
 
     def forward(self, given: Sequence[Tensor], *, save: bool) -> Outcome:
@@ -143,6 +145,7 @@ class Call:
 
     def reference(self, given: Sequence[Tensor]) -> list[Tensor]:
         """`outputs` in plain PyTorch."""
-        result = Reference().run(self.request(given))
+        request = self.request(given)
+        result = run_padded(request, Reference().run) if request.packed else Reference().run(request)
         shown = [getattr(result.states, n) for n in self.what.shown] if result.states is not None else [result.output]
         return [*shown, *(getattr(result.last, n) for n in self.what.cell.states)]

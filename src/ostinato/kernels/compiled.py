@@ -52,7 +52,7 @@ class Compiled:
         special = [type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter)]
         if special and not is_recorded():  # the tensors of who records are of classes of their own
             return f"the input or a parameter is a {special[0]}"
-        if request.input.shape[0] == 0 or request.input.shape[1] == 0:
+        if request.input.shape[0] == 0 or (request.input.shape[1] == 0 and not request.packed):
             return "there is nothing to compute"
         # A recording would hold all that torch's kernels consist of, step by step.
         if not is_recorded() and not self.is_faster(request.input) and Vendor().refusal(request) is None:
@@ -105,7 +105,7 @@ def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Te
 
     cell = request.cell
     projected = "P" in cell.states.values()
-    what = Recurrence(cell, bias, projected, request.reverse, request.every_state, request.segment)
+    what = Recurrence(cell, bias, projected, request.reverse, request.every_state, request.segment, request.packed)
     call = Call(what, masks, request.lengths)
     if torch.is_grad_enabled() and any(v.requires_grad for v in tensors):
         return list(_Autograd.apply(call, *tensors))
@@ -165,8 +165,10 @@ class _Autograd(torch.autograd.Function):
         given = ctx.saved_tensors
         if any(g is not None and is_legacy_batchedtensor(g) for g in gradients):
             return None, *_by_reference(call, given, gradients, wanted)
+        what = call.what
+        if what.packed and torch.is_grad_enabled():  # operators know padded batches only
+            return None, *_by_reference(call, given, gradients, wanted)
         if torch.is_grad_enabled() or is_recorded():
-            what = call.what
             text = spell(what.cell, what.bias, what.reverse, what.every_state, what.segment)
             return None, *ops.gradients(text, given, list(call.masks), call.lengths, [], gradients, wanted)
         return None, *call.backward(given, ctx.kept, gradients, wanted)

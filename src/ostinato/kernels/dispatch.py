@@ -14,6 +14,7 @@ import torch
 from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
 from ostinato.kernels.compiled import Compiled
+from ostinato.kernels.packed import run_padded
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Backend, Request, Result
 from ostinato.kernels.segments import in_segments
@@ -114,6 +115,12 @@ def run(request: Request, by_layer: str = "auto") -> Result:
     chosen = _select(request, by_layer)
     if _recording():
         _note(_explained(chosen, request, by_layer))
+    if request.packed and (is_recorded() or not isinstance(chosen, Compiled)):
+        return run_padded(request, lambda padded: _run(chosen, padded))
+    return _run(chosen, request)
+
+
+def _run(chosen: Backend, request: Request) -> Result:
     if request.segment and not isinstance(chosen, Compiled) and torch.is_grad_enabled():
         return in_segments(request, chosen.run)
     return chosen.run(request)

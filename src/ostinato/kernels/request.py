@@ -41,12 +41,15 @@ class Request:
         input: `(T, B, I)`.
         weights: of this direction.
         first: the states before the first step, `(B, H)` each.
-        lengths: valid steps of each row, `(B,)` int64 on the input's device, or None when all are valid. A row's input
-            past its end is zero already.
+        lengths: valid steps of each row, `(B,)` int64 on the input's device, or None when all are valid. What a row holds past
+            its end is anything, NaN included.
         reverse: run from the last valid step of each row to its first.
         masks: the cell's noise by name, `(T, B, H)` or `(B, H)`.
         every_state: give the states of all time steps.
         segment: keep states for the backward pass at every so many steps only, and compute the others again; 0 keeps all.
+        packed: `lengths` never grow from one row to the next, at least 1 each, and the input is that of the N valid steps alone,
+            `(N, I)`: the rows of the first time step, those of the second that go on, and so forth. So are masks and results
+            with `(T, B)` everywhere else.
     """
 
     cell: Cell
@@ -58,6 +61,7 @@ class Request:
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     every_state: bool = False
     segment: int = 0
+    packed: bool = False
 
     def projected_input(self) -> Tensor:
         """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, of the cell's `input_gates` only."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Unpack, cast
 
 import torch
@@ -13,10 +13,11 @@ from torch.nn.utils.rnn import PackedSequence
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
+from ostinato.kernels.packed import lengths_of, rows_of_data
 from ostinato.kernels.request import Result
 from ostinato.nn.dynamo import allow
 from ostinato.nn.initialisation import set_forget_bias
-from ostinato.nn.lengths import as_lengths, repack, unpack
+from ostinato.nn.lengths import as_lengths
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.states import StateLayout, States
@@ -242,8 +243,7 @@ class Recurrent(torch.nn.RNNBase):
                     "lengths expected None for a PackedSequence, which has lengths of its own; leave them out"
                 )
             self.check_input(input.data, input.batch_sizes)
-            x, valid = unpack(input)
-            return self._run(x, hx, valid, return_states, lambda v: repack(v, valid, input), packed=True)
+            return self._run_packed(input, hx, return_states)
         if input.dim() not in (2, 3):
             name = (self.torch_class or type(self)).__name__
             tensor = "tensor " if name == "RNN" else ""  # torch.nn's classes do not all say the same
@@ -261,30 +261,61 @@ class Recurrent(torch.nn.RNNBase):
         valid = None
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
-        return self._run(x, hx, valid, return_states, lay_out, batched=input.dim() == 3)
+        batched = input.dim() == 3
+        first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched)
+        x, last, every = self._run(x, first, valid, return_states)
+        return self._closed(lay_out(x), self._layout.close(last, batched), every, lay_out)
+
+    def _run_packed(self, input: PackedSequence, hx: Any, return_states: bool) -> Any:
+        """As it is: rows that have ended are not there, and the others are in the order of the recurrence."""
+        lengths = lengths_of(input.batch_sizes)
+        of = rows_of_data(input.batch_sizes).to(input.data.device)
+        rows = lengths.numel()
+        first = self._first_states(input.data, rows) if hx is None else self._layout.open(hx, rows, True, packed=True)
+        if hx is not None and input.sorted_indices is not None:
+            first = [_reordered(state, input.sorted_indices) for state in first]
+        x, last, every = self._run(input.data, first, lengths.to(input.data.device), return_states, of)
+        if input.unsorted_indices is not None:
+            last = [_reordered(state, input.unsorted_indices) for state in last]
+
+        def lay_out(v: Tensor) -> PackedSequence:
+            return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+
+        return self._closed(lay_out(x), self._layout.close(last, True), every, lay_out)
+
+    @staticmethod
+    def _closed(
+        output: Any, last: Any, every: Mapping[str, list[Tensor]] | None, lay_out: Callable[[Tensor], Any]
+    ) -> Any:
+        if every is None:
+            return output, last
+        return output, last, States({name: tuple(lay_out(v) for v in layers) for name, layers in every.items()})
 
     def _run(
-        self,
-        x: Tensor,
-        hx: Any,
-        lengths: Tensor | None,
-        every_state: bool,
-        lay_out: Callable[[Tensor], Any],
-        batched: bool = True,
-        packed: bool = False,
-    ) -> Any:
-        """`x`: `(T, B, I)`. Returns what `forward` does; `lay_out` turns `(T, B, F)` into the user's layout."""
+        self, x: Tensor, first: Sequence[State], lengths: Tensor | None, every_state: bool, of: Tensor | None = None
+    ) -> tuple[Tensor, list[State], dict[str, list[Tensor]] | None]:
+        """The layers one after the other.
+
+        Args:
+            x: `(T, B, I)`, or packed `(N, I)`.
+            first: the states before the first step, of each layer and direction.
+            lengths: of the rows.
+            every_state: give all states of all steps.
+            of: for packed input, `(N,)`, which row of the batch each of its rows belongs to.
+
+        Returns:
+            The output, laid out like the input; the last states of each layer and direction; every state of each layer.
+        """
         options, directions = self.options, self.num_directions
-        first = self._first_states(x) if hx is None else self._layout.open(hx, x.shape[1], batched, packed)
         last: list[State] = []
         every: dict[str, list[Tensor]] = {name: [] for name in self.cell.states}
         for layer in range(self.num_layers):
             below = x
             if layer > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            x = self._same_mask(x, options.variational_dropout.input)
+            x = self._same_mask(x, options.variational_dropout.input, of)
             results = [
-                self._run_direction(x, layer, d, first[layer * directions + d], lengths, every_state)
+                self._run_direction(x, layer, d, first[layer * directions + d], lengths, every_state, of is not None)
                 for d in range(directions)
             ]
             last += [result.last for result in results]
@@ -293,18 +324,15 @@ class Recurrent(torch.nn.RNNBase):
                     layers.append(torch.cat([getattr(result.states, name) for result in results], -1))
             out = torch.cat([result.output for result in results], -1) if directions > 1 else results[0].output
             x = self._connected(layer, below, out)
-        x = self._same_mask(x, options.variational_dropout.output)
-        output, closed = lay_out(x), self._layout.close(last, batched)
-        if not every_state:
-            return output, closed
-        return output, closed, States({name: tuple(lay_out(v) for v in layers) for name, layers in every.items()})
+        x = self._same_mask(x, options.variational_dropout.output, of)
+        return x, last, every if every_state else None
 
-    def _first_states(self, x: Tensor) -> list[State]:
+    def _first_states(self, x: Tensor, rows: int) -> list[State]:
         return [
             State(
                 **{
                     name: self.options.initial_state.make(
-                        getattr(self, f"initial_{name}{suffix}", None), x, x.shape[1], size, self.training
+                        getattr(self, f"initial_{name}{suffix}", None), x, rows, size, self.training
                     )
                     for name, size in self.cell.state_sizes(self.hidden_sizes[layer], self.proj_size).items()
                 }
@@ -313,7 +341,14 @@ class Recurrent(torch.nn.RNNBase):
         ]
 
     def _run_direction(
-        self, x: Tensor, layer: int, direction: int, first: State, lengths: Tensor | None, every_state: bool
+        self,
+        x: Tensor,
+        layer: int,
+        direction: int,
+        first: State,
+        lengths: Tensor | None,
+        every_state: bool,
+        packed: bool,
     ) -> Result:
         parameters = self._named_weights(layer, direction)
         if self.cell.recurrent:
@@ -328,14 +363,18 @@ class Recurrent(torch.nn.RNNBase):
             reverse=bool(direction),
             every_state=every_state,
             segment=self.options.checkpoint_segments or 0,
+            packed=packed,
         )
         return dispatch.run(request, self.backend)
 
-    def _same_mask(self, x: Tensor, rate: float) -> Tensor:
+    def _same_mask(self, x: Tensor, rate: float, of: Tensor | None) -> Tensor:
         """Dropout with one mask for all time steps."""
         if not self.training or rate == 0:
             return x
-        return x * F.dropout(torch.ones_like(x[0]), rate)
+        if of is None:
+            return x * F.dropout(torch.ones_like(x[0]), rate)
+        masks = F.dropout(x.new_ones(int(of.max()) + 1, x.shape[1]), rate)
+        return x * masks.index_select(0, of)
 
     def _connected(self, layer: int, below: Tensor, out: Tensor) -> Tensor:
         if layer == 0 or self.options.connection is None:
@@ -348,6 +387,10 @@ class Recurrent(torch.nn.RNNBase):
 
 
 allow(Recurrent)
+
+
+def _reordered(state: State, order: Tensor) -> State:
+    return type(state)(**{name: getattr(state, name).index_select(0, order) for name in state.names})
 
 
 def _widths(hidden_size: Any, num_layers: Any) -> list[int] | None:

@@ -21,19 +21,21 @@ def make_request(
     reverse: bool = False,
     every_state: bool = False,
     segment: int = 0,
+    packed: bool = False,
 ) -> Request:
     """Sort the parameters of one direction of one layer, given by their names without suffix, and draw the cell's masks.
 
     Args:
         cell: with the options that act in this mode.
         parameters: `weight_ih`, `weight_hh` and the biases if there are any, and the cell's own.
-        input: `(T, B, I)`.
+        input: `(T, B, I)`, or `(N, I)` where it is packed.
         first: the states before the first step.
         training: whether masks are drawn at random.
         lengths: see `Request`.
         reverse: see `Request`.
         every_state: see `Request`.
         segment: see `Request`.
+        packed: see `Request`.
     """
     weights = Weights(
         parameters["weight_ih"],
@@ -42,5 +44,10 @@ def make_request(
         parameters.get("bias_hh"),
         {p.name: parameters[p.name] for p in cell.parameters},
     )
-    masks = {n.name: n.draw(input.shape[0], getattr(first, n.state), training) for n in cell.noise}
-    return Request(cell, input, weights, first, lengths, reverse, masks, every_state, segment)
+    masks = {}
+    for noise in cell.noise:
+        like = getattr(first, noise.state)
+        # Packed, every valid step is a row of its own.
+        like = like[0] if packed and noise.every_step else like
+        masks[noise.name] = noise.draw(input.shape[0], like, training)
+    return Request(cell, input, weights, first, lengths, reverse, masks, every_state, segment, packed)

@@ -27,6 +27,7 @@ class Recurrence:
         reverse: run from the last step to the first.
         every_state: give all states of all steps.
         segment: keep states at every so many steps only and compute the others again in the backward pass; 0 keeps everything.
+        packed: as in `Request`.
     """
 
     cell: Cell
@@ -35,6 +36,7 @@ class Recurrence:
     reverse: bool = False
     every_state: bool = False
     segment: int = 0
+    packed: bool = False
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -54,7 +56,7 @@ class Tensors:
     """What is computed from: float32 or float64 tensors on CPU, all of one dtype.
 
     Attributes:
-        input: `(T, B, I)`.
+        input: `(T, B, I)`, or packed `(N, I)`; then so is all that has `(T, B)` below.
         weight_ih: `(G H, I)`.
         matrices: `weight_hh`, where there is one, and own matrices.
         vectors: biases and own vectors.
@@ -120,7 +122,6 @@ class Outcome:
 
 def forward(what: Recurrence, tensors: Tensors, save: bool) -> Outcome:
     """Run over the sequence; with `save` so that `backward` can follow."""
-    steps = tensors.input.shape[0]
     rows = rows_of(what, tensors)
     operands = operands_of(what, tensors, rows)
     compiled = what.kernel(tensors.input.dtype)
@@ -139,7 +140,7 @@ def forward(what: Recurrence, tensors: Tensors, save: bool) -> Outcome:
     else:
         last, memory = Engine(compiled, operands, rows).forward(save, every)
         states = memory.states
-    shown = {name: _spread(states[name], rows, steps) for name in every}
+    shown = {name: _spread(states[name], rows, tensors.input) for name in every}
     kept = Kept(operands, rows, memory if save else None, states, starts) if save else None
     return Outcome(shown, {name: _unsorted(v, rows) for name, v in last.items()}, kept)
 
@@ -181,7 +182,7 @@ def backward(
         kept.fresh = False
         found = engine.backward(kept.memory, flat, final, input=input, weights=weights)
         found = replace(found, vectors=engine.vectors(found.sums))
-    dx = None if found.x is None else _spread(found.x, rows, tensors.input.shape[0])
+    dx = None if found.x is None else _spread(found.x, rows, tensors.input)
     return replace(found, x=dx, first={name: _unsorted(v, rows) for name, v in found.first.items()})
 
 
@@ -239,7 +240,7 @@ def rows_of(what: Recurrence, tensors: Tensors) -> Rows:
     """Which rows each step has."""
     if tensors.lengths is None:
         return full(*tensors.input.shape[:2], what.reverse)
-    return ragged(tensors.lengths.cpu(), what.reverse, tensors.input.shape[0])
+    return ragged(tensors.lengths.cpu(), what.reverse, None if what.packed else tensors.input.shape[0])
 
 
 def operands_of(what: Recurrence, tensors: Tensors, rows: Rows) -> Operands:
@@ -275,16 +276,16 @@ def _cut(operands: Operands, flat: slice, first: Mapping[str, Tensor]) -> Operan
 
 
 def gathered(v: Tensor, rows: Rows) -> Tensor:
-    """`(T, B, F)` to `(rows, F)`."""
+    """`(T, B, F)` or packed to `(rows, F)`."""
     flat = v.reshape(-1, v.shape[-1]).contiguous()
     return flat if rows.gather is None else moved(flat, rows.gather, library(v.dtype is torch.float64))
 
 
-def _spread(v: Tensor, rows: Rows, steps: int) -> Tensor:
-    """`(rows, F)` to `(T, B, F)`, zero past a row's end."""
+def _spread(v: Tensor, rows: Rows, like: Tensor) -> Tensor:
+    """`(rows, F)` to `(T, B, F)`, zero past a row's end, or to packed, as the input is."""
     if rows.scatter is not None:
         v = moved(v.contiguous(), rows.scatter, library(v.dtype is torch.float64))
-    return v.view(steps, rows.batch, v.shape[1])
+    return v.view(*like.shape[:-1], v.shape[1])
 
 
 def _sorted(v: Tensor, rows: Rows) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from ostinato.types import Tensor
 
-KEPT_ROWS = 1 << 18  # of a padded batch, up to which its order is kept for the next call
+KEPT_ROWS = 1 << 18  # up to which the order of a batch is kept for the next call
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Rows:
         last: flat row of each place's last step; -1 where it has none: `(B,)`.
         before: for each flat row, where its old state is: in `(B + total,)`, first states and then flat rows.
         ends: steps of each place, `(B,)` int64, never more than those of the place before.
-        gather: for each flat row its place in `(T, B)`, `(total,)`, or None where it is the same.
-        scatter: for each place in `(T, B)` its flat row, or -1 past a row's end, `(T B,)`; None where it is the same.
+        gather: for each flat row its place in `(T, B)`, or among packed rows, `(total,)`; None where it is the same.
+        scatter: for each place in `(T, B)` its flat row, or -1 past a row's end, `(T B,)`, or for each packed row, `(total,)`; None
+            where it is the same.
         order: row of the batch at each place, `(B,)`, or None where it is the same.
     """
 
@@ -42,6 +43,11 @@ class Rows:
     scatter: Tensor | None = None
     order: Tensor | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all rows have all steps."""
+        return self.total == self.steps * self.batch
+
     def shares(self, threads: int, unit: int) -> list[int]:
         """Where the places of each thread begin, and the end of the last one's; as much work for each.
 
@@ -49,7 +55,7 @@ class Rows:
             threads: how many.
             unit: rows that are computed as fast as one, where all rows have all steps.
         """
-        if self.gather is None:
+        if self.is_full:
             units = -(-self.batch // unit)
             return [min(units * n // threads * unit, self.batch) for n in range(threads + 1)]
         done = self.ends.cumsum(0)
@@ -63,7 +69,7 @@ class Rows:
             offsets, counts = self.offsets[first : first + length], self.counts[first : first + length]
             start = int(offsets.min())
             # Where all rows have all steps, segments differ in their place only.
-            part = _rows(offsets - start, counts, self.batch) if self.gather is not None else _like(offsets, self.batch)
+            part = _rows(offsets - start, counts, self.batch) if not self.is_full else _like(offsets, self.batch)
             found.append((part, slice(start, start + part.total)))
         return found
 
@@ -78,7 +84,7 @@ def _rows(
     batch: int,
     gather: Tensor | None = None,
     order: Tensor | None = None,
-    padded: int = 0,
+    size: int = 0,
 ) -> Rows:
     steps = offsets.numel()
     total = int(counts.sum())
@@ -92,7 +98,7 @@ def _rows(
     last = torch.where(ends > 0, offsets[(ends - 1).clamp(min=0)] + places, -1) if steps else torch.full((batch,), -1)
     scatter = None
     if gather is not None:
-        scatter = torch.full((padded * batch,), -1).index_copy_(0, gather, torch.arange(total))
+        scatter = torch.full((size,), -1).index_copy_(0, gather, torch.arange(total))
     of_steps = offsets.contiguous(), counts.contiguous()
     return Rows(steps, batch, total, *of_steps, last, before, ends, gather, scatter, order)
 
@@ -104,21 +110,22 @@ def full(steps: int, batch: int, reverse: bool) -> Rows:
     return _rows((at.flip(0) if reverse else at) * batch, torch.full((steps,), batch), batch)
 
 
-def ragged(lengths: Tensor, reverse: bool, padded: int) -> Rows:
+def ragged(lengths: Tensor, reverse: bool, padded: int | None) -> Rows:
     """Rows that have ended cost nothing: a step has as many rows as still go on.
 
     Args:
         lengths: `(B,)` int64 on CPU.
         reverse: whether the recurrence begins with each row's last step.
-        padded: `T`, at least the longest.
+        padded: `T`, at least the longest; None for packed rows, whose lengths never grow from one row to the next.
     """
     # The layers of a stack, and both directions, have the same lengths; so may the next batch of one row.
-    make = _ragged if lengths.numel() * padded <= KEPT_ROWS else _ragged.__wrapped__
-    return make(tuple(lengths.tolist()), reverse, padded)
+    numbers = tuple(lengths.tolist())
+    make = _ragged if sum(numbers) <= KEPT_ROWS else _ragged.__wrapped__
+    return make(numbers, reverse, padded)
 
 
 @lru_cache(maxsize=8)
-def _ragged(lengths: tuple[int, ...], reverse: bool, padded: int) -> Rows:
+def _ragged(lengths: tuple[int, ...], reverse: bool, padded: int | None) -> Rows:
     batch = len(lengths)
     ends, order = torch.sort(torch.tensor(lengths, dtype=torch.int64), descending=True, stable=True)
     steps = int(ends[0]) if batch else 0
@@ -126,4 +133,10 @@ def _ragged(lengths: tuple[int, ...], reverse: bool, padded: int) -> Rows:
     goes_on = step < ends
     counts = goes_on.sum(1)
     time = ends - 1 - step if reverse else step.expand(steps, batch)
-    return _rows(counts.cumsum(0) - counts, counts, batch, (time * batch + order)[goes_on], order, padded)
+    offsets = counts.cumsum(0) - counts
+    if padded is not None:
+        return _rows(offsets, counts, batch, (time * batch + order)[goes_on], order, padded * batch)
+    if not reverse:
+        return _rows(offsets, counts, batch)
+    gather = (offsets[time.clamp(min=0)] + torch.arange(batch))[goes_on]
+    return _rows(offsets, counts, batch, gather, size=gather.numel())
