@@ -50,7 +50,7 @@ def test_a_mistake_is_answered_in_one_line(ostinato, tmp_path, monkeypatch, text
     [
         (
             "training: {batch_sze: 3}",
-            "unknown setting training.batch_sze; did you mean batch_size? Expected one of batch_size, ",
+            "unknown setting training.batch_sze; did you mean batch_size? Expected one of accumulate, ",
         ),
         ("trainin: 3", "unknown setting trainin; did you mean training? Expected one of baselines, data, "),
         ("training: 3", "training: expected settings by name, got 3"),
@@ -131,7 +131,7 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have_ended(tmp_path, tex
     assert "step 300: validation" in out
     assert "step 150: validation" not in out
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    ends = [RunFolder(folder).read_state() for folder in (whole, parts)]
+    ends = [RunFolder(folder).checkpoints.read().state for folder in (whole, parts)]
     assert {name: t.tolist() for name, t in ends[0]["model"].items()} == {
         name: t.tolist() for name, t in ends[1]["model"].items()
     }

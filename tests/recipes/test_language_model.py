@@ -89,14 +89,35 @@ def test_a_run_goes_on(tmp_path, text):
     assert train(more).outcome.counters.step == 33
 
 
-def test_a_run_keeps_its_vocabulary_when_it_goes_on(tmp_path):
-    data = tmp_path / "text.txt"
+def test_a_run_does_not_go_on_with_another_text(tmp_path):
+    data, other = tmp_path / "text.txt", tmp_path / "other.txt"
     data.write_text(TEXT)
     settings = small(tmp_path / "run", data)
-    train(settings)
+    result = train(settings)
+    before = result.run.config_file.read_bytes()
+    other.write_text(TEXT.replace("quick", "quack", 1))
+    with pytest.raises(RunError, match=r"the text is not the one that .* was trained on so far; give it that one back"):
+        train(dataclasses.replace(settings, resume=True, data=str(other)))
+    assert result.run.config_file.read_bytes() == before
     data.write_text(TEXT.upper())
-    again = train(dataclasses.replace(settings, resume=True))
-    assert load(again.run.path).vocabulary.decode(range(1, 4)) == "\n a"
+    with pytest.raises(RunError, match="the text is not the one"):
+        train(dataclasses.replace(settings, resume=True))
+    data.write_text(TEXT)
+    assert train(dataclasses.replace(settings, resume=True)).outcome.ending == "budget"
+
+
+def test_one_who_listens_to_the_evaluations_can_end_the_run(tmp_path, text):
+    heard = []
+
+    def enough(step, loss):
+        heard.append((step, loss))
+        return len(heard) == 2
+
+    result = train(small(tmp_path / "run", text), on_evaluation=enough)
+    assert (result.outcome.ending, result.network) == ("pruned", None)
+    assert [step for step, _ in heard] == [5, 10]
+    assert result.outcome.counters.best == min(loss for _, loss in heard)
+    assert result.run.checkpoints.read().step == 10
 
 
 @pytest.mark.parametrize("kind", ["byte", "word", "bpe"])

@@ -25,7 +25,9 @@ def test_a_file_is_whole_or_the_old_one(tmp_path, monkeypatch):
 def test_tensors_that_share_memory_are_written(tmp_path):
     whole = torch.arange(6.0).reshape(2, 3)
     path = tmp_path / "x.safetensors"
-    files.write_bytes(path, files.tensor_bytes({"whole": whole, "view": whole.T, "same": whole}))
+    with files.NewFile(tmp_path) as file:
+        files.write_tensors(file, {"whole": whole, "view": whole.T, "same": whole})
+        file.commit(path)
     loaded = load_file(path)
     assert torch.equal(loaded["view"], whole.T)
     assert torch.equal(loaded["same"], whole)

@@ -12,6 +12,7 @@ from ostinato.data import CharVocabulary, Streams, Tokens
 from ostinato.errors import RunError
 from ostinato.models import LanguageModel
 from ostinato.training import DivergedError, Progress, RunFolder, TrainingSettings, evaluate, fit, learning_rate_factor
+from ostinato.training.checkpoints import Checkpoints
 
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 12
 LETTERS = CharVocabulary("".join(sorted(set(TEXT))))
@@ -66,7 +67,7 @@ def at(evaluation, number):
 
 def everything(run):
     """All that a run leaves behind, but the time it took."""
-    state = run.read_state()
+    state = run.checkpoints.read().state
     state["counters"].pop("elapsed_s")
     lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
     for line in lines:
@@ -171,7 +172,7 @@ def test_time_is_a_budget_over_all_sessions(tmp_path):
     assert outcome.ending == "budget"
     assert outcome.counters.elapsed_s >= 0.5
     steps = outcome.counters.step
-    assert run.read_state()["counters"]["elapsed_s"] >= 0.5
+    assert run.checkpoints.read().state["counters"]["elapsed_s"] >= 0.5
     outcome, _, _ = train(tmp_path / "run", max_steps=None, max_time_s=0.5, evaluate_every=None, resume=True)
     assert outcome.counters.step == steps  # nothing was left
 
@@ -210,7 +211,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
     module = Diverging(9)
     with pytest.raises(DivergedError, match=r"the loss became inf at step 9 .*lower training\.learning_rate"):
         train(tmp_path / "run", module=module)
-    assert RunFolder(tmp_path / "run").read_state()["counters"]["step"] == 6
+    assert RunFolder(tmp_path / "run").checkpoints.read().step == 8
     assert torch.isfinite(module.weight)
 
 
@@ -243,17 +244,17 @@ def test_gradients_are_clipped_before_the_step(tmp_path):
 
 def test_a_full_disk_leaves_the_state_before(tmp_path, monkeypatch):
     run = RunFolder(tmp_path / "run")
-    written = RunFolder.write_state
+    written = Checkpoints.write
 
-    def full(self, step, state):
+    def full(self, step, state, **how):
         if step == 12:
             raise OSError(28, "No space left on device")
-        written(self, step, state)
+        written(self, step, state, **how)
 
-    monkeypatch.setattr(RunFolder, "write_state", full)
-    with pytest.raises(RunError, match="No space left on device; the state before this one is kept"):
+    monkeypatch.setattr(Checkpoints, "write", full)
+    with pytest.raises(RunError, match="No space left on device; the checkpoint of step 6 is kept"):
         train(tmp_path / "run")
-    assert run.read_state()["counters"]["step"] == 6
+    assert run.checkpoints.read().state["counters"]["step"] == 6
 
 
 def test_mixed_precision_keeps_weights_and_optimiser_in_float32(tmp_path):
@@ -273,7 +274,7 @@ def test_mixed_precision_keeps_weights_and_optimiser_in_float32(tmp_path):
         progress=Progress(quiet=True),
     )
     assert outcome.precision == "bf16-mixed"
-    state = run.read_state()
+    state = run.checkpoints.read().state
     assert all(tensor.dtype == torch.float32 for tensor in state["model"].values())
     assert all(entry["exp_avg"].dtype == torch.float32 for entry in state["optimizer"]["state"].values())
 

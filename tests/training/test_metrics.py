@@ -21,7 +21,7 @@ def test_both_records_hold_what_was_measured(tmp_path):
 def test_lines_after_the_state_that_is_resumed_are_removed(tmp_path):
     run = RunFolder(tmp_path)
     run.metrics_file.write_text('{"step": 1, "a": 1}\n{"step": 2, "a": 1}\n{"step": 3, "a": 1}\n{"step": 4, "a"')
-    metrics = Metrics(run, step=2)
+    metrics = Metrics(run, step=2, lines=2)
     metrics.write(3, {"a": 9})
     metrics.close()
     lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]

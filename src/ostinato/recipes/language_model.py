@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,6 +20,7 @@ from ostinato.recipes.runs import build_model, load_model, new_run
 from ostinato.recipes.settings import LanguageModelSettings
 from ostinato.training.device import choose_device
 from ostinato.training.files import write_json
+from ostinato.training.fingerprint import fingerprint
 from ostinato.training.loop import Outcome, fit
 from ostinato.training.precision import choose_precision
 from ostinato.training.progress import Progress
@@ -36,7 +37,7 @@ class Result:
 
     Args:
         run: the folder.
-        outcome: how it ended; after an interrupt the rest is empty.
+        outcome: how it ended; after "interrupted" and "pruned" the rest is empty.
         network: of the best weights, on the validation text.
         baselines: of simpler models, by name, on the same text.
         sample: text that the model wrote.
@@ -49,12 +50,18 @@ class Result:
     sample: str = ""
 
 
-def train(settings: LanguageModelSettings, console: Console | None = None) -> Result:
+def train(
+    settings: LanguageModelSettings,
+    console: Console | None = None,
+    on_evaluation: Callable[[int, float], bool | None] | None = None,
+) -> Result:
     """Trains a language model, or goes on training it, and compares it with simpler ones.
 
     Args:
         settings: all of them; without a budget, training takes 85 seconds.
         console: where progress goes; standard output by default.
+        on_evaluation: called after each evaluation with the step and the validation loss in nats a token; True ends the run there,
+            without the comparison.
 
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
@@ -64,6 +71,16 @@ def train(settings: LanguageModelSettings, console: Console | None = None) -> Re
     run.check(resume=settings.resume)
     # Before the text is read: a slip of the pen should not cost minutes.
     choose_precision(settings.precision, choose_device(settings.device))
+    with run.locked(resume=settings.resume):
+        return _train(settings, run, progress, on_evaluation)
+
+
+def _train(
+    settings: LanguageModelSettings,
+    run: RunFolder,
+    progress: Progress,
+    on_evaluation: Callable[[int, float], bool | None] | None,
+) -> Result:
     corpus = _open(settings, run, progress)
     torch.manual_seed(settings.seed)
     model = build_model(settings, corpus.vocabulary)
@@ -72,6 +89,9 @@ def train(settings: LanguageModelSettings, console: Console | None = None) -> Re
     validation = Reading(
         corpus.validation, how.batch_size, how.chunk_length, how.max_validation_tokens, reset_at_documents=resets
     )
+    data_fingerprint = fingerprint(corpus.train.ids)
+    if settings.resume:
+        run.check_data(data_fingerprint)  # before config.yaml names the wrong text
     run.create(dataclasses.asdict(_for_the_record(settings, run)))
     corpus.vocabulary.save(run.path)
     progress.characters_per_token = corpus.train.characters / len(corpus.train)
@@ -91,9 +111,11 @@ def train(settings: LanguageModelSettings, console: Console | None = None) -> Re
         precision=settings.precision,
         resume=settings.resume,
         progress=progress,
+        on_evaluation=on_evaluation,
+        data_fingerprint=data_fingerprint,
         sample=lambda: model.generate(length=SAMPLE_LINE, temperature=TEMPERATURE, seed=settings.seed),
     )
-    if outcome.ending == "interrupted":
+    if outcome.ending in ("interrupted", "pruned"):
         return Result(run, outcome)
     return _finish(settings, corpus, streams, validation, outcome, run, progress)
 

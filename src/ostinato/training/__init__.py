@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from ostinato.training.budget import Budget
     from ostinato.training.chunks import TruncatedBPTT, detach
     from ostinato.training.clipping import clip
+    from ostinato.training.counters import Outcome
+    from ostinato.training.divergence import DivergedError
     from ostinato.training.evaluation import Evaluation, evaluate
-    from ostinato.training.loop import DivergedError, Outcome, fit
+    from ostinato.training.loop import fit
     from ostinato.training.progress import Progress
     from ostinato.training.run_folder import RunFolder
     from ostinato.training.schedules import learning_rate_factor
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Budget": "budget",
-    "DivergedError": "loop",
+    "DivergedError": "divergence",
     "Evaluation": "evaluation",
-    "Outcome": "loop",
+    "Outcome": "counters",
     "Progress": "progress",
     "RunFolder": "run_folder",
     "TrainingSettings": "settings",

@@ -2,101 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from ostinato.data.streams import Chunk, Streams
-from ostinato.errors import OstinatoError, RunError
-from ostinato.training.chunks import TruncatedBPTT
-from ostinato.training.clipping import clip
+from ostinato.errors import RunError
+from ostinato.training.checkpoints import Checkpoint
+from ostinato.training.counters import Counters, Ending, Outcome
 from ostinato.training.device import make_fabric
+from ostinato.training.divergence import DivergedError, where_it_began
 from ostinato.training.evaluation import evaluate
+from ostinato.training.generators import kept_generators
 from ostinato.training.interrupt import Interrupt
 from ostinato.training.metrics import Metrics
-from ostinato.training.optimizers import make_optimizer
 from ostinato.training.progress import Moment, Progress
 from ostinato.training.run_folder import RunFolder
 from ostinato.training.schedules import learning_rate_factor
 from ostinato.training.settings import Precision, TrainingSettings
-from ostinato.training.tree import map_tensors
+from ostinato.training.update import Measured, NotFiniteError, Updater
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-EVALUATIONS = 6  # over the budget, where `evaluate_every` is not set
-
-Ending: TypeAlias = Literal["budget", "patience", "interrupted"]
-
-
-class DivergedError(OstinatoError):
-    """The loss is no longer a finite number."""
-
-
-@dataclass
-class Counters:
-    """Where a run stands, besides its tensors; all of it is written to `state/`.
-
-    Args:
-        step: updates made.
-        epoch: passes over the text completed.
-        elapsed_s: wall time spent, over all sessions.
-        tokens: trained on, repeats counted.
-        loss_sum: of the steps since the last line of metrics.
-        loss_steps: how many those are.
-        evaluations: made.
-        evaluated_step: the step of the last evaluation.
-        best: lowest validation loss, nats a token.
-        best_step: its step.
-        stale: evaluations since the best one.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    elapsed_s: float = 0.0
-    tokens: int = 0
-    loss_sum: float = 0.0
-    loss_steps: int = 0
-    evaluations: int = 0
-    evaluated_step: int = 0
-    best: float | None = None
-    best_step: int = 0
-    stale: int = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How training ended.
-
-    Args:
-        ending: "budget", "patience" or "interrupted".
-        counters: where it stands.
-        precision: what it computed in.
-    """
-
-    ending: Ending
-    counters: Counters
-    precision: str
-
-
-class _Fields(nn.Module):
-    """Takes a chunk as the dict of its fields: Fabric looks into the arguments of forward and refuses frozen dataclasses."""
-
-    def __init__(self, bptt: TruncatedBPTT):
-        super().__init__()
-        self.bptt = bptt
-
-    def forward(self, fields: dict[str, Any]) -> torch.Tensor:
-        return self.bptt(Chunk(**fields))
+EVALUATIONS = 6  # over the budget, where no distance between them is set
 
 
 class _Session:
-    """One process's share of a run: from the start, or from a state, to an ending."""
+    """One process's share of a run: from the start, or from a checkpoint, to an ending."""
 
     def __init__(
         self,
@@ -108,74 +47,72 @@ class _Session:
         fabric: Fabric,
         progress: Progress,
         sample: Callable[[], str] | None,
+        on_evaluation: Callable[[int, float], bool | None] | None,
+        data_fingerprint: str | None,
     ):
-        self.train, self.validation, self.sample = train, validation, sample
+        self.train, self.validation, self.sample, self.on_evaluation = train, validation, sample, on_evaluation
         self.run, self.settings, self.fabric, self.progress = run, settings, fabric, progress
+        self.module = module
+        self.updater = Updater(module, settings, fabric)
         self.budget = settings.budget
         self.counters = Counters()
-        self.bptt = TruncatedBPTT(module)
-        self.step_module = fabric.setup_module(_Fields(self.bptt))
-        self.module = module
-        self.scaled = fabric.strategy.precision.precision == "16-mixed"
-        self.optimizer = make_optimizer(
-            settings.optimizer,
-            module.parameters(),
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=not self.scaled and fabric.device.type in ("cpu", "cuda"),
-        )
-        # Fabric's wrapper scales steps in 16-mixed; the state and the learning rate are those of the optimiser inside.
-        self.wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
-        # On the CPU a loss can be read at no cost; elsewhere reading waits for the device, so it is summed up there.
-        self.reads_every_step = fabric.device.type == "cpu"
-        self.unread: list[torch.Tensor] = []
-        self.norm = torch.zeros(())
+        self.data_fingerprint = data_fingerprint
+        self.metrics_lines = 0
+        self.norm = 0.0  # of the last step that was read
+        self.saved_step: int | None = None
+        self.saved_at = time.monotonic()
         self._restart_clock()
 
-    # --- going on from a state ---
+    # --- going on from a checkpoint ---
 
     def state(self) -> dict[str, Any]:
-        self._read_losses()
         self.counters.elapsed_s = self.elapsed_s()
-        device = self.fabric.device
         return {
             "counters": asdict(self.counters),
+            "budget": asdict(self.budget),
             "data": self.train.state_dict(),
-            "model": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.fabric.strategy.precision.state_dict(),
-            "hidden": self.bptt.state,
-            "random": {
-                "cpu": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-            },
+            "data_fingerprint": self.data_fingerprint,
+            "metrics_lines": self.metrics_lines,
+            **self.updater.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, checkpoint: Checkpoint) -> None:
+        state = checkpoint.state
         try:
             self.counters = Counters(**state["counters"])
-            self.module.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self._put_best_back(checkpoint.step)
             self.train.load_state_dict(state["data"])
-            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+            self.metrics_lines = state["metrics_lines"]
+            self.updater.load_state_dict(state)
+            if state["budget"] != asdict(self.budget):
+                self.counters.evaluations = int(self.used() * EVALUATIONS)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise RunError(f"the state in {self.run} does not fit the settings it is resumed with: {reason}") from error
-        device = self.fabric.device
-        self.bptt.state = map_tensors(lambda tensor: tensor.to(device), state["hidden"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if device.type == "cuda" and state["random"]["cuda"] is not None:
-            torch.cuda.set_rng_state(state["random"]["cuda"], device)
-        if self.settings.evaluate_every is None:  # the budget may be another one now
-            self.counters.evaluations = int(self.used() * EVALUATIONS)
+        self.saved_step = checkpoint.step
         self._restart_clock()
 
-    def save(self) -> None:
-        try:
-            self.run.write_state(self.counters.step, self.state())
-        except OSError as error:
-            reason = error.strerror or error
-            raise RunError(f"cannot write to {self.run}: {reason}; the state before this one is kept") from error
+    def _put_best_back(self, step: int) -> None:
+        """Makes the best model that of the state: a killed process may have gone further, along a path that is not taken again."""
+        checkpoints = self.run.checkpoints
+        with self.run.writing():
+            if self.counters.best_step == step:
+                checkpoints.name_best(step)
+            best = checkpoints.read_best()
+            if best is not None and best.step == self.counters.best_step:
+                self.updater.load_state_dict(best.state)
+                with self._evaluated_weights():
+                    self.run.write_model(self.module.state_dict())
+
+    def _evaluated_weights(self) -> AbstractContextManager[None]:
+        averaging = self.updater.averaging
+        return nullcontext() if averaging is None else averaging.applied()
+
+    def save(self, *, best: bool = False) -> None:
+        self._read()
+        with self.run.writing():
+            self.run.checkpoints.write(self.counters.step, self.state(), keep=self.settings.keep_checkpoints, best=best)
+        self.saved_step, self.saved_at = self.counters.step, time.monotonic()
 
     # --- time and budget ---
 
@@ -192,10 +129,22 @@ class _Session:
     def used(self) -> float:
         return self.budget.used(self.counters.step, self.epochs(), self.elapsed_s())
 
-    def _middle_of_step(self) -> float:
-        """The used share halfway through the step at work, whose chunk has been given: neither 0 at the first nor 1 at the last."""
-        epochs = self.epochs() - 0.5 / self.train.chunks_per_epoch
-        return self.budget.used(self.counters.step + 0.5, epochs, self.elapsed_s())
+    def _learning_rate(self, steps: int) -> float:
+        """Of the update at work, whose chunks have been given and have so many steps in all."""
+        settings, train = self.settings, self.train
+        # The used share halfway through the update: neither 0 at the first nor 1 at the last.
+        epochs = self.epochs() - 0.5 * settings.accumulate / train.chunks_per_epoch
+        factor = learning_rate_factor(
+            self.budget.used(self.counters.step + 0.5, epochs, self.elapsed_s()),
+            settings.schedule,
+            warmup=settings.warmup,
+            decay=settings.decay,
+            epochs=self.counters.epoch,
+            decay_after_epochs=settings.decay_after_epochs,
+        )
+        if settings.vary_length:  # Merity et al. 2017, section 5: long chunks would else be learnt from less
+            factor *= steps / (settings.accumulate * settings.chunk_length)
+        return settings.learning_rate * factor
 
     # --- the loop ---
 
@@ -203,127 +152,169 @@ class _Session:
         while True:
             yield from self.train
             self.counters.epoch += 1
-            self.bptt.reset()  # each stream is back at its beginning, which does not follow its end
+            self.updater.bptt.reset()  # each stream is back at its beginning, which does not follow its end
 
     def go(self, metrics: Metrics, interrupt: Interrupt) -> Ending:
         chunks = self.chunks()
         self.module.train()
         while True:
             if self._evaluation_due():
-                self._evaluate(metrics, interrupt)
-            if interrupt.requested:
+                if self._evaluate(metrics, interrupt):
+                    return "pruned"
+            elif self._checkpoint_due():
                 self.save()
+            if interrupt.requested:
+                if self.saved_step != self.counters.step:
+                    self.save()
                 return "interrupted"
             if self.settings.patience is not None and self.counters.stale >= self.settings.patience:
                 return "patience"
             if self.used() >= 1.0:
                 return "budget"
-            self._step(next(chunks))
-            if self.counters.loss_steps + len(self.unread) >= self.settings.log_every:
+            self._step(chunks)
+            if self.counters.loss_steps + len(self.updater.unread) >= self.settings.log_every:
                 self._log(metrics)
             elif self.progress.due():
                 self.progress.show(self._moment())
 
-    def _step(self, chunk: Chunk) -> None:
-        settings, device = self.settings, self.fabric.device
-        factor = learning_rate_factor(self._middle_of_step(), settings.schedule, warmup=settings.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * factor
-        fields = {name: None if value is None else value.to(device) for name, value in vars(chunk).items()}
-        loss = self.step_module(fields)
-        self.unread.append(loss.detach())
-        if self.reads_every_step:
-            self._read_losses()  # before the weights change: a loss that is not finite leaves them as they were
-        self.fabric.backward(loss)
-        if self.scaled:
-            self.fabric.strategy.precision.unscale_gradients(self.optimizer)
-        self.norm = clip(self.module.parameters(), norm=settings.clip_norm, value=settings.clip_value)
-        self.wrapped_optimizer.step()
-        self.wrapped_optimizer.zero_grad()
-        self.counters.step += 1
-        self.counters.tokens += chunk.target.numel()
+    def _step(self, chunks: Iterator[Chunk]) -> None:
+        updater, counters = self.updater, self.counters
+        updater.begin((dataclasses.replace(counters), self.train.state_dict()))
+        steps = 0
+        for _ in range(self.settings.accumulate):
+            chunk = next(chunks)
+            updater.add(chunk)
+            steps += chunk.target.shape[0]
+            counters.tokens += chunk.target.numel()
+        rate = self._learning_rate(steps)
+        counters.step += 1
+        try:
+            self._count(updater.finish(rate))
+        except NotFiniteError as error:
+            self._diverged(error)
 
-    def _read_losses(self) -> None:
-        if not self.unread:
-            return
-        total = float(torch.stack(self.unread).sum())
-        if not math.isfinite(total):
-            first = self.counters.step + 1 if self.reads_every_step else self.counters.step + 1 - len(self.unread)
-            rate = self.optimizer.param_groups[0]["lr"]
-            raise DivergedError(
-                f"the loss became {total} at step {first} (learning rate {rate:.2g}, last gradient norm {float(self.norm):.3g}); "
-                f"lower training.learning_rate or training.clip_norm. {self.run} keeps the best model and state before it"
-            )
-        self.counters.loss_sum += total
-        self.counters.loss_steps += len(self.unread)
-        self.unread.clear()
+    def _read(self) -> None:
+        try:
+            self._count(self.updater.read())
+        except NotFiniteError as error:
+            self._diverged(error)
+
+    def _count(self, measured: list[Measured]) -> None:
+        # One by one, so that a sum does not depend on when it was asked for.
+        for each in measured:
+            self.counters.loss_sum += each.nats
+            self.counters.loss_tokens += each.tokens
+            self.counters.loss_steps += 1
+            self.norm = each.norm
+
+    def _diverged(self, error: NotFiniteError) -> None:
+        """Goes back before the step, keeps that state and says what happened."""
+        self._count(error.measured)
+        attempt, now = error.attempt, self.counters
+        before, place = attempt.mark
+        self.counters = dataclasses.replace(
+            before, loss_sum=now.loss_sum, loss_tokens=now.loss_tokens, loss_steps=now.loss_steps
+        )
+        self.train.load_state_dict(place)
+        where = where_it_began(self.module, lambda: self.updater.repeat(attempt))
+        self.updater.go_back(attempt)
+        self.save()
+        is_loss = not math.isfinite(error.loss)
+        what = f"the loss became {error.loss}" if is_loss else f"the norm of the gradients became {error.norm}"
+        raise DivergedError(
+            f"{what} at step {self.counters.step + 1} (learning rate {self.updater.learning_rate:.2g}, last gradient norm "
+            f"{self.norm:.3g}). {where}. {self.run} keeps the state before that step: lower training.learning_rate or "
+            "training.clip_norm and add --resume"
+        )
+
+    def _checkpoint_due(self) -> bool:
+        step, every = self.counters.step, self.settings.checkpoint_every
+        if step == (self.saved_step or 0):
+            return False
+        if every is not None and step % every == 0:
+            return True
+        return time.monotonic() - self.saved_at >= self.settings.checkpoint_every_s
 
     # --- measuring ---
 
     def _moment(self) -> Moment:
-        self._read_losses()
+        self._read()
         counters, used = self.counters, min(self.used(), 1.0)
         spent_s = time.monotonic() - self._speed_since
         return Moment(
             step=counters.step,
             used=used,
-            loss=counters.loss_sum / max(counters.loss_steps, 1),
-            gradient_norm=float(self.norm),
+            loss=counters.loss_sum / max(counters.loss_tokens, 1),
+            gradient_norm=self.norm,
             tokens_per_s=(counters.tokens - self._speed_tokens) / max(spent_s, 1e-9),
             time_left_s=self.elapsed_s() * (1.0 / used - 1.0) if used > 0.0 else 0.0,
         )
 
+    def _write(self, metrics: Metrics, values: dict[str, float | str]) -> None:
+        with self.run.writing():
+            metrics.write(self.counters.step, {"elapsed_s": round(self.elapsed_s(), 3), **values})
+        self.metrics_lines += 1
+
     def _log(self, metrics: Metrics) -> None:
         moment, counters = self._moment(), self.counters
-        metrics.write(
-            counters.step,
+        self._write(
+            metrics,
             {
                 "epoch": self.epochs(),
-                "elapsed_s": round(self.elapsed_s(), 3),
                 "loss": moment.loss,
                 "bits_per_character": self.progress.bits(moment.loss),
                 "gradient_norm": moment.gradient_norm,
-                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "learning_rate": self.updater.learning_rate,
                 "tokens_per_s": round(moment.tokens_per_s, 1),
             },
         )
         if self.progress.due():
             self.progress.show(moment)
-        counters.loss_sum, counters.loss_steps = 0.0, 0
+        counters.loss_sum, counters.loss_tokens, counters.loss_steps = 0.0, 0, 0
 
     def _evaluation_due(self) -> bool:
-        counters, every = self.counters, self.settings.evaluate_every
+        counters, settings = self.counters, self.settings
         if counters.evaluated_step == counters.step:
             return False
-        used = self.used()
-        due = used * EVALUATIONS >= counters.evaluations + 1 if every is None else counters.step % every == 0
-        return due or used >= 1.0
+        used, every, every_epochs = self.used(), settings.evaluate_every, settings.evaluate_every_epochs
+        if used >= 1.0 or (every is not None and counters.step % every == 0):
+            return True
+        if every_epochs is not None:  # the tolerance is for sums of fractions
+            return int(self.epochs() / every_epochs + 1e-9) > int(counters.evaluated_epochs / every_epochs + 1e-9)
+        return every is None and used * EVALUATIONS >= counters.evaluations + 1
 
-    def _evaluate(self, metrics: Metrics, interrupt: Interrupt) -> None:
-        self._read_losses()
+    def _evaluate(self, metrics: Metrics, interrupt: Interrupt) -> bool:
+        """Evaluates and saves; returns whether the one who listens wants to stop."""
+        self._read()
         counters, started = self.counters, time.monotonic()
-        evaluation = evaluate(self.module, self.validation(), should_stop=lambda: interrupt.requested)
-        if evaluation is None:  # made up for when the run is resumed
-            return
-        loss = evaluation.nats_per_token
-        best = counters.best is None or loss < counters.best
+        with kept_generators(self.fabric.device), self._evaluated_weights():
+            evaluation = evaluate(self.module, self.validation(), should_stop=lambda: interrupt.requested)
+            if evaluation is None:  # made up for when the run is resumed
+                return False
+            loss = evaluation.nats_per_token
+            best = counters.best is None or loss < counters.best
+            sample = self.sample() if self.sample is not None else None
+            if best:
+                with self.run.writing():
+                    self.run.write_model(self.module.state_dict())
         counters.evaluations += 1
-        counters.evaluated_step = counters.step
+        counters.evaluated_step, counters.evaluated_epochs = counters.step, self.epochs()
         counters.stale = 0 if best else counters.stale + 1
-        sample = self.sample() if self.sample is not None else None
         if best:
             counters.best, counters.best_step = loss, counters.step
-            self.run.write_model(self.module.state_dict())
+        if self.updater.averaging is not None:
+            self.updater.averaging.evaluated(loss)
         bits = self.progress.validation_bits(loss)
         values: dict[str, float | str] = {"validation_loss": loss, "validation_bits_per_character": bits}
         if sample is not None:
             values["sample"] = sample
-        metrics.write(counters.step, {"elapsed_s": round(self.elapsed_s(), 3), **values})
+        self._write(metrics, values)
         self.progress.evaluated(counters.step, loss, best=best, sample=sample)
-        self.save()
+        self.save(best=best)
         # A long evaluation can use up the time until the next; that one is left out.
         counters.evaluations = max(counters.evaluations, int(self.used() * EVALUATIONS))
         self._speed_since += time.monotonic() - started  # the speed shown is that of training
+        return self.on_evaluation is not None and bool(self.on_evaluation(counters.step, loss))
 
 
 def fit(
@@ -338,11 +329,13 @@ def fit(
     resume: bool = False,
     progress: Progress | None = None,
     sample: Callable[[], str] | None = None,
+    on_evaluation: Callable[[int, float], bool | None] | None = None,
+    data_fingerprint: str | None = None,
 ) -> Outcome:
     """Trains `module` by truncated BPTT until the budget is used up, patience ends or a signal comes.
 
-    The module is trained in place. At each evaluation `run` gets a line of metrics, the state to resume from and, where it is
-    the best so far, the model. On SIGINT or SIGTERM the step at work is finished and the state written.
+    The module is trained in place. At each evaluation `run` gets a line of metrics, a checkpoint and, where it is the best so far,
+    the model. On SIGINT or SIGTERM the step at work is finished and a checkpoint written.
 
     Args:
         module: anything with `loss(chunk, state) -> (loss, state)`.
@@ -352,25 +345,38 @@ def fit(
         settings: see there.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto" is bf16-mixed where the device has fast bfloat16 products, else 32-true.
-        resume: go on from the state in `run`, if it has one.
+        resume: go on from the newest whole checkpoint in `run`, if it has one.
         progress: what a person sees; by default lines on standard output.
         sample: gives a line of text to show at each evaluation.
+        on_evaluation: called after each evaluation, when its checkpoint is written, with the step and the validation loss in nats a
+            token; True ends training with "pruned".
+        data_fingerprint: says which text this is; a run is resumed with the same only. See `ostinato.training.fingerprint`.
 
     Raises:
-        DivergedError: the loss became infinite or NaN.
-        RunError: the state does not fit, or the folder cannot be written.
+        DivergedError: the loss or a gradient became infinite or NaN; the state before that step is kept.
+        RunError: all checkpoints are damaged or do not fit, the text is another, another process is at work in the folder, or it
+            cannot be written.
         ConfigError: the device or precision is not to be had.
     """
     fabric = make_fabric(device, precision)
     progress = progress or Progress()
-    session = _Session(module, train, validation, run, settings, fabric, progress, sample)
-    if resume and run.has_state():
-        session.load(run.read_state())
-    metrics = Metrics(run, session.counters.step)
-    try:
-        with Interrupt() as interrupt, progress.running():
-            ending = session.go(metrics, interrupt)
-    finally:
-        metrics.close()
+    with run.locked(resume=True):
+        if resume:
+            run.check_data(data_fingerprint)
+        session = _Session(
+            module, train, validation, run, settings, fabric, progress, sample, on_evaluation, data_fingerprint
+        )
+        checkpoint = run.checkpoints.read() if resume else None
+        if checkpoint is not None:
+            for line in checkpoint.damaged:
+                progress.warn(f"{line}; going on from step {checkpoint.step}")
+            session.load(checkpoint)
+        with run.writing():
+            metrics = Metrics(run, session.counters.step, session.metrics_lines)
+        try:
+            with Interrupt() as interrupt, progress.running():
+                ending = session.go(metrics, interrupt)
+        finally:
+            metrics.close()
     session.counters.elapsed_s = session.elapsed_s()
     return Outcome(ending, session.counters, fabric.strategy.precision.precision)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from ostinato.training.files import write_text
+from ostinato.training.files import write_bytes
 from ostinato.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -18,21 +20,27 @@ class Metrics:
 
     Args:
         run: the folder.
-        step: the step that the run goes on from; later lines of a session that was killed are removed.
+        step: the step that the run goes on from.
+        lines: how many lines there were then; those after it, of a session that was killed, are removed.
     """
 
-    def __init__(self, run: RunFolder, step: int = 0):
+    def __init__(self, run: RunFolder, step: int = 0, lines: int = 0):
         # Imported late: TensorBoard is slow to load, and only training needs it.
         from torch.utils.tensorboard import SummaryWriter
 
         if run.metrics_file.exists():
-            lines = run.metrics_file.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(run.metrics_file, "".join(line for line in lines if _step(line) <= step))
+            with run.metrics_file.open("rb") as file:
+                kept = [line for line in islice(file, lines) if line.endswith(b"\n")]
+            write_bytes(run.metrics_file, b"".join(kept))
         self._file = run.metrics_file.open("a", encoding="utf-8")
         self._board: SummaryWriter = SummaryWriter(str(run.path / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float | str]) -> None:
-        """Writes one line: the step, then `values`."""
+        """Writes one line: the step, then `values`.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
@@ -42,13 +50,7 @@ class Metrics:
                 self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Closes both."""
-        self._file.close()
-        self._board.close()
-
-
-def _step(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # the torn last line of a killed process
+        """Closes both. What the system refuses now has been said before, or is in no checkpoint."""
+        for each in (self._file, self._board):
+            with contextlib.suppress(OSError):
+                each.close()

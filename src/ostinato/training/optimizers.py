@@ -16,15 +16,17 @@ def make_optimizer(
     *,
     learning_rate: float,
     weight_decay: float = 0.0,
+    momentum: float = 0.9,
     fused: bool = False,
 ) -> optim.Optimizer:
     """Returns a `torch.optim` optimiser.
 
     Args:
-        name: "adam", "adamw", "sgd" (with momentum 0.9) or "rmsprop".
+        name: "adam", "adamw", "sgd" or "rmsprop".
         parameters: what it updates.
         learning_rate: of the first step; above 0.
         weight_decay: decoupled for adamw, added to the gradient for the others.
+        momentum: of sgd alone, in [0, 1); 0 for plain gradient descent.
         fused: one kernel for all parameters where torch has one (adam, adamw, sgd); not with a gradient scaler.
     """
     if name == "adam":
@@ -32,5 +34,5 @@ def make_optimizer(
     if name == "adamw":
         return optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
     if name == "sgd":
-        return optim.SGD(parameters, lr=learning_rate, weight_decay=weight_decay, momentum=0.9, fused=fused)
+        return optim.SGD(parameters, lr=learning_rate, weight_decay=weight_decay, momentum=momentum, fused=fused)
     return optim.RMSprop(parameters, lr=learning_rate, weight_decay=weight_decay)

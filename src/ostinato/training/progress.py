@@ -112,6 +112,10 @@ class Progress:
         if not self._quiet:
             self.console.print(text, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Prints a line on standard error, quiet or not."""
+        Console(stderr=True, highlight=False, markup=False).print(text, soft_wrap=True)
+
     def bits(self, nats_per_token: float) -> float:
         """A loss on the training text, in bits per character, if `characters_per_token` was set."""
         return bits_per_character(nats_per_token, self.characters_per_token)

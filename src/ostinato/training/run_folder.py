@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from ostinato.errors import RunError
-from ostinato.training.files import tensor_bytes, write_bytes, write_json, write_text
-from ostinato.training.tree import pack, unpack
+from ostinato.training.checkpoints import Checkpoints
+from ostinato.training.files import NewFile, remove_leftovers, write_tensors, write_text
+from ostinato.training.lock import Lock
 
 
 class RunFolder:
@@ -29,17 +29,18 @@ class RunFolder:
     | `tensorboard/` | the same, for TensorBoard |
     | `model.safetensors` | the weights that were best on the validation text |
     | `vocabulary.json` | written by the recipe |
-    | `state/` | everything needed to go on: `step-N.safetensors` and `step-N.json`, which names it and holds its checksum |
+    | `state/` | everything needed to go on: see `ostinato.training.checkpoints` |
 
-    Every file appears whole or not at all. The JSON file of a state is renamed into place last: a state without it does not
-    exist, whatever moment the process died at.
+    Every file appears whole or not at all. Whoever writes does so inside `locked`, one process at a time.
 
     Args:
-        path: the folder; `create` makes it.
+        path: the folder; `locked` makes it.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
+        self.checkpoints = Checkpoints(self.state_folder)
+        self._is_locked = False
 
     def __str__(self) -> str:
         return str(self.path)
@@ -78,8 +79,57 @@ class RunFolder:
                 f"{self.path} holds no run to resume (it has no config.yaml); leave out --resume to begin one"
             )
 
+    @contextmanager
+    def locked(self, *, resume: bool = False) -> Iterator[RunFolder]:
+        """Makes the folder and keeps others from writing to it; what killed processes left unfinished is removed.
+
+        Entered again by the same object it does nothing. Left by an error before `create`, it takes back what it made.
+
+        Args:
+            resume: as in `check`, which is asked again once nobody else can write.
+
+        Raises:
+            RunError: another process holds it, `check` refuses, or it cannot be written to.
+        """
+        if self._is_locked:
+            yield self
+            return
+        made = [path for path in (self.state_folder, *self.state_folder.parents) if not path.exists()]
+        lock = Lock(self.state_folder / "lock")
+        with self.writing():
+            self.state_folder.mkdir(parents=True, exist_ok=True)
+            lock.__enter__()
+        try:
+            self.check(resume=resume)
+            self._is_locked = True
+            with self.writing():
+                remove_leftovers(self.path)
+                remove_leftovers(self.state_folder)
+            yield self
+        finally:
+            self._is_locked = False
+            if made and not self.config_file.exists():
+                _take_back(lock.path, made)
+            lock.__exit__(None, None, None)
+
+    def check_data(self, fingerprint: str | None) -> None:
+        """Makes sure that a run goes on with the data that it began with.
+
+        Args:
+            fingerprint: of the data; None if nobody knows.
+
+        Raises:
+            RunError: it is other data.
+        """
+        before = self.checkpoints.read_entry("data_fingerprint")
+        if None not in (before, fingerprint) and before != fingerprint:
+            raise RunError(
+                f"the text is not the one that {self.path} was trained on so far; "
+                "give it that one back, or begin a new run with another --run"
+            )
+
     def create(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder and writes `config.yaml`.
+        """Makes the folder, where `locked` has not, and writes `config.yaml`.
 
         Args:
             config: plain values (str, numbers, None, lists, dicts).
@@ -87,11 +137,23 @@ class RunFolder:
         Raises:
             RunError: it cannot be written to.
         """
-        try:
+        with self.writing():
             self.state_folder.mkdir(parents=True, exist_ok=True)
             write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around everything that writes here: what the system refuses becomes one line that says what is kept.
+
+        Raises:
+            RunError: instead of an OSError.
+        """
+        try:
+            yield
         except OSError as error:
-            raise RunError(f"cannot write to the run folder {self.path}: {error.strerror or error}") from error
+            steps = self.checkpoints.steps()
+            kept = f"; the checkpoint of step {steps[-1]} is kept: put it right and add --resume" if steps else ""
+            raise RunError(f"cannot write to the run folder {self.path}: {error.strerror or error}{kept}") from error
 
     def read_config(self) -> dict[str, Any]:
         """The settings of the run.
@@ -111,9 +173,15 @@ class RunFolder:
             raise RunError(f"{self.config_file} is damaged: expected settings, got {type(config).__name__}")
         return config
 
-    def write_model(self, weights: dict[str, torch.Tensor]) -> None:
-        """Replaces `model.safetensors`."""
-        write_bytes(self.model_file, tensor_bytes(weights))
+    def write_model(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Replaces `model.safetensors`.
+
+        Raises:
+            OSError: it cannot be written; the one before is kept.
+        """
+        with NewFile(self.path) as file:
+            write_tensors(file, weights)
+            file.commit(self.model_file)
 
     def read_model(self) -> dict[str, torch.Tensor]:
         """The weights in `model.safetensors`, on the CPU.
@@ -123,47 +191,6 @@ class RunFolder:
         """
         return _read_tensors(self.model_file, "train until the first evaluation, or resume the run")
 
-    def write_state(self, step: int, state: Mapping[str, Any]) -> None:
-        """Writes a state to resume from, then removes the older ones.
-
-        Args:
-            step: its number in the names of the files.
-            state: tensors, numbers and strings in tuples, lists and dicts, to any depth.
-        """
-        tensors: dict[str, torch.Tensor] = {}
-        packed = pack(state, "state", tensors)
-        content = tensor_bytes(tensors)
-        name = f"step-{step:09d}"
-        write_bytes(self.state_folder / f"{name}.safetensors", content)
-        description = {"step": step, "sha256": hashlib.sha256(content).hexdigest(), "state": packed}
-        write_json(self.state_folder / f"{name}.json", description)
-        for old in self.state_folder.glob("step-*"):
-            if old.stem != name:
-                old.unlink()
-
-    def has_state(self) -> bool:
-        """True if there is a state to resume from."""
-        return any(self.state_folder.glob("step-*.json"))
-
-    def read_state(self) -> Any:
-        """The newest state, as it was given to `write_state`, with its tensors on the CPU.
-
-        Raises:
-            RunError: there is none, or it is damaged.
-        """
-        descriptions = sorted(self.state_folder.glob("step-*.json"))
-        if not descriptions:
-            raise RunError(f"{self.state_folder} holds no state to resume from")
-        newest = descriptions[-1]
-        weights = newest.with_suffix(".safetensors")
-        try:
-            description = json.loads(newest.read_text(encoding="utf-8"))
-            if hashlib.sha256(weights.read_bytes()).hexdigest() != description["sha256"]:
-                raise RunError(f"{weights} is damaged (wrong checksum); delete {self.state_folder} to begin again")
-            return unpack(description["state"], _read_tensors(weights, "delete the folder to begin again"))
-        except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-            raise RunError(f"{newest} is damaged ({error}); delete {self.state_folder} to begin again") from error
-
 
 def _read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
     try:
@@ -172,3 +199,13 @@ def _read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
         raise RunError(f"{path} is missing; {remedy}") from None
     except (SafetensorError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); {remedy}") from error
+
+
+def _take_back(lock: Path, made: list[Path]) -> None:
+    """Removes the lock's file and those of the folders `made`, the innermost first, that hold nothing else."""
+    try:
+        lock.unlink(missing_ok=True)
+        for folder in made:
+            folder.rmdir()
+    except OSError:
+        pass  # another's files are in it by now

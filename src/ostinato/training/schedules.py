@@ -1,6 +1,7 @@
 """Learning rate schedules, as functions of how much of the budget is used.
 
-Progress, not the step number, is the argument: the same schedule then serves a budget of steps, of epochs or of seconds.
+Progress, not the step number, is the argument: the same schedule then serves a budget of steps, of epochs or of seconds. "epochs"
+alone counts passes over the data.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias
 
-Schedule: TypeAlias = Literal["constant", "linear", "cosine", "step"]
+Schedule: TypeAlias = Literal["constant", "linear", "cosine", "step", "epochs"]
 
 
 def learning_rate_factor(
@@ -20,6 +21,8 @@ def learning_rate_factor(
     decay: float = 0.5,
     decay_start: float = 0.5,
     decay_every: float = 0.1,
+    epochs: int = 0,
+    decay_after_epochs: float = 0.0,
 ) -> float:
     """What the learning rate is multiplied with when a share `progress` of the budget is used.
 
@@ -30,16 +33,19 @@ def learning_rate_factor(
     | constant | 1 |
     | linear | 1 - (1 - final) q |
     | cosine | final + (1 - final) (1 + cos(pi q)) / 2 (Loshchilov & Hutter 2017, eq. 5, one period) |
-    | step | 1 before `decay_start`, then decay^(1 + floor((p - decay_start) / decay_every)) (as in Zaremba et al. 2014) |
+    | step | 1 before `decay_start`, then decay^(1 + floor((p - decay_start) / decay_every)) |
+    | epochs | decay^max(0, epochs + 1 - decay_after_epochs) (Zaremba et al. 2014, section 4.1, as in its code) |
 
     Args:
         progress: used share of the budget; values outside [0, 1] count as the nearest end.
         schedule: one of the names above.
         warmup: share of the budget over which the factor rises from 0, in [0, 1).
         final: factor at the end of "linear" and "cosine", in [0, 1].
-        decay: factor of each decay of "step".
+        decay: factor of each decay of "step" and "epochs".
         decay_start: progress at the first decay of "step".
         decay_every: progress between two decays of "step".
+        epochs: passes over the data completed, for "epochs".
+        decay_after_epochs: passes before the first decay of "epochs".
     """
     p = min(max(progress, 0.0), 1.0)
     if p < warmup:
@@ -52,4 +58,6 @@ def learning_rate_factor(
     if schedule == "step" and p >= decay_start:
         # The tolerance keeps a progress such as 0.6 = 0.5 + 0.1, which floats miss, on the upper side.
         return decay ** (1 + math.floor((p - decay_start) / decay_every + 1e-9))
+    if schedule == "epochs":
+        return decay ** max(0.0, epochs + 1 - decay_after_epochs)
     return 1.0

@@ -1,0 +1,58 @@
+"""Where a run stands, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Ending: TypeAlias = Literal["budget", "patience", "interrupted", "pruned"]
+
+
+@dataclass
+class Counters:
+    """Where a run stands, besides its tensors; all of it is in every checkpoint.
+
+    Args:
+        step: updates made.
+        epoch: passes over the text completed.
+        elapsed_s: wall time spent, over all sessions.
+        tokens: trained on, repeats counted.
+        loss_sum: nats of the tokens since the last line of metrics.
+        loss_tokens: how many those are.
+        loss_steps: in how many steps.
+        evaluations: made.
+        evaluated_step: the step of the last evaluation.
+        evaluated_epochs: passes over the text at the last evaluation, fractions counted.
+        best: lowest validation loss, nats a token.
+        best_step: its step.
+        stale: evaluations since the best one.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    elapsed_s: float = 0.0
+    tokens: int = 0
+    loss_sum: float = 0.0
+    loss_tokens: int = 0
+    loss_steps: int = 0
+    evaluations: int = 0
+    evaluated_step: int = 0
+    evaluated_epochs: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended.
+
+    Args:
+        ending: "budget", "patience", "interrupted" or "pruned" (`on_evaluation` said so).
+        counters: where it stands.
+        precision: what it computed in.
+    """
+
+    ending: Ending
+    counters: Counters
+    precision: str

@@ -1,0 +1,30 @@
+"""Which data a run was trained on, in a line that a checkpoint can hold."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+_WHOLE_BYTES = 64 * 2**20
+_SAMPLES = 1024
+_SAMPLE_IDS = 4096
+
+
+def fingerprint(ids: np.ndarray) -> str:
+    """A checksum of token ids: another text has another, in the same vocabulary.
+
+    Up to 64 MB all ids count. Of more, which would have to be read from the disk, it is their number and 1,024 blocks of 4,096 ids
+    at even distances, the last ids among them: a text that was edited in a few places without changing its length can go unnoticed.
+
+    Args:
+        ids: (N,) of any integer type; its values count, not its type.
+    """
+    digest = hashlib.sha256(str(len(ids)).encode())
+    if ids.nbytes <= _WHOLE_BYTES:
+        starts, length = range(0, len(ids), 2**20), 2**20
+    else:
+        starts, length = np.linspace(0, len(ids) - _SAMPLE_IDS, _SAMPLES).astype(np.int64).tolist(), _SAMPLE_IDS
+    for start in starts:
+        digest.update(np.asarray(ids[start : start + length]).astype("<i8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""One run folder, one process that writes to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from ostinato.errors import RunError
+
+if sys.platform != "win32":
+    import fcntl
+
+
+class Lock:
+    """Held while entered, by one process at a time; the kernel frees it when the process ends, however it ends.
+
+    It works on local and on network file systems that keep `flock`, and does nothing on Windows. A file stays behind, which says
+    nothing.
+
+    Args:
+        path: the file to lock; its folder must be there.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._file: int | None = None
+
+    def __enter__(self) -> Lock:
+        """Takes the lock.
+
+        Raises:
+            RunError: another process, or another run in this one, holds it.
+            OSError: the file cannot be written.
+        """
+        while True:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                self._take(file)
+                if _is(file, self.path):
+                    self._file = file
+                    return self
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)  # one who gave up has removed the file meanwhile
+
+    def _take(self, file: int) -> None:
+        if sys.platform == "win32":
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 100).decode(errors="replace").strip()
+            who = f" (process {holder})" if holder else ""
+            raise RunError(
+                f"another run{who} is at work in {self.path.parent.parent}; wait for its end, or choose another --run"
+            ) from None
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()} on {os.uname().nodename}\n".encode())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _is(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,252 @@
+"""One update of the weights: forward, backward, clip, step; and not at all where a number in it is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ostinato.data.streams import Chunk
+from ostinato.training.averaging import make_averaging
+from ostinato.training.chunks import TruncatedBPTT
+from ostinato.training.clipping import clip
+from ostinato.training.generators import Generators, read_generators, set_generators
+from ostinato.training.optimizers import make_optimizer
+from ostinato.training.settings import TrainingSettings
+from ostinato.training.tree import map_tensors
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class _Loss(nn.Module):
+    """Takes a chunk as the dict of its fields: Fabric looks into the arguments of forward and refuses frozen dataclasses."""
+
+    def __init__(self, bptt: TruncatedBPTT):
+        super().__init__()
+        self.bptt = bptt
+
+    def forward(self, fields: dict[str, Any]) -> torch.Tensor:
+        return self.bptt(Chunk(**fields))
+
+
+@dataclass
+class Attempt:
+    """An update whose numbers have not been looked at yet, and what it takes to be before it again.
+
+    Args:
+        mark: whatever the caller wants to have back.
+        hidden: the hidden state before it.
+        generators: the random generators before it.
+        chunks: its data, each with the hidden state before it.
+        losses: of each chunk, nats a token.
+        tokens: in each chunk.
+        norm: of all gradients together, before clipping.
+    """
+
+    mark: Any
+    hidden: Any
+    generators: Generators
+    chunks: list[tuple[Chunk, Any]] = field(default_factory=list)
+    losses: list[torch.Tensor] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    norm: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an update gave.
+
+    Args:
+        nats: of all its tokens.
+        tokens: in all its chunks.
+        norm: of all gradients together, before clipping.
+    """
+
+    nats: float
+    tokens: int
+    norm: float
+
+
+class NotFiniteError(Exception):
+    """An update was not made, because its loss or the norm of its gradients is no finite number.
+
+    Args:
+        attempt: the first of those.
+        loss: its mean loss, nats a token.
+        norm: of its gradients.
+        measured: the numbers of those before it.
+    """
+
+    def __init__(self, attempt: Attempt, loss: float, norm: float, measured: list[Measured]):
+        super().__init__(loss, norm)
+        self.attempt, self.loss, self.norm, self.measured = attempt, loss, norm, measured
+
+
+class Updater:
+    """A module, its optimiser and what lies between them.
+
+    On the CPU the numbers of every update are looked at before the weights change. On other devices that would make the processor
+    wait for the device in each step: there the fused optimiser is given a flag, which once raised keeps every update from the
+    weights, and the numbers are looked at now and then, in `read`.
+
+    Args:
+        module: anything with `loss(chunk, state) -> (loss, state)`. Where it has a tensor `penalty`, that is what regularisation
+            added to the last loss, and is left out of the loss that is told.
+        settings: see there.
+        fabric: where and in which precision.
+    """
+
+    def __init__(self, module: nn.Module, settings: TrainingSettings, fabric: Fabric):
+        self.module, self.settings, self.fabric = module, settings, fabric
+        self.bptt = TruncatedBPTT(module)
+        self.step_module = fabric.setup_module(_Loss(self.bptt))
+        self.scaled = fabric.strategy.precision.precision == "16-mixed"
+        fused = not self.scaled and fabric.device.type in ("cpu", "cuda")
+        self.optimizer = make_optimizer(
+            settings.optimizer,
+            module.parameters(),
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+            fused=fused,
+        )
+        # Fabric's wrapper scales steps in 16-mixed; the state and the learning rate are those of the optimiser inside.
+        self.wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
+        self.averaging = make_averaging(module, settings)
+        # An average must not take in weights of updates that were not made, so it looks each time, too.
+        has_flag = fused and settings.optimizer != "rmsprop" and self.averaging is None
+        self.reads_every_update = fabric.device.type == "cpu" or not (has_flag or self.scaled)
+        self.unread: list[Attempt] = []
+        self._attempt: Attempt | None = None
+        self._flag = torch.zeros((), device=fabric.device)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last update."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def begin(self, mark: Any) -> None:
+        """Begins an update; `mark` comes back where it is not made."""
+        self._attempt = Attempt(mark, self.bptt.state, read_generators(self.fabric.device))
+
+    def add(self, chunk: Chunk) -> None:
+        """Forward and backward of one of the update's chunks."""
+        attempt = self._attempt
+        assert attempt is not None
+        attempt.chunks.append((chunk, self.bptt.state))
+        is_last = len(attempt.chunks) == self.settings.accumulate
+        # With several processes, gradients are exchanged once an update.
+        alone = nullcontext() if is_last else self.fabric.no_backward_sync(self.step_module)
+        loss = self._forward_and_backward(chunk, alone)
+        penalty = getattr(self.module, "penalty", None)
+        attempt.losses.append(loss.detach() if penalty is None else loss.detach() - penalty)
+        attempt.tokens.append(chunk.target.numel())
+
+    def _forward_and_backward(self, chunk: Chunk, context: AbstractContextManager[Any]) -> torch.Tensor:
+        device = self.fabric.device
+        fields = {name: None if value is None else value.to(device) for name, value in vars(chunk).items()}
+        with context:
+            loss = self.step_module(fields)
+            share = loss if self.settings.accumulate == 1 else loss / self.settings.accumulate
+            self.fabric.backward(share)
+        return loss
+
+    def finish(self, learning_rate: float) -> list[Measured]:
+        """Clips and steps.
+
+        Returns:
+            The numbers of this and earlier updates that were looked at; see `read`.
+
+        Raises:
+            NotFiniteError: as `read` does.
+        """
+        attempt, settings = self._attempt, self.settings
+        assert attempt is not None
+        self._attempt = None
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        if self.scaled:
+            self.fabric.strategy.precision.unscale_gradients(self.optimizer)
+        attempt.norm = clip(self.module.parameters(), norm=settings.clip_norm, value=settings.clip_value)
+        self.unread.append(attempt)
+        measured = []
+        if self.reads_every_update:
+            measured = self.read()
+        elif not self.scaled:
+            finite = torch.isfinite(attempt.norm + sum(attempt.losses))
+            self._flag = torch.maximum(self._flag, (~finite).to(self._flag.dtype))
+            self.optimizer.found_inf = self._flag  # pyright: ignore[reportAttributeAccessIssue]
+        self.wrapped_optimizer.step()
+        self.wrapped_optimizer.zero_grad()
+        if self.averaging is not None:
+            self.averaging.update()
+        return measured
+
+    def read(self) -> list[Measured]:
+        """The numbers of the updates since the last call, in order; this waits for the device.
+
+        Raises:
+            NotFiniteError: one is not finite; that update and those after it were not made. In 16-mixed infinite gradients are the
+                business of the scaler, which leaves such updates out, and only the loss is looked at.
+        """
+        attempts, self.unread = self.unread, []
+        measured = []
+        for attempt in attempts:
+            losses = [float(loss) for loss in attempt.losses]
+            norm = float(attempt.norm) if attempt.norm is not None else 0.0
+            loss = sum(losses) / len(losses)
+            if not math.isfinite(loss) or (not self.scaled and not math.isfinite(norm)):
+                raise NotFiniteError(attempt, loss, norm, measured)
+            nats = sum(each * tokens for each, tokens in zip(losses, attempt.tokens, strict=True))
+            measured.append(Measured(nats, sum(attempt.tokens), norm))
+        return measured
+
+    def go_back(self, attempt: Attempt) -> None:
+        """Puts hidden state and random generators where they were before an update that was not made; forgets those after it."""
+        self.unread.clear()
+        self._flag.zero_()
+        self.wrapped_optimizer.zero_grad()
+        self.bptt.state = attempt.hidden
+        set_generators(attempt.generators, self.fabric.device)
+
+    def repeat(self, attempt: Attempt) -> None:
+        """Forward and backward of an update that was not made, once more; `go_back` should follow."""
+        self.go_back(attempt)
+        for chunk, hidden in attempt.chunks:
+            self.bptt.state = hidden
+            # No exchange: other processes may not be doing the same.
+            self._forward_and_backward(chunk, self.fabric.no_backward_sync(self.step_module))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that later updates depend on; tensors are those at work, not copies."""
+        return {
+            "model": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.fabric.strategy.precision.state_dict(),
+            "averaging": None if self.averaging is None else self.averaging.state_dict(),
+            "hidden": self.bptt.state,
+            "generators": read_generators(self.fabric.device),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `state_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: it does not fit.
+        """
+        self.module.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        if (self.averaging is None) != (state["averaging"] is None):
+            raise ValueError("training.averaging is another")
+        if self.averaging is not None:
+            self.averaging.load_state_dict(state["averaging"])
+        device = self.fabric.device
+        self.bptt.state = map_tensors(lambda tensor: tensor.to(device), state["hidden"])
+        set_generators(state["generators"], device)
