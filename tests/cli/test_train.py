@@ -70,6 +70,37 @@ def test_a_mistake_in_a_file_is_answered_in_one_line(ostinato, tmp_path, content
     assert message in error
 
 
+@pytest.mark.parametrize("form", [["--config", "awd-lstm-ptb"], ["--config=awd-lstm-ptb"]])
+def test_a_paper_s_recipe_is_a_configuration_and_flags_after_it_win(ostinato, capsys, form):
+    with pytest.raises(SystemExit):
+        ostinato("train", "lm", *form, "--training.batch_size", "7", "--print_config")
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["hidden_size"] == [1150, 1150, 400]
+    assert printed["training"]["learning_rate"] == 30.0
+    assert printed["training"]["batch_size"] == 7
+
+
+def test_a_configuration_that_is_not_there_is_answered_with_those_that_ship(ostinato):
+    status, out, error = ostinato("train", "lm", "--config", "zaremba-smal")
+    assert (status, out) == (2, "")
+    assert error.startswith(
+        "ostinato: zaremba-smal is no file, and no configuration that ships; did you mean zaremba-small?"
+    )
+    assert error.count("\n") == 1
+    assert "char-rnn" in error
+
+
+def test_a_small_text_trains_with_a_paper_s_recipe(ostinato, tmp_path, text):
+    folder = tmp_path / "run"
+    small = ["--model.hidden_size", "8", "--model.embedding_size", "8", "--training.batch_size", "2", "--device", "cpu"]
+    budget = ["--training.max_epochs", "1", "--baselines.markov_orders", "0", "--baselines.window", "0", "--quiet"]
+    words = ["--config", "zaremba-small", "--data", text, "--run", str(folder), *small, *budget]
+    assert ostinato("train", "lm", *words) == (0, f"{folder}\n", "")
+    config = RunFolder(folder).read_config()
+    assert config["training"]["learning_rate"] == 20.0
+    assert config["model"]["initial_range"] == 0.1
+
+
 def test_an_unknown_recipe_is_answered_with_what_there_is(ostinato):
     assert ostinato("train", "ml")[2] == "ostinato: ml is no recipe. Expected one of lm: ostinato train lm\n"
 

@@ -3,9 +3,11 @@ import shutil
 
 import pytest
 
+from ostinato.data import CharVocabulary
 from ostinato.errors import RunError
 from ostinato.recipes import load
-from ostinato.recipes.runs import latest_run, new_run
+from ostinato.recipes.runs import build_model, latest_run, new_run
+from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
 
 
 @pytest.fixture
@@ -33,6 +35,36 @@ def test_the_latest_run_is_the_one_written_last(tmp_path, monkeypatch):
         os.utime(folder / "config.yaml", (1000 - age, 1000 - age))
     (tmp_path / "runs" / "not-a-run").mkdir()
     assert latest_run().name == "b"
+
+
+def test_every_setting_of_the_model_reaches_it():
+    settings = ModelSettings(
+        cell="gru",
+        embedding_size=6,
+        hidden_size=[5, 6],
+        num_layers=2,
+        dropout=0.1,
+        tied=True,
+        options={"weight_dropout": 0.5},
+        embedding_dropout=0.2,
+        input_dropout=0.3,
+        output_dropout=0.4,
+        locked_dropout=True,
+        activation_regularisation=2.0,
+        temporal_activation_regularisation=1.0,
+        embedding_range=0.01,
+    )
+    model = build_model(LanguageModelSettings(model=settings), CharVocabulary("abc"))
+    assert model.recurrent.hidden_sizes == (5, 6)
+    assert model.recurrent.options.weight_dropout == 0.5
+    assert model.recurrent.options.variational_dropout.input == 0.1
+    assert model.output.weight is model.embedding.weight
+    assert model.embedding.weight.abs().max() <= 0.01
+    assert (model.word_dropout.rate, model.dropout.rate) == (0.2, 0.4)
+    assert 1 - (1 - model.input_dropout.rate) * (1 - 0.1) == pytest.approx(0.3)
+    assert (model.alpha, model.beta) == (2.0, 1.0)
+    filled = build_model(LanguageModelSettings(model=ModelSettings(initial_range=0.01)), CharVocabulary("abc"))
+    assert all(bool((parameter.abs() <= 0.01).all()) for parameter in filled.parameters())
 
 
 def test_a_folder_that_is_no_run(tmp_path):

@@ -29,8 +29,11 @@ def _train_lm(words: Sequence[str]) -> int:
     from ostinato.recipes.settings import LanguageModelSettings
 
     parser = Parser("ostinato train lm", "Train a language model; with no argument, on Python's standard library.")
-    parser.add_argument("--config", action="config", help="a YAML file with settings; flags after it win")
+    parser.add_argument(
+        "--config", action="config", help="a YAML file, or a paper's recipe such as zaremba-small; flags after it win"
+    )
     parser.add_class_arguments(LanguageModelSettings)
+    words = _with_recipes(words)
     given = parser.read(words)
     if given.resume:
         if given.run is None:
@@ -54,6 +57,20 @@ def _train_lm(words: Sequence[str]) -> int:
     else:
         show(result)
     return 0
+
+
+def _with_recipes(words: Sequence[str]) -> list[str]:
+    """The words, with the file of each configuration that `--config` names."""
+    from ostinato.recipes.papers import resolve
+
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--config":
+            word = resolve(word)
+        elif word.startswith("--config="):
+            word = f"--config={resolve(word.removeprefix('--config='))}"
+        found.append(word)
+    return found
 
 
 def _settings_of(run: str) -> list[str]:

@@ -1,0 +1,44 @@
+"""Recipes of the papers: configurations that ship with the package, one YAML file each, cited and explained in its comments."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from ostinato.errors import ConfigError
+
+_FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The configurations that `--config` knows by name."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a configuration.
+
+    Raises:
+        ConfigError: there is none of this name; the message lists those that there are.
+    """
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), 1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise ConfigError(
+            f"{name} is no file, and no configuration that ships{hint} Expected a YAML file or one of {', '.join(names())}"
+        )
+    return _FOLDER / f"{name}.yaml"
+
+
+def resolve(config: str) -> str:
+    """The file that `--config` means: one that is there, or else a configuration that ships.
+
+    What looks like a path, with a folder or an ending, is given back as it is.
+
+    Raises:
+        ConfigError: neither; see `path_of`.
+    """
+    path = Path(config)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return config
+    return str(path_of(config))
