@@ -277,9 +277,12 @@ def test_memory_does_not_grow():
     for window in chunks((x, y), 4, 10):
         F.mse_loss(window.run(layer), window.target).backward()
         assert all(t.grad_fn is None for t in tensors_of(window._owner.state))
+        if len(counts) not in (8, 45):
+            counts.append(0)
+            continue
         gc.collect()
         counts.append(sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects()))
-    assert counts[5] == counts[-1]
+    assert counts[8] == counts[45] > 0
 
 
 def test_eight_lines_train_a_torch_lstm():

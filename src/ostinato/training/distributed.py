@@ -1,0 +1,176 @@
+"""Several processes that train one model: what they tell each other beside the gradients.
+
+Each reads its own rows of a batch. Gradients are averaged by DDP or FSDP. All else goes through a group of its own, over gloo, on
+the CPU: so that it neither waits for a device nor is confused with what is sent there, and so that whoever waits in it is told at
+once when a process dies, whatever the devices use. Nothing is pickled: numbers, JSON and tensors are sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import distributed as dist
+
+from ostinato.errors import OstinatoError, RunError
+from ostinato.training.tree import map_tensors
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+PATIENCE = timedelta(days=7)  # for the first process to tokenise; a death is noticed at once, however long this is
+
+
+class PeerError(RunError):
+    """Another process of the run is gone, or has ended with an error of its own, which it tells itself."""
+
+
+class Processes:
+    """The processes of a run, seen from one of them.
+
+    Args:
+        fabric: launched; None for one process alone.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        world: how many there are.
+    """
+
+    def __init__(self, fabric: Fabric | None = None):
+        self.rank = 0 if fabric is None else fabric.global_rank
+        self.world = 1 if fabric is None else fabric.world_size
+        self._group: Any = None
+        if self.world > 1:
+            with self._told_of_deaths():
+                self._group = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+    def first(self, function: Callable[[], Any]) -> Any:
+        """Calls `function` in the first process, while the others wait, and returns its result in all.
+
+        Args:
+            function: returns what JSON can hold.
+
+        Raises:
+            OstinatoError: in the first process what the function raised; in the others a `PeerError`.
+        """
+        if self.world == 1:
+            return function()
+        if not self.is_first:
+            answer = json.loads(self._broadcast(b""))
+            if "error" in answer:
+                raise PeerError(f"process 0 has stopped: {answer['error']}")
+            return answer["result"]
+        try:
+            result = function()
+        except OstinatoError as error:
+            self._broadcast(json.dumps({"error": str(error)}).encode())
+            raise
+        self._broadcast(json.dumps({"result": result}).encode())
+        return result
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sums of each of `values` over all processes, in float64; the same bits in every process."""
+        if self.world == 1:
+            return list(values)
+        sums = torch.tensor(values, dtype=torch.float64)
+        with self._told_of_deaths():
+            dist.all_reduce(sums, group=self._group)
+        return sums.tolist()
+
+    def gather(self, tree: Any) -> list[Any]:
+        """The `tree` of every process, by rank, with its tensors on the CPU; all must be built alike."""
+        if self.world == 1:
+            return [tree]
+        gathered: list[list[torch.Tensor]] = []
+
+        def exchange(tensor: torch.Tensor) -> None:
+            mine = tensor.detach().cpu().contiguous()
+            all_of_them = [torch.empty_like(mine) for _ in range(self.world)]
+            dist.all_gather(all_of_them, mine, group=self._group)
+            gathered.append(all_of_them)
+
+        with self._told_of_deaths():
+            map_tensors(exchange, tree)
+        return [self._with(tree, [tensors[rank] for tensors in gathered]) for rank in range(self.world)]
+
+    @staticmethod
+    def _with(tree: Any, tensors: list[torch.Tensor]) -> Any:
+        left = iter(tensors)
+        return map_tensors(lambda _: next(left), tree)
+
+    def join_rows(self, tree: Any, dim: int, rows: int) -> Any:
+        """The tree of one process that has all rows.
+
+        Args:
+            tree: its tensors that have `rows` rows in dimension `dim` are joined, in the order of the processes; the others stay.
+            dim: of the rows.
+            rows: of each process.
+        """
+        if self.world == 1:
+            return tree
+        return map_tensors(
+            lambda *parts: torch.cat(parts, dim) if _has(parts[0], dim, rows) else parts[0], *self.gather(tree)
+        )
+
+    def split_rows(self, tree: Any, dim: int, rows: int) -> Any:
+        """The inverse of `join_rows`: of a tree with the rows of all processes, of any number of them, those of this one."""
+        total, start = rows * self.world, rows * self.rank
+        return map_tensors(lambda tensor: tensor.narrow(dim, start, rows) if _has(tensor, dim, total) else tensor, tree)
+
+    def barrier(self) -> None:
+        """Waits for all processes."""
+        self.total([0.0])
+
+    def _broadcast(self, content: bytes) -> bytes:
+        with self._told_of_deaths():
+            size = torch.tensor([len(content)])
+            dist.broadcast(size, 0, group=self._group)
+            data = torch.zeros(int(size), dtype=torch.uint8)
+            if self.is_first:
+                data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            dist.broadcast(data, 0, group=self._group)
+        return bytes(data.tolist())
+
+    @contextmanager
+    def _told_of_deaths(self) -> Iterator[None]:
+        with told_of_deaths(self.world):
+            yield
+
+
+@contextmanager
+def told_of_deaths(world: int) -> Iterator[None]:
+    """Turns the many ways in which torch tells that another process is gone into one.
+
+    Raises:
+        PeerError: another process is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if world > 1 and _is_of_a_peer(error):
+            raise PeerError(
+                "another process of this run is gone; training has stopped in all. Its last checkpoint is whole: "
+                "start the same command again with --resume"
+            ) from error
+        raise
+
+
+def _is_of_a_peer(error: RuntimeError) -> bool:
+    text = str(error)
+    return isinstance(error, dist.DistError) or any(
+        sign in text
+        for sign in ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
+    )
+
+
+def _has(tensor: torch.Tensor, dim: int, rows: int) -> bool:
+    return tensor.dim() > dim and tensor.shape[dim] == rows

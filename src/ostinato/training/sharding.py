@@ -1,0 +1,67 @@
+"""FSDP: weights, gradients and the optimiser's state in shares, one a process; and whole for a checkpoint.
+
+The whole model is one group: its weights come together when its forward pass begins, and once more for the backward pass. A group
+for each layer would need less memory, but every process would have to call every layer equally often, and one whose rows have more
+documents that begin calls its layers more often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ostinato.training.tree import map_tensors
+
+
+def shard(module: nn.Module, mesh: Any) -> nn.Module:
+    """Shares the weights of `module` out over the processes, in place.
+
+    Args:
+        module: its `forward` is what computes with the weights.
+        mesh: the processes, as Fabric lays them out.
+    """
+    from torch.distributed.fsdp import fully_shard
+
+    fully_shard(module, mesh=mesh["data_parallel"])
+    return module
+
+
+@contextmanager
+def weights_together(module: nn.Module) -> Iterator[None]:
+    """While entered, by all processes, the weights of a sharded module are whole, and can be computed with outside of its forward.
+
+    For any other module this does nothing.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    if not isinstance(module, FSDPModule):
+        yield
+        return
+    module.unshard()
+    try:
+        yield
+    finally:
+        module.reshard()
+
+
+def whole(tree: Any) -> Any:
+    """The same tree with tensors that are whole; every process must call this, and gets all of it."""
+    return map_tensors(_whole, tree)
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    full = getattr(tensor, "full_tensor", None)
+    return tensor if full is None else full()
+
+
+def shared_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """This process's share of a whole tensor, laid out like another one; the tensor itself where that one is whole."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(like, DTensor) or tensor.shape != like.shape:
+        return tensor
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
