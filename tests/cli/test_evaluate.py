@@ -19,6 +19,7 @@ def test_it_prints_every_unit(ostinato, run, tmp_path):
     assert values["tokens"] == len(text) - 1
     assert values["nats/char"] == pytest.approx(nats, abs=1e-4)
     assert values["bits/char"] == pytest.approx(nats / math.log(2), abs=1e-4)
+    assert values["perplexity/token"] == pytest.approx(math.exp(nats), rel=1e-3)
     assert values["perplexity/word"] == pytest.approx(math.exp(nats * len(text) / len(text.split())), rel=1e-2)
 
 
@@ -27,3 +28,41 @@ def test_a_text_that_is_missing_is_answered_in_one_line(ostinato, run):
     assert (status, out) == (2, "")
     assert error.startswith("ostinato: missing.txt: no such file or folder")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--cache", "100", "--theta", "0.5", "--share", "0.3"],
+        ["--dynamic", "sgd", "--learning_rate", "0.5", "--decay", "0.01", "--segment", "7"],
+        ["--dynamic", "rms", "--learning_rate", "1e-3"],
+    ],
+)
+def test_a_model_that_adapts_scores_a_repetitive_text_better(ostinato, run, tmp_path, flags):
+    path = tmp_path / "new.txt"
+    path.write_text("quartz glyph vex\n" * 30)
+    nats = []
+    for given in ([], flags):
+        status, out, error = ostinato("evaluate", run, "--data", str(path), *given)
+        assert (status, error) == (0, "")
+        nats.append(float(out.splitlines()[2].split()[0]))
+    assert nats[1] < nats[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--theta", "1"], "--theta belongs to --cache; give both, or leave it out"),
+        (["--dynamic", "sgd", "--share", "0.1"], "--share belongs to --cache; give both, or leave it out"),
+        (["--cache", "9", "--decay", "0.1"], "--decay belongs to --dynamic; give both, or leave it out"),
+        (
+            ["--cache", "9", "--dynamic", "rms"],
+            "--cache and --dynamic: expected one of them; evaluate twice to compare",
+        ),
+        (["--cache", "0"], "window: expected at least 1 step, got 0"),
+        (["--dynamic", "sgd", "--segment", "0"], "segment: expected at least 1, got 0"),
+        (["--dynamic", "adam"], "dynamic: expected one of sgd, rms, or null, got adam"),
+    ],
+)
+def test_flags_that_do_not_fit_are_answered_in_one_line(ostinato, run, flags, message):
+    assert ostinato("evaluate", run, *flags) == (2, "", f"ostinato: {message}\n")

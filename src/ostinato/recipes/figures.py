@@ -8,10 +8,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostinato.data.corpus import open_corpus
+from ostinato.data.corpus import Corpus, open_corpus
 from ostinato.data.tokens import Tokens
+from ostinato.models.language_model import LanguageModel
+from ostinato.recipes.adaptation import CacheSettings, DynamicSettings
 from ostinato.recipes.reading import Reading
 from ostinato.recipes.runs import load_model, read_settings
+from ostinato.recipes.settings import LanguageModelSettings
 from ostinato.training.device import choose_device
 from ostinato.training.evaluation import evaluate
 from ostinato.training.run_folder import RunFolder
@@ -35,6 +38,11 @@ class Figures:
     bits_per_character: float
     perplexity_per_word: float
 
+    @property
+    def perplexity_per_token(self) -> float:
+        """exp of the mean loss; of a word model it is the figure of the papers, where a line end is a token too."""
+        return _exp(self.nats_per_token)
+
 
 def figures(nats_per_token: float, predicted: int, tokens: Tokens) -> Figures:
     """All units from one.
@@ -46,23 +54,33 @@ def figures(nats_per_token: float, predicted: int, tokens: Tokens) -> Figures:
     """
     nats = nats_per_token * len(tokens)
     per_character = nats / tokens.characters
-    try:
-        perplexity = math.exp(nats / tokens.words) if tokens.words else math.inf
-    except OverflowError:
-        perplexity = math.inf
+    perplexity = _exp(nats / tokens.words) if tokens.words else math.inf
     return Figures(predicted, nats_per_token, per_character, per_character / math.log(2.0), perplexity)
 
 
+def _exp(nats: float) -> float:
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
+
+
 def evaluate_run(
-    path: str | os.PathLike[str], data: str | None = None, *, max_tokens: int | None = None, device: str = "auto"
+    path: str | os.PathLike[str],
+    data: str | None = None,
+    *,
+    max_tokens: int | None = None,
+    device: str = "auto",
+    adaptation: CacheSettings | DynamicSettings | None = None,
 ) -> tuple[str, Figures]:
     """Scores the model of a run on a text.
 
     Args:
         path: the folder of the run.
         data: a file, a folder, a glob or a URL, all of which is read; None for the run's own validation text.
-        max_tokens: read about so many tokens, spread over the text; None for all.
+        max_tokens: read about so many tokens, spread over the text; None for all. With an adaptation those at its beginning.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        adaptation: how the model adapts to the text; then it reads it as one stream, from beginning to end.
 
     Returns:
         The name of the text, and the figures.
@@ -73,15 +91,29 @@ def evaluate_run(
     settings = read_settings(RunFolder(path))
     model = load_model(path).to(choose_device(device))
     with tempfile.TemporaryDirectory() as folder:
-        share = settings.tokens.validation_share if data is None else 0.0
-        corpus = open_corpus(
-            settings.data if data is None else data,
-            validation_share=share,
-            vocabulary=model.vocabulary,
-            folder=Path(path) if data is None else Path(folder),
-        )
-        tokens = corpus.validation if data is None else corpus.train
-        reading = Reading(tokens, 64, 256, max_tokens, reset_at_documents=settings.tokens.reset_at_documents)
-        evaluation = evaluate(model, reading())
+        own = _own_corpus(path, settings, model) if data is None else None
+        if own is not None:
+            name, tokens = own.name, own.validation
+        else:
+            corpus = open_corpus(data, validation_share=0.0, vocabulary=model.vocabulary, folder=Path(folder))
+            name, tokens = corpus.name, corpus.train
+        module, rows, steps = model, 64, 256
+        if adaptation is not None:
+            text = None
+            if adaptation.needs_training_text:
+                text = (own or _own_corpus(path, settings, model)).train
+            module, rows, steps = adaptation.adapted(model, text), 1, adaptation.chunk_length
+        reading = Reading(tokens, rows, steps, max_tokens, reset_at_documents=settings.tokens.reset_at_documents)
+        evaluation = evaluate(module, reading())
         assert evaluation is not None  # nobody stops it
-        return corpus.name, figures(evaluation.nats_per_token, evaluation.tokens, tokens)
+        return name, figures(evaluation.nats_per_token, evaluation.tokens, tokens)
+
+
+def _own_corpus(path: str | os.PathLike[str], settings: LanguageModelSettings, model: LanguageModel) -> Corpus:
+    """The text that the run was trained and validated on."""
+    return open_corpus(
+        settings.data,
+        validation_share=settings.tokens.validation_share,
+        vocabulary=model.vocabulary,
+        folder=Path(path),
+    )

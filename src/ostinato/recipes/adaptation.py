@@ -1,0 +1,89 @@
+"""Models that adapt to the text they are scored on, as a recipe sets them up: a cache, or dynamic evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ostinato.data.tokens import Tokens
+from ostinato.errors import ConfigError
+from ostinato.models.cache import ContinuousCache
+from ostinato.models.dynamic import DynamicEvaluation, Rule, gradient_rms
+from ostinato.models.language_model import LanguageModel
+from ostinato.recipes.reading import Reading
+from ostinato.training.tree import map_tensors
+
+_STATISTICS_ROWS = 100  # the batch of the paper's code
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """See `ContinuousCache`.
+
+    Args:
+        window: steps that it reaches back.
+        theta: how much likeness counts.
+        share: of the cache in the probability (lambda of the paper).
+    """
+
+    window: int = 500
+    theta: float = 1.0
+    share: float = 0.1
+
+    needs_training_text: ClassVar[bool] = False
+    chunk_length: ClassVar[int] = 128  # how much is read at once; it changes nothing else
+
+    def adapted(self, model: LanguageModel, training_text: Tokens | None) -> ContinuousCache:
+        """The model with its cache."""
+        return ContinuousCache(model, self.window, self.theta, self.share)
+
+
+@dataclass(frozen=True)
+class DynamicSettings:
+    """See `DynamicEvaluation`.
+
+    Args:
+        rule: rms or sgd.
+        learning_rate: eta; None for the rule's own.
+        decay: lambda.
+        epsilon: of rms.
+        segment: tokens from one step of learning to the next; at least 1.
+        statistics_tokens: rms measures gradients over about so many tokens of the training text; at least 2.
+    """
+
+    rule: Rule = "rms"
+    learning_rate: float | None = None
+    decay: float = 0.002
+    epsilon: float = 2e-5
+    segment: int = 5
+    statistics_tokens: int = 200_000
+
+    def __post_init__(self):
+        for name, least in (("segment", 1), ("statistics_tokens", 2)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+
+    @property
+    def chunk_length(self) -> int:
+        """How much is read at once."""
+        return self.segment
+
+    @property
+    def needs_training_text(self) -> bool:
+        """Whether `adapted` reads it."""
+        return self.rule == "rms"
+
+    def adapted(self, model: LanguageModel, training_text: Tokens | None) -> DynamicEvaluation:
+        """A copy of the model that learns as it reads.
+
+        Args:
+            model: on the device to compute on.
+            training_text: what it was trained on; needed by rms alone.
+        """
+        statistics = None
+        if self.needs_training_text:
+            assert training_text is not None
+            reading = Reading(training_text, _STATISTICS_ROWS, self.segment, self.statistics_tokens)
+            device = model.embedding.weight.device
+            statistics = gradient_rms(model, (map_tensors(lambda v: v.to(device), chunk) for chunk in reading()))
+        return DynamicEvaluation(model, self.rule, self.learning_rate, self.decay, self.epsilon, statistics)
