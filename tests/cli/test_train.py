@@ -22,6 +22,8 @@ from .conftest import SMALL, start
         (["--training.patience", "x"], "training.patience: expected an integer, or null, got x"),
         (["--training.clip_norm", "x"], "training.clip_norm: expected a number, or null, got x"),
         (["--training.max_time_s", "0"], "training.max_time_s: expected a budget above 0, or null, got 0.0"),
+        (["--model.hidden_size", "x"], "model.hidden_size: expected an integer or a list of integers, got x"),
+        (["--model.hidden_size", "[8, x]"], "model.hidden_size: expected an integer or a list of integers, got [8, x]"),
         (["--tokens.kind", "chars"], "tokens.kind: expected one of char, byte, word, bpe, got chars"),
         (["--seed"], "argument --seed: expected one argument"),
         (["--config", "/missing.yaml"], "config: File does not exist: /missing.yaml"),

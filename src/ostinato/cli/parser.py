@@ -98,6 +98,11 @@ def _plain(message: str) -> str:
         "bool": "true or false",
         "dict": "settings by name",
     }
+    kinds = {**{f"<class '{name}'>": word for name, word in words.items()}, "list[int]": "a list of integers"}
+    union = re.search(r"Union subtypes Subtypes: \[(.*)\] Errors: .* Given value: (.*)", message)
+    if union and "NoneType" not in union[1]:
+        either = " or ".join(kinds.get(kind, kind) for kind in union[1].split(", "))
+        message = f"Expected {either}. Got value: {union[2]}"
     message = re.sub(r"a <class '(\w+)'>", lambda found: words.get(found[1], found[1]), message)
     message = re.sub(r"a typing\.Literal\[(.*?)\]", lambda found: f"one of {found[1]}", message)
     if found := re.search(r"Union subtypes .*?- Expected (.*?) - Expected a? ?NoneType.* Given value: (.*)", message):
