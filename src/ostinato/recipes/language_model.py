@@ -85,7 +85,14 @@ def _train(
     torch.manual_seed(settings.seed)
     model = build_model(settings, corpus.vocabulary)
     how, resets = settings.training, settings.tokens.reset_at_documents
-    streams = Streams(corpus.train, how.batch_size, how.chunk_length, reset_at_documents=resets)
+    streams = Streams(
+        corpus.train,
+        how.batch_size,
+        how.chunk_length,
+        reset_at_documents=resets,
+        vary_length=how.vary_length,
+        seed=settings.seed,
+    )
     validation = Reading(
         corpus.validation, how.batch_size, how.chunk_length, how.max_validation_tokens, reset_at_documents=resets
     )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ostinato.training.budget import Budget
-    from ostinato.training.chunks import TruncatedBPTT, detach
     from ostinato.training.clipping import clip
     from ostinato.training.counters import Outcome
     from ostinato.training.divergence import DivergedError
@@ -21,18 +20,21 @@ if TYPE_CHECKING:
     from ostinato.training.run_folder import RunFolder
     from ostinato.training.schedules import learning_rate_factor
     from ostinato.training.settings import TrainingSettings
+    from ostinato.training.truncated_bptt import Chunks, Window, chunks, detach
 
 _HOMES = {
     "Budget": "budget",
+    "Chunks": "truncated_bptt",
     "DivergedError": "divergence",
     "Evaluation": "evaluation",
     "Outcome": "counters",
     "Progress": "progress",
     "RunFolder": "run_folder",
     "TrainingSettings": "settings",
-    "TruncatedBPTT": "chunks",
+    "Window": "truncated_bptt",
     "clip": "clipping",
-    "detach": "chunks",
+    "chunks": "truncated_bptt",
+    "detach": "truncated_bptt",
     "evaluate": "evaluation",
     "fit": "loop",
     "learning_rate_factor": "schedules",
@@ -40,13 +42,15 @@ _HOMES = {
 
 __all__ = [
     "Budget",
+    "Chunks",
     "DivergedError",
     "Evaluation",
     "Outcome",
     "Progress",
     "RunFolder",
     "TrainingSettings",
-    "TruncatedBPTT",
+    "Window",
+    "chunks",
     "clip",
     "detach",
     "evaluate",

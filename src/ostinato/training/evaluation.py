@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from ostinato.data.streams import Chunk
-from ostinato.training.chunks import TruncatedBPTT
-from ostinato.training.tree import map_tensors
+from ostinato.training.truncated_bptt import chunks as windows
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,17 @@ def evaluate(
         ValueError: there are no chunks.
     """
     device = next(module.parameters()).device
-    bptt = TruncatedBPTT(module)
     losses: list[torch.Tensor] = []
     counts: list[int] = []
     was_training = module.training
     module.eval()
     try:
         with torch.no_grad():
-            for chunk in chunks:
+            for window in windows(chunks, device=device):
                 if should_stop():
                     return None
-                losses.append(bptt(map_tensors(lambda tensor: tensor.to(device), chunk)))
-                counts.append(chunk.target.numel())
+                losses.append(window.loss(module))  # pyright: ignore[reportArgumentType]
+                counts.append(window.target.numel())
     finally:
         module.train(was_training)
     if not counts:

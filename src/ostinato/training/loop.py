@@ -26,6 +26,7 @@ from ostinato.training.progress import Moment, Progress
 from ostinato.training.run_folder import RunFolder
 from ostinato.training.schedules import learning_rate_factor
 from ostinato.training.settings import Precision, TrainingSettings
+from ostinato.training.truncated_bptt import Window, chunks
 from ostinato.training.update import Measured, NotFiniteError, Updater
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ class _Session:
         self.train, self.validation, self.sample, self.on_evaluation = train, validation, sample, on_evaluation
         self.run, self.settings, self.fabric, self.progress = run, settings, fabric, progress
         self.module = module
-        self.updater = Updater(module, settings, fabric)
+        self.source = chunks(train, k2=settings.backprop_length, device=fabric.device)
+        self.updater = Updater(module, self.source, settings, fabric)
         self.budget = settings.budget
         self.counters = Counters()
         self.data_fingerprint = data_fingerprint
         self.metrics_lines = 0
         self.norm = 0.0  # of the last step that was read
         self.saved_step: int | None = None
+        self.saved_used = 0.0
         self.saved_at = time.monotonic()
         self._restart_clock()
 
@@ -70,7 +73,6 @@ class _Session:
         return {
             "counters": asdict(self.counters),
             "budget": asdict(self.budget),
-            "data": self.train.state_dict(),
             "data_fingerprint": self.data_fingerprint,
             "metrics_lines": self.metrics_lines,
             **self.updater.state_dict(),
@@ -81,7 +83,6 @@ class _Session:
         try:
             self.counters = Counters(**state["counters"])
             self._put_best_back(checkpoint.step)
-            self.train.load_state_dict(state["data"])
             self.metrics_lines = state["metrics_lines"]
             self.updater.load_state_dict(state)
             if state["budget"] != asdict(self.budget):
@@ -110,6 +111,7 @@ class _Session:
 
     def save(self, *, best: bool = False) -> None:
         self._read()
+        self.saved_used = self.used()
         with self.run.writing():
             self.run.checkpoints.write(self.counters.step, self.state(), keep=self.settings.keep_checkpoints, best=best)
         self.saved_step, self.saved_at = self.counters.step, time.monotonic()
@@ -148,14 +150,13 @@ class _Session:
 
     # --- the loop ---
 
-    def chunks(self) -> Iterator[Chunk]:
+    def windows(self) -> Iterator[Window]:
         while True:
-            yield from self.train
+            yield from self.source  # it ends with a fresh state: each stream's beginning does not follow its end
             self.counters.epoch += 1
-            self.updater.bptt.reset()  # each stream is back at its beginning, which does not follow its end
 
     def go(self, metrics: Metrics, interrupt: Interrupt) -> Ending:
-        chunks = self.chunks()
+        windows = self.windows()
         self.module.train()
         while True:
             if self._evaluation_due():
@@ -170,22 +171,24 @@ class _Session:
             if self.settings.patience is not None and self.counters.stale >= self.settings.patience:
                 return "patience"
             if self.used() >= 1.0:
+                if self.saved_used < 1.0:  # the time ran out while the last checkpoint was written
+                    self.save()
                 return "budget"
-            self._step(chunks)
+            self._step(windows)
             if self.counters.loss_steps + len(self.updater.unread) >= self.settings.log_every:
                 self._log(metrics)
             elif self.progress.due():
                 self.progress.show(self._moment())
 
-    def _step(self, chunks: Iterator[Chunk]) -> None:
+    def _step(self, windows: Iterator[Window]) -> None:
         updater, counters = self.updater, self.counters
-        updater.begin((dataclasses.replace(counters), self.train.state_dict()))
+        updater.begin(dataclasses.replace(counters))
         steps = 0
         for _ in range(self.settings.accumulate):
-            chunk = next(chunks)
-            updater.add(chunk)
-            steps += chunk.target.shape[0]
-            counters.tokens += chunk.target.numel()
+            window = next(windows)
+            updater.add(window)
+            steps += window.target.shape[0]
+            counters.tokens += window.target.numel()
         rate = self._learning_rate(steps)
         counters.step += 1
         try:
@@ -211,11 +214,9 @@ class _Session:
         """Goes back before the step, keeps that state and says what happened."""
         self._count(error.measured)
         attempt, now = error.attempt, self.counters
-        before, place = attempt.mark
         self.counters = dataclasses.replace(
-            before, loss_sum=now.loss_sum, loss_tokens=now.loss_tokens, loss_steps=now.loss_steps
+            attempt.mark, loss_sum=now.loss_sum, loss_tokens=now.loss_tokens, loss_steps=now.loss_steps
         )
-        self.train.load_state_dict(place)
         where = where_it_began(self.module, lambda: self.updater.repeat(attempt))
         self.updater.go_back(attempt)
         self.save()

@@ -11,28 +11,27 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ostinato.data.streams import Chunk
 from ostinato.training.averaging import make_averaging
-from ostinato.training.chunks import TruncatedBPTT
 from ostinato.training.clipping import clip
 from ostinato.training.generators import Generators, read_generators, set_generators
 from ostinato.training.optimizers import make_optimizer
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tree import map_tensors
+from ostinato.training.truncated_bptt import Chunks, Window
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
 class _Loss(nn.Module):
-    """Takes a chunk as the dict of its fields: Fabric looks into the arguments of forward and refuses frozen dataclasses."""
+    """The loss of a window as a forward pass, so that Fabric can act on it."""
 
-    def __init__(self, bptt: TruncatedBPTT):
+    def __init__(self, module: nn.Module):
         super().__init__()
-        self.bptt = bptt
+        self.module = module
 
-    def forward(self, fields: dict[str, Any]) -> torch.Tensor:
-        return self.bptt(Chunk(**fields))
+    def forward(self, window: Window) -> torch.Tensor:
+        return window.loss(self.module)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass
@@ -41,18 +40,18 @@ class Attempt:
 
     Args:
         mark: whatever the caller wants to have back.
-        hidden: the hidden state before it.
+        place: in the data, with the hidden state, before it.
         generators: the random generators before it.
-        chunks: its data, each with the hidden state before it.
-        losses: of each chunk, nats a token.
-        tokens: in each chunk.
+        windows: its data.
+        losses: of each window, nats a token.
+        tokens: in each window.
         norm: of all gradients together, before clipping.
     """
 
     mark: Any
-    hidden: Any
+    place: dict[str, Any]
     generators: Generators
-    chunks: list[tuple[Chunk, Any]] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
     losses: list[torch.Tensor] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     norm: torch.Tensor | None = None
@@ -64,7 +63,7 @@ class Measured:
 
     Args:
         nats: of all its tokens.
-        tokens: in all its chunks.
+        tokens: in all its windows.
         norm: of all gradients together, before clipping.
     """
 
@@ -98,14 +97,19 @@ class Updater:
     Args:
         module: anything with `loss(chunk, state) -> (loss, state)`. Where it has a tensor `penalty`, that is what regularisation
             added to the last loss, and is left out of the loss that is told.
+        source: where the windows come from.
         settings: see there.
         fabric: where and in which precision.
+
+    Raises:
+        TypeError: the module has no `loss`.
     """
 
-    def __init__(self, module: nn.Module, settings: TrainingSettings, fabric: Fabric):
-        self.module, self.settings, self.fabric = module, settings, fabric
-        self.bptt = TruncatedBPTT(module)
-        self.step_module = fabric.setup_module(_Loss(self.bptt))
+    def __init__(self, module: nn.Module, source: Chunks, settings: TrainingSettings, fabric: Fabric):
+        if not callable(getattr(module, "loss", None)):
+            raise TypeError(f"expected a module with loss(chunk, state), got a {type(module).__name__} without it")
+        self.module, self.source, self.settings, self.fabric = module, source, settings, fabric
+        self.step_module = fabric.setup_module(_Loss(module))
         self.scaled = fabric.strategy.precision.precision == "16-mixed"
         fused = not self.scaled and fabric.device.type in ("cpu", "cuda")
         self.optimizer = make_optimizer(
@@ -133,26 +137,25 @@ class Updater:
 
     def begin(self, mark: Any) -> None:
         """Begins an update; `mark` comes back where it is not made."""
-        self._attempt = Attempt(mark, self.bptt.state, read_generators(self.fabric.device))
+        self._attempt = Attempt(mark, self.source.state_dict(), read_generators(self.fabric.device))
 
-    def add(self, chunk: Chunk) -> None:
-        """Forward and backward of one of the update's chunks."""
+    def add(self, window: Window) -> None:
+        """Forward and backward of one of the update's windows."""
         attempt = self._attempt
         assert attempt is not None
-        attempt.chunks.append((chunk, self.bptt.state))
-        is_last = len(attempt.chunks) == self.settings.accumulate
+        attempt.windows.append(window)
+        is_last = len(attempt.windows) == self.settings.accumulate
         # With several processes, gradients are exchanged once an update.
         alone = nullcontext() if is_last else self.fabric.no_backward_sync(self.step_module)
-        loss = self._forward_and_backward(chunk, alone)
+        loss = self._forward_and_backward(window, alone)
+        self.source.state = map_tensors(_alone_in_memory, self.source.state)
         penalty = getattr(self.module, "penalty", None)
         attempt.losses.append(loss.detach() if penalty is None else loss.detach() - penalty)
-        attempt.tokens.append(chunk.target.numel())
+        attempt.tokens.append(window.target.numel())
 
-    def _forward_and_backward(self, chunk: Chunk, context: AbstractContextManager[Any]) -> torch.Tensor:
-        device = self.fabric.device
-        fields = {name: None if value is None else value.to(device) for name, value in vars(chunk).items()}
+    def _forward_and_backward(self, window: Window, context: AbstractContextManager[Any]) -> torch.Tensor:
         with context:
-            loss = self.step_module(fields)
+            loss = self.step_module(window)
             share = loss if self.settings.accumulate == 1 else loss / self.settings.accumulate
             self.fabric.backward(share)
         return loss
@@ -208,20 +211,22 @@ class Updater:
         return measured
 
     def go_back(self, attempt: Attempt) -> None:
-        """Puts hidden state and random generators where they were before an update that was not made; forgets those after it."""
+        """Puts data, hidden state and random generators where they were before an update that was not made.
+
+        Updates after it are forgotten, and iterations over `source` must be left.
+        """
         self.unread.clear()
         self._flag.zero_()
         self.wrapped_optimizer.zero_grad()
-        self.bptt.state = attempt.hidden
+        self.source.load_state_dict(attempt.place)
         set_generators(attempt.generators, self.fabric.device)
 
     def repeat(self, attempt: Attempt) -> None:
         """Forward and backward of an update that was not made, once more; `go_back` should follow."""
         self.go_back(attempt)
-        for chunk, hidden in attempt.chunks:
-            self.bptt.state = hidden
+        for window in attempt.windows:
             # No exchange: other processes may not be doing the same.
-            self._forward_and_backward(chunk, self.fabric.no_backward_sync(self.step_module))
+            self._forward_and_backward(window, self.fabric.no_backward_sync(self.step_module))
 
     def state_dict(self) -> dict[str, Any]:
         """All that later updates depend on; tensors are those at work, not copies."""
@@ -230,7 +235,7 @@ class Updater:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.fabric.strategy.precision.state_dict(),
             "averaging": None if self.averaging is None else self.averaging.state_dict(),
-            "hidden": self.bptt.state,
+            "data": self.source.state_dict(),
             "generators": read_generators(self.fabric.device),
         }
 
@@ -247,6 +252,15 @@ class Updater:
             raise ValueError("training.averaging is another")
         if self.averaging is not None:
             self.averaging.load_state_dict(state["averaging"])
-        device = self.fabric.device
-        self.bptt.state = map_tensors(lambda tensor: tensor.to(device), state["hidden"])
-        set_generators(state["generators"], device)
+        self.source.load_state_dict(state["data"])
+        set_generators(state["generators"], self.fabric.device)
+
+
+def _alone_in_memory(tensor: torch.Tensor) -> torch.Tensor:
+    """As it would be read from a checkpoint: a product of matrices may round differently for another layout.
+
+    A state that is a view of all outputs would also keep those.
+    """
+    if tensor.is_contiguous() and tensor.storage_offset() == 0:
+        return tensor
+    return tensor.clone(memory_format=torch.contiguous_format)
