@@ -24,5 +24,9 @@ class RunError(OstinatoError):
     """A run folder that is missing, incomplete, damaged or not of the kind that was asked for."""
 
 
+class PeerError(RunError):
+    """Another process of the run is gone, or has stopped with an error that it tells itself."""
+
+
 class CellError(OstinatoError):
     """A cell whose step and description disagree, or an option that this cell cannot take."""

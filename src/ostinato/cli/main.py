@@ -47,12 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, words: list[str]) -> int:
-    from ostinato.errors import OstinatoError
+    from ostinato.errors import OstinatoError, PeerError
 
     try:
         status = importlib.import_module(f"ostinato.cli.{command}").main(words)
         sys.stdout.flush()
         return status
+    except PeerError as error:
+        return _stopped(error)
     except OstinatoError as error:
         return _wrong(" ".join(str(error).split()))
     except KeyboardInterrupt:
@@ -62,6 +64,15 @@ def _run(command: str, words: list[str]) -> int:
         # Whoever read the output has seen enough. What is still buffered must not raise again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _stopped(error: Exception) -> int:
+    """One of several processes stops because another has; one line of one of them is enough."""
+    from ostinato.training.distributed_launch import OF_A_PEER, is_watched, rank
+
+    if rank() == 0 and not is_watched():
+        _wrong(str(error))
+    return OF_A_PEER
 
 
 def _wrong(message: str) -> int:

@@ -27,6 +27,7 @@ def main(words: Sequence[str]) -> int:
 def _train_lm(words: Sequence[str]) -> int:
     from ostinato.cli.parser import Parser
     from ostinato.recipes.settings import LanguageModelSettings
+    from ostinato.training.distributed_launch import is_launched, launch, rank, stop_with_the_watcher
 
     parser = Parser("ostinato train lm", "Train a language model; with no argument, on Python's standard library.")
     parser.add_argument(
@@ -42,6 +43,9 @@ def _train_lm(words: Sequence[str]) -> int:
     values = given.as_dict()
     del values["config"]
     settings = LanguageModelSettings.from_dict(values)
+    if settings.devices * settings.nodes > 1 and not is_launched():
+        return launch(["train", "lm", *words], settings.devices, settings.nodes)
+    stop_with_the_watcher()
 
     # Loaded only now: a wrong flag should not wait for torch.
     from ostinato.cli.main import INTERRUPTED
@@ -49,6 +53,8 @@ def _train_lm(words: Sequence[str]) -> int:
     from ostinato.recipes.report import resume_command, show
 
     result = train(settings)
+    if rank() > 0:
+        return INTERRUPTED if result.outcome.ending == "interrupted" else 0
     if result.outcome.ending == "interrupted":
         print(f"interrupted at step {result.outcome.counters.step}; go on with: {resume_command(result)}")
         return INTERRUPTED

@@ -112,6 +112,9 @@ class LanguageModelSettings:
         seed: of weights and dropout.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto is bf16-mixed where the device has fast bfloat16 products, else 32-true.
+        devices: processes on each machine, each with a device of its own; not needed under torchrun and SLURM.
+        nodes: machines that run the same command; likewise.
+        strategy: of several processes: ddp (each holds all weights) or fsdp (each holds a share); auto is ddp.
         quiet: print the run folder at the end and nothing else.
         resume: go on with the run in the folder given by run.
         tokens: what the model reads and writes.
@@ -125,12 +128,20 @@ class LanguageModelSettings:
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     quiet: bool = False
     resume: bool = False
     tokens: TokenSettings = field(default_factory=TokenSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
+
+    def __post_init__(self):
+        for name in ("devices", "nodes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LanguageModelSettings:

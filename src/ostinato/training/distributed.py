@@ -16,17 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed as dist
 
-from ostinato.errors import OstinatoError, RunError
+from ostinato.errors import OstinatoError, PeerError
 from ostinato.training.tree import map_tensors
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 PATIENCE = timedelta(days=7)  # for the first process to tokenise; a death is noticed at once, however long this is
-
-
-class PeerError(RunError):
-    """Another process of the run is gone, or has ended with an error of its own, which it tells itself."""
 
 
 class Processes:
