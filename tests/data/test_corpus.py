@@ -1,15 +1,19 @@
+import gzip
 import json
+import subprocess
+import sys
 import tracemalloc
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data import CharVocabulary, Corpus, open_corpus
-from ostinato.data import blocks
+from ostinato.data import CharVocabulary, Corpus, blocks, open_corpus, opening, token_file, worker
 from ostinato.data import corpus as corpus_module
 from ostinato.errors import ConfigError, DataError
+from tests.data.servers import Site, serve
 
 KINDS = ("char", "byte", "word", "bpe")
 POEM = "Tyger Tyger, burning bright,\nIn the forests of the night;\nWhat immortal hand or eye,\n" * 12
@@ -152,6 +156,142 @@ def test_a_damaged_token_file_is_made_again(poem, tmp_path, damage):
 
 
 @pytest.mark.usefixtures("tiny_memory")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_number_of_processes_changes_nothing(tmp_path, kind):
+    for index in range(5):
+        (tmp_path / f"{index}.txt").write_text(POEM[index * 13 :] + "é日" * index)
+    one, three = (
+        open_corpus(str(tmp_path), kind=kind, vocabulary_size=280, folder=tmp_path / f".{workers}", workers=workers)
+        for workers in (1, 3)
+    )
+    assert_equal(one, three)
+    for name in ("corpus.json", "corpus.tokens"):
+        assert (tmp_path / ".1" / name).read_bytes() == (tmp_path / ".3" / name).read_bytes()
+
+
+class Killed(BaseException):
+    pass
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.text(st.sampled_from("ab \n\té日\ufeff"), max_size=60), min_size=1, max_size=4),
+    st.sampled_from(KINDS),
+    st.integers(1, 9),
+    st.integers(1, 40),
+    st.lists(st.integers(1, 20), max_size=3),
+)
+def test_what_is_killed_while_it_tokenises_goes_on(tmp_path_factory, texts, kind, block_bytes, shard_bytes, deaths):
+    folder = tmp_path_factory.mktemp("corpus")
+    for index, text in enumerate(["some text, more than that", *texts]):
+        (folder / f"{index}.txt").write_bytes(text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "IN_MEMORY_BYTES", 10)
+        patch.setattr(corpus_module, "BLOCK_BYTES", block_bytes)
+        patch.setattr(token_file, "SHARD_BYTES", shard_bytes)
+
+        def opened(name):
+            return open_corpus(str(folder), kind=kind, vocabulary_size=260, folder=folder / name, workers=1)
+
+        whole = opened(".whole")
+        for death in deaths:
+            left = iter(range(death))
+
+            def encoded(result, vocabulary, left=left):
+                if next(left, None) is None:
+                    raise Killed
+                return worker.encoded(result, vocabulary)
+
+            patch.setattr(corpus_module, "encoded", encoded)
+            with suppress(Killed):
+                opened(".run")
+        patch.setattr(corpus_module, "encoded", worker.encoded)
+        assert_equal(opened(".run"), whole)
+
+
+@pytest.mark.usefixtures("tiny_memory")
+def test_going_on_reads_neither_what_is_done_nor_twice(poem, tmp_path, monkeypatch):
+    monkeypatch.setattr(token_file, "SHARD_BYTES", 200)
+    whole = open_corpus(poem, folder=tmp_path / "whole", workers=1)
+    calls = []
+
+    def die(result, vocabulary):
+        calls.append(result)
+        if len(calls) > 10:
+            raise Killed
+        return worker.encoded(result, vocabulary)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus_module, "encoded", die)
+        with pytest.raises(Killed):
+            open_corpus(poem, folder=tmp_path / "run", workers=1)
+    progress = []
+    again = open_corpus(
+        poem, folder=tmp_path / "run", workers=2, on_progress=lambda done, total: progress.append((done, total))
+    )
+    assert_equal(again, whole)
+    # Two of three readings are done before it begins, and of the third two shards: eight blocks of 61 bytes.
+    assert progress[0] == (2 * len(POEM) + 9 * 61, 3 * len(POEM))
+    assert progress[-1] == (3 * len(POEM), 3 * len(POEM))
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from ostinato.data import corpus, open_corpus, token_file
+corpus.IN_MEMORY_BYTES, corpus.BLOCK_BYTES, token_file.SHARD_BYTES = 100, 1000, 5000
+open_corpus(sys.argv[1], kind="word", folder=Path(sys.argv[2]), on_progress=lambda done, total: print(done, flush=True))
+"""
+
+
+def test_kill_9_at_any_moment_loses_nothing(tmp_path):
+    data, run = tmp_path / "data.txt", tmp_path / "run"
+    data.write_text(POEM * 60)
+    for lines in (70, 150, 151, 160, 199):
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(data), str(run)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        process.kill()
+        process.stdout.close()
+        process.wait()
+    subprocess.run([sys.executable, "-c", SCRIPT, str(data), str(run)], check=True, stdout=subprocess.DEVNULL)
+    assert_equal(open_corpus(str(data), kind="word", folder=run), open_corpus(str(data), kind="word"))
+
+
+def test_a_far_text_whose_server_fails_goes_on_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(corpus_module, "BLOCK_BYTES", 2**16)
+    monkeypatch.setattr(token_file, "SHARD_BYTES", 2**19)
+    monkeypatch.setattr(opening, "FIRST_WAIT_S", 0.0)
+    text = POEM * 4000
+    with serve(Site({"/a.txt": text.encode()})) as site:
+        url = f"{site.url}/a.txt"
+
+        def fail(done, total):
+            if done > 1.5 * len(text):  # the third reading will break off
+                site.fail_at, site.ranges = len(text) // 2, False
+
+        with pytest.raises(DataError, match="run the same again later: what is done is kept"):
+            open_corpus(url, folder=tmp_path / "run", workers=1, on_progress=fail)
+        site.fail_at, site.ranges = None, True
+        site.asked.clear()
+        far = open_corpus(url, folder=tmp_path / "run", workers=2)
+        assert len(site.asked) == 1
+        assert site.asked[0] > len(text) // 4  # what is done is not even read
+    (tmp_path / "near.txt").write_text(text)
+    near = open_corpus(str(tmp_path / "near.txt"), folder=tmp_path / "near")
+    np.testing.assert_array_equal(far.train.ids, near.train.ids)
+    np.testing.assert_array_equal(far.validation.ids, near.validation.ids)
+
+
+def test_a_compressed_text_is_the_text(poem, tmp_path):
+    (tmp_path / "poem.txt.gz").write_bytes(gzip.compress(POEM.encode()))
+    packed, plain = open_corpus(str(tmp_path / "poem.txt.gz")), open_corpus(poem)
+    np.testing.assert_array_equal(packed.train.ids, plain.train.ids)
+
+
+@pytest.mark.usefixtures("tiny_memory")
 def test_a_folder_that_cannot_be_written_is_a_data_error(poem, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="token file cannot be written"):
@@ -198,6 +338,7 @@ def test_text_without_white_space_is_refused_before_it_fills_the_memory(tmp_path
         (ConfigError, {"kind": "letters"}, "one of char, byte, word, bpe; got 'letters'"),
         (ConfigError, {"validation_share": 1.0}, "validation_share must be at least 0 and less than 1; got 1.0"),
         (ConfigError, {"validation_share": -0.1}, "got -0.1"),
+        (ConfigError, {"workers": 0}, "workers must be at least 1; got 0"),
         (ConfigError, {"kind": "bpe", "vocabulary_size": 10}, "at least 256"),
     ],
 )

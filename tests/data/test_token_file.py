@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_done(tmp_path, monkeypatch):
         file.append(0, np.array([1, 2, 3]), True, place(1))
         file._file.close()
         file._file = open("/dev/full", "r+b", buffering=0)  # noqa: SIM115
-        with pytest.raises(DataError, match="cannot be written .No space left on device.; make room") as caught:
+        with pytest.raises(DataError, match=r"cannot be written \(No space left on device\); make room") as caught:
             file.append(0, np.array([400]), True, place(2))
         assert "\n" not in str(caught.value)
     assert_whole(write(tmp_path))

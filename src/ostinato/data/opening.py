@@ -147,14 +147,21 @@ def _open_http_at(filesystem: Any, url: str, offset: int) -> BinaryIO:
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
     file = filesystem.open(url, "rb", block_size=0, size=1, headers=headers)
     if offset and file.r.status != 206:  # the server begins at the beginning
-        left = offset
-        while left:
-            left -= len(file.read(min(left, _BUFFER_BYTES)) or _ended(offset - left, offset))
+        try:
+            _skip(file, offset)
+        except BaseException:
+            file.close()
+            raise
     return file
 
 
-def _ended(at: int, expected: int) -> bytes:
-    raise EOFError(f"it ended at byte {at:,}, before byte {expected:,}")
+def _skip(file: BinaryIO, size: int) -> None:
+    left = size
+    while left:
+        block = file.read(min(left, _BUFFER_BYTES))
+        if not block:
+            raise EOFError(f"it ended at byte {size - left:,}, before byte {size:,}")
+        left -= len(block)
 
 
 @contextmanager

@@ -1,0 +1,114 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ostinato.data import Prefetch, Streams, Tokens
+
+
+def streams():
+    return Streams(Tokens(np.arange(60, dtype=np.uint8), np.array([0]), 60, 10), 2, 4)
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+
+
+class Slow:
+    """Counts to ten, each after a rest."""
+
+    def __init__(self, rest_s=0.0, fails_at=None):
+        self.position, self.rest_s, self.fails_at = 0, rest_s, fails_at
+
+    def __iter__(self):
+        while self.position < 10:
+            time.sleep(self.rest_s)
+            if self.position == self.fails_at:
+                raise OSError("the disk is gone")
+            self.position += 1
+            yield self.position - 1
+        self.position = 0
+
+    def state_dict(self):
+        return {"position": self.position}
+
+    def load_state_dict(self, state):
+        self.position = state["position"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 20), st.lists(st.integers(0, 9), max_size=4))
+def test_chunks_and_places_are_those_without_it(depth, pauses):
+    """Read some chunks, give the iteration up, go on from the place as another process would; then a whole epoch."""
+    plain, ahead = streams(), Prefetch(streams(), depth)
+    for count in pauses:
+        for _, ours, theirs in zip(range(count), ahead, plain, strict=False):
+            assert ours.input.equal(theirs.input)
+            assert ours.target.equal(theirs.target)
+            assert ahead.state_dict() == plain.state_dict()
+        # zip asks the first for one more than it gives; both are taken back to the same place
+        place = plain.state_dict()
+        ahead = Prefetch(streams(), depth)
+        ahead.load_state_dict(place)
+    rest = [chunk.input.tolist() for chunk in plain]
+    assert [chunk.input.tolist() for chunk in ahead] == rest
+    assert ahead.state_dict() == plain.state_dict()
+    assert len(list(ahead)) == plain.chunks_per_epoch
+
+
+def test_an_iteration_that_is_given_up_takes_back_what_it_read_ahead():
+    ahead = Prefetch(Slow(), depth=5)
+    first = iter(ahead)
+    assert [next(first), next(first)] == [0, 1]
+    first.close()
+    assert ahead.state_dict() == {"position": 2}
+    assert list(ahead) == list(range(2, 10))
+    assert ahead.state_dict() == {"position": 0}
+
+
+def test_it_reads_while_nobody_asks_but_not_further_than_its_depth():
+    source = Slow()
+    items = iter(Prefetch(source, depth=3))
+    next(items)
+    deadline = time.monotonic() + 10
+    while source.position < 5 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    assert source.position == 5  # one given, three ready, one in hand
+    items.close()
+
+
+def test_no_thread_is_left_behind():
+    ahead = Prefetch(Slow(), depth=1)
+    list(ahead)
+    items = iter(ahead)
+    next(items)
+    assert len(readers()) == 1
+    items.close()
+    assert readers() == []
+
+
+def test_what_fails_in_the_thread_is_raised_where_it_is_read():
+    ahead = Prefetch(Slow(fails_at=3))
+    items = iter(ahead)
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(items)
+    assert ahead.state_dict() == {"position": 3}
+    assert readers() == []
+
+
+def test_waiting_is_measured():
+    ahead = Prefetch(Slow(rest_s=0.01))
+    began = time.perf_counter()
+    list(ahead)
+    spent = time.perf_counter() - began
+    assert 0.05 < ahead.waited_s <= spent
+
+
+def test_the_depth_is_at_least_one():
+    with pytest.raises(ValueError, match="depth must be at least 1; got 0"):
+        Prefetch(Slow(), 0)
