@@ -17,15 +17,16 @@ def readers():
     return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
-class Slow:
-    """Counts to ten, each after a rest."""
+class Ten:
+    """Counts to ten."""
 
-    def __init__(self, rest_s=0.0, fails_at=None):
-        self.position, self.rest_s, self.fails_at = 0, rest_s, fails_at
+    chunk_length, chunks_per_epoch = 1, 10
+
+    def __init__(self, fails_at=None):
+        self.position, self.fails_at = 0, fails_at
 
     def __iter__(self):
         while self.position < 10:
-            time.sleep(self.rest_s)
             if self.position == self.fails_at:
                 raise OSError("the disk is gone")
             self.position += 1
@@ -60,17 +61,17 @@ def test_chunks_and_places_are_those_without_it(depth, pauses):
 
 
 def test_an_iteration_that_is_given_up_takes_back_what_it_read_ahead():
-    ahead = Prefetch(Slow(), depth=5)
+    ahead = Prefetch(Ten(), depth=5)
     first = iter(ahead)
     assert [next(first), next(first)] == [0, 1]
     first.close()
-    assert ahead.state_dict() == {"position": 2}
+    assert ahead.state_dict() == {"position": 2} == ahead.source.state_dict()
     assert list(ahead) == list(range(2, 10))
     assert ahead.state_dict() == {"position": 0}
 
 
 def test_it_reads_while_nobody_asks_but_not_further_than_its_depth():
-    source = Slow()
+    source = Ten()
     items = iter(Prefetch(source, depth=3))
     next(items)
     deadline = time.monotonic() + 10
@@ -82,7 +83,7 @@ def test_it_reads_while_nobody_asks_but_not_further_than_its_depth():
 
 
 def test_no_thread_is_left_behind():
-    ahead = Prefetch(Slow(), depth=1)
+    ahead = Prefetch(Ten(), depth=1)
     list(ahead)
     items = iter(ahead)
     next(items)
@@ -92,7 +93,7 @@ def test_no_thread_is_left_behind():
 
 
 def test_what_fails_in_the_thread_is_raised_where_it_is_read():
-    ahead = Prefetch(Slow(fails_at=3))
+    ahead = Prefetch(Ten(fails_at=3))
     items = iter(ahead)
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="the disk is gone"):
@@ -101,14 +102,33 @@ def test_what_fails_in_the_thread_is_raised_where_it_is_read():
     assert readers() == []
 
 
-def test_waiting_is_measured():
-    ahead = Prefetch(Slow(rest_s=0.01))
-    began = time.perf_counter()
-    list(ahead)
-    spent = time.perf_counter() - began
-    assert 0.05 < ahead.waited_s <= spent
+def test_the_length_of_an_epoch_is_that_of_the_chunk_given():
+    """With random lengths each epoch has its own number of chunks, and the reader is in the next one already."""
+
+    def varied():
+        return Streams(Tokens(np.zeros(3000, np.uint8), np.array([0]), 3000, 10), 2, 20, vary_length=True)
+
+    plain, ahead = varied(), Prefetch(varied(), depth=100)
+    places = [[], []]
+    for _ in range(3):
+        for found, source in zip(places, (plain, ahead), strict=True):
+            for _ in source:
+                found.append((source.position, source.chunks_per_epoch))
+            found.append((source.position, source.chunks_per_epoch))
+    assert places[0] == places[1]
+    assert len({chunks for _, chunks in places[0]}) > 1
+
+
+def test_setting_the_place_ends_an_iteration():
+    ahead = Prefetch(Ten())
+    items = iter(ahead)
+    assert [next(items), next(items)] == [0, 1]
+    ahead.load_state_dict({"position": 7})
+    with pytest.raises(RuntimeError, match="the place was set"):
+        next(items)
+    assert list(ahead) == [7, 8, 9]
 
 
 def test_the_depth_is_at_least_one():
     with pytest.raises(ValueError, match="depth must be at least 1; got 0"):
-        Prefetch(Slow(), 0)
+        Prefetch(Ten(), 0)

@@ -1,27 +1,34 @@
 """Reading ahead: a thread fetches the next chunks while the model works on this one.
 
 What it hides is what mapped corpora cost: a page that is not in memory is read from a disk or over a network, in the
-middle of a step. The place in the text stays exact: `state_dict` is that of the chunk given last, not of the last read.
+middle of a step. The place in the text stays exact: it is that of the chunk given last, not of the last one read.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from queue import Queue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 Item = TypeVar("Item", covariant=True)
 
 
-class Resumable(Protocol[Item]):
-    """What can be read ahead: it gives items from its place on, and its place can be saved and set."""
+class Source(Protocol[Item]):
+    """What can be read ahead, such as `Streams`: it gives chunks from its place on, which can be saved and set."""
+
+    chunk_length: int
+    position: int
+
+    @property
+    def chunks_per_epoch(self) -> int:
+        """Chunks in the epoch that it is in."""
+        ...
 
     def __iter__(self) -> Iterator[Item]: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """The place, after the item given last."""
+        """The place, after the chunk given last."""
         ...
 
     def load_state_dict(self, state: Any, /) -> None:
@@ -29,33 +36,50 @@ class Resumable(Protocol[Item]):
         ...
 
 
+class _Place(NamedTuple):
+    position: int
+    chunks_per_epoch: int
+    state: dict[str, Any]
+
+
 class Prefetch(Generic[Item]):
-    """The items of `source` in their order, read by a thread up to `depth` ahead.
+    """The chunks of `source` in their order, read by a thread up to `depth` ahead.
+
+    The thread ends with the iteration. Nobody else may use `source` meanwhile; afterwards it stands at the place of this.
 
     Args:
-        source: Iterates from its place to its end. While an iteration goes on, nobody else may use it.
-        depth: Items that are held ready, at most; at least 1.
+        source: Iterates from its place to the end of its epoch.
+        depth: Chunks that are held ready, at most; at least 1.
     """
 
-    def __init__(self, source: Resumable[Item], depth: int = 4):
+    def __init__(self, source: Source[Item], depth: int = 4):
         if depth < 1:
             raise ValueError(f"depth must be at least 1; got {depth}")
         self.source, self.depth = source, depth
-        self.waited_s = 0.0
-        """Seconds that the reader of this was kept waiting, in all."""
-        self._place = source.state_dict()
+        self._place = _place_of(source)
+        self._reader: _Reader | None = None
+
+    @property
+    def chunk_length(self) -> int:
+        """Of the source."""
+        return self.source.chunk_length
+
+    @property
+    def position(self) -> int:
+        """Chunks given of this epoch."""
+        return self._place.position
+
+    @property
+    def chunks_per_epoch(self) -> int:
+        """Chunks in this epoch."""
+        return self._place.chunks_per_epoch
 
     def __iter__(self) -> Iterator[Item]:
-        self.source.load_state_dict(self._place)  # takes back what an iteration that was given up had read ahead
-        queue: Queue[tuple[Any, dict[str, Any] | None, BaseException | None]] = Queue(self.depth)
-        stopped = threading.Event()
-        thread = threading.Thread(target=_read, args=(self.source, queue, stopped), daemon=True, name="prefetch")
-        thread.start()
+        self.close()
+        reader = self._reader = _Reader(self.source, self.depth)
         try:
-            while True:
-                began = time.perf_counter()
-                item, place, error = queue.get()
-                self.waited_s += time.perf_counter() - began
+            while reader is self._reader:
+                item, place, error = reader.queue.get()
                 if error is not None:
                     raise error
                 assert place is not None
@@ -63,32 +87,56 @@ class Prefetch(Generic[Item]):
                 if item is _END:
                     return
                 yield item
+            raise RuntimeError("the place was set while chunks were read; iterate anew")
         finally:
-            stopped.set()
-            while thread.is_alive():  # it may be waiting for room
-                while not queue.empty():
-                    queue.get_nowait()
-                thread.join(0.001)
+            if reader is self._reader:
+                self.close()
+
+    def close(self) -> None:
+        """End the thread and take back what it has read ahead."""
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader = None
+            self.source.load_state_dict(self._place.state)
 
     def state_dict(self) -> dict[str, Any]:
-        """The place after the item given last: what `source.state_dict` would be without reading ahead."""
-        return dict(self._place)
+        """The place after the chunk given last: what that of `source` would be without reading ahead."""
+        return dict(self._place.state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to a place; the next iteration begins there."""
+        self.close()
         self.source.load_state_dict(state)
-        self._place = self.source.state_dict()
+        self._place = _place_of(self.source)
 
 
 _END = object()
 
 
-def _read(source: Resumable[Any], queue: Queue[Any], stopped: threading.Event) -> None:
-    try:
-        for item in source:
-            queue.put((item, source.state_dict(), None))
-            if stopped.is_set():
-                return
-        queue.put((_END, source.state_dict(), None))
-    except BaseException as error:
-        queue.put((None, None, error))
+def _place_of(source: Source[Any]) -> _Place:
+    return _Place(source.position, source.chunks_per_epoch, source.state_dict())
+
+
+class _Reader:
+    def __init__(self, source: Source[Any], depth: int):
+        self.queue: Queue[tuple[Any, _Place | None, BaseException | None]] = Queue(depth)
+        self._source, self._stopped = source, threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True, name="prefetch")
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for item in self._source:
+                self.queue.put((item, _place_of(self._source), None))
+                if self._stopped.is_set():
+                    return
+            self.queue.put((_END, _place_of(self._source), None))
+        except BaseException as error:
+            self.queue.put((None, None, error))
+
+    def stop(self) -> None:
+        self._stopped.set()
+        while self._thread.is_alive():  # it may be waiting for room
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            self._thread.join(0.001)
