@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from ostinato.data.corpus import Corpus, open_corpus
+from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Streams
 from ostinato.data.vocabulary import load_vocabulary
 from ostinato.recipes.comparison import baselines
@@ -108,9 +110,11 @@ def _train(
         f"{corpus.name}: {len(corpus.train):,} {settings.tokens.kind} tokens to train on, {len(corpus.validation):,} to "
         f"validate, {len(corpus.vocabulary):,} different; {parameters:,} parameters; run folder {run}"
     )
+    # Only a mapped text can keep the model waiting; of one in memory a chunk is a copy of some kilobytes.
+    ahead = Prefetch(streams) if isinstance(corpus.train.ids, np.memmap) else streams
     outcome = fit(
         model,
-        streams,
+        ahead,
         validation,
         run=run,
         settings=how,
@@ -122,6 +126,8 @@ def _train(
         data_fingerprint=data_fingerprint,
         sample=lambda: model.generate(length=SAMPLE_LINE, temperature=TEMPERATURE, seed=settings.seed),
     )
+    if isinstance(ahead, Prefetch):
+        ahead.close()
     if outcome.ending in ("interrupted", "pruned"):
         return Result(run, outcome)
     return _finish(settings, corpus, streams, validation, outcome, run, progress)
