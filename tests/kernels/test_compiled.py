@@ -165,19 +165,23 @@ def test_every_tensor_must_be_on_the_cpu(where: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_a_plain_cell_in_half_the_bits_is_left_to_torch(dtype: torch.dtype) -> None:
-    assert compiled.refusal(in_dtype(request(cells.lstm), dtype)) == SMALLER
-    assert compiled.refusal(in_dtype(request(cells.lstm, every_state=True), dtype)) is None, "torch cannot"
-    assert compiled.refusal(in_dtype(request(cells.gru_reset_before), dtype)) is None, "torch cannot"
+    plain = in_dtype(request(cells.lstm), dtype)
+    assert compiled.reluctance(plain) == SMALLER
+    assert dispatch.choose(plain).backend == "vendor"
+    assert dispatch.choose(plain, "compiled").backend == "compiled", "but not where it is asked for by name"
+    for r in (in_dtype(request(cells.lstm, every_state=True), dtype), in_dtype(request(cells.gru_reset_before), dtype)):
+        assert compiled.reluctance(r) is None, "torch cannot"
+        assert dispatch.choose(r).backend == "compiled"
 
 
 def test_under_autocast_a_plain_cell_is_left_to_torch() -> None:
     single = in_dtype(request(cells.lstm), torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         assert not Compiled.is_faster(single.input)
-        assert compiled.refusal(single) == SMALLER
-        assert compiled.refusal(in_dtype(request(layer_norm(cells.lstm)), torch.float32)) is None
+        assert compiled.reluctance(single) == SMALLER
+        assert compiled.reluctance(in_dtype(request(layer_norm(cells.lstm)), torch.float32)) is None
     assert Compiled.is_faster(single.input)
-    assert compiled.refusal(single) is None
+    assert compiled.reluctance(single) is None
 
 
 def test_other_numbers_are_refused() -> None:

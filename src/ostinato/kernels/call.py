@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def named(request: Request) -> dict[str, Tensor]:
     return {name: v for name, v in found.items() if v is not None}
 
 
+@functools.lru_cache(maxsize=256)
 def operand_names(cell: Cell, bias: bool) -> tuple[str, ...]:
     """The names of the tensors that may have a gradient: input, weights, biases, the cell's own parameters, first states."""
     ends = ("ih", "hh") if cell.recurrent else ("ih",)

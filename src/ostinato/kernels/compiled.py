@@ -54,14 +54,18 @@ class Compiled:
             return f"the input or a parameter is a {special[0]}"
         if request.input.shape[0] == 0 or (request.input.shape[1] == 0 and not request.packed):
             return "there is nothing to compute"
-        # A recording would hold all that torch's kernels consist of, step by step.
-        if not is_recorded() and not self.is_faster(request.input) and Vendor().refusal(request) is None:
-            return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
         if _exports_to_onnx():
             return "ONNX does not know its operators"
         if is_differentiated_forward():
             return "its gradients are taken backward, not forward (torch.func.jvp)"
         return reason(request.cell, request.weights.bias_ih is not None, request.input.dtype is torch.float64)
+
+    def reluctance(self, request: Request) -> str | None:
+        """Why the next backend should rather run a request that both can, or None."""
+        # A recording would hold all that torch's kernels consist of, step by step.
+        if is_recorded() or self.is_faster(request.input) or Vendor().refusal(request) is not None:
+            return None
+        return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
 
     def acceptance(self, request: Request) -> str:
         """What it will run."""

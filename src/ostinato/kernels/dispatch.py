@@ -82,7 +82,12 @@ def _select(request: Request, by_layer: str) -> Backend:
         if refusal := BACKENDS[name].refusal(request):
             raise ConfigError(f"backend {name!r} was asked for by name, but {refusal}. Use backend='auto'")
         return BACKENDS[name]
-    return next(b for b in BACKENDS.values() if b.refusal(request) is None)
+    return next(b for b in BACKENDS.values() if _passed_over(b, request) is None)
+
+
+def _passed_over(backend: Backend, request: Request) -> str | None:
+    """Why "auto" goes on to the next backend, or None."""
+    return backend.refusal(request) or (backend.reluctance(request) if isinstance(backend, Compiled) else None)
 
 
 def _because(by_layer: str, acceptance: str, refusals: list[str]) -> str:
@@ -106,7 +111,7 @@ def choose(request: Request, by_layer: str = "auto") -> Choice:
 
 def _explained(chosen: Backend, request: Request, by_layer: str) -> Choice:
     asked = [] if wanted(by_layer) != "auto" else list(takewhile(lambda b: b is not chosen, BACKENDS.values()))
-    refusals = [f"not {b.name}: {b.refusal(request)}" for b in asked]
+    refusals = [f"not {b.name}: {_passed_over(b, request)}" for b in asked]
     return Choice(chosen.name, _because(by_layer, chosen.acceptance(request), refusals))
 
 

@@ -98,7 +98,8 @@ class Vendor:
         if (
             not lengths.any()
         ):  # zeros that are still a function of the parameters, whose gradient is zero and not missing
-            output = 0 * self.run(replace(request, lengths=None)).output
+            nothing = request.input.masked_fill(torch.ones((), dtype=torch.bool, device=lengths.device), 0)
+            output = 0 * self.run(replace(request, input=nothing, lengths=None)).output
             return self._result(request, output, State(**{n: getattr(request.first, n) for n in request.cell.states}))
         order = torch.argsort(lengths, descending=True, stable=True)
         back = torch.argsort(order)

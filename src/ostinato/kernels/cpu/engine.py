@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +20,7 @@ from ostinato.types import Tensor
 
 CHUNK_BYTES = 1 << 19  # of projected input that waits for the loop
 CACHE_BYTES = 1 << 20  # of weights that each thread can read again and again
+ALIGNED = 16  # numbers: whole cache lines
 SMALL = 1 << 19  # multiply-adds in a time step below which a second thread costs more than it brings
 
 
@@ -88,6 +91,10 @@ class Engine:
         self.functions = library(self.shape.double)
         self._packed = {} if panels is None else panels
         self.keep: list[object] = []  # what must live until the call is over
+        self._scratch: dict[
+            str, int
+        ] = {}  # fields that are addresses in memory of this call alone, each with its first number
+        self._scratch_numbers = 0
 
     def _buffer(self, *shape: int) -> Tensor:
         return pool.take(*shape, dtype=self.dtype)
@@ -111,8 +118,9 @@ class Engine:
     ) -> dict[str, int]:
         """Fields that all passes read; `states`: name to (memory, whether of the last two steps only)."""
         rows, operands, described = self.rows, self.operands, self.described
-        meeting = torch.zeros(32, dtype=torch.int64)
+        meeting = (ctypes.c_int64 * 32)()
         meeting[16] = yield_address()
+        shares = (ctypes.c_int64 * (threads + 1))(*rows.shares(threads, self.shape.rows))
         values = {
             "B": rows.batch,
             "I": self.inputs,
@@ -122,8 +130,8 @@ class Engine:
             "offsets": rows.offsets.data_ptr(),
             "counts": rows.counts.data_ptr(),
             "by_rows": int(by_rows),
-            "row_shares": self._numbers(torch.tensor(rows.shares(threads, self.shape.rows))),
-            "meeting": meeting.data_ptr(),
+            "row_shares": ctypes.addressof(shares),
+            "meeting": ctypes.addressof(meeting),
             "sums_flat": int(part == "training"),
             "enters_ring": int(part == "inference"),
             **self.width,
@@ -141,15 +149,14 @@ class Engine:
             values[f"mask_{name}_row"] = 0 if mask.shape[0] == 1 else mask.shape[1] * self.shape.bytes
         for space, count in described.scratch[part].items():
             if count:
-                values[f"scratch_{space}"] = self._address(rows.batch, self.blocks[space], count, self.shape.lanes)
-        self.keep += [meeting, operands, states]
+                self._reserve(f"scratch_{space}", rows.batch, self.blocks[space], count, self.shape.lanes)
+        self.keep += [meeting, shares, operands, states]
         return values
 
-    def _address(self, *shape: int) -> int:
-        """Of a buffer that lives as long as the call."""
-        buffer = self._buffer(*shape)
-        self.keep.append(buffer)
-        return buffer.data_ptr()
+    def _reserve(self, field: str, *shape: int) -> None:
+        """Memory that lives as long as the call: a part of one block, as taking many costs more than small steps do."""
+        self._scratch[field] = self._scratch_numbers
+        self._scratch_numbers += -(-math.prod(shape) // ALIGNED) * ALIGNED
 
     def _panels(self, weight: Tensor, gates: tuple[int, ...], units: int, transposed: bool) -> int:
         key = (id(weight), gates, transposed)
@@ -157,8 +164,12 @@ class Engine:
             self._packed[key] = packed(weight, Packing(gates, units, transposed), self.shape, self.functions)
         return self._packed[key].data_ptr()
 
-    def _run(self, part: str, values: Mapping[str, int], threads: int) -> None:
+    def _run(self, part: str, values: dict[str, int], threads: int) -> None:
         compiled = self.kernel.part(part)
+        block = self._buffer(self._scratch_numbers)
+        start = block.data_ptr()
+        for name, number in self._scratch.items():
+            values[name] = start + number * self.shape.bytes
         fields = (ctypes.c_int64 * len(compiled.fields))(*[values[name] for name in compiled.fields])
         run(self.functions["region"], compiled.address, ctypes.addressof(fields), threads)
 
@@ -199,7 +210,7 @@ class Engine:
         steps_in_chunk = max(steps_in_chunk, -(-64 // max(1, rows.batch)))
         values["chunk"] = steps_in_chunk
         values["x"] = self.operands.x.data_ptr()
-        values["projected"] = self._address(min(rows.total, steps_in_chunk * rows.batch), row)
+        self._reserve("projected", min(rows.total, steps_in_chunk * rows.batch), row)
         values["weight_x"] = self._panels(
             self.operands.weight_ih, tuple(range(described.gates)), self.width["H"], False
         )
@@ -207,7 +218,7 @@ class Engine:
         for k, product in enumerate(described.products):
             values[f"weight_{k}"] = self._panels(self.operands.matrices[product.matrix], *self._gates(k), False)
             together = max(self.blocks[product.space], threads * LOCAL_BLOCKS)
-            values[f"u_{k}"] = self._address(rows.batch, together, product.pieces, lanes)
+            self._reserve(f"u_{k}", rows.batch, together, product.pieces, lanes)
             if product.state is None:
                 entered[k] = self._buffer(rows.total if save else 2 * rows.batch, self.width[product.entered_space])
                 values[f"enters_{k}"] = entered[k].data_ptr()
@@ -268,9 +279,9 @@ class Engine:
         values |= {f"slots_{space}": m.data_ptr() for space, m in memory.slots.items()}
         values |= {f"enters_{k}": m.data_ptr() for k, m in memory.enters.items()}
         values["saved_sums"] = memory.sums.data_ptr()
-        values["sums"] = self._address(rows.batch, max(1, described.sums["backward"]))
+        self._reserve("sums", rows.batch, max(1, described.sums["backward"]))
         values["add_x"] = int(into is not None)
-        nothing = torch.zeros(max(self.width.values()) + shape.panel, dtype=self.dtype)
+        nothing = _zeros(max(self.width.values()) + shape.panel, self.dtype)
         carries: dict[str, Tensor] = {}
         for name, letter in described.letters.items():
             width = self.width[letter]
@@ -299,7 +310,7 @@ class Engine:
             values[f"weight_t_{k}"] = self._panels(matrix, order, units, True)
             entered = self.width[product.entered_space]
             if not product.accumulated:
-                values[f"dv_{k}"] = self._address(rows.batch, entered)
+                self._reserve(f"dv_{k}", rows.batch, entered)
             values[f"dweight_{k}"] = 0
             values[f"sources_{k}"] = values[f"gate_rows_{k}"] = 0
             # The next product with the same matrix adds to what the one before has written.
@@ -309,18 +320,17 @@ class Engine:
                     # A product that leaves rows out leaves their gradient at zero.
                     wanted[product.matrix] = torch.zeros_like(matrix)
                 values[f"dweight_{k}"] = wanted[product.matrix].data_ptr()
-                values[f"sources_{k}"] = self._sources(self._entered_rows(k, memory))
-                values[f"gate_rows_{k}"] = self._numbers(torch.tensor([g * units for g in order]))
+                values[f"sources_{k}"] = self._numbers(self._entered_rows(k, memory))
+                values[f"gate_rows_{k}"] = _gate_rows(order, units).data_ptr()
                 work = max(work, scratch_bytes(shape, entered, len(order)))
         values["sources_x"] = values["gate_rows_x"] = values["dweight_x"] = 0
         if weights["weight_ih"]:
             values["dweight_x"] = wanted["weight_ih"].data_ptr()
-            start = operands.x.data_ptr()
-            values["sources_x"] = self._sources(start + torch.arange(rows.total) * (self.inputs * shape.bytes))
-            values["gate_rows_x"] = self._numbers(torch.tensor([g * self.width["H"] for g in described.dx]))
+            values["sources_x"] = self._numbers(operands.x.data_ptr() + rows.numbers * (self.inputs * shape.bytes))
+            values["gate_rows_x"] = _gate_rows(described.dx, self.width["H"]).data_ptr()
         work = -(-work // 64) * 64
         values["work_bytes"] = work
-        values["work"] = self._address(threads, work // shape.bytes)
+        self._reserve("work", threads, work // shape.bytes)
         values["dx"] = values["weight_x_t"] = 0
         if input:
             dx = self._buffer(*operands.x.shape) if dx is None else dx
@@ -329,7 +339,7 @@ class Engine:
         sums: dict[str, Tensor] = {}
         for space, count in described.parameters.items():
             if count:
-                values[f"gradients_{space}"] = self._address(rows.batch, self.blocks[space], count, shape.lanes)
+                self._reserve(f"gradients_{space}", rows.batch, self.blocks[space], count, shape.lanes)
                 sums[space] = self._buffer(self.blocks[space], count, shape.lanes)
                 values[f"dparameters_{space}"] = sums[space].data_ptr()
         self._run("backward", values, threads)
@@ -340,17 +350,15 @@ class Engine:
         product = self.described.products[k]
         row = self.width[product.entered_space] * self.shape.bytes
         if product.state is None:
-            return memory.enters[k].data_ptr() + torch.arange(self.rows.total) * row
-        before, batch = self.rows.before, self.rows.batch
-        first = self.operands.first[product.state].data_ptr() + before * row
-        later = memory.states[product.state].data_ptr() + (before - batch) * row
-        return torch.where(before < batch, first, later)
-
-    def _sources(self, addresses: Tensor) -> int:
-        return self._numbers(addresses)
+            return memory.enters[k].data_ptr() + self.rows.numbers * row
+        # In the first step what entered are the first states.
+        at = self.rows.before * row
+        at += memory.states[product.state].data_ptr() - self.rows.batch * row
+        begin, count = int(self.rows.offsets[0]), int(self.rows.counts[0])
+        at[begin : begin + count] = self.operands.first[product.state].data_ptr() + self.rows.numbers[:count] * row
+        return at
 
     def _numbers(self, numbers: Tensor) -> int:
-        numbers = numbers.to(torch.int64).contiguous()
         self.keep.append(numbers)
         return numbers.data_ptr()
 
@@ -367,6 +375,16 @@ class Engine:
             width = self.width[space]
             found[name][piece * width : (piece + 1) * width] = rows[space][slot]
         return found
+
+
+@functools.lru_cache(maxsize=256)
+def _gate_rows(gates: tuple[int, ...], units: int) -> Tensor:
+    return torch.tensor([gate * units for gate in gates])
+
+
+@functools.lru_cache(maxsize=64)
+def _zeros(numbers: int, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(numbers, dtype=dtype)
 
 
 @dataclass(frozen=True)

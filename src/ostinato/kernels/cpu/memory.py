@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import threading
-import weakref
+from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from ostinato.types import Tensor
 
 KEPT_BYTES = 1 << 30  # what is kept for the next call at most
 _GRAIN = 1 << 12
+
+
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8}
+
+
+class _Lent(np.ndarray):
+    """torch holds this array as long as any tensor on its memory lives; its end is how the pool hears of it."""
+
+    block: np.ndarray | None = None
+    back: Callable[[np.ndarray], None]
+
+    def __del__(self) -> None:
+        if self.block is not None:  # else a view
+            self.back(self.block)
 
 
 class Pool:
@@ -22,7 +37,7 @@ class Pool:
 
     def __init__(self) -> None:
         self.poison = False
-        self._free: dict[int, list[Tensor]] = {}
+        self._free: dict[int, list[np.ndarray]] = {}
         self._kept = 0
         # Reentrant: memory may come back, by the garbage collector, while some is being handed out.
         self._lock = threading.RLock()
@@ -39,30 +54,27 @@ class Pool:
             size = 1 << (wanted - 1).bit_length()
             if size - wanted > size // 4:  # three quarters of a power of two, where that is enough
                 size -= size // 4
-            given = self._block(size)[:wanted].view(dtype).view(shape)
+            block = self._block(size)
+            lent = block[:wanted].view(_NUMPY[dtype]).reshape(shape).view(_Lent)
+            lent.block, lent.back = block, self._back
+            given = torch.from_numpy(lent)
         if self.poison:
             given.fill_(float("nan"))
         return given
 
-    def _block(self, size: int) -> Tensor:
+    def _block(self, size: int) -> np.ndarray:
         with self._lock:
             waiting = self._free.get(size)
-            memory = waiting.pop() if waiting else None
-            if memory is not None:
+            if waiting:
                 self._kept -= size
-        if memory is None:
-            memory = torch.empty(size, dtype=torch.uint8)
-        # torch holds this array as long as any tensor on its memory lives; its end is how we hear of it.
-        array = memory.numpy()[:]
-        weakref.finalize(array, self._back, memory).atexit = False
-        return torch.from_numpy(array)
+                return waiting.pop()
+        return torch.empty(size, dtype=torch.uint8).numpy()
 
-    def _back(self, memory: Tensor) -> None:
-        size = memory.numel()
+    def _back(self, block: np.ndarray) -> None:
         with self._lock:
-            if self._kept + size <= KEPT_BYTES:
-                self._free.setdefault(size, []).append(memory)
-                self._kept += size
+            if self._kept + block.size <= KEPT_BYTES:
+                self._free.setdefault(block.size, []).append(block)
+                self._kept += block.size
 
     def clear(self) -> None:
         """Give what is kept back to the system."""

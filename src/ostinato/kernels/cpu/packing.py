@@ -7,6 +7,7 @@ import functools
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -32,12 +33,12 @@ class Packing:
 
 
 @functools.lru_cache(maxsize=256)
-def _row_numbers(packing: Packing, lanes: int) -> Tensor:
-    """For each place `(block, gate, lane)` the row of the weight, or -1 past the last unit."""
+def _row_places(packing: Packing, lanes: int, row: int) -> np.ndarray:
+    """For each place `(block, gate, lane)` how many bytes the row of the weight lies behind its first, or -1 past the last unit."""
     blocks = -(-packing.units // lanes)
-    unit = torch.arange(blocks * lanes).view(blocks, 1, lanes)
-    gate = torch.tensor(packing.gates).view(1, -1, 1)
-    return torch.where(unit < packing.units, gate * packing.units + unit, -1).flatten()
+    unit = np.arange(blocks * lanes).reshape(blocks, 1, lanes)
+    gate = np.array(packing.gates).reshape(1, -1, 1)
+    return np.where(unit < packing.units, (gate * packing.units + unit) * row, -1).reshape(-1)
 
 
 @dataclass
@@ -72,22 +73,24 @@ def checksum(weight: Tensor, functions: Mapping[str, int]) -> tuple[int, ...]:
     """Numbers that are others when the bits of the weight are."""
     bytes_ = weight.numel() * weight.itemsize
     threads = _threads(bytes_)
-    sums = torch.zeros(2 * threads, dtype=torch.int64)
-    fields = (ctypes.c_int64 * 3)(weight.data_ptr(), bytes_ // 64, sums.data_ptr())
+    sums = (ctypes.c_int64 * (2 * threads))()
+    fields = (ctypes.c_int64 * 3)(weight.data_ptr(), bytes_ // 64, ctypes.addressof(sums))
     run(functions["region"], functions["checksum_share"], ctypes.addressof(fields), threads)
+    if bytes_ % 64 == 0:
+        return tuple(sums)
     rest = weight.detach().view(-1)[bytes_ // 64 * 64 // weight.itemsize :]
-    return (*sums.tolist(), *rest.view(torch.int32).tolist())
+    return (*sums, *rest.view(torch.int32).tolist())
 
 
 def pack(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:
     """Panels of a weight, newly made."""
-    rows = _row_numbers(packing, shape.lanes)
-    sources = torch.where(rows >= 0, weight.data_ptr() + rows * (weight.shape[1] * shape.bytes), 0)
-    depth, columns = (rows.numel(), weight.shape[1]) if packing.transposed else (weight.shape[1], rows.numel())
+    places = _row_places(packing, shape.lanes, weight.shape[1] * shape.bytes)
+    sources = np.where(places < 0, 0, weight.data_ptr() + places)
+    depth, columns = (places.size, weight.shape[1]) if packing.transposed else (weight.shape[1], places.size)
     panels = -(-columns // shape.panel)
     to = pool.take(panels, depth, shape.panel, dtype=weight.dtype)
     loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
-    fields = (ctypes.c_int64 * 4)(to.data_ptr(), sources.data_ptr(), depth, columns)
+    fields = (ctypes.c_int64 * 4)(to.data_ptr(), sources.ctypes.data, depth, columns)
     run(functions["region"], loop, ctypes.addressof(fields), min(panels, _threads(weight.numel() * weight.itemsize)))
     return to
 

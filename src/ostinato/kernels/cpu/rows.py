@@ -24,6 +24,7 @@ class Rows:
         counts: rows of each step, `(steps,)` int64, never more than in the step before.
         last: flat row of each place's last step; -1 where it has none: `(B,)`.
         before: for each flat row, where its old state is: in `(B + total,)`, first states and then flat rows.
+        numbers: 0, 1, 2, ... for each flat row, `(total,)`.
         ends: steps of each place, `(B,)` int64, never more than those of the place before.
         gather: for each flat row its place in `(T, B)`, or among packed rows, `(total,)`; None where it is the same.
         scatter: for each place in `(T, B)` its flat row, or -1 past a row's end, `(T B,)`, or for each packed row, `(total,)`; None
@@ -38,6 +39,7 @@ class Rows:
     counts: Tensor
     last: Tensor
     before: Tensor
+    numbers: Tensor
     ends: Tensor
     gather: Tensor | None = None
     scatter: Tensor | None = None
@@ -100,7 +102,7 @@ def _rows(
     if gather is not None:
         scatter = torch.full((size,), -1).index_copy_(0, gather, torch.arange(total))
     of_steps = offsets.contiguous(), counts.contiguous()
-    return Rows(steps, batch, total, *of_steps, last, before, ends, gather, scatter, order)
+    return Rows(steps, batch, total, *of_steps, last, before, torch.arange(total), ends, gather, scatter, order)
 
 
 @lru_cache(maxsize=32)
