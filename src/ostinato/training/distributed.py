@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed as dist
 
-from ostinato.errors import OstinatoError, PeerError
+from ostinato.errors import OstinatoError, PeerError, RunError
 from ostinato.training.tree import map_tensors
 
 if TYPE_CHECKING:
@@ -29,16 +29,17 @@ class Processes:
     """The processes of a run, seen from one of them.
 
     Args:
-        fabric: launched; None for one process alone.
+        fabric: launched, as `make_fabric` returns it.
 
     Attributes:
+        fabric: the same.
         rank: the number of this process, from 0.
         world: how many there are.
     """
 
-    def __init__(self, fabric: Fabric | None = None):
-        self.rank = 0 if fabric is None else fabric.global_rank
-        self.world = 1 if fabric is None else fabric.world_size
+    def __init__(self, fabric: Fabric):
+        self.fabric = fabric
+        self.rank, self.world = fabric.global_rank, fabric.world_size
         self._group: Any = None
         if self.world > 1:
             with self._told_of_deaths():
@@ -121,6 +122,25 @@ class Processes:
         """The inverse of `join_rows`: of a tree with the rows of all processes, of any number of them, those of this one."""
         total, start = rows * self.world, rows * self.rank
         return map_tensors(lambda tensor: tensor.narrow(dim, start, rows) if _has(tensor, dim, total) else tensor, tree)
+
+    def check_alike(self, what: str, value: float | None) -> None:
+        """Makes sure that all processes have found the same.
+
+        Raises:
+            RunError: this one has found something else than the first.
+        """
+        told = self.first(lambda: value)
+        if told != value:
+            raise RunError(
+                f"process {self.rank} found {what} {value} where process 0 found {told}; "
+                "put the run folder on a file system that all machines share"
+            )
+
+    def seed_apart(self) -> None:
+        """Gives every process random numbers of its own, a function of the seed and of its rank; the first keeps those it has."""
+        if self.rank > 0:
+            # A product with an odd number of 64 bits (Knuth's multiplicative hashing) keeps neighbours apart.
+            torch.manual_seed((torch.initial_seed() + self.rank * 0x9E3779B97F4A7C15) % 2**63)
 
     def barrier(self) -> None:
         """Waits for all processes."""

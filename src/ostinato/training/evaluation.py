@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +42,11 @@ def never() -> bool:
 
 
 def evaluate(
-    module: nn.Module, chunks: Iterable[Chunk], *, should_stop: Callable[[], bool] = never
+    module: nn.Module,
+    chunks: Iterable[Chunk],
+    *,
+    should_stop: Callable[[], bool] = never,
+    total: Callable[[Sequence[float]], list[float]] = list,
 ) -> Evaluation | None:
     """Runs `module.loss` over `chunks` in evaluation mode, without gradients, in the precision of its weights.
 
@@ -50,6 +54,7 @@ def evaluate(
         module: anything with `loss(chunk, state) -> (loss, state)`; its mode is put back afterwards.
         chunks: in order; the state goes from each to the next.
         should_stop: asked before every chunk; True gives the evaluation up.
+        total: sums numbers over the processes that share the chunks' rows.
 
     Returns:
         The loss over all chunks, or None if it was given up.
@@ -74,4 +79,5 @@ def evaluate(
     if not counts:
         raise ValueError("expected at least one chunk to evaluate on, got none")
     means = torch.stack(losses).tolist()  # the only time that the device is waited for
-    return Evaluation(math.fsum(mean * count for mean, count in zip(means, counts, strict=True)), sum(counts))
+    nats, tokens = total([math.fsum(mean * count for mean, count in zip(means, counts, strict=True)), sum(counts)])
+    return Evaluation(nats, int(tokens))

@@ -6,17 +6,20 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
+from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Chunk, Streams
 from ostinato.errors import RunError
 from ostinato.training.checkpoints import Checkpoint
 from ostinato.training.counters import Counters, Ending, Outcome
 from ostinato.training.device import make_fabric
+from ostinato.training.distributed import Processes, told_of_deaths
+from ostinato.training.distributed_agreement import Agreement
 from ostinato.training.divergence import DivergedError, where_it_began
 from ostinato.training.evaluation import evaluate
 from ostinato.training.generators import kept_generators
@@ -26,11 +29,9 @@ from ostinato.training.progress import Moment, Progress
 from ostinato.training.run_folder import RunFolder
 from ostinato.training.schedules import learning_rate_factor
 from ostinato.training.settings import Precision, TrainingSettings
+from ostinato.training.sharding import weights_together
 from ostinato.training.truncated_bptt import Window, chunks
 from ostinato.training.update import Measured, NotFiniteError, Updater
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 EVALUATIONS = 6  # over the budget, where no distance between them is set
 
@@ -41,21 +42,23 @@ class _Session:
     def __init__(
         self,
         module: nn.Module,
-        train: Streams,
+        train: Streams | Prefetch[Chunk],
         validation: Callable[[], Iterable[Chunk]],
         run: RunFolder,
         settings: TrainingSettings,
-        fabric: Fabric,
+        processes: Processes,
         progress: Progress,
         sample: Callable[[], str] | None,
         on_evaluation: Callable[[int, float], bool | None] | None,
         data_fingerprint: str | None,
     ):
         self.train, self.validation, self.sample, self.on_evaluation = train, validation, sample, on_evaluation
-        self.run, self.settings, self.fabric, self.progress = run, settings, fabric, progress
+        self.run, self.settings, self.progress = run, settings, progress
+        self.processes, self.fabric = processes, processes.fabric
+        self.agreement = Agreement(processes, progress.due)
         self.module = module
-        self.source = chunks(train, k2=settings.backprop_length, device=fabric.device)
-        self.updater = Updater(module, self.source, settings, fabric)
+        self.source = chunks(train, k2=settings.backprop_length, device=self.fabric.device)
+        self.updater = Updater(module, self.source, settings, processes)
         self.budget = settings.budget
         self.counters = Counters()
         self.data_fingerprint = data_fingerprint
@@ -63,7 +66,7 @@ class _Session:
         self.norm = 0.0  # of the last step that was read
         self.saved_step: int | None = None
         self.saved_used = 0.0
-        self.saved_at = time.monotonic()
+        self.saved_at = self.agreement.now_s()
         self._restart_clock()
 
     # --- going on from a checkpoint ---
@@ -98,32 +101,43 @@ class _Session:
         checkpoints = self.run.checkpoints
         with self.run.writing():
             if self.counters.best_step == step:
-                checkpoints.name_best(step)
+                self.processes.first(lambda: checkpoints.name_best(step))
             best = checkpoints.read_best()
             if best is not None and best.step == self.counters.best_step:
                 self.updater.load_state_dict(best.state)
                 with self._evaluated_weights():
-                    self.run.write_model(self.module.state_dict())
+                    self._write_model()
 
-    def _evaluated_weights(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def _evaluated_weights(self) -> Iterator[None]:
+        """Inside, the module has the weights to evaluate, whole in every process."""
         averaging = self.updater.averaging
-        return nullcontext() if averaging is None else averaging.applied()
+        with nullcontext() if averaging is None else averaging.applied(), weights_together(self.updater.step_module):
+            yield
+
+    def _write_model(self) -> None:
+        if self.processes.is_first:
+            with self.run.writing():
+                self.run.write_model(self.module.state_dict())
 
     def save(self, *, best: bool = False) -> None:
         self._read()
         self.saved_used = self.used()
-        with self.run.writing():
-            self.run.checkpoints.write(self.counters.step, self.state(), keep=self.settings.keep_checkpoints, best=best)
-        self.saved_step, self.saved_at = self.counters.step, time.monotonic()
+        state = self.state()
+        if self.processes.is_first:
+            with self.run.writing():
+                self.run.checkpoints.write(self.counters.step, state, keep=self.settings.keep_checkpoints, best=best)
+        self.saved_step, self.saved_at = self.counters.step, self.agreement.now_s()
 
     # --- time and budget ---
 
     def _restart_clock(self) -> None:
-        self._since = time.monotonic() - self.counters.elapsed_s
-        self._speed_since, self._speed_tokens = time.monotonic(), self.counters.tokens
+        self._since = self.agreement.now_s() - self.counters.elapsed_s
+        self._speed_since, self._speed_tokens = self.agreement.now_s(), self.counters.tokens
+        self._waited_s = 0.0  # for data
 
     def elapsed_s(self) -> float:
-        return time.monotonic() - self._since
+        return self.agreement.now_s() - self._since
 
     def epochs(self) -> float:
         return self.counters.epoch + self.train.position / self.train.chunks_per_epoch
@@ -155,16 +169,17 @@ class _Session:
             yield from self.source  # it ends with a fresh state: each stream's beginning does not follow its end
             self.counters.epoch += 1
 
-    def go(self, metrics: Metrics, interrupt: Interrupt) -> Ending:
+    def go(self, metrics: Metrics | None) -> Ending:
         windows = self.windows()
         self.module.train()
         while True:
+            self.agreement.renew()
             if self._evaluation_due():
-                if self._evaluate(metrics, interrupt):
+                if self._evaluate(metrics):
                     return "pruned"
             elif self._checkpoint_due():
                 self.save()
-            if interrupt.requested:
+            if self.agreement.stops():
                 if self.saved_step != self.counters.step:
                     self.save()
                 return "interrupted"
@@ -177,7 +192,7 @@ class _Session:
             self._step(windows)
             if self.counters.loss_steps + len(self.updater.unread) >= self.settings.log_every:
                 self._log(metrics)
-            elif self.progress.due():
+            elif self.agreement.shows():
                 self.progress.show(self._moment())
 
     def _step(self, windows: Iterator[Window]) -> None:
@@ -185,10 +200,12 @@ class _Session:
         updater.begin(dataclasses.replace(counters))
         steps = 0
         for _ in range(self.settings.accumulate):
+            began = time.perf_counter()
             window = next(windows)
-            updater.add(window)
-            steps += window.target.shape[0]
-            counters.tokens += window.target.numel()
+            self._waited_s += time.perf_counter() - began
+            size = updater.add(window)
+            steps += size[0]
+            counters.tokens += size.numel() * self.processes.world
         rate = self._learning_rate(steps)
         counters.step += 1
         try:
@@ -234,14 +251,14 @@ class _Session:
             return False
         if every is not None and step % every == 0:
             return True
-        return time.monotonic() - self.saved_at >= self.settings.checkpoint_every_s
+        return self.agreement.now_s() - self.saved_at >= self.settings.checkpoint_every_s
 
     # --- measuring ---
 
     def _moment(self) -> Moment:
         self._read()
         counters, used = self.counters, min(self.used(), 1.0)
-        spent_s = time.monotonic() - self._speed_since
+        spent_s = self.agreement.now_s() - self._speed_since
         return Moment(
             step=counters.step,
             used=used,
@@ -251,12 +268,13 @@ class _Session:
             time_left_s=self.elapsed_s() * (1.0 / used - 1.0) if used > 0.0 else 0.0,
         )
 
-    def _write(self, metrics: Metrics, values: dict[str, float | str]) -> None:
-        with self.run.writing():
-            metrics.write(self.counters.step, {"elapsed_s": round(self.elapsed_s(), 3), **values})
+    def _write(self, metrics: Metrics | None, values: dict[str, float | str]) -> None:
+        if metrics is not None:
+            with self.run.writing():
+                metrics.write(self.counters.step, {"elapsed_s": round(self.elapsed_s(), 3), **values})
         self.metrics_lines += 1
 
-    def _log(self, metrics: Metrics) -> None:
+    def _log(self, metrics: Metrics | None) -> None:
         moment, counters = self._moment(), self.counters
         self._write(
             metrics,
@@ -267,6 +285,7 @@ class _Session:
                 "gradient_norm": moment.gradient_norm,
                 "learning_rate": self.updater.learning_rate,
                 "tokens_per_s": round(moment.tokens_per_s, 1),
+                "waiting_share": self._waited_s / max(self.agreement.now_s() - self._speed_since, 1e-9),
             },
         )
         if self.progress.due():
@@ -284,20 +303,21 @@ class _Session:
             return int(self.epochs() / every_epochs + 1e-9) > int(counters.evaluated_epochs / every_epochs + 1e-9)
         return every is None and used * EVALUATIONS >= counters.evaluations + 1
 
-    def _evaluate(self, metrics: Metrics, interrupt: Interrupt) -> bool:
+    def _evaluate(self, metrics: Metrics | None) -> bool:
         """Evaluates and saves; returns whether the one who listens wants to stop."""
         self._read()
-        counters, started = self.counters, time.monotonic()
+        counters, started = self.counters, self.agreement.now_s()
         with kept_generators(self.fabric.device), self._evaluated_weights():
-            evaluation = evaluate(self.module, self.validation(), should_stop=lambda: interrupt.requested)
+            evaluation = evaluate(
+                self.module, self.validation(), should_stop=self.agreement.stops_now, total=self.processes.total
+            )
             if evaluation is None:  # made up for when the run is resumed
                 return False
             loss = evaluation.nats_per_token
             best = counters.best is None or loss < counters.best
-            sample = self.sample() if self.sample is not None else None
+            sample = self.sample() if self.sample is not None and self.processes.is_first else None
             if best:
-                with self.run.writing():
-                    self.run.write_model(self.module.state_dict())
+                self._write_model()
         counters.evaluations += 1
         counters.evaluated_step, counters.evaluated_epochs = counters.step, self.epochs()
         counters.stale = 0 if best else counters.stale + 1
@@ -312,15 +332,17 @@ class _Session:
         self._write(metrics, values)
         self.progress.evaluated(counters.step, loss, best=best, sample=sample)
         self.save(best=best)
+        self.agreement.renew()
         # A long evaluation can use up the time until the next; that one is left out.
         counters.evaluations = max(counters.evaluations, int(self.used() * EVALUATIONS))
-        self._speed_since += time.monotonic() - started  # the speed shown is that of training
-        return self.on_evaluation is not None and bool(self.on_evaluation(counters.step, loss))
+        self._speed_since += self.agreement.now_s() - started  # the speed shown is that of training
+        hears = self.on_evaluation
+        return hears is not None and self.processes.first(lambda: bool(hears(counters.step, loss)))
 
 
 def fit(
     module: nn.Module,
-    train: Streams,
+    train: Streams | Prefetch[Chunk],
     validation: Callable[[], Iterable[Chunk]],
     *,
     run: RunFolder,
@@ -332,6 +354,7 @@ def fit(
     sample: Callable[[], str] | None = None,
     on_evaluation: Callable[[int, float], bool | None] | None = None,
     data_fingerprint: str | None = None,
+    processes: Processes | None = None,
 ) -> Outcome:
     """Trains `module` by truncated BPTT until the budget is used up, patience ends or a signal comes.
 
@@ -352,32 +375,41 @@ def fit(
         on_evaluation: called after each evaluation, when its checkpoint is written, with the step and the validation loss in nats a
             token; True ends training with "pruned".
         data_fingerprint: says which text this is; a run is resumed with the same only. See `ostinato.training.fingerprint`.
+        processes: those that train together; each gives its share of `train` and of `validation`. `device` and `precision` are then
+            not looked at, and the first process alone writes to `run`.
 
     Raises:
         DivergedError: the loss or a gradient became infinite or NaN; the state before that step is kept.
         RunError: all checkpoints are damaged or do not fit, the text is another, another process is at work in the folder, or it
             cannot be written.
         ConfigError: the device or precision is not to be had.
+        PeerError: another process is gone.
     """
-    fabric = make_fabric(device, precision)
-    progress = progress or Progress()
-    with run.locked(resume=True):
+    processes = processes or Processes(make_fabric(device, precision))
+    progress = progress or Progress(quiet=not processes.is_first)
+    with ExitStack() as stack, told_of_deaths(processes.world):
+        if processes.is_first:
+            stack.enter_context(run.locked(resume=True))
+        processes.barrier()
         if resume:
             run.check_data(data_fingerprint)
+        processes.seed_apart()
         session = _Session(
-            module, train, validation, run, settings, fabric, progress, sample, on_evaluation, data_fingerprint
+            module, train, validation, run, settings, processes, progress, sample, on_evaluation, data_fingerprint
         )
         checkpoint = run.checkpoints.read() if resume else None
+        processes.check_alike("checkpoint", None if checkpoint is None else checkpoint.step)
         if checkpoint is not None:
             for line in checkpoint.damaged:
                 progress.warn(f"{line}; going on from step {checkpoint.step}")
             session.load(checkpoint)
-        with run.writing():
-            metrics = Metrics(run, session.counters.step, session.metrics_lines)
-        try:
-            with Interrupt() as interrupt, progress.running():
-                ending = session.go(metrics, interrupt)
-        finally:
-            metrics.close()
+        if processes.is_first:
+            with run.writing():
+                metrics = stack.enter_context(closing(Metrics(run, session.counters.step, session.metrics_lines)))
+        else:
+            metrics = None
+        with Interrupt() as interrupt, progress.running():
+            session.agreement.is_stop_wanted = lambda: interrupt.requested
+            ending = session.go(metrics)
     session.counters.elapsed_s = session.elapsed_s()
-    return Outcome(ending, session.counters, fabric.strategy.precision.precision)
+    return Outcome(ending, session.counters, processes.fabric.strategy.precision.precision)

@@ -7,7 +7,7 @@ documents that begin calls its layers more often.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,11 @@ def shard(module: nn.Module, mesh: Any) -> nn.Module:
 
     fully_shard(module, mesh=mesh["data_parallel"])
     return module
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Whether the weights of `module` are shares."""
+    return any(hasattr(parameter, "full_tensor") for parameter in module.parameters())
 
 
 @contextmanager
@@ -64,4 +69,20 @@ def shared_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
     if not isinstance(like, DTensor) or tensor.shape != like.shape:
         return tensor
-    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+    # Every process has all of it, so nothing has to be sent.
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def shared_by_name(tensors: Mapping[str, torch.Tensor], like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """This process's shares of whole tensors, each laid out like the one of its name."""
+    return {name: shared_like(tensor, like[name]) if name in like else tensor for name, tensor in tensors.items()}
+
+
+def shared_optimizer_state(state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """This process's share of an optimiser's `state_dict`, each tensor laid out like the parameter that it belongs to."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    entries = {
+        index: map_tensors(lambda tensor, like=parameters[index]: shared_like(tensor, like), entry)
+        for index, entry in state["state"].items()
+    }
+    return {**state, "state": entries}

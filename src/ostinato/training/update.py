@@ -6,21 +6,20 @@ import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from ostinato.training.averaging import make_averaging
 from ostinato.training.clipping import clip
+from ostinato.training.distributed import Processes
 from ostinato.training.generators import Generators, read_generators, set_generators
 from ostinato.training.optimizers import make_optimizer
 from ostinato.training.settings import TrainingSettings
+from ostinato.training.sharding import is_sharded, shared_by_name, shared_optimizer_state, whole
 from ostinato.training.tree import map_tensors
 from ostinato.training.truncated_bptt import Chunks, Window
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 class _Loss(nn.Module):
@@ -99,22 +98,25 @@ class Updater:
             added to the last loss, and is left out of the loss that is told.
         source: where the windows come from.
         settings: see there.
-        fabric: where and in which precision.
+        processes: those that train together, and Fabric, which says where and in which precision.
 
     Raises:
         TypeError: the module has no `loss`.
     """
 
-    def __init__(self, module: nn.Module, source: Chunks, settings: TrainingSettings, fabric: Fabric):
+    def __init__(self, module: nn.Module, source: Chunks, settings: TrainingSettings, processes: Processes):
         if not callable(getattr(module, "loss", None)):
             raise TypeError(f"expected a module with loss(chunk, state), got a {type(module).__name__} without it")
-        self.module, self.source, self.settings, self.fabric = module, source, settings, fabric
+        self.module, self.source, self.settings = module, source, settings
+        self.processes, self.fabric = processes, processes.fabric
+        fabric = self.fabric
         self.step_module = fabric.setup_module(_Loss(module))
+        self.parameters = list(module.parameters())
         self.scaled = fabric.strategy.precision.precision == "16-mixed"
-        fused = not self.scaled and fabric.device.type in ("cpu", "cuda")
+        fused = not self.scaled and fabric.device.type in ("cpu", "cuda") and not is_sharded(module)
         self.optimizer = make_optimizer(
             settings.optimizer,
-            module.parameters(),
+            self.parameters,
             learning_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
@@ -139,8 +141,8 @@ class Updater:
         """Begins an update; `mark` comes back where it is not made."""
         self._attempt = Attempt(mark, self.source.state_dict(), read_generators(self.fabric.device))
 
-    def add(self, window: Window) -> None:
-        """Forward and backward of one of the update's windows."""
+    def add(self, window: Window) -> torch.Size:
+        """Forward and backward of one of the update's windows; returns the size of its new data, (T, B)."""
         attempt = self._attempt
         assert attempt is not None
         attempt.windows.append(window)
@@ -151,7 +153,9 @@ class Updater:
         self.source.state = map_tensors(_alone_in_memory, self.source.state)
         penalty = getattr(self.module, "penalty", None)
         attempt.losses.append(loss.detach() if penalty is None else loss.detach() - penalty)
-        attempt.tokens.append(window.target.numel())
+        size = window.target.shape
+        attempt.tokens.append(size.numel())
+        return size
 
     def _forward_and_backward(self, window: Window, context: AbstractContextManager[Any]) -> torch.Tensor:
         with context:
@@ -176,7 +180,7 @@ class Updater:
             group["lr"] = learning_rate
         if self.scaled:
             self.fabric.strategy.precision.unscale_gradients(self.optimizer)
-        attempt.norm = clip(self.module.parameters(), norm=settings.clip_norm, value=settings.clip_value)
+        attempt.norm = clip(self.parameters, norm=settings.clip_norm, value=settings.clip_value)
         self.unread.append(attempt)
         measured = []
         if self.reads_every_update:
@@ -201,8 +205,10 @@ class Updater:
         attempts, self.unread = self.unread, []
         measured = []
         for attempt in attempts:
-            losses = [float(loss) for loss in attempt.losses]
-            norm = float(attempt.norm) if attempt.norm is not None else 0.0
+            # Every process has equally many rows: the mean over all rows is the mean of their means.
+            world = self.processes.world
+            losses = [loss / world for loss in self.processes.total([float(loss) for loss in attempt.losses])]
+            norm = float(whole(attempt.norm)) if attempt.norm is not None else 0.0
             loss = sum(losses) / len(losses)
             if not math.isfinite(loss) or (not self.scaled and not math.isfinite(norm)):
                 raise NotFiniteError(attempt, loss, norm, measured)
@@ -229,31 +235,57 @@ class Updater:
             self._forward_and_backward(window, self.fabric.no_backward_sync(self.step_module))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that later updates depend on; tensors are those at work, not copies."""
+        """All that later updates depend on; tensors are those at work, not copies.
+
+        All processes must ask at once; each gets all of it, the hidden state of all rows and everybody's generators included.
+        """
+        data, join = self.source.state_dict(), self.processes.join_rows
         return {
-            "model": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": whole(self.module.state_dict()),
+            "optimizer": whole(self.optimizer.state_dict()),
             "scaler": self.fabric.strategy.precision.state_dict(),
-            "averaging": None if self.averaging is None else self.averaging.state_dict(),
-            "data": self.source.state_dict(),
-            "generators": read_generators(self.fabric.device),
+            "averaging": None if self.averaging is None else whole(self.averaging.state_dict()),
+            "data": {
+                **data,
+                "past": join(data["past"], 1, self._rows),
+                "state": join(data["state"], self.source.batch_dim, self._rows),
+            },
+            "generators": self.processes.gather(read_generators(self.fabric.device)),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a `state_dict`.
+        """Goes on from a `state_dict`, also one of another number of processes; those that are new keep their generators.
 
         Raises:
             KeyError, TypeError, ValueError, RuntimeError: it does not fit.
         """
-        self.module.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.module.load_state_dict(shared_by_name(state["model"], self.module.state_dict()))
+        self.optimizer.load_state_dict(shared_optimizer_state(state["optimizer"], self.optimizer))
         self.fabric.strategy.precision.load_state_dict(state["scaler"])
         if (self.averaging is None) != (state["averaging"] is None):
             raise ValueError("training.averaging is another")
         if self.averaging is not None:
-            self.averaging.load_state_dict(state["averaging"])
-        self.source.load_state_dict(state["data"])
-        set_generators(state["generators"], self.fabric.device)
+            weights, names = state["averaging"]["weights"], dict(self.module.named_parameters())
+            shared = None if weights is None else shared_by_name(weights, names)
+            self.averaging.load_state_dict({**state["averaging"], "weights": shared})
+        data, split = state["data"], self.processes.split_rows
+        self.source.load_state_dict(
+            {
+                **data,
+                "past": split(data["past"], 1, self._rows),
+                "state": split(data["state"], self.source.batch_dim, self._rows),
+            }
+        )
+        if self.processes.rank < len(state["generators"]):
+            set_generators(state["generators"][self.processes.rank], self.fabric.device)
+
+    @property
+    def _rows(self) -> int:
+        """Of each process, where there are several."""
+        source = self.source.source
+        while not hasattr(source, "rows") and hasattr(source, "source"):
+            source = source.source
+        return len(source.rows) if self.processes.world > 1 else 0
 
 
 def _alone_in_memory(tensor: torch.Tensor) -> torch.Tensor:
