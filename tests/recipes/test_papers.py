@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torch.nn import functional as F
 
-from ostinato.data import CharVocabulary, WordVocabulary
+from ostinato.data import CharVocabulary, Chunk, WordVocabulary
 from ostinato.errors import ConfigError
+from ostinato.models import LanguageModel
 from ostinato.recipes.papers import names, path_of, resolve
 from ostinato.recipes.runs import build_model
 from ostinato.recipes.settings import LanguageModelSettings
@@ -116,6 +118,26 @@ def test_every_number_is_the_paper_s(name):
     assert training.decay_after_epochs == paper["full_epochs"]
     assert training.max_epochs == paper["epochs"]
     assert (training.max_steps, training.max_time_s) == (None, None)
+
+
+@pytest.mark.parametrize("norm", [0.05, 50.0])
+def test_summed_over_steps_or_averaged_over_them_the_updates_are_the_same(norm):
+    """A rate, norm and decay of the sum against those that a recipe has for the mean, in float64."""
+    T, B, rate, decay = 6, 3, 0.7, 0.01
+    weights = []
+    for steps in (1, T):  # the paper's units, then ours
+        torch.manual_seed(0)
+        model = LanguageModel(CharVocabulary("abcde"), 4, 5, initial_range=0.5).double()
+        optimizer = torch.optim.SGD(model.parameters(), lr=rate * steps, weight_decay=decay / steps)
+        tokens = torch.randint(6, (T + 1, B))
+        logits, _ = model(tokens[:-1])
+        nats = F.cross_entropy(logits.flatten(0, 1), tokens[1:].flatten(), reduction="none").view(T, B)
+        loss = nats.sum(0).mean() if steps == 1 else model.loss(Chunk(tokens[:-1], tokens[1:], None))[0]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), norm / steps)
+        optimizer.step()
+        weights.append(model.state_dict())
+    torch.testing.assert_close(weights[0], weights[1])
 
 
 @pytest.mark.parametrize(
