@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ostinato.training.interrupt import Interrupt
+from ostinato.training.interrupt import Interrupt, terminable
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -30,3 +30,10 @@ def test_in_another_thread_it_does_nothing():
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_sigterm_is_what_ctrl_c_is():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -18,3 +18,13 @@ def test_a_step_goes_down(name, kind, fused):
     (x * x).sum().backward()
     optimizer.step()
     assert (x < 1.0).all()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_momentum_is_that_of_sgd(momentum):
+    x = torch.nn.Parameter(torch.zeros(()))
+    optimizer = make_optimizer("sgd", [x], learning_rate=1.0, momentum=momentum)
+    for _ in range(2):
+        x.grad = torch.ones(())
+        optimizer.step()
+    assert x.item() == -1 - (1 + momentum)

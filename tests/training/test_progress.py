@@ -73,3 +73,8 @@ def test_reading_shows_how_far_it_is():
         progress.show_reading(5_000_000, 20_000_000)
 
     assert written(False, False, read) == " 25%  reading the text, 5 MB of 20\n"
+
+
+def test_a_warning_is_one_line_on_standard_error_quiet_or_not(capsys):
+    Progress(quiet=True).warn("[state] is damaged " + "x" * 300)
+    assert capsys.readouterr() == ("", "[state] is damaged " + "x" * 300 + "\n")

@@ -40,3 +40,9 @@ def test_step():
 def test_beyond_the_end_it_is_the_end(p):
     assert learning_rate_factor(p, "cosine") == learning_rate_factor(1.0, "cosine") == 0.0
     assert learning_rate_factor(-p, "linear") == 1.0
+
+
+def test_epochs_is_the_schedule_of_zarembas_code():
+    """Small: the learning rate is 1 for four epochs, then halves with each, as in table and text of the paper."""
+    rates = [learning_rate_factor(0.5, "epochs", decay=0.5, epochs=i, decay_after_epochs=4) for i in range(13)]
+    assert rates == [1, 1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256, 1 / 512]

@@ -21,6 +21,17 @@ from ostinato.training import Budget, TrainingSettings
         ("learning_rate", 0.0),
         ("weight_decay", -0.1),
         ("warmup", 1.0),
+        ("backprop_length", 3),
+        ("accumulate", 0),
+        ("momentum", 1.0),
+        ("decay", 0.0),
+        ("decay_after_epochs", -1.0),
+        ("averaging_patience", 0),
+        ("ema_decay", 1.0),
+        ("evaluate_every_epochs", 0.0),
+        ("checkpoint_every", 0),
+        ("checkpoint_every_s", 0.0),
+        ("keep_checkpoints", 0),
     ],
 )
 def test_a_value_out_of_range_is_named(name, value):

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a model: `ostinato train lm` is a language model on the built-in text",
     "generate": "let the language model of a run write",
     "evaluate": "score a text with the language model of a run",
+    "sweep": "search for good settings of a language model with many runs",
 }
 
 INTERRUPTED = 130
@@ -48,9 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, words: list[str]) -> int:
     from ostinato.errors import OstinatoError, PeerError
+    from ostinato.training.interrupt import terminable
 
     try:
-        status = importlib.import_module(f"ostinato.cli.{command}").main(words)
+        with terminable():
+            status = importlib.import_module(f"ostinato.cli.{command}").main(words)
         sys.stdout.flush()
         return status
     except PeerError as error:

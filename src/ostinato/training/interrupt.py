@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 
 class Interrupt:
@@ -34,3 +37,23 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
         self._previous.clear()
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Inside, SIGTERM is to Python what SIGINT is: a KeyboardInterrupt, so that `finally` is come to and one line can be said.
+
+    In other threads than the main one it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
