@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +16,17 @@ from rich.console import Console
 from ostinato.data.corpus import Corpus, open_corpus
 from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Streams
-from ostinato.data.vocabulary import load_vocabulary
+from ostinato.data.vocabulary import load_vocabulary, vocabulary_class
 from ostinato.recipes.comparison import baselines
 from ostinato.recipes.figures import Figures, figures
 from ostinato.recipes.reading import Reading
 from ostinato.recipes.runs import build_model, load_model, new_run
 from ostinato.recipes.settings import LanguageModelSettings
-from ostinato.training.device import choose_device
+from ostinato.training.device import make_fabric
+from ostinato.training.distributed import Processes, told_of_deaths
 from ostinato.training.files import write_json
 from ostinato.training.fingerprint import fingerprint
 from ostinato.training.loop import Outcome, fit
-from ostinato.training.precision import choose_precision
 from ostinato.training.progress import Progress
 from ostinato.training.run_folder import RunFolder
 
@@ -68,13 +70,22 @@ def train(
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
     """
-    progress = Progress(quiet=settings.quiet, console=console)
-    run = RunFolder(settings.run or new_run())
-    run.check(resume=settings.resume)
+    if settings.run is not None:
+        RunFolder(settings.run).check(resume=settings.resume)
     # Before the text is read: a slip of the pen should not cost minutes.
-    choose_precision(settings.precision, choose_device(settings.device))
-    with run.locked(resume=settings.resume):
-        return _train(settings, run, progress, on_evaluation)
+    fabric = make_fabric(
+        settings.device,
+        settings.precision,
+        devices=settings.devices,
+        nodes=settings.nodes,
+        strategy=settings.strategy,
+    )
+    with told_of_deaths(fabric.world_size), ExitStack() as stack:
+        processes = Processes(fabric)
+        progress = Progress(quiet=settings.quiet or not processes.is_first, console=console)
+        run = RunFolder(processes.first(lambda: str(settings.run or new_run())))
+        processes.first(lambda: stack.enter_context(run.locked(resume=settings.resume)) and None)
+        return _train(settings, run, progress, on_evaluation, processes)
 
 
 def _train(
@@ -82,8 +93,9 @@ def _train(
     run: RunFolder,
     progress: Progress,
     on_evaluation: Callable[[int, float], bool | None] | None,
+    processes: Processes,
 ) -> Result:
-    corpus = _open(settings, run, progress)
+    corpus = _open_everywhere(settings, run, progress, processes)
     torch.manual_seed(settings.seed)
     model = build_model(settings, corpus.vocabulary)
     how, resets = settings.training, settings.tokens.reset_at_documents
@@ -94,15 +106,21 @@ def _train(
         reset_at_documents=resets,
         vary_length=how.vary_length,
         seed=settings.seed,
+        rank=processes.rank,
+        world=processes.world,
     )
     validation = Reading(
         corpus.validation, how.batch_size, how.chunk_length, how.max_validation_tokens, reset_at_documents=resets
     )
     data_fingerprint = fingerprint(corpus.train.ids)
-    if settings.resume:
-        run.check_data(data_fingerprint)  # before config.yaml names the wrong text
-    run.create(dataclasses.asdict(_for_the_record(settings, run)))
-    corpus.vocabulary.save(run.path)
+
+    def create() -> None:
+        if settings.resume:
+            run.check_data(data_fingerprint)  # before config.yaml names the wrong text
+        run.create(dataclasses.asdict(_for_the_record(settings, run)))
+        corpus.vocabulary.save(run.path)
+
+    processes.first(create)
     progress.characters_per_token = corpus.train.characters / len(corpus.train)
     progress.validation_characters_per_token = corpus.validation.characters / len(corpus.validation)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -115,11 +133,10 @@ def _train(
     outcome = fit(
         model,
         ahead,
-        validation,
+        validation.share(processes.rank, processes.world),
         run=run,
         settings=how,
-        device=settings.device,
-        precision=settings.precision,
+        processes=processes,
         resume=settings.resume,
         progress=progress,
         on_evaluation=on_evaluation,
@@ -128,7 +145,7 @@ def _train(
     )
     if isinstance(ahead, Prefetch):
         ahead.close()
-    if outcome.ending in ("interrupted", "pruned"):
+    if outcome.ending in ("interrupted", "pruned") or not processes.is_first:
         return Result(run, outcome)
     return _finish(settings, corpus, streams, validation, outcome, run, progress)
 
@@ -154,6 +171,27 @@ def _finish(
     return result
 
 
+def _open_everywhere(
+    settings: LanguageModelSettings, run: RunFolder, progress: Progress, processes: Processes
+) -> Corpus:
+    """The corpus: made by the first process, then read by the others from what that one has left, or again, in its vocabulary."""
+    made: list[Corpus] = []
+
+    def make() -> dict[str, Any]:
+        made.append(_open(settings, run, progress))
+        return made[0].vocabulary.to_dict() if processes.world > 1 else {}
+
+    vocabulary = processes.first(make)
+    if made:
+        return made[0]
+    return open_corpus(
+        settings.data,
+        validation_share=settings.tokens.validation_share,
+        folder=run.path,
+        vocabulary=vocabulary_class(vocabulary["kind"]).from_dict(vocabulary),
+    )
+
+
 def _open(settings: LanguageModelSettings, run: RunFolder, progress: Progress) -> Corpus:
     tokens = settings.tokens
     with progress.running():
@@ -175,5 +213,12 @@ def _for_the_record(settings: LanguageModelSettings, run: RunFolder) -> Language
     data = os.path.abspath(settings.data) if local and settings.data else settings.data
     budget = dataclasses.asdict(settings.training.budget)
     return replace(
-        settings, data=data, run=str(run), quiet=False, resume=False, training=replace(settings.training, **budget)
+        settings,
+        data=data,
+        run=str(run),
+        devices=1,
+        nodes=1,
+        quiet=False,
+        resume=False,
+        training=replace(settings.training, **budget),
     )

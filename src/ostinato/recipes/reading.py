@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from itertools import islice
 
@@ -42,16 +43,27 @@ class Reading:
         length = len(tokens) - 1
         rows = min(batch_size, max(1, length // max(_LONG, chunk_length)))
         steps = min(chunk_length, length // rows)
-        self._make = lambda: Streams(tokens, rows, steps, reset_at_documents=reset_at_documents)
+        self._rank, self._world = 0, 1
+        self._make = lambda rank=0, world=1: Streams(
+            tokens, rows, steps, reset_at_documents=reset_at_documents, rank=rank, world=world
+        )
+        self._rows = rows
         streams = self._make()
         self.chunks = streams.chunks_per_epoch
         if max_tokens is not None:
             self.chunks = min(self.chunks, max(1, max_tokens // (rows * steps)))
         self.predicted = min(self.chunks * steps, streams.stream_length) * rows
 
+    def share(self, rank: int, world: int) -> Reading:
+        """The same text, of whose streams process `rank` of `world` reads its own; all of them, if they cannot be shared evenly."""
+        shared = copy.copy(self)
+        if self._rows % world == 0:
+            shared._rank, shared._world = rank, world
+        return shared
+
     def __call__(self) -> Iterator[Chunk]:
         """The chunks, from the beginning."""
-        return islice(self._make(), self.chunks)
+        return islice(self._make(self._rank, self._world), self.chunks)
 
     def runs(self) -> list[np.ndarray]:
         """The tokens that those chunks hold."""

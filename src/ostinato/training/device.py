@@ -122,5 +122,4 @@ def _strategy(name: StrategyName, world: int) -> Any:
         )
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    # Recurrent networks have no running statistics to send around.
-    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    return DDPStrategy(gradient_as_bucket_view=True)
