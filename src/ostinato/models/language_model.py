@@ -16,7 +16,7 @@ from ostinato.data.streams import Chunk
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import CellError, ConfigError
 from ostinato.models.dropout import LockedDropout, WordDropout, check_rate
-from ostinato.models.penalties import activation_penalty
+from ostinato.models.penalties import activation_penalty, check_weight
 from ostinato.models.sampling import check_sampling, probabilities
 from ostinato.models.scores import Score, TextState, mean_loss
 from ostinato.models.starting_weights import fill_ends, fill_uniform
@@ -48,9 +48,8 @@ class LanguageModel(nn.Module):
         embedding_dropout: of whole words, in [0, 1); see `WordDropout`.
         input_dropout: of what enters the first layer, in [0, 1).
         output_dropout: of what enters the output layer, in [0, 1); None for `dropout`.
-        locked_dropout: the three before and between keep one mask for all steps; see `LockedDropout`. With several layers,
-            `input_dropout` must then be at least `dropout`: the layers mask what enters each of them, and the first one's mask is
-            completed here.
+        locked_dropout: `dropout`, `input_dropout` and `output_dropout` keep one mask for all steps; see `LockedDropout`. With
+            several layers, `input_dropout` must then be at least `dropout`.
         activation_regularisation: alpha, at least 0; see `activation_penalty`.
         temporal_activation_regularisation: beta, at least 0; see `activation_penalty`.
         initial_range: r > 0: all weights and biases start uniform in [-r, r]; None for torch's.
@@ -87,13 +86,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         output_dropout = dropout if output_dropout is None else output_dropout
         widths = [hidden_size] if isinstance(hidden_size, int) else list(hidden_size)
-        for name, size in (
-            ("embedding_size", embedding_size),
-            *(("hidden_size", width) for width in widths),
-            ("num_layers", num_layers),
-        ):
-            if size < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {size}")
+        _check_sizes(embedding_size=[embedding_size], hidden_size=widths, num_layers=[num_layers])
         for name, rate in (
             ("dropout", dropout),
             ("embedding_dropout", embedding_dropout),
@@ -101,16 +94,12 @@ class LanguageModel(nn.Module):
             ("output_dropout", output_dropout),
         ):
             check_rate(name, rate)
-        self.alpha, self.beta = activation_regularisation, temporal_activation_regularisation
-        for name, weight in (
-            ("activation_regularisation", self.alpha),
-            ("temporal_activation_regularisation", self.beta),
-        ):
-            if not weight >= 0.0:
-                raise ConfigError(f"{name}: expected a number of at least 0, got {weight}")
+        check_weight("activation_regularisation", activation_regularisation)
+        check_weight("temporal_activation_regularisation", temporal_activation_regularisation)
         if cell not in _LAYERS:
             raise ConfigError(f"cell: expected one of {', '.join(_LAYERS)}, got {cell}")
         self.vocabulary = vocabulary
+        self.alpha, self.beta = activation_regularisation, temporal_activation_regularisation
         self.embedding = nn.Embedding(len(vocabulary), embedding_size)
         between = _Between(dropout if max(num_layers, len(widths)) > 1 else 0.0, locked_dropout)
         self.recurrent = _make_layer(cell, embedding_size, hidden_size, num_layers, between, options or {})
@@ -359,6 +348,13 @@ class _Between(NamedTuple):
                 f"input_dropout: with locked_dropout and several layers, expected at least dropout = {self.rate}, got {rate}"
             )
         return 1.0 - (1.0 - rate) / (1.0 - self.rate)
+
+
+def _check_sizes(**given: Sequence[int]) -> None:
+    for name, sizes in given.items():
+        for size in sizes:
+            if size < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {size}")
 
 
 def _dropout(rate: float, locked: bool) -> nn.Module:

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from ostinato.errors import ConfigError
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Raises a ConfigError unless `weight` is at least 0."""
+    if not weight >= 0.0:
+        raise ConfigError(f"{name}: expected a number of at least 0, got {weight}")
+
 
 def activation_penalty(dropped: torch.Tensor, output: torch.Tensor, alpha: float, beta: float) -> torch.Tensor:
     """Activation regularisation (AR) and temporal activation regularisation (TAR) of the last layer.
