@@ -16,7 +16,7 @@ from .conftest import SMALL, start
         (["--training.batchsize", "3"], "unknown argument --training.batchsize; did you mean --training.batch_size?"),
         (["--batch_size", "3"], "unknown argument --batch_size; did you mean --training.batch_size?"),
         (["--zzz"], "unknown argument --zzz; see ostinato train lm --help"),
-        (["stray"], "unknown argument stray; see ostinato train lm --help"),
+        (["xyzzy"], "unknown argument xyzzy; see ostinato train lm --help"),
         (["--training.batch_size", "x"], "training.batch_size: expected an integer, got x"),
         (["--training.batch_size", "-1"], "training.batch_size: expected an integer of at least 1, got -1"),
         (["--training.patience", "x"], "training.patience: expected an integer, or null, got x"),
