@@ -29,7 +29,7 @@ from ostinato.training.progress import Moment, Progress
 from ostinato.training.run_folder import RunFolder
 from ostinato.training.schedules import learning_rate_factor
 from ostinato.training.settings import Precision, TrainingSettings
-from ostinato.training.sharding import weights_together
+from ostinato.training.sharding import weights_together, whole
 from ostinato.training.truncated_bptt import Window, chunks
 from ostinato.training.update import Measured, NotFiniteError, Updater
 
@@ -116,9 +116,10 @@ class _Session:
             yield
 
     def _write_model(self) -> None:
+        weights = whole(self.module.state_dict())
         if self.processes.is_first:
             with self.run.writing():
-                self.run.write_model(self.module.state_dict())
+                self.run.write_model(weights)
 
     def save(self, *, best: bool = False) -> None:
         self._read()

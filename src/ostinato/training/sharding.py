@@ -39,18 +39,18 @@ def is_sharded(module: nn.Module) -> bool:
 def weights_together(module: nn.Module) -> Iterator[None]:
     """While entered, by all processes, the weights of a sharded module are whole, and can be computed with outside of its forward.
 
-    For any other module this does nothing.
+    Those of any other module are whole anyway.
     """
     from torch.distributed.fsdp import FSDPModule
 
-    if not isinstance(module, FSDPModule):
-        yield
-        return
-    module.unshard()
+    groups = [part for part in module.modules() if isinstance(part, FSDPModule)]
+    for group in groups:
+        group.unshard()
     try:
         yield
     finally:
-        module.reshard()
+        for group in groups:
+            group.reshard()
 
 
 def whole(tree: Any) -> Any:
