@@ -3,8 +3,8 @@
     python -m tests.training.kill_runs 50
 
 A small language model, with everything on that a checkpoint must hold: dropout, documents, chunks of random lengths, k2 > k1,
-averaged weights, accumulated gradients. It writes a checkpoint after every step, so that many kills hit one being written. Each trial is a
-process that gets SIGKILL after a random time, is resumed, and is killed again up to twice. POSIX only.
+averaged weights, accumulated gradients. It writes a checkpoint after every step, so that many kills hit one being written. Each
+trial is a process that gets SIGKILL after a random time, is resumed, and is killed again up to twice. POSIX only.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ SETTINGS = TrainingSettings(
     backprop_length=13,
     vary_length=True,
     accumulate=2,
-    learning_rate=0.02,
+    learning_rate=1.0,
+    schedule="constant",
     averaging="nt-asgd",
     averaging_patience=1,
     max_steps=60,
-    evaluate_every=6,
+    evaluate_every=4,
     checkpoint_every=1,
     log_every=5,
 )
@@ -108,6 +109,9 @@ def kill(child: int, wait_s: float) -> bool:
 def left_behind(folder: Path) -> dict[str, object]:
     """All that a run leaves, to be compared byte for byte; the time it took is left out."""
     run = RunFolder(folder)
+    newest = run.checkpoints.read()
+    assert newest is not None
+    assert newest.state["averaging"]["weights"] is not None  # or there is less to see than there should be
     (description,) = [run.checkpoints.folder / f"step-{run.checkpoints.steps()[-1]:09d}.json"]
     body = json.loads(description.read_text())
     tensors = (run.checkpoints.folder / body["tensors"]["file"]).read_bytes()

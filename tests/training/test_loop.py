@@ -1,95 +1,15 @@
-import json
 import math
-import os
 import signal
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ostinato.data import CharVocabulary, Streams, Tokens
 from ostinato.errors import RunError
 from ostinato.models import LanguageModel
-from ostinato.training import DivergedError, Progress, RunFolder, TrainingSettings, evaluate, fit, learning_rate_factor
-from ostinato.training.checkpoints import Checkpoints
+from ostinato.training import Progress, RunFolder, TrainingSettings, evaluate, fit, learning_rate_factor
 
-TEXT = "the quick brown fox jumps over the lazy dog\n" * 12
-LETTERS = CharVocabulary("".join(sorted(set(TEXT))))
-
-
-def streams(batch_size=4, chunk_length=8):
-    ids = LETTERS.encode(TEXT)
-    starts = np.flatnonzero(np.roll(ids, 1) == LETTERS.encode("\n")[0])
-    return Streams(Tokens(ids, starts, len(TEXT), 1), batch_size, chunk_length, reset_at_documents=True)
-
-
-def train(folder, resume=False, hook=None, module=None, quiet=True, **settings):
-    """A run of 40 steps on four streams: two epochs and a half, with dropout, so that everything a state holds matters."""
-    torch.manual_seed(0)
-    module = module or LanguageModel(LETTERS, 6, 10, num_layers=2, dropout=0.3)
-    run = RunFolder(folder)
-    if not resume:
-        run.create({})
-    calls = []
-
-    def validation():
-        calls.append(None)
-        if hook is not None:
-            hook(len(calls))
-        return iter(streams())
-
-    settings = TrainingSettings(
-        **{"max_steps": 40, "evaluate_every": 6, "log_every": 5, "learning_rate": 0.02, **settings}
-    )
-    outcome = fit(
-        module,
-        streams(),
-        validation,
-        run=run,
-        settings=settings,
-        device="cpu",
-        precision="32-true",
-        resume=resume,
-        progress=Progress(quiet=quiet),
-        sample=lambda: "sample",
-    )
-    return outcome, module, run
-
-
-def at(evaluation, number):
-    def hook(n):
-        if n == evaluation:
-            os.kill(os.getpid(), number)
-
-    return hook
-
-
-def everything(run):
-    """All that a run leaves behind, but the time it took."""
-    state = run.checkpoints.read().state
-    state["counters"].pop("elapsed_s")
-    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
-    for line in lines:
-        for name in ("elapsed_s", "tokens_per_s"):
-            line.pop(name, None)
-    return state, lines, run.model_file.read_bytes()
-
-
-def assert_same(left, right, where="state"):
-    assert type(left) is type(right), where
-    if isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), where
-    elif isinstance(left, dict):
-        assert left.keys() == right.keys(), where
-        for key in left:
-            assert_same(left[key], right[key], f"{where}.{key}")
-    elif isinstance(left, list | tuple):
-        assert len(left) == len(right), where
-        for i, (a, b) in enumerate(zip(left, right, strict=True)):
-            assert_same(a, b, f"{where}.{i}")
-    else:
-        assert left == right, where
+from .runs import LETTERS, assert_same, at, everything, streams, train
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +62,119 @@ def test_interrupted_and_resumed_it_ends_bit_for_bit_where_the_whole_ends(whole,
     assert_same(everything(run), everything(whole[2]))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
-def test_every_optimiser_resumes(tmp_path, optimizer):
-    _, _, whole = train(tmp_path / "whole", optimizer=optimizer, max_steps=8)
-    train(tmp_path / "parts", optimizer=optimizer, max_steps=8, hook=at(1, signal.SIGINT))
-    _, _, parts = train(tmp_path / "parts", optimizer=optimizer, max_steps=8, resume=True)
+FEATURES = [
+    {"optimizer": "adam"},
+    {"optimizer": "sgd", "momentum": 0.5},
+    {"optimizer": "rmsprop"},
+    {"chunk_length": 8, "backprop_length": 13},
+    {"vary_length": True},
+    {"accumulate": 3, "checkpoint_every": 2},
+    {"averaging": "ema", "ema_decay": 0.7},
+    {"averaging": "nt-asgd", "averaging_patience": 1, "learning_rate": 1.0, "evaluate_every": 2},
+    {"schedule": "epochs", "decay_after_epochs": 1.0},
+    {"evaluate_every": None, "evaluate_every_epochs": 0.2},
+    {"evaluate_every": None},
+]
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: "-".join(feature))
+@pytest.mark.parametrize("evaluation", [1, 2])
+def test_with_every_feature_it_goes_on_as_if_it_had_not_been_interrupted(tmp_path, feature, evaluation):
+    settings = {"max_steps": 18, **feature}
+    _, _, whole = train(tmp_path / "whole", **settings)
+    outcome, _, _ = train(tmp_path / "parts", hook=at(evaluation, signal.SIGINT), **settings)
+    assert outcome.ending == "interrupted"
+    _, _, parts = train(tmp_path / "parts", resume=True, **settings)
     assert_same(everything(parts), everything(whole))
+
+
+def test_checkpoints_change_nothing(whole, tmp_path):
+    _, _, run = train(tmp_path / "run", checkpoint_every=1, checkpoint_every_s=1e-9, keep_checkpoints=5)
+    assert run.checkpoints.steps() == [36, 37, 38, 39, 40]
+    assert_same(everything(run), everything(whole[2]))
+
+
+def test_checkpoints_come_with_time(tmp_path):
+    _, _, run = train(tmp_path / "run", max_steps=5, checkpoint_every_s=1e-9, keep_checkpoints=9)
+    assert run.checkpoints.steps() == [1, 2, 3, 4, 5]
+
+
+def test_the_best_checkpoint_is_kept(whole):
+    outcome, _, run = whole
+    best = run.checkpoints.read_best()
+    assert best.step == outcome.counters.best_step
+    assert best.state["counters"]["best"] == outcome.counters.best
+    weights = run.read_model()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in best.state["model"].items())
+
+
+def test_the_best_model_is_that_of_the_state_gone_on_from(tmp_path):
+    """A process that was killed after it had written a newer model, or before it had called its newest checkpoint the best."""
+    outcome, _, run = train(tmp_path / "run", max_steps=12)
+    assert outcome.counters.best_step == 12
+    right = run.model_file.read_bytes()
+    run.write_model({"w": torch.ones(1)})
+    run.checkpoints.name_best(6)
+    train(tmp_path / "run", max_steps=12, resume=True)
+    assert run.model_file.read_bytes() == right
+    assert run.checkpoints.read_best().step == 12
+
+
+@pytest.mark.parametrize("name", ["ema", "nt-asgd"])
+def test_averaged_weights_are_evaluated_and_kept(tmp_path, name):
+    seen = []
+
+    def hear(step, loss):
+        seen.append((step, loss))
+
+    settings = {"averaging": name, "averaging_patience": 1, "ema_decay": 0.5, "learning_rate": 1.0, "max_steps": 20}
+    _, module, run = train(tmp_path / "run", how={"on_evaluation": hear}, evaluate_every=2, **settings)
+    state = run.checkpoints.read().state
+    assert state["averaging"]["weights"] is not None
+    assert_same(state["model"], {name: tensor.detach() for name, tensor in module.state_dict().items()})
+    best = LanguageModel(LETTERS, 6, 10, num_layers=2)
+    best.load_state_dict({**state["model"], **state["averaging"]["weights"]})
+    assert evaluate(best, streams()).nats_per_token == seen[-1][1]
+    best.load_state_dict(run.read_model())
+    assert evaluate(best, streams()).nats_per_token == min(loss for _, loss in seen)
+
+
+def test_whoever_listens_to_the_evaluations_can_stop(tmp_path):
+    heard = []
+
+    def listen(step, loss):
+        heard.append((step, loss, RunFolder(tmp_path / "run").checkpoints.steps()[-1]))
+        return step == 12
+
+    outcome, _, _ = train(tmp_path / "run", how={"on_evaluation": listen})
+    assert outcome.ending == "pruned"
+    assert [(step, saved) for step, _, saved in heard] == [(6, 6), (12, 12)]
+
+
+def test_the_learning_rate_follows_the_length_of_the_chunk(tmp_path):
+    settings = {"vary_length": True, "schedule": "constant", "warmup": 0.0, "log_every": 1}
+    settings |= {"chunk_length": 8, "accumulate": 2}
+    _, _, run = train(tmp_path / "run", max_steps=6, **settings)
+    lengths = [chunk.target.shape[0] for chunk in streams(vary_length=True)][:12]
+    assert len(set(lengths)) > 3
+    rates = [line["learning_rate"] for line in everything(run)[1] if "loss" in line]
+    means = [(lengths[i] + lengths[i + 1]) / 2 for i in range(0, 12, 2)]
+    assert rates == pytest.approx([0.02 * mean / 8 for mean in means])
+
+
+def test_the_schedule_of_epochs_counts_epochs(tmp_path):
+    settings = {"schedule": "epochs", "decay": 0.5, "decay_after_epochs": 1.0, "warmup": 0.0, "log_every": 1}
+    _, _, run = train(tmp_path / "run", max_steps=None, max_epochs=3, **settings)
+    rates = [line["learning_rate"] for line in everything(run)[1] if "loss" in line]
+    per_epoch = streams().chunks_per_epoch
+    assert rates == [0.02] * per_epoch + [0.01] * per_epoch + [0.005] * per_epoch
+
+
+def test_evaluations_by_epochs(tmp_path):
+    _, _, run = train(tmp_path / "run", max_steps=None, max_epochs=2, evaluate_every=None, evaluate_every_epochs=0.5)
+    per_epoch = streams().chunks_per_epoch
+    steps = [line["step"] for line in everything(run)[1] if "validation_loss" in line]
+    assert steps == [math.ceil(per_epoch * share) for share in (0.5, 1, 1.5, 2)]
 
 
 def test_a_run_that_died_before_its_first_state_begins_again(whole, tmp_path):
@@ -195,26 +222,6 @@ def test_patience_ends_training(tmp_path):
     assert outcome.counters.step == 18
 
 
-class Diverging(nn.Module):
-    def __init__(self, step):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-        self.left = step
-
-    def loss(self, chunk, state=None):
-        if self.training:
-            self.left -= 1
-        return self.weight * (math.inf if self.left == 0 else 1.0), None
-
-
-def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path):
-    module = Diverging(9)
-    with pytest.raises(DivergedError, match=r"the loss became inf at step 9 .*lower training\.learning_rate"):
-        train(tmp_path / "run", module=module)
-    assert RunFolder(tmp_path / "run").checkpoints.read().step == 8
-    assert torch.isfinite(module.weight)
-
-
 def test_a_state_of_another_model_is_refused(tmp_path):
     train(tmp_path / "run", max_steps=6)
     with pytest.raises(RunError, match=r"does not fit the settings it is resumed with: .*size mismatch"):
@@ -240,21 +247,6 @@ def test_gradients_are_clipped_before_the_step(tmp_path):
     )
     moved = max(float((a - b).detach().abs().max()) for a, b in zip(module.parameters(), before, strict=True))
     assert moved == pytest.approx(1e-3, rel=1e-3)
-
-
-def test_a_full_disk_leaves_the_state_before(tmp_path, monkeypatch):
-    run = RunFolder(tmp_path / "run")
-    written = Checkpoints.write
-
-    def full(self, step, state, **how):
-        if step == 12:
-            raise OSError(28, "No space left on device")
-        written(self, step, state, **how)
-
-    monkeypatch.setattr(Checkpoints, "write", full)
-    with pytest.raises(RunError, match="No space left on device; the checkpoint of step 6 is kept"):
-        train(tmp_path / "run")
-    assert run.checkpoints.read().state["counters"]["step"] == 6
 
 
 def test_mixed_precision_keeps_weights_and_optimiser_in_float32(tmp_path):
