@@ -79,10 +79,17 @@ def shared_by_name(tensors: Mapping[str, torch.Tensor], like: Mapping[str, torch
 
 
 def shared_optimizer_state(state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """This process's share of an optimiser's `state_dict`, each tensor laid out like the parameter that it belongs to."""
+    """This process's share of an optimiser's `state_dict`, each tensor laid out like the parameter that it belongs to.
+
+    Whether kernels are fused is no part of a state: it stays as it is, for there are none for shares.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries = {
         index: map_tensors(lambda tensor, like=parameters[index]: shared_like(tensor, like), entry)
         for index, entry in state["state"].items()
     }
-    return {**state, "state": entries}
+    groups = [
+        {**saved, "fused": group["fused"]} if "fused" in group else saved
+        for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    return {"state": entries, "param_groups": groups}
