@@ -149,7 +149,7 @@ def test_it_leaves_other_devices_to_torch(device: str) -> None:
     with FakeTensorMode():  # tensors that say they are on a GPU, and need none
         r = mapped(lambda v: torch.empty(v.shape, dtype=v.dtype, device=device), request(cells.gru))
         assert compiled.refusal(r) == f"it compiles for the CPU, and the input is on {device}"
-        assert not Compiled.is_faster(r.input)
+        assert not Compiled.is_faster(r.cell, r.input)
         assert dispatch.BACKENDS["vendor"].refusal(r) is None
         choice = dispatch.choose(replace(r, cell=cells.gru_reset_before))
     assert choice.backend == "reference"
@@ -177,10 +177,10 @@ def test_a_plain_cell_in_half_the_bits_is_left_to_torch(dtype: torch.dtype) -> N
 def test_under_autocast_a_plain_cell_is_left_to_torch() -> None:
     single = in_dtype(request(cells.lstm), torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not Compiled.is_faster(single.input)
+        assert not Compiled.is_faster(single.cell, single.input)
         assert compiled.reluctance(single) == SMALLER
         assert compiled.reluctance(in_dtype(request(layer_norm(cells.lstm)), torch.float32)) is None
-    assert Compiled.is_faster(single.input)
+    assert Compiled.is_faster(single.cell, single.input)
     assert compiled.reluctance(single) is None
 
 

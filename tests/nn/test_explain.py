@@ -26,10 +26,10 @@ def test_every_layer_and_direction_is_compiled_and_what_is_the_same_is_said_once
 
 
 def test_a_plain_layer_goes_to_torch_in_one_call() -> None:
-    layer = ostinato.GRU(3, 4, 2, bidirectional=True, dtype=torch.bfloat16)
+    layer = ostinato.LSTM(3, 4, 2, bidirectional=True, dtype=torch.bfloat16)
     explanation = ostinato.explain(layer, torch.randn(5, 2, 3, dtype=torch.bfloat16))
-    assert len(explanation.choices["GRU"]) == 1
-    assert str(explanation) == "GRU: vendor (torch's GRU kernel, exactly as torch.nn calls it)"
+    assert len(explanation.choices["LSTM"]) == 1
+    assert str(explanation) == "LSTM: vendor (torch's LSTM kernel, exactly as torch.nn calls it)"
 
 
 def test_each_backend_that_was_passed_over_says_why() -> None:

@@ -33,11 +33,14 @@ class Compiled:
     name = "compiled"
 
     @staticmethod
-    def is_faster(input: Tensor) -> bool:
+    def is_faster(cell: Cell, input: Tensor) -> bool:
         """Whether it is faster than torch's kernels, where both run a cell: as measured by `make bench`."""
-        # In bfloat16, oneDNN multiplies with the processor's matrix unit where it has one.
-        wide = input.dtype in (torch.float32, torch.float64)
-        return input.device.type == "cpu" and wide and not torch.is_autocast_enabled("cpu")
+        if input.device.type != "cpu":
+            return False
+        wide = input.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+        # In bfloat16, oneDNN multiplies with the processor's matrix unit where it has one; what ATen's loops do with it around
+        # each step costs more than it brings.
+        return wide or Vendor.library(cell, input) != "oneDNN"
 
     def refusal(self, request: Request) -> str | None:
         """Why it cannot run this request, or None."""
@@ -63,7 +66,7 @@ class Compiled:
     def reluctance(self, request: Request) -> str | None:
         """Why the next backend should rather run a request that both can, or None."""
         # A recording would hold all that torch's kernels consist of, step by step.
-        if is_recorded() or self.is_faster(request.input) or Vendor().refusal(request) is not None:
+        if is_recorded() or self.is_faster(request.cell, request.input) or Vendor().refusal(request) is not None:
             return None
         return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
 
@@ -95,12 +98,11 @@ class Compiled:
 
 
 def _shown_dtype(request: Request, computed: torch.dtype) -> torch.dtype:
-    """Of the output; under autocast that of the numbers it was computed in."""
+    """Of the output; under autocast what torch's kernel gives, or without one that of the numbers it was computed in."""
     if not torch.is_autocast_enabled("cpu"):
         return request.input.dtype
-    # A graph gives the dtype that the layer gives outside of it, where torch's kernel runs.
-    if computed is torch.float32 and is_recorded() and Vendor().refusal(request) is None:
-        return torch.get_autocast_dtype("cpu")
+    if computed is torch.float32 and Vendor().refusal(request) is None:
+        return Vendor.autocast_dtype(request)
     return computed
 
 

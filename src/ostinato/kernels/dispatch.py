@@ -145,7 +145,7 @@ def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
     name = wanted(by_layer)
     if name != "auto" or input is None:
         return name in ("auto", Vendor.name)
-    return not is_recorded() and not Compiled.is_faster(getattr(input, "data", input))
+    return not is_recorded() and not Compiled.is_faster(cell, getattr(input, "data", input))
 
 
 def run_whole(

@@ -67,6 +67,12 @@ class Vendor:
         known = cell.vendor == "LSTM" and "projection" not in cell.options and input.dtype is not torch.float64
         return "oneDNN" if on_cpu and known else "ATen"
 
+    @staticmethod
+    def autocast_dtype(request: Request) -> torch.dtype:
+        """Of the output under autocast on CPU."""
+        # A GRU's new state is a sum with the old one, which has the input's dtype.
+        return request.input.dtype if request.cell.vendor == "GRU" else torch.get_autocast_dtype("cpu")
+
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
         if request.lengths is not None:
