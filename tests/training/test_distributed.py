@@ -98,7 +98,7 @@ def test_four_processes_of_torchrun_have_the_losses_of_one(tmp_path):
     settings = {
         "precision": "64-true",
         "training.accumulate": 2,
-        "training.max_steps": 40,
+        "training.max_steps": 20,
         "tokens.reset_at_documents": True,
     }
     torchrun = [

@@ -53,6 +53,19 @@ class _Worker:
     process: subprocess.Popen[bytes]
     errors: IO[bytes] | None
 
+    def end(self) -> None:
+        """Makes sure that it has ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Ends it and lets go of its files."""
+        self.end()
+        for file in (self.process.stdin, self.errors):
+            if file is not None:
+                file.close()
+
 
 def launch(words: Sequence[str], devices: int, nodes: int = 1) -> int:
     """Runs `ostinato WORDS` in `devices` processes on this machine, of `nodes` machines that run the same.
@@ -70,20 +83,19 @@ def launch(words: Sequence[str], devices: int, nodes: int = 1) -> int:
     shared = _environment(devices, nodes)
     before = int(shared["GROUP_RANK"]) * devices
     workers: list[_Worker] = []
-    failed: list[_Worker] = []
     # Taken before the first is started: a signal in between must reach those that there are.
     handlers = {number: signal.signal(number, _forward_to(workers)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         workers.extend(_start(words, shared, local, before + local) for local in range(devices))
         failed = _wait(workers)
+        for worker in workers:
+            worker.end()
+        return _verdict(workers, failed)
     finally:
         for worker in workers:
-            if worker.process.poll() is None:
-                worker.process.kill()
-                worker.process.wait()
+            worker.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return _verdict(workers, failed)
 
 
 def _environment(devices: int, nodes: int) -> dict[str, str]:
