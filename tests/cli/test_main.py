@@ -29,7 +29,9 @@ sys.exit(status)
 def test_an_unknown_command_is_answered_with_the_closest(ostinato):
     status, out, error = ostinato("trian")
     assert (status, out) == (2, "")
-    assert error == "ostinato: trian is no command; did you mean train? Expected one of train, generate, evaluate\n"
+    assert (
+        error == "ostinato: trian is no command; did you mean train? Expected one of train, generate, evaluate, sweep\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["train lm", "generate", "evaluate"])

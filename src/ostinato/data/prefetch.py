@@ -7,8 +7,8 @@ middle of a step. The place in the text stays exact: it is that of the chunk giv
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
-from queue import Queue
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 Item = TypeVar("Item", covariant=True)
@@ -52,7 +52,7 @@ class Prefetch(Generic[Item]):
         depth: Chunks that are held ready, at most; at least 1.
     """
 
-    def __init__(self, source: Source[Item], depth: int = 4):
+    def __init__(self, source: Source[Item], depth: int = 16):
         if depth < 1:
             raise ValueError(f"depth must be at least 1; got {depth}")
         self.source, self.depth = source, depth
@@ -79,7 +79,7 @@ class Prefetch(Generic[Item]):
         reader = self._reader = _Reader(self.source, self.depth)
         try:
             while reader is self._reader:
-                item, place, error = reader.queue.get()
+                item, place, error = reader.take()
                 if error is not None:
                     raise error
                 assert place is not None
@@ -118,25 +118,49 @@ def _place_of(source: Source[Any]) -> _Place:
 
 
 class _Reader:
+    """The thread. It fills up to `depth` items and rests until half are gone: each time it wakes, the model may have to wait."""
+
     def __init__(self, source: Source[Any], depth: int):
-        self.queue: Queue[tuple[Any, _Place | None, BaseException | None]] = Queue(depth)
-        self._source, self._stopped = source, threading.Event()
+        self._ready: deque[tuple[Any, _Place | None, BaseException | None]] = deque()
+        self._source, self._depth = source, depth
+        self._filled, self._wanted = threading.Event(), threading.Event()
+        self._stopped = False
         self._thread = threading.Thread(target=self._read, daemon=True, name="prefetch")
         self._thread.start()
+
+    def take(self) -> tuple[Any, _Place | None, BaseException | None]:
+        """The next item, its place, and what went wrong; waits if there is none yet."""
+        while not self._ready:
+            self._filled.clear()
+            if not self._ready:  # it may have come just before
+                self._wanted.set()
+                self._filled.wait()
+        taken = self._ready.popleft()
+        if len(self._ready) <= self._depth // 2 and not self._wanted.is_set():
+            self._wanted.set()
+        return taken
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped = True
+        self._wanted.set()
+        self._thread.join()
 
     def _read(self) -> None:
         try:
             for item in self._source:
-                self.queue.put((item, _place_of(self._source), None))
-                if self._stopped.is_set():
+                self._give(item, _place_of(self._source), None)
+                while len(self._ready) >= self._depth and not self._stopped:
+                    self._wanted.clear()
+                    if len(self._ready) > self._depth // 2 and not self._stopped:
+                        self._wanted.wait()
+                if self._stopped:
                     return
-            self.queue.put((_END, _place_of(self._source), None))
+            self._give(_END, _place_of(self._source), None)
         except BaseException as error:
-            self.queue.put((None, None, error))
+            self._give(None, None, error)
 
-    def stop(self) -> None:
-        self._stopped.set()
-        while self._thread.is_alive():  # it may be waiting for room
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self._thread.join(0.001)
+    def _give(self, item: Any, place: _Place | None, error: BaseException | None) -> None:
+        self._ready.append((item, place, error))
+        if not self._filled.is_set():
+            self._filled.set()

@@ -230,7 +230,7 @@ def _short(value: object) -> str:
 
 def _stop_with_the_parent() -> None:
     def watch() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # not of sys.stdin, whose lock this thread would hold when Python ends
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
