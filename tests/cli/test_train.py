@@ -1,11 +1,13 @@
+import os
 import re
 import shlex
+import shutil
 import signal
 
 import pytest
 import yaml
 
-from ostinato.training import RunFolder
+from ostinato.training import Progress, RunFolder
 
 from .conftest import SMALL, start
 
@@ -168,3 +170,31 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have_ended(tmp_path, tex
     assert {name: t.tolist() for name, t in ends[0]["model"].items()} == {
         name: t.tolist() for name, t in ends[1]["model"].items()
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_signal_while_the_text_is_read_leaves_everything_as_it_was(
+    ostinato, tmp_path, run, text, monkeypatch, number, resume
+):
+    folder = tmp_path / "run"
+    if resume:
+        shutil.copytree(run, folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr(Progress, "show_reading", lambda self, done, total: os.kill(os.getpid(), number))
+    words = ["--run", str(folder), *(["--resume"] if resume else ["--data", text])]
+    status, _, error = ostinato("train", "lm", *words)
+    assert (status, error) == (130, "\nostinato: interrupted\n")
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    lock = folder / "state" / "lock"
+    assert {**after, lock: b""} == {**before, lock: b""}
+    assert folder.exists() == resume
+
+
+def test_a_run_that_is_at_work_is_not_disturbed(ostinato, tmp_path, run):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    with RunFolder(folder).locked(resume=True):
+        status, _, error = ostinato("train", "lm", "--run", str(folder), "--resume")
+    assert status == 2
+    assert re.fullmatch(r"ostinato: another run \(process .*\) is at work in .*; wait for its end, or .*\n", error)
