@@ -139,6 +139,28 @@ def test_with_weights_in_shares_the_losses_are_the_same_and_so_are_the_files(tmp
     assert_same_losses(tmp_path / "shares", tmp_path / "one", 1e-4)
 
 
+def test_with_dropout_two_processes_go_on_bit_for_bit(tmp_path):
+    """Each draws its own masks; going on from the checkpoint in the middle, both draw the same again."""
+    settings = {
+        "model.dropout": 0.4,
+        "training.optimizer": "adamw",
+        "training.max_steps": 20,
+        "training.checkpoint_every": 10,
+        "training.evaluate_every": 20,
+    }
+    command = [*OSTINATO, *words(tmp_path, "run", **settings), "--devices=2"]
+    run(command)
+    folder = RunFolder(tmp_path / "run")
+    expected, losses = folder.model_file.read_bytes(), [line.get("loss") for line in lines(folder.path)]
+    generators = folder.checkpoints.read().state["generators"]
+    assert not torch.equal(generators[0]["cpu"], generators[1]["cpu"])
+    (folder.state_folder / "step-000000020.json").unlink()
+    folder.model_file.unlink()
+    run([*command, "--resume"])
+    assert folder.model_file.read_bytes() == expected
+    assert [line.get("loss") for line in lines(folder.path)] == losses
+
+
 def workers_of(process):
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return sorted(map(int, children))

@@ -116,6 +116,15 @@ def test_the_cause_is_told_and_not_what_it_led_to(codes, first, expected):
             distributed_launch._verdict(workers, failed)
 
 
+def test_what_the_first_has_said_is_not_said_again(capfd):
+    workers = [worker(0, 2), worker(1, 2, b"the same")]
+    assert distributed_launch._verdict(workers, workers[1:]) == 2
+    assert capfd.readouterr().err == ""
+    workers = [worker(0, OF_A_PEER), worker(1, 2, b"only I")]
+    assert distributed_launch._verdict(workers, workers[:1]) == 2
+    assert capfd.readouterr().err == "only I"
+
+
 def test_signals_are_as_before_afterwards():
     before = signal.getsignal(signal.SIGINT)
     launch(["--version"], 1)

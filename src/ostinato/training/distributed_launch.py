@@ -185,7 +185,10 @@ def _verdict(workers: list[_Worker], first: list[_Worker]) -> int:
         raise RunError(f"process {cause.rank} of {len(workers)} was killed by {name}{hint}; {go_on}")
     if code == OF_A_PEER:
         raise RunError(f"a process on another machine is gone; {go_on}")
-    if cause.errors is not None:
+    leader = workers[0].process.returncode
+    if cause.errors is not None and (
+        leader <= 0 or leader == OF_A_PEER
+    ):  # else the first has said what is wrong with all
         cause.errors.seek(0)
         sys.stderr.write(cause.errors.read().decode(errors="replace"))
         sys.stderr.flush()
