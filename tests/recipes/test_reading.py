@@ -36,3 +36,17 @@ def test_it_can_be_read_again():
 def test_too_little_text_is_refused():
     with pytest.raises(DataError, match="at least 2 tokens of text to evaluate on, got 1"):
         Reading(tokens(1), 4, 7)
+
+
+@pytest.mark.parametrize(("batch_size", "world"), [(4, 2), (4, 4), (3, 2), (1, 2)])
+def test_processes_read_all_of_it_once_or_each_all_of_it(batch_size, world):
+    reading = Reading(tokens(4 * 1024 + 1), batch_size, 32)
+    whole = [chunk.input for chunk in reading()]
+    shares = [[chunk.input for chunk in reading.share(rank, world)()] for rank in range(world)]
+    if batch_size % world == 0:
+        assert all(
+            np.array_equal(np.concatenate(parts, axis=1), all_rows)
+            for all_rows, *parts in zip(whole, *shares, strict=True)
+        )
+    else:
+        assert all(np.array_equal(np.concatenate(share), np.concatenate(whole)) for share in shares)

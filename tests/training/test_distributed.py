@@ -282,9 +282,10 @@ def test_an_agreement_of_one_is_what_it_wants(alone):
     wishes = []
     agreement = Agreement(alone, lambda: True)
     agreement.is_stop_wanted = lambda: bool(wishes)
-    assert (agreement.stops_now(), agreement.shows()) == (False, True)
+    assert (agreement.stops_in_between(), agreement.shows()) == (False, True)
     wishes.append("stop")
-    assert agreement.stops_now()
+    assert agreement.stops()
+    assert agreement.stops_in_between()
     assert agreement.now_s() <= agreement.now_s()
 
 

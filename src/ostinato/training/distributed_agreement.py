@@ -25,6 +25,7 @@ class Agreement:
         self._processes = processes
         self._is_alone = processes.world == 1
         self._is_show_due = is_show_due
+        self._asked = 0
         self.is_stop_wanted: Callable[[], bool] = never
         """Whether this process was asked to stop."""
         self.renew()
@@ -48,7 +49,9 @@ class Agreement:
         """Whether it is time to show something."""
         return self._is_show_due() if self._is_alone else self._shows > 0
 
-    def stops_now(self) -> bool:
-        """`renew`, then `stops`."""
-        self.renew()
+    def stops_in_between(self) -> bool:
+        """`stops`, for something that is asked often: only every sixteenth time all processes are."""
+        self._asked += 1
+        if self._asked % 16 == 0:
+            self.renew()
         return self.stops()

@@ -310,7 +310,7 @@ class _Session:
         counters, started = self.counters, self.agreement.now_s()
         with kept_generators(self.fabric.device), self._evaluated_weights():
             evaluation = evaluate(
-                self.module, self.validation(), should_stop=self.agreement.stops_now, total=self.processes.total
+                self.module, self.validation(), should_stop=self.agreement.stops_in_between, total=self.processes.total
             )
             if evaluation is None:  # made up for when the run is resumed
                 return False
