@@ -100,7 +100,7 @@ class Window:
     @property
     def new(self) -> Chunk:
         """The k1 new steps."""
-        return _cut(self.whole, self.context, _length(self.whole))
+        return self.whole if self.context == 0 else _cut(self.whole, self.context, _length(self.whole))
 
     @property
     def input(self) -> Any:
