@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 from benchmarks import __main__ as command
+from benchmarks import language_model, summary
 from benchmarks import peak as limits
-from benchmarks import summary
 from benchmarks.case import Case, Subject, make_subject
 from benchmarks.options import BASELINE, OPTIONS, options
 from benchmarks.peak import Peak
@@ -268,3 +268,14 @@ def test_options_are_compared_with_the_plain_lstm() -> None:
         "reset before",
         "reset before, reference",
     }
+
+
+def test_the_training_of_a_language_model_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be, that is the question; " * 40)
+    sizes = ["--hidden_size", "8", "--batch_size", "2", "--chunk_length", "4", "--steps", "5", "--turns", "1"]
+    language_model.run(["--data", str(text), "--cells", "GRU", *sizes])
+    printed = capsys.readouterr().out
+    for subject in ("torch.nn, plain loop", "ostinato train lm, 32-true", "ostinato train lm, precision auto"):
+        assert subject in printed
+    assert "the loop's own share of a step" in printed
