@@ -111,7 +111,7 @@ def main() -> None:
         options = {"tokens.kind": given.kind, "model.hidden_size": 256, "training.batch_size": 32}
         options |= {"baselines.markov_orders": 0, "baselines.window": 0, "training.max_time_s": given.seconds}
         measured = watch(
-            [*command, *(word for name, value in options.items() for word in (f"--{name}", str(value)))], run
+            [*command, *(word for name, value in options.items() for word in (f"--{name}", str(value)))], data, run
         )
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         waiting = [line["waiting_share"] for line in lines if "waiting_share" in line]
