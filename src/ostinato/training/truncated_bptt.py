@@ -242,7 +242,7 @@ class Chunks:
         self._window: Window | None = None
         # Where the source is: what it says itself, else how many pieces are done with; and how many steps of the piece at work.
         self._place: dict[str, Any] = {"state": None, "pieces": 0, "steps": 0}
-        self._before: dict[str, Any] = {}  # all of it, before the window at work
+        self._before = self._now()  # all of it, before the window at work
 
     def renewed(self, state: Any, begins: torch.Tensor) -> Any:
         """The state with fresh rows where `begins`, (B,) bool."""
@@ -262,7 +262,7 @@ class Chunks:
         A window that was given and not run, or given back, will be given again.
         """
         at_work = self._window is not None and not self._window.is_carried
-        return self._before if at_work else self._described()
+        return self._described(*(self._before if at_work else self._now()))
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Goes on where `saved` was taken. Iterations at work must be left; the next one begins there.
@@ -295,15 +295,19 @@ class Chunks:
         with torch.no_grad(), torch.random.fork_rng(devices=cuda):
             window.state = map_tensors(lambda _: next(leaves), example())
 
-    def _described(self) -> dict[str, Any]:
-        place = dict(self._place)
+    def _now(self) -> tuple[dict[str, Any], Any, Any, list[torch.Tensor] | None]:
+        return dict(self._place), self._past, self.state, self._leaves
+
+    def _described(
+        self, place: dict[str, Any], past: Any, state: Any, leaves: list[torch.Tensor] | None
+    ) -> dict[str, Any]:
         if place["state"] is None and hasattr(self.source, "state_dict"):
-            place["state"] = self.source.state_dict()
-        plain = self._leaves is None and is_plain(self.state)
+            place = {**place, "state": self.source.state_dict()}
+        plain = leaves is None and is_plain(state)
         return {
             "source": place,
-            "past": None if self._past is None else tensors_of(self._past),
-            "state": self.state if plain else self._leaves or tensors_of(self.state),
+            "past": None if past is None else tensors_of(past),
+            "state": state if plain else leaves or tensors_of(state),
             "is_plain": plain,
         }
 
@@ -324,7 +328,7 @@ class Chunks:
             T = _length(chunk)
             while start < T:
                 end = min(start + (self._k1 or T), T)
-                self._before = self._described()
+                self._before = self._now()
                 self._place["steps"] = end
                 if end == T:  # the source's own word for it is better: the piece need not be read again
                     self._place = {
@@ -361,7 +365,8 @@ def _cut(tree: Any, start: int, end: int) -> Any:
 
 
 def _length(chunk: Chunk) -> int:
-    return tensors_of(chunk.input)[0].shape[0]
+    input: Any = chunk.input
+    return (input if isinstance(input, torch.Tensor) else tensors_of(input)[0]).shape[0]
 
 
 def _count(chunk: Chunk) -> int:
