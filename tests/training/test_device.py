@@ -29,3 +29,12 @@ def test_fabric_computes_as_told():
     fabric = make_fabric("cpu", "64-true")
     assert fabric.device == torch.device("cpu")
     assert fabric.setup_module(torch.nn.Linear(1, 1)).weight.dtype == torch.float64
+
+
+def test_several_processes_have_a_device_each(monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="cpu:0 is one device, but there are 2 processes; give cpu"):
+        make_fabric("cpu:0", "32-true")
+    with pytest.raises(ConfigError, match=r"strategy fsdp in 64-true: .*Choose a different precision"):
+        make_fabric("cpu", "64-true", strategy="fsdp")

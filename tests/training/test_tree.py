@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.training.tree import map_tensors, pack, unpack
+from ostinato.training.tree import is_plain, map_tensors, pack, tensors_of, unpack
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
 TENSORS = st.lists(st.integers(0, 9), max_size=3).map(torch.tensor)
@@ -64,3 +64,24 @@ def test_map_reaches_every_tensor_and_nothing_else():
     assert doubled["b"].c is None
     assert torch.equal(doubled["c"].content, two)
     assert torch.equal(tree["c"].content, one)
+
+
+def test_several_trees_are_gone_through_together():
+    one, two = torch.ones(2), torch.full((2,), 2.0)
+    tree = {"a": (one, [two, None]), "b": Pair(two, 3), "c": Box(one, "c")}
+    summed = map_tensors(lambda a, b, c: a + b + c, tree, tree, tree)
+    assert [float(tensor[0]) for tensor in tensors_of(summed)] == [3, 6, 6, 3]
+    assert isinstance(summed["b"], Pair)
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        map_tensors(lambda a, b: a, (one, two), (one,))
+
+
+@given(TREES)
+def test_what_is_plain_survives_packing(tree):
+    assert is_plain(tree)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in tensors_of(tree))
+
+
+@pytest.mark.parametrize("tree", [Pair(1, 2), {"a": [Box(torch.ones(1), "b")]}, {(1, 2): 3}, {4}])
+def test_what_comes_back_otherwise_is_not_plain(tree):
+    assert not is_plain(tree)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ostinato.training.budget import Budget
     from ostinato.training.clipping import clip
     from ostinato.training.counters import Outcome
+    from ostinato.training.device import make_fabric
+    from ostinato.training.distributed import Processes
     from ostinato.training.divergence import DivergedError
     from ostinato.training.evaluation import Evaluation, evaluate
     from ostinato.training.loop import fit
@@ -28,6 +30,7 @@ _HOMES = {
     "DivergedError": "divergence",
     "Evaluation": "evaluation",
     "Outcome": "counters",
+    "Processes": "distributed",
     "Progress": "progress",
     "RunFolder": "run_folder",
     "TrainingSettings": "settings",
@@ -38,6 +41,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "fit": "loop",
     "learning_rate_factor": "schedules",
+    "make_fabric": "device",
 }
 
 __all__ = [
@@ -46,6 +50,7 @@ __all__ = [
     "DivergedError",
     "Evaluation",
     "Outcome",
+    "Processes",
     "Progress",
     "RunFolder",
     "TrainingSettings",
@@ -56,6 +61,7 @@ __all__ = [
     "evaluate",
     "fit",
     "learning_rate_factor",
+    "make_fabric",
 ]
 
 
