@@ -118,7 +118,8 @@ def _train(
         if settings.resume:
             run.check_data(data_fingerprint)  # before config.yaml names the wrong text
         run.create(dataclasses.asdict(_for_the_record(settings, run)))
-        corpus.vocabulary.save(run.path)
+        with run.writing():
+            corpus.vocabulary.save(run.path)
 
     processes.first(create)
     progress.characters_per_token = corpus.train.characters / len(corpus.train)
@@ -167,7 +168,8 @@ def _finish(
     losses = baselines(seen, validation.runs(), len(corpus.vocabulary), settings.baselines)
     compared = {name: figures(nats, validation.predicted, corpus.validation) for name, nats in losses.items()}
     result = Result(run, outcome, figures(loss, validation.predicted, corpus.validation), compared, sample)
-    write_json(run.path / "report.json", {**dataclasses.asdict(result), "run": str(run)})
+    with run.writing():
+        write_json(run.path / "report.json", {**dataclasses.asdict(result), "run": str(run)})
     return result
 
 

@@ -127,7 +127,7 @@ class Updater:
         self.averaging = make_averaging(module, settings)
         # An average must not take in weights of updates that were not made, so it looks each time, too.
         has_flag = fused and settings.optimizer != "rmsprop" and self.averaging is None
-        self.reads_every_update = fabric.device.type == "cpu" or not (has_flag or self.scaled)
+        self.reads_every_update = fabric.device.type == "cpu" or not has_flag
         self.unread: list[Attempt] = []
         self._attempt: Attempt | None = None
         self._flag = torch.zeros((), device=fabric.device)
@@ -185,8 +185,10 @@ class Updater:
         measured = []
         if self.reads_every_update:
             measured = self.read()
-        elif not self.scaled:
-            finite = torch.isfinite(attempt.norm + sum(attempt.losses))
+        else:
+            # Of several processes each has a loss of its own, but all have to agree on what is done to the weights.
+            numbers = attempt.norm + sum(attempt.losses) if self.processes.world == 1 else attempt.norm
+            finite = torch.isfinite(numbers)
             self._flag = torch.maximum(self._flag, (~finite).to(self._flag.dtype))
             self.optimizer.found_inf = self._flag  # pyright: ignore[reportAttributeAccessIssue]
         self.wrapped_optimizer.step()
