@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.training.distributed import told_of_deaths
-from ostinato.training.distributed_launch import is_launched
+from ostinato.training.distributed import STEP, told_of_deaths
+from ostinato.training.distributed_launch import is_by_torchrun, is_launched
 from ostinato.training.precision import choose_precision
 from ostinato.training.settings import Precision
 from ostinato.training.sharding import shard
@@ -67,6 +67,8 @@ def make_fabric(
     devices, nodes = _processes(devices, nodes)
     # Imported late: loading Lightning takes a second, and only training needs it.
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on stderr
@@ -86,6 +88,8 @@ def make_fabric(
             num_nodes=nodes,
             precision=cast("_PRECISION_INPUT", chosen),
             strategy=_strategy(strategy, devices * nodes),
+            # Fabric would guess, and start processes of its own where it guesses none of these.
+            plugins=[TorchElasticEnvironment() if is_by_torchrun() else SLURMEnvironment()],
         )
     except (TypeError, ValueError) as error:
         raise ConfigError(f"strategy {strategy} in {chosen}: {' '.join(str(error).split())}") from error
@@ -118,8 +122,8 @@ def _strategy(name: StrategyName, world: int) -> Any:
         from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
         return ModelParallelStrategy(
-            shard, data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False
+            shard, data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False, timeout=STEP
         )
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    return DDPStrategy(gradient_as_bucket_view=True)
+    return DDPStrategy(gradient_as_bucket_view=True, timeout=STEP)

@@ -1,6 +1,6 @@
 """Several processes that train one model: what they tell each other beside the gradients.
 
-Each reads its own rows of a batch. Gradients are averaged by DDP or FSDP. All else goes through a group of its own, over gloo, on
+Each reads its own rows of a batch. Gradients are averaged by DDP or FSDP. All else goes through groups of its own, over gloo, on
 the CPU: so that it neither waits for a device nor is confused with what is sent there, and so that whoever waits in it is told at
 once when a process dies, whatever the devices use. Nothing is pickled: numbers, JSON and tensors are sent.
 """
@@ -22,7 +22,9 @@ from ostinato.training.tree import map_tensors
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PATIENCE = timedelta(days=7)  # for the first process to tokenise; a death is noticed at once, however long this is
+# A death is noticed at once, however long these are; a machine that vanishes from the network only after them.
+PATIENCE = timedelta(days=7)  # for what the first process does alone: tokenising, say
+STEP = timedelta(minutes=10)  # for a step, a checkpoint, a sample
 
 
 class Processes:
@@ -41,9 +43,11 @@ class Processes:
         self.fabric = fabric
         self.rank, self.world = fabric.global_rank, fabric.world_size
         self._group: Any = None
+        self._patient_group: Any = None
         if self.world > 1:
             with self._told_of_deaths():
-                self._group = dist.new_group(backend="gloo", timeout=PATIENCE)
+                self._group = dist.new_group(backend="gloo", timeout=STEP)
+                self._patient_group = dist.new_group(backend="gloo", timeout=PATIENCE)
 
     @property
     def is_first(self) -> bool:
@@ -149,11 +153,11 @@ class Processes:
     def _broadcast(self, content: bytes) -> bytes:
         with self._told_of_deaths():
             size = torch.tensor([len(content)])
-            dist.broadcast(size, 0, group=self._group)
+            dist.broadcast(size, 0, group=self._patient_group)
             data = torch.zeros(int(size), dtype=torch.uint8)
             if self.is_first:
                 data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-            dist.broadcast(data, 0, group=self._group)
+            dist.broadcast(data, 0, group=self._patient_group)
         return bytes(data.tolist())
 
     @contextmanager

@@ -34,7 +34,12 @@ _POLL_S = 0.05
 def is_launched() -> bool:
     """Whether this process is one of several that torchrun, SLURM's srun or `launch` has started."""
     by_slurm = "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
-    return by_slurm or "TORCHELASTIC_RUN_ID" in os.environ
+    return by_slurm or is_by_torchrun()
+
+
+def is_by_torchrun() -> bool:
+    """Whether torchrun, or `launch` in its way, has started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def rank() -> int:
