@@ -110,18 +110,18 @@ def test_the_cause_is_told_and_not_what_it_led_to(codes, first, expected):
     workers = [worker(rank, code) for rank, code in enumerate(codes)]
     failed = [workers[rank] for rank in first]
     if isinstance(expected, int):
-        assert distributed_launch._verdict(workers, failed) == expected
+        assert distributed_launch._verdict(workers, failed, 2) == expected
     else:
         with pytest.raises(RunError, match=expected):
-            distributed_launch._verdict(workers, failed)
+            distributed_launch._verdict(workers, failed, 2)
 
 
 def test_what_the_first_has_said_is_not_said_again(capfd):
     workers = [worker(0, 2), worker(1, 2, b"the same")]
-    assert distributed_launch._verdict(workers, workers[1:]) == 2
+    assert distributed_launch._verdict(workers, workers[1:], 2) == 2
     assert capfd.readouterr().err == ""
     workers = [worker(0, OF_A_PEER), worker(1, 2, b"only I")]
-    assert distributed_launch._verdict(workers, workers[:1]) == 2
+    assert distributed_launch._verdict(workers, workers[:1], 2) == 2
     assert capfd.readouterr().err == "only I"
 
 

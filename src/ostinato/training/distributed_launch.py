@@ -95,7 +95,7 @@ def launch(words: Sequence[str], devices: int, nodes: int = 1) -> int:
         failed = _wait(workers)
         for worker in workers:
             worker.end()
-        return _verdict(workers, failed)
+        return _verdict(workers, failed, devices * nodes)
     finally:
         for worker in workers:
             worker.close()
@@ -175,7 +175,7 @@ def _wait(workers: list[_Worker]) -> list[_Worker]:
     return first
 
 
-def _verdict(workers: list[_Worker], first: list[_Worker]) -> int:
+def _verdict(workers: list[_Worker], first: list[_Worker], world: int) -> int:
     """What to tell of workers that have all ended, from those that failed first."""
     bad = [worker for worker in workers if worker.process.returncode]
     if not bad:
@@ -187,7 +187,7 @@ def _verdict(workers: list[_Worker], first: list[_Worker]) -> int:
     if code < 0:
         name = signal.Signals(-code).name
         hint = " (as the system does when memory runs out)" if name == "SIGKILL" else ""
-        raise RunError(f"process {cause.rank} of {len(workers)} was killed by {name}{hint}; {go_on}")
+        raise RunError(f"process {cause.rank} of {world} was killed by {name}{hint}; {go_on}")
     if code == OF_A_PEER:
         raise RunError(f"a process on another machine is gone; {go_on}")
     leader = workers[0].process.returncode
