@@ -1,5 +1,6 @@
 """Runs of several processes, as a user starts them, against one process that has the whole batch."""
 
+import ast
 import json
 import os
 import signal
@@ -228,6 +229,44 @@ def test_workers_save_and_stop_when_their_watcher_is_killed(tmp_path):
             return
         time.sleep(0.05)
     raise AssertionError("a worker lives on")
+
+
+NAN_IN_THE_ROWS_OF_ONE = """
+import sys, numpy as np, torch
+from ostinato.data import Streams, Tokens
+from ostinato.errors import OstinatoError
+from ostinato.training import Processes, Progress, RunFolder, TrainingSettings, fit, make_fabric
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(1, 1)
+
+    def loss(self, chunk, state=None):
+        return self.inner((chunk.input / (chunk.input != 95)).float()[..., None]).square().mean(), None
+
+processes = Processes(make_fabric("cpu", "32-true"))
+tokens = Tokens(np.arange(101, dtype=np.uint8), np.zeros(1, np.int64), 101, 1)
+streams = Streams(tokens, 4, 5).share(processes.rank, processes.world)
+run = RunFolder(sys.argv[1])
+processes.first(lambda: run.create({}))
+try:
+    settings = TrainingSettings(max_steps=9, learning_rate=1e-6, evaluate_every=100)
+    fit(Model(), streams, lambda: iter([]), run=run, settings=settings, processes=processes, progress=Progress(quiet=True))
+except OstinatoError as error:
+    print(processes.texts(str(error)) if processes.is_first else processes.texts(str(error))[:0])
+"""
+
+
+def test_a_loss_that_is_not_finite_in_the_rows_of_one_is_told_by_all(tmp_path):
+    (tmp_path / "script.py").write_text(NAN_IN_THE_ROWS_OF_ONE)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    out, _ = run([*torchrun, str(tmp_path / "script.py"), str(tmp_path / "run")])
+    first, second = ast.literal_eval(out.replace("[]", "").strip())
+    assert first == second
+    assert "the loss became inf at step 5 " in first
+    assert "The first not finite: going forward, the output of inner (Linear)" in first
+    assert RunFolder(tmp_path / "run").checkpoints.read().step == 4
 
 
 def test_rows_that_cannot_be_shared_are_told_once(tmp_path):

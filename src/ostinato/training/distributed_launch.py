@@ -190,10 +190,8 @@ def _verdict(workers: list[_Worker], first: list[_Worker], world: int) -> int:
         raise RunError(f"process {cause.rank} of {world} was killed by {name}{hint}; {go_on}")
     if code == OF_A_PEER:
         raise RunError(f"a process on another machine is gone; {go_on}")
-    leader = workers[0].process.returncode
-    if cause.errors is not None and (
-        leader <= 0 or leader == OF_A_PEER
-    ):  # else the first has said what is wrong with all
+    the_first_said_why = workers[0].process.returncode > 0 and workers[0].process.returncode != OF_A_PEER
+    if cause.errors is not None and not the_first_said_why:
         cause.errors.seek(0)
         sys.stderr.write(cause.errors.read().decode(errors="replace"))
         sys.stderr.flush()

@@ -12,6 +12,8 @@ from torch import nn
 from ostinato.errors import OstinatoError
 from ostinato.training.tree import map_tensors
 
+NOTHING_FOUND = "No output of a module and no gradient is not finite when the step is run again"
+
 
 class DivergedError(OstinatoError):
     """The loss or a gradient is no longer a finite number."""
@@ -44,7 +46,7 @@ def where_it_began(module: nn.Module, attempt: Callable[[], Any]) -> str:
     if gradients or unseen:
         found.append(f"going backward, the gradient of {(gradients or unseen)[0]}")
     if not found:
-        return "No output of a module and no gradient is not finite when the step is run again"
+        return NOTHING_FOUND
     return f"The first not finite: {'; '.join(found)}"
 
 

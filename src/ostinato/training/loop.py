@@ -20,7 +20,7 @@ from ostinato.training.counters import Counters, Ending, Outcome
 from ostinato.training.device import make_fabric
 from ostinato.training.distributed import Processes, told_of_deaths
 from ostinato.training.distributed_agreement import Agreement
-from ostinato.training.divergence import DivergedError, where_it_began
+from ostinato.training.divergence import NOTHING_FOUND, DivergedError, where_it_began
 from ostinato.training.evaluation import evaluate
 from ostinato.training.generators import kept_generators
 from ostinato.training.interrupt import Interrupt
@@ -235,7 +235,10 @@ class _Session:
         self.counters = dataclasses.replace(
             attempt.mark, loss_sum=now.loss_sum, loss_tokens=now.loss_tokens, loss_steps=now.loss_steps
         )
-        where = where_it_began(self.module, lambda: self.updater.repeat(attempt))
+        told = self.processes.texts(where_it_began(self.module, lambda: self.updater.repeat(attempt)))
+        where = next(
+            (each for each in told if each != NOTHING_FOUND), NOTHING_FOUND
+        )  # it may be in the rows of one process only
         self.updater.go_back(attempt)
         self.save()
         is_loss = not math.isfinite(error.loss)
