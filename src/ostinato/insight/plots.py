@@ -1,0 +1,180 @@
+"""One style for every picture: colours that a colour-blind reader can tell apart, units on the axes, PNG and SVG.
+
+Figures are made without pyplot, so that no window system is chosen and no setting of the user's own plots changes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ostinato.errors import OstinatoError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito 2008, "Color Universal Design"; ordered so that neighbours differ in lightness too. Yellow is left out: too pale on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu_r"  # blue negative, red positive
+GREY = "#6b6b6b"
+_DOTS_PER_INCH = 150
+
+
+def figure(
+    width: float = 6.4, height: float = 4.0, *, rows: int = 1, columns: int = 1, share_x: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure in the house's style.
+
+    Args:
+        width: in inches, of the whole.
+        height: in inches, of the whole.
+        rows: of axes, at least 1.
+        columns: of axes, at least 1.
+        share_x: the axes of a column have one x axis.
+
+    Returns:
+        The figure and its axes, row by row.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    found: list[Any] = list(made.subplots(rows, columns, squeeze=False, sharex="col" if share_x else False).flat)
+    for axes in found:
+        axes.set_prop_cycle(color=COLOURS)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(True, color="#e4e4e4", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=9)
+    return made, found
+
+
+def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
+    """Labels both axes, each with its unit, and the whole.
+
+    Args:
+        axes: to label.
+        x: what runs to the right, such as "distance (steps)".
+        y: what runs upwards.
+        title: above, to the left; empty for none.
+    """
+    axes.set_xlabel(x, fontsize=10)
+    axes.set_ylabel(y, fontsize=10)
+    if title:
+        axes.set_title(title, fontsize=11, loc="left")
+
+
+def label_lines(axes: Axes, *, gap: float = 0.045) -> None:
+    """Writes each line's label at its right end, in its colour, moved apart where labels would touch: no legend to look up.
+
+    Call it last, when the limits of the axes are final. Lines without a label, and those without a finite point, are left out.
+
+    Args:
+        axes: whose lines to label.
+        gap: the least distance between two labels, as a share of the height.
+    """
+    import numpy as np
+
+    transform, ends = axes.transData + axes.transAxes.inverted(), []
+    for line in axes.get_lines():
+        points = np.column_stack([np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)])
+        points = points[np.isfinite(points).all(1)]
+        if axes.get_yscale() == "log":
+            points = points[points[:, 1] > 0]
+        label = str(line.get_label())
+        if len(points) and not label.startswith("_"):
+            x, y = transform.transform(points[-1])
+            ends.append((float(np.clip(y, 0.0, 1.0)), float(min(x, 1.0)), label, line.get_color()))
+    ends.sort(key=lambda end: end[0])
+    heights = [end[0] for end in ends]
+    for at in range(1, len(heights)):
+        heights[at] = max(heights[at], heights[at - 1] + gap)
+    if heights and heights[-1] > 1.0:  # from the top down again
+        heights[-1] = 1.0
+        for at in range(len(heights) - 2, -1, -1):
+            heights[at] = min(heights[at], heights[at + 1] - gap)
+    for height, (_, x, label, colour) in zip(heights, ends, strict=True):
+        axes.text(
+            x + 0.012, height, label, color=colour, transform=axes.transAxes, fontsize=9, va="center", clip_on=False
+        )
+
+
+def heat_map(
+    axes: Axes,
+    values: Any,
+    *,
+    unit: str,
+    centred: bool = False,
+    rows: Sequence[str] = (),
+) -> None:
+    """Draws a matrix as colours, with a scale beside it.
+
+    Args:
+        axes: where.
+        values: `(rows, columns)`, first row on top.
+        unit: of the values, written along the scale.
+        centred: blue below zero, red above it, white at zero; else from dark (low) to light (high).
+        rows: a label for each row; none for numbers.
+    """
+    import numpy as np
+
+    matrix = np.asarray(values, dtype=float)
+    finite = matrix[np.isfinite(matrix)]
+    bound = float(np.abs(finite).max()) if centred and finite.size else None
+    image = axes.imshow(
+        matrix,
+        aspect="auto",
+        interpolation="nearest",
+        cmap=DIVERGING if centred else SEQUENTIAL,
+        vmin=None if bound is None else -bound,
+        vmax=bound,
+    )
+    axes.grid(False)
+    if rows:
+        axes.set_yticks(range(len(rows)), list(rows), fontsize=9)
+    whole: Any = axes.figure
+    whole.colorbar(image, ax=axes, label=unit)
+
+
+def png(figure: Figure) -> bytes:
+    """The picture as PNG, 150 dots per inch."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", metadata={"Software": None})
+    return content.getvalue()
+
+
+def svg(figure: Figure) -> str:
+    """The picture as SVG, its text as text; the same figure gives the same characters."""
+    from matplotlib import rc_context
+
+    content = io.StringIO()
+    with rc_context({"svg.hashsalt": "ostinato", "svg.fonttype": "none"}):
+        figure.savefig(content, format="svg", bbox_inches="tight", metadata={"Date": None})
+    return content.getvalue()
+
+
+def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
+    """Writes `stem.png` and `stem.svg`, and makes the folder where there is none.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        OstinatoError: they cannot be written.
+    """
+    stem = Path(stem)
+    paths = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg")
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        paths[0].write_bytes(png(figure))
+        paths[1].write_text(svg(figure), encoding="utf-8")
+    except OSError as error:
+        raise OstinatoError(
+            f"the picture cannot be written to {stem.parent}: {error.strerror}; choose another folder"
+        ) from error
+    return paths
