@@ -56,7 +56,7 @@ def begin(command, **more):
 
 def run(command):
     process = begin(command)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     return out, errors
 
@@ -271,7 +271,7 @@ def test_a_loss_that_is_not_finite_in_the_rows_of_one_is_told_by_all(tmp_path):
 
 def test_rows_that_cannot_be_shared_are_told_once(tmp_path):
     process = begin([*OSTINATO, *words(tmp_path, "run", **{"training.batch_size": 7}), "--devices=2"])
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 2
     (line,) = errors.splitlines()
     assert "2 processes can share evenly, got 7; take 6 or 8" in line

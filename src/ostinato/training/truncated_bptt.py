@@ -68,7 +68,7 @@ def chunks(
         k1: steps from update to update; at least 1. Longer chunks are cut up, shorter ones stay. None takes them as they come.
         k2: steps that the gradient goes back from the end of a window; any number from k1 on. None is k1.
         batch_dim: where the rows are in the state's tensors: 1 for torch.nn's layers, (L, B, H); 0 for cells, (B, H). Needed only
-            with resets.
+            with resets, and to save the state of several processes.
         fresh: gives the state of rows that begin, from a state of the same shape; zeros by default. Needed only with resets.
         device: where the chunks go.
 
