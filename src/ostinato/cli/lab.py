@@ -1,0 +1,67 @@
+"""`ostinato lab list` and `ostinato lab run NAME`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ostinato.errors import ConfigError
+
+FOLDER = Path("lab")
+NOT_REPRODUCED = 1
+
+
+def main(words: Sequence[str]) -> int:
+    """Lists or runs experiments. Returns 0, or 1 where a claim was not reproduced at full size."""
+    if words and words[0] == "list":
+        return _list(words[1:])
+    if words and words[0] == "run":
+        return _run(words[1:])
+    if words and words[0] in ("-h", "--help"):
+        print("usage: ostinato lab list\n       ostinato lab run NAME [--output FOLDER] [--seed SEED] [--quick]")
+        return 0
+    raise ConfigError("expected `ostinato lab list`, `ostinato lab run NAME` or `ostinato lab run all`")
+
+
+def _list(words: Sequence[str]) -> int:
+    from ostinato.cli.parser import Parser
+
+    Parser("ostinato lab list", "List the experiments, each with its claim and where the claim comes from.").read(words)
+
+    from ostinato.lab import NAMES, experiment
+
+    for name in NAMES:
+        found = experiment(name)
+        print(f"{name}\n    {found.claim}\n    {found.source}")
+    return 0
+
+
+def _run(words: Sequence[str]) -> int:
+    from ostinato.cli.parser import Parser
+
+    parser = Parser("ostinato lab run", "Run an experiment: a picture, a table, and whether its claim is reproduced.")
+    parser.add_argument("name", type=str, help="of the experiment, or all; see ostinato lab list")
+    parser.add_argument("--output", type=str, default=str(FOLDER), help="folder to write into")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    parser.add_argument("--quick", type=bool, default=False, help="a second or two, too small to bear a claim out")
+    given = parser.read(words)
+    if not 0 <= given.seed < 2**63:
+        raise ConfigError(f"--seed: expected an integer from 0 to 2^63 - 1, got {given.seed}")
+
+    from ostinato.lab import NAMES, experiment
+    from ostinato.lab.record import command, outcome, write
+
+    failed = 0
+    for found in [experiment(name) for name in (NAMES if given.name == "all" else [given.name])]:
+        start, folder = time.monotonic(), Path(given.output)
+        result = found.run(given.seed, given.quick)
+        picture, *_ = write(found, result, folder, given.seed, given.quick)
+        print(f"{found.name}: {found.claim}")
+        print(f"    {' '.join(result.sentences)}")
+        print(f"    {outcome(result, given.quick)}")
+        print(
+            f"    {picture}, {time.monotonic() - start:.0f} s; again: {command(found, folder, given.seed, given.quick)}"
+        )
+        failed += not result.reproduced
+    return NOT_REPRODUCED if failed and not given.quick else 0

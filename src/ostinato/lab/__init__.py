@@ -1,0 +1,38 @@
+"""The lab: each claim of the notes as an experiment that anyone can run, `ostinato lab run NAME`.
+
+An experiment is a module of its own name with an `EXPERIMENT`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING
+
+from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.lab.experiment import Experiment
+
+NAMES = (
+    "repeated_matrix",
+    "nonlinearity",
+    "gradient_reach",
+    "forget_bias",
+    "initialisation",
+    "clipping",
+    "lstm_and_resnet",
+)
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of a name.
+
+    Raises:
+        ConfigError: there is none; with the closest name.
+    """
+    if name not in NAMES:
+        close = difflib.get_close_matches(name, NAMES, 1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise ConfigError(f"{name} is no experiment{hint} Expected one of {', '.join(NAMES)}, or all")
+    return importlib.import_module(f"ostinato.lab.{name}").EXPERIMENT

@@ -1,0 +1,66 @@
+"""What a run of an experiment leaves: a picture, a table, and a page of words."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from ostinato.errors import OstinatoError
+from ostinato.insight import plots
+from ostinato.lab.experiment import Experiment, Result
+
+
+def command(experiment: Experiment, folder: Path, seed: int, quick: bool) -> str:
+    """The command line that repeats a run."""
+    words = ["ostinato", "lab", "run", experiment.name, "--output", str(folder), "--seed", str(seed)]
+    return shlex.join([*words, "--quick"] if quick else words)
+
+
+def write(experiment: Experiment, result: Result, folder: Path, seed: int, quick: bool) -> list[Path]:
+    """Writes NAME.png, NAME.svg, NAME.csv and NAME.md into `folder`, which is made where there is none.
+
+    Returns:
+        The paths, in this order.
+
+    Raises:
+        OstinatoError: they cannot be written.
+    """
+    stem = folder / experiment.name
+    table, page = folder / f"{experiment.name}.csv", folder / f"{experiment.name}.md"
+    paths = [*plots.save(result.figure, stem), table, page]
+    try:
+        table.write_text(result.table.csv(), encoding="utf-8")
+        page.write_text(_page(experiment, result, command(experiment, folder, seed, quick)), encoding="utf-8")
+    except OSError as error:
+        raise OstinatoError(
+            f"the table cannot be written to {folder}: {error.strerror}; choose another folder"
+        ) from error
+    return paths
+
+
+def outcome(result: Result, quick: bool) -> str:
+    """One line: whether the claim was reproduced."""
+    if result.reproduced:
+        return "The claim is reproduced."
+    return "The claim is not reproduced" + (", at the sizes of a quick run." if quick else ".")
+
+
+def _page(experiment: Experiment, result: Result, repeat: str) -> str:
+    return "\n".join(
+        [
+            f"# {experiment.name}",
+            "",
+            f"Claim: {experiment.claim}",
+            "",
+            f"Source: {experiment.source}",
+            "",
+            f"![{experiment.claim}]({experiment.name}.png)",
+            "",
+            " ".join(result.sentences),
+            "",
+            outcome(result, repeat.endswith("--quick")),
+            "",
+            f"All numbers: [{experiment.name}.csv]({experiment.name}.csv). Again: `{repeat}`",
+            "",
+        ]
+    )
