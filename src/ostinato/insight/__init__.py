@@ -10,32 +10,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostinato.insight.gradient_flow import Flow, GradientFlow, gradient_flow
+    from ostinato.insight.flow import Flow, GradientFlow, gradient_flow
+    from ostinato.insight.gates import GateShare, Saturation, UnitShare, saturation
     from ostinato.insight.jacobians import JacobianSpectrum, jacobian_spectrum, recurrent_radii, step_jacobians
     from ostinato.insight.layers import InsightError, trajectories
     from ostinato.insight.lyapunov import lyapunov_exponents
-    from ostinato.insight.parameters import ParameterTable, parameters
-    from ostinato.insight.saturation import GateShare, Saturation, UnitShare, saturation
+    from ostinato.insight.parameter_table import ParameterTable, parameters
     from ostinato.insight.trajectory import Trajectory
     from ostinato.insight.watch import Watch
 
+# No module has the name of a function in it: once imported, it would stand here in the function's place.
 _HOMES = {
-    "Flow": "gradient_flow",
-    "GateShare": "saturation",
-    "GradientFlow": "gradient_flow",
+    "Flow": "flow",
+    "GateShare": "gates",
+    "GradientFlow": "flow",
     "InsightError": "layers",
     "JacobianSpectrum": "jacobians",
-    "ParameterTable": "parameters",
-    "Saturation": "saturation",
+    "ParameterTable": "parameter_table",
+    "Saturation": "gates",
     "Trajectory": "trajectory",
-    "UnitShare": "saturation",
+    "UnitShare": "gates",
     "Watch": "watch",
-    "gradient_flow": "gradient_flow",
+    "gradient_flow": "flow",
     "jacobian_spectrum": "jacobians",
     "lyapunov_exponents": "lyapunov",
-    "parameters": "parameters",
+    "parameters": "parameter_table",
     "recurrent_radii": "jacobians",
-    "saturation": "saturation",
+    "saturation": "gates",
     "step_jacobians": "jacobians",
     "trajectories": "layers",
 }

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Product
+from ostinato.cells.spec import Cell
 from ostinato.errors import OstinatoError
 from ostinato.insight.trajectory import Trajectory
+from ostinato.kernels.dispatch import backend
+from ostinato.kernels.packed import lengths_of
+from ostinato.nn.convert import convert
+from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.steps import _Step
 from ostinato.types import Tensor
 
 # (model, batch) -> a scalar, or a tuple that begins with it
 Loss: TypeAlias = Callable[[Any, Any], Any]
+
+_TORCH = (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell)
 
 
 class InsightError(OstinatoError):
@@ -20,7 +35,9 @@ class InsightError(OstinatoError):
 
 
 def trajectories(model: nn.Module, batch: Any, loss: Loss | None = None) -> list[Trajectory]:
-    """Every step of every recurrent layer in one pass over a batch.
+    """Every step of every recurrent layer in one pass over a batch, without gradient.
+
+    The layers run as they would (in training mode with their masks), but on the reference backend, and the model is left as it was.
 
     Args:
         model: holds recurrent layers or single-step cells, ours or torch.nn's, or is one.
@@ -33,7 +50,12 @@ def trajectories(model: nn.Module, batch: Any, loss: Loss | None = None) -> list
     Raises:
         InsightError: there is no recurrent layer in the model, or none ran.
     """
-    raise NotImplementedError
+    with torch.no_grad(), watched(model) as recorder:
+        if loss is None:
+            model(batch)
+        else:
+            loss(model, batch)
+        return recorder.trajectories()
 
 
 def scalar_loss(model: nn.Module, batch: Any, loss: Loss | None) -> Tensor:
@@ -42,4 +64,206 @@ def scalar_loss(model: nn.Module, batch: Any, loss: Loss | None) -> Tensor:
     Raises:
         InsightError: it is no scalar with a gradient, or the model has no `loss`.
     """
-    raise NotImplementedError
+    if loss is None and not callable(getattr(model, "loss", None)):
+        raise InsightError(
+            f"loss expected a function (model, batch) -> scalar, as {type(model).__name__} has no method loss(batch); give one"
+        )
+    value = getattr(model, "loss")(batch) if loss is None else loss(model, batch)  # noqa: B009
+    if isinstance(value, tuple) and value:
+        value = value[0]
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise InsightError(
+            f"loss expected a scalar tensor, or a tuple that begins with one, got {shape}; take its mean"
+        )
+    return value.reshape(())
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """What one step was given and gave."""
+
+    inputs: Gates
+    before: State
+    after: State
+    product: Product | None
+    named: dict[str, Tensor]
+
+
+class Recorder:
+    """Keeps the steps of the layers of a model while it is watched."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Trajectory] = {}
+
+    def trajectories(self) -> list[Trajectory]:
+        """What was kept so far.
+
+        Raises:
+            InsightError: nothing.
+        """
+        if not self._made:
+            raise InsightError(
+                "expected at least one step of a recurrent layer, got none: the layers of the model did not run; "
+                "let the loss call the model"
+            )
+        return list(self._made.values())
+
+    def add(self, module: nn.Module, name: str, cell: Cell, tape: list[_Moment], lengths: Tensor | None) -> None:
+        """The steps of one call of a layer, direction after direction, or of a single-step cell."""
+        if not tape:
+            return
+        if isinstance(module, Recurrent):
+            dot = f"{name}." if name else ""
+            labels = [(layer, bool(d), f"{dot}{suffix[1:]}") for layer, d, suffix in module._places()]
+        else:
+            labels = [(0, False, name or type(module).__name__)]
+        T = len(tape) // len(labels)
+        for place, (layer, is_reverse, label) in enumerate(labels):
+            part = tape[place * T : (place + 1) * T]
+            if is_reverse:
+                part = part[::-1]
+            rows, device = len(next(iter(part[0].after))), next(iter(part[0].after)).device
+            ends = torch.full((rows,), T, device=device) if lengths is None else lengths.to(device)
+            self._append(
+                Trajectory(
+                    label,
+                    layer,
+                    is_reverse,
+                    cell,
+                    tuple(step.inputs for step in part),
+                    tuple(step.before for step in part),
+                    tuple(step.after for step in part),
+                    tuple(step.product for step in part),
+                    tuple(step.named for step in part),
+                    torch.arange(T, device=device)[:, None] < ends,
+                )
+            )
+
+    def _append(self, new: Trajectory) -> None:
+        """A layer that is called again goes on: a text is read in pieces, a cell step by step."""
+        old = self._made.get(new.name)
+        if old is None:
+            self._made[new.name] = new
+            return
+        if old.rows != new.rows:
+            raise InsightError(
+                f"expected as many rows in every call of {new.name}, got {old.rows} and then {new.rows}; "
+                "give a batch that the model runs through in calls of one size"
+            )
+        self._made[new.name] = replace(
+            old,
+            inputs=old.inputs + new.inputs,
+            before=old.before + new.before,
+            after=old.after + new.after,
+            products=old.products + new.products,
+            named=old.named + new.named,
+            valid=torch.cat([old.valid, new.valid]),
+        )
+
+
+def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """The recurrent layers and single-step cells of a model that can be looked into, by name.
+
+    Raises:
+        InsightError: there is none.
+    """
+    found = {name: m for name, m in model.named_modules() if isinstance(m, Recurrent | _Step) or type(m) in _TORCH}
+    if not found:
+        others = [type(m).__name__ for m in model.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
+        got = f"only {others[0]}, a subclass of torch.nn's" if others else "none"
+        raise InsightError(
+            f"expected a model with a recurrent layer of ostinato or torch.nn, got {got} in {type(model).__name__}; "
+            "build it with ostinato.LSTM, GRU, RNN, RHN, MinGRU or MinLSTM"
+        )
+    return found
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[Recorder]:
+    """Inside, every step of the model's recurrent layers is kept; afterwards the model is as it was.
+
+    Outputs and gradients are those of the reference backend, bit for bit. Attributes, buffers and random generators are put back;
+    no `.grad` is touched.
+
+    Raises:
+        InsightError: there is no recurrent layer in the model.
+    """
+    layers, recorder = recurrent_modules(model), Recorder()
+    with _as_before(model), _eager():
+        for name, module in layers.items():
+            twin = convert(module) if type(module) in _TORCH else module
+            # An attribute of the object hides the method of its class, and goes with it when attributes are put back.
+            module.__dict__["forward"] = _Tapped(recorder, name, module, twin)
+        yield recorder
+
+
+class _Tapped:
+    """The forward of a layer, which keeps its steps."""
+
+    def __init__(self, recorder: Recorder, name: str, module: nn.Module, twin: Any) -> None:
+        self.recorder, self.name, self.module, self.twin = recorder, name, module, twin
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        twin = self.twin
+        twin.training = self.module.training
+        tape: list[_Moment] = []
+        cell, before = twin.cell, dict(twin.__dict__)
+        twin.__dict__["_cells"] = {twin.training: _tapped(cell, tape)}
+        if isinstance(twin, Recurrent):
+            twin.__dict__["options"] = replace(twin.options, checkpoint_segments=None)
+        try:
+            with backend("reference"):
+                result = type(twin).forward(twin, *args, **kwargs)
+        finally:
+            twin.__dict__["_cells"], twin.__dict__["options"] = before["_cells"], before["options"]
+        self.recorder.add(twin, self.name, cell, tape, _lengths(args, kwargs))
+        return result
+
+
+def _tapped(cell: Cell, tape: list[_Moment]) -> Cell:
+    def step(x: Gates, s: State, U: Any, **named: Any) -> State:
+        after = cell.step(x, s, U, **named)
+        if torch.is_grad_enabled():  # also where every parameter is frozen
+            after = State(**{n: _with_gradient(getattr(after, n)) for n in cell.states})
+        tape.append(_Moment(x, s, after, U, named))
+        return after
+
+    return replace(cell, step=step, vendor=None)
+
+
+def _with_gradient(v: Tensor) -> Tensor:
+    return v if v.requires_grad else v.detach().requires_grad_()
+
+
+def _lengths(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    input = args[0] if args else kwargs.get("input")
+    if isinstance(input, PackedSequence):
+        return lengths_of(input.batch_sizes)
+    given = kwargs.get("lengths")
+    return None if given is None else torch.as_tensor(given).reshape(-1)
+
+
+@contextmanager
+def _as_before(model: nn.Module) -> Iterator[None]:
+    """Afterwards the attributes and buffers of all modules, and the random generators, are as they were."""
+    attributes = [(module, dict(module.__dict__)) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            for module, kept in attributes:
+                module.__dict__.clear()
+                module.__dict__.update(kept)
+            with torch.no_grad():
+                for buffer, kept in buffers:
+                    if not torch.equal(buffer, kept):
+                        buffer.copy_(kept)
+
+
+def _eager() -> AbstractContextManager[Any]:
+    """Inside, nothing is compiled: a graph would not see the steps."""
+    # No import of dynamo for its own sake: it takes seconds, and where it is not loaded there is nothing compiled.
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()

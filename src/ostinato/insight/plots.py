@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito 2008, "Color Universal Design"; ordered so that neighbours differ in lightness too. Yellow is left out: too pale on white.
+# Okabe & Ito 2008, "Color Universal Design", ordered so that neighbours differ in lightness too; without yellow, too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"  # blue negative, red positive

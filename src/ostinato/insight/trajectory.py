@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -28,7 +28,7 @@ class Trajectory:
         after: the states that it ended with; nodes of the graph of the pass, where that was kept.
         products: `U` of each step, None for a cell without one.
         named: what else each step was given: parameters of its own, and masks.
-        valid: `(T, B)` bool, False where a row has no data.
+        valid: `(T, B)` bool, False where a row has no data. Rows of a `PackedSequence` are in its order, longest first.
     """
 
     name: str
@@ -52,6 +52,106 @@ class Trajectory:
         """`B`."""
         return self.valid.shape[1]
 
+    @property
+    def size(self) -> int:
+        """`N`, the width of all states together."""
+        return sum(v.shape[-1] for v in self.after[0])
+
     def states(self, name: str) -> Tensor:
         """One state after every step, `(T, B, H)`, without a graph; what is past a row's end means nothing, see `valid`."""
         return torch.stack([getattr(state, name).detach() for state in self.after])
+
+    def places(self) -> tuple[Tensor, Tensor]:
+        """The steps and the rows of all valid places, `(K,)` each, in the order of time."""
+        steps, rows = self.valid.nonzero(as_tuple=True)
+        return steps, rows
+
+    def take(self, steps: Tensor, rows: Tensor, dtype: torch.dtype | None = None) -> Taken:
+        """Steps at K places of the trajectory as if they were one step of K rows, which no row shares with another.
+
+        Args:
+            steps: `(K,)`.
+            rows: `(K,)`, the row of the batch at each of these steps.
+            dtype: to compute in; None for that of the pass.
+        """
+        groups: dict[int, list[int]] = {}
+        for place, t in enumerate(steps.tolist()):
+            groups.setdefault(id(self.products[t]), []).append(place)
+        own = {noise.name for noise in self.cell.noise}
+        parts = []
+        for members in groups.values():
+            at, of = steps[members].tolist(), rows[members].tolist()
+
+            def gather(each: list[Tensor], of: list[int] = of) -> Tensor:
+                return _cast(torch.stack([v[row].detach() for v, row in zip(each, of, strict=True)]), dtype)
+
+            parts.append(
+                Part(
+                    self.cell,
+                    Gates(**{n: gather([getattr(self.inputs[t], n) for t in at]) for n in self.inputs[0].names}),
+                    State(**{n: gather([getattr(self.before[t], n) for t in at]) for n in self.cell.states}),
+                    _product(self.products[at[0]], dtype),
+                    {
+                        n: gather([self.named[t][n] for t in at]) if n in own else _cast(v.detach(), dtype)
+                        for n, v in self.named[at[0]].items()
+                    },
+                )
+            )
+        order = torch.tensor([place for members in groups.values() for place in members])
+        return Taken(tuple(parts), order.argsort())
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows that share a recurrent product."""
+
+    cell: Cell
+    inputs: Gates
+    before: State
+    product: Product | None
+    named: Mapping[str, Tensor]
+
+    def run(self, before: State) -> State:
+        """The step from these states, `(k, H)` each."""
+        return self.cell.step(self.inputs, before, self.product, **self.named)
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """Steps at K places; made by `Trajectory.take`.
+
+    Attributes:
+        parts: the rows, by the product that they share.
+        order: `(K,)`, where each place is among the rows of all parts.
+    """
+
+    parts: tuple[Part, ...]
+    order: Tensor
+
+    @property
+    def start(self) -> Tensor:
+        """The states before, side by side, `(K, N)`."""
+        return torch.cat([torch.cat(list(part.before), -1) for part in self.parts])[self.order]
+
+    def __call__(self, state: Tensor) -> Tensor:
+        """The states after the step, side by side, from those before it; `(K, N)` both."""
+        inverse = self.order.argsort()
+        widths = [v.shape[-1] for v in self.parts[0].before]
+        names = self.parts[0].before.names
+        rows = state[inverse].split([len(next(iter(part.before))) for part in self.parts])
+        made = []
+        for part, each in zip(self.parts, rows, strict=True):
+            after = part.run(State(**dict(zip(names, each.split(widths, -1), strict=True))))
+            made.append(torch.cat([getattr(after, name) for name in names], -1))
+        return torch.cat(made)[self.order]
+
+
+def _cast(v: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return v if dtype is None or not v.is_floating_point() else v.to(dtype)
+
+
+def _product(product: Product | None, dtype: torch.dtype | None) -> Product | None:
+    if product is None:
+        return None
+    bias = None if product.bias is None else _cast(product.bias.detach(), dtype)
+    return replace(product, weight=_cast(product.weight.detach(), dtype), bias=bias)
