@@ -179,6 +179,11 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
+def convert_alone(module: nn.Module) -> nn.Module:
+    """A layer of ours with the parameters of a layer of torch.nn, which is not changed; one of ours is itself."""
+    return convert(module) if type(module) in _TORCH else module
+
+
 @contextmanager
 def watched(model: nn.Module) -> Iterator[Recorder]:
     """Inside, every step of the model's recurrent layers is kept; afterwards the model is as it was.
@@ -192,7 +197,7 @@ def watched(model: nn.Module) -> Iterator[Recorder]:
     layers, recorder = recurrent_modules(model), Recorder()
     with _as_before(model), _eager():
         for name, module in layers.items():
-            twin = convert(module) if type(module) in _TORCH else module
+            twin = convert_alone(module)
             # An attribute of the object hides the method of its class, and goes with it when attributes are put back.
             module.__dict__["forward"] = _Tapped(recorder, name, module, twin)
         yield recorder

@@ -80,10 +80,11 @@ class Trajectory:
         own = {noise.name for noise in self.cell.noise}
         parts = []
         for members in groups.values():
-            at, of = steps[members].tolist(), rows[members].tolist()
+            at, where = torch.unique(steps[members], return_inverse=True)
+            at, of = at.tolist(), rows[members]
 
-            def gather(each: list[Tensor], of: list[int] = of) -> Tensor:
-                return _cast(torch.stack([v[row].detach() for v, row in zip(each, of, strict=True)]), dtype)
+            def gather(each: list[Tensor], where: Tensor = where, of: Tensor = of) -> Tensor:
+                return _cast(torch.stack(each).detach()[where, of], dtype)
 
             parts.append(
                 Part(
