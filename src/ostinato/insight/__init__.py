@@ -10,31 +10,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ostinato.insight.attention_map import plot_attention
     from ostinato.insight.flow import Flow, GradientFlow, gradient_flow
     from ostinato.insight.gates import GateShare, Saturation, UnitShare, saturation
+    from ostinato.insight.html_reading import reading_page
     from ostinato.insight.jacobians import JacobianSpectrum, jacobian_spectrum, recurrent_radii, step_jacobians
     from ostinato.insight.layers import InsightError, trajectories
     from ostinato.insight.lyapunov import lyapunov_exponents
     from ostinato.insight.parameter_table import ParameterTable, parameters
+    from ostinato.insight.text_labels import Label, labels
     from ostinato.insight.trajectory import Trajectory
+    from ostinato.insight.unit_values import Activations, activations
+    from ostinato.insight.units import MeaningfulUnit, meaningful_units
     from ostinato.insight.watch import Watch
 
 # No module has the name of a function in it: once imported, it would stand here in the function's place.
 _HOMES = {
+    "Activations": "unit_values",
     "Flow": "flow",
     "GateShare": "gates",
     "GradientFlow": "flow",
     "InsightError": "layers",
     "JacobianSpectrum": "jacobians",
+    "Label": "text_labels",
+    "MeaningfulUnit": "units",
     "ParameterTable": "parameter_table",
     "Saturation": "gates",
     "Trajectory": "trajectory",
     "UnitShare": "gates",
     "Watch": "watch",
+    "activations": "unit_values",
     "gradient_flow": "flow",
     "jacobian_spectrum": "jacobians",
+    "labels": "text_labels",
     "lyapunov_exponents": "lyapunov",
+    "meaningful_units": "units",
     "parameters": "parameter_table",
+    "plot_attention": "attention_map",
+    "reading_page": "html_reading",
     "recurrent_radii": "jacobians",
     "saturation": "gates",
     "step_jacobians": "jacobians",
@@ -42,20 +55,28 @@ _HOMES = {
 }
 
 __all__ = [
+    "Activations",
     "Flow",
     "GateShare",
     "GradientFlow",
     "InsightError",
     "JacobianSpectrum",
+    "Label",
+    "MeaningfulUnit",
     "ParameterTable",
     "Saturation",
     "Trajectory",
     "UnitShare",
     "Watch",
+    "activations",
     "gradient_flow",
     "jacobian_spectrum",
+    "labels",
     "lyapunov_exponents",
+    "meaningful_units",
     "parameters",
+    "plot_attention",
+    "reading_page",
     "recurrent_radii",
     "saturation",
     "step_jacobians",

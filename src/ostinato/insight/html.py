@@ -1,0 +1,121 @@
+"""Pages of one file: they open without a network, read in light and dark, on paper and on a phone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MINUS = "\N{MINUS SIGN}"
+_FACE = "system-ui, sans-serif"
+
+
+def document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
+    """A whole page.
+
+    Args:
+        title: plain text, of the window.
+        body: HTML.
+        scripts: JavaScript, put at the end of the page.
+    """
+    code = "".join(f"<script>{script}</script>\n" for script in scripts)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # An empty icon, so that a browser does not ask the network for one.
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{asset('html_style.css')}</style>\n</head>\n"
+        f"<body>\n{body}\n{code}</body>\n</html>\n"
+    )
+
+
+def asset(name: str) -> str:
+    """The text of a file beside this one."""
+    return (files("ostinato.insight") / name).read_text(encoding="utf-8")
+
+
+def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | int | float]], *, caption: str = "") -> str:
+    """A table in which every number has a unit.
+
+    Args:
+        columns: (name, unit) of each; the unit stands in the heading. "" for a column of words.
+        rows: words, or numbers, which stand to the right with three significant digits (integers whole).
+        caption: plain text above it.
+
+    Raises:
+        ValueError: there is a number in a column without a unit.
+    """
+    # Shown under its column's name where a phone has no room for columns.
+    names = [f"{name} ({unit})" if unit else name for name, unit in columns]
+    head = "".join(
+        f'<th scope="col"{_right(unit)}>{escape(name)}</th>' for name, (_, unit) in zip(names, columns, strict=True)
+    )
+    lines = []
+    for row in rows:
+        cells = []
+        for value, name, (_, unit) in zip(row, names, columns, strict=True):
+            if not isinstance(value, str) and not unit:
+                raise ValueError(f"column {name!r}: expected words, as it has no unit, got the number {value}")
+            shown = value if isinstance(value, str) else number(value)
+            cells.append(f'<td data-name="{escape(name)}"{_right(unit)}>{escape(shown)}</td>')
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    top = f"<caption>{escape(caption)}</caption>" if caption else ""
+    # It can be scrolled sideways with the keyboard too.
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption or "table")}"><table>{top}'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _right(unit: str) -> str:
+    return ' class="number"' if unit else ""
+
+
+def number(value: float) -> str:
+    """A number as people write it: 1,234 or 0.123 or 4.5e-07."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
+
+
+def picture(figure: Figure, described: str, name: str) -> str:
+    """A figure inside the page, in the page's letters and its colours, light and dark.
+
+    Args:
+        figure: in the style of `ostinato.insight.plots`.
+        described: what it shows, for those who do not see it.
+        name: of letters and digits, and of no other picture of the page.
+    """
+    from ostinato.insight.plots import svg
+
+    drawn = svg(figure)
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.S)
+    # Names are of the whole page.
+    drawn = re.sub(r'\bid="', f'id="{name}-', drawn)
+    drawn = drawn.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    drawn = re.sub(r"'DejaVu Sans'[^;\"]*", _FACE, drawn)
+    # White is paper, black is ink, grey is the grid: all three are the page's.
+    for colour, ours in (("#ffffff", "var(--card)"), ("#000000", "currentColor"), ("#e4e4e4", "var(--line)")):
+        drawn = re.sub(rf"\b(fill|stroke): {colour}", rf"\1: {ours}", drawn)
+    drawn = re.sub(r"<text ", '<text fill="currentColor" ', drawn)
+    drawn = re.sub(r'<svg ([^>]*?)width="([\d.]+)pt" height="[\d.]+pt"', _sized, drawn, count=1)
+    drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(described)}" ', 1)
+    # What is written out in full would be read as an address of the network.
+    drawn = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawn).replace("xlink:href", "href")
+    return f'<figure class="picture">{drawn}</figure>'
+
+
+def _sized(found: re.Match[str]) -> str:
+    return f'<svg {found[1]}style="max-width: {float(found[2]) * 4 / 3:.0f}px"'

@@ -1,0 +1,142 @@
+"""The reading page: a text with a unit's value behind each character, blue where it is negative and red where it is positive."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from ostinato.insight.html import MINUS, asset, document
+from ostinato.insight.unit_values import Activations
+from ostinato.insight.units import MeaningfulUnit
+
+_MOST_BYTES = 2_000_000  # of values; a third more in the page, whose characters hold six bits each
+_LEVELS = 127
+
+
+def reading_page(read: Activations, units: Sequence[MeaningfulUnit] = (), *, title: str = "What the units do") -> str:
+    """A page of its own that shows any unit over a text, whole and in one file.
+
+    Args:
+        read: every unit over the text; some thousand steps can be read with pleasure.
+        units: those to offer by name; from `meaningful_units` of this text or of a longer one.
+        title: plain text.
+    """
+    body = f"<h1>{escape(title)}</h1>\n<section>{reading(read, units)}</section>"
+    return document(title, body, scripts=[reading_script()])
+
+
+def reading_script() -> str:
+    """The JavaScript that a page with one or more `reading`s needs once."""
+    return asset("html_reading.js")
+
+
+def reading(
+    read: Activations, units: Sequence[MeaningfulUnit] = (), *, found: dict[str, np.ndarray] | None = None
+) -> str:
+    """The same as a part of a page, which needs `reading_script` at its end.
+
+    Args:
+        read: as in `reading_page`.
+        units: as there.
+        found: binary labels of this text by name, (T,) each, underlined while their unit is shown.
+    """
+    found = found or {}
+    groups = _groups(read, units)
+    place = {(group["layer"], group["state"]): number for number, group in enumerate(groups)}
+    units = [unit for unit in units if unit.unit in groups[place[unit.layer, unit.state]]["units"]]
+    data = {
+        "series": [
+            {"name": group["name"], "units": group["units"], "scales": group["scales"], "values": group["values"]}
+            for group in groups
+        ],
+        "labels": [_packed(found.get(unit.label.name, np.zeros(len(read))).astype(np.int8)) for unit in units],
+    }
+    first = units[0] if units else None
+    start = groups[place[first.layer, first.state]] if first else groups[0]
+    number = first.unit if first else start["units"][0]
+    row = start["units"].index(number)
+    options = "".join(f'<option value="{n}">{escape(group["name"])}</option>' for n, group in enumerate(groups))
+    choices = "".join(_choice(unit, n, place[unit.layer, unit.state]) for n, unit in enumerate(units))
+    listed = (
+        f'<fieldset class="units"><legend>Units that mean something</legend><div class="list">{choices}</div></fieldset>'
+        if units
+        else ""
+    )
+    scale = start["scales"][row]
+    return f"""<div class="reading">
+<div>{listed}
+<div class="pick"><label>Any unit of <select name="series">{options}</select></label>
+<label>number <input name="number" type="number" step="1" value="{number}"></label></div></div>
+<div><p class="showing">{escape(start["name"])} unit {number}</p>
+<p class="scale"><span class="low">{_signed(-scale)}</span><i></i><span class="high">+{scale:.2f}</span>
+<span>value of the unit (no unit), blue negative, red positive</span>
+<span class="truth"{"" if first else " hidden"}>· <u>underlined</u>: where the label holds</span></p>
+<pre class="text" tabindex="0" role="region" aria-label="The text; arrow keys go from character to character">{
+        _spans(read.pieces, start["rows"][row])
+    }</pre>
+<p class="readout soft" aria-live="polite">Point at a character, or go through the text with the arrow keys.</p></div>
+<script type="application/json">{json.dumps(data, separators=(",", ":"))}</script>
+</div>"""
+
+
+def _groups(read: Activations, units: Sequence[MeaningfulUnit]) -> list[dict[str, Any]]:
+    """States and gates as bytes: of gates the units named, of states also the others, where they are too many the first of them."""
+    series = list(read.series(gates=True))
+    named = {(unit.layer, unit.unit) for unit in units}
+    states = {layer.name: set(layer.states) for layer in read.layers}
+    share = _MOST_BYTES // (len(read) * sum(map(len, states.values())))
+    groups = []
+    for layer, state, values in series:
+        is_state = state in states[layer]
+        width = values.shape[1]
+        chosen = {unit for of, unit in named if of == layer and unit < width}
+        others = range(min(width, share - len(chosen))) if is_state else ()
+        kept = sorted(chosen.union(others)) or [0]
+        rows = values[:, kept].T.astype(np.float64)  # (units kept, T)
+        scales = np.maximum(np.abs(rows).max(1), 1e-6)
+        whole = np.rint(rows / scales[:, None] * _LEVELS).astype(np.int8)
+        groups.append(
+            {
+                "layer": layer,
+                "state": state,
+                "name": f"{layer}, {'' if is_state else 'gate '}{state}",
+                "units": kept,
+                "scales": [round(float(scale), 4) for scale in scales],
+                "rows": whole,
+                "values": _packed(whole),
+            }
+        )
+    return groups
+
+
+def _packed(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
+
+
+def _choice(unit: MeaningfulUnit, label: int, series: int) -> str:
+    checked = " checked" if label == 0 else ""
+    return (
+        f'<label><input type="radio" name="unit"{checked} data-label="{label}" data-series="{series}" data-unit="{unit.unit}">'
+        f'<span>{escape(unit.label.name)}</span><span class="r">r = {_signed(unit.r)}</span>'
+        f"<small>{escape(unit.name)}</small></label>"
+    )
+
+
+def _spans(pieces: Sequence[str], values: np.ndarray) -> str:
+    """One element a step, coloured as the first unit has it: also for paper, and for a browser without scripts."""
+    made = []
+    for piece, value in zip(pieces, values.tolist(), strict=True):
+        classes = " ".join(name for name, holds in (("n", value < 0), ("e", piece == "\n")) if holds)
+        shown = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in piece)
+        named = f' class="{classes}"' if classes else ""
+        made.append(f'<span{named} style="--v:{abs(value) / _LEVELS:.2f}">{escape(shown)}</span>')
+    return "".join(made)
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", MINUS)
