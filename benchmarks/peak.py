@@ -60,23 +60,39 @@ class Peak:
     copy_gbytes: float
 
 
+class MultiplyAdd:
+    """The kernel of the peak, so many rounds of it that one call takes about `sample_s` seconds."""
+
+    def __init__(self, sample_s: float = 0.02) -> None:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self._vectors = Vectors.of_this_machine()
+        # The engine owns the machine code: it must outlive the calls.
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(source(self._vectors)), _target_machine())
+        self._engine.finalize_object()
+        self._kernel = _FUNCTION(self._engine.get_function_address("multiply_add"))
+        self._rounds = 1 << 16
+        self._rounds = max(self._rounds, int(self._rounds * sample_s / self.seconds(1)))
+
+    def flops(self, threads: int) -> float:
+        """Multiplications and additions of a call."""
+        return 2.0 * self._vectors.lanes * self._vectors.chains * self._rounds * threads
+
+    def seconds(self, threads: int) -> float:
+        """Of a call on so many threads."""
+        return _seconds(self._kernel, self._vectors, self._rounds, threads)
+
+
 def measure_peak(sample_s: float = 0.02, samples: int = 15, copied_bytes: int = 1 << 29) -> Peak:
-    """The best of `samples` measurements each, of about `sample_s` seconds."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    vectors = Vectors.of_this_machine()
-    # The engine owns the machine code: it must outlive the calls.
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(source(vectors)), _target_machine())
-    engine.finalize_object()
-    kernel = _FUNCTION(engine.get_function_address("multiply_add"))
-    threads = torch.get_num_threads()
-    rounds = 1 << 16
-    flops = 2 * vectors.lanes * vectors.chains
-    rounds = max(rounds, int(rounds * sample_s / _seconds(kernel, vectors, rounds, 1)))
+    """The best of `samples` measurements each, of about `sample_s` seconds: what the machine can do when nothing disturbs it.
+
+    Shares of the peak are of that which is measured between the subjects of a case; see `rows.measure_case`.
+    """
+    kernel, threads = MultiplyAdd(sample_s), torch.get_num_threads()
     best = {1: 0.0, threads: 0.0}
     for _ in range(samples):
         for n in best:
-            best[n] = max(best[n], flops * rounds * n / _seconds(kernel, vectors, rounds, n) / 1e9)
+            best[n] = max(best[n], kernel.flops(n) / kernel.seconds(n) / 1e9)
     return Peak(threads, best[1], best[threads], _copy_gbytes(copied_bytes))
 
 

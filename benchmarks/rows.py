@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from benchmarks.case import Case
-from benchmarks.peak import Peak
+from benchmarks.case import Case, Subject
+from benchmarks.peak import MultiplyAdd, Peak
 from benchmarks.sizes import Mode, Size
 from benchmarks.timing import Timing, measure
 from ostinato.errors import ConfigError, OstinatoError
@@ -37,7 +37,7 @@ class Row:
         timing: seconds a call.
         flops: of one call.
         gflops: 1e9 multiplications and additions a second.
-        share_of_peak: of all threads' peak.
+        share_of_peak: of all threads' peak, as it was between the samples of this case.
         relative: its time divided by the baseline's.
         is_baseline: whether it is one of those of which the fastest is the baseline.
     """
@@ -56,10 +56,24 @@ class Row:
     is_baseline: bool
 
 
+PEAK = "multiply-add peak"
+
+
+def with_peak(case: Case, kernel: MultiplyAdd) -> Case:
+    """The case with the peak as one more subject, timed in turns with the others.
+
+    A machine that is shared, or that slows down when it is hot, has another peak from minute to minute.
+    """
+    threads = torch.get_num_threads()
+    return replace(
+        case, subjects=(*case.subjects, Subject(PEAK, lambda: kernel.seconds(threads), kernel.flops(threads)))
+    )
+
+
 def measure_case(case: Case, peak: Peak, budget_s: float, rounds: int | None = None) -> list[Row]:
     """Run every subject once, compare what must be equal, then time them in turns.
 
-    A subject whose backend refuses the work has no row.
+    A subject whose backend refuses the work has no row. Shares are of the subject `PEAK` where the case has one, else of `peak`.
 
     Args:
         case: what to measure.
@@ -89,6 +103,10 @@ def measure_case(case: Case, peak: Peak, budget_s: float, rounds: int | None = N
         subjects = [subject for subject in case.subjects if subject.name in results]
         del results
         timings = measure(subjects, first_s, budget_s, rounds)
+    peak_gflops = peak.all_threads_gflops
+    for subject in subjects:
+        if subject.name == PEAK:
+            peak_gflops = subject.flops / timings[PEAK].median_s / 1e9
     base_s = min(timings[name].median_s for name in case.baseline if name in timings)
     rows = []
     for subject in subjects:
@@ -97,7 +115,7 @@ def measure_case(case: Case, peak: Peak, budget_s: float, rounds: int | None = N
         rows.append(
             Row(
                 *(case.section, case.cell, case.mode, case.size, subject.name, backends[subject.name]),
-                *(timing, subject.flops, gflops, gflops / peak.all_threads_gflops),
+                *(timing, subject.flops, gflops, gflops / peak_gflops),
                 *(timing.median_s / base_s, subject.name in case.baseline),
             )
         )

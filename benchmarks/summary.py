@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.rows import Row
+from benchmarks.rows import PEAK, Row
 from benchmarks.sizes import RAGGED, STEPS, Size
 
 
@@ -62,6 +62,8 @@ def means(rows: Sequence[Row]) -> list[Mean]:
     """One a section, mode, cell and subject, in the order of the rows."""
     groups: dict[tuple[str, str, str, str], list[float]] = {}
     for row in rows:
+        if row.subject == PEAK:
+            continue
         groups.setdefault((row.section, row.mode, row.cell, row.subject), []).append(row.relative)
     return [Mean(*key, geometric_mean(of), min(of), max(of), len(of)) for key, of in groups.items()]
 

@@ -20,7 +20,7 @@ from benchmarks.options import BASELINE, OPTIONS, options
 from benchmarks.peak import Peak
 from benchmarks.plain import inference, training
 from benchmarks.ragged import ragged, uniform_lengths
-from benchmarks.rows import DisagreementError, Row, measure_case
+from benchmarks.rows import DisagreementError, Row, measure_case, with_peak
 from benchmarks.sizes import RAGGED, Size
 from benchmarks.steps import steps
 from benchmarks.timing import Timing, measure
@@ -220,6 +220,15 @@ def test_the_peak_is_measured() -> None:
     peak = limits.measure_peak(sample_s=1e-4, samples=1, copied_bytes=1 << 20)
     assert peak.threads == torch.get_num_threads()
     assert min(peak.one_thread_gflops, peak.all_threads_gflops, peak.copy_gbytes) > 0
+
+
+def test_shares_are_of_the_peak_that_is_measured_beside_them() -> None:
+    (case,) = training([TINY], ["GRU"])
+    rows = measure_case(with_peak(case, limits.MultiplyAdd(sample_s=1e-4)), PEAK, 0.0, 1)
+    (peak,) = (row for row in rows if row.subject == "multiply-add peak")
+    assert peak.share_of_peak == pytest.approx(1.0)
+    for row in rows:
+        assert row.share_of_peak == pytest.approx(row.gflops / peak.gflops)
 
 
 def test_the_command_prints_tables_and_writes_json(
