@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ostinato.insight.attention_map import plot_attention
+    from ostinato.insight.diagnosis.doctor import doctor
+    from ostinato.insight.diagnosis.finding import Diagnosis, Finding
     from ostinato.insight.flow import Flow, GradientFlow, gradient_flow
     from ostinato.insight.gates import GateShare, Saturation, UnitShare, saturation
     from ostinato.insight.html_reading import reading_page
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 # No module has the name of a function in it: once imported, it would stand here in the function's place.
 _HOMES = {
     "Activations": "unit_values",
+    "Diagnosis": "diagnosis.finding",
+    "Finding": "diagnosis.finding",
     "Flow": "flow",
     "GateShare": "gates",
     "GradientFlow": "flow",
@@ -40,6 +44,7 @@ _HOMES = {
     "UnitShare": "gates",
     "Watch": "watch",
     "activations": "unit_values",
+    "doctor": "diagnosis.doctor",
     "gradient_flow": "flow",
     "jacobian_spectrum": "jacobians",
     "labels": "text_labels",
@@ -56,6 +61,8 @@ _HOMES = {
 
 __all__ = [
     "Activations",
+    "Diagnosis",
+    "Finding",
     "Flow",
     "GateShare",
     "GradientFlow",
@@ -69,6 +76,7 @@ __all__ = [
     "UnitShare",
     "Watch",
     "activations",
+    "doctor",
     "gradient_flow",
     "jacobian_spectrum",
     "labels",

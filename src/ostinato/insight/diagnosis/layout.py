@@ -1,0 +1,224 @@
+"""Where the batch and the steps are: which axis is time, which steps are padding."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ostinato.insight.diagnosis.finding import Finding, Number
+from ostinato.insight.diagnosis.patient import Call, Patient
+from ostinato.insight.diagnosis.structure import place
+from ostinato.types import Tensor
+
+# Neighbours along time resemble each other in a series (a sine of 20 steps: 0.95); rows that were shuffled do not. Both axes are
+# asked, and have to be longer than 16, as a few independent rows resemble each other by chance.
+_ALIKE, _UNLIKE, _NEIGHBOURS = 0.6, 0.2, 16
+# Of gradients: what is masked is zero and not small, so that this is room for nothing but rounding.
+_SHARE = 1e-6
+
+
+def wrong_batch_first(patient: Patient) -> Iterator[Finding]:
+    """A layer takes rows of the batch for time steps."""
+    for name, layer in patient.layers.items():
+        call = patient.seen.calls.get(name)
+        if call is None or call.is_packed or call.input.dim() != 3:
+            continue
+        steps_at = 1 if layer.batch_first else 0
+        steps, rows = call.input.shape[steps_at], call.input.shape[1 - steps_at]
+        reasons = list(_reasons(patient, call, steps_at))
+        if not reasons:
+            continue
+        longer = " (a batch longer than the sequence)" if rows > steps else ""
+        yield Finding(
+            "batch_first looks wrong",
+            "fault",
+            place(patient, name),
+            f"with batch_first={layer.batch_first} its input {tuple(call.input.shape)} is a batch of {rows} rows of "
+            f"{steps} steps{longer}, but {'; '.join(reasons)}",
+            f"make the layer with batch_first={not layer.batch_first}, or transpose its input",
+            numbers={"rows": Number(rows, "rows"), "steps": Number(steps, "steps")},
+        )
+
+
+def _reasons(patient: Patient, call: Call, steps_at: int) -> Iterator[str]:
+    x, rows_at = call.input, 1 - steps_at
+    steps, rows = x.shape[steps_at], x.shape[rows_at]
+    given = [tensor for tensor in tensors(patient.batch) if tensor.dim() >= 2 and tensor.shape[:2] == x.shape[:2]]
+    if patient.batch_first is not None and given and patient.batch_first != (steps_at == 1):
+        yield f"you say batch_first={patient.batch_first} of the batch, which enters it as it is"
+    if steps == rows:  # the other reasons look at sizes, which say nothing here
+        return
+    lengths = patient.lengths
+    if lengths is not None and lengths.numel() == steps:
+        yield f"there are {steps} lengths, one a row"
+    elif lengths is not None and lengths.numel() == rows and int(lengths.max()) > steps:
+        yield f"the longest of the lengths is {int(lengths.max())} steps"
+    for criterion in patient.seen.criteria:
+        if rows > 1 and criterion.target.dim() == 1 and criterion.target.numel() == steps:
+            yield f"there are {steps} targets, one a row"
+    gradient = call.output_gradient
+    if gradient is not None and rows > 1 and steps > 1:
+        reached = gradient.abs().amax(-1) > 0
+        if int(reached.any(steps_at).sum()) == 1 and int(reached.any(rows_at).sum()) == steps:
+            yield f"the loss looks at all {steps} steps of one row and at no other row: it takes that for the last step"
+    if (time := _shifted_axis(given)) is not None and time != steps_at:
+        yield f"the targets are the inputs shifted along dimension {time}, which is time, therefore"
+    if call.is_raw and min(steps, rows) > _NEIGHBOURS:
+        along_steps, along_rows = _likeness(x.detach(), steps_at), _likeness(x.detach(), rows_at)
+        if along_rows > _ALIKE and along_steps < _UNLIKE:
+            yield (
+                f"neighbouring rows resemble each other (r = {along_rows:.2f}) and neighbouring steps do not "
+                f"(r = {along_steps:.2f})"
+            )
+
+
+def padding_in_loss(patient: Patient) -> Iterator[Finding]:
+    """The loss depends on steps past a row's end."""
+    for name, layer in patient.layers.items():
+        call = patient.seen.calls.get(name)
+        if call is None or call.is_packed or call.input.dim() != 3:
+            continue
+        x = call.input
+        steps_at = 1 if layer.batch_first else 0
+        lengths = _lengths(patient, call, steps_at)
+        if lengths is None or lengths.numel() != x.shape[1 - steps_at] or int(lengths.min()) >= x.shape[steps_at]:
+            continue
+        past = torch.arange(x.shape[steps_at], device=x.device)[:, None] >= lengths.to(x.device)
+        past = past if steps_at == 0 else past.T
+        share, through = _share(call.input_gradient, past), "the steps that the layer reads there"
+        if share <= _SHARE:
+            share, through = _share_of_targets(patient, past), "the answers that are asked for there"
+        if share <= _SHARE:
+            continue
+        with_lengths = _loss_with_lengths(patient, name, lengths)
+        yield Finding(
+            "padding reaches the loss",
+            "fault",
+            place(patient, name),
+            f"{int(past.sum()):,} of {past.numel():,} steps lie past the end of their row, and {share:.1%} of the gradient "
+            f"goes to {through}",
+            "give the layer lengths= (ostinato.convert(model) for one of torch.nn) or pack_padded_sequence, and cross_entropy "
+            "ignore_index= for padded targets",
+            None
+            if with_lengths is None
+            else f"with lengths= the loss is {with_lengths:.4g} instead of {patient.seen.loss:.4g}",
+            {"padding": Number(int(past.sum()), "steps"), "share": Number(share)}
+            | ({} if with_lengths is None else {"loss_with_lengths": Number(with_lengths, "loss")}),
+        )
+        return
+
+
+def tensors(batch: Any) -> Iterator[Tensor]:
+    """All that a batch holds: of tuples, lists, mappings, dataclasses."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, Mapping):
+        for each in batch.values():
+            yield from tensors(each)
+    elif isinstance(batch, tuple | list):
+        for each in batch:
+            yield from tensors(each)
+    elif dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        for each in dataclasses.fields(batch):
+            yield from tensors(getattr(batch, each.name))
+
+
+def _shifted_axis(given: list[Tensor]) -> int | None:
+    """The dimension along which one tensor is another, one step later; None where there is no such pair, or it is both."""
+    for at, first in enumerate(given):
+        for second in given[at + 1 :]:
+            if first.shape != second.shape or first.dtype != second.dtype or bool((first == second).all()):
+                continue
+            found = [
+                axis
+                for axis in (0, 1)
+                if first.shape[axis] > 2
+                and bool((second.narrow(axis, 0, n := first.shape[axis] - 1) == first.narrow(axis, 1, n)).all())
+            ]
+            if len(found) == 1:
+                return found[0]
+    return None
+
+
+def _likeness(x: Tensor, axis: int) -> float:
+    """The correlation of neighbours along an axis, over all features: 1 - E (x' - x)^2 / (2 var x)."""
+    x = x.double()
+    spread = float((x - x.mean((0, 1))).square().mean())
+    if not spread > 0:
+        return 0.0
+    n = x.shape[axis] - 1
+    return 1.0 - float((x.narrow(axis, 1, n) - x.narrow(axis, 0, n)).square().mean()) / (2 * spread)
+
+
+def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
+    """The user's; the layer's; or those that trailing padding shows."""
+    if patient.lengths is not None:
+        return patient.lengths
+    if call.lengths is not None:
+        return torch.as_tensor(call.lengths)
+    shape = call.input.shape[:2]
+    paddings = {part.padding_idx for part in patient.model.modules() if isinstance(part, nn.Embedding)} - {None}
+    for tensor in tensors(patient.batch):
+        if paddings and not tensor.is_floating_point() and tensor.shape == shape and tensor.dtype != torch.bool:
+            return _filled(tensor != paddings.copy().pop(), steps_at)
+    if call.is_raw:
+        lengths = _filled((call.input.detach() != 0).any(-1), steps_at)
+        # Zeros are numbers too: only rows that end at several places in a row of zeros look like padding.
+        steps = call.input.shape[steps_at]
+        short = lengths[lengths < steps - 1]
+        if short.numel() >= lengths.numel() / 4 and short.unique().numel() > 1 and int(lengths.min()) > 0:
+            return lengths
+    return None
+
+
+def _filled(filled: Tensor, steps_at: int) -> Tensor:
+    """`(B,)`: one past the last step that is filled. `filled`: bool, steps along `steps_at`."""
+    rows = filled.T if steps_at == 0 else filled  # (B, T)
+    places = torch.arange(1, rows.shape[1] + 1, device=rows.device)
+    return (rows * places).amax(1)
+
+
+def _share(gradient: Tensor | None, past: Tensor) -> float:
+    if gradient is None:
+        return 0.0
+    size = gradient.norm(dim=-1)
+    total = float(size.sum())
+    return float(size[past].sum()) / total if total > 0 else 0.0
+
+
+def _share_of_targets(patient: Patient, past: Tensor) -> float:
+    """Of the gradient of what the model says, where it says one thing for each step, in the order of the layer's output."""
+    for criterion in patient.seen.criteria:
+        gradient = criterion.gradient
+        if gradient is None:
+            continue
+        if gradient.dim() >= 2 and gradient[..., 0].numel() == past.numel():
+            return _share(gradient.reshape(past.numel(), -1), past.flatten())
+        if gradient.numel() == past.numel():
+            return _share(gradient.reshape(-1, 1), past.flatten())
+    return 0.0
+
+
+def _loss_with_lengths(patient: Patient, name: str, lengths: Tensor) -> float | None:
+    model = patient.another()
+    layer = model.get_submodule(name)
+    if patient.seen.calls[name].lengths is not None:
+        return None
+
+    def give(layer: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        return args, kwargs | {"lengths": lengths}
+
+    layer.register_forward_pre_hook(give, with_kwargs=True)
+    try:
+        with torch.no_grad():
+            return float(patient.evaluate(model, patient.batch)[0])
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ):  # a subclass of torch.nn's layer, or a model that calls it in another way
+        return None
