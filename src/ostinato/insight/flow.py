@@ -212,22 +212,26 @@ def gradient_flow(
         raise InsightError(f"probes expected a number of random vectors of at least 0, or None, got {probes!r}")
     with torch.enable_grad(), watched(model) as recorder:
         value = scalar_loss(model, batch, loss)
-        runs = recorder.trajectories()
-        nodes = [getattr(state, name) for run in runs for name in run.cell.states for state in run.after]
-        if not value.requires_grad:
-            raise InsightError(
-                "loss expected a scalar with a gradient, got one without; compute it outside torch.no_grad()"
-            )
-        found = iter(torch.autograd.grad(value, nodes, retain_graph=probes != 0, allow_unused=True))
-        layers = []
-        for run in runs:
-            gradients = {
-                name: _stacked([next(found) for _ in run.after], getattr(run.after[0], name)).flatten(1).norm(dim=1)
-                for name in run.cell.states
-            }
-            gains, method = ({}, "left out") if probes == 0 else _gains(run, probes, seed)
-            layers.append(Flow(run.name, {name: v.tolist() for name, v in gradients.items()}, gains, method))
-        return GradientFlow(float(value.detach()), layers)
+        return flow_of(value, recorder.trajectories(), probes, seed)
+
+
+def flow_of(value: Tensor, runs: Sequence[Trajectory], probes: int | None, seed: int) -> GradientFlow:
+    """As `gradient_flow`, of a pass that was made: its loss and the trajectories on its graph."""
+    if not value.requires_grad:
+        raise InsightError(
+            "loss expected a scalar with a gradient, got one without; let it depend on the model's output"
+        )
+    nodes = [getattr(state, name) for run in runs for name in run.cell.states for state in run.after]
+    found = iter(torch.autograd.grad(value, nodes, retain_graph=probes != 0, allow_unused=True))
+    layers = []
+    for run in runs:
+        gradients = {
+            name: _stacked([next(found) for _ in run.after], getattr(run.after[0], name)).flatten(1).norm(dim=1)
+            for name in run.cell.states
+        }
+        gains, method = ({}, "left out") if probes == 0 else _gains(run, probes, seed)
+        layers.append(Flow(run.name, {name: v.tolist() for name, v in gradients.items()}, gains, method))
+    return GradientFlow(float(value.detach()), layers)
 
 
 def _gains(run: Trajectory, probes: int | None, seed: int) -> tuple[dict[str, list[float]], str]:

@@ -10,7 +10,7 @@ Source: Karpathy, Johnson & Fei-Fei 2015, arXiv 1506.02078, 4.2, who call a gate
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -157,9 +157,14 @@ def saturation(
         raise InsightError(f"margin expected a number between 0 and 0.5, got {margin!r}")
     if not 0.0 < stuck_below < math.inf:
         raise InsightError(f"stuck_below expected a number above 0, got {stuck_below!r}")
+    return saturation_of(trajectories(model, batch, loss), margin, stuck_below)
+
+
+def saturation_of(runs: Sequence[Trajectory], margin: float = 0.1, stuck_below: float = 1e-3) -> Saturation:
+    """As `saturation`, of a pass that was made."""
     gates: list[GateShare] = []
     units: list[UnitShare] = []
-    for run in trajectories(model, batch, loss):
+    for run in runs:
         values = nonlinearities(run)
         gates += [_share(run.name, gate, kind, v, margin) for (gate, kind), v in values.items()]
         output = run.states(run.cell.output)[run.valid]  # (K, P)

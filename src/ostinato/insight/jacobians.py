@@ -118,8 +118,7 @@ def step_jacobians(trajectory: Trajectory, steps: Tensor, rows: Tensor) -> Tenso
 def pushed(taken: Taken, state: Tensor, directions: Tensor) -> Tensor:
     """J v, one Jacobian and one direction a row: `(K, N)` from `(K, N)` and `(K, N)`."""
     with torch.enable_grad():
-        _, tangents = torch.func.jvp(taken, (state,), (directions,))
-    return tangents.detach()
+        return torch.func.jvp(taken, (state,), (directions,))[1].detach()
 
 
 def jacobian_spectrum(source: Trajectory | nn.Module, input: Any = None, *, samples: int = 16) -> JacobianSpectrum:

@@ -29,9 +29,10 @@ def lyapunov_exponents(
     """The Lyapunov exponents of a map, or of a recurrent layer driven by its input, by QR along the trajectory.
 
     Args:
-        system: `state (N,) -> state (N,)`, differentiable and without side effects (`torch.func` maps it); or a `Trajectory`, whose rows are averaged.
-        start: the first state of a map, `(N,)`; or several, `(B, N)`, which are averaged (many at once are much faster than many
-            steps). None for a trajectory, which has its own.
+        system: `state (N,) -> state (N,)`, differentiable and without side effects, as `torch.func` maps it; or a `Trajectory`,
+            whose rows are averaged.
+        start: the first state of a map, `(N,)`; or several, `(B, N)`, which are averaged: many states are much faster than many
+            steps. None for a trajectory, which has its own.
         steps: of a map, above `discard`. None for a trajectory: all of them.
         count: how many, the largest first, in 1 ... N; None for all.
         discard: steps at the beginning that turn the frame, but do not count, at least 0.

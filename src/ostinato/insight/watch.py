@@ -2,27 +2,146 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import nn
 
-from ostinato.insight.layers import Loss
+from ostinato.insight.flow import flow_of
+from ostinato.insight.gates import saturation_of
+from ostinato.insight.layers import InsightError, Loss, scalar_loss, watched
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.optim import Optimizer
+    from torch.utils.hooks import RemovableHandle
+
+
+class Writer(Protocol):
+    """Where curves go; TensorBoard's `SummaryWriter` is one."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any:
+        """Writes a point."""
+        ...
 
 
 class Watch:
-    """Measures gradient flow and saturation every n steps and logs both to TensorBoard.
+    """Measures gradient flow and saturation every n steps, for at most a share of the time, and logs both to TensorBoard.
+
+        watch = Watch(model, batch, loss, writer=SummaryWriter(folder), every=100)
+        watch.attach(optimizer)  # or call watch(step) after each update
+
+    One measurement is a pass forward and a few backward in plain PyTorch, one random vector a layer for the gains. It changes neither
+    the model nor its gradients nor the random generators: training goes on as it would have.
 
     Args:
         model: that trains.
-        batch: of the data, the same every time, so that the numbers can be compared.
+        batch: the same every time, so that the numbers can be compared; a few rows will do.
         loss: as in `gradient_flow`.
-        writer: with `add_scalar(tag, value, step)`, as TensorBoard's `SummaryWriter` has it; None to keep the numbers only.
-        every: steps from one measurement to the next.
+        writer: None to keep the numbers only.
+        every: steps from one measurement to the next, at least 1.
+        at_most: share of the time that measuring may take, in (0, 1]: a measurement is left out where, as long as the last one, it
+            would take more. The first is always made.
+        clock: seconds, as `time.perf_counter` gives them.
+
+    Attributes:
+        history: for each measurement the step and the numbers by name.
+
+    Raises:
+        InsightError: an argument is out of range.
     """
 
-    def __init__(self, model: nn.Module, batch: Any, loss: Loss | None = None, *, writer: Any = None, every: int = 100):
-        raise NotImplementedError
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: Any,
+        loss: Loss | None = None,
+        *,
+        writer: Writer | None = None,
+        every: int = 100,
+        at_most: float = 0.05,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise InsightError(f"every expected a number of steps of at least 1, got {every!r}")
+        if not 0.0 < at_most <= 1.0:
+            raise InsightError(f"at_most expected a share of the time above 0 and up to 1, got {at_most!r}")
+        self.history: list[tuple[int, dict[str, float]]] = []
+        self._model, self._batch, self._loss, self._writer = model, batch, loss, writer
+        self._every, self._at_most, self._clock = every, at_most, clock
+        self._began_s, self._spent_s, self._last_s = clock(), 0.0, 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the time since this was made, what measuring took."""
+        return self._spent_s / max(self._clock() - self._began_s, 1e-9)
+
+    def attach(self, optimizer: Optimizer) -> RemovableHandle:
+        """Measures after the updates of an optimiser, which counts them from 1.
+
+        Returns:
+            A handle; its `remove()` ends it.
+        """
+        steps = 0
+
+        def after(*_: Any) -> None:
+            nonlocal steps
+            steps += 1
+            self(steps)
+
+        return optimizer.register_step_post_hook(after)
 
     def __call__(self, step: int) -> None:
-        """After each update; `step` from 1."""
-        raise NotImplementedError
+        """After each update: measures where it is time to.
+
+        Args:
+            step: updates made.
+        """
+        if step % self._every:
+            return
+        began = self._clock()
+        if self._spent_s + self._last_s > self._at_most * (began - self._began_s):
+            return
+        values = self.measure()
+        self.history.append((step, values))
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"insight/{name}", value, step)
+        self._last_s = self._clock() - began
+        self._spent_s += self._last_s
+
+    def measure(self) -> dict[str, float]:
+        """The numbers as they are now, by name."""
+        with torch.enable_grad(), watched(self._model) as recorder:
+            loss = scalar_loss(self._model, self._batch, self._loss)
+            runs = recorder.trajectories()
+            flow = flow_of(loss, runs, probes=1, seed=0)
+        return {**flow.scalars(), **saturation_of(runs).scalars()}
+
+    def plot(self) -> Figure:
+        """Reach and saturation over training, a line a layer and a gate.
+
+        Raises:
+            InsightError: nothing has been measured.
+        """
+        from ostinato.insight.plots import figure, label_lines, name_axes
+
+        if not self.history:
+            raise InsightError("expected at least one measurement to plot, got none; train for more steps than `every`")
+        made, (left, right) = figure(11.0, 4.2, columns=2)
+        steps = [step for step, _ in self.history]
+        for name in self.history[0][1]:
+            layer, _, what = name.partition("/")
+            values = [numbers.get(name, float("nan")) for _, numbers in self.history]
+            if what == "reach in steps":
+                left.plot(steps, values, label=layer)
+            elif what.endswith("high share") or what.endswith("low share"):
+                style = "-" if what.endswith("high share") else ":"
+                right.plot(steps, [100 * v for v in values], style, label=f"{layer} {what.removesuffix(' share')}")
+        name_axes(left, "update", "reach of the gradient (steps)", "how far back the gradient reaches")
+        name_axes(right, "update", "share of values near an end (%)", "saturation")
+        for axes in (left, right):
+            label_lines(axes)
+        return made
