@@ -238,8 +238,8 @@ class Engine:
         rows, first = self.rows, self.operands.first[name]
         if not rows.total:
             return first.clone()
-        if int(rows.counts[-1]) == rows.batch:
-            at = int(rows.offsets[-1])
+        at, count = rows.end
+        if count == rows.batch:
             return (memory[(rows.steps - 1) % 2] if ring else memory[at : at + rows.batch]).clone()
         places = torch.arange(rows.batch)
         if ring:
@@ -354,7 +354,7 @@ class Engine:
         # In the first step what entered are the first states.
         at = self.rows.before * row
         at += memory.states[product.state].data_ptr() - self.rows.batch * row
-        begin, count = int(self.rows.offsets[0]), int(self.rows.counts[0])
+        begin, count = self.rows.begin
         at[begin : begin + count] = self.operands.first[product.state].data_ptr() + self.rows.numbers[:count] * row
         return at
 

@@ -22,6 +22,8 @@ class Rows:
         total: flat rows, the sum of all lengths.
         offsets: first flat row of each step in the order of the recurrence, `(steps,)` int64.
         counts: rows of each step, `(steps,)` int64, never more than in the step before.
+        begin: first flat row and rows of the first step.
+        end: the same of the last step.
         last: flat row of each place's last step; -1 where it has none: `(B,)`.
         before: for each flat row, where its old state is: in `(B + total,)`, first states and then flat rows.
         numbers: 0, 1, 2, ... for each flat row, `(total,)`.
@@ -37,6 +39,8 @@ class Rows:
     total: int
     offsets: Tensor
     counts: Tensor
+    begin: tuple[int, int]
+    end: tuple[int, int]
     last: Tensor
     before: Tensor
     numbers: Tensor
@@ -101,8 +105,12 @@ def _rows(
     scatter = None
     if gather is not None:
         scatter = torch.full((size,), -1).index_copy_(0, gather, torch.arange(total))
-    of_steps = offsets.contiguous(), counts.contiguous()
-    return Rows(steps, batch, total, *of_steps, last, before, torch.arange(total), ends, gather, scatter, order)
+    # As numbers, too: to take one out of a tensor costs a microsecond.
+    begin, end = ((int(offsets[at]), int(counts[at])) if steps else (0, 0) for at in (0, -1))
+    return Rows(
+        *(steps, batch, total, offsets.contiguous(), counts.contiguous(), begin, end),
+        *(last, before, torch.arange(total), ends, gather, scatter, order),
+    )
 
 
 @lru_cache(maxsize=32)

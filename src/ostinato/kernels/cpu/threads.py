@@ -68,16 +68,21 @@ def _python_threads(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="ostinato")
 
 
+@functools.lru_cache(maxsize=1024)
+def _function(address: int) -> Any:
+    return _LOOP(address)
+
+
 def run(region: int, loop: int, fields: int, threads: int) -> None:
     """Run `loop(fields, thread, threads)` on so many threads and wait; addresses of machine code. Holds no lock of Python's."""
     if threads == 1:
-        _LOOP(loop)(fields, 0, 1)
+        _function(loop)(fields, 0, 1)
         return
     if (library := openmp()) is not None:
         what = (ctypes.c_int64 * 4)(loop, fields, library.number, library.count)
         library.parallel(region, ctypes.addressof(what), threads, 0)
         return
-    function: Any = _LOOP(loop)
+    function = _function(loop)
     waiting = [_python_threads(threads).submit(function, fields, n, threads) for n in range(threads)]
     for each in waiting:
         each.result()
