@@ -16,6 +16,7 @@ COMMANDS = {
     "generate": "let the language model of a run write",
     "evaluate": "score a text with the language model of a run",
     "sweep": "search for good settings of a language model with many runs",
+    "inspect": "write a report of a run: curves, gradients, units, findings, in one HTML file",
     "lab": "experiments: each shows a claim about recurrent networks, `ostinato lab list`",
 }
 

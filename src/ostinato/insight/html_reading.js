@@ -22,7 +22,8 @@ for (const page of document.querySelectorAll(".reading")) {
   function show(place, unit, label) {
     const group = data.series[place];
     const { of, scale } = values(place, unit);
-    const on = label === null ? null : bytes(data.labels[label]);
+    const truth = label === null ? null : data.labels[label];
+    const on = truth === null ? null : bytes(truth);
     shown = { of, scale, name: `${group.name} unit ${unit}` };
     spans.forEach((span, step) => {
       span.style.setProperty("--v", (Math.abs(of[step]) / 127).toFixed(2));

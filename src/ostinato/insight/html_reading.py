@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
 from ostinato.insight.html import MINUS, asset, document
+from ostinato.insight.text_labels import labels
 from ostinato.insight.unit_values import Activations
 from ostinato.insight.units import MeaningfulUnit
 
@@ -26,7 +27,8 @@ def reading_page(read: Activations, units: Sequence[MeaningfulUnit] = (), *, tit
         units: those to offer by name; from `meaningful_units` of this text or of a longer one.
         title: plain text.
     """
-    body = f"<h1>{escape(title)}</h1>\n<section>{reading(read, units)}</section>"
+    truths = {label.name: label.values[read.last_characters] for label in labels(read.text) if label.is_binary}
+    body = f"<h1>{escape(title)}</h1>\n<section>{reading(read, units, truths=truths)}</section>"
     return document(title, body, scripts=[reading_script()])
 
 
@@ -36,16 +38,16 @@ def reading_script() -> str:
 
 
 def reading(
-    read: Activations, units: Sequence[MeaningfulUnit] = (), *, found: dict[str, np.ndarray] | None = None
+    read: Activations, units: Sequence[MeaningfulUnit] = (), *, truths: Mapping[str, np.ndarray] | None = None
 ) -> str:
     """The same as a part of a page, which needs `reading_script` at its end.
 
     Args:
         read: as in `reading_page`.
         units: as there.
-        found: binary labels of this text by name, (T,) each, underlined while their unit is shown.
+        truths: binary labels of this text by name, (T,) each; where one is true is underlined while its unit is shown.
     """
-    found = found or {}
+    truths = truths or {}
     groups = _groups(read, units)
     place = {(group["layer"], group["state"]): number for number, group in enumerate(groups)}
     units = [unit for unit in units if unit.unit in groups[place[unit.layer, unit.state]]["units"]]
@@ -54,7 +56,9 @@ def reading(
             {"name": group["name"], "units": group["units"], "scales": group["scales"], "values": group["values"]}
             for group in groups
         ],
-        "labels": [_packed(found.get(unit.label.name, np.zeros(len(read))).astype(np.int8)) for unit in units],
+        "labels": [
+            _packed(truths[unit.label.name].astype(np.int8)) if unit.label.name in truths else None for unit in units
+        ],
     }
     first = units[0] if units else None
     start = groups[place[first.layer, first.state]] if first else groups[0]
@@ -73,9 +77,11 @@ def reading(
 <div class="pick"><label>Any unit of <select name="series">{options}</select></label>
 <label>number <input name="number" type="number" step="1" value="{number}"></label></div></div>
 <div><p class="showing">{escape(start["name"])} unit {number}</p>
-<p class="scale"><span class="low">{_signed(-scale)}</span><i></i><span class="high">+{scale:.2f}</span>
+<p class="scale"><span class="low">{_signed(-scale)}</span><i></i><span class="high">{scale:.2f}</span>
 <span>value of the unit (no unit), blue negative, red positive</span>
-<span class="truth"{"" if first else " hidden"}>· <u>underlined</u>: where the label holds</span></p>
+<span class="truth"{
+        "" if first and first.label.name in truths else " hidden"
+    }><u>underlined</u> where the label holds</span></p>
 <pre class="text" tabindex="0" role="region" aria-label="The text; arrow keys go from character to character">{
         _spans(read.pieces, start["rows"][row])
     }</pre>

@@ -50,10 +50,27 @@ class Activations:
     def __len__(self) -> int:
         return len(self.pieces)
 
+    def __getitem__(self, steps: slice) -> Activations:
+        """Some of the steps."""
+        layers = [
+            LayerValues(
+                layer.name,
+                {name: values[steps] for name, values in layer.states.items()},
+                {name: values[steps] for name, values in layer.gates.items()},
+            )
+            for layer in self.layers
+        ]
+        return Activations(self.pieces[steps], layers)
+
     @property
     def text(self) -> str:
         """What was read, as the model's tokens have it."""
         return "".join(self.pieces)
+
+    @property
+    def last_characters(self) -> np.ndarray:
+        """(T,) the place in `text` of the last character that has been read after each step."""
+        return np.maximum(np.cumsum([len(piece) for piece in self.pieces]) - 1, 0)
 
     def series(self, *, gates: bool = False) -> Iterator[tuple[str, str, np.ndarray]]:
         """Goes through (layer, name of the state or gate, values (T, H)); with `gates` a layer's gates after its states."""

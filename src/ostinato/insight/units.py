@@ -91,8 +91,7 @@ def meaningful_units(read: Activations, found: Sequence[Label] | None = None) ->
             raise InsightError(
                 f"label {label.name}: expected a value for each of the {len(text)} characters, got {len(label.values)}"
             )
-    last = np.cumsum([len(piece) for piece in read.pieces]) - 1
-    steps = np.maximum(last, 0)
+    steps = read.last_characters
     half = len(steps) // 2
     kept = [label for label in found if _varies(label.values[steps[:half]]) and _varies(label.values[steps[half:]])]
     if not kept:

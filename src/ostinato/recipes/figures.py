@@ -91,7 +91,7 @@ def evaluate_run(
     settings = read_settings(RunFolder(path))
     model = load_model(path).to(choose_device(device))
     with tempfile.TemporaryDirectory() as folder:
-        own = _own_corpus(path, settings, model) if data is None else None
+        own = own_corpus(path, settings, model) if data is None else None
         if own is not None:
             name, tokens = own.name, own.validation
         else:
@@ -101,7 +101,7 @@ def evaluate_run(
         if adaptation is not None:
             text = None
             if adaptation.needs_training_text:
-                text = (own or _own_corpus(path, settings, model)).train
+                text = (own or own_corpus(path, settings, model)).train
             module, rows, steps = adaptation.adapted(model, text), 1, adaptation.chunk_length
         reading = Reading(tokens, rows, steps, max_tokens, reset_at_documents=settings.tokens.reset_at_documents)
         evaluation = evaluate(module, reading())
@@ -109,7 +109,7 @@ def evaluate_run(
         return name, figures(evaluation.nats_per_token, evaluation.tokens, tokens)
 
 
-def _own_corpus(path: str | os.PathLike[str], settings: LanguageModelSettings, model: LanguageModel) -> Corpus:
+def own_corpus(path: str | os.PathLike[str], settings: LanguageModelSettings, model: LanguageModel) -> Corpus:
     """The text that the run was trained and validated on."""
     return open_corpus(
         settings.data,

@@ -1,0 +1,33 @@
+"""`ostinato inspect RUN`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(words: Sequence[str]) -> int:
+    """Writes the report of a run and prints where it is."""
+    from ostinato.cli.parser import Parser
+
+    parser = Parser("ostinato inspect", "Write a report of a run: one HTML file that opens without a network.")
+    parser.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
+    parser.add_argument(
+        "--text", type=str | None, default=None, help="file, folder, glob or URL to read; the run's validation text"
+    )
+    parser.add_argument(
+        "--output", type=str | None, default=None, help="the file to write; inspection.html in the run's folder"
+    )
+    given = parser.read(words)
+
+    from rich.console import Console
+
+    from ostinato.recipes.inspection import inspect_run
+    from ostinato.recipes.runs import latest_run
+
+    console = Console(stderr=True, highlight=False)
+    with console.status("reading the run") as status:
+        file = inspect_run(
+            given.run or latest_run(), given.text, given.output, on_section=lambda title: status.update(title.lower())
+        )
+    print(file)
+    return 0

@@ -1,0 +1,353 @@
+"""The sections of a report: each a function from what is inspected to HTML."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from ostinato.errors import RunError
+from ostinato.insight.flow import gradient_flow
+from ostinato.insight.gates import saturation
+from ostinato.insight.html import number, picture, table
+from ostinato.insight.html_reading import reading
+from ostinato.insight.jacobians import jacobian_spectrum, recurrent_radii
+from ostinato.insight.parameter_table import parameters
+from ostinato.insight.plots import COLOURS, GREY, figure, name_axes
+from ostinato.recipes.inspected import Inspected
+
+_STRONG = 0.6  # |r| from which a unit is said to follow a label
+_WEAK = 0.3  # |r| from which it is listed
+_PROBED_STEPS = 4  # Jacobians of each layer; their eigenvalues take most of the time
+
+
+def overview(run: Inspected) -> str:
+    """What the model is, and the numbers that one asks for first."""
+    model, settings = run.model, run.settings
+    layers = " + ".join(map(str, model.recurrent.hidden_sizes))
+    about = (
+        f"{settings.model.cell.upper()} of {layers} units, {settings.tokens.kind} tokens, "
+        f"{len(model.vocabulary):,} different; read here on {run.text_name}."
+    )
+    tiles = []
+    network = run.report.get("network")
+    if network:
+        tiles.append(("validation loss", f"{network['bits_per_character']:.3f}", "bits a character"))
+    else:
+        steps, losses = run.of_lines("validation_bits_per_character")
+        if steps:
+            tiles.append(("best validation loss so far", f"{min(losses):.3f}", "bits a character"))
+    if simpler := run.report.get("baselines"):
+        name = min(simpler, key=lambda each: simpler[each]["bits_per_character"])
+        tiles.append((f"best simpler model: {name}", f"{simpler[name]['bits_per_character']:.3f}", "bits a character"))
+    if run.lines:
+        tiles.append(("trained for", f"{run.lines[-1]['step']:,}", "steps"))
+        tiles.append(("in", f"{run.lines[-1]['elapsed_s']:,.0f}", "seconds"))
+    tiles.append(("size", f"{sum(each.numel() for each in model.parameters()):,}", "parameters"))
+    shown = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{unit}</small></dd></div>"
+        for name, value, unit in tiles
+    )
+    return f'<p class="soft">{escape(about)}</p><dl class="tiles">{shown}</dl>'
+
+
+def findings(run: Inspected) -> str:
+    """What the doctor says."""
+    from ostinato.insight.diagnosis.doctor import doctor
+
+    batch, following = run.chunks
+    how = run.settings.training
+    diagnosis = doctor(run.model, batch, next_batch=following, history=run.lines, clip_norm=how.clip_norm)
+    parts = [
+        f'<div class="finding {each.severity}"><h3>{escape(each.severity)}: {escape(each.name)}</h3>'
+        f"<p>{escape(each.evidence)} <span class='soft'>({escape(each.where)})</span></p>"
+        f"<p><strong>What to do:</strong> {escape(each.remedy)}</p>"
+        + (f"<p><strong>Tried:</strong> {escape(each.effect)}</p>" if each.effect else "")
+        + "</div>"
+        for each in diagnosis
+    ]
+    looked = len(diagnosis.checked)
+    if not parts:
+        parts.append(f'<p class="healthy">✓ Nothing found in {looked} checks.</p>')
+    listed = f"<p>{escape(', '.join(diagnosis.checked))}.</p>"
+    for reason in dict.fromkeys(diagnosis.unchecked.values()):
+        names = ", ".join(name for name, why in diagnosis.unchecked.items() if why == reason)
+        listed += f"<p>Not looked for, as {escape(reason)}: {escape(names)}.</p>"
+    return "".join(parts) + f"<details><summary>What was looked for ({looked} checks)</summary>{listed}</details>"
+
+
+def curves(run: Inspected) -> str:
+    """Loss, learning rate, gradient norm and speed over training."""
+    steps, losses = run.of_lines("bits_per_character")
+    if not steps:
+        raise RunError(f"{run.run.metrics_file} has no line about training yet; train a little longer")
+    made, (loss, rate, norm, speed) = figure(9.6, 5.6, rows=2, columns=2)
+    loss.plot(steps, losses, color=COLOURS[0], linewidth=1.2, label="training")
+    at, validation = run.of_lines("validation_bits_per_character")
+    if at:
+        loss.plot(at, validation, color=COLOURS[1], marker="o", markersize=4, label="validation")
+    loss.legend(frameon=False, fontsize=9)
+    loss.set_ylim(top=_without_the_beginning(losses, validation))
+    name_axes(loss, "step", "loss (bits a character)", "Loss")
+    rate.plot(*run.of_lines("learning_rate"), color=COLOURS[2])
+    name_axes(rate, "step", "learning rate (no unit)", "Learning rate")
+    rate.set_ylim(bottom=0.0)
+    at, norms = run.of_lines("gradient_norm")
+    norm.plot(at, norms, color=COLOURS[3], linewidth=1.0)
+    norm.set_yscale("log")
+    name_axes(norm, "step", "norm (nats a token / weight)", "Gradient norm before clipping")
+    clip = run.settings.training.clip_norm
+    if clip is not None:
+        norm.axhline(clip, color=GREY, linestyle="--", linewidth=1.0)
+        norm.annotate(
+            f"clipped at {clip:g}", (1.0, clip), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9
+        )
+    speed.plot(*run.of_lines("tokens_per_s"), color=COLOURS[5])
+    speed.set_ylim(bottom=0.0)
+    name_axes(speed, "step", "speed (tokens a second)", "Speed")
+    words = f"The training loss ends at {losses[-1]:.3f} bits a character"
+    if validation:
+        gap = validation[-1] - losses[-1]
+        words += f", the validation loss at {validation[-1]:.3f}: {abs(gap):.3f} {'above' if gap > 0 else 'below'} it"
+    if clip is not None and norms:
+        share = sum(value > clip for value in norms) / len(norms)
+        words += f". The gradient was clipped in {share:.0%} of the steps that were logged"
+    return f"<p>{escape(words)}.</p>" + picture(made, words, "curves")
+
+
+def _without_the_beginning(losses: Sequence[float], validation: Sequence[float]) -> float | None:
+    """So that the first few steps do not press all others to the ground."""
+    finite = sorted(value for value in losses if math.isfinite(value))
+    if len(finite) < 20:
+        return None
+    return 1.1 * max([finite[int(0.97 * len(finite))], *(v for v in validation if math.isfinite(v))])
+
+
+def samples(run: Inspected) -> str:
+    """What the model wrote at each evaluation, and at the end."""
+    parts = []
+    for line in run.lines:
+        if "sample" in line:
+            bits = line.get("validation_bits_per_character")
+            about = f"step {line['step']:,}" + (f", {bits:.3f} bits a character" if bits is not None else "")
+            parts.append(
+                f'<div class="sample"><span class="soft">{about}</span><pre>{_written(line["sample"])}</pre></div>'
+            )
+    if last := run.report.get("sample"):
+        parts.append(
+            f'<div class="sample"><span class="soft">the best weights, {len(last):,} characters</span>'
+            f"<pre>{_written(last)}</pre></div>"
+        )
+    if not parts:
+        raise RunError("the run has written nothing yet; train until its first evaluation")
+    return "<p>What the model wrote by itself as it learnt, from the same random numbers each time.</p>" + "".join(
+        parts
+    )
+
+
+def _written(text: str) -> str:
+    """Without control characters."""
+    return escape("".join(c if c.isprintable() or c in "\n\t" else "�" for c in text))
+
+
+def units(run: Inspected) -> str:
+    """Units that mean something, and the text to read them in."""
+    found = [unit for unit in run.units if abs(unit.r) >= _WEAK]
+    strong = [unit for unit in found if abs(unit.r) >= _STRONG]
+    half = len(run.read) // 2
+    words = (
+        f"For each label, the unit was chosen on the first {half:,} steps of {run.text_name} and measured on the "
+        f"{len(run.read) - half:,} steps after them. {_count(len(strong), 'unit follows its label', 'units follow their labels')} there with |r| of {_STRONG} or more."
+    )
+    parts = [f"<p>{escape(words)}</p>"]
+    if strong:
+        parts.append("<ul>" + "".join(f"<li>{escape(_capital(unit.sentence))}</li>" for unit in strong) + "</ul>")
+    start, shown = run.excerpt
+    places = run.read.last_characters[start : start + len(shown)]
+    truths = {unit.label.name: unit.label.values[places] for unit in found if unit.label.is_binary}
+    parts.append(reading(shown, found, truths=truths))
+    rows = [(unit.label.name, unit.name, unit.r, unit.r_chosen) for unit in run.units]
+    parts.append(
+        "<details><summary>All labels</summary>"
+        + table(
+            [("label", ""), ("unit", ""), ("r, other half", "no unit"), ("r, half that chose", "no unit")],
+            rows,
+            caption="The unit that follows each label best",
+        )
+        + "</details>"
+    )
+    return "".join(parts)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number or 'No'} {one if number == 1 else many}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def gradient(run: Inspected) -> str:
+    """How far back a gradient reaches."""
+    flow = gradient_flow(run.model, run.chunks[0])
+    rows = []
+    for layer in flow.layers:
+        measured = len(layer.gain) - 1
+        beyond = f"over {measured}" if layer.reach_steps is None else number(layer.reach_steps)
+        rows.append((layer.name, layer.growth, layer.half_life_steps, beyond, layer.method))
+    words = "; ".join(
+        f"in {layer.name} it halves about every {number(layer.half_life_steps)} steps" for layer in flow.layers
+    )
+    return (
+        f"<p>How much of the gradient is left on its way back through the steps: {escape(words)}.</p>"
+        + table(
+            [
+                ("layer", ""),
+                ("factor of a step", "no unit"),
+                ("half-life", "steps"),
+                ("reach, to 1/1000", "steps"),
+                ("measured", ""),
+            ],
+            rows,
+            caption=f"Gradient flow at a loss of {flow.loss:.3f} nats a token",
+        )
+        + picture(flow.plot(), f"Gradient norms by step and gain by distance; {words}", "gradient")
+    )
+
+
+def saturated(run: Inspected) -> str:
+    """Gates at their ends, and units that do nothing."""
+    found = saturation(run.model, run.chunks[0], lambda model, chunk: model.loss(chunk))
+    rows = [(gate.name, gate.gate, gate.kind, 100 * gate.low, 100 * gate.high, gate.mean) for gate in found.gates]
+    units = [(unit.name, unit.units, len(unit.dead), len(unit.stuck)) for unit in found.units]
+    return (
+        "<p>A gate near 0 or 1 is shut or open whatever comes; little gradient passes through it.</p>"
+        + picture(found.plot(), "Share of each gate's values near its lower and its upper end", "saturation")
+        + table(
+            [
+                ("layer", ""),
+                ("gate", ""),
+                ("kind", ""),
+                ("near its lower end", "% of values"),
+                ("near 1", "% of values"),
+                ("mean", "no unit"),
+            ],
+            rows,
+            caption=f"Values within {found.margin:g} of their ends",
+        )
+        + table(
+            [
+                ("layer", ""),
+                ("all", "units"),
+                ("dead: a ReLU that is never on", "units"),
+                ("stuck: never move", "units"),
+            ],
+            units,
+            caption="Units that do nothing",
+        )
+    )
+
+
+def spectrum(run: Inspected) -> str:
+    """What a step does to small differences of the state."""
+    parts = [
+        "<p>The Jacobian of a step says how small differences of the state grow or shrink in it. Inside the unit circle they shrink: "
+        "the network forgets. Near it, the network remembers.</p>"
+    ]
+    rows = []
+    for place, trajectory in enumerate(run.trajectories):
+        found = jacobian_spectrum(trajectory, samples=_PROBED_STEPS)
+        values = found.summary()
+        rows.append(
+            (
+                found.name,
+                values["spectral radius"],
+                values["largest singular value"],
+                100 * values["share of singular values above 1"],
+            )
+        )
+        parts.append(
+            picture(found.plot(), f"Eigenvalues and singular values of steps of {found.name}", f"spectrum{place}")
+        )
+    parts.append(
+        table(
+            [
+                ("layer", ""),
+                ("spectral radius", "a step"),
+                ("largest singular value", "a step"),
+                ("singular values above 1", "%"),
+            ],
+            rows,
+            caption=f"Means over {_PROBED_STEPS} steps",
+        )
+    )
+    radii = [
+        (weight, gate, radius) for weight, gates in recurrent_radii(run.model).items() for gate, radius in gates.items()
+    ]
+    if radii:
+        parts.append(
+            table(
+                [("weight", ""), ("gate", ""), ("spectral radius", "no unit")],
+                radii,
+                caption="Recurrent weights, gate by gate",
+            )
+        )
+    return "".join(parts)
+
+
+def parameter_counts(run: Inspected) -> str:
+    """Where the parameters are, and what they cost."""
+    how = run.settings.training
+    found = parameters(run.model, T=how.chunk_length, B=how.batch_size, optimizer=how.optimizer)
+    rows = [(row.name, " x ".join(map(str, row.shape)), row.formula, row.count, row.note) for row in found.rows]
+    pieces = [
+        (
+            piece.name,
+            piece.kind,
+            piece.whole,
+            ", ".join(f"{letter} = {size:,}" for letter, size in piece.letters.items()),
+            piece.multiply_adds,
+        )
+        for piece in found.pieces
+    ]
+    batch = f"a batch of {found.B:,} rows and {found.T:,} steps"
+    sums = [
+        ("weights", found.weights_bytes / 1e6),
+        ("gradients", found.gradients_bytes / 1e6),
+        (f"states of {found.optimizer}", found.optimizer_bytes / 1e6),
+        (f"activations of {batch}", found.activations_bytes / 1e6),
+    ]
+    return (
+        f"<p>{found.count:,} parameters; {found.multiply_adds_per_step:,} multiply-adds for each step of each row, forward.</p>"
+        + table(
+            [("parameter", ""), ("shape", ""), ("formula", ""), ("count", "numbers"), ("note", "")],
+            rows,
+            caption="Parameters",
+        )
+        + table(
+            [("layer", ""), ("kind", ""), ("formula", ""), ("with", ""), ("forward", "multiply-adds a step")],
+            pieces,
+            caption="Layers",
+        )
+        + table([("memory in training", ""), ("size", "MB")], sums, caption="Memory")
+    )
+
+
+def settings_of_the_run(run: Inspected) -> str:
+    """Every setting, by group."""
+    parts = []
+    values = dataclasses.asdict(run.settings)
+    single = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    groups = {"run": single, **{name: value for name, value in values.items() if isinstance(value, Mapping)}}
+    for name, group in groups.items():
+        rows = [(key, _setting(value)) for key, value in group.items() if key not in ("run", "data")]
+        parts.append(table([("setting", ""), ("value", "")], rows, caption=name))
+    return "<p>As the command line names them; units are in the help of <code>ostinato train lm</code>.</p>" + "".join(
+        parts
+    )
+
+
+def _setting(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
