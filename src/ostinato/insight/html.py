@@ -16,6 +16,16 @@ MINUS = "\N{MINUS SIGN}"
 _FACE = "system-ui, sans-serif"
 
 
+# The page's own: paper, ink, grid and what is less important; and a blue that can be seen on dark paper too.
+_COLOURS = {
+    "#ffffff": "var(--card)",
+    "#000000": "currentColor",
+    "#e4e4e4": "var(--line)",
+    "#6b6b6b": "var(--soft)",
+    "#0072b2": "var(--blue)",
+}
+
+
 def document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
     """A whole page.
 
@@ -106,10 +116,8 @@ def picture(figure: Figure, described: str, name: str) -> str:
     drawn = re.sub(r'\bid="', f'id="{name}-', drawn)
     drawn = drawn.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
     drawn = re.sub(r"'DejaVu Sans'[^;\"]*", _FACE, drawn)
-    # White is paper, black is ink, grey is the grid: all three are the page's.
-    for colour, ours in (("#ffffff", "var(--card)"), ("#000000", "currentColor"), ("#e4e4e4", "var(--line)")):
+    for colour, ours in _COLOURS.items():
         drawn = re.sub(rf"\b(fill|stroke): {colour}", rf"\1: {ours}", drawn)
-    drawn = re.sub(r"<text ", '<text fill="currentColor" ', drawn)
     drawn = re.sub(r'<svg ([^>]*?)width="([\d.]+)pt" height="[\d.]+pt"', _sized, drawn, count=1)
     drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(described)}" ', 1)
     # What is written out in full would be read as an address of the network.

@@ -11,7 +11,7 @@ from typing import Any
 from ostinato.errors import RunError
 from ostinato.insight.flow import gradient_flow
 from ostinato.insight.gates import saturation
-from ostinato.insight.html import number, picture, table
+from ostinato.insight.html import MINUS, number, picture, table
 from ostinato.insight.html_reading import reading
 from ostinato.insight.jacobians import jacobian_spectrum, recurrent_radii
 from ostinato.insight.parameter_table import parameters
@@ -19,6 +19,7 @@ from ostinato.insight.plots import COLOURS, GREY, figure, name_axes
 from ostinato.recipes.inspected import Inspected
 
 _STRONG = 0.6  # |r| from which a unit is said to follow a label
+_TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "pieces of words"}
 _WEAK = 0.3  # |r| from which it is listed
 _PROBED_STEPS = 4  # Jacobians of each layer; their eigenvalues take most of the time
 
@@ -28,8 +29,8 @@ def overview(run: Inspected) -> str:
     model, settings = run.model, run.settings
     layers = " + ".join(map(str, model.recurrent.hidden_sizes))
     about = (
-        f"{settings.model.cell.upper()} of {layers} units, {settings.tokens.kind} tokens, "
-        f"{len(model.vocabulary):,} different; read here on {run.text_name}."
+        f"{settings.model.cell.upper()} of {layers} units that reads {_TOKENS[settings.tokens.kind]}, "
+        f"{len(model.vocabulary):,} different ones. It is looked at here on {run.text_name}."
     )
     tiles = []
     network = run.report.get("network")
@@ -44,7 +45,7 @@ def overview(run: Inspected) -> str:
         tiles.append((f"best simpler model: {name}", f"{simpler[name]['bits_per_character']:.3f}", "bits a character"))
     if run.lines:
         tiles.append(("trained for", f"{run.lines[-1]['step']:,}", "steps"))
-        tiles.append(("in", f"{run.lines[-1]['elapsed_s']:,.0f}", "seconds"))
+        tiles.append(("training took", f"{run.lines[-1]['elapsed_s']:,.0f}", "seconds"))
     tiles.append(("size", f"{sum(each.numel() for each in model.parameters()):,}", "parameters"))
     shown = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{unit}</small></dd></div>"
@@ -156,14 +157,19 @@ def units(run: Inspected) -> str:
     """Units that mean something, and the text to read them in."""
     found = [unit for unit in run.units if abs(unit.r) >= _WEAK]
     strong = [unit for unit in found if abs(unit.r) >= _STRONG]
-    half = len(run.read) // 2
+    chosen_on = len(run.read) // 2
     words = (
-        f"For each label, the unit was chosen on the first {half:,} steps of {run.text_name} and measured on the "
-        f"{len(run.read) - half:,} steps after them. {_count(len(strong), 'unit follows its label', 'units follow their labels')} there with |r| of {_STRONG} or more."
+        f"For each label, the unit was chosen on the first {chosen_on:,} steps of {run.text_name}, and measured on the "
+        f"{len(run.read) - chosen_on:,} steps after them. "
+        f"{_count(len(strong), 'unit follows its label', 'units follow their labels')} there with |r| of {_STRONG} or more."
     )
     parts = [f"<p>{escape(words)}</p>"]
     if strong:
-        parts.append("<ul>" + "".join(f"<li>{escape(_capital(unit.sentence))}</li>" for unit in strong) + "</ul>")
+        parts.append(
+            "<ul>"
+            + "".join(f"<li>{escape(_capital(unit.sentence).replace('= -', f'= {MINUS}'))}</li>" for unit in strong)
+            + "</ul>"
+        )
     start, shown = run.excerpt
     places = run.read.last_characters[start : start + len(shown)]
     truths = {unit.label.name: unit.label.values[places] for unit in found if unit.label.is_binary}
@@ -253,8 +259,10 @@ def saturated(run: Inspected) -> str:
 def spectrum(run: Inspected) -> str:
     """What a step does to small differences of the state."""
     parts = [
-        "<p>The Jacobian of a step says how small differences of the state grow or shrink in it. Inside the unit circle they shrink: "
-        "the network forgets. Near it, the network remembers.</p>"
+        (
+            "<p>The Jacobian of a step says how small differences of the state grow or shrink in it. Inside the unit circle they "
+            "shrink: the network forgets. Near it, the network remembers.</p>"
+        )
     ]
     rows = []
     for place, trajectory in enumerate(run.trajectories):
@@ -308,7 +316,7 @@ def parameter_counts(run: Inspected) -> str:
             piece.kind,
             piece.whole,
             ", ".join(f"{letter} = {size:,}" for letter, size in piece.letters.items()),
-            piece.multiply_adds,
+            "not known" if piece.multiply_adds is None else piece.multiply_adds,
         )
         for piece in found.pieces
     ]
