@@ -21,6 +21,15 @@ NAMES = (
     "forget_bias",
     "initialisation",
     "clipping",
+    "truncated_bptt",
+    "teacher_forcing",
+    "dropout",
+    "first_state",
+    "depth",
+    "adding",
+    "copy_memory",
+    "temporal_order",
+    "samples",
     "lstm_and_resnet",
 )
 

@@ -104,17 +104,11 @@ def judge(measured: Table) -> Verdict:
     steps, losses = longest_steps(measured), last_losses(measured)
     none, norm, value = WAYS
     return Verdict(
-        (
-            (
-                f"At the cliff the gradient grows to {max(measured.column('gradient_norm')):.0f}; without clipping one update moves "
-                f"the weights by {steps[none]:.2g}, with clipping by norm by {steps[norm]:.2g} and by value by {steps[value]:.2g}, and the "
-                f"mean loss at the end is {losses[none]:.3f}, {losses[norm]:.3f} and {losses[value]:.3f}."
-            ),
-            (
-                f"Clipping by norm turns the gradient by {turned[norm]:.0e} degrees at most, clipping by value by up to "
-                f"{turned[value]:.0f} degrees."
-            ),
-        ),
+        f"At the cliff the gradient grows to {max(measured.column('gradient_norm')):.0f}; without clipping one update moves "
+        f"the weights by {steps[none]:.2g}, with clipping by norm by {steps[norm]:.2g} and by value by {steps[value]:.2g}, and the "
+        f"mean loss at the end is {losses[none]:.3f}, {losses[norm]:.3f} and {losses[value]:.3f}.",
+        f"Clipping by norm turns the gradient by {turned[norm]:.0e} degrees at most, clipping by value by up to "
+        f"{turned[value]:.0f} degrees.",
         turned[norm] < 1e-6
         and turned[value] > 5
         and steps[none] > 10 * max(steps[norm], steps[value])

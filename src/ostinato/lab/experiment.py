@@ -86,11 +86,13 @@ class Verdict:
     """What a table shows.
 
     Attributes:
-        sentences: two, made from the numbers.
+        first: a sentence made from the numbers.
+        second: another.
         reproduced: whether the numbers bear the claim out.
     """
 
-    sentences: tuple[str, str]
+    first: str
+    second: str
     reproduced: bool
 
 
@@ -153,4 +155,4 @@ class Experiment:
             torch.manual_seed(seed)
             measured = self.measure(seed, quick)
         verdict = self.judge(measured)
-        return Result(measured, self.draw(measured), verdict.sentences, verdict.reproduced)
+        return Result(measured, self.draw(measured), (verdict.first, verdict.second), verdict.reproduced)

@@ -61,16 +61,10 @@ def judge(measured: Table) -> Verdict:
     reached = {bias: reach([1.0, *measured.where(forget_bias=bias).column("gradient_share")]) for bias in BIASES}
     said = ", ".join(f"{kept[bias]:.2f} at bias {bias:g} (predicted {predicted[bias]:.2f})" for bias in BIASES)
     return Verdict(
-        (
-            (
-                f"Small random weights leave the forget gate at sigmoid(bias), and the cell state keeps that share of its gradient in "
-                f"each step: {said}."
-            ),
-            (
-                f"The gradient falls below a thousandth after {reached[0.0]} steps at bias 0, {reached[1.0]} at 1 and "
-                f"{reached[2.0]} at 2."
-            ),
-        ),
+        f"Small random weights leave the forget gate at sigmoid(bias), and the cell state keeps that share of its gradient in "
+        f"each step: {said}.",
+        f"The gradient falls below a thousandth after {reached[0.0]} steps at bias 0, {reached[1.0]} at 1 and "
+        f"{reached[2.0]} at 2.",
         all(abs(kept[bias] / predicted[bias] - 1) < TOLERANCE for bias in BIASES)
         and reached[0.0] < reached[1.0] < reached[2.0],
     )

@@ -56,16 +56,10 @@ def judge(measured: Table) -> Verdict:
         return ", ".join(f"{name} {found[name]}{' or more' if found[name] == longest else ''}" for name in gated)
 
     return Verdict(
-        (
-            (
-                f"Until the gradient is below {FLOOR:g} of its size, it goes back {half['RNN']} steps through the RNN; through gates "
-                f"that are opened for memory (bias {OPEN:g}): {said(opened)} steps."
-            ),
-            (
-                f"The gates must be open for it: at bias 0, half open, the same cells reach {said(half)} steps, so that a gated cell "
-                "gives the chance of a long memory and no guarantee."
-            ),
-        ),
+        f"Until the gradient is below {FLOOR:g} of its size, it goes back {half['RNN']} steps through the RNN; through gates "
+        f"that are opened for memory (bias {OPEN:g}): {said(opened)} steps.",
+        f"The gates must be open for it: at bias 0, half open, the same cells reach {said(half)} steps, so that a gated cell "
+        "gives the chance of a long memory and no guarantee.",
         all(opened[name] >= 3 * half["RNN"] and opened[name] > half[name] for name in gated),
     )
 

@@ -66,17 +66,11 @@ def judge(measured: Table) -> Verdict:
     last = {name: share[-1] for name, share in shares.items()}
     longest = len(shares["torch"]) - 1
     return Verdict(
-        (
-            (
-                f"In a plain network with torch's start the gradient is below {FLOOR:g} after {reached['torch']} steps; after "
-                f"{longest} steps Xavier has {last['Xavier']:.2g} of it left, orthogonal {last['orthogonal']:.2g}, identity with ReLU "
-                f"{last['identity']:.2g}, and He, made for ReLU but used with tanh, has multiplied it by {last['He']:.2g}."
-            ),
-            (
-                f"In an LSTM torch's start reaches {reached['LSTM, torch']} steps, while chrono biases leave "
-                f"{last['LSTM, chrono']:.2g} of the gradient after {longest}."
-            ),
-        ),
+        f"In a plain network with torch's start the gradient is below {FLOOR:g} after {reached['torch']} steps; after "
+        f"{longest} steps Xavier has {last['Xavier']:.2g} of it left, orthogonal {last['orthogonal']:.2g}, identity with ReLU "
+        f"{last['identity']:.2g}, and He, made for ReLU but used with tanh, has multiplied it by {last['He']:.2g}.",
+        f"In an LSTM torch's start reaches {reached['LSTM, torch']} steps, while chrono biases leave "
+        f"{last['LSTM, chrono']:.2g} of the gradient after {longest}.",
         all(reached[name] >= 3 * reached["torch"] for name in ("Xavier", "orthogonal", "identity"))
         and last["identity"] > 0.1
         and last["He"] > 10 * last["orthogonal"]

@@ -100,17 +100,11 @@ def judge(measured: Table) -> Verdict:
     difference = max(measured.column("lstm_minus_resnet"))
     depth = measured.column("distance_layers")[-1]
     return Verdict(
-        (
-            (
-                f"An LSTM with open gates and a residual network with its candidate weights differ by {difference:.0e} at most over "
-                f"{depth} steps: c + F(c, x) is both of them."
-            ),
-            (
-                f"After {depth} steps or layers {last['LSTM, f = 1']:.2g} of the gradient is left in that LSTM, "
-                f"{last['residual net']:.2g} in a residual net, {last['highway net']:.1e} in a highway net, {last['plain net']:.1e} in "
-                f"a plain net and {last['LSTM, f = 0.5']:.1e} in an LSTM whose forget gate is half closed."
-            ),
-        ),
+        f"An LSTM with open gates and a residual network with its candidate weights differ by {difference:.0e} at most over "
+        f"{depth} steps: c + F(c, x) is both of them.",
+        f"After {depth} steps or layers {last['LSTM, f = 1']:.2g} of the gradient is left in that LSTM, "
+        f"{last['residual net']:.2g} in a residual net, {last['highway net']:.1e} in a highway net, {last['plain net']:.1e} in "
+        f"a plain net and {last['LSTM, f = 0.5']:.1e} in an LSTM whose forget gate is half closed.",
         difference < 1e-12
         and min(last["LSTM, f = 1"], last["residual net"]) > 0.1
         and last["plain net"] < 1e-3 * last["highway net"]

@@ -56,16 +56,10 @@ def judge(measured: Table) -> Verdict:
     ends = {name: measured.where(nonlinearity=name, gain=2.0).column("state_norm")[-1] for name in NAMES}
     bound = _HIDDEN**0.5
     return Verdict(
-        (
-            (
-                f"With an orthogonal W_hh a gradient keeps {kept['tanh']:.2f} of its size a step through tanh, "
-                f"{kept['relu']:.2f} through ReLU and {kept['sigmoid']:.2f} through sigmoid, whose derivative is never above 0.25."
-            ),
-            (
-                f"With twice that W_hh the state after {measured.column('steps')[-1]} steps has norm {ends['relu']:.2g} with ReLU, "
-                f"but {ends['tanh']:.2g} with tanh and {ends['sigmoid']:.2g} with sigmoid, which cannot pass {bound:.0f}."
-            ),
-        ),
+        f"With an orthogonal W_hh a gradient keeps {kept['tanh']:.2f} of its size a step through tanh, "
+        f"{kept['relu']:.2f} through ReLU and {kept['sigmoid']:.2f} through sigmoid, whose derivative is never above 0.25.",
+        f"With twice that W_hh the state after {measured.column('steps')[-1]} steps has norm {ends['relu']:.2g} with ReLU, "
+        f"but {ends['tanh']:.2g} with tanh and {ends['sigmoid']:.2g} with sigmoid, which cannot pass {bound:.0f}.",
         kept["tanh"] > kept["relu"] > kept["sigmoid"]
         and kept["sigmoid"] <= 0.25 + 1e-6
         and ends["relu"] > 10 * bound

@@ -55,17 +55,11 @@ def judge(measured: Table) -> Verdict:
     off = max(abs(found - math.log10(scale)) for scale, found in rest.items())
     least, most = min(rest), max(rest)
     return Verdict(
-        (
-            (
-                f"With W_hh scaled to {least:g} the gradient changes by {rest[least]:+.3f} decimal orders of magnitude a step "
-                f"(predicted {math.log10(least):+.3f}), at 1 by {rest[1.0]:+.3f} (predicted +0.000), at {most:g} by "
-                f"{rest[most]:+.3f} (predicted {math.log10(most):+.3f}); no slope is off by more than {off:.0e}."
-            ),
-            (
-                f"Driven by noise, tanh' takes its share: scale {most:g} gives {driven[most]:+.3f} a step and scale 1 gives "
-                f"{driven[1.0]:+.3f}, so that what explodes at rest explodes less, and what stays at rest vanishes."
-            ),
-        ),
+        f"With W_hh scaled to {least:g} the gradient changes by {rest[least]:+.3f} decimal orders of magnitude a step "
+        f"(predicted {math.log10(least):+.3f}), at 1 by {rest[1.0]:+.3f} (predicted +0.000), at {most:g} by "
+        f"{rest[most]:+.3f} (predicted {math.log10(most):+.3f}); no slope is off by more than {off:.0e}.",
+        f"Driven by noise, tanh' takes its share: scale {most:g} gives {driven[most]:+.3f} a step and scale 1 gives "
+        f"{driven[1.0]:+.3f}, so that what explodes at rest explodes less, and what stays at rest vanishes.",
         off <= TOLERANCE and all(driven[scale] <= rest[scale] + TOLERANCE for scale in rest),
     )
 

@@ -1,0 +1,115 @@
+"""Data that is made up: three tasks that tell a long memory from a short one, at any length, and waves to forecast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+from ostinato.types import Tensor
+
+
+class Batch(NamedTuple):
+    """Sequences and what to say after them.
+
+    Attributes:
+        input: (T, B, I).
+        target: (B,) numbers, or (S, B) classes to say at the last S steps.
+    """
+
+    input: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task.
+
+    Attributes:
+        name: of it.
+        inputs: I, features of a step.
+        outputs: numbers that a network must give at a step.
+        make: (length, rows) -> Batch, with torch's random numbers; length is how many steps something must be remembered over.
+        error: (output (T, B, outputs), target) -> what is scored, 0 where solved.
+        guessing: the error of the best answer that ignores the input.
+        solved: below this error the task counts as solved.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    make: Callable[[int, int], Batch]
+    error: Callable[[Tensor, Tensor], float]
+    guessing: float
+    solved: float
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """What is minimised: squared error of numbers, cross entropy of classes (nats)."""
+        if target.is_floating_point():
+            return F.mse_loss(output[-1, :, 0], target)
+        return F.cross_entropy(output[-len(target) :].flatten(0, 1), target.flatten())
+
+
+def _adding(length: int, rows: int) -> Batch:
+    """Add the two numbers that are marked, one in each half; Hochreiter & Schmidhuber 1997, 5.4, with numbers in [0, 1]."""
+    numbers, marks = torch.rand(length, rows), torch.zeros(length, rows)
+    columns, half = torch.arange(rows), length // 2
+    first, second = torch.randint(half, (rows,)), torch.randint(half, length, (rows,))
+    marks[first, columns] = marks[second, columns] = 1.0
+    return Batch(torch.stack((numbers, marks), -1), numbers[first, columns] + numbers[second, columns])
+
+
+_ALPHABET, _COPIED = 4, 2
+
+
+def _copy(length: int, rows: int) -> Batch:
+    """Say two symbols again, `length` steps after the last of them; as Arjovsky et al. 2016, section 4.1, but shorter."""
+    symbols = torch.randint(_ALPHABET, (_COPIED, rows))
+    blank, cue = _ALPHABET, _ALPHABET + 1
+    ids = torch.full((length + 2 * _COPIED, rows), blank)
+    ids[:_COPIED] = symbols
+    ids[-_COPIED] = cue
+    return Batch(F.one_hot(ids, _ALPHABET + 2).float(), symbols)
+
+
+def _order(length: int, rows: int) -> Batch:
+    """In which order did X and Y come, at a tenth and at the half, among noise? Hochreiter & Schmidhuber 1997, 5.6, task 6a."""
+    ids = torch.randint(4, (length, rows))  # a b c d; X and Y are 4 and 5
+    columns, kinds = torch.arange(rows), torch.randint(2, (2, rows))
+    tenth = max(1, length // 10)
+    for kind, start in zip(kinds, (tenth, length // 2), strict=True):
+        ids[start + torch.randint(tenth, (rows,)), columns] = 4 + kind
+    return Batch(F.one_hot(ids, 6).float(), (2 * kinds[0] + kinds[1])[None])
+
+
+def waves(rows: int, steps: int, noise: float) -> tuple[Tensor, Tensor]:
+    """Waves of size 1, of random phase and period (12 to 20 steps).
+
+    Args:
+        rows: B.
+        steps: T.
+        noise: standard deviation of what is measured around the true wave.
+
+    Returns:
+        What is measured, and the true wave; (T, B, 1) each.
+    """
+    period, phase = 12 + 8 * torch.rand(rows), 2 * math.pi * torch.rand(rows)
+    true = torch.sin(2 * math.pi * torch.arange(steps)[:, None] / period + phase)[..., None]
+    return true + noise * torch.randn_like(true), true
+
+
+def _square(output: Tensor, target: Tensor) -> float:
+    return float(F.mse_loss(output[-1, :, 0], target))
+
+
+def _wrong(output: Tensor, target: Tensor) -> float:
+    return float((output[-len(target) :].argmax(-1) != target).float().mean())
+
+
+ADDING = Task("adding", 2, 1, _adding, _square, guessing=1 / 6, solved=1 / 60)
+COPY = Task("copy", _ALPHABET + 2, _ALPHABET, _copy, _wrong, guessing=1 - 1 / _ALPHABET, solved=0.05)
+ORDER = Task("order", 6, 4, _order, _wrong, guessing=0.75, solved=0.05)

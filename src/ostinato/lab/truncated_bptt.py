@@ -1,0 +1,118 @@
+"""How long the chunks of truncated BPTT must be, and what they cost in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ostinato.insight import plots
+from ostinato.lab import pictures
+from ostinato.lab.experiment import Experiment, Table, Verdict, table
+from ostinato.nn import GRU
+from ostinato.training import chunks, clip
+from ostinato.types import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CHUNKS = (2, 4, 8, 16, 32, 64)
+DELAY = 10  # steps back to what must be said again
+_SYMBOLS, _HIDDEN, _ROWS, _UPDATES = 4, 64, 32, 900
+_KIBIBYTE = 1024
+
+
+def stream(steps: int) -> tuple[Tensor, Tensor]:
+    """Random symbols one-hot (T, B, 4), and at each step the symbol of `DELAY` steps before (T, B)."""
+    ids = torch.randint(_SYMBOLS, (steps + DELAY, _ROWS))
+    return F.one_hot(ids[DELAY:], _SYMBOLS).float(), ids[:-DELAY]
+
+
+def train(length: int, updates: int) -> tuple[float, int]:
+    """Trains a GRU with chunks of `length` steps, the state carried from each to the next.
+
+    Returns:
+        The share of symbols that it gets right on a fresh stream, and the bytes kept for the backward pass of an update.
+    """
+    layer, head = GRU(_SYMBOLS, _HIDDEN), nn.Linear(_HIDDEN, _SYMBOLS)
+    parameters = [*layer.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(parameters, 5e-3)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    weights = {parameter.data_ptr() for parameter in parameters}
+    most = 0
+    for window in chunks(stream(length * updates), k1=length):
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = head(window.run(layer))
+            loss = F.cross_entropy(output.flatten(0, 1), window.target.flatten())
+        most = max(most, sum(size for place, size in kept.items() if place not in weights))
+        optimizer.zero_grad()
+        loss.backward()
+        clip(parameters, norm=1.0)
+        optimizer.step()
+    with torch.no_grad():
+        x, target = stream(200)
+        right = (head(layer(x)[0]).argmax(-1) == target)[DELAY:]
+    return float(right.float().mean()), most
+
+
+def measure(seed: int, quick: bool) -> Table:
+    """Share of right symbols, and memory, by the length of a chunk; as many updates for each."""
+    rows = []
+    for length in CHUNKS:
+        right, kept = train(length, 4 if quick else _UPDATES)
+        rows.append((length, DELAY, right, 1 / _SYMBOLS, kept / _KIBIBYTE))
+    return table("chunk_steps delay_steps right_share guessing_share kept_kib", rows)
+
+
+def judge(measured: Table) -> Verdict:
+    """Chunks that end before the delay learn next to nothing, long ones learn all; memory grows with the length."""
+    lengths, right = measured.column("chunk_steps"), measured.column("right_share")
+    kept, guess = measured.column("kept_kib"), measured.column("guessing_share")[0]
+    short = max(r for length, r in zip(lengths, right, strict=True) if length <= DELAY)
+    growth = (kept[-1] - kept[0]) / (lengths[-1] - lengths[0])
+    off = max(abs(k - kept[0] - growth * (n - lengths[0])) / k for n, k in zip(lengths, kept, strict=True))
+    return Verdict(
+        f"To say again a symbol of {DELAY} steps ago, chunks of up to {DELAY} steps are right in {short:.0%} of all cases at most "
+        f"(guessing: {guess:.0%}), and chunks of {lengths[-1]} in {right[-1]:.0%}.",
+        f"What is kept for the backward pass grows by {growth:.0f} KiB a step, from {kept[0]:.0f} KiB at {lengths[0]} steps to "
+        f"{kept[-1]:.0f} KiB at {lengths[-1]}, a straight line to within {off:.0%}.",
+        short < 0.6 and right[-1] > 0.95 and growth > 0 and off < 0.1,
+    )
+
+
+def draw(measured: Table) -> Figure:
+    """Left: quality. Right: memory."""
+    figure, (left, right) = pictures.panels(2)
+    lengths = measured.column("chunk_steps")
+    left.plot(lengths, [100 * r for r in measured.column("right_share")], "o-", color=pictures.COLOURS[0], linewidth=2)
+    left.set_ylim(0, 105)
+    left.axvline(DELAY, color=pictures.GREY, linestyle=":")
+    left.annotate("what must be known\nlies here", xy=(DELAY * 1.07, 6), color=pictures.GREY, fontsize=9)
+    pictures.threshold(left, 100 * measured.column("guessing_share")[0], "guessing")
+    plots.name_axes(left, "chunk (steps)", "right symbols (%)", "Quality")
+    right.plot(lengths, measured.column("kept_kib"), "o-", color=pictures.COLOURS[1], linewidth=2)
+    right.set_ylim(0)
+    plots.name_axes(right, "chunk (steps)", "kept for the backward pass (KiB)", "Memory")
+    left.set_xscale("log")
+    left.set_xticks(lengths, [str(n) for n in lengths])
+    left.minorticks_off()
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="truncated_bptt",
+    claim="Truncated BPTT learns what lies within a chunk and hardly more; its memory grows with the chunk, not with the text.",
+    notes=("001",),
+    paper="Williams & Peng 1990; Sutskever 2013, section 2.8.6",
+    measure=measure,
+    judge=judge,
+    draw=draw,
+)
