@@ -5,7 +5,8 @@ Two things are measured in one pass, forward and backward, through the steps in 
 - dL/ds_t, the *total* derivative of the loss with respect to each state after step t: every path through the later steps counts,
   and for the memory of an LSTM the path through its own output, dL/dc_t = dL/dh_t o_t (1 - tanh^2 c_t) + dL/dc_{t+1} f_{t+1} + ...
 - the gain d h_T / d s_k, of the last valid step of each row with respect to each step before it, which no loss and no later layer
-  enters: whether the recurrence itself lets a gradient through.
+  enters: whether the recurrence itself lets a gradient through. Here h_k and c_k are two halves of one state, and a derivative
+  with respect to one leaves the other as it is: the product of the Jacobians of the steps in between.
 
 Source: Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, (4) and (5).
 """
@@ -210,7 +211,7 @@ def gradient_flow(
     """
     if probes is not None and (isinstance(probes, bool) or not isinstance(probes, int) or probes < 0):
         raise InsightError(f"probes expected a number of random vectors of at least 0, or None, got {probes!r}")
-    with torch.enable_grad(), watched(model) as recorder:
+    with torch.enable_grad(), watched(model, independent=True) as recorder:
         value = scalar_loss(model, batch, loss)
         return flow_of(value, recorder.trajectories(), probes, seed)
 
@@ -246,7 +247,7 @@ def _gains(run: Trajectory, probes: int | None, seed: int) -> tuple[dict[str, li
         last = T - 1 - run.valid.flip(0).int().argmax(0)
         distance = last - steps[:, None]
     counts = run.valid & kept & (distance >= 0)  # (T, B)
-    outputs = torch.stack([getattr(state, run.cell.output) for state in run.after])  # (T, B, P)
+    outputs = torch.stack([getattr(state, run.cell.output) for state in run.handed])  # (T, B, P)
     end = outputs[last, torch.arange(B, device=device)]  # (B, P)
     P = end.shape[-1]
     if probes is None and P <= _EXACT_UNITS:
@@ -257,7 +258,7 @@ def _gains(run: Trajectory, probes: int | None, seed: int) -> tuple[dict[str, li
         vectors = torch.randn(number, B, P, generator=generator).to(end)
         method, weight = f"{number} random vectors", 1.0 / number
     names = list(run.cell.states)
-    nodes = [getattr(state, name) for name in names for state in run.after]
+    nodes = [getattr(state, name) for name in names for state in run.handed]
     squares = torch.zeros(len(names), T, B, dtype=torch.float64, device=device)
     for vector in vectors:
         found = torch.autograd.grad(end, nodes, vector, retain_graph=True, allow_unused=True)

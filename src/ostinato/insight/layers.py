@@ -86,6 +86,7 @@ class _Moment:
     inputs: Gates
     before: State
     after: State
+    handed: State
     product: Product | None
     named: dict[str, Tensor]
 
@@ -134,6 +135,7 @@ class Recorder:
                     tuple(step.inputs for step in part),
                     tuple(step.before for step in part),
                     tuple(step.after for step in part),
+                    tuple(step.handed for step in part),
                     tuple(step.product for step in part),
                     tuple(step.named for step in part),
                     torch.arange(T, device=device)[:, None] < ends,
@@ -156,6 +158,7 @@ class Recorder:
             inputs=old.inputs + new.inputs,
             before=old.before + new.before,
             after=old.after + new.after,
+            handed=old.handed + new.handed,
             products=old.products + new.products,
             named=old.named + new.named,
             valid=torch.cat([old.valid, new.valid]),
@@ -185,11 +188,16 @@ def convert_alone(module: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def watched(model: nn.Module) -> Iterator[Recorder]:
+def watched(model: nn.Module, *, independent: bool = False) -> Iterator[Recorder]:
     """Inside, every step of the model's recurrent layers is kept; afterwards the model is as it was.
 
     Outputs and gradients are those of the reference backend, bit for bit. Attributes, buffers and random generators are put back;
     no `.grad` is touched.
+
+    Args:
+        model: to watch.
+        independent: whether the states that a step hands on are nodes of their own, see `Trajectory.handed`. Gradients may then be
+            summed in another order.
 
     Raises:
         InsightError: there is no recurrent layer in the model.
@@ -199,22 +207,23 @@ def watched(model: nn.Module) -> Iterator[Recorder]:
         for name, module in layers.items():
             twin = convert_alone(module)
             # An attribute of the object hides the method of its class, and goes with it when attributes are put back.
-            module.__dict__["forward"] = _Tapped(recorder, name, module, twin)
+            module.__dict__["forward"] = _Tapped(recorder, name, module, twin, independent)
         yield recorder
 
 
 class _Tapped:
     """The forward of a layer, which keeps its steps."""
 
-    def __init__(self, recorder: Recorder, name: str, module: nn.Module, twin: Any) -> None:
+    def __init__(self, recorder: Recorder, name: str, module: nn.Module, twin: Any, independent: bool) -> None:
         self.recorder, self.name, self.module, self.twin = recorder, name, module, twin
+        self.independent = independent
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         twin = self.twin
         twin.training = self.module.training
         tape: list[_Moment] = []
         cell, before = twin.cell, dict(twin.__dict__)
-        twin.__dict__["_cells"] = {twin.training: _tapped(cell, tape)}
+        twin.__dict__["_cells"] = {twin.training: _tapped(cell, tape, self.independent)}
         if isinstance(twin, Recurrent):
             twin.__dict__["options"] = replace(twin.options, checkpoint_segments=None)
         try:
@@ -226,13 +235,16 @@ class _Tapped:
         return result
 
 
-def _tapped(cell: Cell, tape: list[_Moment]) -> Cell:
+def _tapped(cell: Cell, tape: list[_Moment], independent: bool) -> Cell:
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         after = cell.step(x, s, U, **named)
         if torch.is_grad_enabled():  # also where every parameter is frozen
             after = State(**{n: _with_gradient(getattr(after, n)) for n in cell.states})
-        tape.append(_Moment(x, s, after, U, named))
-        return after
+        handed = (
+            State(**{n: getattr(after, n).view_as(getattr(after, n)) for n in cell.states}) if independent else after
+        )
+        tape.append(_Moment(x, s, after, handed, U, named))
+        return handed
 
     return replace(cell, step=step, vendor=None)
 

@@ -25,7 +25,10 @@ class Trajectory:
         cell: the recurrence, with the options that acted.
         inputs: `W_ih x_t + b_ih`, a `(B, H)` tensor a gate, for each step.
         before: the states that each step began with, `(B, H)` each.
-        after: the states that it ended with; nodes of the graph of the pass, where that was kept.
+        after: the states that it ended with; nodes of the graph of the pass, where that was kept. A gradient with respect to one
+            of them counts every path, for the memory of an LSTM also that through the output of the same step.
+        handed: the same as they left the step. Where the pass was asked to, each is a node of its own, so that a gradient with
+            respect to one counts only the paths on which the others of the step stay as they are.
         products: `U` of each step, None for a cell without one.
         named: what else each step was given: parameters of its own, and masks.
         valid: `(T, B)` bool, False where a row has no data. Rows of a `PackedSequence` are in its order, longest first.
@@ -38,6 +41,7 @@ class Trajectory:
     inputs: tuple[Gates, ...]
     before: tuple[State, ...]
     after: tuple[State, ...]
+    handed: tuple[State, ...]
     products: tuple[Product | None, ...]
     named: tuple[Mapping[str, Tensor], ...]
     valid: Tensor

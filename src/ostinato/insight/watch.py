@@ -33,8 +33,8 @@ class Watch:
         watch = Watch(model, batch, loss, writer=SummaryWriter(folder), every=100)
         watch.attach(optimizer)  # or call watch(step) after each update
 
-    One measurement is a pass forward and a few backward in plain PyTorch, one random vector a layer for the gains. It changes neither
-    the model nor its gradients nor the random generators: training goes on as it would have.
+    One measurement is a pass forward and a few backward in plain PyTorch, one random vector a layer for the gains. It changes
+    neither the model nor its gradients nor the random generators: training goes on as it would have.
 
     Args:
         model: that trains.
@@ -114,7 +114,7 @@ class Watch:
 
     def measure(self) -> dict[str, float]:
         """The numbers as they are now, by name."""
-        with torch.enable_grad(), watched(self._model) as recorder:
+        with torch.enable_grad(), watched(self._model, independent=True) as recorder:
             loss = scalar_loss(self._model, self._batch, self._loss)
             runs = recorder.trajectories()
             flow = flow_of(loss, runs, probes=1, seed=0)
@@ -137,7 +137,7 @@ class Watch:
             values = [numbers.get(name, float("nan")) for _, numbers in self.history]
             if what == "reach in steps":
                 left.plot(steps, values, label=layer)
-            elif what.endswith("high share") or what.endswith("low share"):
+            elif what.endswith(("high share", "low share")):
                 style = "-" if what.endswith("high share") else ":"
                 right.plot(steps, [100 * v for v in values], style, label=f"{layer} {what.removesuffix(' share')}")
         name_axes(left, "update", "reach of the gradient (steps)", "how far back the gradient reaches")
