@@ -16,6 +16,7 @@ from ostinato.insight.html_reading import reading_script
 from ostinato.recipes import inspection_sections as sections
 from ostinato.recipes.figures import own_corpus
 from ostinato.recipes.inspected import Inspected, read_lines, read_report
+from ostinato.recipes.inspection_curves import curves
 from ostinato.recipes.runs import load_model, read_settings
 from ostinato.training.files import write_text
 from ostinato.training.run_folder import RunFolder
@@ -40,7 +41,7 @@ class Section:
 
 SECTIONS: Sequence[Section] = (
     Section("findings", "Findings", sections.findings),
-    Section("curves", "Curves", sections.curves),
+    Section("curves", "Curves", curves),
     Section("samples", "Samples", sections.samples),
     Section("units", "Units", sections.units),
     Section("gradient", "Gradient flow", sections.gradient),

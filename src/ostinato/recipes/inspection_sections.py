@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
+
+import docstring_parser
 
 from ostinato.errors import RunError
 from ostinato.insight.flow import gradient_flow
@@ -15,7 +16,6 @@ from ostinato.insight.html import MINUS, number, picture, table
 from ostinato.insight.html_reading import reading
 from ostinato.insight.jacobians import jacobian_spectrum, recurrent_radii
 from ostinato.insight.parameter_table import parameters
-from ostinato.insight.plots import COLOURS, GREY, figure, name_axes
 from ostinato.recipes.inspected import Inspected
 
 _STRONG = 0.6  # |r| from which a unit is said to follow a label
@@ -77,53 +77,6 @@ def findings(run: Inspected) -> str:
         names = ", ".join(name for name, why in diagnosis.unchecked.items() if why == reason)
         listed += f"<p>Not looked for, as {escape(reason)}: {escape(names)}.</p>"
     return "".join(parts) + f"<details><summary>What was looked for ({looked} checks)</summary>{listed}</details>"
-
-
-def curves(run: Inspected) -> str:
-    """Loss, learning rate, gradient norm and speed over training."""
-    steps, losses = run.of_lines("bits_per_character")
-    if not steps:
-        raise RunError(f"{run.run.metrics_file} has no line about training yet; train a little longer")
-    made, (loss, rate, norm, speed) = figure(9.6, 5.6, rows=2, columns=2)
-    loss.plot(steps, losses, color=COLOURS[0], linewidth=1.2, label="training")
-    at, validation = run.of_lines("validation_bits_per_character")
-    if at:
-        loss.plot(at, validation, color=COLOURS[1], marker="o", markersize=4, label="validation")
-    loss.legend(frameon=False, fontsize=9)
-    loss.set_ylim(top=_without_the_beginning(losses, validation))
-    name_axes(loss, "step", "loss (bits a character)", "Loss")
-    rate.plot(*run.of_lines("learning_rate"), color=COLOURS[2])
-    name_axes(rate, "step", "learning rate (no unit)", "Learning rate")
-    rate.set_ylim(bottom=0.0)
-    at, norms = run.of_lines("gradient_norm")
-    norm.plot(at, norms, color=COLOURS[3], linewidth=1.0)
-    norm.set_yscale("log")
-    name_axes(norm, "step", "norm (nats a token / weight)", "Gradient norm before clipping")
-    clip = run.settings.training.clip_norm
-    if clip is not None:
-        norm.axhline(clip, color=GREY, linestyle="--", linewidth=1.0)
-        norm.annotate(
-            f"clipped at {clip:g}", (1.0, clip), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9
-        )
-    speed.plot(*run.of_lines("tokens_per_s"), color=COLOURS[5])
-    speed.set_ylim(bottom=0.0)
-    name_axes(speed, "step", "speed (tokens a second)", "Speed")
-    words = f"The training loss ends at {losses[-1]:.3f} bits a character"
-    if validation:
-        gap = validation[-1] - losses[-1]
-        words += f", the validation loss at {validation[-1]:.3f}: {abs(gap):.3f} {'above' if gap > 0 else 'below'} it"
-    if clip is not None and norms:
-        share = sum(value > clip for value in norms) / len(norms)
-        words += f". The gradient was clipped in {share:.0%} of the steps that were logged"
-    return f"<p>{escape(words)}.</p>" + picture(made, words, "curves")
-
-
-def _without_the_beginning(losses: Sequence[float], validation: Sequence[float]) -> float | None:
-    """So that the first few steps do not press all others to the ground."""
-    finite = sorted(value for value in losses if math.isfinite(value))
-    if len(finite) < 20:
-        return None
-    return 1.1 * max([finite[int(0.97 * len(finite))], *(v for v in validation if math.isfinite(v))])
 
 
 def samples(run: Inspected) -> str:
@@ -344,17 +297,23 @@ def parameter_counts(run: Inspected) -> str:
 
 
 def settings_of_the_run(run: Inspected) -> str:
-    """Every setting, by group."""
-    parts = []
-    values = dataclasses.asdict(run.settings)
-    single = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
-    groups = {"run": single, **{name: value for name, value in values.items() if isinstance(value, Mapping)}}
+    """Every setting, by group, with what it is and in which unit."""
+    parts = ["<p>As the flags of <code>ostinato train lm</code> name them.</p>"]
+    groups = {each.name: getattr(run.settings, each.name) for each in dataclasses.fields(run.settings)}
+    single = {name: value for name, value in groups.items() if not dataclasses.is_dataclass(value)}
+    parts.append(_settings("run", single, type(run.settings)))
     for name, group in groups.items():
-        rows = [(key, _setting(value)) for key, value in group.items() if key not in ("run", "data")]
-        parts.append(table([("setting", ""), ("value", "")], rows, caption=name))
-    return "<p>As the command line names them; units are in the help of <code>ostinato train lm</code>.</p>" + "".join(
-        parts
-    )
+        if dataclasses.is_dataclass(group):
+            values = {each.name: getattr(group, each.name) for each in dataclasses.fields(group)}
+            parts.append(_settings(name, values, type(group)))
+    return "".join(parts)
+
+
+def _settings(caption: str, values: Mapping[str, Any], described: type[Any]) -> str:
+    """The flags' own help says what each of them is."""
+    help = {each.arg_name: each.description or "" for each in docstring_parser.parse(described.__doc__ or "").params}
+    rows = [(name, _setting(value), " ".join(help[name].split())) for name, value in values.items()]
+    return table([("setting", ""), ("value", ""), ("what it is", "")], rows, caption=caption)
 
 
 def _setting(value: Any) -> str:
