@@ -1,7 +1,7 @@
 """The Jacobian of a step, d s_t / d s_{t-1}: its singular values and eigenvalues along a trajectory.
 
-The state s is that of the whole cell, (h, c) for an LSTM. A step is taken again in float64 at many places at once, and one
-forward-mode product with every unit vector gives every column.
+The state s is that of the whole cell, (h, c) for an LSTM. A step is taken again in float64 at many places at once, and pushes every
+unit vector forward: every column of every Jacobian in one go.
 
 Source: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, 2.1: where the largest singular values stay below 1 the gradient vanishes.
 """
@@ -9,7 +9,7 @@ Source: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, 2.1: where the largest 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from torch import nn
 
 from ostinato.insight.layers import InsightError, convert_alone, recurrent_modules, trajectories
 from ostinato.insight.tables import make_table, text_of
-from ostinato.insight.trajectory import Taken, Trajectory
+from ostinato.insight.trajectory import Trajectory
 from ostinato.nn.recurrent import Recurrent
 from ostinato.types import Tensor
 
@@ -115,10 +115,22 @@ def step_jacobians(trajectory: Trajectory, steps: Tensor, rows: Tensor) -> Tenso
     return whole
 
 
-def pushed(taken: Taken, state: Tensor, directions: Tensor) -> Tensor:
-    """J v, one Jacobian and one direction a row: `(K, N)` from `(K, N)` and `(K, N)`."""
+def pushed(function: Callable[[Tensor], Tensor], state: Tensor, directions: Tensor) -> Tensor:
+    """J v, one Jacobian and one direction a row: `(K, N)` from `(K, N)` and `(K, N)`.
+
+    As u^T J is linear in u, its derivative in the direction v is J v: two backward passes, which every step has. (torch's forward
+    mode has a warning of its own when it is first used, and no rule for some operations.)
+    """
     with torch.enable_grad():
-        return torch.func.jvp(taken, (state,), (directions,))[1].detach()
+        state = state.detach().requires_grad_()
+        after = function(state)
+        if not after.requires_grad:
+            return torch.zeros_like(after)
+        u = torch.zeros_like(after, requires_grad=True)
+        (pulled,) = torch.autograd.grad(after, state, u, create_graph=True, materialize_grads=True)
+        if not pulled.requires_grad:
+            return torch.zeros_like(after)
+        return torch.autograd.grad(pulled, u, directions, materialize_grads=True)[0]
 
 
 def jacobian_spectrum(source: Trajectory | nn.Module, input: Any = None, *, samples: int = 16) -> JacobianSpectrum:

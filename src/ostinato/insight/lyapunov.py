@@ -29,7 +29,7 @@ def lyapunov_exponents(
     """The Lyapunov exponents of a map, or of a recurrent layer driven by its input, by QR along the trajectory.
 
     Args:
-        system: `state (N,) -> state (N,)`, differentiable and without side effects, as `torch.func` maps it; or a `Trajectory`,
+        system: `state (N,) -> state (N,)`, twice differentiable, for `torch.func.vmap`; or a `Trajectory`,
             whose rows are averaged.
         start: the first state of a map, `(N,)`; or several, `(B, N)`, which are averaged: many states are much faster than many
             steps. None for a trajectory, which has its own.
@@ -74,13 +74,10 @@ def _of_map(step: Callable[[Tensor], Tensor], states: Tensor, steps: int, count:
     frame = torch.eye(N, count, dtype=torch.float64, device=states.device).repeat(B, 1, 1)
     total = torch.zeros(B, count, dtype=torch.float64, device=states.device)
 
-    def push(state: Tensor, direction: Tensor) -> Tensor:
-        return torch.func.jvp(step, (state,), (direction,))[1]
-
-    push_all = torch.func.vmap(torch.func.vmap(push, in_dims=(None, 1), out_dims=1))
     step_all = torch.func.vmap(step)
     for t in range(steps):
-        frame, grown = _turned(push_all(states, frame).detach())
+        copies = states.repeat_interleave(count, 0)
+        frame, grown = _turned(pushed(step_all, copies, frame.mT.reshape(-1, N)).view(B, count, N).mT)
         states = step_all(states).detach()
         if t >= discard:
             total += grown

@@ -1,0 +1,117 @@
+"""Watching a model that trains: the training is the same, the time is bounded, the curves are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+import ostinato
+from ostinato.insight import InsightError, Watch, gradient_flow, saturation
+from tests.insight.models import square_loss
+
+
+class Clock:
+    """Goes on by what it is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Curves:
+    """Keeps what would be written, and takes some time for it."""
+
+    def __init__(self, clock: Clock, cost_s: float) -> None:
+        self.clock, self.cost_s, self.points = clock, cost_s, []
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        if not self.points or self.points[-1][1] != global_step:
+            self.clock.now += self.cost_s
+        self.points.append((tag, global_step, scalar_value))
+
+
+def train(watched: bool, steps: int = 6) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    layer: Any = ostinato.GRU(3, 4, 2, dropout=0.3, backend="reference")
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+    x = torch.randn(5, 2, 3)
+    if watched:
+        Watch(layer, x, square_loss, every=2, at_most=1.0).attach(optimizer)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        square_loss(layer, x + torch.randn(())).backward()
+        optimizer.step()
+    return [p.detach() for p in layer.parameters()]
+
+
+def test_training_goes_on_as_it_would_have() -> None:
+    for a, b in zip(train(True), train(False), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_it_measures_every_n_steps_within_its_share_of_the_time() -> None:
+    clock = Clock()
+    curves = Curves(clock, cost_s=0.3)
+    watch = Watch(
+        torch.nn.GRU(2, 3), torch.randn(4, 2, 2), square_loss, writer=curves, every=5, at_most=0.05, clock=clock
+    )
+    for step in range(1, 301):
+        clock.now += 0.1
+        watch(step)
+    measured = [step for step, _ in watch.history]
+    assert measured[0] == 5
+    assert all(step % 5 == 0 for step in measured)
+    assert watch.share <= 0.05
+    # 30.3 s of training and 0.05 of it for measurements of 0.3 s each: there is time for five, and no more.
+    assert len(measured) == 5
+    assert sorted({step for _, step, _ in curves.points}) == measured
+
+
+def test_the_numbers_are_those_of_the_functions_and_reach_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    torch.manual_seed(0)
+    layer, x = torch.nn.LSTM(3, 4), torch.randn(30, 2, 3)
+    with SummaryWriter(str(tmp_path)) as writer:
+        watch = Watch(layer, x, square_loss, writer=writer, every=1)
+        watch(7)
+    flow, gates = gradient_flow(layer, x, square_loss, probes=1), saturation(layer, x)
+    assert watch.history == [(7, {**flow.scalars(), **gates.scalars()})]
+    board = EventAccumulator(str(tmp_path)).Reload()
+    (point,) = board.Scalars("insight/l0/reach in steps")
+    assert (point.step, point.value) == (7, float(flow.layers[0].reach_steps or 30))
+    assert watch.history[0][1]["l0/f high share"] == next(g.high for g in gates.gates if g.gate == "f")
+
+
+def test_the_curves_are_drawn() -> None:
+    watch = Watch(torch.nn.GRU(2, 3), torch.randn(4, 2, 2), square_loss, every=1, at_most=1.0, clock=Clock())
+    with pytest.raises(InsightError, match="at least one measurement"):
+        watch.plot()
+    watch(1)
+    watch(2)
+    reach, shares = watch.plot().axes
+    drawn: Any = reach.get_lines()[0].get_xdata()
+    assert list(drawn) == [1, 2]
+    assert "%" in shares.get_ylabel()
+    assert len(shares.get_lines()) == 6
+
+
+def test_the_handle_ends_it_and_wrong_arguments_are_told() -> None:
+    layer = torch.nn.GRU(2, 3)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    watch = Watch(layer, torch.randn(4, 2, 2), square_loss, every=1, at_most=1.0)
+    handle = watch.attach(optimizer)
+    optimizer.step()
+    handle.remove()
+    optimizer.step()
+    assert [step for step, _ in watch.history] == [1]
+    with pytest.raises(InsightError, match="every expected"):
+        Watch(layer, None, every=0)
+    with pytest.raises(InsightError, match="at_most expected"):
+        Watch(layer, None, at_most=0.0)
