@@ -11,7 +11,7 @@ from torch import nn
 from ostinato.insight.diagnosis import gradients, inputs, layout, losses, pace, records, structure, units
 from ostinato.insight.diagnosis.finding import Diagnosis, Finding
 from ostinato.insight.diagnosis.patient import Patient, fit_for_examination, left_as_they_are
-from ostinato.insight.layers import InsightError, Loss
+from ostinato.insight.layers import InsightError, Loss, recurrent_modules
 from ostinato.nn.lengths import as_lengths
 from ostinato.types import Lengths
 
@@ -31,12 +31,12 @@ CHECKS: dict[str, Check] = {
     "one layer under several names": structure.tied_layers,
     "dropout without effect": structure.dropout_between_no_layers,
     "input not normalised": inputs.scale_of_input,
-    "exploding gradient": gradients.exploding,
-    "vanishing gradient": gradients.vanishing,
-    "forget bias near 0": gradients.forget_bias,
     "saturated gates": units.saturated,
     "dead ReLU units": units.dead,
     "stuck units": units.stuck,
+    "exploding gradient": gradients.exploding,
+    "vanishing gradient": gradients.vanishing,
+    "forget bias near 0": gradients.forget_bias,
     "loss far above guessing": losses.above_guessing,
     "loss at the level of guessing": losses.guessing,
     "learning rate": pace.learning_rate,
@@ -104,7 +104,7 @@ def doctor(
         The findings, the worst first. Print it, or read `findings`.
 
     Raises:
-        InsightError: the model cannot be copied, or the loss is no scalar.
+        InsightError: the model has no recurrent layer or cannot be copied, or the loss is no scalar.
     """
     rows = None if lengths is None else torch.as_tensor(lengths)
     if rows is not None:
@@ -125,6 +125,9 @@ def doctor(
             lengths=rows,
             batch_first=batch_first,
         )
+        if not any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in model.modules()):
+            recurrent_modules(model)  # raises, and says what there is instead
+        _ = patient.seen  # whatever is wrong with batch or loss is the caller's to know
         is_finite = True
         for name, check in CHECKS.items():
             if missing := [

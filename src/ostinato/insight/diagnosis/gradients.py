@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Unpack
 
@@ -25,6 +26,7 @@ _DISTANCE = 50
 # Measured at distance 50, 64 units, random input: tanh RNN 2e-13, LSTM 3e-10, GRU 7e-11; LSTM with forget_bias=1 3e-4, with
 # chrono(100) 0.4. At distance 20: LSTM 1e-4, tanh RNN 8e-6; the demo run after training, at 23, 0.08.
 _VANISHED = 1e-6
+_HELPS = 10.0  # what a remedy has to win, as a factor, to be one
 # The greatest gain at any distance, in the gain at distance 1. Healthy layers stay below 4 (LSTM, forget_bias=3, 100 steps).
 _EXPLODED = 100.0
 # torch's two biases add up to 0 on average, with a mean over the units within 0.1; Gers and Jozefowicz ask for 1.
@@ -56,6 +58,11 @@ def without_gradient(patient: Patient) -> Iterator[Finding]:
     if one_step and set(names) <= one_step:
         seen = f"{some(names)}: the sequences have one step, from a state of zero, so that nothing recurs"
         remedy = "give the layer its steps along dimension 0 (1 with batch_first=True); look for an unsqueeze that puts 1 there"
+    elif all(re.search(r"weight_hh_l\d+_reverse$", name) for name in names):
+        seen = (
+            f"{some(names)}: the last output of the reverse direction is its first step, which has read one input only"
+        )
+        remedy = "take the reverse direction's output at step 0 (or the states that the layer returns), or the mean over all steps"
     else:
         reasons = [
             f"{some(these)} {why}"
@@ -105,13 +112,16 @@ def vanishing(patient: Patient) -> Iterator[Finding]:
         layer = patient.layers.get(name)
         tried = {} if layer is None else _tried(patient, name, layer, distance)
         best = max(tried, key=tried.__getitem__, default="LSTM(..., forget_bias=1.0)")
+        helps = not tried or tried[best] > _HELPS * left
         yield Finding(
             "vanishing gradient",
             "warning",
             place(patient, name),
             f"the gradient at distance {distance} is {left:.1e} of that at distance 1 (half of it is gone every "
             f"{flow.half_life_steps:.2g} steps)",
-            f"use ostinato.{best}, or {'shorter sequences' if layer is None else 'read fewer steps at once'}",
+            f"use ostinato.{best}, or read fewer steps at once"
+            if helps
+            else "no other layer of this size does better on this input: see the other findings first, its scale above all",
             None
             if not tried
             else f"at distance {distance}, untrained: " + "; ".join(f"{what} {got:.1e}" for what, got in tried.items()),
@@ -161,6 +171,8 @@ def forget_bias(patient: Patient) -> Iterator[Finding]:
             continue
         other = _fresh(layer, forget_bias=1.0)
         got = _gain(other, patient, name, distance) if other is not None else None
+        if got is not None and got < _VANISHED:  # something else is to blame
+            continue
         yield Finding(
             "forget bias near 0",
             "warning",

@@ -80,34 +80,43 @@ def padding_in_loss(patient: Patient) -> Iterator[Finding]:
     """The loss depends on steps past a row's end."""
     for name, layer in patient.layers.items():
         call = patient.seen.calls.get(name)
-        if call is None or call.is_packed or call.input.dim() != 3:
+        if call is None or not (call.is_packed or call.input.dim() == 3):
             continue
-        x = call.input
         steps_at = 1 if layer.batch_first else 0
         lengths = _lengths(patient, call, steps_at)
-        if lengths is None or lengths.numel() != x.shape[1 - steps_at] or int(lengths.min()) >= x.shape[steps_at]:
+        if lengths is None:
             continue
-        past = torch.arange(x.shape[steps_at], device=x.device)[:, None] >= lengths.to(x.device)
+        steps = int(lengths.max()) if call.is_packed else call.input.shape[steps_at]
+        rows = lengths.numel() if call.is_packed else call.input.shape[1 - steps_at]
+        if lengths.numel() != rows or int(lengths.min()) >= steps:
+            continue
+        past = torch.arange(steps, device=call.input.device)[:, None] >= lengths.to(call.input.device)
         past = past if steps_at == 0 else past.T
-        share, through = _share(call.input_gradient, past), "the steps that the layer reads there"
-        if share <= _SHARE:
-            share, through = _share_of_targets(patient, past), "the answers that are asked for there"
+        tried = None
+        share, through = 0.0 if call.is_packed else _share(call.input_gradient, past), "what the layer reads there"
+        remedy = "give the layer lengths= (ostinato.convert(model) for one of torch.nn), or pack_padded_sequence"
+        if share > _SHARE:
+            at_end = _looks_at_end(call, steps_at)
+            if at_end:
+                remedy += (
+                    ", and take the last states that it returns, those of each row's last valid step, not output[-1]"
+                )
+            tried = _loss_with_lengths(patient, name, lengths, steps_at, at_end=at_end)
+        else:
+            share, through = _share_of_targets(patient, past), "answers that are asked for there"
+            remedy = "give these targets the value ignore_index= of cross_entropy, or mask the loss"
         if share <= _SHARE:
             continue
-        with_lengths = _loss_with_lengths(patient, name, lengths)
         yield Finding(
             "padding reaches the loss",
             "fault",
             place(patient, name),
             f"{int(past.sum()):,} of {past.numel():,} steps lie past the end of their row, and {share:.1%} of the gradient "
             f"goes to {through}",
-            "give the layer lengths= (ostinato.convert(model) for one of torch.nn) or pack_padded_sequence, and cross_entropy "
-            "ignore_index= for padded targets",
-            None
-            if with_lengths is None
-            else f"with lengths= the loss is {with_lengths:.4g} instead of {patient.seen.loss:.4g}",
+            remedy,
+            None if tried is None else f"so the loss is {tried:.4g} instead of {patient.seen.loss:.4g}",
             {"padding": Number(int(past.sum()), "steps"), "share": Number(share)}
-            | ({} if with_lengths is None else {"loss_with_lengths": Number(with_lengths, "loss")}),
+            | ({} if tried is None else {"loss_with_lengths": Number(tried, "loss")}),
         )
         return
 
@@ -165,7 +174,7 @@ def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
     for tensor in tensors(patient.batch):
         if paddings and not tensor.is_floating_point() and tensor.shape == shape and tensor.dtype != torch.bool:
             return _filled(tensor != paddings.copy().pop(), steps_at)
-    if call.is_raw:
+    if call.is_raw and not call.is_packed:
         lengths = _filled((call.input.detach() != 0).any(-1), steps_at)
         # Zeros are numbers too: only rows that end at several places in a row of zeros look like padding.
         steps = call.input.shape[steps_at]
@@ -203,22 +212,35 @@ def _share_of_targets(patient: Patient, past: Tensor) -> float:
     return 0.0
 
 
-def _loss_with_lengths(patient: Patient, name: str, lengths: Tensor) -> float | None:
+def _looks_at_end(call: Call, steps_at: int) -> bool:
+    """Whether the loss takes nothing of the output but its last step."""
+    gradient = call.output_gradient
+    if gradient is None:
+        return False
+    reached = (gradient.abs().amax(-1) > 0).any(1 - steps_at)
+    return bool(reached[-1]) and int(reached.sum()) == 1
+
+
+def _loss_with_lengths(patient: Patient, name: str, lengths: Tensor, steps_at: int, *, at_end: bool) -> float | None:
+    """What the batch's loss is if the layer knows the lengths; with `at_end`, if each row's last valid output stands at the end."""
     model = patient.another()
-    layer = model.get_submodule(name)
-    if patient.seen.calls[name].lengths is not None:
-        return None
 
     def give(layer: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
         return args, kwargs | {"lengths": lengths}
 
+    def move(layer: nn.Module, args: Any, result: Any) -> Any:
+        output, last = result
+        rows = output.transpose(0, 1) if steps_at == 0 else output  # (B, T, H)
+        ends = rows[torch.arange(len(rows), device=rows.device), lengths.to(rows.device).clamp(min=1) - 1]
+        rows = torch.cat([rows[:, :-1], ends[:, None]], 1)
+        return rows.transpose(0, 1) if steps_at == 0 else rows, last
+
+    layer = model.get_submodule(name)
     layer.register_forward_pre_hook(give, with_kwargs=True)
+    if at_end:
+        layer.register_forward_hook(move)
     try:
         with torch.no_grad():
             return float(patient.evaluate(model, patient.batch)[0])
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ):  # a subclass of torch.nn's layer, or a model that calls it in another way
+    except TypeError:  # a subclass of torch.nn's layer, which takes no lengths
         return None
