@@ -1,0 +1,62 @@
+"""Real data that is on every machine: nothing to download, the same everywhere, in fixed parts.
+
+| data | from | parts |
+| --- | --- | --- |
+| `digits` | scikit-learn: 1,797 digits, 8 x 8 pixels, of 13 people (Alpaydin & Kaynak 1998) | drawn, each digit in its share |
+| `digits_in_words` | the same, and their names in a language of Unicode's CLDR | the same |
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ostinato.data.images import Captioned, Images
+from ostinato.data.splits import Splits, stratified_split
+from ostinato.errors import ConfigError
+
+_VALIDATION_SHARE = 0.1
+_TEST_SHARE = 0.2
+
+
+def digits() -> Splits[Images]:
+    """Handwritten digits: 8 rows of 8 pixels, 16 is white; 1,261 for training, 179 for validation, 357 for test."""
+    from sklearn.datasets import load_digits  # here, not above: it takes a second
+
+    pixels, labels = (np.asarray(array) for array in load_digits(return_X_y=True))
+    images = Images(pixels.reshape(-1, 8, 8).astype(np.uint8), labels.astype(np.int64), tuple("0123456789"), 16.0)
+    parts = stratified_split(labels.tolist(), _VALIDATION_SHARE, _TEST_SHARE)
+    return Splits("handwritten digits of scikit-learn", *map(images.take, parts))
+
+
+def digits_in_words(language: str = "en") -> Splits[Captioned]:
+    """The handwritten digits, each with its name: "seven", in German "sieben".
+
+    Args:
+        language: A code of Unicode's CLDR, for example en, de, fr, ko, sw; `number_words` lists them in its error.
+
+    Raises:
+        ConfigError: Nothing is known about numbers in that language.
+    """
+    words = number_words(language)
+    parts = digits()
+
+    def described(images: Images) -> Captioned:
+        assert images.labels is not None
+        return Captioned(images, tuple((words[label],) for label in images.labels.tolist()))
+
+    return Splits(f"{parts.name}, in words ({language})", *map(described, (parts.train, parts.validation, parts.test)))
+
+
+def number_words(language: str, count: int = 10) -> tuple[str, ...]:
+    """The names of the numbers 0 to `count` - 1, by the spell-out rules of Unicode's CLDR.
+
+    Raises:
+        ConfigError: The CLDR has no rules for the language.
+    """
+    from unicode_rbnf import RbnfEngine
+
+    known = RbnfEngine.get_supported_languages()
+    if language not in known:
+        raise ConfigError(f"language must be one whose number words are known, {', '.join(known)}; got {language!r}")
+    engine = RbnfEngine.for_language(language)
+    return tuple(engine.format_number(number).text for number in range(count))

@@ -1,0 +1,111 @@
+"""Files of records: opened wherever they lie, compressed or not, line by line, with errors that name the line."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ostinato.data.text import find_text
+from ostinato.errors import DataError
+
+COMPRESSIONS = frozenset({".gz", ".xz", ".bz2", ".zst"})
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@contextmanager
+def open_file(path: str | Path) -> Iterator[BinaryIO]:
+    """The bytes of one file or URL, decompressed where its name ends in .gz, .xz, .bz2 or .zst.
+
+    Raises:
+        DataError: It is not one file, or cannot be read.
+    """
+    if "://" not in str(path) and Path(path).expanduser().is_dir():
+        raise DataError(f"{path}: expected a file, but this is a folder; name a file in it")
+    documents = find_text(str(path)).documents
+    if len(documents) != 1:
+        raise DataError(f"{path}: expected one file, but the name stands for {len(documents)}; name one of them")
+    try:
+        with documents[0].open() as file:
+            yield file
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        raise DataError(f"{path}: cannot be read ({reason}); check the file and the rights") from error
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    r"""The lines of a file in UTF-8 with their numbers, from 1 on, without their ends (`\n` or `\r\n`).
+
+    A byte order mark at the head is left out. Only `\n` ends a line: other separators of Unicode may stand in a text.
+
+    Raises:
+        DataError: The file cannot be read, or a line is not UTF-8.
+    """
+    with open_file(path) as file:
+        for number, raw in enumerate(file, start=1):
+            line = decoded(raw, path, number)
+            if number == 1:
+                line = line.removeprefix(_BYTE_ORDER_MARK)
+            yield number, line.removesuffix("\n").removesuffix("\r")
+
+
+def decoded(raw: bytes, path: str | Path, number: int) -> str:
+    """The text of a line; a DataError that names file, line and column where it is not UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, line {number}: expected UTF-8, but byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
+            "is part of no character; convert the file to UTF-8 (iconv -f latin1 -t utf-8)"
+        ) from error
+
+
+def suffix_of(path: str | Path) -> str:
+    """The suffix that tells the format, in lower case: ".csv" of data.csv and of data.CSV.gz."""
+    suffixes = [suffix.lower() for suffix in Path(str(path)).suffixes]
+    while suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def find_parts(folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[str, ...]) -> dict[str, Path]:
+    """The files of a folder that hold its parts, by the names that people give them.
+
+    Args:
+        folder: Where they lie.
+        names: For each part, the stems it may have: {"validation": ("validation", "valid", "val", "dev")}.
+        endings: Of the file names, with or without the suffix of a compression: (".csv", ".tsv").
+
+    Raises:
+        DataError: Two files could be the same part.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        name = file.name.lower()
+        for compression in COMPRESSIONS:
+            name = name.removesuffix(compression)
+        ending = next((ending for ending in endings if name.endswith(ending)), None)
+        if ending is None or not file.is_file():
+            continue
+        stem = name.removesuffix(ending)
+        # "en_ewt-ud-train" is the training part too: the last word of a stem tells.
+        last = stem.replace("_", "-").replace(".", "-").split("-")[-1]
+        for part, stems in names.items():
+            if stem in stems or last in stems:
+                if part in found:
+                    raise DataError(
+                        f"{folder}: {found[part].name} and {file.name} could both be the {part} part; name the files"
+                    )
+                found[part] = file
+    return found
+
+
+PART_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "development"),
+    "test": ("test", "testing"),
+}
+"""What people call the three parts."""

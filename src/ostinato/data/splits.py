@@ -1,0 +1,93 @@
+"""Three parts of a data set: what is trained on, what chooses the model, and what is kept for the last word.
+
+Where a file does not say which row belongs where, the rows are drawn: each label in its share, the same rows on every
+machine and in every version of NumPy, because the order is that of a hash of the seed and the row number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from ostinato.errors import ConfigError, DataError
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Splits(Generic[Part]):
+    """A data set in three parts.
+
+    Attributes:
+        name: What people call the data.
+        train: What the model learns from.
+        validation: What chooses between models.
+        test: What is looked at once, at the end; empty where there is none.
+    """
+
+    name: str
+    train: Part
+    validation: Part
+    test: Part
+
+
+def hashed_order(count: int, seed: int = 0) -> np.ndarray:
+    """The numbers 0 to `count` - 1 in an order that only `seed` decides: (count,) int64."""
+    salt = seed.to_bytes(8, "little", signed=True)
+    keys = [hashlib.blake2b(i.to_bytes(8, "little"), digest_size=8, salt=salt).digest() for i in range(count)]
+    return np.argsort(np.frombuffer(b"".join(keys), ">u8"), kind="stable")
+
+
+def stratified_split(
+    labels: Sequence[Hashable], validation: float, test: float = 0.0, *, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw rows for validation and for test so that each label has its share in both, to within one row.
+
+    The first row drawn of each label always goes to training, so that no class is met for the first time in a test.
+
+    Args:
+        labels: One of each row; the same value everywhere for a plain draw.
+        validation: Share of the rows, 0 <= validation < 1.
+        test: Share of the rows, 0 <= test, and together with `validation` less than 1.
+        seed: Another seed draws other rows.
+
+    Returns:
+        The rows for training, validation and test, in the order of the data: three arrays (N_part,) int64.
+
+    Raises:
+        ConfigError: The shares are out of range.
+        DataError: A share that is more than 0 would get no row.
+    """
+    held = validation + test
+    if not (validation >= 0 and test >= 0 and held < 1):
+        raise ConfigError(
+            f"shares of validation and test must be at least 0 and together less than 1; got {validation} and {test}"
+        )
+    numbers: dict[Hashable, int] = {}
+    label_of = np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+    order = hashed_order(len(label_of), seed)
+    order = order[np.argsort(label_of[order], kind="stable")]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = label_of[order][1:] != label_of[order][:-1]
+    drawn = order[~first]
+    chosen, rest = _every(drawn, held)
+    in_test, in_validation = _every(chosen, test / held if held else 0.0)
+    for name, share, rows in (("validation", validation, in_validation), ("test", test, in_test)):
+        if share and not len(rows):
+            raise DataError(
+                f"{len(label_of)} rows with {len(numbers)} labels are too few to draw a share of {share:g} for {name}: "
+                "give more rows, a larger share or a file of its own"
+            )
+    in_train = np.sort(np.concatenate([order[first], rest]))
+    return in_train, np.sort(in_validation), np.sort(in_test)
+
+
+def _every(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Take evenly spaced rows, `share` of them, to the nearest whole number; return these and the rest."""
+    marks = np.floor(np.arange(len(rows) + 1) * share + 0.5)
+    taken = np.diff(marks) > 0
+    return rows[taken], rows[~taken]
