@@ -29,10 +29,10 @@ def _list(words: Sequence[str]) -> int:
 
     Parser("ostinato lab list", "List the experiments, each with its claim and where the claim comes from.").read(words)
 
-    from ostinato.lab import NAMES, experiment
+    from ostinato.lab import NAMES, find
 
     for name in NAMES:
-        found = experiment(name)
+        found = find(name)
         print(f"{name}\n    {found.claim}\n    {found.source}")
     return 0
 
@@ -49,11 +49,11 @@ def _run(words: Sequence[str]) -> int:
     if not 0 <= given.seed < 2**63:
         raise ConfigError(f"--seed: expected an integer from 0 to 2^63 - 1, got {given.seed}")
 
-    from ostinato.lab import NAMES, experiment
+    from ostinato.lab import NAMES, find
     from ostinato.lab.record import command, outcome, write
 
     failed = 0
-    for found in [experiment(name) for name in (NAMES if given.name == "all" else [given.name])]:
+    for found in [find(name) for name in (NAMES if given.name == "all" else [given.name])]:
         start, folder = time.monotonic(), Path(given.output)
         result = found.run(given.seed, given.quick)
         picture, *_ = write(found, result, folder, given.seed, given.quick)

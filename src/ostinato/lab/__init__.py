@@ -34,7 +34,7 @@ NAMES = (
 )
 
 
-def experiment(name: str) -> Experiment:
+def find(name: str) -> Experiment:
     """The experiment of a name.
 
     Raises:

@@ -120,7 +120,9 @@ def draw(measured: Table) -> Figure:
     """Left: three descents from one start on the map of the loss. Right: how far clipping turned the gradient."""
     figure, (left, right) = pictures.panels(2)
     w, b = torch.meshgrid(torch.linspace(3.6, 5.2, 121), torch.linspace(-2.7, -1.7, 101), indexing="ij")
-    shades = left.pcolormesh(w, b, loss_at(w, b), cmap="Greys", shading="auto", rasterized=True, vmax=0.6)
+    shades = left.pcolormesh(
+        w.numpy(), b.numpy(), loss_at(w, b).numpy(), cmap="Greys", shading="auto", rasterized=True, vmax=0.6
+    )
     figure.colorbar(shades, ax=left, label="loss")
     for n, name in enumerate(WAYS):
         part = measured.where(clipping=name, start=0)

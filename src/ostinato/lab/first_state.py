@@ -69,9 +69,9 @@ def judge(measured: Table) -> Verdict:
     late = {start: sum(harm(measured, start)[-EARLY:]) / EARLY for start in STARTS}
     error = {start: sum(measured.where(first_state=start).column("error")[:EARLY]) / EARLY for start in STARTS}
     return Verdict(
-        f"A wrong first state adds {early['zeros']:.3f} to the error of the first {EARLY} steps of a network trained from zeros, "
-        f"{early['learned']:.3f} with a learned first state and {early['noisy']:.3f} with a noisy one; {_STEPS} steps later it adds "
-        f"{late['zeros']:.3f}, {late['learned']:.3f} and {late['noisy']:.3f}.",
+        f"A wrong first state adds {early['zeros']:.3f} to the error of the first {EARLY} steps of a network trained "
+        f"from zeros, {early['learned']:.3f} with a learned first state and {early['noisy']:.3f} with a noisy one; over the last "
+        f"{EARLY} of {_STEPS} steps it adds {late['zeros']:.3f}, {late['learned']:.3f} and {late['noisy']:.3f}.",
         f"Begun as they were trained, they err by {error['zeros']:.3f} (zeros), {error['learned']:.3f} (learned) and "
         f"{error['noisy']:.3f} (noisy) over those first steps, of a wave of size 1.",
         early["noisy"] < 0.7 * early["zeros"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOMENTS = (100, 300, 700, 2000)
-_TEXT, _HELD_OUT = 400_000, 20_000  # characters
+_TEXT, _HELD_OUT = 300_000, 20_000  # characters
 _HIDDEN, _ROWS, _STEPS = 160, 24, 48
 _SAMPLE = 1500  # characters written at each moment, of which the first are shown
 _SHOWN = 170
@@ -56,12 +57,12 @@ def measure(seed: int, quick: bool) -> Table:
 def judge(measured: Table) -> Verdict:
     """From moment to moment the loss falls, and the last sample has more real words than the first."""
     updates, nats, words = (measured.column(name) for name in measured.columns[:3])
-    falls = all(after < before for before, after in zip(nats, nats[1:], strict=False))
+    falls = all(after < before for before, after in pairwise(nats))
     return Verdict(
         f"The loss on held-out text goes {', '.join(f'{n:.2f}' for n in nats)} nats a character at updates "
         f"{', '.join(f'{n:,}' for n in updates)}.",
-        f"Of the words that the model writes, {', '.join(f'{share:.0%}' for share in words)} are words of the text: what looks like "
-        "noise at first takes the form of the text and then its words.",
+        f"Of the words that the model writes, {', '.join(f'{share:.0%}' for share in words)} are words of the text: what looks "
+        "like noise at first takes the form of the text and then its words.",
         len(nats) == len(MOMENTS) and falls and words[-1] > words[0] + 0.1,
     )
 

@@ -101,11 +101,11 @@ def judge(measured: Table) -> Verdict:
     teacher, scheduled, running = WAYS
     last = {name: measured.where(training=name).column("error_running_free")[-1] for name in WAYS}
     return Verdict(
-        f"Fed the truth, the network trained by teacher forcing errs by {fed[teacher]:.2f} (scheduled sampling {fed[scheduled]:.2f}, "
-        f"free running {fed[running]:.2f}), where the wave has size 1.",
+        f"Fed the truth, the network trained by teacher forcing errs by {fed[teacher]:.2f} (scheduled sampling "
+        f"{fed[scheduled]:.2f}, free running {fed[running]:.2f}), where the wave has size 1.",
         f"Fed its own forecasts its error becomes {free[teacher]:.2f} on average and {last[teacher]:.2f} after {_TESTED} steps; "
-        f"scheduled sampling brings that to {free[scheduled]:.2f} and {last[scheduled]:.2f}, free running to {free[running]:.2f} and "
-        f"{last[running]:.2f}.",
+        f"scheduled sampling brings that to {free[scheduled]:.2f} and {last[scheduled]:.2f}, free running to "
+        f"{free[running]:.2f} and {last[running]:.2f}.",
         free[teacher] > 1.5 * fed[teacher]
         and free[scheduled] < 0.97 * free[teacher]
         and fed[teacher] < min(fed[scheduled], fed[running]),

@@ -1,23 +1,25 @@
-"""A small text, in characters, for the experiments that learn one: the beginning of the built-in text."""
+"""A small text, in characters, for the experiments that learn one."""
 
 from __future__ import annotations
+
+from pydoc_data.topics import topics
 
 import torch
 
 from ostinato.data.streams import Chunk
-from ostinato.data.text import standard_library
 from ostinato.models import LanguageModel
 from ostinato.types import Tensor
 
 
 def small_text(characters: int) -> str:
-    """So many ASCII characters of Python's own standard library; the same for the same version of Python."""
-    pieces: list[str] = []
-    for piece in standard_library().pieces():
-        pieces.append(piece.text.encode("ascii", "ignore").decode())
-        if sum(map(len, pieces)) >= characters:
-            break
-    return "".join(pieces)[:characters]
+    """So many ASCII characters, some 400,000 at most, of English: the language reference that every Python carries for `help()`.
+
+    The same for the same version of Python.
+    """
+    text = "\n".join(topics.values()).encode("ascii", "ignore").decode()
+    if characters > len(text):
+        raise ValueError(f"expected at most {len(text):,} characters, the whole text, got {characters:,}")
+    return text[:characters]
 
 
 def windows(ids: Tensor, steps: int, rows: int) -> Chunk:

@@ -1,0 +1,175 @@
+"""A verdict is true of numbers that have the effect, and false of the same numbers without it."""
+
+import pytest
+
+from ostinato.lab import (
+    NAMES,
+    clipping,
+    dropout,
+    find,
+    first_state,
+    forget_bias,
+    gradient_reach,
+    lstm_and_resnet,
+    tasks,
+)
+from ostinato.lab.experiment import Table, table
+from ostinato.lab.long_memory import CELLS, longest_solved
+
+# Those that a quick run is enough for, or whose full run takes a second.
+MEASURED = (
+    "repeated_matrix",
+    "nonlinearity",
+    "gradient_reach",
+    "forget_bias",
+    "initialisation",
+    "clipping",
+    "lstm_and_resnet",
+)
+FULL = ("initialisation", "nonlinearity")
+
+
+def long_memory(guessing):
+    rows = []
+    for cell in CELLS:
+        for length in (10, 30, 60):
+            solved = cell != "RNN" or length == 10
+            rows.append((cell, length, 0.0 if solved else guessing, guessing, solved, 100))
+    return table("cell length_steps error guessing_error is_solved updates", rows)
+
+
+def made_up():
+    """Tables with the effects, for the experiments that must train for long."""
+    ways = {"teacher forcing": (0.1, 0.03), "scheduled sampling": (0.12, 0.01), "free running": (0.15, 0.02)}
+    kept = {"none": 1.5, "Zaremba": 0.9, "Gal": 0.7, "zoneout": 0.8}
+    harm = {"zeros": 0.2, "learned": 0.2, "noisy": 0.02}
+    return {
+        "truncated_bptt": table(
+            "chunk_steps delay_steps right_share guessing_share kept_kib",
+            [(n, 10, 0.3 if n <= 10 else 0.99, 0.25, 8.0 + 9 * n) for n in (2, 4, 8, 16, 32, 64)],
+        ),
+        "teacher_forcing": table(
+            "training steps_ahead error_fed_truth error_running_free",
+            [(way, n, fed, fed + grows * n) for way, (fed, grows) in ways.items() for n in range(1, 65)],
+        ),
+        "dropout": table(
+            "dropout update seen_nats held_out_nats",
+            [(w, n, 2.0 - gap, 2.0 + gap / 2) for w, gap in kept.items() for n in (1, 2)],
+        ),
+        "first_state": table(
+            "first_state step error error_after_wrong_start",
+            [(s, n, 0.1, 0.1 + wrong * 0.7**n) for s, wrong in harm.items() for n in range(1, 41)],
+        ),
+        "depth": table(
+            "connection layers first_layer_gradient_share loss_nats guessing_nats",
+            [
+                (c, n, 0.5**n if c == "plain" else 1.0, 0.1 * n if c == "plain" else 0.01, 1.39)
+                for c in ("plain", "residual", "highway")
+                for n in (2, 4, 8, 16)
+            ],
+        ),
+        "adding": long_memory(tasks.ADDING.guessing),
+        "copy_memory": long_memory(tasks.COPY.guessing),
+        "temporal_order": long_memory(tasks.ORDER.guessing),
+        "samples": table(
+            "updates held_out_nats real_words_share sample",
+            [(n, 2.5 - 0.3 * k, 0.2 + 0.2 * k, "word") for k, n in enumerate((100, 300, 700, 2000))],
+        ),
+    }
+
+
+MADE_UP = made_up()
+# Columns that carry the effect: with one value for all rows it is gone.
+EFFECT = {
+    "repeated_matrix": ["gradient_norm"],
+    "nonlinearity": ["gradient_norm"],
+    "gradient_reach": ["gradient_share"],
+    "forget_bias": ["gradient_share"],
+    "initialisation": ["gradient_share"],
+    "clipping": ["turned_degrees"],
+    "truncated_bptt": ["right_share"],
+    "teacher_forcing": ["error_running_free"],
+    "dropout": ["held_out_nats"],
+    "first_state": ["error_after_wrong_start"],
+    "depth": ["first_layer_gradient_share"],
+    "adding": ["is_solved"],
+    "copy_memory": ["is_solved"],
+    "temporal_order": ["is_solved"],
+    "samples": ["held_out_nats"],
+    "lstm_and_resnet": ["gradient_share"],
+}
+TABLES: dict[str, Table] = {}
+
+
+def good(name):
+    if name in MADE_UP:
+        return MADE_UP[name]
+    if name not in TABLES:
+        TABLES[name] = find(name).run(seed=0, quick=name not in FULL).table
+    return TABLES[name]
+
+
+def test_every_experiment_is_here():
+    assert {*MEASURED, *MADE_UP} == set(NAMES) == set(EFFECT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_with_the_effect_bear_the_claim_out(name):
+    assert find(name).judge(good(name)).reproduced
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_without_the_effect_do_not(name):
+    flat = good(name)
+    for column in EFFECT[name]:
+        (value, *_) = flat.column(column)
+        flat = flat.replaced(column, lambda _, value=value: value)
+    assert not find(name).judge(flat).reproduced
+
+
+@pytest.mark.parametrize("name", [*MADE_UP])
+def test_numbers_of_the_same_shape_as_those_of_a_run_are_judged(name):
+    assert find(name).run(quick=True).table.columns == MADE_UP[name].columns
+
+
+# Without the effect at its source.
+
+
+def test_a_forget_bias_that_is_not_set_is_told_from_one_that_is(monkeypatch):
+    monkeypatch.setattr(forget_bias, "set_forget_bias", lambda cell, bias: None)
+    assert not forget_bias.EXPERIMENT.run(quick=True).reproduced
+
+
+def test_gates_that_are_not_opened_reach_no_farther(monkeypatch):
+    monkeypatch.setattr(gradient_reach, "OPEN", 0.0)
+    assert not gradient_reach.EXPERIMENT.run(quick=True).reproduced
+
+
+def test_an_lstm_with_half_closed_gates_is_no_residual_network(monkeypatch):
+    monkeypatch.setattr(lstm_and_resnet, "_OPEN", 0.0)
+    assert not lstm_and_resnet.EXPERIMENT.run(quick=True).reproduced
+
+
+def test_clipping_that_turns_the_gradient_is_found_out(monkeypatch):
+    clip = clipping.clip
+
+    def by_value_always(parameters, *, norm=None, value=None):
+        return clip(parameters, value=norm or value)
+
+    monkeypatch.setattr(clipping, "clip", by_value_always)
+    assert not clipping.EXPERIMENT.run(quick=True).reproduced
+
+
+@pytest.mark.parametrize(("module", "ways"), [(dropout, "WAYS"), (first_state, "STARTS")])
+def test_an_option_that_is_none_shows_nothing(monkeypatch, module, ways):
+    neutral = next(iter(getattr(module, ways).values()))
+    monkeypatch.setattr(module, ways, dict.fromkeys(getattr(module, ways), neutral))
+    assert not module.EXPERIMENT.run(quick=True).reproduced
+
+
+def test_the_longest_solved_length_ends_at_the_first_that_is_not():
+    rows = [("RNN", n, 0.0, 1.0, solved, 1) for n, solved in ((10, True), (20, False), (40, True))]
+    measured = table(
+        "cell length_steps error guessing_error is_solved updates", [*rows, ("GRU", 10, 1.0, 1.0, False, 1)]
+    )
+    assert longest_solved(measured) == {"RNN": 10, "GRU": 0}
