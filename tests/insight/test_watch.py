@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarks import watch as cost
 from torch.utils.tensorboard import SummaryWriter
 
 import ostinato
@@ -115,3 +116,9 @@ def test_the_handle_ends_it_and_wrong_arguments_are_told() -> None:
         Watch(layer, None, every=0)
     with pytest.raises(InsightError, match="at_most expected"):
         Watch(layer, None, at_most=0.0)
+
+
+def test_the_benchmark_of_its_cost_runs() -> None:
+    lines = cost.table(V=5, E=2, H=3, T=4, B=3, rounds=1)
+    assert lines[0].startswith("an update of E 2, H 3, L 1, T 4, B 3")
+    assert len(lines) == 3
