@@ -3,6 +3,7 @@ import io
 from rich.console import Console
 
 from ostinato.training import Progress
+from ostinato.training.evaluation import Evaluation
 from ostinato.training.progress import Moment
 
 MOMENT = Moment(step=120, used=0.25, loss=1.3862943611198906, gradient_norm=0.5, tokens_per_s=54321.0, time_left_s=3725)
@@ -33,7 +34,7 @@ def test_quiet_is_quiet():
     def everything(progress):
         assert not progress.due()
         progress.say("hello")
-        progress.evaluated(1, 1.0, best=True, sample="hello")
+        progress.evaluated(1, Evaluation(1.0, 1), best=True, sample="hello")
         progress.show_reading(5, 10)
 
     assert written(True, True, everything) == ""
@@ -54,7 +55,7 @@ def test_updates_are_few():
 
 
 def test_an_evaluation_shows_a_line_of_text_that_cannot_act_on_the_terminal():
-    text = written(False, False, lambda progress: progress.evaluated(7, 0.7, best=True, sample="a\n[bold]\x1b[2J\tb"))
+    text = written(False, False, lambda progress: progress.evaluated(7, Evaluation(0.7, 1), best=True, sample="a\n[bold]\x1b[2J\tb"))
     first, second = text.splitlines()
     assert first == "step 7: validation 0.700 nats/token, 1.010 bits/char  best so far"
     assert second == "  a⏎[bold] [2J b"

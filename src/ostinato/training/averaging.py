@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from typing_extensions import override  # typing's own from Python 3.12 on
 
-from ostinato.training.settings import TrainingSettings
+from ostinato.training.settings import UpdateSettings
 
 
 class Averaging:
@@ -142,7 +142,7 @@ class NonMonotonicASGD(Averaging):
         self.losses = list(state["losses"])
 
 
-def make_averaging(module: nn.Module, settings: TrainingSettings) -> Averaging | None:
+def make_averaging(module: nn.Module, settings: UpdateSettings) -> Averaging | None:
     """The average that the settings name; None for none."""
     if settings.averaging == "ema":
         return EMA(module, settings.ema_decay)

@@ -23,7 +23,7 @@ class Counters:
         evaluations: made.
         evaluated_step: the step of the last evaluation.
         evaluated_epochs: passes over the text at the last evaluation, fractions counted.
-        best: lowest validation loss, nats a token.
+        best: lowest validation loss, nats a token; or of whatever else an evaluator has minimised.
         best_step: its step.
         stale: evaluations since the best one.
     """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -15,20 +16,39 @@ from ostinato.training.truncated_bptt import chunks as windows
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A sum of losses.
+    """A sum of losses, and what else a task measures.
 
     Args:
         nats: negative log likelihood of all tokens.
         tokens: how many.
+        figures: of the task by name, such as accuracy.
+        judged_by: the name of the figure that tells which weights are best, largest first; None for the loss.
     """
 
     nats: float
     tokens: int
+    figures: Mapping[str, float] = field(default_factory=dict)
+    judged_by: str | None = None
 
     @property
     def nats_per_token(self) -> float:
         """The mean."""
         return self.nats / self.tokens
+
+    @property
+    def to_minimise(self) -> float:
+        """The lower, the better: the mean loss, or the figure that the task is judged by, negative."""
+        return self.nats_per_token if self.judged_by is None else -self.figures[self.judged_by]
+
+
+class Evaluator(Protocol):
+    """Evaluates a module in a way of its own."""
+
+    def __call__(
+        self, module: nn.Module, *, should_stop: Callable[[], bool], total: Callable[[Sequence[float]], list[float]]
+    ) -> Evaluation | None:
+        """See `evaluate`."""
+        ...
 
 
 def bits_per_character(nats_per_token: float, characters_per_token: float) -> float:
@@ -73,7 +93,7 @@ def evaluate(
                 if should_stop():
                     return None
                 losses.append(window.loss(module))  # pyright: ignore[reportArgumentType]
-                counts.append(window.target.numel())
+                counts.append(window.count)
     finally:
         module.train(was_training)
     if not counts:

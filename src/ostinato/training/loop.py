@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from ostinato.data.batches import Batches
 from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Chunk, Streams
 from ostinato.errors import RunError
@@ -21,14 +22,14 @@ from ostinato.training.device import make_fabric
 from ostinato.training.distributed import Processes, told_of_deaths
 from ostinato.training.distributed_agreement import Agreement
 from ostinato.training.divergence import NOTHING_FOUND, DivergedError, where_it_began
-from ostinato.training.evaluation import evaluate
+from ostinato.training.evaluation import Evaluator, evaluate
 from ostinato.training.generators import kept_generators
 from ostinato.training.interrupt import Interrupt
 from ostinato.training.metrics import Metrics
 from ostinato.training.progress import Moment, Progress
 from ostinato.training.run_folder import RunFolder
 from ostinato.training.schedules import learning_rate_factor
-from ostinato.training.settings import Precision, TrainingSettings
+from ostinato.training.settings import Precision, UpdateSettings
 from ostinato.training.sharding import weights_together, whole
 from ostinato.training.truncated_bptt import Window, chunks
 from ostinato.training.update import Measured, NotFiniteError, Updater
@@ -42,22 +43,22 @@ class _Session:
     def __init__(
         self,
         module: nn.Module,
-        train: Streams | Prefetch[Chunk],
-        validation: Callable[[], Iterable[Chunk]],
+        train: Streams | Batches | Prefetch[Any],
+        evaluator: Evaluator,
         run: RunFolder,
-        settings: TrainingSettings,
+        settings: UpdateSettings,
         processes: Processes,
         progress: Progress,
         sample: Callable[[], str] | None,
         on_evaluation: Callable[[int, float], bool | None] | None,
         data_fingerprint: str | None,
     ):
-        self.train, self.validation, self.sample, self.on_evaluation = train, validation, sample, on_evaluation
+        self.train, self.evaluator, self.sample, self.on_evaluation = train, evaluator, sample, on_evaluation
         self.run, self.settings, self.progress = run, settings, progress
         self.processes, self.fabric = processes, processes.fabric
         self.agreement = Agreement(processes, progress.due)
         self.module = module
-        self.source = chunks(train, k2=settings.backprop_length, device=self.fabric.device)
+        self.source = chunks(train, k2=settings.reach, device=self.fabric.device)
         self.updater = Updater(module, self.source, settings, processes)
         self.budget = settings.budget
         self.counters = Counters()
@@ -159,9 +160,7 @@ class _Session:
             epochs=self.counters.epoch,
             decay_after_epochs=settings.decay_after_epochs,
         )
-        if settings.vary_length:  # Merity et al. 2017, section 5: long chunks would else be learnt from less
-            factor *= steps / (settings.accumulate * settings.chunk_length)
-        return settings.learning_rate * factor
+        return settings.learning_rate * factor * settings.rate_factor(steps)
 
     # --- the loop ---
 
@@ -204,9 +203,8 @@ class _Session:
             began = time.perf_counter()
             window = next(windows)
             self._waited_s += time.perf_counter() - began
-            size = updater.add(window)
-            steps += size[0]
-            counters.tokens += size.numel() * self.processes.world
+            counters.tokens += updater.add(window) * self.processes.world
+            steps += window.steps
         rate = self._learning_rate(steps)
         counters.step += 1
         try:
@@ -285,10 +283,10 @@ class _Session:
             {
                 "epoch": self.epochs(),
                 "loss": moment.loss,
-                "bits_per_character": self.progress.bits(moment.loss),
+                **self.progress.training_figures(moment.loss),
                 "gradient_norm": moment.gradient_norm,
                 "learning_rate": self.updater.learning_rate,
-                "tokens_per_s": round(moment.tokens_per_s, 1),
+                f"{self.progress.item}s_per_s": round(moment.tokens_per_s, 1),
                 "waiting_share": self._waited_s / max(self.agreement.now_s() - self._speed_since, 1e-9),
             },
         )
@@ -312,12 +310,12 @@ class _Session:
         self._read()
         counters, started = self.counters, self.agreement.now_s()
         with kept_generators(self.fabric.device), self._evaluated_weights():
-            evaluation = evaluate(
-                self.module, self.validation(), should_stop=self.agreement.stops_in_between, total=self.processes.total
+            evaluation = self.evaluator(
+                self.module, should_stop=self.agreement.stops_in_between, total=self.processes.total
             )
             if evaluation is None:  # made up for when the run is resumed
                 return False
-            loss = evaluation.nats_per_token
+            loss = evaluation.to_minimise
             best = counters.best is None or loss < counters.best
             sample = self.sample() if self.sample is not None and self.processes.is_first else None
             if best:
@@ -329,12 +327,14 @@ class _Session:
             counters.best, counters.best_step = loss, counters.step
         if self.updater.averaging is not None:
             self.updater.averaging.evaluated(loss)
-        bits = self.progress.validation_bits(loss)
-        values: dict[str, float | str] = {"validation_loss": loss, "validation_bits_per_character": bits}
+        values: dict[str, float | str] = {
+            "validation_loss": evaluation.nats_per_token,
+            **{f"validation_{name}": value for name, value in self.progress.validation_figures(evaluation).items()},
+        }
         if sample is not None:
             values["sample"] = sample
         self._write(metrics, values)
-        self.progress.evaluated(counters.step, loss, best=best, sample=sample)
+        self.progress.evaluated(counters.step, evaluation, best=best, sample=sample)
         self.save(best=best)
         self.agreement.renew()
         # A long evaluation can use up the time until the next; that one is left out.
@@ -344,13 +344,20 @@ class _Session:
         return hears is not None and self.processes.first(lambda: bool(hears(counters.step, loss)))
 
 
+def _evaluator_on(validation: Callable[[], Iterable[Chunk]] | None) -> Evaluator:
+    if validation is None:
+        raise ValueError("fit expected validation chunks or an evaluator, got neither; give one of them")
+    return lambda module, *, should_stop, total: evaluate(module, validation(), should_stop=should_stop, total=total)
+
+
 def fit(
     module: nn.Module,
-    train: Streams | Prefetch[Chunk],
-    validation: Callable[[], Iterable[Chunk]],
+    train: Streams | Batches | Prefetch[Any],
+    validation: Callable[[], Iterable[Chunk]] | None = None,
     *,
     run: RunFolder,
-    settings: TrainingSettings,
+    settings: UpdateSettings,
+    evaluator: Evaluator | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     resume: bool = False,
@@ -360,24 +367,26 @@ def fit(
     data_fingerprint: str | None = None,
     processes: Processes | None = None,
 ) -> Outcome:
-    """Trains `module` by truncated BPTT until the budget is used up, patience ends or a signal comes.
+    """Trains `module`, on a text by truncated BPTT or on examples, until the budget is used up, patience ends or a signal comes.
 
     The module is trained in place. At each evaluation `run` gets a line of metrics, a checkpoint and, where it is the best so far,
     the model. On SIGINT or SIGTERM the step at work is finished and a checkpoint written.
 
     Args:
         module: anything with `loss(chunk, state) -> (loss, state)`.
-        train: the training text; read from where it stands.
-        validation: gives the chunks of the validation text anew at each call.
+        train: the training text, or examples; read from where it stands.
+        validation: gives the chunks of the validation text anew at each call; the mean loss on them says which weights are best.
+            Needed without `evaluator`.
         run: a folder that was created.
         settings: see there.
+        evaluator: evaluates in a way of its own instead, see `Evaluation`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto" is bf16-mixed where the device has fast bfloat16 products, else 32-true.
         resume: go on from the newest whole checkpoint in `run`, if it has one.
         progress: what a person sees; by default lines on standard output.
         sample: gives a line of text to show at each evaluation.
-        on_evaluation: called after each evaluation, when its checkpoint is written, with the step and the validation loss in nats a
-            token; True ends training with "pruned".
+        on_evaluation: called after each evaluation, when its checkpoint is written, with the step and what is
+            minimised, without an `evaluator` the validation loss in nats a token; True ends training with "pruned".
         data_fingerprint: says which text this is; a run is resumed with the same only. See `ostinato.training.fingerprint`.
         processes: those that train together; each gives its share of `train` and of `validation`. `device` and `precision` are then
             not looked at, and the first process alone writes to `run`.
@@ -388,7 +397,10 @@ def fit(
             cannot be written.
         ConfigError: the device or precision is not to be had.
         PeerError: another process is gone.
+        ValueError: neither validation chunks nor an evaluator came.
     """
+    if evaluator is None:
+        evaluator = _evaluator_on(validation)
     processes = processes or Processes(make_fabric(device, precision))
     progress = progress or Progress(quiet=not processes.is_first)
     with ExitStack() as stack, told_of_deaths(processes.world):
@@ -399,7 +411,7 @@ def fit(
             run.check_data(data_fingerprint)
         processes.seed_apart()
         session = _Session(
-            module, train, validation, run, settings, processes, progress, sample, on_evaluation, data_fingerprint
+            module, train, evaluator, run, settings, processes, progress, sample, on_evaluation, data_fingerprint
         )
         checkpoint = run.checkpoints.read() if resume else None
         processes.check_alike("checkpoint", None if checkpoint is None else checkpoint.step)

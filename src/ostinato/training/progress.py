@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
-from ostinato.training.evaluation import bits_per_character
+from ostinato.training.evaluation import Evaluation, bits_per_character
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Moment:
         used: share of the budget used, in [0, 1].
         loss: mean over the steps since the last line of metrics, nats a token.
         gradient_norm: before clipping.
-        tokens_per_s: speed, without evaluations.
+        tokens_per_s: speed, without evaluations; of examples or whatever else the loss is the mean of.
         time_left_s: estimated, in seconds.
     """
 
@@ -43,6 +43,8 @@ class Progress:
         quiet: show nothing at all.
         console: where to; standard output by default.
     """
+
+    item = "token"  # what the loss is the mean of
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None):
         self.console = console or Console(highlight=False)
@@ -79,9 +81,26 @@ class Progress:
         """Shows how training goes."""
         self._update(
             moment.used,
-            f"step {moment.step}  loss {moment.loss:.3f} nats/token  {self.bits(moment.loss):.3f} bits/char  "
-            f"{moment.tokens_per_s:,.0f} tokens/s  |g| {moment.gradient_norm:.2f}  {_clock(moment.time_left_s)} left",
+            f"step {moment.step}  {self.loss_text(moment.loss)}  "
+            f"{moment.tokens_per_s:,.0f} {self.item}s/s  |g| {moment.gradient_norm:.2f}  {_clock(moment.time_left_s)} left",
         )
+
+    def loss_text(self, loss: float) -> str:
+        """The training loss, with its units."""
+        return f"loss {loss:.3f} nats/token  {self.bits(loss):.3f} bits/char"
+
+    def validation_text(self, evaluation: Evaluation) -> str:
+        """An evaluation, with its units."""
+        nats = evaluation.nats_per_token
+        return f"{nats:.3f} nats/token, {self.validation_bits(nats):.3f} bits/char"
+
+    def training_figures(self, loss: float) -> dict[str, float]:
+        """What to keep of a training loss beside itself, by name."""
+        return {"bits_per_character": self.bits(loss)}
+
+    def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
+        """What to keep of an evaluation beside its loss, by name."""
+        return {"bits_per_character": self.validation_bits(evaluation.nats_per_token), **evaluation.figures}
 
     def show_reading(self, done: int, total: int | None) -> None:
         """Shows how far the text is read, in bytes, if it is time to."""
@@ -97,11 +116,10 @@ class Progress:
         else:
             self.say(f"{share:4.0%}  {text}")
 
-    def evaluated(self, step: int, nats_per_token: float, *, best: bool, sample: str | None = None) -> None:
+    def evaluated(self, step: int, evaluation: Evaluation, *, best: bool, sample: str | None = None) -> None:
         """Prints the line of an evaluation, and one of sample text."""
         mark = "  best so far" if best else ""
-        bits = self.validation_bits(nats_per_token)
-        self.say(f"step {step}: validation {nats_per_token:.3f} nats/token, {bits:.3f} bits/char{mark}")
+        self.say(f"step {step}: validation {self.validation_text(evaluation)}{mark}")
         if sample is not None:
             # Control characters of an untrained model must not reach the terminal.
             line = "".join(c if c.isprintable() else "⏎" if c == "\n" else " " for c in sample)
@@ -123,6 +141,44 @@ class Progress:
     def validation_bits(self, nats_per_token: float) -> float:
         """A loss on the validation text, in bits per character."""
         return bits_per_character(nats_per_token, self.validation_characters_per_token)
+
+
+class ExampleProgress(Progress):
+    """The same for a task that is learnt from examples.
+
+    Args:
+        item: what the loss is the mean of, such as "example" or "word".
+        percentages: figures to show as such; the others are shown as numbers.
+        quiet: show nothing at all.
+        console: where to; standard output by default.
+    """
+
+    def __init__(
+        self, item: str, percentages: Sequence[str] = (), *, quiet: bool = False, console: Console | None = None
+    ):
+        super().__init__(quiet=quiet, console=console)
+        self.item, self._percentages = item, frozenset(percentages)
+
+    def loss_text(self, loss: float) -> str:
+        """The training loss, with its unit."""
+        return f"loss {loss:.4f} nats/{self.item}"
+
+    def validation_text(self, evaluation: Evaluation) -> str:
+        """The task's figures, then the loss."""
+        shown = [f"{name.replace('_', ' ')} {self.number(name, value)}" for name, value in evaluation.figures.items()]
+        return ", ".join([*shown, self.loss_text(evaluation.nats_per_token)])
+
+    def number(self, name: str, value: float) -> str:
+        """A figure as it is shown."""
+        return f"{value:.2%}" if name in self._percentages else f"{value:.4g}"
+
+    def training_figures(self, loss: float) -> dict[str, float]:
+        """Nothing beside the loss."""
+        return {}
+
+    def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
+        """The task's figures."""
+        return dict(evaluation.figures)
 
 
 def _clock(seconds: float) -> str:

@@ -17,16 +17,12 @@ DEFAULT_TIME_S = 85.0
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How to train.
+class UpdateSettings:
+    """How to train on examples, or on anything.
 
     Args:
         batch_size: rows of one forward pass, B, over all processes; at least 1.
-        chunk_length: steps between two updates, T (k1 of truncated BPTT); at least 1.
-        backprop_length: steps that a gradient reaches back (k2); at least chunk_length, or null for as many.
-        vary_length: draw the length of each chunk around chunk_length; the learning rate is scaled with it (Merity et al. 2017,
-            section 5).
-        accumulate: chunks whose gradients are averaged into one update; at least 1.
+        accumulate: batches whose gradients are averaged into one update; at least 1.
         optimizer: adam, adamw, sgd or rmsprop.
         momentum: of sgd; from 0 (plain gradient descent) to below 1.
         learning_rate: the largest of the schedule; above 0.
@@ -43,11 +39,10 @@ class TrainingSettings:
         averaging_patience: of nt-asgd, in evaluations (n of the paper); at least 1.
         ema_decay: of ema, the weight of the past; above 0 and below 1.
         max_steps: budget: updates of the weights.
-        max_epochs: budget: passes over the training text, fractions allowed.
+        max_epochs: budget: passes over the training data, fractions allowed.
         max_time_s: budget: wall time in seconds, evaluations included. Without any budget it is 85.
         evaluate_every: steps between evaluations; with neither this nor the next, 6 evaluations over the budget.
         evaluate_every_epochs: epochs between evaluations, fractions allowed; or null.
-        max_validation_tokens: an evaluation reads about so many tokens, spread over the validation text; null for all.
         patience: training ends after so many evaluations without a better one; null for never.
         checkpoint_every: steps between checkpoints, besides one at each evaluation; null for none by steps.
         checkpoint_every_s: seconds after the last checkpoint until the next.
@@ -56,9 +51,6 @@ class TrainingSettings:
     """
 
     batch_size: int = 48
-    chunk_length: int = 24
-    backprop_length: int | None = None
-    vary_length: bool = False
     accumulate: int = 1
     optimizer: OptimizerName = "adamw"
     momentum: float = 0.9
@@ -78,7 +70,6 @@ class TrainingSettings:
     max_time_s: float | None = None
     evaluate_every: int | None = None
     evaluate_every_epochs: float | None = None
-    max_validation_tokens: int | None = 131_072
     patience: int | None = None
     checkpoint_every: int | None = None
     checkpoint_every_s: float = 600.0
@@ -86,9 +77,9 @@ class TrainingSettings:
     log_every: int = 20
 
     def __post_init__(self):
-        for name in ("batch_size", "chunk_length", "accumulate", "averaging_patience", "keep_checkpoints", "log_every"):
+        for name in ("batch_size", "accumulate", "averaging_patience", "keep_checkpoints", "log_every"):
             self._check(name, getattr(self, name) >= 1, "an integer of at least 1")
-        for name in ("evaluate_every", "max_validation_tokens", "patience", "checkpoint_every"):
+        for name in ("evaluate_every", "patience", "checkpoint_every"):
             value = getattr(self, name)
             self._check(name, value is None or value >= 1, "an integer of at least 1, or null")
         for name in ("clip_norm", "clip_value", "evaluate_every_epochs"):
@@ -101,8 +92,6 @@ class TrainingSettings:
             self._check(name, getattr(self, name) > 0, "a number above 0")
         for name in ("weight_decay", "decay_after_epochs"):
             self._check(name, getattr(self, name) >= 0, "a number of at least 0")
-        k2 = self.backprop_length
-        self._check("backprop_length", k2 is None or k2 >= self.chunk_length, "at least chunk_length, or null")
         self._check("momentum", 0 <= self.momentum < 1, "a number from 0 to below 1")
         self._check("ema_decay", 0 < self.ema_decay < 1, "a number above 0 and below 1")
         self._check("warmup", 0 <= self.warmup < 1, "a share of the budget, from 0 to below 1")
@@ -117,3 +106,47 @@ class TrainingSettings:
         if self.max_steps is None and self.max_epochs is None and self.max_time_s is None:
             return Budget(max_time_s=DEFAULT_TIME_S)
         return Budget(self.max_steps, self.max_epochs, self.max_time_s)
+
+    @property
+    def reach(self) -> int | None:
+        """Steps that a gradient goes back (k2) where data come in chunks that follow each other; None for those of a chunk."""
+        return None
+
+    def rate_factor(self, steps: int) -> float:
+        """What the learning rate of an update is multiplied by whose batches have so many steps in all."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class TrainingSettings(UpdateSettings):
+    """How to train on a text: as `UpdateSettings`, and in chunks.
+
+    Args:
+        chunk_length: steps between two updates, T (k1 of truncated BPTT); at least 1.
+        backprop_length: steps that a gradient reaches back (k2); at least chunk_length, or null for as many.
+        vary_length: draw the length of each chunk around chunk_length; the learning rate is scaled with it (Merity et al. 2017,
+            section 5).
+        max_validation_tokens: an evaluation reads about so many tokens, spread over the validation text; null for all.
+    """
+
+    chunk_length: int = 24
+    backprop_length: int | None = None
+    vary_length: bool = False
+    max_validation_tokens: int | None = 131_072
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check("chunk_length", self.chunk_length >= 1, "an integer of at least 1")
+        most = self.max_validation_tokens
+        self._check("max_validation_tokens", most is None or most >= 1, "an integer of at least 1, or null")
+        k2 = self.backprop_length
+        self._check("backprop_length", k2 is None or k2 >= self.chunk_length, "at least chunk_length, or null")
+
+    @property
+    def reach(self) -> int | None:
+        """backprop_length."""
+        return self.backprop_length
+
+    def rate_factor(self, steps: int) -> float:
+        """Merity et al. 2017, section 5: long chunks would else be learnt from less."""
+        return steps / (self.accumulate * self.chunk_length) if self.vary_length else 1.0

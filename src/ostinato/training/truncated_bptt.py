@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import torch
 
+from ostinato.data.batches import Batch
 from ostinato.data.streams import Chunk
 from ostinato.training.tree import is_plain, map_tensors, tensors_of
 
@@ -25,8 +26,11 @@ from ostinato.training.tree import is_plain, map_tensors, tensors_of
 class HasLoss(Protocol):
     """What can be trained: a module whose `loss` takes a chunk and the state before it."""
 
-    def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """Returns the mean loss (a scalar, in nats a token) and the state after the chunk."""
+    def loss(self, chunk: Any, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Returns the mean loss (a scalar, in nats a token) and the state after the chunk.
+
+        A `Batch` of independent examples comes with the state None, and None is the state after it.
+        """
         ...
 
 
@@ -63,6 +67,7 @@ def chunks(
 
             - a `Chunk`, or a tuple (input,), (input, target) or (input, target, resets): whole sequences, time first. Input and
               target are tensors (T, B, ...) or nested ones;
+            - `Batches` of independent examples, which are never cut: every window is one of them, and `window.loss` what it is for;
             - `Streams` or `Documents`; or any other iterable of chunks or such tuples, each of which goes on where the one before
               ends.
         k1: steps from update to update; at least 1. Longer chunks are cut up, shorter ones stay. None takes them as they come.
@@ -85,21 +90,21 @@ class Window:
     """The steps of one update: the new ones, and those before them that the gradient goes back to.
 
     Args:
-        whole: all steps, context first.
+        whole: all steps, context first, as a `Chunk`; or a `Batch`.
         context: how many steps are context: run again, without a loss of their own.
         kept: the next window begins after so many steps of this one.
         owner: whose state this is.
     """
 
-    def __init__(self, whole: Chunk, context: int, kept: int, owner: Chunks):
+    def __init__(self, whole: Any, context: int, kept: int, owner: Chunks):
         self.whole, self.context, self.kept = whole, context, kept
         self.state = owner.state
         self.is_carried = False
         self._owner = owner
 
     @property
-    def new(self) -> Chunk:
-        """The k1 new steps."""
+    def new(self) -> Any:
+        """The k1 new steps: a `Chunk`; or the `Batch`."""
         return self.whole if self.context == 0 else _cut(self.whole, self.context, _length(self.whole))
 
     @property
@@ -116,6 +121,24 @@ class Window:
     def mask(self) -> torch.Tensor | None:
         """(k1, B) bool, False where a row has no data any more; None where all have."""
         return self.new.mask
+
+    @property
+    def steps(self) -> int:
+        """k1, of the new steps."""
+        return _length(self.new)
+
+    @property
+    def count(self) -> int:
+        """How many terms the mean of the loss has, in this process: tokens, or those that a `Batch` says."""
+        new = self.new
+        if isinstance(new, Batch):
+            return new.count
+        return new.target.numel() if new.mask is None else int(new.mask.sum())
+
+    @property
+    def weight(self) -> float:
+        """What the loss is multiplied by before the mean over processes is taken; see `Batch`."""
+        return self.whole.weight if isinstance(self.whole, Batch) else 1.0
 
     def run(self, function: Callable[[Any, Any], tuple[Any, Any]]) -> Any:
         """Calls `function(input, state) -> (output, state)` over the window; carries the state, with resets per row.
@@ -222,6 +245,8 @@ class Chunks:
 
     def __iter__(self) -> Iterator[Window]:
         for piece in self._pieces():
+            if isinstance(piece, Batch) and (self._k1 is not None or self.overlap):
+                raise ValueError("k1, k2: expected none of them for batches of examples, which are not cut")
             whole = piece if self._past is None else self._joined(self._past, piece)
             T = _length(whole)
             kept = max(0, T - self.overlap)
@@ -313,7 +338,7 @@ class Chunks:
 
     # --- pieces of the source ---
 
-    def _pieces(self) -> Iterator[Chunk]:
+    def _pieces(self) -> Iterator[Any]:
         source, has_place = self.source, hasattr(self.source, "state_dict")
         iterator = iter([source]) if isinstance(self.source, Chunk | tuple | torch.Tensor) else iter(source)
         pieces, start = self._place["pieces"], self._place["steps"]
@@ -341,7 +366,7 @@ class Chunks:
             pieces, start = pieces + 1, 0
 
     @staticmethod
-    def _joined(past: Chunk | list[torch.Tensor], piece: Chunk) -> Chunk:
+    def _joined(past: Any, piece: Any) -> Any:
         first = iter(tensors_of(past))
         return map_tensors(lambda second: torch.cat((next(first), second)), piece)
 
@@ -349,9 +374,9 @@ class Chunks:
         return tensor if self.device is None else tensor.to(self.device)
 
 
-def _as_chunk(piece: Any) -> Chunk:
+def _as_chunk(piece: Any) -> Any:
     nothing: Any = None
-    if isinstance(piece, Chunk):
+    if isinstance(piece, Chunk | Batch):
         return piece
     if isinstance(piece, torch.Tensor):
         return Chunk(piece, nothing, None)
@@ -364,11 +389,12 @@ def _cut(tree: Any, start: int, end: int) -> Any:
     return map_tensors(lambda tensor: tensor[start:end], tree)
 
 
-def _length(chunk: Chunk) -> int:
+def _length(chunk: Any) -> int:
     input: Any = chunk.input
     return (input if isinstance(input, torch.Tensor) else tensors_of(input)[0]).shape[0]
 
 
-def _count(chunk: Chunk) -> int:
+def _count(chunk: Any) -> int:
     """What the mean of a loss is over, in units that are the same for all chunks of a source."""
-    return _length(chunk) if chunk.mask is None else int(chunk.mask.sum())
+    mask = getattr(chunk, "mask", None)
+    return _length(chunk) if mask is None else int(mask.sum())

@@ -16,7 +16,7 @@ from ostinato.training.clipping import clip
 from ostinato.training.distributed import Processes
 from ostinato.training.generators import Generators, read_generators, set_generators
 from ostinato.training.optimizers import make_optimizer
-from ostinato.training.settings import TrainingSettings
+from ostinato.training.settings import UpdateSettings
 from ostinato.training.sharding import is_sharded, shared_by_name, shared_optimizer_state, whole
 from ostinato.training.tree import map_tensors
 from ostinato.training.truncated_bptt import Chunks, Window
@@ -30,7 +30,8 @@ class _Loss(nn.Module):
         self.module = module
 
     def forward(self, window: Window) -> torch.Tensor:
-        return window.loss(self.module)  # pyright: ignore[reportArgumentType]
+        loss = window.loss(self.module)  # pyright: ignore[reportArgumentType]
+        return loss if window.weight == 1.0 else loss * window.weight
 
 
 @dataclass
@@ -104,7 +105,7 @@ class Updater:
         TypeError: the module has no `loss`.
     """
 
-    def __init__(self, module: nn.Module, source: Chunks, settings: TrainingSettings, processes: Processes):
+    def __init__(self, module: nn.Module, source: Chunks, settings: UpdateSettings, processes: Processes):
         if not callable(getattr(module, "loss", None)):
             raise TypeError(f"expected a module with loss(chunk, state), got a {type(module).__name__} without it")
         self.module, self.source, self.settings = module, source, settings
@@ -141,8 +142,8 @@ class Updater:
         """Begins an update; `mark` comes back where it is not made."""
         self._attempt = Attempt(mark, self.source.state_dict(), read_generators(self.fabric.device))
 
-    def add(self, window: Window) -> torch.Size:
-        """Forward and backward of one of the update's windows; returns the size of its new data, (T, B)."""
+    def add(self, window: Window) -> int:
+        """Forward and backward of one of the update's windows; returns how many terms its loss has."""
         attempt = self._attempt
         assert attempt is not None
         attempt.windows.append(window)
@@ -153,9 +154,9 @@ class Updater:
         self.source.state = map_tensors(_alone_in_memory, self.source.state)
         penalty = getattr(self.module, "penalty", None)
         attempt.losses.append(loss.detach() if penalty is None else loss.detach() - penalty)
-        size = window.target.shape
-        attempt.tokens.append(size.numel())
-        return size
+        count = window.count
+        attempt.tokens.append(count)
+        return count
 
     def _forward_and_backward(self, window: Window, context: AbstractContextManager[Any]) -> torch.Tensor:
         with context:
