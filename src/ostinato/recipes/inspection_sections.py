@@ -283,7 +283,7 @@ def parameter_counts(run: Inspected) -> str:
     return (
         f"<p>{found.count:,} parameters; {found.multiply_adds_per_step:,} multiply-adds for each step of each row, forward.</p>"
         + table(
-            [("parameter", ""), ("shape", ""), ("formula", ""), ("count", "numbers"), ("note", "")],
+            [("parameter", ""), ("shape", "rows x columns"), ("formula", ""), ("count", "numbers"), ("note", "")],
             rows,
             caption="Parameters",
         )
@@ -311,7 +311,8 @@ def settings_of_the_run(run: Inspected) -> str:
 
 def _settings(caption: str, values: Mapping[str, Any], described: type[Any]) -> str:
     """The flags' own help says what each of them is."""
-    help = {each.arg_name: each.description or "" for each in docstring_parser.parse(described.__doc__ or "").params}
+    documented = [docstring_parser.parse(kind.__doc__ or "") for kind in reversed(described.__mro__)]
+    help = {each.arg_name: each.description or "" for document in documented for each in document.params}
     rows = [(name, _setting(value), " ".join(help[name].split())) for name, value in values.items()]
     return table([("setting", ""), ("value", ""), ("what it is", "")], rows, caption=caption)
 

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+
+def test_it_writes_the_report_and_says_where(ostinato, run):
+    status, out, _ = ostinato("inspect", run)
+    assert status == 0
+    assert out == f"{run}/inspection.html\n"
+    assert Path(out.strip()).read_text().startswith("<!doctype html>")
+
+
+def test_what_is_wrong_is_said_in_one_line(ostinato, run, tmp_path):
+    assert ostinato("inspect", str(tmp_path / "no"))[::2] == (
+        2,
+        f"ostinato: no run folder at {tmp_path / 'no'}; `ostinato train lm --run {tmp_path / 'no'}` would make one\n",
+    )
+    status, out, error = ostinato("inspect", run, "--text", "missing.txt")
+    assert (status, out) == (2, "")
+    assert error.splitlines()[-1].startswith("ostinato: missing.txt: no such file or folder")
+    status, _, error = ostinato("inspect", run, "--outptu", "x")
+    assert status == 2
+    assert "did you mean --output?" in error
