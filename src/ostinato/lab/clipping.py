@@ -137,9 +137,8 @@ def draw(measured: Table) -> Figure:
         part = measured.where(clipping=name)
         colour, points = pictures.COLOURS[(1, 0, 2)[n]], part.column("turned_degrees")
         if name != "none":
-            right.semilogx(part.column("gradient_norm"), points, "o", markersize=3, color=colour)
-            pictures.note(right, 0.03, (0, 0.09, 0.92)[n], f"by {name}")
-            right.texts[-1].set_color(colour)
+            right.semilogx(part.column("gradient_norm"), points, "o", markersize=3, color=colour, label=f"by {name}")
+    right.legend(fontsize=9, frameon=False, loc="upper right")
     plots.name_axes(right, "gradient norm before clipping", "turned by clipping (degrees)", "Is the direction kept?")
     return figure
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BIASES = (0.0, 1.0, 2.0)
 TOLERANCE = 0.1  # of the share that a step keeps, relative to the prediction
 _INPUT, _HIDDEN, _ROWS, _STEPS = 8, 64, 16, 100
+_SHOWN = 1e-14  # smaller shares are not drawn
 _SMALL = 0.1  # "small random weights" (Jozefowicz et al. 2015): this part of torch's range
 
 
@@ -76,12 +77,13 @@ def draw(measured: Table) -> Figure:
     series = {}
     for bias in BIASES:
         part = measured.where(forget_bias=bias)
-        series[f"bias {bias:g}"] = (part.column("distance_steps"), part.column("gradient_share"))
-        axis.plot(part.column("distance_steps"), part.column("predicted_share"), "k:", linewidth=1.3, zorder=3)
-    axis.set_ylim(1e-16, 10)
+        shown = [row[1:] for row in part.rows if row[2] > _SHOWN]
+        distances, shares, predicted = zip(*shown, strict=True)
+        series[f"bias {bias:g}"] = (distances, shares)
+        axis.plot(distances, predicted, "k:", linewidth=1.3, zorder=3, label="_predicted")
     pictures.lines(axis, series, log=True)
-    pictures.threshold(axis, 1e-3, "a thousandth")
-    pictures.note(axis, 0.03, 0.05, "dotted: sigmoid(bias) to the power of the distance")
+    pictures.threshold(axis, 1e-3, "a thousandth", right=True)
+    pictures.note(axis, 0.42, 0.93, "dotted: sigmoid(bias) to the power of the distance")
     plots.name_axes(axis, "distance T - t (steps)", "dL/dc(t) / dL/dc at distance 1", "LSTM at the start of training")
     return figure
 

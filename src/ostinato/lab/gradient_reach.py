@@ -34,7 +34,9 @@ def measure(seed: int, quick: bool) -> Table:
     rows = []
     for name, make in CELLS.items():
         for start, bias in (("half open", 0.0), ("open", OPEN)):
-            cell = make(_INPUT, _HIDDEN, dtype=torch.float64, forget_bias=None if name == "RNN" else bias)
+            cell = make(
+                _INPUT, _HIDDEN, dtype=torch.float64, backend="reference", forget_bias=None if name == "RNN" else bias
+            )
             zeros = torch.zeros(_ROWS, _HIDDEN, dtype=torch.float64)
             norms = state_gradients(cell, x, (zeros, zeros) if name == "LSTM" else zeros)[-1]
             rows += [(name, start, distance, norm / norms[1]) for distance, norm in enumerate(norms)]
@@ -78,9 +80,10 @@ def draw(measured: Table) -> Figure:
             series[name] = tuple(zip(*kept, strict=True))
         axis.set_xscale("log")
         axis.set_ylim(1e-6, 100)
-        pictures.lines(axis, series, log=True)
-        pictures.threshold(axis, FLOOR, "reach ends here")
+        pictures.lines(axis, series, log=True, labels=gates == "open")
+        pictures.threshold(axis, FLOOR, "reach ends here", below=True)
         plots.name_axes(axis, "distance T - t (steps)", "gradient / gradient at distance 1", title)
+    axes[0].legend(frameon=False, fontsize=9, loc="upper right")  # the lines are too close for names at their ends
     return figure
 
 

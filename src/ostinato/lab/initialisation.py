@@ -92,7 +92,7 @@ def draw(measured: Table) -> Figure:
             shown = [(d, v) for _, d, v in part.rows if d >= 1 and 1e-9 < v < 1e9]
             series[label] = tuple(zip(*shown, strict=True))
         pictures.lines(axis, series, log=True)
-        pictures.threshold(axis, FLOOR, "" if title == "LSTM" else "reach ends here")
+        pictures.threshold(axis, FLOOR, "reach ends here", right=True, below=True)
         plots.name_axes(axis, "distance T - t (steps)", "gradient / gradient at distance 1", title)
     return figure
 

@@ -78,7 +78,8 @@ def draw(measured: Table) -> Figure:
             series[name] = (part.column("steps")[start:], part.column(column)[start:])
         pictures.lines(axis, series, log=True)
     plots.name_axes(left, "distance T - t (steps)", "gradient norm at h(t)", "Gradient, orthogonal W_hh")
-    pictures.threshold(right, _HIDDEN**0.5, "bound of tanh and sigmoid")
+    pictures.threshold(right, _HIDDEN**0.5)
+    pictures.note(right, 0.4, 0.24, "dashed: bound of tanh and sigmoid")
     plots.name_axes(right, "time (steps)", "norm of h", "State, twice that W_hh")
     return figure
 

@@ -49,15 +49,17 @@ def note(axis: Any, x: float, y: float, text: str, **options: Any) -> None:
     axis.text(x, y, text, transform=axis.transAxes, color=GREY, fontsize=9, **options)
 
 
-def threshold(axis: Any, y: float, text: str = "") -> None:
-    """A dashed level across the panel with its name at the left."""
+def threshold(axis: Any, y: float, text: str = "", *, right: bool = False, below: bool = False) -> None:
+    """A dashed level across the panel with its name at an end of it, above or below the line."""
     axis.axhline(y, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1, label="_level")
     axis.annotate(
         text,
-        xy=(0, y),
+        xy=(float(right), y),
         xycoords=("axes fraction", "data"),
-        xytext=(3, 3),
+        xytext=(-3 if right else 3, -3 if below else 3),
         textcoords="offset points",
+        ha="right" if right else "left",
+        va="top" if below else "bottom",
         color=GREY,
         fontsize=9,
     )
