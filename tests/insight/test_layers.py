@@ -10,9 +10,12 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 import ostinato
+from ostinato.data import CharVocabulary
+from ostinato.data.streams import Chunk
 from ostinato.errors import OstinatoError
 from ostinato.insight import InsightError, gradient_flow, saturation, trajectories
 from ostinato.insight.layers import watched
+from ostinato.models import LanguageModel
 from tests.insight.models import KINDS, Loop, Tagger, square_loss, tagger_loss
 
 IDS = torch.arange(24).mul(5).remainder(7).view(8, 3)
@@ -195,3 +198,30 @@ def test_what_cannot_be_looked_into_is_told_in_one_line() -> None:
             call()
         assert "\n" not in str(caught.value)
         assert isinstance(caught.value, OstinatoError)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "torch"])
+def test_a_compiled_model_is_looked_into_like_any_other(ours: bool) -> None:
+    torch._dynamo.reset()
+    model = Tagger(make("gru", ours), 4, 5).double().eval()
+    compiled: Any = torch.compile(model, backend="eager")
+    before = compiled(IDS)
+    got, expected = (gradient_flow(m, IDS, tagger_loss) for m in (compiled, model))
+    assert got == expected
+    assert [flow.name for flow in got.layers] == ["recurrent.l0"]
+    assert torch.equal(compiled(IDS), before)
+
+
+def test_a_language_model_needs_no_loss_and_goes_on_over_resets() -> None:
+    vocabulary = CharVocabulary("\nabc")
+    torch.manual_seed(0)
+    model = LanguageModel(vocabulary, 3, 4, cell="gru").double()
+    ids = torch.randint(len(vocabulary), (9, 2))
+    resets = torch.zeros(8, 2, dtype=torch.bool)
+    resets[5, 1] = True
+    (flow,) = gradient_flow(model, Chunk(ids[:-1], ids[1:], resets)).layers
+    assert len(flow.gradients["h"]) == 8
+    # Beyond the reset one of the two rows is cut off: half the squares are gone.
+    (alone,) = gradient_flow(model, Chunk(ids[:-1, :1], ids[1:, :1], resets[:, :1])).layers
+    assert flow.gain[4] == pytest.approx(alone.gain[4] / 2**0.5, rel=1e-9)
+    assert model.penalty.grad_fn is None

@@ -1,7 +1,7 @@
 """The Jacobian of a step, d s_t / d s_{t-1}: its singular values and eigenvalues along a trajectory.
 
-The state s is that of the whole cell, (h, c) for an LSTM. A step is taken again in float64 at many places at once, and pushes every
-unit vector forward: every column of every Jacobian in one go.
+The state s is that of the whole cell, (h, c) for an LSTM. A step is taken again in float64 at many places at once, and every row of
+every Jacobian comes from one backward pass.
 
 Source: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, 2.1: where the largest singular values stay below 1 the gradient vanishes.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
+_WIDE = 256
 _NUMBERS_AT_ONCE = 1 << 24  # in one batched step: 128 MiB of float64 a gate
 
 
@@ -107,11 +108,15 @@ def step_jacobians(trajectory: Trajectory, steps: Tensor, rows: Tensor) -> Tenso
     at_once = max(1, _NUMBERS_AT_ONCE // (N * N))
     for begin in range(0, len(steps), at_once):
         part = slice(begin, begin + at_once)
-        # Rows of a step do not see each other, so N copies of a row take N directions at once.
+        # Rows of a step do not see each other, so N copies of a row are N backward passes at once, one for each unit.
         taken = trajectory.take(steps[part].repeat_interleave(N), rows[part].repeat_interleave(N), torch.float64)
         size = len(steps[part])
         unit = torch.eye(N, dtype=torch.float64, device=whole.device).repeat(size, 1)
-        whole[part] = pushed(taken, taken.start, unit).view(size, N, N).mT
+        with torch.enable_grad():
+            state = taken.start.requires_grad_()
+            after = taken(state)
+            pulled = torch.autograd.grad(after, state, unit)[0] if after.requires_grad else torch.zeros_like(unit)
+        whole[part] = pulled.view(size, N, N)
     return whole
 
 
@@ -133,24 +138,28 @@ def pushed(function: Callable[[Tensor], Tensor], state: Tensor, directions: Tens
         return torch.autograd.grad(pulled, u, directions, materialize_grads=True)[0]
 
 
-def jacobian_spectrum(source: Trajectory | nn.Module, input: Any = None, *, samples: int = 16) -> JacobianSpectrum:
+def jacobian_spectrum(
+    source: Trajectory | nn.Module, input: Any = None, *, samples: int | None = None
+) -> JacobianSpectrum:
     """Singular values and eigenvalues of d s_t / d s_{t-1} along a trajectory; the state of an LSTM is (h, c).
 
     Args:
         source: a trajectory, or a recurrent layer or single-step cell, whose first layer and direction is taken.
         input: for a layer, what it is called with.
-        samples: steps to look at, at least 1, spread evenly over all valid places; as many as there are if there are fewer.
+        samples: steps to look at, at least 1, spread evenly over all valid places; as many as there are if there are fewer. None
+            for 16 up to N = 256, and 4 above, as eigenvalues take a time of N^3.
 
     Raises:
         InsightError: `samples` is below 1, or nothing ran.
     """
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int) or samples < 1):
         raise InsightError(f"samples expected a number of steps of at least 1, got {samples!r}")
     run = source if isinstance(source, Trajectory) else trajectories(source, input)[0]
     steps, rows = run.places()
     if not len(steps):
         raise InsightError(f"expected a trajectory with at least one valid step, got none in {run.name}")
-    chosen = torch.linspace(0, len(steps) - 1, min(samples, len(steps)), device=steps.device).round().long()
+    wanted = min(samples or (16 if run.size <= _WIDE else 4), len(steps))
+    chosen = torch.linspace(0, len(steps) - 1, wanted, device=steps.device).round().long()
     steps, rows = steps[chosen], rows[chosen]
     jacobians = step_jacobians(run, steps, rows).cpu()
     eigenvalues = torch.linalg.eigvals(jacobians)

@@ -171,7 +171,11 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
     Raises:
         InsightError: there is none.
     """
-    found = {name: m for name, m in model.named_modules() if isinstance(m, Recurrent | _Step) or type(m) in _TORCH}
+    found = {
+        name.replace("_orig_mod.", ""): m  # what torch.compile puts around a module is no part of the model
+        for name, m in model.named_modules()
+        if isinstance(m, Recurrent | _Step) or type(m) in _TORCH
+    }
     if not found:
         others = [type(m).__name__ for m in model.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
         got = f"only {others[0]}, a subclass of torch.nn's" if others else "none"
