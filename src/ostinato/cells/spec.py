@@ -24,6 +24,7 @@ recurrent product at all, and its step gets None for `U`.
 from __future__ import annotations
 
 import inspect
+import itertools
 import keyword
 import weakref
 from collections.abc import Callable, Mapping
@@ -115,6 +116,7 @@ class Cell:
         seams: names at which options may act.
         keep: the gate whose opening keeps the memory (LSTM's f), or several with spaces between; None if there is none.
         write: the gate whose opening overwrites the memory (LSTM's i), or several with spaces between; None if there is none.
+        number: of this object among those of the process, for `numbered`.
         forget_bias: what a layer's `forget_bias` is where it is not given; None leaves the biases to the initialisation.
         input_gates: names of the gates that get `W_ih x`, in the order of `gates`; all of them unless told otherwise.
         recurrent: whether there is a recurrent product. Else there are no `weight_hh` and `bias_hh`, and `U` is None.
@@ -141,10 +143,13 @@ class Cell:
     input_gates: tuple[str, ...] = ()
     recurrent: bool = True
     forget_bias: float | None = None
+    number: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.input_gates:
             object.__setattr__(self, "input_gates", self.gates)
+        object.__setattr__(self, "number", next(_numbers))
+        _by_number[self.number] = self
         _living.add(self)
 
     def __call__(self, x: Gates, s: State, U: Any, **named: Any) -> State:
@@ -235,6 +240,13 @@ class Cell:
 
 
 _living: weakref.WeakSet[Cell] = weakref.WeakSet()
+_numbers = itertools.count()
+_by_number: weakref.WeakValueDictionary[int, Cell] = weakref.WeakValueDictionary()
+
+
+def numbered(number: int) -> Cell:
+    """The cell of this process with this `number`; one that something holds."""
+    return _by_number[number]
 
 
 def living() -> list[Cell]:

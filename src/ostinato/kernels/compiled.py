@@ -10,7 +10,7 @@ import torch
 from torch._C._functorch import is_legacy_batchedtensor
 
 from ostinato.cells.named import State
-from ostinato.cells.spec import Cell
+from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels import ops
 from ostinato.kernels.call import Call, named, shown_names
 from ostinato.kernels.request import Request, Result
@@ -61,7 +61,7 @@ class Compiled:
             return "ONNX does not know its operators"
         if is_differentiated_forward():
             return "its gradients are taken backward, not forward (torch.func.jvp)"
-        return reason(request.cell, request.weights.bias_ih is not None, request.input.dtype is torch.float64)
+        return reason(request.cell.number, request.weights.bias_ih is not None, request.input.dtype is torch.float64)
 
     def reluctance(self, request: Request) -> str | None:
         """Why the next backend should rather run a request that both can, or None."""
@@ -86,7 +86,7 @@ class Compiled:
         masks = [request.masks[noise.name] for noise in cell.noise]
         masks = [v if v.dtype is dtype else v.to(dtype) for v in masks]
         if is_recorded():
-            what = spelled(cell, bias, request.reverse, every_state, request.segment)
+            what = spelled(cell.number, bias, request.reverse, every_state, request.segment)
             found = ops.recurrence(what, tensors, masks, request.lengths)
         else:
             found = _at_once(request, bias, tensors, masks)
@@ -127,8 +127,9 @@ def _on_cpu(tensors: list[Tensor]) -> bool:
     return all(v.device.type == "cpu" for v in tensors)
 
 
-def reason(cell: Cell, bias: bool, double: bool) -> str | None:
+def reason(number: int, bias: bool, double: bool) -> str | None:
     """Why the compiler does not take a cell, or None; compiles it if it does."""
+    cell = numbered(number)
     try:
         from ostinato.kernels.cpu.kernel import Kernel, kernel
     except ImportError as error:
@@ -137,12 +138,13 @@ def reason(cell: Cell, bias: bool, double: bool) -> str | None:
     return None if isinstance(found, Kernel) else str(found)
 
 
-def spelled(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int) -> str:
+def spelled(number: int, bias: bool, reverse: bool, every_state: bool, segment: int) -> str:
     """The text of a recurrence, as operators want it."""
-    return spell(cell, bias, reverse, every_state, segment)
+    return spell(numbered(number), bias, reverse, every_state, segment)
 
 
-# For torch.compile, what these find once holds for good, as they depend on the cell and on constants alone. So marks
+# For torch.compile, what these find once holds for good, as they depend on the cell and on constants alone. The cell comes as its
+# number: torch 2.11 and 2.12 take no objects here. So marks
 # torch.compiler.assume_constant_result, which imports the whole of torch.compile.
 for _constant in (reason, spelled):
     _constant._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
