@@ -78,6 +78,17 @@ def test_labels_stand_at_the_ends_of_lines_without_touching(scale: str) -> None:
     assert len(figure.axes) == 1
 
 
+def test_a_label_stands_at_its_line_whatever_was_drawn_last() -> None:
+    _, (axes,) = plots.figure()
+    axes.plot([0, 10], [1.0, 1.0], label="high")
+    axes.set_yscale("log")
+    axes.axhline(1e-4)
+    plots.label_lines(axes)
+    (label,) = axes.texts
+    low, high = axes.get_ylim()
+    assert label.get_position()[1] == pytest.approx(np.log(1.0 / low) / np.log(high / low))
+
+
 def test_a_heat_map_has_a_scale_with_its_unit() -> None:
     figure, (axes,) = plots.figure()
     plots.heat_map(axes, [[-1.0, 0.5], [0.0, np.nan]], unit="activation", centred=True, rows=["a", "b"])

@@ -80,6 +80,8 @@ def label_lines(axes: Axes, *, gap: float = 0.045) -> None:
     """
     import numpy as np
 
+    # transData knows of no limits that nobody has asked for yet.
+    axes.autoscale_view()
     transform, ends = axes.transData + axes.transAxes.inverted(), []
     for line in axes.get_lines():
         points = np.column_stack([np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)])
