@@ -118,6 +118,20 @@ def test_adam(layers) -> None:
         assert doctor(one.model, chunk(0), optimizer=one.optimizer).names == names
 
 
+def test_adam_as_it_is_where_nobody_chose_a_rate() -> None:
+    """100 times as much would do much more in a few updates, and yet this is no fault."""
+    for seed in range(3):
+        torch.manual_seed(seed)
+        model = Tiny(nn.GRU(1, 2))
+        batch = (torch.rand(10, 32, 1), 1 + torch.rand(32, 1))
+        optimizer = torch.optim.Adam(model.parameters())
+        for _ in range(8):
+            optimizer.zero_grad()
+            squared(model, batch).backward()
+            optimizer.step()
+        assert doctor(model, batch, squared, optimizer=optimizer).names == []
+
+
 def test_a_schedule_that_has_ended() -> None:
     one = trained(nn.GRU(I, H), updates=30)
     group = one.optimizer.param_groups[0]

@@ -74,7 +74,7 @@ class Call:
         lengths: as the layer was given them, else None.
         first: the states before the first step that it was given, else None.
         last: the states after the last step.
-        is_raw: whether the input was computed from no parameter.
+        is_raw: whether the input was computed from no parameter that trains.
     """
 
     input: Tensor
@@ -222,7 +222,7 @@ def fit_for_examination(model: nn.Module) -> nn.Module:
     """
     try:
         made = convert(copy.deepcopy(model))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:  # a graph in an attribute; a lock, a generator, an open file
         raise InsightError(
             f"doctor examines a copy, but this model cannot be copied: {' '.join(str(error).split())}. "
             "If it keeps states between calls, detach them"
