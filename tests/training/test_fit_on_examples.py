@@ -83,7 +83,7 @@ def test_an_evaluation_weighs_batches_by_their_examples():
     assert evaluation is not None
     whole = nn.functional.cross_entropy(model.linear(torch.from_numpy(points.x)), torch.from_numpy(points.y))
     assert evaluation.tokens == 30
-    assert evaluation.nats_per_token == pytest.approx(float(whole), rel=1e-6)
+    assert evaluation.nats_per_token == pytest.approx(whole.item(), rel=1e-6)
 
 
 def test_a_run_that_is_resumed_ends_like_one_that_was_not(tmp_path):

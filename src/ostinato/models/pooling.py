@@ -1,0 +1,98 @@
+"""From what a recurrent layer gives at every step to one vector a sequence: the many-to-one of a classifier.
+
+| pooling | vector of a row with n steps h_1 .. h_n |
+| --- | --- |
+| last | h_n; of two directions, each one's own last: the forward half of h_n and the backward half of h_1 |
+| mean | (h_1 + ... + h_n) / n |
+| max | the largest of each unit over the steps |
+| attention | sum of a_t h_t with a = softmax over t of v . tanh(W h_t + b): one vector v asks all steps the same question |
+
+Steps past a row's end count for nothing. A row without any step gets zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import nn
+
+from ostinato.errors import ConfigError
+
+PoolingName: TypeAlias = Literal["last", "mean", "max", "attention"]
+POOLINGS: tuple[PoolingName, ...] = ("last", "mean", "max", "attention")
+
+
+class Pooling(nn.Module):
+    """One vector a sequence; see the table above.
+
+    Source: attention is that of Yang et al. 2016, "Hierarchical attention networks", equations 5 to 7, over words.
+
+    Args:
+        name: which.
+        size: F, units of each step, those of all directions.
+        directions: 1, or 2 where the second half of the units has run backwards.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+
+    def __init__(self, name: PoolingName, size: int, directions: int = 1):
+        super().__init__()
+        if name not in POOLINGS:
+            raise ConfigError(f"pooling: expected one of {', '.join(POOLINGS)}, got {name}")
+        self.name, self.size, self.directions = name, size, directions
+        if name == "attention":
+            self.key = nn.Linear(size, size)
+            self.query = nn.Linear(size, 1, bias=False)
+
+    def extra_repr(self) -> str:
+        """The name."""
+        return self.name
+
+    def forward(self, h: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """(T, B, F) to (B, F).
+
+        Args:
+            h: of every step.
+            lengths: (B,) int64 from 0 to T, the steps that count; None for all.
+        """
+        if lengths is None:
+            lengths = torch.full(h.shape[1:2], h.shape[0], device=h.device)
+        if self.name == "last":
+            return self._last(h, lengths)
+        past = _past_the_end(h, lengths)[..., None]  # (T, B, 1)
+        if self.name == "max":
+            return h.masked_fill(past, -torch.inf).amax(0).masked_fill((lengths == 0)[:, None], 0.0)
+        h = h.masked_fill(past, 0.0)  # not a product: where there is no data, not even NaN may come in
+        if self.name == "mean":
+            return h.sum(0) / lengths.clamp_min(1)[:, None]
+        return (self.weights(h, lengths)[..., None] * h).sum(0)
+
+    def weights(self, h: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """How much attention each step gets: (T, B), the sum over a row's steps is 1; zeros for a row without any.
+
+        Raises:
+            ConfigError: it is another pooling.
+        """
+        if self.name != "attention":
+            raise ConfigError(f"expected pooling attention, whose steps have weights, got {self.name}")
+        scores = self.query(torch.tanh(self.key(h))).squeeze(-1)
+        if lengths is None:
+            return scores.softmax(0)
+        past = _past_the_end(h, lengths)
+        # The lowest number in place of minus infinity: a row without any step would else be 0 / 0.
+        weights = scores.masked_fill(past, torch.finfo(scores.dtype).min).softmax(0)
+        return weights.masked_fill(past, 0.0)
+
+    def _last(self, h: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        forward = self.size // self.directions
+        last = h[(lengths - 1).clamp_min(0), torch.arange(h.shape[1], device=h.device)]
+        if self.directions > 1:
+            last = torch.cat((last[:, :forward], h[0, :, forward:]), -1)
+        return last.masked_fill((lengths == 0)[:, None], 0.0)
+
+
+def _past_the_end(h: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """(T, B) bool."""
+    return torch.arange(h.shape[0], device=h.device)[:, None] >= lengths
