@@ -1,6 +1,7 @@
 """Recurrent layers that drop in for `torch.nn`'s, with what torch.nn has never had."""
 
 from ostinato.nn.convert import convert, negate_update_gate
+from ostinato.nn.crf import CRF, Constraints, Decoded, span_constraints
 from ostinato.nn.explain import Explanation, explain, listing
 from ostinato.nn.first_state import FirstState, noisy
 from ostinato.nn.initialisation import Initialisation, chrono
@@ -12,10 +13,13 @@ from ostinato.nn.steps import GRUCell, LSTMCell, MinGRUCell, MinLSTMCell, RHNCel
 from ostinato.nn.stream import ErrorReport, Stream
 
 __all__ = [
+    "CRF",
     "GRU",
     "LSTM",
     "RHN",
     "RNN",
+    "Constraints",
+    "Decoded",
     "ErrorReport",
     "Explanation",
     "FirstState",
@@ -39,4 +43,5 @@ __all__ = [
     "listing",
     "negate_update_gate",
     "noisy",
+    "span_constraints",
 ]
