@@ -9,17 +9,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostinato.data.builtin import digits, digits_in_words, number_words
+    from ostinato.data.builtin import carbon_dioxide, digits, digits_in_words, number_words
+    from ostinato.data.conll import Sentence, read_sentence_splits, read_sentences
     from ostinato.data.corpus import Corpus, open_corpus
+    from ostinato.data.dates import dates_to_iso
     from ostinato.data.decoding import Decoder
     from ostinato.data.documents import Documents
     from ostinato.data.images import Captioned, Images, read_captions, read_image_splits, read_images
+    from ostinato.data.pairs import Pair, Pairs, read_pair_splits, read_pairs
     from ostinato.data.prefetch import Prefetch
+    from ostinato.data.series import Series, SeriesTable, read_series
     from ostinato.data.splits import Splits, stratified_split
     from ostinato.data.streams import Chunk, Streams
+    from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted, highlight, python_source
     from ostinato.data.tables import Example, read_examples, read_labelled
     from ostinato.data.text import Document, Piece, Text, find_text, standard_library
     from ostinato.data.tokens import Tokens
+    from ostinato.data.vectors import Coverage, load_vectors, read_vectors
     from ostinato.data.vocabulary import (
         BPEVocabulary,
         ByteVocabulary,
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
         load_vocabulary,
         vocabulary_class,
     )
+    from ostinato.data.windows import Window, Windows
 
 _HOMES = {
     "BPEVocabulary": "vocabulary",
@@ -37,66 +44,108 @@ _HOMES = {
     "CharVocabulary": "vocabulary",
     "Chunk": "streams",
     "Corpus": "corpus",
+    "Coverage": "vectors",
     "Decoder": "decoding",
     "Document": "text",
     "Documents": "documents",
     "Example": "tables",
+    "Highlighted": "syntax",
     "Images": "images",
+    "Pair": "pairs",
+    "Pairs": "pairs",
     "Piece": "text",
     "Prefetch": "prefetch",
+    "SYNTAX_CLASSES": "syntax",
+    "Sentence": "conll",
+    "Series": "series",
+    "SeriesTable": "series",
     "Splits": "splits",
     "Streams": "streams",
     "Text": "text",
     "Tokens": "tokens",
     "Vocabulary": "vocabulary",
+    "Window": "windows",
+    "Windows": "windows",
     "WordVocabulary": "vocabulary",
+    "carbon_dioxide": "builtin",
+    "dates_to_iso": "dates",
     "digits": "builtin",
     "digits_in_words": "builtin",
     "find_text": "text",
+    "highlight": "syntax",
+    "load_vectors": "vectors",
     "load_vocabulary": "vocabulary",
     "number_words": "builtin",
     "open_corpus": "corpus",
+    "python_source": "syntax",
     "read_captions": "images",
     "read_examples": "tables",
     "read_image_splits": "images",
     "read_images": "images",
     "read_labelled": "tables",
+    "read_pair_splits": "pairs",
+    "read_pairs": "pairs",
+    "read_sentence_splits": "conll",
+    "read_sentences": "conll",
+    "read_series": "series",
+    "read_vectors": "vectors",
     "standard_library": "text",
     "stratified_split": "splits",
     "vocabulary_class": "vocabulary",
 }
 
 __all__ = [
+    "SYNTAX_CLASSES",
     "BPEVocabulary",
     "ByteVocabulary",
     "Captioned",
     "CharVocabulary",
     "Chunk",
     "Corpus",
+    "Coverage",
     "Decoder",
     "Document",
     "Documents",
     "Example",
+    "Highlighted",
     "Images",
+    "Pair",
+    "Pairs",
     "Piece",
     "Prefetch",
+    "Sentence",
+    "Series",
+    "SeriesTable",
     "Splits",
     "Streams",
     "Text",
     "Tokens",
     "Vocabulary",
+    "Window",
+    "Windows",
     "WordVocabulary",
+    "carbon_dioxide",
+    "dates_to_iso",
     "digits",
     "digits_in_words",
     "find_text",
+    "highlight",
+    "load_vectors",
     "load_vocabulary",
     "number_words",
     "open_corpus",
+    "python_source",
     "read_captions",
     "read_examples",
     "read_image_splits",
     "read_images",
     "read_labelled",
+    "read_pair_splits",
+    "read_pairs",
+    "read_sentence_splits",
+    "read_sentences",
+    "read_series",
+    "read_vectors",
     "standard_library",
     "stratified_split",
     "vocabulary_class",

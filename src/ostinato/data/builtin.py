@@ -4,13 +4,19 @@
 | --- | --- | --- |
 | `digits` | scikit-learn: 1,797 digits, 8 x 8 pixels, of 13 people (Alpaydin & Kaynak 1998) | drawn, each digit in its share |
 | `digits_in_words` | the same, and their names in a language of Unicode's CLDR | the same |
+| `syntax.python_source` | Python's standard library, characters labelled by `tokenize` | by file, in the order of a hash |
+| `dates.dates_to_iso` | days from 1900 to 2099, written by Babel from the CLDR in 38 languages | by day, by a hash |
+| `carbon_dioxide` | CO2 in the air of Mauna Loa, weekly from 1958 to 2001, ppm (Keeling & Whorf 2004) | by time |
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from ostinato.data.images import Captioned, Images
+from ostinato.data.series import SeriesTable, read_series
 from ostinato.data.splits import Splits, stratified_split
 from ostinato.errors import ConfigError
 
@@ -60,3 +66,13 @@ def number_words(language: str, count: int = 10) -> tuple[str, ...]:
         raise ConfigError(f"language must be one whose number words are known, {', '.join(known)}; got {language!r}")
     engine = RbnfEngine.for_language(language)
     return tuple(engine.format_number(number).text for number in range(count))
+
+
+def carbon_dioxide() -> SeriesTable:
+    """Carbon dioxide in the air of Mauna Loa, Hawaii: 2,284 weeks, of which 59 are missing, in parts per million.
+
+    A trend that grows, a season of a year, little noise. The measurements are in the public domain: C. D. Keeling and T. P.
+    Whorf, *Atmospheric CO2 concentrations derived from flask air samples at sites in the SIO network*, CDIAC, Oak Ridge 2004. No
+    library that we need has a series with a season in its wheel, so these 39 kB lie beside this file.
+    """
+    return read_series(Path(__file__).with_name("mauna_loa_co2.csv"), ["co2"], time="date")

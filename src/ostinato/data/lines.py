@@ -91,10 +91,10 @@ def find_parts(folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[s
         if ending is None or not file.is_file():
             continue
         stem = name.removesuffix(ending)
-        # "en_ewt-ud-train" is the training part too: the last word of a stem tells.
-        last = stem.replace("_", "-").replace(".", "-").split("-")[-1]
+        # The last word of a name tells, as in "en_ewt-ud-train", or the first, as in "test_2016_flickr".
+        words = stem.replace("_", "-").replace(".", "-").split("-")
         for part, stems in names.items():
-            if stem in stems or last in stems:
+            if words[-1] in stems or words[0] in stems:
                 if part in found:
                     raise DataError(
                         f"{folder}: {found[part].name} and {file.name} could both be the {part} part; name the files"

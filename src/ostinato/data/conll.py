@@ -1,0 +1,211 @@
+"""Tagged sentences: CoNLL-U treebanks, and files of columns, a word a line and an empty line between sentences.
+
+Read by our own few lines rather than by the conllu package: its errors name no line, and it makes a dictionary for
+every token of a treebank where a tagger needs two columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostinato.data.lines import PART_NAMES, find_parts, numbered_lines, suffix_of
+from ostinato.data.splits import Splits, stratified_split
+from ostinato.errors import ConfigError, DataError
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+_MISSING = "_"
+_ENDINGS = (".conllu", ".conll", ".tsv", ".txt", ".bio")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words and their tags.
+
+    Attributes:
+        words: In order.
+        tags: One of each word; None where the file gives none.
+        line: Where in the file the sentence begins, from 1 on.
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[str | None, ...]
+    line: int
+
+
+def read_sentences(path: str | Path, column: str | int | None = None) -> tuple[Sentence, ...]:
+    """The sentences of a CoNLL-U file (.conllu) or of a file of columns, compressed or not.
+
+    Args:
+        path: A file or URL.
+        column: Where the tags are: of CoNLL-U one of `CONLLU_COLUMNS`, None for upos; else a number from 0 on, or from
+            the end (-1 is the last), None for the last.
+
+    Raises:
+        DataError: The file is not of this form, or has no sentence; the message names the line.
+        ConfigError: There is no such column.
+    """
+    if suffix_of(path) == ".conllu":
+        if isinstance(column, int):
+            raise ConfigError(f"column of a CoNLL-U file must be one of {', '.join(CONLLU_COLUMNS)}; got {column}")
+        return read_conllu(path, column or "upos")
+    try:
+        return read_columns(path, -1 if column is None else int(column))
+    except ValueError as error:
+        raise ConfigError(f"column must be a number from 0 on or -1 for the last; got {column!r}") from error
+
+
+def read_sentence_splits(
+    train: str | Path,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    *,
+    column: str | int | None = None,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+) -> Splits[tuple[Sentence, ...]]:
+    """Tagged sentences in three parts.
+
+    Args:
+        train: A file, or a folder that holds files whose names say train, validation (dev, val, valid) and test, as those of
+            Universal Dependencies do.
+        validation: A file; None to draw `validation_share` of the training sentences.
+        test: A file; None to draw `test_share` of the training sentences.
+        column: As for `read_sentences`.
+        validation_share: 0 <= share < 1; not used where there is a file.
+        test_share: The same for test.
+        seed: Of the draw.
+
+    Raises:
+        DataError: As for `read_sentences`, or the folder holds no file for training.
+        ConfigError: A share or a column is out of range.
+    """
+    name = Path(str(train)).name
+    if "://" not in str(train) and Path(train).expanduser().is_dir():
+        parts = find_parts(Path(train).expanduser(), PART_NAMES, _ENDINGS)
+        if "train" not in parts:
+            raise DataError(f"{train}: expected a file whose name says train and ends in {', '.join(_ENDINGS)} there")
+        train, validation, test = parts["train"], validation or parts.get("validation"), test or parts.get("test")
+    sentences = read_sentences(train, column)
+    rows = stratified_split(
+        [0] * len(sentences),
+        validation_share if validation is None else 0.0,
+        test_share if test is None else 0.0,
+        seed=seed,
+    )
+    drawn = [tuple(sentences[index] for index in indices) for indices in rows]
+    own = [None if path is None else read_sentences(path, column) for path in (validation, test)]
+    return Splits(name, drawn[0], own[0] or drawn[1], own[1] or drawn[2])
+
+
+def read_conllu(path: str | Path, column: str = "upos") -> tuple[Sentence, ...]:
+    """The sentences of a CoNLL-U file, as the guidelines of Universal Dependencies mean them to be tagged.
+
+    Tags belong to *syntactic words*, the lines whose id is a whole number. The line of a multiword token (id 1-2: "del") says
+    how its words ("de", "el") are written together, and an empty node (id 8.1) is no word of the sentence: both are passed over.
+
+    Args:
+        path: A file or URL, compressed or not.
+        column: One of `CONLLU_COLUMNS`; "_" in it is no tag. ("_" as form and lemma is an underscore.)
+
+    Raises:
+        DataError: A line has not 10 columns, ids do not count from 1, the whole column is empty, or there is no sentence.
+        ConfigError: CoNLL-U has no such column.
+    """
+    if column not in CONLLU_COLUMNS:
+        raise ConfigError(f"column must be one of CoNLL-U's {', '.join(CONLLU_COLUMNS)}; got {column!r}")
+    wanted = CONLLU_COLUMNS.index(column)
+    sentences: list[Sentence] = []
+    for rows in _blocks(path, comments=True):
+        words: list[str] = []
+        tags: list[str | None] = []
+        for number, line in rows:
+            cells = line.split("\t")
+            if len(cells) != len(CONLLU_COLUMNS):
+                raise DataError(
+                    f"{path}, line {number}: expected {len(CONLLU_COLUMNS)} columns with a tab between, got {len(cells)}"
+                )
+            if "-" in cells[0] or "." in cells[0]:
+                continue
+            if cells[0] != str(len(words) + 1):
+                raise DataError(
+                    f"{path}, line {number}: expected the id {len(words) + 1}, got {cells[0]!r}; "
+                    "is the empty line between two sentences missing?"
+                )
+            words.append(cells[1])
+            is_underscore = column == "lemma" and cells[1] == cells[2] == _MISSING
+            tags.append(None if cells[wanted] == _MISSING and not is_underscore else cells[wanted])
+        if words:
+            sentences.append(Sentence(tuple(words), tuple(tags), rows[0][0]))
+    return _some(path, sentences, column)
+
+
+def read_columns(path: str | Path, tag_column: int = -1, word_column: int = 0) -> tuple[Sentence, ...]:
+    """The sentences of a file with a word a line, its columns between tabs or blanks, and an empty line between sentences.
+
+    Lines that begin with `-DOCSTART-` (CoNLL-2003) are passed over.
+
+    Args:
+        path: A file or URL, compressed or not.
+        tag_column: From 0 on, or from the end; -1 is the last.
+        word_column: The same for the words.
+
+    Raises:
+        DataError: A line has another number of columns than the first, or there is no sentence.
+        ConfigError: There is no such column.
+    """
+    sentences: list[Sentence] = []
+    width: int | None = None
+    for rows in _blocks(path, comments=False):
+        words: list[str] = []
+        tags: list[str | None] = []
+        for number, line in rows:
+            if line.startswith("-DOCSTART-"):
+                continue
+            cells = line.split("\t") if "\t" in line else line.split()
+            if width is None:
+                width = _checked_width(path, cells, tag_column, word_column)
+            if len(cells) != width:
+                raise DataError(
+                    f"{path}, line {number}: expected {width} columns as in the lines before, got {len(cells)}; "
+                    "put an empty line between sentences and a tab between columns"
+                )
+            words.append(cells[word_column])
+            tags.append(cells[tag_column])
+        if words:
+            sentences.append(Sentence(tuple(words), tuple(tags), rows[0][0]))
+    return _some(path, sentences, str(tag_column))
+
+
+def _blocks(path: str | Path, *, comments: bool) -> Iterator[list[tuple[int, str]]]:
+    """Lines between empty lines, with their numbers."""
+    block: list[tuple[int, str]] = []
+    for number, line in numbered_lines(path):
+        if line.strip():
+            # A column file may have "#" as a word; in CoNLL-U no line of a word begins with it.
+            if not (comments and line.startswith("#")):
+                block.append((number, line))
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _checked_width(path: str | Path, cells: list[str], *columns: int) -> int:
+    for column in columns:
+        if not -len(cells) <= column < len(cells):
+            raise ConfigError(f"{path}: has {len(cells)} columns; column must be 0 to {len(cells) - 1}, got {column}")
+    if len(cells) < 2:
+        raise DataError(f"{path}: expected a word and its tag a line, got one column; is it a file of text?")
+    return len(cells)
+
+
+def _some(path: str | Path, sentences: list[Sentence], column: str) -> tuple[Sentence, ...]:
+    if not sentences:
+        raise DataError(f"{path}: there is no sentence in it; expected a word a line")
+    if all(tag is None for sentence in sentences for tag in sentence.tags):
+        raise DataError(f"{path}: column {column} is empty in all lines; name another column")
+    return tuple(sentences)
