@@ -45,8 +45,8 @@ def made_up():
     harm = {"zeros": 0.2, "learned": 0.2, "noisy": 0.02}
     return {
         "truncated_bptt": table(
-            "chunk_steps delay_steps right_share guessing_share kept_kib",
-            [(n, 10, 0.3 if n <= 10 else 0.99, 0.25, 8.0 + 9 * n) for n in (2, 4, 8, 16, 32, 64)],
+            "chunk_steps delay_steps right_share guessing_share kept_kib kept_at_the_end_kib",
+            [(n, 10, 0.3 if n <= 10 else 0.99, 0.25, 8.0 + 9 * n, 8.0 + 9 * n) for n in (2, 4, 8, 16, 32, 64)],
         ),
         "teacher_forcing": table(
             "training steps_ahead error_fed_truth error_running_free",
@@ -165,6 +165,11 @@ def test_an_option_that_is_none_shows_nothing(monkeypatch, module, ways):
     neutral = next(iter(getattr(module, ways).values()))
     monkeypatch.setattr(module, ways, dict.fromkeys(getattr(module, ways), neutral))
     assert not module.EXPERIMENT.run(quick=True).reproduced
+
+
+def test_memory_that_grows_with_the_text_is_found_out():
+    grown = MADE_UP["truncated_bptt"].replaced("kept_at_the_end_kib", lambda kept: 2 * kept)
+    assert not find("truncated_bptt").judge(grown).reproduced
 
 
 def test_the_longest_solved_length_ends_at_the_first_that_is_not():

@@ -10,7 +10,7 @@ LENGTHS = (10, 30, 60, 120)
 
 EXPERIMENT = Experiment(
     name="adding",
-    claim="A plain RNN adds two numbers that are near; GRU and LSTM add them over long gaps.",
+    claim="A plain RNN fails to add two numbers over gaps that GRU and LSTM bridge.",
     notes=("001", "002"),
     paper="Hochreiter & Schmidhuber 1997, section 5.4",
     measure=lambda seed, quick: measure(ADDING, LENGTHS, updates=500, rate=1e-2, quick=quick),

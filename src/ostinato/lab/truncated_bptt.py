@@ -30,11 +30,12 @@ def stream(steps: int) -> tuple[Tensor, Tensor]:
     return F.one_hot(ids[DELAY:], _SYMBOLS).float(), ids[:-DELAY]
 
 
-def train(length: int, updates: int) -> tuple[float, int]:
+def train(length: int, updates: int) -> tuple[float, int, int]:
     """Trains a GRU with chunks of `length` steps, the state carried from each to the next.
 
     Returns:
-        The share of symbols that it gets right on a fresh stream, and the bytes kept for the backward pass of an update.
+        The share of symbols that it gets right on a fresh stream, and the bytes kept for the backward pass of the first
+        and of the last update.
     """
     layer, head = GRU(_SYMBOLS, _HIDDEN), nn.Linear(_HIDDEN, _SYMBOLS)
     parameters = [*layer.parameters(), *head.parameters()]
@@ -46,13 +47,13 @@ def train(length: int, updates: int) -> tuple[float, int]:
         return tensor
 
     weights = {parameter.data_ptr() for parameter in parameters}
-    most = 0
+    sizes = []
     for window in chunks(stream(length * updates), k1=length):
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             output = head(window.run(layer))
             loss = F.cross_entropy(output.flatten(0, 1), window.target.flatten())
-        most = max(most, sum(size for place, size in kept.items() if place not in weights))
+        sizes.append(sum(size for place, size in kept.items() if place not in weights))
         optimizer.zero_grad()
         loss.backward()
         clip(parameters, norm=1.0)
@@ -60,16 +61,16 @@ def train(length: int, updates: int) -> tuple[float, int]:
     with torch.no_grad():
         x, target = stream(200)
         right = (head(layer(x)[0]).argmax(-1) == target)[DELAY:]
-    return float(right.float().mean()), most
+    return float(right.float().mean()), sizes[0], sizes[-1]
 
 
 def measure(seed: int, quick: bool) -> Table:
     """Share of right symbols, and memory, by the length of a chunk; as many updates for each."""
     rows = []
     for length in CHUNKS:
-        right, kept = train(length, 4 if quick else _UPDATES)
-        rows.append((length, DELAY, right, 1 / _SYMBOLS, kept / _KIBIBYTE))
-    return table("chunk_steps delay_steps right_share guessing_share kept_kib", rows)
+        right, first, last = train(length, 4 if quick else _UPDATES)
+        rows.append((length, DELAY, right, 1 / _SYMBOLS, first / _KIBIBYTE, last / _KIBIBYTE))
+    return table("chunk_steps delay_steps right_share guessing_share kept_kib kept_at_the_end_kib", rows)
 
 
 def judge(measured: Table) -> Verdict:
@@ -79,12 +80,14 @@ def judge(measured: Table) -> Verdict:
     short = max(r for length, r in zip(lengths, right, strict=True) if length <= DELAY)
     growth = (kept[-1] - kept[0]) / (lengths[-1] - lengths[0])
     off = max(abs(k - kept[0] - growth * (n - lengths[0])) / k for n, k in zip(lengths, kept, strict=True))
+    drift = max(abs(end / k - 1) for k, end in zip(kept, measured.column("kept_at_the_end_kib"), strict=True))
     return Verdict(
         f"To say again a symbol of {DELAY} steps ago, chunks of up to {DELAY} steps are right in {short:.0%} of all cases at most "
         f"(guessing: {guess:.0%}), and chunks of {lengths[-1]} in {right[-1]:.0%}.",
         f"What is kept for the backward pass grows by {growth:.0f} KiB a step, from {kept[0]:.0f} KiB at {lengths[0]} steps to "
-        f"{kept[-1]:.0f} KiB at {lengths[-1]}, a straight line to within {off:.0%}.",
-        short < 0.6 and right[-1] > 0.95 and growth > 0 and off < 0.1,
+        f"{kept[-1]:.0f} KiB at {lengths[-1]}, a straight line to within "
+        f"{off:.0%}; it is the same at the first and at the last of all updates to within {drift:.0%}.",
+        short < 0.6 and right[-1] > 0.95 and growth > 0 and off < 0.1 and drift < 0.01,
     )
 
 
@@ -96,7 +99,7 @@ def draw(measured: Table) -> Figure:
     left.set_ylim(0, 105)
     left.axvline(DELAY, color=pictures.GREY, linestyle=":")
     left.annotate("what must be known\nlies here", xy=(DELAY * 1.07, 6), color=pictures.GREY, fontsize=9)
-    pictures.threshold(left, 100 * measured.column("guessing_share")[0], "guessing")
+    pictures.threshold(left, 100 * measured.column("guessing_share")[0], "guessing", right=True)
     plots.name_axes(left, "chunk (steps)", "right symbols (%)", "Quality")
     right.plot(lengths, measured.column("kept_kib"), "o-", color=pictures.COLOURS[1], linewidth=2)
     right.set_ylim(0)
