@@ -194,6 +194,21 @@ def test_dead_units_let_nothing_through() -> None:
     assert (flow.growth, flow.half_life_steps, flow.reach_steps, flow.relative(3)) == (0.0, 0.0, 1, 0.0)
 
 
+def test_what_overflows_explodes() -> None:
+    layer = torch.nn.RNN(1, 1, nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1.0)
+        layer.weight_hh_l0.fill_(1e10)
+    # Later inputs below zero would shut the unit; the loss of the first step keeps numbers finite.
+    (flow,) = gradient_flow(layer, torch.full((8, 1, 1), 1e-30), lambda m, x: m(x)[0][0].sum()).layers
+    assert flow.gain[-1] == math.inf
+    assert flow.growth == pytest.approx(1e10, rel=1e-5)
+    assert (flow.half_life_steps, flow.reach_steps) == (math.inf, None)
+    json.dumps(gradient_flow(layer, torch.zeros(8, 1, 1), lambda m, x: m(x)[0][0].sum()).to_dict(), allow_nan=False)
+    at_once = Flow("l0", {}, {"h": [1.0, math.inf, math.inf]}, "exact")
+    assert at_once.growth == math.inf
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_too_few_steps_say_that_nothing_is_known(steps: int) -> None:
     (flow,) = gradient_flow(torch.nn.GRU(2, 3), torch.randn(steps, 1, 2), square_loss).layers

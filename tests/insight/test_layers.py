@@ -212,10 +212,11 @@ def test_a_compiled_model_is_looked_into_like_any_other(ours: bool) -> None:
     assert torch.equal(compiled(IDS), before)
 
 
-def test_a_language_model_needs_no_loss_and_goes_on_over_resets() -> None:
+@pytest.mark.parametrize("options", [{}, {"initial_state": "learned"}], ids=["zeros", "learned"])
+def test_a_language_model_needs_no_loss_and_goes_on_over_resets(options: dict[str, Any]) -> None:
     vocabulary = CharVocabulary("\nabc")
     torch.manual_seed(0)
-    model = LanguageModel(vocabulary, 3, 4, cell="gru").double()
+    model = LanguageModel(vocabulary, 3, 4, cell="gru", options=options).double()
     ids = torch.randint(len(vocabulary), (9, 2))
     resets = torch.zeros(8, 2, dtype=torch.bool)
     resets[5, 1] = True

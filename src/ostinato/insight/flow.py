@@ -70,13 +70,14 @@ class Flow:
         The slope of a straight line through log(gain) from distance 1 to the reach, by least squares.
         """
         gain = self.gain
-        points = [
-            (d, math.log(g)) for d, g in enumerate(gain) if 1 <= d <= max(self.reach_steps or len(gain), 2) and g > 0
-        ]
-        if len(gain) < 3 or any(not math.isfinite(g) for g in gain):
+        if len(gain) < 3 or math.isnan(gain[1]):
             return math.nan
+        # What overflows says no more than that it is large, so the line ends before it.
+        end = next((d for d, g in enumerate(gain) if not math.isfinite(g)), len(gain))
+        last = min(end - 1, max(self.reach_steps or len(gain), 2))
+        points = [(d, math.log(gain[d])) for d in range(1, last + 1) if gain[d] > 0]
         if len(points) < 2:
-            return 0.0  # nothing at all arrives
+            return 0.0 if end == len(gain) else math.inf  # nothing arrives at all, or everything explodes at once
         centre = sum(d for d, _ in points) / len(points)
         slope = sum((d - centre) * g for d, g in points) / sum((d - centre) ** 2 for d, _ in points)
         return math.exp(slope)
@@ -87,7 +88,9 @@ class Flow:
         growth = self.growth
         if growth == 0.0:
             return 0.0
-        return math.log(0.5) / math.log(growth) if growth < 1.0 else math.nan if math.isnan(growth) else math.inf
+        if math.isnan(growth):
+            return math.nan
+        return math.log(0.5) / math.log(growth) if growth < 1.0 else math.inf
 
     def relative(self, distance: int) -> float:
         """The gain at this distance as a share of that at distance 1; NaN where it was not measured."""

@@ -112,7 +112,7 @@ class Recorder:
 
     def add(self, module: nn.Module, name: str, cell: Cell, tape: list[_Moment], lengths: Tensor | None) -> None:
         """The steps of one call of a layer, direction after direction, or of a single-step cell."""
-        if not tape:
+        if not tape or (lengths is not None and not bool(lengths.any())):  # asked for its first states only
             return
         if isinstance(module, Recurrent):
             dot = f"{name}." if name else ""
