@@ -1,5 +1,6 @@
 """Recurrent layers that drop in for `torch.nn`'s, with what torch.nn has never had."""
 
+from ostinato.nn.attention import Attended, Attention, Memory, coverage_penalty
 from ostinato.nn.convert import convert, negate_update_gate
 from ostinato.nn.crf import CRF, Constraints, Decoded, span_constraints
 from ostinato.nn.explain import Explanation, explain, listing
@@ -18,6 +19,8 @@ __all__ = [
     "LSTM",
     "RHN",
     "RNN",
+    "Attended",
+    "Attention",
     "Constraints",
     "Decoded",
     "ErrorReport",
@@ -27,6 +30,7 @@ __all__ = [
     "Initialisation",
     "LSTMCell",
     "LayerOptions",
+    "Memory",
     "MinGRU",
     "MinGRUCell",
     "MinLSTM",
@@ -39,6 +43,7 @@ __all__ = [
     "Stream",
     "chrono",
     "convert",
+    "coverage_penalty",
     "explain",
     "listing",
     "negate_update_gate",
