@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 import ostinato
-from ostinato.insight import doctor
+from ostinato.insight import doctor, saturation
 
 from .patients import KINDS, B, Classifier, H, I, Reader, chunk, row_loss, rows
 
@@ -20,6 +20,22 @@ def test_numbers_of_another_size(layers, change) -> None:
     found = doctor(Classifier(layers.GRU(I, H)), (change(x), y), row_loss)
     assert "input not normalised" in found.names
     assert "standard deviation" in found[found.names.index("input not normalised")].remedy
+
+
+@both
+def test_what_standardising_does(layers) -> None:
+    torch.manual_seed(0)
+    x, y = rows(steps=10)
+    x = (x - x.mean((0, 1))) / x.std((0, 1), correction=0)
+    model = Classifier(layers.LSTM(I, H))
+    found = doctor(model, (1000 * x, y), row_loss)
+    finding = found[found.names.index("input not normalised")]
+    assert finding.numbers["saturated"].value > 0.9
+    # On standardised numbers nothing of it is left, as the plain model shows.
+    gates = [
+        gate.low + gate.high for gate in saturation(model, (x, y), row_loss, margin=0.0025).gates if gate.gate != "out"
+    ]
+    assert finding.numbers["saturated if standardised"].value == pytest.approx(sum(gates) / len(gates)) == 0
 
 
 @both

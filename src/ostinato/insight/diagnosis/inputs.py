@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 from ostinato.insight.diagnosis.finding import Finding, Number
 from ostinato.insight.diagnosis.patient import Patient, detached
 from ostinato.insight.diagnosis.structure import place
+from ostinato.insight.gates import Saturation
 from ostinato.types import Tensor
 
 # torch's weights, uniform in +-1/sqrt(H), make of I inputs of size s sums of size s sqrt(I / 3H): with I = H = 64 a size of 10
@@ -42,18 +44,42 @@ def scale_of_input(patient: Patient) -> Iterator[Finding]:
             seen = f"standard deviations of the features go from {float(moving.min()):.2g} to {float(moving.max()):.2g}"
         else:
             continue
+        before, after = _share_at_ends(patient.saturation), _share_at_ends(_standardised(patient, name))
         yield Finding(
             "input not normalised",
             "warning",
             place(patient, name),
             f"{seen}; the initial weights expect numbers of size 1",
             "subtract each feature's mean and divide by its standard deviation, both of the training data; or layer_norm=True",
-            numbers={
+            f"with this batch standardised, {after:.0%} of the gates' values are at their ends instead of {before:.0%}",
+            {
                 "largest": Number(float(size.max()), "root mean square"),
                 "length": Number(length, "input units"),
                 "spread": Number(float(spread.max()), "standard deviation"),
+                "saturated": Number(before),
+                "saturated if standardised": Number(after),
             },
         )
+
+
+def _share_at_ends(seen: Saturation) -> float:
+    gates = [gate.low + gate.high for gate in seen.gates if gate.kind != "relu" and gate.gate != "out"]
+    return sum(gates) / max(len(gates), 1)
+
+
+def _standardised(patient: Patient, name: str) -> Saturation:
+    """How far the gates are at their ends where each feature has mean 0 and standard deviation 1 over the batch."""
+    model = patient.another()
+
+    def standardise(layer: nn.Module, args: Any) -> Any:
+        packed = isinstance(args[0], PackedSequence)
+        x = args[0].data if packed else args[0]
+        each = x.reshape(-1, x.shape[-1])
+        x = (x - each.mean(0)) / each.std(0, correction=0).clamp_min(1e-12)
+        return (args[0]._replace(data=x) if packed else x, *args[1:])
+
+    model.get_submodule(name).register_forward_pre_hook(standardise)
+    return patient.saturation_of(model)
 
 
 def states_not_carried(patient: Patient) -> Iterator[Finding]:

@@ -170,7 +170,11 @@ class Patient:
     @cached_property
     def saturation(self) -> Saturation:
         """Of all gates and units."""
-        return saturation(self.model, self.batch, self._scalar, margin=NEAR_THE_END, stuck_below=STUCK_BELOW)
+        return self.saturation_of(self.model)
+
+    def saturation_of(self, model: nn.Module) -> Saturation:
+        """Of all gates and units of another copy."""
+        return saturation(model, self.batch, self._scalar, margin=NEAR_THE_END, stuck_below=STUCK_BELOW)
 
     def _scalar(self, model: nn.Module, batch: Any) -> Tensor:
         return self.evaluate(model, batch)[0]
