@@ -21,7 +21,8 @@ from ostinato.recipes.inspected import Inspected
 _STRONG = 0.6  # |r| from which a unit is said to follow a label
 _TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "pieces of words"}
 _WEAK = 0.3  # |r| from which it is listed
-_PROBED_STEPS = 4  # Jacobians of each layer; their eigenvalues take most of the time
+_PROBED_STEPS = 4  # Jacobians of each layer
+_MOST_EIGENVALUES = 2_500  # N; those of one Jacobian take N^3, some twenty seconds here
 
 
 def overview(run: Inspected) -> str:
@@ -219,11 +220,17 @@ def spectrum(run: Inspected) -> str:
     ]
     rows = []
     for place, trajectory in enumerate(run.trajectories):
-        found = jacobian_spectrum(trajectory, samples=_PROBED_STEPS)
+        if trajectory.size > _MOST_EIGENVALUES:
+            parts.append(
+                f"<p>{escape(trajectory.name)} is left out: a state of {trajectory.size:,} numbers takes minutes.</p>"
+            )
+            continue
+        found = jacobian_spectrum(trajectory, samples=max(1, min(_PROBED_STEPS, _MOST_EIGENVALUES // trajectory.size)))
         values = found.summary()
         rows.append(
             (
                 found.name,
+                len(found.steps),
                 values["spectral radius"],
                 values["largest singular value"],
                 100 * values["share of singular values above 1"],
@@ -232,18 +239,20 @@ def spectrum(run: Inspected) -> str:
         parts.append(
             picture(found.plot(), f"Eigenvalues and singular values of steps of {found.name}", f"spectrum{place}")
         )
-    parts.append(
-        table(
-            [
-                ("layer", ""),
-                ("spectral radius", "a step"),
-                ("largest singular value", "a step"),
-                ("singular values above 1", "%"),
-            ],
-            rows,
-            caption=f"Means over {_PROBED_STEPS} steps",
+    if rows:
+        parts.append(
+            table(
+                [
+                    ("layer", ""),
+                    ("measured on", "steps"),
+                    ("spectral radius", "a step"),
+                    ("largest singular value", "a step"),
+                    ("singular values above 1", "%"),
+                ],
+                rows,
+                caption="Means over the steps measured",
+            )
         )
-    )
     radii = [
         (weight, gate, radius) for weight, gates in recurrent_radii(run.model).items() for gate, radius in gates.items()
     ]
