@@ -8,6 +8,8 @@ left to the caller.
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,9 +64,9 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
     """
     # In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
     # And a step that draws numbers, which is refused, must not have drawn any.
-    with _lock, torch.random.fork_rng(devices=()), ThreadPoolExecutor(1) as thread:
+    with _lock, torch.random.fork_rng(devices=()):
         try:
-            return thread.submit(_trace, cell, bias, projected).result()
+            return _thread().submit(_trace, cell, bias, projected).result()
         except Unsupported:
             raise
         except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
@@ -72,6 +74,18 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
             raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
 
 
+@functools.cache
+def _thread() -> ThreadPoolExecutor:
+    # One for good. In builds of PyTorch for CUDA, on a machine that has none, the first thread that records leaves behind what
+    # later ones use and what goes with it when it ends: then the process dies.
+    return ThreadPoolExecutor(1, thread_name_prefix="ostinato-trace")
+
+
+if hasattr(os, "register_at_fork"):  # a child has no threads but the one that forked
+    os.register_at_fork(after_in_child=_thread.cache_clear)
+
+
+@torch.enable_grad()  # whatever a step before has left behind in the thread
 def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
     if len(cell.gates) > _MOST_GATES:
         raise Unsupported(f"it has {len(cell.gates)} gates, and the compiler takes up to {_MOST_GATES}")
