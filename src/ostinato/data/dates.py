@@ -46,21 +46,22 @@ def dates_to_iso(
     is in two pairs.
 
     Args:
-        train: Pairs for training.
-        validation: Pairs for validation, at most 5,000.
-        test: Pairs for test, at most 5,000.
+        train: Pairs for training; at most 30,000 for each form of each language, and 1,500 for the other parts.
+        validation: Pairs for validation.
+        test: Pairs for test.
         languages: Codes that Babel knows.
         seed: Other days, languages and forms are drawn with another seed.
 
     Raises:
         ConfigError: A language is not known, or a size is out of range.
     """
-    for name, size, most in (("train", train, 500_000), ("validation", validation, 5_000), ("test", test, 5_000)):
-        if not 1 <= size <= most:
-            raise ConfigError(f"{name} must be 1 to {most:,} pairs; got {size}")
-    writers = [writer for language in languages for writer in date_writers(language)]
+    writers = [writer for language in dict.fromkeys(languages) for writer in date_writers(language)]
     if not writers:
         raise ConfigError("languages must name at least one language")
+    # About half of what there is, so that drawing without replacement stays quick.
+    for name, size, most in (("train", train, 30_000), ("validation", validation, 1_500), ("test", test, 1_500)):
+        if not 1 <= size <= most * len(writers):
+            raise ConfigError(f"{name} must be 1 to {most * len(writers):,} pairs in these languages; got {size}")
     draw = random.Random(seed).random
     sizes = {"train": train, "validation": validation, "test": test}
     found: dict[str, dict[str, str]] = {part: {} for part in sizes}

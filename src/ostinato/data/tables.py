@@ -22,6 +22,7 @@ LABEL_NAMES = ("label", "class", "category", "sentiment", "target", "intent", "t
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _JSON_LINES = {".jsonl", ".ndjson", ".json"}
 _PARQUET = {".parquet", ".pq"}
+_NO_NUMBER = ["NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"]
 TABLE_SUFFIXES = (*_SEPARATORS, *sorted(_JSON_LINES), *sorted(_PARQUET))
 
 
@@ -140,7 +141,7 @@ def read_table(path: str | Path, *, as_text: bool = False) -> polars.DataFrame:
 
     Args:
         path: .csv or .tsv, whose first line names the columns; .jsonl (also .ndjson, .json: an object a line) or .parquet.
-        as_text: Keep every cell as it is written; else numbers become numbers.
+        as_text: Give every cell as text, without columns of lists and objects; else numbers become numbers.
 
     Raises:
         DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
@@ -164,7 +165,10 @@ def read_table(path: str | Path, *, as_text: bool = False) -> polars.DataFrame:
             raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
     if not table.width:
         raise DataError(f"{path}: there is nothing in it; expected a table whose columns have names")
-    return table.select(polars.all().cast(polars.String, strict=False)) if as_text else table
+    if not as_text:
+        return table
+    flat = [column for column in table.columns if not table[column].dtype.is_nested()]
+    return table.select(polars.col(flat).cast(polars.String, strict=False))
 
 
 def json_lines(path: str | Path) -> Iterator[dict[str, Any]]:
@@ -201,6 +205,7 @@ def _separated(path: str | Path, content: bytes, separator: str, as_text: bool) 
             infer_schema=not as_text,
             infer_schema_length=None,
             try_parse_dates=not as_text,
+            null_values=None if as_text else _NO_NUMBER,
         )
     except Exception as error:  # polars has errors of its own, without a common class
         _explain_row(path, content, separator)

@@ -1,0 +1,93 @@
+import gzip
+
+import pytest
+
+from ostinato.data.pairs import Pair, read_pair_splits, read_pairs
+from ostinato.errors import DataError
+
+
+def write(folder, files):
+    for name, text in files.items():
+        content = text.encode()
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+
+def test_line_n_belongs_to_line_n(tmp_path):
+    write(tmp_path, {"a.de": "eins\nzwei  \r\n\nOK\nx\n", "a.en.gz": "one\n two\nthree\nOK\n\n"})
+    found = read_pairs(tmp_path / "a.de", tmp_path / "a.en.gz")
+    assert found.pairs == (Pair("eins", "one"), Pair("zwei", "two"), Pair("OK", "OK"))
+    assert (found.empty, found.equal, len(found)) == ((3, 5), 1, 3)
+    assert found.report() == (
+        "a.de and a.en.gz: 3 pairs, 2 of them with two different sides; left out 2 with an empty side (line 3 first)"
+    )
+    kept = read_pairs(tmp_path / "a.de", tmp_path / "a.en.gz", keep_empty=True)
+    assert kept.pairs[2:5:2] == (Pair("", "three"), Pair("x", ""))
+    assert (len(kept), kept.empty) == (5, ())
+
+
+def test_two_columns_in_one_file(tmp_path):
+    write(tmp_path, {"a.tsv": "eins\tone\tsomebody\n\nzwei\ttwo\n"})
+    found = read_pairs(tmp_path / "a.tsv")
+    assert found.pairs == (Pair("eins", "one"), Pair("zwei", "two"))
+    assert found.empty == (2,)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a": "1\n2\n3\n", "b": "1\n"}, "a has 3 lines, .*b 1: they differ by 2"),
+        ({"a": "1\n", "b": "1\n2\n"}, "they differ by 1"),
+        ({"a": "\n", "b": "x\n"}, "there is no pair in which both sides have text"),
+        ({"a": "", "b": ""}, "there is no pair"),
+        ({"a.tsv": "eins\tone\nzwei two\n"}, "line 2: expected source, tab and target; there is no tab in 'zwei two'"),
+        ({"a.de": "eins\n"}, "expected a second file with the targets"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(tmp_path, files, message):
+    write(tmp_path, files)
+    with pytest.raises(DataError, match=message) as caught:
+        read_pairs(*(tmp_path / name for name in files))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_parts_of_a_folder(tmp_path):
+    write(
+        tmp_path,
+        {
+            "train.de.gz": "a\nb\n",
+            "train.en.gz": "A\nB\n",
+            "val.de": "c\n",
+            "val.en": "C\n",
+            "test_2016.de": "d\n\n",
+            "test_2016.en": "D\nE\n",
+            "README.md": "",
+        },
+    )
+    splits = read_pair_splits(tmp_path, "de", "en")
+    assert splits.train.pairs == (Pair("a", "A"), Pair("b", "B"))
+    assert splits.validation.pairs == (Pair("c", "C"),)
+    assert splits.test.pairs == (Pair("d", "D"), Pair("", "E"))  # line n of a test stays line n
+    back = read_pair_splits(tmp_path, "en", "de")
+    assert back.train.pairs[0] == Pair("A", "a")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["train.de", "train.en"], r"expected validation\.de and validation\.en there"),
+        (["train.de", "train.en", "val.de"], r"val\.de: has no counterpart that ends in \.en"),
+        (["train.de", "train.en", "val.en"], r"val\.en: has no counterpart that ends in \.de"),
+        ([], r"expected train\.de and train\.en there"),
+    ],
+)
+def test_parts_that_are_missing_are_told(tmp_path, files, message):
+    write(tmp_path, dict.fromkeys(files, "x\n"))
+    with pytest.raises(DataError, match=message):
+        read_pair_splits(tmp_path, "de", "en")
+
+
+def test_a_folder_without_a_test_part_has_an_empty_one(tmp_path):
+    write(tmp_path, dict.fromkeys(["train.de", "train.en", "val.de", "val.en"], "x\n"))
+    assert len(read_pair_splits(tmp_path, "de", "en").test) == 0
+    with pytest.raises(DataError, match="expected a folder"):
+        read_pair_splits(tmp_path / "train.de", "de", "en")

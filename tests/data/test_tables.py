@@ -1,0 +1,145 @@
+import csv
+import gzip
+import io
+import json
+
+import polars
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ostinato.data.tables import Example, read_examples, read_labelled, read_table
+from ostinato.errors import DataError
+
+ROWS = [("good, really", "1"), ('"bad"', "0"), ("", "1"), ("two\nlines", "0")]
+EXAMPLES = tuple(Example(*row) for row in ROWS)
+
+
+def separated(rows, delimiter, header=("text", "label")):
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
+    return out.getvalue().encode()
+
+
+def parquet(rows):
+    out = io.BytesIO()
+    polars.DataFrame(rows, schema=["text", "label"], orient="row").write_parquet(out)
+    return out.getvalue()
+
+
+FORMS = {
+    "a.csv": separated(ROWS, ","),
+    "a.tsv": separated(ROWS, "\t"),
+    "a.csv.gz": gzip.compress(separated(ROWS, ",")),
+    "a.jsonl": "\n".join(json.dumps({"text": t, "label": int(y), "more": [1]}) for t, y in ROWS).encode() + b"\n\n",
+    "a.parquet": parquet(ROWS),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_gives_the_same_examples(tmp_path, name):
+    (tmp_path / name).write_bytes(FORMS[name])
+    assert read_examples(tmp_path / name) == EXAMPLES
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12),
+            st.text("abc01", min_size=1, max_size=3),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from([(",", ".csv"), ("\t", ".tsv")]),
+)
+def test_what_the_csv_module_writes_is_read(tmp_path_factory, rows, form):
+    path = tmp_path_factory.mktemp("table") / f"a{form[1]}"
+    path.write_bytes(separated(rows, form[0]))
+    assert [(row.text, row.label) for row in read_examples(path)] == rows
+
+
+@pytest.mark.parametrize(
+    ("columns", "text", "label"),
+    [
+        ("text,label", "text", "label"),
+        ("Review,Sentiment", "Review", "Sentiment"),
+        ("class,what is said", "what is said", "class"),
+        ("id,sentence,category", "sentence", "category"),
+        ("utterance", "utterance", None),
+        ("text,id", "text", None),
+    ],
+)
+def test_columns_are_guessed_by_their_names(tmp_path, columns, text, label):
+    names = columns.split(",")
+    (tmp_path / "a.csv").write_text(columns + "\n" + ",".join(f"of {name}" for name in names) + "\n")
+    assert read_examples(tmp_path / "a.csv") == (Example(f"of {text}", label and f"of {label}"),)
+
+
+def test_columns_can_be_named(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label,x1,x2\na,b,c,d\n")
+    assert read_examples(tmp_path / "a.csv", text="x1", label="x2") == (Example("c", "d"),)
+    assert read_examples(tmp_path / "a.csv", text="label", label="text") == (Example("b", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "there is nothing in it"),
+        ("a.csv", b"text,label\n", "there is no row in it"),
+        ("a.csv", b"text,label\na,b\nc,d,e\n", "line 3: has 3 cells, but the header has 2"),
+        ("a.csv", b"text,label\na,b\nc\n", "row 2 after the header: column 'label' is empty"),
+        ("a.csv", b"text,label\n\xff,b\n", "line 2: expected UTF-8"),
+        ("a.csv", b"a,b,c\n1,2,3\n", "none of the columns a, b, c is called text; name it with --text"),
+        ("a.csv", b"text,b,c\n1,2,3\n", "none of its columns is called label"),
+        ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": }\n', "line 2: is not JSON"),
+        (
+            "a.jsonl",
+            b'{"text": "a", "label": 1}\n\n[1]\n',
+            "line 3: expected a JSON object with named values, got list",
+        ),
+        ("a.jsonl", b"", "there is nothing in it"),
+        ("a.parquet", b"PAR1", "is not a whole Parquet file"),
+        ("a.doc", b"x", "expected a name that ends in .csv"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_labelled(tmp_path / name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_is_not_there(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\na,b\n")
+    with pytest.raises(DataError, match="has no column 'txt'; its columns are text, label: name one with --text"):
+        read_examples(tmp_path / "a.csv", text="txt")
+
+
+def test_parts_are_drawn_or_files_of_their_own(tmp_path):
+    rows = [(f"text {i}", "ab"[i % 2]) for i in range(100)]
+    for name, some in (("train.csv", rows), ("dev.csv", rows[:3]), ("test.csv.gz", rows[:5])):
+        content = separated(some, ",")
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    drawn = read_labelled(tmp_path / "train.csv", validation_share=0.1, test_share=0.2)
+    assert [len(part) for part in (drawn.train, drawn.validation, drawn.test)] == [71, 10, 19]
+    assert {row.text for part in (drawn.train, drawn.validation, drawn.test) for row in part} == {t for t, _ in rows}
+    own = read_labelled(tmp_path)
+    assert [len(part) for part in (own.train, own.validation, own.test)] == [100, 3, 5]
+    half = read_labelled(tmp_path / "train.csv", tmp_path / "dev.csv", test_share=0.2)
+    assert len(half.validation) == 3
+    assert len(half.train) + len(half.test) == 100
+
+
+def test_a_folder_without_a_training_table_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"expected a table called train\.csv"):
+        read_labelled(tmp_path)
+
+
+def test_numbers_and_times_are_read_as_such(tmp_path):
+    (tmp_path / "a.csv").write_text("date,x,y\n2024-01-01,1,\n2024-01-02,2.5,a\n")
+    table = read_table(tmp_path / "a.csv")
+    assert [str(kind) for kind in table.dtypes] == ["Date", "Float64", "String"]
+    assert read_table(tmp_path / "a.csv", as_text=True).row(1) == ("2024-01-02", "2.5", "a")
