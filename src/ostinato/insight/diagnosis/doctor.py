@@ -130,22 +130,27 @@ def doctor(
         _ = patient.seen  # whatever is wrong with batch or loss is the caller's to know
         is_finite = True
         for name, check in CHECKS.items():
-            if missing := [
-                each for each in _NEEDS.get(name, ()) if (value := getattr(patient, each)) is None or value == []
-            ]:
-                unchecked[name] = f"give {', '.join(f'{each}=' for each in missing)}"
-            elif not is_finite and name not in _WITHOUT_NUMBERS:
-                unchecked[name] = "the numbers are not finite"
-            else:
-                try:
-                    found = list(check(patient))
-                except (
-                    InsightError,
-                    RuntimeError,
-                ) as error:  # what a user's model may raise when it runs in another way
-                    unchecked[name] = " ".join(str(error).split())
-                    continue
-                checked.append(name)
-                findings += found
-                is_finite = is_finite and not (found and check is losses.not_finite)
+            if reason := _not_possible(patient, name, is_finite):
+                unchecked[name] = reason
+                continue
+            try:
+                found = list(check(patient))
+            except (InsightError, RuntimeError) as error:  # a user's model that cannot run in another way
+                unchecked[name] = " ".join(str(error).split())
+                continue
+            checked.append(name)
+            findings += found
+            is_finite = is_finite and not (found and check is losses.not_finite)
     return Diagnosis(findings, checked, unchecked)
+
+
+def _not_possible(patient: Patient, name: str, is_finite: bool) -> str | None:
+    """Why a check cannot be made, if it cannot."""
+    missing = [each for each in _NEEDS.get(name, ()) if getattr(patient, each) is None or not _has_lines(patient, each)]
+    if missing:
+        return f"give {', '.join(f'{each}=' for each in missing)}"
+    return None if is_finite or name in _WITHOUT_NUMBERS else "the numbers are not finite"
+
+
+def _has_lines(patient: Patient, name: str) -> bool:
+    return name != "history" or len(patient.history) > 0

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from ostinato.insight.diagnosis.finding import Finding, Number
-from ostinato.insight.diagnosis.patient import Call, Patient
+from ostinato.insight.diagnosis.passes import Call
+from ostinato.insight.diagnosis.patient import Patient
 from ostinato.insight.diagnosis.structure import place
 from ostinato.types import Tensor
 

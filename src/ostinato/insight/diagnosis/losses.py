@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import torch
 
 from ostinato.insight.diagnosis.finding import Finding, Number
-from ostinato.insight.diagnosis.patient import Criterion, Patient
+from ostinato.insight.diagnosis.passes import Criterion
+from ostinato.insight.diagnosis.patient import Patient
 from ostinato.types import Tensor
 
 # A model that was trained for fewer updates may stand at the level of guessing with every right.

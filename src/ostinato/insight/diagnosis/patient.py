@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence
-from torch.overrides import TorchFunctionMode
 
+from ostinato.insight.diagnosis.passes import Criteria, Pass, watched
 from ostinato.insight.flow import Flow, gradient_flow
 from ostinato.insight.gates import Saturation, saturation
 from ostinato.insight.layers import InsightError, Loss
@@ -33,88 +32,6 @@ from ostinato.types import Tensor
 NEAR_THE_END = 0.0025
 # The state of a unit of an untrained LSTM of 512 units moves by 0.1 and more over a batch.
 STUCK_BELOW = 1e-3
-_CRITERIA = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """A call of a loss function of torch.nn.functional.
-
-    Attributes:
-        name: such as "cross_entropy".
-        said: what the model said, a node of the graph.
-        target: what was to be said.
-        arguments: the others that were given by name.
-    """
-
-    name: str
-    said: Tensor
-    target: Tensor
-    arguments: Mapping[str, Any]
-
-    @property
-    def input(self) -> Tensor:
-        """What the model said, without its graph."""
-        return self.said.detach()
-
-    @property
-    def gradient(self) -> Tensor | None:
-        """Of the loss with respect to what the model said."""
-        return self.said.grad
-
-
-@dataclass
-class Call:
-    """A layer's first call in a pass.
-
-    Attributes:
-        input: `(T, B, I)` or as `batch_first` says; the `data` of a `PackedSequence`.
-        output: laid out like the input.
-        is_packed: whether the input was packed.
-        lengths: as the layer was given them, else None.
-        first: the states before the first step that it was given, else None.
-        last: the states after the last step.
-        is_raw: whether the input was computed from no parameter that trains.
-    """
-
-    input: Tensor
-    output: Tensor
-    is_packed: bool
-    lengths: Any
-    first: Any
-    last: Any
-    is_raw: bool
-
-    @property
-    def input_gradient(self) -> Tensor | None:
-        """Of the loss; None where it does not depend on the input."""
-        return self.input.grad
-
-    @property
-    def output_gradient(self) -> Tensor | None:
-        """Of the loss; None where it does not depend on the output."""
-        return self.output.grad
-
-
-@dataclass
-class Pass:
-    """One pass over a batch, forward and backward.
-
-    Attributes:
-        loss: its value.
-        state: what the model gave back to be carried on, if it did.
-        criteria: the loss functions that were called, in order.
-        calls: the first call of each recurrent layer, by the layer's name.
-        gradients: of each parameter that requires one, None where the loss does not depend on it.
-        first_not_finite: the innermost module whose output first was no finite number, or None.
-    """
-
-    loss: float
-    state: Any
-    criteria: list[Criterion]
-    calls: dict[str, Call]
-    gradients: dict[str, Tensor | None]
-    first_not_finite: str | None = None
 
 
 def _own_loss(model: Any, batch: Any, state: Any) -> Any:
@@ -156,8 +73,8 @@ class Patient:
 
     @cached_property
     def seen(self) -> Pass:
-        """The pass over `batch`."""
-        return self.run(self.model, self.batch)
+        """The pass over `batch`, on a copy of its own: a model may keep a state from call to call."""
+        return self.run(self.another(), self.batch)
 
     @cached_property
     def flows(self) -> dict[str, list[Flow]]:
@@ -202,9 +119,9 @@ class Patient:
 
     def run(self, model: nn.Module, batch: Any, state: Any = None) -> Pass:
         """Runs forward and backward and keeps what there is to see; the model's gradients are empty afterwards."""
-        criteria, bad, calls = _Criteria(), [], {}
+        criteria, bad, calls = Criteria(), [], {}
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        with criteria, _watched(model, calls, bad), torch.enable_grad():
+        with criteria, watched(model, calls, bad), torch.enable_grad():
             loss, after = self.evaluate(model, batch, state)
         gradients: dict[str, Tensor | None] = dict.fromkeys(parameters)
         if loss.requires_grad:
@@ -250,84 +167,6 @@ def left_as_they_are(model: nn.Module) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
-
-
-class _Criteria(TorchFunctionMode):
-    """Listens for loss functions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[Criterion] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", "")
-        if name in _CRITERIA:
-            named = dict(zip(("input", "target"), args, strict=False)) | kwargs
-            said, target = named.pop("input"), named.pop("target")
-            if said.requires_grad and not said.is_leaf:
-                said.retain_grad()
-            self.calls.append(Criterion(name, said, target.detach(), named))
-        return func(*args, **kwargs)
-
-
-@contextmanager
-def _watched(model: nn.Module, calls: dict[str, Call], bad: list[str]) -> Iterator[None]:
-    handles: list[Any] = []
-
-    def watch(name: str, layer: nn.Module) -> None:
-        def before(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if name in calls or not args:
-                return None
-            given = args[0]
-            x = given.data if isinstance(given, PackedSequence) else given
-            if x.requires_grad:
-                if not x.is_leaf:
-                    x.retain_grad()
-                return None
-            # A constant's gradient is wanted too: it tells which steps the loss depends on.
-            x = x.detach().requires_grad_()
-            given = given._replace(data=x) if isinstance(given, PackedSequence) else x
-            return (given, *args[1:]), kwargs
-
-        def after(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-            if name in calls or not args:
-                return
-            given, output = args[0], result[0]
-            packed = isinstance(given, PackedSequence)
-            x, y = (given.data, output.data) if packed else (given, output)
-            if y.requires_grad:
-                y.retain_grad()
-            first = args[1] if len(args) > 1 else kwargs.get("hx")
-            calls[name] = Call(x, y, packed, kwargs.get("lengths"), first, result[1], x.is_leaf)
-
-        handles.append(layer.register_forward_pre_hook(before, with_kwargs=True))
-        handles.append(layer.register_forward_hook(after, with_kwargs=True))
-
-    def look(name: str, part: nn.Module) -> None:
-        def hook(part: nn.Module, args: Any, output: Any) -> None:
-            if not _is_finite(output):
-                bad.append(f"{name or 'the model'} ({type(part).__name__})")
-
-        handles.append(part.register_forward_hook(hook))
-
-    for name, part in model.named_modules():
-        if isinstance(part, nn.RNNBase):
-            watch(name, part)
-        look(name, part)
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return not value.is_floating_point() or bool(torch.isfinite(value).all())
-    if isinstance(value, tuple | list):
-        return all(_is_finite(each) for each in value)
-    return True
 
 
 def _optimizer_steps(optimizer: torch.optim.Optimizer | None) -> int:
