@@ -15,7 +15,7 @@ def test_a_dictionary_and_back():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sed": 3}, "unknown setting sed; expected one of data, run, seed"),
+        ({"sed": 3}, "unknown setting sed; expected one of task, data, run, seed"),
         ({"training": {"batch": 3}}, "unknown setting training.batch; expected one of batch_size"),
         ({"training": 3}, "training: expected settings by name, got 3"),
         ({"training": {"batch_size": 0}}, "training.batch_size: expected an integer of at least 1"),

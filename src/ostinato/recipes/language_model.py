@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,10 @@ from ostinato.data.vocabulary import load_vocabulary, vocabulary_class
 from ostinato.recipes.comparison import baselines
 from ostinato.recipes.figures import Figures, figures
 from ostinato.recipes.reading import Reading
-from ostinato.recipes.runs import build_model, load_model, new_run
+from ostinato.recipes.runs import build_model, load_model
+from ostinato.recipes.session import for_the_record, opened
 from ostinato.recipes.settings import LanguageModelSettings
-from ostinato.training.device import make_fabric
-from ostinato.training.distributed import Processes, told_of_deaths
+from ostinato.training.distributed import Processes
 from ostinato.training.files import write_json
 from ostinato.training.fingerprint import fingerprint
 from ostinato.training.loop import Outcome, fit
@@ -70,22 +68,8 @@ def train(
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
     """
-    if settings.run is not None:
-        RunFolder(settings.run).check(resume=settings.resume)
-    # Before the text is read: a slip of the pen should not cost minutes.
-    fabric = make_fabric(
-        settings.device,
-        settings.precision,
-        devices=settings.devices,
-        nodes=settings.nodes,
-        strategy=settings.strategy,
-    )
-    with told_of_deaths(fabric.world_size), ExitStack() as stack:
-        processes = Processes(fabric)
-        progress = Progress(quiet=settings.quiet or not processes.is_first, console=console)
-        run = RunFolder(processes.first(lambda: str(settings.run or new_run())))
-        processes.first(lambda: stack.enter_context(run.locked(resume=settings.resume)) and None)
-        return _train(settings, run, progress, on_evaluation, processes)
+    with opened(settings, lambda quiet: Progress(quiet=quiet, console=console)) as session:
+        return _train(settings, session.run, session.progress, on_evaluation, session.processes)
 
 
 def _train(
@@ -117,7 +101,7 @@ def _train(
     def create() -> None:
         if settings.resume:
             run.check_data(data_fingerprint)  # before config.yaml names the wrong text
-        run.create(dataclasses.asdict(_for_the_record(settings, run)))
+        run.create(for_the_record(settings, run, settings.training))
         with run.writing():
             corpus.vocabulary.save(run.path)
 
@@ -207,20 +191,3 @@ def _open(settings: LanguageModelSettings, run: RunFolder, progress: Progress) -
             vocabulary=load_vocabulary(run.path) if settings.resume else None,
             on_progress=progress.show_reading,
         )
-
-
-def _for_the_record(settings: LanguageModelSettings, run: RunFolder) -> LanguageModelSettings:
-    """What `config.yaml` says: paths and budget spelled out, and nothing about this one call."""
-    local = settings.data is not None and "://" not in settings.data
-    data = os.path.abspath(settings.data) if local and settings.data else settings.data
-    budget = dataclasses.asdict(settings.training.budget)
-    return replace(
-        settings,
-        data=data,
-        run=str(run),
-        devices=1,
-        nodes=1,
-        quiet=False,
-        resume=False,
-        training=replace(settings.training, **budget),
-    )

@@ -16,9 +16,9 @@ from ostinato.training.run_folder import RunFolder
 RUNS = Path("runs")
 
 
-def new_run() -> Path:
-    """A folder in runs/ that is not there yet, named after the time."""
-    stem = RUNS / time.strftime("lm-%Y%m%d-%H%M%S")
+def new_run(task: str = "lm") -> Path:
+    """A folder in runs/ that is not there yet, named after the task and the time."""
+    stem = RUNS / time.strftime(f"{task}-%Y%m%d-%H%M%S")
     path, number = stem, 2
     while path.exists():
         path, number = Path(f"{stem}-{number}"), number + 1

@@ -1,14 +1,14 @@
-"""What a user can set about a language model run; the command line's flags are made from it."""
+"""What a user can set about a run; the command line's flags are made from it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from ostinato.errors import ConfigError
-from ostinato.training.settings import Precision, TrainingSettings
+from ostinato.training.settings import Precision, TrainingSettings, UpdateSettings
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,12 @@ class BaselineSettings:
 
 
 @dataclass(frozen=True)
-class LanguageModelSettings:
-    """Train a language model.
+class RunSettings:
+    """What every task is told.
 
     Args:
-        data: a file, a folder, a glob or a URL; without it, the source code of Python's standard library.
+        task: which; it stands here so that `config.yaml` says it.
+        data: what to learn from; without it, the built-in data of the task.
         run: the folder to write; without it, a new one in runs/.
         seed: of weights and dropout.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -117,12 +118,9 @@ class LanguageModelSettings:
         strategy: of several processes: ddp (each holds all weights) or fsdp (each holds a share); auto is ddp.
         quiet: print the run folder at the end and nothing else.
         resume: go on with the run in the folder given by run.
-        tokens: what the model reads and writes.
-        model: the network.
-        training: how to train.
-        baselines: what to compare it with.
     """
 
+    task: str = ""
     data: str | None = None
     run: str | None = None
     seed: int = 0
@@ -133,10 +131,6 @@ class LanguageModelSettings:
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     quiet: bool = False
     resume: bool = False
-    tokens: TokenSettings = field(default_factory=TokenSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    baselines: BaselineSettings = field(default_factory=BaselineSettings)
 
     def __post_init__(self):
         for name in ("devices", "nodes"):
@@ -144,29 +138,63 @@ class LanguageModelSettings:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> LanguageModelSettings:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `dataclasses.asdict`; what is left out is at its default.
 
         Raises:
             ConfigError: an unknown name, or a value out of its range.
         """
         groups = {
-            "tokens": TokenSettings,
-            "model": ModelSettings,
-            "training": TrainingSettings,
-            "baselines": BaselineSettings,
+            each.name: each.default_factory() for each in dataclasses.fields(cls) if callable(each.default_factory)
         }
         built = {
-            name: _build(groups[name], value, f"{name}.") if name in groups else value for name, value in values.items()
+            name: _changed(groups[name], value, f"{name}.") if name in groups else value
+            for name, value in values.items()
         }
-        return _build(cls, built, "")
+        _check_names(cls, built, "")
+        return cls(**built)
 
 
-def _build(kind: type[Any], values: Any, prefix: str) -> Any:
+@dataclass(frozen=True)
+class TaskSettings(RunSettings):
+    """What every task that learns from examples is told.
+
+    Args:
+        training: how to train.
+    """
+
+    training: UpdateSettings = field(default_factory=UpdateSettings)
+
+
+@dataclass(frozen=True)
+class LanguageModelSettings(RunSettings):
+    """Train a language model.
+
+    Args:
+        data: a file, a folder, a glob or a URL; without it, the source code of Python's standard library.
+        tokens: what the model reads and writes.
+        model: the network.
+        training: how to train.
+        baselines: what to compare it with.
+    """
+
+    task: Literal["lm"] = "lm"
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
+
+
+def _changed(default: Any, values: Any, prefix: str) -> Any:
+    """A group of settings: those of `default`, but for `values`."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{prefix[:-1]}: expected settings by name, got {values!r}")
+    _check_names(type(default), values, prefix)
+    return dataclasses.replace(default, **values)
+
+
+def _check_names(kind: type[Any], values: Mapping[str, Any], prefix: str) -> None:
     names = [each.name for each in dataclasses.fields(kind)]
     unknown = [str(name) for name in values if name not in names]
     if unknown:
         raise ConfigError(f"unknown setting {prefix}{unknown[0]}; expected one of {', '.join(names)}")
-    return kind(**values)
