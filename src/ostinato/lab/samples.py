@@ -82,7 +82,7 @@ def draw(measured: Table) -> Figure:
         top = 1 - n / len(measured.rows)
         title = f"after {update:,} updates: {share:.0%} real words"
         right.text(0, top, title, fontsize=10, fontweight="bold", color=pictures.COLOURS[0], va="top")
-        right.text(0, top - 0.05, shown(sample), fontsize=8, family="monospace", va="top", parse_math=False)
+        right.text(0, top - 0.05, shown(sample), fontsize=9, family="monospace", va="top", parse_math=False)
     right.set_axis_off()
     return figure
 
@@ -90,7 +90,7 @@ def draw(measured: Table) -> Figure:
 def shown(sample: str) -> str:
     """A few lines of a sample, none too long for the picture."""
     folded = [
-        line for part in sample.strip("\n").split("\n") for line in textwrap.wrap(part, 66, drop_whitespace=False)
+        line for part in sample.strip("\n").split("\n") for line in textwrap.wrap(part, 62, drop_whitespace=False)
     ]
     return "\n".join(folded[:4])
 

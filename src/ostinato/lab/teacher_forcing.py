@@ -105,7 +105,7 @@ def judge(measured: Table) -> Verdict:
     return Verdict(
         f"Fed the truth, networks trained by teacher forcing err by {fed[teacher]:.2f} (scheduled "
         f"sampling {fed[scheduled]:.2f}, free running {fed[running]:.2f}), where the wave has size 1.",
-        f"Fed their own forecasts their error becomes {free[teacher]:.2f} on average and {last[teacher]:.2f} after {_TESTED} steps; "
+        f"Fed their own forecasts they err by {free[teacher]:.2f} on average and {last[teacher]:.2f} after {_TESTED} steps; "
         f"scheduled sampling brings that to {free[scheduled]:.2f} and {last[scheduled]:.2f}, free running to "
         f"{free[running]:.2f} and {last[running]:.2f}.",
         free[teacher] > 1.5 * fed[teacher] and last[teacher] > 2 * first and free[scheduled] < 0.97 * free[teacher],
