@@ -1,6 +1,8 @@
 """Models, one file a task: what they compute, not how they are trained."""
 
+from ostinato.models.beam import BeamSettings, beam_search, beam_search_stream
 from ostinato.models.cache import ContinuousCache
+from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, copy_unknown, decode
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
 from ostinato.models.fixed_window import FixedWindow
@@ -10,17 +12,25 @@ from ostinato.models.penalties import activation_penalty
 from ostinato.models.scores import Score, TextState, score_text
 
 __all__ = [
+    "BeamSettings",
     "ContinuousCache",
     "DynamicEvaluation",
     "FixedWindow",
+    "Hypothesis",
     "LanguageModel",
     "LockedDropout",
     "Markov",
     "Score",
+    "StepByStep",
+    "StepDecoder",
     "TextState",
     "WordDropout",
     "activation_penalty",
+    "beam_search",
+    "beam_search_stream",
     "compare_orders",
+    "copy_unknown",
+    "decode",
     "gradient_rms",
     "score_text",
 ]

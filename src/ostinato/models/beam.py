@@ -1,0 +1,300 @@
+"""Beam search: the most likely sequences, of those that stay among the best of their length.
+
+At each step all hypotheses of all sentences are read in one call of the model. Of a sentence's K V ways to go on, those among the
+first K that end are finished, and the first K that do not end go on. A sentence is done, and leaves the batch, when K of its
+hypotheses have finished, or when none that goes on could still be better than the `n_best` that are finished.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.models.decoding import Hypothesis, StepDecoder, check_decoding, never, only_end
+
+
+@dataclass(frozen=True)
+class BeamSettings:
+    """How hypotheses are searched and compared:
+
+        score(Y) = log p(Y) / ((5 + |Y|) / 6)^alpha + beta sum_i log(min(sum_j a_ij, 1))
+
+    with |Y| the tokens of Y, its end counted, and a_ij how much the step that wrote token j looked at place i of the memory.
+
+    Source: Wu et al. 2016, arXiv 1609.08144, equation 14.
+
+    Args:
+        beam_size: K, hypotheses of a sentence that go on, at least 1. 1 is greedy decoding.
+        length_penalty: alpha; 0 compares log p, which likes short ones, 1 nearly its mean over the tokens.
+        coverage_penalty: beta, at least 0; above it a model with attention is needed. Places that were never looked at, not even a
+            little, are taken for padding.
+        n_best: how many to give for each sentence, from 1 to K.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """  # noqa: D415
+
+    beam_size: int = 5
+    length_penalty: float = 0.6
+    coverage_penalty: float = 0.0
+    n_best: int = 1
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise ConfigError(f"beam_size: expected at least 1, got {self.beam_size}")
+        if not 1 <= self.n_best <= self.beam_size:
+            raise ConfigError(f"n_best: expected a number from 1 to beam_size = {self.beam_size}, got {self.n_best}")
+        if not math.isfinite(self.length_penalty):
+            raise ConfigError(f"length_penalty: expected a finite number, got {self.length_penalty}")
+        if not 0.0 <= self.coverage_penalty < math.inf:
+            raise ConfigError(f"coverage_penalty: expected a number of at least 0, got {self.coverage_penalty}")
+
+    def divisor(self, length: int) -> float:
+        """((5 + |Y|) / 6)^alpha."""
+        return ((5.0 + length) / 6.0) ** self.length_penalty
+
+    def covered(self, coverage: torch.Tensor) -> torch.Tensor:
+        """The second term, (...), of weights that were added up over the steps, (..., T_mem)."""
+        return self.coverage_penalty * torch.where(coverage > 0, coverage.clamp_max(1.0).log(), 0.0).sum(-1)
+
+
+def beam_search(
+    decoder: StepDecoder,
+    state: Any,
+    rows: int,
+    *,
+    begin: int,
+    end: int | None,
+    max_length: int | Sequence[int],
+    settings: BeamSettings | None = None,
+    forbidden: Sequence[int] = (),
+    device: torch.device | str | None = None,
+    should_stop: Callable[[], bool] = never,
+) -> list[list[Hypothesis]]:
+    """The best hypotheses of each row, best first; for the arguments see `beam_search_stream`."""
+    found: list[list[Hypothesis]] = [[] for _ in range(rows)]
+    for row, hypotheses in beam_search_stream(
+        decoder,
+        state,
+        rows,
+        begin=begin,
+        end=end,
+        max_length=max_length,
+        settings=settings,
+        forbidden=forbidden,
+        device=device,
+        should_stop=should_stop,
+    ):
+        found[row] = hypotheses
+    return found
+
+
+def beam_search_stream(
+    decoder: StepDecoder,
+    state: Any,
+    rows: int,
+    *,
+    begin: int,
+    end: int | None,
+    max_length: int | Sequence[int],
+    settings: BeamSettings | None = None,
+    forbidden: Sequence[int] = (),
+    device: torch.device | str | None = None,
+    should_stop: Callable[[], bool] = never,
+) -> Iterator[tuple[int, list[Hypothesis]]]:
+    """Yields (row, its best hypotheses, best first) as soon as a row is done; close the iterator to stop.
+
+    Args:
+        decoder: in evaluation mode.
+        state: of `rows` rows, before the first token.
+        rows: B.
+        begin: the token that is read first.
+        end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
+        max_length: the most tokens of each row, the end not counted; one number, or one a row. What has so many can only end.
+        settings: None for `BeamSettings()`.
+        forbidden: tokens that are never written.
+        device: of the tokens; None for the CPU.
+        should_stop: asked before each step; True gives what has been found by then.
+
+    Raises:
+        ConfigError: an argument is out of its range, or there is a coverage penalty for a model without attention.
+    """
+    limits = check_decoding(rows, max_length)
+    search = _Search(decoder, state, limits, begin, end, settings or BeamSettings(), forbidden, device)
+    return search.run(should_stop)
+
+
+class _Search:
+    """All sentences at work: S of them, each with K' hypotheses beside each other.
+
+    Attributes:
+        sentences: (S,) their numbers.
+        log_p: (S, K'), of each hypothesis; minus infinity for one that is none.
+        written: (S, K', length) int64.
+        looked: (S, K', length) int64, the place most looked at; None without attention.
+        coverage: (S K', T_mem); None without a coverage penalty.
+    """
+
+    def __init__(
+        self,
+        decoder: StepDecoder,
+        state: Any,
+        limits: list[int],
+        begin: int,
+        end: int | None,
+        settings: BeamSettings,
+        forbidden: Sequence[int],
+        device: torch.device | str | None,
+    ):
+        self.decoder, self.state, self.end, self.settings = decoder, state, end, settings
+        self.limits = torch.tensor(limits, dtype=torch.int64, device=device)
+        self.forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=device) if forbidden else None
+        S = len(limits)
+        self.sentences = list(range(S))
+        self.tokens = torch.full((S,), begin, device=device)
+        self.log_p = torch.zeros(S, 1, dtype=torch.float64, device=device)
+        self.written = torch.zeros(S, 1, 0, dtype=torch.int64, device=device)
+        self.looked: torch.Tensor | None = None
+        self.coverage: torch.Tensor | None = None
+        self.length = 0
+        self.finished: list[list[Hypothesis]] = [[] for _ in range(S)]
+
+    def run(self, should_stop: Callable[[], bool]) -> Iterator[tuple[int, list[Hypothesis]]]:
+        if self.end is None:
+            yield from ((row, [Hypothesis((), 0.0, 0.0)]) for row in self._drop_empty())
+        while self.sentences and not should_stop():
+            for row in self._step():
+                yield row, self._best(row)
+        for at, row in enumerate(self.sentences):
+            self._take_unfinished(at, row)
+            yield row, self._best(row)
+
+    def _best(self, row: int) -> list[Hypothesis]:
+        return sorted(self.finished[row], key=lambda h: -h.score)[: self.settings.n_best]
+
+    @torch.no_grad()
+    def _drop_empty(self) -> list[int]:
+        done = self.limits == 0
+        dropped = [row for row, is_done in zip(self.sentences, done.tolist(), strict=True) if is_done]
+        if dropped:
+            self._go_on(torch.arange(len(done), device=done.device).unsqueeze(1), ~done)
+            self.tokens = self.tokens[~done]
+        return dropped
+
+    @torch.no_grad()
+    def _step(self) -> list[int]:
+        """One token more for all; returns the sentences that are done."""
+        S, K = self.log_p.shape
+        log_p, self.state = self.decoder.step(self.state, self.tokens)
+        places = self._look()
+        V = log_p.shape[1]
+        log_p = log_p.double()
+        if self.forbidden is not None:
+            log_p = log_p.index_fill(1, self.forbidden, -math.inf)
+        if self.end is not None:
+            log_p = only_end(log_p, (self.limits == self.length).repeat_interleave(K), self.end)
+        ways = (self.log_p.unsqueeze(2) + log_p.view(S, K, V)).view(S, K * V)
+        beam = self.settings.beam_size
+        best, way = ways.topk(min(2 * beam, K * V), dim=1)  # (S, 2 beam)
+        parent, token = way // V, way % V
+        ranks = torch.arange(best.shape[1], device=best.device)
+        if self.end is None:
+            ends = ((self.limits == self.length + 1).unsqueeze(1) & (best > -math.inf)).expand_as(best)
+            goes_on = min(beam, K * V)
+        else:
+            ends = (token == self.end) & (best > -math.inf)
+            goes_on = min(beam, K * (V - 1))
+        self._finish(ends & (ranks < beam), best, parent, token, places)
+        chosen = (ranks + ends * best.shape[1]).topk(goes_on, dim=1, largest=False).indices  # those that end come last
+        best = best.masked_fill(ends, -math.inf).gather(1, chosen)
+        parent, token = parent.gather(1, chosen), token.gather(1, chosen)
+        self.length += 1
+        done = self._done(best)
+        left = [row for row, is_done in zip(self.sentences, done.tolist(), strict=True) if is_done]
+        before = torch.arange(S, device=best.device).unsqueeze(1)
+        self.written = torch.cat((self.written[before, parent], token.unsqueeze(2)), dim=2)
+        if places is not None:
+            seen = places[before, parent].unsqueeze(2)
+            self.looked = seen if self.looked is None else torch.cat((self.looked[before, parent], seen), dim=2)
+        self.log_p = best
+        self._go_on(parent + before * K, ~done)
+        self.tokens = token[~done].flatten()
+        return left
+
+    def _look(self) -> torch.Tensor | None:
+        """The place each hypothesis has looked at most, (S, K')."""
+        weights = self.decoder.attention(self.state)
+        if self.settings.coverage_penalty:
+            if weights is None:
+                raise ConfigError("coverage_penalty: expected 0 for a model without attention")
+            self.coverage = weights if self.coverage is None else self.coverage + weights
+        return None if weights is None else weights.argmax(1).view(self.log_p.shape)
+
+    def _finish(
+        self,
+        ends: torch.Tensor,
+        log_p: torch.Tensor,
+        parent: torch.Tensor,
+        token: torch.Tensor,
+        places: torch.Tensor | None,
+    ) -> None:
+        """Keeps those that end; all (S, 2 beam)."""
+        at, rank = ends.nonzero(as_tuple=True)
+        if not len(at):
+            return
+        hypothesis = parent[at, rank]
+        p = log_p[at, rank]
+        score = p / self.settings.divisor(self.length + 1)
+        if self.coverage is not None:
+            score = score + self.settings.covered(self.coverage[at * self.log_p.shape[1] + hypothesis])
+        tokens = self.written[at, hypothesis]
+        looked = None if self.looked is None else self.looked[at, hypothesis]
+        if self.end is None:
+            tokens = torch.cat((tokens, token[at, rank].unsqueeze(1)), dim=1)
+            if places is not None:
+                seen = places[at, hypothesis].unsqueeze(1)
+                looked = seen if looked is None else torch.cat((looked, seen), dim=1)
+        seen_by_each = [None] * len(at) if looked is None else map(tuple, looked.tolist())
+        for n, ids, nats, points, positions in zip(
+            at.tolist(), tokens.tolist(), p.tolist(), score.tolist(), seen_by_each, strict=True
+        ):
+            self.finished[self.sentences[n]].append(Hypothesis(tuple(ids), nats, points, positions))
+
+    def _done(self, log_p: torch.Tensor) -> torch.Tensor:
+        """(S,) bool; log_p: (S, K'), of those that would go on."""
+        settings, best = self.settings, log_p.amax(1)
+        # A log probability can only fall, and what it is divided by lies between these two.
+        soonest = settings.divisor(self.length + 1)
+        latest = ((6.0 + self.limits) / 6.0) ** settings.length_penalty
+        attainable = torch.maximum(best / soonest, best / latest)
+        enough, worst = [], []
+        for row in self.sentences:
+            scores = sorted((h.score for h in self.finished[row]), reverse=True)
+            enough.append(len(scores) >= settings.beam_size)
+            worst.append(scores[settings.n_best - 1] if len(scores) >= settings.n_best else -math.inf)
+        beaten = attainable <= torch.tensor(worst, dtype=torch.float64, device=log_p.device)
+        return torch.tensor(enough, device=log_p.device) | beaten
+
+    def _go_on(self, index: torch.Tensor, stays: torch.Tensor) -> None:
+        """Leaves out the sentences that are done. index: (S, K'), rows of the state."""
+        self.sentences = [row for row, stay in zip(self.sentences, stays.tolist(), strict=True) if stay]
+        self.limits, self.log_p, self.written = self.limits[stays], self.log_p[stays], self.written[stays]
+        self.looked = None if self.looked is None else self.looked[stays]
+        if self.sentences:
+            index = index[stays]
+            self.state = self.decoder.reorder(self.state, index)
+            self.coverage = None if self.coverage is None else self.coverage[index.flatten()]
+
+    def _take_unfinished(self, at: int, row: int) -> None:
+        """Where nothing has finished, what is best so far."""
+        if self.finished[row]:
+            return
+        p = float(self.log_p[at, 0])
+        looked = None if self.looked is None else tuple(self.looked[at, 0].tolist())
+        score = p / self.settings.divisor(max(self.length, 1))
+        self.finished[row].append(Hypothesis(tuple(self.written[at, 0].tolist()), p, score, looked, is_finished=False))

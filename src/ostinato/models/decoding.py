@@ -1,0 +1,234 @@
+"""From a model that says what comes next to whole sequences: the protocol that it must keep, greedy decoding and sampling.
+
+Decoding is batched: one call of the model a step for all rows, and rows that have ended leave the batch. It is bounded by
+`max_length`, and `should_stop` is asked at every step. For beam search see `ostinato.models.beam`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.models.language_model import LanguageModel
+from ostinato.models.sampling import check_sampling, probabilities
+from ostinato.models.states import map_state
+
+
+class StepDecoder(Protocol):
+    """What can be decoded: a decoder of a translator or a captioner, a language model.
+
+    The state is the decoder's own business: whatever it needs to go on, for N rows. `ostinato.models.StepByStep` is one for a
+    `LanguageModel`.
+    """
+
+    def step(self, state: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """Reads one token a row, (N,) int64; returns log p of the next, (N, V), and the state after it."""
+        ...
+
+    def reorder(self, state: Any, index: torch.Tensor) -> Any:
+        """The rows that go on.
+
+        Args:
+            state: of N rows: S sentences, each with N / S hypotheses beside each other.
+            index: (S', K') int64, from 0 to N - 1: rows of the new state, a line of it for each sentence. All rows in a line are of
+                one sentence, so that what is the same for all hypotheses of a sentence need not be copied.
+
+        Returns:
+            The state of S' K' rows.
+        """
+        ...
+
+    def attention(self, state: Any) -> torch.Tensor | None:
+        """Where the last step looked: weights (N, T_mem); None for a model that looks nowhere."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A sequence that was written.
+
+    Attributes:
+        tokens: without the one that ends it.
+        log_probability: of it and its end, in nats.
+        score: what hypotheses are compared by; see `beam_search`. For greedy decoding and samples the log probability.
+        positions: for each token the place of the memory that was most looked at; None without attention.
+        is_finished: False where `should_stop` came before its end.
+    """
+
+    tokens: tuple[int, ...]
+    log_probability: float
+    score: float
+    positions: tuple[int, ...] | None = None
+    is_finished: bool = True
+
+
+class StepByStep:
+    """A language model as a `StepDecoder`. Begin with the state None, or with one of as many rows as there are sentences."""
+
+    def __init__(self, model: LanguageModel):
+        self.model = model
+
+    def step(self, state: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """See `StepDecoder.step`."""
+        with self.model.reading():
+            logits, state = self.model(tokens.unsqueeze(0), state)
+        return torch.log_softmax(logits[0].float(), dim=1), state
+
+    def reorder(self, state: Any, index: torch.Tensor) -> Any:
+        """See `StepDecoder.reorder`."""
+        return map_state(lambda part: part.index_select(1, index.flatten()), state)
+
+    def attention(self, state: Any) -> None:
+        """A language model looks nowhere."""
+
+
+def never() -> bool:
+    """The answer of one who never wants to stop."""
+    return False
+
+
+def check_decoding(rows: int, max_length: int | Sequence[int]) -> list[int]:
+    """`max_length` of each row.
+
+    Raises:
+        ConfigError: there is not one for each row, or one is negative.
+    """
+    lengths = [max_length] * rows if isinstance(max_length, int) else [int(n) for n in max_length]
+    if len(lengths) != rows:
+        raise ConfigError(f"max_length: expected one number, or one for each of the {rows} rows, got {len(lengths)}")
+    if lengths and min(lengths) < 0:
+        raise ConfigError(f"max_length: expected at least 0 tokens, got {min(lengths)}")
+    return lengths
+
+
+def only_end(log_p: torch.Tensor, full: torch.Tensor, end: int) -> torch.Tensor:
+    """`log_p`, (N, V), with minus infinity for all but the end in the rows that are `full`, (N,) bool."""
+    others = torch.arange(log_p.shape[1], device=log_p.device) != end
+    return log_p.masked_fill(full.unsqueeze(1) & others, -math.inf)
+
+
+@torch.no_grad()
+def decode(
+    decoder: StepDecoder,
+    state: Any,
+    rows: int,
+    *,
+    begin: int,
+    end: int | None,
+    max_length: int | Sequence[int],
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    forbidden: Sequence[int] = (),
+    seed: int | None = None,
+    device: torch.device | str | None = None,
+    should_stop: Callable[[], bool] = never,
+) -> list[Hypothesis]:
+    """Writes one sequence for each row, the most likely token at each step (greedy) or one that is drawn.
+
+    Args:
+        decoder: in evaluation mode.
+        state: of `rows` rows, before the first token.
+        rows: B.
+        begin: the token that is read first.
+        end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
+        max_length: the most tokens of each row, the end not counted; one number, or one a row. After so many the end is taken, with
+            what probability it may have.
+        temperature: 0 takes the most likely token; else see `ostinato.models.sampling.probabilities`.
+        top_k: draw from so many most likely tokens only.
+        top_p: draw from the most likely tokens that make up this share only.
+        forbidden: tokens that are never written.
+        seed: the same seed draws the same; what a row draws depends on its number, and not on the other rows' tokens.
+        device: of the tokens; None for the CPU.
+        should_stop: asked before each step; True leaves the sequences as they are.
+
+    Raises:
+        ConfigError: an argument is out of its range.
+    """
+    check_sampling(temperature, top_k, top_p)
+    lengths = check_decoding(rows, max_length)
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    written: list[list[int]] = [[] for _ in range(rows)]
+    looked: list[list[int]] = [[] for _ in range(rows)]
+    total, finished = [0.0] * rows, [False] * rows
+    alive = list(range(rows))
+    tokens = torch.full((rows,), begin, device=device)
+    limits = torch.tensor(lengths, device=device)
+    length = 0
+    if end is None:
+        alive = [row for row in alive if lengths[row] > 0]
+        finished = [n == 0 for n in lengths]
+        state, tokens, limits = _kept(decoder, state, tokens, limits, alive)
+    while alive and not should_stop():
+        log_p, state = decoder.step(state, tokens)
+        allowed = log_p.index_fill(1, torch.tensor(list(forbidden), device=device), -math.inf) if forbidden else log_p
+        if end is not None:
+            allowed = only_end(allowed, limits <= length, end)
+        uniform = torch.rand(rows, dtype=torch.float64, generator=generator)[alive]
+        tokens = _drawn(allowed, uniform, temperature, top_k, top_p)
+        weights = decoder.attention(state)
+        places = None if weights is None else weights.argmax(1).tolist()
+        nats = log_p.gather(1, tokens.unsqueeze(1)).squeeze(1).tolist()
+        length += 1
+        stay = []
+        for at, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
+            total[row] += nats[at]
+            if token != end:
+                written[row].append(token)
+                if places is not None:
+                    looked[row].append(places[at])
+            finished[row] = token == end or (end is None and length == lengths[row])
+            if not finished[row]:
+                stay.append(at)
+        if len(stay) < len(alive):
+            state, tokens, limits = _kept(decoder, state, tokens, limits, stay)
+            alive = [alive[at] for at in stay]
+    return [
+        Hypothesis(tuple(w), p, p, tuple(places) if len(places) == len(w) and w else None, done)
+        for w, p, places, done in zip(written, total, looked, finished, strict=True)
+    ]
+
+
+def _kept(decoder: StepDecoder, state: Any, tokens: torch.Tensor, limits: torch.Tensor, rows: list[int]) -> Any:
+    index = torch.tensor(rows, dtype=torch.int64, device=tokens.device)
+    if not rows:
+        return state, tokens[:0], limits[:0]
+    return decoder.reorder(state, index.unsqueeze(1)), tokens[index], limits[index]
+
+
+def _drawn(
+    log_p: torch.Tensor, uniform: torch.Tensor, temperature: float, top_k: int | None, top_p: float | None
+) -> torch.Tensor:
+    """(N,), one token a row, by the inverse of its distribution function."""
+    if temperature == 0.0:
+        return log_p.argmax(1)
+    p = torch.stack([probabilities(row, temperature, top_k, top_p) for row in log_p.cpu()])
+    below = p.cumsum(1)
+    drawn = torch.searchsorted(below, (uniform * below[:, -1]).unsqueeze(1), right=True).squeeze(1)
+    last = p.shape[1] - 1 - p.flip(1).ne(0.0).int().argmax(1)  # the last token that can be drawn: sums are rounded
+    return torch.minimum(drawn, last).to(log_p.device)
+
+
+def copy_unknown(words: Sequence[str], hypothesis: Hypothesis, source: Sequence[str], unknown_id: int) -> Iterator[str]:
+    """The words of a hypothesis, with the source's own word in the place of each unknown one: the one most looked at.
+
+    Source: Jean et al. 2015, arXiv 1412.2007, section 3.3; Luong et al. 2015, arXiv 1508.04025, section 4.1.
+
+    Args:
+        words: of the target, by id.
+        hypothesis: with positions, where it has unknown words.
+        source: the words that the memory's places stand for.
+        unknown_id: the token that stands for all unknown words.
+    """
+    for at, token in enumerate(hypothesis.tokens):
+        place = hypothesis.positions[at] if hypothesis.positions is not None else len(source)
+        yield source[place] if token == unknown_id and place < len(source) else words[token]
