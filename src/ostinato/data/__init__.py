@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ostinato.data.decoding import Decoder
     from ostinato.data.documents import Documents
     from ostinato.data.images import Captioned, Images, read_captions, read_image_splits, read_images
+    from ostinato.data.marked import MarkedVocabulary
     from ostinato.data.pairs import Pair, Pairs, read_pair_splits, read_pairs
     from ostinato.data.prefetch import Prefetch
     from ostinato.data.series import Series, SeriesTable, read_series
@@ -51,6 +52,7 @@ _HOMES = {
     "Example": "tables",
     "Highlighted": "syntax",
     "Images": "images",
+    "MarkedVocabulary": "marked",
     "Pair": "pairs",
     "Pairs": "pairs",
     "Piece": "text",
@@ -109,6 +111,7 @@ __all__ = [
     "Example",
     "Highlighted",
     "Images",
+    "MarkedVocabulary",
     "Pair",
     "Pairs",
     "Piece",
