@@ -1,8 +1,9 @@
-"""`ostinato evaluate RUN`."""
+"""`ostinato evaluate RUN [DATA]`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ostinato.errors import ConfigError
@@ -12,13 +13,17 @@ if TYPE_CHECKING:
 
 
 def main(words: Sequence[str]) -> int:
-    """Prints how well the model of a run predicts a text."""
+    """Prints how good the model of a run is on data; of a language model, how well it predicts a text."""
     from ostinato.cli.parser import Parser
 
-    parser = Parser("ostinato evaluate", "Score a text with the language model of a run.")
+    parser = Parser("ostinato evaluate", "How good the model of a run is on data.")
     parser.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
     parser.add_argument(
-        "--data", type=str | None, default=None, help="file, folder, glob or URL; the run's validation text"
+        "on", metavar="data", nargs="?", type=str | None, default=None, help="what to evaluate on; the run's own data"
+    )
+    parser.add_argument("--data", type=str | None, default=None, help="the same by name")
+    parser.add_argument(
+        "--output", type=str | None, default=None, help="of a task other than lm: a JSON file for all that was found"
     )
     parser.add_argument("--max_tokens", type=int | None, default=None, help="read about so many tokens, spread evenly")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
@@ -40,20 +45,44 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--segment", type=int | None, default=None, help="tokens from step to step of learning; 5")
     given = parser.read(words)
     adaptation = _adaptation(given)
+    if given.on is not None and given.data is not None:
+        raise ConfigError("--data and the data after the run: expected one of them")
+    data = given.on or given.data
 
-    from ostinato.recipes.figures import evaluate_run
+    from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
     from ostinato.recipes.runs import latest_run
 
     run = given.run or latest_run()
-    name, figures = evaluate_run(
-        run, given.data, max_tokens=given.max_tokens, device=given.device, adaptation=adaptation
-    )
+    if (task := task_of(run)) != LANGUAGE_MODEL:
+        if adaptation is not None or given.max_tokens is not None:
+            raise ConfigError(f"--max_tokens, --cache, --dynamic are for language models, but {run} is of task {task}")
+        return _evaluate_task(run, data, given.device, given.output)
+    if given.output is not None:
+        raise ConfigError("--output is for tasks other than lm; leave it out")
+
+    from ostinato.recipes.figures import evaluate_run
+
+    name, figures = evaluate_run(run, data, max_tokens=given.max_tokens, device=given.device, adaptation=adaptation)
     print(f"{run} on {name}")
     print(f"{figures.tokens:,} tokens")
     print(f"{figures.nats_per_character:.4f} nats/char")
     print(f"{figures.bits_per_character:.4f} bits/char")
     print(f"{figures.perplexity_per_token:,.5g} perplexity/token")
     print(f"{figures.perplexity_per_word:,.5g} perplexity/word")
+    return 0
+
+
+def _evaluate_task(run: str | Path, data: str | None, device: str, output: str | None) -> int:
+    from ostinato.cli.waiting import waiting
+    from ostinato.recipes import load
+    from ostinato.recipes.task_report import show_scores, write_scores
+
+    with waiting("evaluating") as on_batch:
+        trained = load(run).to(device)
+        scores, _ = trained.evaluate(data, on_batch=on_batch)
+    show_scores(trained.task, str(run), scores)
+    if output is not None:
+        write_scores(output, scores)
     return 0
 
 

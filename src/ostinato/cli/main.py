@@ -12,9 +12,10 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "train": "train a model: `ostinato train lm` is a language model on the built-in text",
+    "train": "train a model: `ostinato train` lists the tasks, each of which has built-in data",
     "generate": "let the language model of a run write",
-    "evaluate": "score a text with the language model of a run",
+    "predict": "what the model of a run says about data, a line of JSON for each example",
+    "evaluate": "how good the model of a run is on data",
     "sweep": "search for good settings of a language model with many runs",
     "inspect": "write a report of a run: curves, gradients, units, findings, in one HTML file",
     "lab": "experiments: each shows a claim about recurrent networks, `ostinato lab list`",

@@ -1,39 +1,72 @@
-"""`ostinato train RECIPE`."""
+"""`ostinato train TASK`."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
+from typing import Any
 
 from ostinato.errors import ConfigError
+from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, Entry, find
 
-RECIPES = {"lm": "a recurrent language model: characters, bytes, words or byte pairs"}
+_WITHOUT_DATA = {LANGUAGE_MODEL: "Train a language model; with no argument, on Python's standard library."}
 
 
 def main(words: Sequence[str]) -> int:
     """Trains. Returns 0, or 130 after an interrupt that left a run to resume."""
     if not words or words[0] in ("-h", "--help"):
-        print("usage: ostinato train RECIPE ...\n")
-        print("\n".join(f"  {name}  {what}" for name, what in RECIPES.items()))
-        print("\n`ostinato train lm --help` lists every setting.")
+        width = max(map(len, TASKS))
+        print("usage: ostinato train TASK ...\n")
+        print("\n".join(f"  {name:{width}}  {entry.summary}" for name, entry in TASKS.items()))
+        print("\n`ostinato train lm --help` lists every setting of a task, here lm. Each has built-in data.")
         return 0
-    if words[0] not in RECIPES:
-        close = difflib.get_close_matches(words[0], RECIPES, 1)
-        hint = f"; did you mean {close[0]}?" if close else "."
-        raise ConfigError(f"{words[0]} is no recipe{hint} Expected one of {', '.join(RECIPES)}: ostinato train lm")
-    return _train_lm(words[1:])
+    name, *words = words
+    entry = find(name)
+    settings = _settings(name, entry, words)
+
+    from ostinato.training.distributed_launch import is_launched, launch, stop_with_the_watcher
+
+    if settings.devices * settings.nodes > 1 and not is_launched():
+        return launch(["train", name, *words], settings.devices, settings.nodes)
+    stop_with_the_watcher()
+
+    # Loaded only now: a wrong flag should not wait for torch.
+    if name == LANGUAGE_MODEL:
+        from ostinato.recipes import report
+        from ostinato.recipes.language_model import train
+
+        return _told(settings, train(settings), report)
+    from ostinato.recipes import task, task_report
+
+    return _told(settings, task.train(entry.make(), settings), task_report)
 
 
-def _train_lm(words: Sequence[str]) -> int:
+def _told(settings: Any, result: Any, report: Any) -> int:
+    """Tells how a run ended; `report` has `resume_command(result)` and `show(result)`."""
+    from ostinato.cli.main import INTERRUPTED
+    from ostinato.training.distributed_launch import rank
+
+    if rank() > 0:
+        return INTERRUPTED if result.outcome.ending == "interrupted" else 0
+    if result.outcome.ending == "interrupted":
+        print(f"interrupted at step {result.outcome.counters.step}; go on with: {report.resume_command(result)}")
+        return INTERRUPTED
+    if settings.quiet:
+        print(result.run)
+    else:
+        report.show(result)
+    return 0
+
+
+def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
+    """What the words say; with --resume, before them what the run was told."""
     from ostinato.cli.parser import Parser
-    from ostinato.recipes.settings import LanguageModelSettings
-    from ostinato.training.distributed_launch import is_launched, launch, rank, stop_with_the_watcher
 
-    parser = Parser("ostinato train lm", "Train a language model; with no argument, on Python's standard library.")
+    kind = entry.settings_class()
+    parser = Parser(f"ostinato train {name}", _WITHOUT_DATA.get(name, f"Train {entry.summary}."))
     parser.add_argument(
         "--config", action="config", help="a YAML file, or a paper's recipe such as zaremba-small; flags after it win"
     )
-    parser.add_class_arguments(LanguageModelSettings)
+    parser.add_class_arguments(kind)
     words = _with_recipes(words)
     given = parser.read(words)
     if given.resume:
@@ -42,27 +75,7 @@ def _train_lm(words: Sequence[str]) -> int:
         given = parser.read([*_settings_of(given.run), *words])
     values = given.as_dict()
     del values["config"]
-    settings = LanguageModelSettings.from_dict(values)
-    if settings.devices * settings.nodes > 1 and not is_launched():
-        return launch(["train", "lm", *words], settings.devices, settings.nodes)
-    stop_with_the_watcher()
-
-    # Loaded only now: a wrong flag should not wait for torch.
-    from ostinato.cli.main import INTERRUPTED
-    from ostinato.recipes.language_model import train
-    from ostinato.recipes.report import resume_command, show
-
-    result = train(settings)
-    if rank() > 0:
-        return INTERRUPTED if result.outcome.ending == "interrupted" else 0
-    if result.outcome.ending == "interrupted":
-        print(f"interrupted at step {result.outcome.counters.step}; go on with: {resume_command(result)}")
-        return INTERRUPTED
-    if settings.quiet:
-        print(result.run)
-    else:
-        show(result)
-    return 0
+    return kind.from_dict(values)
 
 
 def _with_recipes(words: Sequence[str]) -> list[str]:

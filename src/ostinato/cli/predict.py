@@ -1,0 +1,47 @@
+"""`ostinato predict RUN INPUT`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from ostinato.errors import ConfigError, OstinatoError
+
+
+def main(words: Sequence[str]) -> int:
+    """Writes what the model of a run says about each example, a line of JSON each."""
+    from ostinato.cli.parser import Parser
+
+    parser = Parser("ostinato predict", "What the model of a run says about data, a line of JSON for each example.")
+    parser.add_argument("run", type=str, help="folder of the run")
+    parser.add_argument(
+        "input", type=str, help="data of the kind that the run learnt from, without labels; - for lines"
+    )
+    parser.add_argument("--output", type=str | None, default=None, help="file to write; standard output by default")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    given = parser.read(words)
+
+    from ostinato.recipes import load
+    from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
+
+    if task_of(given.run) == LANGUAGE_MODEL:
+        raise ConfigError(
+            f"{given.run} is a language model: let it write with `ostinato generate`, score a text with `ostinato evaluate`"
+        )
+    trained = load(given.run).to(given.device)
+
+    from ostinato.cli.waiting import waiting
+
+    with waiting("predicting") as on_batch:
+        answers = trained.predict(given.input, on_batch)
+    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+    if given.output is None:
+        sys.stdout.writelines(lines)
+        return 0
+    try:
+        with open(given.output, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+    except OSError as error:
+        raise OstinatoError(f"{given.output}: cannot be written ({error.strerror}); choose another --output") from error
+    return 0

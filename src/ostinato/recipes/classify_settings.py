@@ -1,0 +1,107 @@
+"""What a user can set about a classifier; apart from the recipe, so that a wrong flag need not wait for torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ostinato.errors import ConfigError
+from ostinato.recipes.settings import TaskSettings
+from ostinato.training.settings import UpdateSettings
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Which data, and how they are read.
+
+    Args:
+        validation: a table of its own for validation; without it, validation_share of the training data is drawn.
+        test: a table of its own for the test; without it, test_share is drawn, unless the data come with one.
+        text: the column of texts; without it, the one whose name says so.
+        label: the column of labels; without it, the one whose name says so.
+        validation_share: from 0 to below 1, each class in its share.
+        test_share: likewise; 0 for no test.
+        tokens: a step of a text is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair encoding).
+        vocabulary_size: most tokens of word and bpe.
+        min_count: a word that training has fewer times is unknown, in training too, so that the model learns what to do with
+            unknown words; at least 1.
+        lower_case: read texts without regard to case.
+        max_length: steps of a sequence that are read, the others at its end left out; null for all.
+    """
+
+    validation: str | None = None
+    test: str | None = None
+    text: str | None = None
+    label: str | None = None
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    tokens: Literal["word", "char", "byte", "bpe"] = "word"
+    vocabulary_size: int = 20_000
+    min_count: int = 2
+    lower_case: bool = True
+    max_length: int | None = None
+
+    def __post_init__(self):
+        for name, least in (("vocabulary_size", 3), ("min_count", 1), ("max_length", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"reading.{name}: expected at least {least}, got {value}")
+        if not (self.validation_share > 0 and self.test_share >= 0 and self.validation_share + self.test_share < 1):
+            raise ConfigError(
+                "reading.validation_share, reading.test_share: expected shares above 0 and of at least 0, together below 1, got "
+                f"{self.validation_share} and {self.test_share}"
+            )
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """The network.
+
+    Args:
+        cell: the recurrent layer.
+        embedding_size: of texts, the width of the vector that stands for a token.
+        hidden_size: units of each layer and direction, or a list with one number a layer.
+        num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
+        bidirectional: a second direction, from the last step to the first.
+        pooling: from all steps to one vector: last, mean, max or attention.
+        dropout: between the layers and before the output, from 0 to below 1.
+        input_dropout: of what enters the first layer, from 0 to below 1.
+        options: of the recurrent layer by name, such as {zoneout: 0.1}.
+        class_weights: balanced: an example of a class counts the more, the fewer of them training has.
+        label_smoothing: share of the training target that is spread over all classes, from 0 to below 1.
+    """
+
+    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    embedding_size: int = 128
+    hidden_size: int | list[int] = 128
+    num_layers: int = 1
+    bidirectional: bool = False
+    pooling: Literal["last", "mean", "max", "attention"] = "max"
+    dropout: float = 0.2
+    input_dropout: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+    class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: float = 0.0
+
+
+def _training() -> UpdateSettings:
+    return UpdateSettings(
+        batch_size=64, learning_rate=4e-3, max_epochs=20.0, max_time_s=300.0, evaluate_every_epochs=1.0
+    )
+
+
+@dataclass(frozen=True)
+class ClassifySettings(TaskSettings):
+    """Train a classifier of sequences.
+
+    Args:
+        data: a table of texts (.csv, .tsv, .jsonl, .parquet) or a folder of such; a folder with MNIST's four files, an IDX file or
+            .npz of images, whose rows are steps; without it, the handwritten digits of scikit-learn.
+        reading: which data, and how they are read.
+        model: the network.
+    """
+
+    task: Literal["classify"] = "classify"
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    model: ClassifierSettings = field(default_factory=ClassifierSettings)
+    training: UpdateSettings = field(default_factory=_training)
