@@ -3,7 +3,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.data.batches import Batch, Batches, InOrder, pad
@@ -33,6 +33,7 @@ def rows_of(batches):
     return [batch.rows.tolist() for batch in batches]
 
 
+@settings(deadline=None)
 @given(**sizes, seed=st.integers(0, 3))
 def test_an_epoch_holds_every_example_once_within_the_sizes(lengths, batch_size, max_steps, seed):
     batches = Batches(Numbers(lengths), batch_size, max_steps=max_steps, seed=seed)
@@ -51,6 +52,7 @@ def test_an_epoch_holds_every_example_once_within_the_sizes(lengths, batch_size,
                 assert batch.input[:steps, b].tolist() == [row] * steps
 
 
+@settings(deadline=None)
 @given(**sizes, taken=st.integers(0, 12))
 def test_a_place_that_was_saved_is_gone_on_from(lengths, batch_size, max_steps, taken):
     def make():
@@ -71,6 +73,7 @@ def test_a_place_that_was_saved_is_gone_on_from(lengths, batch_size, max_steps, 
     assert given_first + rest[: len(expected) - taken] == expected
 
 
+@settings(deadline=None)
 @given(**sizes, world=st.integers(1, 4))
 def test_the_mean_over_processes_is_the_mean_over_all_rows(lengths, batch_size, max_steps, world):
     counts = np.asarray(lengths)
@@ -108,6 +111,7 @@ def test_examples_of_like_length_come_together():
     assert steps < 1.08 * lengths.sum()
 
 
+@settings(deadline=None)
 @given(**sizes)
 def test_in_order_is_the_same_each_time_and_leaves_nothing_out(lengths, batch_size, max_steps):
     batches = InOrder(Numbers(lengths), batch_size, max_steps=max_steps)
