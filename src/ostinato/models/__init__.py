@@ -10,21 +10,32 @@ from ostinato.models.language_model import LanguageModel
 from ostinato.models.markov import Markov, compare_orders
 from ostinato.models.penalties import activation_penalty
 from ostinato.models.scores import Score, TextState, score_text
+from ostinato.models.seq2seq import Predicted, Seq2Seq
+from ostinato.models.seq2seq_bridge import Bridge
+from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState, Written
+from ostinato.models.seq2seq_sampling import ScheduledSampling
 
 __all__ = [
+    "AttentionDecoder",
     "BeamSettings",
+    "Bridge",
     "ContinuousCache",
+    "DecoderState",
     "DynamicEvaluation",
     "FixedWindow",
     "Hypothesis",
     "LanguageModel",
     "LockedDropout",
     "Markov",
+    "Predicted",
+    "ScheduledSampling",
     "Score",
+    "Seq2Seq",
     "StepByStep",
     "StepDecoder",
     "TextState",
     "WordDropout",
+    "Written",
     "activation_penalty",
     "beam_search",
     "beam_search_stream",

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.models.decoding import Hypothesis, StepDecoder, check_decoding, never, only_end
+from ostinato.models.decoding import Hypothesis, StepDecoder, check_decoding, leave_only_end, never
 
 
 @dataclass(frozen=True)
@@ -193,15 +193,16 @@ class _Search:
         log_p, self.state = self.decoder.step(self.state, self.tokens)
         places = self._look()
         V = log_p.shape[1]
-        log_p = log_p.double()
         if self.forbidden is not None:
-            log_p = log_p.index_fill(1, self.forbidden, -math.inf)
+            log_p.index_fill_(1, self.forbidden, -math.inf)
         if self.end is not None:
-            log_p = only_end(log_p, (self.limits == self.length).repeat_interleave(K), self.end)
-        ways = (self.log_p.unsqueeze(2) + log_p.view(S, K, V)).view(S, K * V)
+            leave_only_end(log_p, (self.limits == self.length).repeat_interleave(K), self.end)
         beam = self.settings.beam_size
-        best, way = ways.topk(min(2 * beam, K * V), dim=1)  # (S, 2 beam)
-        parent, token = way // V, way % V
+        # The best of a sentence are among the best of its hypotheses.
+        of_each, token = log_p.topk(min(2 * beam, V), dim=1)
+        ways = (self.log_p.unsqueeze(2) + of_each.view(S, K, -1)).view(S, -1)
+        best, way = ways.topk(min(2 * beam, ways.shape[1]), dim=1)  # (S, 2 beam)
+        parent, token = way // of_each.shape[1], token.view(S, -1).gather(1, way)
         ranks = torch.arange(best.shape[1], device=best.device)
         if self.end is None:
             ends = ((self.limits == self.length + 1).unsqueeze(1) & (best > -math.inf)).expand_as(best)

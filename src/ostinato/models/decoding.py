@@ -27,7 +27,7 @@ class StepDecoder(Protocol):
     """
 
     def step(self, state: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """Reads one token a row, (N,) int64; returns log p of the next, (N, V), and the state after it."""
+        """Reads one token a row, (N,) int64; returns log p of the next, (N, V), which may be written to, and the state after it."""
         ...
 
     def reorder(self, state: Any, index: torch.Tensor) -> Any:
@@ -106,10 +106,13 @@ def check_decoding(rows: int, max_length: int | Sequence[int]) -> list[int]:
     return lengths
 
 
-def only_end(log_p: torch.Tensor, full: torch.Tensor, end: int) -> torch.Tensor:
-    """`log_p`, (N, V), with minus infinity for all but the end in the rows that are `full`, (N,) bool."""
-    others = torch.arange(log_p.shape[1], device=log_p.device) != end
-    return log_p.masked_fill(full.unsqueeze(1) & others, -math.inf)
+def leave_only_end(log_p: torch.Tensor, is_full: torch.Tensor, end: int) -> None:
+    """Puts minus infinity into `log_p`, (N, V), for all but the end in the rows that are full, (N,) bool."""
+    full = is_full.nonzero().squeeze(1)
+    if len(full):  # few rows are, and a copy of all costs more than the rest of a step
+        of_end = log_p[full, end]
+        log_p[full] = -math.inf
+        log_p[full, end] = of_end
 
 
 @torch.no_grad()
@@ -163,6 +166,7 @@ def decode(
     alive = list(range(rows))
     tokens = torch.full((rows,), begin, device=device)
     limits = torch.tensor(lengths, device=device)
+    banned = torch.tensor(list(forbidden), device=device) if forbidden else None
     length = 0
     if end is None:
         alive = [row for row in alive if lengths[row] > 0]
@@ -170,11 +174,12 @@ def decode(
         state, tokens, limits = _kept(decoder, state, tokens, limits, alive)
     while alive and not should_stop():
         log_p, state = decoder.step(state, tokens)
-        allowed = log_p.index_fill(1, torch.tensor(list(forbidden), device=device), -math.inf) if forbidden else log_p
+        if banned is not None:
+            log_p.index_fill_(1, banned, -math.inf)
         if end is not None:
-            allowed = only_end(allowed, limits <= length, end)
+            leave_only_end(log_p, limits <= length, end)
         uniform = torch.rand(rows, dtype=torch.float64, generator=generator)[alive]
-        tokens = _drawn(allowed, uniform, temperature, top_k, top_p)
+        tokens = _drawn(log_p, uniform, temperature, top_k, top_p)
         weights = decoder.attention(state)
         places = None if weights is None else weights.argmax(1).tolist()
         nats = log_p.gather(1, tokens.unsqueeze(1)).squeeze(1).tolist()

@@ -1,0 +1,372 @@
+"""Unaligned many to many: an encoder reads one sequence, a decoder writes another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ostinato.errors import ConfigError
+from ostinato.models.beam import BeamSettings, beam_search
+from ostinato.models.decoding import Hypothesis, decode, never
+from ostinato.models.dropout import check_rate
+from ostinato.models.layers import CellName, make_layers, output_size
+from ostinato.models.seq2seq_bridge import Bridge, BridgeName
+from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
+from ostinato.models.seq2seq_sampling import ScheduledSampling
+from ostinato.nn.attention import Score, coverage_penalty
+
+Tied: TypeAlias = Literal["none", "two-way", "three-way"]
+
+
+class PairBatch(Protocol):
+    """Sequences and what they become, padded with anything.
+
+    Attributes:
+        input: (T_in, B) int64, the sources.
+        lengths: (B,) int64, from 0 to T_in; None where all have T_in.
+        target: (T_out, B) int64, without tokens for begin and end.
+        target_lengths: (B,) int64, from 0 to T_out; None where all have T_out.
+    """
+
+    @property
+    def input(self) -> torch.Tensor:
+        """(T_in, B)."""
+        ...
+
+    @property
+    def lengths(self) -> torch.Tensor | None:
+        """(B,)."""
+        ...
+
+    @property
+    def target(self) -> torch.Tensor:
+        """(T_out, B)."""
+        ...
+
+    @property
+    def target_lengths(self) -> torch.Tensor | None:
+        """(B,)."""
+        ...
+
+
+class Predicted(NamedTuple):
+    """What a model says of known targets.
+
+    Attributes:
+        logits: (T_out + 1, B, V), of each target token and of the end after it.
+        weights: (T_out + 1, B, T_in), where each step looked; None without attention.
+    """
+
+    logits: torch.Tensor
+    weights: torch.Tensor | None
+
+
+class Seq2Seq(nn.Module):
+    """Encoder, bridge, decoder: p(target | source).
+
+    With teacher forcing, and without input feeding, the decoder is one recurrence over all steps and attention one product for all
+    of them. The words of padding cost neither, nor the output layer.
+
+    Source: Sutskever et al. 2014, arXiv 1409.3215 (without attention); Bahdanau et al. 2015, arXiv 1409.0473 (an encoder of two
+    directions, additive attention, here after the decoder's recurrence); Luong et al. 2015, arXiv 1508.04025.
+
+    Args:
+        source_size: V of the sources.
+        target_size: V of the targets, `begin` and `end` counted.
+        begin: the token that a target is made to begin with.
+        end: the token that it is made to end with.
+        embedding_size: E, of both sides.
+        hidden_size: H, of the decoder's layers, and of the encoder's, all directions together: each has H / 2 where there are two.
+        num_layers: of encoder and decoder, each.
+        cell: of both.
+        bidirectional: whether the encoder reads in both directions.
+        bridge: from the encoder's last states to the decoder's first, see `Bridge`.
+        attention: the score, see `ostinato.nn.Attention`; None for none, where the bridge is all that the decoder knows.
+        attention_units: of the additive score.
+        coverage: whether attention sees where it has looked before.
+        coverage_weight: what the mean `coverage_penalty` of a token is multiplied by in the training loss, at least 0.
+        input_feeding: see `AttentionDecoder`; slower.
+        readout_size: see `AttentionDecoder`.
+        tied: "two-way", the decoder's embedding is its output layer; "three-way", the encoder's too: one vocabulary for both.
+        dropout: of embeddings, between layers, and of readouts, from 0 to below 1.
+        label_smoothing: share of the training target that is spread over all tokens, in [0, 1) (Szegedy et al. 2016, section 7).
+        scheduled_sampling: reads the model's own tokens now and then in training; slower. None for teacher forcing.
+        options: keyword options of the encoder's and the decoder's layers.
+
+    Attributes:
+        updates: how many losses were computed in training; scheduled sampling goes by it.
+        penalty: what the coverage penalty added to the last loss in training, without gradient; zero otherwise.
+
+    Raises:
+        ConfigError: sizes, rates or options that do not fit.
+    """
+
+    updates: torch.Tensor
+
+    def __init__(
+        self,
+        source_size: int,
+        target_size: int,
+        *,
+        begin: int,
+        end: int,
+        embedding_size: int = 256,
+        hidden_size: int = 512,
+        num_layers: int = 1,
+        cell: CellName = "lstm",
+        bidirectional: bool = True,
+        bridge: BridgeName = "linear",
+        attention: Score | None = "general",
+        attention_units: int | None = None,
+        coverage: bool = False,
+        coverage_weight: float = 0.0,
+        input_feeding: bool = False,
+        readout_size: int | None = None,
+        tied: Tied = "none",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        scheduled_sampling: ScheduledSampling | None = None,
+        options: Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        sizes = {"source_size": source_size, "target_size": target_size, "embedding_size": embedding_size}
+        for name, size in (sizes | {"hidden_size": hidden_size, "num_layers": num_layers}).items():
+            if size < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {size}")
+        for name, id in (("begin", begin), ("end", end)):
+            if not 0 <= id < target_size:
+                raise ConfigError(f"{name}: expected a token from 0 to {target_size - 1}, got {id}")
+        check_rate("dropout", dropout)
+        check_rate("label_smoothing", label_smoothing)
+        if not 0.0 <= coverage_weight < math.inf or (coverage_weight and attention is None):
+            raise ConfigError(f"coverage_weight: expected at least 0, and attention beside it, got {coverage_weight}")
+        if bidirectional and hidden_size % 2:
+            raise ConfigError(f"hidden_size: expected an even number for two directions, got {hidden_size}")
+        if tied not in ("none", "two-way", "three-way"):
+            raise ConfigError(f"tied: expected none, two-way or three-way, got {tied}")
+        if tied == "three-way" and source_size != target_size:
+            raise ConfigError(
+                f"tied three-way: expected one vocabulary for both sides, got {source_size} and {target_size} tokens"
+            )
+        self.begin, self.end = begin, end
+        self.label_smoothing, self.coverage_weight = label_smoothing, coverage_weight
+        self.scheduled_sampling = scheduled_sampling
+        self.embedding = nn.Embedding(source_size, embedding_size)
+        self.dropout = nn.Dropout(dropout)
+        self.encoder = make_layers(
+            cell,
+            embedding_size,
+            hidden_size // (2 if bidirectional else 1),
+            num_layers,
+            options=options,
+            dropout=dropout if num_layers > 1 else 0.0,
+            bidirectional=bidirectional,
+        )
+        self.decoder = AttentionDecoder(
+            target_size,
+            None if attention is None else output_size(self.encoder),
+            embedding_size,
+            hidden_size,
+            num_layers,
+            cell,
+            attention=attention,
+            attention_units=attention_units,
+            coverage=coverage,
+            input_feeding=input_feeding,
+            readout_size=readout_size,
+            dropout=dropout,
+            tied=tied != "none",
+            embedding=self.embedding if tied == "three-way" else None,
+            options=options,
+        )
+        self.bridge = Bridge(bridge, self.encoder, self.decoder.recurrent)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.penalty = torch.zeros(())
+
+    def encode(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> DecoderState:
+        """Reads the sources, (T_in, B) int64; returns the state of the decoder before its first token."""
+        if len(source) == 0:  # the layers want a step, which nothing then looks at
+            source = source.new_zeros(1, source.shape[1])
+            lengths = lengths if lengths is not None else source.new_zeros(source.shape[1])
+        source = _padded(source, lengths, 0)
+        h, last = self.encoder(self.dropout(self.embedding(source)), lengths=lengths)
+        return self.decoder.begin(self.bridge(last), h, lengths)
+
+    def forward(
+        self,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        target_lengths: torch.Tensor | None = None,
+    ) -> Predicted:
+        """What is said of the targets, each token known to the steps after it; for shapes see `PairBatch`."""
+        input = self._input(target, target_lengths)
+        written = self.decoder(input, self.encode(source, lengths), _longer(target_lengths))
+        return Predicted(self.decoder.logits(written.readout), written.weights)
+
+    def _input(self, target: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        """(T_out + 1, B): begin, then the target."""
+        begin = target.new_full((1, target.shape[1]), self.begin)
+        return torch.cat((begin, _padded(target, lengths, self.end)))
+
+    def _output(self, target: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        """(T_out + 1, B): the target, then end, and end past it."""
+        return torch.cat((_padded(target, lengths, self.end), target.new_full((1, target.shape[1]), self.end)))
+
+    def loss(self, batch: PairBatch, state: Any = None) -> tuple[torch.Tensor, None]:
+        """The mean cross entropy of the target tokens and the ends, in nats a token, a scalar, and no state.
+
+        Label smoothing, scheduled sampling and the coverage penalty act in training only.
+        """
+        target, lengths = batch.target, batch.target_lengths
+        steps = torch.arange(len(target) + 1, device=target.device).unsqueeze(1)
+        valid = None if lengths is None else steps <= lengths  # (T_out + 1, B)
+        written = self.decoder(
+            self._input(target, lengths),
+            self.encode(batch.input, batch.lengths),
+            _longer(lengths),
+            choose=self._chooser(),
+        )
+        output = self._output(target, lengths)
+        readout = written.readout.flatten(0, 1) if valid is None else written.readout[valid]  # (N, R)
+        wanted = output.flatten() if valid is None else output[valid]
+        logits = self.decoder.logits(readout)
+        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        smoothing = self.label_smoothing if self.training else 0.0
+        loss = F.cross_entropy(logits, wanted, label_smoothing=smoothing)
+        self.penalty = loss.new_zeros(())
+        if self.training:
+            self.updates += 1
+            if self.coverage_weight and written.weights is not None:
+                again = coverage_penalty(written.weights)
+                penalty = self.coverage_weight * (again if valid is None else again[valid]).mean()
+                self.penalty, loss = penalty.detach(), loss + penalty
+        return loss, None
+
+    def _chooser(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
+        """What a decoder in training reads; None for the true tokens."""
+        schedule = self.scheduled_sampling
+        if not self.training or schedule is None:
+            return None
+        share = schedule.true_share(int(self.updates))
+        if share >= 1.0:
+            return None
+
+        def choose(true: torch.Tensor, readout: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                logits = self.decoder.logits(readout).float()
+                own = torch.multinomial(logits.softmax(1), 1).squeeze(1) if schedule.draw else logits.argmax(1)
+            return torch.where(torch.rand(true.shape, device=true.device) < share, true, own)
+
+        return choose
+
+    # --- sequences in, sequences out ---
+
+    def translate(
+        self,
+        source: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        *,
+        max_length: int | Sequence[int] | None = None,
+        beam: BeamSettings | None = None,
+        forbidden: Sequence[int] = (),
+        should_stop: Callable[[], bool] = never,
+    ) -> list[list[Hypothesis]]:
+        """Beam search; the best targets of each source, best first.
+
+        Args:
+            source: (T_in, B) int64.
+            lengths: (B,), from 0 to T_in; None for all T_in.
+            max_length: the most tokens of a target, one number or one a row; None for twice the source's and 10 more.
+            beam: None for `BeamSettings()`.
+            forbidden: tokens that are never written, beside `begin`.
+            should_stop: asked at every step.
+        """
+        state, rows, limits = self._start(source, lengths, max_length)
+        banned = tuple({self.begin, *forbidden} - {self.end})
+        with _evaluation(self):
+            return beam_search(
+                self.decoder,
+                state,
+                rows,
+                begin=self.begin,
+                end=self.end,
+                max_length=limits,
+                settings=beam,
+                forbidden=banned,
+                device=source.device,
+                should_stop=should_stop,
+            )
+
+    def write(
+        self,
+        source: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        *,
+        max_length: int | Sequence[int] | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        forbidden: Sequence[int] = (),
+        seed: int | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> list[Hypothesis]:
+        """One target for each source, greedy or drawn; see `translate` and `ostinato.models.decode`."""
+        state, rows, limits = self._start(source, lengths, max_length)
+        banned = tuple({self.begin, *forbidden} - {self.end})
+        with _evaluation(self):
+            return decode(
+                self.decoder,
+                state,
+                rows,
+                begin=self.begin,
+                end=self.end,
+                max_length=limits,
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                forbidden=banned,
+                seed=seed,
+                device=source.device,
+                should_stop=should_stop,
+            )
+
+    def _start(
+        self, source: torch.Tensor, lengths: torch.Tensor | None, max_length: int | Sequence[int] | None
+    ) -> tuple[DecoderState, int, int | Sequence[int]]:
+        with _evaluation(self), torch.no_grad():
+            state = self.encode(source, lengths)
+        rows = source.shape[1]
+        if max_length is None:
+            steps = [len(source)] * rows if lengths is None else torch.as_tensor(lengths).tolist()
+            max_length = [2 * n + 10 for n in steps]
+        return state, rows, max_length
+
+
+class _evaluation:  # noqa: N801
+    """Evaluation mode inside."""
+
+    def __init__(self, module: nn.Module):
+        self.module, self.was_training = module, module.training
+
+    def __enter__(self) -> None:
+        self.module.eval()
+
+    def __exit__(self, *_: object) -> None:
+        self.module.train(self.was_training)
+
+
+def _padded(tokens: torch.Tensor, lengths: torch.Tensor | None, id: int) -> torch.Tensor:
+    """`tokens`, (T, B), with `id` past each row's end: what a reader of files put there may be no token at all."""
+    if lengths is None:
+        return tokens
+    return tokens.masked_fill(torch.arange(len(tokens), device=tokens.device).unsqueeze(1) >= lengths, id)
+
+
+def _longer(lengths: torch.Tensor | None) -> torch.Tensor | None:
+    return None if lengths is None else lengths + 1
