@@ -183,8 +183,8 @@ def test_pictures_of_two_sizes_are_scaled_or_told(tmp_path):
     ("rows", "message"),
     [
         ([], "there is no line in it"),
-        ([{"file": "a.png"}], "object 1: expected"),
-        ([{"file": "a.png", "caption": 5}], "object 1: expected"),
+        ([{"file": "a.png"}], "line 1: expected"),
+        ([{"file": "a.png", "caption": 5}], "line 1: expected"),
         ([{"file": "none.png", "caption": "x"}], "none.png: is not a picture that can be read"),
         ([{"file": "captions.jsonl", "caption": "x"}], "captions.jsonl: is not a picture"),
     ],

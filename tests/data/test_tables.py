@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.tables import Example, read_examples, read_labelled, read_table
+from ostinato.data.tables import Example, read_cells, read_examples, read_labelled
 from ostinato.errors import DataError
 
 ROWS = [("good, really", "1"), ('"bad"', "0"), ("", "1"), ("two\nlines", "0")]
@@ -89,7 +89,7 @@ def test_columns_can_be_named(tmp_path):
         ("a.csv", b"", "there is nothing in it"),
         ("a.csv", b"text,label\n", "there is no row in it"),
         ("a.csv", b"text,label\na,b\nc,d,e\n", "line 3: has 3 cells, but the header has 2"),
-        ("a.csv", b"text,label\na,b\nc\n", "row 2 after the header: column 'label' is empty"),
+        ("a.csv", b"text,label\na,b\nc\n", "line 3: column 'label' is empty"),
         ("a.csv", b"text,label\n\xff,b\n", "line 2: expected UTF-8"),
         ("a.csv", b"a,b,c\n1,2,3\n", "none of the columns a, b, c is called text; name it with --text"),
         ("a.csv", b"text,b,c\n1,2,3\n", "none of its columns is called label"),
@@ -100,6 +100,13 @@ def test_columns_can_be_named(tmp_path):
             "line 3: expected a JSON object with named values, got list",
         ),
         ("a.jsonl", b"", "there is nothing in it"),
+        ("a.csv", b'text,label\na,b\n"c,d\n', "line 3: unexpected end of data; double a quotation mark"),
+        ("a.csv", b'text,label\n"a" b,c\n', "line 2: ',' expected after '\"'"),
+        ("a.csv", b"text,text\na,b\n", "line 1: two columns are called 'text'"),
+        ("a.csv", "text,label\n".encode("utf-16"), "line 1: expected UTF-8"),
+        ("a.jsonl", b'{"text": ["a"], "label": 1}\n', "line 1: column 'text' holds list, expected a text or a number"),
+        ("a.jsonl", b'\n{"text": "\\ud800", "label": 1}\n', "line 2: column 'text' has half a character"),
+        ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2: column 'label' is empty"),
         ("a.parquet", b"PAR1", "is not a whole Parquet file"),
         ("a.doc", b"x", "expected a name that ends in .csv"),
     ],
@@ -138,8 +145,23 @@ def test_a_folder_without_a_training_table_is_told(tmp_path):
         read_labelled(tmp_path)
 
 
-def test_numbers_and_times_are_read_as_such(tmp_path):
-    (tmp_path / "a.csv").write_text("date,x,y\n2024-01-01,1,\n2024-01-02,2.5,a\n")
-    table = read_table(tmp_path / "a.csv")
-    assert [str(kind) for kind in table.dtypes] == ["Date", "Float64", "String"]
-    assert read_table(tmp_path / "a.csv", as_text=True).row(1) == ("2024-01-02", "2.5", "a")
+def test_empty_lines_between_rows_are_passed_over(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbftext,label\r\n\r\na,b\r\n\r\n"two\nlines",c\r\n')
+    columns, rows = read_cells(tmp_path / "a.csv")
+    assert columns == ["text", "label"]
+    assert rows == [("line 3", {"text": "a", "label": "b"}), ("line 5", {"text": "two\nlines", "label": "c"})]
+
+
+def test_quotation_marks_of_a_tsv_file_are_characters_unless_they_are_paired(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"hi\t1\nsay "you" \t0\n')
+    assert read_examples(tmp_path / "a.tsv") == (Example('"hi', "1"), Example('say "you" ', "0"))
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"a\tb"\t1\n')
+    assert read_examples(tmp_path / "a.tsv") == (Example("a\tb", "1"),)
+
+
+def test_a_cell_of_any_length_is_read(tmp_path):
+    long = "word " * 100_000
+    (tmp_path / "a.csv").write_text(f"text,label\n{long},1\n")
+    limit = csv.field_size_limit()
+    assert read_examples(tmp_path / "a.csv") == (Example(long, "1"),)
+    assert csv.field_size_limit() == limit

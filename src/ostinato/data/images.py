@@ -174,7 +174,7 @@ def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey
     """
     listing = _listing(Path(path).expanduser())
     captions: dict[str, list[str]] = {}
-    for number, row in enumerate(json_lines(listing), start=1):
+    for number, row in json_lines(listing):
         name = next((row[key] for key in ("file", "image", "file_name", "filename") if key in row), None)
         said = next((row[key] for key in ("caption", "captions", "text") if key in row), None)
         said = [said] if isinstance(said, str) else said
@@ -185,7 +185,7 @@ def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey
             or not said
         ):
             raise DataError(
-                f'{listing}, object {number}: expected {{"file": "a.png", "caption": "..."}}, got {str(row)[:80]}'
+                f'{listing}, line {number}: expected {{"file": "a.png", "caption": "..."}}, got {str(row)[:80]}'
             )
         captions.setdefault(name, []).extend(said)
     if not captions:

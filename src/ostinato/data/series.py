@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ostinato.data.tables import read_table
+from ostinato.data.frames import read_frame
+from ostinato.data.times import parse_times
 from ostinato.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds", "month", "year", "week", "day")
 ID_NAMES = ("id", "series", "unique_id", "item_id", "series_id")
 _MOST_MISSING = 0.2
+_FIRST_DAY, _LAST_DAY = 1000_01_01, 2999_12_31  # written without signs
 _MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "-", "?", ".")
 
 Grid = Literal["auto", "fill", "rows"]
@@ -92,7 +94,7 @@ def read_series(
     """The series of a table.
 
     Args:
-        path: As for `tables.read_table`: CSV, TSV, JSON lines or Parquet, a row a step.
+        path: As for `frames.read_frame`: CSV, TSV, JSON lines or Parquet, a row a step.
         values: Names of the columns to forecast; None for all columns of numbers that have no other part.
         time: Name of the time column; None for the one whose name says so (`TIME_NAMES`), or the only one with dates.
         id: Name of the column that tells series apart; None for the one whose name says so (`ID_NAMES`), if there is one.
@@ -104,7 +106,7 @@ def read_series(
         DataError: A column is not there or not of numbers or times, a time is there twice; the message names the place.
         ConfigError: A column has two parts.
     """
-    table = read_table(path)
+    table = read_frame(path)
     if not table.height:
         raise DataError(f"{path}: there is no row in it; expected a row a step")
     columns = table.columns
@@ -183,25 +185,31 @@ def _times(path: str | Path, table: polars.DataFrame, name: str | None) -> np.nd
     if name is None:
         return np.arange(table.height)
     column = table[name]
+    if isinstance(column.dtype, polars.Datetime) and column.dtype.time_zone:
+        # In local time an hour of spring is missing and one of autumn is there twice.
+        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    if column.null_count():
+        row = (column.is_null().arg_max() or 0) + 1
+        raise DataError(f"{path}, row {row} after the header: column {name!r} is empty; give every row a time")
     if column.dtype.is_integer():
-        moments = column
-    elif column.dtype == polars.String:
-        moments = column.str.strip_chars().str.to_datetime(strict=False, time_unit="us")
-    elif column.dtype == polars.Date:
-        moments = column.cast(polars.Datetime("us"))
-    elif isinstance(column.dtype, polars.Datetime):
-        if column.dtype.time_zone:  # in local time an hour of spring is missing and one of autumn is there twice
-            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        moments = column.dt.cast_time_unit("us")
-    else:
+        numbers = column.to_numpy().astype(np.int64)
+        return _days(numbers) if (numbers >= _FIRST_DAY).all() and (numbers <= _LAST_DAY).all() else numbers
+    if column.dtype in (polars.Date, polars.Datetime):
+        return column.to_numpy().astype("datetime64[us]")
+    if column.dtype != polars.String:
         raise DataError(f"{path}: expected times or whole numbers in column {name!r}, got {column.dtype}")
-    if moments.null_count():
-        row = moments.is_null().arg_max() or 0
-        raise DataError(
-            f"{path}, row {row + 1} after the header: expected a time such as 2024-05-31 23:00 in column {name!r}, "
-            f"got {table[name][row]!r}"
-        )
-    return moments.to_numpy().astype(np.int64 if moments.dtype.is_integer() else "datetime64[us]")
+    try:
+        return parse_times(column.to_list())
+    except DataError as error:
+        raise DataError(f"{path}, column {name!r}, {error}") from error
+
+
+def _days(numbers: np.ndarray) -> np.ndarray:
+    """Days if the numbers are written as 20240531 is; else the numbers."""
+    try:
+        return parse_times([str(number) for number in numbers.tolist()])
+    except DataError:
+        return numbers
 
 
 def _by_id(ids: list[str] | None, count: int) -> dict[str, np.ndarray]:

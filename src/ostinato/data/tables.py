@@ -1,4 +1,8 @@
-"""Tables of texts and labels: CSV, TSV, JSON lines and Parquet, read by polars."""
+"""Tables of texts and labels: CSV, TSV, JSON lines and Parquet.
+
+Cells stay as they are written, and errors name the line: so CSV is read by Python's own csv module here, and by polars
+where numbers are wanted (`frames`).
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,12 @@ if TYPE_CHECKING:
 
 TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "message", "tweet", "document", "body", "input", "x")
 LABEL_NAMES = ("label", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "rating", "tag", "y")
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-_JSON_LINES = {".jsonl", ".ndjson", ".json"}
-_PARQUET = {".parquet", ".pq"}
-_NO_NUMBER = ["NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"]
-TABLE_SUFFIXES = (*_SEPARATORS, *sorted(_JSON_LINES), *sorted(_PARQUET))
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+TABLE_SUFFIXES = (*SEPARATORS, *JSON_SUFFIXES, *PARQUET_SUFFIXES)
+_LONGEST_CELL = 2**30
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -45,15 +50,14 @@ def read_examples(path: str | Path, *, text: str | None = None, label: str | Non
     An empty cell of text is the empty text. Labels may be words or numbers; each is kept as it is written.
 
     Args:
-        path: A file or URL, as for `read_table`.
+        path: A file or URL, as for `read_cells`.
         text: Name of the column of texts; None for the one whose name says so (`TEXT_NAMES`), or the only one beside the labels.
         label: Name of the column of labels; None for the one whose name says so (`LABEL_NAMES`), if there is one.
 
     Raises:
         DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
     """
-    table = read_table(path, as_text=True)
-    columns = table.columns
+    columns, rows = read_cells(path)
     label_column = _named(path, columns, label, "--label") or _guess(columns, LABEL_NAMES, taken=text)
     text_column = _named(path, columns, text, "--text") or _guess(columns, TEXT_NAMES, taken=label_column)
     if text_column is None:
@@ -61,17 +65,18 @@ def read_examples(path: str | Path, *, text: str | None = None, label: str | Non
         if len(others) != 1:
             raise DataError(f"{path}: none of the columns {', '.join(columns)} is called text; name it with --text")
         text_column = others[0]
-    texts = [cell or "" for cell in table[text_column].to_list()]
-    if label_column is None:
-        return tuple(Example(cell, None) for cell in texts)
-    labels = table[label_column].to_list()
-    missing = next((row for row, cell in enumerate(labels) if cell is None or cell == ""), None)
-    if missing is not None:
-        raise DataError(
-            f"{path}, row {missing + 1} after the header: column {label_column!r} is empty there; "
-            "give every row a label or leave the row out"
-        )
-    return tuple(Example(cell, name) for cell, name in zip(texts, labels, strict=True))
+    examples: list[Example] = []
+    for place, row in rows:
+        words = _written(row.get(text_column), f"{path}, {place}: column {text_column!r}") or ""
+        name = None
+        if label_column is not None:
+            name = _written(row.get(label_column), f"{path}, {place}: column {label_column!r}")
+            if not name:
+                raise DataError(
+                    f"{path}, {place}: column {label_column!r} is empty; give every row a label or leave the row out"
+                )
+        examples.append(Example(words, name))
+    return tuple(examples)
 
 
 def read_labelled(
@@ -136,43 +141,34 @@ def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]
     return rows
 
 
-def read_table(path: str | Path, *, as_text: bool = False) -> polars.DataFrame:
-    """A table of a file or URL, by its suffix; compressed or not.
+def read_cells(path: str | Path) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    """The columns of a table, and its rows with where they are ("line 7").
 
     Args:
         path: .csv or .tsv, whose first line names the columns; .jsonl (also .ndjson, .json: an object a line) or .parquet.
-        as_text: Give every cell as text, without columns of lists and objects; else numbers become numbers.
 
     Raises:
         DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
     """
-    import polars
-
     suffix = suffix_of(path)
-    if suffix in _JSON_LINES:
-        table = polars.DataFrame(list(json_lines(path)), infer_schema_length=None, strict=False)
+    if suffix in JSON_SUFFIXES:
+        rows = [(f"line {number}", row) for number, row in json_lines(path)]
+        columns = [*dict.fromkeys(column for _, row in rows for column in row)]
+    elif suffix in PARQUET_SUFFIXES:
+        table = read_parquet(path)
+        rows = [(f"row {number}", row) for number, row in enumerate(table.iter_rows(named=True), start=1)]
+        columns = table.columns
+    elif suffix in SEPARATORS:
+        columns, rows = _separated(path, SEPARATORS[suffix])
     else:
-        with open_file(path) as file:
-            content = file.read()
-        if suffix in _SEPARATORS:
-            table = _separated(path, content, _SEPARATORS[suffix], as_text)
-        elif suffix in _PARQUET:
-            try:
-                table = polars.read_parquet(io.BytesIO(content))
-            except Exception as error:  # polars has errors of its own, without a common class
-                raise DataError(f"{path}: is not a whole Parquet file ({_one_line(error)}); write it again") from error
-        else:
-            raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
-    if not table.width:
+        raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
+    if not columns:
         raise DataError(f"{path}: there is nothing in it; expected a table whose columns have names")
-    if not as_text:
-        return table
-    flat = [column for column in table.columns if not table[column].dtype.is_nested()]
-    return table.select(polars.col(flat).cast(polars.String, strict=False))
+    return columns, rows
 
 
-def json_lines(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines; empty lines are passed over.
+def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines with their line numbers; empty lines are passed over.
 
     Raises:
         DataError: A line is not a JSON object; the message names it.
@@ -184,49 +180,93 @@ def json_lines(path: str | Path) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{path}, line {number}: is not JSON ({_one_line(error)}); write one object a line"
+                f"{path}, line {number}: is not JSON ({one_line(error)}); write one object a line"
             ) from error
         if not isinstance(row, dict):
             raise DataError(
                 f"{path}, line {number}: expected a JSON object with named values, got {type(row).__name__}"
             )
-        yield row
+        yield number, row
 
 
-def _separated(path: str | Path, content: bytes, separator: str, as_text: bool) -> polars.DataFrame:
+def read_parquet(path: str | Path) -> polars.DataFrame:
+    """A Parquet file or URL.
+
+    Raises:
+        DataError: It is not one, or not whole.
+    """
     import polars
 
-    if not content.strip():
-        raise DataError(f"{path}: there is nothing in it; expected a first line with the names of the columns")
+    with open_file(path) as file:
+        content = file.read()
     try:
-        return polars.read_csv(
-            content,
-            separator=separator,
-            infer_schema=not as_text,
-            infer_schema_length=None,
-            try_parse_dates=not as_text,
-            null_values=None if as_text else _NO_NUMBER,
-        )
+        return polars.read_parquet(io.BytesIO(content))
     except Exception as error:  # polars has errors of its own, without a common class
-        _explain_row(path, content, separator)
-        raise DataError(f"{path}: is not a table that can be read ({_one_line(error)})") from error
+        raise DataError(f"{path}: is not a whole Parquet file ({one_line(error)}); write it again") from error
 
 
-def _explain_row(path: str | Path, content: bytes, separator: str) -> None:
-    """Find the first row that is not like the others; polars does not say which it is."""
-    for number, raw in enumerate(content.splitlines(keepends=True), start=1):
-        decoded(raw, path, number)
-    reader = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator)
+def _separated(path: str | Path, separator: str) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
     try:
-        width = len(next(reader))
-        for row in reader:
-            if len(row) > width:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: has {len(row)} cells, but the header has {width}; "
-                    f"put a cell that contains {separator!r} in double quotes"
-                )
+        return _rows(path, separator, quoted=True)
+    except DataError:
+        if separator != "\t":
+            raise
+        # Some TSV files quote cells as CSV does; in most a quotation mark is a character like others.
+        return _rows(path, separator, quoted=False)
+
+
+def _rows(path: str | Path, separator: str, *, quoted: bool) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    columns: list[str] = []
+    rows: list[tuple[str, dict[str, Any]]] = []
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    begin = 1
+    limit = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        reader = csv.reader(_raw_lines(path), delimiter=separator, quoting=quoting, strict=True)
+        for cells in reader:
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                if not columns:
+                    columns = cells
+                    _check_header(path, columns)
+                elif len(cells) > len(columns):
+                    raise DataError(
+                        f"{path}, line {begin}: has {len(cells)} cells, but the header has {len(columns)}; "
+                        f"put a cell that contains {separator!r} in double quotes"
+                    )
+                else:
+                    rows.append((f"line {begin}", dict(zip(columns, cells, strict=False))))
+            begin = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {_one_line(error)}") from error
+        raise DataError(
+            f"{path}, line {begin}: {one_line(error)}; double a quotation mark within a quoted cell, and end the cell with one"
+        ) from error
+    finally:
+        csv.field_size_limit(limit)
+    return columns, rows
+
+
+def _raw_lines(path: str | Path) -> Iterator[str]:
+    with open_file(path) as file:
+        for number, raw in enumerate(file, start=1):
+            line = decoded(raw, path, number)
+            yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+
+
+def _check_header(path: str | Path, columns: list[str]) -> None:
+    twice = next((column for column in columns if columns.count(column) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}, line 1: two columns are called {twice!r}; give each a name of its own")
+
+
+def _written(cell: Any, place: str) -> str | None:
+    """A cell as it is written; None where it is missing."""
+    if cell is None or isinstance(cell, str):
+        if cell and any("\ud800" <= character <= "\udfff" for character in cell):
+            raise DataError(f"{place} has half a character (a lone surrogate); write the file again")
+        return cell
+    if isinstance(cell, list | dict):
+        raise DataError(f"{place} holds {type(cell).__name__}, expected a text or a number; name another column")
+    return json.dumps(cell) if isinstance(cell, bool) else str(cell)
 
 
 def _named(path: str | Path, columns: list[str], name: str | None, option: str) -> str | None:
@@ -240,5 +280,6 @@ def _guess(columns: list[str], names: tuple[str, ...], taken: str | None) -> str
     return next((free[name] for name in names if name in free), None)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
