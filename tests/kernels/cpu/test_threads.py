@@ -65,6 +65,7 @@ def test_threads_with_rows_of_their_own_change_no_bit(
     proj = 9 if "projection" in cell.options else 0
     example = Example(cell, 6, 21, 3, 35, proj, lengths=lengths, every_state=True)
     expected = results(example, 1, torch.float32)
+    monkeypatch.setattr(engine, "CHUNK_BYTES", 1)  # so that a thread may be in another chunk than the others
     for count in (1, 2, 3, 6):
         monkeypatch.setattr(engine.Engine, "_threads", lambda self, count=count: (count, True))
         for key, v in results(example, 1, torch.float32).items():

@@ -210,7 +210,7 @@ class Engine:
         steps_in_chunk = max(steps_in_chunk, -(-64 // max(1, rows.batch)))
         values["chunk"] = steps_in_chunk
         values["x"] = self.operands.x.data_ptr()
-        self._reserve("projected", min(rows.total, steps_in_chunk * rows.batch), row)
+        self._reserve("projected", steps_in_chunk * rows.batch, row)
         values["weight_x"] = self._panels(
             self.operands.weight_ih, tuple(range(described.gates)), self.width["H"], False
         )

@@ -61,9 +61,19 @@ class Forward(Loop):
             last = code.min(code.add(first, self["chunk"]), self["steps"])
             self._project(first, last)
             with code.loop(first, last) as s, self.at_step(s):
+                self.in_chunk = self._in_chunk(s, first, self.offset)
                 for at, stage in enumerate(self.schedule.stages):
                     self.stage(at, stage)
         code.end()
+
+    def _in_chunk(self, s: Value, first: Value, offset: Value) -> Value:
+        """Where a step's first row lies in `projected`.
+
+        A thread with rows of its own may be in another chunk than the others: then each row keeps its place in all steps.
+        """
+        code = self.code
+        apart = code.is_(self["by_rows"], "!=", 0)
+        return code.choose(apart, code.mul(code.sub(s, first), self["B"]), code.sub(offset, self.chunk_base))
 
     def _project(self, first: Value, last: Value) -> None:
         """W_ih x of a chunk of steps, as one product where the rows of a thread lie together."""
@@ -82,13 +92,15 @@ class Forward(Loop):
         )
         everything = code.is_(self["by_rows"], "==", 0)
         with code.when(everything):
-            self._project_rows(self.chunk_base, rows)
+            self._project_rows(self.chunk_base, rows, code.int(0))
         with code.when(code.builder.not_(everything)), code.loop(first, last) as s:
             count = code.load(code.at(counts, code.mul(s, 8)))
-            row = code.add(code.load(code.at(offsets, code.mul(s, 8))), self.rows.begin)
-            self._project_rows(row, code.sub(code.min(self.rows.end, count), self.rows.begin))
+            offset = code.load(code.at(offsets, code.mul(s, 8)))
+            own = code.sub(code.min(self.rows.end, count), self.rows.begin)
+            to = code.add(self._in_chunk(s, first, offset), self.rows.begin)
+            self._project_rows(code.add(offset, self.rows.begin), own, to)
 
-    def _project_rows(self, row: Value, rows: Value) -> None:
+    def _project_rows(self, row: Value, rows: Value, to: Value) -> None:
         code, own = self.code, self.units["H"]
         size = self.vector * self.gates
         c_row = code.mul(self.blocks["H"], size)
@@ -102,9 +114,7 @@ class Forward(Loop):
                 self.address("weight_x"), code.mul(code.div(code.mul(own.begin, self.gates), self.shape.across), panel)
             ),
             panel,
-            code.at(
-                self.address("projected"), code.mul(code.sub(row, self.chunk_base), c_row), code.mul(own.begin, size)
-            ),
+            code.at(self.address("projected"), code.mul(to, c_row), code.mul(own.begin, size)),
             c_row,
             rows,
             code.mul(code.sub(own.end, own.begin), self.gates * self.shape.lanes),

@@ -108,7 +108,7 @@ class BlockValues:
         flat = code.add(loop.offset, b)
         match kind:
             case "x":
-                in_chunk = code.sub(flat, loop.chunk_base)  # pyright: ignore[reportAttributeAccessIssue]
+                in_chunk = code.add(loop.in_chunk, b)  # pyright: ignore[reportAttributeAccessIssue]
                 return shape.load(code, loop.blocked("projected", "H", loop.gates, in_chunk, v, number_of(node)))
             case "u":
                 k = number_of(node)
