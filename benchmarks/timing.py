@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,8 @@ def measure(
 ) -> dict[str, Timing]:
     """Time subjects in turns.
 
-    A round is one sample of each subject, in an order that rotates. Each subject has an equal share of the time; the samples of
+    A round is one sample of each subject, in an order that is drawn anew: what a subject finds in the caches depends on which one
+    was before it, and that should not always be the same. Each subject has an equal share of the time; the samples of
     one that is slow are fewer, and spread over all rounds.
 
     Args:
@@ -62,9 +64,9 @@ def measure(
     planned = {s.name: rounds or _samples(s, once_s[s.name], share_s) for s in subjects}
     found |= {s.name: [] for s in subjects}
     last = max(planned.values(), default=0)
+    orders = random.Random(0)
     for turn in range(last):
-        start = turn % len(subjects)
-        for subject in (*subjects[start:], *subjects[:start]):
+        for subject in orders.sample(subjects, len(subjects)):
             wanted = planned[subject.name]
             if (turn + 1) * wanted // last > turn * wanted // last:
                 found[subject.name].append(_sample(subject, once_s[subject.name]))

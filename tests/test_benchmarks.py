@@ -125,13 +125,15 @@ def test_lengths_are_uniform_over_the_steps() -> None:
         assert float(lengths.float().mean()) == pytest.approx((size.T + 1) / 2, abs=0.1)
 
 
-def test_a_round_has_every_subject_in_an_order_that_rotates() -> None:
+def test_a_round_has_every_subject_and_no_one_is_always_behind_the_same() -> None:
     order: list[str] = []
-    subjects = [Subject(name, lambda name=name: order.append(name), 1.0, prepare=lambda: None) for name in "abc"]
-    timings = measure(subjects, dict.fromkeys("abc", 0.0), budget_s=0.0, rounds=3)
-    assert {name: timing.samples for name, timing in timings.items()} == dict.fromkeys("abc", 3)
-    turns = [name for n, name in enumerate(order) if n == 0 or order[n - 1] != name]
-    assert "".join(turns) == "abc" + "abc" + "bca" + "cab"  # an estimate of each comes first
+    subjects = [Subject(name, lambda name=name: order.append(name), 1.0) for name in "abc"]
+    # Slow enough that a sample is one call and needs no other before it.
+    timings = measure(subjects, dict.fromkeys("abc", 1.0), budget_s=0.0, rounds=30)
+    assert {name: timing.samples for name, timing in timings.items()} == dict.fromkeys("abc", 30)
+    calls = [name for n, name in enumerate(order) if n == 0 or order[n - 1] != name]
+    before = {name: {calls[n - 1] for n, at in enumerate(calls) if at == name and n > 0} for name in "abc"}
+    assert before == {"a": {"b", "c"}, "b": {"a", "c"}, "c": {"a", "b"}}
 
 
 def test_what_takes_too_long_is_measured_once() -> None:
