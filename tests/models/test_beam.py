@@ -160,6 +160,14 @@ def test_a_search_can_be_stopped_and_gives_what_it_has():
     assert model.calls == calls
 
 
+@pytest.mark.parametrize("end", [END, None])
+def test_a_model_that_gives_no_numbers_ends_all_the_same(end):
+    model = Table(2, 4)
+    model.log_p[:] = math.nan
+    found = beam_search(model, model.start(range(2)), 2, begin=model.begin, end=end, max_length=[3, 5])
+    assert [(len(h.tokens), h.is_finished) for (h,) in found] == [(3, False), (5, False)]
+
+
 def test_a_language_model_is_searched_too():
     model = small("gru")
     settings = BeamSettings(LANGUAGE_V**2, length_penalty=0.0, n_best=3)
@@ -191,3 +199,5 @@ def test_errors_say_what_was_expected():
         )
     with pytest.raises(ConfigError, match="max_length: expected one number, or one for each of the 2 rows"):
         beam_search(StepByStep(small()), None, 2, begin=1, end=None, max_length=[1])
+    with pytest.raises(ConfigError, match="forbidden: expected tokens beside the end"):
+        beam_search(StepByStep(small()), None, 1, begin=1, end=2, max_length=1, forbidden=[2])

@@ -189,12 +189,13 @@ def test_types(dtype):
     torch.testing.assert_close(crf.log_likelihood(e, tags).double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_no_steps_at_all():
+@pytest.mark.parametrize(("T", "B"), [(0, 2), (4, 0), (0, 0)])
+def test_no_steps_or_no_rows_at_all(T, B):
     crf = CRF(3)
-    e, tags = torch.randn(0, 2, 3), torch.zeros(0, 2, dtype=torch.long)
-    assert crf.log_likelihood(e, tags).tolist() == [0.0, 0.0]
-    assert crf.viterbi(e).tags.shape == (0, 2)
-    assert crf.marginals(e).shape == (0, 2, 3)
+    e, tags = torch.randn(T, B, 3), torch.zeros(T, B, dtype=torch.long)
+    assert crf.log_likelihood(e, tags).tolist() == [0.0] * B
+    assert crf.viterbi(e).tags.shape == (T, B)
+    assert crf.marginals(e).shape == (T, B, 3)
 
 
 def test_it_learns_what_may_follow_what():

@@ -124,7 +124,7 @@ def beam_search_stream(
     Raises:
         ConfigError: an argument is out of its range, or there is a coverage penalty for a model without attention.
     """
-    limits = check_decoding(rows, max_length)
+    limits = check_decoding(rows, max_length, end, forbidden)
     search = _Search(decoder, state, limits, begin, end, settings or BeamSettings(), forbidden, device)
     return search.run(should_stop)
 
@@ -170,8 +170,8 @@ class _Search:
         while self.sentences and not should_stop():
             for row in self._step():
                 yield row, self._best(row)
-        for at, row in enumerate(self.sentences):
-            self._take_unfinished(at, row)
+        self._take_unfinished(self.sentences)
+        for row in self.sentences:
             yield row, self._best(row)
 
     def _best(self, row: int) -> list[Hypothesis]:
@@ -223,6 +223,7 @@ class _Search:
             seen = places[before, parent].unsqueeze(2)
             self.looked = seen if self.looked is None else torch.cat((self.looked[before, parent], seen), dim=2)
         self.log_p = best
+        self._take_unfinished(left)
         self._go_on(parent + before * K, ~done)
         self.tokens = token[~done].flatten()
         return left
@@ -279,7 +280,8 @@ class _Search:
             enough.append(len(scores) >= settings.beam_size)
             worst.append(scores[settings.n_best - 1] if len(scores) >= settings.n_best else -math.inf)
         beaten = attainable <= torch.tensor(worst, dtype=torch.float64, device=log_p.device)
-        return torch.tensor(enough, device=log_p.device) | beaten
+        is_over = self.length > self.limits if self.end is not None else self.length >= self.limits
+        return torch.tensor(enough, device=log_p.device) | beaten | is_over
 
     def _go_on(self, index: torch.Tensor, stays: torch.Tensor) -> None:
         """Leaves out the sentences that are done. index: (S, K'), rows of the state."""
@@ -291,11 +293,12 @@ class _Search:
             self.state = self.decoder.reorder(self.state, index)
             self.coverage = None if self.coverage is None else self.coverage[index.flatten()]
 
-    def _take_unfinished(self, at: int, row: int) -> None:
-        """Where nothing has finished, what is best so far."""
-        if self.finished[row]:
-            return
-        p = float(self.log_p[at, 0])
-        looked = None if self.looked is None else tuple(self.looked[at, 0].tolist())
-        score = p / self.settings.divisor(max(self.length, 1))
-        self.finished[row].append(Hypothesis(tuple(self.written[at, 0].tolist()), p, score, looked, is_finished=False))
+    def _take_unfinished(self, rows: list[int]) -> None:
+        """Where nothing has finished, what is best so far: the search was stopped, or the model gives no numbers."""
+        for at, row in enumerate(self.sentences):
+            if row in rows and not self.finished[row]:
+                tokens = self.written[at, 0, : int(self.limits[at])].tolist()
+                looked = None if self.looked is None else tuple(self.looked[at, 0].tolist()[: len(tokens)])
+                p = float(self.log_p[at, 0])
+                score = p / self.settings.divisor(max(len(tokens), 1))
+                self.finished[row].append(Hypothesis(tuple(tokens), p, score, looked, is_finished=False))

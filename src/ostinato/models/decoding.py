@@ -77,7 +77,7 @@ class StepByStep:
         """See `StepDecoder.step`."""
         with self.model.reading():
             logits, state = self.model(tokens.unsqueeze(0), state)
-        return torch.log_softmax(logits[0].float(), dim=1), state
+        return log_softmax(logits[0]), state
 
     def reorder(self, state: Any, index: torch.Tensor) -> Any:
         """See `StepDecoder.reorder`."""
@@ -87,17 +87,26 @@ class StepByStep:
         """A language model looks nowhere."""
 
 
+def log_softmax(logits: torch.Tensor) -> torch.Tensor:
+    """log p, (N, V), in float32 at least: a sum over V needs the precision."""
+    return torch.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
 def never() -> bool:
     """The answer of one who never wants to stop."""
     return False
 
 
-def check_decoding(rows: int, max_length: int | Sequence[int]) -> list[int]:
+def check_decoding(rows: int, max_length: int | Sequence[int], end: int | None, forbidden: Sequence[int]) -> list[int]:
     """`max_length` of each row.
 
     Raises:
-        ConfigError: there is not one for each row, or one is negative.
+        ConfigError: there is not one for each row, or one is negative, or the end is forbidden.
     """
+    if end is not None and end in forbidden:
+        raise ConfigError(
+            f"forbidden: expected tokens beside the end, {end}, got it too; for sequences without an end give end=None"
+        )
     lengths = [max_length] * rows if isinstance(max_length, int) else [int(n) for n in max_length]
     if len(lengths) != rows:
         raise ConfigError(f"max_length: expected one number, or one for each of the {rows} rows, got {len(lengths)}")
@@ -154,7 +163,7 @@ def decode(
         ConfigError: an argument is out of its range.
     """
     check_sampling(temperature, top_k, top_p)
-    lengths = check_decoding(rows, max_length)
+    lengths = check_decoding(rows, max_length, end, forbidden)
     generator = torch.Generator()
     if seed is None:
         generator.seed()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -348,17 +349,15 @@ class Seq2Seq(nn.Module):
         return state, rows, max_length
 
 
-class _evaluation:  # noqa: N801
+@contextmanager
+def _evaluation(module: nn.Module) -> Iterator[None]:
     """Evaluation mode inside."""
-
-    def __init__(self, module: nn.Module):
-        self.module, self.was_training = module, module.training
-
-    def __enter__(self) -> None:
-        self.module.eval()
-
-    def __exit__(self, *_: object) -> None:
-        self.module.train(self.was_training)
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
 
 
 def _padded(tokens: torch.Tensor, lengths: torch.Tensor | None, id: int) -> torch.Tensor:

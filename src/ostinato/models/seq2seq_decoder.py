@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from ostinato.errors import ConfigError
+from ostinato.models.decoding import log_softmax
 from ostinato.models.dropout import check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.states import map_state
-from ostinato.nn.attention import Attention, Memory, Score
+from ostinato.nn.attention import Attended, Attention, Memory, Score
 
 
 class DecoderState(NamedTuple):
@@ -197,38 +198,13 @@ class AttentionDecoder(nn.Module):
 
     def _read(self, s: torch.Tensor, state: DecoderState) -> Written:
         """From what the recurrence gives, (T, N, H), to the readout."""
-        _, N, H = s.shape
         weights = None
         if self.attention_layer is not None and state.memory is not None:
-            # The K hypotheses of a sentence ask like K steps: their memory is not copied.
-            K = state.rows
-            query = s if K == 1 else s.view(N // K, K, H).transpose(0, 1)
-            coverage = state.coverage
-            if K > 1 and self.attention_layer.coverage is not None:
-                found = self._covered(s, state)
-            else:
-                found = self.attention_layer(query, state.memory, coverage)
-            context, weights = found.context, found.weights
-            if context.shape[:2] != s.shape[:2]:
-                context = context.transpose(0, 1).reshape(1, N, -1)
-                weights = weights.transpose(0, 1).reshape(1, N, -1)
+            context, weights, coverage = _attended(self.attention_layer, s, state, state.memory)
             s = torch.cat((s, context), dim=2)
-            state = state._replace(coverage=found.coverage, weights=weights[-1])
-        readout = s if self.readout is None else torch.tanh(self.readout(s))
-        readout = self.dropout(readout)
+            state = state._replace(coverage=coverage, weights=weights[-1])
+        readout = self.dropout(s if self.readout is None else torch.tanh(self.readout(s)))
         return Written(readout, weights, state._replace(fed=readout[-1] if self.input_feeding else None))
-
-    def _covered(self, s: torch.Tensor, state: DecoderState) -> Any:
-        """With coverage every hypothesis has looked elsewhere, so each needs a memory of its own."""
-        assert self.attention_layer is not None
-        assert state.memory is not None
-        values, keys, valid = state.memory
-        own = Memory(
-            values.repeat_interleave(state.rows, 1),
-            keys.repeat_interleave(state.rows, 1),
-            None if valid is None else valid.repeat_interleave(state.rows, 0),
-        )
-        return self.attention_layer(s, own, state.coverage)
 
     def logits(self, readout: torch.Tensor) -> torch.Tensor:
         """(..., R) to (..., V)."""
@@ -239,7 +215,7 @@ class AttentionDecoder(nn.Module):
     def step(self, state: DecoderState, tokens: torch.Tensor) -> tuple[torch.Tensor, DecoderState]:
         """See `StepDecoder.step`."""
         written = self._one(tokens, state)
-        return torch.log_softmax(self.logits(written.readout[0]).float(), dim=1), written.state
+        return log_softmax(self.logits(written.readout[0])), written.state
 
     def reorder(self, state: DecoderState, index: torch.Tensor) -> DecoderState:
         """See `StepDecoder.reorder`."""
@@ -262,3 +238,19 @@ class AttentionDecoder(nn.Module):
     def attention(self, state: DecoderState) -> torch.Tensor | None:
         """See `StepDecoder.attention`."""
         return state.weights
+
+
+def _attended(layer: Attention, s: torch.Tensor, state: DecoderState, memory: Memory) -> Attended:
+    """s: (T, N, H); T is 1 where several rows share a memory."""
+    K = state.rows
+    if K == 1:
+        return layer(s, memory, state.coverage)
+    if layer.coverage is not None:  # every hypothesis has looked elsewhere, so each needs a memory of its own
+        valid = None if memory.valid is None else memory.valid.repeat_interleave(K, 0)
+        own = Memory(memory.values.repeat_interleave(K, 1), memory.keys.repeat_interleave(K, 1), valid)
+        return layer(s, own, state.coverage)
+    # The K hypotheses of a sentence ask like K steps, so that its memory is not copied.
+    _, N, H = s.shape
+    found = layer(s.view(N // K, K, H).transpose(0, 1), memory)
+    context, weights = (v.transpose(0, 1).reshape(1, N, -1) for v in (found.context, found.weights))
+    return Attended(context, weights, None)

@@ -1,8 +1,8 @@
 """Recurrent layers that drop in for `torch.nn`'s, with what torch.nn has never had."""
 
-from ostinato.nn.attention import Attended, Attention, Memory, coverage_penalty
+from ostinato.nn.attention import Attention, coverage_penalty
 from ostinato.nn.convert import convert, negate_update_gate
-from ostinato.nn.crf import CRF, Constraints, Decoded, span_constraints
+from ostinato.nn.crf import CRF, Constraints, span_constraints
 from ostinato.nn.explain import Explanation, explain, listing
 from ostinato.nn.first_state import FirstState, noisy
 from ostinato.nn.initialisation import Initialisation, chrono
@@ -19,10 +19,8 @@ __all__ = [
     "LSTM",
     "RHN",
     "RNN",
-    "Attended",
     "Attention",
     "Constraints",
-    "Decoded",
     "ErrorReport",
     "Explanation",
     "FirstState",
@@ -30,7 +28,6 @@ __all__ = [
     "Initialisation",
     "LSTMCell",
     "LayerOptions",
-    "Memory",
     "MinGRU",
     "MinGRUCell",
     "MinLSTM",

@@ -17,7 +17,7 @@ from ostinato.recorded import is_recorded
 from ostinato.types import Tensor
 
 _FORBIDDEN = -1e30  # a finite stand-in for minus infinity: its exponential is 0, and no gradient becomes NaN
-_SMALLEST = 1e-140  # the product of two such numbers is still exact in float64
+_SMALLEST = 1e-140  # the product of two such numbers has all its digits in float64
 _RESCALED = 8  # so many steps go by between two divisions; a division costs as much as a step
 
 
@@ -41,7 +41,7 @@ class Chain(NamedTuple):
 
 def log_partition(chain: Chain) -> Tensor:
     """log of the sum over all paths of exp(score), (B,); 0 for a row of no steps, minus infinity where every path is forbidden."""
-    if len(chain.emissions) == 0:
+    if chain.emissions.numel() == 0:
         return chain.emissions.sum((0, 2))
     if is_recorded():  # whether float64's range suffices can be seen in values only
         return log_partition_by_steps(chain)
