@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -44,3 +47,27 @@ def test_the_air_of_mauna_loa():
     assert by_year[0] == pytest.approx(316, abs=1)
     assert by_year[-1] == pytest.approx(370, abs=1.5)
     assert np.all(np.diff(by_year) > 0)
+
+
+def test_libraries_are_loaded_when_data_is_read():
+    names = (
+        "builtin",
+        "captions",
+        "conll",
+        "dates",
+        "frames",
+        "images",
+        "marked",
+        "pairs",
+        "series",
+        "syntax",
+        "tables",
+        "vectors",
+        "windows",
+    )
+    program = f"import sys, {', '.join('ostinato.data.' + name for name in names)}; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "ostinato.data.windows" in loaded
+    assert not loaded & {"torch", "polars", "sklearn", "PIL", "babel", "unicode_rbnf"}

@@ -114,6 +114,19 @@ def test_broken_columns_are_told(tmp_path, content, message):
         read_sentences(tmp_path / "a.txt")
 
 
+def test_words_without_tags_will_do_where_tags_are_predicted(tmp_path):
+    (tmp_path / "a.txt").write_text("Paris\nsleeps\n\nGood\n")
+    (tmp_path / "a.conllu").write_text(
+        "\n".join([row("1", "Paris", "_"), row("2", "sleeps", "_"), "", row("1", "Good", "_")])
+    )
+    for name in ("a.txt", "a.conllu"):
+        found = read_sentences(tmp_path / name, tagged=False)
+        assert [sentence.words for sentence in found] == [("Paris", "sleeps"), ("Good",)]
+        assert [sentence.tags for sentence in found] == [(None, None), (None,)]
+        with pytest.raises(DataError, match=r"one column|is empty in all lines"):
+            read_sentences(tmp_path / name)
+
+
 def test_parts_are_found_in_a_folder_or_drawn(tmp_path):
     sentence = row("1", "a") + "\n\n"
     for name, count in (("xx-ud-train", 30), ("xx-ud-dev", 3), ("xx-ud-test", 5)):

@@ -1,5 +1,4 @@
 import gzip
-import json
 import struct
 
 import numpy as np
@@ -7,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
 
-from ostinato.data.images import Images, read_captions, read_idx, read_image_splits, read_images
+from ostinato.data.images import Images, read_idx, read_image_splits, read_images
 from ostinato.errors import DataError
 
 TYPES = {"u1": 8, "i1": 9, ">i2": 11, ">i4": 12, ">f4": 13, ">f8": 14}
@@ -122,6 +120,7 @@ def test_floats_and_wide_numbers_are_scaled_by_the_largest(tmp_path):
         ({"pictures": np.zeros((2, 2, 2))}, "expected an array called images"),
         ({"images": np.zeros((2, 2, 2)), "labels": np.zeros(3, int)}, "has 2 images, but 3 labels"),
         ({"images": np.zeros((2, 2, 2)), "labels": np.array([0.5, 1])}, "whole numbers"),
+        ({"images": np.zeros((2, 2, 2)), "labels": np.array([0, 10**9])}, "has the label 1000000000"),
         ({"images": np.full((2, 2, 2), np.nan)}, "not finite"),
         ({"images": np.array([[["a"]]])}, "expected images as numbers"),
         ({"images": np.array([None]), "labels": np.zeros(1, int)}, "is not a whole NumPy archive of numbers"),
@@ -142,55 +141,3 @@ def test_a_damaged_archive_and_missing_labels_are_told(tmp_path):
         read_image_splits(tmp_path / "b.npz")
     with pytest.raises(DataError, match="expected train-images-idx3-ubyte"):
         read_image_splits(tmp_path)
-
-
-def pictures(folder, shapes):
-    for name, (height, width) in shapes.items():
-        Image.fromarray(np.full((height, width, 3), 200, np.uint8)).save(folder / name)
-
-
-def listing(folder, rows):
-    (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def test_pictures_with_captions(tmp_path):
-    pictures(tmp_path, {"a.png": (4, 6), "b.png": (4, 6)})
-    listing(
-        tmp_path,
-        [
-            {"file": "a.png", "caption": "one"},
-            {"image": "b.png", "text": ["two", "zwei"]},
-            {"file": "a.png", "caption": "eins"},
-        ],
-    )
-    found = read_captions(tmp_path)
-    assert found.captions == (("one", "eins"), ("two", "zwei"))
-    assert found.images.pixels.shape == (2, 4, 6, 3)
-    assert (found.images.pixels == 200).all()
-    assert found.take([1]).captions == (("two", "zwei"),)
-    assert read_captions(tmp_path / "captions.jsonl", grey=True, size=(2, 3)).images.pixels.shape == (2, 2, 3)
-
-
-def test_pictures_of_two_sizes_are_scaled_or_told(tmp_path):
-    pictures(tmp_path, {"a.png": (4, 6), "b.png": (5, 5)})
-    listing(tmp_path, [{"file": "a.png", "caption": "one"}, {"file": "b.png", "caption": "two"}])
-    with pytest.raises(DataError, match=r"b.png: is \(5, 5, 3\), the first picture \(4, 6, 3\)"):
-        read_captions(tmp_path)
-    assert read_captions(tmp_path, size=(8, 8)).images.pixels.shape == (2, 8, 8, 3)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([], "there is no line in it"),
-        ([{"file": "a.png"}], "line 1: expected"),
-        ([{"file": "a.png", "caption": 5}], "line 1: expected"),
-        ([{"file": "none.png", "caption": "x"}], "none.png: is not a picture that can be read"),
-        ([{"file": "captions.jsonl", "caption": "x"}], "captions.jsonl: is not a picture"),
-    ],
-)
-def test_broken_captions_are_told_in_one_line(tmp_path, rows, message):
-    pictures(tmp_path, {"a.png": (4, 6)})
-    listing(tmp_path, rows)
-    with pytest.raises(DataError, match=message):
-        read_captions(tmp_path)

@@ -19,6 +19,11 @@ def test_lines_are_numbered_whatever_the_compression(tmp_path, name, compress):
     assert list(numbered_lines(tmp_path / name)) == LINES
 
 
+def test_lines_of_a_url(tmp_path):
+    (tmp_path / "a.txt").write_bytes(TEXT.encode())
+    assert list(numbered_lines((tmp_path / "a.txt").as_uri())) == LINES
+
+
 def test_a_byte_order_mark_is_left_out(tmp_path):
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n")
     assert list(numbered_lines(tmp_path / "a")) == [(1, "a"), (2, "\ufeffb")]
@@ -50,7 +55,15 @@ def test_one_file_is_expected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "suffix"), [("a.csv", ".csv"), ("b/a.CSV.gz", ".csv"), ("a", ""), ("a.gz", ""), ("x.y.tsv.zst", ".tsv")]
+    ("name", "suffix"),
+    [
+        ("a.csv", ".csv"),
+        ("b/a.CSV.gz", ".csv"),
+        ("a", ""),
+        ("a.gz", ""),
+        ("x.y.tsv.zst", ".tsv"),
+        ("https://x.org/a.csv?raw=1", ".csv"),
+    ],
 )
 def test_the_suffix_tells_the_format(name, suffix):
     assert suffix_of(name) == suffix

@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 
-from ostinato.data.pairs import Pair, read_pair_splits, read_pairs
+from ostinato.data.pairs import Pair, Pairs, draw_pair_splits, read_pair_splits, read_pairs
 from ostinato.errors import DataError
 
 
@@ -91,3 +91,13 @@ def test_a_folder_without_a_test_part_has_an_empty_one(tmp_path):
     assert len(read_pair_splits(tmp_path, "de", "en").test) == 0
     with pytest.raises(DataError, match="expected a folder"):
         read_pair_splits(tmp_path / "train.de", "de", "en")
+
+
+def test_a_source_is_in_one_part_only():
+    rows = tuple(Pair(f"source {i % 40}", f"target {i}") for i in range(100))
+    splits = draw_pair_splits(Pairs("a.tsv", rows, (), 0), 0.2, 0.1)
+    parts = [splits.train.pairs, splits.validation.pairs, splits.test.pairs]
+    assert sorted(pair.target for part in parts for pair in part) == sorted(pair.target for pair in rows)
+    sources = [{pair.source for pair in part} for part in parts]
+    assert [len(each) for each in sources] == [28, 8, 4]
+    assert len(set.union(*sources)) == 40

@@ -87,6 +87,15 @@ def test_a_word_with_blanks_is_counted_from_the_right(tmp_path):
     assert vectors.tolist() == [[5, 6], [3, 4]]
 
 
+def test_a_binary_file_longer_than_what_is_read_at_a_time(tmp_path):
+    generator = np.random.default_rng(0)
+    vectors = {f"word{i}": row for i, row in enumerate(generator.standard_normal((3000, 200)).astype(np.float32))}
+    (tmp_path / "a.bin").write_bytes(binary(vectors))
+    found, known, _ = read_vectors(tmp_path / "a.bin", list(vectors))
+    assert known.all()
+    np.testing.assert_array_equal(found, np.stack(list(vectors.values())))
+
+
 def test_how_much_of_a_text_is_covered(tmp_path):
     (tmp_path / "a.txt").write_text("a 1 2\n")
     _, _, coverage = read_vectors(tmp_path / "a.txt", ["a", "b"], counts={"a": 3, "b": 1, "elsewhere": 5})
@@ -119,6 +128,7 @@ def test_an_embedding_of_another_size_is_refused(tmp_path):
         (b"", "line 1: expected a word and its numbers"),
         (b"hello\n", "line 1: expected a word and its numbers"),
         (b"the 1 2 3\ncat 1 2\n", "line 2: expected a word and 3 numbers, got 3 parts"),
+        (b"the 1 2 3\ncat  1 3\n", "line 2: expected 3 numbers after the word, got 2"),
         (b"the 1 2 3\ncat 1 x 3\n", "line 2: expected 3 numbers"),
         (b"the 1 nan 3\n", "line 1: the vector has numbers that are not finite"),
         (b"3 2\nthe 1 2\ncat 3 4\n", "says that it has 3 words, but ends after 2"),

@@ -9,15 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ostinato.data.batches import Batch, Batches, InOrder, pad
     from ostinato.data.builtin import carbon_dioxide, digits, digits_in_words, number_words
+    from ostinato.data.captions import Captioned, read_caption_splits, read_captions, read_pictures
     from ostinato.data.conll import Sentence, read_sentence_splits, read_sentences
     from ostinato.data.corpus import Corpus, open_corpus
     from ostinato.data.dates import dates_to_iso
     from ostinato.data.decoding import Decoder
     from ostinato.data.documents import Documents
-    from ostinato.data.images import Captioned, Images, read_captions, read_image_splits, read_images
+    from ostinato.data.images import Images, read_image_splits, read_images
     from ostinato.data.marked import MarkedVocabulary
-    from ostinato.data.pairs import Pair, Pairs, read_pair_splits, read_pairs
+    from ostinato.data.pairs import Pair, Pairs, draw_pair_splits, read_pair_splits, read_pairs
     from ostinato.data.prefetch import Prefetch
     from ostinato.data.series import Series, SeriesTable, read_series
     from ostinato.data.splits import Splits, stratified_split
@@ -40,8 +42,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BPEVocabulary": "vocabulary",
+    "Batch": "batches",
+    "Batches": "batches",
     "ByteVocabulary": "vocabulary",
-    "Captioned": "images",
+    "Captioned": "captions",
     "CharVocabulary": "vocabulary",
     "Chunk": "streams",
     "Corpus": "corpus",
@@ -52,6 +56,7 @@ _HOMES = {
     "Example": "tables",
     "Highlighted": "syntax",
     "Images": "images",
+    "InOrder": "batches",
     "MarkedVocabulary": "marked",
     "Pair": "pairs",
     "Pairs": "pairs",
@@ -73,20 +78,24 @@ _HOMES = {
     "dates_to_iso": "dates",
     "digits": "builtin",
     "digits_in_words": "builtin",
+    "draw_pair_splits": "pairs",
     "find_text": "text",
     "highlight": "syntax",
     "load_vectors": "vectors",
     "load_vocabulary": "vocabulary",
     "number_words": "builtin",
     "open_corpus": "corpus",
+    "pad": "batches",
     "python_source": "syntax",
-    "read_captions": "images",
+    "read_caption_splits": "captions",
+    "read_captions": "captions",
     "read_examples": "tables",
     "read_image_splits": "images",
     "read_images": "images",
     "read_labelled": "tables",
     "read_pair_splits": "pairs",
     "read_pairs": "pairs",
+    "read_pictures": "captions",
     "read_sentence_splits": "conll",
     "read_sentences": "conll",
     "read_series": "series",
@@ -99,6 +108,8 @@ _HOMES = {
 __all__ = [
     "SYNTAX_CLASSES",
     "BPEVocabulary",
+    "Batch",
+    "Batches",
     "ByteVocabulary",
     "Captioned",
     "CharVocabulary",
@@ -111,6 +122,7 @@ __all__ = [
     "Example",
     "Highlighted",
     "Images",
+    "InOrder",
     "MarkedVocabulary",
     "Pair",
     "Pairs",
@@ -131,13 +143,16 @@ __all__ = [
     "dates_to_iso",
     "digits",
     "digits_in_words",
+    "draw_pair_splits",
     "find_text",
     "highlight",
     "load_vectors",
     "load_vocabulary",
     "number_words",
     "open_corpus",
+    "pad",
     "python_source",
+    "read_caption_splits",
     "read_captions",
     "read_examples",
     "read_image_splits",
@@ -145,6 +160,7 @@ __all__ = [
     "read_labelled",
     "read_pair_splits",
     "read_pairs",
+    "read_pictures",
     "read_sentence_splits",
     "read_sentences",
     "read_series",

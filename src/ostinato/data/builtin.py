@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ostinato.data.images import Captioned, Images
+from ostinato.data.captions import Captioned
+from ostinato.data.images import Images
 from ostinato.data.series import SeriesTable, read_series
 from ostinato.data.splits import Splits, stratified_split
 from ostinato.errors import ConfigError

@@ -34,26 +34,28 @@ class Sentence:
     line: int
 
 
-def read_sentences(path: str | Path, column: str | int | None = None) -> tuple[Sentence, ...]:
+def read_sentences(path: str | Path, column: str | int | None = None, *, tagged: bool = True) -> tuple[Sentence, ...]:
     """The sentences of a CoNLL-U file (.conllu) or of a file of columns, compressed or not.
 
     Args:
         path: A file or URL.
         column: Where the tags are: of CoNLL-U one of `CONLLU_COLUMNS`, None for upos; else a number from 0 on, or from
             the end (-1 is the last), None for the last.
+        tagged: Whether tags are expected; else a file of words will do, as for what is predicted.
 
     Raises:
-        DataError: The file is not of this form, or has no sentence; the message names the line.
+        DataError: The file is not of this form, or has no sentence or no tag; the message names the line.
         ConfigError: There is no such column.
     """
     if suffix_of(path) == ".conllu":
         if isinstance(column, int):
             raise ConfigError(f"column of a CoNLL-U file must be one of {', '.join(CONLLU_COLUMNS)}; got {column}")
-        return read_conllu(path, column or "upos")
+        return read_conllu(path, column or "upos", tagged=tagged)
     try:
-        return read_columns(path, -1 if column is None else int(column))
+        tag_column = -1 if column is None else int(column)
     except ValueError as error:
         raise ConfigError(f"column must be a number from 0 on or -1 for the last; got {column!r}") from error
+    return read_columns(path, tag_column, tagged=tagged)
 
 
 def read_sentence_splits(
@@ -100,7 +102,7 @@ def read_sentence_splits(
     return Splits(name, drawn[0], own[0] or drawn[1], own[1] or drawn[2])
 
 
-def read_conllu(path: str | Path, column: str = "upos") -> tuple[Sentence, ...]:
+def read_conllu(path: str | Path, column: str = "upos", *, tagged: bool = True) -> tuple[Sentence, ...]:
     """The sentences of a CoNLL-U file, as the guidelines of Universal Dependencies mean them to be tagged.
 
     Tags belong to *syntactic words*, the lines whose id is a whole number. The line of a multiword token (id 1-2: "del") says
@@ -109,6 +111,7 @@ def read_conllu(path: str | Path, column: str = "upos") -> tuple[Sentence, ...]:
     Args:
         path: A file or URL, compressed or not.
         column: One of `CONLLU_COLUMNS`; "_" in it is no tag. ("_" as form and lemma is an underscore.)
+        tagged: Whether tags are expected.
 
     Raises:
         DataError: A line has not 10 columns, ids do not count from 1, the whole column is empty, or there is no sentence.
@@ -139,10 +142,12 @@ def read_conllu(path: str | Path, column: str = "upos") -> tuple[Sentence, ...]:
             tags.append(None if cells[wanted] == _MISSING and not is_underscore else cells[wanted])
         if words:
             sentences.append(Sentence(tuple(words), tuple(tags), rows[0][0]))
-    return _some(path, sentences, column)
+    return _some(path, sentences, column, tagged)
 
 
-def read_columns(path: str | Path, tag_column: int = -1, word_column: int = 0) -> tuple[Sentence, ...]:
+def read_columns(
+    path: str | Path, tag_column: int = -1, word_column: int = 0, *, tagged: bool = True
+) -> tuple[Sentence, ...]:
     """The sentences of a file with a word a line, its columns between tabs or blanks, and an empty line between sentences.
 
     Lines that begin with `-DOCSTART-` (CoNLL-2003) are passed over.
@@ -151,6 +156,7 @@ def read_columns(path: str | Path, tag_column: int = -1, word_column: int = 0) -
         path: A file or URL, compressed or not.
         tag_column: From 0 on, or from the end; -1 is the last.
         word_column: The same for the words.
+        tagged: Whether tags are expected; else one column of words will do.
 
     Raises:
         DataError: A line has another number of columns than the first, or there is no sentence.
@@ -166,17 +172,19 @@ def read_columns(path: str | Path, tag_column: int = -1, word_column: int = 0) -
                 continue
             cells = line.split("\t") if "\t" in line else line.split()
             if width is None:
-                width = _checked_width(path, cells, tag_column, word_column)
+                width = len(cells)
+                if width > 1 or tagged:
+                    _check_columns(path, width, tag_column, word_column)
             if len(cells) != width:
                 raise DataError(
                     f"{path}, line {number}: expected {width} columns as in the lines before, got {len(cells)}; "
                     "put an empty line between sentences and a tab between columns"
                 )
-            words.append(cells[word_column])
-            tags.append(cells[tag_column])
+            words.append(cells[word_column] if width > 1 else cells[0])
+            tags.append(cells[tag_column] if width > 1 else None)
         if words:
             sentences.append(Sentence(tuple(words), tuple(tags), rows[0][0]))
-    return _some(path, sentences, str(tag_column))
+    return _some(path, sentences, str(tag_column), tagged)
 
 
 def _blocks(path: str | Path, *, comments: bool) -> Iterator[list[tuple[int, str]]]:
@@ -194,18 +202,17 @@ def _blocks(path: str | Path, *, comments: bool) -> Iterator[list[tuple[int, str
         yield block
 
 
-def _checked_width(path: str | Path, cells: list[str], *columns: int) -> int:
-    for column in columns:
-        if not -len(cells) <= column < len(cells):
-            raise ConfigError(f"{path}: has {len(cells)} columns; column must be 0 to {len(cells) - 1}, got {column}")
-    if len(cells) < 2:
+def _check_columns(path: str | Path, width: int, *columns: int) -> None:
+    if width < 2:
         raise DataError(f"{path}: expected a word and its tag a line, got one column; is it a file of text?")
-    return len(cells)
+    for column in columns:
+        if not -width <= column < width:
+            raise ConfigError(f"{path}: has {width} columns; column must be 0 to {width - 1}, got {column}")
 
 
-def _some(path: str | Path, sentences: list[Sentence], column: str) -> tuple[Sentence, ...]:
+def _some(path: str | Path, sentences: list[Sentence], column: str, tagged: bool) -> tuple[Sentence, ...]:
     if not sentences:
         raise DataError(f"{path}: there is no sentence in it; expected a word a line")
-    if all(tag is None for sentence in sentences for tag in sentence.tags):
+    if tagged and all(tag is None for sentence in sentences for tag in sentence.tags):
         raise DataError(f"{path}: column {column} is empty in all lines; name another column")
     return tuple(sentences)

@@ -1,4 +1,4 @@
-"""Images as sequences: IDX files (MNIST's), NumPy archives, and folders of pictures with captions.
+"""Images as sequences: IDX files (MNIST's) and NumPy archives.
 
 A row of an image is a step: an image of 28 rows of 28 pixels is a sequence of 28 steps of 28 values (`Images.rows`).
 """
@@ -15,10 +15,10 @@ import numpy as np
 
 from ostinato.data.lines import open_file
 from ostinato.data.splits import Splits, stratified_split
-from ostinato.data.tables import json_lines
 from ostinato.errors import DataError
 
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_MOST_CLASSES = 100_000
 _MNIST = {"train": "train", "test": "t10k"}
 
 
@@ -50,26 +50,6 @@ class Images:
         """Images as sequences of their rows, black 0 and white 1: (N, height, width * channels) float32."""
         chosen = self.pixels[indices]
         return (chosen.reshape(*chosen.shape[:2], -1) / np.float32(self.white)).astype(np.float32, copy=False)
-
-
-@dataclass(frozen=True)
-class Captioned:
-    """Images with what people say about them.
-
-    Attributes:
-        images: N of them.
-        captions: Of each image, one or more texts.
-    """
-
-    images: Images
-    captions: tuple[tuple[str, ...], ...]
-
-    def __len__(self) -> int:
-        return len(self.captions)
-
-    def take(self, indices: np.ndarray | Sequence[int]) -> Captioned:
-        """The images with these indices, and their captions."""
-        return Captioned(self.images.take(indices), tuple(self.captions[index] for index in indices))
 
 
 def read_idx(path: str | Path) -> np.ndarray:
@@ -160,46 +140,6 @@ def read_image_splits(
     return Splits(place.name, *(replace(part, classes=classes, white=train.white) for part in parts))
 
 
-def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey: bool = False) -> Captioned:
-    """Pictures and their captions.
-
-    Args:
-        path: JSON lines, each with `file` (or `image`, `file_name`, `filename`), relative to this file, and `caption` (or `text`),
-            a text or a list of texts; or a folder that holds one such file. A picture in several lines has several captions.
-        size: (height, width) that every picture is scaled to; None to expect that they have one size.
-        grey: Read them without colours.
-
-    Raises:
-        DataError: A line lacks a name or a caption, a picture cannot be read or has another size.
-    """
-    listing = _listing(Path(path).expanduser())
-    captions: dict[str, list[str]] = {}
-    for number, row in json_lines(listing):
-        name = next((row[key] for key in ("file", "image", "file_name", "filename") if key in row), None)
-        said = next((row[key] for key in ("caption", "captions", "text") if key in row), None)
-        said = [said] if isinstance(said, str) else said
-        if (
-            not isinstance(name, str)
-            or not isinstance(said, list)
-            or not all(isinstance(s, str) for s in said)
-            or not said
-        ):
-            raise DataError(
-                f'{listing}, line {number}: expected {{"file": "a.png", "caption": "..."}}, got {str(row)[:80]}'
-            )
-        captions.setdefault(name, []).extend(said)
-    if not captions:
-        raise DataError(f"{listing}: there is no line in it; expected a picture and its caption a line")
-    pixels = [_picture(listing.parent / name, size, grey) for name in captions]
-    for name, picture in zip(captions, pixels, strict=True):
-        if picture.shape != pixels[0].shape:
-            raise DataError(
-                f"{listing.parent / name}: is {picture.shape}, the first picture {pixels[0].shape} (height, width, channels); "
-                "give the size that all are scaled to"
-            )
-    return Captioned(Images(np.stack(pixels), None, (), 255.0), tuple(map(tuple, captions.values())))
-
-
 def as_images(pixels: np.ndarray | None, labels: np.ndarray | None, path: str | Path) -> Images:
     """Check that arrays are images and labels, and find what is white: the type's largest value, of floats the largest there is.
 
@@ -226,6 +166,10 @@ def as_images(pixels: np.ndarray | None, labels: np.ndarray | None, path: str | 
         raise DataError(f"{path}: has {len(pixels)} images, but {len(labels)} labels; expected one for each")
     if labels.dtype.kind not in "ui" or (labels.size and labels.min() < 0):
         raise DataError(f"{path}: expected labels that are whole numbers from 0 on, got {labels.dtype}")
+    if labels.max() >= _MOST_CLASSES:
+        raise DataError(
+            f"{path}: has the label {labels.max()}; expected class numbers below {_MOST_CLASSES:,}, from 0 on"
+        )
     return Images(pixels, labels.astype(np.int64), tuple(map(str, range(int(labels.max()) + 1))), white)
 
 
@@ -261,28 +205,3 @@ def _array(arrays: dict[str, np.ndarray], part: str, path: str | Path, *, of: st
             f"{path}: expected an array called {names[0]} (or {names[-1]}), got {', '.join(arrays) or 'none'}"
         )
     return found
-
-
-def _listing(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    files = sorted(file for file in path.iterdir() if file.suffix in (".jsonl", ".ndjson"))
-    if len(files) != 1:
-        raise DataError(
-            f"{path}: expected one .jsonl file with pictures and captions there, found {len(files)}; name it"
-        )
-    return files[0]
-
-
-def _picture(path: Path, size: tuple[int, int] | None, grey: bool) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("L" if grey else "RGB")
-            if size is not None:
-                picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(picture)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise DataError(f"{path}: is not a picture that can be read ({reason}); check the file") from error

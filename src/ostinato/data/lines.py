@@ -65,7 +65,8 @@ def decoded(raw: bytes, path: str | Path, number: int) -> str:
 
 def suffix_of(path: str | Path) -> str:
     """The suffix that tells the format, in lower case: ".csv" of data.csv and of data.CSV.gz."""
-    suffixes = [suffix.lower() for suffix in Path(str(path)).suffixes]
+    name = str(path).partition("?")[0] if "://" in str(path) else str(path)
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     while suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from ostinato.data.lines import PART_NAMES, find_parts, numbered_lines, suffix_of
-from ostinato.data.splits import Splits
+from ostinato.data.splits import Splits, stratified_split
 from ostinato.errors import DataError
 
 
@@ -107,6 +107,34 @@ def read_pair_splits(folder: str | Path, source: str, target: str) -> Splits[Pai
             )
     none = Pairs("no test part", (), (), 0)
     return Splits(place.name, parts["train"], parts["validation"], parts.get("test", none))
+
+
+def draw_pair_splits(
+    pairs: Pairs, validation_share: float = 0.1, test_share: float = 0.1, *, seed: int = 0
+) -> Splits[Pairs]:
+    """Draw three parts of one file of pairs.
+
+    All pairs with the same source go to one part, so that no source of a test was trained on.
+
+    Args:
+        pairs: Of the file.
+        validation_share: Of the different sources, 0 <= share < 1.
+        test_share: The same for test.
+        seed: Of the draw.
+
+    Raises:
+        DataError: There are too few sources for a share that is more than 0.
+        ConfigError: A share is out of range.
+    """
+    sources = [*dict.fromkeys(pair.source for pair in pairs.pairs)]
+    rows = stratified_split([0] * len(sources), validation_share, test_share, seed=seed)
+    part_of = {sources[row]: part for part, indices in enumerate(rows) for row in indices}
+
+    def drawn(part: int, name: str) -> Pairs:
+        chosen = tuple(pair for pair in pairs.pairs if part_of[pair.source] == part)
+        return Pairs(f"{pairs.name}, {name}", chosen, (), sum(pair.source == pair.target for pair in chosen))
+
+    return Splits(pairs.name, drawn(0, "train"), drawn(1, "validation"), drawn(2, "test"))
 
 
 def _both_files(source: str | Path, target: str | Path) -> Iterator[tuple[int, str, str]]:

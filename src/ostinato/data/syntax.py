@@ -9,6 +9,7 @@ import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from token import EXACT_TOKEN_TYPES
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def python_source(
 def _label(token: tokenize.TokenInfo) -> int | None:
     if token.type == tokenize.NAME:
         return _KEYWORD if keyword.iskeyword(token.string) else _NAME
-    if token.type == tokenize.OP:
+    if token.type == tokenize.OP and token.string in EXACT_TOKEN_TYPES:
         return _OPERATOR
     if token.type == tokenize.NUMBER:
         return _NUMBER
@@ -92,7 +93,8 @@ def _label(token: tokenize.TokenInfo) -> int | None:
     # Parts of f-strings and t-strings have types of their own: FSTRING_START, FSTRING_MIDDLE, ...
     if "STRING" in tokenize.tok_name[token.type]:
         return _STRING
-    if token.type == tokenize.ERRORTOKEN and not token.string.isspace():
+    # What is no token at all is an operator to Python 3.12 and later, and an error token to 3.11.
+    if token.type in (tokenize.OP, tokenize.ERRORTOKEN) and not token.string.isspace():
         raise SyntaxError(f"unexpected {token.string!r} in line {token.start[0]}")
     return None
 

@@ -164,6 +164,8 @@ class _Numbers:
             found = np.frombuffer(self.raw, "<f4") if self.is_binary else np.array(self.raw.split(), dtype=np.float32)
         except ValueError as error:
             raise DataError(f"{path}, {place}: expected {self.size} numbers after the word ({error})") from error
+        if len(found) != self.size:
+            raise DataError(f"{path}, {place}: expected {self.size} numbers after the word, got {len(found)}")
         if not np.isfinite(found).all():
             raise DataError(f"{path}, {place}: the vector has numbers that are not finite; the file is damaged")
         return found
@@ -207,15 +209,16 @@ def _text_entries(
         line = line.rstrip()
         if not line:
             continue
-        # Numbers hold no blank but a word may, in some files of GloVe: so they are counted from the right.
-        if line.count(b" ") + line.count(b"\t") < size:
+        blanks = line.count(b" ") + line.count(b"\t")
+        if blanks < size:
             raise DataError(
                 f"{path}, line {line_number}: expected a word and {size} numbers, got {len(line.split())} parts; "
                 "the file is cut off or damaged"
             )
-        word, *_ = parts = line.rsplit(None, size)
+        # Numbers hold no blank but a word may, in some files of GloVe: then they are counted from the right.
+        word = line.split(None, 1)[0] if blanks == size else line.rsplit(None, size)[0]
+        raw = line[len(word) :]
         read += 1
-        raw = line[len(word) :] if len(parts) > size else line
         yield f"line {line_number}", decoded(word, path, line_number), _Numbers(raw, size, False)
     if count is not None and read < count:
         raise DataError(f"{path}: says that it has {count:,} words, but ends after {read:,}; fetch it again")
@@ -224,19 +227,20 @@ def _text_entries(
 def _binary_entries(
     path: str | Path, file: BinaryIO, begun: bytes, size: int, count: int
 ) -> Iterator[tuple[str, str, _Numbers]]:
-    buffer = begun
+    buffer, at = begun, 0
     for index in range(1, count + 1):
         place = f"word {index:,} of {count:,}"
-        while (end := buffer.find(b" ")) < 0 or len(buffer) < end + 1 + 4 * size:
-            more = file.read(max(2**20, 4 * size))
+        while (end := buffer.find(b" ", at)) < 0 or len(buffer) < end + 1 + 4 * size:
+            more = file.read(2**20)
             if not more:
                 raise DataError(f"{path}: says that it has {count:,} words, but ends at {place}; fetch it again")
-            if end < 0 and len(buffer) > _LONGEST_WORD_BYTES:
+            if end < 0 and len(buffer) - at > _LONGEST_WORD_BYTES:
                 raise DataError(f"{path}, {place}: has no end; is it a file of word2vec in binary form?")
-            buffer += more
+            buffer, at = buffer[at:] + more, 0
         # Some writers end each vector with a line end, others do not.
-        word = buffer[:end].lstrip(b"\n")
-        raw, buffer = buffer[end + 1 : end + 1 + 4 * size], buffer[end + 1 + 4 * size :]
+        word = buffer[at:end].lstrip(b"\n")
+        at = end + 1 + 4 * size
+        raw = buffer[end + 1 : at]
         try:
             text = word.decode()
         except UnicodeDecodeError:  # real files cut words in the middle of a character
