@@ -99,3 +99,14 @@ def test_settings_of_another_version_are_named(copy):
     config.write_text(config.read_text() + "colour: red\n")
     with pytest.raises(RunError, match=r"config\.yaml is damaged, or of another version.*unknown setting colour"):
         load(copy)
+
+
+def test_the_latest_run_of_a_task_is_found_among_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for age, task in enumerate(["classify", "lm"]):
+        folder = tmp_path / "runs" / task
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(f"task: {task}\n")
+        os.utime(folder / "config.yaml", (1000 - age, 1000 - age))
+    assert latest_run().name == "classify"
+    assert latest_run("lm").name == "lm"

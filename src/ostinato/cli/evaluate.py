@@ -25,6 +25,12 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--output", type=str | None, default=None, help="of a task other than lm: a JSON file for all that was found"
     )
+    parser.add_argument(
+        "--options",
+        type=dict[str, Any],
+        default={},
+        help="how to answer, where the task can be told, such as {beam: 5}",
+    )
     parser.add_argument("--max_tokens", type=int | None, default=None, help="read about so many tokens, spread evenly")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
@@ -56,9 +62,9 @@ def main(words: Sequence[str]) -> int:
     if (task := task_of(run)) != LANGUAGE_MODEL:
         if adaptation is not None or given.max_tokens is not None:
             raise ConfigError(f"--max_tokens, --cache, --dynamic are for language models, but {run} is of task {task}")
-        return _evaluate_task(run, data, given.device, given.output)
-    if given.output is not None:
-        raise ConfigError("--output is for tasks other than lm; leave it out")
+        return _evaluate_task(run, data, given)
+    if given.output is not None or given.options:
+        raise ConfigError("--output and --options are for tasks other than lm; leave them out")
 
     from ostinato.recipes.figures import evaluate_run
 
@@ -72,17 +78,17 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _evaluate_task(run: str | Path, data: str | None, device: str, output: str | None) -> int:
+def _evaluate_task(run: str | Path, data: str | None, given: Any) -> int:
     from ostinato.cli.waiting import waiting
     from ostinato.recipes import load
     from ostinato.recipes.task_report import show_scores, write_scores
 
     with waiting("evaluating") as on_batch:
-        trained = load(run).to(device)
+        trained = load(run).to(given.device).answer_with(given.options)
         scores, _ = trained.evaluate(data, on_batch=on_batch)
     show_scores(trained.task, str(run), scores)
-    if output is not None:
-        write_scores(output, scores)
+    if given.output is not None:
+        write_scores(given.output, scores)
     return 0
 
 

@@ -20,10 +20,9 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int | None, default=None, help="the same seed writes the same text")
     given = parser.read(words)
 
-    from ostinato.recipes import load
-    from ostinato.recipes.runs import latest_run
+    from ostinato.recipes.runs import latest_run, load_model
 
-    model = load(given.run or latest_run())
+    model = load_model(given.run or latest_run("lm"))
     pieces = model.stream(
         given.prompt,
         given.length,

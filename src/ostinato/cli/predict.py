@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ostinato.errors import ConfigError, OstinatoError
 
@@ -19,6 +20,12 @@ def main(words: Sequence[str]) -> int:
         "input", type=str, help="data of the kind that the run learnt from, without labels; - for lines"
     )
     parser.add_argument("--output", type=str | None, default=None, help="file to write; standard output by default")
+    parser.add_argument(
+        "--options",
+        type=dict[str, Any],
+        default={},
+        help="how to answer, where the task can be told, such as {beam: 5}",
+    )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     given = parser.read(words)
 
@@ -29,7 +36,7 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError(
             f"{given.run} is a language model: let it write with `ostinato generate`, score a text with `ostinato evaluate`"
         )
-    trained = load(given.run).to(given.device)
+    trained = load(given.run).to(given.device).answer_with(given.options)
 
     from ostinato.cli.waiting import waiting
 

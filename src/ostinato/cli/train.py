@@ -8,8 +8,6 @@ from typing import Any
 from ostinato.errors import ConfigError
 from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, Entry, find
 
-_WITHOUT_DATA = {LANGUAGE_MODEL: "Train a language model; with no argument, on Python's standard library."}
-
 
 def main(words: Sequence[str]) -> int:
     """Trains. Returns 0, or 130 after an interrupt that left a run to resume."""
@@ -30,14 +28,14 @@ def main(words: Sequence[str]) -> int:
     stop_with_the_watcher()
 
     # Loaded only now: a wrong flag should not wait for torch.
+    from ostinato.recipes import train
+
+    result = train(settings)
     if name == LANGUAGE_MODEL:
         from ostinato.recipes import report
-        from ostinato.recipes.language_model import train
-
-        return _told(settings, train(settings), report)
-    from ostinato.recipes import task, task_report
-
-    return _told(settings, task.train(entry.make(), settings), task_report)
+    else:
+        from ostinato.recipes import task_report as report
+    return _told(settings, result, report)
 
 
 def _told(settings: Any, result: Any, report: Any) -> int:
@@ -62,7 +60,8 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
     from ostinato.cli.parser import Parser
 
     kind = entry.settings_class()
-    parser = Parser(f"ostinato train {name}", _WITHOUT_DATA.get(name, f"Train {entry.summary}."))
+    what = (kind.__doc__ or "").partition("\n")[0].removesuffix(".")
+    parser = Parser(f"ostinato train {name}", f"{what}; with no argument, on its built-in data.")
     parser.add_argument(
         "--config", action="config", help="a YAML file, or a paper's recipe such as zaremba-small; flags after it win"
     )

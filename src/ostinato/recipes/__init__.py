@@ -3,9 +3,44 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["load"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ostinato.recipes.settings import RunSettings
+
+__all__ = ["load", "train"]
+
+
+def train(
+    settings: RunSettings,
+    console: Console | None = None,
+    on_evaluation: Callable[[int, float], bool | None] | None = None,
+) -> Any:
+    """Trains the model of any task, or goes on training it.
+
+    Args:
+        settings: of the task, such as `LanguageModelSettings` or `ClassifySettings`.
+        console: where progress goes; standard output by default.
+        on_evaluation: called after each evaluation with the step and what is minimised; True ends the run there.
+
+    Returns:
+        Of a language model a `language_model.Result`; of any other task a `task_training.TaskResult`.
+
+    Raises:
+        OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
+    """
+    from ostinato.recipes.registry import LANGUAGE_MODEL, find
+
+    if settings.task == LANGUAGE_MODEL:
+        from ostinato.recipes.language_model import train as train_language_model
+
+        return train_language_model(settings, console, on_evaluation)  # pyright: ignore[reportArgumentType]
+    from ostinato.recipes.task_training import train as train_task
+
+    return train_task(find(settings.task).make(), settings, console, on_evaluation)
 
 
 def load(run: str | os.PathLike[str]) -> Any:
@@ -27,6 +62,6 @@ def load(run: str | os.PathLike[str]) -> Any:
         from ostinato.recipes.runs import load_model
 
         return load_model(run)
-    from ostinato.recipes.task import load as load_task
+    from ostinato.recipes.trained import load as load_task
 
     return load_task(TASKS[name].make(), run)

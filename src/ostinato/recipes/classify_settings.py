@@ -26,6 +26,8 @@ class ReadingSettings:
         min_count: a word that training has fewer times is unknown, in training too, so that the model learns what to do with
             unknown words; at least 1.
         lower_case: read texts without regard to case.
+        vectors: a file of word vectors (word2vec, GloVe or fastText .vec), which the embedding begins with; model.embedding_size is
+            then their size.
         max_length: steps of a sequence that are read, the others at its end left out; null for all.
     """
 
@@ -39,6 +41,7 @@ class ReadingSettings:
     vocabulary_size: int = 20_000
     min_count: int = 2
     lower_case: bool = True
+    vectors: str | None = None
     max_length: int | None = None
 
     def __post_init__(self):
@@ -67,7 +70,8 @@ class ClassifierSettings:
         dropout: between the layers and before the output, from 0 to below 1.
         input_dropout: of what enters the first layer, from 0 to below 1.
         options: of the recurrent layer by name, such as {zoneout: 0.1}.
-        class_weights: balanced: an example of a class counts the more, the fewer of them training has.
+        class_weights: balanced: an example of a class counts the more, the fewer of them training has, and the best
+            weights are those of the best F1 averaged over classes, not of the best accuracy.
         label_smoothing: share of the training target that is spread over all classes, from 0 to below 1.
     """
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ostinato.data.vocabulary import load_vocabulary
 from ostinato.errors import ConfigError, RunError
 from ostinato.models.language_model import LanguageModel
+from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
 from ostinato.recipes.settings import LanguageModelSettings
 from ostinato.training.run_folder import RunFolder
 
@@ -25,16 +26,21 @@ def new_run(task: str = "lm") -> Path:
     return path
 
 
-def latest_run() -> Path:
+def latest_run(task: str | None = None) -> Path:
     """The run in runs/ that began or was resumed last.
+
+    Args:
+        task: look at runs of this task only; None for any.
 
     Raises:
         RunError: there is none.
     """
-    configs = sorted(RUNS.glob("*/config.yaml"), key=lambda file: file.stat().st_mtime)
-    if not configs:
-        raise RunError(f"no run in {RUNS}/ here; name its folder, or make one with `ostinato train lm`")
-    return configs[-1].parent
+    configs = sorted(RUNS.glob("*/config.yaml"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in configs:
+        if task is None or task_of(file.parent) == task:
+            return file.parent
+    wanted = task or "lm"
+    raise RunError(f"no run in {RUNS}/ here; name its folder, or make one with `ostinato train {wanted}`")
 
 
 def read_settings(run: RunFolder) -> LanguageModelSettings:
@@ -43,8 +49,13 @@ def read_settings(run: RunFolder) -> LanguageModelSettings:
     Raises:
         RunError: there is no run, or its settings cannot be read.
     """
+    config = run.read_config()
+    if (task := config.get("task", LANGUAGE_MODEL)) != LANGUAGE_MODEL:
+        raise RunError(
+            f"{run} is a run of the task {task}, not a language model; see `ostinato predict` and `evaluate`"
+        )
     try:
-        return LanguageModelSettings.from_dict(run.read_config())
+        return LanguageModelSettings.from_dict(config)
     except (ConfigError, TypeError) as error:
         raise RunError(f"{run.config_file} is damaged, or of another version of ostinato: {error}") from error
 

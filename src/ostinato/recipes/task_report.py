@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ostinato.errors import OstinatoError
-from ostinato.recipes.task import Scores, Task, TaskResult, without_nan
+from ostinato.recipes.task import Task
+from ostinato.recipes.task_training import TaskResult, without_nan
+from ostinato.recipes.trained import Scores
 from ostinato.training.progress import ExampleProgress
 
 
@@ -70,7 +72,7 @@ def _cells(task: Task[Any, Any, Any, Any], scores: Scores) -> dict[str, str]:
     return {
         **{name.replace("_", " "): numbers.number(name, value) for name, value in scores.figures.items()},
         f"nats/{task.item}": f"{scores.loss:.4f}",
-        f"{task.item}s": f"{scores.count:,}",
+        "examples": f"{scores.examples:,}",
     }
 
 

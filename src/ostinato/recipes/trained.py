@@ -1,0 +1,242 @@
+"""The model of a run with all that is known about its data: it predicts and is evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+import torch
+from torch import nn
+
+from ostinato.data.batches import Batch, Examples, InOrder
+from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
+from ostinato.training.device import choose_device
+from ostinato.training.evaluation import Evaluation, never
+from ostinato.training.run_folder import RunFolder
+from ostinato.training.tree import map_tensors
+
+KNOWLEDGE = "knowledge.json"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good a model is on some data.
+
+    Attributes:
+        data: their name.
+        examples: how many there are.
+        loss: mean, nats; NaN where no example has a loss.
+        count: terms that it is the mean of.
+        figures: of the task, by name.
+        details: what else was found.
+        warnings: about the data.
+    """
+
+    data: str
+    examples: int
+    loss: float
+    count: int
+    figures: Mapping[str, float]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+class Trained(Generic[S, Part, Known, Model]):
+    """A model and what belongs to it.
+
+    Attributes:
+        task: what it does.
+        settings: of the run.
+        known: about the data.
+        model: the network.
+        answering: how it answers, of the type `task.answering`; None where there is nothing to set.
+    """
+
+    def __init__(self, task: Task[S, Part, Known, Model], settings: S, known: Known, model: Model):
+        self.task, self.settings, self.known, self.model = task, settings, known, model
+        self.answering: Any = None if task.answering is None else task.answering()
+
+    def to(self, device: str) -> Trained[S, Part, Known, Model]:
+        """Moves the model: "auto", "cpu", "cuda", "cuda:N" or "mps"."""
+        self.model.to(choose_device(device))
+        return self
+
+    def answer_with(self, options: Mapping[str, Any]) -> Trained[S, Part, Known, Model]:
+        """Sets how it answers.
+
+        Args:
+            options: by name; those left out are at their default.
+
+        Raises:
+            ConfigError: the task has no such option.
+        """
+        kind = self.task.answering
+        names = [] if kind is None else [each.name for each in dataclasses.fields(kind)]
+        if unknown := [name for name in options if name not in names]:
+            expected = f"expected one of {', '.join(names)}" if names else "it has none; leave it out"
+            raise ConfigError(f"unknown option {unknown[0]} of the answers of {self.task.name}; {expected}")
+        if kind is not None:
+            self.answering = kind(**options)
+        return self
+
+    def predict(
+        self, data: str | os.PathLike[str] | Part, on_batch: Callable[[int, int], None] | None = None
+    ) -> list[dict[str, Any]]:
+        """What the model says about each example, in the order of the data.
+
+        Args:
+            data: a file or folder of the kinds that the task reads, or what it reads from them.
+            on_batch: called after each batch with how many examples are done, and of how many.
+
+        Returns:
+            For each example what JSON can hold; for what is in it see the task.
+
+        Raises:
+            DataError: the data cannot be read.
+        """
+        part: Any = data
+        if isinstance(data, str | os.PathLike):
+            part = self.task.read_part(self.settings, self.known, os.fspath(data), labelled=False)
+        if not self.task.size(part):
+            return []
+        examples = self.task.examples(self.settings, self.known, part)
+        found: dict[int, dict[str, Any]] = {}
+        with _reading(self.model):
+            for batch in self._batches(examples):
+                found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
+                if on_batch is not None:
+                    on_batch(len(found), len(examples.lengths))
+        return [found[row] for row in range(len(found))]
+
+    def evaluate(
+        self,
+        data: str | os.PathLike[str] | Part | None = None,
+        *,
+        name: str | None = None,
+        on_batch: Callable[[int, int], None] | None = None,
+    ) -> tuple[Scores, Judge]:
+        """How good the model is on labelled data.
+
+        Args:
+            data: a file or folder of the kinds that the task reads, or what it reads from them; None for the test data of the run,
+                and where it has none for those of validation.
+            name: of the data; by default where they are.
+            on_batch: called after each batch with how many examples are done, and of how many.
+
+        Returns:
+            What was found; and who found it, who can draw pictures of it.
+
+        Raises:
+            DataError: the data cannot be read, or there is no example.
+        """
+        part: Any = data
+        if data is None:
+            splits = self.task.read(self.settings)
+            kind, part = ("test", splits.test) if self.task.size(splits.test) else ("validation", splits.validation)
+            name = name or f"{splits.name}, {kind}"
+        elif isinstance(data, str | os.PathLike):
+            name = name or os.fspath(data)
+            part = self.task.read_part(self.settings, self.known, os.fspath(data), labelled=True)
+        size = self.task.size(part)
+        if not size:
+            raise DataError(f"{name or 'the data'}: expected at least one example to evaluate on, got none")
+        examples = self.task.examples(self.settings, self.known, part)
+        judge = self.task.judge(self, part, examples, final=True)
+        found = self.show(judge, examples, on_batch=on_batch)
+        assert found is not None  # nobody stops it
+        loss = found.nats_per_token if found.tokens else math.nan
+        warnings = tuple(judge.warnings())
+        return Scores(name or "", size, loss, found.tokens, found.figures, judge.details(), warnings), judge
+
+    def show(
+        self,
+        judge: Judge,
+        examples: Examples,
+        *,
+        should_stop: Callable[[], bool] = never,
+        on_batch: Callable[[int, int], None] | None = None,
+    ) -> Evaluation | None:
+        """Shows a judge the answers to all examples, in evaluation mode and without gradients.
+
+        Returns:
+            What it found; None if `should_stop`, asked before every batch, said so.
+        """
+        losses: list[torch.Tensor] = []
+        counts: list[int] = []
+        done = 0
+        with _reading(self.model):
+            for batch in self._batches(examples):
+                if should_stop():
+                    return None
+                losses.append(judge.see(batch))
+                counts.append(batch.count)
+                done += len(batch.rows)
+                if on_batch is not None:
+                    on_batch(done, len(examples.lengths))
+        means = torch.stack(losses).tolist()  # the only time that the device is waited for
+        nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
+        return Evaluation(nats, sum(counts), judge.figures(), self.task.judged_by(self.settings))
+
+    def _batches(self, examples: Examples) -> Iterator[Batch]:
+        """Every example once, on the model's device."""
+        device = next(self.model.parameters()).device
+        batches = InOrder(examples, self.task.rows, max_steps=self.task.batch_steps(self.settings))
+        return (map_tensors(lambda tensor: tensor.to(device), batch) for batch in batches)
+
+
+def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Trained[S, Part, Known, Model]:
+    """The trained model of a run, on the CPU, in evaluation mode, with the weights that were best.
+
+    Raises:
+        RunError: there is no run of this task, or a file of it is missing or damaged.
+    """
+    run = RunFolder(path)
+    config = run.read_config()
+    try:
+        settings = task.settings.from_dict(config)
+    except (ConfigError, TypeError) as error:
+        raise RunError(f"{run.config_file} is damaged, or of another version of ostinato: {error}") from error
+    known = read_knowledge(task, run)
+    model = task.build(settings, known)
+    weights = run.read_model()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{run.model_file} does not fit {run.config_file}: {reason}") from error
+    return Trained(task, settings, known, model.eval())
+
+
+def read_knowledge(task: Task[Any, Any, Known, Any], run: RunFolder) -> Known:
+    """What a run knows about its data.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = run.path / KNOWLEDGE
+    try:
+        return task.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing; begin the run anew with another --run") from None
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path} is damaged, or of another version of ostinato: {reason}") from error
+
+
+@contextmanager
+def _reading(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the model's mode is put back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)

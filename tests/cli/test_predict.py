@@ -1,0 +1,132 @@
+"""A task that learns from examples, from the command line: train, predict, evaluate."""
+
+import json
+
+import pytest
+import torch
+
+from ostinato.cli.main import main
+from ostinato.recipes import load
+
+from .conftest import start
+
+SMALL = [
+    *("--model.embedding_size", "8", "--model.hidden_size", "8", "--model.dropout", "0", "--device", "cpu"),
+    *("--precision", "32-true", "--training.batch_size", "7", "--training.learning_rate", "0.05"),
+]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    path = tmp_path_factory.mktemp("table") / "reviews.tsv"
+    rests = ("film", "the film", "a very long film", "it was", "") * 4
+    words = {"awful": "bad", "dull": "bad", "great": "good", "fun": "good"}
+    rows = [f"{word} {rest}\t{label}" for word, label in words.items() for rest in rests]
+    path.write_text("text\tlabel\n" + "\n".join(rows) + "\n")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory, table):
+    """A finished run."""
+    run = str(tmp_path_factory.mktemp("classify") / "run")
+    assert (
+        main(["train", "classify", "--data", table, "--run", run, "--quiet", *SMALL, "--training.max_steps", "40"]) == 0
+    )
+    return run
+
+
+def test_train_lists_the_tasks(ostinato):
+    status, out, error = ostinato("train")
+    assert (status, error) == (0, "")
+    assert "  lm        a recurrent language model" in out
+    assert "  classify  a class for a sequence" in out
+
+
+def test_training_shows_figures_and_what_can_be_done_next(ostinato, tmp_path, table):
+    run = str(tmp_path / "run")
+    status, out, error = ostinato(
+        "train", "classify", "--data", table, "--run", run, *SMALL, "--training.max_steps", "4"
+    )
+    assert (status, error) == (0, "")
+    assert "validation accuracy " in out
+    assert "nats/token" not in out
+    assert f"ostinato predict {run} INPUT" in out
+
+
+def test_a_mistake_is_answered_in_one_line(ostinato, table):
+    status, out, error = ostinato("train", "classify", "--data", table, "--model.pooling", "first")
+    assert (status, out) == (2, "")
+    assert error == "ostinato: model.pooling: expected one of last, mean, max, attention, got first\n"
+
+
+def test_the_settings_of_another_task_are_refused(ostinato, classifier, tmp_path):
+    status, _, error = ostinato("train", "lm", "--config", f"{classifier}/config.yaml", "--run", str(tmp_path / "x"))
+    assert status == 2
+    assert error.count("\n") == 1
+    assert "ostinato: " in error
+
+
+def test_predictions_are_lines_of_json_in_the_order_of_the_input(ostinato, classifier, tmp_path):
+    lines = tmp_path / "new.txt"
+    lines.write_text("great film\n\nit was awful\nzebra\n")
+    status, out, error = ostinato("predict", classifier, str(lines))
+    assert (status, error) == (0, "")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [answer["text"] for answer in answers] == ["great film", "", "it was awful", "zebra"]
+    assert (answers[0]["class"], answers[2]["class"]) == ("good", "bad")
+    file = tmp_path / "out.jsonl"
+    assert ostinato("predict", classifier, str(lines), "--output", str(file)) == (0, "", "")
+    assert file.read_text() == out
+
+
+def test_an_evaluation_prints_a_figure_a_line_and_writes_all_of_it(ostinato, classifier, table, tmp_path):
+    file = tmp_path / "scores.json"
+    status, out, error = ostinato("evaluate", classifier, table, "--output", str(file))
+    assert (status, error) == (0, "")
+    assert out.splitlines()[:2] == [f"{classifier} on {table}", "100.00% accuracy"]
+    assert json.loads(file.read_text())["details"]["classes"]["bad"]["examples"] == 40
+    assert ostinato("evaluate", classifier, "--data", table)[1] == out
+    assert "reviews.tsv, test" in ostinato("evaluate", classifier)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "RUN"], "the following arguments are required: input"),
+        (["predict", "RUN", "missing.txt"], "missing.txt: no such file or folder"),
+        (["predict", "LM", "x.txt"], "LM is a language model: let it write with `ostinato generate`"),
+        (["predict", "nothing", "x.txt"], "no run folder at nothing"),
+        (["predict", "RUN", "TABLE", "--options", "{beam: 5}"], "unknown option beam of the answers of classify"),
+        (["predict", "RUN", "TABLE", "--output", "none/x"], "none/x: cannot be written"),
+        (["evaluate", "RUN", "TABLE", "--data", "TABLE"], "--data and the data after the run: expected one of them"),
+        (["evaluate", "RUN", "--cache", "5"], "--max_tokens, --cache, --dynamic are for language models"),
+        (["evaluate", "LM", "--output", "x"], "--output and --options are for tasks other than lm"),
+        (["generate", "RUN"], "RUN is a run of the task classify, not a language model"),
+        (["train", "clasify"], "clasify is no recipe; did you mean classify?"),
+    ],
+)
+def test_what_cannot_be_is_answered_in_one_line(
+    ostinato, classifier, run, table, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"RUN": classifier, "LM": run, "TABLE": table}
+    status, out, error = ostinato(*(places.get(word, word) for word in words))
+    assert (status, out) == (2, "")
+    assert error.count("\n") == 1
+    for name in ("RUN", "LM"):
+        message = message.replace(name, places[name])
+    assert message in error
+
+
+def test_two_processes_learn_what_one_learns(table, tmp_path):
+    # 64 rows in batches of 7: of each the two have 4 and 3 rows, and the last of an epoch has 1.
+    words = ["--data", table, "--quiet", *SMALL, "--training.optimizer", "sgd", "--training.max_steps", "12"]
+    assert main(["train", "classify", "--run", str(tmp_path / "one"), *words]) == 0
+    process = start("train", "classify", "--run", str(tmp_path / "two"), *words, "--devices", "2")
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    one, two = (load(tmp_path / name) for name in ("one", "two"))
+    for name, weight in one.model.state_dict().items():
+        torch.testing.assert_close(two.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
+    assert two.evaluate()[0].loss == pytest.approx(one.evaluate()[0].loss, rel=1e-4)

@@ -1,0 +1,82 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+import yaml
+
+from ostinato.errors import DataError, RunError
+from ostinato.recipes import load, train
+from ostinato.recipes.classify_settings import ClassifySettings, ReadingSettings
+from ostinato.training import RunFolder
+
+from .reviews import rows, small, write
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("reviews") / "reviews.csv", rows())
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory, table):
+    return train(small(tmp_path_factory.mktemp("task") / "run", table))
+
+
+def test_a_run_is_judged_on_validation_and_test(result):
+    assert set(result.scores) == {"validation", "test"}
+    assert result.scores["test"].figures["accuracy"] == 1.0
+    assert result.scores["test"].examples == 12
+    report = json.loads((result.run.path / "report.json").read_text())
+    assert report["task"] == "classify"
+    assert report["scores"]["test"]["figures"] == result.scores["test"].figures
+    assert report["scores"]["test"]["details"]["classes"]["good"]["f1"] == 1.0
+    for picture in report["pictures"]:
+        assert (result.run.path / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_best_weights_are_those_of_the_best_validation_accuracy(result):
+    lines = [json.loads(line) for line in result.run.metrics_file.read_text().splitlines()]
+    accuracies = [line["validation_accuracy"] for line in lines if "validation_accuracy" in line]
+    assert len(accuracies) == 3
+    assert result.outcome.counters.best == -max(accuracies)
+    assert result.scores["validation"].figures["accuracy"] == max(accuracies)
+
+
+def test_the_settings_in_the_run_folder_make_the_same_run(result, tmp_path):
+    config = yaml.safe_load(result.run.config_file.read_text())
+    assert config["task"] == "classify"
+    again = ClassifySettings.from_dict({**config, "run": str(tmp_path / "again"), "quiet": True})
+    repeated = train(again)
+    for name, weight in load(repeated.run.path).model.state_dict().items():
+        assert torch.equal(weight, load(result.run.path).model.state_dict()[name]), name
+
+
+def test_a_run_that_was_stopped_and_resumed_ends_like_one_that_was_not(result, table, tmp_path):
+    settings = small(tmp_path / "run", table)
+    stopped = train(settings, on_evaluation=lambda step, minimised: step == 15)
+    assert (stopped.outcome.ending, dict(stopped.scores)) == ("pruned", {})
+    resumed = train(dataclasses.replace(settings, resume=True))
+    assert resumed.scores["test"].loss == result.scores["test"].loss
+    for name, weight in load(resumed.run.path).model.state_dict().items():
+        assert torch.equal(weight, load(result.run.path).model.state_dict()[name]), name
+
+
+def test_other_data_are_not_gone_on_with(result, tmp_path):
+    other = write(tmp_path / "other.csv", rows(100))
+    with pytest.raises(RunError, match=r"is not the one that .* was trained on so far"):
+        train(small(result.run.path, other, resume=True))
+    assert yaml.safe_load(result.run.config_file.read_text())["data"] != other
+
+
+def test_a_run_that_is_there_is_not_written_over(result, table):
+    with pytest.raises(RunError, match="already holds a run; add --resume"):
+        train(small(result.run.path, table))
+
+
+def test_validation_needs_a_label_that_training_has(table, tmp_path):
+    validation = write(tmp_path / "validation.csv", [("good film", "other")])
+    reading = ReadingSettings(validation=validation)
+    with pytest.raises(DataError, match="expected labels to validate with that training has too"):
+        train(small(tmp_path / "run", table, reading=reading))
+    assert not RunFolder(tmp_path / "run").config_file.exists()
