@@ -2,6 +2,7 @@
 
 from ostinato.models.beam import BeamSettings, beam_search, beam_search_stream
 from ostinato.models.cache import ContinuousCache
+from ostinato.models.classifier import Classifier
 from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, copy_unknown, decode
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
@@ -9,6 +10,7 @@ from ostinato.models.fixed_window import FixedWindow
 from ostinato.models.language_model import LanguageModel
 from ostinato.models.markov import Markov, compare_orders
 from ostinato.models.penalties import activation_penalty
+from ostinato.models.pooling import Pooling
 from ostinato.models.scores import Score, TextState, score_text
 from ostinato.models.seq2seq import Predicted, Seq2Seq
 from ostinato.models.seq2seq_bridge import Bridge
@@ -19,6 +21,7 @@ __all__ = [
     "AttentionDecoder",
     "BeamSettings",
     "Bridge",
+    "Classifier",
     "ContinuousCache",
     "DecoderState",
     "DynamicEvaluation",
@@ -27,6 +30,7 @@ __all__ = [
     "LanguageModel",
     "LockedDropout",
     "Markov",
+    "Pooling",
     "Predicted",
     "ScheduledSampling",
     "Score",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,20 +14,15 @@ from torch.nn import functional as F
 
 from ostinato.data.streams import Chunk
 from ostinato.data.vocabulary import Vocabulary
-from ostinato.errors import CellError, ConfigError
+from ostinato.errors import ConfigError
 from ostinato.models.dropout import LockedDropout, WordDropout, check_rate
+from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.penalties import activation_penalty, check_weight
 from ostinato.models.sampling import check_sampling, probabilities
 from ostinato.models.scores import Score, TextState, mean_loss
 from ostinato.models.starting_weights import fill_ends, fill_uniform
 from ostinato.models.states import map_state, replace_rows
-from ostinato.nn import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent
 
-Cell: TypeAlias = Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"]
-
-_LAYERS: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "rnn": RNN, "rhn": RHN, "mingru": MinGRU, "minlstm": MinLSTM}
-# Arguments of the layers that the model sets itself, or that make no sense for text read from left to right.
-_NOT_OPTIONS = {"input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "device", "dtype"}
 _BLOCK = 256  # tokens run at once where a whole text is read; bounds the memory
 
 
@@ -69,7 +64,7 @@ class LanguageModel(nn.Module):
         embedding_size: int = 256,
         hidden_size: int | Sequence[int] = 512,
         num_layers: int = 1,
-        cell: Cell = "lstm",
+        cell: CellName = "lstm",
         dropout: float = 0.0,
         tied: bool = False,
         options: Mapping[str, Any] | None = None,
@@ -96,17 +91,16 @@ class LanguageModel(nn.Module):
             check_rate(name, rate)
         check_weight("activation_regularisation", activation_regularisation)
         check_weight("temporal_activation_regularisation", temporal_activation_regularisation)
-        if cell not in _LAYERS:
-            raise ConfigError(f"cell: expected one of {', '.join(_LAYERS)}, got {cell}")
         self.vocabulary = vocabulary
         self.alpha, self.beta = activation_regularisation, temporal_activation_regularisation
         self.embedding = nn.Embedding(len(vocabulary), embedding_size)
         between = _Between(dropout if max(num_layers, len(widths)) > 1 else 0.0, locked_dropout)
-        self.recurrent = _make_layer(cell, embedding_size, hidden_size, num_layers, between, options or {})
+        given = between.options(options or {})
+        self.recurrent = make_layers(cell, embedding_size, hidden_size, num_layers, options=options, **given)
         self.word_dropout = WordDropout(embedding_dropout)
         self.input_dropout = _dropout(between.left_of(input_dropout), locked_dropout)
         self.dropout = _dropout(output_dropout, locked_dropout)
-        width = getattr(self.recurrent, "proj_size", 0) or self.recurrent.hidden_sizes[-1]
+        width = output_size(self.recurrent)
         self.output = nn.Linear(width, len(vocabulary))
         if tied:
             if width != embedding_size:
@@ -359,20 +353,3 @@ def _check_sizes(**given: Sequence[int]) -> None:
 
 def _dropout(rate: float, locked: bool) -> nn.Module:
     return LockedDropout(rate) if locked else nn.Dropout(rate)
-
-
-def _make_layer(
-    cell: str,
-    input_size: int,
-    hidden_size: int | Sequence[int],
-    num_layers: int,
-    between: _Between,
-    options: Mapping[str, Any],
-) -> Recurrent:
-    layer = _LAYERS[cell]
-    if taken := sorted(set(options) & _NOT_OPTIONS):
-        raise ConfigError(f"options: {', '.join(taken)} cannot be given here; the model sets it itself")
-    try:
-        return layer(input_size, hidden_size, num_layers, **between.options(options), **options)
-    except (CellError, TypeError, ValueError) as error:
-        raise ConfigError(f"options of {layer.__name__}: {error}") from error
