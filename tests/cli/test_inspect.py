@@ -1,10 +1,12 @@
+import shutil
 from pathlib import Path
 
 
-def test_it_writes_the_report_and_says_where(ostinato, run):
-    status, out, _ = ostinato("inspect", run)
+def test_it_writes_the_report_and_says_where(ostinato, run, tmp_path):
+    copy = str(shutil.copytree(run, tmp_path / "run"))
+    status, out, _ = ostinato("inspect", copy)
     assert status == 0
-    assert out == f"{run}/inspection.html\n"
+    assert out == f"{copy}/inspection.html\n"
     assert Path(out.strip()).read_text().startswith("<!doctype html>")
 
 

@@ -123,7 +123,7 @@ def test_wrong_arguments_are_told() -> None:
     layer: Any = ostinato.GRU(2, 3)
     with pytest.raises(InsightError, match="samples expected"):
         jacobian_spectrum(layer, torch.zeros(2, 1, 2), samples=0)
-    with pytest.raises(InsightError, match="at least one valid step, got none in l0"):
+    with pytest.raises(InsightError, match="at least one step of a recurrent layer, got none"):
         jacobian_spectrum(trajectories(layer, torch.zeros(2, 1, 2), lambda m, x: m(x, lengths=[0]))[0])
 
 
