@@ -55,7 +55,11 @@ def test_updates_are_few():
 
 
 def test_an_evaluation_shows_a_line_of_text_that_cannot_act_on_the_terminal():
-    text = written(False, False, lambda progress: progress.evaluated(7, Evaluation(0.7, 1), best=True, sample="a\n[bold]\x1b[2J\tb"))
+    text = written(
+        False,
+        False,
+        lambda progress: progress.evaluated(7, Evaluation(0.7, 1), best=True, sample="a\n[bold]\x1b[2J\tb"),
+    )
     first, second = text.splitlines()
     assert first == "step 7: validation 0.700 nats/token, 1.010 bits/char  best so far"
     assert second == "  a⏎[bold] [2J b"
