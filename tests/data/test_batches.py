@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.batches import Batch, Batches, InOrder, pad
+from ostinato.data.batches import Batch, Batches, InOrder, TargetBatch, pad
 from ostinato.errors import ConfigError, DataError, RunError
 
 
@@ -147,3 +147,29 @@ def test_what_cannot_be_is_refused(arguments, error, message):
 def test_a_place_in_other_batches_is_refused():
     with pytest.raises(RunError, match="resume with the same data and sizes"):
         Batches(Numbers([1, 2]), 2).load_state_dict(Batches(Numbers([1, 2]), 1).state_dict())
+
+
+class Repeated(Numbers):
+    """Number n becomes itself, once for each of its terms."""
+
+    def batch(self, rows):
+        input, lengths = pad([np.full(self.lengths[row], row) for row in rows])
+        target, target_lengths = pad([np.full(self.counts[row], row) for row in rows])
+        return TargetBatch(input, target, lengths, torch.as_tensor(rows), target_lengths=target_lengths)
+
+
+@settings(deadline=None)
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=20), world=st.integers(1, 3)
+)
+def test_answers_with_lengths_of_their_own_stay_with_their_examples(pairs, world):
+    examples = Repeated(*zip(*pairs, strict=True))
+    for batch in chain(*(Batches(examples, 4, rank=rank, world=world) for rank in range(world))):
+        assert isinstance(batch, TargetBatch)
+        for b, row in enumerate(batch.rows.tolist()):
+            for tokens, lengths, length in (
+                (batch.input, batch.lengths, pairs[row][0]),
+                (batch.target, batch.target_lengths, pairs[row][1]),
+            ):
+                steps = len(tokens) if lengths is None else int(lengths[b])
+                assert tokens[:steps, b].tolist() == [row] * length

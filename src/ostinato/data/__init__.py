@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostinato.data.batches import Batch, Batches, InOrder, pad
+    from ostinato.data.batches import Batch, Batches, InOrder, TargetBatch, pad
     from ostinato.data.builtin import carbon_dioxide, digits, digits_in_words, number_words
     from ostinato.data.captions import Captioned, read_caption_splits, read_captions, read_pictures
     from ostinato.data.conll import Sentence, read_sentence_splits, read_sentences
@@ -68,6 +68,7 @@ _HOMES = {
     "SeriesTable": "series",
     "Splits": "splits",
     "Streams": "streams",
+    "TargetBatch": "batches",
     "Text": "text",
     "Tokens": "tokens",
     "Vocabulary": "vocabulary",
@@ -133,6 +134,7 @@ __all__ = [
     "SeriesTable",
     "Splits",
     "Streams",
+    "TargetBatch",
     "Text",
     "Tokens",
     "Vocabulary",

@@ -48,6 +48,18 @@ class Batch:
     weight: float = 1.0
 
 
+@dataclass(frozen=True)
+class TargetBatch(Batch):
+    """A batch whose answers are sequences with lengths of their own, as of a translator or a captioner.
+
+    Attributes:
+        target: (T_out, B, ...), padded to the longest answer.
+        target_lengths: (B,) int64, the steps of `target` that are real, from 0 to T_out; None where all are.
+    """
+
+    target_lengths: torch.Tensor | None = None
+
+
 class Examples(Protocol):
     """What can be put into batches.
 
