@@ -7,6 +7,16 @@ prints that line and exits with status 2; a traceback is for bugs only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What goes behind "... is no ...": a question with the closest of the names that are known, or a full stop."""
+    import difflib  # here: a program that goes well never needs it
+
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else "."
+
 
 class OstinatoError(Exception):
     """Something that the user can put right; the message says how."""

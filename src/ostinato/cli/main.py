@@ -5,7 +5,6 @@ It loads nothing but the subcommand that was chosen: `ostinato --help` and `osti
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -44,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ostinato {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        close = difflib.get_close_matches(words[0], COMMANDS, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        from ostinato.errors import did_you_mean
+
+        hint = did_you_mean(words[0], COMMANDS)
         return _wrong(f"{words[0]} is no command{hint} Expected one of {', '.join(COMMANDS)}")
     return _run(words[0], words[1:])
 

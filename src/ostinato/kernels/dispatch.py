@@ -87,7 +87,7 @@ def _select(request: Request, by_layer: str) -> Backend:
 
 def _passed_over(backend: Backend, request: Request) -> str | None:
     """Why "auto" goes on to the next backend, or None."""
-    return backend.refusal(request) or (backend.reluctance(request) if isinstance(backend, Compiled) else None)
+    return backend.refusal(request) or backend.reluctance(request)
 
 
 def _because(by_layer: str, acceptance: str, refusals: list[str]) -> str:

@@ -20,6 +20,10 @@ class Reference:
         """It runs everything."""
         return None
 
+    def reluctance(self, request: Request) -> str | None:
+        """It leaves nothing that it can run to another."""
+        return None
+
     def acceptance(self, request: Request) -> str:
         """What it will run."""
         return f"the step of {request.cell.name!r} in a loop over time, in plain PyTorch"

@@ -98,6 +98,10 @@ class Backend(Protocol):
         """None when it can run the request, else why not."""
         ...
 
+    def reluctance(self, request: Request) -> str | None:
+        """Why "auto" should rather ask the next backend, though this one can run the request; else None."""
+        ...
+
     def acceptance(self, request: Request) -> str:
         """What it will run, for `explain`."""
         ...

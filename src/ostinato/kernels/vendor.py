@@ -54,6 +54,10 @@ class Vendor:
             return "torch.vmap does not map torch's kernels"
         return None
 
+    def reluctance(self, request: Request) -> str | None:
+        """It leaves nothing that it can run to another."""
+        return None
+
     def acceptance(self, request: Request) -> str:
         """What it will run."""
         return f"torch's {request.cell.vendor} kernel ({self.library(request.cell, request.input)})"

@@ -5,11 +5,10 @@ An experiment is a module of its own name with an `EXPERIMENT`.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import TYPE_CHECKING
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from ostinato.lab.experiment import Experiment
@@ -41,7 +40,6 @@ def find(name: str) -> Experiment:
         ConfigError: there is none; with the closest name.
     """
     if name not in NAMES:
-        close = difflib.get_close_matches(name, NAMES, 1)
-        hint = f"; did you mean {close[0]}?" if close else "."
+        hint = did_you_mean(name, NAMES)
         raise ConfigError(f"{name} is no experiment{hint} Expected one of {', '.join(NAMES)}, or all")
     return importlib.import_module(f"ostinato.lab.{name}").EXPERIMENT

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ostinato.errors import ConfigError, RunError
+from ostinato.errors import ConfigError, RunError, did_you_mean
 
 if TYPE_CHECKING:
     from ostinato.recipes.task import Task
@@ -60,8 +59,7 @@ def find(name: str) -> Entry:
         ConfigError: there is none; the message lists them.
     """
     if name not in TASKS:
-        close = difflib.get_close_matches(name, TASKS, 1)
-        hint = f"; did you mean {close[0]}?" if close else "."
+        hint = did_you_mean(name, TASKS)
         raise ConfigError(f"{name} is no recipe{hint} Expected one of {', '.join(TASKS)}: ostinato train lm")
     return TASKS[name]
 

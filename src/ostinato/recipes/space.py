@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import math
 import os
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 
 import yaml
 
-from ostinato.errors import ConfigError, OstinatoError
+from ostinato.errors import ConfigError, OstinatoError, did_you_mean
 from ostinato.recipes.papers import resolve
 from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
 from ostinato.training.settings import TrainingSettings
@@ -148,7 +147,7 @@ def parse(content: Any) -> Space:
     content = _by_name("a sweep", content, "base and space")
     for name in content:
         if name not in allowed:
-            raise ConfigError(f"{name}: unknown{_closest(name, allowed)} Expected one of {', '.join(allowed)}")
+            raise ConfigError(f"{name}: unknown{did_you_mean(name, allowed)} Expected one of {', '.join(allowed)}")
     base = _base(content)
     space = tuple(_searched(name, how) for name, how in _by_name("space", content.get("space"), _EXAMPLE).items())
     if not space:
@@ -227,7 +226,7 @@ def _check_setting(name: str, setting: str) -> None:
     # Losses a token can be compared for the same tokens only.
     if group in ("tokens", "data", "seed"):
         raise ConfigError(f"space.{name}: runs on other tokens cannot be compared; expected model.* or training.*")
-    raise ConfigError(f"space.{name}: no such setting{_closest(setting, names)} Expected one of {', '.join(names)}")
+    raise ConfigError(f"space.{name}: no such setting{did_you_mean(setting, names)} Expected one of {', '.join(names)}")
 
 
 def _try(space: Space) -> None:
@@ -288,8 +287,3 @@ def _by_name(where: str, content: Any, expected: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: expected {expected}, by name, got {content!r}")
     return content
-
-
-def _closest(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]}?" if close else "."

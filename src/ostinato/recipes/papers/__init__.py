@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, did_you_mean
 
 _FOLDER = Path(__file__).parent
 
@@ -22,8 +21,7 @@ def path_of(name: str) -> Path:
         ConfigError: there is none of this name; the message lists those that there are.
     """
     if name not in names():
-        close = difflib.get_close_matches(name, names(), 1)
-        hint = f"; did you mean {close[0]}?" if close else "."
+        hint = did_you_mean(name, names())
         raise ConfigError(
             f"{name} is no file, and no configuration that ships{hint} Expected a YAML file or one of {', '.join(names())}"
         )
