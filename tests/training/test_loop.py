@@ -1,3 +1,4 @@
+import json
 import math
 import signal
 
@@ -7,7 +8,8 @@ from torch import nn
 
 from ostinato.errors import RunError
 from ostinato.models import LanguageModel
-from ostinato.training import Progress, RunFolder, TrainingSettings, evaluate, fit, learning_rate_factor
+from ostinato.training import DivergedError, Progress, RunFolder, TrainingSettings, evaluate, fit, learning_rate_factor
+from ostinato.training.update import Updater
 
 from .runs import LETTERS, assert_same, at, everything, streams, train
 
@@ -287,3 +289,52 @@ def test_the_state_is_fresh_at_the_start_of_every_epoch(tmp_path):
     module, per_epoch = Recorder(), streams().chunks_per_epoch
     train(tmp_path / "run", module=module, max_steps=None, max_epochs=2)
     assert module.states == [None, *range(1, per_epoch)] * 2
+
+
+def test_what_is_measured_after_a_step_is_kept_and_changes_nothing(whole, tmp_path):
+    asked = []
+
+    def look(step):
+        asked.append(step)
+        return {"insight/reach": float(step)} if step % 3 == 0 else {}
+
+    _, _, run = train(tmp_path / "run", how={"on_step": look})
+    assert asked == list(range(1, 41))
+    state, lines, model = everything(run)
+    plain_state, plain_lines, plain_model = everything(whole[2])
+    seen = [line for line in lines if "insight/reach" in line]
+    assert seen == [{"step": step, "insight/reach": float(step)} for step in range(3, 41, 3)]
+    assert [line for line in lines if "insight/reach" not in line] == plain_lines
+    assert state.pop("metrics_lines") == plain_state.pop("metrics_lines") + len(seen)
+    assert_same((state, model), (plain_state, plain_model))
+
+    train(tmp_path / "parts", hook=at(2, signal.SIGINT), how={"on_step": look})
+    _, _, parts = train(tmp_path / "parts", resume=True, how={"on_step": look})
+    assert_same(everything(parts), everything(run))
+
+
+def test_nothing_is_kept_of_a_step_that_was_not_made(tmp_path, monkeypatch):
+    """On a device that is not waited for, whoever looks may be ahead of what is known."""
+
+    def hasty(self, *arguments):
+        begin(self, *arguments)
+        self.reads_every_update = False
+
+    begin = Updater.__init__
+    monkeypatch.setattr(Updater, "__init__", hasty)
+
+    class Late(LanguageModel):
+        def loss(self, chunk, state=None):
+            loss, state = super().loss(chunk, state)
+            return (loss * math.nan if self.training and len(looked) == 3 else loss), state
+
+    looked = []
+
+    def look(step):
+        looked.append(step)
+        return {"seen": 1.0}
+
+    with pytest.raises(DivergedError):
+        train(tmp_path / "run", module=Late(LETTERS, 6, 10, num_layers=2), how={"on_step": look})
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "seen" in line] == [1, 2, 3]

@@ -5,21 +5,18 @@ from __future__ import annotations
 import torch
 
 from ostinato.errors import ConfigError
+from ostinato.kernels.compiled import has_fast_bf16 as cpu_has_fast_bf16
 from ostinato.training.settings import Precision
 
 
 def has_fast_bf16(device: torch.device) -> bool:
     """True where matrix products of bfloat16 run in hardware.
 
-    That is CUDA from compute capability 8.0 on, and CPUs with tile instructions (AMX) or Arm's bf16 products. AVX-512 BF16 does
-    not count: what it gains in the product, the conversions around it lose.
+    That is CUDA from compute capability 8.0 on, and the CPUs of `ostinato.kernels.compiled.has_fast_bf16`.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("amx_bf16") or capabilities.get("sve_bf16"))
-    return False
+    return device.type == "cpu" and cpu_has_fast_bf16()
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Precision:
