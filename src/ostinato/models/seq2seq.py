@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
 from ostinato.models.decoding import Hypothesis, decode, never
 from ostinato.models.dropout import check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
+from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.seq2seq_bridge import Bridge, BridgeName
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
 from ostinato.models.seq2seq_sampling import ScheduledSampling
@@ -236,10 +236,8 @@ class Seq2Seq(nn.Module):
         output = self._output(target, lengths)
         readout = written.readout.flatten(0, 1) if valid is None else written.readout[valid]  # (N, R)
         wanted = output.flatten() if valid is None else output[valid]
-        logits = self.decoder.logits(readout)
-        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
         smoothing = self.label_smoothing if self.training else 0.0
-        loss = F.cross_entropy(logits, wanted, label_smoothing=smoothing)
+        loss = output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing)
         self.penalty = loss.new_zeros(())
         if self.training:
             self.updates += 1
