@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from ostinato.errors import OstinatoError
@@ -62,6 +64,30 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OstinatoError, match="choose another folder"):
         plots.save(drawn(), tmp_path / "file" / "picture")
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9).map(sorted), st.sampled_from([0.02, 0.06, 0.1]))
+def test_labels_are_moved_apart_as_little_as_can_be(heights: list[float], gap: float) -> None:
+    places = np.array(plots._apart(heights, gap))
+    assert (np.diff(places) > gap - 1e-9).all()
+    assert places[0] >= -1e-9
+    assert places[-1] <= 1 + 1e-9
+
+    # Projections in turn onto "between 0 and 1" and "a gap apart", by Dykstra, end at the nearest places of all.
+    count = len(heights)
+    nearest, past = np.array(heights), np.zeros((count + 1, count))
+    for _ in range(3000):
+        for number in range(count + 1):
+            shifted = nearest + past[number]
+            nearest = shifted.copy()
+            if number == count:
+                nearest = nearest.clip(0, 1)
+            elif number and (short := gap - (nearest[number] - nearest[number - 1])) > 0:
+                nearest[number - 1] -= short / 2
+                nearest[number] += short / 2
+            past[number] = shifted - nearest
+    np.testing.assert_allclose(places, nearest, atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])

@@ -91,19 +91,29 @@ def label_lines(axes: Axes, *, gap: float = 0.045) -> None:
         label = str(line.get_label())
         if len(points) and not label.startswith("_"):
             x, y = transform.transform(points[-1])
-            ends.append((float(np.clip(y, 0.0, 1.0)), float(min(x, 1.0)), label, line.get_color()))
+            beside = 0.012 if line.get_marker() in ("None", "", None) else 0.025  # not on the last marker
+            ends.append((float(np.clip(y, 0.0, 1.0)), float(min(x, 1.0)) + beside, label, line.get_color()))
     ends.sort(key=lambda end: end[0])
-    heights = [end[0] for end in ends]
-    for at in range(1, len(heights)):
-        heights[at] = max(heights[at], heights[at - 1] + gap)
-    if heights and heights[-1] > 1.0:  # from the top down again
-        heights[-1] = 1.0
-        for at in range(len(heights) - 2, -1, -1):
-            heights[at] = min(heights[at], heights[at + 1] - gap)
+    heights = _apart([end[0] for end in ends], gap)
     for height, (_, x, label, colour) in zip(heights, ends, strict=True):
-        axes.text(
-            x + 0.012, height, label, color=colour, transform=axes.transAxes, fontsize=9, va="center", clip_on=False
-        )
+        axes.text(x, height, label, color=colour, transform=axes.transAxes, fontsize=9, va="center", clip_on=False)
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """The places nearest to `heights`, which ascend, from 0 to 1 and at least `gap` apart.
+
+    Without the gaps that is a regression that must not descend: neighbours that would touch are put around their common mean.
+    """
+    groups: list[tuple[float, int]] = []  # mean of what is left of heights without gaps, and of how many
+    for at, height in enumerate(heights):
+        mean, size = height - at * gap, 1
+        while groups and groups[-1][0] > mean:
+            other, others = groups.pop()
+            mean, size = (other * others + mean * size) / (others + size), others + size
+        groups.append((mean, size))
+    highest = 1.0 - gap * (len(heights) - 1)
+    places = [min(max(mean, 0.0), highest) for mean, size in groups for _ in range(size)]
+    return [place + at * gap for at, place in enumerate(places)]
 
 
 def heat_map(

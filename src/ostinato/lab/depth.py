@@ -117,7 +117,7 @@ def draw(measured: Table) -> Figure:
             part = measured.where(connection=connection)
             series[connection] = (part.column("layers"), part.column(column))
         if column == "loss_nats":
-            pictures.threshold(axis, measured.column("guessing_nats")[0], "guessing")
+            pictures.threshold(axis, measured.column("guessing_nats")[0], "guessing", below=True)
             plots.name_axes(axis, "depth (layers)", "loss after training (nats)", "What it learns")
         else:
             plots.name_axes(axis, "depth (layers)", "gradient at first / last layer", "What arrives at the first layer")

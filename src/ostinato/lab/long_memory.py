@@ -105,7 +105,7 @@ def draw(measured: Table, title: str, error: str) -> Figure:
     for cell in measured.kinds("cell"):
         part = measured.where(cell=cell)
         series[cell] = (part.column("length_steps"), part.column("error"))
-    pictures.threshold(left, measured.column("guessing_error")[0], "guessing")
+    pictures.threshold(left, measured.column("guessing_error")[0], "guessing", below=True)
     plots.name_axes(left, "length (steps)", error, title)
     lengths = measured.kinds("length_steps")
     if len(lengths) > 1:
