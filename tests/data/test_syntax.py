@@ -47,6 +47,7 @@ def test_the_library_is_split_by_file():
     root = Path(sysconfig.get_path("stdlib"))
     for file in itertools.chain(*parts):
         assert file.text == (root / file.name).read_text(encoding="utf-8-sig")
+        assert file.labels is not None
         assert len(file.text) == len(file.labels)
         assert not file.name.startswith("encodings/")
     for part, characters in zip(parts, (60_000, 20_000, 20_000), strict=True):

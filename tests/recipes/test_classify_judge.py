@@ -7,7 +7,8 @@ from torch import nn
 
 from ostinato.data.batches import Batch
 from ostinato.models.classifier import Classifier
-from ostinato.recipes.classify_judge import ClassJudge, per_class
+from ostinato.recipes.classify_judge import ClassJudge
+from ostinato.recipes.confusion import per_class
 
 
 class Parrot(Classifier):

@@ -29,12 +29,12 @@ class Highlighted:
     Attributes:
         name: Of the file, within the library.
         text: N characters.
-        labels: Index into `SYNTAX_CLASSES` of each: (N,) uint8.
+        labels: Index into `SYNTAX_CLASSES` of each: (N,) uint8; None where nobody says.
     """
 
     name: str
     text: str
-    labels: np.ndarray
+    labels: np.ndarray | None
 
 
 def highlight(source: str) -> np.ndarray:

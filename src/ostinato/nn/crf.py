@@ -188,9 +188,29 @@ class CRF(nn.Module):
         return p
 
     @torch.no_grad()
-    def viterbi(self, emissions: Tensor, lengths: Lengths | None = None, *, mask: Tensor | None = None) -> Decoded:
-        """The path of the highest score for each row, without gradient; for arguments and errors see `log_likelihood`."""
-        tags, score = best_path(self._chain(emissions, lengths, mask)[0])
+    def viterbi(
+        self,
+        emissions: Tensor,
+        lengths: Lengths | None = None,
+        *,
+        mask: Tensor | None = None,
+        constraints: Constraints | None = None,
+    ) -> Decoded:
+        """The path of the highest score for each row, without gradient; for the other arguments and errors see `log_likelihood`.
+
+        Args:
+            emissions: (T, B, N).
+            lengths: (B,), or None.
+            mask: (T, B) bool in their place.
+            constraints: what this path may not do, beside what no path may: for models that have learnt from data that break them.
+        """
+        chain = self._chain(emissions, lengths, mask)[0]
+        if constraints is not None:
+            forbidden = {name: where.to(emissions.device) for name, where in constraints._asdict().items()}
+            chain = chain._replace(
+                **{name: getattr(chain, name).masked_fill(where, -torch.inf) for name, where in forbidden.items()}
+            )
+        tags, score = best_path(chain)
         return Decoded(tags, score.to(_result_type(emissions)))
 
     def _chain(self, emissions: Tensor, lengths: Lengths | None, mask: Tensor | None) -> tuple[Chain, Tensor]:

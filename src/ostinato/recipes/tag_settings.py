@@ -1,0 +1,129 @@
+"""What a user can set about a tagger; apart from the recipe, so that a wrong flag need not wait for torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ostinato.errors import ConfigError
+from ostinato.recipes.settings import TaskSettings
+from ostinato.training.settings import UpdateSettings
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Which data, and how they are read.
+
+    Args:
+        validation: a file of its own for validation; without it, validation_share of the training data is drawn.
+        test: a file of its own for the test; without it, test_share is drawn, unless the data come with one.
+        column: of words, where the tags are: of CoNLL-U upos (the default), xpos, feats, deprel, ...; else a number from 0 on, -1
+            for the last, which is the default.
+        validation_share: from 0 to below 1.
+        test_share: likewise; 0 for no test.
+        lower_case: look words up without regard to case; their spelling keeps it.
+        vocabulary_size: most words that have a vector of their own.
+        vectors: a file of word vectors (word2vec, GloVe or fastText .vec), which the words' own vectors begin with;
+            model.embedding_size is then their size.
+        min_count: a character that training has fewer times is unknown, in training too; at least 1.
+        built_in_characters: of the standard library, how many to train on.
+        piece_length: of source code, steps of the pieces that files are cut into for training; at least 1.
+    """
+
+    validation: str | None = None
+    test: str | None = None
+    column: str | None = None
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    lower_case: bool = True
+    vocabulary_size: int = 50_000
+    vectors: str | None = None
+    min_count: int = 3
+    built_in_characters: int = 2_000_000
+    piece_length: int = 256
+
+    def __post_init__(self):
+        for name in ("vocabulary_size", "min_count", "built_in_characters", "piece_length"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ConfigError(f"reading.{name}: expected at least 1, got {value}")
+        if not (self.validation_share > 0 and self.test_share >= 0 and self.validation_share + self.test_share < 1):
+            raise ConfigError(
+                "reading.validation_share, reading.test_share: expected shares above 0 and of at least 0, together below 1, got "
+                f"{self.validation_share} and {self.test_share}"
+            )
+
+
+@dataclass(frozen=True)
+class WordSettings:
+    """What is known of a word; not used where the steps are characters.
+
+    Args:
+        embedding_size: of the word's own vector.
+        character_embedding_size: of the vector that stands for a character of its spelling.
+        character_hidden_size: units of each direction of the recurrence over its characters.
+        dropout: a: in training a word that the data have n times is read as unknown with probability a / (a + n); at least 0.
+    """
+
+    embedding_size: int = 100
+    character_embedding_size: int = 32
+    character_hidden_size: int = 64
+    dropout: float = 0.25
+
+
+@dataclass(frozen=True)
+class TaggerSettings:
+    """The network.
+
+    Args:
+        cell: the recurrent layers, those over the characters of a word included.
+        embedding_size: where the steps are characters, the width of the vector that stands for one.
+        hidden_size: units of each layer and direction, or a list with one number a layer.
+        num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
+        bidirectional: a second direction, from the last step to the first.
+        dropout: between the layers and before the output, from 0 to below 1.
+        input_dropout: of what enters the first layer, from 0 to below 1.
+        options: of the recurrent layers by name, such as {zoneout: 0.1}.
+        output: softmax (each step by itself) or crf (the tags of a sequence together; tags B-x and I-x then never stand where they
+            may not).
+        label_smoothing: of softmax, share of the training target that is spread over all tags, from 0 to below 1.
+        window: longer sequences are read in overlapping windows of so many steps, but in training; at least 4.
+    """
+
+    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    embedding_size: int = 48
+    hidden_size: int | list[int] = 128
+    num_layers: int = 2
+    bidirectional: bool = True
+    dropout: float = 0.3
+    input_dropout: float = 0.1
+    options: dict[str, Any] = field(default_factory=dict)
+    output: Literal["softmax", "crf"] = "softmax"
+    label_smoothing: float = 0.0
+    window: int = 4096
+
+
+def _training() -> UpdateSettings:
+    return UpdateSettings(
+        batch_size=32, learning_rate=4e-3, max_epochs=20.0, max_time_s=130.0, evaluate_every_epochs=1.0
+    )
+
+
+@dataclass(frozen=True)
+class TagSettings(TaskSettings):
+    """Train a tagger of sequences.
+
+    Args:
+        data: tagged sentences: a CoNLL-U file, a file in columns (.conll, .bio, .tsv, .txt) or a folder of such; or Python source
+            (a .py file, a glob of such or a folder), whose characters are tagged by what they are; without it, that of the
+            standard library.
+        reading: which data, and how they are read.
+        word: what is known of a word.
+        model: the network.
+    """
+
+    task: Literal["tag"] = "tag"
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    word: WordSettings = field(default_factory=WordSettings)
+    model: TaggerSettings = field(default_factory=TaggerSettings)
+    training: UpdateSettings = field(default_factory=_training)
