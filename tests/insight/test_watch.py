@@ -91,16 +91,42 @@ def test_the_numbers_are_those_of_the_functions_and_reach_tensorboard(tmp_path: 
 
 
 def test_the_curves_are_drawn() -> None:
-    watch = Watch(torch.nn.GRU(2, 3), torch.randn(4, 2, 2), square_loss, every=1, at_most=1.0, clock=Clock())
+    layer: Any = torch.nn.GRU(2, 3)
+    watch = Watch(layer, torch.randn(4, 2, 2), square_loss, every=1, at_most=1.0, clock=Clock())
     with pytest.raises(InsightError, match="at least one measurement"):
         watch.plot()
     watch(1)
+    with torch.no_grad():
+        layer.weight_hh_l0.mul_(1.5)
     watch(2)
-    reach, shares = watch.plot().axes
+    reach, growth, shares, updates = watch.plot().axes
     drawn: Any = reach.get_lines()[0].get_xdata()
     assert list(drawn) == [1, 2]
+    assert [line.get_label() for line in growth.get_lines()] == ["_stays", "l0"]
     assert "%" in shares.get_ylabel()
-    assert len(shares.get_lines()) == 6
+    ends = {str(line.get_label()): line.get_ydata() for line in shares.get_lines()}
+    assert set(ends) == {"l0 r", "l0 z", "l0 n"}
+    last: Any = ends["l0 n"]
+    numbers = watch.history[-1][1]
+    assert last[-1] == pytest.approx(100 * (numbers["l0/n low share"] + numbers["l0/n high share"]))
+    assert len(updates.get_lines()) == 4
+
+
+def test_update_ratios_are_those_of_the_update_before_the_measurement() -> None:
+    torch.manual_seed(0)
+    layer: Any = torch.nn.GRU(2, 3)
+    torch.nn.init.zeros_(layer.bias_ih_l0)
+    watch = Watch(layer, torch.randn(4, 2, 2), square_loss, every=3, at_most=1.0, clock=Clock())
+    found = []
+    for step in range(1, 7):
+        with torch.no_grad():
+            layer.weight_ih_l0.mul_(1 + 0.01 * step)
+        found.append({name: value for name, value in watch(step).items() if name.endswith("update ratio")})
+    assert [bool(each) for each in found] == [False, False, True] * 2
+    for step, each in ((3, found[2]), (6, found[5])):
+        assert set(each) == {f"{name}/update ratio" for name in ("weight_ih_l0", "weight_hh_l0", "bias_hh_l0")}
+        assert each["weight_ih_l0/update ratio"] == pytest.approx(0.01 * step, rel=1e-5)
+        assert each["weight_hh_l0/update ratio"] == 0.0
 
 
 def test_the_handle_ends_it_and_wrong_arguments_are_told() -> None:

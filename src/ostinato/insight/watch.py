@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 from ostinato.insight.flow import flow_of
 from ostinato.insight.gates import saturation_of
 from ostinato.insight.layers import InsightError, Loss, scalar_loss, watched
+from ostinato.insight.watched_plot import UPDATE_RATIO, plot_watched
+from ostinato.types import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,13 +31,14 @@ class Writer(Protocol):
 
 
 class Watch:
-    """Measures gradient flow and saturation every n steps, for at most a share of the time, and logs both to TensorBoard.
+    """Measures gradient flow, saturation and update ratios every n steps, for at most a share of the time, and logs them.
 
         watch = Watch(model, batch, loss, writer=SummaryWriter(folder), every=100)
         watch.attach(optimizer)  # or call watch(step) after each update
 
     One measurement is a pass forward and a few backward in plain PyTorch, one random vector a layer for the gains. It changes
-    neither the model nor its gradients nor the random generators: training goes on as it would have.
+    neither the model nor its gradients nor the random generators: training goes on as it would have. The update ratio of a
+    parameter is the norm of what an update changed over its norm before, for which the weights before that update are kept.
 
     Args:
         model: that trains.
@@ -72,6 +76,7 @@ class Watch:
         self._model, self._batch, self._loss, self._writer = model, batch, loss, writer
         self._every, self._at_most, self._clock = every, at_most, clock
         self._began_s, self._spent_s, self._last_s = clock(), 0.0, 0.0
+        self._before: dict[str, Tensor] = {}
 
     @property
     def share(self) -> float:
@@ -93,27 +98,38 @@ class Watch:
 
         return optimizer.register_step_post_hook(after)
 
-    def __call__(self, step: int) -> None:
+    def __call__(self, step: int) -> dict[str, float]:
         """After each update: measures where it is time to.
 
         Args:
             step: updates made.
+
+        Returns:
+            What was measured, by name; empty where nothing was.
         """
-        if step % self._every:
-            return
+        values = self._measured(step) if step % self._every == 0 else {}
+        if (step + 1) % self._every == 0:
+            began = self._clock()
+            self._before = {name: p.detach().clone() for name, p in self._model.named_parameters()}
+            self._spent_s += self._clock() - began
+        return values
+
+    def _measured(self, step: int) -> dict[str, float]:
+        before, self._before = self._before, {}
         began = self._clock()
         if self._spent_s + self._last_s > self._at_most * (began - self._began_s):
-            return
-        values = self.measure()
+            return {}
+        values = {**self.measure(), **update_ratios(self._model, before)}
         self.history.append((step, values))
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(f"insight/{name}", value, step)
         self._last_s = self._clock() - began
         self._spent_s += self._last_s
+        return values
 
     def measure(self) -> dict[str, float]:
-        """The numbers as they are now, by name."""
+        """Gradient flow and saturation as they are now, by name."""
         with torch.enable_grad(), watched(self._model, independent=True) as recorder:
             loss = scalar_loss(self._model, self._batch, self._loss)
             runs = recorder.trajectories()
@@ -121,27 +137,28 @@ class Watch:
         return {**flow.scalars(), **saturation_of(runs).scalars()}
 
     def plot(self) -> Figure:
-        """Reach and saturation over training, a line a layer and a gate.
+        """What was measured over training, see `plot_watched`.
 
         Raises:
             InsightError: nothing has been measured.
         """
-        from ostinato.insight.plots import figure, label_lines, name_axes
+        return plot_watched(self.history)
 
-        if not self.history:
-            raise InsightError("expected at least one measurement to plot, got none; train for more steps than `every`")
-        made, (left, right) = figure(11.0, 4.2, columns=2)
-        steps = [step for step, _ in self.history]
-        for name in self.history[0][1]:
-            layer, _, what = name.partition("/")
-            values = [numbers.get(name, float("nan")) for _, numbers in self.history]
-            if what == "reach in steps":
-                left.plot(steps, values, label=layer)
-            elif what.endswith(("high share", "low share")):
-                style = "-" if what.endswith("high share") else ":"
-                right.plot(steps, [100 * v for v in values], style, label=f"{layer} {what.removesuffix(' share')}")
-        name_axes(left, "update", "reach of the gradient (steps)", "how far back the gradient reaches")
-        name_axes(right, "update", "share of values near an end (%)", "saturation")
-        for axes in (left, right):
-            label_lines(axes)
-        return made
+
+def update_ratios(model: nn.Module, before: Mapping[str, Tensor]) -> dict[str, float]:
+    """By how much an update changed each parameter: the norm of the change over that of the parameter before.
+
+    About 1e-3 is common where training goes well (Karpathy, "CS231n: Neural networks part 3"); far above it the weights are thrown
+    about, far below it they hardly learn.
+
+    Args:
+        model: after the update.
+        before: its parameters before it, by name; those that are not there are left out, as are those that were zero.
+    """
+    found = {}
+    for name, parameter in model.named_parameters():
+        if name in before and (norm := float(before[name].norm())) > 0.0:
+            ratio = float((parameter.detach() - before[name]).norm()) / norm
+            if math.isfinite(ratio):
+                found[f"{name}/{UPDATE_RATIO}"] = ratio
+    return found

@@ -21,6 +21,7 @@ from ostinato.recipes.reading import Reading
 from ostinato.recipes.runs import build_model, load_model
 from ostinato.recipes.session import for_the_record, opened
 from ostinato.recipes.settings import LanguageModelSettings
+from ostinato.recipes.watching import ROWS, STEPS, watching
 from ostinato.training.distributed import Processes
 from ostinato.training.files import write_json
 from ostinato.training.fingerprint import fingerprint
@@ -125,6 +126,7 @@ def _train(
         resume=settings.resume,
         progress=progress,
         on_evaluation=on_evaluation,
+        on_step=watching(model, lambda: next(Reading(corpus.train, ROWS, STEPS)()), settings, how, processes),
         data_fingerprint=data_fingerprint,
         sample=lambda: model.generate(length=SAMPLE_LINE, temperature=TEMPERATURE, seed=settings.seed),
     )

@@ -48,6 +48,8 @@ class UpdateSettings:
         checkpoint_every_s: seconds after the last checkpoint until the next.
         keep_checkpoints: the newest so many are kept, and the best; at least 1.
         log_every: steps between two lines in metrics.jsonl.
+        watch_every: steps between two measurements of gradient flow, saturation and update ratios, which go there too; some are
+            left out where they would take more than 5 % of the time. null for none.
     """
 
     batch_size: int = 48
@@ -75,11 +77,12 @@ class UpdateSettings:
     checkpoint_every_s: float = 600.0
     keep_checkpoints: int = 2
     log_every: int = 20
+    watch_every: int | None = None
 
     def __post_init__(self):
         for name in ("batch_size", "accumulate", "averaging_patience", "keep_checkpoints", "log_every"):
             self._check(name, getattr(self, name) >= 1, "an integer of at least 1")
-        for name in ("evaluate_every", "patience", "checkpoint_every"):
+        for name in ("evaluate_every", "patience", "checkpoint_every", "watch_every"):
             value = getattr(self, name)
             self._check(name, value is None or value >= 1, "an integer of at least 1, or null")
         for name in ("clip_norm", "clip_value", "evaluate_every_epochs"):
