@@ -1,15 +1,17 @@
-"""Times as tables write them, to NumPy's: ISO 8601, years and months, and days with the year at the end."""
+"""Times as tables write them, to NumPy's: ISO 8601, years and months, and days with the year at the end; and those that follow."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ostinato.errors import DataError
 
+_UNITS: dict[str, Any] = {"day": "D", "hour": "h", "minute": "m", "second": "s", "microsecond": "us"}
 _YEAR_LAST = re.compile(r"(\d{1,2})([/.])(\d{1,2})[/.](\d{4})(?:[ T]+(\d{1,2}:.+))?")
 _YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T]+(\d{1,2}:.+))?")
 
@@ -76,3 +78,46 @@ def _day_comes_first(written: list[str]) -> bool:
             "write times as 2024-05-31"
         )
     return first
+
+
+def times_after(times: np.ndarray, step: str, count: int) -> np.ndarray:
+    """The times of the steps that follow those of a series.
+
+    Args:
+        times: (T,) datetime64 or int64, increasing; T at least 1.
+        step: How far apart they are, as `SeriesTable.step` says: "1 hour", "7 days", "3 months", "1", or "row" for any.
+        count: How many; at least 0.
+
+    Returns:
+        (count,), of the same type. Of rows that are there on working days only, the working days that follow; of other rows, times
+        as far apart as the median of theirs.
+    """
+    ahead = np.arange(1, count + 1)
+    if step == "row":
+        return _rows_after(times, ahead)
+    number, _, unit = step.partition(" ")
+    if not unit:
+        return times[-1] + ahead * int(number)
+    if unit.startswith("month"):
+        # The last days of months are found from the first days of the next.
+        ends = bool((_day_of_month(times) > 28).any()) and bool(
+            (_day_of_month(times + np.timedelta64(1, "D")) == 1).all()
+        )
+        shift = np.timedelta64(1 if ends else 0, "D")
+        last = times[-1] + shift
+        months = last.astype("datetime64[M]") + ahead * int(number)
+        return months.astype("datetime64[us]") + (last - last.astype("datetime64[M]")) - shift
+    return times[-1] + ahead * np.timedelta64(int(number), _UNITS[unit.removesuffix("s")])
+
+
+def _rows_after(times: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    if times.dtype.kind == "M":
+        days = times.astype("datetime64[D]")
+        if (times == days).all() and np.is_busday(days).all():
+            return np.busday_offset(days[-1], ahead).astype(times.dtype)
+    gaps = np.diff(times).astype(np.int64)
+    return times[-1] + ahead * int(np.median(gaps) if len(gaps) else 1)
+
+
+def _day_of_month(times: np.ndarray) -> np.ndarray:
+    return (times.astype("datetime64[D]") - times.astype("datetime64[M]")).astype(np.int64) + 1

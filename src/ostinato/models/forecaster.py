@@ -1,0 +1,263 @@
+"""Aligned, then fed back: reads a series step by step, says how the next value is distributed, and reads what it has drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ostinato.data.batches import Batch
+from ostinato.errors import ConfigError
+from ostinato.models.dropout import check_rate
+from ostinato.models.forecaster_heads import LEVELS, HeadName, make_head
+from ostinato.models.forecaster_scale import Scale, fill_forward
+from ostinato.models.layers import CellName, make_layers, output_size
+from ostinato.models.states import map_state
+
+
+@dataclass(frozen=True)
+class SeriesBatch(Batch):
+    """Windows of series side by side: what was, and behind it what is to come; padded at their ends.
+
+    `input` are values (T, B), NaN where missing; `lengths` are the steps of a window, past and future together. `target` is unused.
+
+    Attributes:
+        past: (B,) int64, from 1: how many steps of each row were; the others are to come.
+        known: (T, B, K), covariates that are known ahead of time, of every step.
+        observed: (T, B, P), covariates that are known up to now only, NaN where missing; those to come are not looked at.
+        series: (B,) int64, which series it is; 0 for one that training never had.
+        least_scale: (B,), the least scale of a row, at least 0; see `Scale`.
+    """
+
+    past: torch.Tensor = None  # pyright: ignore[reportAssignmentType]  # a field behind one with a default must have one
+    known: torch.Tensor | None = None
+    observed: torch.Tensor | None = None
+    series: torch.Tensor | None = None
+    least_scale: torch.Tensor | None = None
+
+
+class Forecaster(nn.Module):
+    """Recurrent layers over a series and a distribution of its next value, fed back at inference.
+
+        z_t = (x_t - x_n) / scale,   h_t = recurrent(z_{t-1}, lags, covariates_t, h_{t-1}),   z_t - z_{t-1} ~ head(W h_t + b)
+
+    with n the last step of the past, and `scale` of the past too (`Scale`): a series that moves to another level, or is measured in
+    another unit, is the same to it. Training reads the true values (teacher forcing) and has its loss on the steps to come, whose
+    past is what a forecast would have had; forecasts feed back what they draw, many paths at once.
+
+    Source: Salinas et al. 2020 (DeepAR), arXiv 1704.04110, equations 1 and 2. Different here: the change from the last value is
+    modelled, not the value; the scale is the spread of the past, not its mean; the loss has no step of the past.
+
+    Args:
+        head: what is said about the next value.
+        lags: steps back, beside 1, whose values are inputs too, such as a season; each at least 2.
+        known_size: K, covariates known ahead of time.
+        observed_size: P, covariates known up to now; in the steps to come the model is told that they are not there.
+        num_series: N, series that training has; an embedding tells them apart where there are several.
+        series_size: width of that embedding.
+        unknown_rate: how often training hides which series it is, so that the model knows what to do with a new one.
+        cell: the recurrent layer.
+        hidden_size: H, or one number a layer.
+        num_layers: recurrent layers.
+        dropout: between the layers and before the output, from 0 to below 1.
+        options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
+        levels: of the head "quantiles".
+
+    Raises:
+        ConfigError: sizes, rates or options that do not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        head: HeadName = "student-t",
+        lags: Sequence[int] = (),
+        known_size: int = 0,
+        observed_size: int = 0,
+        num_series: int = 1,
+        series_size: int = 8,
+        unknown_rate: float = 0.1,
+        cell: CellName = "lstm",
+        hidden_size: int | Sequence[int] = 64,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        options: Mapping[str, Any] | None = None,
+        levels: Sequence[float] = LEVELS,
+    ):
+        super().__init__()
+        for name, value, least in (
+            ("known_size", known_size, 0),
+            ("observed_size", observed_size, 0),
+            ("num_series", num_series, 1),
+            ("series_size", series_size, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"{name}: expected at least {least}, got {value}")
+        if any(lag < 2 for lag in lags) or len(set(lags)) != len(lags):
+            raise ConfigError(f"lags: expected different numbers of at least 2 (1 is always there), got {list(lags)}")
+        check_rate("dropout", dropout)
+        check_rate("unknown_rate", unknown_rate)
+        self.lags, self.known_size, self.observed_size = tuple(lags), known_size, observed_size
+        self.num_series, self.unknown_rate = num_series, unknown_rate
+        self.head = make_head(head, levels)
+        self.embedding = nn.Embedding(num_series + 1, series_size) if num_series > 1 else None
+        several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
+        width = 2 * (1 + len(lags)) + known_size + 2 * observed_size + (series_size if num_series > 1 else 0)
+        self.recurrent = make_layers(
+            cell,
+            width,
+            hidden_size,
+            num_layers,
+            options=options,
+            dropout=dropout if several else 0.0,
+            bidirectional=False,
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(output_size(self.recurrent), self.head.size)
+        nn.init.zeros_(self.output.bias)
+
+    # --- training ---
+
+    def loss(self, batch: SeriesBatch, state: Any = None) -> tuple[torch.Tensor, None]:
+        """The mean loss of the head over the values to come that are there, in the scale of each window, and no state.
+
+        Values of a row whose past has no scale are left out; without any other it is 0.
+        """
+        z, scale = self.scaled(batch)
+        filled, is_there = fill_forward(z)
+        x = self._inputs(batch, filled, is_there, self._hidden_series(batch))
+        begin = int(
+            batch.past.min()
+        )  # most rows have the same past: what lies before all their origins needs no output
+        raw = self.output(self.dropout(self.recurrent(x, lengths=batch.lengths)[0][begin:]))
+        counted = (is_there & self._to_come(batch) & (scale.width > 0))[begin:]
+        change = torch.where(counted, (z - _shifted(filled, 1))[begin:], 0.0)
+        losses = self.head.loss(raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw, change)
+        return losses.masked_fill(~counted, 0.0).sum() / counted.sum().clamp_min(1), None
+
+    def scaled(self, batch: SeriesBatch) -> tuple[torch.Tensor, Scale]:
+        """The values in the scale of each window, (T, B), NaN where missing; and that scale."""
+        scale = Scale.of(batch.input, batch.past, batch.least_scale)
+        real = batch.input
+        if batch.lengths is not None:
+            ends = torch.arange(len(real), device=real.device).unsqueeze(1) >= batch.lengths
+            real = real.masked_fill(ends, torch.nan)
+        return scale.apply(real), scale
+
+    @staticmethod
+    def _to_come(batch: SeriesBatch) -> torch.Tensor:
+        """(T, B) bool: the steps behind the past; those that are padding have no value."""
+        return torch.arange(len(batch.input), device=batch.input.device).unsqueeze(1) >= batch.past
+
+    def _hidden_series(self, batch: SeriesBatch) -> torch.Tensor | None:
+        if batch.series is None or not self.training or self.embedding is None:
+            return batch.series
+        hidden = torch.rand(batch.series.shape, device=batch.series.device) < self.unknown_rate
+        return batch.series.masked_fill(hidden, 0)
+
+    def _inputs(
+        self, batch: SeriesBatch, filled: torch.Tensor, is_there: torch.Tensor, series: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(T, B, I): at each step the value before it, those at the lags, covariates; the first is told that nothing was."""
+        there = is_there.to(filled.dtype)
+        parts: list[torch.Tensor] = []
+        for lag in (1, *self.lags):
+            parts += [_shifted(filled, lag), _shifted(there, lag)]
+        known = self._covariates(batch.known, self.known_size, batch.input, "known")
+        observed = self._covariates(batch.observed, self.observed_size, batch.input, "observed")
+        observed = _shifted(observed.masked_fill(self._to_come(batch).unsqueeze(-1), torch.nan), 1, torch.nan)
+        parts = [part.unsqueeze(-1) for part in parts]
+        parts += [known.nan_to_num(0.0), observed.nan_to_num(0.0), (~observed.isnan()).to(filled.dtype)]
+        if self.embedding is not None:
+            chosen = torch.zeros_like(batch.past) if series is None else series
+            parts.append(self.embedding(chosen).expand(len(filled), -1, -1))
+        weights = self.output.weight
+        return torch.cat([part.to(weights.dtype) for part in parts], -1)
+
+    def _covariates(self, given: torch.Tensor | None, size: int, like: torch.Tensor, name: str) -> torch.Tensor:
+        if given is None and size:
+            raise ConfigError(f"{name}: expected {size} covariates at each step, got none")
+        return like.new_zeros((*like.shape, 0)) if given is None else given
+
+    # --- inference ---
+
+    def sample(
+        self, batch: SeriesBatch, future: torch.Tensor | None, horizon: int, uniform: torch.Tensor
+    ) -> torch.Tensor:
+        """Paths that go on from the past of each row (ancestral sampling): each step is drawn given those drawn before.
+
+        Args:
+            batch: whose past is read; what comes behind it is not looked at.
+            future: (horizon, B, K), covariates known ahead of time; None where K is 0.
+            horizon: steps to forecast, at least 1.
+            uniform: (horizon, 2, S), numbers above 0 and below 1, see `uniform_numbers`; the same for every row.
+
+        Returns:
+            (horizon, B, S), in the unit of the series.
+        """
+        if self.known_size and (future is None or future.shape[::2] != (horizon, self.known_size)):
+            got = "none" if future is None else tuple(future.shape)
+            raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")
+        S, B = uniform.shape[2], len(batch.past)
+        z, scale = self.scaled(batch)
+        filled, is_there = fill_forward(z.masked_fill(self._to_come(batch), torch.nan))
+        x = self._inputs(batch, filled, is_there, batch.series)
+        _, state = self.recurrent(x, lengths=batch.past)
+        state = map_state(lambda part: part.repeat_interleave(S, 1), state)
+        reach = max((1, *self.lags))
+        back = batch.past + torch.arange(-reach, 0, device=z.device).unsqueeze(
+            1
+        )  # (reach, B), the last steps of the past
+        last, there = (
+            torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0).repeat_interleave(S, 1)
+            for each in (filled, is_there.to(filled.dtype))
+        )
+        before = batch.observed  # the first step to come still sees what was observed last
+        values, flags, drawn = list(last), list(there), []
+        numbers = uniform.to(device=z.device, dtype=z.dtype)
+        for step in range(horizon):
+            parts: list[torch.Tensor] = []
+            for lag in (1, *self.lags):
+                parts += [values[-lag].unsqueeze(-1), flags[-lag].unsqueeze(-1)]
+            beside = self._beside(batch, None if future is None else future[step], before if step == 0 else None)
+            parts.append(beside.repeat_interleave(S, 0))
+            output, state = self.recurrent(torch.cat([each.to(x.dtype) for each in parts], -1).unsqueeze(0), state)
+            raw = self.output(output[0]).to(z.dtype)
+            change = self.head.sample(raw, numbers[step].repeat(1, B))
+            values.append(values[-1] + change)
+            flags.append(torch.ones_like(change))
+            drawn.append(values[-1])
+        return scale.invert(torch.stack(drawn).reshape(horizon, B, S))
+
+    def _beside(self, batch: SeriesBatch, known: torch.Tensor | None, observed: torch.Tensor | None) -> torch.Tensor:
+        """(B, .): the inputs of one step behind the past, without those that are values of the series."""
+        B, like = len(batch.past), batch.input
+        parts = [like.new_zeros((B, 0)) if known is None else known.nan_to_num(0.0)]
+        seen = like.new_full((B, self.observed_size), torch.nan)
+        if observed is not None and self.observed_size:
+            seen = observed[batch.past - 1, torch.arange(B, device=like.device)]
+        parts += [seen.nan_to_num(0.0), (~seen.isnan()).to(like.dtype)]
+        if self.embedding is not None:
+            parts.append(self.embedding(torch.zeros_like(batch.past) if batch.series is None else batch.series))
+        return torch.cat([part.to(like.dtype) for part in parts], -1)
+
+
+def uniform_numbers(horizon: int, samples: int, seed: int) -> torch.Tensor:
+    """(horizon, 2, S): each row has one number from each of S equal parts of [0, 1], in an order of its own.
+
+    So the S draws of one step are as evenly spread as they can be (Latin hypercube; McKay et al. 1979), and intervals need fewer.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64).argsort(-1)
+    within = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64)
+    # Away from 0 and 1 in float32 too, whose logarithms and inverses are then finite.
+    return ((order + within) / samples).clamp(1e-6, 1.0 - 1e-6).float()
+
+
+def _shifted(values: torch.Tensor, lag: int, begin: float = 0.0) -> torch.Tensor:
+    """(T, B, ...): each step has what was `lag` steps before it, the first ones `begin`."""
+    first = values.new_full((min(lag, len(values)), *values.shape[1:]), begin)
+    return torch.cat([first, values[: max(len(values) - lag, 0)]])

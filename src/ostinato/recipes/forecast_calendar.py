@@ -1,0 +1,111 @@
+"""What recurs in a series: the season that it has, and the cycles of the calendar that its steps fall into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+CYCLES_SEEN = (
+    3  # training must have a cycle so often, or its place in it says only which part of the training data it is
+)
+_LEAST_CORRELATION = 0.15
+_MOST_SERIES = 50  # that are looked at for a season
+_LONGEST_SEASON = 400  # that is looked for where no calendar says which could be
+_DAY_S = 86_400.0
+_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": _DAY_S, "month": 365.25 / 12 * _DAY_S}
+_CYCLES_S = {"minute": 60.0, "hour": 3600.0, "day": _DAY_S, "week": 7 * _DAY_S, "year": 365.25 * _DAY_S}
+
+
+def step_seconds(step: str) -> float | None:
+    """How long a step of a `SeriesTable` is; None where it has no length."""
+    number, _, unit = step.partition(" ")
+    length = _SECONDS.get(unit.removesuffix("s"))
+    return None if length is None else int(number) * length
+
+
+def find_season(series: Sequence[np.ndarray], step: str) -> int:
+    """After how many steps the changes of a series are most like themselves.
+
+    Args:
+        series: (T,) each, NaN where missing: what training has.
+        step: of them, as `SeriesTable.step` says. Where it has a length, the season is a day, a week or a year (a minute, an hour);
+            elsewhere any number of steps up to 400, whose correlation stands out from those beside it.
+
+    Returns:
+        Steps; 1 where nothing recurs.
+    """
+    changes = [np.diff(values) for values in series[:_MOST_SERIES]]
+    length = step_seconds(step)
+    if length is None:
+        candidates = list(range(2, _LONGEST_SEASON + 1))
+    else:
+        candidates = sorted({round(cycle / length) for cycle in _CYCLES_S.values() if cycle / length >= 1.5})
+    found = {lag: _correlation(changes, lag) for lag in candidates}
+    # Of changes that follow each other smoothly, all short lags correlate: a season stands out from its neighbours.
+    peaks = {
+        lag: value
+        for lag, value in found.items()
+        if value > max(_correlation(changes, lag - 1) if lag > 2 else 0.0, _correlation(changes, lag + 1))
+    }
+    least = _LEAST_CORRELATION if length is not None else 2 * _LEAST_CORRELATION
+    best = max(peaks, key=peaks.__getitem__, default=1)
+    return best if best > 1 and peaks[best] >= least else 1
+
+
+def _correlation(changes: Sequence[np.ndarray], lag: int) -> float:
+    """Of changes with those `lag` steps before, over all series; 0 where none has that lag three times."""
+    product = left = right = 0.0
+    for values in changes:
+        if len(values) < CYCLES_SEEN * lag:
+            continue
+        a, b = values[lag:], values[:-lag]
+        both = ~(np.isnan(a) | np.isnan(b))
+        a, b = a[both], b[both]
+        if not len(a):
+            continue
+        # Each series counts the same, whatever its unit.
+        unit = float(np.square(values[~np.isnan(values)]).mean()) or 1.0
+        product += float((a * b).sum()) / unit
+        left, right = left + float((a * a).sum()) / unit, right + float((b * b).sum()) / unit
+    return product / np.sqrt(left * right) if left > 0 and right > 0 else 0.0
+
+
+def find_cycles(times: Sequence[np.ndarray], step: str) -> tuple[str, ...]:
+    """The cycles that training sees often enough and that its steps are shorter than: "day", "week", "year".
+
+    Args:
+        times: (T,) each, of training.
+        step: of them.
+    """
+    if not times or times[0].dtype.kind != "M":
+        return ()
+    spans = max((float((each[-1] - each[0]) / np.timedelta64(1, "s")) for each in times if len(each)), default=0.0)
+    gaps = np.concatenate([np.diff(each) for each in times])
+    length = step_seconds(step) or (float(np.median(gaps) / np.timedelta64(1, "s")) if len(gaps) else 0.0)
+    wanted = {"day": _CYCLES_S["day"], "week": _CYCLES_S["week"], "year": _CYCLES_S["year"]}
+    return tuple(name for name, cycle in wanted.items() if 0 < length < 0.75 * cycle and spans >= CYCLES_SEEN * cycle)
+
+
+def calendar(times: np.ndarray, cycles: Sequence[str]) -> np.ndarray:
+    """Where in each cycle the times are, as points of a circle.
+
+    Args:
+        times: (T,) datetime64 or int64.
+        cycles: as `find_cycles` names them.
+
+    Returns:
+        (T, 2 cycles) float64: sine and cosine of each.
+    """
+    parts = [np.zeros((len(times), 0))]
+    for name in cycles:
+        if name == "year":
+            begin = times.astype("datetime64[Y]")
+            share = (times - begin) / ((begin + 1).astype(times.dtype) - begin.astype(times.dtype))
+        else:
+            # The first of January 1970 was a Thursday; any day may begin the circle.
+            seconds = (times - np.datetime64("1970-01-01", "us")) / np.timedelta64(1, "s")
+            share = (seconds % _CYCLES_S[name]) / _CYCLES_S[name]
+        angle = 2.0 * np.pi * share.astype(np.float64)
+        parts.append(np.stack([np.sin(angle), np.cos(angle)], 1))
+    return np.concatenate(parts, 1)

@@ -1,0 +1,133 @@
+"""What a user can set about a forecaster; apart from the recipe, so that a wrong flag need not wait for torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ostinato.errors import ConfigError
+from ostinato.recipes.settings import TaskSettings
+from ostinato.training.settings import UpdateSettings
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Which columns there are, and what is forecast.
+
+    Args:
+        time: the column of times; without it, the one whose name or type says so.
+        id: the column that tells series apart; without it, the one whose name says so, if there is one.
+        values: columns to forecast, each a series of its own; without it, all columns of numbers that have no other part.
+        known: columns that are known ahead of time, such as prices or holidays.
+        observed: columns that are known up to now only.
+        grid: missing steps of gaps are filled in (fill), or rows are the steps (rows); auto decides.
+        horizon: steps to forecast, at least 1; null for a season, or 12 where there is none.
+        context: steps that a forecast reads before, at least 2; null for seven seasons, from 64 to 200.
+        season: steps after which the series is like itself, 1 for none; null to find it in the training data.
+        stride: steps from one forecast of the test to the next; null for 1, or more where there would be more than 5000 forecasts.
+        validation_share: of each series, before the test; at least one horizon long.
+        test_share: of each series, at its end; at least one horizon long, or 0 for no test.
+    """
+
+    time: str | None = None
+    id: str | None = None
+    values: list[str] | None = None
+    known: list[str] = field(default_factory=list)
+    observed: list[str] = field(default_factory=list)
+    grid: Literal["auto", "fill", "rows"] = "auto"
+    horizon: int | None = None
+    context: int | None = None
+    season: int | None = None
+    stride: int | None = None
+    validation_share: float = 0.1
+    test_share: float = 0.2
+
+    def __post_init__(self):
+        for name, least in (("horizon", 1), ("context", 2), ("season", 1), ("stride", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"reading.{name}: expected at least {least}, or null, got {value}")
+        if not (self.validation_share > 0 and self.test_share >= 0 and self.validation_share + self.test_share < 1):
+            raise ConfigError(
+                "reading.validation_share, reading.test_share: expected shares above 0 and of at least 0, together below 1, got "
+                f"{self.validation_share} and {self.test_share}"
+            )
+
+
+@dataclass(frozen=True)
+class ForecasterSettings:
+    """The network.
+
+    Args:
+        cell: the recurrent layer.
+        hidden_size: units of each layer, or a list with one number a layer.
+        num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
+        dropout: between the layers and before the output, from 0 to below 1.
+        head: what is said about the next value: student-t, gaussian, or quantiles (trained by pinball loss).
+        lags: steps back, beside 1, that are inputs too; null for a season and a step on either side of it.
+        calendar: the hour of the day, the day of the week and the time of the year are inputs, where training has them three times.
+        series_size: width of the vector that tells series apart, where there are several.
+        unknown_rate: how often training hides which series it is, from 0 to below 1.
+        options: of the recurrent layer by name, such as {zoneout: 0.1}.
+    """
+
+    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    hidden_size: int | list[int] = 64
+    num_layers: int = 1
+    dropout: float = 0.1
+    head: Literal["student-t", "gaussian", "quantiles"] = "student-t"
+    lags: list[int] | None = None
+    calendar: bool = True
+    series_size: int = 8
+    unknown_rate: float = 0.1
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How it forecasts.
+
+    Args:
+        horizon: steps to forecast, at least 1; null for those of training. Evaluation takes those of training only.
+        samples: paths that are drawn for each forecast, at least 2.
+        seed: of them; the same seed gives the same forecast.
+    """
+
+    horizon: int | None = None
+    samples: int = 200
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, least in (("horizon", 1), ("samples", 2), ("seed", 0)):
+            value = getattr(self, name)
+            is_right = (value is None and name == "horizon") or (isinstance(value, int) and value >= least)
+            if not is_right or isinstance(value, bool):
+                raise ConfigError(f"options.{name}: expected a whole number of at least {least}, got {value!r}")
+
+
+def _training() -> UpdateSettings:
+    return UpdateSettings(
+        batch_size=64,
+        learning_rate=3e-3,
+        max_epochs=20.0,
+        max_time_s=75.0,
+        clip_norm=1.0,
+        averaging="ema",
+        ema_decay=0.99,
+    )
+
+
+@dataclass(frozen=True)
+class ForecastSettings(TaskSettings):
+    """Train a forecaster of series.
+
+    Args:
+        data: a table (.csv, .tsv, .jsonl, .parquet), a row a step; without it, carbon dioxide in the air of Mauna Loa, by week.
+        reading: which columns there are, and what is forecast.
+        model: the network.
+    """
+
+    task: Literal["forecast"] = "forecast"
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    model: ForecasterSettings = field(default_factory=ForecasterSettings)
+    training: UpdateSettings = field(default_factory=_training)
