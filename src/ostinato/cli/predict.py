@@ -26,8 +26,16 @@ def main(words: Sequence[str]) -> int:
         default={},
         help="how to answer, where the task can be told, such as {beam: 5}",
     )
+    parser.add_argument(
+        "--show",
+        type=bool,
+        default=False,
+        help="print for people in place of JSON, where the task can: in colours on a terminal, unless NO_COLOR is set",
+    )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     given = parser.read(words)
+    if given.show and given.output is not None:
+        raise ConfigError("--show and --output: expected one of them; the file gets JSON")
 
     from ostinato.recipes import load
     from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
@@ -42,6 +50,8 @@ def main(words: Sequence[str]) -> int:
 
     with waiting("predicting") as on_batch:
         answers = trained.predict(given.input, on_batch)
+    if given.show:
+        return _show(trained.task, answers)
     lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
     if given.output is None:
         sys.stdout.writelines(lines)
@@ -51,4 +61,16 @@ def main(words: Sequence[str]) -> int:
             file.writelines(lines)
     except OSError as error:
         raise OstinatoError(f"{given.output}: cannot be written ({error.strerror}); choose another --output") from error
+    return 0
+
+
+def _show(task: Any, answers: Sequence[dict[str, Any]]) -> int:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for answer in answers:
+        text = task.shown(answer)
+        if text is None:
+            raise ConfigError(f"--show: answers of {task.name} are JSON only; leave it out")
+        console.print(text, soft_wrap=True)
     return 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, TypeAlias
 
 import torch
+from rich.text import Text
 
 from ostinato.data.batches import Batch, Examples
 from ostinato.data.conll import Sentence
@@ -17,6 +19,7 @@ from ostinato.data.vectors import load_vectors
 from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import WordEncoder
 from ostinato.nn.crf import span_constraints
+from ostinato.recipes.tag_colours import coloured
 from ostinato.recipes.tag_data import CharacterExamples, Known, Part, WordExamples
 from ostinato.recipes.tag_judge import TagJudge
 from ostinato.recipes.tag_reading import read_source, read_splits, read_words
@@ -132,6 +135,10 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
             _answer(part[row], [names[tag] for tag in found], chances)
             for row, found, chances in zip(batch.rows.tolist(), tags.T.tolist(), p.T.tolist(), strict=True)
         ]
+
+    def shown(self, answer: Mapping[str, Any]) -> Text:
+        """Source code in colours, words with their tags."""
+        return coloured(answer)
 
 
 def _answer(given: Sentence | Highlighted, tags: list[str], probabilities: list[float]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class WordSettings:
     embedding_size: int = 100
     character_embedding_size: int = 32
     character_hidden_size: int = 64
-    dropout: float = 0.25
+    dropout: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class TaggerSettings:
     hidden_size: int | list[int] = 128
     num_layers: int = 2
     bidirectional: bool = True
-    dropout: float = 0.3
-    input_dropout: float = 0.1
+    dropout: float = 0.33
+    input_dropout: float = 0.2
     options: dict[str, Any] = field(default_factory=dict)
     output: Literal["softmax", "crf"] = "softmax"
     label_smoothing: float = 0.0
@@ -105,7 +105,7 @@ class TaggerSettings:
 
 def _training() -> UpdateSettings:
     return UpdateSettings(
-        batch_size=32, learning_rate=4e-3, max_epochs=20.0, max_time_s=130.0, evaluate_every_epochs=1.0
+        batch_size=32, learning_rate=4e-3, max_epochs=8.0, max_time_s=600.0, evaluate_every_epochs=1.0
     )
 
 

@@ -8,6 +8,7 @@ judged. What all tasks share is elsewhere: training and its report in `task_trai
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -19,6 +20,7 @@ from ostinato.recipes.settings import TaskSettings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.text import Text
 
     from ostinato.recipes.trained import Trained
 
@@ -142,3 +144,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     @abstractmethod
     def answers(self, trained: Trained[S, Part, Known, Model], part: Part, batch: Batch) -> list[dict[str, Any]]:
         """What the model says about each row of a batch of `part`, as JSON can hold it."""
+
+    def shown(self, answer: Mapping[str, Any]) -> Text | None:
+        """An answer as a person reads it on a terminal; None where that is its JSON."""
+        return None

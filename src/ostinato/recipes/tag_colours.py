@@ -1,0 +1,41 @@
+"""Tagged text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+_STYLES = {
+    "keyword": "bold magenta",
+    "number": "cyan",
+    "string": "green",
+    "comment": "italic bright_black",
+    "operator": "yellow",
+}
+_TAG = "dim cyan"
+
+
+def coloured(answer: Mapping[str, Any]) -> Text:
+    """An answer of the recipe `tag` as a person reads it.
+
+    Source code is as it was, in colours. Of a sentence each word is followed by its tag, but for "O", which says that there is
+    none.
+
+    Args:
+        answer: see `Tag`.
+    """
+    if "spans" in answer:
+        text = Text(answer["text"])
+        for first, end, tag in answer["spans"]:
+            if tag in _STYLES:
+                text.stylize(_STYLES[tag], first, end)
+        text.remove_suffix("\n")
+        return text
+    text = Text()
+    for word, tag in zip(answer["words"], answer["tags"], strict=True):
+        text.append(" " if text else "").append(word)
+        if tag != "O":
+            text.append(f"/{tag}", _TAG)
+    return text
