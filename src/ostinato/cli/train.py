@@ -56,7 +56,7 @@ def _told(settings: Any, result: Any, report: Any) -> int:
 
 
 def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
-    """What the words say; with --resume, before them what the run was told."""
+    """What the words say; before them, with --resume, what the run was told, and without data, what suits the built-in."""
     from ostinato.cli.parser import Parser
 
     kind = entry.settings_class()
@@ -72,6 +72,8 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
         if given.run is None:
             raise ConfigError("--resume needs --run FOLDER, the run to go on with")
         given = parser.read([*_settings_of(given.run), *words])
+    elif given.data is None and entry.built_in_file is not None:
+        given = parser.read(["--config", str(entry.built_in_file), *words])
     values = given.as_dict()
     del values["config"]
     return kind.from_dict(values)

@@ -78,12 +78,12 @@ def read_pairs(source: str | Path, target: str | Path | None = None, *, keep_emp
     return Pairs(name, tuple(pairs), tuple(empty), equal)
 
 
-def read_pair_splits(folder: str | Path, source: str, target: str) -> Splits[Pairs]:
-    """The parts of a folder with files like train.de, train.en, val.de, val.en, test_2016_flickr.de, test.tsv; compressed or not.
+def read_pair_splits(folder: str | Path, source: str | None = None, target: str | None = None) -> Splits[Pairs]:
+    """The parts of a folder with files like train.de, train.en, val.de, test_2016_flickr.de, or train.tsv; compressed or not.
 
     Args:
         folder: Where they lie.
-        source: What the names of the source files end in: "de".
+        source: What the names of the source files end in: "de"; None for .tsv files, which hold both sides.
         target: The same for the target.
 
     Raises:
@@ -91,20 +91,26 @@ def read_pair_splits(folder: str | Path, source: str, target: str) -> Splits[Pai
     """
     place = Path(folder).expanduser()
     if not place.is_dir():
-        raise DataError(f"{folder}: expected a folder with files like train.{source} and train.{target}")
-    left, right = (find_parts(place, PART_NAMES, (f".{language}",)) for language in (source, target))
+        raise DataError(
+            f"{folder}: expected a folder with files like train.{source or 'de'} and train.{target or 'en'}"
+        )
+    two_files = source is not None and target is not None
+    endings = [f".{language}" for language in (source, target)] if two_files else [".tsv"]
+    sides = [find_parts(place, PART_NAMES, (ending,)) for ending in endings]
     parts: dict[str, Pairs] = {}
     for part in PART_NAMES:
-        if (part in left) != (part in right):
-            there, other = (left[part], target) if part in left else (right[part], source)
-            raise DataError(f"{there}: has no counterpart that ends in .{other} in its folder; put both sides there")
-        if part in left:
-            parts[part] = read_pairs(left[part], right[part], keep_empty=part == "test")
+        there = [side[part] for side in sides if part in side]
+        if len(there) == 1 and two_files:
+            other = target if part in sides[0] else source
+            raise DataError(f"{there[0]}: has no counterpart that ends in .{other} in its folder; put both sides there")
+        if there:
+            parts[part] = read_pairs(*there, keep_empty=part == "test")
     for part in ("train", "validation"):
         if part not in parts:
-            raise DataError(
-                f"{folder}: expected {PART_NAMES[part][0]}.{source} and {PART_NAMES[part][0]}.{target} there"
-            )
+            stem = PART_NAMES[part][0]
+            expected = " and ".join(f"{stem}{ending}" for ending in endings)
+            hint = "" if two_files else "; of two files a part, say what their names end in, such as de and en"
+            raise DataError(f"{folder}: expected {expected} there{hint}")
     none = Pairs("no test part", (), (), 0)
     return Splits(place.name, parts["train"], parts["validation"], parts.get("test", none))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import ConfigError, RunError, did_you_mean
@@ -23,15 +24,30 @@ class Entry:
         summary: what it is, in a line.
         settings: "module:class" of its settings.
         task: "module:class" of the task; None for the language model, which learns from one long text and not from examples.
+        built_in: a file of settings, beside this one, for the built-in data; None where the defaults suit them.
     """
 
     summary: str
     settings: str
     task: str | None = None
+    built_in: str | None = None
 
     def settings_class(self) -> type[Any]:
         """Loads the settings, which need no torch."""
         return _load(self.settings)
+
+    @property
+    def built_in_file(self) -> Path | None:
+        """The settings for the built-in data, where they are not the defaults."""
+        return None if self.built_in is None else Path(__file__).with_name(self.built_in)
+
+    def built_in_settings(self, **changes: Any) -> Any:
+        """The settings for the built-in data, with others changed by name, such as `run`."""
+        import yaml
+
+        file = self.built_in_file
+        given = {} if file is None else yaml.safe_load(file.read_text(encoding="utf-8"))
+        return self.settings_class().from_dict({**given, **changes})
 
     def make(self) -> Task[Any, Any, Any, Any]:
         """Loads the task."""
@@ -48,6 +64,28 @@ TASKS = {
         "a class for a sequence: texts, or images row by row; built in: handwritten digits",
         "ostinato.recipes.classify_settings:ClassifySettings",
         "ostinato.recipes.classify:Classify",
+    ),
+    "tag": Entry(
+        "a tag for every step: words of sentences, or characters of source code; built in: a highlighter of Python",
+        "ostinato.recipes.tag_settings:TagSettings",
+        "ostinato.recipes.tag:Tag",
+        "tag_python.yaml",
+    ),
+    "caption": Entry(
+        "a text for an image, with attention over it; built in: handwritten digits, in words",
+        "ostinato.recipes.caption_settings:CaptionSettings",
+        "ostinato.recipes.caption:Caption",
+    ),
+    "translate": Entry(
+        "a text for a text: encoder, attention, decoder, beam search; built in: dates in many languages to ISO 8601",
+        "ostinato.recipes.translate_settings:TranslateSettings",
+        "ostinato.recipes.translate:Translate",
+        "translate_dates.yaml",
+    ),
+    "forecast": Entry(
+        "the future of series, with intervals: one or many, with covariates and gaps; built in: carbon dioxide in the air",
+        "ostinato.recipes.forecast_settings:ForecastSettings",
+        "ostinato.recipes.forecast:Forecast",
     ),
 }
 
