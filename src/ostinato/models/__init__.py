@@ -16,6 +16,8 @@ from ostinato.models.seq2seq import Predicted, Seq2Seq
 from ostinato.models.seq2seq_bridge import Bridge
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState, Written
 from ostinato.models.seq2seq_sampling import ScheduledSampling
+from ostinato.models.tagger import Tagger
+from ostinato.models.tagger_words import WordEncoder, Words
 
 __all__ = [
     "AttentionDecoder",
@@ -37,8 +39,11 @@ __all__ = [
     "Seq2Seq",
     "StepByStep",
     "StepDecoder",
+    "Tagger",
     "TextState",
     "WordDropout",
+    "WordEncoder",
+    "Words",
     "Written",
     "activation_penalty",
     "beam_search",
