@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ostinato.data.images import Images
+from ostinato.data.lines import PART_NAMES, find_parts
 from ostinato.data.splits import Splits, stratified_split
 from ostinato.data.tables import json_lines
 from ostinato.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+_LISTING_SUFFIXES = (".jsonl", ".ndjson")
 _FILE_NAMES = ("file", "image", "file_name", "filename")
 _CAPTION_NAMES = ("caption", "captions", "text")
+_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
 @dataclass(frozen=True)
@@ -24,28 +31,31 @@ class Captioned:
 
     Attributes:
         images: N of them.
-        captions: Of each image, one or more texts.
+        captions: Of each image, any number of texts.
+        names: Of each image, its file; empty where they have none.
     """
 
     images: Images
     captions: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.captions)
 
     def take(self, indices: np.ndarray | Sequence[int]) -> Captioned:
-        """The images with these indices, and their captions."""
-        return Captioned(self.images.take(indices), tuple(self.captions[index] for index in indices))
+        """The images with these indices, and what belongs to them."""
+        captions = tuple(self.captions[index] for index in indices)
+        return Captioned(self.images.take(indices), captions, tuple(self.names[i] for i in indices if self.names))
 
 
-def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey: bool = False) -> Captioned:
+def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey: bool | None = None) -> Captioned:
     """Pictures and their captions.
 
     Args:
         path: JSON lines, each with `file` (or `image`, `file_name`, `filename`), relative to this file, and `caption` (or `text`),
             a text or a list of texts; or a folder that holds one such file. A picture in several lines has several captions.
         size: (height, width) that every picture is scaled to; None to expect that they have one size.
-        grey: Read them without colours.
+        grey: Read them without colours; None to do so where all of them have none.
 
     Raises:
         DataError: A line lacks a name or a caption, a picture cannot be read or has another size.
@@ -65,25 +75,29 @@ def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey
     if not captions:
         raise DataError(f"{listing}: there is no line in it; expected a picture and its caption a line")
     images = _stacked([listing.parent / name for name in captions], size, grey)
-    return Captioned(images, tuple(map(tuple, captions.values())))
+    return Captioned(images, tuple(map(tuple, captions.values())), tuple(captions))
 
 
 def read_caption_splits(
     path: str | Path,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
     *,
     size: tuple[int, int] | None = None,
-    grey: bool = False,
+    grey: bool | None = None,
     validation_share: float = 0.1,
     test_share: float = 0.1,
     seed: int = 0,
 ) -> Splits[Captioned]:
-    """Pictures and their captions in three parts, drawn by picture.
+    """Pictures and their captions in three parts; those that have no file of their own are drawn by picture.
 
     Args:
-        path: As for `read_captions`.
-        size: As for `read_captions`.
+        path: As for `read_captions`; or a folder with train.jsonl, and perhaps dev.jsonl and test.jsonl.
+        validation: As `path`, for validation alone.
+        test: The same for test.
+        size: As for `read_captions`; where it is None, the size of the training pictures is that of the others too.
         grey: As for `read_captions`.
-        validation_share: Of the pictures, 0 <= share < 1.
+        validation_share: Of the pictures of `path`, 0 <= share < 1, where validation has no file.
         test_share: The same for test.
         seed: Of the draw.
 
@@ -91,24 +105,41 @@ def read_caption_splits(
         DataError: As for `read_captions`, or there are too few pictures.
         ConfigError: A share is out of range.
     """
-    pictures = read_captions(path, size=size, grey=grey)
-    parts = stratified_split([0] * len(pictures), validation_share, test_share, seed=seed)
-    return Splits(Path(path).name, *map(pictures.take, parts))
+    place = Path(path).expanduser()
+    found = find_parts(place, PART_NAMES, _LISTING_SUFFIXES) if place.is_dir() else {}
+    if found and "train" not in found:
+        raise DataError(f"{path}: there is {next(iter(found.values())).name}, but no train.jsonl; name the files")
+    validation, test = validation or found.get("validation"), test or found.get("test")
+    pictures = read_captions(found.get("train", place), size=size, grey=grey)
+    shape = pictures.images.pixels.shape
+    # What the training pictures are like is what the network is made for.
+    others = [
+        None if part is None else read_captions(part, size=size or (shape[1], shape[2]), grey=len(shape) == 3)
+        for part in (validation, test)
+    ]
+    shares = [
+        share if part is None else 0.0 for share, part in zip((validation_share, test_share), others, strict=True)
+    ]
+    drawn = list(map(pictures.take, stratified_split([0] * len(pictures), *shares, seed=seed)))
+    parts = (drawn[0], *(own if own is not None else rest for own, rest in zip(others, drawn[1:], strict=True)))
+    return Splits(place.name, *parts)
 
 
 def read_pictures(
-    path: str | Path, *, size: tuple[int, int] | None = None, grey: bool = False
+    path: str | Path | Sequence[str], *, size: tuple[int, int] | None = None, grey: bool | None = None
 ) -> tuple[tuple[str, ...], Images]:
-    """Pictures without captions, and their names: one file, or all pictures of a folder, by name.
+    """Pictures without captions, and their names.
 
     Args:
-        path: The file or folder.
+        path: One file; a folder, for all pictures in it, by name; a glob such as `photos/*.jpg`; or the names of several files.
         size: As for `read_captions`.
         grey: As for `read_captions`.
 
     Raises:
         DataError: There is no picture, or one cannot be read or has another size.
     """
+    if not isinstance(path, str | Path):
+        return tuple(path), _stacked([Path(name).expanduser() for name in path], size, grey)
     place = Path(path).expanduser()
     files = [place]
     if place.is_dir():
@@ -117,13 +148,17 @@ def read_pictures(
             raise DataError(
                 f"{path}: there is no picture in this folder; expected files in {', '.join(PICTURE_SUFFIXES)}"
             )
+    elif not place.exists() and any(mark in place.name for mark in "*?["):
+        files = sorted(file for file in place.parent.glob(place.name) if file.is_file())
+        if not files:
+            raise DataError(f"{path}: no file has such a name; check it")
     return tuple(file.name for file in files), _stacked(files, size, grey)
 
 
 def _listing(path: Path) -> Path:
     if not path.is_dir():
         return path
-    files = sorted(file for file in path.iterdir() if file.suffix in (".jsonl", ".ndjson"))
+    files = sorted(file for file in path.iterdir() if file.suffix in _LISTING_SUFFIXES)
     if len(files) != 1:
         raise DataError(
             f"{path}: expected one .jsonl file with pictures and captions there, found {len(files)}; name it"
@@ -131,26 +166,49 @@ def _listing(path: Path) -> Path:
     return files[0]
 
 
-def _stacked(files: Sequence[Path], size: tuple[int, int] | None, grey: bool) -> Images:
+def _stacked(files: Sequence[Path], size: tuple[int, int] | None, grey: bool | None) -> Images:
     pixels = [_picture(file, size, grey) for file in files]
     for file, picture in zip(files, pixels, strict=True):
-        if picture.shape != pixels[0].shape:
+        if picture.shape[:2] != pixels[0].shape[:2]:
             raise DataError(
-                f"{file}: is {picture.shape}, the first picture {pixels[0].shape} (height, width, channels); "
-                "give the size that all are scaled to"
+                f"{file}: is {_by(picture)}, the first picture {_by(pixels[0])} (height x width); "
+                "give the size that all are scaled to, --reading.size"
             )
+    if len({picture.ndim for picture in pixels}) > 1:  # grey ones among others
+        pixels = [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2) for picture in pixels]
     return Images(np.stack(pixels), None, (), 255.0)
 
 
-def _picture(path: Path, size: tuple[int, int] | None, grey: bool) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError  # here, not above: it is needed for pictures only
+def _by(picture: np.ndarray) -> str:
+    return f"{picture.shape[0]} x {picture.shape[1]}"
+
+
+def _picture(path: Path, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+    """(height, width) uint8 of a picture without colours, (height, width, 3) of others."""
+    import PIL.Image  # here, not above: it is needed for pictures only
+    import PIL.ImageOps
 
     try:
-        with Image.open(path) as image:
-            picture = image.convert("L" if grey else "RGB")
-            if size is not None:
-                picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(picture)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
+        with PIL.Image.open(path) as opened:
+            # A camera that was held upright says so beside the pixels.
+            image = _eight_bits(PIL.ImageOps.exif_transpose(opened))
+            is_grey = opened.mode in _GREY_MODES if grey is None else grey
+            image = image.convert("L" if is_grey else "RGB")
+            if size is not None and image.size != (size[1], size[0]):
+                image = image.resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR)
+            return np.asarray(image)
+    except (OSError, PIL.Image.DecompressionBombError, ValueError, SyntaxError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise DataError(f"{path}: is not a picture that can be read ({reason}); check the file") from error
+
+
+def _eight_bits(image: Image) -> Any:
+    """What is seen of an image on white paper, in eight bits a channel: Pillow's own conversions cut off or forget the rest."""
+    import PIL.Image
+
+    if image.mode.startswith("I"):
+        return PIL.Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) >> 8).astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
+    return image

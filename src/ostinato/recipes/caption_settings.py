@@ -1,0 +1,167 @@
+"""What a user can set about a captioner; apart from the recipe, so that a wrong flag need not wait for torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ostinato.errors import ConfigError
+from ostinato.recipes.settings import TaskSettings
+from ostinato.training.settings import UpdateSettings
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Which data, and how they are read.
+
+    Args:
+        language: of the built-in data: in which the digits are named, such as en, de, fr or ko.
+        validation: captions of their own for validation, as data; without them, validation_share of the training pictures is drawn.
+        test: captions of their own for the test; without them, test_share is drawn.
+        validation_share: from above 0 to below 1.
+        test_share: from 0, for no test, to below 1.
+        size: that pictures are scaled to, one number for both sides or a list with height and width; null where all have one size.
+            New pictures are scaled to the size that the network has learnt.
+        grey: read pictures without colours; null to do so where all of the training pictures have none.
+        tokens: a step of a caption is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair
+            encoding); auto is word where the training captions have two words or more on average, else char.
+        vocabulary_size: most tokens of word and bpe.
+        min_count: a word that training has fewer times is unknown, and never written; at least 1.
+        lower_case: captions without regard to case.
+        max_length: tokens of a caption that are learnt, the others at its end left out; null for all.
+    """
+
+    language: str = "en"
+    validation: str | None = None
+    test: str | None = None
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    size: int | list[int] | None = None
+    grey: bool | None = None
+    tokens: Literal["auto", "word", "char", "byte", "bpe"] = "auto"
+    vocabulary_size: int = 20_000
+    min_count: int = 2
+    lower_case: bool = True
+    max_length: int | None = None
+
+    def __post_init__(self):
+        for name, least in (("vocabulary_size", 3), ("min_count", 1), ("max_length", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"reading.{name}: expected at least {least}, got {value}")
+        if not (self.validation_share > 0 and self.test_share >= 0 and self.validation_share + self.test_share < 1):
+            raise ConfigError(
+                "reading.validation_share, reading.test_share: expected shares above 0 and of at least 0, together below 1, got "
+                f"{self.validation_share} and {self.test_share}"
+            )
+        if self.size is not None and (len(sides := self._sides) != 2 or min(sides) < 1):
+            raise ConfigError(f"reading.size: expected one or two numbers of at least 1, got {self.size}")
+
+    @property
+    def _sides(self) -> list[int]:
+        return [self.size, self.size] if isinstance(self.size, int) else list(self.size or ())
+
+    @property
+    def height_and_width(self) -> tuple[int, int] | None:
+        """`size`, both of them; None for that of the pictures."""
+        return (self._sides[0], self._sides[1]) if self.size is not None else None
+
+
+@dataclass(frozen=True)
+class CaptionerSettings:
+    """The network.
+
+    Args:
+        encoder: convolution, a small network whose places are looked at; or rows, a recurrence over the rows of the image.
+        features: of each place or row.
+        stages: of the convolution, each of which halves the image; null for as many as leave 8 places a side at most.
+        cell: the decoder's recurrent layer, and that over the rows.
+        embedding_size: width of the vector that stands for a token.
+        hidden_size: units of the decoder's layers.
+        num_layers: of the decoder, one above the other.
+        attention: how the decoder looks at the places: general, dot, scaled, additive; null for not at all.
+        coverage: attention sees where it has looked before; slower.
+        input_feeding: each step is told what the one before it read out; slower.
+        tied: the output layer shares the embedding's weights.
+        dropout: of places, embeddings, between layers and of readouts, from 0 to below 1.
+        label_smoothing: share of the training target that is spread over all tokens, from 0 to below 1.
+        options: of the decoder's layer by name, such as {zoneout: 0.1}.
+    """
+
+    encoder: Literal["convolution", "rows"] = "convolution"
+    features: int = 64
+    stages: int | None = None
+    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    embedding_size: int = 64
+    hidden_size: int = 128
+    num_layers: int = 1
+    attention: Literal["general", "dot", "scaled", "additive"] | None = "general"
+    coverage: bool = False
+    input_feeding: bool = False
+    tied: bool = False
+    dropout: float = 0.2
+    label_smoothing: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def _training() -> UpdateSettings:
+    return UpdateSettings(
+        batch_size=64, learning_rate=4e-3, max_epochs=20.0, max_time_s=300.0, evaluate_every_epochs=2.0
+    )
+
+
+@dataclass(frozen=True)
+class CaptionSettings(TaskSettings):
+    """Train a captioner of images.
+
+    Args:
+        data: JSON lines with a picture and its caption each, or a folder with them (train.jsonl, dev.jsonl and test.jsonl, or one
+            file); without it, the handwritten digits of scikit-learn, in words.
+        reading: which data, and how they are read.
+        model: the network.
+    """
+
+    task: Literal["caption"] = "caption"
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    model: CaptionerSettings = field(default_factory=CaptionerSettings)
+    training: UpdateSettings = field(default_factory=_training)
+
+
+@dataclass(frozen=True)
+class CaptionAnswering:
+    """How captions are written.
+
+    Args:
+        beam: hypotheses of an image that are followed, at least 1; 1 takes the most likely token at each step (greedy).
+        n_best: captions for each image, from 1 to `beam`.
+        length_penalty: see `ostinato.models.BeamSettings`.
+        max_length: the most tokens of a caption; None for twice the longest of training and 10 more.
+        temperature: draw captions from the model, with a beam of 1; 0 for none.
+        seed: of what is drawn.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """
+
+    beam: int = 1
+    n_best: int = 1
+    length_penalty: float = 0.6
+    max_length: int | None = None
+    temperature: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("beam", "n_best", "max_length", "seed"):
+            value = getattr(self, name)
+            least = 0 if name == "seed" else 1
+            missing = name == "max_length" and value is None
+            if not missing and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise ConfigError(f"{name}: expected an integer of at least {least}, got {value!r}")
+        for name in ("length_penalty", "temperature"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ConfigError(f"{name}: expected a number, got {value!r}")
+        if self.n_best > self.beam:
+            raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
+        if self.temperature < 0.0 or (self.temperature and self.beam > 1):
+            raise ConfigError(f"temperature: expected at least 0, and beam: 1 beside it, got {self.temperature}")
