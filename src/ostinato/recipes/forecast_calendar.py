@@ -9,7 +9,9 @@ import numpy as np
 CYCLES_SEEN = (
     3  # training must have a cycle so often, or its place in it says only which part of the training data it is
 )
-_LEAST_CORRELATION = 0.15
+_LEAST_LIKENESS = 0.2
+_LEAST_OF_MANY = 0.5  # where hundreds of lags are tried, chance finds more
+_LEAST_SEASON = 4  # steps; two or three are alike in any smooth series
 _MOST_SERIES = 50  # that are looked at for a season
 _LONGEST_SEASON = 400  # that is looked for where no calendar says which could be
 _DAY_S = 86_400.0
@@ -25,7 +27,7 @@ def step_seconds(step: str) -> float | None:
 
 
 def find_season(series: Sequence[np.ndarray], step: str) -> int:
-    """After how many steps the changes of a series are most like themselves.
+    """After how many steps the changes of a series are like themselves, more than after half of it.
 
     Args:
         series: (T,) each, NaN where missing: what training has.
@@ -35,40 +37,52 @@ def find_season(series: Sequence[np.ndarray], step: str) -> int:
     Returns:
         Steps; 1 where nothing recurs.
     """
-    changes = [np.diff(values) for values in series[:_MOST_SERIES]]
     length = step_seconds(step)
     if length is None:
-        candidates = list(range(2, _LONGEST_SEASON + 1))
+        candidates = list(range(_LEAST_SEASON, _LONGEST_SEASON + 1))
     else:
-        candidates = sorted({round(cycle / length) for cycle in _CYCLES_S.values() if cycle / length >= 1.5})
-    found = {lag: _correlation(changes, lag) for lag in candidates}
-    # Of changes that follow each other smoothly, all short lags correlate: a season stands out from its neighbours.
-    peaks = {
-        lag: value
+        candidates = sorted({round(cycle / length) for cycle in _CYCLES_S.values() if cycle / length >= _LEAST_SEASON})
+    looked_at, least = series[:_MOST_SERIES], _LEAST_LIKENESS if length is not None else _LEAST_OF_MANY
+    found = {lag: _likeness(looked_at, lag, lag) for lag in candidates}
+    peaks = [
+        lag
         for lag, value in found.items()
-        if value > max(_correlation(changes, lag - 1) if lag > 2 else 0.0, _correlation(changes, lag + 1))
-    }
-    least = _LEAST_CORRELATION if length is not None else 2 * _LEAST_CORRELATION
-    best = max(peaks, key=peaks.__getitem__, default=1)
-    return best if best > 1 and peaks[best] >= least else 1
+        if value >= least and value > _likeness(looked_at, lag, max(lag // 2, 1)) and _stands_out(looked_at, lag)
+    ]
+    # What recurs each day recurs each week too: the shortest, at the top of its peak.
+    return max((lag for lag in peaks if lag < 1.5 * peaks[0]), key=found.__getitem__, default=1)
 
 
-def _correlation(changes: Sequence[np.ndarray], lag: int) -> float:
-    """Of changes with those `lag` steps before, over all series; 0 where none has that lag three times."""
+def _stands_out(series: Sequence[np.ndarray], season: int) -> bool:
+    """Whether a season is more alike than lags a little off it: in smooth series, and in trends, all short lags are alike."""
+    off = max(1, season // 6)
+    return _likeness(series, season, season) > max(
+        _likeness(series, season, lag) for lag in (season - off, season + off)
+    )
+
+
+def _likeness(series: Sequence[np.ndarray], season: int, lag: int) -> float:
+    """Correlation of changes with those `lag` steps before, over all series; 0 where none has the season three times.
+
+    A change is over a twelfth of the season, so that the noise of single steps does not hide a long one.
+    """
+    over = max(1, season // 12)
     product = left = right = 0.0
-    for values in changes:
-        if len(values) < CYCLES_SEEN * lag:
+    for values in series:
+        if len(values) < CYCLES_SEEN * season or len(values) <= over + lag:
             continue
-        a, b = values[lag:], values[:-lag]
+        changes = values[over:] - values[:-over]
+        there = changes[~np.isnan(changes)]
+        # Each series counts the same, whatever its unit; a steady trend is no change.
+        middle, unit = (float(there.mean()), float(there.var())) if len(there) else (0.0, 0.0)
+        if unit == 0.0:
+            continue
+        a, b = changes[lag:] - middle, changes[:-lag] - middle
         both = ~(np.isnan(a) | np.isnan(b))
         a, b = a[both], b[both]
-        if not len(a):
-            continue
-        # Each series counts the same, whatever its unit.
-        unit = float(np.square(values[~np.isnan(values)]).mean()) or 1.0
         product += float((a * b).sum()) / unit
         left, right = left + float((a * a).sum()) / unit, right + float((b * b).sum()) / unit
-    return product / np.sqrt(left * right) if left > 0 and right > 0 else 0.0
+    return float(product / np.sqrt(left * right)) if left > 0 and right > 0 else 0.0
 
 
 def find_cycles(times: Sequence[np.ndarray], step: str) -> tuple[str, ...]:
