@@ -15,7 +15,7 @@ def test_what_is_wrong_is_said_in_one_line(ostinato, run, tmp_path):
         2,
         f"ostinato: no run folder at {tmp_path / 'no'}; `ostinato train lm --run {tmp_path / 'no'}` would make one\n",
     )
-    status, out, error = ostinato("inspect", run, "--text", "missing.txt")
+    status, out, error = ostinato("inspect", run, "--data", "missing.txt")
     assert (status, out) == (2, "")
     assert error.splitlines()[-1].startswith("ostinato: missing.txt: no such file or folder")
     status, _, error = ostinato("inspect", run, "--outptu", "x")

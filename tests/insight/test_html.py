@@ -80,3 +80,12 @@ def test_pictures_are_of_the_page():
     # White paper and black ink would be wrong in the dark.
     for fixed in ("#ffffff", "#000000", "#0072b2", "http:", "https:", "<?xml", "<!doctype"):
         assert fixed not in lowered, fixed
+
+
+def test_equal_pictures_in_one_figure_have_no_name_twice():
+    figure, axes = plots.figure(rows=2)
+    for each in axes:
+        plots.heat_map(each, [[0.0, 1.0]], unit="share of 1")
+    page = Page(document("t", picture(figure, "two", "p")))
+    page.check()
+    assert sum(address.startswith("data:image/png") for address in page.addresses) >= 4

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from ostinato.errors import OstinatoError, RunError
-from ostinato.recipes.inspection import SECTIONS, Section, inspect_run
+from ostinato.recipes.inspection import TEXT_SECTIONS, Section, inspect_run
 from ostinato.recipes.language_model import train
 from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
 from tests.insight.pages import Page
@@ -33,7 +33,7 @@ def test_the_report_is_one_file_that_fetches_nothing(report_file, report):
 
 def test_every_section_is_there_in_order_and_linked(report):
     sections = [attrs["id"] for tag, attrs in report.tags if tag == "section"]
-    assert sections == [section.name for section in SECTIONS]
+    assert sections == [section.name for section in TEXT_SECTIONS]
     links = [attrs["href"] for tag, attrs in report.tags if tag == "a"]
     assert links == [f"#{name}" for name in sections]
 
@@ -66,7 +66,7 @@ def test_every_setting_is_explained(report):
 def test_a_text_of_ones_own_is_read_and_the_file_goes_where_it_is_asked_for(result, tmp_path):
     path = tmp_path / "new.txt"
     path.write_text("the lazy fox jumps over the quick dog\n" * 40)
-    only_units = [section for section in SECTIONS if section.name == "units"]
+    only_units = [section for section in TEXT_SECTIONS if section.name == "units"]
     file = inspect_run(result.run.path, str(path), tmp_path / "out.html", chosen=only_units)
     assert file == tmp_path / "out.html"
     page = Page(file.read_text(encoding="utf-8"))
@@ -101,7 +101,7 @@ def test_a_run_that_has_not_come_to_its_end(result, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(result.run.path, run)
     (run / "report.json").unlink()
-    page = Page(inspect_run(run, chosen=SECTIONS[1:3]).read_text(encoding="utf-8"))
+    page = Page(inspect_run(run, chosen=TEXT_SECTIONS[1:3]).read_text(encoding="utf-8"))
     assert "best validation loss so far" in page.text
     assert "could not be made" not in page.text
 
@@ -127,7 +127,7 @@ def test_other_tokens_and_cells(tmp_path, text):
         settings, training=dataclasses.replace(settings.training, max_steps=4, batch_size=2, chunk_length=8)
     )
     train(settings)
-    page = Page(inspect_run(tmp_path / "run", chosen=SECTIONS[3:]).read_text(encoding="utf-8"))
+    page = Page(inspect_run(tmp_path / "run", chosen=TEXT_SECTIONS[3:]).read_text(encoding="utf-8"))
     page.check()
     assert "GRU of 8 + 12 units that reads words" in page.text
     assert "could not be made" not in page.text

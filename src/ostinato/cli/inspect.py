@@ -12,7 +12,10 @@ def main(words: Sequence[str]) -> int:
     parser = Parser("ostinato inspect", "Write a report of a run: one HTML file that opens without a network.")
     parser.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
     parser.add_argument(
-        "--text", type=str | None, default=None, help="file, folder, glob or URL to read; the run's validation text"
+        "--data",
+        type=str | None,
+        default=None,
+        help="what to look at the model on: a text, or labelled data of the run's task; the run's validation data",
     )
     parser.add_argument(
         "--output", type=str | None, default=None, help="the file to write; inspection.html in the run's folder"
@@ -27,7 +30,7 @@ def main(words: Sequence[str]) -> int:
     console = Console(stderr=True, highlight=False)
     with console.status("reading the run") as status:
         file = inspect_run(
-            given.run or latest_run(), given.text, given.output, on_section=lambda title: status.update(title.lower())
+            given.run or latest_run(), given.data, given.output, on_section=lambda title: status.update(title.lower())
         )
     print(file)
     return 0

@@ -109,9 +109,14 @@ def picture(figure: Figure, described: str, name: str) -> str:
     """
     from ostinato.insight.plots import svg
 
-    drawn = svg(figure)
+    return picture_of_svg(svg(figure), described, name)
+
+
+def picture_of_svg(drawn: str, described: str, name: str) -> str:
+    """The same of a figure that `ostinato.insight.plots.svg` has written."""
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.S)
+    drawn = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", drawn)  # equal images would have one name
     # Names are of the whole page.
     drawn = re.sub(r'\bid="', f'id="{name}-', drawn)
     drawn = drawn.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')

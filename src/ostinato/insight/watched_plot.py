@@ -31,14 +31,15 @@ def plot_watched(history: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:
         raise InsightError("expected at least one measurement to plot, got none; train for more steps than `every`")
     made, (reach, growth, gates, updates) = figure(11.0, 7.6, rows=2, columns=2)
     growth.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":", label="_stays")
-    _draw(reach, history, {layer: [f"{layer}/reach in steps"] for layer in _of(history, "/reach in steps")})
+    reaches = {layer: [f"{layer}/reach in steps"] for layer in _of(history, "/reach in steps")}
+    _draw(reach, history, reaches, from_zero=True)
     _draw(growth, history, {layer: [f"{layer}/growth per step"] for layer in _of(history, "/growth per step")})
     # A ReLU is off below, and has no upper end.
     ends = {gate: [f"{gate} low share", f"{gate} high share"] for gate in _of(history, " low share")}
-    _draw(gates, history, {gate.replace("/", " "): names for gate, names in ends.items()}, factor=100.0)
+    _draw(gates, history, {gate.replace("/", " "): names for gate, names in ends.items()}, factor=100.0, from_zero=True)
     updates.set_yscale("log")
     _draw(updates, history, {name: [f"{name}/{UPDATE_RATIO}"] for name in _of(history, f"/{UPDATE_RATIO}")})
-    name_axes(reach, "update", "reach of the gradient (steps)", "how far back the gradient reaches")
+    name_axes(reach, "update", "reach of the gradient (steps)", "how far back the gradient reaches, or all steps")
     name_axes(growth, "update", "factor of a step (no unit)", "below 1 the gradient vanishes, above it explodes")
     name_axes(gates, "update", "share of values near an end (%)", "saturation")
     name_axes(updates, "update", "change of an update / weights", "update ratios")
@@ -56,6 +57,8 @@ def _draw(
     history: Sequence[tuple[int, Mapping[str, float]]],
     lines: Mapping[str, Sequence[str]],
     factor: float = 1.0,
+    *,
+    from_zero: bool = False,
 ) -> None:
     """A line for each, the sum of the numbers with these names; its label at its end."""
     from ostinato.insight.plots import COLOURS, label_lines
@@ -71,4 +74,6 @@ def _draw(
         ]
         style = _STYLES[at // len(COLOURS) % len(_STYLES)]
         axes.plot(steps, values, style, color=COLOURS[at % len(COLOURS)], marker=marker, label=label)
+    if from_zero:
+        axes.set_ylim(bottom=0.0)
     label_lines(axes)

@@ -8,18 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from ostinato.data.corpus import open_corpus
 from ostinato.errors import OstinatoError, RunError
 from ostinato.insight.html import document
 from ostinato.insight.html_reading import reading_script
 from ostinato.recipes import inspection_sections as sections
-from ostinato.recipes.figures import own_corpus
-from ostinato.recipes.inspected import Inspected, read_lines, read_report
+from ostinato.recipes.inspected import Inspected
+from ostinato.recipes.inspected_task import inspected_task
+from ostinato.recipes.inspected_text import inspected_text
 from ostinato.recipes.inspection_curves import curves
-from ostinato.recipes.runs import load_model, read_settings
+from ostinato.recipes.inspection_task import attention, figures, pictures
+from ostinato.recipes.inspection_text import samples, units
+from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
 from ostinato.training.files import write_text
-from ostinato.training.run_folder import RunFolder
 
 REPORT = "inspection.html"
 
@@ -36,56 +38,63 @@ class Section:
 
     name: str
     title: str
-    make: Callable[[Inspected], str]
+    make: Callable[[Any], str]
 
 
-SECTIONS: Sequence[Section] = (
-    Section("findings", "Findings", sections.findings),
-    Section("curves", "Curves", curves),
-    Section("samples", "Samples", sections.samples),
-    Section("units", "Units", sections.units),
+_BEGIN = (Section("findings", "Findings", sections.findings), Section("curves", "Curves", curves))
+_END = (
     Section("gradient", "Gradient flow", sections.gradient),
     Section("saturation", "Saturation", sections.saturated),
+    Section("training", "Over training", sections.over_training),
     Section("spectrum", "Spectrum", sections.spectrum),
     Section("parameters", "Parameters", sections.parameter_counts),
     Section("settings", "Settings", sections.settings_of_the_run),
+)
+TEXT_SECTIONS: Sequence[Section] = (
+    *_BEGIN,
+    Section("samples", "Samples", samples),
+    Section("units", "Units", units),
+    *_END,
+)
+TASK_SECTIONS: Sequence[Section] = (
+    *_BEGIN,
+    Section("figures", "Figures", figures),
+    Section("pictures", "Pictures", pictures),
+    Section("attention", "Attention", attention),
+    *_END,
 )
 
 
 def inspect_run(
     path: str | os.PathLike[str],
-    text: str | None = None,
+    data: str | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
-    chosen: Sequence[Section] = SECTIONS,
+    chosen: Sequence[Section] | None = None,
     on_section: Callable[[str], None] = lambda title: None,
 ) -> Path:
-    """Writes the report of a run of the language model.
+    """Writes the report of a run of any task.
 
     Args:
         path: the folder of the run.
-        text: a file, a folder, a glob or a URL for the units to read; None for the run's own validation text.
+        data: what to look at the model on: for a language model a text (a file, a folder, a glob or a URL), for another task
+            labelled data as it reads them; None for the run's own validation data.
         output: the file; None for `inspection.html` in the folder of the run.
-        chosen: what goes into it, in this order.
+        chosen: what goes into it, in this order; None for all that there is for the task.
         on_section: told the title of each section before it is made.
 
     Returns:
         The file.
 
     Raises:
-        OstinatoError: the run or the text cannot be read, or the file cannot be written.
+        OstinatoError: the run or the data cannot be read, or the file cannot be written.
     """
     file = Path(output) if output is not None else Path(path) / REPORT
-    run = RunFolder(path)
     with tempfile.TemporaryDirectory() as folder:
-        settings, model = read_settings(run), load_model(path)
-        if text is None:
-            corpus = own_corpus(path, settings, model)
-            name, tokens = corpus.name, corpus.validation
-        else:
-            corpus = open_corpus(text, validation_share=0.0, vocabulary=model.vocabulary, folder=Path(folder))
-            name, tokens = corpus.name, corpus.train
-        inspected = Inspected(run, settings, model, name, tokens, read_lines(run), read_report(run))
+        is_text = task_of(path) == LANGUAGE_MODEL
+        inspected = inspected_text(path, data, Path(folder)) if is_text else inspected_task(path, data)
+        if chosen is None:
+            chosen = TEXT_SECTIONS if is_text else TASK_SECTIONS
         page = _page(inspected, chosen, on_section)
     try:
         write_text(file, page)

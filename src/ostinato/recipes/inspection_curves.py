@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 def curves(run: Inspected) -> str:
     """Loss, learning rate, gradient norm and speed over training."""
-    steps, losses = run.of_lines("bits_per_character")
+    training, validated, unit = run.loss_curves
+    steps, losses = run.of_lines(training)
     if not steps:
         raise RunError(f"{run.run.metrics_file} has no line about training yet; train a little longer")
-    validation = run.of_lines("validation_bits_per_character")[1]
+    validation = run.of_lines(validated)[1]
     norms = run.of_lines("gradient_norm")[1]
     clip = run.settings.training.clip_norm
-    words = f"The training loss ends at {losses[-1]:.3f} bits a character"
+    words = f"The training loss ends at {losses[-1]:.3f} {unit}"
     if validation:
         gap = validation[-1] - losses[-1]
         words += f", the validation loss at {validation[-1]:.3f}: {abs(gap):.3f} {'above' if gap > 0 else 'below'} it"
@@ -47,14 +48,15 @@ def _curve() -> tuple[Figure, Axes]:
 
 def _loss_curve(run: Inspected) -> Figure:
     made, axes = _curve()
-    steps, losses = run.of_lines("bits_per_character")
+    training, validated, unit = run.loss_curves
+    steps, losses = run.of_lines(training)
     axes.plot(steps, losses, color=COLOURS[0], linewidth=1.2, label="training")
-    at, validation = run.of_lines("validation_bits_per_character")
+    at, validation = run.of_lines(validated)
     if at:
         axes.plot(at, validation, color=COLOURS[1], marker="o", markersize=4, label="validation")
         axes.legend(frameon=False, fontsize=9)
     axes.set_ylim(top=_without_the_beginning(losses, validation))
-    name_axes(axes, "step", "loss (bits a character)", "Loss")
+    name_axes(axes, "step", f"loss ({unit})", "Loss")
     return made
 
 
@@ -70,7 +72,7 @@ def _norm_curve(run: Inspected, clip: float | None) -> Figure:
     made, axes = _curve()
     axes.plot(*run.of_lines("gradient_norm"), color=COLOURS[3], linewidth=1.0)
     axes.set_yscale("log")
-    name_axes(axes, "step", "norm (nats a token / weight)", "Gradient norm before clipping")
+    name_axes(axes, "step", f"norm (nats/{run.item} / weight)", "Gradient norm before clipping")
     if clip is not None:
         axes.axhline(clip, color=GREY, linestyle="--", linewidth=1.0)
         at: Any = ("axes fraction", "data")
@@ -80,9 +82,9 @@ def _norm_curve(run: Inspected, clip: float | None) -> Figure:
 
 def _speed_curve(run: Inspected) -> Figure:
     made, axes = _curve()
-    axes.plot(*run.of_lines("tokens_per_s"), color=COLOURS[5])
+    axes.plot(*run.of_lines(f"{run.item}s_per_s"), color=COLOURS[5])
     axes.set_ylim(bottom=0.0)
-    name_axes(axes, "step", "speed (tokens a second)", "Speed")
+    name_axes(axes, "step", f"speed ({run.item}s a second)", "Speed")
     return made
 
 

@@ -1,4 +1,4 @@
-"""The sections of a report: each a function from what is inspected to HTML."""
+"""The sections that the report of any run has: each a function from what is inspected to HTML."""
 
 from __future__ import annotations
 
@@ -9,59 +9,41 @@ from typing import Any
 
 import docstring_parser
 
-from ostinato.errors import RunError
 from ostinato.insight.flow import gradient_flow
 from ostinato.insight.gates import saturation
-from ostinato.insight.html import MINUS, number, picture, table
-from ostinato.insight.html_reading import reading
+from ostinato.insight.html import number, picture, table
 from ostinato.insight.jacobians import jacobian_spectrum, recurrent_radii
 from ostinato.insight.parameter_table import parameters
+from ostinato.insight.watched_plot import plot_watched
 from ostinato.recipes.inspected import Inspected
+from ostinato.recipes.watching import COST
 
-_STRONG = 0.6  # |r| from which a unit is said to follow a label
-_TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "pieces of words"}
-_WEAK = 0.3  # |r| from which it is listed
 _PROBED_STEPS = 4  # Jacobians of each layer
 _MOST_EIGENVALUES = 2_500  # N; those of one Jacobian take N^3, some twenty seconds here
 
 
 def overview(run: Inspected) -> str:
     """What the model is, and the numbers that one asks for first."""
-    model, settings = run.model, run.settings
-    layers = " + ".join(map(str, model.recurrent.hidden_sizes))
-    about = (
-        f"{settings.model.cell.upper()} of {layers} units that reads {_TOKENS[settings.tokens.kind]}, "
-        f"{len(model.vocabulary):,} different ones. It is looked at here on {run.text_name}."
-    )
-    tiles = []
-    network = run.report.get("network")
-    if network:
-        tiles.append(("validation loss", f"{network['bits_per_character']:.3f}", "bits a character"))
-    else:
-        steps, losses = run.of_lines("validation_bits_per_character")
-        if steps:
-            tiles.append(("best validation loss so far", f"{min(losses):.3f}", "bits a character"))
-    if simpler := run.report.get("baselines"):
-        name = min(simpler, key=lambda each: simpler[each]["bits_per_character"])
-        tiles.append((f"best simpler model: {name}", f"{simpler[name]['bits_per_character']:.3f}", "bits a character"))
+    tiles = run.tiles()
     if run.lines:
         tiles.append(("trained for", f"{run.lines[-1]['step']:,}", "steps"))
         tiles.append(("training took", f"{run.lines[-1]['elapsed_s']:,.0f}", "seconds"))
-    tiles.append(("size", f"{sum(each.numel() for each in model.parameters()):,}", "parameters"))
+    tiles.append(("size", f"{sum(each.numel() for each in run.model.parameters()):,}", "parameters"))
     shown = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{unit}</small></dd></div>"
         for name, value, unit in tiles
     )
-    return f'<p class="soft">{escape(about)}</p><dl class="tiles">{shown}</dl>'
+    return f'<p class="soft">{escape(run.about)}</p><dl class="tiles">{shown}</dl>'
 
 
 def findings(run: Inspected) -> str:
     """What the doctor says."""
     from ostinato.insight.diagnosis.doctor import doctor
 
-    batch, following = run.chunks
-    how = run.settings.training
-    diagnosis = doctor(run.model, batch, next_batch=following, history=run.lines, clip_norm=how.clip_norm)
+    how, lengths = run.settings.training, getattr(run.batch, "lengths", None)
+    diagnosis = doctor(
+        run.model, run.batch, next_batch=run.following, history=run.lines, clip_norm=how.clip_norm, lengths=lengths
+    )
     parts = [
         f'<div class="finding {each.severity}"><h3>{escape(each.severity)}: {escape(each.name)}</h3>'
         f"<p>{escape(each.evidence)} <span class='soft'>({escape(each.where)})</span></p>"
@@ -80,78 +62,9 @@ def findings(run: Inspected) -> str:
     return "".join(parts) + f"<details><summary>What was looked for ({looked} checks)</summary>{listed}</details>"
 
 
-def samples(run: Inspected) -> str:
-    """What the model wrote at each evaluation, and at the end."""
-    parts = []
-    for line in run.lines:
-        if "sample" in line:
-            bits = line.get("validation_bits_per_character")
-            about = f"step {line['step']:,}" + (f", {bits:.3f} bits a character" if bits is not None else "")
-            parts.append(
-                f'<div class="sample"><span class="soft">{about}</span><pre>{_written(line["sample"])}</pre></div>'
-            )
-    if last := run.report.get("sample"):
-        parts.append(
-            f'<div class="sample"><span class="soft">the best weights, {len(last):,} characters</span>'
-            f"<pre>{_written(last)}</pre></div>"
-        )
-    if not parts:
-        raise RunError("the run has written nothing yet; train until its first evaluation")
-    return "<p>What the model wrote by itself as it learnt, from the same random numbers each time.</p>" + "".join(
-        parts
-    )
-
-
-def _written(text: str) -> str:
-    """Without control characters."""
-    return escape("".join(c if c.isprintable() or c in "\n\t" else "�" for c in text))
-
-
-def units(run: Inspected) -> str:
-    """Units that mean something, and the text to read them in."""
-    found = [unit for unit in run.units if abs(unit.r) >= _WEAK]
-    strong = [unit for unit in found if abs(unit.r) >= _STRONG]
-    chosen_on = len(run.read) // 2
-    words = (
-        f"For each label, the unit was chosen on the first {chosen_on:,} steps of {run.text_name}, and measured on the "
-        f"{len(run.read) - chosen_on:,} steps after them. "
-        f"{_count(len(strong), 'unit follows its label', 'units follow their labels')} there with |r| of {_STRONG} or more."
-    )
-    parts = [f"<p>{escape(words)}</p>"]
-    if strong:
-        parts.append(
-            "<ul>"
-            + "".join(f"<li>{escape(_capital(unit.sentence).replace('= -', f'= {MINUS}'))}</li>" for unit in strong)
-            + "</ul>"
-        )
-    start, shown = run.excerpt
-    places = run.read.last_characters[start : start + len(shown)]
-    truths = {unit.label.name: unit.label.values[places] for unit in found if unit.label.is_binary}
-    parts.append(reading(shown, found, truths=truths))
-    rows = [(unit.label.name, unit.name, unit.r, unit.r_chosen) for unit in run.units]
-    parts.append(
-        "<details><summary>All labels</summary>"
-        + table(
-            [("label", ""), ("unit", ""), ("r, other half", "no unit"), ("r, half that chose", "no unit")],
-            rows,
-            caption="The unit that follows each label best",
-        )
-        + "</details>"
-    )
-    return "".join(parts)
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number or 'No'} {one if number == 1 else many}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def gradient(run: Inspected) -> str:
     """How far back a gradient reaches."""
-    flow = gradient_flow(run.model, run.chunks[0])
+    flow = gradient_flow(run.model, run.batch, run.loss)
     rows = []
     for layer in flow.layers:
         measured = len(layer.gain) - 1
@@ -171,7 +84,7 @@ def gradient(run: Inspected) -> str:
                 ("measured", ""),
             ],
             rows,
-            caption=f"Gradient flow at a loss of {flow.loss:.3f} nats a token",
+            caption=f"Gradient flow at a loss of {flow.loss:.3f} nats/{run.item}",
         )
         + picture(flow.plot(), f"Gradient norms by step and gain by distance; {words}", "gradient")
     )
@@ -179,7 +92,7 @@ def gradient(run: Inspected) -> str:
 
 def saturated(run: Inspected) -> str:
     """Gates at their ends, and units that do nothing."""
-    found = saturation(run.model, run.chunks[0], lambda model, chunk: model.loss(chunk))
+    found = saturation(run.model, run.batch, run.loss)
     rows = [(gate.name, gate.gate, gate.kind, 100 * gate.low, 100 * gate.high, gate.mean) for gate in found.gates]
     units = [(unit.name, unit.units, len(unit.dead), len(unit.stuck)) for unit in found.units]
     return (
@@ -207,6 +120,21 @@ def saturated(run: Inspected) -> str:
             units,
             caption="Units that do nothing",
         )
+    )
+
+
+def over_training(run: Inspected) -> str:
+    """Gradient flow, saturation and update ratios by step, where the run was watched."""
+    history = run.watched
+    if not history:
+        return (
+            "<p>This run was not watched while it trained. <code>--training.watch_every 100</code> keeps gradient flow, "
+            "saturation and update ratios from every hundredth step; the two sections above show where they ended.</p>"
+        )
+    cost = run.of_lines(COST)[1][-1]
+    words = f"Measured {len(history):,} times while the run trained, in {cost:.1%} of the time, always on the same few rows."
+    return f"<p>{escape(words)}</p>" + picture(
+        plot_watched(history), "Reach and growth of the gradient, saturation and update ratios by step", "watched"
     )
 
 
@@ -270,7 +198,7 @@ def spectrum(run: Inspected) -> str:
 def parameter_counts(run: Inspected) -> str:
     """Where the parameters are, and what they cost."""
     how = run.settings.training
-    found = parameters(run.model, T=how.chunk_length, B=how.batch_size, optimizer=how.optimizer)
+    found = parameters(run.model, T=run.steps, B=how.batch_size, optimizer=how.optimizer)
     rows = [(row.name, " x ".join(map(str, row.shape)), row.formula, row.count, row.note) for row in found.rows]
     pieces = [
         (
@@ -307,7 +235,7 @@ def parameter_counts(run: Inspected) -> str:
 
 def settings_of_the_run(run: Inspected) -> str:
     """Every setting, by group, with what it is and in which unit."""
-    parts = ["<p>As the flags of <code>ostinato train lm</code> name them.</p>"]
+    parts = [f"<p>As the flags of <code>ostinato train {escape(run.settings.task)}</code> name them.</p>"]
     groups = {each.name: getattr(run.settings, each.name) for each in dataclasses.fields(run.settings)}
     single = {name: value for name, value in groups.items() if not dataclasses.is_dataclass(value)}
     parts.append(_settings("run", single, type(run.settings)))

@@ -1,0 +1,112 @@
+"""A run of a task that learns from examples under inspection."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ostinato.data.batches import Batch, Batches
+from ostinato.errors import DataError
+from ostinato.recipes.inspected import Inspected, read_lines, read_report
+from ostinato.recipes.registry import TASKS, task_of
+from ostinato.recipes.trained import Trained, load
+from ostinato.training.progress import ExampleProgress
+from ostinato.training.run_folder import RunFolder
+from ostinato.training.tree import tensors_of
+
+_ROWS = 16  # of the batch that everything is measured on
+
+
+@dataclass(frozen=True)
+class InspectedTask(Inspected):
+    """A run of a task.
+
+    Attributes:
+        trained: the model with what belongs to it.
+        part: the data that it is looked at on.
+    """
+
+    trained: Trained[Any, Any, Any, Any]
+    part: Any
+
+    @property
+    def about(self) -> str:
+        """Task, data."""
+        task, size = self.trained.task, self.trained.task.size(self.part)
+        summary = TASKS[task.name].summary
+        return f"{summary[:1].upper()}{summary[1:]}. Looked at here on {self.data_name}: {size:,} examples."
+
+    @property
+    def item(self) -> str:
+        """As the task says."""
+        return self.trained.task.item
+
+    @property
+    def loss_curves(self) -> tuple[str, str, str]:
+        """The loss as it is minimised."""
+        return "loss", "validation_loss", f"nats/{self.item}"
+
+    def tiles(self) -> list[tuple[str, str, str]]:
+        """The figures of the data that had no part in training, as far as the run has come."""
+        scores = self.report.get("scores") or {}
+        if not scores:
+            steps, losses = self.of_lines("validation_loss")
+            return [("best validation loss so far", f"{min(losses):.4f}", f"nats/{self.item}")] if steps else []
+        part = "test" if "test" in scores else "validation"
+        return [
+            (f"{part}: {name.replace('_', ' ')}", *self.shown(name, value))
+            for name, value in scores[part]["figures"].items()
+            if value is not None
+        ]
+
+    def shown(self, name: str, value: float) -> tuple[str, str]:
+        """A figure as it is shown, and its unit."""
+        text = ExampleProgress(self.item, self.trained.task.percentages, quiet=True).number(name, value)
+        return (text[:-1], "%") if text.endswith("%") else (text, "")
+
+    @property
+    def batch(self) -> Batch:
+        """Some examples, drawn at random; with a loss."""
+        return self._drawn
+
+    @cached_property
+    def _drawn(self) -> Batch:
+        task, settings = self.trained.task, self.trained.settings
+        examples = task.examples(settings, self.trained.known, self.part)
+        for batch in Batches(examples, _ROWS, max_steps=task.batch_steps(settings)):
+            if batch.count:
+                return batch
+        raise DataError(f"{self.data_name}: expected examples that have a loss, got none")
+
+    @property
+    def steps(self) -> int:
+        """Of the batch."""
+        return max(1, *(tensor.shape[0] for tensor in tensors_of(self.batch.input)))
+
+
+def inspected_task(path: str | os.PathLike[str], data: str | None) -> InspectedTask:
+    """A run, and data to look at it on.
+
+    Args:
+        path: the folder of the run.
+        data: labelled data as the task reads them; None for the run's own validation data.
+
+    Raises:
+        OstinatoError: the run or the data cannot be read, or there are none.
+    """
+    run = RunFolder(path)
+    trained = load(TASKS[task_of(path)].make(), path)
+    task = trained.task
+    if data is None:
+        splits = task.read(trained.settings)
+        name, part = f"{splits.name}, validation", splits.validation
+    else:
+        name, part = data, task.read_part(trained.settings, trained.known, data, labelled=True)
+    if not task.size(part):
+        raise DataError(f"{name}: expected at least one example to look at, got none")
+    torch.manual_seed(0)  # a loss may draw
+    return InspectedTask(run, trained.settings, trained.model, name, read_lines(run), read_report(run), trained, part)

@@ -1,0 +1,75 @@
+"""The weights of every attention of a model in one pass, and a picture of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ostinato.insight.layers import Loss
+from ostinato.models.pooling import Pooling
+from ostinato.nn.attention import Attention
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def attention_weights(model: nn.Module, batch: Any, loss: Loss) -> dict[str, torch.Tensor]:
+    """What each attention looked at.
+
+    Args:
+        model: may hold `ostinato.nn.attention.Attention` and `Pooling("attention")`.
+        batch: as `loss` takes it.
+        loss: `loss(model, batch)` runs the model.
+
+    Returns:
+        (T_out, B, T_mem) by the module's name: for each step of the answer, 1 for a pooling, the share of each place of what is
+        looked at. Empty where the model has no attention, or none ran.
+    """
+    found: dict[str, list[torch.Tensor]] = {}
+
+    def looked(name: str, module: nn.Module) -> Any:
+        def hook(_: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+            weights = module.weights(*given).T[None] if isinstance(module, Pooling) else result.weights
+            found.setdefault(name or type(module).__name__, []).append(weights.detach().float().cpu())
+
+        return module.register_forward_hook(hook)
+
+    attentive = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, Attention) or (isinstance(module, Pooling) and module.name == "attention")
+    }
+    handles = [looked(name, module) for name, module in attentive.items()]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=()):
+            loss(model, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    # A decoder that is fed step by step calls it once a step.
+    return {name: torch.cat(parts) for name, parts in found.items() if len({part.shape[1:] for part in parts}) == 1}
+
+
+def plot_weights(weights: torch.Tensor, name: str) -> Figure:
+    """One picture a row.
+
+    Args:
+        weights: (T_out, B, T_mem), shares; B at least 1.
+        name: of the module.
+    """
+    from ostinato.insight.plots import SEQUENTIAL, figure, name_axes
+
+    T, B, places = weights.shape
+    width, height = max(3.2, min(0.14 * places + 2.0, 9.0)), max(1.5, min(0.18 * T + 1.2, 5.0))
+    made, axes = figure(width, height * B, rows=B)
+    for row in range(B):
+        shown = weights[:, row].numpy()
+        axes[row].imshow(shown, vmin=0.0, vmax=1.0, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
+        axes[row].grid(False)
+        axes[row].set_yticks(sorted({0, T - 1}), [str(step + 1) for step in sorted({0, T - 1})])
+        last = row == B - 1
+        name_axes(axes[row], "step that is read" if last else "", "step", f"{name}, example {row + 1}")
+    made.colorbar(axes[0].images[0], ax=axes, label="weight (share of 1)")
+    return made
