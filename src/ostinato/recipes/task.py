@@ -109,6 +109,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """How many examples a part has."""
         return len(part)  # pyright: ignore[reportArgumentType]
 
+    def remarks(self, splits: Splits[Part]) -> list[str]:
+        """What a user should know about the data before training, such as which lines were left out; a line each."""
+        return []
+
     def batch_steps(self, settings: S) -> int | None:
         """The most steps of a batch, padding counted, see `Batches`; None for any number."""
         return None

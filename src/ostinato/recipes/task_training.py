@@ -105,7 +105,7 @@ def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, run: RunFol
         raise DataError(f"{splits.name}: expected labels to validate with that training has too, got others only")
     torch.manual_seed(settings.seed)
     model = task.build(settings, known)
-    lines = [] if settings.resume else task.begin(settings, known, model)
+    lines = [] if settings.resume else [*task.remarks(splits), *task.begin(settings, known, model)]
     examples = task.examples(settings, known, splits.train)
     return _Prepared(splits, examples, validation, Trained(task, settings, known, model), lines)
 

@@ -59,6 +59,10 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
         """Token ids of both sides."""
         return TokenPairs(part.pairs, known, settings.reading)
 
+    def remarks(self, splits: Splits[Pairs]) -> list[str]:
+        """Which pairs were left out, and where both sides are the same more often than one would think."""
+        return [part.report() for part in (splits.train, splits.validation, splits.test) if part.empty or part.equal]
+
     def batch_steps(self, settings: TranslateSettings) -> int | None:
         """As set."""
         return settings.reading.batch_tokens

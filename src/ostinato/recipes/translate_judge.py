@@ -99,6 +99,13 @@ class TranslationJudge(Judge):
         ]
         return {"signatures": signatures, "translations": told}
 
+    def warnings(self) -> list[str]:
+        """Where BLEU says nothing."""
+        figures = self.figures()
+        if figures["bleu"] > 0.0 or figures["chrf"] == 0.0:
+            return []
+        return ["BLEU is 0, for no four words in a row are right; let short texts be judged by scoring.best_by chrf"]
+
     # --- where attention looked ---
 
     def _to_draw(self) -> list[int]:

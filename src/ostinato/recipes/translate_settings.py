@@ -166,14 +166,33 @@ class Answering:
     copy_unknown: bool = True
 
     def __post_init__(self):
-        for each in ("beam", "n_best"):
-            value = getattr(self, each)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{each}: expected an integer of at least 1, got {value}")
+        # They come from the command line as they were typed.
+        for name, kind, may_be_none in (
+            ("beam", int, False),
+            ("n_best", int, False),
+            ("length_penalty", float, False),
+            ("coverage_penalty", float, False),
+            ("max_length", int, True),
+            ("temperature", float, False),
+            ("top_k", int, True),
+            ("top_p", float, True),
+            ("seed", int, False),
+            ("copy_unknown", bool, False),
+        ):
+            value = getattr(self, name)
+            fits = type(value) is kind or (kind is float and type(value) is int)
+            if not (fits or (may_be_none and value is None)):
+                raise ConfigError(f"{name}: expected {_KINDS[kind]}{' or null' * may_be_none}, got {value!r}")
+        for name in ("beam", "n_best"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected an integer of at least 1, got {getattr(self, name)}")
         if self.temperature == 0.0 and self.n_best > self.beam:
             raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
         if self.temperature != 0.0 and self.n_best > 1:
             raise ConfigError(f"n_best: expected 1 where texts are drawn (temperature), got {self.n_best}")
+
+
+_KINDS: dict[type, str] = {int: "an integer", float: "a number", bool: "true or false"}
 
 
 def _training() -> UpdateSettings:
