@@ -90,3 +90,65 @@ def test_pictures_without_captions(tmp_path):
 def test_a_folder_without_pictures_is_told(tmp_path):
     with pytest.raises(DataError, match="there is no picture in this folder"):
         read_pictures(tmp_path)
+
+
+def test_pictures_are_grey_where_all_of_them_are(tmp_path):
+    Image.fromarray(np.full((2, 3), 7, np.uint8)).save(tmp_path / "a.png")
+    assert read_pictures(tmp_path)[1].pixels.tolist() == [[[7] * 3] * 2]
+    Image.fromarray(np.full((2, 3), 300, np.uint16)).save(tmp_path / "b.png")  # of sixteen bits
+    assert read_pictures(tmp_path)[1].pixels[1].tolist() == [[300 // 256] * 3] * 2
+    pictures(tmp_path, {"c.png": (2, 3)})
+    assert read_pictures(tmp_path)[1].pixels[0].tolist() == [[[7] * 3] * 3] * 2
+    assert read_pictures(tmp_path, grey=True)[1].pixels.shape == (3, 2, 3)
+
+
+def test_what_can_be_seen_through_is_seen_on_white(tmp_path):
+    pixels = np.zeros((1, 2, 4), np.uint8)
+    pixels[0, 0] = 9, 9, 9, 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_pictures(tmp_path)[1].pixels.tolist() == [[[[9] * 3, [255] * 3]]]
+
+
+def test_a_picture_taken_upright_is_read_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: the camera was turned
+    Image.fromarray(np.zeros((2, 5), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_pictures(tmp_path)[1].pixels.shape == (1, 5, 2)
+
+
+def test_pictures_by_a_pattern_or_by_their_names(tmp_path):
+    pictures(tmp_path, {"a1.png": (1, 1), "a2.png": (1, 1), "b.png": (1, 1)})
+    assert read_pictures(tmp_path / "a*.png")[0] == ("a1.png", "a2.png")
+    names = [str(tmp_path / "b.png"), str(tmp_path / "a1.png")]
+    assert read_pictures(names)[0] == tuple(names)
+    with pytest.raises(DataError, match="no file has such a name"):
+        read_pictures(tmp_path / "c*.png")
+
+
+def test_a_picture_that_breaks_off_is_told(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)).save(tmp_path / "whole.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "whole.png").read_bytes()[:900])
+    with pytest.raises(DataError, match=r"a\.png: is not a picture that can be read"):
+        read_pictures(tmp_path / "a.png")
+
+
+def test_parts_may_have_files_of_their_own(tmp_path):
+    pictures(tmp_path, {"a.png": (2, 3), "b.png": (4, 4)})
+    pictures(tmp_path, {f"{i}.png": (2, 3) for i in range(10)})
+    rows = {"train": [{"file": f"{i}.png", "caption": str(i)} for i in range(10)]}
+    rows |= {"dev": [{"file": "a.png", "caption": "a"}], "test": [{"file": "b.png", "caption": "b"}]}
+    for name, lines in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    splits = read_caption_splits(tmp_path)
+    assert [part.names for part in (splits.train, splits.validation, splits.test)] == [
+        tuple(f"{i}.png" for i in range(10)),
+        ("a.png",),
+        ("b.png",),
+    ]
+    assert splits.test.images.pixels.shape == (1, 2, 3, 3)  # scaled to what is learnt from
+    named = read_caption_splits(tmp_path / "train.jsonl", test=tmp_path / "test.jsonl", validation_share=0.2)
+    assert [len(part) for part in (named.train, named.validation, named.test)] == [8, 2, 1]
+    (tmp_path / "train.jsonl").unlink()
+    with pytest.raises(DataError, match=r"there is dev\.jsonl, but no train\.jsonl"):
+        read_caption_splits(tmp_path)

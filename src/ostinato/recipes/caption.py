@@ -96,10 +96,6 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
         marked = known.marked
         return Captioner(known.shape, len(marked), begin=marked.begin, end=marked.end, **given)
 
-    def judged_by(self, settings: CaptionSettings) -> str | None:
-        """ChrF, which is a measure of single words and of sentences."""
-        return "chrf"
-
     def judge(self, trained: TrainedCaptioner, part: Captioned, examples: Examples, *, final: bool) -> Judge:
         """Exact match, BLEU, chrF; while training of greedy captions, which take less time."""
 

@@ -104,27 +104,24 @@ class CaptionJudge(Judge):
             for row in list(self._said)[:_DRAWN]
         ]
         made = {"captions": plot_captions(shown)} if shown else {}
-        if looked := [(n, self._look(row)) for n, row in enumerate(list(self._said)[:_DRAWN]) if row in self._kept]:
-            steps = [
-                (shown[n], tokens, weights.reshape(-1, *self.model.encoder.places))
-                for n, look in looked
-                if look is not None
-                for tokens, weights in [look]
-            ]
-            if steps:
-                made["attention"] = plot_looks(steps)
-        return made
+        looks = [
+            (each, *look)
+            for each, row in zip(shown, self._said, strict=False)
+            if row in self._kept and (look := self._look(row)) is not None
+        ]
+        return made | ({"attention": plot_looks(looks)} if looks else {})
 
     def _look(self, row: int) -> tuple[list[str], Any] | None:
-        """The tokens that were written about an image and the end after them, and where each step looked, (steps, places)."""
+        """The tokens that were written about an image, the end after them, and where each step looked, (steps, rows, columns)."""
         ids = list(self._answers[row].tokens)
         image = self._kept[row].unsqueeze(0)
         target = torch.tensor(ids, dtype=torch.int64, device=image.device).view(-1, 1)
         with torch.no_grad():
             weights = self.model(image, target).weights
-        return (
-            None if weights is None else ([self.known.said([id]) for id in ids] + ["end"], weights[:, 0].cpu().numpy())
-        )
+        if weights is None:
+            return None
+        looked = weights[:, 0].reshape(-1, *self.model.encoder.places)
+        return [*(self.known.said([id]) for id in ids), "end"], looked.cpu().numpy()
 
     def warnings(self) -> list[str]:
         """Images without captions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import shorten
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +12,10 @@ import numpy as np
 from ostinato.data.images import Images
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _COLUMNS = 6
-_MOST_STEPS = 14
+_MOST_STEPS = 12
 _RIGHT, _WRONG = "#007a57", "#c04000"  # as in plots.COLOURS, dark enough for text
 
 
@@ -36,6 +35,11 @@ class Shown:
     is_right: bool
     wanted: str
 
+    @property
+    def colour(self) -> str:
+        """Of the text about it."""
+        return _RIGHT if self.is_right else _WRONG
+
 
 def plot_captions(shown: Sequence[Shown]) -> Figure:
     """Draws images with their captions; below a wrong one, what was wanted.
@@ -43,18 +47,14 @@ def plot_captions(shown: Sequence[Shown]) -> Figure:
     Args:
         shown: at least one.
     """
-    from ostinato.insight.plots import figure
-
     columns = min(_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
-    made, axes = figure(1.7 * columns, 2.0 * rows, rows=rows, columns=columns)
-    for each, ax in zip(shown, axes, strict=False):
-        _draw(ax, each.image)
-        text = _short(each.said) if each.is_right else f"{_short(each.said)}\nwanted: {_short(each.wanted)}"
-        ax.set_title(text, fontsize=9, color=_RIGHT if each.is_right else _WRONG, wrap=True)
-    for ax in axes[len(shown) :]:
-        ax.remove()
-    return made
+    board = _Board(columns, -(-len(shown) // columns), side=1.7, lines=4)
+    for n, each in enumerate(shown):
+        column, row = n % columns, n // columns
+        board.draw(each.image, column, row)
+        wanted = [] if each.is_right else _lines(f"wanted: {each.wanted}", 25)
+        board.write([*_lines(each.said, 25), *wanted], column, row, each.colour)
+    return board.finish()
 
 
 def plot_looks(steps: Sequence[tuple[Shown, Sequence[str], np.ndarray]]) -> Figure:
@@ -64,45 +64,73 @@ def plot_looks(steps: Sequence[tuple[Shown, Sequence[str], np.ndarray]]) -> Figu
         steps: of each image, itself, the tokens that were written, and the weights at each of them, (tokens, rows, columns), shares
             of 1; at least one image.
     """
-    from ostinato.insight.plots import figure
-
     most = min(_MOST_STEPS, max(len(tokens) for _, tokens, _ in steps))
-    made, axes = figure(1.15 * (1 + most), 1.4 * len(steps), rows=len(steps), columns=1 + most)
+    board = _Board(1 + most, len(steps), side=1.1, lines=2)
     for row, (shown, tokens, weights) in enumerate(steps):
-        first, *others = axes[row * (1 + most) : (row + 1) * (1 + most)]
-        _draw(first, shown.image)
-        first.set_title(_short(shown.said, 14), fontsize=9, color=_RIGHT if shown.is_right else _WRONG)
-        for ax, token, weight in zip(others, tokens, weights, strict=False):
-            _draw(ax, shown.image)
-            height, width = shown.image.pixels.shape[1:3]
-            # The scale is that of the step: even attention over many places is little of each.
-            ax.imshow(
-                weight,
-                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-                cmap="inferno",
-                alpha=0.6,
-                vmin=0.0,
-                vmax=max(float(weight.max()), 1e-9),
-                interpolation="nearest",
-            )
-            ax.set_title(_visible(token), fontsize=9)
-        for ax in others[len(tokens) :]:
-            ax.remove()
-    made.suptitle("Where each step looks: bright is much", fontsize=11)
-    return made
+        board.draw(shown.image, 0, row)
+        board.write(_lines(shown.said, 16), 0, row, shown.colour)
+        for column, (token, weight) in enumerate(zip(tokens[:most], weights, strict=False), start=1):
+            board.draw(shown.image, column, row)
+            board.cover(weight, shown.image, column, row)
+            board.write([token.replace("\n", "⏎").replace(" ", "␣")], column, row, "k")
+    return board.finish("Where each step looks: bright is much")
 
 
-def _draw(axes: Axes, image: Images) -> None:
-    pixels: Any = np.clip(image.pixels[0] / image.white, 0.0, 1.0)
-    if pixels.ndim == 3 and pixels.shape[2] != 3:
-        pixels = pixels.mean(2)
-    axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
-    axes.axis("off")
+class _Board:
+    """Cells with an image and text above it, in one pair of axes: to lay out a pair for each would take minutes.
+
+    Args:
+        columns: of cells.
+        rows: of cells.
+        side: of an image, in inches.
+        lines: of text above an image.
+    """
+
+    def __init__(self, columns: int, rows: int, *, side: float, lines: int):
+        from ostinato.insight.plots import figure
+
+        self._columns, self._rows = columns, rows
+        self._text = 0.14 * lines / side  # height, in sides of an image
+        self._height = 1.0 + self._text + 0.08
+        self.figure, (self._axes,) = figure(side * 1.08 * columns, side * self._height * rows + 0.3)
+
+    def draw(self, image: Images, column: int, row: int) -> None:
+        """The image of a cell."""
+        pixels: Any = np.clip(image.pixels[0] / image.white, 0.0, 1.0)
+        if pixels.ndim == 3 and pixels.shape[2] != 3:
+            pixels = pixels.mean(2)
+        self._put(pixels, image, column, row, cmap="gray", vmax=1.0)
+
+    def cover(self, weights: np.ndarray, image: Images, column: int, row: int) -> None:
+        """Lays weights over it, on a scale of their own: even attention over many places is little of each."""
+        self._put(weights, image, column, row, cmap="inferno", alpha=0.6, vmax=max(float(weights.max()), 1e-9))
+
+    def _put(self, values: Any, image: Images, column: int, row: int, **how: Any) -> None:
+        height, width = image.pixels.shape[1:3]
+        high, wide = height / max(height, width), width / max(height, width)
+        left, bottom = column * 1.08 + (1.0 - wide) / 2.0, self._top(row) + self._text + 1.0
+        extent = (left, left + wide, bottom, bottom - high)
+        self._axes.imshow(values, extent=extent, vmin=0.0, interpolation="nearest", **how)
+
+    def write(self, lines: Sequence[str], column: int, row: int, colour: str) -> None:
+        """The text of a cell."""
+        text = "\n".join(lines).replace("$", r"\$")
+        place = self._top(row) + self._text - 0.03
+        self._axes.text(column * 1.08 + 0.5, place, text, ha="center", va="bottom", fontsize=8, color=colour)
+
+    def _top(self, row: int) -> float:
+        return row * self._height
+
+    def finish(self, title: str = "") -> Figure:
+        """All of it."""
+        self._axes.set_xlim(0.0, 1.08 * self._columns)
+        self._axes.set_ylim(self._height * self._rows, 0.0)
+        self._axes.axis("off")
+        if title:
+            self._axes.set_title(title, fontsize=11, loc="left")
+        return self.figure
 
 
-def _short(text: str, most: int = 48) -> str:
-    return shorten(text, most, placeholder="…").replace("$", r"\$") or "(nothing)"
-
-
-def _visible(token: str) -> str:
-    return token.replace("\n", "⏎").replace(" ", "␣").replace("$", r"\$")
+def _lines(text: str, letters: int) -> list[str]:
+    """Two at most."""
+    return wrap(text, letters, max_lines=2, placeholder=" …", break_long_words=True) or ["(nothing)"]
