@@ -16,7 +16,8 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.tag_data import Part, cut
 from ostinato.recipes.tag_settings import ReadingSettings
 
-_TAGGED = (".conllu", ".conll", ".tsv", ".txt", ".bio")
+_COLUMNS = (".conllu", ".conll", ".tsv", ".bio")
+_TAGGED = (*_COLUMNS, ".txt")
 _MARKS = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
 _EQUAL_MARKS = re.compile(r"(.)\1*")
 
@@ -99,14 +100,19 @@ def _text(document: Document) -> str:
 
 
 def read_words(data: str, reading: ReadingSettings, *, tagged: bool) -> tuple[Sentence, ...]:
-    """Sentences; to predict for, also plain text, a sentence a line: a .txt file, or standard input where `data` is "-".
+    """Sentences; to predict for, also plain text, a sentence a line.
+
+    Args:
+        data: a file or URL. To predict for, what is not called .conllu, .conll, .tsv or .bio is plain text, as is standard input, "-".
+        reading: where the tags are.
+        tagged: whether tags are wanted.
 
     Raises:
         DataError: they cannot be read, or have no tags where `tagged`.
     """
     if not tagged and data == "-":
         return plain_sentences(enumerate(sys.stdin, start=1))
-    if not tagged and suffix_of(data) == ".txt":
+    if not tagged and suffix_of(data) not in _COLUMNS:
         return plain_sentences(numbered_lines(data))
     # A file to predict for need not have the column of the tags.
     column = reading.column if tagged or suffix_of(data) == ".conllu" else None
