@@ -103,7 +103,8 @@ def read_words(data: str, reading: ReadingSettings, *, tagged: bool) -> tuple[Se
     """Sentences; to predict for, also plain text, a sentence a line.
 
     Args:
-        data: a file or URL. To predict for, what is not called .conllu, .conll, .tsv or .bio is plain text, as is standard input, "-".
+        data: a file or URL. To predict for, what is not called .conllu, .conll, .tsv or .bio is plain text, as is standard input,
+            "-".
         reading: where the tags are.
         tagged: whether tags are wanted.
 
