@@ -7,6 +7,7 @@ from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, copy_u
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
 from ostinato.models.fixed_window import FixedWindow
+from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
 from ostinato.models.language_model import LanguageModel
 from ostinato.models.markov import Markov, compare_orders
 from ostinato.models.penalties import activation_penalty
@@ -28,6 +29,7 @@ __all__ = [
     "DecoderState",
     "DynamicEvaluation",
     "FixedWindow",
+    "Forecaster",
     "Hypothesis",
     "LanguageModel",
     "LockedDropout",
@@ -37,6 +39,7 @@ __all__ = [
     "ScheduledSampling",
     "Score",
     "Seq2Seq",
+    "SeriesBatch",
     "StepByStep",
     "StepDecoder",
     "Tagger",
@@ -53,4 +56,5 @@ __all__ = [
     "decode",
     "gradient_rms",
     "score_text",
+    "uniform_numbers",
 ]
