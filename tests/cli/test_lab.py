@@ -50,6 +50,10 @@ def test_a_claim_that_is_not_reproduced_at_full_size_is_a_status(tmp_path, monke
         (["run", "clipping", "--seed", "-1"], "--seed: expected an integer from 0"),
         (["run", "clipping", "--sed", "1"], "did you mean --seed?"),
         (["run"], "name"),
+        (
+            ["run", "clipping", "--output", f"{__file__}/lab"],
+            "cannot be made: Not a directory; choose another --output",
+        ),
     ],
 )
 def test_a_slip_of_the_pen_is_one_line(capsys, words, says):

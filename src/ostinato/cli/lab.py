@@ -50,11 +50,13 @@ def _run(words: Sequence[str]) -> int:
         raise ConfigError(f"--seed: expected an integer from 0 to 2^63 - 1, got {given.seed}")
 
     from ostinato.lab import NAMES, find
-    from ostinato.lab.record import command, outcome, write
+    from ostinato.lab.record import command, make_folder, outcome, write
 
-    failed = 0
-    for found in [find(name) for name in (NAMES if given.name == "all" else [given.name])]:
-        start, folder = time.monotonic(), Path(given.output)
+    failed, folder = 0, Path(given.output)
+    chosen = [find(name) for name in (NAMES if given.name == "all" else [given.name])]
+    make_folder(folder)
+    for found in chosen:
+        start = time.monotonic()
         result = found.run(given.seed, given.quick)
         picture, *_ = write(found, result, folder, given.seed, given.quick)
         print(f"{found.name}: {found.claim}")

@@ -16,6 +16,18 @@ def command(experiment: Experiment, folder: Path, seed: int, quick: bool) -> str
     return shlex.join([*words, "--quick"] if quick else words)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the folder before an experiment runs, so that nobody waits for minutes to be told that it cannot be.
+
+    Raises:
+        OstinatoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OstinatoError(f"the folder {folder} cannot be made: {error.strerror}; choose another --output") from error
+
+
 def write(experiment: Experiment, result: Result, folder: Path, seed: int, quick: bool) -> list[Path]:
     """Writes NAME.png, NAME.svg, NAME.csv and NAME.md into `folder`, which is made where there is none.
 

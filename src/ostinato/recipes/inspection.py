@@ -90,6 +90,8 @@ def inspect_run(
         OstinatoError: the run or the data cannot be read, or the file cannot be written.
     """
     file = Path(output) if output is not None else Path(path) / REPORT
+    if output is not None and not file.parent.is_dir():  # told before the work
+        raise RunError(f"cannot write the report {file}: there is no folder {file.parent}; name another with --output")
     with tempfile.TemporaryDirectory() as folder:
         is_text = task_of(path) == LANGUAGE_MODEL
         inspected = inspected_text(path, data, Path(folder)) if is_text else inspected_task(path, data)
