@@ -55,7 +55,7 @@ def test_more_padding_changes_no_loss_no_gradient_and_no_answer(output, sequence
     assert torch.all(found[1][2][len(found[0][2]) :] == 0)
 
 
-def test_the_softmax_loss_is_the_smoothed_mean_over_the_tags_that_are_known():
+def test_the_softmax_loss_is_the_smoothed_or_weighted_mean_over_the_tags_that_are_known():
     model = make(label_smoothing=0.3)
     emissions = torch.randn(2, 3, N)
     target, lengths = torch.tensor([[0, 2, -1], [1, 0, N]]), torch.tensor([2, 1, 2])
@@ -64,6 +64,11 @@ def test_the_softmax_loss_is_the_smoothed_mean_over_the_tags_that_are_known():
     plain = -sum(p[t, row, tag] for t, row, tag in known) / 3
     smooth = -sum(0.7 * p[t, row, tag] + 0.1 * p[t, row].sum() for t, row, tag in known) / 3
     torch.testing.assert_close(model.tag_loss(emissions, target, lengths), smooth)
+    torch.testing.assert_close(model.eval().tag_loss(emissions, target, lengths), plain)
+    weights = [0.5, 3.0, 1.0]
+    weighted = -sum(weights[tag] * p[t, row, tag] for t, row, tag in known) / 3
+    model = make(class_weights=weights)
+    torch.testing.assert_close(model.tag_loss(emissions, target, lengths), weighted)
     torch.testing.assert_close(model.eval().tag_loss(emissions, target, lengths), plain)
 
 
@@ -170,6 +175,8 @@ def test_long_sequences_are_read_in_windows_but_in_training():
         ({"dropout": 1.0}, "dropout: expected a rate from 0 to below 1"),
         ({"output": "argmax"}, "output: expected softmax or crf, got argmax"),
         ({"output": "crf", "label_smoothing": 0.1}, "label_smoothing: expected 0 with a CRF"),
+        ({"output": "crf", "class_weights": [1.0] * N}, "class_weights: expected none with a CRF"),
+        ({"class_weights": [1.0]}, "class_weights: expected 3 numbers of at least 0"),
         ({"cell": "lstn"}, "cell: expected one of lstm, gru, "),
         ({"options": {"bidirectional": True}}, "options: bidirectional cannot be given here"),
     ],

@@ -6,7 +6,7 @@ import torch
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import load, train
-from ostinato.recipes.classify import Classify, balanced
+from ostinato.recipes.classify import Classify
 from ostinato.recipes.classify_settings import ClassifierSettings, ClassifySettings, ReadingSettings, UpdateSettings
 
 from .reviews import rows, small, write
@@ -54,11 +54,6 @@ def test_texts_can_be_read_in_other_tokens(tmp_path, kind):
     reading = ReadingSettings(tokens=kind, vocabulary_size=280)
     result = train(small(tmp_path / "run", data, reading=reading))
     assert load(result.run.path).evaluate()[0].figures["accuracy"] > 0.6
-
-
-def test_balanced_classes_all_count_the_same():
-    weights = balanced([30, 10, 60])
-    assert np.allclose(np.multiply(weights, [30, 10, 60]), 100 / 3)
 
 
 def test_a_rare_class_is_found_where_classes_are_balanced(tmp_path):

@@ -176,6 +176,19 @@ def test_settings_that_cannot_be_are_refused(values, message):
         ReadingSettings(**values)
 
 
+def test_a_rare_tag_is_found_where_tags_are_balanced(tmp_path):
+    # The same word, which alone does not tell, is rare in one case of three; others are never rare.
+    words = [("hm", "RARE" if n % 3 == 0 else "OFTEN") for n in range(60)] + [("ho", "OFTEN")] * 100
+    data = write(tmp_path / "rare.conll", [[each] for each in words])
+    recall = {}
+    for weights in ("none", "balanced"):
+        model = dataclasses.replace(small(tmp_path, data).model, class_weights=weights)
+        reading = ReadingSettings(validation=data, test=data)
+        result = train(small(tmp_path / weights, data, model=model, reading=reading))
+        recall[weights] = result.scores["test"].details["classes"]["RARE"]["recall"]
+    assert recall == {"none": 0.0, "balanced": 1.0}
+
+
 def test_a_crf_has_no_label_smoothing(tmp_path):
     data = write(tmp_path / "bank.conll", sentences())
     model = TaggerSettings(output="crf", label_smoothing=0.1)

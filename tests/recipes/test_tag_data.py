@@ -28,6 +28,7 @@ def source(text):
 def test_tags_words_and_characters_are_those_of_training():
     known = Known.of(TRAIN, READING)
     assert known.tags == ("DET", "NOUN", "VERB", "X")
+    assert known.tag_counts == (2, 1, 2, 1)
     assert dict(zip(known.words, known.counts, strict=True)) == {"the": 2, "cat": 2, "sat": 2, "qui": 1}
     assert known.word_ids(["THE", "cat", "zebra"]).tolist() == [known.words.index("the") + 1, 1, 0]
     assert set(known.characters.characters) == set("hecats")  # "T", "q", "u" and "i" occur once
@@ -43,7 +44,7 @@ def test_characters_are_never_all_unknown():
 
 def test_tags_of_spans_are_known_as_such():
     def spans(*tags):
-        return Known(tags, Known.of(TRAIN, READING).characters).has_spans
+        return Known(tags, (1,) * len(tags), Known.of(TRAIN, READING).characters).has_spans
 
     assert spans("B-x", "I-x", "O")
     assert spans("B-x", "E-x", "S-x", "O")
@@ -98,6 +99,7 @@ def test_source_is_read_character_by_character():
     known = Known.of((source(text * 3),), READING)
     assert known.tags == SYNTAX_CLASSES
     assert known.words is None
+    assert known.tag_counts == tuple(np.bincount(highlight(text * 3), minlength=7))
     part = (source(text), Highlighted("b", "", np.zeros(0, np.uint8)), Highlighted("c", "é", None))
     examples = CharacterExamples(part, known)
     assert examples.lengths.tolist() == [len(text), 0, 1]

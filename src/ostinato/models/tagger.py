@@ -41,12 +41,16 @@ class Tagger(nn.Module):
         output: how tags are found.
         constraints: of the CRF, what no answer may do, as of `span_constraints`. Training does not heed them: where data break a
             rule, their loss is not infinite.
+        class_weights: (N,), of softmax: how much a step of each tag counts in the training loss, whose mean is over the number of
+            steps; None for 1 each.
         label_smoothing: s in [0, 1), of softmax: the training loss takes (1 - s) of the right tag and s / N of every tag.
         window: in evaluation longer sequences are read in overlapping windows of so many steps, see `in_windows`; at least 4.
 
     Raises:
         ConfigError: sizes, rates or options that do not fit.
     """
+
+    class_weights: torch.Tensor | None
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Tagger(nn.Module):
         options: Mapping[str, Any] | None = None,
         output: OutputName = "softmax",
         constraints: Constraints | None = None,
+        class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         window: int = 4096,
     ):
@@ -78,6 +83,10 @@ class Tagger(nn.Module):
             check_rate(name, rate)
         if output not in ("softmax", "crf"):
             raise ConfigError(f"output: expected softmax or crf, got {output}")
+        if class_weights is not None and (len(class_weights) != num_tags or min(class_weights) < 0):
+            raise ConfigError(f"class_weights: expected {num_tags} numbers of at least 0, got {list(class_weights)}")
+        if output == "crf" and class_weights is not None:
+            raise ConfigError("class_weights: expected none with a CRF, which scores whole sequences; choose softmax")
         if output == "crf" and label_smoothing:
             raise ConfigError(
                 f"label_smoothing: expected 0 with a CRF, which scores whole sequences, got {label_smoothing}"
@@ -99,6 +108,9 @@ class Tagger(nn.Module):
         self.output = nn.Linear(output_size(self.recurrent), num_tags)
         self.crf = CRF(num_tags) if output == "crf" else None
         self.constraints = constraints
+        weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
+        # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, input: Any, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Emissions e, (T, B, N): scores of the tags before softmax or CRF. What they are past a row's end means nothing.
@@ -139,6 +151,8 @@ class Tagger(nn.Module):
             losses = F.cross_entropy(
                 emissions.flatten(0, 1), gold.flatten(), reduction="none", label_smoothing=smoothing
             )
+            if self.training and self.class_weights is not None:
+                losses = losses * self.class_weights[gold.flatten()]
             return losses.masked_fill(~known.flatten(), 0.0).sum() / count
         if bool((known == valid).all()):
             return -self.crf.log_likelihood(emissions, gold, lengths).sum() / count

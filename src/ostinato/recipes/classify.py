@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ from ostinato.data.vectors import load_vectors
 from ostinato.data.vocabulary import WordVocabulary
 from ostinato.errors import ConfigError, DataError
 from ostinato.models.classifier import Classifier
+from ostinato.recipes.balance import balanced
 from ostinato.recipes.classify_data import ImageRows, Known, Part, Texts, is_table, read_pictures, read_texts
 from ostinato.recipes.classify_judge import ClassJudge
 from ostinato.recipes.classify_settings import ClassifySettings
@@ -124,9 +124,3 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
             all_of_them = dict(zip(classes, p, strict=True))
             found.append({**text, "class": classes[best], "probability": p[best], "probabilities": all_of_them})
         return found
-
-
-def balanced(counts: Sequence[int]) -> list[float]:
-    """Weights of classes that make all count the same: N / (C n_c), whose mean over the N examples is 1."""
-    total = sum(counts)
-    return [total / (len(counts) * count) for count in counts]

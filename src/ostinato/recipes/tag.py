@@ -19,6 +19,7 @@ from ostinato.data.vectors import load_vectors
 from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import WordEncoder
 from ostinato.nn.crf import span_constraints
+from ostinato.recipes.balance import balanced
 from ostinato.recipes.tag_colours import coloured
 from ostinato.recipes.tag_data import CharacterExamples, Known, Part, WordExamples
 from ostinato.recipes.tag_judge import TagJudge
@@ -89,6 +90,7 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         """The untrained model."""
         # The other fields of TaggerSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+        given["class_weights"] = balanced(known.tag_counts) if given["class_weights"] == "balanced" else None
         size, word = given.pop("embedding_size"), settings.word
         if known.words is None:
             encoder = torch.nn.Embedding(len(known.characters), size)
@@ -116,8 +118,8 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         return [str(load_vectors(path, model.encoder.embedding, ("<unk>", *known.words), counts=counts))]
 
     def judged_by(self, settings: TagSettings) -> str | None:
-        """Accuracy."""
-        return "accuracy"
+        """Accuracy; where tags are to count the same, F1 averaged over them."""
+        return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
 
     def judge(self, trained: TrainedTagger, part: Part, examples: Examples, *, final: bool) -> Judge:
         """Accuracy, precision, recall, F1, confusion, spans."""

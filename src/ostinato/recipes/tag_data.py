@@ -28,6 +28,7 @@ class Known:
 
     Attributes:
         tags: their names, in the order of the outputs.
+        tag_counts: how many steps of training each has.
         characters: of source code, or of the spelling of words.
         words: that have a vector of their own, by id from 1 on; None where the steps are characters.
         counts: how often training has each of them.
@@ -35,6 +36,7 @@ class Known:
     """
 
     tags: tuple[str, ...]
+    tag_counts: tuple[int, ...]
     characters: CharVocabulary
     words: tuple[str, ...] | None = None
     counts: tuple[int, ...] = ()
@@ -48,18 +50,24 @@ class Known:
     def of(cls, train: Part, reading: ReadingSettings) -> Known:
         """From the training data."""
         if is_source(train):
-            return cls(SYNTAX_CLASSES, _characters((file.text for file in train), reading.min_count))
-        tags = sorted({tag for sentence in train for tag in sentence.tags if tag is not None})
+            numbers = sum(
+                np.bincount(file.labels, minlength=len(SYNTAX_CLASSES)) for file in train if file.labels is not None
+            )
+            tag_counts = tuple(np.asarray(numbers).tolist())
+            return cls(SYNTAX_CLASSES, tag_counts, _characters((file.text for file in train), reading.min_count))
+        tags = Counter(tag for sentence in train for tag in sentence.tags if tag is not None)
+        order = tuple(sorted(tags))
         words = Counter(_looked_up(word, reading.lower_case) for sentence in train for word in sentence.words)
         best = sorted(words.items(), key=lambda item: (-item[1], item[0]))[: reading.vocabulary_size]
         characters = _characters((word for sentence in train for word in sentence.words), reading.min_count)
         names, counts = tuple(word for word, _ in best), tuple(count for _, count in best)
-        return cls(tuple(tags), characters, names, counts, reading.lower_case)
+        return cls(order, tuple(tags[tag] for tag in order), characters, names, counts, reading.lower_case)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "tags": list(self.tags),
+            "tag_counts": list(self.tag_counts),
             "characters": self.characters.to_dict(),
             "words": None if self.words is None else list(self.words),
             "counts": list(self.counts),
@@ -72,6 +80,7 @@ class Known:
         words = content["words"]
         return cls(
             tuple(content["tags"]),
+            tuple(content["tag_counts"]),
             CharVocabulary.from_dict(content["characters"]),
             None if words is None else tuple(words),
             tuple(content["counts"]),

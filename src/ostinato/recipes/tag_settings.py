@@ -86,6 +86,8 @@ class TaggerSettings:
         options: of the recurrent layers by name, such as {zoneout: 0.1}.
         output: softmax (each step by itself) or crf (the tags of a sequence together; tags B-x and I-x then never stand where they
             may not).
+        class_weights: balanced, of softmax: a step counts the more, the fewer training has of its tag, and the best weights are
+            those of the best F1 averaged over tags, not of the best accuracy.
         label_smoothing: of softmax, share of the training target that is spread over all tags, from 0 to below 1.
         window: longer sequences are read in overlapping windows of so many steps, but in training; at least 4.
     """
@@ -99,6 +101,7 @@ class TaggerSettings:
     input_dropout: float = 0.2
     options: dict[str, Any] = field(default_factory=dict)
     output: Literal["softmax", "crf"] = "softmax"
+    class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
     window: int = 4096
 
