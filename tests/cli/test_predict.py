@@ -7,6 +7,7 @@ import torch
 
 from ostinato.cli.main import main
 from ostinato.recipes import load
+from ostinato.recipes.classify import Classify
 
 from .conftest import start
 
@@ -79,6 +80,28 @@ def test_predictions_are_lines_of_json_in_the_order_of_the_input(ostinato, class
     file = tmp_path / "out.jsonl"
     assert ostinato("predict", classifier, str(lines), "--output", str(file)) == (0, "", "")
     assert file.read_text() == out
+
+
+def test_an_interrupt_leaves_whole_lines(ostinato, classifier, tmp_path, monkeypatch):
+    lines = tmp_path / "new.txt"
+    lines.write_text("".join(f"great film {n}\n" for n in range(10)))
+    answers = Classify.answers
+
+    def interrupted(task, trained, part, batch):
+        if 7 in batch.rows:
+            raise KeyboardInterrupt
+        return answers(task, trained, part, batch)
+
+    monkeypatch.setattr("ostinato.recipes.trained.POOL_BATCHES", 1)
+    monkeypatch.setattr(Classify, "rows", 3)
+    monkeypatch.setattr(Classify, "answers", interrupted)
+    file = tmp_path / "out.jsonl"
+    status, out, error = ostinato("predict", classifier, str(lines), "--output", str(file))
+    assert (status, out) == (130, "")
+    assert "interrupted" in error
+    written = file.read_text()
+    assert written.endswith("\n")
+    assert [json.loads(line)["text"] for line in written.splitlines()] == [f"great film {n}" for n in range(6)]
 
 
 def test_an_evaluation_prints_a_figure_a_line_and_writes_all_of_it(ostinato, classifier, table, tmp_path):

@@ -58,6 +58,25 @@ def test_progress_is_told(run):
     assert told == [(256, 300), (300, 300)]
 
 
+def test_answers_come_one_by_one_while_few_batches_are_held(run, monkeypatch):
+    monkeypatch.setattr("ostinato.recipes.trained.POOL_BATCHES", 2)
+    monkeypatch.setattr(Classify, "rows", 3)
+    trained, told = load(run), []
+    given = texts(*(f"good {'very ' * (n * 7 % 5)}film {n}" for n in range(20)))
+    answers = trained.stream(given, lambda done, total: told.append((done, total)))
+    assert told == []
+    assert next(answers)["text"] == given[0].text
+    assert told == [(3, 20), (6, 20)]
+    assert torch.is_grad_enabled()  # for whoever takes the answers
+    assert [each["text"] for each in answers] == [each.text for each in given[1:]]
+    assert told[-1] == (20, 20)
+
+
+def test_data_that_cannot_be_read_are_told_of_before_the_first_answer(run):
+    with pytest.raises(DataError, match=r"missing\.txt: no such file"):
+        load(run).stream("missing.txt")
+
+
 def test_an_evaluation_of_a_file_counts_errors(run, tmp_path):
     path = write(tmp_path / "new.csv", [("good", "good"), ("great fun", "good"), ("awful", "good"), ("dull", "bad")])
     scores, judge = load(run).evaluate(path)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TextIO
 
 from ostinato.errors import ConfigError, OstinatoError
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes what the model of a run says about each example, a line of JSON each."""
+    """Writes what the model of a run says about each example, a line of JSON each; an interrupt leaves whole lines."""
     from ostinato.cli.parser import Parser
 
     parser = Parser("ostinato predict", "What the model of a run says about data, a line of JSON for each example.")
@@ -46,25 +47,34 @@ def main(words: Sequence[str]) -> int:
         )
     trained = load(given.run).to(given.device).answer_with(given.options)
 
+    if given.show:
+        return _show(trained.task, trained.stream(given.input))
+
     from ostinato.cli.waiting import waiting
 
-    with waiting("predicting") as on_batch:
-        answers = trained.predict(given.input, on_batch)
-    if given.show:
-        return _show(trained.task, answers)
-    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
-    if given.output is None:
-        sys.stdout.writelines(lines)
-        return 0
-    try:
-        with open(given.output, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-    except OSError as error:
-        raise OstinatoError(f"{given.output}: cannot be written ({error.strerror}); choose another --output") from error
+    out = sys.stdout  # before a bar is shown, which puts itself in its place
+    with ExitStack() as stack:
+        on_batch = None
+        if given.output is not None or not out.isatty():  # else the answers themselves show how far it is
+            on_batch = stack.enter_context(waiting("predicting"))
+        answers = trained.stream(given.input, on_batch)
+        if given.output is not None:
+            out = stack.enter_context(_new_file(given.output))
+        for answer in answers:
+            out.write(json.dumps(answer, ensure_ascii=False) + "\n")
     return 0
 
 
-def _show(task: Any, answers: Sequence[dict[str, Any]]) -> int:
+@contextmanager
+def _new_file(path: str) -> Iterator[TextIO]:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        raise OstinatoError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+
+
+def _show(task: Any, answers: Iterable[dict[str, Any]]) -> int:
     from rich.console import Console
 
     console = Console(highlight=False)

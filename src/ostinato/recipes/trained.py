@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,6 +24,7 @@ from ostinato.training.run_folder import RunFolder
 from ostinato.training.tree import map_tensors
 
 KNOWLEDGE = "knowledge.json"
+POOL_BATCHES = 16  # sorted by length together, and held until all of them are done
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,15 @@ class Trained(Generic[S, Part, Known, Model]):
     def predict(
         self, data: str | os.PathLike[str] | Part, on_batch: Callable[[int, int], None] | None = None
     ) -> list[dict[str, Any]]:
-        """What the model says about each example, in the order of the data.
+        """What the model says about each example, in the order of the data; see `stream`."""
+        return list(self.stream(data, on_batch))
+
+    def stream(
+        self, data: str | os.PathLike[str] | Part, on_batch: Callable[[int, int], None] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The same one after the other; the answers to a few batches are held at a time.
+
+        The data are read at once, so that what is wrong with them is told before the first answer is asked for.
 
         Args:
             data: a file or folder of the kinds that the task reads, or what it reads from them.
@@ -105,15 +115,21 @@ class Trained(Generic[S, Part, Known, Model]):
         if isinstance(data, str | os.PathLike):
             part = self.task.read_part(self.settings, self.known, os.fspath(data), labelled=False)
         if not self.task.size(part):
-            return []
-        examples = self.task.examples(self.settings, self.known, part)
-        found: dict[int, dict[str, Any]] = {}
-        with _reading(self.model):
-            for batch in self._batches(examples):
-                found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
-                if on_batch is not None:
-                    on_batch(len(found), len(examples.lengths))
-        return [found[row] for row in range(len(found))]
+            return iter(())
+        return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch)
+
+    def _answers(
+        self, part: Any, examples: Examples, on_batch: Callable[[int, int], None] | None
+    ) -> Iterator[dict[str, Any]]:
+        size, pool = len(examples.lengths), POOL_BATCHES * self.task.rows
+        for start in range(0, size, pool):
+            found: dict[int, dict[str, Any]] = {}
+            with _reading(self.model):  # whoever takes the answers does so outside
+                for batch in self._batches(_Slice(examples, start, start + pool)):
+                    found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
+                    if on_batch is not None:
+                        on_batch(start + len(found), size)
+            yield from (found[row] for row in sorted(found))
 
     def evaluate(
         self,
@@ -228,6 +244,17 @@ def read_knowledge(task: Task[Any, Any, Known, Any], run: RunFolder) -> Known:
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{path} is damaged, or of another version of ostinato: {reason}") from error
+
+
+class _Slice:
+    """Some of the examples, under their own numbers."""
+
+    def __init__(self, examples: Examples, start: int, stop: int):
+        self._examples, self._start = examples, start
+        self.lengths, self.counts = examples.lengths[start:stop], examples.counts[start:stop]
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        return self._examples.batch(rows + self._start)
 
 
 @contextmanager
