@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WRONG = 50  # answers in the report
 _LOOKED_AT = 6  # images whose attention is drawn
 _DRAWN = 30
+_DRAWN_WRONG = 12  # beside those among the first
 
 
 class CaptionJudge(Judge):
@@ -99,14 +100,16 @@ class CaptionJudge(Judge):
 
     def pictures(self) -> dict[str, Figure]:
         """Images with their captions; and where the decoder looked at each step."""
+        first = list(self._said)[: _DRAWN - _DRAWN_WRONG]
+        rows = [*first, *[row for row in self._said if row not in first and not self._is_right(row)][:_DRAWN_WRONG]]
         shown = [
             Shown(self.part.images.take([row]), self._said[row], self._is_right(row), self._wanted[row][0])
-            for row in list(self._said)[:_DRAWN]
+            for row in rows
         ]
         made = {"captions": plot_captions(shown)} if shown else {}
         looks = [
             (each, *look)
-            for each, row in zip(shown, self._said, strict=False)
+            for each, row in zip(shown, rows, strict=True)
             if row in self._kept and (look := self._look(row)) is not None
         ]
         return made | ({"attention": plot_looks(looks)} if looks else {})

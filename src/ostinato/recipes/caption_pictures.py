@@ -48,12 +48,13 @@ def plot_captions(shown: Sequence[Shown]) -> Figure:
         shown: at least one.
     """
     columns = min(_COLUMNS, len(shown))
-    board = _Board(columns, -(-len(shown) // columns), side=1.7, lines=4)
-    for n, each in enumerate(shown):
-        column, row = n % columns, n // columns
-        board.draw(each.image, column, row)
-        wanted = [] if each.is_right else _lines(f"wanted: {each.wanted}", 25)
-        board.write([*_lines(each.said, 25), *wanted], column, row, each.colour)
+    texts = [
+        [*_lines(each.said, 25), *([] if each.is_right else _lines(f"wanted: {each.wanted}", 25))] for each in shown
+    ]
+    board = _Board(columns, -(-len(shown) // columns), side=1.7, lines=max(map(len, texts)))
+    for n, (each, text) in enumerate(zip(shown, texts, strict=True)):
+        board.draw(each.image, n % columns, n // columns)
+        board.write(text, n % columns, n // columns, each.colour)
     return board.finish()
 
 
