@@ -91,7 +91,7 @@ def test_trading_days_are_steps_as_they_are(tmp_path):
 def test_a_grid_that_would_be_huge_is_told(tmp_path):
     path = write(tmp_path / "a.csv", "time,v\n2024-01-01 00:00:00.000001,1\n2024-01-02,2\n2024-02-01,3\n")
     assert read_series(path).step == "row"
-    with pytest.raises(DataError, match=r"a grid of 1 microsecond would have .* --grid rows"):
+    with pytest.raises(DataError, match=r"a grid of 1 microsecond would have .* --reading.grid rows"):
         read_series(path, grid="fill")
 
 

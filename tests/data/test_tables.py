@@ -91,7 +91,7 @@ def test_columns_can_be_named(tmp_path):
         ("a.csv", b"text,label\na,b\nc,d,e\n", "line 3: has 3 cells, but the header has 2"),
         ("a.csv", b"text,label\na,b\nc\n", "line 3: column 'label' is empty"),
         ("a.csv", b"text,label\n\xff,b\n", "line 2: expected UTF-8"),
-        ("a.csv", b"a,b,c\n1,2,3\n", "none of the columns a, b, c is called text; name it with --text"),
+        ("a.csv", b"a,b,c\n1,2,3\n", "none of the columns a, b, c is called text; name it with --reading.text"),
         ("a.csv", b"text,b,c\n1,2,3\n", "none of its columns is called label"),
         ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": }\n', "line 2: is not JSON"),
         (
@@ -121,7 +121,9 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, name, content, message):
 
 def test_a_column_that_is_not_there(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\na,b\n")
-    with pytest.raises(DataError, match="has no column 'txt'; its columns are text, label: name one with --text"):
+    with pytest.raises(
+        DataError, match=r"has no column 'txt'; its columns are text, label: name one with --reading.text"
+    ):
         read_examples(tmp_path / "a.csv", text="txt")
 
 

@@ -226,7 +226,7 @@ def _no_time_twice(path: str | Path, name: str, moments: np.ndarray) -> None:
     if len(same):
         series = f" of series {name!r}" if name else ""
         raise DataError(
-            f"{path}: time {moments[same[0]]}{series} is there twice; name the column that tells series apart with --id, "
+            f"{path}: time {moments[same[0]]}{series} is there twice; name the column that tells series apart with --reading.id, "
             "or keep one row for each time"
         )
 
@@ -252,7 +252,7 @@ def _common_step(path: str | Path, times: list[np.ndarray], grid: Grid, *, has_t
     if grid == "fill":
         raise DataError(
             f"{path}: a grid of {_in_words(step)} would have {filled:,} steps for {rows:,} rows; "
-            "round the times, or take the rows as steps with --grid rows"
+            "round the times, or take the rows as steps with --reading.grid rows"
         )
     return None
 

@@ -58,12 +58,14 @@ def read_examples(path: str | Path, *, text: str | None = None, label: str | Non
         DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
     """
     columns, rows = read_cells(path)
-    label_column = _named(path, columns, label, "--label") or _guess(columns, LABEL_NAMES, taken=text)
-    text_column = _named(path, columns, text, "--text") or _guess(columns, TEXT_NAMES, taken=label_column)
+    label_column = _named(path, columns, label, "--reading.label") or _guess(columns, LABEL_NAMES, taken=text)
+    text_column = _named(path, columns, text, "--reading.text") or _guess(columns, TEXT_NAMES, taken=label_column)
     if text_column is None:
         others = [column for column in columns if column != label_column]
         if len(others) != 1:
-            raise DataError(f"{path}: none of the columns {', '.join(columns)} is called text; name it with --text")
+            raise DataError(
+                f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text"
+            )
         text_column = others[0]
     examples: list[Example] = []
     for place, row in rows:
@@ -137,7 +139,7 @@ def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]
     if not rows:
         raise DataError(f"{path}: there is no row in it; expected at least one")
     if rows[0].label is None:
-        raise DataError(f"{path}: none of its columns is called label, class or category; name it with --label")
+        raise DataError(f"{path}: none of its columns is called label, class or category; name it with --reading.label")
     return rows
 
 
