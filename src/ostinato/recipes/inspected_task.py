@@ -18,6 +18,7 @@ from ostinato.training.progress import ExampleProgress
 from ostinato.training.run_folder import RunFolder
 from ostinato.training.tree import tensors_of
 
+_TILES = 3  # of a task with many figures, those that it names first
 _ROWS = 16  # of the batch that everything is measured on
 
 
@@ -57,11 +58,10 @@ class InspectedTask(Inspected):
             steps, losses = self.of_lines("validation_loss")
             return [("best validation loss so far", f"{min(losses):.4f}", f"nats/{self.item}")] if steps else []
         part = "test" if "test" in scores else "validation"
-        return [
-            (f"{part}: {name.replace('_', ' ')}", *self.shown(name, value))
-            for name, value in scores[part]["figures"].items()
-            if value is not None
-        ]
+        figures = {name: value for name, value in scores[part]["figures"].items() if value is not None}
+        judged_by = self.trained.task.judged_by(self.settings)
+        first = sorted(figures, key=lambda name: name != judged_by)[:_TILES]  # the others stay in order
+        return [(f"{part}: {name.replace('_', ' ')}", *self.shown(name, figures[name])) for name in first]
 
     def shown(self, name: str, value: float) -> tuple[str, str]:
         """A figure as it is shown, and its unit."""

@@ -59,6 +59,8 @@ def plot_weights(weights: torch.Tensor, name: str) -> Figure:
         weights: (T_out, B, T_mem), shares; B at least 1.
         name: of the module.
     """
+    from matplotlib.ticker import MaxNLocator
+
     from ostinato.insight.plots import SEQUENTIAL, figure, name_axes
 
     T, B, places = weights.shape
@@ -68,8 +70,11 @@ def plot_weights(weights: torch.Tensor, name: str) -> Figure:
         shown = weights[:, row].numpy()
         axes[row].imshow(shown, vmin=0.0, vmax=1.0, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
         axes[row].grid(False)
-        axes[row].set_yticks(sorted({0, T - 1}), [str(step + 1) for step in sorted({0, T - 1})])
+        for axis in (axes[row].xaxis, axes[row].yaxis):
+            axis.set_major_locator(MaxNLocator("auto", integer=True))
         last = row == B - 1
-        name_axes(axes[row], "step that is read" if last else "", "step", f"{name}, example {row + 1}")
+        name_axes(
+            axes[row], "place that is looked at (from 0)" if last else "", "step (from 0)", f"{name}, example {row + 1}"
+        )
     made.colorbar(axes[0].images[0], ax=axes, label="weight (share of 1)")
     return made
