@@ -99,7 +99,7 @@ def test_two_files_are_named_with_a_comma(tmp_path):
 
 def test_a_folder_without_languages_says_what_it_wants(tmp_path):
     (tmp_path / "train.de").write_text("ein\n")
-    with pytest.raises(DataError, match=r"expected train\.tsv there; of two files a part, say what their names end in"):
+    with pytest.raises(DataError, match=r"expected train\.tsv there; of two files a part, say what they end in: --reading"):
         read(str(tmp_path), ReadingSettings())
     for part in ("train", "val", "test"):
         write(tmp_path / f"{part}.tsv", phrases(5))
