@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UPDATE_RATIO = "update ratio"
+_MOST_LINES = 14  # more names do not fit beside the lines of a panel
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -38,7 +39,10 @@ def plot_watched(history: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:
     ends = {gate: [f"{gate} low share", f"{gate} high share"] for gate in _of(history, " low share")}
     _draw(gates, history, {gate.replace("/", " "): names for gate, names in ends.items()}, factor=100.0, from_zero=True)
     updates.set_yscale("log")
-    _draw(updates, history, {name: [f"{name}/{UPDATE_RATIO}"] for name in _of(history, f"/{UPDATE_RATIO}")})
+    parameters = _of(history, f"/{UPDATE_RATIO}")
+    if len(parameters) > _MOST_LINES:  # the matrices of a large model say enough
+        parameters = [name for name in parameters if "bias" not in name][:_MOST_LINES]
+    _draw(updates, history, {name: [f"{name}/{UPDATE_RATIO}"] for name in parameters})
     name_axes(reach, "update", "reach of the gradient (steps)", "how far back the gradient reaches, or all steps")
     name_axes(growth, "update", "factor of a step (no unit)", "below 1 the gradient vanishes, above it explodes")
     name_axes(gates, "update", "share of values near an end (%)", "saturation")
