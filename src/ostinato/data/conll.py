@@ -214,5 +214,5 @@ def _some(path: str | Path, sentences: list[Sentence], column: str, tagged: bool
     if not sentences:
         raise DataError(f"{path}: there is no sentence in it; expected a word a line")
     if tagged and all(tag is None for sentence in sentences for tag in sentence.tags):
-        raise DataError(f"{path}: column {column} is empty in all lines; name another column")
+        raise DataError(f"{path}: column {column} is empty in all lines; name another, --reading.column")
     return tuple(sentences)
