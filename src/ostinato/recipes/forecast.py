@@ -264,23 +264,24 @@ def _answer(track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> 
         times: (horizon,).
         paths: (horizon, S).
     """
+    last, *ahead = _written(np.concatenate([track.times[origin - 1 : origin], times]))
     intervals = {}
     for percent in INTERVALS:
         low, high = np.quantile(paths, edges(percent), axis=1)
         intervals[str(percent)] = {"low": low.tolist(), "high": high.tolist()}
     return {
         "series": track.id,
-        "last": {"time": _written(track.times[origin - 1]), "value": float(track.filled[origin - 1])},
-        "times": [_written(moment) for moment in times],
+        "last": {"time": last, "value": float(track.filled[origin - 1])},
+        "times": ahead,
         "mean": paths.mean(1).tolist(),
         "median": np.median(paths, axis=1).tolist(),
         "intervals": intervals,
     }
 
 
-def _written(moment: Any) -> str | int:
-    """A time as ISO 8601, without what is zero behind the day; a number as it is."""
-    if moment.dtype.kind != "M":
-        return int(moment)
-    text = str(moment.astype("datetime64[s]"))
-    return text.removesuffix("T00:00:00")
+def _written(times: np.ndarray) -> list[str] | list[int]:
+    """Times as ISO 8601, days alone where all begin at midnight; numbers as they are."""
+    if times.dtype.kind != "M":
+        return times.tolist()
+    unit = "D" if (times == times.astype("datetime64[D]")).all() else "s"
+    return [str(moment) for moment in times.astype(f"datetime64[{unit}]")]
