@@ -2,12 +2,14 @@
 
 from ostinato.models.beam import BeamSettings, beam_search, beam_search_stream
 from ostinato.models.cache import ContinuousCache
+from ostinato.models.captioner import CaptionBatch, Captioner
 from ostinato.models.classifier import Classifier
 from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, copy_unknown, decode
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
 from ostinato.models.fixed_window import FixedWindow
 from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.image_encoder import ImageShape
 from ostinato.models.language_model import LanguageModel
 from ostinato.models.markov import Markov, compare_orders
 from ostinato.models.penalties import activation_penalty
@@ -24,6 +26,8 @@ __all__ = [
     "AttentionDecoder",
     "BeamSettings",
     "Bridge",
+    "CaptionBatch",
+    "Captioner",
     "Classifier",
     "ContinuousCache",
     "DecoderState",
@@ -31,6 +35,7 @@ __all__ = [
     "FixedWindow",
     "Forecaster",
     "Hypothesis",
+    "ImageShape",
     "LanguageModel",
     "LockedDropout",
     "Markov",
