@@ -105,6 +105,12 @@ def test_several_answers_come_best_first(run):
     assert "n_best" not in load(run).predict(texts("ein"))[0]
 
 
+def test_people_are_shown_the_translation_alone(run):
+    trained = load(run)
+    (answer,) = trained.predict(texts("ein"))
+    assert trained.task.shown(answer).plain == answer["translation"]
+
+
 def test_drawn_answers_follow_the_seed(run):
     def drawn(seed):
         trained = load(run).answer_with({"temperature": 3.0, "seed": seed})

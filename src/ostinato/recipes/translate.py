@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any, TypeAlias
+
+from rich.text import Text
 
 from ostinato.data.batches import Batch, Examples, TargetBatch
 from ostinato.data.pairs import Pairs
@@ -126,3 +129,7 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
             others = {"n_best": told} if answering.n_best > 1 else {}
             found.append({"source": source, **told[0], **others})
         return found
+
+    def shown(self, answer: Mapping[str, Any]) -> Text:
+        """The translation alone."""
+        return Text(answer["translation"])
