@@ -65,7 +65,7 @@ def test_the_numbers_are_those_of_the_run(run, report):
 
 def test_its_own_pictures_and_what_was_watched_are_in_it(report):
     described = [attrs.get("aria-label", "") for tag, attrs in report.tags if tag == "svg"]
-    assert {"confusion validation", "confusion test"} <= set(described)
+    assert {"confusion validation", "confusion test", "Validation accuracy by step"} <= set(described)
     assert any(each.startswith("Reach and growth of the gradient") for each in described)
     assert any(each.startswith("Attention weights of pooling") for each in described)
 

@@ -56,6 +56,11 @@ class Inspected(ABC):
     def loss_curves(self) -> tuple[str, str, str]:
         """The names of the training and the validation loss in `lines`, and their unit."""
 
+    @property
+    def figure_curve(self) -> str | None:
+        """The name in `lines` of the figure that says which weights are best; None where it is the loss."""
+        return None
+
     @abstractmethod
     def tiles(self) -> list[tuple[str, str, str]]:
         """How good it is: name, number, unit."""

@@ -51,6 +51,12 @@ class InspectedTask(Inspected):
         """The loss as it is minimised."""
         return "loss", "validation_loss", f"nats/{self.item}"
 
+    @property
+    def figure_curve(self) -> str | None:
+        """Of the validation data."""
+        judged_by = self.trained.task.judged_by(self.settings)
+        return None if judged_by is None else f"validation_{judged_by}"
+
     def tiles(self) -> list[tuple[str, str, str]]:
         """The figures of the data that had no part in training, as far as the run has come."""
         scores = self.report.get("scores") or {}

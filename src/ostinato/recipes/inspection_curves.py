@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def curves(run: Inspected) -> str:
-    """Loss, learning rate, gradient norm and speed over training."""
+    """Loss, learning rate, gradient norm, speed and what the weights are judged by, over training."""
     training, validated, unit = run.loss_curves
     steps, losses = run.of_lines(training)
     if not steps:
@@ -33,11 +33,15 @@ def curves(run: Inspected) -> str:
     if clip is not None and norms:
         share = sum(value > clip for value in norms) / len(norms)
         words += f". The gradient was clipped in {share:.0%} of the steps that were logged"
-    drawn = (_loss_curve(run), _rate_curve(run), _norm_curve(run, clip), _speed_curve(run))
-    names = ("Loss", "Learning rate", "Gradient norm", "Speed")
-    pictures = (
-        picture(each, f"{name} by step", f"curve{at}") for at, (name, each) in enumerate(zip(names, drawn, strict=True))
-    )
+    drawn = {
+        "Loss": _loss_curve(run),
+        "Learning rate": _rate_curve(run),
+        "Gradient norm": _norm_curve(run, clip),
+        "Speed": _speed_curve(run),
+    }
+    if run.figure_curve is not None:
+        drawn[run.figure_curve.replace("_", " ").capitalize()] = _figure_curve(run, run.figure_curve)
+    pictures = (picture(each, f"{name} by step", f"curve{at}") for at, (name, each) in enumerate(drawn.items()))
     return f'<p>{escape(words)}.</p><div class="pictures">{"".join(pictures)}</div>'
 
 
@@ -85,6 +89,14 @@ def _speed_curve(run: Inspected) -> Figure:
     axes.plot(*run.of_lines(f"{run.item}s_per_s"), color=COLOURS[5])
     axes.set_ylim(bottom=0.0)
     name_axes(axes, "step", f"speed ({run.item}s a second)", "Speed")
+    return made
+
+
+def _figure_curve(run: Inspected, name: str) -> Figure:
+    made, axes = _curve()
+    axes.plot(*run.of_lines(name), color=COLOURS[1], marker="o", markersize=4)
+    shown = name.removeprefix("validation_").replace("_", " ")
+    name_axes(axes, "step", f"{shown} (largest is best)", f"{shown.capitalize()} of the validation data")
     return made
 
 
