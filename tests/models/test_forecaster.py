@@ -265,3 +265,11 @@ def test_covariates_that_are_not_given_are_asked_for():
         net.loss(dataclasses.replace(batch, known=None))
     with pytest.raises(ConfigError, match=r"future: expected covariates \(3, B, 2\), got none"):
         net.sample(batch, None, 3, uniform_numbers(3, 2, 0))
+
+
+def test_paths_that_wait_for_others_are_the_same(monkeypatch):
+    net, batch, uniform = model(), batch_of([6, 2, 9], 4), uniform_numbers(4, 7, 0)
+    with torch.no_grad():
+        together = net.sample(batch, future_of(batch, 4), 4, uniform)
+        monkeypatch.setattr("ostinato.models.forecaster._MOST_PATHS", 6)
+        torch.testing.assert_close(net.sample(batch, future_of(batch, 4), 4, uniform), together)

@@ -200,11 +200,30 @@ def test_data_that_cannot_be_learnt_from_are_told_in_a_line(tmp_path, content, m
         (ReadingSettings, {"horizon": 0}, "reading.horizon: expected at least 1, or null, got 0"),
         (ReadingSettings, {"context": 1}, "reading.context: expected at least 2, or null, got 1"),
         (ReadingSettings, {"test_share": 1.0}, "together below 1, got 0.1 and 1.0"),
-        (AnswerSettings, {"samples": 1}, "options.samples: expected a whole number of at least 2, got 1"),
-        (AnswerSettings, {"horizon": "day"}, "options.horizon: expected a whole number of at least 1, got 'day'"),
-        (AnswerSettings, {"seed": -1}, "options.seed: expected a whole number of at least 0, got -1"),
+        (AnswerSettings, {"samples": 1}, "options.samples: expected a whole number from 2 to 10000, got 1"),
+        (AnswerSettings, {"horizon": "day"}, "options.horizon: expected a whole number from 1 to 10000, got 'day'"),
+        (AnswerSettings, {"seed": -1}, "options.seed: expected a whole number from 0 to .*, got -1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(group, values, message):
     with pytest.raises(ConfigError, match=message):
         group(**values)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path):
+    data = write(tmp_path / "a.csv", rows(80))
+    training = UpdateSettings(batch_size=16, learning_rate=0.02, max_steps=20, evaluate_every=10)
+    whole = train(small(tmp_path / "whole", data, training=training))
+    stopped = small(tmp_path / "stopped", data, training=training)
+    train(stopped, on_evaluation=lambda step, loss: step == 10)
+    gone_on = train(dataclasses.replace(stopped, resume=True))
+    assert gone_on.scores["test"].figures == dict(whole.scores["test"].figures)
+
+
+def test_more_kinds_of_time_are_written_as_they_were(tmp_path, learnt):
+    _, result = learnt
+    days = [("a", f"2024-03-{day:02}", day % 8, 1, "") for day in range(1, 30)]
+    days += [("a", day, "", 1, "") for day in ("2024-03-30", "2024-03-31", "2024-04-01", "2024-04-02")]
+    (answer,) = load(result.run.path).predict(write(tmp_path / "days.csv", days))
+    assert answer["last"]["time"] == "2024-03-29"
+    assert answer["times"] == ["2024-03-30", "2024-03-31", "2024-04-01", "2024-04-02"]

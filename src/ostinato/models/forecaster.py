@@ -17,6 +17,8 @@ from ostinato.models.forecaster_scale import Scale, fill_forward
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.states import map_state
 
+_MOST_PATHS = 65_536  # that are drawn at once: more wait, so that memory does not grow with them
+
 
 @dataclass(frozen=True)
 class SeriesBatch(Batch):
@@ -201,36 +203,54 @@ class Forecaster(nn.Module):
         if self.known_size and (future is None or future.shape[::2] != (horizon, self.known_size)):
             got = "none" if future is None else tuple(future.shape)
             raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")
-        S, B = uniform.shape[2], len(batch.past)
         z, scale = self.scaled(batch)
         filled, is_there = fill_forward(z.masked_fill(self._to_come(batch), torch.nan))
         x = self._inputs(batch, filled, is_there, batch.series)
         _, state = self.recurrent(x, lengths=batch.past)
-        state = map_state(lambda part: part.repeat_interleave(S, 1), state)
         reach = max((1, *self.lags))
         back = batch.past + torch.arange(-reach, 0, device=z.device).unsqueeze(
             1
         )  # (reach, B), the last steps of the past
-        last, there = (
-            torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0).repeat_interleave(S, 1)
+        read = [
+            torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
             for each in (filled, is_there.to(filled.dtype))
-        )
-        before = batch.observed  # the first step to come still sees what was observed last
-        values, flags, drawn = list(last), list(there), []
-        numbers = uniform.to(device=z.device, dtype=z.dtype)
-        for step in range(horizon):
-            parts: list[torch.Tensor] = []
-            for lag in (1, *self.lags):
-                parts += [values[-lag].unsqueeze(-1), flags[-lag].unsqueeze(-1)]
-            beside = self._beside(batch, None if future is None else future[step], before if step == 0 else None)
-            parts.append(beside.repeat_interleave(S, 0))
-            output, state = self.recurrent(torch.cat([each.to(x.dtype) for each in parts], -1).unsqueeze(0), state)
-            raw = self.output(output[0]).to(z.dtype)
-            change = self.head.sample(raw, numbers[step].repeat(1, B))
+        ]
+        # The first step to come still sees what was observed last.
+        beside = [
+            self._beside(batch, None if future is None else future[step], batch.observed if step == 0 else None)
+            for step in range(horizon)
+        ]
+        at_once = max(1, _MOST_PATHS // len(batch.past))
+        parts = uniform.to(device=z.device, dtype=z.dtype).split(at_once, 2)
+        return torch.cat([scale.invert(self._paths(part, state, *read, beside)) for part in parts], 2)
+
+    def _paths(
+        self, uniform: torch.Tensor, state: Any, last: torch.Tensor, there: torch.Tensor, beside: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Feeds back what is drawn.
+
+        Args:
+            uniform: (horizon, 2, S).
+            state: behind the past, of B rows.
+            last: (reach, B), the last values of the past, in the scale of the window.
+            there: (reach, B), 1 where there was a value, else 0.
+            beside: for each step (B, .), the inputs that are no values.
+
+        Returns:
+            (horizon, B, S), in the scale of the window.
+        """
+        S, B = uniform.shape[2], last.shape[1]
+        state = map_state(lambda part: part.repeat_interleave(S, 1), state)
+        values, flags = (list(each.repeat_interleave(S, 1)) for each in (last, there))
+        weights = self.output.weight
+        for step, others in enumerate(beside):
+            parts = [each for lag in (1, *self.lags) for each in (values[-lag].unsqueeze(1), flags[-lag].unsqueeze(1))]
+            x = torch.cat([*parts, others.repeat_interleave(S, 0)], 1).to(weights.dtype)
+            output, state = self.recurrent(x.unsqueeze(0), state)
+            change = self.head.sample(self.output(output[0]).to(last.dtype), uniform[step].repeat(1, B))
             values.append(values[-1] + change)
             flags.append(torch.ones_like(change))
-            drawn.append(values[-1])
-        return scale.invert(torch.stack(drawn).reshape(horizon, B, S))
+        return torch.stack(values[-len(beside) :]).reshape(len(beside), B, S)
 
     def _beside(self, batch: SeriesBatch, known: torch.Tensor | None, observed: torch.Tensor | None) -> torch.Tensor:
         """(B, .): the inputs of one step behind the past, without those that are values of the series."""

@@ -40,6 +40,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
     name = "forecast"
     settings = ForecastSettings
     item = "step"
+    rows = 64  # each of them has hundreds of paths
     percentages = ("skill", "smape", *(f"coverage_{percent}" for percent in INTERVALS))
     answering = AnswerSettings
 

@@ -33,10 +33,8 @@ def baseline(name: str, part: Part) -> tuple[np.ndarray, np.ndarray]:
     }[name]
     mean, deviation = (np.zeros((len(part), part.horizon)) for _ in range(2))
     ahead = np.arange(1, part.horizon + 1)
-    for at, track in enumerate(part.tracks):
-        rows = np.flatnonzero(part.series == at)
-        if len(rows):
-            mean[rows], deviation[rows] = one(track, part.origin[rows][:, None], ahead)
+    for track, rows in part.by_track():
+        mean[rows], deviation[rows] = one(track, part.origin[rows][:, None], ahead)
     return mean, deviation
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -94,11 +94,18 @@ class Part:
     def __len__(self) -> int:
         return len(self.origin)
 
+    def by_track(self) -> Iterator[tuple[Track, np.ndarray]]:
+        """Each series that is forecast, and which forecasts are of it: rows in their order."""
+        order = np.argsort(self.series, kind="stable")
+        found, begins = np.unique(self.series[order], return_index=True)
+        for series, rows in zip(found, np.split(order, begins[1:]), strict=True):
+            yield self.tracks[series], rows
+
     def future(self) -> np.ndarray:
         """(N, horizon): what came, NaN where missing."""
         found = np.full((len(self), self.horizon), np.nan)
-        for row, (series, origin) in enumerate(zip(self.series, self.origin, strict=True)):
-            found[row] = self.tracks[series].values[origin : origin + self.horizon]
+        for track, rows in self.by_track():
+            found[rows] = track.values[self.origin[rows][:, None] + np.arange(self.horizon)]
         return found
 
 
@@ -191,10 +198,12 @@ class SeriesWindows:
         self._numbers = np.array([known.number(track.id) for track in tracks], dtype=np.int64)
         past = np.minimum(part.origin, self._context)
         self.lengths = past + part.horizon
-        at = list(zip(part.series, part.origin, strict=True))
-        self._moved = np.array([tracks[s].moved[o] for s, o in at], dtype=np.float64)
-        self.anchors = np.array([tracks[s].filled[o - 1] for s, o in at], dtype=np.float64)
-        there = np.array([tracks[s].seen[o + part.horizon] - tracks[s].seen[o] for s, o in at], dtype=np.int64)
+        self._moved, self.anchors = np.zeros(len(part)), np.zeros(len(part))
+        there = np.zeros(len(part), dtype=np.int64)
+        for track, rows in part.by_track():
+            origin = part.origin[rows]
+            self._moved[rows], self.anchors[rows] = track.moved[origin], track.filled[origin - 1]
+            there[rows] = track.seen[origin + part.horizon] - track.seen[origin]
         # Without any change so far there is no scale, and no loss.
         self.counts = np.where(self._moved > 0, there, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,17 +161,13 @@ class ForecastJudge(Judge):
         part, units = self.part, self._units()
         first, last = (part.tracks[part.series[at]].times[part.origin[at]] for at in (0, -1))
         by_series = {}
-        for at, track in enumerate(part.tracks[:_LISTED_SERIES]):
-            rows = part.series == at
-            if rows.any():
-                by_series[track.id] = _errors(
-                    *(each[rows] for each in (self.truth, self.median, self.mean, self.crps, units))
-                )
-        with np.errstate(invalid="ignore"):
-            ahead = [
-                {"mae": _mean(np.abs(self.truth - self.median)[:, h]), "crps": _mean(self.crps[:, h])}
-                for h in range(part.horizon)
-            ]
+        for track, rows in islice(part.by_track(), _LISTED_SERIES):
+            compared = (self.truth, self.median, self.mean, self.crps, units)
+            by_series[track.id] = _errors(*(each[rows] for each in compared))
+        ahead = [
+            {"mae": _mean(np.abs(self.truth - self.median)[:, h]), "crps": _mean(self.crps[:, h])}
+            for h in range(part.horizon)
+        ]
         return {
             "season": part.season,
             "horizon": part.horizon,

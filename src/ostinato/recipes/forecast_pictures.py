@@ -63,6 +63,12 @@ def _draw(axes: Axes, fan: Fan) -> None:
     axes.plot(times, np.concatenate([start, fan.median]), color=COLOURS[0], linewidth=1.4, label="median")
     axes.axvline(fan.times[fan.past - 1], color=GREY, linewidth=0.8, linestyle=":")
     axes.margins(x=0.01)
+    if fan.times.dtype.kind == "M":
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator(maxticks=8)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def calibration(coverage: Mapping[int, float], places: np.ndarray, count: int) -> Figure:

@@ -88,9 +88,9 @@ class AnswerSettings:
     """How it forecasts.
 
     Args:
-        horizon: steps to forecast, at least 1; null for those of training. Evaluation takes those of training only.
-        samples: paths that are drawn for each forecast, at least 2.
-        seed: of them; the same seed gives the same forecast.
+        horizon: steps to forecast, from 1 to 10,000; null for those of training. Evaluation takes those of training only.
+        samples: paths that are drawn for each forecast, from 2 to 10,000.
+        seed: of them, at least 0; the same seed gives the same forecast.
     """
 
     horizon: int | None = None
@@ -98,11 +98,11 @@ class AnswerSettings:
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("horizon", 1), ("samples", 2), ("seed", 0)):
+        for name, least, most in (("horizon", 1, 10_000), ("samples", 2, 10_000), ("seed", 0, 2**63 - 1)):
             value = getattr(self, name)
-            is_right = (value is None and name == "horizon") or (isinstance(value, int) and value >= least)
-            if not is_right or isinstance(value, bool):
-                raise ConfigError(f"options.{name}: expected a whole number of at least {least}, got {value!r}")
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            if not (value is None and name == "horizon") and not (is_whole and least <= value <= most):
+                raise ConfigError(f"options.{name}: expected a whole number from {least} to {most}, got {value!r}")
 
 
 def _training() -> UpdateSettings:
