@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,16 @@ _COMPUTED_IN = {
     torch.bfloat16: torch.float32,
     torch.float16: torch.float32,
 }
+
+
+@functools.cache
+def has_fast_bf16() -> bool:
+    """Whether this processor multiplies matrices of bfloat16 in hardware: with tile instructions (AMX), or Arm's bf16 products.
+
+    AVX-512 BF16 does not count: what it gains in the product, the conversions around it lose.
+    """
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("sve_bf16"))
 
 
 class Compiled:
@@ -75,7 +86,8 @@ class Compiled:
         from ostinato.kernels.cpu.kernel import shape
 
         lanes = shape(request.input.dtype is torch.float64).lanes
-        return f"the step of {request.cell.name!r} compiled for this CPU, {lanes} numbers at a time"
+        products = ", matrices in bfloat16" if not is_recorded() and _in_bf16(request.input) else ""
+        return f"the step of {request.cell.name!r} compiled for this CPU, {lanes} numbers at a time{products}"
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
@@ -111,11 +123,27 @@ def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Te
 
     cell = request.cell
     projected = "P" in cell.states.values()
-    what = Recurrence(cell, bias, projected, request.reverse, request.every_state, request.segment, request.packed)
+    what = Recurrence(
+        cell,
+        bias,
+        projected,
+        request.reverse,
+        request.every_state,
+        request.segment,
+        request.packed,
+        _in_bf16(tensors[0]),
+    )
     call = Call(what, masks, request.lengths)
     if torch.is_grad_enabled() and any(v.requires_grad for v in tensors):
         return list(_Autograd.apply(call, *tensors))
     return call.outputs(call.forward(tensors, save=False))
+
+
+def _in_bf16(input: Tensor) -> bool:
+    """Whether autocast allows bfloat16, and the processor multiplies it much faster than float32."""
+    if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") is not torch.bfloat16:
+        return False
+    return input.dtype is torch.float32 and has_fast_bf16()
 
 
 def _exports_to_onnx() -> bool:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ostinato.kernels.cpu.kernel import Kernel, library
+from ostinato.kernels.cpu import late, tiles
+from ostinato.kernels.cpu.kernel import Kernel, library, tile_library
+from ostinato.kernels.cpu.late import Late
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.packing import Packing, packed
-from ostinato.kernels.cpu.product import LOCAL_BLOCKS, scratch_bytes
+from ostinato.kernels.cpu.product import LOCAL_BLOCKS
 from ostinato.kernels.cpu.rows import Rows
 from ostinato.kernels.cpu.threads import run, yield_address
 from ostinato.types import Tensor
@@ -72,12 +74,19 @@ class Engine:
         operands: the tensors.
         rows: which rows they have.
         panels: packed weights of engines with the same ones, so that a pass in segments packs once.
+        bf16: as in `Recurrence`.
     """
 
     def __init__(
-        self, kernel: Kernel, operands: Operands, rows: Rows, panels: dict[tuple[object, ...], Tensor] | None = None
+        self,
+        kernel: Kernel,
+        operands: Operands,
+        rows: Rows,
+        panels: dict[tuple[object, ...], Tensor] | None = None,
+        *,
+        bf16: bool = False,
     ) -> None:
-        self.kernel, self.operands, self.rows = kernel, operands, rows
+        self.kernel, self.operands, self.rows, self.bf16 = kernel, operands, rows, bf16
         self.described = kernel.description
         self.shape = kernel.shape
         self.dtype = operands.x.dtype
@@ -89,6 +98,9 @@ class Engine:
         self.width["H"] = hidden
         self.blocks = {space: -(-width // self.shape.lanes) for space, width in self.width.items()}
         self.functions = library(self.shape.double)
+        self.paired = bf16 and self._fits_tiles()
+        if self.paired:
+            self.functions = {**self.functions, **tile_library()}
         self._packed = {} if panels is None else panels
         self.keep: list[object] = []  # what must live until the call is over
         self._scratch: dict[
@@ -96,7 +108,13 @@ class Engine:
         ] = {}  # fields that are addresses in memory of this call alone, each with its first number
         self._scratch_numbers = 0
 
-    def _buffer(self, *shape: int) -> Tensor:
+    def _fits_tiles(self) -> bool:
+        """Whether the processor's tiles can do the products."""
+        depths = [self.inputs, *self.width.values(), self.described.gates * self.width["H"]]
+        return tiles.has_tiles() and min(depths) >= tiles.LEAST_DEPTH and max(depths) <= tiles.MOST_DEPTH
+
+    def buffer(self, *shape: int) -> Tensor:
+        """Memory whose numbers are whatever they were."""
         return pool.take(*shape, dtype=self.dtype)
 
     def _threads(self) -> tuple[int, bool]:
@@ -137,6 +155,8 @@ class Engine:
             **self.width,
             **self.functions,
         }
+        if self.paired:
+            values["multiply"] = self.functions["multiply_tiles"]
         for name, (memory, ring) in states.items():
             values[f"state_{name}"] = memory.data_ptr()
             values[f"state_{name}_ring"] = int(ring)
@@ -149,31 +169,35 @@ class Engine:
             values[f"mask_{name}_row"] = 0 if mask.shape[0] == 1 else mask.shape[1] * self.shape.bytes
         for space, count in described.scratch[part].items():
             if count:
-                self._reserve(f"scratch_{space}", rows.batch, self.blocks[space], count, self.shape.lanes)
+                self.reserve(f"scratch_{space}", rows.batch, self.blocks[space], count, self.shape.lanes)
         self.keep += [meeting, shares, operands, states]
         return values
 
-    def _reserve(self, field: str, *shape: int) -> None:
+    def reserve(self, field: str, *shape: int) -> None:
         """Memory that lives as long as the call: a part of one block, as taking many costs more than small steps do."""
         self._scratch[field] = self._scratch_numbers
         self._scratch_numbers += -(-math.prod(shape) // ALIGNED) * ALIGNED
 
-    def _panels(self, weight: Tensor, gates: tuple[int, ...], units: int, transposed: bool) -> int:
+    def panels(self, weight: Tensor, gates: tuple[int, ...], units: int, transposed: bool) -> int:
+        """The address of a weight's panels, see `Packing`."""
         key = (id(weight), gates, transposed)
         if key not in self._packed:
-            self._packed[key] = packed(weight, Packing(gates, units, transposed), self.shape, self.functions)
+            self._packed[key] = packed(
+                weight, Packing(gates, units, transposed, self.paired), self.shape, self.functions
+            )
         return self._packed[key].data_ptr()
 
     def _run(self, part: str, values: dict[str, int], threads: int) -> None:
         compiled = self.kernel.part(part)
-        block = self._buffer(self._scratch_numbers)
+        block = self.buffer(self._scratch_numbers)
         start = block.data_ptr()
         for name, number in self._scratch.items():
             values[name] = start + number * self.shape.bytes
         fields = (ctypes.c_int64 * len(compiled.fields))(*[values[name] for name in compiled.fields])
         run(self.functions["region"], compiled.address, ctypes.addressof(fields), threads)
 
-    def _gates(self, k: int) -> tuple[tuple[int, ...], int]:
+    def gates(self, k: int) -> tuple[tuple[int, ...], int]:
+        """The blocks of rows of a product's matrix that it uses, and the rows of one."""
         product = self.described.products[k]
         return (product.gates, self.width["H"]) if product.gates else ((0,), self.width[product.space])
 
@@ -198,11 +222,11 @@ class Engine:
         widths = {name: self.width[letter] for name, letter in described.letters.items()}
         whole = dict(into or {})
         whole |= {
-            name: self._buffer(rows.total, w)
+            name: self.buffer(rows.total, w)
             for name, w in widths.items()
             if (save or name in every) and name not in whole
         }
-        rings = {name: self._buffer(2, rows.batch, w) for name, w in widths.items() if name not in whole}
+        rings = {name: self.buffer(2, rows.batch, w) for name, w in widths.items() if name not in whole}
         states = {**{n: (m, False) for n, m in whole.items()}, **{n: (m, True) for n, m in rings.items()}}
         values = self._common(states, part, threads, by_rows)
         row = described.gates * self.blocks["H"] * lanes
@@ -210,23 +234,19 @@ class Engine:
         steps_in_chunk = max(steps_in_chunk, -(-64 // max(1, rows.batch)))
         values["chunk"] = steps_in_chunk
         values["x"] = self.operands.x.data_ptr()
-        self._reserve("projected", steps_in_chunk * rows.batch, row)
-        values["weight_x"] = self._panels(
-            self.operands.weight_ih, tuple(range(described.gates)), self.width["H"], False
-        )
+        self.reserve("projected", steps_in_chunk * rows.batch, row)
+        values["weight_x"] = self.panels(self.operands.weight_ih, tuple(range(described.gates)), self.width["H"], False)
         entered: dict[int, Tensor] = {}
         for k, product in enumerate(described.products):
-            values[f"weight_{k}"] = self._panels(self.operands.matrices[product.matrix], *self._gates(k), False)
+            values[f"weight_{k}"] = self.panels(self.operands.matrices[product.matrix], *self.gates(k), False)
             together = max(self.blocks[product.space], threads * LOCAL_BLOCKS)
-            self._reserve(f"u_{k}", rows.batch, together, product.pieces, lanes)
+            self.reserve(f"u_{k}", rows.batch, together, product.pieces, lanes)
             if product.state is None:
-                entered[k] = self._buffer(rows.total if save else 2 * rows.batch, self.width[product.entered_space])
+                entered[k] = self.buffer(rows.total if save else 2 * rows.batch, self.width[product.entered_space])
                 values[f"enters_{k}"] = entered[k].data_ptr()
-        sums = self._buffer(rows.total if save else rows.batch, max(1, described.sums[part]))
+        sums = self.buffer(rows.total if save else rows.batch, max(1, described.sums[part]))
         values["sums"] = sums.data_ptr()
-        slots = {
-            s: self._buffer(rows.total, self.blocks[s], n, lanes) for s, n in described.slots.items() if save and n
-        }
+        slots = {s: self.buffer(rows.total, self.blocks[s], n, lanes) for s, n in described.slots.items() if save and n}
         values |= {f"slots_{space}": memory.data_ptr() for space, memory in slots.items()}
         self.keep += [entered, sums, slots]
         self._run(part, values, threads)
@@ -279,8 +299,7 @@ class Engine:
         values |= {f"slots_{space}": m.data_ptr() for space, m in memory.slots.items()}
         values |= {f"enters_{k}": m.data_ptr() for k, m in memory.enters.items()}
         values["saved_sums"] = memory.sums.data_ptr()
-        self._reserve("sums", rows.batch, max(1, described.sums["backward"]))
-        values["add_x"] = int(into is not None)
+        self.reserve("sums", rows.batch, max(1, described.sums["backward"]))
         nothing = _zeros(max(self.width.values()) + shape.panel, self.dtype)
         carries: dict[str, Tensor] = {}
         for name, letter in described.letters.items():
@@ -288,77 +307,36 @@ class Engine:
             given, final = doutputs.get(name), dlast.get(name)
             values[f"dstate_{name}"] = (nothing if given is None else given).data_ptr()
             values[f"dstate_{name}_row"] = 0 if given is None else width * shape.bytes
-            carries[name] = self._buffer(2, rows.batch, width)
+            carries[name] = self.buffer(2, rows.batch, width)
             if final is None:
                 carries[name].zero_()
             else:
                 carries[name].copy_(final)
             values[f"carry_{name}"] = carries[name].data_ptr()
         self.keep += [nothing, carries, memory, doutputs]
-        wanted: dict[str, Tensor] = dict(into or {})
-        work = 0
-        if weights["weight_ih"]:
-            if into is None:  # written whole, unless there is no row at all
-                wanted["weight_ih"] = self._buffer(*operands.weight_ih.shape)
-                if not rows.total:
-                    wanted["weight_ih"].zero_()
-            work = scratch_bytes(shape, self.inputs, described.gates)
         for k, product in enumerate(described.products):
-            gates, units = self._gates(k)
+            gates, units = self.gates(k)
             order = tuple(gates[i] for i in described.du[k])
-            matrix = operands.matrices[product.matrix]
-            values[f"weight_t_{k}"] = self._panels(matrix, order, units, True)
-            entered = self.width[product.entered_space]
+            values[f"weight_t_{k}"] = self.panels(operands.matrices[product.matrix], order, units, True)
             if not product.accumulated:
-                self._reserve(f"dv_{k}", rows.batch, entered)
-            values[f"dweight_{k}"] = 0
-            values[f"sources_{k}"] = values[f"gate_rows_{k}"] = 0
-            # The next product with the same matrix adds to what the one before has written.
-            values[f"add_{k}"] = int(product.matrix in wanted)
-            if weights[product.matrix]:
-                if product.matrix not in wanted:
-                    # A product that leaves rows out leaves their gradient at zero.
-                    wanted[product.matrix] = torch.zeros_like(matrix)
-                values[f"dweight_{k}"] = wanted[product.matrix].data_ptr()
-                values[f"sources_{k}"] = self._numbers(self._entered_rows(k, memory))
-                values[f"gate_rows_{k}"] = _gate_rows(order, units).data_ptr()
-                work = max(work, scratch_bytes(shape, entered, len(order)))
-        values["sources_x"] = values["gate_rows_x"] = values["dweight_x"] = 0
-        if weights["weight_ih"]:
-            values["dweight_x"] = wanted["weight_ih"].data_ptr()
-            values["sources_x"] = self._numbers(operands.x.data_ptr() + rows.numbers * (self.inputs * shape.bytes))
-            values["gate_rows_x"] = _gate_rows(described.dx, self.width["H"]).data_ptr()
-        work = -(-work // 64) * 64
-        values["work_bytes"] = work
-        self._reserve("work", threads, work // shape.bytes)
-        values["dx"] = values["weight_x_t"] = 0
-        if input:
-            dx = self._buffer(*operands.x.shape) if dx is None else dx
-            values["dx"] = dx.data_ptr()
-            values["weight_x_t"] = self._panels(operands.weight_ih, described.dx, self.width["H"], True)
+                self.reserve(f"dv_{k}", rows.batch, self.width[product.entered_space])
+        if input and dx is None:
+            dx = self.buffer(*operands.x.shape)
+        wanted = Late(dx if input else None, weights, dict(into or {}), into is not None)
+        values |= late.nothing(self) if self.bf16 else late.in_machine_code(self, memory, wanted, threads)
         sums: dict[str, Tensor] = {}
         for space, count in described.parameters.items():
             if count:
-                self._reserve(f"gradients_{space}", rows.batch, self.blocks[space], count, shape.lanes)
-                sums[space] = self._buffer(self.blocks[space], count, shape.lanes)
+                self.reserve(f"gradients_{space}", rows.batch, self.blocks[space], count, shape.lanes)
+                sums[space] = self.buffer(self.blocks[space], count, shape.lanes)
                 values[f"dparameters_{space}"] = sums[space].data_ptr()
         self._run("backward", values, threads)
-        return Gradients(dx if input else None, wanted, {}, {name: carry[1] for name, carry in carries.items()}, sums)
+        if self.bf16:
+            late.in_bfloat16(self, memory, wanted)
+        return Gradients(wanted.dx, wanted.into, {}, {name: carry[1] for name, carry in carries.items()}, sums)
 
-    def _entered_rows(self, k: int, memory: Memory) -> Tensor:
-        """The address of what entered a product at each flat row."""
-        product = self.described.products[k]
-        row = self.width[product.entered_space] * self.shape.bytes
-        if product.state is None:
-            return memory.enters[k].data_ptr() + self.rows.numbers * row
-        # In the first step what entered are the first states.
-        at = self.rows.before * row
-        at += memory.states[product.state].data_ptr() - self.rows.batch * row
-        begin, count = self.rows.begin
-        at[begin : begin + count] = self.operands.first[product.state].data_ptr() + self.rows.numbers[:count] * row
-        return at
-
-    def _numbers(self, numbers: Tensor) -> int:
+    def numbers(self, numbers: Tensor) -> int:
+        """The address of numbers that are kept as long as the call."""
         self.keep.append(numbers)
         return numbers.data_ptr()
 
@@ -375,11 +353,6 @@ class Engine:
             width = self.width[space]
             found[name][piece * width : (piece + 1) * width] = rows[space][slot]
         return found
-
-
-@functools.lru_cache(maxsize=256)
-def _gate_rows(gates: tuple[int, ...], units: int) -> Tensor:
-    return torch.tensor([gate * units for gate in gates])
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ import json
 import platform
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ import llvmlite
 from llvmlite import ir
 
 from ostinato.cells.spec import Cell
-from ostinato.kernels.cpu import cache, moving, product
+from ostinato.kernels.cpu import cache, moving, product, tiles
 from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.fingerprint import fingerprint
@@ -65,6 +65,8 @@ class Description:
         slots: vectors that a row and unit block keeps, for each space.
         dx: gates in the order of their gradient slots.
         du: the same for each product.
+        dx_slot: the first of these slots.
+        du_slots: the same for each product.
         parameters: parameter gradient slots for each space.
         parameter_slots: (name, piece, space, slot) of every vector parameter's piece that has a gradient.
         sums: sums over rows of each part.
@@ -78,6 +80,8 @@ class Description:
     slots: dict[str, int]
     dx: tuple[int, ...]
     du: tuple[tuple[int, ...], ...]
+    dx_slot: int
+    du_slots: tuple[int, ...]
     parameters: dict[str, int]
     parameter_slots: tuple[tuple[str, int, str, int], ...]
     sums: dict[str, int]
@@ -88,7 +92,7 @@ class Description:
     def read(cls, plain: dict[str, Any]) -> Description:
         """From what JSON gives."""
         plain["products"] = tuple(Multiplied(**{**p, "gates": tuple(p["gates"])}) for p in plain["products"])
-        for name in ("dx", "du", "parameter_slots"):
+        for name in ("dx", "du", "du_slots", "parameter_slots"):
             plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
         return cls(**plain)
 
@@ -218,6 +222,8 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
         dict(plan.slots),
         plan.dx.order,
         tuple(s.order for s in plan.du),
+        plan.dx.first,
+        tuple(s.first for s in plan.du),
         {space: len(names) for space, names in plan.parameters.items()},
         slots,
         {part: len(s.rows) for part, s in schedules.items()},
@@ -236,16 +242,29 @@ def shape(double: bool) -> product.Shape:
 @functools.cache
 def library(double: bool) -> Mapping[str, int]:
     """Addresses of the functions that all cells share."""
-    key = _key("library", shape(double))
+
+    def module() -> ir.Module:
+        made = product.module(shape(double))
+        moving.write(made, shape(double))
+        return made
+
+    return _shared(_key("library", shape(double)), module, _LIBRARY)
+
+
+@functools.cache
+def tile_library() -> Mapping[str, int]:
+    """Addresses of the functions of `tiles`, where `has_tiles`."""
+    return _shared(_key("tiles", shape(False)), lambda: tiles.module(shape(False)), ("multiply_tiles", "pair_share"))
+
+
+def _shared(key: str, module: Callable[[], ir.Module], names: tuple[str, ...]) -> Mapping[str, int]:
     code = cache.load(key)
     if code is None:
-        module = product.module(shape(double))
-        moving.write(module, shape(double))
-        code = machine_code(module)
+        code = machine_code(module())
         cache.store(key, code)
-    loaded = load(code, _LIBRARY)
+    loaded = load(code, names)
     _alive.append(loaded)
-    return {name: loaded.address(name) for name in _LIBRARY}
+    return {name: loaded.address(name) for name in names}
 
 
 _alive: list[Loaded] = []

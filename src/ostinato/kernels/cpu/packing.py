@@ -25,11 +25,13 @@ class Packing:
         gates: the blocks of `units` rows that are used, in the order in which they lie in a unit block.
         units: rows of a block.
         transposed: pack for a product with the transposed weight.
+        paired: in bfloat16, as `tiles` wants it; the functions must have `pair_share`.
     """
 
     gates: tuple[int, ...]
     units: int
     transposed: bool
+    paired: bool = False
 
 
 @functools.lru_cache(maxsize=256)
@@ -91,7 +93,11 @@ def pack(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str,
     to = pool.take(panels, depth, shape.panel, dtype=weight.dtype)
     loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
     fields = (ctypes.c_int64 * 4)(to.data_ptr(), sources.ctypes.data, depth, columns)
-    run(functions["region"], loop, ctypes.addressof(fields), min(panels, _threads(weight.numel() * weight.itemsize)))
+    threads = min(panels, _threads(weight.numel() * weight.itemsize))
+    run(functions["region"], loop, ctypes.addressof(fields), threads)
+    if packing.paired:
+        fields = (ctypes.c_int64 * 3)(to.data_ptr(), panels, depth)
+        run(functions["region"], functions["pair_share"], ctypes.addressof(fields), threads)
     return to
 
 

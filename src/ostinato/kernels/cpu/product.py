@@ -225,12 +225,12 @@ def _even_tiles(code: Code, shape: Shape, rows: Value) -> Iterator[tuple[Value, 
             yield t, first, size
 
 
-_MULTIPLY = "*a row runs run jump *panels panel *c c_row rows columns add"
+MULTIPLY = "*a row runs run jump *panels panel *c c_row rows columns add"
 
 
 def _multiply(module: ir.Module, shape: Shape) -> None:
     """All tiles of a product: panels outside, so that one stays in the first cache while the rows go by."""
-    code = Code(module, "multiply", _MULTIPLY)
+    code = Code(module, "multiply", MULTIPLY)
     b = code.builder
     width = shape.panel
     # Few rows leave the multipliers idle unless several panels are worked on at once.
@@ -279,7 +279,7 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
 
 
 _PACK = "*to *sources depth columns begin end"
-_SHARE = "*fields thread threads"
+SHARE = "*fields thread threads"
 
 
 def _pack(module: ir.Module, shape: Shape) -> None:
@@ -361,7 +361,7 @@ def _pack_transposed(module: ir.Module, shape: Shape) -> None:
 
 def _share(module: ir.Module, shape: Shape, name: str) -> None:
     """A packing function for `region`: each thread packs some panels. Fields: to, sources, depth, columns."""
-    code = Code(module, f"{name}_share", _SHARE)
+    code = Code(module, f"{name}_share", SHARE)
     arg = code.arg
     to, sources = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in range(2))
     depth, columns = (code.load(code.at(arg.fields, 8 * n)) for n in (2, 3))
@@ -376,7 +376,7 @@ def _checksum(module: ir.Module) -> None:
 
     Of every 32-bit word there is the sum, and the sum of all sums so far (Fletcher 1982), which sees also what has moved.
     """
-    code = Code(module, "checksum_share", _SHARE)
+    code = Code(module, "checksum_share", SHARE)
     b, arg, kind = code.builder, code.arg, ir.VectorType(I32, 16)
     source, to = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in (0, 2))
     blocks = code.load(code.at(arg.fields, 8))

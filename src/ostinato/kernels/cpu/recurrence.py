@@ -28,6 +28,8 @@ class Recurrence:
         every_state: give all states of all steps.
         segment: keep states at every so many steps only and compute the others again in the backward pass; 0 keeps everything.
         packed: as in `Request`.
+        bf16: multiply float32 matrices in bfloat16, as autocast wants it: where the processor has tiles, all of them; else what the
+            backward pass does once for all time steps.
     """
 
     cell: Cell
@@ -37,6 +39,7 @@ class Recurrence:
     every_state: bool = False
     segment: int = 0
     packed: bool = False
+    bf16: bool = False
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -136,9 +139,11 @@ def forward(what: Recurrence, tensors: Tensors, save: bool) -> Outcome:
         for part, flat in rows.segments(what.segment):
             starts.append(last)
             cut = _cut(operands, flat, last)
-            last, _ = Engine(compiled, cut, part, panels).forward(False, every, {n: v[flat] for n, v in states.items()})
+            last, _ = Engine(compiled, cut, part, panels, bf16=what.bf16).forward(
+                False, every, {n: v[flat] for n, v in states.items()}
+            )
     else:
-        last, memory = Engine(compiled, operands, rows).forward(save, every)
+        last, memory = Engine(compiled, operands, rows, bf16=what.bf16).forward(save, every)
         states = memory.states
     shown = {name: _spread(states[name], rows, tensors.input) for name in every}
     kept = Kept(operands, rows, memory if save else None, states, starts) if save else None
@@ -176,7 +181,7 @@ def backward(
     if kept.memory is None:
         found = _by_segments(what, compiled, kept, flat, final, input, weights)
     else:
-        engine = Engine(compiled, operands, rows)
+        engine = Engine(compiled, operands, rows, bf16=what.bf16)
         if kept.changed or not kept.fresh:
             _, kept.memory = engine.forward(True, frozenset(what.shown))
         kept.fresh = False
@@ -219,7 +224,7 @@ def _by_segments(
     panels: dict[tuple[object, ...], Tensor] = {}
     carried: Mapping[str, Tensor | None] = dlast
     for (part, flat), start in reversed(list(zip(rows.segments(what.segment), kept.starts, strict=True))):
-        engine = Engine(compiled, _cut(operands, flat, start), part, panels)
+        engine = Engine(compiled, _cut(operands, flat, start), part, panels, bf16=what.bf16)
         _, memory = engine.forward(True, frozenset(what.shown), {n: v[flat] for n, v in states.items()})
         found = engine.backward(
             memory,

@@ -54,6 +54,11 @@ class Rows:
         """Whether all rows have all steps."""
         return self.total == self.steps * self.batch
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether each flat row follows, B rows behind it, on the one of the step before."""
+        return self.is_full and (self.steps == 1 or int(self.begin[0]) < int(self.end[0]))
+
     def shares(self, threads: int, unit: int) -> list[int]:
         """Where the places of each thread begin, and the end of the last one's; as much work for each.
 
