@@ -128,6 +128,18 @@ def test_the_settings_that_are_printed_are_settings_that_can_be_read(ostinato, t
     assert again == expected
 
 
+def test_built_in_data_have_settings_of_their_own_and_flags_win(ostinato, capsys):
+    def printed(*words):
+        with pytest.raises(SystemExit):
+            ostinato("train", "translate", *words, "--print_config")
+        return yaml.safe_load(capsys.readouterr().out)
+
+    built_in, own = printed("--model.hidden_size", "7"), printed("--data", "pairs.tsv")
+    assert (built_in["reading"]["tokens"], own["reading"]["tokens"]) == ("char", "bpe")
+    assert built_in["model"]["hidden_size"] == 7
+    assert built_in["model"]["dropout"] != own["model"]["dropout"]
+
+
 def test_quiet_prints_the_folder_and_nothing_else(ostinato, tmp_path, text):
     folder = str(tmp_path / "run")
     words = ["--data", text, "--run", folder, *SMALL, "--training.max_steps", "3", "--quiet"]

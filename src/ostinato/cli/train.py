@@ -67,13 +67,17 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
     )
     parser.add_class_arguments(kind)
     words = _with_recipes(words)
-    given = parser.read(words)
+    # It prints and ends, and should print what goes before the words too.
+    asked = [word for word in words if not word.startswith("--print_config")]
+    given, before = parser.read(asked), []
     if given.resume:
         if given.run is None:
             raise ConfigError("--resume needs --run FOLDER, the run to go on with")
-        given = parser.read([*_settings_of(given.run), *words])
+        before = _settings_of(given.run)
     elif given.data is None and entry.built_in_file is not None:
-        given = parser.read(["--config", str(entry.built_in_file), *words])
+        before = ["--config", str(entry.built_in_file)]
+    if before or asked != words:
+        given = parser.read([*before, *words])
     values = given.as_dict()
     del values["config"]
     return kind.from_dict(values)
