@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,10 +42,6 @@ class Known:
     words: tuple[str, ...] | None = None
     counts: tuple[int, ...] = ()
     lower_case: bool = False
-
-    def __post_init__(self):
-        ids = {word: id for id, word in enumerate(self.words or (), start=1)}
-        object.__setattr__(self, "_ids", ids)
 
     @classmethod
     def of(cls, train: Part, reading: ReadingSettings) -> Known:
@@ -96,8 +93,11 @@ class Known:
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
         """(T,) int64; 0 for words that training never had."""
-        ids: dict[str, int] = self._ids  # pyright: ignore[reportAttributeAccessIssue]
-        return np.array([ids.get(_looked_up(word, self.lower_case), 0) for word in words], dtype=np.int64)
+        return np.array([self._ids.get(_looked_up(word, self.lower_case), 0) for word in words], dtype=np.int64)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: id for id, word in enumerate(self.words or (), start=1)}
 
     def with_unknown(self, part: Part) -> list[str]:
         """The tags, then those in `part` that training never had."""
