@@ -17,6 +17,7 @@ from ostinato.cells import Cell, State, cell
 from ostinato.cells.options import layer_norm, projection, zoneout
 from ostinato.kernels import dispatch
 from ostinato.kernels.compiled import Compiled
+from ostinato.kernels.cpu import tiles
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request
 from tests.kernels.requests import assert_same, request, tensors
@@ -174,8 +175,15 @@ def test_a_plain_cell_in_half_the_bits_is_left_to_torch(dtype: torch.dtype) -> N
         assert dispatch.choose(r).backend == "compiled"
 
 
-def test_under_autocast_a_plain_cell_is_left_to_torch() -> None:
+def test_under_autocast_a_plain_cell_is_left_to_torch_where_there_are_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     single = in_dtype(request(cells.lstm), torch.float32)
+    monkeypatch.setattr(tiles, "has_tiles", lambda: True)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert compiled.reluctance(single) is None
+        assert compiled.reluctance(replace(single, input=single.input.bfloat16())) is None, "as from a layer below"
+    with torch.autocast("cpu", torch.float16):
+        assert compiled.reluctance(single) == SMALLER
+    monkeypatch.setattr(tiles, "has_tiles", lambda: False)
     with torch.autocast("cpu", torch.bfloat16):
         assert not Compiled.is_faster(single.cell, single.input)
         assert compiled.reluctance(single) == SMALLER

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from ostinato import GRU, LSTM, RNN, Recurrent, State, backend, cell, cells, explain
 from ostinato.errors import ConfigError
 from ostinato.kernels import dispatch
+from ostinato.kernels.cpu import tiles
 from tests.kernels.requests import assert_same, request
 
 X = torch.randn(4, 2, 3)
@@ -93,12 +94,17 @@ def test_in_half_the_bits_a_plain_cell_is_torchs(
     assert said(LSTM(3, 4, **options).to(dtype), X.to(dtype), **call) == text
 
 
-def test_under_autocast_a_plain_cell_of_onednn_is_torchs() -> None:
+def test_under_autocast_a_plain_cell_of_onednn_is_torchs_where_there_are_no_tiles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiles, "has_tiles", lambda: False)
     with torch.autocast("cpu", torch.bfloat16):
         assert explain(LSTM(3, 4), X).backends == {"vendor"}
         assert said(LSTM(3, 4), X, lengths=[4, 2]).endswith(f"; not compiled: {SMALLER})")
         assert explain(GRU(3, 4), X).backends == {"compiled"}, "ATen gains nothing from the smaller dtype"
         assert explain(LSTM(3, 4, zoneout=0.1), X).backends == {"compiled"}
+        monkeypatch.setattr(tiles, "has_tiles", lambda: True)
+        assert explain(LSTM(3, 4), X).backends == {"compiled"}
 
 
 def test_without_what_compiles_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:

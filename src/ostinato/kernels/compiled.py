@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +27,6 @@ _COMPUTED_IN = {
 }
 
 
-@functools.cache
 def has_fast_bf16() -> bool:
     """Whether this processor multiplies matrices of bfloat16 in hardware: with tile instructions (AMX), or Arm's bf16 products.
 
@@ -48,10 +46,12 @@ class Compiled:
         """Whether it is faster than torch's kernels, where both run a cell: as measured by `make bench`."""
         if input.device.type != "cpu":
             return False
-        wide = input.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
-        # In bfloat16, oneDNN multiplies with the processor's matrix unit where it has one; what ATen's loops do with it around
-        # each step costs more than it brings.
-        return wide or Vendor.library(cell, input) != "oneDNN"
+        if torch.is_autocast_enabled("cpu"):
+            is_bf16 = torch.get_autocast_dtype("cpu") is torch.bfloat16
+            return Vendor.library(cell, input) != "oneDNN" or (is_bf16 and _has_tiles())
+        # In bfloat16 oneDNN multiplies with the processor's matrix unit where it has one; what ATen's loops do with it around each
+        # step costs more than it brings.
+        return input.dtype in (torch.float32, torch.float64) or Vendor.library(cell, input) != "oneDNN"
 
     def refusal(self, request: Request) -> str | None:
         """Why it cannot run this request, or None."""
@@ -86,7 +86,9 @@ class Compiled:
         from ostinato.kernels.cpu.kernel import shape
 
         lanes = shape(request.input.dtype is torch.float64).lanes
-        products = ", matrices in bfloat16" if not is_recorded() and _in_bf16(request.input) else ""
+        products = (
+            ", matrices in bfloat16" if not is_recorded() and _in_bf16(_COMPUTED_IN[request.weights.ih.dtype]) else ""
+        )
         return f"the step of {request.cell.name!r} compiled for this CPU, {lanes} numbers at a time{products}"
 
     def run(self, request: Request) -> Result:
@@ -131,7 +133,7 @@ def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Te
         request.every_state,
         request.segment,
         request.packed,
-        _in_bf16(tensors[0]),
+        _in_bf16(tensors[0].dtype),
     )
     call = Call(what, masks, request.lengths)
     if torch.is_grad_enabled() and any(v.requires_grad for v in tensors):
@@ -139,11 +141,19 @@ def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Te
     return call.outputs(call.forward(tensors, save=False))
 
 
-def _in_bf16(input: Tensor) -> bool:
+def _has_tiles() -> bool:
+    try:
+        from ostinato.kernels.cpu import tiles
+    except ImportError:  # without llvmlite nothing is compiled
+        return False
+    return tiles.has_tiles()
+
+
+def _in_bf16(computed: torch.dtype) -> bool:
     """Whether autocast allows bfloat16, and the processor multiplies it much faster than float32."""
     if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") is not torch.bfloat16:
         return False
-    return input.dtype is torch.float32 and has_fast_bf16()
+    return computed is torch.float32 and has_fast_bf16()
 
 
 def _exports_to_onnx() -> bool:
