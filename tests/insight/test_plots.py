@@ -90,6 +90,16 @@ def test_labels_are_moved_apart_as_little_as_can_be(heights: list[float], gap: f
     np.testing.assert_allclose(places, nearest, atol=1e-3)
 
 
+def test_labels_of_lines_that_end_early_can_be_aligned() -> None:
+    for aligned in (False, True):
+        _, (axes,) = plots.figure()
+        axes.plot([0, 10], [1, 1], label="long")
+        axes.plot([0, 5], [2, 2], label="short")
+        plots.label_lines(axes, aligned=aligned)
+        long, short = (text.get_position()[0] for text in axes.texts)
+        assert (short == long) if aligned else (short < long - 0.3)
+
+
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_labels_stand_at_the_ends_of_lines_without_touching(scale: str) -> None:
     figure, (axes,) = plots.figure()

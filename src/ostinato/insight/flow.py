@@ -191,7 +191,7 @@ class GradientFlow:
             right, "distance (steps)", "gain, as a share of that at distance 1", "what the recurrence lets through"
         )
         for axes in (left, right):
-            label_lines(axes)
+            label_lines(axes, aligned=True)
         return made
 
 

@@ -69,7 +69,7 @@ def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
         axes.set_title(title, fontsize=11, loc="left")
 
 
-def label_lines(axes: Axes, *, gap: float = 0.045) -> None:
+def label_lines(axes: Axes, *, gap: float = 0.045, aligned: bool = False) -> None:
     """Writes each line's label at its right end, in its colour, moved apart where labels would touch: no legend to look up.
 
     Call it last, when the limits of the axes are final. Lines without a label, and those without a finite point, are left out.
@@ -77,6 +77,7 @@ def label_lines(axes: Axes, *, gap: float = 0.045) -> None:
     Args:
         axes: whose lines to label.
         gap: the least distance between two labels, as a share of the height.
+        aligned: all labels at the right edge, for lines that end at different steps: a label at its end would lie on other lines.
     """
     import numpy as np
 
@@ -92,7 +93,8 @@ def label_lines(axes: Axes, *, gap: float = 0.045) -> None:
         if len(points) and not label.startswith("_"):
             x, y = transform.transform(points[-1])
             beside = 0.012 if line.get_marker() in ("None", "", None) else 0.025  # not on the last marker
-            ends.append((float(np.clip(y, 0.0, 1.0)), float(min(x, 1.0)) + beside, label, line.get_color()))
+            x = 1.0 if aligned else min(x, 1.0)
+            ends.append((float(np.clip(y, 0.0, 1.0)), float(x) + beside, label, line.get_color()))
     ends.sort(key=lambda end: end[0])
     heights = _apart([end[0] for end in ends], gap)
     for height, (_, x, label, colour) in zip(heights, ends, strict=True):

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from ostinato.data.batches import Batch, Batches
+from ostinato.data.batches import Batch, Examples
 from ostinato.errors import DataError
+from ostinato.recipes.few import few, has_short
 from ostinato.recipes.inspected import Inspected, read_lines, read_report
 from ostinato.recipes.registry import TASKS, task_of
 from ostinato.recipes.trained import Trained, load
@@ -28,17 +29,16 @@ class InspectedTask(Inspected):
 
     Attributes:
         trained: the model with what belongs to it.
-        part: the data that it is looked at on.
+        examples: that it is looked at on.
     """
 
     trained: Trained[Any, Any, Any, Any]
-    part: Any
+    examples: Examples
 
     @property
     def about(self) -> str:
         """Task, data."""
-        task, size = self.trained.task, self.trained.task.size(self.part)
-        summary = TASKS[task.name].summary
+        summary, size = TASKS[self.trained.task.name].summary, len(self.examples.lengths)
         return f"{summary[:1].upper()}{summary[1:]}. Looked at here on {self.data_name}: {size:,} examples."
 
     @property
@@ -76,17 +76,12 @@ class InspectedTask(Inspected):
 
     @property
     def batch(self) -> Batch:
-        """Some examples, drawn at random; with a loss."""
+        """A few examples."""
         return self._drawn
 
     @cached_property
     def _drawn(self) -> Batch:
-        task, settings = self.trained.task, self.trained.settings
-        examples = task.examples(settings, self.trained.known, self.part)
-        for batch in Batches(examples, _ROWS, max_steps=task.batch_steps(settings)):
-            if batch.count:
-                return batch
-        raise DataError(f"{self.data_name}: expected examples that have a loss, got none")
+        return few(self.examples, _ROWS)
 
     @property
     def steps(self) -> int:
@@ -109,10 +104,17 @@ def inspected_task(path: str | os.PathLike[str], data: str | None) -> InspectedT
     task = trained.task
     if data is None:
         splits = task.read(trained.settings)
-        name, part = f"{splits.name}, validation", splits.validation
+        parts = {f"{splits.name}, validation": splits.validation, f"{splits.name}, training": splits.train}
     else:
-        name, part = data, task.read_part(trained.settings, trained.known, data, labelled=True)
-    if not task.size(part):
+        parts = {data: task.read_part(trained.settings, trained.known, data, labelled=True)}
+    name, *others = parts
+    if not task.size(parts[name]):
         raise DataError(f"{name}: expected at least one example to look at, got none")
+    examples = task.examples(trained.settings, trained.known, parts[name])
+    if others and not has_short(examples):  # whole documents, say, of which training has pieces
+        name = others[0]
+        examples = task.examples(trained.settings, trained.known, parts[name])
     torch.manual_seed(0)  # a loss may draw
-    return InspectedTask(run, trained.settings, trained.model, name, read_lines(run), read_report(run), trained, part)
+    return InspectedTask(
+        run, trained.settings, trained.model, name, read_lines(run), read_report(run), trained, examples
+    )

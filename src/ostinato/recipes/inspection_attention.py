@@ -52,12 +52,11 @@ def attention_weights(model: nn.Module, batch: Any, loss: Loss) -> dict[str, tor
     return {name: torch.cat(parts) for name, parts in found.items() if len({part.shape[1:] for part in parts}) == 1}
 
 
-def plot_weights(weights: torch.Tensor, name: str) -> Figure:
+def plot_weights(weights: torch.Tensor) -> Figure:
     """One picture a row.
 
     Args:
         weights: (T_out, B, T_mem), shares; B at least 1.
-        name: of the module.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -72,9 +71,7 @@ def plot_weights(weights: torch.Tensor, name: str) -> Figure:
         axes[row].grid(False)
         for axis in (axes[row].xaxis, axes[row].yaxis):
             axis.set_major_locator(MaxNLocator("auto", integer=True))
-        last = row == B - 1
-        name_axes(
-            axes[row], "place that is looked at (from 0)" if last else "", "step (from 0)", f"{name}, example {row + 1}"
-        )
+        below = "place that is looked at (from 0)" if row == B - 1 else ""
+        name_axes(axes[row], below, "step (from 0)", f"example {row + 1}")
     made.colorbar(axes[0].images[0], ax=axes, label="weight (share of 1)")
     return made

@@ -59,6 +59,7 @@ def attention(run: InspectedTask) -> str:
         "<p>How much of each step of what is read goes into each step of the answer; dark is nothing, light is all.</p>"
     ]
     for at, (name, weights) in enumerate(found.items()):
-        drawn = plot_weights(weights[:, :_MOST_ROWS], name)
+        drawn = plot_weights(weights[:, :_MOST_ROWS])
+        parts.append(f"<h3>{escape(name)}</h3>")
         parts.append(picture(drawn, f"Attention weights of {name}, for {_MOST_ROWS} examples", f"attention{at}"))
     return "".join(parts)

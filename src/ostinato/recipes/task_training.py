@@ -21,9 +21,10 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from ostinato.data.batches import Batch, Batches, Examples
+from ostinato.data.batches import Batches, Examples
 from ostinato.data.splits import Splits
 from ostinato.errors import DataError
+from ostinato.recipes.few import few
 from ostinato.recipes.session import Session, for_the_record, opened
 from ostinato.recipes.settings import TaskSettings
 from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
@@ -144,10 +145,6 @@ def _train(
         rank=processes.rank,
         world=processes.world,
     )
-
-    def few() -> Batch:
-        return next(iter(Batches(prepared.examples, ROWS, max_steps=task.batch_steps(settings), seed=settings.seed)))
-
     outcome = fit(
         prepared.trained.model,
         batches,
@@ -158,7 +155,7 @@ def _train(
         resume=settings.resume,
         progress=session.progress,
         on_evaluation=on_evaluation,
-        on_step=watching(prepared.trained.model, few, settings, how, processes),
+        on_step=watching(prepared.trained.model, lambda: few(prepared.examples, ROWS), settings, how, processes),
         data_fingerprint=fingerprint,
     )
     if outcome.ending in ("interrupted", "pruned") or not processes.is_first:

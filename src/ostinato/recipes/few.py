@@ -1,0 +1,48 @@
+"""A few examples to look at a model on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ostinato.data.batches import Batch, Examples, InOrder
+from ostinato.errors import DataError
+
+_LONG = 512  # steps; each step of a pass is kept, and the doctor makes many passes
+
+
+class _Picked:
+    """Some of some examples."""
+
+    def __init__(self, examples: Examples, rows: np.ndarray):
+        self._examples, self._rows = examples, rows
+        self.lengths, self.counts = np.asarray(examples.lengths)[rows], np.asarray(examples.counts)[rows]
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        return self._examples.batch(self._rows[rows])
+
+
+def has_short(examples: Examples) -> bool:
+    """Whether there are examples that `few` would choose gladly."""
+    return bool(((np.asarray(examples.counts) > 0) & (np.asarray(examples.lengths) <= _LONG)).any())
+
+
+def few(examples: Examples, most: int, seed: int = 0) -> Batch:
+    """Some examples side by side, drawn at random from those that have a loss and are not long; if all are long, the shortest.
+
+    Args:
+        examples: to draw from.
+        most: rows, at least 1.
+        seed: of the draw.
+
+    Raises:
+        DataError: none has a loss.
+    """
+    lengths = np.asarray(examples.lengths)
+    rows = np.flatnonzero(np.asarray(examples.counts) > 0)
+    if not len(rows):
+        raise DataError("expected examples that have a loss, got none")
+    short = rows[lengths[rows] <= _LONG]
+    if not len(short):
+        short = rows[[lengths[rows].argmin()]]
+    drawn = np.random.default_rng(seed).permutation(short)[:most]
+    return next(iter(InOrder(_Picked(examples, drawn), most)))
