@@ -7,7 +7,7 @@ import pytest
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import load, train
-from ostinato.recipes.forecast import Forecast
+from ostinato.recipes.forecast import Forecast, _written
 from ostinato.recipes.forecast_settings import (
     AnswerSettings,
     ForecasterSettings,
@@ -220,10 +220,28 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path):
     assert gone_on.scores["test"].figures == dict(whole.scores["test"].figures)
 
 
-def test_more_kinds_of_time_are_written_as_they_were(tmp_path, learnt):
+def test_times_are_written_as_days_where_all_are():
+    times = np.array(["2024-03-30", "2024-03-31"], dtype="datetime64[us]")
+    assert _written(times) == ["2024-03-30", "2024-03-31"]
+    assert _written(times + np.arange(2)) == ["2024-03-30T00:00:00.000000", "2024-03-31T00:00:00.000001"]
+    assert _written(times + np.timedelta64(1, "h"))[0] == "2024-03-30T01:00:00"
+    assert _written(np.array([3, 4])) == [3, 4]
+
+
+def test_steps_of_another_length_are_refused(tmp_path, learnt):
     _, result = learnt
-    days = [("a", f"2024-03-{day:02}", day % 8, 1, "") for day in range(1, 30)]
-    days += [("a", day, "", 1, "") for day in ("2024-03-30", "2024-03-31", "2024-04-01", "2024-04-02")]
-    (answer,) = load(result.run.path).predict(write(tmp_path / "days.csv", days))
-    assert answer["last"]["time"] == "2024-03-29"
-    assert answer["times"] == ["2024-03-30", "2024-03-31", "2024-04-01", "2024-04-02"]
+    path = write(tmp_path / "days.csv", [("a", f"2024-03-{day:02}", day, 1, "") for day in range(1, 30)])
+    for answer in (load(result.run.path).predict, load(result.run.path).evaluate):
+        with pytest.raises(
+            DataError, match=r"days[.]csv: expected steps of 1 hour, as in training, got 1 day; give a row"
+        ):
+            answer(path)
+
+
+def test_one_row_alone_goes_on_in_the_step_of_training(tmp_path):
+    task, settings = Forecast(), ForecastSettings()
+    known = task.learn(settings, task.read(settings).train)
+    (tmp_path / "one.csv").write_text("date,co2\n2002-01-05,370\n")
+    part = task.read_part(settings, known, str(tmp_path / "one.csv"), labelled=False)
+    assert part.step == "7 days"
+    assert part.origin.tolist() == [1]

@@ -208,13 +208,12 @@ class Forecaster(nn.Module):
         x = self._inputs(batch, filled, is_there, batch.series)
         _, state = self.recurrent(x, lengths=batch.past)
         reach = max((1, *self.lags))
-        back = batch.past + torch.arange(-reach, 0, device=z.device).unsqueeze(
-            1
-        )  # (reach, B), the last steps of the past
-        read = [
+        # (reach, B), the last steps of the past of each row, where it has so many.
+        back = batch.past + torch.arange(-reach, 0, device=z.device).unsqueeze(1)
+        last, there = (
             torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
             for each in (filled, is_there.to(filled.dtype))
-        ]
+        )
         # The first step to come still sees what was observed last.
         beside = [
             self._beside(batch, None if future is None else future[step], batch.observed if step == 0 else None)
@@ -222,7 +221,7 @@ class Forecaster(nn.Module):
         ]
         at_once = max(1, _MOST_PATHS // len(batch.past))
         parts = uniform.to(device=z.device, dtype=z.dtype).split(at_once, 2)
-        return torch.cat([scale.invert(self._paths(part, state, *read, beside)) for part in parts], 2)
+        return torch.cat([scale.invert(self._paths(part, state, last, there, beside)) for part in parts], 2)
 
     def _paths(
         self, uniform: torch.Tensor, state: Any, last: torch.Tensor, there: torch.Tensor, beside: Sequence[torch.Tensor]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from ostinato.data.splits import Splits
 from ostinato.data.times import times_after
 from ostinato.errors import DataError
 from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
-from ostinato.recipes.forecast_calendar import find_season
+from ostinato.recipes.forecast_calendar import find_season, step_seconds
 from ostinato.recipes.forecast_data import Known, Part, SeriesWindows, Track, origins, tracks_of
 from ostinato.recipes.forecast_judge import ForecastJudge
 from ostinato.recipes.forecast_metrics import INTERVALS, edges
@@ -53,35 +54,32 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
     def read_part(self, settings: ForecastSettings, known: Known, data: str, *, labelled: bool) -> Part:
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
         table = _read(settings, data)
+        _same_step(data, table.step, known.step)
         tracks = tracks_of(table)
-        columns = (table.known, table.observed)
-        if labelled:
-            spans = [(1, len(track)) for track in tracks]
-            series, steps = _at_most(_MOST_TEST, settings.reading.stride, tracks, spans, known.context, known.horizon)
-            fitted = tuple(min(len(track), known.context) for track in tracks)
-            if not len(steps):
-                longest = max(map(len, tracks))
-                raise DataError(
-                    f"{data}: expected a series with a value and {known.horizon} steps behind it to evaluate on, but the longest "
-                    f"has {longest} steps; give more rows"
-                )
-            return Part(
-                table.name,
-                tracks,
-                table.step,
-                series,
-                steps,
-                known.horizon,
-                known.context,
-                known.season,
-                fitted,
-                columns,
-            )
-        behind = np.array([track.last[-1] + 1 for track in tracks])
-        numbers = np.arange(len(tracks))
-        return Part(
-            table.name, tracks, table.step, numbers, behind, 0, known.context, known.season, tuple(behind), columns
+        lengths = tuple(map(len, tracks))
+        # One row alone has no step of its own.
+        step = table.step if max(lengths) > 1 else known.step
+        made = partial(
+            Part,
+            table.name,
+            tracks,
+            step,
+            context=known.context,
+            season=known.season,
+            fitted=lengths,
+            columns=(table.known, table.observed),
         )
+        if not labelled:
+            behind = np.array([track.last[-1] + 1 for track in tracks])
+            return made(series=np.arange(len(tracks)), origin=behind, horizon=0)
+        spans = [(1, length) for length in lengths]
+        series, steps = _at_most(_MOST_TEST, settings.reading.stride, tracks, spans, known.context, known.horizon)
+        if not len(steps):
+            raise DataError(
+                f"{data}: expected a series with a value and {known.horizon} steps behind it to evaluate on, but the longest has "
+                f"{max(lengths)} steps; give more rows"
+            )
+        return made(series=series, origin=steps, horizon=known.horizon)
 
     def learn(self, settings: ForecastSettings, train: Part) -> Known:
         """Season, cycles of the calendar, the scales of covariates, the names of the series."""
@@ -208,6 +206,15 @@ def _read(settings: ForecastSettings, data: str) -> SeriesTable:
     )
 
 
+def _same_step(data: str, step: str, known: str) -> None:
+    """Raises a DataError where a table has steps of another length than training; one row alone has no step."""
+    lengths = step_seconds(step), step_seconds(known)
+    if None not in lengths and step != known:
+        raise DataError(
+            f"{data}: expected steps of {known}, as in training, got {step}; give a row for each step, empty where it is missing"
+        )
+
+
 def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
     """Where training ends and validation ends, in a series of so many steps."""
     test = max(round(test_share * length), horizon) if test_share else 0
@@ -284,5 +291,5 @@ def _written(times: np.ndarray) -> list[str] | list[int]:
     """Times as ISO 8601, days alone where all begin at midnight; numbers as they are."""
     if times.dtype.kind != "M":
         return times.tolist()
-    unit = "D" if (times == times.astype("datetime64[D]")).all() else "s"
+    unit = next(unit for unit in ("D", "s", "us") if (times == times.astype(f"datetime64[{unit}]")).all())
     return [str(moment) for moment in times.astype(f"datetime64[{unit}]")]

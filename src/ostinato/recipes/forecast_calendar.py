@@ -12,7 +12,7 @@ CYCLES_SEEN = (
 _LEAST_LIKENESS = 0.2
 _LEAST_OF_MANY = 0.5  # where hundreds of lags are tried, chance finds more
 _LEAST_SEASON = 4  # steps; two or three are alike in any smooth series
-_MOST_SERIES = 50  # that are looked at for a season
+_MOST_SERIES, _MOST_STEPS = 50, 5000  # that are looked at for a season, the last of each
 _LONGEST_SEASON = 400  # that is looked for where no calendar says which could be
 _DAY_S = 86_400.0
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": _DAY_S, "month": 365.25 / 12 * _DAY_S}
@@ -42,7 +42,8 @@ def find_season(series: Sequence[np.ndarray], step: str) -> int:
         candidates = list(range(_LEAST_SEASON, _LONGEST_SEASON + 1))
     else:
         candidates = sorted({round(cycle / length) for cycle in _CYCLES_S.values() if cycle / length >= _LEAST_SEASON})
-    looked_at, least = series[:_MOST_SERIES], _LEAST_LIKENESS if length is not None else _LEAST_OF_MANY
+    looked_at = [values[-_MOST_STEPS:] for values in series[:_MOST_SERIES]]
+    least = _LEAST_LIKENESS if length is not None else _LEAST_OF_MANY
     found = {lag: _likeness(looked_at, lag, lag) for lag in candidates}
     peaks = [
         lag

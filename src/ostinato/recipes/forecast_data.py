@@ -76,7 +76,7 @@ class Part:
         horizon: steps behind the origin that are there to compare with; 0 where the future is not known.
         context: steps that are read at most.
         season: in steps.
-        fitted: for each track, the steps that training has.
+        fitted: for each track, the steps that training has; all of them in data of which training has none.
         columns: names of the covariates, known and observed.
     """
 

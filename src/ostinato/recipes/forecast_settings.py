@@ -100,8 +100,8 @@ class AnswerSettings:
     def __post_init__(self):
         for name, least, most in (("horizon", 1, 10_000), ("samples", 2, 10_000), ("seed", 0, 2**63 - 1)):
             value = getattr(self, name)
-            is_whole = isinstance(value, int) and not isinstance(value, bool)
-            if not (value is None and name == "horizon") and not (is_whole and least <= value <= most):
+            is_right = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+            if not is_right and not (value is None and name == "horizon"):
                 raise ConfigError(f"options.{name}: expected a whole number from {least} to {most}, got {value!r}")
 
 
