@@ -1,8 +1,12 @@
+import re
+
 import pytest
 import yaml
 
 from ostinato.errors import ConfigError
+from ostinato.recipes.registry import find
 from ostinato.recipes.space import Searched, parse, read_space
+from ostinato.recipes.sweep_measure import measure_of
 
 GOOD = {
     "base": {"data": "text.txt", "training": {"max_steps": 5}},
@@ -134,3 +138,52 @@ def test_a_file_that_is_no_sweep_is_one_line(tmp_path, content, says):
         read_space(tmp_path / "space.yaml")
     assert "\n" not in str(caught.value)
     assert "space.yaml" in str(caught.value)
+
+
+CLASSIFY = {"task": "classify", "base": {"data": "a.csv"}, "space": {"model.dropout": {"range": [0, 0.5]}}}
+
+
+def test_any_task_can_be_searched():
+    space = parse(CLASSIFY)
+    settings = space.settings({"model.dropout": 0.25})
+    assert (settings.task, settings.data, settings.model.dropout) == ("classify", "a.csv", 0.25)
+    assert parse(yaml.safe_load(yaml.safe_dump(space.to_dict(), sort_keys=False))) == space
+    assert measure_of(space).text(-0.925) == "accuracy 92.50%"
+    assert measure_of(parse(GOOD)).text(1.25) == "1.2500 nats/token"
+    captions = parse({"task": "caption", "space": {"training.batch_size": {"range": [8, 64]}}})
+    assert captions.space[0].is_whole
+    assert measure_of(captions).column == "nats_per_token"
+
+
+def test_the_built_in_data_are_searched_with_the_settings_that_suit_them():
+    searched = {"space": {"model.dropout": {"range": [0, 0.5]}}}
+    for data in ({}, {"data": "other"}):
+        space = parse({"task": "translate", "base": data, **searched})
+        suited = find("translate").built_in_settings()
+        assert (space.settings({}).training == suited.training) == (not data)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"task": "clasify"}, "clasify is no recipe; did you mean classify?"),
+        ({"task": 3}, "task: expected a name, such as lm, got 3"),
+        (
+            {"space": {"reading.tokens": {"choice": ["char"]}}},
+            "runs on other data cannot be compared; expected training.* or model.*",
+        ),
+        (
+            {"space": {"model.pooling": {"choice": ["first"]}}},
+            "space.model.pooling: expected last, mean, max, attention",
+        ),
+        (
+            {"space": {"model.class_weights": {"choice": ["none", "balanced"]}}},
+            "judged by another figure than accuracy; choose one for all in base",
+        ),
+        ({"base": {"tokens": {"kind": "char"}}}, "base: unknown setting tokens"),
+    ],
+)
+def test_a_wrong_line_of_another_task_is_named(change, says):
+    with pytest.raises(ConfigError, match=re.escape(says)) as caught:
+        parse({**CLASSIFY, **change})
+    assert "\n" not in str(caught.value)

@@ -13,6 +13,8 @@ from ostinato.recipes.space import parse
 from ostinato.recipes.sweep import open_study, read_sweep, sweep
 from ostinato.training.interrupt import Interrupt
 
+from .reviews import rows, write
+
 POEM = "Tyger Tyger, burning bright,\nIn the forests of the night;\n" * 60
 
 
@@ -92,7 +94,7 @@ def test_a_sweep_that_was_killed_ends_as_if_it_was_not(space, tmp_path, monkeypa
     class Killed(BaseException):
         pass
 
-    def dies_in_the_third(settings, on_evaluation):
+    def dies_in_the_third(settings, console, on_evaluation):
         def evaluated(step, loss):
             given = on_evaluation(step, loss)
             if len(calls) == 3:
@@ -137,7 +139,7 @@ def test_a_trial_that_diverges_is_counted_and_the_sweep_goes_on(space, tmp_path,
 
     train = language_model.train
 
-    def diverges_once(settings, on_evaluation):
+    def diverges_once(settings, console, on_evaluation):
         if str(settings.run).endswith("trial-001"):
             raise DivergedError("the loss became nan")
         return train(settings, on_evaluation=on_evaluation)
@@ -183,3 +185,35 @@ def test_the_record_is_text():
         "import ostinato.recipes.sweep, sys; print([name for name in ('optuna', 'matplotlib') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_task_is_searched_by_the_figure_that_it_is_judged_by(tmp_path):
+    table = write(tmp_path / "reviews.csv", rows(60))
+    space = parse(
+        {
+            "task": "classify",
+            "base": {
+                "data": table,
+                "model": {"embedding_size": 4, "hidden_size": 4, "dropout": 0.0},
+                "training": {"max_steps": 20, "batch_size": 10, "evaluate_every": 10},
+                "device": "cpu",
+                "precision": "32-true",
+            },
+            "space": {"training.learning_rate": {"choice": [1e-6, 0.05]}},
+            "trials": 3,
+        }
+    )
+    said = []
+    sweep(space, tmp_path / "sweep", say=said.append)
+    assert read_sweep(tmp_path / "sweep") == space
+    assert all(": accuracy " in line and "%; learning_rate" in line for line in said)
+    console = Console(record=True, width=120)
+    sweep_report.report(space, tmp_path / "sweep", console)
+    found = list(csv.DictReader((tmp_path / "sweep" / "results.csv").read_text().splitlines()))
+    for row in found:
+        report = json.loads((tmp_path / "sweep" / f"trial-{int(row['trial']):03d}" / "report.json").read_text())
+        # What is kept is what was best at an evaluation.
+        assert float(row["accuracy"]) == report["scores"]["validation"]["figures"]["accuracy"]
+    best = max(found, key=lambda row: float(row["accuracy"]))
+    assert f"trial-{int(best['trial']):03d}" in console.export_text().partition("best run")[2]
+    assert "accuracy" in (tmp_path / "sweep" / "sweep.svg").read_text()

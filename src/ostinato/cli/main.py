@@ -15,7 +15,7 @@ COMMANDS = {
     "generate": "let the language model of a run write",
     "predict": "what the model of a run says about data, a line of JSON for each example",
     "evaluate": "how good the model of a run is on data",
-    "sweep": "search for good settings of a language model with many runs",
+    "sweep": "search for good settings of any task with many runs",
     "inspect": "write a report of a run: curves, gradients, units, findings, in one HTML file",
     "lab": "experiments: each shows a claim about recurrent networks, `ostinato lab list`",
 }

@@ -16,7 +16,7 @@ def main(words: Sequence[str]) -> int:
     """Searches for good settings. Returns 0, or 130 after an interrupt that left a sweep to resume."""
     from ostinato.cli.parser import Parser
 
-    parser = Parser("ostinato sweep", "Search for good settings of a language model with many runs.")
+    parser = Parser("ostinato sweep", "Search for good settings of any task with many runs.")
     parser.add_argument("space", nargs="?", type=str | None, default=None, help="a YAML file that says what to try")
     parser.add_argument("--folder", type=str | None, default=None, help="the folder to write; a new one in sweeps/")
     parser.add_argument("--trials", type=int | None, default=None, help="runs in all; else what the file says")

@@ -1,6 +1,7 @@
 """What a sweep tries: a YAML file with settings that stay, and settings that are searched.
 
-config: zaremba-small          # optional: as --config of `ostinato train lm`
+task: lm                       # optional: any that `ostinato train` lists
+config: zaremba-small          # optional: as --config of `ostinato train`
 base:                          # optional: settings that stay
   data: text.txt
   training: {max_steps: 500}
@@ -22,7 +23,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -31,8 +31,7 @@ import yaml
 
 from ostinato.errors import ConfigError, OstinatoError, did_you_mean
 from ostinato.recipes.papers import resolve
-from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
-from ostinato.training.settings import TrainingSettings
+from ostinato.recipes.registry import LANGUAGE_MODEL, find
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -40,7 +39,9 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | None
 PRUNERS = ("median", "hyperband", "none")
 _KINDS = ("log", "range", "choice")
-_GROUPS = {"model": ModelSettings, "training": TrainingSettings}
+# What is read: losses and figures can be compared on the same data only.
+_OF_THE_DATA = ("tokens", "reading", "data", "seed")
+_NOT_SEARCHED = (*_OF_THE_DATA, "baselines")
 _EXAMPLE = "such as {log: [1e-4, 1e-2]}, {range: [0, 0.6]} or {choice: [128, 256]}"
 
 
@@ -52,21 +53,18 @@ class Searched:
         name: as in the file; one setting, or several joined by commas that get the same value.
         kind: "log" (uniform in the logarithm), "range" (uniform) or "choice".
         values: both ends, which count, or all choices.
+        is_whole: whether only integers fit.
     """
 
     name: str
     kind: str
     values: tuple[Value, ...]
+    is_whole: bool = False
 
     @property
     def settings(self) -> list[str]:
         """The settings that get the value."""
         return [part.strip() for part in self.name.split(",")]
-
-    @cached_property
-    def is_whole(self) -> bool:
-        """Whether only integers fit."""
-        return not any(_fits(0.5, _hint(setting)) for setting in self.settings)
 
     def suggest(self, trial: Trial) -> Value:
         """The value of a trial."""
@@ -84,11 +82,12 @@ class Space:
     """A sweep as it was asked for.
 
     Args:
-        base: settings of `ostinato train lm` that stay, nested.
+        base: settings of `ostinato train` that stay, nested.
         space: what is searched.
         trials: how many runs.
         seed: of the search; the runs have the seed of `base`.
         pruner: what ends runs that are worse than others at the same evaluation.
+        task: what the runs learn, as `ostinato train` calls it.
     """
 
     base: dict[str, Any]
@@ -96,8 +95,9 @@ class Space:
     trials: int = 20
     seed: int = 0
     pruner: str = "median"
+    task: str = LANGUAGE_MODEL
 
-    def settings(self, values: Mapping[str, Value]) -> LanguageModelSettings:
+    def settings(self, values: Mapping[str, Value]) -> Any:
         """The settings of a run.
 
         Args:
@@ -111,7 +111,7 @@ class Space:
             for setting in name.split(","):
                 group, _, field = setting.strip().partition(".")
                 wanted.setdefault(group, {})[field] = value
-        return LanguageModelSettings.from_dict(wanted)
+        return find(self.task).settings_class().from_dict(wanted)
 
     def to_dict(self) -> dict[str, Any]:
         """What `parse` reads."""
@@ -148,32 +148,52 @@ def parse(content: Any) -> Space:
     for name in content:
         if name not in allowed:
             raise ConfigError(f"{name}: unknown{did_you_mean(name, allowed)} Expected one of {', '.join(allowed)}")
-    base = _base(content)
-    space = tuple(_searched(name, how) for name, how in _by_name("space", content.get("space"), _EXAMPLE).items())
+    task = content.get("task", LANGUAGE_MODEL)
+    if not isinstance(task, str):
+        raise ConfigError(f"task: expected a name, such as {LANGUAGE_MODEL}, got {task!r}")
+    groups, base = _groups(task), _base(task, content)
+    searched = _by_name("space", content.get("space"), _EXAMPLE)
+    space = tuple(_searched(groups, name, how) for name, how in searched.items())
     if not space:
         raise ConfigError(f"space: expected at least one setting to search, {_EXAMPLE}")
-    made = Space(base, space, content.get("trials", 20), content.get("seed", 0), content.get("pruner", "median"))
+    others = {name: content[name] for name in ("trials", "seed", "pruner") if name in content}
+    made = Space(base, space, task=task, **others)
     for name, least in (("trials", 1), ("seed", 0)):
         value = getattr(made, name)
         if not isinstance(value, int) or value < least:
             raise ConfigError(f"{name}: expected an integer of at least {least}, got {value!r}")
     if made.pruner not in PRUNERS:
         raise ConfigError(f"pruner: expected one of {', '.join(PRUNERS)}, got {made.pruner!r}")
-    _try(made)
+    _try(made, groups)
     return made
 
 
-def _base(content: dict[str, Any]) -> dict[str, Any]:
-    # What a sweep does not look at is not computed, unless it is asked for.
-    base: dict[str, Any] = {"baselines": {"markov_orders": 0, "window": 0}}
+def _groups(task: str) -> dict[str, dict[str, Any]]:
+    """The settings of a task that can be searched, by group: the type of each."""
+    kinds = get_type_hints(find(task).settings_class())
+    return {
+        group: {each.name: get_type_hints(kind)[each.name] for each in dataclasses.fields(kind)}
+        for group, kind in kinds.items()
+        if dataclasses.is_dataclass(kind) and group not in _NOT_SEARCHED
+    }
+
+
+def _base(task: str, content: dict[str, Any]) -> dict[str, Any]:
+    what, entry = f"settings of `ostinato train {task}`", find(task)
+    given = _by_name("base", content.get("base") or {}, what)
+    base: dict[str, Any] = {}
+    if task == LANGUAGE_MODEL:  # what a sweep does not look at is not computed, unless it is asked for
+        base = {"baselines": {"markov_orders": 0, "window": 0}}
+    elif given.get("data") is None and entry.built_in_file is not None:
+        base = yaml.safe_load(entry.built_in_file.read_text(encoding="utf-8"))
     if content.get("config") is not None:
         path = resolve(str(content["config"]))
         try:
             config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f"config: {path} cannot be read: {' '.join(str(error).split())}") from error
-        _update(base, _by_name("config", config, "settings of `ostinato train lm`"))
-    _update(base, _by_name("base", content.get("base") or {}, "settings of `ostinato train lm`"))
+        _update(base, _by_name("config", config, what))
+    _update(base, given)
     for name in ("run", "resume", "quiet"):
         if name in base:
             raise ConfigError(f"base.{name}: a sweep sets this for each run; leave it out")
@@ -188,7 +208,7 @@ def _update(settings: dict[str, Any], more: Mapping[str, Any]) -> None:
             settings[name] = copy.deepcopy(value)
 
 
-def _searched(name: str, how: Any) -> Searched:
+def _searched(groups: dict[str, dict[str, Any]], name: str, how: Any) -> Searched:
     if not isinstance(how, Mapping) or len(how) != 1 or next(iter(how)) not in _KINDS:
         raise ConfigError(f"space.{name}: expected one of {', '.join(_KINDS)} with its values, {_EXAMPLE}; got {how!r}")
     kind, values = next(iter(how.items()))
@@ -198,7 +218,9 @@ def _searched(name: str, how: Any) -> Searched:
     values = [_number(value) for value in values]
     searched = Searched(name, str(kind), tuple(values))
     for setting in searched.settings:
-        _check_setting(name, setting)
+        _check_setting(groups, name, setting)
+    is_whole = not any(_fits(0.5, _hint(groups, setting)) for setting in searched.settings)
+    searched = dataclasses.replace(searched, is_whole=is_whole)
     if kind == "choice":
         if not all(isinstance(value, Value) for value in values):
             raise ConfigError(f"space.{name}.choice: expected text, numbers, true, false or null, got {values!r}")
@@ -215,46 +237,48 @@ def _searched(name: str, how: Any) -> Searched:
     return searched
 
 
-def _check_setting(name: str, setting: str) -> None:
+def _check_setting(groups: dict[str, dict[str, Any]], name: str, setting: str) -> None:
     group = setting.partition(".")[0]
-    if group in _GROUPS:
-        names = [f"{group}.{each.name}" for each in dataclasses.fields(_GROUPS[group])]
-    else:
-        names = [f"{each}.{found.name}" for each, kind in _GROUPS.items() for found in dataclasses.fields(kind)]
+    names = [f"{each}.{found}" for each in ([group] if group in groups else groups) for found in groups[each]]
     if setting in names:
         return
-    # Losses a token can be compared for the same tokens only.
-    if group in ("tokens", "data", "seed"):
-        raise ConfigError(f"space.{name}: runs on other tokens cannot be compared; expected model.* or training.*")
+    if group in _OF_THE_DATA:
+        what, allowed = "tokens" if group == "tokens" else "data", " or ".join(f"{each}.*" for each in groups)
+        raise ConfigError(f"space.{name}: runs on other {what} cannot be compared; expected {allowed}")
     raise ConfigError(f"space.{name}: no such setting{did_you_mean(setting, names)} Expected one of {', '.join(names)}")
 
 
-def _try(space: Space) -> None:
+def _try(space: Space, groups: dict[str, dict[str, Any]]) -> None:
     """Makes the settings at the ends of each thing searched, so that a value out of range is told of before the first run."""
-    for group in _GROUPS:
+    from ostinato.recipes.sweep_measure import measure_of
+
+    for group in groups:
         for field, value in _by_name(f"base.{group}", space.base.get(group, {}), "settings").items():
-            _check_type(f"base.{group}.{field}", f"{group}.{field}", value)
+            _check_type(f"base.{group}.{field}", _hint(groups, f"{group}.{field}"), value)
     try:
-        space.settings({})
+        measure = measure_of(space, space.settings({}))
     except (OstinatoError, TypeError) as error:
         raise ConfigError(f"base: {error}") from error
     for searched in space.space:
         for value in searched.values:
             for setting in searched.settings:
-                _check_type(f"space.{searched.name}", setting, value)
+                _check_type(f"space.{searched.name}", _hint(groups, setting), value)
             try:
-                space.settings({searched.name: value})
+                settings = space.settings({searched.name: value})
+                if measure_of(space, settings) != measure:
+                    raise ConfigError(
+                        f"its runs are judged by another figure than {measure.label}; choose one for all in base"
+                    )
             except (OstinatoError, TypeError) as error:
                 raise ConfigError(f"space.{searched.name}: {value!r} does not fit: {error}") from error
 
 
-def _hint(setting: str) -> Any:
+def _hint(groups: dict[str, dict[str, Any]], setting: str) -> Any:
     group, _, field = setting.partition(".")
-    return get_type_hints(_GROUPS[group]).get(field)
+    return groups[group].get(field)
 
 
-def _check_type(where: str, setting: str, value: Any) -> None:
-    hint = _hint(setting)
+def _check_type(where: str, hint: Any, value: Any) -> None:
     if hint is not None and not _fits(value, hint):
         allowed = (
             ", ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else getattr(hint, "__name__", hint)

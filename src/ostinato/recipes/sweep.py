@@ -120,7 +120,8 @@ def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -
     """Makes the run of a trial; returns what came of it in words, or "interrupted", which leaves the trial to be run again."""
     from optuna.trial import TrialState
 
-    from ostinato.recipes.language_model import train
+    from ostinato.recipes import train
+    from ostinato.recipes.sweep_measure import measure_of
     from ostinato.training.divergence import DivergedError
 
     path = folder / f"trial-{trial_number(study.trials[trial.number]):03d}"
@@ -150,11 +151,12 @@ def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -
         return "interrupted"
     best = outcome.counters.best
     assert best is not None
+    found = measure_of(space).text(best)
     if outcome.ending == "pruned":
         study.tell(trial, state=TrialState.PRUNED)
-        return f"pruned at {best:.4f} nats/token"
+        return f"pruned at {found}"
     study.tell(trial, best)
-    return f"{best:.4f} nats/token"
+    return found
 
 
 def open_study(space: Space, folder: Path) -> Study:

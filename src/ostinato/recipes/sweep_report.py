@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ostinato.recipes.space import Searched, Space
 from ostinato.recipes.sweep import open_study, trial_number
+from ostinato.recipes.sweep_measure import Measure, measure_of
 from ostinato.training.files import write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _SHOWN = 10
-_LOSS = "validation nats/token"
 _COLOURS = {"complete": "#3949ab", "pruned": "#b0b4c8", "best": "#d1495b"}
 
 
@@ -28,19 +28,20 @@ def report(space: Space, folder: Path, console: Console | None = None) -> None:
     """Prints the best trials; writes `results.csv`, `sweep.png` and `sweep.svg` into the folder of the sweep."""
     console = console or Console(highlight=False)
     study = open_study(space, folder)
-    trials = ended(study)
-    write_text(folder / "results.csv", _csv(space, trials))
+    trials, measure = ended(study), measure_of(space)
+    write_text(folder / "results.csv", _csv(space, trials, measure))
     best = sorted(_complete(trials), key=_value)
     if not best:
         console.print("no trial has come to its end")
         return
     importance = importances(study, space)
-    _plot(space, folder, trials, importance)
+    _plot(space, folder, trials, importance, measure)
     table = Table(title=f"the best of {len(trials)} trials", title_justify="left")
-    for name in ("trial", "nats/token", *(_label(searched.name) for searched in space.space)):
+    for name in ("trial", measure.label, *(_label(searched.name) for searched in space.space)):
         table.add_column(name, justify="right", overflow="fold")
     for place, trial in enumerate(best[:_SHOWN]):
-        cells = [str(trial_number(trial)), f"{_value(trial):.4f}", *(_cell(trial, each.name) for each in space.space)]
+        values = (_cell(trial, each.name) for each in space.space)
+        cells = [str(trial_number(trial)), measure.number(_value(trial)), *values]
         table.add_row(*cells, style="bold green" if place == 0 else None)
     console.print(table)
     if importance:
@@ -79,20 +80,21 @@ def _complete(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _value(trial: FrozenTrial) -> float:
-    """The lowest validation loss; NaN for a trial that diverged before its first."""
+    """What is minimised, at its best; NaN for a trial that diverged before its first evaluation."""
     if trial.value is not None and trial.state.name == "COMPLETE":
         return trial.value
     return min(trial.intermediate_values.values(), default=math.nan)
 
 
-def _csv(space: Space, trials: list[FrozenTrial]) -> str:
+def _csv(space: Space, trials: list[FrozenTrial], measure: Measure) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "nats_per_token", "evaluations", *(each.name for each in space.space)])
+    writer.writerow(["trial", "state", measure.column, "evaluations", *(each.name for each in space.space)])
     for trial in trials:
         state = "diverged" if trial.state.name == "FAIL" else trial.state.name.lower()
         values = [trial.params.get(each.name) for each in space.space]
-        writer.writerow([trial_number(trial), state, _value(trial), len(trial.intermediate_values), *values])
+        value = measure.value(_value(trial))
+        writer.writerow([trial_number(trial), state, value, len(trial.intermediate_values), *values])
     return text.getvalue()
 
 
@@ -106,7 +108,9 @@ def _cell(trial: FrozenTrial, name: str) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _plot(space: Space, folder: Path, trials: list[FrozenTrial], importance: dict[str, float]) -> None:
+def _plot(
+    space: Space, folder: Path, trials: list[FrozenTrial], importance: dict[str, float], measure: Measure
+) -> None:
     # Late: only a sweep draws. The figure is made without pyplot, which would choose a window system.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -120,13 +124,13 @@ def _plot(space: Space, folder: Path, trials: list[FrozenTrial], importance: dic
     axes: list[Any] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in axes[count:]:
         unused.remove()
-    _draw_history(axes[0], trials)
+    _draw_history(axes[0], trials, measure)
     for axis, searched in zip(axes[1:], space.space, strict=False):
-        _draw_slice(axis, trials, searched)
+        _draw_slice(axis, trials, searched, measure)
         share = importance.get(searched.name)
         axis.set_title("" if share is None else f"importance {share:.0%}", fontsize=10)
     for axis in axes[:count]:
-        axis.set_ylabel(_LOSS)
+        axis.set_ylabel(f"validation {measure.label}")
         axis.spines[["top", "right"]].set_visible(False)
     for kind in ("png", "svg"):
         content = io.BytesIO()
@@ -134,14 +138,14 @@ def _plot(space: Space, folder: Path, trials: list[FrozenTrial], importance: dic
         write_bytes(folder / f"sweep.{kind}", content.getvalue())
 
 
-def _draw_history(axis: Any, trials: list[FrozenTrial]) -> None:
+def _draw_history(axis: Any, trials: list[FrozenTrial], measure: Measure) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _scatter(axis, trials, [trial_number(trial) for trial in trials])
+    _scatter(axis, trials, [trial_number(trial) for trial in trials], measure)
     lowest, best = math.inf, []
     for trial in trials:
         lowest = min(lowest, _value(trial) if trial.state.name == "COMPLETE" else math.inf)
-        best.append(lowest)
+        best.append(measure.value(lowest))
     axis.step(
         [trial_number(trial) for trial in trials], best, where="post", color=_COLOURS["best"], label="best so far"
     )
@@ -150,18 +154,18 @@ def _draw_history(axis: Any, trials: list[FrozenTrial]) -> None:
     axis.legend(frameon=False, fontsize=8)
 
 
-def _draw_slice(axis: Any, trials: list[FrozenTrial], searched: Searched) -> None:
+def _draw_slice(axis: Any, trials: list[FrozenTrial], searched: Searched, measure: Measure) -> None:
     from matplotlib.ticker import MaxNLocator
 
     values = {trial.number: trial.params[searched.name] for trial in trials if searched.name in trial.params}
     trials = [trial for trial in trials if trial.number in values]
     if searched.kind == "choice":
         choices = [str(choice) for choice in searched.values]
-        _scatter(axis, trials, [choices.index(str(value)) for value in values.values()])
+        _scatter(axis, trials, [choices.index(str(value)) for value in values.values()], measure)
         axis.set_xticks(range(len(choices)), choices)
         axis.set_xlim(-0.5, len(choices) - 0.5)
     else:
-        _scatter(axis, trials, list(values.values()))
+        _scatter(axis, trials, list(values.values()), measure)
         if searched.kind == "log":
             axis.set_xscale("log")
         elif searched.is_whole:
@@ -169,10 +173,10 @@ def _draw_slice(axis: Any, trials: list[FrozenTrial], searched: Searched) -> Non
     axis.set_xlabel(_label(searched.name))
 
 
-def _scatter(axis: Any, trials: list[FrozenTrial], places: list[Any]) -> None:
+def _scatter(axis: Any, trials: list[FrozenTrial], places: list[Any], measure: Measure) -> None:
     for state in ("pruned", "complete"):
         chosen = [
-            (place, _value(trial))
+            (place, measure.value(_value(trial)))
             for place, trial in zip(places, trials, strict=True)
             if (trial.state.name == "COMPLETE") == (state == "complete")
         ]
