@@ -91,6 +91,7 @@ def test_new_pictures_are_said_something_of_in_their_order(run, photos, tmp_path
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(DataError, match="expected names of pictures on standard input"):
         trained.predict("-")
+    assert str(trained.task.shown(answers[0])) == f"a.png: {answers[0]['caption']}"
     listed = trained.predict(photos / "captions.jsonl")
     assert len(listed) == 90
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from ostinato.recipes.caption_judge import CaptionJudge
 from ostinato.recipes.caption_settings import CaptionAnswering, CaptionSettings
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 TrainedCaptioner: TypeAlias = Trained[CaptionSettings, Captioned, Known, Captioner]
 
@@ -116,6 +120,12 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
             name = {"file": part.names[row]} if part.names else {}
             found.append({**name, **said[0], **({"captions": said} if trained.answering.n_best > 1 else {})})
         return found
+
+    def shown(self, answer: Mapping[str, Any]) -> Text:
+        """The file and its caption."""
+        from rich.text import Text
+
+        return Text(f"{answer['file']}: " if "file" in answer else "").append(answer["caption"], style="bold")
 
 
 def captions(trained: TrainedCaptioner, images: torch.Tensor, *, greedy: bool = False) -> list[list[Hypothesis]]:
