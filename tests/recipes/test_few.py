@@ -6,7 +6,7 @@ import torch
 
 from ostinato.data.batches import Batch, pad
 from ostinato.errors import DataError
-from ostinato.recipes.few import few, has_short
+from ostinato.recipes.few import few, mostly_short
 
 
 class Numbers:
@@ -24,7 +24,7 @@ class Numbers:
 def test_long_ones_and_those_without_a_loss_are_left_out():
     examples = Numbers([3, 5000, 7, 2, 512, 9], counts=[1, 1, 1, 0, 1, 1])
     batch = few(examples, 10)
-    assert has_short(examples)
+    assert mostly_short(examples)
     assert sorted(batch.rows.tolist()) == [0, 2, 4, 5]
     assert batch.count == 4
     assert batch.input.shape == (512, 4)
@@ -39,8 +39,15 @@ def test_they_are_drawn_by_the_seed():
 
 def test_where_all_are_long_it_is_the_shortest():
     examples = Numbers([5000, 2000, 3000, 10], counts=[1, 1, 1, 0])
-    assert not has_short(examples)
+    assert not mostly_short(examples)
     assert few(examples, 8).rows.tolist() == [1]
+
+
+def test_one_short_among_long_ones_is_no_choice():
+    assert not mostly_short(Numbers([5000, 2000, 10]))
+    assert mostly_short(Numbers([5000, 20, 10]))
+    assert mostly_short(Numbers([5000, 5000, 10], counts=[0, 0, 1]))
+    assert not mostly_short(Numbers([10], counts=[0]))
 
 
 def test_none_at_all_is_told():

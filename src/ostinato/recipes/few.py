@@ -21,9 +21,10 @@ class _Picked:
         return self._examples.batch(self._rows[rows])
 
 
-def has_short(examples: Examples) -> bool:
-    """Whether there are examples that `few` would choose gladly."""
-    return bool(((np.asarray(examples.counts) > 0) & (np.asarray(examples.lengths) <= _LONG)).any())
+def mostly_short(examples: Examples) -> bool:
+    """Whether `few` can choose among half of the examples that have a loss, or more; False where none has one."""
+    lengths = np.asarray(examples.lengths)[np.asarray(examples.counts) > 0]
+    return bool(2 * (lengths <= _LONG).sum() >= max(len(lengths), 1))
 
 
 def few(examples: Examples, most: int, seed: int = 0) -> Batch:

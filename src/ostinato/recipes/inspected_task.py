@@ -11,7 +11,7 @@ import torch
 
 from ostinato.data.batches import Batch, Examples
 from ostinato.errors import DataError
-from ostinato.recipes.few import few, has_short
+from ostinato.recipes.few import few, mostly_short
 from ostinato.recipes.inspected import Inspected, read_lines, read_report
 from ostinato.recipes.registry import TASKS, task_of
 from ostinato.recipes.trained import Trained, load
@@ -111,7 +111,7 @@ def inspected_task(path: str | os.PathLike[str], data: str | None) -> InspectedT
     if not task.size(parts[name]):
         raise DataError(f"{name}: expected at least one example to look at, got none")
     examples = task.examples(trained.settings, trained.known, parts[name])
-    if others and not has_short(examples):  # whole documents, say, of which training has pieces
+    if others and not mostly_short(examples):  # whole documents, say, of which training has pieces
         name = others[0]
         examples = task.examples(trained.settings, trained.known, parts[name])
     torch.manual_seed(0)  # a loss may draw
