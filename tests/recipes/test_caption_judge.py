@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ostinato.recipes.caption_judge import CaptionJudge
 from ostinato.recipes.caption_settings import ReadingSettings
 
 
-def judged(captions, answers, *, names: tuple[str, ...] = (), order=None, tokens="word", has_attention=True):
+def judged(captions, answers, *, names: tuple[str, ...] = (), order=None, tokens: Any = "word", has_attention=True):
     """A judge that has seen a captioner whose answers are known; `order` is that in which the images come."""
     pixels = np.random.default_rng(0).integers(0, 256, (len(captions), 4, 4)).astype(np.uint8)
     part = Captioned(Images(pixels, None, (), 255.0), tuple(map(tuple, captions)), names)
