@@ -232,6 +232,20 @@ def test_tied_weights_are_one_parameter(tied):
     assert (model.embedding.weight is model.decoder.embedding.weight) == (tied == "three-way")
 
 
+@pytest.mark.parametrize("tied", ["none", "two-way", "three-way"])
+def test_tied_embeddings_are_read_as_large_as_others_begin(tied):
+    """Those of nn.Embedding begin with a mean square of 1, output weights with one of 1 / (3 E)."""
+    torch.manual_seed(0)
+    model = Seq2Seq(400, 400, begin=0, end=1, embedding_size=64, hidden_size=8, tied=tied).eval()
+    read = []
+    model.encoder.register_forward_pre_hook(lambda module, given: read.append(given[0]))
+    model.decoder.recurrent.register_forward_pre_hook(lambda module, given: read.append(given[0]))
+    model(torch.randint(400, (20, 30)), torch.randint(400, (20, 30)))
+    source, target = (float(x.detach().square().mean()) for x in read)
+    assert target == pytest.approx(1.0 if tied == "none" else 1 / 3, rel=0.1)
+    assert source == pytest.approx(1 / 3 if tied == "three-way" else 1.0, rel=0.1)
+
+
 def test_a_batch_goes_through_the_windows_of_training():
     model, batch = small().train(), some_pairs()
     (loss,) = [window.loss(model) for window in chunks([batch])]

@@ -195,7 +195,8 @@ class Seq2Seq(nn.Module):
             source = source.new_zeros(1, source.shape[1])
             lengths = lengths if lengths is not None else source.new_zeros(source.shape[1])
         source = _padded(source, lengths, 0)
-        h, last = self.encoder(self.dropout(self.embedding(source)), lengths=lengths)
+        scale = self.decoder.embedding_scale if self.embedding is self.decoder.embedding else 1.0
+        h, last = self.encoder(self.dropout(self.embedding(source) * scale), lengths=lengths)
         return self.decoder.begin(self.bridge(last), h, lengths)
 
     def forward(

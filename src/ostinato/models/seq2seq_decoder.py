@@ -78,7 +78,8 @@ class AttentionDecoder(nn.Module):
         readout_size: R; None for E where `tied`, else the width of the recurrent layers. Without attention, and with R of that
             width, r_t = s_t.
         dropout: of embeddings, between layers, and of readouts, from 0 to below 1.
-        tied: the output layer uses the embedding's weights (Press & Wolf 2017, arXiv 1608.05859); R must be E.
+        tied: the output layer uses the embedding's weights (Press & Wolf 2017, arXiv 1608.05859); R must be E. Embeddings are then
+            multiplied by sqrt(E).
         embedding: another's, to share it; V and E must be its own.
         options: keyword options of the recurrent layer.
 
@@ -140,6 +141,8 @@ class AttentionDecoder(nn.Module):
             # An embedding's N(0, 1) as output weights would begin with logits of size sqrt(E).
             nn.init.uniform_(self.embedding.weight, -1.0 / math.sqrt(size), 1.0 / math.sqrt(size))
             self.output.weight = self.embedding.weight
+        # Output weights are small; as an input they would hardly be heard beside the biases (Vaswani et al. 2017, section 3.4).
+        self.embedding_scale = math.sqrt(embedding_size) if tied else 1.0
 
     def begin(
         self, hidden: Any, values: torch.Tensor | None = None, lengths: torch.Tensor | None = None
@@ -156,6 +159,10 @@ class AttentionDecoder(nn.Module):
         if values is None:
             raise ConfigError("values: expected a memory (T_mem, B, F) for a decoder with attention, got none")
         return DecoderState(hidden, self.attention_layer.remember(values, lengths))
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """What the recurrence reads: (...) int64 to (..., E)."""
+        return self.dropout(self.embedding(tokens) * self.embedding_scale)
 
     def forward(
         self,
@@ -175,7 +182,7 @@ class AttentionDecoder(nn.Module):
                 Steps are then done one after the other.
         """
         if not self.input_feeding and choose is None:
-            x = self.dropout(self.embedding(input))
+            x = self.embed(input)
             s, hidden = self.recurrent(x, state.hidden, lengths=lengths)
             return self._read(s, state._replace(hidden=hidden))
         parts, tokens = [], input[0]
@@ -189,7 +196,7 @@ class AttentionDecoder(nn.Module):
 
     def _one(self, tokens: torch.Tensor, state: DecoderState) -> Written:
         """One step: tokens (N,)."""
-        x = self.dropout(self.embedding(tokens)).unsqueeze(0)
+        x = self.embed(tokens).unsqueeze(0)
         if self.input_feeding:
             fed = x.new_zeros(*x.shape[:2], self.readout_size) if state.fed is None else state.fed.unsqueeze(0)
             x = torch.cat((x, fed.to(x.dtype)), dim=2)
