@@ -39,7 +39,7 @@ class ReadingSettings:
     vocabulary_size: int = 50_000
     vectors: str | None = None
     min_count: int = 3
-    built_in_characters: int = 2_000_000
+    built_in_characters: int = 4_000_000
     piece_length: int = 256
 
     def __post_init__(self):
