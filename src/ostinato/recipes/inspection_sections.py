@@ -132,7 +132,7 @@ def over_training(run: Inspected) -> str:
             "saturation and update ratios from every hundredth step; the two sections above show where they ended.</p>"
         )
     cost = run.of_lines(COST)[1][-1]
-    words = f"{len(history):,} measurements while the run trained, in {cost:.1%} of the time, all on the same few rows"
+    words = f"Measurements while the run trained, all on the same few rows: {len(history):,}, in {cost:.1%} of the time"
     return f"<p>{escape(words)}.</p>" + picture(
         plot_watched(history), "Reach and growth of the gradient, saturation and update ratios by step", "watched"
     )
