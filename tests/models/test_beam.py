@@ -106,6 +106,30 @@ def test_a_beam_of_one_is_greedy_decoding():
     assert [h.positions for (h,) in found if h.tokens] == [h.positions for h in greedy if h.tokens]
 
 
+class Path:
+    """A model that is nearly sure of six tokens and then of the end, and gives the end a little everywhere. The state: steps, (N,)."""
+
+    def step(self, state, tokens):
+        early = torch.tensor([0.06, 0.9, 0.04], dtype=torch.float64).log()
+        late = torch.tensor([0.9, 0.06, 0.04], dtype=torch.float64).log()
+        return torch.where((state < 6).unsqueeze(1), early, late), state + 1
+
+    def reorder(self, state, index):
+        return state[index.flatten()]
+
+    def attention(self, state):
+        return None
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6])
+@pytest.mark.parametrize("beam_size", [1, 2, 3])
+def test_a_beam_full_of_short_ends_does_not_hide_what_is_better(beam_size, length_penalty):
+    settings = BeamSettings(beam_size=beam_size, length_penalty=length_penalty)
+    ((best,),) = beam_search(Path(), torch.zeros(1), 1, begin=3, end=END, max_length=12, settings=settings)
+    assert best.tokens == (1,) * 6
+    assert best.log_probability == pytest.approx(7 * math.log(0.9))
+
+
 def test_positions_are_where_each_token_looked_most():
     model = Table(2, 4)
     ((best,), _) = beam_search(

@@ -2,7 +2,7 @@
 
 At each step all hypotheses of all sentences are read in one call of the model. Of a sentence's K V ways to go on, those among the
 first K that end are finished, and the first K that do not end go on. A sentence is done, and leaves the batch, when K of its
-hypotheses have finished, or when none that goes on could still be better than the `n_best` that are finished.
+hypotheses have finished and none that goes on is better yet than the `n_best` best of them, or when none could still become so.
 """
 
 from __future__ import annotations
@@ -279,9 +279,11 @@ class _Search:
             scores = sorted((h.score for h in self.finished[row]), reverse=True)
             enough.append(len(scores) >= settings.beam_size)
             worst.append(scores[settings.n_best - 1] if len(scores) >= settings.n_best else -math.inf)
-        beaten = attainable <= torch.tensor(worst, dtype=torch.float64, device=log_p.device)
+        bound = torch.tensor(worst, dtype=torch.float64, device=log_p.device)
+        # Not when K have finished alone: a beam is soon full of short ones, whatever their probability.
+        is_full = torch.tensor(enough, device=log_p.device) & (best / soonest <= bound)
         is_over = self.length > self.limits if self.end is not None else self.length >= self.limits
-        return torch.tensor(enough, device=log_p.device) | beaten | is_over
+        return is_full | (attainable <= bound) | is_over
 
     def _go_on(self, index: torch.Tensor, stays: torch.Tensor) -> None:
         """Leaves out the sentences that are done. index: (S, K'), rows of the state."""
