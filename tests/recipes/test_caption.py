@@ -153,8 +153,9 @@ def test_images_of_another_shape_are_refused(run):
         (ReadingSettings, {"validation_share": 0.0}, "expected shares above 0"),
         (CaptionAnswering, {"beam": 0}, "beam: expected an integer of at least 1, got 0"),
         (CaptionAnswering, {"beam": "many"}, "beam: expected an integer of at least 1, got 'many'"),
-        (CaptionAnswering, {"n_best": 2}, "n_best: expected a number from 1 to beam = 1, got 2"),
-        (CaptionAnswering, {"temperature": 1.0, "beam": 2}, "temperature: expected at least 0, and beam: 1"),
+        (CaptionAnswering, {"n_best": 6}, "n_best: expected a number from 1 to beam = 5, got 6"),
+        (CaptionAnswering, {"temperature": -1.0}, "temperature: expected at least 0, got -1.0"),
+        (CaptionAnswering, {"temperature": 1.0, "n_best": 2}, "n_best: expected 1 where captions are drawn"),
         (CaptionAnswering, {"length_penalty": "x"}, "length_penalty: expected a number, got 'x'"),
     ],
 )

@@ -140,7 +140,7 @@ def captions(trained: TrainedCaptioner, images: torch.Tensor, *, greedy: bool = 
     unknown = trained.known.vocabulary.unknown_id
     forbidden = () if unknown is None else (unknown,)
     most = how.max_length or 2 * trained.known.longest + 10
-    if greedy or how.beam == 1:
+    if greedy or how.temperature or how.beam == 1:
         drawn = 0.0 if greedy else how.temperature
         written = trained.model.write(images, max_length=most, temperature=drawn, forbidden=forbidden, seed=how.seed)
         return [[each] for each in written]

@@ -136,14 +136,14 @@ class CaptionAnswering:
         n_best: captions for each image, from 1 to `beam`.
         length_penalty: see `ostinato.models.BeamSettings`.
         max_length: the most tokens of a caption; None for twice the longest of training and 10 more.
-        temperature: draw captions from the model, with a beam of 1; 0 for none.
+        temperature: above 0 the caption is drawn instead, without a beam.
         seed: of what is drawn.
 
     Raises:
         ConfigError: a number is out of its range.
     """
 
-    beam: int = 1
+    beam: int = 5
     n_best: int = 1
     length_penalty: float = 0.6
     max_length: int | None = None
@@ -163,5 +163,7 @@ class CaptionAnswering:
                 raise ConfigError(f"{name}: expected a number, got {value!r}")
         if self.n_best > self.beam:
             raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
-        if self.temperature < 0.0 or (self.temperature and self.beam > 1):
-            raise ConfigError(f"temperature: expected at least 0, and beam: 1 beside it, got {self.temperature}")
+        if self.temperature < 0.0:
+            raise ConfigError(f"temperature: expected at least 0, got {self.temperature}")
+        if self.temperature and self.n_best > 1:
+            raise ConfigError(f"n_best: expected 1 where captions are drawn (temperature), got {self.n_best}")
