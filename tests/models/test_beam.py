@@ -107,7 +107,7 @@ def test_a_beam_of_one_is_greedy_decoding():
 
 
 class Path:
-    """A model that is nearly sure of six tokens and then of the end, and gives the end a little everywhere. The state: steps, (N,)."""
+    """A model that is nearly sure of six tokens and then of the end, which has a little everywhere. The state: steps, (N,)."""
 
     def step(self, state, tokens):
         early = torch.tensor([0.06, 0.9, 0.04], dtype=torch.float64).log()
