@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ostinato import load
-from ostinato.recipes.forecast_baselines import BASELINES, baseline
-from ostinato.recipes.forecast_data import Part, SeriesWindows
-from ostinato.recipes.forecast_judge import ForecastJudge
-from ostinato.recipes.forecast_metrics import crps_of_gaussian, edges, gaussian_quantile
+from ostinato.recipes.forecast.baselines import BASELINES, baseline
+from ostinato.recipes.forecast.data import Part, SeriesWindows
+from ostinato.recipes.forecast.judge import ForecastJudge
+from ostinato.recipes.forecast.metrics import crps_of_gaussian, edges, gaussian_quantile
 
 
 def exponential_smoothing(part: Part, history: int) -> tuple[np.ndarray, np.ndarray]:

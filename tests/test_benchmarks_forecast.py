@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from benchmarks.forecast import row, thinned
 
-from ostinato.recipes.forecast import Forecast
-from ostinato.recipes.forecast_settings import ForecastSettings
+from ostinato.recipes.forecast.settings import ForecastSettings
+from ostinato.recipes.forecast.task import Forecast
 
 
 def test_a_perfect_forecast_has_no_error():

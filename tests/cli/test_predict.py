@@ -7,7 +7,7 @@ import torch
 
 from ostinato.cli.main import main
 from ostinato.recipes import load
-from ostinato.recipes.classify import Classify
+from ostinato.recipes.classify.task import Classify
 
 from .conftest import start
 

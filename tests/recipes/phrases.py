@@ -3,7 +3,7 @@
 import dataclasses
 import random
 
-from ostinato.recipes.translate_settings import (
+from ostinato.recipes.translate.settings import (
     ReadingSettings,
     ScoringSettings,
     TranslateSettings,

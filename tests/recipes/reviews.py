@@ -3,7 +3,7 @@
 import dataclasses
 import random
 
-from ostinato.recipes.classify_settings import ClassifierSettings, ClassifySettings, ReadingSettings, UpdateSettings
+from ostinato.recipes.classify.settings import ClassifierSettings, ClassifySettings, ReadingSettings, UpdateSettings
 
 WORDS = {"bad": ["bad", "awful", "dull"], "good": ["good", "great", "fun"]}
 BETWEEN = ["the", "film", "was", "a", "very"]

@@ -3,7 +3,7 @@
 import dataclasses
 import random
 
-from ostinato.recipes.tag_settings import ReadingSettings, TaggerSettings, TagSettings, UpdateSettings, WordSettings
+from ostinato.recipes.tag.settings import ReadingSettings, TaggerSettings, TagSettings, UpdateSettings, WordSettings
 
 WORDS = {"DET": ["the", "a"], "NOUN": ["dog", "house", "fox", "rain"], "VERB": ["sees", "likes", "hears", "finds"]}
 PATTERN = ["DET", "NOUN", "VERB", "DET", "NOUN"]

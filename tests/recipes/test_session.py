@@ -3,7 +3,7 @@ import os
 import pytest
 
 from ostinato.errors import RunError
-from ostinato.recipes.classify_settings import ClassifySettings, ReadingSettings
+from ostinato.recipes.classify.settings import ClassifySettings, ReadingSettings
 from ostinato.recipes.session import for_the_record, opened
 from ostinato.training import Progress, RunFolder
 from ostinato.training.settings import UpdateSettings

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from ostinato.errors import OstinatoError
-from ostinato.recipes.classify import Classify
+from ostinato.recipes.classify.task import Classify
 from ostinato.recipes.task_report import resume_command, show, show_scores, write_scores
 from ostinato.recipes.task_training import TaskResult
 from ostinato.recipes.trained import Scores

@@ -7,7 +7,7 @@ import yaml
 
 from ostinato.errors import DataError, RunError
 from ostinato.recipes import load, train
-from ostinato.recipes.classify_settings import ClassifySettings, ReadingSettings
+from ostinato.recipes.classify.settings import ClassifySettings, ReadingSettings
 from ostinato.training import RunFolder
 
 from .reviews import rows, small, write

@@ -7,7 +7,7 @@ import torch
 from ostinato.data.tables import Example
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.recipes import load, train
-from ostinato.recipes.classify import Classify
+from ostinato.recipes.classify.task import Classify
 from ostinato.recipes.trained import load as load_task
 
 from .reviews import rows, small, write

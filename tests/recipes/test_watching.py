@@ -10,7 +10,7 @@ import torch
 
 from ostinato.errors import ConfigError
 from ostinato.insight import InsightError
-from ostinato.recipes.classify import Classify
+from ostinato.recipes.classify.task import Classify
 from ostinato.recipes.language_model import train
 from ostinato.recipes.settings import RunSettings
 from ostinato.recipes.task_training import train as train_task

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ostinato.recipes.forecast_settings import ForecasterSettings, ForecastSettings, ReadingSettings, UpdateSettings
+from ostinato.recipes.forecast.settings import ForecasterSettings, ForecastSettings, ReadingSettings, UpdateSettings
 
 START = np.datetime64("2024-01-01T00:00", "s")
 

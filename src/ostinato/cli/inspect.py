@@ -24,7 +24,7 @@ def main(words: Sequence[str]) -> int:
 
     from rich.console import Console
 
-    from ostinato.recipes.inspection import inspect_run
+    from ostinato.recipes.inspection.report import inspect_run
     from ostinato.recipes.runs import latest_run
 
     console = Console(stderr=True, highlight=False)

@@ -32,8 +32,8 @@ def main(words: Sequence[str]) -> int:
     if given.space is None and not given.resume:
         raise ConfigError("expected a YAML file that says what to try: ostinato sweep SPACE.yaml")
 
-    from ostinato.recipes.space import read_space
-    from ostinato.recipes.sweep import read_sweep, sweep
+    from ostinato.recipes.sweep.search import read_sweep, sweep
+    from ostinato.recipes.sweep.space import read_space
 
     folder = Path(given.folder or SWEEPS / time.strftime("%Y%m%d-%H%M%S"))
     space = read_sweep(folder) if given.space is None else read_space(given.space)
@@ -42,7 +42,7 @@ def main(words: Sequence[str]) -> int:
     ending = sweep(space, folder, jobs=given.jobs, resume=given.resume)
 
     from ostinato.cli.main import INTERRUPTED
-    from ostinato.recipes.sweep_report import report
+    from ostinato.recipes.sweep.report import report
 
     if ending == "interrupted":
         print(f"interrupted; go on with: ostinato sweep --folder {folder} --resume")

@@ -109,7 +109,11 @@ def read_pair_splits(folder: str | Path, source: str | None = None, target: str 
         if part not in parts:
             stem = PART_NAMES[part][0]
             expected = " and ".join(f"{stem}{ending}" for ending in endings)
-            hint = "" if two_files else "; of two files a part, say what they end in: --reading.source de --reading.target en"
+            hint = (
+                ""
+                if two_files
+                else "; of two files a part, say what they end in: --reading.source de --reading.target en"
+            )
             raise DataError(f"{folder}: expected {expected} there{hint}")
     none = Pairs("no test part", (), (), 0)
     return Splits(place.name, parts["train"], parts["validation"], parts.get("test", none))

@@ -24,7 +24,7 @@ class Entry:
         summary: what it is, in a line.
         settings: "module:class" of its settings.
         task: "module:class" of the task; None for the language model, which learns from one long text and not from examples.
-        built_in: a file of settings, beside this one, for the built-in data; None where the defaults suit them.
+        built_in: a file of settings, in this folder or below, for the built-in data; None where the defaults suit them.
     """
 
     summary: str
@@ -39,7 +39,7 @@ class Entry:
     @property
     def built_in_file(self) -> Path | None:
         """The settings for the built-in data, where they are not the defaults."""
-        return None if self.built_in is None else Path(__file__).with_name(self.built_in)
+        return None if self.built_in is None else Path(__file__).parent / self.built_in
 
     def built_in_settings(self, **changes: Any) -> Any:
         """The settings for the built-in data, with others changed by name, such as `run`."""
@@ -62,30 +62,30 @@ TASKS = {
     ),
     "classify": Entry(
         "a class for a sequence: texts, or images row by row; built in: handwritten digits",
-        "ostinato.recipes.classify_settings:ClassifySettings",
-        "ostinato.recipes.classify:Classify",
+        "ostinato.recipes.classify.settings:ClassifySettings",
+        "ostinato.recipes.classify.task:Classify",
     ),
     "tag": Entry(
         "a tag for every step: words of sentences, or characters of source code; built in: a highlighter of Python",
-        "ostinato.recipes.tag_settings:TagSettings",
-        "ostinato.recipes.tag:Tag",
-        "tag_python.yaml",
+        "ostinato.recipes.tag.settings:TagSettings",
+        "ostinato.recipes.tag.task:Tag",
+        "tag/python.yaml",
     ),
     "caption": Entry(
         "a text for an image, with attention over it; built in: handwritten digits, in words",
-        "ostinato.recipes.caption_settings:CaptionSettings",
-        "ostinato.recipes.caption:Caption",
+        "ostinato.recipes.caption.settings:CaptionSettings",
+        "ostinato.recipes.caption.task:Caption",
     ),
     "translate": Entry(
         "a text for a text: encoder, attention, decoder, beam search; built in: dates in many languages to ISO 8601",
-        "ostinato.recipes.translate_settings:TranslateSettings",
-        "ostinato.recipes.translate:Translate",
-        "translate_dates.yaml",
+        "ostinato.recipes.translate.settings:TranslateSettings",
+        "ostinato.recipes.translate.task:Translate",
+        "translate/dates.yaml",
     ),
     "forecast": Entry(
         "the future of series, with intervals: one or many, with covariates and gaps; built in: carbon dioxide in the air",
-        "ostinato.recipes.forecast_settings:ForecastSettings",
-        "ostinato.recipes.forecast:Forecast",
+        "ostinato.recipes.forecast.settings:ForecastSettings",
+        "ostinato.recipes.forecast.task:Forecast",
     ),
 }
 

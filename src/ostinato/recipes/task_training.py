@@ -24,7 +24,7 @@ from torch import nn
 from ostinato.data.batches import Batches, Examples
 from ostinato.data.splits import Splits
 from ostinato.errors import DataError
-from ostinato.recipes.few import few
+from ostinato.recipes.inspection.few import few
 from ostinato.recipes.session import Session, for_the_record, opened
 from ostinato.recipes.settings import TaskSettings
 from ostinato.recipes.task import Judge, Known, Model, Part, S, Task

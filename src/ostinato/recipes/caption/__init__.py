@@ -1,0 +1,1 @@
+"""The recipe `caption`: an image in, a sentence out."""

@@ -1,0 +1,184 @@
+"""What a captioner reads: images, their captions as tokens, and what is known about both beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.data.batches import pad
+from ostinato.data.captions import Captioned, read_captions, read_pictures
+from ostinato.data.lines import suffix_of
+from ostinato.data.marked import MarkedVocabulary
+from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.errors import DataError
+from ostinato.models.captioner import CaptionBatch
+from ostinato.models.image_encoder import ImageShape
+from ostinato.recipes.caption.settings import ReadingSettings
+
+_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a captioner knows beside its weights.
+
+    Attributes:
+        vocabulary: of the captions.
+        lower_case: whether they have no capitals.
+        shape: of the images.
+        mean: of all values of the training images, black 0 and white 1, which are scaled to a mean of 0 ...
+        deviation: ... and a standard deviation of 1.
+        longest: tokens of the longest training caption.
+    """
+
+    vocabulary: Vocabulary
+    lower_case: bool
+    shape: ImageShape
+    mean: float
+    deviation: float
+    longest: int
+
+    @classmethod
+    def of(cls, train: Captioned, reading: ReadingSettings) -> Known:
+        """From the training data."""
+        texts = [text for of_image in train.captions for text in of_image]
+        kind = reading.tokens
+        if kind == "auto":
+            kind = "word" if sum(len(text.split()) for text in texts) >= 2 * len(texts) else "char"
+        texts = [prepared(text, kind, lower_case=reading.lower_case) for text in texts]
+        vocabulary = _vocabulary(texts, kind, reading)
+        # In blocks: all training images at once in floating point would be four times their size.
+        blocks = np.array_split(np.arange(len(train)), max(1, len(train) // 1024))
+        sums = np.sum([[v.sum(), (v * v).sum(), v.size] for v in _values(train, blocks)], axis=0)
+        mean = float(sums[0] / sums[2])
+        deviation = float(np.sqrt(max(sums[1] / sums[2] - mean * mean, 0.0))) or 1.0
+        longest = max((len(vocabulary.encode(text)) for text in texts), default=0)
+        return cls(vocabulary, reading.lower_case, shape_of(train), mean, deviation, longest)
+
+    @property
+    def marked(self) -> MarkedVocabulary:
+        """The vocabulary with a begin and an end."""
+        return MarkedVocabulary(self.vocabulary)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return {**values, "vocabulary": self.vocabulary.to_dict(), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        held = content["vocabulary"]
+        vocabulary = vocabulary_class(held["kind"]).from_dict(held)
+        return cls(**{**content, "vocabulary": vocabulary, "shape": ImageShape(*content["shape"])})
+
+    def prepared(self, text: str) -> str:
+        """A caption as the vocabulary gets it."""
+        return prepared(text, self.vocabulary.kind, lower_case=self.lower_case)
+
+    def said(self, tokens: Iterable[int]) -> str:
+        """Tokens as people write them."""
+        return self._joined(self.marked.decode(tokens))
+
+    def normal(self, text: str) -> str:
+        """A caption as `said` would give it if all of its tokens were known: what answers are compared with."""
+        return self._joined(self.prepared(text))
+
+    def _joined(self, text: str) -> str:
+        if self.vocabulary.kind != "word":
+            return text
+        return re.sub(r"([(\[{]) ", r"\1", re.sub(r" (?=[.,!?;:%)\]}])", "", text))
+
+
+class CaptionedImages:
+    """Images and their captions as examples; an example is an image with all of its captions.
+
+    Args:
+        part: N of them.
+        known: their vocabulary and scale.
+        max_length: tokens of a caption that are read; None for all.
+
+    Raises:
+        DataError: the images are not like those of training.
+    """
+
+    def __init__(self, part: Captioned, known: Known, max_length: int | None = None):
+        if (shape := shape_of(part)) != known.shape:
+            raise DataError(
+                f"expected images of {known.shape.height} x {known.shape.width} with {known.shape.channels} channels, like those "
+                f"of training, got {shape.height} x {shape.width} with {shape.channels}; scale them"
+            )
+        self.images, self._known = part.images, known
+        encode = known.marked.encode
+        self.ids = [[encode(known.prepared(text))[:max_length] for text in of_image] for of_image in part.captions]
+        self.lengths = np.array([max(map(len, of_image), default=0) for of_image in self.ids], dtype=np.int64)
+        # Each token, and each end.
+        self.counts = np.array([sum(len(ids) + 1 for ids in of_image) for of_image in self.ids], dtype=np.int64)
+
+    def batch(self, rows: np.ndarray) -> CaptionBatch:
+        """The images `rows`, with all of their captions."""
+        values = self.images.rows(rows).reshape(len(rows), *self.images.pixels.shape[1:])
+        values = values[:, None] if values.ndim == 3 else values.transpose(0, 3, 1, 2)
+        scaled = (values - np.float32(self._known.mean)) / np.float32(self._known.deviation)
+        captions = [ids for row in rows for ids in self.ids[row]]
+        owners = np.repeat(np.arange(len(rows)), [len(self.ids[row]) for row in rows])
+        target, lengths = pad(captions) if captions else (torch.zeros(1, 0, dtype=torch.int64), None)
+        return CaptionBatch(
+            torch.from_numpy(np.ascontiguousarray(scaled)),
+            target,
+            None,
+            torch.as_tensor(rows),
+            target_lengths=lengths,
+            owners=torch.from_numpy(owners),
+        )
+
+
+def shape_of(part: Captioned) -> ImageShape:
+    """Of all images."""
+    _, height, width, *channels = part.images.pixels.shape
+    return ImageShape(channels[0] if channels else 1, height, width)
+
+
+def prepared(text: str, kind: str, *, lower_case: bool) -> str:
+    """A text as a vocabulary gets it: with single spaces, of words also around punctuation marks; in small letters, if so set."""
+    text = text.lower() if lower_case else text
+    return " ".join(_WORD.findall(text) if kind == "word" else text.split())
+
+
+def read_part(data: str, known: Known, *, labelled: bool) -> Captioned:
+    """Captions to evaluate on; or pictures to caption, by JSON lines too, or by names on standard input where `data` is "-".
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    size, grey = (known.shape.height, known.shape.width), known.shape.channels == 1
+    if labelled or suffix_of(data) in (".jsonl", ".ndjson"):
+        return read_captions(data, size=size, grey=grey)
+    if data != "-":
+        names, images = read_pictures(data, size=size, grey=grey)
+    elif given := [name for line in sys.stdin if (name := line.rstrip("\n"))]:
+        names, images = read_pictures(given, size=size, grey=grey)
+    else:
+        raise DataError("expected names of pictures on standard input, one a line, got none")
+    return Captioned(images, ((),) * len(images), names)
+
+
+def _vocabulary(texts: Sequence[str], kind: str, reading: ReadingSettings) -> Vocabulary:
+    """Of prepared texts; words that they have fewer than `min_count` times are left out, unless all are."""
+    if kind != "word":
+        return vocabulary_class(kind).build(texts, reading.vocabulary_size)
+    counts = Counter(word for text in texts for word in text.split())
+    kept = [" ".join(word for word in text.split() if counts[word] >= reading.min_count) for text in texts]
+    return WordVocabulary.build(kept if any(kept) else texts, reading.vocabulary_size)
+
+
+def _values(part: Captioned, blocks: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+    return (part.images.rows(block).astype(np.float64) for block in blocks)

@@ -1,0 +1,132 @@
+"""How good a captioner is: exact match, and BLEU and chrF as sacrebleu computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ostinato.data.batches import Batch
+from ostinato.data.captions import Captioned
+from ostinato.models.captioner import CaptionBatch, Captioner
+from ostinato.models.decoding import Hypothesis
+from ostinato.recipes.caption.data import Known
+from ostinato.recipes.caption.pictures import Shown, plot_captions, plot_looks
+from ostinato.recipes.task import Judge
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WRONG = 50  # answers in the report
+_LOOKED_AT = 6  # images whose attention is drawn
+_DRAWN = 30
+_DRAWN_WRONG = 12  # beside those among the first
+
+
+class CaptionJudge(Judge):
+    """Judges a captioner on images that have captions; an image without one has no part in it.
+
+    Args:
+        model: in evaluation mode.
+        known: about the data.
+        part: N images and their captions.
+        write: from images, (B, channels, height, width), to the best caption of each.
+    """
+
+    def __init__(
+        self, model: Captioner, known: Known, part: Captioned, write: Callable[[torch.Tensor], list[Hypothesis]]
+    ):
+        self.model, self.known, self.part, self._write = model, known, part, write
+        self._answers: dict[int, Hypothesis] = {}
+        self._kept: dict[int, torch.Tensor] = {}
+
+    def see(self, batch: Batch) -> torch.Tensor:
+        """Runs the model."""
+        assert isinstance(batch, CaptionBatch)
+        for row, image, hypothesis in zip(batch.rows.tolist(), batch.input, self._write(batch.input), strict=True):
+            self._answers[row] = hypothesis
+            if row < _LOOKED_AT:
+                self._kept[row] = image
+        return self.model.loss(batch)[0]
+
+    @cached_property
+    def _said(self) -> dict[int, str]:
+        """By the number of the image, for those that have captions."""
+        rows = (row for row in sorted(self._answers) if self.part.captions[row])
+        return {row: self.known.said(self._answers[row].tokens) for row in rows}
+
+    @cached_property
+    def _wanted(self) -> dict[int, list[str]]:
+        return {row: [self.known.normal(text) for text in self.part.captions[row]] for row in self._said}
+
+    def _is_right(self, row: int) -> bool:
+        return self._said[row] in self._wanted[row]
+
+    def figures(self) -> dict[str, float]:
+        """Share of images whose answer is one of their captions; BLEU and chrF against all of them, from 0 to 100."""
+        metrics = self._metrics()
+        right = sum(map(self._is_right, self._said))
+        return {"exact_match": right / max(len(self._said), 1), **{name: score for name, (score, _) in metrics.items()}}
+
+    def details(self) -> dict[str, Any]:
+        """How BLEU and chrF were computed; answers that are none of the captions."""
+        wrong = [
+            {"image": self._name(row), "answer": self._said[row], "captions": self._wanted[row]}
+            for row in self._said
+            if not self._is_right(row)
+        ]
+        signatures = {f"{name}_signature": signature for name, (_, signature) in self._metrics().items()}
+        return {**signatures, "wrong": wrong[:_WRONG], "number_of_wrong": len(wrong)}
+
+    def _metrics(self) -> dict[str, tuple[float, str]]:
+        """Score and signature of each metric."""
+        from sacrebleu.metrics import BLEU, CHRF  # pyright: ignore[reportPrivateImportUsage]
+
+        answers, wanted = list(self._said.values()), list(self._wanted.values())
+        most = max(map(len, wanted), default=0)
+        # A stream of references for each caption that an image may have.
+        streams = [[texts[n] if n < len(texts) else None for texts in wanted] for n in range(most)]
+        # The effective order counts for captions of fewer than four words: others have the same score without it.
+        metrics = {"bleu": BLEU(effective_order=True, force=True), "chrf": CHRF()}
+        if not answers:
+            return dict.fromkeys(metrics, (0.0, ""))
+        scores = {name: float(metric.corpus_score(answers, streams).score) for name, metric in metrics.items()}
+        return {name: (scores[name], str(metric.get_signature())) for name, metric in metrics.items()}
+
+    def _name(self, row: int) -> str | int:
+        return self.part.names[row] if self.part.names else row
+
+    def pictures(self) -> dict[str, Figure]:
+        """Images with their captions; and where the decoder looked at each step."""
+        first = list(self._said)[: _DRAWN - _DRAWN_WRONG]
+        rows = [*first, *[row for row in self._said if row not in first and not self._is_right(row)][:_DRAWN_WRONG]]
+        shown = [
+            Shown(self.part.images.take([row]), self._said[row], self._is_right(row), self._wanted[row][0])
+            for row in rows
+        ]
+        made = {"captions": plot_captions(shown)} if shown else {}
+        looks = [
+            (each, *look)
+            for each, row in zip(shown, rows, strict=True)
+            if row in self._kept and (look := self._look(row)) is not None
+        ]
+        return made | ({"attention": plot_looks(looks)} if looks else {})
+
+    def _look(self, row: int) -> tuple[list[str], Any] | None:
+        """The tokens that were written about an image, the end after them, and where each step looked, (steps, rows, columns)."""
+        ids = list(self._answers[row].tokens)
+        image = self._kept[row].unsqueeze(0)
+        target = torch.tensor(ids, dtype=torch.int64, device=image.device).view(-1, 1)
+        with torch.no_grad():
+            weights = self.model(image, target).weights
+        if weights is None:
+            return None
+        looked = weights[:, 0].reshape(-1, *self.model.encoder.places)
+        return [*(self.known.said([id]) for id in ids), "end"], looked.cpu().numpy()
+
+    def warnings(self) -> list[str]:
+        """Images without captions."""
+        without = len(self._answers) - len(self._said)
+        return [f"{without:,} images have no caption: they have no part in the figures"] if without else []

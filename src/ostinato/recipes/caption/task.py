@@ -1,0 +1,148 @@
+"""The recipe `caption`, one to many: images in; a text out, word by word or letter by letter, and where the decoder looked."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+
+from ostinato.data.batches import Batch, Examples
+from ostinato.data.builtin import digits_in_words
+from ostinato.data.captions import Captioned, read_caption_splits
+from ostinato.data.splits import Splits
+from ostinato.errors import ConfigError
+from ostinato.models.beam import BeamSettings
+from ostinato.models.captioner import CaptionBatch, Captioner
+from ostinato.models.decoding import Hypothesis
+from ostinato.recipes.caption.data import CaptionedImages, Known, read_part
+from ostinato.recipes.caption.judge import CaptionJudge
+from ostinato.recipes.caption.settings import CaptionAnswering, CaptionSettings
+from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import Trained
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+TrainedCaptioner: TypeAlias = Trained[CaptionSettings, Captioned, Known, Captioner]
+
+
+class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
+    """Captions of images.
+
+    An answer is the caption and its log probability, for files their name too; where more than one is asked for, `captions` has
+    all of them, best first.
+    """
+
+    name = "caption"
+    settings = CaptionSettings
+    item = "token"
+    percentages = ("exact_match",)
+    files = ("reading.validation", "reading.test")
+    rows = 64
+    answering = CaptionAnswering
+
+    def read(self, settings: CaptionSettings) -> Splits[Captioned]:
+        """Digits in words without data; else pictures with JSON lines."""
+        reading = settings.reading
+        if settings.data is None:
+            if reading.validation or reading.test or reading.size or reading.grey is not None:
+                raise ConfigError(
+                    "reading.validation, test, size and grey are for data of your own; give data, or leave them out"
+                )
+            return digits_in_words(reading.language)
+        return read_caption_splits(
+            settings.data,
+            reading.validation,
+            reading.test,
+            size=reading.height_and_width,
+            grey=reading.grey,
+            validation_share=reading.validation_share,
+            test_share=reading.test_share,
+        )
+
+    def read_part(self, settings: CaptionSettings, known: Known, data: str, *, labelled: bool) -> Captioned:
+        """Pictures, scaled to the size that the run has learnt."""
+        return read_part(data, known, labelled=labelled)
+
+    def learn(self, settings: CaptionSettings, train: Captioned) -> Known:
+        """Vocabulary and scale."""
+        return Known.of(train, settings.reading)
+
+    def to_dict(self, known: Known) -> dict[str, Any]:
+        """Plain values."""
+        return known.to_dict()
+
+    def from_dict(self, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        return Known.from_dict(content)
+
+    def examples(self, settings: CaptionSettings, known: Known, part: Captioned) -> Examples:
+        """Images with all of their captions."""
+        return CaptionedImages(part, known, settings.reading.max_length)
+
+    def fingerprint(self, examples: Examples) -> str | None:
+        """A checksum of pixels and captions."""
+        assert isinstance(examples, CaptionedImages)
+        digest = hashlib.sha256(str(examples.images.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(examples.images.pixels).tobytes())
+        for ids in (ids for of_image in examples.ids for ids in of_image):
+            digest.update(len(ids).to_bytes(8, "little") + ids.tobytes())
+        return digest.hexdigest()
+
+    def build(self, settings: CaptionSettings, known: Known) -> Captioner:
+        """The untrained model."""
+        # The fields of CaptionerSettings are the model's arguments, by name.
+        given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+        marked = known.marked
+        return Captioner(known.shape, len(marked), begin=marked.begin, end=marked.end, **given)
+
+    def judge(self, trained: TrainedCaptioner, part: Captioned, examples: Examples, *, final: bool) -> Judge:
+        """Exact match, BLEU, chrF; while training of greedy captions, which take less time."""
+
+        def write(images: torch.Tensor) -> list[Hypothesis]:
+            return [best for best, *_ in captions(trained, images, greedy=not final)]
+
+        return CaptionJudge(trained.model, trained.known, part, write)
+
+    def answers(self, trained: TrainedCaptioner, part: Captioned, batch: Batch) -> list[dict[str, Any]]:
+        """The captions of each image."""
+        assert isinstance(batch, CaptionBatch)
+        found = []
+        for row, hypotheses in zip(batch.rows.tolist(), captions(trained, batch.input), strict=True):
+            said = [
+                {"caption": trained.known.said(each.tokens), "log_probability": each.log_probability}
+                for each in hypotheses
+            ]
+            name = {"file": part.names[row]} if part.names else {}
+            found.append({**name, **said[0], **({"captions": said} if trained.answering.n_best > 1 else {})})
+        return found
+
+    def shown(self, answer: Mapping[str, Any]) -> Text:
+        """The file and its caption."""
+        from rich.text import Text
+
+        return Text(f"{answer['file']}: " if "file" in answer else "").append(answer["caption"], style="bold")
+
+
+def captions(trained: TrainedCaptioner, images: torch.Tensor, *, greedy: bool = False) -> list[list[Hypothesis]]:
+    """The best captions of each image, best first, as `trained.answering` says.
+
+    Args:
+        trained: the model.
+        images: (B, channels, height, width), scaled as the model wants them.
+        greedy: one of each image, of the most likely token at each step.
+    """
+    how: CaptionAnswering = trained.answering
+    unknown = trained.known.vocabulary.unknown_id
+    forbidden = () if unknown is None else (unknown,)
+    most = how.max_length or 2 * trained.known.longest + 10
+    if greedy or how.temperature or how.beam == 1:
+        drawn = 0.0 if greedy else how.temperature
+        written = trained.model.write(images, max_length=most, temperature=drawn, forbidden=forbidden, seed=how.seed)
+        return [[each] for each in written]
+    beam = BeamSettings(beam_size=how.beam, length_penalty=how.length_penalty, n_best=how.n_best)
+    return trained.model.caption(images, max_length=most, beam=beam, forbidden=forbidden)

@@ -1,0 +1,1 @@
+"""The recipe `classify`: a sequence in, a class out."""

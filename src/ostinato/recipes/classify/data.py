@@ -1,0 +1,203 @@
+"""What a classifier reads: texts as tokens, images as rows, and what is known about both beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from ostinato.data.batches import Batch, pad
+from ostinato.data.images import Images, read_image_splits, read_images
+from ostinato.data.lines import numbered_lines, suffix_of
+from ostinato.data.tables import TABLE_SUFFIXES, Example, labelled, read_examples
+from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.errors import DataError
+from ostinato.recipes.classify.settings import ReadingSettings
+
+Part: TypeAlias = Images | tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a classifier knows beside its weights.
+
+    Attributes:
+        classes: their names, in the order of the outputs.
+        counts: how many training examples each has.
+        vocabulary: of texts.
+        row: of images, how many values a step has.
+        white: of images, the value that is 1.
+        mean: of images, over all values of the training data, which are scaled to a mean of 0 ...
+        deviation: ... and a standard deviation of 1.
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    vocabulary: Vocabulary | None = None
+    row: int | None = None
+    white: float = 1.0
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    @classmethod
+    def of(cls, train: Part, reading: ReadingSettings) -> Known:
+        """From the training data; classes that they never have are none."""
+        counts = Counter(name for name in names_of(train) if name is not None)
+        order = train.classes if isinstance(train, Images) else sorted(counts)
+        classes = tuple(name for name in order if counts[name])
+        numbers = tuple(counts[name] for name in classes)
+        if isinstance(train, Images):
+            values = train.rows()
+            mean, deviation = float(values.mean()), float(values.std()) or 1.0
+            return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation)
+        return cls(classes, numbers, vocabulary_of([each.text for each in train], reading))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        vocabulary = None if self.vocabulary is None else self.vocabulary.to_dict()
+        return {**values, "classes": list(self.classes), "counts": list(self.counts), "vocabulary": vocabulary}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        held = content["vocabulary"]
+        vocabulary = None if held is None else vocabulary_class(held["kind"]).from_dict(held)
+        lists = {name: tuple(content[name]) for name in ("classes", "counts")}
+        return cls(**{**content, **lists, "vocabulary": vocabulary})
+
+    def with_unknown(self, part: Part) -> list[str]:
+        """The classes, then the labels in `part` that training never had."""
+        found = {name for name in names_of(part) if name is not None}
+        return [*self.classes, *sorted(found - set(self.classes))]
+
+    def labels_of(self, part: Part) -> np.ndarray:
+        """(N,) int64: places in `with_unknown`; -1 for no label."""
+        places = {name: place for place, name in enumerate(self.with_unknown(part))}
+        return np.array([-1 if name is None else places[name] for name in names_of(part)], dtype=np.int64)
+
+
+class Texts:
+    """Texts as examples: token ids.
+
+    Args:
+        texts: N of them.
+        known: their vocabulary and classes.
+        reading: how they are read.
+    """
+
+    def __init__(self, texts: tuple[Example, ...], known: Known, reading: ReadingSettings):
+        assert known.vocabulary is not None
+        encode = known.vocabulary.encode
+        self.labels = known.labels_of(texts)
+        self.ids = [encode(prepared(each.text, reading))[: reading.max_length] for each in texts]
+        self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
+        self.counts = _has_class(self.labels, known)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """(T, B) int64 token ids."""
+        input, lengths = pad([self.ids[row].astype(np.int64) for row in rows])
+        return Batch(input, torch.from_numpy(self.labels[rows]), lengths, torch.from_numpy(rows))
+
+
+class ImageRows:
+    """Images as examples: a row is a step.
+
+    Args:
+        images: N of them.
+        known: their scale and classes.
+        reading: how they are read.
+    """
+
+    def __init__(self, images: Images, known: Known, reading: ReadingSettings):
+        self.images, self._known = images, known
+        self.labels = known.labels_of(images)
+        height = images.pixels.shape[1]
+        self._rows = height if reading.max_length is None else min(height, reading.max_length)
+        self.lengths = np.full(len(images), self._rows)
+        self.counts = _has_class(self.labels, known)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """(T, B, I) float32."""
+        values = self.images.rows(rows)[:, : self._rows].transpose(1, 0, 2)
+        scaled = (values - np.float32(self._known.mean)) / np.float32(self._known.deviation)
+        input = torch.from_numpy(np.ascontiguousarray(scaled))
+        return Batch(input, torch.from_numpy(self.labels[rows]), None, torch.from_numpy(rows))
+
+
+def _has_class(labels: np.ndarray, known: Known) -> np.ndarray:
+    """(N,) int64: 1 where there is a loss."""
+    return ((labels >= 0) & (labels < len(known.classes))).astype(np.int64)
+
+
+def names_of(part: Part) -> list[str | None]:
+    """The label of each example; None where the data have no labels."""
+    if not isinstance(part, Images):
+        return [each.label for each in part]
+    return [None] * len(part) if part.labels is None else [part.classes[label] for label in part.labels.tolist()]
+
+
+def prepared(text: str, reading: ReadingSettings) -> str:
+    """A text as the vocabulary gets it: of words, with spaces around punctuation marks; in small letters, if so set."""
+    if reading.lower_case:
+        text = text.lower()
+    return " ".join(re.findall(r"\w+|[^\w\s]", text)) if reading.tokens == "word" else text
+
+
+def vocabulary_of(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:
+    """Of the training texts; words that they have fewer than `min_count` times are left out, unless all are."""
+    texts = [prepared(text, reading) for text in texts]
+    if reading.tokens == "word":
+        counts = Counter(word for text in texts for word in text.split())
+        kept = [" ".join(word for word in text.split() if counts[word] >= reading.min_count) for text in texts]
+        return WordVocabulary.build(kept if any(kept) else texts, reading.vocabulary_size)
+    return vocabulary_class(reading.tokens).build(texts, reading.vocabulary_size)
+
+
+def is_table(data: str) -> bool:
+    """Whether data are texts: the name is that of a table, or of a folder with a table called train."""
+    place = Path(data).expanduser()
+    if "://" not in data and place.is_dir():
+        return any(each.name.startswith("train.") for each in place.iterdir())
+    return suffix_of(data) in TABLE_SUFFIXES
+
+
+def read_texts(data: str, reading: ReadingSettings, *, with_labels: bool) -> tuple[Example, ...]:
+    """A table; to predict for, also a text a line in a .txt file, or on standard input where `data` is "-".
+
+    Raises:
+        DataError: it cannot be read, or lacks the labels.
+    """
+    if not with_labels and data == "-":
+        return tuple(Example(line.rstrip("\n"), None) for line in sys.stdin)
+    if not with_labels and suffix_of(data) == ".txt":
+        return tuple(Example(line, None) for _, line in numbered_lines(data))
+    if not with_labels:
+        return read_examples(data, text=reading.text)
+    return labelled(read_examples(data, text=reading.text, label=reading.label), data)
+
+
+def read_pictures(data: str, known: Known, *, with_labels: bool) -> Images:
+    """A file of images; of a folder with MNIST's files, those for test.
+
+    Raises:
+        DataError: it cannot be read, lacks the labels, or its rows are not like those of training.
+    """
+    is_folder = "://" not in data and Path(data).expanduser().is_dir()
+    images = read_image_splits(data).test if is_folder else read_images(data)
+    if with_labels and images.labels is None:
+        raise DataError(f"{data}: expected labels for the images; put the file of labels beside them")
+    row = int(np.prod(images.pixels.shape[2:]))
+    if row != known.row:
+        raise DataError(
+            f"{data}: expected images whose rows have {known.row} values, like those of training, got {row}"
+        )
+    return dataclasses.replace(images, white=known.white)

@@ -1,0 +1,126 @@
+"""The recipe `classify`, many to one: texts or images in; a class, its probability and a confusion matrix out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ostinato.data.batches import Batch, Examples
+from ostinato.data.builtin import digits
+from ostinato.data.images import Images, read_image_splits
+from ostinato.data.splits import Splits
+from ostinato.data.tables import read_labelled
+from ostinato.data.vectors import load_vectors
+from ostinato.data.vocabulary import WordVocabulary
+from ostinato.errors import ConfigError, DataError
+from ostinato.models.classifier import Classifier
+from ostinato.recipes.balance import balanced
+from ostinato.recipes.classify.data import ImageRows, Known, Part, Texts, is_table, read_pictures, read_texts
+from ostinato.recipes.classify.judge import ClassJudge
+from ostinato.recipes.classify.settings import ClassifySettings
+from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import Trained
+
+TrainedClassifier: TypeAlias = Trained[ClassifySettings, Part, Known, Classifier]
+
+
+class Classify(Task[ClassifySettings, Part, Known, Classifier]):
+    """Classification of sequences.
+
+    An answer is the class, its probability and the probabilities of all; of texts, the text too.
+    """
+
+    name = "classify"
+    settings = ClassifySettings
+    percentages = ("accuracy", "macro_f1", "calibration_error")
+    files = ("reading.validation", "reading.test", "reading.vectors")
+
+    def read(self, settings: ClassifySettings) -> Splits[Any]:
+        """Digits without data; texts where the name is that of a table; else images."""
+        data, reading = settings.data, settings.reading
+        if data is None:
+            return digits()
+        if is_table(data):
+            return read_labelled(
+                data,
+                reading.validation,
+                reading.test,
+                text=reading.text,
+                label=reading.label,
+                validation_share=reading.validation_share,
+                test_share=reading.test_share,
+            )
+        if reading.validation or reading.test:
+            raise DataError(f"{data}: only tables have files of their own for validation and test; leave out reading's")
+        return read_image_splits(data, validation_share=reading.validation_share, test_share=reading.test_share)
+
+    def read_part(self, settings: ClassifySettings, known: Known, data: str, *, labelled: bool) -> Part:
+        """Texts where the run has learnt texts, else images of the size that it has learnt."""
+        if known.vocabulary is not None:
+            return read_texts(data, settings.reading, with_labels=labelled)
+        return read_pictures(data, known, with_labels=labelled)
+
+    def learn(self, settings: ClassifySettings, train: Part) -> Known:
+        """Classes, vocabulary and scale."""
+        return Known.of(train, settings.reading)
+
+    def to_dict(self, known: Known) -> dict[str, Any]:
+        """Plain values."""
+        return known.to_dict()
+
+    def from_dict(self, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        return Known.from_dict(content)
+
+    def examples(self, settings: ClassifySettings, known: Known, part: Part) -> Examples:
+        """Token ids, or rows of pixels."""
+        if isinstance(part, Images):
+            return ImageRows(part, known, settings.reading)
+        return Texts(part, known, settings.reading)
+
+    def fingerprint(self, examples: Examples) -> str | None:
+        """A checksum of inputs and labels."""
+        assert isinstance(examples, Texts | ImageRows)
+        digest = hashlib.sha256(examples.labels.tobytes())
+        for array in examples.ids if isinstance(examples, Texts) else [examples.images.pixels]:
+            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def build(self, settings: ClassifySettings, known: Known) -> Classifier:
+        """The untrained model."""
+        # The other fields of ClassifierSettings are the model's arguments, by name.
+        given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+        given["class_weights"] = balanced(known.counts) if given["class_weights"] == "balanced" else None
+        size = None if known.vocabulary is None else len(known.vocabulary)
+        return Classifier(len(known.classes), input_size=known.row, vocabulary_size=size, **given)
+
+    def begin(self, settings: ClassifySettings, known: Known, model: Classifier) -> list[str]:
+        """Puts pretrained word vectors into the embedding."""
+        path, vocabulary = settings.reading.vectors, known.vocabulary
+        if path is None:
+            return []
+        if model.embedding is None or not isinstance(vocabulary, WordVocabulary):
+            raise ConfigError("reading.vectors: expected texts that are read as words, for these are vectors of words")
+        return [str(load_vectors(path, model.embedding, vocabulary.words))]
+
+    def judged_by(self, settings: ClassifySettings) -> str | None:
+        """Accuracy; where classes are to count the same, F1 averaged over them."""
+        return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
+
+    def judge(self, trained: TrainedClassifier, part: Part, examples: Examples, *, final: bool) -> Judge:
+        """Accuracy, precision, recall, F1, confusion, calibration."""
+        return ClassJudge(trained.model, trained.known.with_unknown(part))
+
+    def answers(self, trained: TrainedClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
+        """Class and probabilities of each row."""
+        classes, found = trained.known.classes, []
+        probabilities = trained.model(batch.input, batch.lengths).softmax(-1)
+        for row, p in zip(batch.rows.tolist(), probabilities.tolist(), strict=True):
+            best = max(range(len(p)), key=p.__getitem__)
+            text = {} if isinstance(part, Images) else {"text": part[row].text}
+            all_of_them = dict(zip(classes, p, strict=True))
+            found.append({**text, "class": classes[best], "probability": p[best], "probabilities": all_of_them})
+        return found

@@ -1,0 +1,1 @@
+"""The recipe `forecast`: a series in, its continuation out."""

@@ -1,0 +1,249 @@
+"""How good a forecaster is: whole forecasts, fed back, against what came and against what anybody can forecast."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ostinato.data.batches import Batch
+from ostinato.errors import ConfigError
+from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.recipes.forecast.baselines import BASELINES, baseline
+from ostinato.recipes.forecast.data import Known, SeriesWindows
+from ostinato.recipes.forecast.metrics import (
+    INTERVALS,
+    crps_of_gaussian,
+    crps_of_samples,
+    edges,
+    gaussian_quantile,
+    quantile_loss,
+    seasonal_scale,
+    smape,
+)
+from ostinato.recipes.forecast.settings import AnswerSettings
+from ostinato.recipes.task import Judge
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ostinato.recipes.forecast.pictures import Fan
+
+LEVELS = np.arange(1, 20) / 20.0  # of the quantile loss
+_TRAINING_SAMPLES = 64  # while training, to choose between weights
+_FANS = 4
+_LISTED_SERIES = 50
+
+
+class ForecastJudge(Judge):
+    """Judges forecasts of all origins of a part.
+
+    A step counts where there is a value to compare with. The absolute errors are those of the median, the squared ones those of the
+    mean, each of which is the best possible for its error.
+
+    Args:
+        model: the forecaster.
+        windows: what it reads, and what came.
+        known: about the series.
+        answering: how it forecasts.
+        final: draw as many paths as are set, and look at baselines and pictures; else fewer, for the choice between weights.
+
+    Raises:
+        ConfigError: another horizon than that of the windows is asked for.
+    """
+
+    def __init__(
+        self, model: Forecaster, windows: SeriesWindows, known: Known, answering: AnswerSettings, *, final: bool
+    ):
+        part = windows.part
+        if answering.horizon not in (None, part.horizon):
+            raise ConfigError(
+                f"options.horizon: evaluation compares the {part.horizon} steps of training, got {answering.horizon}; leave it "
+                "out, or train with reading.horizon"
+            )
+        self.model, self.windows, self.part, self.known, self.final = model, windows, part, known, final
+        samples = answering.samples if final else min(_TRAINING_SAMPLES, answering.samples)
+        self._uniform = uniform_numbers(part.horizon, samples, answering.seed)
+        self.truth = part.future()
+        shape = self.truth.shape
+        self.median, self.mean, self.crps, self.pinball = (np.full(shape, np.nan) for _ in range(4))
+        self.place = np.full(shape, np.nan)  # of what came in the distribution, from 0 to 1 (PIT)
+        self.inside = {percent: np.zeros(shape, dtype=bool) for percent in INTERVALS}
+        shown = np.unique(np.linspace(0, len(part) - 1, _FANS).round().astype(int)) if final and len(part) else []
+        self._fans: dict[int, np.ndarray | None] = dict.fromkeys(map(int, shown))
+
+    def see(self, batch: Batch) -> torch.Tensor:
+        """Draws paths from each origin, and compares."""
+        assert isinstance(batch, SeriesBatch)
+        horizon, rows = self.part.horizon, batch.rows.cpu().numpy()
+        future = None
+        if self.known.known_size:
+            assert batch.known is not None
+            place = batch.past + torch.arange(horizon, device=batch.past.device).unsqueeze(1)
+            future = batch.known.gather(0, place.unsqueeze(-1).expand(-1, -1, batch.known.shape[2]))
+        drawn = self.model.sample(batch, future, horizon, self._uniform)
+        paths = drawn.double().cpu().numpy().transpose(1, 0, 2) + self.windows.anchors[rows, None, None]
+        self._compare(rows, np.sort(paths, -1))
+        return self.model.loss(batch)[0]
+
+    def _compare(self, rows: np.ndarray, paths: np.ndarray) -> None:
+        """Looks at sorted paths, (B, horizon, S)."""
+        truth = self.truth[rows]
+        self.median[rows], self.mean[rows] = np.median(paths, -1), paths.mean(-1)
+        self.crps[rows] = crps_of_samples(paths, truth)
+        for percent, inside in self.inside.items():
+            low, high = np.quantile(paths, edges(percent), axis=-1)
+            inside[rows] = (low <= truth) & (truth <= high)
+        if not self.final:
+            return
+        self.pinball[rows] = quantile_loss(np.moveaxis(np.quantile(paths, LEVELS, axis=-1), 0, -1), LEVELS, truth)
+        below, up_to = (paths < truth[..., None]).mean(-1), (paths <= truth[..., None]).mean(-1)
+        self.place[rows] = np.where(
+            np.isnan(truth), np.nan, 0.5 * (below + up_to)
+        )  # a constant forecast that is right: the middle
+        for at, row in enumerate(rows.tolist()):
+            if row in self._fans:
+                levels = (0.5, *(level for percent in (50, 80, 95) for level in edges(percent)))
+                self._fans[row] = np.quantile(paths[at], levels, axis=-1)
+
+    # --- figures ---
+
+    def _units(self) -> np.ndarray:
+        """(N, 1): what MASE divides by, of each forecast's series."""
+        part = self.part
+        found = [
+            seasonal_scale(track.values[:end], part.season) for track, end in zip(part.tracks, part.fitted, strict=True)
+        ]
+        return np.array(found)[part.series][:, None]
+
+    def _skill(self, units: np.ndarray) -> float:
+        """1 - CRPS / CRPS of the last value, each series in its own unit: 0 is no better than it, 1 is perfect."""
+        theirs = _mean(crps_of_gaussian(*baseline("last_value", self.part), self.truth) / units)
+        ours = _mean(self.crps / units)
+        if np.isnan(theirs) or theirs == 0:
+            return 0.0 if not ours > 0 else -ours
+        return 1.0 - ours / theirs
+
+    def figures(self) -> dict[str, float]:
+        """Errors in the unit of the values, skill, MASE, and the share of the truth within each interval."""
+        units = self._units()
+        found = {
+            "skill": self._skill(units),
+            **_errors(self.truth, self.median, self.mean, self.crps, units),
+            **{f"coverage_{percent}": self._coverage(percent) for percent in INTERVALS},
+        }
+        if not self.final:
+            return {name: found[name] for name in ("skill", "mae", "crps", "coverage_90")}
+        found["quantile_loss"] = _mean(self.pinball)
+        for name, errors in self._baselines(units).items():
+            found |= {f"{figure}_of_{name}": errors[figure] for figure in ("mae", "crps")}
+        return found
+
+    def _coverage(self, percent: int) -> float:
+        there = ~np.isnan(self.truth)
+        return float(self.inside[percent][there].mean()) if there.any() else float("nan")
+
+    def _baselines(self, units: np.ndarray) -> dict[str, dict[str, float]]:
+        found = {}
+        for name in BASELINES:
+            mean, deviation = baseline(name, self.part)
+            found[name] = _errors(self.truth, mean, mean, crps_of_gaussian(mean, deviation, self.truth), units)
+            there = ~np.isnan(self.truth)
+            for percent in INTERVALS:
+                reach = gaussian_quantile(edges(percent)[1]) * deviation
+                found[name][f"coverage_{percent}"] = float((np.abs(self.truth - mean) <= reach)[there].mean())
+        return found
+
+    def details(self) -> dict[str, Any]:
+        """Season and horizon; baselines in full; errors by steps ahead and by series; where what came lay in the forecasts."""
+        part, units = self.part, self._units()
+        first, last = (part.tracks[part.series[at]].times[part.origin[at]] for at in (0, -1))
+        by_series = {}
+        for track, rows in islice(part.by_track(), _LISTED_SERIES):
+            compared = (self.truth, self.median, self.mean, self.crps, units)
+            by_series[track.id] = _errors(*(each[rows] for each in compared))
+        ahead = [
+            {"mae": _mean(np.abs(self.truth - self.median)[:, h]), "crps": _mean(self.crps[:, h])}
+            for h in range(part.horizon)
+        ]
+        return {
+            "season": part.season,
+            "horizon": part.horizon,
+            "context": part.context,
+            "step": part.step,
+            "forecasts": len(part),
+            "first_origin": str(first),
+            "last_origin": str(last),
+            "samples": self._uniform.shape[2],
+            "baselines": self._baselines(units),
+            "by_steps_ahead": ahead,
+            "by_series": by_series,
+            "place_histogram": self.places().tolist(),
+        }
+
+    def places(self, bins: int = 20) -> np.ndarray:
+        """(bins,): shares of what came that lie in each equal part of the forecast distributions (PIT); all 1 / bins is right."""
+        found = self.place[~np.isnan(self.place)]
+        return np.histogram(found, bins, (0.0, 1.0))[0] / max(len(found), 1)
+
+    def pictures(self) -> dict[str, Figure]:
+        """Some forecasts as fans; how far the intervals can be trusted."""
+        from ostinato.recipes.forecast.pictures import calibration, fans
+
+        there = {percent: self._coverage(percent) for percent in INTERVALS}
+        return {
+            "forecasts": fans([self._fan(row, found) for row, found in self._fans.items() if found is not None]),
+            "calibration": calibration(there, self.places(), int((~np.isnan(self.truth)).sum())),
+        }
+
+    def _fan(self, row: int, quantiles: np.ndarray) -> Fan:
+        from ostinato.recipes.forecast.pictures import Fan
+
+        part = self.part
+        track, origin = part.tracks[part.series[row]], int(part.origin[row])
+        begin = max(0, origin - max(2 * part.horizon, 24))
+        middle, *bounds = quantiles
+        return Fan(
+            track.id,
+            track.times[begin : origin + part.horizon],
+            track.values[begin : origin + part.horizon],
+            origin - begin,
+            middle,
+            {percent: (bounds[2 * at], bounds[2 * at + 1]) for at, percent in enumerate((50, 80, 95))},
+        )
+
+    def warnings(self) -> list[str]:
+        """Series that training never had, and forecasts without a scale."""
+        part, lines = self.part, []
+        if len(self.known.ids) > 1:
+            strange = [track.id for track in part.tracks if not self.known.number(track.id)]
+            if strange:
+                shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
+                lines.append(f"training never had the series {shown}: forecast like any other, by what their past says")
+        still = int((self.windows.counts == 0).sum())
+        if still:
+            lines.append(
+                f"{still:,} of the forecasts are of series that have never changed so far: they stay the same, without a loss"
+            )
+        return lines
+
+
+def _errors(
+    truth: np.ndarray, median: np.ndarray, mean: np.ndarray, crps: np.ndarray, units: np.ndarray
+) -> dict[str, float]:
+    apart = np.abs(truth - median)
+    return {
+        "mae": _mean(apart),
+        "rmse": float(np.sqrt(_mean(np.square(truth - mean)))),
+        "mase": _mean(apart / units),
+        "smape": _mean(smape(median, truth)),
+        "crps": _mean(crps),
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are there; NaN where none is."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")

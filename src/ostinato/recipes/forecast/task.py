@@ -1,0 +1,295 @@
+"""The recipe `forecast`, aligned, then fed back: series in; their future with intervals out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from ostinato.data.batches import Batch, Examples
+from ostinato.data.builtin import carbon_dioxide
+from ostinato.data.series import SeriesTable, read_series
+from ostinato.data.splits import Splits
+from ostinato.data.times import times_after
+from ostinato.errors import DataError
+from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.recipes.forecast.calendar import find_season, step_seconds
+from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track, origins, tracks_of
+from ostinato.recipes.forecast.judge import ForecastJudge
+from ostinato.recipes.forecast.metrics import INTERVALS, edges
+from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
+from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import Trained
+
+TrainedForecaster: TypeAlias = Trained[ForecastSettings, Part, Known, Forecaster]
+
+_SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
+_HORIZON_WITHOUT_SEASON = 12
+_MOST_VALIDATION, _MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
+
+
+class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
+    """Probabilistic forecasts of one or many series.
+
+    An answer is the series, the times of the steps to come, mean, median and central intervals of each.
+    """
+
+    name = "forecast"
+    settings = ForecastSettings
+    item = "step"
+    rows = 64  # each of them has hundreds of paths
+    percentages = ("skill", "smape", *(f"coverage_{percent}" for percent in INTERVALS))
+    answering = AnswerSettings
+
+    def read(self, settings: ForecastSettings) -> Splits[Part]:
+        """The beginning of each series to learn from, then its validation, its end for the test."""
+        table = carbon_dioxide() if settings.data is None else _read(settings, settings.data)
+        name = "carbon dioxide of Mauna Loa" if settings.data is None else table.name
+        return split(table, settings, name)
+
+    def read_part(self, settings: ForecastSettings, known: Known, data: str, *, labelled: bool) -> Part:
+        """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
+        table = _read(settings, data)
+        _same_step(data, table.step, known.step)
+        tracks = tracks_of(table)
+        lengths = tuple(map(len, tracks))
+        # One row alone has no step of its own.
+        step = table.step if max(lengths) > 1 else known.step
+        made = partial(
+            Part,
+            table.name,
+            tracks,
+            step,
+            context=known.context,
+            season=known.season,
+            fitted=lengths,
+            columns=(table.known, table.observed),
+        )
+        if not labelled:
+            behind = np.array([track.last[-1] + 1 for track in tracks])
+            return made(series=np.arange(len(tracks)), origin=behind, horizon=0)
+        spans = [(1, length) for length in lengths]
+        series, steps = _at_most(_MOST_TEST, settings.reading.stride, tracks, spans, known.context, known.horizon)
+        if not len(steps):
+            raise DataError(
+                f"{data}: expected a series with a value and {known.horizon} steps behind it to evaluate on, but the longest has "
+                f"{max(lengths)} steps; give more rows"
+            )
+        return made(series=series, origin=steps, horizon=known.horizon)
+
+    def learn(self, settings: ForecastSettings, train: Part) -> Known:
+        """Season, cycles of the calendar, the scales of covariates, the names of the series."""
+        return Known.of(train, with_calendar=settings.model.calendar)
+
+    def to_dict(self, known: Known) -> dict[str, Any]:
+        """Plain values."""
+        return known.to_dict()
+
+    def from_dict(self, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        return Known.from_dict(content)
+
+    def examples(self, settings: ForecastSettings, known: Known, part: Part) -> Examples:
+        """Windows."""
+        return SeriesWindows(part, known)
+
+    def fingerprint(self, examples: Examples) -> str | None:
+        """A checksum of values, covariates and origins."""
+        assert isinstance(examples, SeriesWindows)
+        digest = hashlib.sha256(examples.part.origin.tobytes())
+        for track in examples.part.tracks:
+            for array in (track.times, track.values, track.known, track.observed):
+                digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def build(self, settings: ForecastSettings, known: Known) -> Forecaster:
+        """The untrained model."""
+        given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+        del given["calendar"]
+        given["lags"] = default_lags(known) if given["lags"] is None else given["lags"]
+        return Forecaster(
+            known_size=known.known_size, observed_size=len(known.observed), num_series=max(1, len(known.ids)), **given
+        )
+
+    def judged_by(self, settings: ForecastSettings) -> str | None:
+        """The skill of whole forecasts, not the loss of single steps."""
+        return "skill"
+
+    def judge(self, trained: TrainedForecaster, part: Part, examples: Examples, *, final: bool) -> Judge:
+        """Errors, CRPS and coverage, beside those of baselines."""
+        assert isinstance(examples, SeriesWindows)
+        return ForecastJudge(trained.model, examples, trained.known, trained.answering, final=final)
+
+    def answers(self, trained: TrainedForecaster, part: Part, batch: Batch) -> list[dict[str, Any]]:
+        """The future of each series."""
+        assert isinstance(batch, SeriesBatch)
+        known, how = trained.known, trained.answering
+        horizon = how.horizon or known.horizon
+        places = [(part.tracks[part.series[row]], int(part.origin[row])) for row in batch.rows.tolist()]
+        times = [_times(track, origin, horizon, part.step) for track, origin in places]
+        inputs = [
+            known.inputs(moments, _covariates(part, track, origin, horizon))
+            for moments, (track, origin) in zip(times, places, strict=True)
+        ]
+        future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
+        paths = trained.model.sample(batch, future, horizon, uniform_numbers(horizon, how.samples, how.seed))
+        anchors = np.array([track.filled[origin - 1] for track, origin in places])
+        found = paths.double().cpu().numpy().transpose(1, 0, 2) + anchors[:, None, None]
+        return [
+            _answer(track, origin, moments, each)
+            for (track, origin), moments, each in zip(places, times, found, strict=True)
+        ]
+
+
+def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[Part]:
+    """Three parts of every series, one behind the other; the season is found in the first.
+
+    Raises:
+        DataError: no series is long enough.
+    """
+    tracks, reading = tracks_of(table), settings.reading
+    lengths = [len(track) for track in tracks]
+
+    def ends_of(horizon: int) -> list[tuple[int, int]]:
+        return [_ends(length, horizon, reading.validation_share, reading.test_share) for length in lengths]
+
+    season = reading.season
+    if season is None:
+        fitted = [end for end, _ in ends_of(1)]
+        season = find_season([track.values[:end] for track, end in zip(tracks, fitted, strict=True)], table.step)
+    horizon = reading.horizon or (season if season > 1 else _HORIZON_WITHOUT_SEASON)
+    context = reading.context or min(max(_CONTEXT_SEASONS * season, _SHORTEST_CONTEXT), _LONGEST_CONTEXT)
+    ends = ends_of(horizon)
+    fitted = tuple(end for end, _ in ends)
+    spans = {
+        "train": [(1, first) for first, _ in ends],
+        "validation": list(ends),
+        "test": [(second, length) for (_, second), length in zip(ends, lengths, strict=True)],
+    }
+    columns, parts = (table.known, table.observed), {}
+    for kind, of_kind in spans.items():
+        most = {"train": None, "validation": _MOST_VALIDATION, "test": _MOST_TEST}[kind]
+        stride = reading.stride if kind == "test" else None
+        series, steps = _at_most(most, stride, tracks, of_kind, context, horizon)
+        if not len(steps) and (kind != "test" or reading.test_share):
+            raise DataError(
+                f"{name}: expected a series with at least {_needed(horizon, reading.test_share)} steps to forecast {horizon} of, "
+                f"but the longest has {max(lengths)}; give more rows, or forecast fewer steps with reading.horizon"
+            )
+        parts[kind] = Part(name, tracks, table.step, series, steps, horizon, context, season, fitted, columns)
+    return Splits(name, parts["train"], parts["validation"], parts["test"])
+
+
+def default_lags(known: Known) -> list[int]:
+    """A season and a step on either side of it, which tell how the same time of the last season changed, where they are read."""
+    return [
+        lag
+        for lag in (known.season - 1, known.season, known.season + 1)
+        if 2 <= lag < known.context and known.season > 1
+    ]
+
+
+def _read(settings: ForecastSettings, data: str) -> SeriesTable:
+    reading = settings.reading
+    return read_series(
+        data,
+        reading.values,
+        time=reading.time,
+        id=reading.id,
+        known=reading.known,
+        observed=reading.observed,
+        grid=reading.grid,
+    )
+
+
+def _same_step(data: str, step: str, known: str) -> None:
+    """Raises a DataError where a table has steps of another length than training; one row alone has no step."""
+    lengths = step_seconds(step), step_seconds(known)
+    if None not in lengths and step != known:
+        raise DataError(
+            f"{data}: expected steps of {known}, as in training, got {step}; give a row for each step, empty where it is missing"
+        )
+
+
+def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
+    """Where training ends and validation ends, in a series of so many steps."""
+    test = max(round(test_share * length), horizon) if test_share else 0
+    validation = max(round(validation_share * length), horizon)
+    return max(length - test - validation, 0), max(length - test, 0)
+
+
+def _needed(horizon: int, test_share: float) -> int:
+    return (3 if test_share else 2) * horizon + 2
+
+
+def _at_most(
+    most: int | None,
+    stride: int | None,
+    tracks: tuple[Track, ...],
+    spans: list[tuple[int, int]],
+    context: int,
+    horizon: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Origins with the stride, or without one with the smallest that gives at most so many."""
+    if stride is not None or most is None:
+        return origins(tracks, spans, context, horizon, stride or 1)
+    possible = sum(max(0, end - first - horizon + 1) for first, end in spans)
+    return origins(tracks, spans, context, horizon, max(1, -(-possible // most)))
+
+
+def _times(track: Track, origin: int, horizon: int, step: str) -> np.ndarray:
+    """Of the steps to come: those that the table has behind the last value, then those that follow."""
+    there = track.times[origin : origin + horizon]
+    return np.concatenate([there, times_after(track.times, step, horizon - len(there))])
+
+
+def _covariates(part: Part, track: Track, origin: int, horizon: int) -> np.ndarray:
+    """(horizon, K): what the table says about the steps to come.
+
+    Raises:
+        DataError: it does not say all.
+    """
+    names, found = part.columns[0], track.known[origin : origin + horizon]
+    if names and (len(found) < horizon or np.isnan(found).any()):
+        series = f" of series {track.id!r}" if track.id else ""
+        raise DataError(
+            f"{part.name}: expected {', '.join(names)} for all {horizon} steps behind the last value{series}; add their rows, and "
+            "leave what is forecast empty in them"
+        )
+    return found if names else np.zeros((horizon, 0))
+
+
+def _answer(track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
+    """A line of JSON.
+
+    Args:
+        track: what is forecast.
+        origin: first step to come.
+        times: (horizon,).
+        paths: (horizon, S).
+    """
+    last, *ahead = _written(np.concatenate([track.times[origin - 1 : origin], times]))
+    intervals = {}
+    for percent in INTERVALS:
+        low, high = np.quantile(paths, edges(percent), axis=1)
+        intervals[str(percent)] = {"low": low.tolist(), "high": high.tolist()}
+    return {
+        "series": track.id,
+        "last": {"time": last, "value": float(track.filled[origin - 1])},
+        "times": ahead,
+        "mean": paths.mean(1).tolist(),
+        "median": np.median(paths, axis=1).tolist(),
+        "intervals": intervals,
+    }
+
+
+def _written(times: np.ndarray) -> list[str] | list[int]:
+    """Times as ISO 8601, days alone where all begin at midnight; numbers as they are."""
+    if times.dtype.kind != "M":
+        return times.tolist()
+    unit = next(unit for unit in ("D", "s", "us") if (times == times.astype(f"datetime64[{unit}]")).all())
+    return [str(moment) for moment in times.astype(f"datetime64[{unit}]")]

@@ -1,0 +1,1 @@
+"""The report of `ostinato inspect`, on the run of any task."""

@@ -1,0 +1,120 @@
+"""A run of a task that learns from examples under inspection."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ostinato.data.batches import Batch, Examples
+from ostinato.errors import DataError
+from ostinato.recipes.inspection.few import few, mostly_short
+from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
+from ostinato.recipes.registry import TASKS, task_of
+from ostinato.recipes.trained import Trained, load
+from ostinato.training.progress import ExampleProgress
+from ostinato.training.run_folder import RunFolder
+from ostinato.training.tree import tensors_of
+
+_TILES = 3  # of a task with many figures, those that it names first
+_ROWS = 16  # of the batch that everything is measured on
+
+
+@dataclass(frozen=True)
+class InspectedTask(Inspected):
+    """A run of a task.
+
+    Attributes:
+        trained: the model with what belongs to it.
+        examples: that it is looked at on.
+    """
+
+    trained: Trained[Any, Any, Any, Any]
+    examples: Examples
+
+    @property
+    def about(self) -> str:
+        """Task, data."""
+        summary, size = TASKS[self.trained.task.name].summary, len(self.examples.lengths)
+        return f"{summary[:1].upper()}{summary[1:]}. Looked at here on {self.data_name}: {size:,} examples."
+
+    @property
+    def item(self) -> str:
+        """As the task says."""
+        return self.trained.task.item
+
+    @property
+    def loss_curves(self) -> tuple[str, str, str]:
+        """The loss as it is minimised."""
+        return "loss", "validation_loss", f"nats/{self.item}"
+
+    @property
+    def figure_curve(self) -> str | None:
+        """Of the validation data."""
+        judged_by = self.trained.task.judged_by(self.settings)
+        return None if judged_by is None else f"validation_{judged_by}"
+
+    def tiles(self) -> list[tuple[str, str, str]]:
+        """The figures of the data that had no part in training, as far as the run has come."""
+        scores = self.report.get("scores") or {}
+        if not scores:
+            steps, losses = self.of_lines("validation_loss")
+            return [("best validation loss so far", f"{min(losses):.4f}", f"nats/{self.item}")] if steps else []
+        part = "test" if "test" in scores else "validation"
+        figures = {name: value for name, value in scores[part]["figures"].items() if value is not None}
+        judged_by = self.trained.task.judged_by(self.settings)
+        first = sorted(figures, key=lambda name: name != judged_by)[:_TILES]  # the others stay in order
+        return [(f"{part}: {name.replace('_', ' ')}", *self.shown(name, figures[name])) for name in first]
+
+    def shown(self, name: str, value: float) -> tuple[str, str]:
+        """A figure as it is shown, and its unit."""
+        text = ExampleProgress(self.item, self.trained.task.percentages, quiet=True).number(name, value)
+        return (text[:-1], "%") if text.endswith("%") else (text, "")
+
+    @property
+    def batch(self) -> Batch:
+        """A few examples."""
+        return self._drawn
+
+    @cached_property
+    def _drawn(self) -> Batch:
+        return few(self.examples, _ROWS)
+
+    @property
+    def steps(self) -> int:
+        """Of the batch."""
+        return max(1, *(tensor.shape[0] for tensor in tensors_of(self.batch.input)))
+
+
+def inspected_task(path: str | os.PathLike[str], data: str | None) -> InspectedTask:
+    """A run, and data to look at it on.
+
+    Args:
+        path: the folder of the run.
+        data: labelled data as the task reads them; None for the run's own validation data.
+
+    Raises:
+        OstinatoError: the run or the data cannot be read, or there are none.
+    """
+    run = RunFolder(path)
+    trained = load(TASKS[task_of(path)].make(), path)
+    task = trained.task
+    if data is None:
+        splits = task.read(trained.settings)
+        parts = {f"{splits.name}, validation": splits.validation, f"{splits.name}, training": splits.train}
+    else:
+        parts = {data: task.read_part(trained.settings, trained.known, data, labelled=True)}
+    name, *others = parts
+    if not task.size(parts[name]):
+        raise DataError(f"{name}: expected at least one example to look at, got none")
+    examples = task.examples(trained.settings, trained.known, parts[name])
+    if others and not mostly_short(examples):  # whole documents, say, of which training has pieces
+        name = others[0]
+        examples = task.examples(trained.settings, trained.known, parts[name])
+    torch.manual_seed(0)  # a loss may draw
+    return InspectedTask(
+        run, trained.settings, trained.model, name, read_lines(run), read_report(run), trained, examples
+    )

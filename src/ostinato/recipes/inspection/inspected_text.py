@@ -1,0 +1,152 @@
+"""A run of the language model under inspection: a text to read, and units that may follow it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from ostinato.data.corpus import open_corpus
+from ostinato.data.streams import Chunk
+from ostinato.data.tokens import Tokens
+from ostinato.insight.unit_values import Activations, activations
+from ostinato.insight.units import MeaningfulUnit, meaningful_units
+from ostinato.models.language_model import LanguageModel
+from ostinato.recipes.figures import own_corpus
+from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
+from ostinato.recipes.reading import Reading
+from ostinato.recipes.runs import load_model, read_settings
+from ostinato.recipes.settings import LanguageModelSettings
+from ostinato.training.run_folder import RunFolder
+
+_ROWS, _STEPS = 16, 128  # of the batch that everything but the units is measured on
+_MOST_READ, _LEAST_READ = 40_000, 6_000  # steps over which units are correlated
+_MULTIPLY_ADDS = 1e11  # of that reading: some twenty seconds of one core
+_SHOWN = 2_000  # steps of the reading page
+_BEFORE = 500  # steps read before them, so that the states are those of a text under way
+_TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "pieces of words"}
+
+
+@dataclass(frozen=True)
+class InspectedText(Inspected):
+    """A run of the language model.
+
+    Attributes:
+        tokens: the text that it reads.
+    """
+
+    settings: LanguageModelSettings
+    model: LanguageModel
+    tokens: Tokens
+
+    @property
+    def about(self) -> str:
+        """Cell, sizes, vocabulary, text."""
+        model, settings = self.model, self.settings
+        layers = " + ".join(map(str, model.recurrent.hidden_sizes))
+        return (
+            f"{settings.model.cell.upper()} of {layers} units that reads {_TOKENS[settings.tokens.kind]}, "
+            f"{len(model.vocabulary):,} different ones. It is looked at here on {self.data_name}."
+        )
+
+    @property
+    def item(self) -> str:
+        """A token."""
+        return "token"
+
+    @property
+    def loss_curves(self) -> tuple[str, str, str]:
+        """Bits, which can be compared between vocabularies."""
+        return "bits_per_character", "validation_bits_per_character", "bits a character"
+
+    def tiles(self) -> list[tuple[str, str, str]]:
+        """The loss, beside that of the best simpler model."""
+        found = []
+        network = self.report.get("network")
+        if network:
+            found.append(("validation loss", f"{network['bits_per_character']:.3f}", "bits a character"))
+        else:
+            steps, losses = self.of_lines("validation_bits_per_character")
+            if steps:
+                found.append(("best validation loss so far", f"{min(losses):.3f}", "bits a character"))
+        if simpler := self.report.get("baselines"):
+            name = min(simpler, key=lambda each: simpler[each]["bits_per_character"])
+            bits = simpler[name]["bits_per_character"]
+            found.append((f"best simpler model: {name}", f"{bits:.3f}", "bits a character"))
+        return found
+
+    @cached_property
+    def _chunks(self) -> tuple[Chunk, Chunk | None]:
+        """The first chunk of the text as parallel streams, and the one that follows it if there is one."""
+        found = iter(Reading(self.tokens, _ROWS, _STEPS)())
+        return next(found), next(found, None)
+
+    @property
+    def batch(self) -> Chunk:
+        """The first chunk of the text as parallel streams."""
+        return self._chunks[0]
+
+    @property
+    def following(self) -> Chunk | None:
+        """The second."""
+        return self._chunks[1]
+
+    @property
+    def steps(self) -> int:
+        """Of a chunk."""
+        return self.settings.training.chunk_length
+
+    @cached_property
+    def read(self) -> Activations:
+        """Every state over as much of the text as units are correlated on."""
+        weights = sum(parameter.numel() for parameter in self.model.recurrent.parameters())
+        steps = int(min(max(_MULTIPLY_ADDS / weights, _LEAST_READ), _MOST_READ))
+        return activations(self.model, self._text(steps))
+
+    @cached_property
+    def units(self) -> list[MeaningfulUnit]:
+        """Which units mean something."""
+        return meaningful_units(self.read)
+
+    @cached_property
+    def excerpt(self) -> tuple[int, Activations]:
+        """Where in `read` the reading page begins, and every unit with its gates from there on.
+
+        It is of the half that the units were not chosen on, and begins with a line.
+        """
+        half = len(self.read) // 2
+        lines = (step + 1 for step in range(half, len(self.read) - _SHOWN) if self.read.pieces[step].endswith("\n"))
+        start = next(lines, half)
+        begin = max(0, start - _BEFORE)
+        pieces = self.read.pieces[begin : start + _SHOWN]
+        # Not the text of the pieces: cut elsewhere, it might have other tokens.
+        ids = self.model.vocabulary.encode(self._text(len(self.read)))[begin : start + _SHOWN].astype("int64")
+        return start, activations(self.model, pieces, torch.from_numpy(ids)[:, None], gates=True)[start - begin :]
+
+    def _text(self, steps: int) -> str:
+        return self.model.vocabulary.decode(self.tokens.ids[:steps])
+
+
+def inspected_text(path: str | os.PathLike[str], data: str | None, folder: Path) -> InspectedText:
+    """A run, and the text that it reads.
+
+    Args:
+        path: the folder of the run.
+        data: a file, a folder, a glob or a URL; None for the run's own validation text.
+        folder: for what a large text needs on disk, as long as the result is used.
+
+    Raises:
+        OstinatoError: the run or the text cannot be read.
+    """
+    run = RunFolder(path)
+    settings, model = read_settings(run), load_model(path)
+    if data is None:
+        corpus = own_corpus(path, settings, model)
+        name, tokens = corpus.name, corpus.validation
+    else:
+        corpus = open_corpus(data, validation_share=0.0, vocabulary=model.vocabulary, folder=folder)
+        name, tokens = corpus.name, corpus.train
+    return InspectedText(run, settings, model, name, read_lines(run), read_report(run), tokens)

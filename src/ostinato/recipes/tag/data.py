@@ -1,0 +1,211 @@
+"""What a tagger reads: sentences of words, or source code character by character; and what is known about both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from typing_extensions import TypeIs  # typing's own from Python 3.13 on
+
+from ostinato.data.batches import Batch, pad
+from ostinato.data.conll import Sentence
+from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted
+from ostinato.data.vocabulary import CharVocabulary
+from ostinato.models.tagger_words import Words
+from ostinato.recipes.tag.settings import ReadingSettings
+
+Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...]
+_LONGEST_SPELLING = 40  # of a longer word, such as an address, the beginning and the end are read
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a tagger knows beside its weights.
+
+    Attributes:
+        tags: their names, in the order of the outputs.
+        tag_counts: how many steps of training each has.
+        characters: of source code, or of the spelling of words.
+        words: that have a vector of their own, by id from 1 on; None where the steps are characters.
+        counts: how often training has each of them.
+        lower_case: whether words are looked up without regard to case.
+    """
+
+    tags: tuple[str, ...]
+    tag_counts: tuple[int, ...]
+    characters: CharVocabulary
+    words: tuple[str, ...] | None = None
+    counts: tuple[int, ...] = ()
+    lower_case: bool = False
+
+    @classmethod
+    def of(cls, train: Part, reading: ReadingSettings) -> Known:
+        """From the training data."""
+        if is_source(train):
+            numbers = sum(
+                np.bincount(file.labels, minlength=len(SYNTAX_CLASSES)) for file in train if file.labels is not None
+            )
+            tag_counts = tuple(np.asarray(numbers).tolist())
+            return cls(SYNTAX_CLASSES, tag_counts, _characters((file.text for file in train), reading.min_count))
+        tags = Counter(tag for sentence in train for tag in sentence.tags if tag is not None)
+        order = tuple(sorted(tags))
+        words = Counter(_looked_up(word, reading.lower_case) for sentence in train for word in sentence.words)
+        best = sorted(words.items(), key=lambda item: (-item[1], item[0]))[: reading.vocabulary_size]
+        characters = _characters((word for sentence in train for word in sentence.words), reading.min_count)
+        names, counts = tuple(word for word, _ in best), tuple(count for _, count in best)
+        return cls(order, tuple(tags[tag] for tag in order), characters, names, counts, reading.lower_case)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "tags": list(self.tags),
+            "tag_counts": list(self.tag_counts),
+            "characters": self.characters.to_dict(),
+            "words": None if self.words is None else list(self.words),
+            "counts": list(self.counts),
+            "lower_case": self.lower_case,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        words = content["words"]
+        return cls(
+            tuple(content["tags"]),
+            tuple(content["tag_counts"]),
+            CharVocabulary.from_dict(content["characters"]),
+            None if words is None else tuple(words),
+            tuple(content["counts"]),
+            content["lower_case"],
+        )
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether the tags mark spans: "B-x", "I-x" (and "E-x", "S-x"), "O"."""
+        return any(tag.startswith("B-") for tag in self.tags) and all(
+            tag == "O" or tag[:2] in ("B-", "I-", "E-", "S-") for tag in self.tags
+        )
+
+    def word_ids(self, words: Sequence[str]) -> np.ndarray:
+        """(T,) int64; 0 for words that training never had."""
+        return np.array([self._ids.get(_looked_up(word, self.lower_case), 0) for word in words], dtype=np.int64)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: id for id, word in enumerate(self.words or (), start=1)}
+
+    def with_unknown(self, part: Part) -> list[str]:
+        """The tags, then those in `part` that training never had."""
+        if is_source(part):
+            return list(self.tags)
+        found = {tag for sentence in part for tag in sentence.tags if tag is not None}
+        return [*self.tags, *sorted(found - set(self.tags))]
+
+
+class WordExamples:
+    """Sentences as examples.
+
+    Args:
+        sentences: N of them.
+        known: their words, characters and tags.
+
+    Attributes:
+        targets: of each sentence (T,) int64, places in `Known.with_unknown`; -1 for no tag.
+    """
+
+    def __init__(self, sentences: tuple[Sentence, ...], known: Known):
+        places = {name: place for place, name in enumerate(known.with_unknown(sentences))}
+        self.ids = [known.word_ids(sentence.words) for sentence in sentences]
+        self.targets = [
+            np.array([-1 if tag is None else places[tag] for tag in sentence.tags], dtype=np.int64)
+            for sentence in sentences
+        ]
+        self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
+        self.counts = _known_tags(self.targets, known)
+        self._words, self._known = [sentence.words for sentence in sentences], known
+        self._spellings: dict[str, np.ndarray] = {}
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """`Words`."""
+        ids, lengths = pad([self.ids[row] for row in rows])
+        target, _ = pad([self.targets[row] for row in rows])
+        seen: dict[str, int] = {}
+        places, _ = pad(
+            [np.array([seen.setdefault(word, len(seen)) for word in self._words[row]], dtype=np.int64) for row in rows]
+        )
+        spelt = [self._spelling(word) for word in seen] or [np.zeros(0, dtype=np.int64)]
+        spellings, _ = pad(spelt)
+        words = Words(ids, spellings, torch.tensor([len(each) for each in spelt]), places)
+        return Batch(words, target, lengths, torch.from_numpy(rows))
+
+    def _spelling(self, word: str) -> np.ndarray:
+        if word not in self._spellings:
+            half = _LONGEST_SPELLING // 2
+            read = word if len(word) <= _LONGEST_SPELLING else word[:half] + word[-half:]
+            self._spellings[word] = self._known.characters.encode(read).astype(np.int64)
+        return self._spellings[word]
+
+
+class CharacterExamples:
+    """Source code as examples: a character is a step.
+
+    Args:
+        files: N files, or pieces of such.
+        known: their characters.
+
+    Attributes:
+        targets: of each file (T,) int64; -1 where nobody says.
+    """
+
+    def __init__(self, files: tuple[Highlighted, ...], known: Known):
+        self.ids = [known.characters.encode(file.text) for file in files]
+        self.targets = [
+            np.full(len(file.text), -1, np.int64) if file.labels is None else file.labels.astype(np.int64)
+            for file in files
+        ]
+        self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
+        self.counts = _known_tags(self.targets, known)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """(T, B) int64 characters."""
+        input, lengths = pad([self.ids[row].astype(np.int64) for row in rows])
+        target, _ = pad([self.targets[row] for row in rows])
+        return Batch(input, target, lengths, torch.from_numpy(rows))
+
+
+def is_source(part: Part) -> TypeIs[tuple[Highlighted, ...]]:
+    """Whether a part is source code; one without examples is none."""
+    return bool(part) and isinstance(part[0], Highlighted)
+
+
+def cut(files: tuple[Highlighted, ...], length: int) -> tuple[Highlighted, ...]:
+    """Pieces of at most `length` characters."""
+    return tuple(
+        Highlighted(
+            file.name, file.text[at : at + length], None if file.labels is None else file.labels[at : at + length]
+        )
+        for file in files
+        for at in range(0, len(file.text), length)
+    )
+
+
+def _known_tags(targets: list[np.ndarray], known: Known) -> np.ndarray:
+    """(N,) int64: how many steps of each example have a loss."""
+    return np.array([((each >= 0) & (each < len(known.tags))).sum() for each in targets], dtype=np.int64)
+
+
+def _looked_up(word: str, lower_case: bool) -> str:
+    return word.lower() if lower_case else word
+
+
+def _characters(texts: Iterable[str], min_count: int) -> CharVocabulary:
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    kept = {character for character, count in counts.items() if count >= min_count}
+    return CharVocabulary("".join(sorted(kept or counts)))

@@ -1,0 +1,141 @@
+"""Where a tagger's data come from: files of tagged sentences, plain lines, Python source."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ostinato.data.conll import Sentence, read_sentence_splits, read_sentences
+from ostinato.data.lines import PART_NAMES, find_parts, numbered_lines, suffix_of
+from ostinato.data.splits import Splits, stratified_split
+from ostinato.data.syntax import Highlighted, highlight, python_source
+from ostinato.data.text import Document, find_text
+from ostinato.errors import ConfigError, DataError
+from ostinato.recipes.tag.data import Part, cut
+from ostinato.recipes.tag.settings import ReadingSettings
+
+_COLUMNS = (".conllu", ".conll", ".tsv", ".bio")
+_TAGGED = (*_COLUMNS, ".txt")
+_MARKS = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
+_EQUAL_MARKS = re.compile(r"(.)\1*")
+
+
+def read_splits(data: str | None, reading: ReadingSettings) -> Splits[Part]:
+    """The data to learn from; source code is cut into pieces for training.
+
+    Raises:
+        DataError: they cannot be read.
+        ConfigError: a column or a share is out of range, or source code is given files of its own for validation or test.
+    """
+    if data is not None and not is_python(data):
+        splits = read_sentence_splits(
+            data,
+            reading.validation,
+            reading.test,
+            column=reading.column,
+            validation_share=reading.validation_share,
+            test_share=reading.test_share,
+        )
+        return Splits(splits.name, splits.train, splits.validation, splits.test)
+    for name in ("validation", "test", "column", "vectors"):
+        if getattr(reading, name) is not None:
+            raise ConfigError(f"reading.{name}: is for tagged sentences, but the data are source code; leave it out")
+    if data is None:
+        splits = python_source(reading.built_in_characters)
+    else:
+        files = read_source(data, labelled=True)
+        rows = stratified_split([0] * len(files), reading.validation_share, reading.test_share)
+        splits = Splits(data, *(tuple(files[row] for row in part) for part in rows))
+    return Splits(splits.name, cut(splits.train, reading.piece_length), splits.validation, splits.test)
+
+
+def is_python(data: str) -> bool:
+    """Whether data are Python source: a .py file, a glob of such, or a folder that has some and no tagged sentences."""
+    place = Path(data).expanduser()
+    if "://" not in data and place.is_dir():
+        return "train" not in find_parts(place, PART_NAMES, _TAGGED) and any(place.rglob("*.py"))
+    return suffix_of(data) == ".py"
+
+
+def read_source(data: str, *, labelled: bool) -> tuple[Highlighted, ...]:
+    """Files of source code; of a folder those whose names end in .py, but for the ones that are not Python where labels are wanted.
+
+    Args:
+        data: a file, folder, glob or URL; "-" for standard input.
+        labelled: whether `tokenize` says what each character is; then the files must be Python.
+
+    Raises:
+        DataError: a file cannot be read, or there is none; the only one is not Python.
+    """
+    if data == "-":
+        text = sys.stdin.read()
+        return (Highlighted("-", text, highlight(text) if labelled else None),)
+    documents = find_text(data).documents
+    if len(documents) > 1:
+        documents = tuple(document for document in documents if suffix_of(document.name) == ".py")
+    found: list[Highlighted] = []
+    for document in documents:
+        text = _text(document)
+        try:
+            found.append(Highlighted(document.name, text, highlight(text) if labelled else None))
+        except DataError as error:
+            if len(documents) == 1:
+                raise DataError(f"{document.name}: {error}") from error
+    if not found:
+        raise DataError(f"{data}: expected files of Python source (.py) there, got none; name a file or another folder")
+    return tuple(found)
+
+
+def _text(document: Document) -> str:
+    with document.open() as file:
+        raw = file.read()
+    try:
+        return raw.decode().removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{document.name}: expected UTF-8, but byte {error.start + 1} is part of no character; convert the file to UTF-8"
+        ) from error
+
+
+def read_words(data: str, reading: ReadingSettings, *, tagged: bool) -> tuple[Sentence, ...]:
+    """Sentences; to predict for, also plain text, a sentence a line.
+
+    Args:
+        data: a file or URL. To predict for, what is not called .conllu, .conll, .tsv or .bio is plain text, as is standard input,
+            "-".
+        reading: where the tags are.
+        tagged: whether tags are wanted.
+
+    Raises:
+        DataError: they cannot be read, or have no tags where `tagged`.
+    """
+    if not tagged and data == "-":
+        return plain_sentences(enumerate(sys.stdin, start=1))
+    if not tagged and suffix_of(data) not in _COLUMNS:
+        return plain_sentences(numbered_lines(data))
+    # A file to predict for need not have the column of the tags.
+    column = reading.column if tagged or suffix_of(data) == ".conllu" else None
+    return read_sentences(data, column, tagged=tagged)
+
+
+def plain_sentences(lines: Iterable[tuple[int, str]]) -> tuple[Sentence, ...]:
+    """A sentence a line, words between white space; marks at the ends of a word are words of their own, equal ones together.
+
+    Args:
+        lines: with their numbers.
+    """
+    found: list[Sentence] = []
+    for number, line in lines:
+        words = tuple(word for written in line.split() for word in _apart(written))
+        found.append(Sentence(words, (None,) * len(words), number))
+    return tuple(found)
+
+
+def _apart(written: str) -> list[str]:
+    match = _MARKS.match(written)
+    assert match is not None  # every text has this form
+    before, word, after = match.groups()
+    marks = [[mark.group() for mark in _EQUAL_MARKS.finditer(each)] for each in (before, after)]
+    return [*marks[0], *([word] if word else []), *marks[1]]

@@ -1,0 +1,157 @@
+"""The recipe `tag`, aligned many to many: words or characters in; a tag for each, and a confusion matrix out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import torch
+from rich.text import Text
+
+from ostinato.data.batches import Batch, Examples
+from ostinato.data.conll import Sentence
+from ostinato.data.splits import Splits
+from ostinato.data.syntax import Highlighted
+from ostinato.data.vectors import load_vectors
+from ostinato.models.tagger import Tagger
+from ostinato.models.tagger_words import WordEncoder
+from ostinato.nn.crf import span_constraints
+from ostinato.recipes.balance import balanced
+from ostinato.recipes.tag.colours import coloured
+from ostinato.recipes.tag.data import CharacterExamples, Known, Part, WordExamples
+from ostinato.recipes.tag.judge import TagJudge
+from ostinato.recipes.tag.reading import read_source, read_splits, read_words
+from ostinato.recipes.tag.settings import TagSettings
+from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import Trained
+
+TrainedTagger: TypeAlias = Trained[TagSettings, Part, Known, Tagger]
+
+_BATCH_STEPS = 2**15  # what a layer keeps of them is some 100 MB
+
+
+class Tag(Task[TagSettings, Part, Known, Tagger]):
+    """Tagging of sequences.
+
+    An answer for a sentence is its words, their tags and the probability of each; for source code its name, its text and the spans
+    of characters that have the same tag, [first, end, tag].
+    """
+
+    name = "tag"
+    settings = TagSettings
+    item = "tag"
+    percentages = ("accuracy", "macro_f1", "unknown_word_accuracy", "span_f1")
+    files = ("reading.validation", "reading.test", "reading.vectors")
+
+    def read(self, settings: TagSettings) -> Splits[Part]:
+        """The standard library without data; Python source or sentences."""
+        return read_splits(settings.data, settings.reading)
+
+    def read_part(self, settings: TagSettings, known: Known, data: str, *, labelled: bool) -> Part:
+        """Source code where the run has learnt source code, else sentences."""
+        if known.words is None:
+            return read_source(data, labelled=labelled)
+        return read_words(data, settings.reading, tagged=labelled)
+
+    def learn(self, settings: TagSettings, train: Part) -> Known:
+        """Tags, words and characters."""
+        return Known.of(train, settings.reading)
+
+    def to_dict(self, known: Known) -> dict[str, Any]:
+        """Plain values."""
+        return known.to_dict()
+
+    def from_dict(self, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        return Known.from_dict(content)
+
+    def examples(self, settings: TagSettings, known: Known, part: Part) -> Examples:
+        """Words with their spelling, or characters."""
+        if known.words is None:
+            return CharacterExamples(part, known)  # pyright: ignore[reportArgumentType]
+        return WordExamples(part, known)  # pyright: ignore[reportArgumentType]
+
+    def batch_steps(self, settings: TagSettings) -> int:
+        """Bounds the memory of a batch."""
+        return _BATCH_STEPS
+
+    def fingerprint(self, examples: Examples) -> str | None:
+        """A checksum of inputs and tags."""
+        assert isinstance(examples, WordExamples | CharacterExamples)
+        digest = hashlib.sha256()
+        for array in (*examples.ids, *examples.targets):
+            digest.update(str(len(array)).encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def build(self, settings: TagSettings, known: Known) -> Tagger:
+        """The untrained model."""
+        # The other fields of TaggerSettings are the model's arguments, by name.
+        given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+        given["class_weights"] = balanced(known.tag_counts) if given["class_weights"] == "balanced" else None
+        size, word = given.pop("embedding_size"), settings.word
+        if known.words is None:
+            encoder = torch.nn.Embedding(len(known.characters), size)
+        else:
+            encoder = WordEncoder(
+                (1, *known.counts),
+                len(known.characters),
+                embedding_size=word.embedding_size,
+                character_embedding_size=word.character_embedding_size,
+                character_hidden_size=word.character_hidden_size,
+                cell=settings.model.cell,
+                word_dropout=word.dropout,
+            )
+        constraints = span_constraints(known.tags) if known.has_spans and settings.model.output == "crf" else None
+        return Tagger(encoder, len(known.tags), constraints=constraints, **given)
+
+    def begin(self, settings: TagSettings, known: Known, model: Tagger) -> list[str]:
+        """Puts pretrained word vectors into the embedding."""
+        path = settings.reading.vectors
+        if path is None:
+            return []
+        assert isinstance(model.encoder, WordEncoder)  # reading.vectors is refused with source code
+        assert known.words is not None
+        counts = dict(zip(known.words, known.counts, strict=True))
+        return [str(load_vectors(path, model.encoder.embedding, ("<unk>", *known.words), counts=counts))]
+
+    def judged_by(self, settings: TagSettings) -> str | None:
+        """Accuracy; where tags are to count the same, F1 averaged over them."""
+        return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
+
+    def judge(self, trained: TrainedTagger, part: Part, examples: Examples, *, final: bool) -> Judge:
+        """Accuracy, precision, recall, F1, confusion, spans."""
+        known = trained.known
+        item = "character" if known.words is None else "word"
+        return TagJudge(trained.model, known.with_unknown(part), item, has_spans=known.has_spans)
+
+    def answers(self, trained: TrainedTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
+        """Tags of each row."""
+        model, names = trained.model, trained.known.tags
+        emissions = model(batch.input, batch.lengths)
+        tags = model.decode(emissions, batch.lengths)
+        p = model.probabilities(emissions, batch.lengths).gather(2, tags.unsqueeze(2)).squeeze(2)
+        return [
+            _answer(part[row], [names[tag] for tag in found], chances)
+            for row, found, chances in zip(batch.rows.tolist(), tags.T.tolist(), p.T.tolist(), strict=True)
+        ]
+
+    def shown(self, answer: Mapping[str, Any]) -> Text:
+        """Source code in colours, words with their tags."""
+        return coloured(answer)
+
+
+def _answer(given: Sentence | Highlighted, tags: list[str], probabilities: list[float]) -> dict[str, Any]:
+    """What is said about an example; `tags` and `probabilities` may go on past its end."""
+    if isinstance(given, Sentence):
+        count = len(given.words)
+        return {"words": list(given.words), "tags": tags[:count], "probabilities": probabilities[:count]}
+    spans: list[list[Any]] = []
+    at = 0
+    for tag, group in groupby(tags[: len(given.text)]):
+        end = at + sum(1 for _ in group)
+        spans.append([at, end, tag])
+        at = end
+    return {"name": given.name, "text": given.text, "spans": spans}

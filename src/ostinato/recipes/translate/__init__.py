@@ -1,0 +1,1 @@
+"""The recipe `translate`: a text in, another out."""

@@ -1,0 +1,197 @@
+"""What a translator reads: pairs of texts as tokens, and the vocabularies of both sides."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.data.batches import TargetBatch, pad
+from ostinato.data.dates import dates_to_iso
+from ostinato.data.lines import numbered_lines, suffix_of
+from ostinato.data.marked import MarkedVocabulary
+from ostinato.data.pairs import (
+    Pair,
+    Pairs,
+    draw_pair_splits,
+    read_pair_splits,
+    read_pairs,
+)
+from ostinato.data.splits import Splits
+from ostinato.data.vocabulary import CharVocabulary, Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.errors import DataError
+from ostinato.recipes.translate.settings import ReadingSettings
+
+JOINER = "￭"
+"""Before a word that follows without a blank, so that words can be put together again as they were."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a translator knows beside its weights.
+
+    Attributes:
+        source: the vocabulary of the sources; the same object as `target` where both sides share one.
+        target: of the targets.
+    """
+
+    source: MarkedVocabulary
+    target: MarkedVocabulary
+
+    @classmethod
+    def of(cls, train: Pairs, reading: ReadingSettings) -> Known:
+        """From the training data."""
+        sources, targets = [pair.source for pair in train.pairs], [pair.target for pair in train.pairs]
+        if reading.joint:
+            both = MarkedVocabulary(_vocabulary([*sources, *targets], reading))
+            return cls(both, both)
+        return cls(*(MarkedVocabulary(_vocabulary(texts, reading)) for texts in (sources, targets)))
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether both sides share a vocabulary."""
+        return self.source is self.target
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        source = None if self.is_joint else self.source.vocabulary.to_dict()
+        return {"source": source, "target": self.target.vocabulary.to_dict()}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        target = _marked(content["target"])
+        return cls(target if content["source"] is None else _marked(content["source"]), target)
+
+
+class TokenPairs:
+    """Pairs as examples: token ids of both sides.
+
+    Args:
+        pairs: N of them.
+        known: the vocabularies.
+        reading: how they are read.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], known: Known, reading: ReadingSettings):
+        self.sources = [known.source.encode(prepared(pair.source, reading)) for pair in pairs]
+        self.targets = [known.target.encode(prepared(pair.target, reading)) for pair in pairs]
+        read, written = (np.array([len(ids) for ids in side], dtype=np.int64) for side in (self.sources, self.targets))
+        self.counts = written + 1  # its end is said too
+        self.lengths = np.maximum(read, self.counts)
+
+    def batch(self, rows: np.ndarray) -> TargetBatch:
+        """(T_in, B) and (T_out, B) int64 token ids."""
+        input, lengths = pad([self.sources[row] for row in rows])
+        target, target_lengths = pad([self.targets[row] for row in rows])
+        return TargetBatch(input, target, lengths, torch.from_numpy(rows), target_lengths=target_lengths)
+
+
+def prepared(text: str, reading: ReadingSettings) -> str:
+    """A text as the vocabulary gets it: in small letters, if so set; of words, with blanks between words and punctuation.
+
+    Blanks at its ends should be gone already.
+    """
+    if reading.lower_case:
+        text = text.lower()
+    if reading.tokens == "bpe":
+        return " " + text  # or a word would be another at the beginning
+    if reading.tokens != "word":
+        return text
+    words = []
+    for found in re.finditer(r"\w+|[^\w\s]", text):
+        follows = found.start() > 0 and not text[found.start() - 1].isspace()
+        words.append(JOINER + found[0] if follows else found[0])
+    return " ".join(words)
+
+
+def joined(text: str, reading: ReadingSettings) -> str:
+    """The inverse of `prepared`, but for letters that were made small and more than one blank."""
+    if reading.tokens == "bpe":
+        return text.removeprefix(" ")
+    return text.replace(f" {JOINER}", "").removeprefix(JOINER) if reading.tokens == "word" else text
+
+
+def pieces(vocabulary: MarkedVocabulary) -> list[str]:
+    """The text of each token of a vocabulary with an unknown one, marks left out; empty for others."""
+    inner = vocabulary.vocabulary
+    if isinstance(inner, WordVocabulary):
+        return inner.words
+    return ["\ufffd", *inner.characters] if isinstance(inner, CharVocabulary) else []
+
+
+def never_written(vocabulary: MarkedVocabulary) -> tuple[int, ...]:
+    """Tokens that no answer has: the line end that every vocabulary of words begins with."""
+    return (1,) if isinstance(vocabulary.vocabulary, WordVocabulary) else ()
+
+
+def read(data: str | None, reading: ReadingSettings) -> Splits[Pairs]:
+    """The data to learn from.
+
+    Raises:
+        DataError: they cannot be read, or do not fit the settings.
+    """
+    if (data is None or _is_folder(data)) and (reading.validation or reading.test):
+        has = "the built-in data have" if data is None else f"{data}: a folder has"
+        raise DataError(f"{has} parts for validation and test; leave out reading.validation and reading.test")
+    if data is None:
+        return dates_to_iso()
+    if _is_folder(data):
+        return read_pair_splits(data, reading.source, reading.target)
+    pairs = read_file(data)
+    validation = reading.validation and read_file(reading.validation)
+    test = reading.test and read_file(reading.test, keep_empty=True)
+    shares = (0.0 if validation else reading.validation_share, 0.0 if test else reading.test_share)
+    parts = draw_pair_splits(pairs, *shares)
+    return Splits(parts.name, parts.train, validation or parts.validation, test or parts.test)
+
+
+def read_part(data: str, reading: ReadingSettings, *, labelled: bool) -> Pairs:
+    """Pairs to evaluate on, every line one of them; or texts to translate, a line each, also of standard input: "-".
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    if labelled:
+        if _is_folder(data):
+            return read_pair_splits(data, reading.source, reading.target).test
+        return read_file(data, keep_empty=True)
+    lines: Iterable[str] = sys.stdin if data == "-" else (line for _, line in numbered_lines(data))
+    if data != "-" and suffix_of(data) == ".tsv":
+        lines = (line.partition("\t")[0] for line in lines)
+    return Pairs(data, tuple(Pair(line.strip(), "") for line in lines), (), 0)
+
+
+def read_file(data: str, *, keep_empty: bool = False) -> Pairs:
+    """Pairs of two files, as data.de,data.en, or of a .tsv file."""
+    source, comma, target = data.partition(",")
+    if Path(data).expanduser().exists() or not comma:
+        return read_pairs(data, keep_empty=keep_empty)
+    if "," in target or not target:
+        raise DataError(f"{data}: expected two files with a comma between them, as data.de,data.en, or a .tsv file")
+    return read_pairs(source, target, keep_empty=keep_empty)
+
+
+def _is_folder(data: str) -> bool:
+    return "://" not in data and Path(data).expanduser().is_dir()
+
+
+def _vocabulary(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:
+    """Words that the texts have fewer than `min_count` times are left out, unless all are."""
+    texts = [prepared(text, reading) for text in texts]
+    if reading.tokens == "word":
+        counts = Counter(word for text in texts for word in text.split())
+        kept = {word: count for word, count in counts.items() if count >= reading.min_count}
+        return WordVocabulary.from_counts([kept or counts], reading.vocabulary_size)
+    return vocabulary_class(reading.tokens).build(texts, reading.vocabulary_size)
+
+
+def _marked(content: dict[str, Any]) -> MarkedVocabulary:
+    return MarkedVocabulary(vocabulary_class(content["kind"]).from_dict(content))

@@ -1,0 +1,147 @@
+"""How good translations are: sacreBLEU, chrF, exact match, perplexity; and where attention looked."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ostinato.data.batches import Batch, TargetBatch
+from ostinato.data.marked import MarkedVocabulary
+from ostinato.data.pairs import Pairs
+from ostinato.recipes.task import Judge
+from ostinato.recipes.translate.settings import ScoringSettings
+from ostinato.recipes.translate.writing import Translation, Writer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TOLD = 20  # translations in the report
+_DRAWN = 3
+_DRAWN_TOKENS = 30
+_DRAWN_CHARACTERS = 0x530  # Latin, Greek and Cyrillic: the font of the pictures has no others
+
+
+class TranslationJudge(Judge):
+    """Compares translations with those that are known.
+
+    Args:
+        writer: who translates.
+        part: the pairs; row n of a batch is the n-th of them.
+        scoring: how they are compared.
+        draws: whether to keep what pictures need.
+    """
+
+    def __init__(self, writer: Writer, part: Pairs, scoring: ScoringSettings, *, draws: bool):
+        self.writer, self.pairs, self.scoring = writer, part.pairs, scoring
+        self.lower_case = scoring.lower_case or writer.reading.lower_case
+        self.answers: dict[int, Translation] = {}
+        self._drawn = self._to_draw() if draws else []
+        self._maps: dict[int, tuple[torch.Tensor, list[str], list[str]]] = {}
+        self._losses: list[torch.Tensor] = []
+        self._counts: list[int] = []
+
+    def see(self, batch: Batch) -> torch.Tensor:
+        """Runs the model."""
+        assert isinstance(batch, TargetBatch)
+        loss, _ = self.writer.model.loss(batch)
+        self._losses.append(loss)
+        self._counts.append(batch.count)
+        rows = batch.rows.tolist()
+        for row, found in zip(rows, self.writer(batch, [self.pairs[row].source for row in rows]), strict=True):
+            self.answers[row] = found[0]
+        for at, row in enumerate(rows):
+            if row in self._drawn:
+                self._keep_map(batch, at, row)
+        return loss
+
+    def figures(self) -> dict[str, float]:
+        """BLEU and chrF, 0 to 100; the share that is right to the letter; exp of the mean loss of a token."""
+        written, known = self._texts()
+        bleu, chrf = self._metrics()
+        same = [self._plain(w) == self._plain(k) for w, k in zip(written, known, strict=True)]
+        losses = torch.stack(self._losses).tolist()
+        nats = math.fsum(loss * count for loss, count in zip(losses, self._counts, strict=True))
+        return {
+            "bleu": bleu.corpus_score(written, [known]).score,
+            "chrf": chrf.corpus_score(written, [known]).score,
+            "exact_match": sum(same) / len(same),
+            "perplexity": math.exp(min(nats / max(sum(self._counts), 1), 700.0)),
+        }
+
+    def _texts(self) -> tuple[list[str], list[str]]:
+        rows = sorted(self.answers)
+        return [self.answers[row].text for row in rows], [self.pairs[row].target for row in rows]
+
+    def _metrics(self) -> tuple[Any, Any]:
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+
+        # force: it would else warn of texts that look as if their punctuation had been cut off.
+        bleu = BLEU(lowercase=self.lower_case, tokenize=self.scoring.tokenize, force=True)
+        return bleu, CHRF(lowercase=self.lower_case)
+
+    def _plain(self, text: str) -> str:
+        text = " ".join(text.split())
+        return text.lower() if self.lower_case else text
+
+    def details(self) -> dict[str, Any]:
+        """How BLEU and chrF were computed, as sacreBLEU signs it, and some translations."""
+        written, known = self._texts()
+        signatures = {}
+        for name, metric in zip(("bleu", "chrf"), self._metrics(), strict=True):
+            metric.corpus_score(written, [known])  # the number of references is part of it
+            signatures[name] = str(metric.get_signature())
+        told = [
+            {"source": self.pairs[row].source, "target": self.pairs[row].target, "answer": self.answers[row].text}
+            for row in sorted(self.answers)[:_TOLD]
+        ]
+        return {"signatures": signatures, "translations": told}
+
+    def warnings(self) -> list[str]:
+        """Where BLEU says nothing."""
+        figures = self.figures()
+        if figures["bleu"] > 0.0 or figures["chrf"] == 0.0:
+            return []
+        return ["BLEU is 0, for no four words in a row are right; let short texts be judged by scoring.best_by chrf"]
+
+    # --- where attention looked ---
+
+    def _to_draw(self) -> list[int]:
+        """The first pairs that can be read in a picture."""
+        found: list[int] = []
+        for row, pair in enumerate(self.pairs):
+            if len(found) < _DRAWN and pair.source and all(map(_is_drawn, pair.source + pair.target)):
+                found.append(row)
+        return found
+
+    def _keep_map(self, batch: TargetBatch, at: int, row: int) -> None:
+        known, length = self.writer.known, len(batch.input) if batch.lengths is None else int(batch.lengths[at])
+        source = batch.input[:length, at : at + 1]
+        ids = self.answers[row].hypothesis.tokens
+        if not 0 < length <= _DRAWN_TOKENS or len(ids) >= _DRAWN_TOKENS:
+            return
+        target = torch.tensor(ids, dtype=torch.int64, device=source.device).unsqueeze(1)
+        weights = self.writer.model(source, target).weights
+        if weights is not None:
+            read = [_piece(known.source, id) for id in source[:, 0].tolist()]
+            written = [*(_piece(known.target, id) for id in ids), "end"]
+            self._maps[row] = weights[:, 0].float().cpu(), read, written
+
+    def pictures(self) -> dict[str, Figure]:
+        """Where each token of some translations looked."""
+        from ostinato.insight.attention_map import plot_attention
+
+        return {
+            f"attention_{number}": plot_attention(weights, read, written, title="Where the decoder looked")
+            for number, (_, (weights, read, written)) in enumerate(sorted(self._maps.items()), start=1)
+        }
+
+
+def _is_drawn(character: str) -> bool:
+    return ord(character) < _DRAWN_CHARACTERS
+
+
+def _piece(vocabulary: MarkedVocabulary, id: int) -> str:
+    return vocabulary.decode([id])

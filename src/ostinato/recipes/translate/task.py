@@ -1,0 +1,135 @@
+"""The recipe `translate`, unaligned many to many: a text in; its translation out, with BLEU and maps of attention."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from rich.text import Text
+
+from ostinato.data.batches import Batch, Examples, TargetBatch
+from ostinato.data.pairs import Pairs
+from ostinato.data.splits import Splits
+from ostinato.errors import ConfigError
+from ostinato.models.seq2seq import Seq2Seq
+from ostinato.models.seq2seq_sampling import ScheduledSampling
+from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import Trained
+from ostinato.recipes.translate.data import Known, TokenPairs, read, read_part
+from ostinato.recipes.translate.judge import TranslationJudge
+from ostinato.recipes.translate.settings import Answering, TranslateSettings
+from ostinato.recipes.translate.writing import Writer
+
+TrainedTranslator: TypeAlias = Trained[TranslateSettings, Pairs, Known, Seq2Seq]
+
+
+class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
+    """Translation.
+
+    An answer has the source, its translation, and how likely it is.
+    """
+
+    name = "translate"
+    settings = TranslateSettings
+    item = "token"
+    percentages = ("exact_match",)
+    files = ("reading.validation", "reading.test")
+    answering = Answering
+
+    def read(self, settings: TranslateSettings) -> Splits[Pairs]:
+        """Dates without data, else pairs of texts."""
+        return read(settings.data, settings.reading)
+
+    def read_part(self, settings: TranslateSettings, known: Known, data: str, *, labelled: bool) -> Pairs:
+        """Pairs, or texts a line each."""
+        return read_part(data, settings.reading, labelled=labelled)
+
+    def learn(self, settings: TranslateSettings, train: Pairs) -> Known:
+        """The vocabularies."""
+        return Known.of(train, settings.reading)
+
+    def to_dict(self, known: Known) -> dict[str, Any]:
+        """Plain values."""
+        return known.to_dict()
+
+    def from_dict(self, content: dict[str, Any]) -> Known:
+        """The inverse."""
+        return Known.from_dict(content)
+
+    def examples(self, settings: TranslateSettings, known: Known, part: Pairs) -> Examples:
+        """Token ids of both sides."""
+        return TokenPairs(part.pairs, known, settings.reading)
+
+    def remarks(self, splits: Splits[Pairs]) -> list[str]:
+        """Which pairs were left out, and where both sides are the same more often than one would think."""
+        return [part.report() for part in (splits.train, splits.validation, splits.test) if part.empty or part.equal]
+
+    def batch_steps(self, settings: TranslateSettings) -> int | None:
+        """As set."""
+        return settings.reading.batch_tokens
+
+    def fingerprint(self, examples: Examples) -> str | None:
+        """A checksum of both sides."""
+        assert isinstance(examples, TokenPairs)
+        digest = hashlib.sha256()
+        for ids in (*examples.sources, *examples.targets):
+            digest.update(len(ids).to_bytes(8, "little") + ids.tobytes())
+        return digest.hexdigest()
+
+    def build(self, settings: TranslateSettings, known: Known) -> Seq2Seq:
+        """The untrained model."""
+        # The other fields of TranslatorSettings are the model's arguments, by name.
+        given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+        if given["attention"] == "none":
+            given["attention"] = None
+        if given["tied"] == "auto":
+            given["tied"] = "three-way" if known.is_joint else "two-way"
+        elif given["tied"] == "three-way" and not known.is_joint:
+            raise ConfigError("model.tied three-way: expected one vocabulary for both sides; set reading.joint too")
+        sampling = dataclasses.asdict(settings.sampling)
+        is_sampled = sampling["decay"] != "none"
+        return Seq2Seq(
+            len(known.source),
+            len(known.target),
+            begin=known.target.begin,
+            end=known.target.end,
+            scheduled_sampling=ScheduledSampling(**sampling) if is_sampled else None,
+            **given,
+        )
+
+    def judged_by(self, settings: TranslateSettings) -> str | None:
+        """As set."""
+        best_by = settings.scoring.best_by
+        return None if best_by == "loss" else best_by
+
+    def judge(self, trained: TrainedTranslator, part: Pairs, examples: Examples, *, final: bool) -> Judge:
+        """BLEU and others; of the most likely token at each step while training, which is fast."""
+        answering = trained.answering if final else Answering(beam=1)
+        writer = Writer(trained.model, trained.known, trained.settings.reading, answering)
+        return TranslationJudge(writer, part, trained.settings.scoring, draws=final)
+
+    def answers(self, trained: TrainedTranslator, part: Pairs, batch: Batch) -> list[dict[str, Any]]:
+        """The translations of each row."""
+        assert isinstance(batch, TargetBatch)
+        answering: Answering = trained.answering
+        writer = Writer(trained.model, trained.known, trained.settings.reading, answering)
+        sources = [part.pairs[row].source for row in batch.rows.tolist()]
+        found: list[dict[str, Any]] = []
+        for source, translations in zip(sources, writer(batch, sources), strict=True):
+            told = [
+                {
+                    "translation": each.text,
+                    "score": each.hypothesis.score,
+                    "log_probability": each.hypothesis.log_probability,
+                }
+                for each in translations
+            ]
+            others = {"n_best": told} if answering.n_best > 1 else {}
+            found.append({"source": source, **told[0], **others})
+        return found
+
+    def shown(self, answer: Mapping[str, Any]) -> Text:
+        """The translation alone."""
+        return Text(answer["translation"])

@@ -1,0 +1,123 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ostinato.data.images import Images
+from ostinato.data.tables import Example
+from ostinato.errors import DataError
+from ostinato.recipes.classify.data import ImageRows, Known, Texts, is_table, prepared, read_pictures, read_texts
+from ostinato.recipes.classify.settings import ReadingSettings
+
+READING = ReadingSettings()
+
+
+def table(*rows):
+    return tuple(Example(text, label) for text, label in rows)
+
+
+TRAIN = table(("Good, good film!", "yes"), ("bad film", "no"), ("good", "yes"), ("once", "no"))
+
+
+def images(count=6, classes=3):
+    pixels = np.arange(count * 12, dtype=np.uint8).reshape(count, 4, 3)
+    return Images(pixels, np.arange(count) % classes, tuple("abcd"), 255.0)
+
+
+def test_words_and_marks_are_tokens_without_regard_to_case():
+    assert prepared("Good, isn't it?", READING) == "good , isn ' t it ?"
+    assert prepared("Good?", dataclasses.replace(READING, lower_case=False)) == "Good ?"
+    assert prepared("Good?", dataclasses.replace(READING, tokens="char")) == "good?"
+
+
+def test_rare_and_new_words_are_one_and_the_same_unknown_word():
+    known = Known.of(TRAIN, READING)
+    assert known.vocabulary is not None
+    assert known.vocabulary.encode("once").tolist() == known.vocabulary.encode("zebra").tolist() == [0]
+    assert known.vocabulary.encode("good film").min() > 0
+    all_rare = Known.of(table(("one", "a"), ("two", "b")), READING)
+    assert all_rare.vocabulary is not None
+    assert all_rare.vocabulary.encode("one").min() > 0
+
+
+def test_texts_become_batches_with_their_lengths():
+    known = Known.of(TRAIN, READING)
+    examples = Texts(table(("good film", "no"), ("", "yes"), ("film", None), ("bad", "maybe")), known, READING)
+    assert examples.lengths.tolist() == [2, 0, 1, 1]
+    assert examples.labels.tolist() == [0, 1, -1, 2]
+    assert examples.counts.tolist() == [1, 1, 0, 0]
+    batch = examples.batch(np.array([1, 0]))
+    assert known.vocabulary is not None
+    good, film = known.vocabulary.encode("good film").tolist()
+    assert batch.input.tolist() == [[0, good], [0, film]]
+    assert batch.lengths is not None
+    assert batch.lengths.tolist() == [0, 2]
+    assert batch.target.tolist() == [1, 0]
+
+
+def test_a_sequence_is_read_up_to_its_longest_length():
+    short = dataclasses.replace(READING, max_length=2)
+    known = Known.of(TRAIN, short)
+    assert Texts(table(("good good good good", "yes")), known, short).lengths.tolist() == [2]
+    assert ImageRows(images(), Known.of(images(), short), short).batch(np.array([0])).input.shape == (2, 1, 3)
+
+
+def test_the_rows_of_an_image_are_steps_of_mean_0_and_deviation_1():
+    known = Known.of(images(), READING)
+    examples = ImageRows(images(), known, READING)
+    batch = examples.batch(np.arange(6))
+    assert batch.input.shape == (4, 6, 3)
+    assert batch.lengths is None
+    flat = torch.as_tensor(batch.input).double()
+    assert flat.mean().item() == pytest.approx(0.0, abs=1e-6)
+    assert flat.std(correction=0).item() == pytest.approx(1.0, abs=1e-5)
+    expected = (images().pixels / 255.0 - known.mean) / known.deviation
+    torch.testing.assert_close(flat.transpose(0, 1), torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_classes_are_those_that_training_has():
+    assert Known.of(images(), READING).classes == ("a", "b", "c")  # d is never shown
+    known = Known.of(TRAIN, READING)
+    assert (known.classes, known.counts) == (("no", "yes"), (2, 2))
+    assert known.with_unknown(table(("x", "yes"), ("x", "zz"), ("x", "aa"), ("x", None))) == ["no", "yes", "aa", "zz"]
+
+
+@pytest.mark.parametrize("kind", ["word", "char", "byte", "bpe"])
+def test_what_is_known_comes_back_from_plain_values(kind):
+    reading = dataclasses.replace(READING, tokens=kind, vocabulary_size=300)
+    for part in (TRAIN, images()):
+        known = Known.of(part, reading)
+        again = Known.from_dict(known.to_dict())
+        assert again.to_dict() == known.to_dict()
+        assert (again.classes, again.counts, again.mean) == (known.classes, known.counts, known.mean)
+
+
+def test_a_text_a_line_can_be_predicted_for(tmp_path, monkeypatch):
+    lines = tmp_path / "lines.txt"
+    lines.write_text("good\n\nbad film\n")
+    assert [each.text for each in read_texts(str(lines), READING, with_labels=False)] == ["good", "", "bad film"]
+    with lines.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert [each.text for each in read_texts("-", READING, with_labels=False)] == ["good", "", "bad film"]
+
+
+def test_which_data_are_texts(tmp_path):
+    assert is_table("reviews.csv")
+    assert is_table("reviews.jsonl.gz")
+    assert not is_table("images.npz")
+    assert not is_table(str(tmp_path))
+    (tmp_path / "train.tsv").write_text("text\tlabel\n")
+    assert is_table(str(tmp_path))
+
+
+def test_images_must_be_like_those_of_training(tmp_path):
+    known = Known.of(images(), READING)
+    path = tmp_path / "wide.npz"
+    np.savez(path, images=np.zeros((2, 4, 5), np.uint8))
+    with pytest.raises(DataError, match="expected images whose rows have 3 values, like those of training, got 5"):
+        read_pictures(str(path), known, with_labels=False)
+    np.savez(path, images=np.ones((2, 9, 3), np.float32))
+    assert read_pictures(str(path), known, with_labels=False).white == 255.0  # not what is white in this file
+    with pytest.raises(DataError, match="expected labels for the images"):
+        read_pictures(str(path), known, with_labels=True)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from ostinato.recipes.forecast.baselines import BASELINES, baseline
+from ostinato.recipes.forecast.data import Part, Track
+
+
+def part_of(values, origins, horizon, season):
+    nothing = np.zeros((len(values), 0))
+    track = Track("", np.arange(len(values)), values, nothing, nothing)
+    zeros = np.zeros(len(origins), dtype=np.int64)
+    return Part("", (track,), "1", zeros, np.array(origins), horizon, 8, season, (len(values),), ((), ()))
+
+
+def by_hand(name, past, horizon, season):
+    """From the past alone, in loops."""
+    there = [(t, v) for t, v in enumerate(past) if not np.isnan(v)]
+    (first, begin), (_, last) = there[0], there[-1]
+    n = len(past)
+
+    def before(t):
+        return next((past[s] for s in range(t, -1, -1) if not np.isnan(past[s])), np.nan)
+
+    def error(lag):
+        apart = [v - before(t - lag) for t, v in there if t >= lag and not np.isnan(before(t - lag))]
+        return np.sqrt(np.mean(np.square(apart))) if apart else 0.0
+
+    found = []
+    for h in range(1, horizon + 1):
+        if name == "last_value":
+            found.append((last, error(1) * np.sqrt(h)))
+        elif name == "seasonal_naive":
+            k = -(-h // season)
+            at = n - 1 + h - season * k
+            known = at >= 0 and not np.isnan(before(at))
+            found.append((before(at), error(season) * np.sqrt(k)) if known else (last, error(1) * np.sqrt(h)))
+        else:
+            steps = n - 1 - first
+            slope = (last - begin) / steps
+            residual = np.sqrt(max(error(1) ** 2 - slope**2, 0.0))
+            found.append((last + slope * h, residual * np.sqrt(h * (1 + h / steps))))
+    return np.array(found).T
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("season", [1, 3])
+def test_baselines_are_what_the_past_alone_says(name, season):
+    values = np.random.default_rng(0).normal(size=30).cumsum()
+    values[[0, 7, 8, 13, 20]] = np.nan
+    origins = [6, 9, 14, 21, 25]
+    mean, deviation = baseline(name, part_of(values, origins, 5, season))
+    for row, origin in enumerate(origins):
+        expected = by_hand(name, values[:origin], 5, season)
+        np.testing.assert_allclose(mean[row], expected[0], rtol=1e-9)
+        np.testing.assert_allclose(deviation[row], expected[1], rtol=1e-9)
+
+
+def test_a_series_shorter_than_a_season_gets_its_last_value():
+    values = np.array([1.0, 4.0, 2.0, 9.0, 9.0])
+    mean, deviation = baseline("seasonal_naive", part_of(values, [3], 2, 12))
+    last = baseline("last_value", part_of(values, [3], 2, 12))
+    np.testing.assert_array_equal(mean, last[0])
+    np.testing.assert_array_equal(deviation, last[1])
+
+
+def test_a_line_is_continued_with_certainty():
+    mean, deviation = baseline("drift", part_of(np.arange(20.0), [10], 4, 1))
+    np.testing.assert_allclose(mean, [[10, 11, 12, 13]])
+    np.testing.assert_allclose(deviation, 0.0)

@@ -1,0 +1,125 @@
+import dataclasses
+
+import numpy as np
+import torch
+
+from ostinato.data.conll import Sentence
+from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted, highlight
+from ostinato.recipes.tag.data import CharacterExamples, Known, WordExamples, cut, is_source
+from ostinato.recipes.tag.settings import ReadingSettings
+
+READING = ReadingSettings(min_count=2)
+
+
+def sentence(*pairs):
+    return Sentence(tuple(word for word, _ in pairs), tuple(tag for _, tag in pairs), 1)
+
+
+TRAIN = (
+    sentence(("The", "DET"), ("cat", "NOUN"), ("sat", "VERB")),
+    sentence(("the", "DET"), ("cat", None), ("sat", "VERB"), ("qui", "X")),
+)
+
+
+def source(text):
+    return Highlighted("a.py", text, highlight(text))
+
+
+def test_tags_words_and_characters_are_those_of_training():
+    known = Known.of(TRAIN, READING)
+    assert known.tags == ("DET", "NOUN", "VERB", "X")
+    assert known.tag_counts == (2, 1, 2, 1)
+    assert dict(zip(known.words, known.counts, strict=True)) == {"the": 2, "cat": 2, "sat": 2, "qui": 1}
+    assert known.word_ids(["THE", "cat", "zebra"]).tolist() == [known.words.index("the") + 1, 1, 0]
+    assert set(known.characters.characters) == set("hecats")  # "T", "q", "u" and "i" occur once
+    exact = Known.of(TRAIN, dataclasses.replace(READING, lower_case=False, vocabulary_size=3))
+    assert len(exact.words) == 3
+    assert exact.word_ids(["THE"]).tolist() == [0]
+    assert known.with_unknown((sentence(("x", "AUX"), ("y", None)),)) == ["DET", "NOUN", "VERB", "X", "AUX"]
+
+
+def test_characters_are_never_all_unknown():
+    assert Known.of((sentence(("ab", "X")),), READING).characters.characters == "ab"
+
+
+def test_tags_of_spans_are_known_as_such():
+    def spans(*tags):
+        return Known(tags, (1,) * len(tags), Known.of(TRAIN, READING).characters).has_spans
+
+    assert spans("B-x", "I-x", "O")
+    assert spans("B-x", "E-x", "S-x", "O")
+    assert not spans("O", "NOUN")
+    assert not spans("B-x", "NOUN")
+
+
+def test_what_is_known_comes_back_from_plain_values():
+    for part in (TRAIN, (source("x = 1\n"),)):
+        known = Known.of(part, READING)
+        again = Known.from_dict(known.to_dict())
+        assert again.to_dict() == known.to_dict()
+        assert again.word_ids(["the", "cat"]).tolist() == known.word_ids(["the", "cat"]).tolist()
+
+
+def test_a_batch_has_each_spelling_once():
+    known = Known.of(TRAIN, READING)
+    part = (TRAIN[1], sentence(), sentence(("cat", "NEW"), ("Cat", "DET")))
+    examples = WordExamples(part, known)
+    assert examples.lengths.tolist() == [4, 0, 2]
+    assert examples.counts.tolist() == [3, 0, 1]
+    batch = examples.batch(np.array([2, 1, 0]))
+    words = batch.input
+    assert batch.lengths is not None
+    assert batch.lengths.tolist() == [2, 0, 4]
+    assert batch.target[:, 0].tolist() == [4, 0, 0, 0]  # the one that training never had comes after its four
+    assert batch.target[:, 2].tolist() == [0, -1, 2, 3]
+    assert words.spellings.shape[1] == 5  # cat, Cat, the, sat, qui
+    for row, given in enumerate((part[2], part[1], part[0])):
+        for step, word in enumerate(given.words):
+            place = words.places[step, row]
+            spelt = words.spellings[: words.spelling_lengths[place], place]
+            assert known.characters.encode(word).tolist() == spelt.tolist()
+            assert words.ids[step, row] == known.word_ids([word])[0]
+
+
+def test_a_batch_of_empty_sentences_can_be_made():
+    batch = WordExamples((sentence(), sentence()), Known.of(TRAIN, READING)).batch(np.array([0, 1]))
+    assert batch.input.ids.shape == (1, 2)
+    assert batch.input.spelling_lengths.tolist() == [0]
+
+
+def test_of_a_very_long_word_both_ends_are_read():
+    examples = WordExamples((sentence(("t" * 500 + "sat", "X")),), Known.of(TRAIN, READING))
+    batch = examples.batch(np.array([0]))
+    assert batch.input.spelling_lengths.tolist() == [40]
+    assert batch.input.spellings[-3:, 0].tolist() == Known.of(TRAIN, READING).characters.encode("sat").tolist()
+
+
+def test_source_is_read_character_by_character():
+    text = "if x:\n    pass  # ü\n"
+    known = Known.of((source(text * 3),), READING)
+    assert known.tags == SYNTAX_CLASSES
+    assert known.words is None
+    assert known.tag_counts == tuple(np.bincount(highlight(text * 3), minlength=7))
+    part = (source(text), Highlighted("b", "", np.zeros(0, np.uint8)), Highlighted("c", "é", None))
+    examples = CharacterExamples(part, known)
+    assert examples.lengths.tolist() == [len(text), 0, 1]
+    assert examples.counts.tolist() == [len(text), 0, 0]
+    batch = examples.batch(np.array([2, 0]))
+    assert batch.target[:, 1].tolist() == highlight(text).tolist()
+    assert batch.target[0, 0] == -1
+    assert batch.input[0, 0] == 0  # unknown
+    assert torch.all(batch.input[:, 1] > 0)
+
+
+def test_pieces_joined_are_the_files():
+    files = (source("x = 1\ny = 22\n"), source("pass\n"))
+    pieces = cut(files, 5)
+    assert [len(piece.text) for piece in pieces] == [5, 5, 3, 5]
+    assert "".join(piece.text for piece in pieces) == files[0].text + files[1].text
+    assert np.array_equal(np.concatenate([p.labels for p in pieces]), np.concatenate([f.labels for f in files]))
+
+
+def test_nothing_is_no_source():
+    assert not is_source(())
+    assert is_source((source("x"),))
+    assert not is_source(TRAIN)
