@@ -24,7 +24,7 @@ from ostinato.recipes.forecast.metrics import crps_of_gaussian, edges, gaussian_
 
 def exponential_smoothing(part: Part, history: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of AutoETS, (N, horizon) each, fitted on at most `history` steps before each origin."""
-    from statsforecast.models import AutoETS
+    from statsforecast.models import AutoETS  # pyright: ignore[reportMissingImports]  # an extra of its own
 
     mean, deviation = (np.zeros((len(part), part.horizon)) for _ in range(2))
     for row, (series, origin) in enumerate(zip(part.series, part.origin, strict=True)):
