@@ -85,7 +85,7 @@ class Captioner(nn.Module):
         hidden_size: int = 128,
         num_layers: int = 1,
         cell: CellName = "lstm",
-        attention: Score | None = "general",
+        attention: Score | None = "scaled",
         coverage: bool = False,
         input_feeding: bool = False,
         tied: bool = False,

@@ -122,7 +122,7 @@ class Seq2Seq(nn.Module):
         cell: CellName = "lstm",
         bidirectional: bool = True,
         bridge: BridgeName = "linear",
-        attention: Score | None = "general",
+        attention: Score | None = "scaled",
         attention_units: int | None = None,
         coverage: bool = False,
         coverage_weight: float = 0.0,

@@ -96,7 +96,7 @@ class AttentionDecoder(nn.Module):
         num_layers: int = 1,
         cell: CellName = "lstm",
         *,
-        attention: Score | None = "general",
+        attention: Score | None = "scaled",
         attention_units: int | None = None,
         coverage: bool = False,
         input_feeding: bool = False,

@@ -95,7 +95,7 @@ class CaptionerSettings:
     embedding_size: int = 64
     hidden_size: int = 128
     num_layers: int = 1
-    attention: Literal["general", "dot", "scaled", "additive"] | None = "general"
+    attention: Literal["general", "dot", "scaled", "additive"] | None = "scaled"
     coverage: bool = False
     input_feeding: bool = False
     tied: bool = False

@@ -90,7 +90,7 @@ class TranslatorSettings:
     num_layers: int = 1
     bidirectional: bool = True
     bridge: Literal["linear", "copy", "none"] = "linear"
-    attention: Literal["general", "additive", "dot", "scaled", "none"] = "general"
+    attention: Literal["general", "additive", "dot", "scaled", "none"] = "scaled"
     attention_units: int | None = None
     coverage: bool = False
     coverage_weight: float = 0.0
