@@ -205,7 +205,7 @@ def _training() -> UpdateSettings:
         clip_norm=1.0,
         averaging="ema",
         ema_decay=0.998,
-        max_epochs=30.0,
+        max_epochs=15.0,
         evaluate_every_epochs=1.0,
     )
 
