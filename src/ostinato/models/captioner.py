@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from ostinato.models.decoding import Hypothesis, decode, never
 from ostinato.models.dropout import check_rate
 from ostinato.models.image_encoder import EncoderName, ImageShape, make_image_encoder
 from ostinato.models.layers import CellName
+from ostinato.models.reading import reading
 from ostinato.models.seq2seq import Predicted
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
 from ostinato.nn import Recurrent
@@ -199,7 +199,7 @@ class Captioner(nn.Module):
             forbidden: tokens that are never written, beside `begin`.
             should_stop: asked at every step.
         """
-        with self._reading():
+        with reading(self):
             return beam_search(
                 self.decoder,
                 self.encode(images),
@@ -226,7 +226,7 @@ class Captioner(nn.Module):
         should_stop: Callable[[], bool] = never,
     ) -> list[Hypothesis]:
         """One caption for each image, greedy or drawn; see `caption` and `ostinato.models.decode`."""
-        with self._reading():
+        with reading(self):
             return decode(
                 self.decoder,
                 self.encode(images),
@@ -245,17 +245,6 @@ class Captioner(nn.Module):
 
     def _never_written(self, forbidden: Sequence[int]) -> tuple[int, ...]:
         return tuple({self.begin, *forbidden} - {self.end})
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Evaluation mode without gradients inside."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.train(was_training)
 
 
 class FirstState(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from ostinato.errors import ConfigError
 from ostinato.models.dropout import LockedDropout, WordDropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.penalties import activation_penalty, check_weight
+from ostinato.models.reading import reading
 from ostinato.models.sampling import check_sampling, probabilities
 from ostinato.models.scores import Score, TextState, mean_loss
 from ostinato.models.starting_weights import fill_ends, fill_uniform
@@ -305,16 +306,9 @@ class LanguageModel(nn.Module):
     def _device(self) -> torch.device:
         return self.embedding.weight.device
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """Evaluation mode without gradients; left between two pieces, so that the caller may train meanwhile."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.train(was_training)
+        return reading(self)
 
 
 class _Between(NamedTuple):

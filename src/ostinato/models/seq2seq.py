@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -16,6 +15,7 @@ from ostinato.models.decoding import Hypothesis, decode, never
 from ostinato.models.dropout import check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.output_loss import output_cross_entropy
+from ostinato.models.reading import reading
 from ostinato.models.seq2seq_bridge import Bridge, BridgeName
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
 from ostinato.models.seq2seq_sampling import ScheduledSampling
@@ -289,7 +289,7 @@ class Seq2Seq(nn.Module):
         """
         state, rows, limits = self._start(source, lengths, max_length)
         banned = tuple({self.begin, *forbidden} - {self.end})
-        with _evaluation(self):
+        with reading(self):
             return beam_search(
                 self.decoder,
                 state,
@@ -319,7 +319,7 @@ class Seq2Seq(nn.Module):
         """One target for each source, greedy or drawn; see `translate` and `ostinato.models.decode`."""
         state, rows, limits = self._start(source, lengths, max_length)
         banned = tuple({self.begin, *forbidden} - {self.end})
-        with _evaluation(self):
+        with reading(self):
             return decode(
                 self.decoder,
                 state,
@@ -339,24 +339,13 @@ class Seq2Seq(nn.Module):
     def _start(
         self, source: torch.Tensor, lengths: torch.Tensor | None, max_length: int | Sequence[int] | None
     ) -> tuple[DecoderState, int, int | Sequence[int]]:
-        with _evaluation(self), torch.no_grad():
+        with reading(self):
             state = self.encode(source, lengths)
         rows = source.shape[1]
         if max_length is None:
             steps = [len(source)] * rows if lengths is None else torch.as_tensor(lengths).tolist()
             max_length = [2 * n + 10 for n in steps]
         return state, rows, max_length
-
-
-@contextmanager
-def _evaluation(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside."""
-    was_training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(was_training)
 
 
 def _padded(tokens: torch.Tensor, lengths: torch.Tensor | None, id: int) -> torch.Tensor:

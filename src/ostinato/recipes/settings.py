@@ -166,6 +166,19 @@ class TaskSettings(RunSettings):
     training: UpdateSettings = field(default_factory=UpdateSettings)
 
 
+def check_shares(validation: float, test: float) -> None:
+    """Looks at the parts of the data that `reading` draws for validation and test.
+
+    Raises:
+        ConfigError: validation has none, or nothing is left to train on.
+    """
+    if not (validation > 0 and test >= 0 and validation + test < 1):
+        raise ConfigError(
+            "reading.validation_share, reading.test_share: expected shares above 0 and of at least 0, together below 1, got "
+            f"{validation} and {test}"
+        )
+
+
 @dataclass(frozen=True)
 class LanguageModelSettings(RunSettings):
     """Train a language model.

@@ -7,16 +7,15 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
 import numpy as np
 import torch
-from torch import nn
 
 from ostinato.data.batches import Batch, Examples, InOrder
 from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.models.reading import reading
 from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
 from ostinato.training.device import choose_device
 from ostinato.training.evaluation import Evaluation, never
@@ -124,7 +123,7 @@ class Trained(Generic[S, Part, Known, Model]):
         size, pool = len(examples.lengths), POOL_BATCHES * self.task.rows
         for start in range(0, size, pool):
             found: dict[int, dict[str, Any]] = {}
-            with _reading(self.model):  # whoever takes the answers does so outside
+            with reading(self.model):  # whoever takes the answers does so outside
                 for batch in self._batches(_Slice(examples, start, start + pool)):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
@@ -187,7 +186,7 @@ class Trained(Generic[S, Part, Known, Model]):
         losses: list[torch.Tensor] = []
         counts: list[int] = []
         done = 0
-        with _reading(self.model):
+        with reading(self.model):
             for batch in self._batches(examples):
                 if should_stop():
                     return None
@@ -255,15 +254,3 @@ class _Slice:
 
     def batch(self, rows: np.ndarray) -> Batch:
         return self._examples.batch(rows + self._start)
-
-
-@contextmanager
-def _reading(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; the model's mode is put back afterwards."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings
+from ostinato.recipes.settings import TaskSettings, check_shares
 from ostinato.training.settings import UpdateSettings
 
 
@@ -47,11 +47,7 @@ class ReadingSettings:
             value = getattr(self, name)
             if value < 1:
                 raise ConfigError(f"reading.{name}: expected at least 1, got {value}")
-        if not (self.validation_share > 0 and self.test_share >= 0 and self.validation_share + self.test_share < 1):
-            raise ConfigError(
-                "reading.validation_share, reading.test_share: expected shares above 0 and of at least 0, together below 1, got "
-                f"{self.validation_share} and {self.test_share}"
-            )
+        check_shares(self.validation_share, self.test_share)
 
 
 @dataclass(frozen=True)

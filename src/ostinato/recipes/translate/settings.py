@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings
+from ostinato.recipes.settings import TaskSettings, check_shares
 from ostinato.training.settings import UpdateSettings
 
 
@@ -47,11 +47,7 @@ class ReadingSettings:
         for name, least in (("vocabulary_size", 3), ("min_count", 1), ("batch_tokens", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"reading.{name}: expected at least {least}, got {getattr(self, name)}")
-        if not (self.validation_share > 0 and self.test_share >= 0 and self.validation_share + self.test_share < 1):
-            raise ConfigError(
-                "reading.validation_share, reading.test_share: expected shares above 0 and of at least 0, together below 1, got "
-                f"{self.validation_share} and {self.test_share}"
-            )
+        check_shares(self.validation_share, self.test_share)
         if (self.source is None) != (self.target is None) or (self.source and self.source == self.target):
             raise ConfigError(
                 "reading.source, reading.target: expected both, such as de and en, or neither, got "
