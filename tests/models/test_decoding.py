@@ -9,6 +9,7 @@ import torch
 
 from ostinato.errors import ConfigError
 from ostinato.models import Hypothesis, StepByStep, copy_unknown, decode
+from ostinato.models.decoding import log_softmax
 
 from .support import small
 from .test_beam import END, Table
@@ -100,6 +101,19 @@ def test_unknown_words_are_copied_from_where_the_model_looked():
     assert list(copy_unknown(words, hypothesis, ["die", "Ottilie", "schläft"], 0)) == ["the", "Ottilie", "sleeps"]
     blind = Hypothesis((1, 0), -1.0, -1.0)
     assert list(copy_unknown(words, blind, ["die"], 0)) == ["the", "<unk>"]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_log_probabilities_are_written_over_logits_only_where_nothing_is_recorded(dtype):
+    logits = torch.randn(3, 50).to(dtype)
+    expected = logits.double().log_softmax(1)
+    before = logits.clone()
+    recorded = log_softmax(logits.requires_grad_())
+    torch.testing.assert_close(recorded.double(), expected, rtol=1e-6, atol=1e-5)
+    assert recorded.requires_grad
+    assert torch.equal(logits, before)
+    with torch.no_grad():
+        torch.testing.assert_close(log_softmax(logits).double(), expected, rtol=1e-6, atol=1e-5)
 
 
 def test_errors_say_what_was_expected():

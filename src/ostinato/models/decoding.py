@@ -88,8 +88,12 @@ class StepByStep:
 
 
 def log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    """log p, (N, V), in float32 at least: a sum over V needs the precision."""
-    return torch.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    """log p, (N, V), in float32 at least: a sum over V needs the precision. May be written over `logits` where nothing is recorded."""
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    if dtype != logits.dtype or torch.is_grad_enabled():
+        return torch.log_softmax(logits, dim=1, dtype=dtype)
+    # N times V numbers in new memory cost more than the logarithms: the system hands it out page by page, and takes it back.
+    return torch.log_softmax(logits, dim=1, out=logits)
 
 
 def never() -> bool:
