@@ -31,13 +31,30 @@ def test_loss_and_gradients_are_those_of_all_rows_at_once(rows, words, smoothing
     torch.testing.assert_close(found[1], found[0])
 
 
-def test_rows_are_taken_in_pieces(monkeypatch):
-    monkeypatch.setitem(output_loss._LOGITS, "cpu", 1)
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("limits", [(1, 1), (3300, 1), (3300, 2000), (10**6, 2000), (10**6, 10**6)])
+def test_pieces_of_rows_give_what_all_rows_give(monkeypatch, limits, autocast):
+    torch.manual_seed(0)
+    layer, x, target = nn.Linear(3, 100), torch.randn(80, 3, requires_grad=True), torch.randint(100, (80,))
+    found = []
+    for limit in (limits, (10**9, 10**9)):
+        monkeypatch.setitem(output_loss._LOGITS, "cpu", limit)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = output_cross_entropy(layer, x, target, label_smoothing=0.1)
+        found.append((loss.detach(), *torch.autograd.grad(loss, (x, *layer.parameters()))))
+    # A sum in pieces is rounded elsewhere; of products in bfloat16 each piece's sum is.
+    tolerance = 1e-2 if autocast else 1e-5
+    torch.testing.assert_close(found[0], found[1], rtol=tolerance, atol=tolerance / 100)
+
+
+def test_as_many_logits_are_in_memory_as_are_meant_to_be(monkeypatch):
+    monkeypatch.setitem(output_loss._LOGITS, "cpu", (2000, 1))
     sizes = []
-    monkeypatch.setattr(output_loss.F, "linear", lambda x, *rest: (sizes.append(len(x)), x @ rest[0].T)[1])
+    mm = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda x, w, out: (sizes.append(tuple(out.shape)), mm(x, w, out=out))[1])
     layer = nn.Linear(3, 100, bias=False)
-    output_cross_entropy(layer, torch.randn(40, 3), torch.zeros(40, dtype=torch.int64))
-    assert sizes == [16, 16, 8]
+    output_cross_entropy(layer, torch.randn(50, 3), torch.zeros(50, dtype=torch.int64))
+    assert sizes == [(20, 100), (20, 100), (10, 100)]
 
 
 def test_half_precision_is_summed_in_float32():

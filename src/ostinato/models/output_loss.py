@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
-_LOGITS = {
-    "cpu": 2**21
-}  # that a processor's cache holds; memory that is mapped anew each time costs more than the sums in it
-_MOST_LOGITS = 2**27
+# Logits that are in memory together, and those that are passed over together: on a processor, as many as its cache holds.
+_LOGITS = {"cpu": (2**23, 2**18)}
+_MOST_LOGITS = (2**27, 2**27)
 
 
 def output_cross_entropy(
@@ -21,22 +19,26 @@ def output_cross_entropy(
     """The mean cross entropy of `output(readout)`, in nats, a scalar.
 
     It is `torch.nn.functional.cross_entropy(output(readout), target)`, but what has gone through the layer, (N, V), is never in
-    memory as a whole: the loss and the gradients of some rows are computed together, then those of the next. It can be
-    differentiated once.
+    memory as a whole: the loss and the gradients of some rows are computed together, then those of the next, in the same memory.
+    Under autocast the products are of its kind, all the rest is float32. It can be differentiated once.
 
     Args:
         output: R to V.
         readout: (N, R), N at least 1.
-        target: (N,) int64.
+        target: (N,) int64, from 0 to V - 1.
         label_smoothing: share of the target that is spread over all V, in [0, 1) (Szegedy et al. 2016, section 7).
     """
-    limit = _LOGITS.get(readout.device.type, _MOST_LOGITS)
-    rows = max(16, limit // output.out_features)
+    rows = tuple(max(16, limit // output.out_features) for limit in _LOGITS.get(readout.device.type, _MOST_LOGITS))
     return _InRows.apply(readout, output.weight, output.bias, target, label_smoothing, rows) / len(readout)  # pyright: ignore[reportReturnType, reportOptionalOperand]
 
 
 class _InRows(torch.autograd.Function):
-    """The sum over the rows; autograd differentiates each piece as soon as it is there."""
+    """The sum over the rows.
+
+    With z the logits of a row, y its target and s the smoothing, L = -(1 - s) log p_y - s / V sum_v log p_v, p = softmax(z), so
+
+        dL / dz_v = p_v - s / V - (1 - s) [v = y]
+    """
 
     @staticmethod
     def forward(
@@ -46,27 +48,49 @@ class _InRows(torch.autograd.Function):
         bias: torch.Tensor | None,
         target: torch.Tensor,
         label_smoothing: float,
-        rows: int,
+        rows: tuple[int, int],
     ) -> torch.Tensor:
+        kind = readout.device.type
+        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else readout.dtype
+        wide = torch.promote_types(low, torch.float32)
+        x, w = readout.to(low), weight.to(low)
+        given = [each for each in (readout, weight, bias) if each is not None]
         needed = any(ctx.needs_input_grad)
-        given = [readout, weight] if bias is None else [readout, weight, bias]
-        gradients = [torch.zeros_like(each) for each in given] if needed else []
-        total = torch.zeros((), dtype=torch.promote_types(readout.dtype, torch.float32), device=readout.device)
-        leaves = [each.detach().requires_grad_(needed) for each in given[1:]]
-        for start in range(0, len(readout), rows):
-            piece = slice(start, start + rows)
-            x = readout[piece].detach().requires_grad_(needed)
-            with torch.set_grad_enabled(needed):
-                logits = F.linear(x, *leaves)
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                loss = F.cross_entropy(logits, target[piece], reduction="sum", label_smoothing=label_smoothing)
-            total += loss.detach()
-            if needed:
-                dx, *dparameters = torch.autograd.grad(loss, (x, *leaves))
-                gradients[0][piece] = dx
-                for sum_of_all, gradient in zip(gradients[1:], dparameters, strict=True):
-                    sum_of_all += gradient
-        ctx.save_for_backward(*gradients)
+        gradients = [
+            torch.zeros_like(each, dtype=torch.promote_types(each.dtype, torch.float32)) for each in given if needed
+        ]
+        uniform = label_smoothing / len(weight)
+        total = torch.zeros((), dtype=wide, device=x.device)
+        most, some = (min(each, len(x)) for each in rows)
+        logits = x.new_empty(most, len(weight))
+        numbers = None if low == wide else torch.empty(some, len(weight), dtype=wide, device=x.device)
+        with torch.autocast(kind, enabled=False):
+            for start in range(0, len(x), most):
+                piece = slice(start, start + most)
+                z = logits[: len(x[piece])]
+                torch.mm(x[piece], w.T, out=z)
+                for these, wanted in zip(z.split(some), target[piece].split(some), strict=True):
+                    log_p = these if numbers is None else numbers[: len(these)].copy_(these)
+                    if bias is not None:
+                        log_p += bias
+                    torch.log_softmax(log_p, 1, out=log_p)
+                    total -= (1.0 - label_smoothing) * log_p.gather(1, wanted.unsqueeze(1)).sum()
+                    if label_smoothing:
+                        total -= uniform * log_p.sum()
+                    if needed:
+                        d = log_p.exp_()
+                        d -= uniform
+                        d[torch.arange(len(d), device=d.device), wanted] -= 1.0 - label_smoothing
+                        if len(gradients) == 3:
+                            gradients[2] += d.sum(0)
+                        if numbers is not None:
+                            these.copy_(d)
+                if needed:
+                    gradients[0][piece] = z @ w
+                    gradients[1] += z.T @ x[piece]
+        ctx.save_for_backward(
+            *(gradient.to(each.dtype) for gradient, each in zip(gradients, given, strict=bool(gradients)))
+        )
         return total
 
     @staticmethod
