@@ -88,7 +88,7 @@ class StepByStep:
 
 
 def log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    """log p, (N, V), in float32 at least: a sum over V needs the precision. Where nothing is recorded it takes the logits' place."""
+    """log p, (N, V), in float32 at least: a sum over V needs the precision. Written over the logits where nothing is recorded."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
     if dtype != logits.dtype or torch.is_grad_enabled():
         return torch.log_softmax(logits, dim=1, dtype=dtype)
