@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from ostinato.models import output_loss
 from ostinato.models.output_loss import output_cross_entropy
@@ -55,6 +56,22 @@ def test_as_many_logits_are_in_memory_as_are_meant_to_be(monkeypatch):
     layer = nn.Linear(3, 100, bias=False)
     output_cross_entropy(layer, torch.randn(50, 3), torch.zeros(50, dtype=torch.int64))
     assert sizes == [(20, 100), (20, 100), (10, 100)]
+
+
+def test_those_who_listen_to_torch_hear_of_the_loss():
+    class Ear(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if func is F.cross_entropy:
+                heard.append(args[0].shape)
+            return func(*args, **(kwargs or {}))
+
+    heard = []
+    layer, x, target = nn.Linear(3, 100), torch.randn(40, 3), torch.randint(100, (40,))
+    expected = output_cross_entropy(layer, x, target, label_smoothing=0.1)
+    with Ear():
+        loss = output_cross_entropy(layer, x, target, label_smoothing=0.1)
+    torch.testing.assert_close(loss, expected)
+    assert heard == [(40, 100)]
 
 
 def test_half_precision_is_summed_in_float32():
