@@ -6,7 +6,7 @@ import torch
 
 from ostinato.data import ByteVocabulary, Chunk, WordVocabulary
 from ostinato.errors import ConfigError
-from ostinato.models import LanguageModel
+from ostinato.models import LanguageModel, output_loss
 from ostinato.models.sampling import probabilities
 
 from .support import LETTERS, V, small
@@ -74,7 +74,9 @@ def test_loss_is_the_mean_over_steps_and_rows():
     torch.testing.assert_close(state, last)
 
 
-def test_steps_without_data_do_not_count():
+@pytest.mark.parametrize("few_words", [0, V + 1])  # the two ways that the loss is computed
+def test_steps_without_data_do_not_count(monkeypatch, few_words):
+    monkeypatch.setattr(output_loss, "_FEW_WORDS", few_words)
     model = small()
     tokens = torch.randint(V, (6, 2))
     mask = torch.tensor([[True, True], [True, True], [True, False], [True, False], [True, False]])
@@ -82,8 +84,13 @@ def test_steps_without_data_do_not_count():
     rows = [
         model.loss(Chunk(tokens[:n, b : b + 1], tokens[1 : n + 1, b : b + 1], None))[0] * n for b, n in ((0, 5), (1, 2))
     ]
-    torch.testing.assert_close(loss, (rows[0] + rows[1]) / 7)
-    assert model.loss(Chunk(tokens[:-1], tokens[1:], None, torch.zeros_like(mask)))[0] == 0.0
+    expected = (rows[0] + rows[1]) / 7
+    torch.testing.assert_close(loss, expected)
+    gradients = [torch.autograd.grad(each, list(model.parameters())) for each in (loss, expected)]
+    torch.testing.assert_close(*gradients)
+    nothing, _ = model.loss(Chunk(tokens[:-1], tokens[1:], None, torch.zeros_like(mask)))
+    assert nothing == 0.0
+    assert not any(gradient.any() for gradient in torch.autograd.grad(nothing, list(model.parameters())))
 
 
 def test_the_penalty_is_in_the_loss_in_training_alone():

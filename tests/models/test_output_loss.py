@@ -10,6 +10,13 @@ from ostinato.models import output_loss
 from ostinato.models.output_loss import output_cross_entropy
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_words_are_many():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(output_loss, "_FEW_WORDS", 0)
+        yield
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     rows=st.integers(1, 50),
@@ -56,6 +63,18 @@ def test_as_many_logits_are_in_memory_as_are_meant_to_be(monkeypatch):
     layer = nn.Linear(3, 100, bias=False)
     output_cross_entropy(layer, torch.randn(50, 3), torch.zeros(50, dtype=torch.int64))
     assert sizes == [(20, 100), (20, 100), (10, 100)]
+
+
+def test_with_few_words_it_is_the_usual_function(monkeypatch):
+    monkeypatch.setattr(output_loss, "_FEW_WORDS", 101)
+    layer, x, target = nn.Linear(3, 100), torch.randn(40, 3, requires_grad=True), torch.randint(100, (40,))
+    calls = []
+    layer.register_forward_hook(lambda *given: calls.append(given))
+    loss = output_cross_entropy(layer, x, target)
+    assert torch.equal(loss, F.cross_entropy(layer(x), target))
+    assert len(calls) == 2
+    (slope,) = torch.autograd.grad(loss, x, create_graph=True)
+    assert slope.requires_grad
 
 
 def test_those_who_listen_to_torch_hear_of_the_loss():

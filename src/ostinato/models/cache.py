@@ -11,7 +11,7 @@ from torch import nn
 from ostinato.data.streams import Chunk
 from ostinato.errors import ConfigError
 from ostinato.models.language_model import LanguageModel
-from ostinato.models.scores import Score, TextState, masked_mean, score_text
+from ostinato.models.scores import Score, TextState, score_text
 
 _BLOCK = 128  # tokens scored at once by `score`; bounds the memory
 
@@ -76,7 +76,7 @@ class ContinuousCache(nn.Module):
         past = now if history is None else History(*(torch.cat(pair) for pair in zip(history, now, strict=True)))
         nats = -self._mixed(by_model, past)
         kept = History(*(part[-self.window :] for part in past))
-        loss = masked_mean(nats, chunk.mask)
+        loss = _masked_mean(nats, chunk.mask)
         return loss.to(torch.promote_types(h.dtype, torch.float32)), (hidden, kept)
 
     def score(self, text: str, state: TextState | None = None) -> Score:
@@ -111,3 +111,11 @@ def _log_sum(v: torch.Tensor) -> torch.Tensor:
 
 def _log(v: float) -> float:
     return math.log(v) if v > 0.0 else -math.inf
+
+
+def _masked_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The mean of `values`, (T, B), where `mask` holds; of all without one, and 0 where it holds nowhere."""
+    if mask is None:
+        return values.mean()
+    # Not a product with the mask: where there is no data, not even NaN may come in.
+    return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp_min(1)

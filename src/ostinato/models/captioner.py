@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ostinato.data.batches import TargetBatch
 from ostinato.errors import ConfigError
@@ -17,6 +16,7 @@ from ostinato.models.decoding import Hypothesis, decode, never
 from ostinato.models.dropout import check_rate
 from ostinato.models.image_encoder import EncoderName, ImageShape, make_image_encoder
 from ostinato.models.layers import CellName
+from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.reading import reading
 from ostinato.models.seq2seq import Predicted
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
@@ -167,9 +167,8 @@ class Captioner(nn.Module):
         else:  # the tokens of padding do not even go through the output layer
             valid = torch.arange(len(output), device=output.device).unsqueeze(1) <= lengths
             readout, wanted = written.readout[valid], output[valid]
-        logits = self.decoder.logits(readout)
-        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-        return F.cross_entropy(logits, wanted, label_smoothing=self.label_smoothing if self.training else 0.0), None
+        smoothing = self.label_smoothing if self.training else 0.0
+        return output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing), None
 
     def _marked(self, target: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """What is read and what is to be written, (T_out + 1, P) each: with begin before it, with ends behind it."""

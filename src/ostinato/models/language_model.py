@@ -17,10 +17,11 @@ from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import ConfigError
 from ostinato.models.dropout import LockedDropout, WordDropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
+from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.penalties import activation_penalty, check_weight
 from ostinato.models.reading import reading
 from ostinato.models.sampling import check_sampling, probabilities
-from ostinato.models.scores import Score, TextState, mean_loss
+from ostinato.models.scores import Score, TextState
 from ostinato.models.starting_weights import fill_ends, fill_uniform
 from ostinato.models.states import map_state, replace_rows
 
@@ -170,16 +171,23 @@ class LanguageModel(nn.Module):
         """
         h, state = self.features(chunk.input, state, chunk.resets)
         dropped = self.dropout(h)
-        logits = self.output(dropped)
-        if logits.dtype in (torch.bfloat16, torch.float16):  # a sum over V needs the precision
-            logits = logits.float()
-        loss = mean_loss(logits, chunk)
+        loss = self._cross_entropy(dropped, chunk)
         self.penalty = loss.new_zeros(())
         if self.training and (self.alpha or self.beta):
             penalty = activation_penalty(dropped, h, self.alpha, self.beta)
             self.penalty = penalty.detach()
             loss = loss + penalty
         return loss, state
+
+    def _cross_entropy(self, h: torch.Tensor, chunk: Chunk) -> torch.Tensor:
+        """The mean over the steps that have data, 0 where none has; h: (T, B, H), after dropout."""
+        h, target = h.flatten(0, 1), chunk.target.flatten()
+        if chunk.mask is not None:
+            # Not a product with the mask: where there is no data, not even NaN may come in.
+            valid = chunk.mask.flatten()
+            h, target = h[valid], target[valid]
+        # Without data too, every parameter has a gradient: other processes wait for it.
+        return output_cross_entropy(self.output, h, target) if len(h) else self.output(h).sum()
 
     # --- text in, text out ---
 

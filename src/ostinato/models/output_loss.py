@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import has_torch_function_unary
 
+_FEW_WORDS = 1024  # what has gone through the layer is then not larger than what went into it
 # Logits that are in memory together, and those that are passed over together: on a processor, as many as its cache holds.
 _LOGITS = {"cpu": (2**23, 2**18)}
 _MOST_LOGITS = (2**27, 2**27)
@@ -20,9 +21,9 @@ def output_cross_entropy(
 ) -> torch.Tensor:
     """The mean cross entropy of `output(readout)`, in nats, a scalar.
 
-    It is `torch.nn.functional.cross_entropy(output(readout), target)`, but what has gone through the layer, (N, V), is never in
-    memory as a whole: the loss and the gradients of some rows are computed together, then those of the next, in the same memory.
-    Under autocast the products are of its kind, all the rest is float32. It can be differentiated once.
+    It is `torch.nn.functional.cross_entropy(output(readout), target)`, in float32 at least. With 1,024 words or more what has gone
+    through the layer, (N, V), is never in memory as a whole: the loss and the gradients of some rows are computed together, then
+    those of the next, in the same memory. It can then be differentiated once, and hooks of the layer hear nothing.
 
     Args:
         output: R to V.
@@ -30,8 +31,8 @@ def output_cross_entropy(
         target: (N,) int64, from 0 to V - 1.
         label_smoothing: share of the target that is spread over all V, in [0, 1) (Szegedy et al. 2016, section 7).
     """
-    if has_torch_function_unary(readout):
-        # Somebody listens to torch's functions, such as `ostinato.insight.doctor`, and is to hear of the one that this stands for.
+    # Who listens to torch's functions, such as `ostinato.insight.doctor`, is to hear of the one that this stands for.
+    if output.out_features < _FEW_WORDS or has_torch_function_unary(readout):
         logits = output(readout)
         wide = torch.promote_types(logits.dtype, torch.float32)
         return F.cross_entropy(logits.to(wide), target, label_smoothing=label_smoothing)

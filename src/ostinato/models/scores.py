@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from ostinato.data.streams import Chunk
 from ostinato.data.vocabulary import Vocabulary
@@ -70,27 +69,6 @@ class Reader(Protocol):
     def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Returns the mean loss, a scalar in nats a token, and the state after the chunk."""
         ...
-
-
-def mean_loss(logits: torch.Tensor, chunk: Chunk) -> torch.Tensor:
-    """The mean cross entropy, a scalar, of the steps that have data; 0 where none has.
-
-    Args:
-        logits: (T, B, V), of the tokens after those of the chunk.
-        chunk: whose targets they are.
-    """
-    flat, targets = logits.flatten(0, 1), chunk.target.flatten()
-    if chunk.mask is None:
-        return F.cross_entropy(flat, targets)
-    return masked_mean(F.cross_entropy(flat, targets, reduction="none").view_as(chunk.mask), chunk.mask)
-
-
-def masked_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """The mean of `values`, (T, B), where `mask` holds; of all without one, and 0 where it holds nowhere."""
-    if mask is None:
-        return values.mean()
-    # Not a product with the mask: where there is no data, not even NaN may come in.
-    return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp_min(1)
 
 
 @torch.no_grad()
