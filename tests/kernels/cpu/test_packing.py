@@ -119,6 +119,18 @@ def test_panels_are_forgotten_with_their_weight() -> None:
     assert len(packing._packed) < count
 
 
+def test_weights_made_in_inference_mode_follow_their_changes() -> None:
+    with torch.inference_mode():  # such tensors have no version
+        layer, x = LSTM(5, 7), torch.randn(6, 3, 5)
+        for _ in range(3):
+            with backend("compiled"):
+                found = layer(x)[0]
+            with backend("reference"):
+                expected = layer(x)[0]
+            torch.testing.assert_close(found, expected)
+            layer.weight_hh_l0.mul_(0.5)
+
+
 def test_training_steps_use_the_new_weights() -> None:
     """Two layers of one start, one compiled, through several steps of an optimiser and a change through `.data`."""
     found = []

@@ -59,7 +59,8 @@ def packed(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[st
     kept = _packed.setdefault(weight, {})
     key = (packing, shape)
     found = kept.get(key)
-    version, address = weight._version, weight.data_ptr()
+    # Tensors made in inference mode have no version; for them the bits have to tell.
+    version, address = 0 if weight.is_inference() else weight._version, weight.data_ptr()
     again = found is not None and (found.version, found.address) == (version, address)
     # Whoever writes through `.data` leaves no trace in the version, so the bits are looked at: from the second use on, as in
     # training there is none.
