@@ -2,7 +2,43 @@ import pytest
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.models.dropout import LockedDropout, WordDropout
+from ostinato.models.dropout import Dropout, LockedDropout, WordDropout
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.3, 0.9])
+@pytest.mark.parametrize("shape", [(7,), (50, 40, 30)])
+def test_plain_dropout_keeps_a_share_and_the_mean(shape, rate):
+    torch.manual_seed(0)
+    dropout, x = Dropout(rate), torch.full(shape, 3.0, dtype=torch.float64, requires_grad=True)
+    draws = []
+    for _ in range(20):
+        y = dropout(x)
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        torch.testing.assert_close(y, x * slope)
+        assert ((slope == 0.0) | ((slope - 1.0 / (1.0 - rate)).abs() < 1e-12)).all()
+        draws.append(slope == 0.0)
+    dropped = torch.stack(draws).double()
+    # Five standard deviations.
+    assert dropped.mean() == pytest.approx(rate, abs=5 * (rate * (1 - rate) / dropped.numel()) ** 0.5 + 2**-17)
+
+
+def test_plain_dropout_draws_anew_at_each_call_and_a_seed_repeats_it():
+    dropout, x, found = Dropout(0.4), torch.ones(60, 100), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        found.append([dropout(x), dropout(x)])
+    assert all(map(torch.equal, found[0], found[1]))
+    assert not torch.equal(found[0][0], found[0][1])
+    assert not torch.equal(found[0][0], found[2][0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_plain_dropout_keeps_the_type_and_is_followed_by_transformations(dtype):
+    dropout, x = Dropout(0.4), torch.ones(60, 100, dtype=dtype)
+    assert dropout(x).dtype == dtype
+    each = torch.vmap(dropout, randomness="different")(x)
+    assert 0.3 < (each == 0.0).double().mean() < 0.5
+    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_a_locked_mask_is_one_for_all_steps_and_another_for_each_row():

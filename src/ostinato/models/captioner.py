@@ -13,7 +13,7 @@ from ostinato.data.batches import TargetBatch
 from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
 from ostinato.models.decoding import Hypothesis, decode, never
-from ostinato.models.dropout import check_rate
+from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.image_encoder import EncoderName, ImageShape, make_image_encoder
 from ostinato.models.layers import CellName
 from ostinato.models.output_loss import output_cross_entropy
@@ -105,7 +105,7 @@ class Captioner(nn.Module):
         check_rate("label_smoothing", label_smoothing)
         self.begin, self.end, self.label_smoothing = begin, end, label_smoothing
         self.encoder = make_image_encoder(encoder, image_shape, features, stages, cell)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.decoder = AttentionDecoder(
             vocabulary_size,
             None if attention is None else self.encoder.size,

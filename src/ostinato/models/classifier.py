@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.data.batches import Batch
 from ostinato.errors import ConfigError
-from ostinato.models.dropout import check_rate
+from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.pooling import Pooling, PoolingName
 
@@ -85,7 +85,7 @@ class Classifier(nn.Module):
             raise ConfigError(f"class_weights: expected {num_classes} numbers of at least 0, got {list(class_weights)}")
         self.num_classes, self.label_smoothing = num_classes, label_smoothing
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, embedding_size)
-        self.input_dropout = nn.Dropout(input_dropout)
+        self.input_dropout = Dropout(input_dropout)
         several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
         self.recurrent = make_layers(
             cell,
@@ -98,7 +98,7 @@ class Classifier(nn.Module):
         )
         width = output_size(self.recurrent)
         self.pooling = Pooling(pooling, width, self.recurrent.num_directions)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(width, num_classes)
         weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
         # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.

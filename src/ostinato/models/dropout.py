@@ -1,4 +1,4 @@
-"""Dropout that recurrent language models use besides the plain one: of whole words, and with one mask for all steps."""
+"""Dropout: plain, with one mask for all steps, and of whole words."""
 
 from __future__ import annotations
 
@@ -6,13 +6,39 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ostinato.cells.masks import kept_units
 from ostinato.errors import ConfigError
+from ostinato.recorded import is_recorded
 
 
 def check_rate(name: str, rate: float) -> None:
     """Raises a ConfigError unless `rate` is from 0 to below 1."""
     if not 0.0 <= rate < 1.0:
         raise ConfigError(f"{name}: expected a rate from 0 to below 1, got {rate}")
+
+
+class Dropout(nn.Dropout):
+    """`torch.nn.Dropout` whose mask is drawn quickly on a processor, where torch's costs more than a small layer does.
+
+    `torch.manual_seed` repeats the masks; they are not those of torch.
+
+    Args:
+        rate: share of numbers dropped in training, from 0 to below 1.
+
+    Raises:
+        ConfigError: the rate is out of its range.
+    """
+
+    def __init__(self, rate: float):
+        check_rate("rate", rate)
+        super().__init__(rate)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Of any shape."""
+        if not self.training or self.p == 0.0 or input.device.type != "cpu" or is_recorded():
+            return super().forward(input)
+        kept = 1.0 - self.p
+        return input * kept_units(tuple(input.shape), kept, input).div_(kept)
 
 
 class LockedDropout(nn.Module):

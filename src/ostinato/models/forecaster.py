@@ -11,7 +11,7 @@ from torch import nn
 
 from ostinato.data.batches import Batch
 from ostinato.errors import ConfigError
-from ostinato.models.dropout import check_rate
+from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.forecaster_heads import LEVELS, HeadName, make_head
 from ostinato.models.forecaster_scale import Scale, fill_forward
 from ostinato.models.layers import CellName, make_layers, output_size
@@ -117,7 +117,7 @@ class Forecaster(nn.Module):
             dropout=dropout if several else 0.0,
             bidirectional=False,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(output_size(self.recurrent), self.head.size)
         nn.init.zeros_(self.output.bias)
 

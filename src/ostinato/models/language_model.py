@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ostinato.data.streams import Chunk
 from ostinato.data.vocabulary import Vocabulary
 from ostinato.errors import ConfigError
-from ostinato.models.dropout import LockedDropout, WordDropout, check_rate
+from ostinato.models.dropout import Dropout, LockedDropout, WordDropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.penalties import activation_penalty, check_weight
@@ -354,4 +354,4 @@ def _check_sizes(**given: Sequence[int]) -> None:
 
 
 def _dropout(rate: float, locked: bool) -> nn.Module:
-    return LockedDropout(rate) if locked else nn.Dropout(rate)
+    return LockedDropout(rate) if locked else Dropout(rate)

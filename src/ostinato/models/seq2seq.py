@@ -12,7 +12,7 @@ from torch import nn
 from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
 from ostinato.models.decoding import Hypothesis, decode, never
-from ostinato.models.dropout import check_rate
+from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.reading import reading
@@ -158,7 +158,7 @@ class Seq2Seq(nn.Module):
         self.label_smoothing, self.coverage_weight = label_smoothing, coverage_weight
         self.scheduled_sampling = scheduled_sampling
         self.embedding = nn.Embedding(source_size, embedding_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.encoder = make_layers(
             cell,
             embedding_size,

@@ -11,7 +11,7 @@ from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.models.decoding import log_softmax
-from ostinato.models.dropout import check_rate
+from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.states import map_state
 from ostinato.nn.attention import Attended, Attention, Memory, Score
@@ -135,7 +135,7 @@ class AttentionDecoder(nn.Module):
         entering = width + (memory_size or 0)
         self.readout = nn.Linear(entering, size) if entering != size or memory_size else None
         self.readout_size = size
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(size, vocabulary_size)
         if tied:
             # An embedding's N(0, 1) as output weights would begin with logits of size sqrt(E).

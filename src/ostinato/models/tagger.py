@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ostinato.data.batches import Batch
 from ostinato.errors import ConfigError
-from ostinato.models.dropout import check_rate
+from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.tagger_windows import in_windows
 from ostinato.models.tagger_words import WordEncoder
@@ -94,7 +94,7 @@ class Tagger(nn.Module):
         self.num_tags, self.window, self.label_smoothing = num_tags, window, label_smoothing
         self.encoder = encoder
         several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
-        self.input_dropout = nn.Dropout(input_dropout)
+        self.input_dropout = Dropout(input_dropout)
         self.recurrent = make_layers(
             cell,
             encoder.embedding_dim,
@@ -104,7 +104,7 @@ class Tagger(nn.Module):
             dropout=dropout if several else 0.0,
             bidirectional=bidirectional,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(output_size(self.recurrent), num_tags)
         self.crf = CRF(num_tags) if output == "crf" else None
         self.constraints = constraints
