@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ostinato.data import Chunk
+from ostinato.data import Batch, Chunk
 from ostinato.training import Chunks, TrainingSettings
 from ostinato.training.device import make_fabric
 from ostinato.training.distributed import Processes
@@ -83,6 +83,66 @@ def test_it_is_a_plain_loop(accumulate):
     torch.testing.assert_close(weights(module), expected)
     assert sum(each.nats for each in measured) == pytest.approx(sum(losses) * 12)
     assert [each.tokens for each in measured] == [12 * accumulate] * (12 // accumulate)
+
+
+class Words(nn.Module):
+    """Predicts a number at each step of each row, and takes the mean over those that are real."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.output = nn.Linear(3, 1).double()
+
+    def loss(self, batch, state=None):
+        valid = torch.arange(len(batch.input))[:, None] < batch.lengths
+        error = (self.output(batch.input).squeeze(-1) - batch.target).square()
+        return error[valid].sum() / valid.sum().clamp_min(1), None
+
+
+@pytest.mark.parametrize("lengths", [[[5, 1], [2], [4, 4, 3]], [[0], [3, 5]], [[2, 2], [0]], [[0], [0]]])
+def test_accumulated_batches_of_unequal_lengths_are_one_large_batch(lengths):
+    generator = torch.Generator().manual_seed(1)
+
+    def batch(rows):
+        x = torch.randn(5, len(rows), 3, dtype=torch.float64, generator=generator)
+        y = torch.randn(5, len(rows), dtype=torch.float64, generator=generator)
+        return Batch(x, y, torch.tensor(rows), torch.arange(len(rows)), count=sum(rows), total=sum(rows))
+
+    batches = [batch(rows) for rows in lengths]
+    one = Batch(
+        torch.cat([each.input for each in batches], 1),
+        torch.cat([each.target for each in batches], 1),
+        torch.tensor([length for rows in lengths for length in rows]),
+        torch.arange(sum(map(len, lengths))),
+    )
+    expected = Words()
+    expected.loss(one)[0].backward()
+    with torch.no_grad():
+        for parameter in expected.parameters():
+            parameter -= 0.5 * parameter.grad
+    module = Words()
+    plain_descent = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "clip_norm": None}
+    settings = TrainingSettings(**plain_descent, accumulate=len(batches))
+    updater = Updater(module, Chunks(batches), settings, Processes(make_fabric("cpu", "64-true")))
+    update(updater, iter(updater.source))
+    torch.testing.assert_close(weights(module), weights(expected))
+
+
+def test_accumulated_chunks_of_unequal_lengths_are_one_long_chunk():
+    tokens = chunks(2)
+    short = Chunk(tokens[1].input[:2], tokens[1].target[:2], None)
+    module, expected = Reader(), Reader()
+    descent = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "clip_norm": None}
+    settings = TrainingSettings(**descent, accumulate=2)
+    updater = Updater(module, Chunks([tokens[0], short]), settings, Processes(make_fabric("cpu", "64-true")))
+    update(updater, iter(updater.source))
+    first, state = expected.loss(tokens[0])
+    second, _ = expected.loss(short, state.detach())
+    ((6 * first + 2 * second) / 8).backward()
+    with torch.no_grad():
+        for parameter in expected.parameters():
+            parameter -= 0.5 * parameter.grad
+    torch.testing.assert_close(weights(module), weights(expected))
 
 
 @pytest.mark.parametrize("reads_every_update", [True, False])

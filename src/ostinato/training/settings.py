@@ -22,7 +22,8 @@ class UpdateSettings:
 
     Args:
         batch_size: rows of one forward pass, B, over all processes; at least 1.
-        accumulate: batches whose gradients are averaged into one update; at least 1.
+        accumulate: batches that make one update together, of the gradient of the mean over all their terms (tokens, examples);
+            at least 1.
         optimizer: adam, adamw, sgd or rmsprop.
         momentum: of sgd; from 0 (plain gradient descent) to below 1.
         learning_rate: the largest of the schedule; above 0.

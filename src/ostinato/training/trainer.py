@@ -183,7 +183,7 @@ class Trainer:
             began = time.perf_counter()
             window = next(windows)
             self.pace.waited_s += time.perf_counter() - began
-            counters.tokens += updater.add(window) * self.processes.world
+            counters.tokens += updater.add(window)
             steps += window.steps
         rate = self.pace.learning_rate(steps)
         counters.step += 1

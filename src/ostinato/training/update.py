@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ostinato.data.batches import Batch
 from ostinato.training.averaging import make_averaging
 from ostinato.training.clipping import clip
 from ostinato.training.distributed import Processes
@@ -44,7 +45,7 @@ class Attempt:
         generators: the random generators before it.
         windows: its data.
         losses: of each window, nats a token.
-        tokens: in each window.
+        tokens: in each window, those of all processes together.
         norm: of all gradients together, before clipping.
     """
 
@@ -143,27 +144,46 @@ class Updater:
         self._attempt = Attempt(mark, self.source.state_dict(), read_generators(self.fabric.device))
 
     def add(self, window: Window) -> int:
-        """Forward and backward of one of the update's windows; returns how many terms its loss has."""
+        """Forward and backward of one of the update's windows; returns how many terms its loss has, over all processes."""
         attempt = self._attempt
         assert attempt is not None
         attempt.windows.append(window)
         is_last = len(attempt.windows) == self.settings.accumulate
         # With several processes, gradients are exchanged once an update.
         alone = nullcontext() if is_last else self.fabric.no_backward_sync(self.step_module)
-        loss = self._forward_and_backward(window, alone)
+        terms = self._terms(window)
+        attempt.tokens.append(terms)
+        loss = self._forward_and_backward(window, alone, terms / (attempt.tokens[0] or 1))
         self.source.state = map_tensors(_alone_in_memory, self.source.state)
         penalty = getattr(self.module, "penalty", None)
         attempt.losses.append(loss.detach() if penalty is None else loss.detach() - penalty)
-        count = window.count
-        attempt.tokens.append(count)
-        return count
+        return terms
 
-    def _forward_and_backward(self, window: Window, context: AbstractContextManager[Any]) -> torch.Tensor:
+    def _forward_and_backward(
+        self, window: Window, context: AbstractContextManager[Any], share: float = 1.0
+    ) -> torch.Tensor:
+        """`share`: its terms, in those of the update's first window; how many there will be in all is not known yet."""
+        accumulate = self.settings.accumulate
         with context:
             loss = self.step_module(window)
-            share = loss if self.settings.accumulate == 1 else loss / self.settings.accumulate
-            self.fabric.backward(share)
+            self.fabric.backward(loss if accumulate == 1 else loss * share / accumulate)
         return loss
+
+    def _terms(self, window: Window) -> int:
+        """How many terms the loss of a window is the mean of, those of all processes together: the same number in each of them."""
+        if self.processes.world == 1:
+            return window.count
+        if isinstance(window.whole, Batch):
+            return window.whole.total
+        return window.target.numel() * self.processes.world
+
+    def _take_mean(self, attempt: Attempt) -> None:
+        """Makes the gradients those of the mean over the terms of all windows, as if they had come at once."""
+        as_if, total = (attempt.tokens[0] or 1) * len(attempt.tokens), sum(attempt.tokens)
+        if total not in (0, as_if):
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(as_if / total)
 
     def finish(self, learning_rate: float) -> list[Measured]:
         """Clips and steps.
@@ -181,6 +201,8 @@ class Updater:
             group["lr"] = learning_rate
         if self.scaled:
             self.fabric.strategy.precision.unscale_gradients(self.optimizer)
+        if settings.accumulate > 1:
+            self._take_mean(attempt)
         attempt.norm = clip(self.parameters, norm=settings.clip_norm, value=settings.clip_value)
         self.unread.append(attempt)
         measured = []
@@ -208,7 +230,7 @@ class Updater:
         attempts, self.unread = self.unread, []
         measured = []
         for attempt in attempts:
-            # Every process has equally many rows: the mean over all rows is the mean of their means.
+            # Rows are shared evenly, or losses weighted: the mean over all rows is the mean of the processes' means.
             world = self.processes.world
             losses = [loss / world for loss in self.processes.total([float(loss) for loss in attempt.losses])]
             norm = float(whole(attempt.norm)) if attempt.norm is not None else 0.0
