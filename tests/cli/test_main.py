@@ -49,6 +49,58 @@ def test_an_output_that_is_closed_ends_it_quietly(run):
         assert process.wait(60) == 0
 
 
+def test_an_output_on_a_full_disk_is_said_in_one_line(run):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ostinato.cli.main", "evaluate", run],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "ostinato: the output cannot be written (No space left on device); send it elsewhere\n"
+
+
+def test_standard_streams_that_are_closed_are_no_error(run):
+    words = [sys.executable, "-m", "ostinato.cli.main", "evaluate", run]
+    done = subprocess.run(["sh", "-c", '"$@" <&- >&-', "sh", *words], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "message", ["[enforce fail at alloc_cpu.cpp] can't allocate memory: you tried", "CUDA out of memory."]
+)
+def test_too_little_memory_is_said_in_one_line(ostinato, monkeypatch, message):
+    def fail(words):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("ostinato.cli.evaluate.main", fail)
+    status, _, error = ostinato("evaluate", "run")
+    assert status == 2
+    assert error.startswith("ostinato: there is not enough memory")
+    assert len(error.splitlines()) == 1
+
+
+def test_other_errors_of_torch_are_bugs_and_keep_their_traceback(ostinato, monkeypatch):
+    def fail(words):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("ostinato.cli.evaluate.main", fail)
+    with pytest.raises(RuntimeError, match="mat1"):
+        ostinato("evaluate", "run")
+
+
+def test_a_file_that_the_system_refuses_is_named_in_one_line(ostinato, monkeypatch):
+    def fail(words):
+        raise PermissionError(13, "Permission denied", "secret.csv")
+
+    monkeypatch.setattr("ostinato.cli.evaluate.main", fail)
+    assert ostinato("evaluate", "run")[::2] == (
+        2,
+        "ostinato: secret.csv: Permission denied; check the name, the rights and the space\n",
+    )
+
+
 def test_ctrl_c_while_writing_ends_it_without_a_traceback(run):
     with start("generate", run, "--length", "1000000") as process:
         assert process.stdout.read(5)

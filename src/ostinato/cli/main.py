@@ -54,6 +54,7 @@ def _run(command: str, words: list[str]) -> int:
     from ostinato.errors import OstinatoError, PeerError
     from ostinato.training.interrupt import terminable
 
+    _open_what_is_closed()
     try:
         with terminable():
             status = importlib.import_module(f"ostinato.cli.{command}").main(words)
@@ -67,9 +68,38 @@ def _run(command: str, words: list[str]) -> int:
         print("\nostinato: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough. What is still buffered must not raise again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_the_output()  # whoever read it has seen enough
         return 0
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        if error.filename is not None:
+            return _wrong(f"{os.fsdecode(error.filename)}: {reason}; check the name, the rights and the space")
+        _let_go_of_the_output()
+        return _wrong(f"the output cannot be written ({reason}); send it elsewhere")
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        return _wrong("there is not enough memory for that; choose smaller batches, shorter chunks or a smaller model")
+
+
+def _open_what_is_closed() -> None:
+    """Python has None in place of a standard stream that was closed when it began (`>&-`)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
+def _let_go_of_the_output() -> None:
+    """What is still buffered must not raise again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """torch says so with errors of different kinds, the one of the CPU's allocator without a class of its own."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error)
+        for words in ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+    )
 
 
 def _stopped(error: Exception) -> int:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import re
 import shutil
 
@@ -131,3 +132,20 @@ def test_other_tokens_and_cells(tmp_path, text):
     page.check()
     assert "GRU of 8 + 12 units that reads words" in page.text
     assert "could not be made" not in page.text
+
+
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(result, tmp_path):
+    """Who names a link means what it points to; and nobody wants a file in the place of a device."""
+    target, link, pipe = tmp_path / "target.html", tmp_path / "link.html", tmp_path / "pipe"
+    link.symlink_to(target)
+    assert inspect_run(result.run.path, output=link, chosen=()) == link
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        inspect_run(result.run.path, output=pipe, chosen=())
+        assert os.read(reader, 2**20) == target.read_bytes()
+        assert pipe.is_fifo()
+    finally:
+        os.close(reader)

@@ -99,7 +99,12 @@ def inspect_run(
             chosen = TEXT_SECTIONS if is_text else TASK_SECTIONS
         page = _page(inspected, chosen, on_section)
     try:
-        write_text(file, page)
+        if (
+            file.exists() and not file.is_file()
+        ):  # a pipe or a device is written to, not put another file in the place of
+            file.write_text(page, encoding="utf-8")
+        else:
+            write_text(file.resolve(), page)
     except OSError as error:
         raise RunError(
             f"cannot write the report {file}: {error.strerror or error}; name another with --output"
