@@ -200,6 +200,16 @@ def test_autocast_gives_the_dtypes_of_torch(kind: str) -> None:
         torch.testing.assert_close(ours(x)[0].float(), expected["out[0]"].float(), rtol=0, atol=0.02)
 
 
+def test_an_lstm_trains_under_autocast_in_float16() -> None:
+    layer, x = ostinato.LSTM(3, 5, num_layers=2, bidirectional=True), torch.randn(4, 2, 3)
+    expected = torch.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
+    with torch.autocast("cpu", torch.float16):
+        for output in (layer(x)[0], layer(x, lengths=[4, 4])[0]):
+            assert output.dtype is torch.float16
+            found = torch.autograd.grad(output.float().sum(), list(layer.parameters()))
+            torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+
+
 NORMS: dict[str, Callable[[Any, str], Any]] = {
     "weight_norm": parametrizations.weight_norm,
     "spectral_norm": parametrizations.spectral_norm,

@@ -47,8 +47,11 @@ class Compiled:
         if input.device.type != "cpu":
             return False
         if torch.is_autocast_enabled("cpu"):
+            if Vendor.library(cell, input) != "oneDNN":
+                return True
+            # In float16 oneDNN has no pass that a backward pass can follow.
             is_bf16 = torch.get_autocast_dtype("cpu") is torch.bfloat16
-            return Vendor.library(cell, input) != "oneDNN" or (is_bf16 and _has_tiles())
+            return _has_tiles() if is_bf16 else torch.is_grad_enabled()
         # In bfloat16 oneDNN multiplies with the processor's matrix unit where it has one; what ATen's loops do with it around each
         # step costs more than it brings.
         return input.dtype in (torch.float32, torch.float64) or Vendor.library(cell, input) != "oneDNN"
