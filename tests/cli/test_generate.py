@@ -58,7 +58,7 @@ def test_what_is_no_run_is_answered_in_one_line(ostinato, tmp_path, run):
     status, _, error = ostinato("generate", str(missing))
     assert (status, error) == (
         2,
-        f"ostinato: no run folder at {missing}; `ostinato train lm --run {missing}` would make one\n",
+        f"ostinato: no run folder at {missing}; check the name, or make one with `ostinato train TASK --run {missing}`\n",
     )
     status, _, error = ostinato("generate", str(tmp_path))
     assert (status, error) == (2, f"ostinato: {tmp_path} is not a run: it has no config.yaml\n")

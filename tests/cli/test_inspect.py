@@ -11,9 +11,10 @@ def test_it_writes_the_report_and_says_where(ostinato, run, tmp_path):
 
 
 def test_what_is_wrong_is_said_in_one_line(ostinato, run, tmp_path):
-    assert ostinato("inspect", str(tmp_path / "no"))[::2] == (
+    missing = tmp_path / "no"
+    assert ostinato("inspect", str(missing))[::2] == (
         2,
-        f"ostinato: no run folder at {tmp_path / 'no'}; `ostinato train lm --run {tmp_path / 'no'}` would make one\n",
+        f"ostinato: no run folder at {missing}; check the name, or make one with `ostinato train TASK --run {missing}`\n",
     )
     status, out, error = ostinato("inspect", run, "--data", "missing.txt")
     assert (status, out) == (2, "")

@@ -20,6 +20,8 @@ def parser():
         (["--quiet", "--name", "x"], True),
         (["--name", "x", "--quiet"], True),
         (["--quiet", "false"], False),
+        (["--quiet", "False"], False),
+        (["--quiet", "True"], True),
         (["--quiet=true"], True),
     ],
 )
@@ -30,3 +32,8 @@ def test_a_switch_may_stand_alone(parser, words, quiet):
 def test_a_flag_is_not_shortened(parser):
     with pytest.raises(ConfigError, match=r"unknown argument --nam; did you mean --name\?"):
         parser.read(["--nam", "x"])
+
+
+def test_a_word_too_many_is_not_taken_for_a_flag(parser):
+    with pytest.raises(ConfigError, match=r"unknown argument name; see prog --help"):
+        parser.read(["name"])

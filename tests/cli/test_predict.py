@@ -154,3 +154,40 @@ def test_two_processes_learn_what_one_learns(table, tmp_path):
     for name, weight in one.model.state_dict().items():
         torch.testing.assert_close(two.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
     assert two.evaluate()[0].loss == pytest.approx(one.evaluate()[0].loss, rel=1e-4)
+
+
+def test_a_run_of_another_task_is_not_resumed_but_its_command_is_told(ostinato, classifier):
+    status, out, error = ostinato("train", "tag", "--run", classifier, "--resume")
+    assert (status, out) == (2, "")
+    assert error == (
+        f"ostinato: {classifier} is a run of the task classify, not tag; "
+        f"go on with it by `ostinato train classify --run {classifier} --resume`\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_an_empty_name_is_not_taken_for_none(ostinato, classifier, command):
+    """As of a variable of the shell that is not set."""
+    status, out, error = ostinato(command, classifier, "")
+    assert (status, out) == (2, "")
+    assert error == "ostinato: the name of the data is empty; expected that of a file or a folder\n"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "generate", "inspect"])
+def test_an_empty_name_of_a_run_is_not_taken_for_the_latest(ostinato, command, monkeypatch, classifier, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "one").symlink_to(classifier)
+    monkeypatch.chdir(tmp_path)
+    status, out, error = ostinato(command, "")
+    assert (status, out) == (2, "")
+    assert "is not a run: it has no config.yaml" in error
+
+
+def test_recipes_of_papers_are_told_of_where_there_are_some(ostinato, capsys):
+    shown = {}
+    for task in ("lm", "classify"):
+        with pytest.raises(SystemExit):
+            ostinato("train", task, "--help")
+        shown[task] = " ".join(capsys.readouterr().out.split())
+    assert "a paper's recipe such as" in shown["lm"]
+    assert "recipe" not in shown["classify"]

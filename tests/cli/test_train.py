@@ -39,6 +39,10 @@ from .conftest import SMALL, start
             "missing.txt: no such file or folder; give a file, a folder, a glob in quotes or a URL",
         ),
         (["--device", "gpu"], "device: expected auto, cpu, cuda, cuda:N or mps, got gpu"),
+        (["--seed", "-1"], "seed: expected an integer from 0 to 2^63 - 1, got -1"),
+        (["--seed", str(2**63)], f"seed: expected an integer from 0 to 2^63 - 1, got {2**63}"),
+        (["--data", ""], "data: expected a name, got an empty one; leave it out for the built-in data"),
+        (["--run", ""], "run: expected a name, got an empty one; leave it out for a new folder in runs/"),
         (["--model.dropout", "2"], "dropout: expected a rate from 0 to below 1, got 2.0"),
     ],
 )

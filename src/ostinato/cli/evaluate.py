@@ -53,12 +53,12 @@ def main(words: Sequence[str]) -> int:
     adaptation = _adaptation(given)
     if given.on is not None and given.data is not None:
         raise ConfigError("--data and the data after the run: expected one of them")
-    data = given.on or given.data
+    data = given.data if given.on is None else given.on
 
     from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
     from ostinato.recipes.runs import latest_run
 
-    run = given.run or latest_run()
+    run = latest_run() if given.run is None else given.run
     if (task := task_of(run)) != LANGUAGE_MODEL:
         if adaptation is not None or given.max_tokens is not None:
             raise ConfigError(f"--max_tokens, --cache, --dynamic are for language models, but {run} is of task {task}")

@@ -22,7 +22,7 @@ def main(words: Sequence[str]) -> int:
 
     from ostinato.recipes.runs import latest_run, load_model
 
-    model = load_model(given.run or latest_run("lm"))
+    model = load_model(latest_run("lm") if given.run is None else given.run)
     pieces = model.stream(
         given.prompt,
         given.length,

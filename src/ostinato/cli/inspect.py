@@ -29,8 +29,7 @@ def main(words: Sequence[str]) -> int:
 
     console = Console(stderr=True, highlight=False)
     with console.status("reading the run") as status:
-        file = inspect_run(
-            given.run or latest_run(), given.data, given.output, on_section=lambda title: status.update(title.lower())
-        )
+        run = latest_run() if given.run is None else given.run
+        file = inspect_run(run, given.data, given.output, on_section=lambda title: status.update(title.lower()))
     print(file)
     return 0

@@ -50,7 +50,7 @@ class Parser(ArgumentParser):
         given = []
         for word, following in zip_longest(words, words[1:]):
             given.append(word)
-            if word in switches and following not in ("true", "false", "yes", "no"):
+            if word in switches and str(following).lower() not in ("true", "false", "yes", "no"):
                 given.append("true")
         return given
 
@@ -61,7 +61,9 @@ class Parser(ArgumentParser):
             reason = line.partition(": ")[2].replace('in "<unicode string>", ', "at ")
             return f"{where}: expected settings by name in YAML; cannot read: {reason}"
         if found := re.fullmatch(r"unrecognized arguments: (\S+).*", line):
-            return f"unknown argument {found[1]}{self._closest(found[1].split('=')[0], self._flags())}"
+            flag = found[1].split("=")[0]
+            hint = self._closest(flag, self._flags()) if flag.startswith("-") else f"; see {self.prog} --help"
+            return f"unknown argument {found[1]}{hint}"
         if found := re.search(r"Group '(\S+)' does not accept option '(\S+)'", line):
             return self._unknown_key(found[1] + ".", found[2])
         if found := re.search(r"Option '(\S+)' is not accepted", line):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, Entry, find
+from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, Entry, find, task_of
 
 
 def main(words: Sequence[str]) -> int:
@@ -62,8 +63,11 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
     kind = entry.settings_class()
     what = (kind.__doc__ or "").partition("\n")[0].removesuffix(".")
     parser = Parser(f"ostinato train {name}", f"{what}; with no argument, on its built-in data.")
+    recipe = ", or a paper's recipe such as zaremba-small" if name == LANGUAGE_MODEL else ""
     parser.add_argument(
-        "--config", action="config", help="a YAML file, or a paper's recipe such as zaremba-small; flags after it win"
+        "--config",
+        action="config",
+        help=f"a YAML file{recipe}; flags after it win",
     )
     parser.add_class_arguments(kind)
     words = _with_recipes(words)
@@ -73,7 +77,7 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
     if given.resume:
         if given.run is None:
             raise ConfigError("--resume needs --run FOLDER, the run to go on with")
-        before = _settings_of(given.run)
+        before = _settings_of(given.run, name)
     elif given.data is None and entry.built_in_file is not None:
         before = ["--config", str(entry.built_in_file)]
     if before or asked != words:
@@ -97,11 +101,13 @@ def _with_recipes(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _settings_of(run: str) -> list[str]:
-    """The run's own settings, as words that go before those given."""
+def _settings_of(run: str, task: str) -> list[str]:
+    """The settings of a run of this task, as words that go before those given."""
     from ostinato.training.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.check(resume=True)
-    folder.read_config()  # so that a damaged file is called that
+    if (other := task_of(run)) != task:  # it reads the file, so that a damaged one is called that
+        again = shlex.join(["ostinato", "train", other, "--run", run, "--resume"])
+        raise ConfigError(f"{run} is a run of the task {other}, not {task}; go on with it by `{again}`")
     return ["--config", str(folder.config_file)]

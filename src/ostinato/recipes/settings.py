@@ -136,6 +136,11 @@ class RunSettings:
         for name in ("devices", "nodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed: expected an integer from 0 to 2^63 - 1, got {self.seed}")
+        for name, otherwise in (("data", "the built-in data"), ("run", "a new folder in runs/")):
+            if getattr(self, name) == "":  # as of a variable of the shell that is not set
+                raise ConfigError(f"{name}: expected a name, got an empty one; leave it out for {otherwise}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -112,10 +112,15 @@ class Trained(Generic[S, Part, Known, Model]):
         """
         part: Any = data
         if isinstance(data, str | os.PathLike):
-            part = self.task.read_part(self.settings, self.known, os.fspath(data), labelled=False)
+            part = self._read(os.fspath(data), labelled=False)
         if not self.task.size(part):
             return iter(())
         return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch)
+
+    def _read(self, data: str, *, labelled: bool) -> Any:
+        if not data:  # as of a variable of the shell that is not set
+            raise DataError("the name of the data is empty; expected that of a file or a folder")
+        return self.task.read_part(self.settings, self.known, data, labelled=labelled)
 
     def _answers(
         self, part: Any, examples: Examples, on_batch: Callable[[int, int], None] | None
@@ -158,7 +163,7 @@ class Trained(Generic[S, Part, Known, Model]):
             name = name or f"{splits.name}, {kind}"
         elif isinstance(data, str | os.PathLike):
             name = name or os.fspath(data)
-            part = self.task.read_part(self.settings, self.known, os.fspath(data), labelled=True)
+            part = self._read(os.fspath(data), labelled=True)
         size = self.task.size(part)
         if not size:
             raise DataError(f"{name or 'the data'}: expected at least one example to evaluate on, got none")

@@ -162,7 +162,7 @@ class RunFolder:
             RunError: there is no run here, or its `config.yaml` is damaged.
         """
         if not self.path.is_dir():
-            raise RunError(f"no run folder at {self.path}; `ostinato train lm --run {self.path}` would make one")
+            raise RunError(f"no run folder at {self.path}; check the name, or make one with `ostinato train TASK --run {self.path}`")
         try:
             config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
