@@ -144,7 +144,23 @@ def test_label_smoothing_acts_in_training_only():
 
 def test_images_without_captions_have_no_loss():
     nothing = batch(some().input, torch.zeros(1, 0, dtype=torch.int64), None, torch.zeros(0, dtype=torch.int64))
-    assert small().loss(nothing)[0].item() == 0.0
+    loss = small().train().loss(nothing)[0]
+    loss.backward()  # a batch of such may come in training
+    assert loss.item() == 0.0
+
+
+def test_a_shape_may_be_a_plain_tuple_and_other_images_are_refused():
+    model = Captioner((1, 8, 8), 5, begin=0, end=1, features=8, hidden_size=8)
+    assert len(model.caption(torch.zeros(2, 1, 8, 8))) == 2
+    for images, got in (
+        (torch.zeros(2, 1, 9, 8), r"float32 \(2, 1, 9, 8\)"),
+        (torch.zeros(1, 8, 8), r"float32 \(1, 8, 8\)"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), r"uint8 \(2, 1, 8, 8\)"),
+    ):
+        with pytest.raises(
+            ConfigError, match=rf"images: expected floating point numbers \(B, 1, 8, 8\), got torch.{got}"
+        ):
+            model.caption(images)
 
 
 @pytest.mark.parametrize(("height", "width", "stages", "places"), [(8, 8, None, (4, 4)), (28, 20, None, (7, 5))])

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -119,6 +121,7 @@ def test_targets_that_are_no_class_have_no_part_in_the_loss():
         ({"num_classes": 0}, "num_classes: expected at least 1, got 0"),
         ({"dropout": 1.0}, "dropout: expected a rate from 0 to below 1"),
         ({"class_weights": [1.0]}, "class_weights: expected 2 numbers of at least 0"),
+        ({"class_weights": [1.0, math.nan]}, "class_weights: expected 2 numbers of at least 0"),
         ({"cell": "lstn"}, "cell: expected one of lstm, gru, "),
         ({"options": {"bidirectional": True}}, "options: bidirectional cannot be given here"),
         ({"options": {"zoneot": 0.1}}, "options of LSTM: "),

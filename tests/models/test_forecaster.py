@@ -267,6 +267,14 @@ def test_covariates_that_are_not_given_are_asked_for():
         net.sample(batch, None, 3, uniform_numbers(3, 2, 0))
 
 
+def test_another_horizon_than_that_of_the_numbers_is_refused():
+    net, batch = model(), batch_of([6], 3)
+    with pytest.raises(ConfigError, match="horizon: expected at least 1 step to forecast, got 0"):
+        net.sample(batch, None, 0, uniform_numbers(0, 2, 0))
+    with pytest.raises(ConfigError, match=r"uniform: expected numbers \(3, 2, S\), got \(4, 2, 2\)"):
+        net.sample(batch, None, 3, uniform_numbers(4, 2, 0))
+
+
 def test_paths_that_wait_for_others_are_the_same(monkeypatch):
     net, batch, uniform = model(), batch_of([6, 2, 9], 4), uniform_numbers(4, 7, 0)
     with torch.no_grad():

@@ -177,6 +177,7 @@ def test_long_sequences_are_read_in_windows_but_in_training():
         ({"output": "crf", "label_smoothing": 0.1}, "label_smoothing: expected 0 with a CRF"),
         ({"output": "crf", "class_weights": [1.0] * N}, "class_weights: expected none with a CRF"),
         ({"class_weights": [1.0]}, "class_weights: expected 3 numbers of at least 0"),
+        ({"class_weights": [1.0, math.inf, 1.0]}, "class_weights: expected 3 numbers of at least 0"),
         ({"cell": "lstn"}, "cell: expected one of lstm, gru, "),
         ({"options": {"bidirectional": True}}, "options: bidirectional cannot be given here"),
     ],

@@ -94,6 +94,7 @@ class Captioner(nn.Module):
         options: Mapping[str, Any] | None = None,
     ):
         super().__init__()
+        image_shape = ImageShape(*image_shape)  # a plain tuple will do
         sizes = {"vocabulary_size": vocabulary_size, "embedding_size": embedding_size, "hidden_size": hidden_size}
         for name, size in (sizes | {"num_layers": num_layers}).items():
             if size < 1:
@@ -104,6 +105,7 @@ class Captioner(nn.Module):
         check_rate("dropout", dropout)
         check_rate("label_smoothing", label_smoothing)
         self.begin, self.end, self.label_smoothing = begin, end, label_smoothing
+        self.image_shape = image_shape
         self.encoder = make_image_encoder(encoder, image_shape, features, stages, cell)
         self.dropout = Dropout(dropout)
         self.decoder = AttentionDecoder(
@@ -128,7 +130,16 @@ class Captioner(nn.Module):
         Args:
             images: B of them.
             owners: (P,), which image each row of the state is for; None for one row each.
+
+        Raises:
+            ConfigError: the images have another shape than `image_shape`, or are no floating point numbers.
         """
+        if images.shape[1:] != self.image_shape or not images.is_floating_point():
+            shape = ", ".join(map(str, self.image_shape))
+            raise ConfigError(
+                f"images: expected floating point numbers (B, {shape}), got {images.dtype} {tuple(images.shape)}; "
+                "scale them to the size and the range that training had"
+            )
         places = self.dropout(self.encoder(images))
         if owners is not None:
             places = places.index_select(1, owners)
@@ -157,8 +168,6 @@ class Captioner(nn.Module):
         Label smoothing acts in training only. Without a caption it is 0.
         """
         target, lengths = batch.target, batch.target_lengths
-        if target.shape[1] == 0:
-            return batch.input.new_zeros(()), None
         input, output = self._marked(target, lengths)
         first = self.encode(batch.input, batch.owners)
         written = self.decoder(input, first, None if lengths is None else lengths + 1)
@@ -167,6 +176,8 @@ class Captioner(nn.Module):
         else:  # the tokens of padding do not even go through the output layer
             valid = torch.arange(len(output), device=output.device).unsqueeze(1) <= lengths
             readout, wanted = written.readout[valid], output[valid]
+        if not len(readout):
+            return readout.sum(), None
         smoothing = self.label_smoothing if self.training else 0.0
         return output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing), None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,7 +82,9 @@ class Classifier(nn.Module):
             ("label_smoothing", label_smoothing),
         ):
             check_rate(name, rate)
-        if class_weights is not None and (len(class_weights) != num_classes or min(class_weights) < 0):
+        if class_weights is not None and (
+            len(class_weights) != num_classes or not all(0 <= weight < math.inf for weight in class_weights)
+        ):
             raise ConfigError(f"class_weights: expected {num_classes} numbers of at least 0, got {list(class_weights)}")
         self.num_classes, self.label_smoothing = num_classes, label_smoothing
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, embedding_size)

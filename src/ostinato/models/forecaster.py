@@ -199,7 +199,14 @@ class Forecaster(nn.Module):
 
         Returns:
             (horizon, B, S), in the unit of the series.
+
+        Raises:
+            ConfigError: `horizon`, `future` or `uniform` does not fit.
         """
+        if horizon < 1:
+            raise ConfigError(f"horizon: expected at least 1 step to forecast, got {horizon}")
+        if uniform.dim() != 3 or uniform.shape[:2] != (horizon, 2):
+            raise ConfigError(f"uniform: expected numbers ({horizon}, 2, S), got {tuple(uniform.shape)}")
         if self.known_size and (future is None or future.shape[::2] != (horizon, self.known_size)):
             got = "none" if future is None else tuple(future.shape)
             raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")

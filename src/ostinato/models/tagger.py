@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -83,7 +84,9 @@ class Tagger(nn.Module):
             check_rate(name, rate)
         if output not in ("softmax", "crf"):
             raise ConfigError(f"output: expected softmax or crf, got {output}")
-        if class_weights is not None and (len(class_weights) != num_tags or min(class_weights) < 0):
+        if class_weights is not None and (
+            len(class_weights) != num_tags or not all(0 <= weight < math.inf for weight in class_weights)
+        ):
             raise ConfigError(f"class_weights: expected {num_tags} numbers of at least 0, got {list(class_weights)}")
         if output == "crf" and class_weights is not None:
             raise ConfigError("class_weights: expected none with a CRF, which scores whole sequences; choose softmax")
