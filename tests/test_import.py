@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import ostinato
 
 HEAVY = (
@@ -37,6 +39,15 @@ def test_every_public_name_is_there() -> None:
     for name in ostinato.__all__:
         assert getattr(ostinato, name) is not None
     assert set(ostinato.__all__) <= set(dir(ostinato))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["data.Streams", "insight.doctor", "lab.find", "models.Classifier", "recipes.load", "training.chunks"],
+)
+def test_a_floor_of_the_house_need_not_be_imported_by_itself(name: str) -> None:
+    assert "ostinato" in loaded_after(f"import ostinato; ostinato.{name}")
+    assert name.split(".")[0] in dir(ostinato)
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

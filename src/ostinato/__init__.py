@@ -10,6 +10,12 @@ from ostinato.version import __version__
 
 if TYPE_CHECKING:
     from ostinato import cells, errors, nn
+    from ostinato import data as data
+    from ostinato import insight as insight
+    from ostinato import lab as lab
+    from ostinato import models as models
+    from ostinato import recipes as recipes
+    from ostinato import training as training
     from ostinato.cells.named import State
     from ostinato.cells.spec import Cell, cell
     from ostinato.kernels.dispatch import backend
@@ -77,13 +83,14 @@ _HOMES = {
     ),
     "ostinato.recipes": ("load",),
 }
+_FLOORS = ("cells", "data", "errors", "insight", "lab", "models", "nn", "recipes", "training")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name in ("cells", "errors", "nn"):
+    elif name in _FLOORS:
         value = importlib.import_module(f"ostinato.{name}")
     else:
         raise AttributeError(f"module 'ostinato' has no attribute {name!r}")
@@ -92,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_FLOORS})
