@@ -1,10 +1,11 @@
 import bz2
 import gzip
+import io
 import lzma
 
 import pytest
 
-from ostinato.data.lines import PART_NAMES, find_parts, numbered_lines, open_file, suffix_of
+from ostinato.data.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, open_file, suffix_of
 from ostinato.errors import DataError
 
 TEXT = "eins\r\nzwei\u2028noch zwei\n\nvier"
@@ -33,6 +34,19 @@ def test_bytes_that_are_not_utf_8_are_named_with_their_line(tmp_path):
     (tmp_path / "a").write_bytes("é\n".encode() + b"gr\xfc\xdfe\n")
     with pytest.raises(DataError, match=r"a, line 2: expected UTF-8, but byte 3 of the line \(0xfc\)"):
         list(numbered_lines(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_standard_input_is_read_like_a_file_whatever_the_locale(monkeypatch, encoding):
+    def put(content):
+        raw = io.BytesIO(content)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw, encoding=encoding, errors="surrogateescape"))
+
+    put(b"\xef\xbb\xbf" + TEXT.encode())
+    assert list(lines_of_stdin()) == LINES
+    put(b"a\ngr\xfc\xdfe\n")
+    with pytest.raises(DataError, match=r"standard input, line 2: expected UTF-8, but byte 3 of the line \(0xfc\)"):
+        list(lines_of_stdin())
 
 
 @pytest.mark.parametrize("ending", ["gz", "xz", "bz2"])

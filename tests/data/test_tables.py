@@ -103,7 +103,10 @@ def test_columns_can_be_named(tmp_path):
         ("a.csv", b'text,label\na,b\n"c,d\n', "line 3: unexpected end of data; double a quotation mark"),
         ("a.csv", b'text,label\n"a" b,c\n', "line 2: ',' expected after '\"'"),
         ("a.csv", b"text,text\na,b\n", "line 1: two columns are called 'text'"),
-        ("a.csv", "text,label\n".encode("utf-16"), "line 1: expected UTF-8"),
+        ("a.csv", "text,label\n".encode("utf-16"), "line 1: expected UTF-8.*iconv -f utf-16 -t utf-8"),
+        ("a.csv", b"text,label\n\xff,b\n", "line 2: expected UTF-8.*iconv -f latin1 -t utf-8"),
+        ("a.csv", b"text;label\na;b\n", "line 1: expected columns with ',' between them, got one, 'text;label'"),
+        ("a.csv", b"text\tlabel\na\tb\n", "in place of .*, or call it .tsv"),
         ("a.jsonl", b'{"text": ["a"], "label": 1}\n', "line 1: column 'text' holds list, expected a text or a number"),
         ("a.jsonl", b'\n{"text": "\\ud800", "label": 1}\n', "line 2: column 'text' has half a character"),
         ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2: column 'label' is empty"),
@@ -167,3 +170,21 @@ def test_a_cell_of_any_length_is_read(tmp_path):
     limit = csv.field_size_limit()
     assert read_examples(tmp_path / "a.csv") == (Example(long, "1"),)
     assert csv.field_size_limit() == limit
+
+
+def test_what_stands_in_the_column_of_labels_is_passed_over_where_none_are_wanted(tmp_path):
+    """As in tables whose labels are to be found."""
+    (tmp_path / "a.csv").write_text("words,stars\nfine,\nawful,1\n")
+    expected = (Example("fine", None), Example("awful", None))
+    assert read_examples(tmp_path / "a.csv", label="stars", with_labels=False) == expected
+    assert read_examples(tmp_path / "a.csv", text="words", with_labels=False) == expected
+    (tmp_path / "b.csv").write_text("words\nfine\nawful\n")
+    assert read_examples(tmp_path / "b.csv", label="stars", with_labels=False) == expected
+    (tmp_path / "c.csv").write_text("text,label\nfine,\nawful,1\n")
+    assert read_examples(tmp_path / "c.csv", with_labels=False) == expected
+
+
+def test_columns_without_a_name_may_be_several(tmp_path):
+    """As spreadsheets write them."""
+    (tmp_path / "a.csv").write_text("text,label,,\nfine,1,,\n")
+    assert read_examples(tmp_path / "a.csv") == (Example("fine", "1"),)

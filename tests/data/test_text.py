@@ -157,3 +157,9 @@ def test_a_file_that_goes_away_is_a_data_error(tmp_path):
     (tmp_path / "a").unlink()
     with pytest.raises(DataError, match="not found"):
         list(text.pieces())
+
+
+def test_utf_16_is_known_by_its_mark(tmp_path):
+    (tmp_path / "a.txt").write_bytes("text".encode("utf-16"))
+    with pytest.raises(DataError, match=r"byte 0xff at offset 0 .*\(iconv -f utf-16 -t utf-8\)"):
+        list(find_text(str(tmp_path / "a.txt")).pieces())

@@ -120,7 +120,7 @@ def read_caption_splits(
     shares = [
         share if part is None else 0.0 for share, part in zip((validation_share, test_share), others, strict=True)
     ]
-    drawn = list(map(pictures.take, stratified_split([0] * len(pictures), *shares, seed=seed)))
+    drawn = list(map(pictures.take, stratified_split([0] * len(pictures), *shares, seed=seed, what="pictures")))
     parts = (drawn[0], *(own if own is not None else rest for own, rest in zip(others, drawn[1:], strict=True)))
     return Splits(place.name, *parts)
 

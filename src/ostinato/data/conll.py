@@ -96,6 +96,7 @@ def read_sentence_splits(
         validation_share if validation is None else 0.0,
         test_share if test is None else 0.0,
         seed=seed,
+        what="sentences",
     )
     drawn = [tuple(sentences[index] for index in indices) for indices in rows]
     own = [None if path is None else read_sentences(path, column) for path in (validation, test)]

@@ -13,6 +13,7 @@ from ostinato.data.tables import (
     PARQUET_SUFFIXES,
     SEPARATORS,
     TABLE_SUFFIXES,
+    check_header,
     json_lines,
     one_line,
     read_parquet,
@@ -62,6 +63,8 @@ def _separated(path: str | Path, content: bytes, separator: str) -> polars.DataF
 
     if not content.strip():
         raise DataError(f"{path}: there is nothing in it; expected a first line with the names of the columns")
+    header = decoded(content.lstrip(b"\r\n").partition(b"\n")[0], path, 1).removeprefix("\ufeff")
+    check_header(path, next(csv.reader([header], delimiter=separator)), separator)
     try:
         return polars.read_csv(content, separator=separator, infer_schema_length=None, null_values=_NO_NUMBER)
     except Exception as error:  # polars has errors of its own, without a common class

@@ -61,7 +61,10 @@ def read_idx(path: str | Path) -> np.ndarray:
     with open_file(path) as file:
         content = file.read()
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES:
-        raise DataError(f"{path}: expected an IDX file, which begins with two zero bytes and a type; check the name")
+        raise DataError(
+            f"{path}: expected an IDX file, which begins with two zero bytes and a type; check the name, which tells the format: "
+            "a table ends in .csv, .tsv, .jsonl or .parquet, an archive of images in .npz"
+        )
     dtype, rank = np.dtype(_IDX_TYPES[content[2]]), content[3]
     header = 4 + 4 * rank
     if len(content) < header:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import lzma
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -45,11 +47,30 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         DataError: The file cannot be read, or a line is not UTF-8.
     """
     with open_file(path) as file:
-        for number, raw in enumerate(file, start=1):
-            line = decoded(raw, path, number)
-            if number == 1:
-                line = line.removeprefix(_BYTE_ORDER_MARK)
-            yield number, line.removesuffix("\n").removesuffix("\r")
+        yield from _numbered(file, path)
+
+
+def lines_of_stdin() -> Iterator[tuple[int, str]]:
+    """The lines of standard input, as `numbered_lines` gives those of a file.
+
+    Raises:
+        DataError: A line is not UTF-8.
+    """
+    return _numbered(bytes_of_stdin(), "standard input")
+
+
+def bytes_of_stdin() -> Iterable[bytes]:
+    """Standard input line by line, as it is: what the locale says of its encoding is not what a file's lines are read by."""
+    raw = getattr(sys.stdin, "buffer", None)  # whoever puts a text in its place has none
+    return (line.encode() for line in sys.stdin) if raw is None else raw
+
+
+def _numbered(lines: Iterable[bytes], path: str | Path) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(lines, start=1):
+        line = decoded(raw, path, number)
+        if number == 1:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        yield number, line.removesuffix("\n").removesuffix("\r")
 
 
 def decoded(raw: bytes, path: str | Path, number: int) -> str:
@@ -59,8 +80,13 @@ def decoded(raw: bytes, path: str | Path, number: int) -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}, line {number}: expected UTF-8, but byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
-            "is part of no character; convert the file to UTF-8 (iconv -f latin1 -t utf-8)"
+            f"is part of no character; convert the file to UTF-8 (iconv -f {likely_encoding(raw)} -t utf-8)"
         ) from error
+
+
+def likely_encoding(raw: bytes) -> str:
+    """What bytes that are not UTF-8 may be, by iconv's name: UTF-16 shows by its byte order mark, nothing else shows."""
+    return "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
 
 
 def suffix_of(path: str | Path) -> str:

@@ -137,7 +137,7 @@ def draw_pair_splits(
         ConfigError: A share is out of range.
     """
     sources = [*dict.fromkeys(pair.source for pair in pairs.pairs)]
-    rows = stratified_split([0] * len(sources), validation_share, test_share, seed=seed)
+    rows = stratified_split([0] * len(sources), validation_share, test_share, seed=seed, what="different sources")
     part_of = {sources[row]: part for part, indices in enumerate(rows) for row in indices}
 
     def drawn(part: int, name: str) -> Pairs:

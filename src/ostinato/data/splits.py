@@ -43,7 +43,7 @@ def hashed_order(count: int, seed: int = 0) -> np.ndarray:
 
 
 def stratified_split(
-    labels: Sequence[Hashable], validation: float, test: float = 0.0, *, seed: int = 0
+    labels: Sequence[Hashable], validation: float, test: float = 0.0, *, seed: int = 0, what: str = "rows"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw rows for validation and for test so that each label has its share in both, to within one row.
 
@@ -54,6 +54,7 @@ def stratified_split(
         validation: Share of the rows, 0 <= validation < 1.
         test: Share of the rows, 0 <= test, and together with `validation` less than 1.
         seed: Another seed draws other rows.
+        what: The rows are, for the message where they are too few.
 
     Returns:
         The rows for training, validation and test, in the order of the data: three arrays (N_part,) int64.
@@ -79,8 +80,9 @@ def stratified_split(
     for name, share, rows in (("validation", validation, in_validation), ("test", test, in_test)):
         if share and not len(rows):
             raise DataError(
-                f"{len(label_of)} rows with {len(numbers)} labels are too few to draw a share of {share:g} for {name}: "
-                "give more rows, a larger share or a file of its own"
+                f"{len(label_of)} {what}{f' with {len(numbers)} labels' if len(numbers) > 1 else ''} "
+                f"are too few to draw a share of {share:g} for {name}: "
+                f"give more {what}, a larger share or a file of its own"
             )
     in_train = np.sort(np.concatenate([order[first], rest]))
     return in_train, np.sort(in_validation), np.sort(in_test)

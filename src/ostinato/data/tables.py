@@ -44,7 +44,9 @@ class Example:
     label: str | None
 
 
-def read_examples(path: str | Path, *, text: str | None = None, label: str | None = None) -> tuple[Example, ...]:
+def read_examples(
+    path: str | Path, *, text: str | None = None, label: str | None = None, with_labels: bool = True
+) -> tuple[Example, ...]:
     """The texts of a table with their labels, in order.
 
     An empty cell of text is the empty text. Labels may be words or numbers; each is kept as it is written.
@@ -53,11 +55,14 @@ def read_examples(path: str | Path, *, text: str | None = None, label: str | Non
         path: A file or URL, as for `read_cells`.
         text: Name of the column of texts; None for the one whose name says so (`TEXT_NAMES`), or the only one beside the labels.
         label: Name of the column of labels; None for the one whose name says so (`LABEL_NAMES`), if there is one.
+        with_labels: Whether labels are wanted. If not, a column of them is passed over, whatever is in it.
 
     Raises:
         DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
     """
     columns, rows = read_cells(path)
+    if not with_labels and label not in columns:
+        label = None
     label_column = _named(path, columns, label, "--reading.label") or _guess(columns, LABEL_NAMES, taken=text)
     text_column = _named(path, columns, text, "--reading.text") or _guess(columns, TEXT_NAMES, taken=label_column)
     if text_column is None:
@@ -71,7 +76,7 @@ def read_examples(path: str | Path, *, text: str | None = None, label: str | Non
     for place, row in rows:
         words = _written(row.get(text_column), f"{path}, {place}: column {text_column!r}") or ""
         name = None
-        if label_column is not None:
+        if with_labels and label_column is not None:
             name = _written(row.get(label_column), f"{path}, {place}: column {label_column!r}")
             if not name:
                 raise DataError(
@@ -229,7 +234,7 @@ def _rows(path: str | Path, separator: str, *, quoted: bool) -> tuple[list[str],
             if len(cells) > 1 or (cells and cells[0].strip()):
                 if not columns:
                     columns = cells
-                    _check_header(path, columns)
+                    check_header(path, columns, separator)
                 elif len(cells) > len(columns):
                     raise DataError(
                         f"{path}, line {begin}: has {len(cells)} cells, but the header has {len(columns)}; "
@@ -254,8 +259,19 @@ def _raw_lines(path: str | Path) -> Iterator[str]:
             yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
 
 
-def _check_header(path: str | Path, columns: list[str]) -> None:
-    twice = next((column for column in columns if columns.count(column) > 1), None)
+def check_header(path: str | Path, columns: list[str], separator: str) -> None:
+    """Looks at the names of the columns of a CSV or TSV file.
+
+    Raises:
+        DataError: A name is there twice, or there is but one, with another separator in it.
+    """
+    other = next((mark for mark in (";", "\t", "|") if mark in columns[0] and mark != separator), None)
+    if len(columns) == 1 and other is not None:
+        raise DataError(
+            f"{path}, line 1: expected columns with {separator!r} between them, got one, {columns[0]!r}; "
+            f"write the table with {separator!r} in place of {other!r}" + ("" if other != "\t" else ", or call it .tsv")
+        )
+    twice = next((column for column in columns if column and columns.count(column) > 1), None)
     if twice is not None:
         raise DataError(f"{path}, line 1: two columns are called {twice!r}; give each a name of its own")
 

@@ -252,9 +252,11 @@ def _decoded(document: Document, index: int, block_bytes: int, offset: int) -> I
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 bad = error.object[error.start]
+                marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+                likely = "utf-16" if start == 0 and error.object.startswith(marks) else "latin1"
                 raise DataError(
                     f"{document.name}: expected UTF-8, but byte 0x{bad:02x} at offset {start + error.start} "
-                    "is part of no character; convert the file to UTF-8 (iconv -f latin1 -t utf-8) or leave it out"
+                    f"is part of no character; convert the file to UTF-8 (iconv -f {likely} -t utf-8) or leave it out"
                 ) from error
             if start == 0 and text.startswith(_BYTE_ORDER_MARK):
                 text, start = text.removeprefix(_BYTE_ORDER_MARK), len(_BYTE_ORDER_MARK.encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 
 from ostinato.data.batches import pad
 from ostinato.data.captions import Captioned, read_captions, read_pictures
-from ostinato.data.lines import suffix_of
+from ostinato.data.lines import lines_of_stdin, suffix_of
 from ostinato.data.marked import MarkedVocabulary
 from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
 from ostinato.errors import DataError
@@ -164,7 +163,7 @@ def read_part(data: str, known: Known, *, labelled: bool) -> Captioned:
         return read_captions(data, size=size, grey=grey)
     if data != "-":
         names, images = read_pictures(data, size=size, grey=grey)
-    elif given := [name for line in sys.stdin if (name := line.rstrip("\n"))]:
+    elif given := [name for _, name in lines_of_stdin() if name]:
         names, images = read_pictures(given, size=size, grey=grey)
     else:
         raise DataError("expected names of pictures on standard input, one a line, got none")

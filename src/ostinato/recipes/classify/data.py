@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 
 from ostinato.data.batches import Batch, pad
 from ostinato.data.images import Images, read_image_splits, read_images
-from ostinato.data.lines import numbered_lines, suffix_of
+from ostinato.data.lines import lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.tables import TABLE_SUFFIXES, Example, labelled, read_examples
 from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
 from ostinato.errors import DataError
@@ -177,11 +176,11 @@ def read_texts(data: str, reading: ReadingSettings, *, with_labels: bool) -> tup
         DataError: it cannot be read, or lacks the labels.
     """
     if not with_labels and data == "-":
-        return tuple(Example(line.rstrip("\n"), None) for line in sys.stdin)
+        return tuple(Example(line, None) for _, line in lines_of_stdin())
     if not with_labels and suffix_of(data) == ".txt":
         return tuple(Example(line, None) for _, line in numbered_lines(data))
     if not with_labels:
-        return read_examples(data, text=reading.text)
+        return read_examples(data, text=reading.text, label=reading.label, with_labels=False)
     return labelled(read_examples(data, text=reading.text, label=reading.label), data)
 
 

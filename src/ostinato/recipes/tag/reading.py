@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from ostinato.data.conll import Sentence, read_sentence_splits, read_sentences
-from ostinato.data.lines import PART_NAMES, find_parts, numbered_lines, suffix_of
+from ostinato.data.lines import PART_NAMES, bytes_of_stdin, find_parts, lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.splits import Splits, stratified_split
 from ostinato.data.syntax import Highlighted, highlight, python_source
 from ostinato.data.text import Document, find_text
@@ -46,7 +45,7 @@ def read_splits(data: str | None, reading: ReadingSettings) -> Splits[Part]:
         splits = python_source(reading.built_in_characters)
     else:
         files = read_source(data, labelled=True)
-        rows = stratified_split([0] * len(files), reading.validation_share, reading.test_share)
+        rows = stratified_split([0] * len(files), reading.validation_share, reading.test_share, what="files")
         splits = Splits(data, *(tuple(files[row] for row in part) for part in rows))
     return Splits(splits.name, cut(splits.train, reading.piece_length), splits.validation, splits.test)
 
@@ -70,7 +69,7 @@ def read_source(data: str, *, labelled: bool) -> tuple[Highlighted, ...]:
         DataError: a file cannot be read, or there is none; the only one is not Python.
     """
     if data == "-":
-        text = sys.stdin.read()
+        text = _decoded(b"".join(bytes_of_stdin()), "standard input")
         return (Highlighted("-", text, highlight(text) if labelled else None),)
     documents = find_text(data).documents
     if len(documents) > 1:
@@ -90,12 +89,15 @@ def read_source(data: str, *, labelled: bool) -> tuple[Highlighted, ...]:
 
 def _text(document: Document) -> str:
     with document.open() as file:
-        raw = file.read()
+        return _decoded(file.read(), document.name)
+
+
+def _decoded(raw: bytes, name: str) -> str:
     try:
         return raw.decode().removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{document.name}: expected UTF-8, but byte {error.start + 1} is part of no character; convert the file to UTF-8"
+            f"{name}: expected UTF-8, but byte {error.start + 1} is part of no character; convert it to UTF-8"
         ) from error
 
 
@@ -112,7 +114,7 @@ def read_words(data: str, reading: ReadingSettings, *, tagged: bool) -> tuple[Se
         DataError: they cannot be read, or have no tags where `tagged`.
     """
     if not tagged and data == "-":
-        return plain_sentences(enumerate(sys.stdin, start=1))
+        return plain_sentences(lines_of_stdin())
     if not tagged and suffix_of(data) not in _COLUMNS:
         return plain_sentences(numbered_lines(data))
     # A file to predict for need not have the column of the tags.

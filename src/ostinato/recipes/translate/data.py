@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 
 from ostinato.data.batches import TargetBatch, pad
 from ostinato.data.dates import dates_to_iso
-from ostinato.data.lines import numbered_lines, suffix_of
+from ostinato.data.lines import lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.marked import MarkedVocabulary
 from ostinato.data.pairs import (
     Pair,
@@ -163,7 +162,7 @@ def read_part(data: str, reading: ReadingSettings, *, labelled: bool) -> Pairs:
         if _is_folder(data):
             return read_pair_splits(data, reading.source, reading.target).test
         return read_file(data, keep_empty=True)
-    lines: Iterable[str] = sys.stdin if data == "-" else (line for _, line in numbered_lines(data))
+    lines = (line for _, line in (lines_of_stdin() if data == "-" else numbered_lines(data)))
     if data != "-" and suffix_of(data) == ".tsv":
         lines = (line.partition("\t")[0] for line in lines)
     return Pairs(data, tuple(Pair(line.strip(), "") for line in lines), (), 0)
