@@ -92,6 +92,16 @@ def test_a_cell_of_ones_own() -> None:
     check(Recurrent(own_cell, 6, [21, 16], dtype=torch.float64), 1e-10)
 
 
+@cell(gates="a", states="h", recurrent=False)
+def halving(x: Any, s: Any, U: Any) -> State:
+    """Does not look at its input."""
+    return State(h=s.h * 0.5)
+
+
+def test_a_cell_that_does_not_look_at_its_input() -> None:
+    check(Recurrent(halving, 6, 21, dtype=torch.float64), 1e-10)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 3), st.booleans(), st.booleans())
 def test_every_size(inputs: int, hidden: int, layers: int, bias: bool, half: bool) -> None:

@@ -95,6 +95,7 @@ class StreamKernel:
         module, fields = ir.Module(f"{self.cell.name}_streaming"), Fields()
         step = Step(module, planned, self.shape, fields, self.cell.states, self.half)
         step.write()
+        fields.index("x")  # has a place also where the step does not look at its input
         products = planned.program.products
         return module, Described(
             tuple(fields.names),
