@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import nn
 
+from ostinato.data import Documents
 from ostinato.errors import RunError
 from ostinato.models import LanguageModel
-from ostinato.training import DivergedError, RunFolder
+from ostinato.training import DivergedError, RunFolder, TrainingSettings, fit
 from ostinato.training.checkpoints import Checkpoints
 from ostinato.training.files import NewFile
 
@@ -30,6 +31,26 @@ def whole(tmp_path_factory):
 def one_line(error):
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+# --- what cannot be trained on ---
+
+
+@pytest.mark.parametrize("train_on", [[], (torch.zeros(4, 2, dtype=torch.int64),) * 2, iter(())])
+def test_data_without_a_place_are_refused_before_anything_is_written(train_on, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(TypeError, match=f"train: expected Streams, .*, got a {type(train_on).__name__}; for anything"):
+        fit(LanguageModel(LETTERS, 6, 10), train_on, list, run=run, settings=TrainingSettings(max_steps=1))
+    assert not run.path.exists()
+
+
+def test_validation_chunks_in_place_of_their_function_are_told(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    documents = Documents([torch.zeros(4, dtype=torch.int64)], 1, 2)
+    with pytest.raises(
+        TypeError, match=r"validation: expected a function that gives the chunks anew .*, got a Documents"
+    ):
+        fit(LanguageModel(LETTERS, 6, 10), documents, documents, run=run, settings=TrainingSettings(max_steps=1))
 
 
 # --- numbers that are not finite ---

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import optim
 
+from ostinato.errors import ConfigError
 from ostinato.training.optimizers import make_optimizer
 
 
@@ -28,3 +29,8 @@ def test_momentum_is_that_of_sgd(momentum):
         x.grad = torch.ones(())
         optimizer.step()
     assert x.item() == -1 - (1 + momentum)
+
+
+def test_an_unknown_optimiser_is_not_taken_for_another():
+    with pytest.raises(ConfigError, match="optimizer: expected one of adam, adamw, sgd, rmsprop, got lion"):
+        make_optimizer("lion", [torch.nn.Parameter(torch.zeros(1))], learning_rate=0.1)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ostinato.errors import ConfigError
 from ostinato.training import learning_rate_factor
 
 PROGRESS = st.floats(0, 1)
@@ -46,3 +47,8 @@ def test_epochs_is_the_schedule_of_zarembas_code():
     """Small: the learning rate is 1 for four epochs, then halves with each, as in table and text of the paper."""
     rates = [learning_rate_factor(0.5, "epochs", decay=0.5, epochs=i, decay_after_epochs=4) for i in range(13)]
     assert rates == [1, 1, 1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256, 1 / 512]
+
+
+def test_an_unknown_schedule_is_not_taken_for_a_constant_one():
+    with pytest.raises(ConfigError, match="schedule: expected one of constant, linear, cosine, step, epochs, got cos"):
+        learning_rate_factor(0.5, "cos")  # pyright: ignore[reportArgumentType]

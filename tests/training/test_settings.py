@@ -32,6 +32,9 @@ from ostinato.training import Budget, TrainingSettings
         ("checkpoint_every", 0),
         ("checkpoint_every_s", 0.0),
         ("keep_checkpoints", 0),
+        ("optimizer", "lion"),
+        ("schedule", "cos"),
+        ("averaging", "swa"),
     ],
 )
 def test_a_value_out_of_range_is_named(name, value):

@@ -350,3 +350,32 @@ def test_slips_are_told():
     next(iterator)
     with pytest.raises(RuntimeError, match="an older one cannot be given back"):
         old.give_back()
+    with pytest.raises(ValueError, match="input, target and resets of as many steps, time first, got 6 and 4"):
+        next(iter(chunks((x, x[:4]), 3)))
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        (torch.zeros(()), r"\(tensor \(\)\)"),
+        ((torch.zeros(3, 2), None), r"\(tensor \(3, 2\), NoneType\)"),
+        ((0.5, None), r"\(float, NoneType\)"),
+        (None, r"\(NoneType\)"),
+    ],
+)
+def test_a_loss_that_is_no_loss_and_state_is_told(given, got):
+    class Wrong:
+        def loss(self, chunk, state=None):
+            return given
+
+    window = next(iter(chunks(torch.zeros(6, 1, 1))))
+    with pytest.raises(TypeError, match=f"expected Wrong.loss to give two things, .*, got {got}"):
+        window.loss(Wrong())
+
+
+def test_lists_of_a_data_loader_are_chunks():
+    x, y = data()
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=6)
+    layer = rnn()
+    found = torch.cat([window.run(layer) for window in chunks(loader, 4)])
+    torch.testing.assert_close(found, layer(x)[0])

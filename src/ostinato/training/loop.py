@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ostinato.data.batches import Batches
+from ostinato.data.documents import Documents
 from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Chunk, Streams
 from ostinato.training.counters import Outcome
@@ -26,12 +27,17 @@ from ostinato.training.trainer import Trainer
 def _evaluator_on(validation: Callable[[], Iterable[Chunk]] | None) -> Evaluator:
     if validation is None:
         raise ValueError("fit expected validation chunks or an evaluator, got neither; give one of them")
+    if not callable(validation):
+        raise TypeError(
+            f"validation: expected a function that gives the chunks anew at each call, got a {type(validation).__name__}; "
+            "give lambda: chunks"
+        )
     return lambda module, *, should_stop, total: evaluate(module, validation(), should_stop=should_stop, total=total)
 
 
 def fit(
     module: nn.Module,
-    train: Streams | Batches | Prefetch[Any],
+    train: Streams | Documents | Batches | Prefetch[Any],
     validation: Callable[[], Iterable[Chunk]] | None = None,
     *,
     run: RunFolder,
@@ -54,7 +60,7 @@ def fit(
 
     Args:
         module: anything with `loss(chunk, state) -> (loss, state)`.
-        train: the training text, or examples; read from where it stands.
+        train: the training text or documents, or examples; read from where it stands.
         validation: gives the chunks of the validation text anew at each call; the mean loss on them says which weights are best.
             Needed without `evaluator`.
         run: a folder that was created.
@@ -80,7 +86,13 @@ def fit(
         ConfigError: the device or precision is not to be had.
         PeerError: another process is gone.
         ValueError: neither validation chunks nor an evaluator came.
+        TypeError: `module` has no loss, `validation` is no function, or `train` has no place that can be saved.
     """
+    if not all(hasattr(train, name) for name in ("position", "chunks_per_epoch", "state_dict", "load_state_dict")):
+        raise TypeError(
+            f"train: expected Streams, Documents, Batches or Prefetch, whose place a checkpoint can keep, got a "
+            f"{type(train).__name__}; for anything else write the loop around ostinato.training.chunks"
+        )
     if evaluator is None:
         evaluator = _evaluator_on(validation)
     processes = processes or Processes(make_fabric(device, precision))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 import torch
 from torch import optim
 
+from ostinato.errors import ConfigError
 from ostinato.training.settings import OptimizerName
 
 
@@ -28,6 +30,9 @@ def make_optimizer(
         weight_decay: decoupled for adamw, added to the gradient for the others.
         momentum: of sgd alone, in [0, 1); 0 for plain gradient descent.
         fused: one kernel for all parameters where torch has one (adam, adamw, sgd); not with a gradient scaler.
+
+    Raises:
+        ConfigError: there is no such optimiser.
     """
     if name == "adam":
         return optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
@@ -35,4 +40,6 @@ def make_optimizer(
         return optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
     if name == "sgd":
         return optim.SGD(parameters, lr=learning_rate, weight_decay=weight_decay, momentum=momentum, fused=fused)
-    return optim.RMSprop(parameters, lr=learning_rate, weight_decay=weight_decay)
+    if name == "rmsprop":
+        return optim.RMSprop(parameters, lr=learning_rate, weight_decay=weight_decay)
+    raise ConfigError(f"optimizer: expected one of {', '.join(get_args(OptimizerName))}, got {name}")

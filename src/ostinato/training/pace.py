@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ostinato.data.batches import Batches
+from ostinato.data.documents import Documents
 from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Streams
 from ostinato.training.counters import Counters
@@ -29,7 +30,9 @@ class Pace:
         waited_s: for data, since `restart`; may be added to.
     """
 
-    def __init__(self, settings: UpdateSettings, train: Streams | Batches | Prefetch[Any], now_s: Callable[[], float]):
+    def __init__(
+        self, settings: UpdateSettings, train: Streams | Documents | Batches | Prefetch[Any], now_s: Callable[[], float]
+    ):
         self.settings, self.train, self.now_s = settings, train, now_s
         self.budget = settings.budget
         self.counters = Counters()

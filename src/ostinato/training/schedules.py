@@ -7,7 +7,9 @@ alone counts passes over the data.
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
+
+from ostinato.errors import ConfigError
 
 Schedule: TypeAlias = Literal["constant", "linear", "cosine", "step", "epochs"]
 
@@ -46,7 +48,12 @@ def learning_rate_factor(
         decay_every: progress between two decays of "step".
         epochs: passes over the data completed, for "epochs".
         decay_after_epochs: passes before the first decay of "epochs".
+
+    Raises:
+        ConfigError: there is no such schedule.
     """
+    if schedule not in get_args(Schedule):
+        raise ConfigError(f"schedule: expected one of {', '.join(get_args(Schedule))}, got {schedule}")
     p = min(max(progress, 0.0), 1.0)
     if p < warmup:
         return p / warmup

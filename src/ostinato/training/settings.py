@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from ostinato.errors import ConfigError
 from ostinato.training.budget import Budget
@@ -81,6 +81,10 @@ class UpdateSettings:
     watch_every: int | None = None
 
     def __post_init__(self):
+        for name, kind in (("optimizer", OptimizerName), ("schedule", Schedule), ("averaging", AveragingName)):
+            value = getattr(self, name)
+            if not (value is None and name == "averaging"):
+                self._check(name, value in get_args(kind), f"one of {', '.join(get_args(kind))}")
         for name in ("batch_size", "accumulate", "averaging_patience", "keep_checkpoints", "log_every"):
             self._check(name, getattr(self, name) >= 1, "an integer of at least 1")
         for name in ("evaluate_every", "patience", "checkpoint_every", "watch_every"):

@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from ostinato.data.batches import Batches
+from ostinato.data.documents import Documents
 from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Streams
 from ostinato.errors import RunError
@@ -39,7 +40,7 @@ class Trainer:
     def __init__(
         self,
         module: nn.Module,
-        train: Streams | Batches | Prefetch[Any],
+        train: Streams | Documents | Batches | Prefetch[Any],
         evaluator: Evaluator,
         run: RunFolder,
         settings: UpdateSettings,

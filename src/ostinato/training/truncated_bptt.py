@@ -68,8 +68,8 @@ def chunks(
             - a `Chunk`, or a tuple (input,), (input, target) or (input, target, resets): whole sequences, time first. Input and
               target are tensors (T, B, ...) or nested ones;
             - `Batches` of independent examples, which are never cut: every window is one of them, and `window.loss` what it is for;
-            - `Streams` or `Documents`; or any other iterable of chunks or such tuples, each of which goes on where the one before
-              ends.
+            - `Streams` or `Documents`; or any other iterable of chunks, or of such tuples or lists, as a DataLoader gives, each
+              of which goes on where the one before ends.
         k1: steps from update to update; at least 1. Longer chunks are cut up, shorter ones stay. None takes them as they come.
         k2: steps that the gradient goes back from the end of a window; any number from k1 on. None is k1.
         batch_dim: where the rows are in the state's tensors: 1 for torch.nn's layers, (L, B, H); 0 for cells, (B, H). Needed only
@@ -170,6 +170,9 @@ class Window:
 
         Resets are left to the module. With k2 > k1 it is called two or three times: for the context, whose loss is not used, and
         for the new steps, in two parts where the next window begins in between.
+
+        Raises:
+            TypeError: the module gave something else.
         """
         self._owner.rebuild(self, lambda: module.loss(_cut(self.whole, 0, 1), None)[1])
         state, total, count = self.state, None, 0
@@ -177,7 +180,7 @@ class Window:
         parts = list(self._parts([self.context]))
         for start, end in parts:
             part = _cut(self.whole, start, end) if len(parts) > 1 else self.whole
-            loss, state = module.loss(part, state)
+            loss, state = _loss_and_state(module, module.loss(part, state))
             self._carry(end, state)
             if start >= self.context and (size := _count(part)):
                 total = loss * size if total is None else total + loss * size
@@ -351,6 +354,8 @@ class Chunks:
                 return
             chunk = _as_chunk(given)
             T = _length(chunk)
+            if self._k1 is not None or self.overlap:
+                _check_steps(chunk, T)
             while start < T:
                 end = min(start + (self._k1 or T), T)
                 self._before = self._now()
@@ -374,15 +379,34 @@ class Chunks:
         return tensor if self.device is None else tensor.to(self.device)
 
 
+def _loss_and_state(module: Any, given: Any) -> Any:
+    """What a module's loss gave, if it is that."""
+    parts = list(given) if isinstance(given, tuple | list) else [given]
+    if len(parts) == 2 and isinstance(parts[0], torch.Tensor) and parts[0].numel() == 1:
+        return given
+    got = [f"tensor {tuple(part.shape)}" if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts]
+    raise TypeError(
+        f"expected {type(module).__name__}.loss to give two things, the mean loss (a scalar tensor) and the state (None for none), "
+        f"got ({', '.join(got)})"
+    )
+
+
 def _as_chunk(piece: Any) -> Any:
     nothing: Any = None
     if isinstance(piece, Chunk | Batch):
         return piece
     if isinstance(piece, torch.Tensor):
         return Chunk(piece, nothing, None)
-    if isinstance(piece, tuple) and 1 <= len(piece) <= 3:
+    if isinstance(piece, tuple | list) and 1 <= len(piece) <= 3:
         return Chunk(*(*piece, nothing, nothing)[:3])
     raise TypeError(f"expected a Chunk, a tensor or a tuple (input, target, resets), got a {type(piece).__name__}")
+
+
+def _check_steps(chunk: Any, T: int) -> None:
+    """What is cut along time must all have as many steps: a shorter target would end unnoticed."""
+    steps = sorted({tensor.shape[0] if tensor.dim() else 0 for tensor in tensors_of(chunk)} - {T})
+    if steps and not isinstance(chunk, Batch):
+        raise ValueError(f"expected input, target and resets of as many steps, time first, got {T} and {steps[0]}")
 
 
 def _cut(tree: Any, start: int, end: int) -> Any:
