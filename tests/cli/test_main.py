@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -65,6 +66,18 @@ def test_standard_streams_that_are_closed_are_no_error(run):
     words = [sys.executable, "-m", "ostinato.cli.main", "evaluate", run]
     done = subprocess.run(["sh", "-c", '"$@" <&- >&-', "sh", *words], stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_of_another_encoding_is_no_error(run, encoding):
+    """The characters of a prompt come back, those that the terminal lacks as numbers."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ostinato.cli.main", "generate", run, "--prompt", "the 素", "--length", "3"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"the \\u7d20")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """A task that learns from examples, from the command line: train, predict, evaluate."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -191,3 +194,26 @@ def test_recipes_of_papers_are_told_of_where_there_are_some(ostinato, capsys):
         shown[task] = " ".join(capsys.readouterr().out.split())
     assert "a paper's recipe such as" in shown["lm"]
     assert "recipe" not in shown["classify"]
+
+
+def test_json_for_an_output_of_another_encoding_has_its_own_way_to_write_every_character(classifier, tmp_path):
+    lines = tmp_path / "new.txt"
+    lines.write_text("naïve 素晴らしい 🎉\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "ostinato.cli.main", "predict", classifier, str(lines)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout.decode("ascii"))["text"] == "naïve 素晴らしい 🎉"
+
+
+def test_scores_that_nobody_reads_are_no_error(classifier):
+    words = [sys.executable, "-m", "ostinato.cli.main", "evaluate", classifier]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

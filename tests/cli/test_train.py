@@ -216,3 +216,12 @@ def test_a_run_that_is_at_work_is_not_disturbed(ostinato, tmp_path, run):
         status, _, error = ostinato("train", "lm", "--run", str(folder), "--resume")
     assert status == 2
     assert re.fullmatch(r"ostinato: another run \(process .*\) is at work in .*; wait for its end, or .*\n", error)
+
+
+def test_training_goes_on_when_nobody_reads_its_lines_any_more(text, tmp_path):
+    run = tmp_path / "run"
+    with start("train", "lm", "--data", text, "--run", str(run), *SMALL, "--training.max_steps", "6") as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(120) == 0
+    assert (run / "report.json").exists()

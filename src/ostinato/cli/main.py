@@ -6,6 +6,7 @@ It loads nothing but the subcommand that was chosen: `ostinato --help` and `osti
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ def _run(command: str, words: list[str]) -> int:
     from ostinato.training.interrupt import terminable
 
     _open_what_is_closed()
+    _write_any_character()
     try:
         with terminable():
             status = importlib.import_module(f"ostinato.cli.{command}").main(words)
@@ -87,6 +89,13 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
+def _write_any_character() -> None:
+    """What a terminal of another encoding than UTF-8 cannot show is written as its number, not answered with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _let_go_of_the_output() -> None:

@@ -60,8 +60,11 @@ def main(words: Sequence[str]) -> int:
         answers = trained.stream(given.input, on_batch)
         if given.output is not None:
             out = stack.enter_context(_new_file(given.output))
+        ascii_only = (out.encoding or "utf-8").lower().replace(
+            "-", ""
+        ) != "utf8"  # JSON has a way to write every character
         for answer in answers:
-            out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            out.write(json.dumps(answer, ensure_ascii=ascii_only) + "\n")
     return 0
 
 
@@ -75,9 +78,9 @@ def _new_file(path: str) -> Iterator[TextIO]:
 
 
 def _show(task: Any, answers: Iterable[dict[str, Any]]) -> int:
-    from rich.console import Console
+    from ostinato.training.console import standard_output
 
-    console = Console(highlight=False)
+    console = standard_output()
     for answer in answers:
         text = task.shown(answer)
         if text is None:

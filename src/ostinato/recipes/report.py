@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ostinato.recipes.figures import Figures
 from ostinato.recipes.language_model import Result
+from ostinato.training.console import standard_output
 
 
 def resume_command(result: Result) -> str:
@@ -19,7 +20,7 @@ def resume_command(result: Result) -> str:
 
 def show(result: Result, console: Console | None = None) -> None:
     """Prints the comparison, a sample and what can be done next."""
-    console = console or Console(highlight=False)
+    console = console or standard_output()
     if result.network is None:
         return
     table = Table(title="validation text", title_justify="left")

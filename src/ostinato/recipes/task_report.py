@@ -14,6 +14,7 @@ from ostinato.errors import OstinatoError
 from ostinato.recipes.task import Task
 from ostinato.recipes.task_training import TaskResult, without_nan
 from ostinato.recipes.trained import Scores
+from ostinato.training.console import standard_output
 from ostinato.training.progress import ExampleProgress
 
 
@@ -24,7 +25,7 @@ def resume_command(result: TaskResult) -> str:
 
 def show(result: TaskResult, console: Console | None = None) -> None:
     """Prints the figures and what can be done next."""
-    console = console or Console(highlight=False)
+    console = console or standard_output()
     if not result.scores:
         return
     table = Table()
@@ -47,7 +48,7 @@ def show(result: TaskResult, console: Console | None = None) -> None:
 
 def show_scores(task: Task[Any, Any, Any, Any], run: str, scores: Scores, console: Console | None = None) -> None:
     """Prints how good a run is on some data, a figure a line."""
-    console = console or Console(highlight=False)
+    console = console or standard_output()
     console.print(f"{run} on {scores.data}", soft_wrap=True, markup=False)
     for name, cell in _cells(task, scores).items():
         console.print(f"{cell} {name}")

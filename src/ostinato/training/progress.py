@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from ostinato.training.console import standard_output
 from ostinato.training.evaluation import Evaluation, bits_per_character
 
 
@@ -47,7 +48,7 @@ class Progress:
     item = "token"  # what the loss is the mean of
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None):
-        self.console = console or Console(highlight=False)
+        self.console = console or standard_output()
         self.characters_per_token = 1.0
         self.validation_characters_per_token = 1.0
         self._quiet = quiet
@@ -126,9 +127,16 @@ class Progress:
             self.say(f"  [dim]{escape(line)}[/dim]")
 
     def say(self, text: str) -> None:
-        """Prints a line, which may hold rich markup, unless quiet."""
-        if not self._quiet:
+        """Prints a line, which may hold rich markup, unless quiet.
+
+        Once nobody reads the lines any more (`ostinato train lm | head`), it is quiet: what trains should not be lost for that.
+        """
+        if self._quiet:
+            return
+        try:
             self.console.print(text, soft_wrap=True)
+        except BrokenPipeError:
+            self._quiet = True
 
     def warn(self, text: str) -> None:
         """Prints a line on standard error, quiet or not."""

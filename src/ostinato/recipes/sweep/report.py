@@ -14,6 +14,7 @@ from rich.table import Table
 from ostinato.recipes.sweep.measure import Measure, measure_of
 from ostinato.recipes.sweep.search import open_study, trial_number
 from ostinato.recipes.sweep.space import Searched, Space
+from ostinato.training.console import standard_output
 from ostinato.training.files import write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _COLOURS = {"complete": "#3949ab", "pruned": "#b0b4c8", "best": "#d1495b"}
 
 def report(space: Space, folder: Path, console: Console | None = None) -> None:
     """Prints the best trials; writes `results.csv`, `sweep.png` and `sweep.svg` into the folder of the sweep."""
-    console = console or Console(highlight=False)
+    console = console or standard_output()
     study = open_study(space, folder)
     trials, measure = ended(study), measure_of(space)
     write_text(folder / "results.csv", _csv(space, trials, measure))
