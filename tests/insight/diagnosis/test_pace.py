@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -145,3 +147,24 @@ def test_an_optimizer_of_something_else_too() -> None:
     model, other = Reader(nn.GRU(I, H)), nn.Linear(2, 2)
     optimizer = torch.optim.SGD([*model.parameters(), *other.parameters()], lr=0.5)
     assert "other modules" in doctor(model, chunk(0), optimizer=optimizer).unchecked["learning rate"]
+
+
+class OfAModel(torch.optim.SGD):
+    """An optimiser that is not made from parameter groups."""
+
+    def __init__(self, model, lr):
+        super().__init__(model.parameters(), lr)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda model: torch.optim.LBFGS(model.parameters()), "an update of LBFGS cannot be tried: .*closure"),
+        (lambda model: OfAModel(model, 0.1), "an optimizer OfAModel cannot be made from parameter groups to try it"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_tried_is_told_and_all_else_is_checked(make, reason):
+    model = Reader(nn.GRU(I, H))
+    found = doctor(model, chunk(0), optimizer=make(model))
+    assert re.search(reason, found.unchecked["learning rate"])
+    assert "parameters not in the optimizer" in found.checked

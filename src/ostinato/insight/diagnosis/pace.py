@@ -202,8 +202,7 @@ def _after(patient: Patient, factor: float) -> float:
         groups.append({"params": parameters, "lr": group["lr"] * factor})
     if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
         raise InsightError("the optimizer holds parameters of other modules too")
-    trial = type(optimizer)(groups, **_arguments(optimizer))
-    trial.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    trial = _made_anew(optimizer, groups)
     for group in trial.param_groups:
         group["lr"] = group["lr"] * factor
     for _ in range(_UPDATES):
@@ -212,9 +211,24 @@ def _after(patient: Patient, factor: float) -> float:
         loss.backward()
         if patient.clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), patient.clip_norm)
-        trial.step()
+        try:
+            trial.step()
+        except TypeError as error:  # LBFGS wants a function that gives the loss
+            raise InsightError(f"an update of {type(optimizer).__name__} cannot be tried: {error}") from error
     with torch.no_grad():
         return float(patient.evaluate(model, patient.batch)[0])
+
+
+def _made_anew(optimizer: torch.optim.Optimizer, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The same optimiser, in the same state, of other parameters."""
+    try:
+        made = type(optimizer)(groups, **_arguments(optimizer))
+    except Exception as error:  # of a class of one's own, which may be made from anything
+        raise InsightError(
+            f"an optimizer {type(optimizer).__name__} cannot be made from parameter groups to try it on a copy: {error}"
+        ) from error
+    made.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    return made
 
 
 def _arguments(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
