@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -38,6 +39,9 @@ def operators(program: ExportedProgram) -> list[str]:
     return [str(n.args[0]) for n in program.graph.nodes if n.target is torch.ops.ostinato.recurrence.default]
 
 
+@pytest.mark.filterwarnings(
+    "ignore:The given buffer is not writable:UserWarning"
+)  # torch 2.11 says so of its own loading
 @pytest.mark.parametrize(("name", "option"), MENU)
 def test_an_exported_layer_computes_the_same_also_when_it_was_saved(name: str, option: str) -> None:
     module, x = made(name, option), torch.randn(5, 2, 3)
@@ -121,6 +125,34 @@ def test_older_ways_of_recording_hold_the_computation_and_not_its_result() -> No
     module, x, other = made("lstm", "peephole"), torch.randn(5, 2, 3), torch.randn(5, 2, 3)
     for recorded in (torch.jit.trace(module, (x,)), make_fx(module)(x)):
         assert_same(tensors(recorded(other)), tensors(module(other)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rhn"])
+def test_torch_fx_keeps_a_layer_whole(name: str) -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.below, self.above = layer(name, 3, 4), step(name, 4, 5)
+
+        def forward(self, x: Tensor) -> Any:
+            return self.above(self.below(x, lengths=[5, 2])[0][-1])
+
+    model, x = Model(), torch.randn(5, 2, 3)
+    graph = torch.fx.symbolic_trace(model)
+    assert [n.target for n in graph.graph.nodes if n.op == "call_module"] == ["below", "above"]
+    torch.testing.assert_close(graph(x), model(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:Exporting a model to ONNX with a batch_size")
+@pytest.mark.parametrize("name", ["lstm", "gru", "min_gru"])
+def test_onnx_takes_a_layer_that_no_model_is_around(name: str) -> None:
+    module, x, file = layer(name, 3, 4, 2).eval(), torch.randn(5, 2, 3), io.BytesIO()
+    torch.onnx.export(module, (x,), file, dynamo=False)
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    output = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+    torch.testing.assert_close(torch.as_tensor(output), module(x)[0], rtol=0, atol=1e-6)
 
 
 def test_shapes_are_known_without_values() -> None:

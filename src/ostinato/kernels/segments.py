@@ -6,7 +6,7 @@ memory grows with sqrt(T), for one forward pass more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ostinato.cells.named import State
 from ostinato.kernels.request import Request, Result
+from ostinato.types import Tensor
 
 
 def in_segments(request: Request, run: Callable[[Request], Result]) -> Result:
@@ -34,8 +35,7 @@ def in_segments(request: Request, run: Callable[[Request], Result]) -> Result:
             segment=0,
         )
         # Masks are drawn already, so that computing again needs no random numbers.
-        result = checkpoint(run, part, use_reentrant=False, preserve_rng_state=False)
-        assert isinstance(result, Result)
+        result = _together(part, checkpoint(_tensors, run, part, use_reentrant=False, preserve_rng_state=False))
         found.append(result)
         state = result.last
     if request.reverse:
@@ -44,3 +44,18 @@ def in_segments(request: Request, run: Callable[[Request], Result]) -> Result:
     if request.every_state:
         states = State(**{n: torch.cat([getattr(r.states, n) for r in found]) for n in cell.states})
     return Result(torch.cat([r.output for r in found]), state, states)
+
+
+def _tensors(run: Callable[[Request], Result], request: Request) -> list[Tensor]:
+    """A result as bare tensors: before torch 2.12 nothing else leaves a checkpoint that torch.compile follows."""
+    result = run(request)
+    states = [] if result.states is None else [getattr(result.states, n) for n in request.cell.states]
+    return [result.output, *(getattr(result.last, n) for n in request.cell.states), *states]
+
+
+def _together(request: Request, tensors: Sequence[Tensor]) -> Result:
+    """The inverse."""
+    names = request.cell.states
+    last, states = tensors[1 : 1 + len(names)], tensors[1 + len(names) :]
+    every = State(**dict(zip(names, states, strict=True))) if states else None
+    return Result(tensors[0], State(**dict(zip(names, last, strict=True))), every)
