@@ -149,3 +149,13 @@ assert all(dict.__getitem__(after, key) == dict.__getitem__(before, key) for key
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_characters_that_a_font_lacks_are_drawn_without_a_word():
+    """Labels and tokens are a user's; a warning would be an error here."""
+    made, (axes,) = plots.figure()
+    axes.set_title("素晴らしい \t\x01 🎉")
+    assert plots.png(made).startswith(b"\x89PNG")
+    text = plots.svg(made)
+    ElementTree.fromstring(text)
+    assert "素晴らしい" in text

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from ostinato.training import Progress
 from ostinato.training.evaluation import Evaluation
-from ostinato.training.progress import Moment
+from ostinato.training.progress import ExampleProgress, Moment
 
 MOMENT = Moment(step=120, used=0.25, loss=1.3862943611198906, gradient_norm=0.5, tokens_per_s=54321.0, time_left_s=3725)
 
@@ -83,3 +83,9 @@ def test_reading_shows_how_far_it_is():
 def test_a_warning_is_one_line_on_standard_error_quiet_or_not(capsys):
     Progress(quiet=True).warn("[state] is damaged " + "x" * 300)
     assert capsys.readouterr() == ("", "[state] is damaged " + "x" * 300 + "\n")
+
+
+def test_a_figure_that_there_is_none_of_is_a_dash():
+    progress = ExampleProgress("tag", ("accuracy",), quiet=True)
+    assert [progress.number("accuracy", value) for value in (0.5, float("nan"))] == ["50.00%", "-"]
+    assert progress.number("mase", float("nan")) == "-"

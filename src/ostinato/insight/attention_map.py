@@ -51,4 +51,4 @@ def plot_attention(weights: Any, source: Sequence[str], target: Sequence[str], *
 
 def _shown(token: str) -> str:
     """Blanks that can be seen; and no dollar sign, between two of which matplotlib would see mathematics."""
-    return token.replace("\n", "⏎").replace(" ", "␣").replace("$", r"\$")
+    return token.replace("\n", "⏎").replace(" ", "␣").replace("\t", "⇥").replace("$", r"\$")

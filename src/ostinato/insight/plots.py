@@ -6,7 +6,10 @@ Figures are made without pyplot, so that no window system is chosen and no setti
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,7 @@ SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"  # blue negative, red positive
 GREY = "#6b6b6b"
 _DOTS_PER_INCH = 150
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # matplotlib writes them as they are
 
 
 def figure(
@@ -158,7 +162,8 @@ def heat_map(
 def png(figure: Figure) -> bytes:
     """The picture as PNG, 150 dots per inch."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", metadata={"Software": None})
+    with _boxes_without_a_word():
+        figure.savefig(content, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", metadata={"Software": None})
     return content.getvalue()
 
 
@@ -167,9 +172,17 @@ def svg(figure: Figure) -> str:
     from matplotlib import rc_context
 
     content = io.StringIO()
-    with rc_context({"svg.hashsalt": "ostinato", "svg.fonttype": "none"}):
+    with rc_context({"svg.hashsalt": "ostinato", "svg.fonttype": "none"}), _boxes_without_a_word():
         figure.savefig(content, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return content.getvalue()
+    return _NOT_IN_XML.sub("\ufffd", content.getvalue())
+
+
+@contextmanager
+def _boxes_without_a_word() -> Iterator[None]:
+    """A character that matplotlib's font lacks is a box in the PNG, as one sees; a browser has fonts of its own for the SVG."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:

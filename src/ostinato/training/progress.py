@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -177,7 +178,9 @@ class ExampleProgress(Progress):
         return ", ".join([*shown, self.loss_text(evaluation.nats_per_token)])
 
     def number(self, name: str, value: float) -> str:
-        """A figure as it is shown."""
+        """A figure as it is shown; a dash where there is none, such as the accuracy on unknown words where all are known."""
+        if math.isnan(value):
+            return "-"
         return f"{value:.2%}" if name in self._percentages else f"{value:.4g}"
 
     def training_figures(self, loss: float) -> dict[str, float]:
