@@ -130,3 +130,43 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_statistics_of_nothing_are_refused():
     with pytest.raises(ConfigError, match="expected at least one chunk"):
         gradient_rms(small(), [])
+
+
+@pytest.mark.parametrize("rule", ["sgd", "rms"])
+def test_frozen_weights_stay_and_the_others_learn(rule):
+    model = small(num_layers=2)
+    model.embedding.weight.requires_grad_(False)
+    rows = torch.randint(V, (23, 2))
+    statistics = gradient_rms(model, chunks_of(rows, 5)) if rule == "rms" else None
+    dynamic = DynamicEvaluation(model, rule, learning_rate=0.1, decay=0.1, statistics=statistics)
+    dynamic.loss(chunks_of(rows, 5)[0])
+    changed = {
+        name for name, p in dynamic.model.named_parameters() if not torch.equal(p, dict(model.named_parameters())[name])
+    }
+    assert changed == {name for name, _ in model.named_parameters()} - {"embedding.weight"}
+    with pytest.raises(ConfigError, match="none requires a gradient"):
+        DynamicEvaluation(model.requires_grad_(False), "sgd")
+
+
+@pytest.mark.parametrize("rule", ["sgd", "rms"])
+def test_it_may_be_moved_to_another_type(rule):
+    """As if the model had been moved before; what it goes back to is in the new type, too."""
+    rows = chunks_of(torch.randint(V, (23, 2)), 5)
+
+    def losses(moved_first):
+        model = small().double()
+        if moved_first:
+            model.bfloat16()
+        statistics = {name: torch.ones_like(p) for name, p in model.named_parameters()} if rule == "rms" else None
+        dynamic = DynamicEvaluation(model, rule, learning_rate=0.1, decay=0.5, statistics=statistics)
+        if not moved_first:
+            dynamic.bfloat16()
+        state, found = None, []
+        for chunk in rows:
+            loss, state = dynamic.loss(chunk, state)
+            found.append(float(loss))
+        return found, dict(dynamic.model.named_parameters())
+
+    first, second = losses(True), losses(False)
+    assert first[0] == second[0]
+    assert all(torch.equal(first[1][name], second[1][name]) for name in first[1])

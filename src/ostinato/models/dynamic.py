@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -40,7 +40,7 @@ class DynamicEvaluation(nn.Module):
     Treebank, mean(r) is their code's, a mean over parameters of the means over their elements.
 
     Args:
-        model: trained; it is copied and not changed.
+        model: trained; it is copied and not changed. Weights that require no gradient stay as they are.
         rule: "rms" or "sgd".
         learning_rate: eta, above 0; None for 5e-5 ("rms") or 0.1 ("sgd").
         decay: lambda, from 0 to 1: how fast the weights go back to those given.
@@ -76,8 +76,12 @@ class DynamicEvaluation(nn.Module):
             )
         self.decay, self.epsilon = decay, epsilon
         self.model = copy.deepcopy(model).eval()
-        self._start = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
-        self._rms = statistics
+        self._start = {name: weight.detach().clone() for name, weight in _learning(self.model).items()}
+        if not self._start:
+            raise ConfigError(
+                "model: expected weights that may learn, but none requires a gradient; say requires_grad_()"
+            )
+        self._rms = None if statistics is None else dict(statistics)
         self._decays = dict.fromkeys(self._start, decay) if statistics is None else self._scaled(statistics)
 
     def _scaled(self, rms: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -91,7 +95,7 @@ class DynamicEvaluation(nn.Module):
         """Returns the mean loss of a chunk in nats a token, a scalar without gradient, and the state; then learns from it."""
         loss, state, gradients = _gradients(self.model, chunk, state)
         with torch.no_grad():
-            for name, weight in self.model.named_parameters():
+            for name, weight in _learning(self.model).items():
                 step = self._decays[name] * (self._start[name] - weight)
                 if (gradient := gradients[name]) is not None:
                     scale = 1.0 if self._rms is None else self._rms[name] + self.epsilon
@@ -102,8 +106,15 @@ class DynamicEvaluation(nn.Module):
     @torch.no_grad()
     def reset(self) -> None:
         """Forgets what was learned: the weights are those given."""
-        for name, weight in self.model.named_parameters():
+        for name, weight in _learning(self.model).items():
             weight.copy_(self._start[name])
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> DynamicEvaluation:
+        """What `to`, `double` and their like call: whatever happens to the weights, those given and their statistics go along."""
+        super()._apply(fn, recurse)
+        for tensors in (self._start, self._decays, self._rms or {}):
+            tensors |= {name: fn(each) for name, each in tensors.items() if isinstance(each, torch.Tensor)}
+        return self
 
     def score(self, text: str, state: TextState | None = None, segment: int = 5) -> Score:
         """How well the model predicts `text` while it learns from it, `segment` tokens at a time; see `LanguageModel.score`."""
@@ -118,12 +129,12 @@ def gradient_rms(model: LanguageModel, chunks: Iterable[Chunk]) -> dict[str, tor
         chunks: of the training text, in order, on the model's device; of the length to evaluate with.
 
     Returns:
-        sqrt(mean over chunks of g^2) by the parameters' names, of their shapes.
+        sqrt(mean over chunks of g^2) by the parameters' names, of their shapes; of those that require a gradient.
 
     Raises:
         ConfigError: there are no chunks.
     """
-    sums = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
+    sums = {name: torch.zeros_like(weight) for name, weight in _learning(model).items()}
     state, count = None, 0
     was_training = model.training
     model.eval()
@@ -141,11 +152,15 @@ def gradient_rms(model: LanguageModel, chunks: Iterable[Chunk]) -> dict[str, tor
     return {name: (total / count).sqrt_() for name, total in sums.items()}
 
 
+def _learning(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
 def _gradients(
     model: LanguageModel, chunk: Chunk, state: Any
 ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor | None]]:
     """The loss, the state after the chunk, both without a graph, and the gradient of every parameter that acts."""
-    weights = dict(model.named_parameters())
+    weights = _learning(model)
     # cuDNN goes backward in training mode alone, in which dropout would act.
     on_cuda = chunk.input.is_cuda
     without_cudnn = torch.backends.cudnn.flags(enabled=False) if on_cuda else contextlib.nullcontext()
