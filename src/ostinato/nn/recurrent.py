@@ -21,6 +21,7 @@ from ostinato.nn.lengths import as_lengths
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.states import StateLayout, States
+from ostinato.nn.symbolic import as_one_node, is_symbolic
 from ostinato.types import Lengths, Tensor
 
 
@@ -207,7 +208,7 @@ class Recurrent(torch.nn.RNNBase):
         self,
         input: Any,
         hx: Any = None,
-        *,
+        # Not keyword-only: the ONNX exporter hands every argument over by its place.
         lengths: Lengths | int | None = None,
         return_states: bool = False,
     ) -> Any:
@@ -228,6 +229,8 @@ class Recurrent(torch.nn.RNNBase):
         Raises:
             ValueError, RuntimeError, TypeError: for wrong shapes or types, with torch.nn's messages.
         """
+        if is_symbolic(input):
+            return as_one_node(self, input, hx, lengths=lengths, return_states=return_states)
         if (
             lengths is None
             and not return_states

@@ -18,6 +18,7 @@ from ostinato.kernels import dispatch
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.requests import make_request
+from ostinato.nn.symbolic import as_one_node, is_symbolic
 from ostinato.types import Tensor
 
 
@@ -74,6 +75,8 @@ class _Step(torch.nn.RNNCellBase):
         Returns:
             The states after it, like `hx`.
         """
+        if is_symbolic(input):
+            return as_one_node(self, input, hx)
         if self.torch_class is not None and dispatch.takes_whole(self.cell, self.backend):
             return dispatch.run_whole(self.torch_class, self, self.cell, self.backend, input, hx)
         if input.dim() not in (1, 2):
