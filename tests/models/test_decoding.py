@@ -116,6 +116,13 @@ def test_log_probabilities_are_written_over_logits_only_where_nothing_is_recorde
         torch.testing.assert_close(log_softmax(logits).double(), expected, rtol=1e-6, atol=1e-5)
 
 
+def test_logits_that_share_their_memory_are_not_written_over():
+    row = torch.randn(1, 50)
+    expected = row.log_softmax(1).expand(3, 50)
+    with torch.no_grad():  # as of a model that says the same of every row
+        torch.testing.assert_close(log_softmax(row.expand(3, 50)), expected)
+
+
 def test_errors_say_what_was_expected():
     model = Table(1, 3)
     with pytest.raises(ConfigError, match="max_length: expected at least 0"):
