@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import numpy as np
@@ -6,6 +7,7 @@ from PIL import Image
 
 from ostinato.data.captions import read_caption_splits, read_captions, read_pictures
 from ostinato.errors import DataError
+from tests.data.servers import Site, serve
 
 
 def pictures(folder, shapes):
@@ -152,3 +154,29 @@ def test_parts_may_have_files_of_their_own(tmp_path):
     (tmp_path / "train.jsonl").unlink()
     with pytest.raises(DataError, match=r"there is dev\.jsonl, but no train\.jsonl"):
         read_caption_splits(tmp_path)
+
+
+def test_pictures_far_away(tmp_path):
+    """Beside their listing, wherever that is; a listing may be compressed."""
+    pictures(tmp_path, {"a b.png": (4, 6)})
+    row = json.dumps({"file": "a b.png", "caption": "one"}).encode()
+    files = {
+        "/x/c.jsonl": row,
+        "/x/c.jsonl.gz": gzip.compress(row),
+        "/x/a%20b.png": (tmp_path / "a b.png").read_bytes(),
+    }
+    with serve(Site(files)) as site:
+        for name in ("c.jsonl", "c.jsonl.gz"):
+            found = read_captions(f"{site.url}/x/{name}")
+            assert found.captions == (("one",),)
+            assert (found.images.pixels == 200).all()
+        names, images = read_pictures(f"{site.url}/x/a%20b.png")
+        assert len(names) == len(images) == 1
+        with pytest.raises(DataError, match=r"missing.jsonl: not found"):
+            read_caption_splits(f"{site.url}/x/missing.jsonl")
+
+
+def test_the_listing_of_a_folder_may_be_compressed(tmp_path):
+    pictures(tmp_path, {"a.png": (4, 6)})
+    (tmp_path / "captions.jsonl.gz").write_bytes(gzip.compress(b'{"file": "a.png", "caption": "one"}'))
+    assert read_captions(tmp_path).captions == (("one",),)

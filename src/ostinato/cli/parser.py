@@ -99,6 +99,7 @@ def _plain(message: str) -> str:
         "str": "text",
         "bool": "true or false",
         "dict": "settings by name",
+        "list": "a list such as [a, b]",
     }
     kinds = {**{f"<class '{name}'>": word for name, word in words.items()}, "list[int]": "a list of integers"}
     union = re.search(r"Union subtypes Subtypes: \[(.*)\] Errors: .* Given value: (.*)", message)

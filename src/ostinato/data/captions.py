@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import urllib.parse
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ostinato.data.images import Images
-from ostinato.data.lines import PART_NAMES, find_parts
+from ostinato.data.lines import PART_NAMES, find_parts, open_file, suffix_of
 from ostinato.data.splits import Splits, stratified_split
 from ostinato.data.tables import json_lines
 from ostinato.errors import DataError
@@ -53,14 +56,15 @@ def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey
 
     Args:
         path: JSON lines, each with `file` (or `image`, `file_name`, `filename`), relative to this file, and `caption` (or `text`),
-            a text or a list of texts; or a folder that holds one such file. A picture in several lines has several captions.
+            a text or a list of texts; or a folder that holds one such file. A picture in several lines has several captions. A URL
+            will do, and so it will for a picture.
         size: (height, width) that every picture is scaled to; None to expect that they have one size.
         grey: Read them without colours; None to do so where all of them have none.
 
     Raises:
         DataError: A line lacks a name or a caption, a picture cannot be read or has another size.
     """
-    listing = _listing(Path(path).expanduser())
+    listing = _listing(_place(path))
     captions: dict[str, list[str]] = {}
     for number, row in json_lines(listing):
         name = next((row[key] for key in _FILE_NAMES if key in row), None)
@@ -74,7 +78,7 @@ def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey
         captions.setdefault(name, []).extend(texts)
     if not captions:
         raise DataError(f"{listing}: there is no line in it; expected a picture and its caption a line")
-    images = _stacked([listing.parent / name for name in captions], size, grey)
+    images = _stacked([_beside(listing, name) for name in captions], size, grey)
     return Captioned(images, tuple(map(tuple, captions.values())), tuple(captions))
 
 
@@ -105,8 +109,10 @@ def read_caption_splits(
         DataError: As for `read_captions`, or there are too few pictures.
         ConfigError: A share is out of range.
     """
-    place = Path(path).expanduser()
-    found = find_parts(place, PART_NAMES, _LISTING_SUFFIXES) if place.is_dir() else {}
+    place = _place(path)
+    found: dict[str, Path] = {}
+    if isinstance(place, Path) and place.is_dir():
+        found = find_parts(place, PART_NAMES, _LISTING_SUFFIXES)
     if found and "train" not in found:
         raise DataError(f"{path}: there is {next(iter(found.values())).name}, but no train.jsonl; name the files")
     validation, test = validation or found.get("validation"), test or found.get("test")
@@ -122,7 +128,7 @@ def read_caption_splits(
     ]
     drawn = list(map(pictures.take, stratified_split([0] * len(pictures), *shares, seed=seed, what="pictures")))
     parts = (drawn[0], *(own if own is not None else rest for own, rest in zip(others, drawn[1:], strict=True)))
-    return Splits(place.name, *parts)
+    return Splits(PurePath(place).name, *parts)
 
 
 def read_pictures(
@@ -131,7 +137,8 @@ def read_pictures(
     """Pictures without captions, and their names.
 
     Args:
-        path: One file; a folder, for all pictures in it, by name; a glob such as `photos/*.jpg`; or the names of several files.
+        path: One file, or its URL; a folder, for all pictures in it, by name; a glob such as `photos/*.jpg`; or the names of
+            several files.
         size: As for `read_captions`.
         grey: As for `read_captions`.
 
@@ -139,8 +146,10 @@ def read_pictures(
         DataError: There is no picture, or one cannot be read or has another size.
     """
     if not isinstance(path, str | Path):
-        return tuple(path), _stacked([Path(name).expanduser() for name in path], size, grey)
-    place = Path(path).expanduser()
+        return tuple(path), _stacked([_place(name) for name in path], size, grey)
+    place = _place(path)
+    if isinstance(place, str):
+        return (PurePath(place.partition("?")[0]).name,), _stacked([place], size, grey)
     files = [place]
     if place.is_dir():
         files = sorted(file for file in place.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
@@ -155,10 +164,21 @@ def read_pictures(
     return tuple(file.name for file in files), _stacked(files, size, grey)
 
 
-def _listing(path: Path) -> Path:
-    if not path.is_dir():
+def _place(path: str | Path) -> str | Path:
+    """A URL as it is, for a Path would take one of its slashes away."""
+    return str(path) if "://" in str(path) else Path(path).expanduser()
+
+
+def _beside(listing: str | Path, name: str) -> str | Path:
+    if "://" in name or isinstance(listing, Path):
+        return name if "://" in name else Path(listing).parent / name
+    return urllib.parse.urljoin(listing, urllib.parse.quote(name))
+
+
+def _listing(path: str | Path) -> str | Path:
+    if isinstance(path, str) or not path.is_dir():
         return path
-    files = sorted(file for file in path.iterdir() if file.suffix in _LISTING_SUFFIXES)
+    files = sorted(file for file in path.iterdir() if suffix_of(file) in _LISTING_SUFFIXES)
     if len(files) != 1:
         raise DataError(
             f"{path}: expected one .jsonl file with pictures and captions there, found {len(files)}; name it"
@@ -166,7 +186,7 @@ def _listing(path: Path) -> Path:
     return files[0]
 
 
-def _stacked(files: Sequence[Path], size: tuple[int, int] | None, grey: bool | None) -> Images:
+def _stacked(files: Sequence[str | Path], size: tuple[int, int] | None, grey: bool | None) -> Images:
     pixels = [_picture(file, size, grey) for file in files]
     for file, picture in zip(files, pixels, strict=True):
         if picture.shape[:2] != pixels[0].shape[:2]:
@@ -183,13 +203,15 @@ def _by(picture: np.ndarray) -> str:
     return f"{picture.shape[0]} x {picture.shape[1]}"
 
 
-def _picture(path: Path, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
     """(height, width) uint8 of a picture without colours, (height, width, 3) of others."""
     import PIL.Image  # here, not above: it is needed for pictures only
     import PIL.ImageOps
 
     try:
-        with PIL.Image.open(path) as opened:
+        with ExitStack() as stack:
+            file = path if isinstance(path, Path) else io.BytesIO(stack.enter_context(open_file(path)).read())
+            opened = stack.enter_context(PIL.Image.open(file))
             # A camera that was held upright says so beside the pixels.
             image = _eight_bits(PIL.ImageOps.exif_transpose(opened))
             is_grey = opened.mode in _GREY_MODES if grey is None else grey

@@ -119,7 +119,10 @@ def read_series(
     if values is None:
         values = [c for c in columns if c not in named and table[c].dtype.is_numeric()]
         if not values:
-            raise DataError(f"{path}: has no column of numbers to forecast; its columns are {', '.join(columns)}")
+            raise DataError(
+                f"{path}: has no column of numbers to forecast; its columns are {', '.join(columns)}: "
+                "name one with --reading.values to be told which of its cells is none"
+            )
     twice = next((name for name in (*values, *named) if [*values, *named].count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"column {twice!r} has two parts; let it be one of time, id, values, known and observed")

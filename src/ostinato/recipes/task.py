@@ -69,6 +69,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         files: the settings, such as "reading.test", that name files.
         rows: of a batch in evaluation and prediction; changes no result.
         answering: a dataclass of what a user can set about answers, such as how wide a beam is; None for nothing.
+        nothing_to_judge: what is said of data whose validation part has no example with a loss.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     files: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[int] = 256
     answering: ClassVar[type[Any] | None] = None
+    nothing_to_judge: ClassVar[str] = "expected labels to validate with that training has too, got others only"
 
     # --- data ---
 

@@ -103,7 +103,7 @@ def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, run: RunFol
     known = read_knowledge(task, run) if settings.resume else task.learn(settings, splits.train)
     validation = task.examples(settings, known, splits.validation)
     if not np.asarray(validation.counts).any():
-        raise DataError(f"{splits.name}: expected labels to validate with that training has too, got others only")
+        raise DataError(f"{splits.name}: {task.nothing_to_judge}")
     torch.manual_seed(settings.seed)
     model = task.build(settings, known)
     lines = [] if settings.resume else [*task.remarks(splits), *task.begin(settings, known, model)]

@@ -119,3 +119,10 @@ def test_separate_files_are_read_and_paths_are_kept_whole(tmp_path, monkeypatch)
 def test_settings_that_cannot_be_are_refused(group, values, message):
     with pytest.raises(ConfigError, match=message):
         group(**values)
+
+
+def test_one_class_is_nothing_to_learn(tmp_path):
+    data = write(tmp_path / "a.csv", [(f"text {n}", "same") for n in range(30)])
+    with pytest.raises(DataError, match=r"expected at least two classes to tell apart, got 1 \(same\)"):
+        train(small(tmp_path / "run", data))
+    assert not (tmp_path / "run").exists()

@@ -184,6 +184,7 @@ def test_a_fingerprint_is_of_values_and_origins(tmp_path):
         (CSV + "a,2024-01-01,1,0,\na,2024-01-01,2,0,\n", "is there twice"),
         (CSV + "a,soon,1,0,\n", "expected a time such as"),
         (CSV + "a,2024-01-01,many,0,\n", "expected a number in column 'sold', got 'many'"),
+        (CSV + "".join(f"a,{1700 + year}-01-01,5,0,1\n" for year in range(60)), "expected values that change"),
     ],
 )
 def test_data_that_cannot_be_learnt_from_are_told_in_a_line(tmp_path, content, message):
@@ -245,3 +246,5 @@ def test_one_row_alone_goes_on_in_the_step_of_training(tmp_path):
     part = task.read_part(settings, known, str(tmp_path / "one.csv"), labelled=False)
     assert part.step == "7 days"
     assert part.origin.tolist() == [1]
+    with pytest.raises(DataError, match="expected a table in a file"):
+        task.read_part(settings, known, "-", labelled=False)

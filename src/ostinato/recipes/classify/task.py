@@ -65,7 +65,13 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
 
     def learn(self, settings: ClassifySettings, train: Part) -> Known:
         """Classes, vocabulary and scale."""
-        return Known.of(train, settings.reading)
+        known = Known.of(train, settings.reading)
+        if len(known.classes) < 2:
+            raise DataError(
+                f"expected at least two classes to tell apart, got {len(known.classes)} ({', '.join(known.classes)}); "
+                "is the column of labels the right one?"
+            )
+        return known
 
     def to_dict(self, known: Known) -> dict[str, Any]:
         """Plain values."""

@@ -44,6 +44,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
     rows = 64  # each of them has hundreds of paths
     percentages = ("skill", "smape", *(f"coverage_{percent}" for percent in INTERVALS))
     answering = AnswerSettings
+    nothing_to_judge = "expected values that change in the steps to validate with, got the same one everywhere, or none"
 
     def read(self, settings: ForecastSettings) -> Splits[Part]:
         """The beginning of each series to learn from, then its validation, its end for the test."""
@@ -53,6 +54,8 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
 
     def read_part(self, settings: ForecastSettings, known: Known, data: str, *, labelled: bool) -> Part:
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
+        if data == "-":
+            raise DataError("expected a table in a file, whose name tells the format; standard input has none")
         table = _read(settings, data)
         _same_step(data, table.step, known.step)
         tracks = tracks_of(table)
