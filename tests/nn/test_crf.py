@@ -252,6 +252,14 @@ def test_errors_say_what_was_expected():
         crf.log_likelihood(e, torch.full((4, 2), 3))
     with pytest.raises(DataError, match="tags: expected the shape"):
         crf.log_likelihood(e, torch.zeros(3, 2, dtype=torch.long))
+    with pytest.raises(DataError, match="tags: expected integers, got torch.float32"):
+        crf.log_likelihood(e, torch.zeros(4, 2))
+    with pytest.raises(
+        ConfigError, match=r"constraints.transitions: expected the shape \(3, 3\) for 3 tags, got \(2, 2\)"
+    ):
+        crf.viterbi(e, constraints=span_constraints(["O", "B-x"]))
+    with pytest.raises(ConfigError, match=r"constraints.start: expected the shape \(3,\) for 3 tags, got \(1,\)"):
+        crf.viterbi(e, constraints=Constraints(*(torch.zeros(n).bool() for n in ((3, 3), (1,), (1,)))))
     with pytest.raises(DataError, match="a gap"):
         crf.viterbi(e, mask=torch.tensor([[1, 1], [0, 1], [1, 0], [0, 0]]).bool())
     with pytest.raises(DataError, match="got both"):

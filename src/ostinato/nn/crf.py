@@ -113,13 +113,9 @@ class CRF(nn.Module):
         self.transitions = nn.Parameter(torch.empty(N, N, device=device, dtype=dtype))
         self.start = nn.Parameter(torch.empty(N, device=device, dtype=dtype))
         self.end = nn.Parameter(torch.empty(N, device=device, dtype=dtype))
-        for name, shape in (("transitions", (N, N)), ("start", (N,)), ("end", (N,))):
-            forbidden = None if constraints is None else getattr(constraints, name).bool().to(device)
-            if forbidden is not None and tuple(forbidden.shape) != shape:
-                raise ConfigError(
-                    f"constraints.{name}: expected the shape {shape} for {N} tags, got {tuple(forbidden.shape)}"
-                )
-            self.register_buffer(f"forbidden_{name}", forbidden, persistent=False)
+        forbidden = {} if constraints is None else _forbidden(constraints, N, device)
+        for name in Constraints._fields:
+            self.register_buffer(f"forbidden_{name}", forbidden.get(name), persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -203,10 +199,13 @@ class CRF(nn.Module):
             lengths: (B,), or None.
             mask: (T, B) bool in their place.
             constraints: what this path may not do, beside what no path may: for models that have learnt from data that break them.
+
+        Raises:
+            ConfigError: the constraints are for another number of tags.
         """
         chain = self._chain(emissions, lengths, mask)[0]
         if constraints is not None:
-            forbidden = {name: where.to(emissions.device) for name, where in constraints._asdict().items()}
+            forbidden = _forbidden(constraints, self.num_tags, emissions.device)
             chain = chain._replace(
                 **{name: getattr(chain, name).masked_fill(where, -torch.inf) for name, where in forbidden.items()}
             )
@@ -236,12 +235,27 @@ class CRF(nn.Module):
     def _checked(self, tags: Tensor, valid: Tensor) -> Tensor:
         if tags.shape != valid.shape:
             raise DataError(f"tags: expected the shape of the emissions, {tuple(valid.shape)}, got {tuple(tags.shape)}")
+        if tags.is_floating_point():
+            raise DataError(f"tags: expected integers, got {tags.dtype}")
         tags = tags.long().masked_fill(~valid, 0)
         if not torch.compiler.is_compiling() and tags.numel():
             low, high = int(tags.min()), int(tags.max())
             if low < 0 or high >= self.num_tags:
                 raise DataError(f"tags: expected numbers from 0 to {self.num_tags - 1}, got {low} to {high}")
         return tags
+
+
+def _forbidden(constraints: Constraints, num_tags: int, device: Any) -> dict[str, Tensor]:
+    """What the constraints forbid, by name; for this number of tags."""
+    found: dict[str, Tensor] = {}
+    for name, where in constraints._asdict().items():
+        shape = (num_tags, num_tags) if name == "transitions" else (num_tags,)
+        if tuple(where.shape) != shape:
+            raise ConfigError(
+                f"constraints.{name}: expected the shape {shape} for {num_tags} tags, got {tuple(where.shape)}"
+            )
+        found[name] = where.bool().to(device)
+    return found
 
 
 def _result_type(emissions: Tensor) -> torch.dtype:
