@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -74,6 +76,15 @@ def test_nt_asgd_is_the_mean_since_validation_stood_still(module, n, seed):
         own if begin is None else [torch.stack(each).mean(0) for each in zip(*path[3 * (begin + 1) - 1 :], strict=True)]
     )
     torch.testing.assert_close(averaged(averaging, module), expected)
+
+
+def test_an_evaluation_without_a_number_is_the_worst(module):
+    averaging = NonMonotonicASGD(module, 1)
+    for loss in (math.nan, 1.0, 0.9):
+        averaging.evaluated(loss)
+    assert averaging.weights is None
+    averaging.evaluated(math.nan)
+    assert averaging.weights is not None
 
 
 def test_training_goes_on_with_the_weights_themselves_bit_for_bit(module):

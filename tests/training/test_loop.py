@@ -110,6 +110,34 @@ def test_the_best_checkpoint_is_kept(whole):
     assert all(torch.equal(weights[name], tensor) for name, tensor in best.state["model"].items())
 
 
+class Untold(LanguageModel):
+    """Its first evaluation gives no number."""
+
+    evaluations = 0
+
+    def eval(self):
+        self.evaluations += 1
+        return super().eval()
+
+    def loss(self, chunk, state=None):
+        loss, state = super().loss(chunk, state)
+        return loss * math.nan if not self.training and self.evaluations == 1 else loss, state
+
+
+def test_any_number_is_better_than_none(tmp_path):
+    module = Untold(LETTERS, 6, 10, num_layers=2)
+    outcome, _, run = train(tmp_path / "run", module=module, max_steps=12)
+    assert outcome.counters.best_step == 12
+    assert math.isfinite(outcome.counters.best)
+    assert all(torch.equal(run.read_model()[name], tensor) for name, tensor in module.state_dict().items())
+
+
+def test_another_optimiser_does_not_go_on_with_the_state_of_one(tmp_path):
+    train(tmp_path / "run", max_steps=6)
+    with pytest.raises(RunError, match=r"does not fit the settings it is resumed with: training\.optimizer is another"):
+        train(tmp_path / "run", resume=True, max_steps=12, optimizer="sgd")
+
+
 def test_the_best_model_is_that_of_the_state_gone_on_from(tmp_path):
     """A process that was killed after it had written a newer model, or before it had called its newest checkpoint the best."""
     outcome, _, run = train(tmp_path / "run", max_steps=12)

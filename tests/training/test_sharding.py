@@ -1,5 +1,8 @@
 """Shares themselves need several processes: see test_distributed."""
 
+import itertools
+
+import pytest
 import torch
 from torch import nn
 
@@ -33,3 +36,23 @@ def test_the_state_of_a_fused_optimiser_does_not_fuse_another():
     plain.load_state_dict(state)
     assert [group["fused"] for group in plain.param_groups] == [False]
     torch.testing.assert_close(plain.state_dict()["state"], fused.state_dict()["state"])
+
+
+def test_a_state_brings_neither_momentum_nor_decay_along():
+    module = nn.Linear(2, 3)
+    first = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    module(torch.ones(1, 2)).sum().backward()
+    first.step()
+    second = torch.optim.SGD(module.parameters(), lr=0.3, momentum=0.5)
+    second.load_state_dict(shared_optimizer_state(first.state_dict(), second))
+    assert [(g["lr"], g["momentum"], g["weight_decay"]) for g in second.param_groups] == [(0.1, 0.5, 0.0)]
+    torch.testing.assert_close(second.state_dict()["state"], first.state_dict()["state"])
+
+
+@pytest.mark.parametrize(
+    "kinds", [*itertools.permutations((torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop), 2)]
+)
+def test_a_state_of_another_optimiser_is_refused(kinds):
+    first, second = (kind(nn.Linear(2, 3).parameters(), lr=0.1) for kind in kinds)
+    with pytest.raises(ValueError, match=r"training\.optimizer is another"):
+        shared_optimizer_state(first.state_dict(), second)

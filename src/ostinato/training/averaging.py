@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -127,6 +128,7 @@ class NonMonotonicASGD(Averaging):
     def evaluated(self, loss: float) -> None:
         if self.weights is not None:
             return
+        loss = math.inf if math.isnan(loss) else loss  # which would be neither better nor worse than any other
         before = self.losses[: -self.patience]
         self.losses.append(loss)
         if before and loss > min(before):

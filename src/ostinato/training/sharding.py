@@ -81,15 +81,27 @@ def shared_by_name(tensors: Mapping[str, torch.Tensor], like: Mapping[str, torch
 def shared_optimizer_state(state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """This process's share of an optimiser's `state_dict`, each tensor laid out like the parameter that it belongs to.
 
-    Whether kernels are fused is no part of a state: it stays as it is, for there are none for shares.
+    Momentum, weight decay, and whether kernels are fused, are no part of a state: they stay as they are in `optimizer`.
+
+    Raises:
+        ValueError: the state is that of another optimiser.
     """
+    if any(
+        _kind(saved) != _kind(group) for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ):
+        raise ValueError("training.optimizer is another")
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries = {
         index: map_tensors(lambda tensor, like=parameters[index]: shared_like(tensor, like), entry)
         for index, entry in state["state"].items()
     }
     groups = [
-        {**saved, "fused": group["fused"]} if "fused" in group else saved
+        {**group, "params": saved["params"], "lr": saved["lr"]}
         for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     return {"state": entries, "param_groups": groups}
+
+
+def _kind(group: Mapping[str, Any]) -> set[str]:
+    """What Adam, gradient descent and RMSprop have each for themselves, in every version of torch."""
+    return {"betas", "dampening", "alpha"} & set(group)

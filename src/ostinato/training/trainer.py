@@ -291,7 +291,8 @@ class Trainer:
             if evaluation is None:  # made up for when the run is resumed
                 return False
             loss = evaluation.to_minimise
-            best = counters.best is None or loss < counters.best
+            # Whatever is a number is better than NaN, which an untrained model may give.
+            best = counters.best is None or loss < counters.best or (math.isnan(counters.best) and not math.isnan(loss))
             sample = self.sample() if self.sample is not None and self.processes.is_first else None
             if best:
                 self._write_model()
