@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -217,3 +218,19 @@ def test_scores_that_nobody_reads_are_no_error(classifier):
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("wrong", [["--model.hidden_size", "9"], ["--training.optimizer", "sgd"]])
+def test_a_resumption_that_does_not_fit_leaves_the_run_as_it_was(ostinato, classifier, table, tmp_path, wrong):
+    """Else config.yaml would be of another model than the weights, and the run lost to a slip of the pen."""
+    run = tmp_path / "run"
+    shutil.copytree(classifier, run)
+    before = (run / "config.yaml").read_bytes()
+    status, _, error = ostinato("train", "classify", "--run", str(run), "--resume", *wrong)
+    assert status == 2
+    assert "does not fit the settings it is resumed with" in error
+    assert (run / "config.yaml").read_bytes() == before
+    assert ostinato("evaluate", str(run), table)[0] == 0
+    again = ["train", "classify", "--run", str(run), "--resume", "--quiet", "--training.max_steps", "42"]
+    assert ostinato(*again) == (0, f"{run}\n", "")
+    assert b"max_steps: 42" in (run / "config.yaml").read_bytes()

@@ -57,6 +57,8 @@ def opened(settings: RunSettings, make_progress: Callable[[bool], Progress]) -> 
         progress = make_progress(settings.quiet or not processes.is_first)
         run = RunFolder(processes.first(lambda: str(settings.run or new_run(settings.task))))
         processes.first(lambda: stack.enter_context(run.locked(resume=settings.resume)) and None)
+        if processes.is_first:
+            stack.enter_context(run.keeping_config())
         yield Session(run, processes, progress)
 
 

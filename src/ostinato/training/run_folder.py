@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from safetensors.torch import load
 
 from ostinato.errors import RunError
 from ostinato.training.checkpoints import Checkpoints
-from ostinato.training.files import NewFile, remove_leftovers, write_tensors, write_text
+from ostinato.training.files import NewFile, remove_leftovers, write_bytes, write_tensors, write_text
 from ostinato.training.lock import Lock
 
 
@@ -142,6 +142,22 @@ class RunFolder:
             write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     @contextmanager
+    def keeping_config(self) -> Iterator[None]:
+        """Around going on with a run, perhaps with other settings: an error before its next checkpoint puts `config.yaml` back.
+
+        What is in the folder is then still of the settings before; with others it could not be read or resumed any more.
+        """
+        before = self.config_file.read_bytes() if self.config_file.exists() else None
+        steps = self.checkpoints.steps()
+        try:
+            yield
+        except BaseException:
+            if before is not None and self.checkpoints.steps() == steps:
+                with suppress(OSError):  # the error at work says more
+                    write_bytes(self.config_file, before)
+            raise
+
+    @contextmanager
     def writing(self) -> Iterator[None]:
         """Around everything that writes here: what the system refuses becomes one line that says what is kept.
 
@@ -162,7 +178,9 @@ class RunFolder:
             RunError: there is no run here, or its `config.yaml` is damaged.
         """
         if not self.path.is_dir():
-            raise RunError(f"no run folder at {self.path}; check the name, or make one with `ostinato train TASK --run {self.path}`")
+            raise RunError(
+                f"no run folder at {self.path}; check the name, or make one with `ostinato train TASK --run {self.path}`"
+            )
         try:
             config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
