@@ -252,7 +252,7 @@ def test_errors_say_what_was_expected():
         crf.log_likelihood(e, torch.full((4, 2), 3))
     with pytest.raises(DataError, match="tags: expected the shape"):
         crf.log_likelihood(e, torch.zeros(3, 2, dtype=torch.long))
-    with pytest.raises(DataError, match="tags: expected integers, got torch.float32"):
+    with pytest.raises(DataError, match=r"tags: expected integers, got torch\.float32"):
         crf.log_likelihood(e, torch.zeros(4, 2))
     with pytest.raises(
         ConfigError, match=r"constraints.transitions: expected the shape \(3, 3\) for 3 tags, got \(2, 2\)"

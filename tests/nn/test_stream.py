@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -174,6 +175,20 @@ def test_copies_go_on_by_themselves_on_the_same_weights() -> None:
     other.check_weights = False
     want = expected(layer, inputs[0, :1], tuple(v.double() for v in state))[0]
     torch.testing.assert_close(other(inputs[0, 0]).double(), want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda stream: pickle.loads(pickle.dumps(stream))])
+def test_a_stream_is_copied_with_all_it_holds_and_pickled(again: Callable[[Stream], Stream]) -> None:
+    layer, inputs = LSTM(3, 5).eval(), torch.randn(4, 3)
+    one = Stream(layer, torch.bfloat16, check_weights=False)
+    one(inputs[0])
+    other = again(one)
+    assert other.layer is not layer
+    assert (other.streaming_dtype, other.check_weights) == (torch.bfloat16, False)
+    want = streamed(one, inputs)
+    torch.nn.init.zeros_(layer.get_parameter("weight_ih_l0"))
+    one.refresh()
+    assert torch.equal(streamed(other, inputs), want)
 
 
 # input and output
@@ -365,6 +380,13 @@ def test_bfloat16_weights_are_half_the_size_and_their_error_is_told() -> None:
     )
     _in_place(layer)
     assert rounded.error_report is not report
+
+
+@pytest.mark.parametrize("inputs", [torch.zeros(0, 3), torch.tensor(1.0), [[1.0, 2.0, 3.0]]])
+def test_an_error_is_measured_on_a_sequence(inputs: Any) -> None:
+    stream = Stream(LSTM(3, 5).eval(), torch.bfloat16)
+    with pytest.raises(ConfigError, match=r"inputs expected a tensor of shape \(T, 3\), T at least 1; got "):
+        stream.measure_error(inputs)
 
 
 def test_it_says_what_it_is() -> None:

@@ -190,6 +190,10 @@ class Stream:
         made.state = self.state
         return made
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is packed holds addresses: a stream that is pickled, or copied with all it holds, packs anew.
+        return _made_again, (self.layer, self.streaming_dtype, self.check_weights, self.state)
+
     # the error
 
     @property
@@ -214,7 +218,12 @@ class Stream:
         """
         from ostinato.kernels.cpu.streaming import PackedStack, Runner
 
-        inputs = torch.stack([self._usable(x) for x in inputs])
+        if not isinstance(inputs, Tensor) or inputs.dim() == 0 or not len(inputs):
+            got = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+            raise ConfigError(
+                f"inputs expected a tensor of shape (T, {self.layer.input_size}), T at least 1; got {got}"
+            )
+        inputs = torch.stack([self._usable(x).view(-1) for x in inputs])
         layers, packed = _tensors(self.layer), self._weights.packed
         exact = PackedStack(_kernel(self.layer, half=False), layers, packed.residual)
         want, got = (_outputs(Runner(each), self.layer, inputs) for each in (exact, packed))
@@ -229,6 +238,12 @@ class Stream:
     def __repr__(self) -> str:
         dtype = "" if self.streaming_dtype is None else f", streaming_dtype={self.streaming_dtype}"
         return f"Stream({self.layer!r}{dtype}, weight_bytes={self.weight_bytes}, threads={self.threads})"
+
+
+def _made_again(layer: Recurrent, streaming_dtype: torch.dtype | None, check_weights: bool, state: Any) -> Stream:
+    stream = Stream(layer, streaming_dtype, check_weights=check_weights)
+    stream.state = state
+    return stream
 
 
 class _Weights:
