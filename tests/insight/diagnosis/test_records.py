@@ -59,3 +59,11 @@ def test_validation_that_gets_worse_once() -> None:
     training = [2.0 - 0.03 * n for n in range(40)]
     assert found(lines(loss=training) + lines(validation_loss=[2.0, 1.7, 1.5, 1.4, 1.39, 1.6])) == []
     assert found(lines(loss=training) + lines(validation_loss=[2.0, 1.7, 1.5, 1.4, 1.41, 1.42])) == []
+
+
+def test_losses_below_zero_as_those_of_a_density() -> None:
+    training = [1.0 - 0.1 * n for n in range(40)]
+    assert found(lines(loss=training) + lines(validation_loss=[1.0, -1.0, -2.0, -2.5, -2.6])) == []
+    assert found(lines(loss=training) + lines(validation_loss=[1.0, -1.0, -2.6, -2.5, -2.55])) == []
+    (one,) = found(lines(loss=training) + lines(validation_loss=[1.0, -1.0, -2.6, -2.0, -1.5]))
+    assert one.name == "overfitting"

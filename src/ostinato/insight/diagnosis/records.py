@@ -17,6 +17,7 @@ _CLIPPED = 0.95
 # (1.22 to 1.33 between lines, from 3.64 at first): noise of minibatches. A quarter is not.
 _LOST = 0.25
 # Validation loss against its best. The demo run's falls at all of its six evaluations; the two last ones differ by 1.3 %.
+# A log density may be below zero, where the loss itself is no measure: what was won is.
 _WORSE = 0.05
 
 
@@ -75,7 +76,7 @@ def overfitting(patient: Patient) -> Iterator[Finding]:
     at = validation.index(best)
     then = training[min(int(len(training) * (at + 1) / len(validation)), len(training) - 1)]
     now = median(training[-3:])
-    if last > best * (1 + _WORSE) and now < then:
+    if last - best > _WORSE * (best if best > 0 else validation[0] - best) and now < then:
         yield Finding(
             "overfitting",
             "warning",
