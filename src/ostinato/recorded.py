@@ -21,6 +21,11 @@ def is_recorded() -> bool:
     )
 
 
+def is_transformed() -> bool:
+    """Whether a transformation of torch.func is active, outside of a graph. None of them takes hooks on tensors that are saved."""
+    return not torch.compiler.is_compiling() and maybe_current_level() is not None
+
+
 def is_mapped() -> bool:
     """Whether `torch.vmap` is active; a graph holds its operators, and not it."""
     if torch.compiler.is_compiling() or maybe_current_level() is None:

@@ -150,6 +150,22 @@ def test_forward_derivatives_are_left_to_those_who_have_them_and_explain_says_so
     assert "not compiled: its gradients are taken backward, not forward (torch.func.jvp)" in str(said[1])
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_segments_of_a_sequence_are_differentiated_as_the_whole(backend: str) -> None:
+    whole, x = layer("gru", 3, 4, dtype=torch.float64), torch.randn(5, 2, 3, dtype=torch.float64)
+    cut = layer("gru", 3, 4, dtype=torch.float64, checkpoint_segments=2)
+    cut.load_state_dict(whole.state_dict())
+
+    def found(module: Any) -> list[Tensor]:
+        def loss(x: Tensor) -> Tensor:
+            return module(x)[0].square().sum()
+
+        return [grad(loss)(x), hessian(loss)(x), vmap(grad(loss))(x.unsqueeze(0))]
+
+    with ostinato.backend(backend):
+        torch.testing.assert_close(found(cut), found(whole))
+
+
 def test_many_gradients_of_one_output_are_taken_at_once() -> None:
     module, x = made("lstm", "layer_norm"), inputs().requires_grad_()
     leaves = [x, *module.parameters()]

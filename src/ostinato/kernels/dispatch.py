@@ -19,7 +19,7 @@ from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Backend, Request, Result
 from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
-from ostinato.recorded import is_mapped, is_recorded
+from ostinato.recorded import is_mapped, is_recorded, is_transformed
 
 # In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
 BACKENDS: dict[str, Backend] = {b.name: b for b in (Compiled(), Vendor(), Reference())}
@@ -126,7 +126,8 @@ def run(request: Request, by_layer: str = "auto") -> Result:
 
 
 def _run(chosen: Backend, request: Request) -> Result:
-    if request.segment and not isinstance(chosen, Compiled) and torch.is_grad_enabled():
+    checkpoints = torch.is_grad_enabled() and not is_transformed()
+    if request.segment and checkpoints and not isinstance(chosen, Compiled):
         return in_segments(request, chosen.run)
     return chosen.run(request)
 
