@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ostinato.data import Chunk
+from ostinato.data import Batch, Chunk
 from ostinato.training import Evaluation, evaluate
 from ostinato.training.evaluation import bits_per_character
 
@@ -44,6 +44,9 @@ def test_it_can_be_given_up():
 def test_nothing_to_evaluate_on_is_an_error():
     with pytest.raises(ValueError, match="at least one chunk"):
         evaluate(Counter(), [])
+    batch = Batch(torch.zeros(3, 2, dtype=torch.int64), torch.zeros(2), None, torch.arange(2), count=0)
+    with pytest.raises(ValueError, match="at least one token or example to evaluate on, got none in 1 chunks"):
+        evaluate(Counter(), [batch])
 
 
 def test_bits_of_a_fair_coin_a_character():

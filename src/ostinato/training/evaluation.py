@@ -80,7 +80,7 @@ def evaluate(
         The loss over all chunks, or None if it was given up.
 
     Raises:
-        ValueError: there are no chunks.
+        ValueError: there are no chunks, or nothing in them is to be predicted.
     """
     device = next(module.parameters()).device
     losses: list[torch.Tensor] = []
@@ -100,4 +100,9 @@ def evaluate(
         raise ValueError("expected at least one chunk to evaluate on, got none")
     means = torch.stack(losses).tolist()  # the only time that the device is waited for
     nats, tokens = total([math.fsum(mean * count for mean, count in zip(means, counts, strict=True)), sum(counts)])
+    if not tokens:
+        raise ValueError(
+            f"expected at least one token or example to evaluate on, got none in {len(counts)} chunks; a Batch says how many "
+            "it has in its count"
+        )
     return Evaluation(nats, int(tokens))
