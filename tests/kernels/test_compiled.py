@@ -260,6 +260,14 @@ def test_what_it_is_given_may_not_be_changed_before_the_backward_pass_has_read_i
         output.sum().backward()
 
 
+@pytest.mark.parametrize(("name", "shape"), [("weight_ih", (12, 3)), ("weight_hh", (8, 4)), ("bias_hh", (7,))])
+def test_nothing_is_read_beside_a_parameter_of_another_shape(name: str, shape: tuple[int, ...]) -> None:
+    layer = ostinato.LSTM(3, 4, 2, bidirectional=True)
+    layer.register_parameter(f"{name}_l0_reverse", torch.nn.Parameter(torch.zeros(shape)))
+    with pytest.raises(RuntimeError, match=rf"{name} expected the shape \(16,.*got \({shape[0]},"):
+        layer(torch.randn(5, 2, 3))
+
+
 def test_without_gradients_there_is_no_graph() -> None:
     r = request(cells.lstm)
     assert not any(v.requires_grad for v in tensors(compiled.run(r)))

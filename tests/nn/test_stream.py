@@ -191,6 +191,14 @@ def test_a_stream_is_copied_with_all_it_holds_and_pickled(again: Callable[[Strea
     assert torch.equal(streamed(other, inputs), want)
 
 
+def test_a_weight_of_another_shape_is_told() -> None:
+    layer = LSTM(3, 5, 2).eval()
+    stream = Stream(layer)
+    layer.register_parameter("weight_hh_l1", torch.nn.Parameter(torch.zeros(8, 5)))
+    with pytest.raises(ConfigError, match=r"expected weight_hh_l1 of the shape \(20, 5\), got \(8, 5\)"):
+        stream(torch.zeros(3))
+
+
 # input and output
 
 

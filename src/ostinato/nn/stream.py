@@ -341,6 +341,10 @@ def _tensors(layer: Recurrent) -> list[LayerTensors]:
     made, cell = [], layer._cells[False]
     for at, hidden in enumerate(layer.hidden_sizes):
         weights = {name: v.detach() for name, v in layer._named_weights(at, 0).items()}
+        inputs = layer.input_size if at == 0 else layer._output_size(at - 1)
+        for name, shape in cell.parameter_sizes(inputs, hidden, layer.proj_size, layer.bias).items():
+            if (got := tuple(weights[name].shape)) != shape:
+                raise ConfigError(f"Stream expected {name}_l{at} of the shape {shape}, got {got}; make the layer anew")
         # In evaluation a mask is its mean, one number.
         like = weights["weight_ih"].new_zeros(1, 1)
         masks = {noise.name: float(noise.draw(1, like, False).flatten()[0]) for noise in cell.noise}

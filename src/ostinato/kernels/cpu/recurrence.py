@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -248,8 +249,26 @@ def rows_of(what: Recurrence, tensors: Tensors) -> Rows:
     return ragged(tensors.lengths.cpu(), what.reverse, None if what.packed else tensors.input.shape[0])
 
 
+def check_parameters(what: Recurrence, tensors: Tensors) -> None:
+    """Machine code reads where a parameter of the right shape would lie: raise `RuntimeError`, as torch does, for any other."""
+    width = {letter: tensors.first[name].shape[1] for name, letter in what.cell.states.items()}
+    expected = _shapes(what.cell, tensors.input.shape[-1], width["H"], width.get("P", 0), what.bias)
+    for name, v in {"weight_ih": tensors.weight_ih, **tensors.matrices, **tensors.vectors}.items():
+        if v.shape != expected[name]:
+            raise RuntimeError(
+                f"{name} expected the shape {expected[name]}, got {tuple(v.shape)}; "
+                "a parameter that is put in the place of a layer's own must have its shape"
+            )
+
+
+@functools.lru_cache(maxsize=256)
+def _shapes(cell: Cell, inputs: int, hidden: int, projected: int, bias: bool) -> dict[str, tuple[int, ...]]:
+    return cell.parameter_sizes(inputs, hidden, projected, bias)
+
+
 def operands_of(what: Recurrence, tensors: Tensors, rows: Rows) -> Operands:
     """The tensors in flat rows."""
+    check_parameters(what, tensors)
     every_step = {noise.name for noise in what.cell.noise if noise.every_step}
     masks, flat = {}, set()
     for name, mask in tensors.masks.items():
