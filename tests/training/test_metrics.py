@@ -26,3 +26,12 @@ def test_lines_after_the_state_that_is_resumed_are_removed(tmp_path):
     metrics.close()
     lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
     assert lines == [{"step": 1, "a": 1}, {"step": 2, "a": 1}, {"step": 3, "a": 9}]
+
+
+def test_a_line_is_json_that_anybody_reads(tmp_path):
+    """NaN, such as the accuracy on unknown words where all are known, is no JSON."""
+    run = RunFolder(tmp_path)
+    metrics = Metrics(run)
+    metrics.write(1, {"loss": 2.0, "accuracy": float("nan"), "gradient_norm": float("inf")})
+    metrics.close()
+    assert run.metrics_file.read_text() == '{"step": 1, "loss": 2.0}\n'

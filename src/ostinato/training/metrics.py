@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -36,12 +37,13 @@ class Metrics:
         self._board: SummaryWriter = SummaryWriter(str(run.path / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float | str]) -> None:
-        """Writes one line: the step, then `values`.
+        """Writes one line: the step, then `values`; without those that are no finite number, which JSON has no word for.
 
         Raises:
             OSError: it cannot be written.
         """
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        known = {name: value for name, value in values.items() if isinstance(value, str) or math.isfinite(value)}
+        self._file.write(json.dumps({"step": step, **known}) + "\n")
         self._file.flush()
         for name, value in values.items():
             if isinstance(value, str):
