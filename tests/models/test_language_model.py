@@ -277,6 +277,15 @@ def test_scores_of_the_parts_add_up_to_the_score_of_the_whole(cut):
     assert first.characters + second.characters == whole.characters
 
 
+@pytest.mark.parametrize(
+    ("text", "words"), [("he hello", 2), ("h hello", 1), ("h", 0), (" hello", 1), ("hello", 1), ("", 0)]
+)
+def test_a_word_that_was_not_predicted_at_all_does_not_count(text, words):
+    model = small()
+    assert model.score(text).words == words
+    assert model.score(text, model.score("oh ").state).words == len(text.split())
+
+
 def test_the_score_of_nothing():
     model = small()
     assert math.isnan(model.score("").nats_per_token)

@@ -21,7 +21,7 @@ from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.penalties import activation_penalty, check_weight
 from ostinato.models.reading import reading
 from ostinato.models.sampling import check_sampling, probabilities
-from ostinato.models.scores import Score, TextState
+from ostinato.models.scores import Score, TextState, to_score
 from ostinato.models.starting_weights import fill_ends, fill_uniform
 from ostinato.models.states import map_state, replace_rows
 
@@ -285,13 +285,7 @@ class LanguageModel(nn.Module):
             text: any length.
             state: of the text before; None if this is the beginning, whose first token is then given, not predicted.
         """
-        ids = self.vocabulary.encode(text).astype(np.int64)
-        characters, words = len(text), len(text.split())
-        hidden = None
-        if state is not None:
-            hidden, ids = state.hidden, np.concatenate([[state.last], ids])
-        elif len(ids):
-            characters -= len(self.vocabulary.decode(ids[:1]))
+        ids, hidden, characters, words = to_score(self.vocabulary, text, state)
         if not len(ids):
             return Score(0.0, 0, 0, 0, None)
         nats, position = 0.0, 1

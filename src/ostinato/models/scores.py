@@ -34,7 +34,7 @@ class Score:
         nats: negative log likelihood of the tokens predicted.
         tokens: how many were predicted: all, but the first of a text without a state before it.
         characters: of the text, less those of a first token that was not predicted.
-        words: separated by white space.
+        words: of the text, separated by white space, less a first one that was not predicted at all.
         state: where the model stands after the text; None only after an empty one.
     """
 
@@ -71,18 +71,28 @@ class Reader(Protocol):
         ...
 
 
+def to_score(vocabulary: Vocabulary, text: str, state: TextState | None) -> tuple[np.ndarray, Any, int, int]:
+    """What a score is of.
+
+    Returns:
+        ids: (N,) int64, tokens to read; all but the first are predicted.
+        hidden: the recurrent state before them; None for a fresh one.
+        characters, words: see `Score`.
+    """
+    ids = vocabulary.encode(text).astype(np.int64)
+    if state is not None:
+        return np.concatenate([[state.last], ids]), state.hidden, len(text), len(text.split())
+    first, words = vocabulary.decode(ids[:1]), text.split()
+    # A word is not predicted at all where it is a token of its own.
+    return ids, None, len(text) - len(first), len(words) - bool(words and first.split() == words[:1])
+
+
 @torch.no_grad()
 def score_text(
     reader: Reader, vocabulary: Vocabulary, text: str, state: TextState | None, device: torch.device, chunk_length: int
 ) -> Score:
     """Reads `text` as one stream, `chunk_length` tokens at a time; see `LanguageModel.score`."""
-    ids = vocabulary.encode(text).astype(np.int64)
-    characters, words = len(text), len(text.split())
-    hidden = None
-    if state is not None:
-        hidden, ids = state.hidden, np.concatenate([[state.last], ids])
-    elif len(ids):
-        characters -= len(vocabulary.decode(ids[:1]))
+    ids, hidden, characters, words = to_score(vocabulary, text, state)
     if not len(ids):
         return Score(0.0, 0, 0, 0, None)
     tokens = torch.from_numpy(ids).to(device)[:, None]  # (N, 1)
