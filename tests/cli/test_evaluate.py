@@ -66,3 +66,9 @@ def test_a_model_that_adapts_scores_a_repetitive_text_better(ostinato, run, tmp_
 )
 def test_flags_that_do_not_fit_are_answered_in_one_line(ostinato, run, flags, message):
     assert ostinato("evaluate", run, *flags) == (2, "", f"ostinato: {message}\n")
+
+
+def test_no_tokens_are_too_few_to_evaluate_on(ostinato, run):
+    status, out, error = ostinato("evaluate", run, "--max_tokens", "0")
+    assert (status, out) == (2, "")
+    assert error == "ostinato: --max_tokens: expected an integer of at least 1, got 0\n"

@@ -46,6 +46,7 @@ def test_the_latest_run_is_taken_where_none_is_named(ostinato, run, tmp_path, mo
         (["--top-k", "x"], "top_k: expected an integer, or null, got x"),
         (["--top-p", "2"], "top_p: expected a share above 0 and up to 1, got 2.0; leave it out to allow every token"),
         (["--temperature", "-1"], "temperature: expected 0 (the most likely token) or above, got -1.0"),
+        (["--seed", str(2**64)], f"--seed: expected an integer from -2^63 to 2^64 - 1, as torch takes, got {2**64}"),
         (["extra"], "unknown argument extra; see ostinato generate --help"),
     ],
 )

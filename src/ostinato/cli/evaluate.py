@@ -50,6 +50,8 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--segment", type=int | None, default=None, help="tokens from step to step of learning; 5")
     given = parser.read(words)
+    if given.max_tokens is not None and given.max_tokens < 1:
+        raise ConfigError(f"--max_tokens: expected an integer of at least 1, got {given.max_tokens}")
     adaptation = _adaptation(given)
     if given.on is not None and given.data is not None:
         raise ConfigError("--data and the data after the run: expected one of them")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from ostinato.errors import ConfigError
+
 
 def main(words: Sequence[str]) -> int:
     """Writes text to standard output as the model makes it."""
@@ -19,6 +21,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--top-p", type=float | None, default=None, help="draw from this likeliest share only, up to 1")
     parser.add_argument("--seed", type=int | None, default=None, help="the same seed writes the same text")
     given = parser.read(words)
+    if given.seed is not None and not -(2**63) <= given.seed < 2**64:
+        raise ConfigError(f"--seed: expected an integer from -2^63 to 2^64 - 1, as torch takes, got {given.seed}")
 
     from ostinato.recipes.runs import latest_run, load_model
 

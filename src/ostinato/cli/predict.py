@@ -18,7 +18,9 @@ def main(words: Sequence[str]) -> int:
     parser = Parser("ostinato predict", "What the model of a run says about data, a line of JSON for each example.")
     parser.add_argument("run", type=str, help="folder of the run")
     parser.add_argument(
-        "input", type=str, help="data of the kind that the run learnt from, without labels; - for lines on standard input"
+        "input",
+        type=str,
+        help="data of the kind that the run learnt from, without labels; - for lines on standard input",
     )
     parser.add_argument("--output", type=str | None, default=None, help="file to write; standard output by default")
     parser.add_argument(

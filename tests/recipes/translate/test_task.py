@@ -134,6 +134,7 @@ def test_the_most_tokens_of_an_answer_are_kept(run):
         ({"max_length": 1.5}, "max_length: expected an integer or null, got 1.5"),
         ({"length_penalty": "a"}, "length_penalty: expected a number, got 'a'"),
         ({"n_best": 6}, "n_best: expected a number from 1 to beam = 5, got 6"),
+        ({"top_k": 3}, "top_k, top_p: are for texts that are drawn"),
         ({"n_best": 2, "temperature": 1.0}, "n_best: expected 1 where texts are drawn"),
     ],
 )

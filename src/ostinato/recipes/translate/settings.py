@@ -186,6 +186,8 @@ class Answering:
             raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
         if self.temperature != 0.0 and self.n_best > 1:
             raise ConfigError(f"n_best: expected 1 where texts are drawn (temperature), got {self.n_best}")
+        if self.temperature == 0.0 and (self.top_k, self.top_p) != (None, None):
+            raise ConfigError("top_k, top_p: are for texts that are drawn; give a temperature above 0 beside them")
 
 
 _KINDS: dict[type, str] = {int: "an integer", float: "a number", bool: "true or false"}
