@@ -171,6 +171,19 @@ class TaskSettings(RunSettings):
     training: UpdateSettings = field(default_factory=UpdateSettings)
 
 
+LONGEST_ANSWER = (
+    10_000  # tokens: what is written is kept for every hypothesis, and a network that has learnt little never ends
+)
+
+
+def check_writing(max_length: int | None, seed: int) -> None:
+    """Raises a ConfigError unless both are in the range that answers are written with."""
+    if max_length is not None and not 1 <= max_length <= LONGEST_ANSWER:
+        raise ConfigError(f"max_length: expected an integer from 1 to {LONGEST_ANSWER}, or null, got {max_length}")
+    if not 0 <= seed < 2**62:
+        raise ConfigError(f"seed: expected an integer from 0 to 2^62 - 1, got {seed}")
+
+
 def check_shares(validation: float, test: float) -> None:
     """Looks at the parts of the data that `reading` draws for validation and test.
 

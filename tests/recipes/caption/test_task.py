@@ -116,6 +116,12 @@ def test_an_answer_does_not_depend_on_what_is_beside_it(run, photos):
         assert alone["log_probability"] == pytest.approx(together[number]["log_probability"], abs=1e-5)
 
 
+@pytest.mark.parametrize(("option", "value"), [("max_length", 10**8), ("max_length", 0), ("seed", 2**80), ("seed", -1)])
+def test_what_would_have_no_end_and_no_generator_takes_is_refused(run, option, value):
+    with pytest.raises(ConfigError, match=f"{option}: expected an integer .*, got {value}$"):
+        load(run).answer_with({option: value})
+
+
 def test_other_captions_count_as_errors_with_a_loss_and_long_ones_can_be_scored(run, photos, tmp_path):
     trained = load(run)
     rows = [{"file": str(photos / "00.png"), "caption": caption} for caption in ("a zebra", "red " * 300, "")]

@@ -132,6 +132,8 @@ def test_the_most_tokens_of_an_answer_are_kept(run):
         ({"beam": "five"}, "beam: expected an integer, got 'five'"),
         ({"beam": True}, "beam: expected an integer, got True"),
         ({"max_length": 1.5}, "max_length: expected an integer or null, got 1.5"),
+        ({"max_length": 10**8}, "max_length: expected an integer from 1 to 10000, or null, got 100000000"),
+        ({"seed": 2**80}, "seed: expected an integer from 0 to 2"),
         ({"length_penalty": "a"}, "length_penalty: expected a number, got 'a'"),
         ({"n_best": 6}, "n_best: expected a number from 1 to beam = 5, got 6"),
         ({"top_k": 3}, "top_k, top_p: are for texts that are drawn"),

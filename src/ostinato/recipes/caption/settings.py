@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings, check_shares
+from ostinato.recipes.settings import TaskSettings, check_shares, check_writing
 from ostinato.training.settings import UpdateSettings
 
 
@@ -131,9 +131,9 @@ class CaptionAnswering:
         beam: hypotheses of an image that are followed, at least 1; 1 takes the most likely token at each step (greedy).
         n_best: captions for each image, from 1 to `beam`.
         length_penalty: see `ostinato.models.BeamSettings`.
-        max_length: the most tokens of a caption; None for twice the longest of training and 10 more.
+        max_length: the most tokens of a caption, from 1 to 10,000; None for twice the longest of training and 10 more.
         temperature: above 0 the caption is drawn instead, without a beam.
-        seed: of what is drawn.
+        seed: of what is drawn, from 0 to 2^62 - 1.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -157,6 +157,7 @@ class CaptionAnswering:
             value = getattr(self, name)
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise ConfigError(f"{name}: expected a number, got {value!r}")
+        check_writing(self.max_length, self.seed)
         if self.n_best > self.beam:
             raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
         if self.temperature < 0.0:

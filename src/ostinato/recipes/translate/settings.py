@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings, check_shares
+from ostinato.recipes.settings import TaskSettings, check_shares, check_writing
 from ostinato.training.settings import UpdateSettings
 
 
@@ -139,11 +139,11 @@ class Answering:
         n_best: hypotheses that are given, from 1 to beam.
         length_penalty: see `BeamSettings`.
         coverage_penalty: likewise.
-        max_length: most tokens of an answer; None for twice those of the source and 10 more.
+        max_length: most tokens of an answer, from 1 to 10,000; None for twice those of the source and 10 more.
         temperature: above 0 the text is drawn instead, without a beam.
         top_k: draw from so many most likely tokens only.
         top_p: draw from the most likely tokens that make up this share only.
-        seed: of what is drawn.
+        seed: of what is drawn, from 0 to 2^62 - 1.
         copy_unknown: write the source's own word in the place of an unknown one, where attention says which.
 
     Raises:
@@ -182,6 +182,7 @@ class Answering:
         for name in ("beam", "n_best"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected an integer of at least 1, got {getattr(self, name)}")
+        check_writing(self.max_length, self.seed)
         if self.temperature == 0.0 and self.n_best > self.beam:
             raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
         if self.temperature != 0.0 and self.n_best > 1:
