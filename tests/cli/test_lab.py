@@ -17,6 +17,12 @@ def test_list_tells_every_experiment_with_its_claim_and_its_source(capsys):
     assert "004_b58b4cf1c3a005d1.txt; Jozefowicz" in lines[NAMES.index("forget_bias") * 3 + 2]
 
 
+def test_help_tells_what_there_is_to_call(capsys):
+    assert main(["lab", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("lab list", "lab run NAME", "--output", "--seed", "--quick", "all"))
+
+
 def test_run_writes_and_says_how_to_repeat_it_to_the_same_table(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["lab", "run", "forget_bias", "--quick", "--seed", "7"]) == 0

@@ -10,6 +10,15 @@ from ostinato.errors import ConfigError
 
 FOLDER = Path("lab")
 NOT_REPRODUCED = 1
+_HELP = """usage: ostinato lab list
+       ostinato lab run NAME [--output FOLDER] [--seed SEED] [--quick]
+
+Experiments on how recurrent networks learn and why they do not, each with a claim from the literature that is checked.
+
+  list        the experiments, their claims and where these come from
+  run NAME    runs one, or all: a picture, a table, and whether the claim is reproduced; exit status 1 where it is not
+
+`ostinato lab run --help` tells the options."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -19,7 +28,7 @@ def main(words: Sequence[str]) -> int:
     if words and words[0] == "run":
         return _run(words[1:])
     if words and words[0] in ("-h", "--help"):
-        print("usage: ostinato lab list\n       ostinato lab run NAME [--output FOLDER] [--seed SEED] [--quick]")
+        print(_HELP)
         return 0
     raise ConfigError("expected `ostinato lab list`, `ostinato lab run NAME` or `ostinato lab run all`")
 

@@ -62,6 +62,11 @@ def test_the_built_in_digits_are_named_in_a_language(tmp_path):
         train(small(tmp_path / "x", reading=ReadingSettings(size=9)))
 
 
+def test_a_language_is_not_for_captions_of_ones_own(tmp_path, photos):
+    with pytest.raises(ConfigError, match=r"reading\.language is of the built-in digits"):
+        train(small(tmp_path / "x", photos, reading=ReadingSettings(language="de")))
+
+
 def test_a_folder_of_pictures_is_learnt(run, photos):
     report = json.loads((run / "report.json").read_text())
     scores = report["scores"]["test"]

@@ -20,7 +20,7 @@ from ostinato.models.captioner import CaptionBatch, Captioner
 from ostinato.models.decoding import Hypothesis
 from ostinato.recipes.caption.data import CaptionedImages, Known, read_part
 from ostinato.recipes.caption.judge import CaptionJudge
-from ostinato.recipes.caption.settings import CaptionAnswering, CaptionSettings
+from ostinato.recipes.caption.settings import CaptionAnswering, CaptionSettings, ReadingSettings
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
 
@@ -54,6 +54,8 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
                     "reading.validation, test, size and grey are for data of your own; give data, or leave them out"
                 )
             return digits_in_words(reading.language)
+        if reading.language != ReadingSettings.language:
+            raise ConfigError("reading.language is of the built-in digits; leave it out where there are data")
         return read_caption_splits(
             settings.data,
             reading.validation,
