@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils import parametrizations, prune
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import ostinato
 from tests.support import LAYERS, assert_same, outcome, pair, results_and_gradients, tensors
@@ -198,6 +199,21 @@ def test_autocast_gives_the_dtypes_of_torch(kind: str) -> None:
                 assert {v.dtype for v in found.values()} == {dtype}
                 torch.stack([v.float().sum() for v in found.values()]).sum().backward()
         torch.testing.assert_close(ours(x)[0].float(), expected["out[0]"].float(), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("options", [{"num_layers": 2}, {"proj_size": 2, "num_layers": 2}])
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_autocast_gives_the_dtypes_of_torchs_own_loop_where_onednn_has_none(
+    options: dict[str, Any], is_packed: bool
+) -> None:
+    theirs = torch.nn.LSTM(3, 5, **options)
+    ours = ostinato.LSTM(3, 5, **options)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(4, 2, 3)
+    given: Any = pack_padded_sequence(x, [4, 3]) if is_packed else x
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_same(tensors(ours(given)), tensors(theirs(given)), atol=0.02)
 
 
 def test_an_lstm_trains_under_autocast_in_float16() -> None:

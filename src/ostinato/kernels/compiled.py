@@ -107,20 +107,20 @@ class Compiled:
             found = ops.recurrence(what, tensors, masks, request.lengths)
         else:
             found = _at_once(request, bias, tensors, masks)
-        shows = _shown_dtype(request, dtype)
-        found = [v if v.dtype is shows else v.to(shows) for v in found]
+        names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
+        found = [v if v.dtype is dtypes[n] else v.to(dtypes[n]) for n, v in zip(names, found, strict=True)]
         shown = dict(zip(shown_names(cell, every_state), found, strict=False))
         last = State(**dict(zip(cell.states, found[len(shown) :], strict=True)))
         return Result(shown[cell.output], last, State(**shown) if every_state else None)
 
 
-def _shown_dtype(request: Request, computed: torch.dtype) -> torch.dtype:
-    """Of the output; under autocast what torch's kernel gives, or without one that of the numbers it was computed in."""
+def _shown_dtypes(request: Request, computed: torch.dtype) -> dict[str, torch.dtype]:
+    """Of each state; under autocast what torch's kernel gives, or without one that of the numbers it was computed in."""
     if not torch.is_autocast_enabled("cpu"):
-        return request.input.dtype
+        return dict.fromkeys(request.cell.states, request.input.dtype)
     if computed is torch.float32 and Vendor().refusal(request) is None:
-        return Vendor.autocast_dtype(request)
-    return computed
+        return Vendor.autocast_dtypes(request)
+    return dict.fromkeys(request.cell.states, computed)
 
 
 def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Tensor]) -> list[Tensor]:

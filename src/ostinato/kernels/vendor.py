@@ -72,10 +72,17 @@ class Vendor:
         return "oneDNN" if on_cpu and known else "ATen"
 
     @staticmethod
-    def autocast_dtype(request: Request) -> torch.dtype:
-        """Of the output under autocast on CPU."""
-        # A GRU's new state is a sum with the old one, which has the input's dtype.
-        return request.input.dtype if request.cell.vendor == "GRU" else torch.get_autocast_dtype("cpu")
+    def autocast_dtypes(request: Request) -> dict[str, torch.dtype]:
+        """Of each state under autocast on CPU."""
+        cell, low = request.cell, torch.get_autocast_dtype("cpu")
+        first = {name: getattr(request.first, name).dtype for name in cell.states}
+        if cell.vendor == "GRU":
+            return first  # a new state is a sum with the old one
+        is_projected = "projection" in cell.options
+        if cell.vendor == "LSTM" and (request.packed or is_projected):  # not oneDNN, but ATen's own loop
+            # c is such a sum, and h has its type unless a product stands behind it.
+            return {**first, cell.output: low} if is_projected else first
+        return dict.fromkeys(first, low)
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""

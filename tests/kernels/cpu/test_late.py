@@ -24,7 +24,9 @@ def _as_with_a_matrix_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "has_fast_bf16", lambda: True)
     monkeypatch.setattr(tiles, "has_tiles", lambda: False)  # with them the time loop multiplies in bfloat16 too
     # Outputs in bfloat16, as autocast gives them, would round the gradients that come back through them.
-    monkeypatch.setattr(compiled, "_shown_dtype", lambda _request, computed: computed)
+    monkeypatch.setattr(
+        compiled, "_shown_dtypes", lambda request, computed: dict.fromkeys(request.cell.states, computed)
+    )
     monkeypatch.setattr(pool, "poison", True)
 
 

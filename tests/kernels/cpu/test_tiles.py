@@ -41,7 +41,9 @@ CELLS = {
 @pytest.fixture(autouse=True)
 def _as_autocast_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "has_fast_bf16", lambda: True)
-    monkeypatch.setattr(compiled, "_shown_dtype", lambda _request, computed: computed)
+    monkeypatch.setattr(
+        compiled, "_shown_dtypes", lambda request, computed: dict.fromkeys(request.cell.states, computed)
+    )
     monkeypatch.setattr(pool, "poison", True)
 
 
