@@ -65,6 +65,16 @@ def test_as_many_logits_are_in_memory_as_are_meant_to_be(monkeypatch):
     assert sizes == [(20, 100), (20, 100), (10, 100)]
 
 
+@pytest.mark.parametrize("few_words", [0, 101])
+def test_without_rows_it_is_0_and_every_parameter_has_a_gradient(monkeypatch, few_words):
+    monkeypatch.setattr(output_loss, "_FEW_WORDS", few_words)
+    layer, x = nn.Linear(3, 100), torch.zeros(0, 3, requires_grad=True)
+    loss = output_cross_entropy(layer, x, torch.zeros(0, dtype=torch.int64))
+    assert loss == 0.0
+    gradients = torch.autograd.grad(loss, (x, *layer.parameters()))
+    assert not any(gradient.any() for gradient in gradients)
+
+
 def test_with_few_words_it_is_the_usual_function(monkeypatch):
     monkeypatch.setattr(output_loss, "_FEW_WORDS", 101)
     layer, x, target = nn.Linear(3, 100), torch.randn(40, 3, requires_grad=True), torch.randint(100, (40,))

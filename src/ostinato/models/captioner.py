@@ -176,8 +176,6 @@ class Captioner(nn.Module):
         else:  # the tokens of padding do not even go through the output layer
             valid = torch.arange(len(output), device=output.device).unsqueeze(1) <= lengths
             readout, wanted = written.readout[valid], output[valid]
-        if not len(readout):
-            return readout.sum(), None
         smoothing = self.label_smoothing if self.training else 0.0
         return output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing), None
 

@@ -186,8 +186,7 @@ class LanguageModel(nn.Module):
             # Not a product with the mask: where there is no data, not even NaN may come in.
             valid = chunk.mask.flatten()
             h, target = h[valid], target[valid]
-        # Without data too, every parameter has a gradient: other processes wait for it.
-        return output_cross_entropy(self.output, h, target) if len(h) else self.output(h).sum()
+        return output_cross_entropy(self.output, h, target)
 
     # --- text in, text out ---
 

@@ -27,10 +27,13 @@ def output_cross_entropy(
 
     Args:
         output: R to V.
-        readout: (N, R), N at least 1.
+        readout: (N, R); without rows the loss is 0.
         target: (N,) int64, from 0 to V - 1.
         label_smoothing: share of the target that is spread over all V, in [0, 1) (Szegedy et al. 2016, section 7).
     """
+    if not len(readout):
+        # Every parameter has a gradient all the same: where several processes train, the others wait for it.
+        return output(readout).to(torch.promote_types(readout.dtype, torch.float32)).sum()
     # Who listens to torch's functions, such as `ostinato.insight.doctor`, is to hear of the one that this stands for.
     if output.out_features < _FEW_WORDS or has_torch_function_unary(readout):
         logits = output(readout)
