@@ -62,9 +62,8 @@ def main(words: Sequence[str]) -> int:
         answers = trained.stream(given.input, on_batch)
         if given.output is not None:
             out = stack.enter_context(_new_file(given.output))
-        ascii_only = (out.encoding or "utf-8").lower().replace(
-            "-", ""
-        ) != "utf8"  # JSON has a way to write every character
+        # JSON has a way to write every character, for an output whose encoding lacks some.
+        ascii_only = (out.encoding or "utf-8").lower().replace("-", "") != "utf8"
         for answer in answers:
             out.write(json.dumps(answer, ensure_ascii=ascii_only) + "\n")
     return 0

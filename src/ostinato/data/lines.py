@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import lzma
 import sys
 import zlib
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ostinato.data.text import find_text
+from ostinato.data.text import find_text, likely_encoding
 from ostinato.errors import DataError
 
 COMPRESSIONS = frozenset({".gz", ".xz", ".bz2", ".zst"})
@@ -82,11 +81,6 @@ def decoded(raw: bytes, path: str | Path, number: int) -> str:
             f"{path}, line {number}: expected UTF-8, but byte {error.start + 1} of the line (0x{raw[error.start]:02x}) "
             f"is part of no character; convert the file to UTF-8 (iconv -f {likely_encoding(raw)} -t utf-8)"
         ) from error
-
-
-def likely_encoding(raw: bytes) -> str:
-    """What bytes that are not UTF-8 may be, by iconv's name: UTF-16 shows by its byte order mark, nothing else shows."""
-    return "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
 
 
 def suffix_of(path: str | Path) -> str:

@@ -237,6 +237,11 @@ def _reading(name: str) -> Iterator[None]:
         raise DataError(f"{name}: cannot be read ({reason}); check the name and the rights") from error
 
 
+def likely_encoding(raw: bytes) -> str:
+    """What a text that is not UTF-8 may be, by iconv's name: UTF-16 shows by the mark that it begins with, nothing else shows."""
+    return "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
+
+
 def _decoded(document: Document, index: int, block_bytes: int, offset: int) -> Iterator[Piece]:
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     unreported, begins = 0, offset == 0
@@ -252,8 +257,7 @@ def _decoded(document: Document, index: int, block_bytes: int, offset: int) -> I
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 bad = error.object[error.start]
-                marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-                likely = "utf-16" if start == 0 and error.object.startswith(marks) else "latin1"
+                likely = likely_encoding(error.object if start == 0 else b"")
                 raise DataError(
                     f"{document.name}: expected UTF-8, but byte 0x{bad:02x} at offset {start + error.start} "
                     f"is part of no character; convert the file to UTF-8 (iconv -f {likely} -t utf-8) or leave it out"

@@ -90,9 +90,8 @@ class StepByStep:
 def log_softmax(logits: torch.Tensor) -> torch.Tensor:
     """log p, (N, V), in float32 at least: a sum over V needs the precision. Written over the logits where nothing is recorded."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    if (
-        dtype != logits.dtype or torch.is_grad_enabled() or not logits.is_contiguous()
-    ):  # an expanded row is one place for all
+    # Not contiguous is also what was expanded: one row in memory for all.
+    if dtype != logits.dtype or torch.is_grad_enabled() or not logits.is_contiguous():
         return torch.log_softmax(logits, dim=1, dtype=dtype)
     # N times V numbers in new memory cost more than the logarithms: the system hands it out page by page, and takes it back.
     return torch.log_softmax(logits, dim=1, out=logits)

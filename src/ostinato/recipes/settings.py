@@ -171,9 +171,8 @@ class TaskSettings(RunSettings):
     training: UpdateSettings = field(default_factory=UpdateSettings)
 
 
-LONGEST_ANSWER = (
-    10_000  # tokens: what is written is kept for every hypothesis, and a network that has learnt little never ends
-)
+# Tokens. What is written is kept for every hypothesis, and a network that has learnt little never ends.
+LONGEST_ANSWER = 10_000
 
 
 def check_writing(max_length: int | None, seed: int) -> None:

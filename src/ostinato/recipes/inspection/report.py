@@ -99,9 +99,8 @@ def inspect_run(
             chosen = TEXT_SECTIONS if is_text else TASK_SECTIONS
         page = _page(inspected, chosen, on_section)
     try:
-        if (
-            file.exists() and not file.is_file()
-        ):  # a pipe or a device is written to, not put another file in the place of
+        # A pipe or a device is written to; a file in its place would be another thing.
+        if file.exists() and not file.is_file():
             file.write_text(page, encoding="utf-8")
         else:
             write_text(file.resolve(), page)
