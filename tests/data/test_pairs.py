@@ -50,6 +50,11 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, files, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_that_is_wrong_is_told_as_that(tmp_path):
+    with pytest.raises(DataError, match=r"a\.de: no such file or folder"):
+        read_pairs(tmp_path / "a.de")
+
+
 def test_the_parts_of_a_folder(tmp_path):
     write(
         tmp_path,

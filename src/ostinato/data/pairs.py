@@ -163,6 +163,7 @@ def _both_files(source: str | Path, target: str | Path) -> Iterator[tuple[int, s
 
 def _two_columns(path: str | Path) -> Iterator[tuple[int, str, str]]:
     if suffix_of(path) not in (".tsv", ".tab", ".txt"):
+        next(numbered_lines(path), None)  # a name that is wrong is told as that
         raise DataError(f"{path}: expected a second file with the targets, or a .tsv file with both sides a line")
     for number, line in numbered_lines(path):
         if not line.strip():
