@@ -6,8 +6,10 @@ import pytest
 from ostinato.data import CharVocabulary
 from ostinato.errors import RunError
 from ostinato.recipes import load
+from ostinato.recipes.language_model import train
 from ostinato.recipes.runs import build_model, latest_run, new_run
 from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
+from tests.recipes.conftest import small
 
 
 @pytest.fixture
@@ -110,3 +112,64 @@ def test_the_latest_run_of_a_task_is_found_among_others(tmp_path, monkeypatch):
         os.utime(folder / "config.yaml", (1000 - age, 1000 - age))
     assert latest_run().name == "classify"
     assert latest_run("lm").name == "lm"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "vocabulary.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_plain_file_is_neither_waited_for_nor_read(copy, name, kind):
+    (copy / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(copy / name)
+    elif kind == "device":
+        (copy / name).symlink_to("/dev/zero")
+    else:
+        (copy / name).mkdir()
+    with pytest.raises(RunError, match=rf"{name}.*expected a plain file, got a {kind}"):
+        load(copy)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_run_with_pipes_in_it_is_not_resumed(copy, kind, text):
+    for file in [copy / "metrics.jsonl", *(copy / "state").glob("step-*")]:
+        file.unlink()
+        os.mkfifo(file) if kind == "pipe" else file.symlink_to("/dev/zero")
+    with pytest.raises(RunError, match=f"expected a plain file, got a {kind}"):
+        train(small(copy, text, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("cell: lstm", "cell: {lstm: 1}", "model.cell: expected one of lstm, gru.*, got {'lstm': 1}"),
+        (
+            "hidden_size: 16",
+            "hidden_size: .nan",
+            "model.hidden_size: expected an integer or a list of integers, got nan",
+        ),
+        (
+            "hidden_size: 16",
+            "hidden_size: true",
+            "model.hidden_size: expected an integer or a list of integers, got True",
+        ),
+        ("hidden_size: 16", "hidden_size: 100000000", "model.hidden_size: expected at most 1,000,000, got 100000000"),
+        ("hidden_size: 16", "hidden_size: 900000", r"does not fit .*size mismatch for output.weight"),
+        ("num_layers: 1", "num_layers: 1000000", "model.num_layers: expected at most 1,000, got 1000000"),
+        ("num_layers: 1", "num_layers: 300", "does not fit .*missing recurrent"),
+        ("options: {}", "options: {zoneout: .nan}", "damaged"),
+        ("options: {}", "options: {zzz: 1}", "damaged"),
+        ("seed: 0", "seed: {}", "seed: expected an integer, got {}"),
+        ("seed: 0", "seed: 2024-13-45", "damaged"),
+        ("seed: 0", "seed: " + "[" * 1500 + "]" * 1500, "damaged"),
+        ("seed: 0", "seed: &a [*a]", "seed: expected an integer"),
+        ("dropout: 0.0", "dropout: .inf", "dropout"),
+        ("task: lm", "task: [lm]", "task"),
+        ("task: lm", "1: lm", "unknown setting 1"),
+    ],
+)
+def test_damaged_settings_are_named(copy, before, after, message):
+    config = copy / "config.yaml"
+    content = config.read_text()
+    assert before in content
+    config.write_text(content.replace(before, after, 1))
+    with pytest.raises(RunError, match=message):
+        load(copy)

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -154,6 +155,13 @@ def test_a_damaged_run_is_called_that(run, tmp_path, name, content, message):
     else:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(RunError, match=message):
+        load(tmp_path)
+
+
+def test_a_pipe_in_the_place_of_what_was_learnt_is_not_waited_for(run, tmp_path):
+    (tmp_path / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
+    os.mkfifo(tmp_path / "knowledge.json")
+    with pytest.raises(RunError, match=r"knowledge\.json .*expected a plain file, got a pipe"):
         load(tmp_path)
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.plain_file import open_plain, read_plain
 from ostinato.data.tokens import Tokens, two_parts
 from ostinato.errors import DataError
 
@@ -250,7 +251,7 @@ def _whole_shards(folder: Path) -> _Shards:
 
 def _journal_lines(folder: Path) -> Iterator[dict[str, Any]]:
     try:
-        with (folder / JOURNAL_NAME).open(encoding="utf-8") as journal:
+        with open_plain(folder / JOURNAL_NAME) as journal:
             for line in journal:
                 yield json.loads(line)
     except (OSError, ValueError):  # none, or the torn last line of a killed process
@@ -259,9 +260,10 @@ def _journal_lines(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _description(folder: Path) -> dict[str, Any] | None:
     try:
-        description = json.loads((folder / ABOUT_NAME).read_text(encoding="utf-8"))
+        description = json.loads(read_plain(folder / ABOUT_NAME))
         expected = sum(description["tokens"]) * np.dtype(description["dtype"]).itemsize
-        return description if (folder / TOKENS_NAME).stat().st_size == expected else None
+        with open_plain(folder / TOKENS_NAME) as tokens:
+            return description if os.fstat(tokens.fileno()).st_size == expected else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -29,6 +29,7 @@ import numpy as np
 from typing_extensions import override  # typing's own from Python 3.12 on
 
 from ostinato.data.decoding import NEWLINE, BytesDecoder, CharDecoder, Decoder, WordDecoder
+from ostinato.data.plain_file import read_plain
 from ostinato.errors import ConfigError, DataError, RunError
 
 FILE_NAME = "vocabulary.json"
@@ -355,7 +356,7 @@ def load_vocabulary(folder: Path) -> Vocabulary:
     """
     path = Path(folder) / FILE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_plain(path))
         if content["format"] != _FORMAT:
             raise ValueError(f"format is {content['format']!r}")
         if content["version"] > _VERSION:

@@ -112,7 +112,7 @@ def task_of(run: str | os.PathLike[str]) -> str:
 
     folder = RunFolder(run)
     name = folder.read_config().get("task", LANGUAGE_MODEL)
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise RunError(f"{folder.config_file}: expected a task of {', '.join(TASKS)}, got {name}; a newer ostinato?")
     return name
 

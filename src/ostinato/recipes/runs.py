@@ -71,11 +71,5 @@ def load_model(path: str | os.PathLike[str]) -> LanguageModel:
     """See `ostinato.recipes.load`."""
     run = RunFolder(path)
     settings = read_settings(run)
-    model = build_model(settings, load_vocabulary(run.path))
-    weights = run.read_model()
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{run.model_file} does not fit {run.config_file}: {reason}") from error
-    return model.eval()
+    vocabulary = load_vocabulary(run.path)
+    return run.load_model(lambda: build_model(settings, vocabulary))

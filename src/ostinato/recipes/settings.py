@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from ostinato.errors import ConfigError
+from ostinato.recipes.typed import field_types, fits, in_words
 from ostinato.training.settings import Precision, TrainingSettings, UpdateSettings
 
 
@@ -141,13 +142,15 @@ class RunSettings:
         for name, otherwise in (("data", "the built-in data"), ("run", "a new folder in runs/")):
             if getattr(self, name) == "":  # as of a variable of the shell that is not set
                 raise ConfigError(f"{name}: expected a name, got an empty one; leave it out for {otherwise}")
+        if dataclasses.is_dataclass(model := getattr(self, "model", None)):
+            _check_extent(model)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `dataclasses.asdict`; what is left out is at its default.
 
         Raises:
-            ConfigError: an unknown name, or a value out of its range.
+            ConfigError: an unknown name, or a value of another type or out of its range.
         """
         groups = {
             each.name: each.default_factory() for each in dataclasses.fields(cls) if callable(each.default_factory)
@@ -156,7 +159,7 @@ class RunSettings:
             name: _changed(groups[name], value, f"{name}.") if name in groups else value
             for name, value in values.items()
         }
-        _check_names(cls, built, "")
+        _check_fields(cls, built, "")
         return cls(**built)
 
 
@@ -219,12 +222,30 @@ def _changed(default: Any, values: Any, prefix: str) -> Any:
     """A group of settings: those of `default`, but for `values`."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{prefix[:-1]}: expected settings by name, got {values!r}")
-    _check_names(type(default), values, prefix)
+    _check_fields(type(default), values, prefix)
     return dataclasses.replace(default, **values)
 
 
-def _check_names(kind: type[Any], values: Mapping[str, Any], prefix: str) -> None:
+def _check_fields(kind: type[Any], values: Mapping[str, Any], prefix: str) -> None:
     names = [each.name for each in dataclasses.fields(kind)]
     unknown = [str(name) for name in values if name not in names]
     if unknown:
         raise ConfigError(f"unknown setting {prefix}{unknown[0]}; expected one of {', '.join(names)}")
+    for name, value in values.items():
+        if not fits(expected := field_types(kind)[name], value):
+            raise ConfigError(f"{prefix}{name}: expected {in_words(expected)}, got {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _check_extent(model: Any) -> None:
+    """Far above what anybody builds, and a layer or a unit too many is not found out by building them."""
+    for each in dataclasses.fields(model):
+        value = getattr(model, each.name)
+        most = 1_000 if each.name == "num_layers" else 1_000_000 if each.name.endswith("_size") else None
+        sizes = value if isinstance(value, list | tuple) else [value]
+        if most is not None and any(isinstance(size, int) and size > most for size in sizes):
+            raise ConfigError(f"model.{each.name}: expected at most {most:,}, got {_short(value)}")

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from ostinato.data.batches import Batch, Examples, InOrder
-from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.data.plain_file import read_plain
+from ostinato.errors import ConfigError, DataError, OstinatoError, RunError
 from ostinato.models.reading import reading
 from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
 from ostinato.training.device import choose_device
@@ -224,14 +225,7 @@ def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Tra
     except (ConfigError, TypeError) as error:
         raise RunError(f"{run.config_file} is damaged, or of another version of ostinato: {error}") from error
     known = read_knowledge(task, run)
-    model = task.build(settings, known)
-    weights = run.read_model()
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{run.model_file} does not fit {run.config_file}: {reason}") from error
-    return Trained(task, settings, known, model.eval())
+    return Trained(task, settings, known, run.load_model(lambda: task.build(settings, known)))
 
 
 def read_knowledge(task: Task[Any, Any, Known, Any], run: RunFolder) -> Known:
@@ -242,10 +236,10 @@ def read_knowledge(task: Task[Any, Any, Known, Any], run: RunFolder) -> Known:
     """
     path = run.path / KNOWLEDGE
     try:
-        return task.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return task.from_dict(json.loads(read_plain(path)))
     except FileNotFoundError:
         raise RunError(f"{path} is missing; begin the run anew with another --run") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OstinatoError) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{path} is damaged, or of another version of ostinato: {reason}") from error
 

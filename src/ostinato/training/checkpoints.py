@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from ostinato.data.plain_file import read_plain
 from ostinato.errors import RunError
 from ostinato.training.files import NewFile, sha256_of, write_bytes, write_tensors
 from ostinato.training.tree import map_tensors, pack, unpack
@@ -88,7 +89,7 @@ class Checkpoints:
         Raises:
             OSError: there is none, or it cannot be written.
         """
-        write_bytes(self.folder / BEST, self._description(step).read_bytes())
+        write_bytes(self.folder / BEST, read_plain(self._description(step)))
 
     def read(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; None where none was ever written.
@@ -166,7 +167,7 @@ def _checksum(body: Mapping[str, Any]) -> str:
 
 def _parse(description: Path) -> dict[str, Any]:
     try:
-        body = json.loads(description.read_bytes())
+        body = json.loads(read_plain(description))
         checksum = body.pop("sha256")
     except FileNotFoundError:
         raise _DamagedError(f"{description} is missing") from None
@@ -179,6 +180,6 @@ def _parse(description: Path) -> dict[str, Any]:
 
 def _names(description: Path) -> str | None:
     try:
-        return json.loads(description.read_bytes())["tensors"]["file"]
+        return json.loads(read_plain(description))["tensors"]["file"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

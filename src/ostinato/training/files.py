@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from ostinato.data.plain_file import open_plain
+
 _numbers = itertools.count()
 
 # The names that the safetensors format gives to what torch holds.
@@ -150,5 +152,5 @@ def write_tensors(file: NewFile, tensors: Mapping[str, torch.Tensor]) -> None:
 
 def sha256_of(path: Path) -> str:
     """The checksum of a file, read in blocks."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

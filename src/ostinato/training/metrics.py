@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ostinato.data.plain_file import open_plain
 from ostinato.training.files import write_bytes
 from ostinato.training.run_folder import RunFolder
 
@@ -30,7 +31,7 @@ class Metrics:
         from torch.utils.tensorboard import SummaryWriter
 
         if run.metrics_file.exists():
-            with run.metrics_file.open("rb") as file:
+            with open_plain(run.metrics_file) as file:
                 kept = [line for line in islice(file, lines) if line.endswith(b"\n")]
             write_bytes(run.metrics_file, b"".join(kept))
         self._file = run.metrics_file.open("a", encoding="utf-8")

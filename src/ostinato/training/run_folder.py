@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load_file
 
+from ostinato.data.plain_file import open_plain, read_plain
 from ostinato.errors import RunError
 from ostinato.training.checkpoints import Checkpoints
 from ostinato.training.files import NewFile, remove_leftovers, write_bytes, write_tensors, write_text
 from ostinato.training.lock import Lock
+
+CONFIG_BYTES = 2**20  # at most: what people and sweeps write has some kilobytes
+
+M = TypeVar("M", bound=torch.nn.Module)
 
 
 class RunFolder:
@@ -147,7 +152,7 @@ class RunFolder:
 
         What is in the folder is then still of the settings before; with others it could not be read or resumed any more.
         """
-        before = self.config_file.read_bytes() if self.config_file.exists() else None
+        before = read_plain(self.config_file, CONFIG_BYTES) if self.config_file.exists() else None
         steps = self.checkpoints.steps()
         try:
             yield
@@ -182,10 +187,15 @@ class RunFolder:
                 f"no run folder at {self.path}; check the name, or make one with `ostinato train TASK --run {self.path}`"
             )
         try:
-            config = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+            config = yaml.safe_load(read_plain(self.config_file, CONFIG_BYTES).decode())
         except FileNotFoundError:
             raise RunError(f"{self.path} is not a run: it has no config.yaml") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (
+            OSError,
+            ValueError,
+            yaml.YAMLError,
+            RecursionError,
+        ) as error:  # YAML's dates can be no ValueErrors of its own
             raise RunError(f"{self.config_file} is damaged: {' '.join(str(error).split())}") from error
         if not isinstance(config, dict):
             raise RunError(f"{self.config_file} is damaged: expected settings, got {type(config).__name__}")
@@ -201,6 +211,33 @@ class RunFolder:
             write_tensors(file, weights)
             file.commit(self.model_file)
 
+    def load_model(self, build: Callable[[], M]) -> M:
+        """A model with the weights in `model.safetensors`, on the CPU, in evaluation mode.
+
+        Args:
+            build: makes it, untrained. It is called twice, first where tensors take no memory: settings that ask for more than
+                there is are then told from the weights, which they do not fit.
+
+        Raises:
+            RunError: the file is missing or damaged, or the model is another.
+        """
+        weights = self.read_model()
+        try:
+            with torch.device("meta"):
+                shapes = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
+        except Exception as error:  # what a model says of settings that nobody gave it can be anything
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise RunError(f"{self.config_file} is damaged, or of another version of ostinato: {reason}") from error
+        for name in sorted(shapes.keys() | weights.keys()):
+            there, wanted = weights.get(name), shapes.get(name)
+            if there is None or tuple(there.shape) != wanted:
+                how = "missing" if there is None else "unexpected" if wanted is None else "size mismatch for"
+                sizes = f", expected {wanted}, got {tuple(there.shape)}" if there is not None and wanted else ""
+                raise RunError(f"{self.model_file} does not fit {self.config_file}: {how} {name}{sizes}")
+        model = build()
+        model.load_state_dict(weights)
+        return model.eval()
+
     def read_model(self) -> dict[str, torch.Tensor]:
         """The weights in `model.safetensors`, on the CPU.
 
@@ -212,10 +249,12 @@ class RunFolder:
 
 def _read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
     try:
-        return load(path.read_bytes())
+        open_plain(path).close()
+        # Out of the mapped file, which another process may write anew.
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except FileNotFoundError:
         raise RunError(f"{path} is missing; {remedy}") from None
-    except (SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); {remedy}") from error
 
 

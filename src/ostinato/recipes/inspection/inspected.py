@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ostinato.data.plain_file import read_plain
 from ostinato.errors import RunError
 from ostinato.insight.layers import trajectories
 from ostinato.insight.trajectory import Trajectory
@@ -116,10 +117,10 @@ def read_lines(run: RunFolder) -> list[dict[str, Any]]:
         RunError: the file is missing or damaged.
     """
     try:
-        return [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in read_plain(run.metrics_file).decode().splitlines()]
     except FileNotFoundError:
         raise RunError(f"{run.metrics_file} is missing; train until the first evaluation, or resume the run") from None
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{run.metrics_file} is damaged: {error}; resume the run from its last checkpoint") from error
 
 
@@ -131,8 +132,8 @@ def read_report(run: RunFolder) -> dict[str, Any]:
     """
     file = run.path / "report.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(read_plain(file))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged: {error}; resume the run, or remove the file") from error

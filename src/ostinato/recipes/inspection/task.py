@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from ostinato.data.plain_file import open_plain
 from ostinato.errors import RunError
 from ostinato.insight.html import picture, picture_of_svg, table
 from ostinato.recipes.inspection.attention import attention_weights, plot_weights
@@ -36,7 +37,8 @@ def pictures(run: InspectedTask) -> str:
     """What the run has drawn of its answers."""
     found, left, size = [], [], 0
     for file in sorted((run.run.path / "pictures").glob("*.svg")):
-        drawn = file.read_text(encoding="utf-8")
+        with open_plain(file) as opened:
+            drawn = opened.read(_MOST_BYTES + 1).decode(errors="replace")
         size += len(drawn)
         name = file.stem.replace("_", " ")
         if size > _MOST_BYTES:

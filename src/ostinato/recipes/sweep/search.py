@@ -30,10 +30,12 @@ from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
 import yaml
 
+from ostinato.data.plain_file import read_plain
 from ostinato.errors import OstinatoError, RunError
 from ostinato.recipes.sweep.space import Space, parse
 from ostinato.training.files import write_text
 from ostinato.training.interrupt import Interrupt
+from ostinato.training.run_folder import CONFIG_BYTES
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -187,7 +189,7 @@ def read_sweep(folder: Path) -> Space:
         RunError: there is none.
     """
     try:
-        return parse(yaml.safe_load((folder / "sweep.yaml").read_text(encoding="utf-8")))
+        return parse(yaml.safe_load(read_plain(folder / "sweep.yaml", CONFIG_BYTES)))
     except FileNotFoundError:
         raise RunError(f"{folder} holds no sweep to resume (it has no sweep.yaml); leave out --resume") from None
     except (OSError, yaml.YAMLError, OstinatoError) as error:
