@@ -11,7 +11,7 @@ from ostinato.cli.main import COMMANDS
 from .conftest import start
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--version"], []])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--version"], ["-V"], []])
 def test_help_and_version_do_not_wait_for_torch(words):
     code = f"""
 import sys
@@ -22,7 +22,7 @@ sys.exit(status)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    if words == ["--version"]:
+    if words in (["--version"], ["-V"]):
         assert done.stdout == f"ostinato {__version__}\n"
     else:
         assert all(command in done.stdout for command in ("train", "generate", "evaluate"))
@@ -50,6 +50,19 @@ def test_an_output_that_is_closed_ends_it_quietly(run):
         assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize(
+    "words", [["-h"], ["train", "-h"], ["train", "lm", "-h"], ["lab", "list"], ["completion", "bash"]]
+)
+def test_a_help_whose_reader_has_gone_ends_quietly(words):
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as reader:
+        pipe = os.dup(reader.stdin.fileno())
+        reader.kill()
+        reader.wait()
+    done = subprocess.run([sys.executable, "-m", "ostinato", *words], stdout=pipe, stderr=subprocess.PIPE, text=True)
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_output_on_a_full_disk_is_said_in_one_line(run):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -60,6 +73,13 @@ def test_an_output_on_a_full_disk_is_said_in_one_line(run):
         )
     assert done.returncode == 2
     assert done.stderr == "ostinato: the output cannot be written (No space left on device); send it elsewhere\n"
+
+
+def test_a_help_on_a_full_disk_is_said_in_one_line():
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "ostinato", "train", "lm", "--help"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 def test_standard_streams_that_are_closed_are_no_error(run):

@@ -9,47 +9,51 @@ from typing import TYPE_CHECKING, Any, Literal
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ostinato.cli.parser import Parser
     from ostinato.recipes.adaptation import CacheSettings, DynamicSettings
 
 
-def main(words: Sequence[str]) -> int:
-    """Prints how good the model of a run is on data; of a language model, how well it predicts a text."""
+def parser() -> Parser:
+    """What the command takes."""
     from ostinato.cli.parser import Parser
 
-    parser = Parser("ostinato evaluate", "How good the model of a run is on data.")
-    parser.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
-    parser.add_argument(
+    found = Parser("ostinato evaluate", "How good the model of a run is on data.")
+    found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
+    found.add_argument(
         "on", metavar="data", nargs="?", type=str | None, default=None, help="what to evaluate on; the run's own data"
     )
-    parser.add_argument("--data", type=str | None, default=None, help="the same by name")
-    parser.add_argument(
+    found.add_argument("--data", type=str | None, default=None, help="the same by name")
+    found.add_argument(
         "--output", type=str | None, default=None, help="of a task other than lm: a JSON file for all that was found"
     )
-    parser.add_argument(
+    found.add_argument(
         "--options",
         type=dict[str, Any],
         default={},
         help="how to answer, where the task can be told, such as {beam: 5}",
     )
-    parser.add_argument("--max_tokens", type=int | None, default=None, help="read about so many tokens, spread evenly")
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument(
-        "--cache", type=int | None, default=None, help="steps of a continuous cache (Grave et al. 2017)"
-    )
-    parser.add_argument("--theta", type=float | None, default=None, help="how much likeness counts in the cache; 1")
-    parser.add_argument("--share", type=float | None, default=None, help="share of the cache in the probability; 0.1")
-    parser.add_argument(
+    found.add_argument("--max_tokens", type=int | None, default=None, help="read about so many tokens, spread evenly")
+    found.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    found.add_argument("--cache", type=int | None, default=None, help="steps of a continuous cache (Grave et al. 2017)")
+    found.add_argument("--theta", type=float | None, default=None, help="how much likeness counts in the cache; 1")
+    found.add_argument("--share", type=float | None, default=None, help="share of the cache in the probability; 0.1")
+    found.add_argument(
         "--dynamic",
         type=Literal["sgd", "rms"] | None,
         default=None,
         help="let the model learn from what it has read (Krause et al. 2018), by this rule",
     )
-    parser.add_argument("--learning_rate", type=float | None, default=None, help="of it; 5e-5 for rms, 0.1 for sgd")
-    parser.add_argument(
+    found.add_argument("--learning_rate", type=float | None, default=None, help="of it; 5e-5 for rms, 0.1 for sgd")
+    found.add_argument(
         "--decay", type=float | None, default=None, help="how fast it goes back to the run's weights; 0.002"
     )
-    parser.add_argument("--segment", type=int | None, default=None, help="tokens from step to step of learning; 5")
-    given = parser.read(words)
+    found.add_argument("--segment", type=int | None, default=None, help="tokens from step to step of learning; 5")
+    return found
+
+
+def main(words: Sequence[str]) -> int:
+    """Prints how good the model of a run is on data; of a language model, how well it predicts a text."""
+    given = parser().read(words)
     if given.max_tokens is not None and given.max_tokens < 1:
         raise ConfigError(f"--max_tokens: expected an integer of at least 1, got {given.max_tokens}")
     adaptation = _adaptation(given)

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.cli.parser import Parser
+
+
+def parser() -> Parser:
+    """What the command takes."""
+    from ostinato.cli.parser import Parser
+
+    found = Parser("ostinato generate", "Let the language model of a run write.")
+    found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
+    found.add_argument("--prompt", type=str, default="", help="text to go on from")
+    found.add_argument("--length", type=int, default=500, help="tokens to write")
+    found.add_argument("--temperature", type=float, default=0.8, help="0 is the most likely text, above 1 is wild")
+    found.add_argument("--top-k", type=int | None, default=None, help="draw from so many most likely tokens only")
+    found.add_argument("--top-p", type=float | None, default=None, help="draw from this likeliest share only, up to 1")
+    found.add_argument("--seed", type=int | None, default=None, help="the same seed writes the same text")
+    return found
 
 
 def main(words: Sequence[str]) -> int:
     """Writes text to standard output as the model makes it."""
-    from ostinato.cli.parser import Parser
-
-    parser = Parser("ostinato generate", "Let the language model of a run write.")
-    parser.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
-    parser.add_argument("--prompt", type=str, default="", help="text to go on from")
-    parser.add_argument("--length", type=int, default=500, help="tokens to write")
-    parser.add_argument("--temperature", type=float, default=0.8, help="0 is the most likely text, above 1 is wild")
-    parser.add_argument("--top-k", type=int | None, default=None, help="draw from so many most likely tokens only")
-    parser.add_argument("--top-p", type=float | None, default=None, help="draw from this likeliest share only, up to 1")
-    parser.add_argument("--seed", type=int | None, default=None, help="the same seed writes the same text")
-    given = parser.read(words)
+    given = parser().read(words)
     if given.seed is not None and not -(2**63) <= given.seed < 2**64:
         raise ConfigError(f"--seed: expected an integer from -2^63 to 2^64 - 1, as torch takes, got {given.seed}")
 

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-
-def main(words: Sequence[str]) -> int:
-    """Writes the report of a run and prints where it is."""
+if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
 
-    parser = Parser("ostinato inspect", "Write a report of a run: one HTML file that opens without a network.")
-    parser.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
-    parser.add_argument(
+
+def parser() -> Parser:
+    """What the command takes."""
+    from ostinato.cli.parser import Parser
+
+    found = Parser("ostinato inspect", "Write a report of a run: one HTML file that opens without a network.")
+    found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
+    found.add_argument(
         "--data",
         type=str | None,
         default=None,
         help="what to look at the model on: a text, or labelled data of the run's task; the run's validation data",
     )
-    parser.add_argument(
+    found.add_argument(
         "--output", type=str | None, default=None, help="the file to write; inspection.html in the run's folder"
     )
-    given = parser.read(words)
+    return found
+
+
+def main(words: Sequence[str]) -> int:
+    """Writes the report of a run and prints where it is."""
+    given = parser().read(words)
 
     from rich.console import Console
 

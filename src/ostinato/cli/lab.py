@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.cli.parser import Parser
 
 FOLDER = Path("lab")
 NOT_REPRODUCED = 1
@@ -46,15 +50,20 @@ def _list(words: Sequence[str]) -> int:
     return 0
 
 
-def _run(words: Sequence[str]) -> int:
+def parser() -> Parser:
+    """What `ostinato lab run` takes."""
     from ostinato.cli.parser import Parser
 
-    parser = Parser("ostinato lab run", "Run an experiment: a picture, a table, and whether its claim is reproduced.")
-    parser.add_argument("name", type=str, help="of the experiment, or all; see ostinato lab list")
-    parser.add_argument("--output", type=str, default=str(FOLDER), help="folder to write into")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
-    parser.add_argument("--quick", type=bool, default=False, help="a second or two, too small to bear a claim out")
-    given = parser.read(words)
+    found = Parser("ostinato lab run", "Run an experiment: a picture, a table, and whether its claim is reproduced.")
+    found.add_argument("name", type=str, help="of the experiment, or all; see ostinato lab list")
+    found.add_argument("--output", type=str, default=str(FOLDER), help="folder to write into")
+    found.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    found.add_argument("--quick", type=bool, default=False, help="a second or two, too small to bear a claim out")
+    return found
+
+
+def _run(words: Sequence[str]) -> int:
+    given = parser().read(words)
     if not 0 <= given.seed < 2**63:
         raise ConfigError(f"--seed: expected an integer from 0 to 2^63 - 1, got {given.seed}")
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "sweep": "search for good settings of any task with many runs",
     "inspect": "write a report of a run: curves, gradients, units, findings, in one HTML file",
     "lab": "experiments: each shows a claim about recurrent networks, `ostinato lab list`",
+    "completion": "what makes a shell complete commands, tasks and flags: `ostinato completion --help`",
 }
 
 INTERRUPTED = 130
@@ -35,10 +36,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 for something the user can put right (one line on standard error), 130 after an interrupt.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _open_what_is_closed()
+    try:
+        try:
+            return _answer(words)
+        finally:
+            sys.stdout.flush()  # also after a help, which ends by SystemExit
+    except BrokenPipeError:
+        _let_go_of_the_output()  # whoever read it has seen enough
+        return 0
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        if error.filename is not None:
+            return _wrong(f"{os.fsdecode(error.filename)}: {reason}; check the name, the rights and the space")
+        _let_go_of_the_output()
+        return _wrong(f"the output cannot be written ({reason}); send it elsewhere")
+
+
+def _answer(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_help())
         return 0
-    if words[0] == "--version":
+    if words[0] in ("-V", "--version"):
         from ostinato.version import __version__
 
         print(f"ostinato {__version__}")
@@ -55,13 +74,10 @@ def _run(command: str, words: list[str]) -> int:
     from ostinato.errors import OstinatoError, PeerError
     from ostinato.training.interrupt import terminable
 
-    _open_what_is_closed()
     _write_any_character()
     try:
         with terminable():
-            status = importlib.import_module(f"ostinato.cli.{command}").main(words)
-        sys.stdout.flush()
-        return status
+            return importlib.import_module(f"ostinato.cli.{command}").main(words)
     except PeerError as error:
         return _stopped(error)
     except OstinatoError as error:
@@ -69,15 +85,6 @@ def _run(command: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nostinato: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        _let_go_of_the_output()  # whoever read it has seen enough
-        return 0
-    except OSError as error:
-        reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
-        if error.filename is not None:
-            return _wrong(f"{os.fsdecode(error.filename)}: {reason}; check the name, the rights and the space")
-        _let_go_of_the_output()
-        return _wrong(f"the output cannot be written ({reason}); send it elsewhere")
     except (MemoryError, RuntimeError) as error:
         if not _lacks_memory(error):
             raise

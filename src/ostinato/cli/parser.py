@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 
 class Parser(ArgumentParser):
@@ -36,6 +41,9 @@ class Parser(ArgumentParser):
             return self.parse_args(self._with_values(words))
         except (argparse.ArgumentError, TypeError, ValueError, KeyError) as error:
             raise ConfigError(self._explain(str(error), words)) from error
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own says nothing where it cannot write
 
     def _flags(self) -> list[str]:
         return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]

@@ -6,37 +6,45 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ostinato.errors import ConfigError, OstinatoError
 
-
-def main(words: Sequence[str]) -> int:
-    """Writes what the model of a run says about each example, a line of JSON each; an interrupt leaves whole lines."""
+if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
 
-    parser = Parser("ostinato predict", "What the model of a run says about data, a line of JSON for each example.")
-    parser.add_argument("run", type=str, help="folder of the run")
-    parser.add_argument(
+
+def parser() -> Parser:
+    """What the command takes."""
+    from ostinato.cli.parser import Parser
+
+    found = Parser("ostinato predict", "What the model of a run says about data, a line of JSON for each example.")
+    found.add_argument("run", type=str, help="folder of the run")
+    found.add_argument(
         "input",
         type=str,
         help="data of the kind that the run learnt from, without labels; - for lines on standard input",
     )
-    parser.add_argument("--output", type=str | None, default=None, help="file to write; standard output by default")
-    parser.add_argument(
+    found.add_argument("--output", type=str | None, default=None, help="file to write; standard output by default")
+    found.add_argument(
         "--options",
         type=dict[str, Any],
         default={},
         help="how to answer, where the task can be told, such as {beam: 5}",
     )
-    parser.add_argument(
+    found.add_argument(
         "--show",
         type=bool,
         default=False,
         help="print for people in place of JSON, where the task can: in colours on a terminal, unless NO_COLOR is set",
     )
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    given = parser.read(words)
+    found.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    return found
+
+
+def main(words: Sequence[str]) -> int:
+    """Writes what the model of a run says about each example, a line of JSON each; an interrupt leaves whole lines."""
+    given = parser().read(words)
     if given.show and given.output is not None:
         raise ConfigError("--show and --output: expected one of them; the file gets JSON")
 

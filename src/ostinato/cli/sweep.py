@@ -6,23 +6,32 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.cli.parser import Parser
 
 SWEEPS = Path("sweeps")
 
 
-def main(words: Sequence[str]) -> int:
-    """Searches for good settings. Returns 0, or 130 after an interrupt that left a sweep to resume."""
+def parser() -> Parser:
+    """What the command takes."""
     from ostinato.cli.parser import Parser
 
-    parser = Parser("ostinato sweep", "Search for good settings of any task with many runs.")
-    parser.add_argument("space", nargs="?", type=str | None, default=None, help="a YAML file that says what to try")
-    parser.add_argument("--folder", type=str | None, default=None, help="the folder to write; a new one in sweeps/")
-    parser.add_argument("--trials", type=int | None, default=None, help="runs in all; else what the file says")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
-    parser.add_argument("--resume", type=bool, default=False, help="go on with the sweep in the folder")
-    given = parser.read(words)
+    found = Parser("ostinato sweep", "Search for good settings of any task with many runs.")
+    found.add_argument("space", nargs="?", type=str | None, default=None, help="a YAML file that says what to try")
+    found.add_argument("--folder", type=str | None, default=None, help="the folder to write; a new one in sweeps/")
+    found.add_argument("--trials", type=int | None, default=None, help="runs in all; else what the file says")
+    found.add_argument("--jobs", type=int, default=1, help="runs at once")
+    found.add_argument("--resume", type=bool, default=False, help="go on with the sweep in the folder")
+    return found
+
+
+def main(words: Sequence[str]) -> int:
+    """Searches for good settings. Returns 0, or 130 after an interrupt that left a sweep to resume."""
+    given = parser().read(words)
     for name in ("trials", "jobs"):
         value = getattr(given, name)
         if value is not None and value < 1:

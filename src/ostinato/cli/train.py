@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import ConfigError
 from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, Entry, find, task_of
+
+if TYPE_CHECKING:
+    from ostinato.cli.parser import Parser
 
 
 def main(words: Sequence[str]) -> int:
@@ -56,24 +59,30 @@ def _told(settings: Any, result: Any, report: Any) -> int:
     return 0
 
 
-def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
-    """What the words say; before them, with --resume, what the run was told, and without data, what suits the built-in."""
+def parser(name: str) -> Parser:
+    """What `ostinato train` takes for a task."""
     from ostinato.cli.parser import Parser
 
-    kind = entry.settings_class()
+    kind = find(name).settings_class()
     what = (kind.__doc__ or "").partition("\n")[0].removesuffix(".")
-    parser = Parser(f"ostinato train {name}", f"{what}; with no argument, on its built-in data.")
+    found = Parser(f"ostinato train {name}", f"{what}; with no argument, on its built-in data.")
     recipe = ", or a paper's recipe such as zaremba-small" if name == LANGUAGE_MODEL else ""
-    parser.add_argument(
+    found.add_argument(
         "--config",
         action="config",
         help=f"a YAML file{recipe}; flags after it win",
     )
-    parser.add_class_arguments(kind)
+    found.add_class_arguments(kind)
+    return found
+
+
+def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
+    """What the words say; before them, with --resume, what the run was told, and without data, what suits the built-in."""
+    kind, parsing = entry.settings_class(), parser(name)
     words = _with_recipes(words)
     # It prints and ends, and should print what goes before the words too.
     asked = [word for word in words if not word.startswith("--print_config")]
-    given, before = parser.read(asked), []
+    given, before = parsing.read(asked), []
     if given.resume:
         if given.run is None:
             raise ConfigError("--resume needs --run FOLDER, the run to go on with")
@@ -81,7 +90,7 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
     elif given.data is None and entry.built_in_file is not None:
         before = ["--config", str(entry.built_in_file)]
     if before or asked != words:
-        given = parser.read([*before, *words])
+        given = parsing.read([*before, *words])
     values = given.as_dict()
     del values["config"]
     return kind.from_dict(values)
