@@ -19,6 +19,9 @@ class Site:
         fail_at: Byte of a file at which an answer breaks off; None for never.
         failures: How many answers break off before the server is well; None for all.
         gone: Whether it hangs up at once.
+        status: What it answers in place of each file, such as 503; None for the file.
+        refusals: How many answers have that status before the server is well; None for all.
+        location: Where it sends those who ask, with a status of 3xx.
         asked: For each answer, the byte it was asked to begin at.
     """
 
@@ -27,6 +30,10 @@ class Site:
     fail_at: int | None = None
     failures: int | None = None
     gone: bool = False
+    status: int | None = None
+    refusals: int | None = None
+    location: str | None = None
+    requests: int = 0
     asked: list[int] = field(default_factory=list)
     url: str = ""
 
@@ -48,6 +55,15 @@ def serve(site: Site) -> Iterator[Site]:
         def _answer(self, body):
             if site.gone:
                 self.close_connection = True
+                return
+            site.requests += 1
+            if site.status is not None and site.refusals != 0:
+                site.refusals = None if site.refusals is None else site.refusals - 1
+                self.send_response(site.status)
+                if site.location is not None:
+                    self.send_header("Location", site.location)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             content = site.files.get(self.path)
             if content is None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.data import find_text, opening
+from ostinato.data import far_errors, find_text, opening
 from ostinato.data.opening import SteadyFile
 from ostinato.errors import DataError
 from tests.data.servers import Site, serve
@@ -68,6 +68,65 @@ def test_what_is_not_there_is_not_asked_for_again():
     with serve(Site({})) as site, pytest.raises(DataError, match="not found"):
         read(f"{site.url}/a.txt")
     assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, r"the server refuses it \(401 Unauthorized\); check the name, and give it credentials"),
+        (403, r"the server refuses it \(403 Forbidden\)"),
+        (404, r"not found \(404 Not Found\); check the name"),
+        (410, r"not found \(410 Gone\)"),
+        (418, r"cannot be read \(418"),
+    ],
+)
+def test_what_a_server_refuses_is_told_as_it_says_and_not_asked_for_again(status, message):
+    with serve(Site({"/a.txt": CONTENT}, status=status)) as site, pytest.raises(DataError, match=message):
+        read(f"{site.url}/a.txt")
+    assert site.requests == 2  # once for the head, once for the body
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_server_that_is_overloaded_is_asked_again(status, monkeypatch):
+    monkeypatch.setattr(far_errors, "FIRST_WAIT_S", 0.001)
+    with serve(Site({"/a.txt": CONTENT}, status=status, refusals=4)) as site:
+        assert read(f"{site.url}/a.txt") == TEXT
+    with (
+        serve(Site({"/a.txt": CONTENT}, status=status)) as site,
+        pytest.raises(
+            DataError, match=rf"a\.txt: the server does not answer as it should \({status} .*run the same again"
+        ),
+    ):
+        read(f"{site.url}/a.txt")
+
+
+def test_a_server_that_is_overloaded_once_it_has_been_found_is_asked_again(monkeypatch):
+    monkeypatch.setattr(opening, "FIRST_WAIT_S", 0.001)
+    with serve(Site({"/a.txt": CONTENT})) as site:
+        document = find_text(f"{site.url}/a.txt").documents[0]
+        site.status, site.refusals = 503, 2
+        with document.open() as file:
+            assert file.read() == CONTENT
+        site.status, site.refusals, site.requests = 403, None, 0
+        with pytest.raises(DataError, match="403 Forbidden"):
+            read(f"{site.url}/a.txt")
+
+
+def test_nobody_at_a_url_is_not_told_as_a_name_that_is_wrong(monkeypatch):
+    monkeypatch.setattr(far_errors, "FIRST_WAIT_S", 0.001)
+    with serve(Site({})) as site:
+        pass
+    with pytest.raises(DataError, match=r"the server cannot be reached \(.*check the name and the network"):
+        read(f"{site.url}/a.txt")
+
+
+def test_a_redirection_to_files_of_this_machine_is_not_followed(tmp_path):
+    (tmp_path / "a.txt").write_text("secret")
+    with (
+        serve(Site({}, status=302, location=f"file://{tmp_path}/a.txt")) as site,
+        pytest.raises(DataError, match=r"cannot be read \(.*file://"),
+    ):
+        read(f"{site.url}/a.txt")
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from typing_extensions import Buffer, override  # typing's own from Python 3.12 on
 
+from ostinato.data.far_errors import lasts
 from ostinato.errors import DataError
 
 TRIES = 6
@@ -102,10 +103,10 @@ class SteadyFile(io.RawIOBase):
         while True:
             try:
                 return self._read(size)
-            except FileNotFoundError:
-                raise
             except Exception as error:  # behind fsspec each file system has errors of its own
                 self._leave()
+                if lasts(error):
+                    raise
                 if attempt == TRIES:
                     reason = " ".join(str(error).split()) or type(error).__name__
                     raise DataError(

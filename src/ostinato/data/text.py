@@ -24,8 +24,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from ostinato.data.far_errors import explained, steadily
 from ostinato.data.opening import is_compressed, open_local, open_remote
 from ostinato.errors import DataError
 
@@ -193,16 +194,21 @@ def _remote(url: str) -> Text:
     with _reading(url):
         filesystem, path = fsspec.core.url_to_fs(url)
 
+        def info(found: str) -> dict[str, Any]:
+            return steadily(lambda: filesystem.info(found))
+
         def document(found: str) -> Document:
-            info = filesystem.info(found)
-            changed = [str(info[key]) for key in ("mtime", "created", "LastModified", "ETag", "etag") if key in info]
-            size = info.get("size")
+            about = info(found)
+            changed = [str(about[key]) for key in ("mtime", "created", "LastModified", "ETag", "etag") if key in about]
+            size = about.get("size")
             return _document(found, size, " ".join(changed), partial(open_remote, filesystem, found, size))
 
         if "*" in path:
-            matches = sorted(found for found in filesystem.glob(path) if filesystem.info(found)["type"] == "file")
+            matches = sorted(
+                found for found in steadily(lambda: filesystem.glob(path)) if info(found)["type"] == "file"
+            )
             documents = tuple(document(found) for found in matches)
-        elif filesystem.info(path)["type"] == "directory":
+        elif info(path)["type"] == "directory":
             below = {found: found[len(path.rstrip("/")) :].split("/") for found in filesystem.find(path)}
             visible = sorted(found for found, parts in below.items() if all(map(_is_visible, parts)))
             documents = _folder(document(found) for found in visible)
@@ -228,13 +234,10 @@ def _reading(name: str) -> Iterator[None]:
     """Whatever a file system raises becomes one line that names the document; wrap calls of file systems only."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: not found; check the name") from error
     except DataError as error:
         raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
     except Exception as error:  # behind fsspec each file system has errors of its own
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-        raise DataError(f"{name}: cannot be read ({reason}); check the name and the rights") from error
+        raise DataError(f"{name}: {explained(error)}") from error
 
 
 def likely_encoding(raw: bytes) -> str:
