@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.data.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
+from ostinato.data.memory import check_texts
 from ostinato.data.splits import Splits, stratified_split
 from ostinato.errors import DataError
 
@@ -163,6 +164,7 @@ def read_cells(path: str | Path) -> tuple[list[str], list[tuple[str, dict[str, A
         columns = [*dict.fromkeys(column for _, row in rows for column in row)]
     elif suffix in PARQUET_SUFFIXES:
         table = read_parquet(path)
+        check_texts(str(path), table)
         rows = [(f"row {number}", row) for number, row in enumerate(table.iter_rows(named=True), start=1)]
         columns = table.columns
     elif suffix in SEPARATORS:

@@ -28,7 +28,7 @@ from ostinato.recipes.inspection.few import few
 from ostinato.recipes.session import Session, for_the_record, opened
 from ostinato.recipes.settings import TaskSettings
 from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
-from ostinato.recipes.trained import KNOWLEDGE, Scores, Trained, load, read_knowledge
+from ostinato.recipes.trained import KNOWLEDGE, Scores, Trained, load, read_knowledge, read_splits
 from ostinato.recipes.watching import ROWS, watching
 from ostinato.training.counters import Outcome
 from ostinato.training.distributed import Processes
@@ -96,7 +96,7 @@ class _Prepared:
 
 
 def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, run: RunFolder) -> _Prepared:
-    splits = task.read(settings)
+    splits = read_splits(task, settings)
     for purpose, part in (("train on", splits.train), ("validate with", splits.validation)):
         if not task.size(part):
             raise DataError(f"{splits.name}: expected examples to {purpose}, got none; give more data")

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 
 from ostinato.data.batches import Batch, Examples, InOrder
+from ostinato.data.memory import holding
 from ostinato.data.plain_file import read_plain
+from ostinato.data.splits import Splits
 from ostinato.errors import ConfigError, DataError, OstinatoError, RunError
 from ostinato.models.reading import reading
 from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
@@ -113,15 +115,21 @@ class Trained(Generic[S, Part, Known, Model]):
         """
         part: Any = data
         if isinstance(data, str | os.PathLike):
-            part = self._read(os.fspath(data), labelled=False)
+            part = self.read_part(os.fspath(data), labelled=False)
         if not self.task.size(part):
             return iter(())
         return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch)
 
-    def _read(self, data: str, *, labelled: bool) -> Any:
+    def read_part(self, data: str, *, labelled: bool) -> Any:
+        """Data of the kinds that the task reads, with or without labels.
+
+        Raises:
+            DataError: they cannot be read, or there is not enough memory for them.
+        """
         if not data:  # as of a variable of the shell that is not set
             raise DataError("the name of the data is empty; expected that of a file or a folder")
-        return self.task.read_part(self.settings, self.known, data, labelled=labelled)
+        with holding(data):
+            return self.task.read_part(self.settings, self.known, data, labelled=labelled)
 
     def _answers(
         self, part: Any, examples: Examples, on_batch: Callable[[int, int], None] | None
@@ -159,12 +167,12 @@ class Trained(Generic[S, Part, Known, Model]):
         """
         part: Any = data
         if data is None:
-            splits = self.task.read(self.settings)
+            splits = read_splits(self.task, self.settings)
             kind, part = ("test", splits.test) if self.task.size(splits.test) else ("validation", splits.validation)
             name = name or f"{splits.name}, {kind}"
         elif isinstance(data, str | os.PathLike):
             name = name or os.fspath(data)
-            part = self._read(os.fspath(data), labelled=True)
+            part = self.read_part(os.fspath(data), labelled=True)
         size = self.task.size(part)
         if not size:
             raise DataError(f"{name or 'the data'}: expected at least one example to evaluate on, got none")
@@ -210,6 +218,16 @@ class Trained(Generic[S, Part, Known, Model]):
         device = next(self.model.parameters()).device
         batches = InOrder(examples, self.task.rows, max_steps=self.task.batch_steps(self.settings))
         return (map_tensors(lambda tensor: tensor.to(device), batch) for batch in batches)
+
+
+def read_splits(task: Task[S, Part, Any, Any], settings: S) -> Splits[Part]:
+    """The data that a run is told to learn from.
+
+    Raises:
+        DataError: they cannot be read, or there is not enough memory for them.
+    """
+    with holding(settings.data or "the built-in data"):
+        return task.read(settings)
 
 
 def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Trained[S, Part, Known, Model]:

@@ -14,7 +14,7 @@ from ostinato.errors import DataError
 from ostinato.recipes.inspection.few import few, mostly_short
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
 from ostinato.recipes.registry import TASKS, task_of
-from ostinato.recipes.trained import Trained, load
+from ostinato.recipes.trained import Trained, load, read_splits
 from ostinato.training.progress import ExampleProgress
 from ostinato.training.run_folder import RunFolder
 from ostinato.training.tree import tensors_of
@@ -103,10 +103,10 @@ def inspected_task(path: str | os.PathLike[str], data: str | None) -> InspectedT
     trained = load(TASKS[task_of(path)].make(), path)
     task = trained.task
     if data is None:
-        splits = task.read(trained.settings)
+        splits = read_splits(task, trained.settings)
         parts = {f"{splits.name}, validation": splits.validation, f"{splits.name}, training": splits.train}
     else:
-        parts = {data: task.read_part(trained.settings, trained.known, data, labelled=True)}
+        parts = {data: trained.read_part(data, labelled=True)}
     name, *others = parts
     if not task.size(parts[name]):
         raise DataError(f"{name}: expected at least one example to look at, got none")

@@ -1,0 +1,75 @@
+"""Data that are held as a whole: where there is no memory for them, that is told, if it can be known before the system ends the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ostinato.errors import DataError
+
+if TYPE_CHECKING:
+    import polars
+
+# Of a text of Python's beside its characters.
+_TEXT_BYTES = 56
+
+
+@contextmanager
+def holding(name: str) -> Iterator[None]:
+    """Around reading data.
+
+    Args:
+        name: of the data.
+
+    Raises:
+        DataError: there is not enough memory for them, instead of what Python, torch or polars say then.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # The panics of polars, which is written in Rust, are no Exceptions; its conversions to Python have no other way to say it.
+        panic = type(error).__name__ == "PanicException"
+        if not (panic or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
+            raise
+        raise _too_large(name) from error
+
+
+def check_texts(name: str, table: polars.DataFrame) -> None:
+    """Looks at how much memory the texts of a table will take one by one: in a column they may be few that are named often.
+
+    Raises:
+        DataError: that is more than there is.
+    """
+    import polars
+
+    texts = table.select(polars.col(polars.String, polars.Categorical).cast(polars.String).str.len_bytes().sum())
+    needed = sum(each or 0 for each in texts.row(0)) + _TEXT_BYTES * table.height * texts.width if texts.width else 0
+    free = _free_bytes()
+    if free is not None and needed > free:
+        raise _too_large(name, needed)
+
+
+def _too_large(name: str, needed: int | None = None) -> DataError:
+    size = "" if needed is None else f" ({needed / 1e9:,.1f} GB)"
+    return DataError(
+        f"{name}: there is not enough memory to hold it as a whole{size}; give a part of it, or files in parts, "
+        "and look whether a cell is far longer than it should be"
+    )
+
+
+def _free_bytes() -> int | None:
+    """Memory that this process may still take; None where the system does not say."""
+    found: list[int] = []
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            with open("/proc/self/statm", encoding="ascii") as file:
+                found.append(limit - int(file.read().split()[0]) * resource.getpagesize())
+    except (OSError, ImportError, ValueError):
+        pass
+    return min(found, default=None)
