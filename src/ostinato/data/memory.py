@@ -1,4 +1,4 @@
-"""Data that are held as a whole: where there is no memory for them, that is told, if it can be known before the system ends the process."""
+"""Data that are held as a whole: told where there is no memory for them, before the system ends the process."""
 
 from __future__ import annotations
 
