@@ -23,7 +23,7 @@ def test_the_text_has_about_the_size_that_was_asked_for(tmp_path):
 def test_memory_is_that_of_all_processes(tmp_path):
     with TokenFile(tmp_path, np.dtype(np.uint8), {}) as file:
         file.append(0, np.zeros(3, np.uint8), True, Place())
-        file.finish((3, 0))
+        file.finish((3, 0, 0))
     (tmp_path / "text.txt").write_text("text")
     command = [sys.executable, "-c", CHILD, str(tmp_path / "text.txt")]
     measured = watch(command, tmp_path / "text.txt", tmp_path)

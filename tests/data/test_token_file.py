@@ -10,11 +10,18 @@ from ostinato.errors import DataError
 
 ABOUT = {"what": "test"}
 WIDE = np.dtype(np.uint16)
-BLOCKS = [(0, [1, 2, 3], True), (0, [400], True), (0, [7, 8], False), (1, [5, 6], True), (1, [9], False)]
+BLOCKS = [
+    (0, [1, 2, 3], True),
+    (0, [400], True),
+    (0, [7, 8], False),
+    (1, [5, 6], True),
+    (1, [9], False),
+    (2, [11], True),
+]
 
 
 def place(index):
-    return Place(index, 10 * index, 100 * index, (index, 1), index % 2 == 1)
+    return Place(index, 10 * index, 100 * index, (index, 1, 7), index % 2 == 1)
 
 
 def write(folder, blocks=BLOCKS, about=ABOUT, finish=True, die=None):
@@ -25,17 +32,18 @@ def write(folder, blocks=BLOCKS, about=ABOUT, finish=True, die=None):
                 raise RuntimeError("killed")
             part, ids, begins = blocks[index]
             file.append(part, np.array(ids), begins, place(index + 1))
-        return file.finish((10, 4)) if finish else None
+        return file.finish((10, 4, 2)) if finish else None
 
 
 def assert_whole(parts):
-    train, validation = parts
+    train, validation, test = parts
     assert train.ids.tolist() == [1, 2, 3, 400, 7, 8]
     assert train.document_starts.tolist() == [0, 3]
-    assert (train.characters, train.words) == (10, 5)
+    assert (train.characters, train.words) == (10, 6)
     assert validation.ids.tolist() == [5, 6, 9]
     assert validation.document_starts.tolist() == [0]
     assert (validation.characters, validation.words) == (4, 1)
+    assert (test.ids.tolist(), test.document_starts.tolist(), test.characters, test.words) == ([11], [0], 2, 7)
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def test_what_was_written_is_there(tmp_path):
 
 
 def test_a_mapped_corpus_cannot_be_written_to(tmp_path):
-    train, _ = write(tmp_path)
+    train, *_ = write(tmp_path)
     with pytest.raises(ValueError, match="read-only"):
         train.ids[0] = 1
 
@@ -71,8 +79,8 @@ def test_what_was_killed_goes_on_after_the_last_whole_shard(tmp_path, die):
     assert stored_about(tmp_path) is None
     assert unfinished(tmp_path) == ABOUT
     with TokenFile(tmp_path, WIDE, ABOUT) as file:
-        # [1 2 3] [400 7 8] [5 6] [9] are the shards
-        assert file.place == (Place() if die == 0 else place({1: 1, 2: 1, 3: 3, 4: 4}[die]))
+        # [1 2 3] [400 7 8] [5 6] [9 11] are the shards
+        assert file.place == (Place() if die == 0 else place({1: 1, 2: 1, 3: 3, 4: 4, 5: 4}[die]))
     assert_whole(write(tmp_path))
 
 
@@ -121,8 +129,8 @@ def test_what_is_of_another_text_is_begun_anew(tmp_path):
 
 
 def test_who_has_mapped_the_old_file_keeps_it(tmp_path):
-    old, _ = write(tmp_path)
-    new, _ = write(tmp_path, blocks=[(0, [9], True)], about={"what": "other"})
+    old, *_ = write(tmp_path)
+    new, *_ = write(tmp_path, blocks=[(0, [9], True)], about={"what": "other"})
     assert old.ids.tolist() == [1, 2, 3, 400, 7, 8]
     assert new.ids.tolist() == [9]
 
@@ -134,7 +142,7 @@ def test_the_description_holds_the_checksum_of_each_shard(tmp_path):
     write(tmp_path)
     shards = json.loads((tmp_path / "corpus.json").read_text())["shards"]
     content = (tmp_path / "corpus.tokens").read_bytes()
-    assert shards["ends"] == [6, 12, 16, 18]
+    assert shards["ends"] == [6, 12, 16, 20, 20]
     assert shards["crc32"] == [
         zlib.crc32(content[begin:end]) for begin, end in zip([0, *shards["ends"]], shards["ends"], strict=False)
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ostinato.data.text import Piece
@@ -16,11 +17,11 @@ class Block:
     """Text of one document and one part, never empty.
 
     Attributes:
-        part: 0 for training, 1 for validation.
+        part: 0 for training, 1 for validation, 2 for test.
         text: What it is.
         document: Index of the document.
         start: Where in the bytes of the document the text begins.
-        begins_document: Whether a document, or the validation part, begins here.
+        begins_document: Whether a document or a part begins here.
     """
 
     part: int
@@ -35,23 +36,25 @@ class Block:
         return replace(self, text=self.text[characters:], start=start, begins_document=False)
 
 
-def by_part(pieces: Iterable[Piece], boundary: int, done: int = 0) -> Iterator[Block]:
-    """Cut the text at character `boundary`; the validation part begins a document there.
+def by_part(pieces: Iterable[Piece], ends: Sequence[int], done: int = 0) -> Iterator[Block]:
+    """Cut the text where a part ends; a part begins a document.
 
     Args:
         pieces: Of the text, in order.
-        boundary: Characters of the training part.
+        ends: Characters up to the end of each part but the last, in ascending order.
         done: Characters of the text before the first piece.
     """
     for piece in pieces:
-        left = boundary - done
-        done += len(piece.text)
-        block = Block(0, piece.text, piece.document, piece.start, piece.begins_document)
-        if left > 0:
-            yield replace(block, text=piece.text[:left])
-        if left < len(piece.text):
-            rest = block.after(left) if left > 0 else block
-            yield replace(rest, part=1, begins_document=rest.begins_document or left >= 0)
+        rest = Block(0, piece.text, piece.document, piece.start, piece.begins_document)
+        while True:
+            part, size = bisect_right(ends, done), len(rest.text)
+            if part < len(ends):
+                size = min(ends[part] - done, size)
+            yield replace(rest, part=part, text=rest.text[:size], begins_document=rest.begins_document or done in ends)
+            done += size
+            if size == len(rest.text):
+                break
+            rest = rest.after(size)
 
 
 def whole_tokens(cut: Callable[[str], int], blocks: Iterable[Block], name: str) -> Iterator[Block]:

@@ -137,6 +137,31 @@ class SteadyFile(io.RawIOBase):
         super().close()
 
 
+class Decompressed(io.BufferedReader):
+    """What is in a compressed file, which knows how much of that file it took.
+
+    Args:
+        content: Bytes, decompressed.
+        stored: The file that they come from.
+    """
+
+    def __init__(self, content: Any, stored: BinaryIO):
+        super().__init__(content, _BUFFER_BYTES)
+        self._stored = stored
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the compressed file that were read."""
+        return self._stored.tell()
+
+    @override
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if self.raw.seekable() or whence != io.SEEK_SET or offset < self.tell():
+            return super().seek(offset, whence)
+        _skip(cast(BinaryIO, self), offset - self.tell())
+        return offset
+
+
 def _open_at(filesystem: Any, path: str, offset: int) -> BinaryIO:
     file = filesystem.open(path, "rb")
     file.seek(offset)
@@ -176,7 +201,8 @@ def _decompressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
     if kind not in fsspec.compression.compr:
         raise DataError(f"{name}: files that end in {_suffix(name)} need one more package: pip install zstandard")
     with ExitStack() as stack:
-        yield stack.enter_context(fsspec.compression.compr[kind](file, mode="rb"))
+        content = stack.enter_context(fsspec.compression.compr[kind](file, mode="rb"))
+        yield cast(BinaryIO, stack.enter_context(Decompressed(content, file)))
 
 
 def _suffix(name: str) -> str:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ostinato.data.far_errors import explained, steadily
-from ostinato.data.opening import is_compressed, open_local, open_remote
+from ostinato.data.opening import Decompressed, is_compressed, open_local, open_remote
 from ostinato.errors import DataError
 
 BLOCK_BYTES = 2**20
@@ -46,6 +46,8 @@ class Document:
     modified: str
     """Changes when the document changes, as far as the source tells; may be empty."""
     open: Callable[[], AbstractContextManager[BinaryIO]] = field(compare=False)
+    stored: int | None = None
+    """In bytes as it is kept, compressed or not; None where the source does not say."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Piece:
     start: int
     """Where in the bytes of the document the text begins."""
     begins_document: bool
+    stored: int
+    """Bytes of the document as it is kept that were read for this piece, and of a compressed one those before a first piece."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,13 @@ class Text:
 
     @property
     def size(self) -> int | None:
-        """Bytes of all documents; None where one of them does not say."""
-        total = 0
-        for document in self.documents:
-            if document.size is None:
-                return None
-            total += document.size
-        return total
+        """Bytes of text in all documents; None where one of them does not say."""
+        return _total(document.size for document in self.documents)
+
+    @property
+    def stored(self) -> int | None:
+        """Bytes of all documents as they are kept; None where one of them does not say."""
+        return _total(document.stored for document in self.documents)
 
     def fingerprint(self) -> str:
         """A hash of the names, sizes and times of change: equal where the text is very likely the same."""
@@ -163,8 +167,8 @@ def _document(
     name: str, size: int | None, modified: str, open: Callable[[], AbstractContextManager[BinaryIO]]
 ) -> Document:
     if is_compressed(name):  # how much text there is in it shows only when it is read
-        return Document(name, None, f"{size} {modified}", open)
-    return Document(name, size, modified, open)
+        return Document(name, None, f"{size} {modified}", open, size)
+    return Document(name, size, modified, open, size)
 
 
 def _visible_files(root: Path) -> list[Path]:
@@ -245,9 +249,18 @@ def likely_encoding(raw: bytes) -> str:
     return "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
 
 
+def _total(sizes: Iterable[int | None]) -> int | None:
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total
+
+
 def _decoded(document: Document, index: int, block_bytes: int, offset: int) -> Iterator[Piece]:
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    unreported, begins = 0, offset == 0
+    unreported, begins, taken = 0, offset == 0, 0
     with ExitStack() as stack:
         with _reading(document.name):
             file = stack.enter_context(document.open())
@@ -270,7 +283,8 @@ def _decoded(document: Document, index: int, block_bytes: int, offset: int) -> I
             offset += len(block)
             unreported += len(block)
             if text:
-                yield Piece(text, unreported, index, start, begins)
-                unreported, begins = 0, False
+                stored = file.stored_bytes - taken if isinstance(file, Decompressed) else unreported
+                yield Piece(text, unreported, index, start, begins, stored)
+                unreported, begins, taken = 0, False, taken + stored
             if not block:
                 return

@@ -2,7 +2,7 @@
 
 | file | what it holds |
 | --- | --- |
-| `corpus.tokens` | the ids of the training part, then those of the validation part |
+| `corpus.tokens` | the ids of the training part, then those of the validation and of the test part |
 | `corpus.json` | what they are ids of, and the length and CRC-32 of each shard |
 | `corpus.journal` | the same, line by line, while it is made |
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ostinato.data.plain_file import open_plain, read_plain
-from ostinato.data.tokens import Tokens, two_parts
+from ostinato.data.tokens import PARTS, Tokens, in_parts
 from ostinato.errors import DataError
 
 TOKENS_NAME, ABOUT_NAME, JOURNAL_NAME = "corpus.tokens", "corpus.json", "corpus.journal"
@@ -42,14 +42,14 @@ class Place:
         document: Index of the document that comes next or is begun.
         offset: Bytes of it that are done.
         characters: Done in all documents.
-        words: Done in the training and in the validation part.
+        words: Done in each part.
         in_word: Whether what was done last ends in the middle of a word.
     """
 
     document: int = 0
     offset: int = 0
     characters: int = 0
-    words: tuple[int, int] = (0, 0)
+    words: tuple[int, ...] = (0,) * PARTS
     in_word: bool = False
 
 
@@ -60,15 +60,15 @@ class _Shards:
     Attributes:
         ends: Bytes of the file up to the end of each shard.
         checksums: CRC-32 of each.
-        tokens: In both parts.
-        starts: Of documents, in both parts.
+        tokens: In each part.
+        starts: Of documents, in each part.
         place: After the last.
     """
 
     ends: list[int] = field(default_factory=list)
     checksums: list[int] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=lambda: [0, 0])
-    starts: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
+    tokens: list[int] = field(default_factory=lambda: [0] * PARTS)
+    starts: list[list[int]] = field(default_factory=lambda: [[] for _ in range(PARTS)])
     place: Place = field(default_factory=Place)
 
     @property
@@ -110,12 +110,12 @@ class TokenFile:
             self._bytes = self._file.seek(self._shards.end)
             self._file.truncate()
         self._lengths = list(self._shards.tokens)
-        self._starts: tuple[list[int], list[int]] = ([], [])
+        self._starts: list[list[int]] = [[] for _ in range(PARTS)]
         self._checksum = 0
         self.place = self._shards.place
 
     def append(self, part: int, ids: np.ndarray, begins_document: bool, place: Place) -> None:
-        """More ids of this part (0 training, 1 validation); all of the training part comes first.
+        """More ids of this part (0 training, 1 validation, 2 test); the parts come in this order.
 
         Args:
             part: Which.
@@ -152,13 +152,13 @@ class TokenFile:
             os.fsync(self._file.fileno())
             _write_line(self._folder / JOURNAL_NAME, line, "a")
         self._shards.add(line)
-        self._checksum, self._starts = 0, ([], [])
+        self._checksum, self._starts = 0, [[] for _ in range(PARTS)]
 
-    def finish(self, characters: tuple[int, int]) -> tuple[Tokens, Tokens]:
-        """Both parts of the file, which gets its name and its description.
+    def finish(self, characters: Sequence[int]) -> tuple[Tokens, Tokens, Tokens]:
+        """The parts of the file, which gets its name and its description.
 
         Args:
-            characters: In both parts.
+            characters: In each part.
 
         Raises:
             DataError: The folder cannot be written.
@@ -202,8 +202,8 @@ def stored_about(folder: Path) -> dict[str, Any] | None:
     return None if description is None else description["about"]
 
 
-def stored_tokens(folder: Path) -> tuple[Tokens, Tokens]:
-    """Both parts of the token file in `folder`, mapped; any number of processes may do so at once.
+def stored_tokens(folder: Path) -> tuple[Tokens, Tokens, Tokens]:
+    """The parts of the token file in `folder`, mapped; any number of processes may do so at once.
 
     Raises:
         DataError: There is none that is whole.
@@ -268,11 +268,11 @@ def _description(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _mapped(folder: Path, description: dict[str, Any]) -> tuple[Tokens, Tokens]:
+def _mapped(folder: Path, description: dict[str, Any]) -> tuple[Tokens, Tokens, Tokens]:
     ids = np.memmap(folder / TOKENS_NAME, dtype=description["dtype"], mode="r")
-    return two_parts(
+    return in_parts(
         ids,
-        description["tokens"][0],
+        description["tokens"],
         description["document_starts"],
         description["characters"],
         description["words"],

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+PARTS = 3
+"""Training, validation, test."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Tokens:
 
 
 class TokenList:
-    """Collects the ids of a training and a validation part, in this order, in memory.
+    """Collects the ids of the training, the validation and the test part, in this order, in memory.
 
     Args:
         dtype: Type of the ids.
@@ -38,40 +42,44 @@ class TokenList:
     def __init__(self, dtype: np.dtype[Any]):
         self._dtype = dtype
         self._arrays: list[np.ndarray] = []
-        self._starts: tuple[list[int], list[int]] = ([], [])
-        self._lengths = [0, 0]
+        self._starts: list[list[int]] = [[] for _ in range(PARTS)]
+        self._lengths = [0] * PARTS
 
     def append(self, part: int, ids: np.ndarray, begins_document: bool) -> None:
-        """More ids of this part (0 training, 1 validation); all of the training part comes first."""
+        """More ids of this part (0 training, 1 validation, 2 test); the parts come in this order."""
         if begins_document:
             self._starts[part].append(self._lengths[part])
         self._lengths[part] += len(ids)
         self._arrays.append(ids)
 
-    def finish(self, characters: tuple[int, int], words: tuple[int, int]) -> tuple[Tokens, Tokens]:
-        """Both parts."""
+    def finish(self, characters: Sequence[int], words: Sequence[int]) -> tuple[Tokens, Tokens, Tokens]:
+        """The parts.
+
+        Args:
+            characters: Of each part.
+            words: Of each part.
+        """
         ids = np.concatenate([np.zeros(0, self._dtype), *self._arrays])
-        return two_parts(ids, self._lengths[0], self._starts, characters, words)
+        return in_parts(ids, self._lengths, self._starts, characters, words)
 
 
-def two_parts(
+def in_parts(
     ids: np.ndarray,
-    boundary: int,
-    starts: tuple[list[int], list[int]],
-    characters: tuple[int, int],
-    words: tuple[int, int],
-) -> tuple[Tokens, Tokens]:
-    """The training part, which ends at token `boundary`, and the validation part of `ids`."""
-    train, validation = (
-        Tokens(part, _documents(begin, len(part)), *counts)
-        for part, begin, counts in zip(
-            (ids[:boundary], ids[boundary:]), starts, zip(characters, words, strict=True), strict=True
-        )
+    lengths: Sequence[int],
+    starts: Sequence[Sequence[int]],
+    characters: Sequence[int],
+    words: Sequence[int],
+) -> tuple[Tokens, Tokens, Tokens]:
+    """The training, the validation and the test part, which follow one another in `ids`."""
+    ends = np.cumsum(lengths)
+    train, validation, test = (
+        Tokens(ids[end - length : end], _documents(begin, length), *counts)
+        for end, length, begin, *counts in zip(ends, lengths, starts, characters, words, strict=True)
     )
-    return train, validation
+    return train, validation, test
 
 
-def _documents(starts: list[int], length: int) -> np.ndarray:
+def _documents(starts: Sequence[int], length: int) -> np.ndarray:
     """Without the documents that have no token."""
     positions = np.unique(np.array(starts, dtype=np.int64))
     return positions[positions < length]
