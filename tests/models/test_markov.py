@@ -201,3 +201,11 @@ def test_generate_draws_with_the_models_probabilities():
 def test_wrong_input_says_what_was_expected(error, wrong, says):
     with pytest.raises(error, match=says):
         wrong()
+
+
+def test_a_long_text_is_scored_block_by_block_as_one(monkeypatch):
+    random = np.random.default_rng(0)
+    seen, ids = random.integers(0, 4, 500), random.integers(0, 4, 100)
+    whole = compare_orders(seen, ids, 4, (1, 3))
+    monkeypatch.setattr(markov, "_SCORED", 7)
+    assert compare_orders(seen, ids, 4, (1, 3)) == pytest.approx(whole, rel=1e-12)

@@ -1,17 +1,27 @@
 import dataclasses
+import io
 import json
 import math
 
 import pytest
 import torch
 import yaml
+from rich.console import Console
 
 from ostinato.data import open_corpus
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models import Markov
 from ostinato.recipes import load
+from ostinato.recipes.figures import evaluate_run
 from ostinato.recipes.language_model import train
-from ostinato.recipes.settings import LanguageModelSettings, ModelSettings, TokenSettings, TrainingSettings
+from ostinato.recipes.settings import (
+    BaselineSettings,
+    LanguageModelSettings,
+    ModelSettings,
+    TextReadingSettings,
+    TokenSettings,
+    TrainingSettings,
+)
 
 from .conftest import TEXT, small
 
@@ -143,3 +153,76 @@ def test_nothing_is_left_behind_by_a_mistake(tmp_path, text):
     with pytest.raises(DataError, match="too few"):
         train(small(folder, text, training=TrainingSettings(batch_size=64, chunk_length=1000)))
     assert not folder.exists()
+
+
+@pytest.fixture(scope="module")
+def in_parts(tmp_path_factory):
+    """A finished run on a folder with three parts."""
+    folder = tmp_path_factory.mktemp("parts")
+    for part, lines in (("train", 60), ("valid", 9), ("test", 12)):
+        (folder / f"fox.{part}.txt").write_text(f"the quick {part} fox jumps over the lazy dog\n" * lines)
+    (folder / "README").write_text("of the fox\n")
+    data = {"tokens": TokenSettings(kind="word"), "quiet": False}
+    with io.StringIO() as out:
+        console = Console(file=out, width=200, highlight=False, color_system=None)
+        result = train(small(folder / ".run", folder, **data), console)
+        return folder, result, out.getvalue()
+
+
+def test_the_test_part_is_neither_trained_on_nor_chosen_with(in_parts):
+    _, result, said = in_parts
+    assert "trains on fox.train.txt, validates with fox.valid.txt, tests with fox.test.txt, leaves out README" in said
+    words = result.run.path.joinpath("vocabulary.json").read_text()
+    assert ("train" in words, "valid" in words, "test" in words) == (True, False, False)
+    assert "not in the vocabulary, and so <unk>: 9 (10.00%) of validation and 12 (10.00%) of test tokens" in said
+    assert f"{result.network.tokens + 1:,} to validate, 120 to test" in said
+
+
+def test_the_test_figures_are_those_of_the_kept_weights(in_parts):
+    folder, result, _ = in_parts
+    text = (folder / "fox.test.txt").read_text()
+    score = load(result.run.path).score(text)
+    assert result.test.tokens == score.tokens == 119
+    assert result.test.perplexity_per_token == pytest.approx(math.exp(score.nats_per_token), rel=1e-4)
+    name, again = evaluate_run(result.run.path)  # without data, on the test part
+    assert name.endswith(", test")
+    assert again.nats_per_token == pytest.approx(result.test.nats_per_token, rel=1e-6)
+    report = json.loads((result.run.path / "report.json").read_text())
+    assert report["test"] == dataclasses.asdict(result.test)
+    seen, ids = [open_corpus(str(folder), kind="word").train.ids], load(result.run.path).vocabulary.encode(text)
+    expected = Markov(2, len(load(result.run.path).vocabulary)).fit(seen).score(ids).mean()
+    assert report["test_baselines"]["Markov, order 2"]["nats_per_token"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_a_run_goes_on_with_the_files_it_began_with(in_parts, tmp_path, part):
+    folder, result, _ = in_parts
+    other = tmp_path / "other.txt"
+    other.write_text("the quick fox\n" * 40)
+    named = {"data": str(other)} if part == "train" else {"reading": TextReadingSettings(validation=str(other))}
+    before = result.run.config_file.read_text()
+    settings = small(result.run.path, folder, tokens=TokenSettings(kind="word"), resume=True)
+    with pytest.raises(RunError, match="the text is not the one"):
+        train(dataclasses.replace(settings, **named))
+    assert result.run.config_file.read_text() == before
+
+
+def test_parts_are_named_and_recorded_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text(TEXT)
+    reading = TextReadingSettings(validation="b.txt", test="c.txt")
+    result = train(small("run", "a.txt", reading=reading, baselines=BaselineSettings(markov_orders=0, window=0)))
+    assert result.test.nats_per_token == pytest.approx(evaluate_run("run", "c.txt")[1].nats_per_token)
+    assert yaml.safe_load(result.run.config_file.read_text())["reading"]["test"] == str(tmp_path / "c.txt")
+    monkeypatch.chdir("/")
+    assert evaluate_run(tmp_path / "run")[1].nats_per_token == pytest.approx(result.test.nats_per_token)
+
+
+def test_a_test_text_of_one_token_is_told_before_training(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "b.txt").write_text("x")
+    reading = TextReadingSettings(test=str(tmp_path / "b.txt"))
+    with pytest.raises(DataError, match="at least 2 tokens"):
+        train(small(tmp_path / "run", tmp_path / "a.txt", reading=reading))
+    assert not (tmp_path / "run" / "config.yaml").exists()

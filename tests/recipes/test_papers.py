@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch.nn import functional as F
 
-from ostinato.data import CharVocabulary, Chunk, WordVocabulary
+from ostinato.data import CharVocabulary, Chunk, WordVocabulary, open_corpus
 from ostinato.errors import ConfigError
 from ostinato.models import LanguageModel
 from ostinato.recipes.papers import names, path_of, resolve
@@ -204,9 +204,14 @@ def test_the_learning_rate_falls_after_the_epochs_that_the_paper_says():
 
 
 @pytest.mark.parametrize("name", [*PAPERS, "awd-lstm-ptb"])
-def test_the_cut_falls_between_the_penn_treebank_s_files(name):
-    train, validation = 5_101_618, 399_782  # characters of ptb.train.txt and ptb.valid.txt
-    assert abs(read(name).tokens.validation_share * (train + validation) - validation) < 10
+def test_the_penn_treebank_s_files_are_the_parts(name, tmp_path):
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{part}.txt").write_text(f" {part} <unk> N \n" * 9)
+    reading, tokens = read(name).reading, read(name).tokens
+    corpus = open_corpus(str(tmp_path), kind=tokens.kind, parts_by_name=reading.parts_by_name)
+    assert [len(part) for part in (corpus.train, corpus.validation, corpus.test)] == [36, 36, 36]
+    assert "train" in corpus.vocabulary.to_dict()["words"]
+    assert not {"valid", "test"} & set(corpus.vocabulary.to_dict()["words"])
 
 
 @pytest.mark.parametrize("name", names())

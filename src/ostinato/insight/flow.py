@@ -65,9 +65,10 @@ class Flow:
 
     @property
     def growth(self) -> float:
-        """The factor of a step, below 1 where the gradient vanishes and above 1 where it explodes; NaN where it is not known.
+        """The mean factor of a step, below 1 where the gradient vanishes and above 1 where it explodes; NaN where it is not known.
 
-        The slope of a straight line through log(gain) from distance 1 to the reach, by least squares.
+        The slope of a straight line through log(gain) from distance 1 to the reach, by least squares. A curve that falls and then
+        levels out has no such line: `half_life_steps` and `reach_steps` are read off the curve itself.
         """
         gain = self.gain
         if len(gain) < 3 or math.isnan(gain[1]):
@@ -84,13 +85,32 @@ class Flow:
 
     @property
     def half_life_steps(self) -> float:
-        """The distance over which the gain halves, in steps; infinite where it does not shrink."""
-        growth = self.growth
-        if growth == 0.0:
-            return 0.0
-        if math.isnan(growth):
+        """After how many steps half is gone: from distance 1 to where the gain first is half of that at distance 1.
+
+        Between two distances the gain is taken to fall by the same factor everywhere. Infinite where all that was measured is above
+        half; NaN where there are not two distances.
+        """
+        gain = self.gain
+        if len(gain) < 3 or math.isnan(gain[1]):
             return math.nan
-        return math.log(0.5) / math.log(growth) if growth < 1.0 else math.inf
+        if gain[1] == 0.0:
+            return 0.0
+        half = 0.5 * gain[1]
+        below = next((d for d in range(2, len(gain)) if gain[d] <= half), None)
+        if below is None:
+            return math.inf
+        if gain[below] == 0.0:
+            return below - 1.0
+        before = gain[below - 1]
+        return below - 2 + math.log(before / half) / math.log(before / gain[below])
+
+    @property
+    def half_life_text(self) -> str:
+        """The same for people: "2.3", "over 63" or "not known"."""
+        steps = self.half_life_steps
+        if math.isnan(steps):
+            return "not known"
+        return f"over {len(self.gain) - 2}" if math.isinf(steps) else f"{steps:.3g}"
 
     def relative(self, distance: int) -> float:
         """The gain at this distance as a share of that at distance 1; NaN where it was not measured."""
@@ -166,7 +186,7 @@ class GradientFlow:
                 values = flow.gradients.get(name)
                 row.append("" if values is None else f"{values[0]:.2g}, {values[-1]:.2g}")
             beyond = f"> {len(flow.gain) - 1}" if flow.reach_steps is None else flow.reach_steps
-            row += [flow.growth, flow.half_life_steps, beyond] if flow.gains else ["", "", ""]
+            row += [flow.growth, flow.half_life_text, beyond] if flow.gains else ["", "", ""]
             rows.append([*row, flow.method])
         return make_table(f"gradient flow at a loss of {self.loss:.4g}", columns, rows)
 

@@ -37,6 +37,7 @@ import numpy as np
 from ostinato.errors import ConfigError, DataError
 
 Smoothing = Literal["witten-bell", "kneser-ney"]
+_SCORED = 2**20  # tokens at once, so that a long text needs no more memory than a short one
 _LARGEST = np.iinfo(np.int64).max
 
 
@@ -142,15 +143,36 @@ def compare_orders(
     Returns:
         Nats a token by order, in the order of `orders`; the same as `Markov(order, ...).fit(runs).score(ids).mean()`.
     """
+    return compare_orders_on([ids], runs, vocabulary_size, orders, smoothing)[0]
+
+
+def compare_orders_on(
+    texts: Sequence[np.ndarray],
+    runs: np.ndarray | Sequence[np.ndarray],
+    vocabulary_size: int,
+    orders: Iterable[int] = range(1, 7),
+    smoothing: Smoothing = "witten-bell",
+) -> list[dict[int, float]]:
+    """The same of several texts, for which the counting is done once.
+
+    Args:
+        texts: (M,) token ids to score, of each text.
+        runs: As in `compare_orders`.
+        vocabulary_size: V.
+        orders: The orders to compare.
+        smoothing: As in `Markov`.
+
+    Returns:
+        What `compare_orders` does, for each text.
+    """
     wanted = list(orders)
     for order in wanted:
         _check(order, vocabulary_size, smoothing)
-    tokens = _tokens(ids, vocabulary_size)
-    if not wanted or not len(tokens):
-        raise DataError(f"expected at least one order and one token to score; got {len(wanted)} and {len(tokens)}")
+    if not wanted or not all(len(ids) for ids in texts):
+        least = min(map(len, texts), default=0)
+        raise DataError(f"expected at least one order and one token to score; got {len(wanted)} and {least}")
     counts = _Counts(runs, vocabulary_size, smoothing, wanted)
-    losses = {order: -float(np.log(probabilities).mean()) for order, probabilities in counts.predictions(tokens)}
-    return {order: losses[order] for order in wanted}
+    return [counts.losses(ids, wanted) for ids in texts]
 
 
 class _Table:
@@ -277,6 +299,17 @@ class _Counts:
             if order < len(self.lower):
                 lower[here] = self.lower[order].mixed(context, tokens[here], self.V, lower[here])
                 context = self._as_context(context * self.V + tokens[here], order + 1)[:-1]
+
+    def losses(self, ids: np.ndarray, orders: Sequence[int]) -> dict[int, float]:
+        """The mean loss on a text of each order, in nats a token; a long text is scored block by block."""
+        before, sums = max(orders), dict.fromkeys(orders, 0.0)
+        for start in range(0, len(ids), _SCORED):
+            context = min(before, start)  # tokens of the block before, which a first prediction looks at
+            tokens = _tokens(ids[start - context : start + _SCORED], self.V)
+            for order, probabilities in self.predictions(tokens):
+                if order in sums:
+                    sums[order] -= float(np.log(probabilities[context:]).sum())
+        return {order: nats / len(ids) for order, nats in sums.items()}
 
     def distribution(self, context: np.ndarray, order: int) -> np.ndarray:
         """(V,) p(. | context), of at most `order` tokens."""

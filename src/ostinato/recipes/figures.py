@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostinato.data.corpus import Corpus, open_corpus
+from ostinato.data.corpus import Corpus, open_corpus, open_to_score
 from ostinato.data.tokens import Tokens
 from ostinato.models.language_model import LanguageModel
 from ostinato.recipes.adaptation import CacheSettings, DynamicSettings
@@ -18,6 +19,8 @@ from ostinato.recipes.settings import LanguageModelSettings
 from ostinato.training.device import choose_device
 from ostinato.training.evaluation import evaluate
 from ostinato.training.run_folder import RunFolder
+
+WHOLE_ROWS, WHOLE_STEPS = 64, 256  # of the streams that a whole text is read in
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Figures:
         nats_per_token: mean loss.
         nats_per_character: comparable between vocabularies.
         bits_per_character: the same in bits.
+        perplexity_per_token: exp of the mean loss; of a word model it is the figure of the papers, where a line end is a token too.
         perplexity_per_word: exp of the mean loss of a word; words are separated by white space.
     """
 
@@ -36,12 +40,8 @@ class Figures:
     nats_per_token: float
     nats_per_character: float
     bits_per_character: float
+    perplexity_per_token: float
     perplexity_per_word: float
-
-    @property
-    def perplexity_per_token(self) -> float:
-        """exp of the mean loss; of a word model it is the figure of the papers, where a line end is a token too."""
-        return _exp(self.nats_per_token)
 
 
 def figures(nats_per_token: float, predicted: int, tokens: Tokens) -> Figures:
@@ -55,7 +55,8 @@ def figures(nats_per_token: float, predicted: int, tokens: Tokens) -> Figures:
     nats = nats_per_token * len(tokens)
     per_character = nats / tokens.characters
     perplexity = _exp(nats / tokens.words) if tokens.words else math.inf
-    return Figures(predicted, nats_per_token, per_character, per_character / math.log(2.0), perplexity)
+    bits = per_character / math.log(2.0)
+    return Figures(predicted, nats_per_token, per_character, bits, _exp(nats_per_token), perplexity)
 
 
 def _exp(nats: float) -> float:
@@ -77,7 +78,8 @@ def evaluate_run(
 
     Args:
         path: the folder of the run.
-        data: a file, a folder, a glob or a URL, all of which is read; None for the run's own validation text.
+        data: a file, a folder, a glob or a URL, all of which is read, but of one with parts the test part, else that of validation;
+            None for the run's own test text, and where it has none, for that of validation.
         max_tokens: read about so many tokens, spread over the text; None for all. With an adaptation those at its beginning.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         adaptation: how the model adapts to the text; then it reads it as one stream, from beginning to end.
@@ -93,11 +95,12 @@ def evaluate_run(
     with tempfile.TemporaryDirectory() as folder:
         own = own_corpus(path, settings, model) if data is None else None
         if own is not None:
-            name, tokens = own.name, own.validation
+            part, tokens = ("test", own.test) if len(own.test) else ("validation", own.validation)
+            name = f"{own.name}, {part}"
         else:
-            corpus = open_corpus(data, validation_share=0.0, vocabulary=model.vocabulary, folder=Path(folder))
-            name, tokens = corpus.name, corpus.train
-        module, rows, steps = model, 64, 256
+            by_name = settings.reading.parts_by_name
+            name, tokens = open_to_score(data, model.vocabulary, Path(folder), parts_by_name=by_name)
+        module, rows, steps = model, WHOLE_ROWS, WHOLE_STEPS
         if adaptation is not None:
             text = None
             if adaptation.needs_training_text:
@@ -110,9 +113,10 @@ def evaluate_run(
 
 
 def own_corpus(path: str | os.PathLike[str], settings: LanguageModelSettings, model: LanguageModel) -> Corpus:
-    """The text that the run was trained and validated on."""
+    """The text that the run was trained, validated and tested on."""
     return open_corpus(
         settings.data,
+        **dataclasses.asdict(settings.reading),
         validation_share=settings.tokens.validation_share,
         vocabulary=model.vocabulary,
         folder=Path(path),

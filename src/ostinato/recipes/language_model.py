@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from ostinato.data.corpus import Corpus, open_corpus
 from ostinato.data.prefetch import Prefetch
 from ostinato.data.streams import Streams
 from ostinato.data.vocabulary import load_vocabulary, vocabulary_class
 from ostinato.recipes.comparison import baselines
-from ostinato.recipes.figures import Figures, figures
+from ostinato.recipes.figures import WHOLE_ROWS, WHOLE_STEPS, Figures, figures
 from ostinato.recipes.reading import Reading
 from ostinato.recipes.runs import build_model, load_model
 from ostinato.recipes.session import for_the_record, opened
 from ostinato.recipes.settings import LanguageModelSettings
 from ostinato.recipes.watching import ROWS, STEPS, watching
+from ostinato.training.device import choose_device
 from ostinato.training.distributed import Processes
+from ostinato.training.evaluation import evaluate
 from ostinato.training.files import write_json
 from ostinato.training.fingerprint import fingerprint
 from ostinato.training.loop import Outcome, fit
@@ -31,6 +34,7 @@ from ostinato.training.run_folder import RunFolder
 
 SAMPLE_LINE = 80  # tokens at an evaluation
 SAMPLE_END = 600  # tokens at the end
+_COUNTED = 2**24  # ids at once
 TEMPERATURE = 0.8  # of samples; at 1 a young model's mistakes pile up
 
 
@@ -43,6 +47,8 @@ class Result:
         outcome: how it ended; after "interrupted" and "pruned" the rest is empty.
         network: of the best weights, on the validation text.
         baselines: of simpler models, by name, on the same text.
+        test: of the best weights, on the test text; None where there is none.
+        test_baselines: of simpler models, by name, on the test text.
         sample: text that the model wrote.
     """
 
@@ -50,6 +56,8 @@ class Result:
     outcome: Outcome
     network: Figures | None = None
     baselines: Mapping[str, Figures] = field(default_factory=dict)
+    test: Figures | None = None
+    test_baselines: Mapping[str, Figures] = field(default_factory=dict)
     sample: str = ""
 
 
@@ -97,23 +105,23 @@ def _train(
     validation = Reading(
         corpus.validation, how.batch_size, how.chunk_length, how.max_validation_tokens, reset_at_documents=resets
     )
-    data_fingerprint = fingerprint(corpus.train.ids)
+    readings = {"validation": validation}
+    if len(corpus.test):  # made now, as a text that is too short should not be told after training
+        readings["test"] = Reading(corpus.test, WHOLE_ROWS, WHOLE_STEPS, reset_at_documents=resets)
+    data_fingerprint = fingerprint(corpus.train.ids, corpus.validation.ids)
 
     def create() -> None:
         if settings.resume:
             run.check_data(data_fingerprint)  # before config.yaml names the wrong text
-        run.create(for_the_record(settings, run, settings.training))
+        run.create(for_the_record(settings, run, settings.training, "reading.validation", "reading.test"))
         with run.writing():
             corpus.vocabulary.save(run.path)
 
     processes.first(create)
     progress.characters_per_token = corpus.train.characters / len(corpus.train)
     progress.validation_characters_per_token = corpus.validation.characters / len(corpus.validation)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    progress.say(
-        f"{corpus.name}: {len(corpus.train):,} {settings.tokens.kind} tokens to train on, {len(corpus.validation):,} to "
-        f"validate, {len(corpus.vocabulary):,} different; {parameters:,} parameters; run folder {run}"
-    )
+    progress.shows_perplexity = settings.tokens.kind in ("word", "bpe")
+    _tell(corpus, settings, sum(parameter.numel() for parameter in model.parameters()), run, progress)
     # Only a mapped text can keep the model waiting; of one in memory a chunk is a copy of some kilobytes.
     ahead = Prefetch(streams) if isinstance(corpus.train.ids, np.memmap) else streams
     outcome = fit(
@@ -134,26 +142,68 @@ def _train(
         ahead.close()
     if outcome.ending in ("interrupted", "pruned") or not processes.is_first:
         return Result(run, outcome)
-    return _finish(settings, corpus, streams, validation, outcome, run, progress)
+    return _finish(settings, corpus, streams, readings, outcome, run, progress)
+
+
+def _tell(corpus: Corpus, settings: LanguageModelSettings, parameters: int, run: RunFolder, progress: Progress) -> None:
+    """What is trained on what."""
+    if corpus.remark is not None:
+        progress.say(escape(corpus.remark))
+    test = f"{len(corpus.test):,} to test, " if len(corpus.test) else ""
+    progress.say(
+        escape(
+            f"{corpus.name}: {len(corpus.train):,} {settings.tokens.kind} tokens to train on, {len(corpus.validation):,} to "
+            f"validate, {test}{len(corpus.vocabulary):,} different; {parameters:,} parameters; run folder {run}"
+        )
+    )
+    unknown = {
+        name: count
+        for name, part in (("validation", corpus.validation), ("test", corpus.test))
+        if (count := count_of(corpus.vocabulary.unknown_id, part.ids))
+    }
+    if unknown:
+        shares = " and ".join(
+            f"{count:,} ({count / len(getattr(corpus, name).ids):.2%}) of {name}" for name, count in unknown.items()
+        )
+        progress.say(f"not in the vocabulary, and so <unk>: {shares} tokens")
+
+
+def count_of(id: int | None, ids: np.ndarray) -> int:
+    """How often an id is among others, block by block: they may be mapped from a file."""
+    if id is None:
+        return 0
+    return sum(int(np.count_nonzero(ids[at : at + _COUNTED] == id)) for at in range(0, len(ids), _COUNTED))
 
 
 def _finish(
     settings: LanguageModelSettings,
     corpus: Corpus,
     streams: Streams,
-    validation: Reading,
+    readings: Mapping[str, Reading],
     outcome: Outcome,
     run: RunFolder,
     progress: Progress,
 ) -> Result:
     loss = outcome.counters.best
     assert loss is not None  # no budget ends without an evaluation
-    sample = load_model(run.path).generate(length=SAMPLE_END, temperature=TEMPERATURE, seed=settings.seed)
+    model = load_model(run.path)
+    sample = model.generate(length=SAMPLE_END, temperature=TEMPERATURE, seed=settings.seed)
+    texts, test = {"validation": corpus.validation, "test": corpus.test}, None
+    if "test" in readings:
+        progress.say("reading the test text ...")
+        found = evaluate(model.to(choose_device(settings.device)), readings["test"]())
+        assert found is not None  # nobody stops it
+        test = figures(found.nats_per_token, found.tokens, corpus.test)
     seen = streams.seen(streams.chunks_per_epoch if outcome.counters.epoch else streams.position)
-    progress.say("training simpler models on the same text, to compare ...")
-    losses = baselines(seen, validation.runs(), len(corpus.vocabulary), settings.baselines)
-    compared = {name: figures(nats, validation.predicted, corpus.validation) for name, nats in losses.items()}
-    result = Result(run, outcome, figures(loss, validation.predicted, corpus.validation), compared, sample)
+    if settings.baselines.markov_orders or settings.baselines.window:
+        progress.say("training simpler models on the same text, to compare ...")
+    runs = {part: reading.runs() for part, reading in readings.items()}
+    compared = {
+        part: {name: figures(nats, readings[part].predicted, texts[part]) for name, nats in losses.items()}
+        for part, losses in baselines(seen, runs, len(corpus.vocabulary), settings.baselines).items()
+    }
+    network = figures(loss, readings["validation"].predicted, corpus.validation)
+    result = Result(run, outcome, network, compared["validation"], test, compared.get("test", {}), sample)
     with run.writing():
         write_json(run.path / "report.json", {**dataclasses.asdict(result), "run": str(run)})
     return result
@@ -174,7 +224,7 @@ def _open_everywhere(
         return made[0]
     return open_corpus(
         settings.data,
-        validation_share=settings.tokens.validation_share,
+        **_parts(settings),
         folder=run.path,
         vocabulary=vocabulary_class(vocabulary["kind"]).from_dict(vocabulary),
     )
@@ -185,11 +235,16 @@ def _open(settings: LanguageModelSettings, run: RunFolder, progress: Progress) -
     with progress.running():
         return open_corpus(
             settings.data,
+            **_parts(settings),
             kind=tokens.kind,
             vocabulary_size=tokens.vocabulary_size,
-            validation_share=tokens.validation_share,
             folder=run.path,
             # A run that goes on keeps its vocabulary, even if the text has changed.
             vocabulary=load_vocabulary(run.path) if settings.resume else None,
             on_progress=progress.show_reading,
         )
+
+
+def _parts(settings: LanguageModelSettings) -> dict[str, Any]:
+    """Which text is for what, as `open_corpus` is told."""
+    return {**dataclasses.asdict(settings.reading), "validation_share": settings.tokens.validation_share}

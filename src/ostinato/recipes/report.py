@@ -12,6 +12,8 @@ from ostinato.recipes.figures import Figures
 from ostinato.recipes.language_model import Result
 from ostinato.training.console import standard_output
 
+NETWORK = "network (this run)"
+
 
 def resume_command(result: Result) -> str:
     """The command that goes on with a run."""
@@ -23,26 +25,42 @@ def show(result: Result, console: Console | None = None) -> None:
     console = console or standard_output()
     if result.network is None:
         return
-    table = Table(title="validation text", title_justify="left")
-    table.add_column("model")
-    for column in ("bits/char", "nats/char", "perplexity/word"):
-        table.add_column(column, justify="right")
-    lines = {"network (this run)": result.network, **result.baselines}
-    lowest = min(line.bits_per_character for line in lines.values())
-    for name, line in lines.items():
-        table.add_row(name, *_cells(line), style="bold green" if line.bits_per_character == lowest else None)
     console.print(f"\n[bold]The model writes[/bold]\n{escape(_printable(result.sample))}\n")
-    console.print(table)
+    parts = {"validation": (result.network, result.baselines)}
+    if result.test is not None:
+        parts["test"] = (result.test, result.test_baselines)
+    for part, (network, simpler) in parts.items():
+        _show_part(part, {NETWORK: network, **simpler}, console)
     run = shlex.quote(str(result.run))
-    console.print(f"best of all: the {min(lines, key=lambda name: lines[name].bits_per_character)}\n")
     console.print(f"run folder       {run}")
     console.print(f"let it write     ostinato generate {run} --prompt 'def '", soft_wrap=True)
     console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True)
     console.print(f"train on         {resume_command(result)} --training.max_time_s 600", soft_wrap=True)
 
 
+def _show_part(part: str, lines: dict[str, Figures], console: Console) -> None:
+    """How good each model is on a part of the data, and which is best."""
+    table = Table(title=f"{part} text", title_justify="left")
+    table.add_column("model")
+    for column in ("bits/char", "perplexity/token", "perplexity/word"):
+        table.add_column(column, justify="right")
+    best = min(lines, key=lambda name: lines[name].bits_per_character)
+    for name, line in lines.items():
+        table.add_row(name, *_cells(line), style="bold green" if name == best else None)
+    console.print(table)
+    if len(lines) > 1:
+        console.print(f"best on the {part} text: the {best}")
+    if best != NETWORK:
+        behind = lines[NETWORK].bits_per_character - lines[best].bits_per_character
+        console.print(
+            f"the network is worse than counting there, by {behind:.3f} bits/char: train longer, or see what "
+            "`ostinato inspect` finds"
+        )
+    console.print()
+
+
 def _cells(line: Figures) -> tuple[str, str, str]:
-    return f"{line.bits_per_character:.3f}", f"{line.nats_per_character:.3f}", f"{line.perplexity_per_word:,.4g}"
+    return f"{line.bits_per_character:.3f}", f"{line.perplexity_per_token:,.4g}", f"{line.perplexity_per_word:,.4g}"
 
 
 def _printable(text: str) -> str:

@@ -13,13 +13,35 @@ from ostinato.training.settings import Precision, TrainingSettings, UpdateSettin
 
 
 @dataclass(frozen=True)
+class TextReadingSettings:
+    """Which text is for what.
+
+    Args:
+        validation: a text of its own that chooses the weights, given like data; without it, the files of data that are called
+            valid, validation, val or dev, else a share of the training text.
+        test: a text of its own that is looked at once, at the end; without it, the files of data that are called test, or none.
+        parts_by_name: files and folders called train, valid and test are the parts of data; false reads all of it as one text.
+    """
+
+    validation: str | None = None
+    test: str | None = None
+    parts_by_name: bool = True
+
+    def __post_init__(self):
+        for name in ("validation", "test"):
+            if getattr(self, name) == "":  # as of a variable of the shell that is not set
+                raise ConfigError(f"reading.{name}: expected a name, got an empty one; leave it out")
+
+
+@dataclass(frozen=True)
 class TokenSettings:
     """What the model reads and writes.
 
     Args:
         kind: a token is a character, a byte, a word or a piece of a word (byte pair encoding).
         vocabulary_size: most tokens of word and bpe.
-        validation_share: of the characters, at the end of the text; above 0 and below 1.
+        validation_share: of the training text, cut off between documents or lines at its end where no text is named for
+            validation; above 0 and below 1.
         reset_at_documents: begin every document with a fresh state.
     """
 
@@ -78,7 +100,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """Simpler models, trained on what the network has seen and scored on the same validation text.
+    """Simpler models, trained on what the network has seen and scored on the same texts.
 
     Args:
         markov_orders: Markov models of order 1 up to this; 0 for none.
@@ -205,6 +227,7 @@ class LanguageModelSettings(RunSettings):
 
     Args:
         data: a file, a folder, a glob or a URL; without it, the source code of Python's standard library.
+        reading: which text is for what.
         tokens: what the model reads and writes.
         model: the network.
         training: how to train.
@@ -212,6 +235,7 @@ class LanguageModelSettings(RunSettings):
     """
 
     task: Literal["lm"] = "lm"
+    reading: TextReadingSettings = field(default_factory=TextReadingSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -11,20 +12,27 @@ _SAMPLES = 64  # few and long: each place that is touched brings a large page of
 _SAMPLE_IDS = 65_536
 
 
-def fingerprint(ids: np.ndarray) -> str:
-    """A checksum of token ids: another text has another, in the same vocabulary.
+def fingerprint(*texts: np.ndarray) -> str:
+    """A checksum of token ids: other texts have another, in the same vocabulary.
 
-    Up to 64 MB all ids count. Of more, which would have to be read from the disk, it is their number and 64 blocks of 65,536 ids
-    at even distances, the last ids among them: a text that was edited in a few places without changing its length can go unnoticed.
+    Up to 64 MB of a text all its ids count. Of more, which would have to be read from the disk, it is their number and 64 blocks of
+    65,536 ids at even distances, the last ids among them: a text that was edited in a few places without changing its length can go
+    unnoticed.
 
     Args:
-        ids: (N,) of any integer type; its values count, not its type.
+        *texts: (N,) of any integer type; their values count, not their type.
     """
-    digest = hashlib.sha256(str(len(ids)).encode())
+    digest = hashlib.sha256()
+    for ids in texts:
+        _add(digest, ids)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, ids: np.ndarray) -> None:
+    digest.update(str(len(ids)).encode())
     if ids.nbytes <= _WHOLE_BYTES:
         starts, length = range(0, len(ids), 2**20), 2**20
     else:
         starts, length = np.linspace(0, len(ids) - _SAMPLE_IDS, _SAMPLES).astype(np.int64).tolist(), _SAMPLE_IDS
     for start in starts:
         digest.update(np.asarray(ids[start : start + length]).astype("<i8").tobytes())
-    return digest.hexdigest()

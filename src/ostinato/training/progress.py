@@ -52,6 +52,7 @@ class Progress:
         self.console = console or standard_output()
         self.characters_per_token = 1.0
         self.validation_characters_per_token = 1.0
+        self.shows_perplexity = False  # a token; of characters nobody asks for it
         self._quiet = quiet
         self._live = self.console.is_terminal and not quiet
         self._interval_s = 0.25 if self._live else 5.0
@@ -94,7 +95,8 @@ class Progress:
     def validation_text(self, evaluation: Evaluation) -> str:
         """An evaluation, with its units."""
         nats = evaluation.nats_per_token
-        return f"{nats:.3f} nats/token, {self.validation_bits(nats):.3f} bits/char"
+        perplexity = f" (perplexity {_perplexity(nats):,.4g})" if self.shows_perplexity else ""
+        return f"{nats:.3f} nats/token{perplexity}, {self.validation_bits(nats):.3f} bits/char"
 
     def training_figures(self, loss: float) -> dict[str, float]:
         """What to keep of a training loss beside itself, by name."""
@@ -102,7 +104,9 @@ class Progress:
 
     def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
         """What to keep of an evaluation beside its loss, by name."""
-        return {"bits_per_character": self.validation_bits(evaluation.nats_per_token), **evaluation.figures}
+        nats = evaluation.nats_per_token
+        perplexity = {"perplexity_per_token": _perplexity(nats)} if self.shows_perplexity else {}
+        return {"bits_per_character": self.validation_bits(nats), **perplexity, **evaluation.figures}
 
     def show_reading(self, done: int, total: int | None) -> None:
         """Shows how far the text is read, in bytes, if it is time to."""
@@ -190,6 +194,13 @@ class ExampleProgress(Progress):
     def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
         """The task's figures."""
         return dict(evaluation.figures)
+
+
+def _perplexity(nats: float) -> float:
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
 
 
 def _clock(seconds: float) -> str:

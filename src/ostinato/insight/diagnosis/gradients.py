@@ -117,7 +117,7 @@ def vanishing(patient: Patient) -> Iterator[Finding]:
             "vanishing gradient",
             "warning",
             place(patient, name),
-            f"the gradient at distance {distance} is {left:.1e} of that at distance 1 (half of it is gone every "
+            f"the gradient at distance {distance} is {left:.1e} of that at distance 1 (half of it is gone after "
             f"{flow.half_life_steps:.2g} steps)",
             f"use ostinato.{best}, or read fewer steps at once"
             if helps

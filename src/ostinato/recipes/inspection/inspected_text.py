@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ostinato.data.corpus import open_corpus
+from ostinato.data.corpus import open_to_score
 from ostinato.data.streams import Chunk
 from ostinato.data.tokens import Tokens
 from ostinato.insight.unit_values import Activations, activations
@@ -76,6 +76,8 @@ class InspectedText(Inspected):
             name = min(simpler, key=lambda each: simpler[each]["bits_per_character"])
             bits = simpler[name]["bits_per_character"]
             found.append((f"best simpler model: {name}", f"{bits:.3f}", "bits a character"))
+        if test := self.report.get("test"):
+            found.append(("test loss", f"{test['bits_per_character']:.3f}", "bits a character"))
         return found
 
     @cached_property
@@ -145,8 +147,8 @@ def inspected_text(path: str | os.PathLike[str], data: str | None, folder: Path)
     settings, model = read_settings(run), load_model(path)
     if data is None:
         corpus = own_corpus(path, settings, model)
-        name, tokens = corpus.name, corpus.validation
+        name, tokens = f"{corpus.name}, validation", corpus.validation
     else:
-        corpus = open_corpus(data, validation_share=0.0, vocabulary=model.vocabulary, folder=folder)
-        name, tokens = corpus.name, corpus.train
+        by_name = settings.reading.parts_by_name
+        name, tokens = open_to_score(data, model.vocabulary, folder, parts_by_name=by_name)
     return InspectedText(run, settings, model, name, read_lines(run), read_report(run), tokens)

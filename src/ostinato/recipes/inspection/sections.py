@@ -69,16 +69,14 @@ def gradient(run: Inspected) -> str:
     for layer in flow.layers:
         measured = len(layer.gain) - 1
         beyond = f"over {measured}" if layer.reach_steps is None else number(layer.reach_steps)
-        rows.append((layer.name, layer.growth, layer.half_life_steps, beyond, layer.method))
-    words = "; ".join(
-        f"in {layer.name} it halves about every {number(layer.half_life_steps)} steps" for layer in flow.layers
-    )
+        rows.append((layer.name, layer.growth, layer.half_life_text, beyond, layer.method))
+    words = "; ".join(f"in {layer.name} half of it is gone after {layer.half_life_text} steps" for layer in flow.layers)
     return (
         f"<p>How much of the gradient is left on its way back through the steps: {escape(words)}.</p>"
         + table(
             [
                 ("layer", ""),
-                ("factor of a step", "no unit"),
+                ("mean factor of a step", "no unit"),
                 ("half-life", "steps"),
                 ("reach, to 1/1000", "steps"),
                 ("measured", ""),
