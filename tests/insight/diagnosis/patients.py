@@ -74,6 +74,8 @@ class Trained:
             "clip_norm": 1.0,
             "batch_first": False,
             "lengths": [T] * B,
+            "figures": {"nats_per_token": 0.1},
+            "baselines": {"Markov, order 1": {"nats_per_token": 0.2}},
         }
 
 

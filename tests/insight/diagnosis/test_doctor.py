@@ -42,7 +42,7 @@ def test_a_language_model_before_training(cell) -> None:
     )[:2]
     found = doctor(model, first, next_batch=second, optimizer=torch.optim.AdamW(model.parameters(), lr=3e-3))
     assert found.names == []
-    assert set(found.unchecked.values()) == {"give history=, clip_norm=", "give history="}
+    assert set(found.unchecked.values()) == {"give history=, clip_norm=", "give history=", "give figures=, baselines="}
 
 
 class Eventful(Reader):

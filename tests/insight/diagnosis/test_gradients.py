@@ -168,6 +168,7 @@ def test_layers_of_every_form_can_be_examined() -> None:
             "give optimizer=",
             "give history=, clip_norm=",
             "give history=",
+            "give figures=, baselines=",
         }
 
 

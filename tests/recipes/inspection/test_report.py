@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from ostinato.errors import OstinatoError, RunError
+from ostinato.recipes.inspection.inspected import recorded
 from ostinato.recipes.inspection.report import TEXT_SECTIONS, Section, inspect_run
 from ostinato.recipes.language_model import train
 from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
@@ -52,7 +53,7 @@ def test_the_numbers_are_those_of_the_run(result, report):
     settings = {row[0]: row[1] for table in report.tables if table[0][:2] == ["setting", "value"] for row in table[1:]}
     training = LanguageModelSettings.from_dict(result.run.read_config()).training
     names = {field.name for field in dataclasses.fields(LanguageModelSettings)} - {
-        "tokens", "model", "training", "baselines"
+        "tokens", "reading", "model", "training", "baselines"
     }  # fmt: skip
     assert names <= set(settings)
     assert settings["learning_rate"] == str(training.learning_rate)
@@ -149,3 +150,25 @@ def test_what_is_no_plain_file_is_written_to_and_not_replaced(result, tmp_path):
         assert pipe.is_fifo()
     finally:
         os.close(reader)
+
+
+def test_the_first_finding_is_that_counting_does_better(result, tmp_path):
+    run = shutil.copytree(result.run.path, tmp_path / "run")
+    report = json.loads((run / "report.json").read_text())
+    report["baselines"]["Markov, order 1"]["bits_per_character"] = 0.001
+    (run / "report.json").write_text(json.dumps(report))
+    text = Page(inspect_run(run).read_text(encoding="utf-8")).text
+    assert "worse than a simpler model" in text
+    assert "that of a simpler model (Markov, order 1) is 0.001" in text
+    assert "Nothing found" not in text
+
+
+@pytest.mark.parametrize(
+    "place",
+    [{"baselines": {"majority": {"accuracy": 0.5}}}, {"details": {"baselines": {"majority": {"accuracy": 0.5}}}}],
+)
+def test_what_a_task_records_of_simpler_models_is_found_beside_its_own_figures(place):
+    report = {"scores": {"test": {"figures": {"accuracy": 0.4, "f1": None}, "loss": 1.0, **place}}}
+    assert recorded(report, "test") == ({"accuracy": 0.4, "loss": 1.0}, {"majority": {"accuracy": 0.5}})
+    assert recorded(report, "validation") == ({}, {})
+    assert recorded({}, "test") == ({}, {})

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ostinato.insight.diagnosis import gradients, inputs, layout, losses, pace, records, structure, units
+from ostinato.insight.diagnosis import gradients, inputs, layout, losses, pace, records, simpler, structure, units
 from ostinato.insight.diagnosis.finding import Diagnosis, Finding
 from ostinato.insight.diagnosis.patient import Patient, fit_for_examination, left_as_they_are
 from ostinato.insight.layers import InsightError, Loss, recurrent_modules
@@ -20,6 +20,7 @@ Check = Callable[[Patient], Iterator[Finding]]
 # By the names of their findings, those that explain others first.
 CHECKS: dict[str, Check] = {
     "loss or gradient not finite": losses.not_finite,
+    "worse than a simpler model": simpler.worse_than_simpler,
     "softmax twice": losses.softmax_twice,
     "batch_first looks wrong": layout.wrong_batch_first,
     "padding reaches the loss": layout.padding_in_loss,
@@ -47,6 +48,7 @@ CHECKS: dict[str, Check] = {
 }
 # The arguments that a check cannot do without.
 _NEEDS = {
+    "worse than a simpler model": ("figures", "baselines"),
     "states not carried between chunks": ("next_batch",),
     "parameters not in the optimizer": ("optimizer",),
     "learning rate": ("optimizer",),
@@ -58,6 +60,7 @@ _NEEDS = {
 # What needs no number from the model: the rest says nothing more where these are not finite.
 _WITHOUT_NUMBERS = {
     "loss or gradient not finite",
+    "worse than a simpler model",
     "batch_first looks wrong",
     "parameters not in the optimizer",
     "frozen parameters",
@@ -81,6 +84,8 @@ def doctor(
     clip_norm: float | None = None,
     lengths: Lengths | None = None,
     batch_first: bool | None = None,
+    figures: Mapping[str, float] | None = None,
+    baselines: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Diagnosis:
     """What is wrong with a recurrent model, how one sees it, and which argument to change.
 
@@ -99,6 +104,9 @@ def doctor(
         clip_norm: the norm that training clips at, above 0.
         lengths: `(B,)` valid steps of each row of the batch.
         batch_first: whether the batch's sequences are `(B, T, ...)`, if that is known.
+        figures: how good the model is on data that it was not trained on, by name, such as {"accuracy": 0.9}; what counts most
+            first.
+        baselines: the same of simpler models on the same data, by the name of the model; `report.json` of a run has both.
 
     Returns:
         The findings, the worst first. Print it, or read `findings`.
@@ -124,6 +132,8 @@ def doctor(
             clip_norm=clip_norm,
             lengths=rows,
             batch_first=batch_first,
+            figures=figures,
+            baselines=baselines,
         )
         if not any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in model.modules()):
             recurrent_modules(model)  # raises, and says what there is instead
@@ -153,4 +163,4 @@ def _not_possible(patient: Patient, name: str, is_finite: bool) -> str | None:
 
 
 def _has_lines(patient: Patient, name: str) -> bool:
-    return name != "history" or len(patient.history) > 0
+    return name not in ("history", "figures", "baselines") or len(getattr(patient, name)) > 0

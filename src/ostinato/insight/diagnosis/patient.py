@@ -58,6 +58,8 @@ class Patient:
         clip_norm: that training clips at, or None.
         lengths: `(B,)` valid steps of each row, or None.
         batch_first: what the user says of the batch, or None.
+        figures: how good the model is, by name, or None.
+        baselines: the same of simpler models, by name, or None.
     """
 
     original: nn.Module
@@ -70,6 +72,8 @@ class Patient:
     clip_norm: float | None = None
     lengths: Tensor | None = None
     batch_first: bool | None = None
+    figures: Mapping[str, float] | None = None
+    baselines: Mapping[str, Mapping[str, float]] | None = None
 
     @cached_property
     def seen(self) -> Pass:

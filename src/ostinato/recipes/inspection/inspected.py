@@ -66,6 +66,21 @@ class Inspected(ABC):
     def tiles(self) -> list[tuple[str, str, str]]:
         """How good it is: name, number, unit."""
 
+    @property
+    def deciding_figure(self) -> str | None:
+        """The one that says how good a model is, where it is beside those of simpler models; None where any will do."""
+        return None
+
+    @property
+    def compared(self) -> tuple[dict[str, float], Mapping[str, Mapping[str, float]]]:
+        """The model's figures and those of simpler models by name, of the test data or else of validation; empty for none."""
+        for part in ("test", "validation"):
+            figures, simpler = recorded(self.report, part)
+            if figures and simpler:
+                first = sorted(figures, key=lambda name: name != self.deciding_figure)  # the others stay in order
+                return {name: figures[name] for name in first}, simpler
+        return {}, {}
+
     # --- what is measured on ---
 
     @property
@@ -137,3 +152,25 @@ def read_report(run: RunFolder) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged: {error}; resume the run, or remove the file") from error
+
+
+def recorded(report: Mapping[str, Any], part: str) -> tuple[dict[str, float], Mapping[str, Mapping[str, float]]]:
+    """The figures of a run's model on a part of the data, and those of simpler models by name; empty where there are none.
+
+    Args:
+        report: `report.json`. Tasks keep both under `scores`, the simpler models with them or in their details; a language model
+            has them at the top.
+        part: "validation" or "test".
+    """
+    if "network" in report:
+        own, simpler = {"validation": ("network", "baselines"), "test": ("test", "test_baselines")}[part]
+        # In bits a character: what a token is depends on the vocabulary, and a simpler model may have another.
+        return _numbers(report.get(own), first="bits_per_character"), report.get(simpler) or {}
+    scores = (report.get("scores") or {}).get(part) or {}
+    simpler = scores.get("baselines") or (scores.get("details") or {}).get("baselines") or {}
+    return _numbers({**(scores.get("figures") or {}), "loss": scores.get("loss")}), simpler
+
+
+def _numbers(figures: Mapping[str, Any] | None, first: str | None = None) -> dict[str, float]:
+    found = {name: value for name, value in (figures or {}).items() if isinstance(value, int | float)}
+    return {name: found[name] for name in sorted(found, key=lambda name: name != first)}

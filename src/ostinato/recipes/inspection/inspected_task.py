@@ -54,8 +54,12 @@ class InspectedTask(Inspected):
     @property
     def figure_curve(self) -> str | None:
         """Of the validation data."""
-        judged_by = self.trained.task.judged_by(self.settings)
-        return None if judged_by is None else f"validation_{judged_by}"
+        return None if self.deciding_figure is None else f"validation_{self.deciding_figure}"
+
+    @property
+    def deciding_figure(self) -> str | None:
+        """What the task is judged by."""
+        return self.trained.task.judged_by(self.settings)
 
     def tiles(self) -> list[tuple[str, str, str]]:
         """The figures of the data that had no part in training, as far as the run has come."""
@@ -65,8 +69,7 @@ class InspectedTask(Inspected):
             return [("best validation loss so far", f"{min(losses):.4f}", f"nats/{self.item}")] if steps else []
         part = "test" if "test" in scores else "validation"
         figures = {name: value for name, value in scores[part]["figures"].items() if value is not None}
-        judged_by = self.trained.task.judged_by(self.settings)
-        first = sorted(figures, key=lambda name: name != judged_by)[:_TILES]  # the others stay in order
+        first = sorted(figures, key=lambda name: name != self.deciding_figure)[:_TILES]  # the others stay in order
         return [(f"{part}: {name.replace('_', ' ')}", *self.shown(name, figures[name])) for name in first]
 
     def shown(self, name: str, value: float) -> tuple[str, str]:

@@ -41,8 +41,16 @@ def findings(run: Inspected) -> str:
     from ostinato.insight.diagnosis.doctor import doctor
 
     how, lengths = run.settings.training, getattr(run.batch, "lengths", None)
+    compared, simpler = run.compared
     diagnosis = doctor(
-        run.model, run.batch, next_batch=run.following, history=run.lines, clip_norm=how.clip_norm, lengths=lengths
+        run.model,
+        run.batch,
+        next_batch=run.following,
+        history=run.lines,
+        clip_norm=how.clip_norm,
+        lengths=lengths,
+        figures=compared,
+        baselines=simpler,
     )
     parts = [
         f'<div class="finding {each.severity}"><h3>{escape(each.severity)}: {escape(each.name)}</h3>'

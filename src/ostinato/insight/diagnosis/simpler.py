@@ -1,0 +1,50 @@
+"""Whether a simpler model does better, as the figures of both tell."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from ostinato.insight.diagnosis.finding import Finding, Number
+from ostinato.insight.diagnosis.patient import Patient
+
+# By words of their names, as tasks call them: mae, span_f1, nats_per_token. Others, such as coverage, have no better end.
+_SMALL_IS_GOOD = re.compile(r"bits|cer|crps|error|loss|ma?pe|mae|mase|r?mse|nats|nll|perplexity|smape|ter|wer")
+_LARGE_IS_GOOD = re.compile(r"accuracy|bleu|chrf|correlation|exact|f1|precision|r2|recall|skill")
+
+
+def worse_than_simpler(patient: Patient) -> Iterator[Finding]:
+    """A model that counts, copies or repeats gets better figures on the same data."""
+    figures, baselines = patient.figures or {}, patient.baselines or {}
+    for figure in figures:
+        sign = direction(figure)
+        others = {name: found[figure] for name, found in baselines.items() if _is_number(found.get(figure))}
+        if sign == 0 or not others or not _is_number(figures[figure]):
+            continue
+        own, name = figures[figure], max(others, key=lambda each: sign * others[each])
+        if sign * others[name] <= sign * own:
+            return  # the first figure that both have decides: the caller puts what counts first
+        updates = f" after {patient.updates:,} updates" if patient.updates else ""
+        yield Finding(
+            "worse than a simpler model",
+            "warning",
+            figure,
+            f"{figure.replace('_', ' ')} is {own:.4g}{updates}; that of a simpler model ({name}) is {others[name]:.4g}",
+            f"take {name} until the network beats it: train longer (max_time_s=, max_epochs=), try learning_rate times 3 and by 3, "
+            "then a larger hidden_size; where validation gets worse while training gets better, dropout= or more data",
+            numbers={"network": Number(own, figure), "simpler": Number(others[name], figure)},
+        )
+        return
+
+
+def direction(figure: str) -> int:
+    """1 where more of a figure is better, -1 where less is, 0 where neither is known."""
+    words = re.split(r"[^a-z0-9]+", figure.lower())
+    if any(map(_SMALL_IS_GOOD.fullmatch, words)):
+        return -1
+    return 1 if any(map(_LARGE_IS_GOOD.fullmatch, words)) else 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
