@@ -325,6 +325,18 @@ def test_progress_goes_from_nothing_to_all(poem, kind, readings):
     assert set(totals) == {done[-1]} == {readings * len(POEM)}
 
 
+def test_progress_through_a_compressed_text_is_in_the_bytes_that_are_kept(tmp_path):
+    path, calls = tmp_path / "a.txt.gz", []
+    random = np.random.default_rng(0)
+    path.write_bytes(gzip.compress(random.bytes(4 * 2**20).hex().encode()))  # 8 MB of text in more than 4
+    open_corpus(str(path), on_progress=lambda done, total: calls.append((done, total)))
+    done, totals = zip(*calls, strict=True)
+    assert list(done) == sorted(done)
+    assert set(totals) == {3 * path.stat().st_size}
+    assert done[0] / totals[0] == pytest.approx(1 / 24, rel=0.2)  # a megabyte of eight, of three readings
+    assert done[-1] / totals[-1] > 0.99
+
+
 @pytest.mark.parametrize("kind", ["word", "bpe"])
 def test_text_without_white_space_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(blocks, "LONGEST_WORD", 500)

@@ -209,3 +209,23 @@ def test_the_waits_grow(monkeypatch):
     with pytest.raises(DataError, match=r"at byte 0 \(refused\), 6 times"):
         SteadyFile(refuse, None).read(1)
     assert waits == [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_decompressor_that_cannot_go_back_goes_forward():
+    class Forward(io.RawIOBase):  # as that of zstandard
+        left = io.BytesIO(b"0123456789")
+
+        def readable(self):
+            return True
+
+        def tell(self):
+            return self.left.tell()
+
+        def readinto(self, buffer):
+            return self.left.readinto(buffer)
+
+    file = opening.Decompressed(Forward(), io.BytesIO(b"kept"))
+    assert file.seek(3) == 3
+    assert file.read(2) == b"34"
+    assert file.seek(5) == 5
+    assert file.read() == b"56789"

@@ -53,8 +53,7 @@ def _show_part(part: str, lines: dict[str, Figures], console: Console) -> None:
     if best != NETWORK:
         behind = lines[NETWORK].bits_per_character - lines[best].bits_per_character
         console.print(
-            f"the network is worse than counting there, by {behind:.3f} bits/char: train longer, or see what "
-            "`ostinato inspect` finds"
+            f"the network is worse there, by {behind:.3f} bits/char: train longer, or see what `ostinato inspect` finds"
         )
     console.print()
 
