@@ -211,6 +211,7 @@ def like(name, column, like_whom, **whose):
                 ("torch", "Xavier"),
             )
         ),
+        ("repeated_matrix", "gradient_norm", {"network": "at rest"}, {"network": "driven"}),
         ("forget_bias", "gradient_share", {"forget_bias": 0.0}, {"forget_bias": 1.0}),
         ("forget_bias", "gradient_share", {"forget_bias": 1.0}, {"forget_bias": 2.0}),
         (
@@ -238,3 +239,11 @@ def like(name, column, like_whom, **whose):
 )
 def test_every_part_of_a_claim_is_looked_at(name, column, like_whom, whose):
     assert not find(name).judge(like(name, column, like_whom, **whose)).reproduced
+
+
+def test_a_gradient_that_grows_through_open_gates_is_told():
+    measured = good("gradient_reach")
+    assert "grows" not in gradient_reach.judge(measured).first
+    at = measured.columns.index("gradient_share")
+    rows = ((*row[:at], 12.0, *row[at + 1 :]) if row[:2] == ("LSTM", "open") else row for row in measured.rows)
+    assert "in the LSTM it grows to 12 times" in gradient_reach.judge(Table(measured.columns, tuple(rows))).first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ CELLS: dict[str, Callable[..., Any]] = {
     "RHN": lambda *sizes, **options: RHNCell(*sizes, depth=2, **options),
     "minGRU": MinGRUCell,
 }
+GROWN = 10.0  # times its size: a gradient that the sentence calls grown
 OPEN = 4.0  # bias that opens the gates which keep the memory: sigmoid(4) = 0.98
 _INPUT, _HIDDEN, _ROWS, _STEPS = 8, 48, 16, 300
 
@@ -57,9 +59,12 @@ def judge(measured: Table) -> Verdict:
     def said(found: dict[str, int]) -> str:
         return ", ".join(f"{name} {found[name]}{' or more' if found[name] == longest else ''}" for name in gated)
 
+    shares = {name: max(measured.where(cell=name, gates="open").column("gradient_share")) for name in gated}
+    grown = [f"in the {name} it grows to {share:.0f} times its size" for name, share in shares.items() if share > GROWN]
     return Verdict(
         f"Until the gradient is below {FLOOR:g} of its size, it goes back {half['RNN']} steps through the RNN; through gates "
-        f"that are opened for memory (bias {OPEN:g}): {said(opened)} steps.",
+        f"that are opened for memory (bias {OPEN:g}): {said(opened)} steps"
+        f"{''.join(f'; {each}' for each in grown)}.",
         f"The gates must be open for it: at bias 0, half open, the same cells reach {said(half)} steps, so that a gated cell "
         "gives the chance of a long memory and no guarantee.",
         all(opened[name] >= 3 * half["RNN"] and opened[name] > half[name] for name in gated),
@@ -69,6 +74,7 @@ def judge(measured: Table) -> Verdict:
 def draw(measured: Table) -> Figure:
     """The gradient by distance, with gates half open and open."""
     figure, axes = pictures.panels(2)
+    top = max(100.0, 2 * max(share for share in measured.column("gradient_share") if math.isfinite(share)))
     for axis, gates, title in zip(
         axes, ("half open", "open"), ("Gates half open (bias 0)", f"Gates open (bias {OPEN:g})"), strict=True
     ):
@@ -79,7 +85,7 @@ def draw(measured: Table) -> Figure:
             kept = [(d, v) for d, v in kept if d >= 1 and v > 1e-6]
             series[name] = tuple(zip(*kept, strict=True))
         axis.set_xscale("log")
-        axis.set_ylim(1e-6, 100)
+        axis.set_ylim(1e-6, top)
         pictures.lines(axis, series, log=True, labels=gates == "open")
         pictures.threshold(axis, FLOOR, "reach ends here", below=True)
         plots.name_axes(axis, "distance T - t (steps)", "gradient / gradient at distance 1", title)

@@ -102,7 +102,7 @@ def judge(measured: Table) -> Verdict:
     return Verdict(
         f"An LSTM with open gates and a residual network with its candidate weights differ by {difference:.0e} at most over "
         f"{depth} steps: c + F(c, x) is both of them.",
-        f"After {depth} steps or layers {last['LSTM, f = 1']:.2g} of the gradient is left in that LSTM, "
+        f"After {depth} steps or layers the gradient is {last['LSTM, f = 1']:.2g} times what it was in that LSTM, "
         f"{last['residual net']:.2g} in a residual net, {last['highway net']:.1e} in a highway net, {last['plain net']:.1e} in "
         f"a plain net and {last['LSTM, f = 0.5']:.1e} in an LSTM whose forget gate is half closed.",
         difference < 1e-12
@@ -131,7 +131,7 @@ def draw(measured: Table) -> Figure:
 
 EXPERIMENT = Experiment(
     name="lstm_and_resnet",
-    claim="The cell state of an LSTM with open gates is a residual connection over time: its gradient passes unhindered.",
+    claim="The cell state of an LSTM with open gates is a residual connection over time: its gradient does not vanish.",
     notes=("000", "001"),
     paper="He et al. 2016, arXiv 1512.03385; Srivastava, Greff & Schmidhuber 2015, arXiv 1505.00387; Greff et al. 2017",
     measure=measure,
