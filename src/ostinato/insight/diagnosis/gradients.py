@@ -146,7 +146,7 @@ def exploding(patient: Patient) -> Iterator[Finding]:
             "exploding gradient",
             "warning",
             place(patient, name),
-            f"the gradient at distance {at} is {most:.1e} times that at distance 1 (a factor of {flow.growth:.3g} a step)",
+            f"the gradient at distance {at} is {most:.1e} times that at distance 1 (a mean factor of {flow.growth:.3g} a step)",
             f"make the recurrent weights smaller (ostinato.{best}), and clip with clip_norm=1",
             None
             if not tried
