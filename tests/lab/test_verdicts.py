@@ -167,6 +167,11 @@ def test_an_option_that_is_none_shows_nothing(monkeypatch, module, ways):
     assert not module.EXPERIMENT.run(quick=True).reproduced
 
 
+def test_chunks_that_learn_beyond_their_end_are_found_out():
+    learnt = MADE_UP["truncated_bptt"].replaced("right_share", lambda share: max(share, 0.5))
+    assert not find("truncated_bptt").judge(learnt).reproduced
+
+
 def test_memory_that_grows_with_the_text_is_found_out():
     grown = MADE_UP["truncated_bptt"].replaced("kept_at_the_end_kib", lambda kept: 2 * kept)
     assert not find("truncated_bptt").judge(grown).reproduced
