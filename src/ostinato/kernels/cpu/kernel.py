@@ -18,7 +18,7 @@ import llvmlite
 from llvmlite import ir
 
 from ostinato.cells.spec import Cell
-from ostinato.kernels.cpu import cache, moving, product, tiles
+from ostinato.kernels.cpu import cache, checksum, moving, product, tiles
 from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.fingerprint import fingerprint
@@ -246,6 +246,7 @@ def library(double: bool) -> Mapping[str, int]:
     def module() -> ir.Module:
         made = product.module(shape(double))
         moving.write(made, shape(double))
+        checksum.write(made)
         return made
 
     return _shared(_key("library", shape(double)), module, _LIBRARY)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
+from ostinato.kernels.cpu.checksum import checksum
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.product import Shape
 from ostinato.kernels.cpu.threads import run
@@ -47,7 +48,8 @@ def _row_places(packing: Packing, lanes: int, row: int) -> np.ndarray:
 class _Packed:
     version: int
     address: int
-    checksum: tuple[int, ...] | None
+    shape: tuple[int, ...]
+    checksum: bytes | None
     panels: Tensor
 
 
@@ -60,29 +62,16 @@ def packed(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[st
     key = (packing, shape)
     found = kept.get(key)
     # Tensors made in inference mode have no version; for them the bits have to tell.
-    version, address = 0 if weight.is_inference() else weight._version, weight.data_ptr()
-    again = found is not None and (found.version, found.address) == (version, address)
+    seen = 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.shape
+    again = found is not None and (found.version, found.address, found.shape) == seen
     # Whoever writes through `.data` leaves no trace in the version, so the bits are looked at: from the second use on, as in
     # training there is none.
     sums = checksum(weight, functions) if again else None
     if found is not None and sums is not None and found.checksum == sums:
         return found.panels
     panels = pack(weight, packing, shape, functions)
-    kept[key] = _Packed(version, address, sums, panels)
+    kept[key] = _Packed(*seen, sums, panels)
     return panels
-
-
-def checksum(weight: Tensor, functions: Mapping[str, int]) -> tuple[int, ...]:
-    """Numbers that are others when the bits of the weight are."""
-    bytes_ = weight.numel() * weight.itemsize
-    threads = _threads(bytes_)
-    sums = (ctypes.c_int64 * (2 * threads))()
-    fields = (ctypes.c_int64 * 3)(weight.data_ptr(), bytes_ // 64, ctypes.addressof(sums))
-    run(functions["region"], functions["checksum_share"], ctypes.addressof(fields), threads)
-    if bytes_ % 64 == 0:
-        return tuple(sums)
-    rest = weight.detach().view(-1)[bytes_ // 64 * 64 // weight.itemsize :]
-    return (*sums, *rest.view(torch.int32).tolist())
 
 
 def pack(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:

@@ -371,31 +371,6 @@ def _share(module: ir.Module, shape: Shape, name: str) -> None:
     code.end()
 
 
-def _checksum(module: ir.Module) -> None:
-    """Numbers for the bits of a tensor, for `region`. Fields: address, whole blocks of 64 bytes, where each thread puts its two.
-
-    Of every 32-bit word there is the sum, and the sum of all sums so far (Fletcher 1982), which sees also what has moved.
-    """
-    code = Code(module, "checksum_share", SHARE)
-    b, arg, kind = code.builder, code.arg, ir.VectorType(I32, 16)
-    source, to = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in (0, 2))
-    blocks = code.load(code.at(arg.fields, 8))
-    begin, end = (code.div(code.mul(blocks, n), arg.threads) for n in (arg.thread, code.add(arg.thread, 1)))
-    sums = [code.slot(kind, ir.Constant(kind, None)) for _ in range(2)]
-    with code.loop(begin, end) as n:
-        total = b.add(code.load(sums[0], kind), code.load(code.at(source, code.mul(n, 64)), kind, 4))
-        code.store(b.add(code.load(sums[1], kind), total), sums[1])
-        code.store(total, sums[0])
-    for n, each in enumerate(sums):
-        # A weight for each lane, so that lanes that change places are seen.
-        weighted = b.mul(
-            code.load(each, kind), ir.Constant(kind, [2654435761 * (2 * i + 1) % (1 << 32) for i in range(16)])
-        )
-        number = b.zext(code.call("llvm.vector.reduce.add.v16i32", I32, weighted), I64)
-        code.store(number, code.at(to, code.mul(arg.thread, 16), 8 * n))
-    code.end()
-
-
 _GRADIENT = "*a a_row depth *sources columns *c c_row begin end block gates *gate_rows units *scratch add"
 SPINS = 1 << 14  # turns between two offers to let another thread run
 DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: what is packed of it stays in the second cache
@@ -522,7 +497,6 @@ def module(shape: Shape) -> ir.Module:
     _pack_transposed(made, shape)
     for name in ("pack", "pack_transposed"):
         _share(made, shape, name)
-    _checksum(made)
     _weight_gradient(made, shape)
     _meet(made)
     _region(made)
