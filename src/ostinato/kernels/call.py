@@ -14,6 +14,7 @@ from ostinato.cells.spec import Cell
 from ostinato.kernels.packed import run_padded
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Weights
+from ostinato.kernels.storage import check_storage
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ class Call:
             packed=what.packed,
         )
 
+    def check_storage(self, given: Sequence[Tensor]) -> None:
+        """Raise `RuntimeError` where numbers of `given`, of the masks or of the lengths are not in memory."""
+        check_storage(zip(self.names, given, strict=True))
+        check_storage(self._masks.items())
+        check_storage([] if self.lengths is None else [("lengths", self.lengths)])
+
     def forward(self, given: Sequence[Tensor], *, save: bool) -> Outcome:
         """The compiled pass."""
         from ostinato.kernels.cpu.recurrence import forward
@@ -122,9 +129,15 @@ class Call:
 
         Returns:
             For each of `given` the gradient, or None where it is not wanted.
+
+        Raises:
+            RuntimeError: for a tensor whose memory has been taken away since the forward pass.
         """
         from ostinato.kernels.cpu.recurrence import backward
 
+        self.check_storage(given)
+        check_storage(kept.states.items())
+        check_storage([("the gradient of what the layer gave", g) for g in gradients if g is not None])
         what, tensors = self.what, self.tensors(given)
         is_wanted = dict(zip(self.names, wanted, strict=True))
         shown = dict(zip(what.shown, gradients, strict=False))

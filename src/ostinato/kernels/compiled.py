@@ -15,6 +15,7 @@ from ostinato.kernels import ops
 from ostinato.kernels.call import Call, named, shown_names
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.spelling import spell
+from ostinato.kernels.storage import check_storage
 from ostinato.kernels.vendor import Vendor
 from ostinato.recorded import is_differentiated_forward, is_recorded
 from ostinato.types import Tensor
@@ -99,10 +100,13 @@ class Compiled:
         cell, every_state = request.cell, request.every_state
         bias = request.weights.bias_ih is not None
         dtype = _COMPUTED_IN[request.weights.ih.dtype]
+        recorded = is_recorded()
+        if not recorded:
+            check_storage([*named(request).items(), *request.masks.items()])
         tensors = [v if v.dtype is dtype else v.to(dtype) for v in named(request).values()]
         masks = [request.masks[noise.name] for noise in cell.noise]
         masks = [v if v.dtype is dtype else v.to(dtype) for v in masks]
-        if is_recorded():
+        if recorded:
             what = spelled(cell.number, bias, request.reverse, every_state, request.segment)
             found = ops.recurrence(what, tensors, masks, request.lengths)
         else:

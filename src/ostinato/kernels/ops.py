@@ -18,6 +18,7 @@ from torch.autograd.function import _SingleLevelFunction
 from ostinato.kernels import mapped
 from ostinato.kernels.call import Call
 from ostinato.kernels.spelling import read
+from ostinato.kernels.storage import check_storage
 from ostinato.types import Tensor
 
 _LIBRARY = torch.library.Library("ostinato", "FRAGMENT")
@@ -80,8 +81,9 @@ def _forward(
 ) -> list[Tensor]:
     from ostinato.kernels.cpu.saved import pack
 
-    _check_lengths(lengths, given[0].shape[0])
     call = _call(what, masks, lengths)
+    call.check_storage(given)
+    _check_lengths(lengths, given[0].shape[0])
     outcome = call.forward(given, save=save and not call.what.segment)
     return [*call.outputs(outcome), *pack(call.what, call.tensors(given), outcome.kept)]
 
@@ -99,6 +101,8 @@ def _backward(
     from ostinato.kernels.cpu.saved import unpack
 
     call = _call(what, masks, lengths)
+    call.check_storage(given)
+    check_storage(("what the forward pass kept", v) for v in kept)
     known = unpack(call.what, call.tensors(given), kept) if kept else call.forward(given, save=True).kept
     found = call.backward(given, known, _spread(gradients, present), wanted)
     # Where no step is computed, a first state's gradient is the last state's, and an operator must not give an argument back.
