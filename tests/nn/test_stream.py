@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils import prune
 
 import ostinato
 from ostinato import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent, State, Stream, cell
@@ -297,11 +298,11 @@ def _assign(layer: Recurrent) -> None:
 
 
 def _replace(layer: Recurrent) -> None:
-    layer.bias_ih_l0 = torch.nn.Parameter(torch.ones(80))
+    layer.bias_ih_l0 = torch.nn.Parameter(torch.randn(80))
 
 
 def _data(layer: Recurrent) -> None:
-    layer.weight_ih_l0.data = torch.ones(80, 3)
+    layer.weight_ih_l0.data = torch.randn(80, 3)
 
 
 def _parametrize(layer: Any) -> None:
@@ -310,23 +311,182 @@ def _parametrize(layer: Any) -> None:
         layer.parametrizations.weight_hh_l0.original0.mul_(2.0)
 
 
-CHANGES = (_in_place, _optimiser, _load, _assign, _replace, _data, _parametrize)
+def _set(layer: Any) -> None:
+    with torch.no_grad():
+        layer.weight_hh_l0.set_(torch.randn(80, 20))
+
+
+def _swap_data(layer: Any) -> None:
+    one, other = layer.bias_ih_l0, layer.bias_hh_l0
+    with torch.no_grad():
+        other.zero_()
+    one.data, other.data = other.data, one.data
+    with torch.no_grad():
+        one[20:40] += 1.0
+
+
+def _data_twice(layer: Any) -> None:
+    """The second may come to lie where the first lay."""
+    for _ in range(2):
+        layer.weight_hh_l0.data = layer.weight_hh_l0.data * 1.5
+
+
+def _vector(layer: Recurrent) -> None:
+    for _ in range(2):
+        vector = torch.nn.utils.parameters_to_vector(layer.parameters())
+        torch.nn.utils.vector_to_parameters(torch.randn_like(vector), layer.parameters())
+
+
+def _last_is_pruned(layer: Recurrent) -> None:
+    """The parameters stay the same objects, in the same order."""
+    prune.random_unstructured(layer, "bias_hh_l0", 0.5)
+    with torch.no_grad():
+        layer.get_buffer("bias_hh_l0_mask").copy_(torch.arange(80) % 2)
+
+
+CHANGES = (
+    *(_in_place, _optimiser, _load, _assign, _replace, _data, _parametrize),
+    *(_set, _swap_data, _data_twice, _vector, _last_is_pruned),
+)
+ONCE = (_parametrize, _last_is_pruned)
+
+
+def assert_follows(stream: Stream, layer: Recurrent, change: Callable[[Any], None]) -> None:
+    """The step after the change has the layer's weights, and other outputs than it had without the change."""
+    x, state = torch.randn(1, layer.input_size, dtype=layer.all_weights[0][0].dtype), stream.state
+    unchanged = stream(x)
+    stream.state = state
+    change(layer)
+    with torch.no_grad(), ostinato.backend("reference"):
+        want = layer(x, state)[0]
+    torch.testing.assert_close(stream(x), want, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(unchanged, want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__)
 def test_changed_weights_are_noticed_at_the_next_call(change: Callable[[Recurrent], None]) -> None:
     layer = LSTM(3, 20).eval()
-    stream, x = Stream(layer), torch.randn(1, 3)
-    stream(x)
-    for _ in range(2):
-        change(layer)
-        state = tuple(v.double() for v in stream.state)
-        with torch.no_grad():
-            doubled = copy.deepcopy(layer).double()
-            want = doubled(x.double(), state)[0]
-        torch.testing.assert_close(stream(x).double(), want, rtol=1e-5, atol=1e-6)
-        if change is _parametrize:
-            break
+    stream = Stream(layer)
+    stream(torch.randn(3))
+    for _ in range(1 if change in ONCE else 2):
+        assert_follows(stream, layer, change)
+
+
+def test_a_square_matrix_that_is_turned_over_where_it_lies_is_noticed() -> None:
+    layer = RNN(3, 20).eval()
+    stream = Stream(layer)
+    stream.state = torch.ones(1, 20)
+    assert_follows(stream, layer, lambda layer: setattr(layer.weight_hh_l0, "data", layer.weight_hh_l0.data.t()))
+
+
+def test_weights_made_in_inference_mode_are_compared_number_by_number() -> None:
+    with torch.inference_mode():
+        layer = LSTM(3, 20).eval()
+        stream = Stream(layer)
+        for change in (lambda layer: layer.weight_ih_l0.neg_(), lambda layer: layer.bias_ih_l0.data.mul_(2.0)):
+            assert_follows(stream, layer, change)
+
+
+def pruned(layer: Recurrent) -> None:
+    prune.l1_unstructured(layer, "weight_hh_l0", 0.5)
+    prune.random_unstructured(layer, "weight_hh_l0", 0.3)
+    prune.ln_structured(layer, "weight_ih_l0", 0.2, n=2, dim=0)
+
+
+def weight_normed(layer: Recurrent) -> None:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        torch.nn.utils.weight_norm(layer, "weight_hh_l0")  # pyright: ignore[reportDeprecated]
+
+
+def spectral_normed(layer: Recurrent) -> None:
+    torch.nn.utils.spectral_norm(layer, "weight_hh_l0")
+
+
+HOOKED: dict[str, tuple[Callable[[Recurrent], None], Callable[[Any], None]]] = {
+    "prune": (pruned, lambda layer: layer.weight_hh_l0_orig.mul_(-2.0)),
+    "prune's mask": (pruned, lambda layer: layer.weight_ih_l0_mask.fill_(1.0)),
+    "prune again": (pruned, lambda layer: prune.random_unstructured(layer, "weight_ih_l0", 0.5)),
+    "prune for good": (pruned, lambda layer: (prune.remove(layer, "weight_hh_l0"), layer.weight_hh_l0.neg_())),
+    "weight_norm": (weight_normed, lambda layer: layer.weight_hh_l0_g.mul_(2.0)),
+    "weight_norm's direction": (weight_normed, lambda layer: layer.weight_hh_l0_v.neg_()),
+    "spectral_norm": (spectral_normed, lambda layer: layer.weight_hh_l0_orig.normal_()),
+    "spectral_norm's vector": (spectral_normed, lambda layer: layer.weight_hh_l0_u.normal_()),
+}
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_weights_that_hooks_of_torch_make_are_followed(name: str) -> None:
+    torch.manual_seed(0)
+    make, change = HOOKED[name]
+    layer = LSTM(3, 20)
+    make(layer)
+    layer.eval()
+    stream = Stream(layer)
+    stream.state = torch.ones(1, 20), torch.ones(1, 20)
+    with torch.no_grad():
+        assert_follows(stream, layer, change)
+
+
+@pytest.mark.parametrize("with_kwargs", [False, True])
+def test_weights_that_a_hook_of_ones_own_makes_are_followed(with_kwargs: bool) -> None:
+    layer: Any = LSTM(3, 20).eval()
+    base, settings_ = layer.weight_hh_l0, {"scale": 1.0}
+    del layer.weight_hh_l0
+
+    def hook(layer: Any, *_: Any) -> None:
+        layer.weight_hh_l0 = base.detach() * settings_["scale"]
+
+    hook(layer)
+    layer.register_forward_pre_hook(hook, with_kwargs=with_kwargs)
+    stream = Stream(layer)
+    stream.state = torch.ones(1, 20), torch.ones(1, 20)
+    assert_follows(stream, layer, lambda _: settings_.update(scale=2.0))
+    assert_follows(stream, layer, lambda _: base.data.neg_())
+
+
+def test_a_weight_that_is_a_plain_tensor_is_followed() -> None:
+    layer: Any = LSTM(3, 20).eval()
+    given_ = layer.weight_hh_l0.detach()
+    del layer.weight_hh_l0
+    layer.weight_hh_l0 = given_
+    stream = Stream(layer)
+    stream.state = torch.ones(1, 20), torch.ones(1, 20)
+    assert_follows(stream, layer, lambda layer: layer.weight_hh_l0.neg_())
+    assert_follows(stream, layer, lambda layer: setattr(layer, "weight_hh_l0", torch.randn(80, 20)))
+
+
+def test_packing_leaves_a_layer_in_training_as_it_is() -> None:
+    layer = LSTM(3, 20).eval()
+    torch.nn.utils.parametrizations.spectral_norm(layer, "weight_hh_l0")
+    layer.eval()
+    stream = Stream(layer)
+    layer.train()
+    before = copy.deepcopy(layer.state_dict())
+    stream.refresh()
+    stream(torch.zeros(3))
+    torch.testing.assert_close(layer.state_dict(), before, rtol=0, atol=0)
+    assert all(module.training for module in layer.modules())
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_parametrization_that_is_loaded_or_put_in_place_of_another_is_noticed(assign: bool) -> None:
+    layer: Any = LSTM(3, 20).eval()
+    torch.nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+    stream = Stream(layer)
+    stream.state = torch.ones(1, 20), torch.ones(1, 20)
+    other = {name: torch.randn_like(v) for name, v in layer.state_dict().items()}
+    assert_follows(stream, layer, lambda layer: layer.load_state_dict(other, assign=assign))
+    negative = torch.nn.utils.parametrizations.weight_norm(LSTM(3, 20), "weight_hh_l0").parametrizations.weight_hh_l0  # pyright: ignore
+    assert_follows(stream, layer, lambda layer: setattr(layer.parametrizations, "weight_hh_l0", negative))
+
+
+def test_weights_that_cannot_be_packed_are_told_at_every_call() -> None:
+    layer = LSTM(3, 5).eval()
+    stream = Stream(layer)
+    layer.register_parameter("weight_hh_l0", torch.nn.Parameter(torch.zeros(8, 5)))
+    for _ in range(3):
+        with pytest.raises(ConfigError, match=r"expected weight_hh_l0 of the shape"):
+            stream(torch.zeros(3))
 
 
 def test_a_parametrized_weight_is_followed() -> None:

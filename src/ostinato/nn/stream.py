@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ostinato.cells.named import State
 from ostinato.errors import ConfigError
+from ostinato.kernels.storage import check_storage, missing
 from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.stream_weights import Weights, check, in_evaluation, kernel_of, tensors_of
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.streaming import LayerTensors, Runner, StreamKernel
+    from ostinato.kernels.cpu.streaming import Runner
 
-_version, _address = attrgetter("_version"), torch.Tensor.data_ptr
 PROBE_STEPS = 100
 STOCK = 15  # outputs that are allocated together with one that is needed
 
@@ -43,8 +43,9 @@ class Stream:
     Computes what the layer computes in evaluation, without gradient, for one row. The weights are copied in the order in which
     they are read, and a step is one call of machine code for the whole stack.
 
-    At each call the stream looks whether the parameters are still the same objects, at the same addresses, in the same version,
-    and packs them anew where they are not. What leaves no such trace, a write through `.data` or a step of an optimiser with
+    At each call the stream looks whether the layer's parameters, buffers and parametrizations are still the same objects, whether
+    their numbers lie where they lay, and in the same version, and packs the weights anew where they are not. Weights that a forward
+    pre-hook makes of these are made anew before. What leaves no such trace, a write through `.data` or a step of an optimiser with
     `fused=True`, must be followed by `refresh()`.
 
     A stream serves one caller at a time. `copy()` makes more of them on the same packed weights.
@@ -62,15 +63,15 @@ class Stream:
     def __init__(
         self, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
     ) -> None:
-        _check(layer, streaming_dtype)
+        check(layer, streaming_dtype)
         if layer.training:
             raise ConfigError(
                 "Stream expected a layer in evaluation mode, got one in training mode; use Stream(layer.eval())"
             )
-        self._start(_Weights(layer, streaming_dtype), check_weights)
+        self._start(Weights(layer, streaming_dtype), check_weights)
         self.reset()
 
-    def _start(self, weights: _Weights, check_weights: bool) -> None:
+    def _start(self, weights: Weights, check_weights: bool) -> None:
         from ostinato.kernels.cpu.streaming import Runner
 
         layer = weights.layer
@@ -78,6 +79,7 @@ class Stream:
         self._weights, self._is_stale = weights, weights.is_stale
         self._dtype = weights.dtype
         self._sizes = ((layer.input_size,), (1, layer.input_size))
+        self._numbers, self._itemsize = layer.input_size, self._dtype.itemsize
         self._width = layer.proj_size or layer.hidden_sizes[-1]
         self._stock: dict[int, list[Tensor]] = {1: [], 2: []}  # outputs to come, by their dimensions
         # What each call needs lies here at hand.
@@ -105,7 +107,13 @@ class Stream:
         if self.check_weights and self._is_stale():
             self.refresh()
         try:
-            usable = x.shape in self._sizes and x.dtype is self._dtype and x.is_cpu and x.is_contiguous()
+            usable = (
+                x.shape in self._sizes
+                and x.dtype is self._dtype
+                and x.is_cpu
+                and x.is_contiguous()
+                and x.untyped_storage().nbytes() >= (x.storage_offset() + self._numbers) * self._itemsize
+            )
         except AttributeError:  # it is no tensor
             usable = False
         if not usable or x.requires_grad:
@@ -138,6 +146,8 @@ class Stream:
             raise ConfigError(f"{wanted}; got {type(x).__name__}")
         if x.shape not in self._sizes or x.dtype is not self._dtype or not x.is_cpu:
             raise ConfigError(f"{wanted}; got {tuple(x.shape)}, {x.dtype}, on {x.device}")
+        if (wrong := missing(x)) is not None:
+            raise ConfigError(f"x {wrong}")
         if x.requires_grad and torch.is_grad_enabled():
             raise ConfigError("x expected no gradient, as a stream gives none; use x.detach(), or the layer itself")
         return x.detach().contiguous()
@@ -175,13 +185,19 @@ class Stream:
     @state.setter
     def state(self, hx: Any) -> None:
         entries = hx if isinstance(hx, tuple | list) else (hx,)
-        first = next((v for e in entries for v in (e if isinstance(e, tuple | list) else [e])), None)
+        every = [v for e in entries for v in (e if isinstance(e, tuple | list) else [e])]
+        first = next(iter(every), None)
+        check_storage(("hx", v) for v in every if isinstance(v, Tensor))
         batched = isinstance(first, Tensor) and first.dim() == 3
         _put(self._runner, self.layer._layout.open(hx, 1, batched))
 
     def reset(self) -> None:
         """Go back to the layer's first state: zeros, or what it has learned."""
-        _put(self._runner, _first_states(self.layer))
+        if self.layer.options.initial_state.learned:
+            check_storage(self.layer.named_parameters())
+        with in_evaluation(self.layer):
+            first = _first_states(self.layer)
+        _put(self._runner, first)
 
     def copy(self) -> Stream:
         """Another stream on the same packed weights, which goes on from this one's state on its own."""
@@ -224,8 +240,10 @@ class Stream:
                 f"inputs expected a tensor of shape (T, {self.layer.input_size}), T at least 1; got {got}"
             )
         inputs = torch.stack([self._usable(x).view(-1) for x in inputs])
-        layers, packed = _tensors(self.layer), self._weights.packed
-        exact = PackedStack(_kernel(self.layer, half=False), layers, packed.residual)
+        check(self.layer, self.streaming_dtype)
+        with in_evaluation(self.layer):
+            layers, packed = tensors_of(self.layer), self._weights.packed
+        exact = PackedStack(kernel_of(self.layer, half=False), layers, packed.residual)
         want, got = (_outputs(Runner(each), self.layer, inputs) for each in (exact, packed))
         matrices = torch.cat([m.flatten() for layer in layers for m in (layer.weight_ih, *layer.matrices.values())])
         rounded = matrices if self.streaming_dtype is None else matrices.to(self.streaming_dtype)
@@ -244,116 +262,6 @@ def _made_again(layer: Recurrent, streaming_dtype: torch.dtype | None, check_wei
     stream = Stream(layer, streaming_dtype, check_weights=check_weights)
     stream.state = state
     return stream
-
-
-class _Weights:
-    """The packed weights that copies share, and what they were packed from."""
-
-    def __init__(self, layer: Recurrent, streaming_dtype: torch.dtype | None) -> None:
-        from ostinato.kernels.cpu.streaming import PackedStack
-
-        self.layer, self.streaming_dtype, self.dtype = layer, streaming_dtype, _dtype(layer)
-        kernel = _kernel(layer, streaming_dtype is torch.bfloat16)
-        self._look()
-        self.packed = PackedStack(kernel, _tensors(layer), layer.options.connection == "residual")
-        self.error: ErrorReport | None = None
-
-    def _look(self) -> None:
-        """Remember how the parameters are now."""
-        every = [*self.layer.parameters(), *self.layer.buffers()]
-        self._watched = [v for v in every if not v.is_inference()]  # inference tensors have no version
-        self._by_name = self.layer._parameters
-        self._objects = list(self._by_name.values())
-        self._versions, self._addresses = sum(map(_version, self._watched)), sum(map(_address, self._watched))
-
-    def is_stale(self) -> bool:
-        """Whether a parameter is another object, at another address or in another version than when it was packed."""
-        # Versions only grow, and the objects are held here: equal sums mean equal versions.
-        return (
-            sum(map(_version, self._watched)) != self._versions
-            or sum(map(_address, self._watched)) != self._addresses
-            or len(self._by_name) != len(self._objects)
-            or not all(map(is_, self._by_name.values(), self._objects))
-        )
-
-    def refresh(self) -> None:
-        """Pack anew."""
-        _check(self.layer, self.streaming_dtype)
-        if (dtype := _dtype(self.layer)) is not self.dtype:
-            raise ConfigError(
-                f"the layer expected {self.dtype}, as when the stream was made, got {dtype}; make a new stream"
-            )
-        self._look()
-        self.packed.pack(_tensors(self.layer))
-        self.error = None
-
-
-def _check(layer: Any, streaming_dtype: Any) -> None:
-    """Raise `ConfigError` for what cannot be streamed."""
-    if not isinstance(layer, Recurrent):
-        raise ConfigError(
-            f"Stream expected a recurrent layer of ostinato, got {type(layer).__name__}; "
-            "ostinato.convert(module) replaces torch.nn's"
-        )
-    if layer.bidirectional:
-        raise ConfigError(
-            "Stream expected a layer of one direction, got a bidirectional one, which needs steps to come"
-        )
-    if layer.options.connection == "highway":
-        raise ConfigError(
-            "Stream expected connection None or 'residual', got 'highway'; call the layer itself step by step"
-        )
-    tensors = [*layer.parameters(), *layer.buffers()]
-    found = sorted({f"{v.dtype} on {v.device.type}" for v in tensors if v.is_floating_point()})
-    if found not in (["torch.float32 on cpu"], ["torch.float64 on cpu"]):
-        raise ConfigError(
-            f"Stream expected parameters of torch.float32 or torch.float64 on the CPU, got {', '.join(found)}"
-        )
-    if streaming_dtype not in (None, torch.bfloat16):
-        raise ConfigError(f"streaming_dtype expected None or torch.bfloat16, got {streaming_dtype!r}")
-    if streaming_dtype is not None and _dtype(layer) is not torch.float32:
-        raise ConfigError(
-            "streaming_dtype=torch.bfloat16 expected a layer of torch.float32, got torch.float64; use layer.float()"
-        )
-
-
-def _dtype(layer: Recurrent) -> torch.dtype:
-    return layer.all_weights[0][0].dtype
-
-
-def _kernel(layer: Recurrent, half: bool) -> StreamKernel:
-    try:
-        from ostinato.kernels.cpu.streaming import StreamKernel, stream_kernel
-    except ImportError as error:
-        raise ConfigError(f"Stream needs llvmlite, which cannot be imported ({error}); install it") from error
-    found = stream_kernel(layer._cells[False], layer.bias, _dtype(layer) is torch.float64, half)
-    if not isinstance(found, StreamKernel):
-        raise ConfigError(
-            f"Stream needs a cell that the compiler takes, and {found}; call the layer itself step by step"
-        )
-    return found
-
-
-def _tensors(layer: Recurrent) -> list[LayerTensors]:
-    """The parameters as they are now, layer by layer."""
-    from ostinato.kernels.cpu.streaming import LayerTensors
-
-    made, cell = [], layer._cells[False]
-    for at, hidden in enumerate(layer.hidden_sizes):
-        weights = {name: v.detach() for name, v in layer._named_weights(at, 0).items()}
-        inputs = layer.input_size if at == 0 else layer._output_size(at - 1)
-        for name, shape in cell.parameter_sizes(inputs, hidden, layer.proj_size, layer.bias).items():
-            if (got := tuple(weights[name].shape)) != shape:
-                raise ConfigError(f"Stream expected {name}_l{at} of the shape {shape}, got {got}; make the layer anew")
-        # In evaluation a mask is its mean, one number.
-        like = weights["weight_ih"].new_zeros(1, 1)
-        masks = {noise.name: float(noise.draw(1, like, False).flatten()[0]) for noise in cell.noise}
-        rest = {name: v for name, v in weights.items() if name != "weight_ih"}
-        matrices = {name: v for name, v in rest.items() if v.dim() == 2}
-        vectors = {name: v for name, v in rest.items() if v.dim() == 1}
-        widths = {"H": hidden, "P": layer.proj_size or hidden}
-        made.append(LayerTensors(weights["weight_ih"], matrices, vectors, widths, masks))
-    return made
 
 
 @torch.no_grad()

@@ -1,0 +1,224 @@
+"""The weights that a stream has packed, and whether they are still what its layer computes with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from itertools import chain
+from operator import attrgetter, is_
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.kernels.storage import missing
+from ostinato.nn.recurrent import Recurrent
+from ostinato.types import Tensor
+
+if TYPE_CHECKING:
+    from ostinato.kernels.cpu.streaming import LayerTensors, StreamKernel
+
+_version, _address, _stride = attrgetter("_version"), Tensor.data_ptr, Tensor.stride
+
+
+class Weights:
+    """The packed weights that copies of a stream share, and what they were packed from.
+
+    Args:
+        layer: to pack.
+        streaming_dtype: as in `Stream`.
+
+    Attributes:
+        packed: the weights as the code reads them.
+        error: that of `streaming_dtype`, once it was measured.
+    """
+
+    def __init__(self, layer: Recurrent, streaming_dtype: torch.dtype | None) -> None:
+        from ostinato.kernels.cpu.streaming import PackedStack
+
+        self.layer, self.streaming_dtype, self.dtype = layer, streaming_dtype, dtype_of(layer)
+        kernel = kernel_of(layer, streaming_dtype is torch.bfloat16)
+        with in_evaluation(layer):
+            self._seen = _Seen(layer)
+            self.packed = PackedStack(kernel, tensors_of(layer), layer.options.connection == "residual")
+        self.error: Any = None
+
+    def is_stale(self) -> bool:
+        """Whether what the weights are made of is another than when they were packed."""
+        return self._seen.is_other()
+
+    def refresh(self) -> None:
+        """Pack anew."""
+        check(self.layer, self.streaming_dtype)
+        with in_evaluation(self.layer):
+            if (dtype := dtype_of(self.layer)) is not self.dtype:
+                raise ConfigError(
+                    f"the layer expected {self.dtype}, as when the stream was made, got {dtype}; make a new stream"
+                )
+            seen = _Seen(self.layer)
+            self.packed.pack(tensors_of(self.layer))
+        self._seen = seen  # only now: what could not be packed stays stale
+        self.error = None
+
+
+class _Seen:
+    """What the weights of a layer are made of at one moment: which objects, in which version, and where their numbers lie."""
+
+    def __init__(self, layer: Recurrent) -> None:
+        self._layer = layer
+        tables = [table for m in layer.modules() for table in (m._parameters, m._buffers, m._modules)]
+        self._tables = [(table, list(table.values())) for table in tables if table]
+        self._empty = [table for table in tables if not table]
+        self._tensors = [*layer.parameters(), *layer.buffers()]
+        self._addresses = list(map(_address, self._tensors))
+        # A square matrix may be turned over where it lies.
+        self._square = [v for v in self._tensors if v.dim() == 2 and v.shape[0] == v.shape[1]]
+        self._strides = list(map(_stride, self._square))
+        # Held, so that what is put in its place through `.data` cannot come to lie at the same address.
+        self._held = [v.detach() for v in self._tensors]
+        self._versioned = [v for v in self._tensors if not v.is_inference()]
+        self._versions = sum(map(_version, self._versioned))
+        # What has no version, and what no parameter tells of, is compared number by number.
+        self._others = [v for v in self._tensors if v.is_inference()]
+        self._names = _made_by_hooks_of_ones_own(layer)
+        self._copies = [v.clone() for v in (*self._others, *self._weights())]
+
+    def is_other(self) -> bool:
+        """Whether it is another now."""
+        # Versions only grow, and the objects are held here: equal sums mean equal versions.
+        if (
+            sum(map(_version, self._versioned)) != self._versions
+            or list(map(_address, self._tensors)) != self._addresses
+        ):
+            return True
+        for table, objects in self._tables:
+            if len(table) != len(objects) or not all(map(is_, table.values(), objects)):
+                return True
+        return (
+            any(self._empty)
+            or (bool(self._square) and list(map(_stride, self._square)) != self._strides)
+            or (bool(self._copies) and self._has_other_numbers())
+        )
+
+    def _has_other_numbers(self) -> bool:
+        if self._names:
+            with in_evaluation(self._layer):
+                weights = self._weights()
+        else:
+            weights = []
+        return not all(map(torch.equal, (*self._others, *weights), self._copies))
+
+    def _weights(self) -> list[Tensor]:
+        return [getattr(self._layer, name).detach() for name in self._names]
+
+
+@contextlib.contextmanager
+def in_evaluation(layer: Recurrent) -> Iterator[None]:
+    """The layer as a call in evaluation finds it, without gradient: with the weights that hooks make before each call.
+
+    `torch.nn.utils.prune`, and the `weight_norm` and `spectral_norm` before torch's parametrizations, put a plain tensor in the
+    place of a parameter and renew it in a forward pre-hook. Hooks are called as for an input of zeros, `(1, I)`.
+    """
+    modes = [(m, m.training) for m in layer.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        with torch.no_grad():
+            if any(isinstance(v, Tensor) for v in vars(layer).values()):
+                _call_hooks(layer)
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _call_hooks(layer: Recurrent) -> None:
+    weight: Tensor = layer.all_weights[0][0]
+    step = weight.new_zeros(1, layer.input_size)
+    for number, hook in list(layer._forward_pre_hooks.items()):
+        more: Any = ({},) if number in layer._forward_pre_hooks_with_kwargs else ()
+        hook(layer, (step,), *more)
+
+
+def _made_by_hooks_of_ones_own(layer: Recurrent) -> list[str]:
+    """The weights that are no parameters, and of which torch's own hooks do not say what they are made of."""
+    by_torch = [h for h in layer._forward_pre_hooks.values() if _is_of_torch(h)]
+    known = {getattr(hook, attribute, None) for hook in by_torch for attribute in ("_tensor_name", "name")}
+    return [name for name in layer._flat_weights_names if name in vars(layer) and name not in known]
+
+
+def _is_of_torch(hook: Any) -> bool:
+    return any(kind.__module__.startswith("torch.nn.utils.") for kind in type(hook).__mro__)
+
+
+def check(layer: Any, streaming_dtype: Any) -> None:
+    """Raise `ConfigError` for what cannot be streamed."""
+    if not isinstance(layer, Recurrent):
+        raise ConfigError(
+            f"Stream expected a recurrent layer of ostinato, got {type(layer).__name__}; "
+            "ostinato.convert(module) replaces torch.nn's"
+        )
+    if layer.bidirectional:
+        raise ConfigError(
+            "Stream expected a layer of one direction, got a bidirectional one, which needs steps to come"
+        )
+    if layer.options.connection == "highway":
+        raise ConfigError(
+            "Stream expected connection None or 'residual', got 'highway'; call the layer itself step by step"
+        )
+    tensors = [*layer.parameters(), *layer.buffers()]
+    found = sorted({f"{v.dtype} on {v.device.type}" for v in tensors if v.is_floating_point()})
+    if found not in (["torch.float32 on cpu"], ["torch.float64 on cpu"]):
+        raise ConfigError(
+            f"Stream expected parameters of torch.float32 or torch.float64 on the CPU, got {', '.join(found)}"
+        )
+    for name, v in chain(layer.named_parameters(), layer.named_buffers(), vars(layer).items()):
+        if isinstance(v, Tensor) and (wrong := missing(v)) is not None:
+            raise ConfigError(f"{name} {wrong}")
+    if streaming_dtype not in (None, torch.bfloat16):
+        raise ConfigError(f"streaming_dtype expected None or torch.bfloat16, got {streaming_dtype!r}")
+    if streaming_dtype is not None and dtype_of(layer) is not torch.float32:
+        raise ConfigError(
+            "streaming_dtype=torch.bfloat16 expected a layer of torch.float32, got torch.float64; use layer.float()"
+        )
+
+
+def dtype_of(layer: Recurrent) -> torch.dtype:
+    """Of its weights."""
+    return layer.all_weights[0][0].dtype
+
+
+def kernel_of(layer: Recurrent, half: bool) -> StreamKernel:
+    """The code of its cell, with the weights in bfloat16 if `half`; raises `ConfigError` where there is none."""
+    try:
+        from ostinato.kernels.cpu.streaming import StreamKernel, stream_kernel
+    except ImportError as error:
+        raise ConfigError(f"Stream needs llvmlite, which cannot be imported ({error}); install it") from error
+    found = stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, half)
+    if not isinstance(found, StreamKernel):
+        raise ConfigError(
+            f"Stream needs a cell that the compiler takes, and {found}; call the layer itself step by step"
+        )
+    return found
+
+
+def tensors_of(layer: Recurrent) -> list[LayerTensors]:
+    """The parameters as they are now, layer by layer."""
+    from ostinato.kernels.cpu.streaming import LayerTensors
+
+    made, cell = [], layer._cells[False]
+    for at, hidden in enumerate(layer.hidden_sizes):
+        weights = {name: v.detach() for name, v in layer._named_weights(at, 0).items()}
+        inputs = layer.input_size if at == 0 else layer._output_size(at - 1)
+        for name, shape in cell.parameter_sizes(inputs, hidden, layer.proj_size, layer.bias).items():
+            if (got := tuple(weights[name].shape)) != shape:
+                raise ConfigError(f"Stream expected {name}_l{at} of the shape {shape}, got {got}; make the layer anew")
+        # In evaluation a mask is its mean, one number.
+        like = weights["weight_ih"].new_zeros(1, 1)
+        masks = {noise.name: float(noise.draw(1, like, False).flatten()[0]) for noise in cell.noise}
+        rest = {name: v for name, v in weights.items() if name != "weight_ih"}
+        matrices = {name: v for name, v in rest.items() if v.dim() == 2}
+        vectors = {name: v for name, v in rest.items() if v.dim() == 1}
+        widths = {"H": hidden, "P": layer.proj_size or hidden}
+        made.append(LayerTensors(weights["weight_ih"], matrices, vectors, widths, masks))
+    return made
