@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,12 +16,14 @@ from typing import Any
 import pytest
 import torch
 
+import ostinato
 from ostinato import cells
 from ostinato.cells import Gates, State, cell, options
 from ostinato.kernels.cpu import kernel as module
 from ostinato.kernels.cpu.kernel import PARTS, Description, Kernel, kernel
 from ostinato.kernels.graph import Unsupported
 
+PACKAGE = Path(ostinato.__file__).parent
 SCRIPT = """
 import json, sys, torch
 import ostinato
@@ -141,6 +144,85 @@ def test_other_sources_find_nothing_of_what_was_made_by_these(
     monkeypatch.setattr(module, "_made_by", lambda: "something else")
     made()
     assert len(compiled) == 6
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the package's sources."""
+    copied = tmp_path / "ostinato"
+    shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    return copied
+
+
+def test_every_source_that_takes_part_is_part_of_the_key(package: Path) -> None:
+    made_by = module._made_by.__wrapped__
+    before = made_by(package)
+    assert before == module._made_by()  # it does not matter where the package lies
+    files = [file for pattern in module._SOURCES for file in package.glob(pattern)]
+    assert len(files) > 50
+    seen = {before}
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content + b"\n")
+        seen.add(made_by(package))
+        file.write_bytes(content)
+    assert len(seen) == 1 + len(files)
+    (package / "cells" / "masks.py").rename(package / "cells" / "masks_.py")
+    assert made_by(package) not in seen
+
+
+WHOSE = """
+import sys, threading
+import ostinato
+from ostinato import cells
+from ostinato.cells import options
+from ostinato.kernels.cpu.kernel import PARTS, Kernel
+from ostinato.kernels.cpu.streaming import StreamKernel
+ran = set()
+def note(frame, event, _):
+    ran.add(frame.f_code.co_filename)
+threading.setprofile(note)
+sys.setprofile(note)
+kernel = Kernel(options.layer_norm(options.zoneout(cells.rnn_tanh, {"h": 0.1})), True, False, False)
+for part in PARTS:
+    kernel.part(part)
+StreamKernel(cells.min_gru, True, False, True)
+sys.setprofile(None)
+print(*sorted(ran), sep="\\n")
+"""
+
+
+def test_every_source_that_runs_while_a_cell_is_compiled_is_part_of_the_key() -> None:
+    environment = {**os.environ, "OSTINATO_CACHE_DIR": ""}
+    done = subprocess.run([sys.executable, "-c", WHOSE], env=environment, capture_output=True, text=True, check=True)
+    ran = {Path(line) for line in done.stdout.splitlines() if Path(line).is_relative_to(PACKAGE)}
+    assert {PACKAGE / "cells" / "product.py", PACKAGE / "kernels" / "trace.py"} <= ran
+    assert ran <= {file for pattern in module._SOURCES for file in PACKAGE.glob(pattern)}
+
+
+def test_the_makers_and_their_versions_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_by = module._made_by.__wrapped__
+    seen = {made_by()}
+    for owner, name, value in (
+        (torch, "__version__", "9.9"),
+        (torch.version, "git_version", "0" * 40),
+        (module.llvmlite, "__version__", "9.9"),
+        (module, "llvm_version_info", (99, 0, 0)),
+        (module, "__version__", "9.9"),
+        (module.platform, "python_version", lambda: "9.9"),
+        (module, "host", lambda: "another machine"),
+    ):
+        with monkeypatch.context() as other:
+            other.setattr(owner, name, value)
+            seen.add(made_by())
+    assert len(seen) == 8
+
+
+def test_the_default_dtype_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that makes a tensor of 0.1 has another constant in float64."""
+    key = module._key("", module.shape(True))
+    monkeypatch.setattr(torch, "get_default_dtype", lambda: torch.float64)
+    assert module._key("", module.shape(True)) != key
 
 
 def test_a_cell_that_cannot_be_identified_is_not_kept(compiled: list[str], tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import llvmlite
+import torch
 from llvmlite import ir
+from llvmlite.binding import llvm_version_info
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu import cache, checksum, moving, product, tiles
@@ -23,6 +24,7 @@ from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.fingerprint import fingerprint
 from ostinato.kernels.graph import Unsupported, name_of
+from ostinato.version import __version__
 
 PARTS = ("inference", "training", "backward")
 _LIBRARY = (
@@ -271,26 +273,32 @@ def _shared(key: str, module: Callable[[], ir.Module], names: tuple[str, ...]) -
 _alive: list[Loaded] = []
 
 
+# Whose code decides what the machine code computes: the steps and all that they are made of, the tracer, the compiler, and what
+# these share with the rest of the package.
+_SOURCES = ("*.py", "cells/**/*.py", "kernels/**/*.py")
+
+
 @functools.cache
-def _made_by() -> str:
+def _made_by(package: Path = Path(__file__).parents[2]) -> str:
     """Everything besides the cell that the code depends on."""
-    here = Path(__file__).parent
-    sources = sorted(
-        [
-            *here.glob("*.py"),
-            *(here.parent / f"{n}.py" for n in ("trace", "lowering", "operations", "pieces", "graph", "program")),
-        ]
-    )
     digest = hashlib.sha256()
-    for source in sources:
-        digest.update(source.read_bytes())
-    return " ".join(
-        [digest.hexdigest(), version("torch"), llvmlite.__version__, platform.python_version(), repr(host())]
-    )
+    for source in sorted(file for pattern in _SOURCES for file in package.glob(pattern)):
+        content = source.read_bytes()
+        digest.update(f"{source.relative_to(package).as_posix()} {len(content)} ".encode() + content)
+    makers = {
+        "ostinato": __version__,  # says more where there are no sources beside the code
+        "torch": f"{torch.__version__} {torch.version.git_version}",
+        "llvmlite": llvmlite.__version__,
+        "LLVM": llvm_version_info,
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "machine": host(),
+    }
+    return f"{digest.hexdigest()} {makers}"
 
 
 def _key(what: str, of: product.Shape) -> str:
-    return hashlib.sha256(f"{what} {of} {_made_by()}".encode()).hexdigest()
+    # A tensor that a step makes, and with it a constant of the code, has the default dtype.
+    return hashlib.sha256(f"{what} {of} {torch.get_default_dtype()} {_made_by()}".encode()).hexdigest()
 
 
 _kernels: dict[object, Kernel | Unsupported] = {}
