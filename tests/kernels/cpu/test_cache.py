@@ -6,9 +6,12 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +31,7 @@ spec.loader.exec_module(cache)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "some" / "cache"
     monkeypatch.setenv("OSTINATO_CACHE_DIR", str(folder))
+    monkeypatch.setattr(cache, "_warned", True)
     return folder
 
 
@@ -166,7 +170,8 @@ cache.store("b", bytes(100))
 print(cache.load("a"), len(cache.load("b") or ""))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert (done.stdout.split(), done.stderr) == (["None", "100"], "")
+    assert done.stdout.split() == ["None", "100"]
+    assert done.stderr.count("RuntimeWarning: compiled code is not kept") == 1
     assert len(list(place.iterdir())) == 1
 
 
@@ -281,3 +286,84 @@ def test_what_goes_wrong_is_logged_for_whoever_asks(place: Path, caplog: pytest.
         assert cache.load("a") is None
     assert "damaged" in caplog.text
     assert all(record.levelname == "DEBUG" for record in caplog.records)
+
+
+def _open_to_the_group(place: Path) -> None:
+    place.mkdir(parents=True)
+    place.chmod(0o775)
+
+
+def _a_file(place: Path) -> None:
+    place.parent.mkdir()
+    place.write_text("not a folder")
+
+
+UNUSABLE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "open to the group": (_open_to_the_group, r"some/cache: others can write to it \(`chmod go-w` ends that\)"),
+    "a file": (_a_file, "some/cache: .*File exists"),
+    "in a file": (lambda place: place.parent.write_text(""), "some/cache: .*Not a directory"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_folder_that_cannot_be_used_is_told_once(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, why = UNUSABLE[name]
+    make(place)
+    monkeypatch.setattr(cache, "_warned", False)
+    with pytest.warns(
+        RuntimeWarning, match=f"every process compiles its cells anew.*{why}.*OSTINATO_CACHE_DIR"
+    ) as told:
+        cache.store("a", CODE)
+    cache.store("b", CODE)  # would raise here
+    assert [cache.load(key) for key in "ab"] == [None, None]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "number", "why"),
+    [
+        (os, "mkdir", errno.EROFS, "Read-only file system"),
+        (tempfile, "mkstemp", errno.EACCES, "Permission denied"),
+        (os, "replace", errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_disk_that_refuses_is_told(
+    module: Any, function: str, number: int, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, function, refuse)
+    monkeypatch.setattr(cache, "_warned", False)
+    with pytest.warns(RuntimeWarning, match=why):
+        cache.store("a", CODE)
+
+
+def test_a_folder_of_another_user_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.store("a", CODE)
+    us = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: us + 1)
+    monkeypatch.setattr(cache, "_warned", False)
+    with pytest.warns(RuntimeWarning, match="it belongs to another user"):
+        cache.store("a", CODE)
+
+
+def test_a_user_without_a_home_is_told_and_who_switches_it_off_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_warned", False)
+    monkeypatch.setenv("OSTINATO_CACHE_DIR", "")
+    cache.store("a", CODE)
+    for name in ("OSTINATO_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/")
+    with pytest.warns(RuntimeWarning, match="there is no home folder to keep it in"):
+        cache.store("a", CODE)
+
+
+def test_a_folder_that_can_be_used_is_not_talked_of(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_warned", False)
+    cache.store("a", CODE)
+    only_file(place).write_bytes(b"damaged")
+    assert cache.load("a") is None
+    place.chmod(0o500)
+    only_file(place).chmod(0o400)
+    assert cache.load("a") is None

@@ -1,5 +1,7 @@
 """Object code kept on disk, so that a second process compiles nothing. Whatever goes wrong here, a kernel is compiled again.
 
+Where nothing can be kept, a warning says so, once a process.
+
 One file an entry: a mark, the SHA-256 of key and object code, the object code. What is loaded runs as machine code with the user's
 rights, so a file or folder that somebody else owns or can write to is not touched.
 """
@@ -14,6 +16,7 @@ import stat
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +28,7 @@ _SUFFIX, _UNFINISHED = ".code", ".unfinished"
 _UNFINISHED_S = 3600.0  # after so many seconds whoever wrote it is no more
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _log = logging.getLogger(__name__)
+_warned = False
 
 
 def folder() -> Path | None:
@@ -74,6 +78,8 @@ def load(key: str) -> bytes | None:
 def store(key: str, payload: bytes) -> None:
     """Keep object code under this key, in place of what was there. It may be gone again at any time, or never get there."""
     place = folder()
+    if place is None and "OSTINATO_CACHE_DIR" not in os.environ:
+        _warn("there is no home folder to keep it in")
     if place is None or len(payload) > LIMIT_BYTES:
         return
     try:
@@ -83,6 +89,20 @@ def store(key: str, payload: bytes) -> None:
         _trim(place)
     except OSError as error:
         _log.debug("object code is not kept in %s: %s", place, error)
+        _warn(f"it cannot be kept in {place}: {error}")
+
+
+def _warn(why: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"compiled code is not kept, so every process compiles its cells anew, which takes seconds: {why}. "
+            "Put that right, or let the environment variable OSTINATO_CACHE_DIR name a folder that only you can write to; "
+            "an empty one says that nothing is to be kept",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _name(key: str) -> str:
@@ -102,8 +122,10 @@ def _check_private(status: os.stat_result, is_kind: Callable[[int], bool]) -> No
         raise PermissionError("it is not a file or folder of the cache")
     if sys.platform == "win32":
         return  # a user's folders are their own there
-    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError("others own it or can write to it")
+    if status.st_uid != os.geteuid():
+        raise PermissionError("it belongs to another user")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError("others can write to it (`chmod go-w` ends that)")
 
 
 def _read(path: Path) -> bytes:
