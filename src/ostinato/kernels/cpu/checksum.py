@@ -69,7 +69,7 @@ def write(module: ir.Module) -> None:
         code.store(b.mul(mixed, _all(_FACTOR)), products)
     table = ir.GlobalVariable(module, ir.ArrayType(I32, len(keys)), "checksum_keys")
     table.linkage, table.global_constant = "internal", True
-    table.initializer = ir.Constant(table.value_type, keys)
+    table.initializer = ir.Constant(table.value_type, keys)  # pyright: ignore[reportAttributeAccessIssue]
     with code.loop(rest, end) as n:
         at = code.mul(n, STRIPE)
         read = code.call(
