@@ -9,6 +9,7 @@ from ostinato.nn.initialisation import Initialisation, chrono
 from ostinato.nn.layers import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM
 from ostinato.nn.options import LayerOptions, StepOptions
 from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.span_schemes import SpanScheme
 from ostinato.nn.states import States
 from ostinato.nn.steps import GRUCell, LSTMCell, MinGRUCell, MinLSTMCell, RHNCell, RNNCell
 from ostinato.nn.stream import ErrorReport, Stream
@@ -35,6 +36,7 @@ __all__ = [
     "RHNCell",
     "RNNCell",
     "Recurrent",
+    "SpanScheme",
     "States",
     "StepOptions",
     "Stream",

@@ -11,6 +11,7 @@ from torch import nn
 from ostinato.errors import ConfigError, DataError
 from ostinato.nn.crf_chain import Chain, best_path, log_partition
 from ostinato.nn.lengths import as_lengths
+from ostinato.nn.span_schemes import SpanScheme, mark_of
 from ostinato.types import Lengths, Tensor
 
 
@@ -40,33 +41,26 @@ class Decoded(NamedTuple):
     score: Tensor
 
 
-def span_constraints(tags: Sequence[str]) -> Constraints:
-    """What tags that mark spans may not do: BIO ("B-x" begins a span, "I-x" goes on with it, "O" is outside) or BIOES.
-
-    "I-x" and "E-x" may only follow "B-x" or "I-x" of the same x; where there are tags "E-x" or "S-x" (the last of a span; a span of
-    one), a span must also be closed by "E-x" before anything else begins, or the sequence ends. A tag of another form is outside.
+def span_constraints(tags: Sequence[str], scheme: SpanScheme | None = None) -> Constraints:
+    """What tags that mark spans may not do, by their scheme.
 
     Args:
         tags: their names, in the order of their ids.
+        scheme: as `SpanScheme.of` finds it in tagged sequences; None for IOB2 ("B-x" begins a span, "I-x" goes on with it, "O" is
+            outside), or IOBES where there are tags "E-x" (the last of a span) or "S-x" (a span of one). A tag of another form is
+            outside.
 
     Example:
         >>> span_constraints(["O", "B-LOC", "I-LOC"]).start.tolist()
         [False, False, True]
     """
-    parts = [(tag[0], tag[2:]) if tag[:2] in ("B-", "I-", "E-", "S-") else ("O", "") for tag in tags]
-    closes = any(kind in "ES" for kind, _ in parts)
-
-    def allowed(before: tuple[str, str], after: tuple[str, str]) -> bool:
-        is_open = before[0] in "BI"
-        if after[0] in "IE":
-            return is_open and before[1] == after[1]
-        return not (closes and is_open)
-
-    outside = ("O", "")
+    if scheme is None:
+        marks = {tag: mark_of(tag) for tag in tags}
+        scheme = SpanScheme("IOBES" if any(mark.letter in "ES" for mark in marks.values()) else "IOB2", marks)
     return Constraints(
-        torch.tensor([[not allowed(i, j) for j in parts] for i in parts], dtype=torch.bool),
-        torch.tensor([not allowed(outside, j) for j in parts], dtype=torch.bool),
-        torch.tensor([not allowed(i, outside) for i in parts], dtype=torch.bool),
+        torch.tensor([[not scheme.allows(before, after) for after in tags] for before in tags], dtype=torch.bool),
+        torch.tensor([not scheme.allows(None, tag) for tag in tags], dtype=torch.bool),
+        torch.tensor([not scheme.allows(tag, None) for tag in tags], dtype=torch.bool),
     )
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import torch
@@ -42,14 +43,20 @@ def test_characters_are_never_all_unknown():
     assert Known.of((sentence(("ab", "X")),), READING).characters.characters == "ab"
 
 
-def test_tags_of_spans_are_known_as_such():
-    def spans(*tags):
-        return Known(tags, (1,) * len(tags), Known.of(TRAIN, READING).characters).has_spans
+IOB1 = (sentence(("Ada", "I-PER"), ("Byron", "B-PER"), ("in", "O"), ("Rome", "I-LOC")), sentence(("no", "O")))
 
-    assert spans("B-x", "I-x", "O")
-    assert spans("B-x", "E-x", "S-x", "O")
-    assert not spans("O", "NOUN")
-    assert not spans("B-x", "NOUN")
+
+def test_the_scheme_of_spans_is_that_of_the_data_and_is_kept():
+    known = Known.of(IOB1, READING)
+    assert known.scheme.name == "IOB1"
+    assert Known.from_dict(json.loads(json.dumps(known.to_dict()))).scheme == known.scheme
+    assert Known.of(TRAIN, READING).scheme is None
+
+
+def test_runs_of_before_the_scheme_was_kept_have_that_of_the_letters():
+    content = Known.of(IOB1, READING).to_dict()
+    del content["scheme"]
+    assert Known.from_dict(content).scheme.name == "IOB2"
 
 
 def test_what_is_known_comes_back_from_plain_values():

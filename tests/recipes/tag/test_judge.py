@@ -9,6 +9,7 @@ from torch import nn
 from ostinato.data.batches import Batch
 from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import Words
+from ostinato.nn import SpanScheme
 from ostinato.recipes.tag.judge import TagJudge
 
 from .test_spans import conlleval
@@ -43,10 +44,10 @@ pairs = st.tuples(st.integers(0, 2), st.integers(-1, 3))
 @settings(deadline=None, max_examples=50)
 @given(rows=st.lists(st.lists(pairs, max_size=5), min_size=1, max_size=4))
 def test_figures_are_those_counted_by_hand(rows):
-    judge = TagJudge(Parrot(3).eval(), NAMES, "word", has_spans=True)
+    judge = TagJudge(Parrot(3).eval(), NAMES, "word", scheme=SpanScheme.of(NAMES))
     for row in rows:
         judge.see(batch_of([row], words=True))
-    together = TagJudge(judge.model, NAMES, "word", has_spans=True)
+    together = TagJudge(judge.model, NAMES, "word", scheme=SpanScheme.of(NAMES))
     together.see(batch_of(rows, words=True))
     assert together.figures() == pytest.approx(judge.figures(), nan_ok=True)
     known = [(answer, target) for row in rows for answer, target in row if target >= 0]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.recipes.tag.spans import SpanCounter, spans
+from ostinato.data.conll import Sentence
+from ostinato.recipes.tag.spans import SpanCounter, scheme_told, spans
 
 TAGS = [None, "O", "X", *(f"{mark}-{kind}" for mark in "BIES" for kind in ("PER", "LOC"))]
 
@@ -55,3 +56,27 @@ def test_nothing_is_divided_by_nothing():
     counter.add(["O", None], ["O", "O"])
     assert math.isnan(counter.f1())
     assert counter.details() == {}
+
+
+@pytest.mark.parametrize(
+    ("tagged", "line"),
+    [
+        (["B-x I-x O"], "the tags mark spans by the scheme IOB2"),
+        (["I-x B-x O"], "the tags mark spans by the scheme IOB1"),
+        (
+            ["B-x I-x O B-x", "I-x O", "O I-x"],
+            (
+                "the tags mark spans by the scheme IOB2, but break it in 2 places; "
+                "the first is I-x at the beginning, in the sentence of line 2: a CRF may answer so too"
+            ),
+        ),
+        (["B-x O NOUN"], "tags like B-x would mark spans, but NOUN has another form: spans are not counted"),
+    ],
+)
+def test_the_scheme_is_told_in_a_line(tagged, line):
+    sentences = [Sentence(tuple(tags.split()), tuple(tags.split()), n) for n, tags in enumerate(tagged, start=1)]
+    assert scheme_told(sentences) == [line]
+
+
+def test_nothing_is_told_of_tags_that_mark_no_spans():
+    assert scheme_told([Sentence(("a", "b"), ("NOUN", None), 1)]) == []

@@ -89,6 +89,16 @@ def test_spans_are_found_and_judged(tmp_path):
     assert load(result.run.path).model.constraints is not None
 
 
+def test_a_crf_keeps_to_the_scheme_that_the_data_have(tmp_path):
+    names = [[("Ada", "I-PER"), ("Byron", "I-PER"), ("sees", "O"), ("Rome", "I-LOC"), ("Kiel", "B-LOC")], [("is", "O")]]
+    data = write(tmp_path / "names.bio", names * 20)
+    model = TaggerSettings(hidden_size=8, num_layers=1, dropout=0.0, output="crf")
+    result = train(small(tmp_path / "run", data, model=model))
+    assert result.scores["test"].figures["span_f1"] > 0.9
+    (answer,) = load(result.run.path).predict(plain("Ada Byron sees Rome Kiel"))
+    assert answer["tags"] == [tag for _, tag in names[0]]
+
+
 def test_the_words_own_vectors_begin_with_those_of_a_file(tmp_path):
     data = write(tmp_path / "bank.conll", sentences())
     vectors = tmp_path / "vectors.txt"

@@ -17,6 +17,7 @@ from ostinato.data.conll import Sentence
 from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted
 from ostinato.data.vocabulary import CharVocabulary
 from ostinato.models.tagger_words import Words
+from ostinato.nn.span_schemes import SpanScheme
 from ostinato.recipes.tag.settings import ReadingSettings
 
 Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...]
@@ -34,6 +35,7 @@ class Known:
         words: that have a vector of their own, by id from 1 on; None where the steps are characters.
         counts: how often training has each of them.
         lower_case: whether words are looked up without regard to case.
+        scheme: how the tags mark spans; None where they do not.
     """
 
     tags: tuple[str, ...]
@@ -42,6 +44,7 @@ class Known:
     words: tuple[str, ...] | None = None
     counts: tuple[int, ...] = ()
     lower_case: bool = False
+    scheme: SpanScheme | None = None
 
     @classmethod
     def of(cls, train: Part, reading: ReadingSettings) -> Known:
@@ -58,7 +61,8 @@ class Known:
         best = sorted(words.items(), key=lambda item: (-item[1], item[0]))[: reading.vocabulary_size]
         characters = _characters((word for sentence in train for word in sentence.words), reading.min_count)
         names, counts = tuple(word for word, _ in best), tuple(count for _, count in best)
-        return cls(order, tuple(tags[tag] for tag in order), characters, names, counts, reading.lower_case)
+        scheme = SpanScheme.of(order, (sentence.tags for sentence in train))
+        return cls(order, tuple(tags[tag] for tag in order), characters, names, counts, reading.lower_case, scheme)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -69,6 +73,7 @@ class Known:
             "words": None if self.words is None else list(self.words),
             "counts": list(self.counts),
             "lower_case": self.lower_case,
+            "scheme": None if self.scheme is None else {"name": self.scheme.name, "broken": self.scheme.broken},
         }
 
     @classmethod
@@ -82,13 +87,7 @@ class Known:
             None if words is None else tuple(words),
             tuple(content["counts"]),
             content["lower_case"],
-        )
-
-    @property
-    def has_spans(self) -> bool:
-        """Whether the tags mark spans: "B-x", "I-x" (and "E-x", "S-x"), "O"."""
-        return any(tag.startswith("B-") for tag in self.tags) and all(
-            tag == "O" or tag[:2] in ("B-", "I-", "E-", "S-") for tag in self.tags
+            _scheme(content),
         )
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
@@ -197,6 +196,15 @@ def cut(files: tuple[Highlighted, ...], length: int) -> tuple[Highlighted, ...]:
 def _known_tags(targets: list[np.ndarray], known: Known) -> np.ndarray:
     """(N,) int64: how many steps of each example have a loss."""
     return np.array([((each >= 0) & (each < len(known.tags))).sum() for each in targets], dtype=np.int64)
+
+
+def _scheme(content: dict[str, Any]) -> SpanScheme | None:
+    """As it was kept; runs of before it was kept took every scheme for IOB2 or IOBES, which the letters tell."""
+    by_letters = None if content["words"] is None else SpanScheme.of(content["tags"])
+    if by_letters is None or "scheme" not in content:
+        return by_letters
+    kept = content["scheme"]
+    return SpanScheme(kept["name"], by_letters.marks, tuple((before, after) for before, after in kept["broken"]))
 
 
 def _looked_up(word: str, lower_case: bool) -> str:

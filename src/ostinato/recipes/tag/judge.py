@@ -11,6 +11,7 @@ import torch
 from ostinato.data.batches import Batch
 from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import Words
+from ostinato.nn.span_schemes import SpanScheme
 from ostinato.recipes import confusion
 from ostinato.recipes.tag.spans import SpanCounter
 from ostinato.recipes.task import Judge
@@ -29,12 +30,12 @@ class TagJudge(Judge):
         model: N outputs.
         names: K names: of the N tags, then of tags that training never had.
         item: what a step is: "word" or "character".
-        has_spans: count spans too.
+        scheme: of tags that mark spans, to count those too.
     """
 
-    def __init__(self, model: Tagger, names: Sequence[str], item: str, *, has_spans: bool = False):
+    def __init__(self, model: Tagger, names: Sequence[str], item: str, *, scheme: SpanScheme | None = None):
         self.model, self.names, self.item = model, list(names), item
-        self.spans = SpanCounter() if has_spans else None
+        self.spans = None if scheme is None else SpanCounter(scheme.read)
         self._counts = torch.zeros(len(names), len(names), dtype=torch.int64)
         self._unknown = torch.zeros(2, dtype=torch.int64)  # words that training never had: right, all
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+from ostinato.data.conll import Sentence
+from ostinato.nn.span_schemes import OUTSIDE, Mark, SpanScheme, mark_of, neighbours_in
 
 
 class Span(NamedTuple):
@@ -21,36 +24,66 @@ class Span(NamedTuple):
     kind: str
 
 
-def spans(tags: Sequence[str | None]) -> Iterator[Span]:
-    """The spans of a sentence, as CoNLL-2000's conlleval reads them.
+def spans(tags: Sequence[str | None], read: Callable[[str | None], Mark] = mark_of) -> Iterator[Span]:
+    """The spans of a sentence, as CoNLL-2000's conlleval and seqeval read them, whatever the scheme.
 
-    "B-x" and "S-x" begin a span, "E-x" and "S-x" end one; "I-x" and "E-x" go on with a span of x, and where there is none, begin
-    one. Any other tag is outside.
+    B and S begin a span, E and S end one; I and E go on with a span of their kind, and where there is none, begin one. None is
+    outside.
+
+    Args:
+        tags: of the steps.
+        read: what a tag says.
     """
     first, kind = 0, None
-    for step, tag in enumerate([*tags, None]):
-        mark, name = (tag[0], tag[2:]) if tag is not None and tag[:2] in ("B-", "I-", "E-", "S-") else ("O", None)
-        if kind is not None and (name != kind or mark in "BS"):
+    for step, (letter, name) in enumerate([*map(read, tags), OUTSIDE]):
+        if kind is not None and (name != kind or letter in "BSO"):
             yield Span(first, step, kind)
             kind = None
-        if kind is None and name is not None:
+        if kind is None and letter != "O":
             first, kind = step, name
-        if kind is not None and mark in "ES":
+        if kind is not None and letter in "ES":
             yield Span(first, step + 1, kind)
             kind = None
 
 
-class SpanCounter:
-    """Counts spans that are there, that were said, and that are both: the same steps, the same kind."""
+def scheme_told(sentences: Sequence[Sentence]) -> list[str]:
+    """How the tags mark spans, and where they break their own rules: a line, or none where they mark none."""
+    tags = sorted({tag for sentence in sentences for tag in sentence.tags if tag is not None})
+    scheme = SpanScheme.of(tags, (sentence.tags for sentence in sentences))
+    if scheme is None:
+        begins = next((tag for tag in tags if "O" in tags and mark_of(tag).letter == "B"), None)
+        if begins is None:
+            return []
+        other = next(tag for tag in tags if tag != "O" and mark_of(tag).letter == "O")
+        return [f"tags like {begins} would mark spans, but {other} has another form: spans are not counted"]
+    line = f"the tags mark spans by the scheme {scheme.name}"
+    broken = set(scheme.broken)
+    breaking = [(each.line, pair) for each in sentences for pair in neighbours_in(each.tags) if pair in broken]
+    if not breaking:
+        return [line]
+    first, (before, after) = breaking[0]
+    place = f"after {before}" if before else "at the beginning"
+    what = f"{after} {place}" if after else f"{before} at the end"
+    told = f"the first is {what}, in the sentence of line {first:,}: a CRF may answer so too"
+    return [f"{line}, but break it in {len(breaking):,} places; {told}"]
 
-    def __init__(self):
+
+class SpanCounter:
+    """Counts spans that are there, that were said, and that are both: the same steps, the same kind.
+
+    Args:
+        read: what a tag says.
+    """
+
+    def __init__(self, read: Callable[[str | None], Mark] = mark_of):
+        self._read = read
         self.there: Counter[str] = Counter()
         self.said: Counter[str] = Counter()
         self.both: Counter[str] = Counter()
 
     def add(self, gold: Sequence[str | None], answer: Sequence[str | None]) -> None:
         """Counts those of a sentence."""
-        there, said = set(spans(gold)), set(spans(answer))
+        there, said = set(spans(gold, self._read)), set(spans(answer, self._read))
         for counter, found in ((self.there, there), (self.said, said), (self.both, there & said)):
             counter.update(span.kind for span in found)
 

@@ -21,10 +21,11 @@ from ostinato.models.tagger_words import WordEncoder
 from ostinato.nn.crf import span_constraints
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.tag.colours import coloured
-from ostinato.recipes.tag.data import CharacterExamples, Known, Part, WordExamples
+from ostinato.recipes.tag.data import CharacterExamples, Known, Part, WordExamples, is_source
 from ostinato.recipes.tag.judge import TagJudge
 from ostinato.recipes.tag.reading import read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import TagSettings
+from ostinato.recipes.tag.spans import scheme_told
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
 
@@ -74,6 +75,10 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
             return CharacterExamples(part, known)  # pyright: ignore[reportArgumentType]
         return WordExamples(part, known)  # pyright: ignore[reportArgumentType]
 
+    def remarks(self, splits: Splits[Part]) -> list[str]:
+        """How the tags mark spans."""
+        return [] if is_source(splits.train) else scheme_told(splits.train)  # pyright: ignore[reportArgumentType]
+
     def batch_steps(self, settings: TagSettings) -> int:
         """Bounds the memory of a batch."""
         return _BATCH_STEPS
@@ -104,7 +109,8 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
                 cell=settings.model.cell,
                 word_dropout=word.dropout,
             )
-        constraints = span_constraints(known.tags) if known.has_spans and settings.model.output == "crf" else None
+        has_rules = known.scheme is not None and settings.model.output == "crf"
+        constraints = span_constraints(known.tags, known.scheme) if has_rules else None
         return Tagger(encoder, len(known.tags), constraints=constraints, **given)
 
     def begin(self, settings: TagSettings, known: Known, model: Tagger) -> list[str]:
@@ -125,7 +131,7 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         """Accuracy, precision, recall, F1, confusion, spans."""
         known = trained.known
         item = "character" if known.words is None else "word"
-        return TagJudge(trained.model, known.with_unknown(part), item, has_spans=known.has_spans)
+        return TagJudge(trained.model, known.with_unknown(part), item, scheme=known.scheme)
 
     def answers(self, trained: TrainedTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Tags of each row."""

@@ -1,0 +1,182 @@
+"""How tags mark spans, such as names: IOB1, IOB2, IOBES and their kin, and which of them tagged sequences follow.
+
+| scheme | a span of three, a span of one, two that touch | |
+| --- | --- | --- |
+| `IO` | `I I I`, `I`, cannot be told from one | |
+| `IOB1` | `I I I`, `I`, `I B` | `B` only behind a span of the same kind (Ramshaw & Marcus 1995; the files of CoNLL-2003) |
+| `IOB2` | `B I I`, `B`, `B B` | often called BIO |
+| `IOE1` | `I I I`, `I`, `E I` | `E` only before a span of the same kind |
+| `IOE2` | `I I E`, `E`, `E E` | |
+| `IOBES` | `B I E`, `S`, `S S` | also as `BILOU` (`L` for `E`, `U` for `S`), `BMEWO` and `BMES` (`M` for `I`, `W` for `S`) |
+
+A tag is the letter and the kind of the span: "B-PER", "B_PER" or "PER-B"; the letter alone where there is one kind; "O" is outside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+Pair: TypeAlias = tuple[str | None, str | None]
+"""A tag and the one behind it; None for the beginning and the end of a sequence."""
+
+
+class Mark(NamedTuple):
+    """What a tag says about spans.
+
+    Attributes:
+        letter: "B", "I", "E", "S", or "O" for outside.
+        kind: of the span, such as "PER"; "" outside, and where there is one kind.
+    """
+
+    letter: str
+    kind: str
+
+
+OUTSIDE = Mark("O", "")
+
+_LETTERS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+_FORMS = tuple(
+    re.compile(form, re.DOTALL)
+    for form in (
+        r"(?P<letter>[BIMELSUW])-(?P<kind>.+)",
+        r"(?P<letter>[BIMELSUW])_(?P<kind>.+)",
+        r"(?P<kind>.+)-(?P<letter>[BIMELSUW])",
+        r"(?P<kind>.+)_(?P<letter>[BIMELSUW])",
+        r"(?P<letter>[BIMELSUW])(?P<kind>)",
+    )
+)
+
+
+class _Rules(NamedTuple):
+    """What is forbidden beside going on: a span that begins without B or S, one that ends without E or S, a B or E of no use."""
+
+    begins: bool = False
+    ends: bool = False
+    only_behind: bool = False
+    only_before: bool = False
+
+
+_RULES = {
+    "IO": _Rules(),
+    "IOB2": _Rules(begins=True),
+    "IOB1": _Rules(only_behind=True),
+    "IOE2": _Rules(ends=True),
+    "IOE1": _Rules(only_before=True),
+    **dict.fromkeys(("IOBES", "BILOU", "BMEWO", "BMES"), _Rules(begins=True, ends=True)),
+}
+
+
+def mark_of(tag: str | None) -> Mark:
+    """What a tag of the usual form, "B-PER", says; any other, and none, is outside."""
+    return OUTSIDE if tag is None else _mark(tag, _FORMS[0])
+
+
+def may_follow(scheme: str, before: Mark, after: Mark) -> bool:
+    """Whether the scheme lets `after` stand behind `before`; the beginning and the end of a sequence are outside."""
+    rules, same = _RULES[scheme], before.kind == after.kind
+    if before.letter in "BI" and after.letter in "IE" and same:
+        return True  # a span goes on
+    if (rules.begins and after.letter in "IE") or (rules.ends and before.letter in "BI"):
+        return False
+    if rules.only_behind and after.letter == "B":
+        return before.letter in "BI" and same
+    if rules.only_before and before.letter == "E":
+        return after.letter in "IE" and same
+    return True
+
+
+@dataclass(frozen=True)
+class SpanScheme:
+    """The scheme of tagged sequences.
+
+    Attributes:
+        name: of the table above.
+        marks: what each tag says.
+        broken: pairs of neighbours that the sequences have although the scheme forbids them.
+    """
+
+    name: str
+    marks: Mapping[str, Mark]
+    broken: tuple[Pair, ...] = ()
+
+    @classmethod
+    def of(cls, tags: Iterable[str], sequences: Iterable[Sequence[str | None]] = ()) -> SpanScheme | None:
+        """The scheme that the fewest neighbours in `sequences` break.
+
+        Args:
+            tags: all that there are.
+            sequences: of tags; None in them says nothing.
+
+        Returns:
+            None where the tags mark no spans: some are of another form, or none begins one.
+        """
+        names = [*dict.fromkeys(tags)]
+        form = _form(names)
+        if form is None:
+            return None
+        marks = {tag: _mark(tag, form) for tag in names}
+        neighbours: Counter[Pair] = Counter(pair for sequence in sequences for pair in neighbours_in(sequence))
+        schemes = [cls(name, marks) for name in _candidates(form, names)]
+        broken = [[pair for pair in neighbours if not scheme.allows(*pair)] for scheme in schemes]
+        counts = [sum(neighbours[pair] for pair in pairs) for pairs in broken]
+        best = counts.index(min(counts))
+        return cls(schemes[best].name, marks, tuple(sorted(broken[best], key=str)))
+
+    def allows(self, before: str | None, after: str | None) -> bool:
+        """Whether tags may be neighbours, by the scheme or because the sequences have them so; None is an end of the sequence."""
+        return may_follow(self.name, self.read(before), self.read(after)) or (before, after) in self.broken
+
+    def read(self, tag: str | None) -> Mark:
+        """What a tag says; of one that the sequences never had, in the form of the others."""
+        if tag is None:
+            return OUTSIDE
+        if tag in self.marks:
+            return self.marks[tag]
+        form = _form(list(self.marks))
+        return OUTSIDE if form is None else _mark(tag, form)
+
+
+def neighbours_in(sequence: Sequence[str | None]) -> list[Pair]:
+    """A sequence's pairs of neighbours, its ends included; without those of which one is not known."""
+    inner = [pair for pair in pairwise(sequence) if None not in pair]
+    ends = [] if not sequence else [(None, sequence[0]), (sequence[-1], None)]
+    return [*inner, *(pair for pair in ends if pair != (None, None))]
+
+
+def _mark(tag: str, form: re.Pattern[str]) -> Mark:
+    found = form.fullmatch(tag)
+    return OUTSIDE if found is None else Mark(_LETTERS[found["letter"]], found["kind"])
+
+
+def _letters(form: re.Pattern[str], tags: Iterable[str]) -> set[str]:
+    """As they are written."""
+    return {found["letter"] for tag in tags if (found := form.fullmatch(tag))}
+
+
+def _form(tags: Sequence[str]) -> re.Pattern[str] | None:
+    """The form that all tags but "O" have; None where they mark no spans."""
+    marking = [tag for tag in tags if tag != "O"]
+    form = next((form for form in _FORMS if marking and all(map(form.fullmatch, marking))), None)
+    letters = set() if form is None else _letters(form, marking)
+    # "S-bar" alone is a phrase, and "I" may be a class.
+    needed = "B" in letters and len({*letters, *tags}) > 1 if form is _FORMS[-1] else not letters.isdisjoint("BIM")
+    return form if needed else None
+
+
+def _candidates(form: re.Pattern[str], tags: Sequence[str]) -> list[str]:
+    """Names of schemes by the letters that the tags have, the likeliest first."""
+    letters = _letters(form, tags)
+    if letters & set("LU"):
+        return ["BILOU"]
+    if letters & set("MW"):
+        return ["BMES" if "S" in letters else "BMEWO"]
+    if "S" in letters or letters >= {"B", "E"}:
+        return ["IOBES"]
+    if "E" in letters:
+        return ["IOE2", "IOE1"]
+    return ["IOB2", "IOB1"] if "B" in letters else ["IO"]
