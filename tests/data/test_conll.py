@@ -138,3 +138,76 @@ def test_parts_are_found_in_a_folder_or_drawn(tmp_path):
     )
     assert [len(part) for part in (drawn.train, drawn.validation, drawn.test)] == [15, 15, 5]
     assert {each.line for part in (drawn.train, drawn.validation) for each in part} == set(range(1, 61, 2))
+
+
+def read(tmp_path, content, **arguments):
+    (tmp_path / "a.bio").write_bytes(content.encode())
+    return [list(zip(each.words, each.tags, strict=True)) for each in read_sentences(tmp_path / "a.bio", **arguments)]
+
+
+ADA = [("Ada", "B-PER"), ("lives", "O")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# id 0\tdomain=en\nAda\tB-PER\nlives\tO\n\n# id 1\tdomain=en\nAda\tB-PER\nlives\tO\n",
+        "# id 0\tdomain=en\nAda B-PER\nlives O\n\n# text = Ada lives\n# more\nAda B-PER\nlives O\n",
+        "#\thttp://x.org\t[2020]\nAda\tB-PER\nlives\tO\n\n# 1\n\nAda\tB-PER\nlives\tO\n",
+        "Ada\t B-PER\nlives \tO \n \nAda\tB-PER\nlives\tO\n\t\n",
+        "Ada   B-PER\nlives\tO\n\nAda \t B-PER\n  lives O\n",
+        "\ufeffAda\tB-PER\r\nlives\tO\r\n\r\n-DOCSTART-\tO\r\n\r\nAda\tB-PER\r\nlives\tO\r\n",
+        "Ada\tB-PER\rlives\tO\r\rAda\tB-PER\rlives\tO\r",
+    ],
+)
+def test_comments_blanks_and_line_ends_are_no_words(tmp_path, content):
+    assert read(tmp_path, content) == [ADA, ADA]
+
+
+@pytest.mark.parametrize("separator", ["\t", " ", "   "])
+def test_a_hash_may_be_a_word(tmp_path, separator):
+    rows = [("#", "O"), ("#", "#"), ("#Ada", "B-x"), ("a", "O")]
+    content = "\n\n".join("\n".join(f"{word}{separator}{tag}" for word, tag in [row, *rows]) for row in rows)
+    assert read(tmp_path, content) == [[row, *rows] for row in rows]
+
+
+def test_comments_that_have_as_many_cells_as_words_are_known_by_their_tag(tmp_path):
+    assert read(tmp_path, "# id 7 en\nAda _ _ B-PER\n# _ _ O\n\n# _ _ O\nlives _ _ O\n") == [
+        [("Ada", "B-PER"), ("#", "O")],
+        [("#", "O"), ("lives", "O")],
+    ]
+
+
+def test_words_and_tags_may_be_in_any_column(tmp_path):
+    content = "1\tAda\tB-PER\tO\n2\tlives\tO\tO\n\n1\tAda\tB-PER\tO\n"
+    assert read(tmp_path, content, column=2, word_column=1) == [ADA, ADA[:1]]
+    with pytest.raises(
+        DataError, match=r"a.bio, line 1: column 0 counts the words; name the column .* --reading.word_column"
+    ):
+        read(tmp_path, content)
+    with pytest.raises(ConfigError, match=r"a.bio, line 1: has 4 columns; column must be 0 to 3, got 4"):
+        read(tmp_path, content, word_column=4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "Ada\tB-PER\t\nlives\tO\t\n",
+            r"line 1: expected a tag in column -1, got an empty cell; .* --reading.column 1",
+        ),
+        ("Ada\tB-PER\nlives\t\n", "line 2: expected a tag in column -1, got an empty cell; write the tag of 'lives'"),
+        ("Ada B-PER\nlives \n", "line 2: expected 2 columns as in the lines before, got 1"),
+        ("Ada\tB-PER\n \tO\n", "line 2: expected a word in column 0, got an empty cell"),
+        ("Ada\tB-PER\n# no\nlives\tO\n", "line 2: expected 2 columns .* comments before the first word"),
+    ],
+)
+def test_a_cell_that_is_missing_is_told_with_its_line(tmp_path, content, message):
+    with pytest.raises(DataError, match=rf"a.bio, {message}"):
+        read(tmp_path, content)
+
+
+def test_an_empty_cell_of_a_treebank_is_told(tmp_path):
+    (tmp_path / "a.conllu").write_text(row("1", "a", " NOUN") + "\n" + row("2", "b", ""))
+    with pytest.raises(DataError, match="line 2: column upos is empty; write _ where there is nothing"):
+        read_sentences(tmp_path / "a.conllu")

@@ -99,3 +99,11 @@ def test_two_files_for_one_part_are_told(tmp_path):
         (tmp_path / name).write_text("")
     with pytest.raises(DataError, match=r"dev.csv and val.csv could both be the validation part"):
         find_parts(tmp_path, PART_NAMES, (".csv",))
+
+
+def test_line_ends_of_old_macs_are_known_where_there_is_no_other(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbfone\r\rtwo\r")
+    assert list(numbered_lines(path)) == [(1, "one"), (2, ""), (3, "two")]
+    path.write_bytes(b"one\rstill one\ntwo\n")
+    assert list(numbered_lines(path)) == [(1, "one\rstill one"), (2, "two")]

@@ -40,7 +40,8 @@ def open_file(path: str | Path) -> Iterator[BinaryIO]:
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     r"""The lines of a file in UTF-8 with their numbers, from 1 on, without their ends (`\n` or `\r\n`).
 
-    A byte order mark at the head is left out. Only `\n` ends a line: other separators of Unicode may stand in a text.
+    A byte order mark at the head is left out. Only `\n` ends a line, or `\r` in a file without any `\n`: other separators of
+    Unicode may stand in a text.
 
     Raises:
         DataError: The file cannot be read, or a line is not UTF-8.
@@ -65,11 +66,20 @@ def bytes_of_stdin() -> Iterable[bytes]:
 
 
 def _numbered(lines: Iterable[bytes], path: str | Path) -> Iterator[tuple[int, str]]:
-    for number, raw in enumerate(lines, start=1):
+    for number, raw in enumerate(_parted(lines), start=1):
         line = decoded(raw, path, number)
         if number == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
         yield number, line.removesuffix("\n").removesuffix("\r")
+
+
+def _parted(lines: Iterable[bytes]) -> Iterator[bytes]:
+    r"""The same lines; of a single one without an end those that `\r` ends, as on old Macs."""
+    for number, raw in enumerate(lines):
+        if number == 0 and b"\r" in raw and not raw.endswith(b"\n"):
+            yield from raw.removesuffix(b"\r").split(b"\r")
+        else:
+            yield raw
 
 
 def decoded(raw: bytes, path: str | Path, number: int) -> str:

@@ -34,6 +34,7 @@ def read_splits(data: str | None, reading: ReadingSettings) -> Splits[Part]:
             reading.validation,
             reading.test,
             column=reading.column,
+            word_column=reading.word_column,
             validation_share=reading.validation_share,
             test_share=reading.test_share,
         )
@@ -119,7 +120,7 @@ def read_words(data: str, reading: ReadingSettings, *, tagged: bool) -> tuple[Se
         return plain_sentences(numbered_lines(data))
     # A file to predict for need not have the column of the tags.
     column = reading.column if tagged or suffix_of(data) == ".conllu" else None
-    return read_sentences(data, column, tagged=tagged)
+    return read_sentences(data, column, word_column=reading.word_column, tagged=tagged)
 
 
 def plain_sentences(lines: Iterable[tuple[int, str]]) -> tuple[Sentence, ...]:

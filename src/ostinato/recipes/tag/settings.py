@@ -19,6 +19,7 @@ class ReadingSettings:
         test: a file of its own for the test; without it, test_share is drawn, unless the data come with one.
         column: of words, where the tags are: of CoNLL-U upos (the default), xpos, feats, deprel, ...; else a number from 0 on, -1
             for the last, which is the default.
+        word_column: of files in columns, where the words are: a number from 0 on, -1 for the last.
         validation_share: from 0 to below 1.
         test_share: likewise; 0 for no test.
         lower_case: look words up without regard to case; their spelling keeps it.
@@ -33,6 +34,7 @@ class ReadingSettings:
     validation: str | None = None
     test: str | None = None
     column: str | None = None
+    word_column: int = 0
     validation_share: float = 0.1
     test_share: float = 0.1
     lower_case: bool = True
