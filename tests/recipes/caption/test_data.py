@@ -30,6 +30,17 @@ def test_words_and_marks_are_tokens_and_are_written_as_people_do():
     assert known.said(tokens) == known.normal("A dog (running).") == "a dog (running)."
 
 
+def test_no_word_is_cut_at_a_combining_mark_but_where_a_run_of_before_did():
+    known = Known.of(
+        part((("फिल्म अच्छी cafe\u0301's",),)), dataclasses.replace(READING, min_count=1, normalisation="nfc")
+    )
+    assert known.vocabulary.words[2:] == sorted(["फिल्म", "अच्छी", "caf\u00e9's"])
+    again = Known.from_dict(known.to_dict())
+    assert again.prepared("cafe\u0301's फि") == "caf\u00e9's फि"
+    content = {key: value for key, value in known.to_dict().items() if key not in ("breaks", "normalisation")}
+    assert Known.from_dict(content).prepared("cafe\u0301 फि") == "cafe \u0301 फ ि"
+
+
 def test_rare_words_are_unknown_but_not_in_what_is_wanted():
     known = Known.of(part(), READING)  # of a and dog there are two each
     assert known.vocabulary.unknown_id is not None

@@ -28,6 +28,16 @@ def images(count=6, classes=3):
 def test_words_and_marks_are_tokens_without_regard_to_case():
     assert prepared("Good, isn't it?", READING) == "good , isn ' t it ?"
     assert prepared("Good?", dataclasses.replace(READING, lower_case=False)) == "Good ?"
+    assert prepared("फिल्म अच्छी!", READING) == "फिल्म अच्छी !"
+    assert prepared("cafe\u0301", dataclasses.replace(READING, normalisation="nfc")) == "caf\u00e9"
+
+
+def test_words_of_a_run_of_before_are_read_as_they_were():
+    content = Known.of(TRAIN, READING).to_dict()
+    assert Known.from_dict(content).breaks == "clusters"
+    del content["breaks"]
+    assert Known.from_dict(content).breaks == "code points"
+    assert prepared("फि", READING, "code points") == "फ ि"
     assert prepared("Good?", dataclasses.replace(READING, tokens="char")) == "good?"
 
 

@@ -53,6 +53,15 @@ def test_the_scheme_of_spans_is_that_of_the_data_and_is_kept():
     assert Known.of(TRAIN, READING).scheme is None
 
 
+def test_a_word_with_an_accent_in_two_ways_is_one_where_words_are_normalised():
+    train = (sentence(("cafe\u0301", "NOUN"), ("caf\u00e9", "NOUN")),)
+    known = Known.of(train, dataclasses.replace(READING, normalisation="nfc"))
+    assert known.words == ("caf\u00e9",)
+    again = Known.from_dict(known.to_dict())
+    assert again.word_ids(["cafe\u0301"]).tolist() == [1]
+    assert len(WordExamples(train, again).batch(np.array([0])).input.spellings) == 4
+
+
 def test_runs_of_before_the_scheme_was_kept_have_that_of_the_letters():
     content = Known.of(IOB1, READING).to_dict()
     del content["scheme"]

@@ -84,6 +84,17 @@ def test_words_are_parted_from_the_marks_around_them():
     ]
 
 
+def test_no_word_is_cut_at_a_combining_mark():
+    lines = ["नमस्ते दुनिया की", "(สวัสดีครับ) ที่", "தமிழ், cafe\u0301!", "👍🏽👍🏽 ok"]
+    found = [each.words for each in plain_sentences(enumerate(lines, start=1))]
+    assert found == [
+        ("नमस्ते", "दुनिया", "की"),
+        ("(", "สวัสดีครับ", ")", "ที่"),
+        ("தமிழ்", ",", "cafe\u0301", "!"),
+        ("👍🏽👍🏽", "ok"),
+    ]
+
+
 def test_lines_and_files_of_words_can_be_predicted_for(tmp_path, monkeypatch):
     text = tmp_path / "lines.txt"
     text.write_text("the dog\n\na fox sees\n")

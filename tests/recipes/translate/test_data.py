@@ -7,13 +7,24 @@ from hypothesis import strategies as st
 
 from ostinato.data.pairs import Pair, Pairs
 from ostinato.errors import DataError
-from ostinato.recipes.translate.data import Known, TokenPairs, joined, pieces, prepared, read, read_file, read_part
+from ostinato.recipes.translate.data import (
+    Known,
+    TokenPairs,
+    joined,
+    prepared,
+    read,
+    read_file,
+    read_part,
+    texts_of_tokens,
+)
 from ostinato.recipes.translate.settings import ReadingSettings
 
 from ..phrases import phrases, write
 
 WORDS = ReadingSettings(tokens="word")
-TEXT = st.text(st.sampled_from("ab Zé.,'-3￭"), max_size=12).map(lambda text: " ".join(text.split()))
+TEXT = st.text(st.sampled_from("ab Zé.,'-3￭\u0301\u0939\u093f👍🏽\u200d"), max_size=12).map(
+    lambda text: " ".join(text.split())
+)
 
 
 def pairs(*given):
@@ -67,7 +78,7 @@ def test_rare_words_are_unknown_and_pieces_have_the_others_names():
     reading = ReadingSettings(tokens="word", joint=False, min_count=2)
     known = Known.of(pairs(("ein ein zebra", "one one"), ("ein", "one")), reading)
     assert known.source.encode("ein zebra").tolist() == [2, known.source.unknown_id]
-    assert pieces(known.target) == ["<unk>", "\n", "one"]
+    assert texts_of_tokens(known.target) == ["<unk>", "\n", "one"]
 
 
 def test_all_words_are_kept_where_all_are_rare():
@@ -117,3 +128,20 @@ def test_texts_to_translate_are_the_lines_of_a_file_or_of_standard_input(tmp_pat
     assert [pair.source for pair in table.pairs] == [source for source, _ in phrases(4)]
     monkeypatch.setattr("sys.stdin", io.StringIO("drei\n"))
     assert [pair.source for pair in read_part("-", WORDS, labelled=False).pairs] == ["drei"]
+
+
+def test_an_accent_in_two_ways_is_one_where_texts_are_normalised():
+    written = pairs(("cafe\u0301 caf\u00e9", "x"), ("cafe\u0301", "x"))
+    for form, count in (("none", 2), ("nfc", 1)):
+        reading = ReadingSettings(tokens="word", normalisation=form, min_count=1)
+        words = Known.of(written, reading).source.vocabulary.words
+        assert len([word for word in words if word.startswith("caf")]) == count
+
+
+def test_words_of_a_run_of_before_are_read_as_they_were():
+    known = Known.of(pairs(("\u0939\u093f\u0928\u094d\u0926\u0940", "x"), ("x", "x")), WORDS)
+    content = {key: value for key, value in known.to_dict().items() if key != "breaks"}
+    assert Known.from_dict(known.to_dict()).breaks == "clusters"
+    assert Known.from_dict(content).breaks == "code points"
+    assert prepared("\u0939\u093f", WORDS, "code points").split() == ["\u0939", "\uffed\u093f"]
+    assert prepared("\u0939\u093f", WORDS) == "\u0939\u093f"

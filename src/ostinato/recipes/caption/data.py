@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from ostinato.data.captions import Captioned, read_captions, read_pictures
 from ostinato.data.lines import lines_of_stdin, suffix_of
 from ostinato.data.marked import MarkedVocabulary
 from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.data.words import Breaks, Normalisation, normalised, pieces
 from ostinato.errors import DataError
 from ostinato.models.captioner import CaptionBatch
 from ostinato.models.image_encoder import ImageShape
 from ostinato.recipes.caption.settings import ReadingSettings
 
-_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")
+_WITHIN = "'\u2019-"
+"""Marks that a word may have within: no blank is put around them when a caption is written."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Known:
         mean: of all values of the training images, black 0 and white 1, which are scaled to a mean of 0 ...
         deviation: ... and a standard deviation of 1.
         longest: tokens of the longest training caption.
+        normalisation: of Unicode, that captions have.
+        breaks: how words are found.
     """
 
     vocabulary: Vocabulary
@@ -44,6 +49,8 @@ class Known:
     mean: float
     deviation: float
     longest: int
+    normalisation: Normalisation = "none"
+    breaks: Breaks = "clusters"
 
     @classmethod
     def of(cls, train: Captioned, reading: ReadingSettings) -> Known:
@@ -52,6 +59,7 @@ class Known:
         kind = reading.tokens
         if kind == "auto":
             kind = "word" if sum(len(text.split()) for text in texts) >= 2 * len(texts) else "char"
+        texts = [normalised(text, reading.normalisation) for text in texts]
         texts = [prepared(text, kind, lower_case=reading.lower_case) for text in texts]
         vocabulary = _vocabulary(texts, kind, reading)
         # In blocks: all training images at once in floating point would be four times their size.
@@ -60,7 +68,8 @@ class Known:
         mean = float(sums[0] / sums[2])
         deviation = float(np.sqrt(max(sums[1] / sums[2] - mean * mean, 0.0))) or 1.0
         longest = max((len(vocabulary.encode(text)) for text in texts), default=0)
-        return cls(vocabulary, reading.lower_case, shape_of(train), mean, deviation, longest)
+        shape = shape_of(train)
+        return cls(vocabulary, reading.lower_case, shape, mean, deviation, longest, reading.normalisation)
 
     @property
     def marked(self) -> MarkedVocabulary:
@@ -77,11 +86,14 @@ class Known:
         """The inverse."""
         held = content["vocabulary"]
         vocabulary = vocabulary_class(held["kind"]).from_dict(held)
-        return cls(**{**content, "vocabulary": vocabulary, "shape": ImageShape(*content["shape"])})
+        return cls(
+            **{"breaks": "code points", **content, "vocabulary": vocabulary, "shape": ImageShape(*content["shape"])}
+        )
 
     def prepared(self, text: str) -> str:
         """A caption as the vocabulary gets it."""
-        return prepared(text, self.vocabulary.kind, lower_case=self.lower_case)
+        text = normalised(text, self.normalisation)
+        return prepared(text, self.vocabulary.kind, lower_case=self.lower_case, breaks=self.breaks)
 
     def said(self, tokens: Iterable[int]) -> str:
         """Tokens as people write them."""
@@ -146,10 +158,11 @@ def shape_of(part: Captioned) -> ImageShape:
     return ImageShape(channels[0] if channels else 1, height, width)
 
 
-def prepared(text: str, kind: str, *, lower_case: bool) -> str:
+def prepared(text: str, kind: str, *, lower_case: bool, breaks: Breaks = "clusters") -> str:
     """A text as a vocabulary gets it: with single spaces, of words also around punctuation marks; in small letters, if so set."""
     text = text.lower() if lower_case else text
-    return " ".join(_WORD.findall(text) if kind == "word" else text.split())
+    words = chain.from_iterable(pieces(text, within=_WITHIN, breaks=breaks)) if kind == "word" else text.split()
+    return " ".join(words)
 
 
 def read_part(data: str, known: Known, *, labelled: bool) -> Captioned:

@@ -27,6 +27,8 @@ class ReadingSettings:
             encoding); auto is word where the training captions have two words or more on average, else char.
         vocabulary_size: most tokens of word and bpe.
         min_count: a word that training has fewer times is unknown, and never written; at least 1.
+        normalisation: a normal form of Unicode for all texts, such as nfc, in which an accent is part of its letter wherever that
+            can be; none leaves texts as they are.
         lower_case: captions without regard to case.
         max_length: tokens of a caption that are learnt, the others at its end left out; null for all.
     """
@@ -41,6 +43,7 @@ class ReadingSettings:
     tokens: Literal["auto", "word", "char", "byte", "bpe"] = "auto"
     vocabulary_size: int = 20_000
     min_count: int = 2
+    normalisation: Literal["none", "nfc", "nfkc"] = "none"
     lower_case: bool = True
     max_length: int | None = None
 

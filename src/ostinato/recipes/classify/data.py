@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from ostinato.data.images import Images, read_image_splits, read_images
 from ostinato.data.lines import lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.tables import TABLE_SUFFIXES, Example, labelled, read_examples
 from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.data.words import Breaks, normalised, pieces
 from ostinato.errors import DataError
 from ostinato.recipes.classify.settings import ReadingSettings
 
@@ -36,6 +37,7 @@ class Known:
         white: of images, the value that is 1.
         mean: of images, over all values of the training data, which are scaled to a mean of 0 ...
         deviation: ... and a standard deviation of 1.
+        breaks: how words are found.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +47,7 @@ class Known:
     white: float = 1.0
     mean: float = 0.0
     deviation: float = 1.0
+    breaks: Breaks = "clusters"
 
     @classmethod
     def of(cls, train: Part, reading: ReadingSettings) -> Known:
@@ -71,7 +74,7 @@ class Known:
         held = content["vocabulary"]
         vocabulary = None if held is None else vocabulary_class(held["kind"]).from_dict(held)
         lists = {name: tuple(content[name]) for name in ("classes", "counts")}
-        return cls(**{**content, **lists, "vocabulary": vocabulary})
+        return cls(**{"breaks": "code points", **content, **lists, "vocabulary": vocabulary})
 
     def with_unknown(self, part: Part) -> list[str]:
         """The classes, then the labels in `part` that training never had."""
@@ -97,7 +100,7 @@ class Texts:
         assert known.vocabulary is not None
         encode = known.vocabulary.encode
         self.labels = known.labels_of(texts)
-        self.ids = [encode(prepared(each.text, reading))[: reading.max_length] for each in texts]
+        self.ids = [encode(prepared(each.text, reading, known.breaks))[: reading.max_length] for each in texts]
         self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
         self.counts = _has_class(self.labels, known)
 
@@ -144,11 +147,12 @@ def names_of(part: Part) -> list[str | None]:
     return [None] * len(part) if part.labels is None else [part.classes[label] for label in part.labels.tolist()]
 
 
-def prepared(text: str, reading: ReadingSettings) -> str:
-    """A text as the vocabulary gets it: of words, with spaces around punctuation marks; in small letters, if so set."""
+def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters") -> str:
+    """A text as the vocabulary gets it: of words, with spaces around punctuation marks; normalised, in small letters, if so set."""
+    text = normalised(text, reading.normalisation)
     if reading.lower_case:
         text = text.lower()
-    return " ".join(re.findall(r"\w+|[^\w\s]", text)) if reading.tokens == "word" else text
+    return " ".join(chain.from_iterable(pieces(text, breaks=breaks))) if reading.tokens == "word" else text
 
 
 def vocabulary_of(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:

@@ -25,6 +25,8 @@ class ReadingSettings:
         vocabulary_size: most tokens of word and bpe.
         min_count: a word that training has fewer times is unknown, in training too, so that the model learns what to do with
             unknown words; at least 1.
+        normalisation: a normal form of Unicode for all texts, such as nfc, in which an accent is part of its letter wherever that
+            can be; none leaves texts as they are.
         lower_case: read texts without regard to case.
         vectors: a file of word vectors (word2vec, GloVe or fastText .vec), which the embedding begins with; model.embedding_size is
             then their size.
@@ -40,6 +42,7 @@ class ReadingSettings:
     tokens: Literal["word", "char", "byte", "bpe"] = "word"
     vocabulary_size: int = 20_000
     min_count: int = 2
+    normalisation: Literal["none", "nfc", "nfkc"] = "none"
     lower_case: bool = True
     vectors: str | None = None
     max_length: int | None = None

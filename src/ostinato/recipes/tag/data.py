@@ -16,6 +16,7 @@ from ostinato.data.batches import Batch, pad
 from ostinato.data.conll import Sentence
 from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted
 from ostinato.data.vocabulary import CharVocabulary
+from ostinato.data.words import Normalisation, normalised
 from ostinato.models.tagger_words import Words
 from ostinato.nn.span_schemes import SpanScheme
 from ostinato.recipes.tag.settings import ReadingSettings
@@ -36,6 +37,7 @@ class Known:
         counts: how often training has each of them.
         lower_case: whether words are looked up without regard to case.
         scheme: how the tags mark spans; None where they do not.
+        normalisation: of Unicode, that words are looked up and spelt in.
     """
 
     tags: tuple[str, ...]
@@ -45,6 +47,7 @@ class Known:
     counts: tuple[int, ...] = ()
     lower_case: bool = False
     scheme: SpanScheme | None = None
+    normalisation: Normalisation = "none"
 
     @classmethod
     def of(cls, train: Part, reading: ReadingSettings) -> Known:
@@ -57,12 +60,14 @@ class Known:
             return cls(SYNTAX_CLASSES, tag_counts, _characters((file.text for file in train), reading.min_count))
         tags = Counter(tag for sentence in train for tag in sentence.tags if tag is not None)
         order = tuple(sorted(tags))
-        words = Counter(_looked_up(word, reading.lower_case) for sentence in train for word in sentence.words)
-        best = sorted(words.items(), key=lambda item: (-item[1], item[0]))[: reading.vocabulary_size]
-        characters = _characters((word for sentence in train for word in sentence.words), reading.min_count)
+        form = reading.normalisation
+        words = [normalised(word, form) for sentence in train for word in sentence.words]
+        numbers = Counter(_looked_up(word, reading.lower_case) for word in words)
+        best = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))[: reading.vocabulary_size]
         names, counts = tuple(word for word, _ in best), tuple(count for _, count in best)
-        scheme = SpanScheme.of(order, (sentence.tags for sentence in train))
-        return cls(order, tuple(tags[tag] for tag in order), characters, names, counts, reading.lower_case, scheme)
+        tag_counts, scheme = tuple(tags[tag] for tag in order), SpanScheme.of(order, (each.tags for each in train))
+        characters = _characters(words, reading.min_count)
+        return cls(order, tag_counts, characters, names, counts, reading.lower_case, scheme, form)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -74,6 +79,7 @@ class Known:
             "counts": list(self.counts),
             "lower_case": self.lower_case,
             "scheme": None if self.scheme is None else {"name": self.scheme.name, "broken": self.scheme.broken},
+            "normalisation": self.normalisation,
         }
 
     @classmethod
@@ -88,11 +94,15 @@ class Known:
             tuple(content["counts"]),
             content["lower_case"],
             _scheme(content),
+            content.get("normalisation", "none"),
         )
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
         """(T,) int64; 0 for words that training never had."""
-        return np.array([self._ids.get(_looked_up(word, self.lower_case), 0) for word in words], dtype=np.int64)
+        return np.array([self._ids.get(self._looked_up(word), 0) for word in words], dtype=np.int64)
+
+    def _looked_up(self, word: str) -> str:
+        return _looked_up(normalised(word, self.normalisation), self.lower_case)
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -144,8 +154,8 @@ class WordExamples:
 
     def _spelling(self, word: str) -> np.ndarray:
         if word not in self._spellings:
-            half = _LONGEST_SPELLING // 2
-            read = word if len(word) <= _LONGEST_SPELLING else word[:half] + word[-half:]
+            half, read = _LONGEST_SPELLING // 2, normalised(word, self._known.normalisation)
+            read = read if len(read) <= _LONGEST_SPELLING else read[:half] + read[-half:]
             self._spellings[word] = self._known.characters.encode(read).astype(np.int64)
         return self._spellings[word]
 

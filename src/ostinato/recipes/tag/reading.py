@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,14 +10,13 @@ from ostinato.data.lines import PART_NAMES, bytes_of_stdin, find_parts, lines_of
 from ostinato.data.splits import Splits, stratified_split
 from ostinato.data.syntax import Highlighted, highlight, python_source
 from ostinato.data.text import Document, find_text
+from ostinato.data.words import without_marks_around
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.tag.data import Part, cut
 from ostinato.recipes.tag.settings import ReadingSettings
 
 _COLUMNS = (".conllu", ".conll", ".tsv", ".bio")
 _TAGGED = (*_COLUMNS, ".txt")
-_MARKS = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
-_EQUAL_MARKS = re.compile(r"(.)\1*")
 
 
 def read_splits(data: str | None, reading: ReadingSettings) -> Splits[Part]:
@@ -131,14 +129,6 @@ def plain_sentences(lines: Iterable[tuple[int, str]]) -> tuple[Sentence, ...]:
     """
     found: list[Sentence] = []
     for number, line in lines:
-        words = tuple(word for written in line.split() for word in _apart(written))
+        words = tuple(word for written in line.split() for word in without_marks_around(written))
         found.append(Sentence(words, (None,) * len(words), number))
     return tuple(found)
-
-
-def _apart(written: str) -> list[str]:
-    match = _MARKS.match(written)
-    assert match is not None  # every text has this form
-    before, word, after = match.groups()
-    marks = [[mark.group() for mark in _EQUAL_MARKS.finditer(each)] for each in (before, after)]
-    return [*marks[0], *([word] if word else []), *marks[1]]

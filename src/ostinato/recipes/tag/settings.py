@@ -22,6 +22,8 @@ class ReadingSettings:
         word_column: of files in columns, where the words are: a number from 0 on, -1 for the last.
         validation_share: from 0 to below 1.
         test_share: likewise; 0 for no test.
+        normalisation: a normal form of Unicode for all texts, such as nfc, in which an accent is part of its letter wherever that
+            can be; none leaves texts as they are.
         lower_case: look words up without regard to case; their spelling keeps it.
         vocabulary_size: most words that have a vector of their own.
         vectors: a file of word vectors (word2vec, GloVe or fastText .vec), which the words' own vectors begin with;
@@ -37,6 +39,7 @@ class ReadingSettings:
     word_column: int = 0
     validation_share: float = 0.1
     test_share: float = 0.1
+    normalisation: Literal["none", "nfc", "nfkc"] = "none"
     lower_case: bool = True
     vocabulary_size: int = 50_000
     vectors: str | None = None

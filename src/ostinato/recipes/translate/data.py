@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from ostinato.data.pairs import (
 )
 from ostinato.data.splits import Splits
 from ostinato.data.vocabulary import CharVocabulary, Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.data.words import Breaks, normalised, pieces
 from ostinato.errors import DataError
 from ostinato.recipes.translate.settings import ReadingSettings
 
@@ -39,10 +40,12 @@ class Known:
     Attributes:
         source: the vocabulary of the sources; the same object as `target` where both sides share one.
         target: of the targets.
+        breaks: how words are found.
     """
 
     source: MarkedVocabulary
     target: MarkedVocabulary
+    breaks: Breaks = "clusters"
 
     @classmethod
     def of(cls, train: Pairs, reading: ReadingSettings) -> Known:
@@ -51,7 +54,8 @@ class Known:
         if reading.joint:
             both = MarkedVocabulary(_vocabulary([*sources, *targets], reading))
             return cls(both, both)
-        return cls(*(MarkedVocabulary(_vocabulary(texts, reading)) for texts in (sources, targets)))
+        source, target = (MarkedVocabulary(_vocabulary(texts, reading)) for texts in (sources, targets))
+        return cls(source, target)
 
     @property
     def is_joint(self) -> bool:
@@ -61,13 +65,14 @@ class Known:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         source = None if self.is_joint else self.source.vocabulary.to_dict()
-        return {"source": source, "target": self.target.vocabulary.to_dict()}
+        return {"source": source, "target": self.target.vocabulary.to_dict(), "breaks": self.breaks}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Known:
         """The inverse."""
         target = _marked(content["target"])
-        return cls(target if content["source"] is None else _marked(content["source"]), target)
+        source = target if content["source"] is None else _marked(content["source"])
+        return cls(source, target, content.get("breaks", "code points"))
 
 
 class TokenPairs:
@@ -80,8 +85,8 @@ class TokenPairs:
     """
 
     def __init__(self, pairs: Sequence[Pair], known: Known, reading: ReadingSettings):
-        self.sources = [known.source.encode(prepared(pair.source, reading)) for pair in pairs]
-        self.targets = [known.target.encode(prepared(pair.target, reading)) for pair in pairs]
+        self.sources = [known.source.encode(prepared(pair.source, reading, known.breaks)) for pair in pairs]
+        self.targets = [known.target.encode(prepared(pair.target, reading, known.breaks)) for pair in pairs]
         read, written = (np.array([len(ids) for ids in side], dtype=np.int64) for side in (self.sources, self.targets))
         self.counts = written + 1  # its end is said too
         self.lengths = np.maximum(read, self.counts)
@@ -93,22 +98,26 @@ class TokenPairs:
         return TargetBatch(input, target, lengths, torch.from_numpy(rows), target_lengths=target_lengths)
 
 
-def prepared(text: str, reading: ReadingSettings) -> str:
-    """A text as the vocabulary gets it: in small letters, if so set; of words, with blanks between words and punctuation.
+def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters") -> str:
+    """A text as the vocabulary gets it: normalised, in small letters, if so set; of words, with blanks around punctuation.
 
     Blanks at its ends should be gone already.
     """
+    text = normalised(text, reading.normalisation)
     if reading.lower_case:
         text = text.lower()
     if reading.tokens == "bpe":
         return " " + text  # or a word would be another at the beginning
     if reading.tokens != "word":
         return text
-    words = []
-    for found in re.finditer(r"\w+|[^\w\s]", text):
-        follows = found.start() > 0 and not text[found.start() - 1].isspace()
-        words.append(JOINER + found[0] if follows else found[0])
-    return " ".join(words)
+    return " ".join(f" {JOINER}".join(part) for part in pieces(text, breaks=breaks))
+
+
+def normalised_pairs(pairs: Pairs, reading: ReadingSettings) -> Pairs:
+    """The same pairs in the normal form that is set: what answers are compared with."""
+    form = reading.normalisation
+    same = tuple(Pair(normalised(pair.source, form), normalised(pair.target, form)) for pair in pairs.pairs)
+    return dataclasses.replace(pairs, pairs=same)
 
 
 def joined(text: str, reading: ReadingSettings) -> str:
@@ -118,7 +127,7 @@ def joined(text: str, reading: ReadingSettings) -> str:
     return text.replace(f" {JOINER}", "").removeprefix(JOINER) if reading.tokens == "word" else text
 
 
-def pieces(vocabulary: MarkedVocabulary) -> list[str]:
+def texts_of_tokens(vocabulary: MarkedVocabulary) -> list[str]:
     """The text of each token of a vocabulary with an unknown one, marks left out; empty for others."""
     inner = vocabulary.vocabulary
     if isinstance(inner, WordVocabulary):

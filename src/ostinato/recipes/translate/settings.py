@@ -26,6 +26,8 @@ class ReadingSettings:
         joint: one vocabulary for both sides.
         min_count: a word that training has fewer times is unknown, in training too, so that the model learns what to do with
             unknown words; at least 1.
+        normalisation: a normal form of Unicode for all texts, such as nfc, in which an accent is part of its letter wherever that
+            can be; none leaves texts as they are.
         lower_case: read and write texts in small letters.
         batch_tokens: most tokens of a side of a batch, padding counted, so that batches of long texts have fewer rows.
     """
@@ -40,6 +42,7 @@ class ReadingSettings:
     vocabulary_size: int = 8_000
     joint: bool = True
     min_count: int = 2
+    normalisation: Literal["none", "nfc", "nfkc"] = "none"
     lower_case: bool = False
     batch_tokens: int = 16_384
 

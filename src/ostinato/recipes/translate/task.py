@@ -17,7 +17,7 @@ from ostinato.models.seq2seq import Seq2Seq
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
-from ostinato.recipes.translate.data import Known, TokenPairs, read, read_part
+from ostinato.recipes.translate.data import Known, TokenPairs, normalised_pairs, read, read_part
 from ostinato.recipes.translate.judge import TranslationJudge
 from ostinato.recipes.translate.settings import Answering, TranslateSettings
 from ostinato.recipes.translate.writing import Writer
@@ -108,6 +108,7 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
         """BLEU and others; of the most likely token at each step while training, which is fast."""
         answering = trained.answering if final else Answering(beam=1)
         writer = Writer(trained.model, trained.known, trained.settings.reading, answering)
+        part = normalised_pairs(part, trained.settings.reading)
         return TranslationJudge(writer, part, trained.settings.scoring, draws=final)
 
     def answers(self, trained: TrainedTranslator, part: Pairs, batch: Batch) -> list[dict[str, Any]]:

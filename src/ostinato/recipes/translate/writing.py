@@ -9,7 +9,7 @@ from ostinato.data.batches import TargetBatch
 from ostinato.models.beam import BeamSettings
 from ostinato.models.decoding import Hypothesis, copy_unknown
 from ostinato.models.seq2seq import Seq2Seq
-from ostinato.recipes.translate.data import Known, joined, never_written, pieces, prepared
+from ostinato.recipes.translate.data import Known, joined, never_written, prepared, texts_of_tokens
 from ostinato.recipes.translate.settings import Answering, ReadingSettings
 
 
@@ -47,7 +47,7 @@ class Writer:
             answering.coverage_penalty,
             min(answering.n_best, answering.beam),
         )
-        self._pieces = pieces(known.target)
+        self._pieces = texts_of_tokens(known.target)
 
     def __call__(self, batch: TargetBatch, sources: Sequence[str]) -> list[list[Translation]]:
         """The translations of each row, best first; of an empty text an empty one.
@@ -83,6 +83,7 @@ class Writer:
         if not self.answering.copy_unknown or unknown is None or unknown not in hypothesis.tokens:
             return joined(vocabulary.decode(hypothesis.tokens), reading)
         words = reading.tokens == "word"
-        read = prepared(source, reading).split() if words else prepared(source, reading)
+        read = prepared(source, reading, self.known.breaks)
+        read = read.split() if words else read
         written = copy_unknown(self._pieces, hypothesis, read, unknown)
         return joined((" " if words else "").join(written), reading)
