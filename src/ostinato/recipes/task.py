@@ -147,6 +147,21 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     def judge(self, trained: Trained[S, Part, Known, Model], part: Part, examples: Examples, *, final: bool) -> Judge:
         """What looks at the answers to `examples`, made of `part`; `final` after training, when it may take its time."""
 
+    def baselines(
+        self, settings: S, train: Part, parts: Mapping[str, Part]
+    ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+        """What simple models reach that anybody can make, for a person to see whether the network was worth its while.
+
+        Args:
+            settings: of the run.
+            train: what to train them on.
+            parts: what to judge them on, by name.
+
+        Returns:
+            By part, then by model: figures of the task, and "loss" where they have one.
+        """
+        return {}
+
     @abstractmethod
     def answers(self, trained: Trained[S, Part, Known, Model], part: Part, batch: Batch) -> list[dict[str, Any]]:
         """What the model says about each row of a batch of `part`, as JSON can hold it."""

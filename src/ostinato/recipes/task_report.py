@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -33,11 +34,17 @@ def show(result: TaskResult, console: Console | None = None) -> None:
     for part in result.scores:
         table.add_column(part, justify="right")
     columns = [_cells(result.task, scores) for scores in result.scores.values()]
+    part, last = list(result.scores.items())[-1]
+    for name, figures in last.baselines.items():
+        table.add_column(f"{name}, {part}", justify="right")
+        columns.append(_cells(result.task, last, figures))
     for name in columns[0]:
-        table.add_row(name, *(column[name] for column in columns))
+        table.add_row(name, *(column.get(name, "") for column in columns))
     console.print(table)
     for scores in result.scores.values():
         _say_warnings(scores, console)
+    for line in lost(result.task, last):
+        console.print(f"{part}: {line}", soft_wrap=True, markup=False)
     run = shlex.quote(str(result.run))
     console.print(f"run folder    {run}", soft_wrap=True)
     for picture in result.pictures:
@@ -68,11 +75,33 @@ def write_scores(path: str, scores: Scores) -> None:
         raise OstinatoError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
 
 
-def _cells(task: Task[Any, Any, Any, Any], scores: Scores) -> dict[str, str]:
+def lost(task: Task[Any, Any, Any, Any], scores: Scores) -> list[str]:
+    """In what a simple model is better, a line for each that is."""
+    lines = []
+    for name, figures in scores.baselines.items():
+        ours, theirs = _cells(task, scores), _cells(task, scores, figures)
+        worse = [
+            f"nats/{task.item}" if figure == "loss" else figure.replace("_", " ")
+            for figure, value in figures.items()
+            if figure != "calibration_error"  # a model that knows nothing can have none
+            and (scores.loss > value if figure == "loss" else scores.figures[figure] < value)
+        ]
+        if worse:
+            said = ", ".join(f"{figure} {theirs[figure]} against {ours[figure]}" for figure in worse)
+            lines.append(f"the model loses to {name}: {said}")
+    return lines
+
+
+def _cells(
+    task: Task[Any, Any, Any, Any], scores: Scores, baseline: Mapping[str, float] | None = None
+) -> dict[str, str]:
+    """What is shown, by name: of the model, or of a simple one on the same data."""
     numbers = ExampleProgress(task.item, task.percentages, quiet=True)
+    figures = scores.figures if baseline is None else baseline
+    loss = scores.loss if baseline is None else baseline.get("loss")
     return {
-        **{name.replace("_", " "): numbers.number(name, value) for name, value in scores.figures.items()},
-        f"nats/{task.item}": f"{scores.loss:.4f}",
+        **{name.replace("_", " "): numbers.number(name, value) for name, value in figures.items() if name != "loss"},
+        **({} if loss is None else {f"nats/{task.item}": f"{loss:.4f}"}),
         "examples": f"{scores.examples:,}",
     }
 

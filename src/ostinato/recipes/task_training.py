@@ -198,10 +198,13 @@ def _finish(task: Task[Any, Any, Any, Any], run: RunFolder, splits: Splits[Any],
     trained = load(task, run.path)
     scores: dict[str, Scores] = {}
     pictures: list[Path] = []
-    for name, part in (("validation", splits.validation), ("test", splits.test)):
-        if task.size(part):
-            scores[name], judge = trained.evaluate(part, name=f"{splits.name}, {name}")
-            pictures += _draw(judge, run, name)
+    parts = {"validation": splits.validation, "test": splits.test}
+    parts = {name: part for name, part in parts.items() if task.size(part)}
+    compared = task.baselines(trained.settings, splits.train, parts)
+    for name, part in parts.items():
+        found, judge = trained.evaluate(part, name=f"{splits.name}, {name}")
+        scores[name] = dataclasses.replace(found, baselines=compared.get(name, {}))
+        pictures += _draw(judge, run, name)
     report = {
         "run": str(run),
         "task": task.name,

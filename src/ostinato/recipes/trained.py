@@ -41,6 +41,7 @@ class Scores:
         figures: of the task, by name.
         details: what else was found.
         warnings: about the data.
+        baselines: what simple models reach on the same data, by their name: figures by name, and "loss".
     """
 
     data: str
@@ -50,6 +51,7 @@ class Scores:
     figures: Mapping[str, float]
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 class Trained(Generic[S, Part, Known, Model]):

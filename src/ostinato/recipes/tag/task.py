@@ -20,6 +20,7 @@ from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import WordEncoder
 from ostinato.nn.crf import span_constraints
 from ostinato.recipes.balance import balanced
+from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.colours import coloured
 from ostinato.recipes.tag.data import CharacterExamples, Known, Part, WordExamples, is_source
 from ostinato.recipes.tag.judge import TagJudge
@@ -132,6 +133,12 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         known = trained.known
         item = "character" if known.words is None else "word"
         return TagJudge(trained.model, known.with_unknown(part), item, scheme=known.scheme)
+
+    def baselines(
+        self, settings: TagSettings, train: Part, parts: Mapping[str, Part]
+    ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+        """The most frequent tag of each word or character."""
+        return baselines(train, parts, settings.reading)
 
     def answers(self, trained: TrainedTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Tags of each row."""

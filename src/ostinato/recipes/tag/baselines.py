@@ -1,0 +1,101 @@
+"""What a tagger is compared with: each word, or character, gets the tag that it has most often in training."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from ostinato.data.conll import Sentence
+from ostinato.data.syntax import SYNTAX_CLASSES
+from ostinato.data.words import normalised
+from ostinato.nn.span_schemes import SpanScheme
+from ostinato.recipes import confusion
+from ostinato.recipes.tag.data import Part, is_source
+from ostinato.recipes.tag.settings import ReadingSettings
+from ostinato.recipes.tag.spans import SpanCounter
+
+_NAME = "most frequent tag"
+_POINTS = 0x110000
+
+
+def baselines(
+    train: Part, parts: Mapping[str, Part], reading: ReadingSettings
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The most frequent tag of each word or character; for those that training never had, the most frequent tag of all.
+
+    Args:
+        train: with tags.
+        parts: what to judge on, by name.
+        reading: how words are looked up.
+
+    Returns:
+        By part, then by model: figures as of `TagJudge`.
+    """
+    if is_source(train):
+        best = _counts_of_characters(train)
+        tags = np.where(best.any(1), best.argmax(1), best.sum(0).argmax())
+        return {name: {_NAME: _judged_source(part, tags)} for name, part in parts.items() if is_source(part)}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for word, tag in _tagged(train, reading):
+        counts[word][tag] += 1
+    every = sum(counts.values(), Counter())
+    usual = min(every, key=lambda tag: (-every[tag], tag))
+    table = {word: min(found, key=lambda tag: (-found[tag], tag)) for word, found in counts.items()}
+    scheme = SpanScheme.of(sorted(every))
+    return {name: {_NAME: _judged(part, table, usual, reading, scheme)} for name, part in parts.items()}
+
+
+def _looked_up(word: str, reading: ReadingSettings) -> str:
+    word = normalised(word, reading.normalisation)
+    return word.lower() if reading.lower_case else word
+
+
+def _tagged(part: Part, reading: ReadingSettings) -> Iterator[tuple[str, str]]:
+    for sentence in part:
+        assert isinstance(sentence, Sentence)
+        for word, tag in zip(sentence.words, sentence.tags, strict=True):
+            if tag is not None:
+                yield _looked_up(word, reading), tag
+
+
+def _judged(
+    part: Part, table: Mapping[str, str], usual: str, reading: ReadingSettings, scheme: SpanScheme | None
+) -> dict[str, float]:
+    names: dict[str, int] = {}
+    pairs, unknown = Counter[tuple[int, int]](), Counter[bool]()
+    for word, tag in _tagged(part, reading):
+        answer = table.get(word, usual)
+        pairs[names.setdefault(tag, len(names)), names.setdefault(answer, len(names))] += 1
+        if word not in table:
+            unknown[answer == tag] += 1
+    matrix = np.zeros((len(names), len(names)), dtype=np.int64)
+    for place, count in pairs.items():
+        matrix[place] = count
+    found = confusion.figures(matrix)
+    found["unknown_word_accuracy"] = unknown[True] / unknown.total() if unknown else float("nan")
+    if scheme is not None:
+        counter = SpanCounter(scheme.read)
+        for sentence in part:
+            assert isinstance(sentence, Sentence)
+            counter.add(sentence.tags, [table.get(_looked_up(word, reading), usual) for word in sentence.words])
+        found["span_f1"] = counter.f1()
+    return found
+
+
+def _counts_of_characters(part: Part) -> np.ndarray:
+    """(code points, classes)."""
+    K, files = len(SYNTAX_CLASSES), part if is_source(part) else ()
+    text = "".join(file.text for file in files if file.labels is not None)
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
+    labels = np.concatenate([np.zeros(0, np.int64), *(file.labels for file in files if file.labels is not None)])
+    return np.bincount(points * K + labels, minlength=_POINTS * K).reshape(_POINTS, K)
+
+
+def _judged_source(part: Part, tags: np.ndarray) -> dict[str, float]:
+    counts, K = _counts_of_characters(part), len(SYNTAX_CLASSES)
+    matrix = np.zeros((K, K), dtype=np.int64)
+    for answer in range(K):
+        matrix[:, answer] = counts[tags == answer].sum(0)
+    return confusion.figures(matrix)
