@@ -18,6 +18,8 @@ from ostinato.recipes.trained import Scores
 from ostinato.training.console import standard_output
 from ostinato.training.progress import ExampleProgress
 
+_EQUAL = 1e-9  # the order of a sum makes as much of a difference
+
 
 def resume_command(result: TaskResult) -> str:
     """The command that goes on with a run."""
@@ -84,7 +86,7 @@ def lost(task: Task[Any, Any, Any, Any], scores: Scores) -> list[str]:
             f"nats/{task.item}" if figure == "loss" else figure.replace("_", " ")
             for figure, value in figures.items()
             if figure != "calibration_error"  # a model that knows nothing can have none
-            and (scores.loss > value if figure == "loss" else scores.figures[figure] < value)
+            and (scores.loss > value + _EQUAL if figure == "loss" else scores.figures[figure] < value - _EQUAL)
         ]
         if worse:
             said = ", ".join(f"{figure} {theirs[figure]} against {ours[figure]}" for figure in worse)

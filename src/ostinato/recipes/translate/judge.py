@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -58,15 +59,10 @@ class TranslationJudge(Judge):
 
     def figures(self) -> dict[str, float]:
         """BLEU and chrF, 0 to 100; the share that is right to the letter; exp of the mean loss of a token."""
-        written, known = self._texts()
-        bleu, chrf = self._metrics()
-        same = [self._plain(w) == self._plain(k) for w, k in zip(written, known, strict=True)]
         losses = torch.stack(self._losses).tolist()
         nats = math.fsum(loss * count for loss, count in zip(losses, self._counts, strict=True))
         return {
-            "bleu": bleu.corpus_score(written, [known]).score,
-            "chrf": chrf.corpus_score(written, [known]).score,
-            "exact_match": sum(same) / len(same),
+            **figures_of_texts(*self._texts(), self.scoring, lower_case=self.lower_case),
             "perplexity": math.exp(min(nats / max(sum(self._counts), 1), 700.0)),
         }
 
@@ -75,16 +71,7 @@ class TranslationJudge(Judge):
         return [self.answers[row].text for row in rows], [self.pairs[row].target for row in rows]
 
     def _metrics(self) -> tuple[Any, Any]:
-        from sacrebleu.metrics.bleu import BLEU
-        from sacrebleu.metrics.chrf import CHRF
-
-        # force: it would else warn of texts that look as if their punctuation had been cut off.
-        bleu = BLEU(lowercase=self.lower_case, tokenize=self.scoring.tokenize, force=True)
-        return bleu, CHRF(lowercase=self.lower_case)
-
-    def _plain(self, text: str) -> str:
-        text = " ".join(text.split())
-        return text.lower() if self.lower_case else text
+        return _metrics(self.scoring, self.lower_case)
 
     def details(self) -> dict[str, Any]:
         """How BLEU and chrF were computed, as sacreBLEU signs it, and some translations."""
@@ -137,6 +124,33 @@ class TranslationJudge(Judge):
             f"attention_{number}": plot_attention(weights, read, written, title="Where the decoder looked")
             for number, (_, (weights, read, written)) in enumerate(sorted(self._maps.items()), start=1)
         }
+
+
+def figures_of_texts(
+    written: Sequence[str], known: Sequence[str], scoring: ScoringSettings, *, lower_case: bool
+) -> dict[str, float]:
+    """BLEU and chrF, 0 to 100, and the share that is right to the letter, of at least one text."""
+    bleu, chrf = _metrics(scoring, lower_case)
+    same = [_plain(w, lower_case) == _plain(k, lower_case) for w, k in zip(written, known, strict=True)]
+    return {
+        "bleu": bleu.corpus_score(written, [known]).score,
+        "chrf": chrf.corpus_score(written, [known]).score,
+        "exact_match": sum(same) / len(same),
+    }
+
+
+def _metrics(scoring: ScoringSettings, lower_case: bool) -> tuple[Any, Any]:
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    # force: it would else warn of texts that look as if their punctuation had been cut off.
+    bleu = BLEU(lowercase=lower_case, tokenize=scoring.tokenize, force=True)
+    return bleu, CHRF(lowercase=lower_case)
+
+
+def _plain(text: str, lower_case: bool) -> str:
+    text = " ".join(text.split())
+    return text.lower() if lower_case else text
 
 
 def _is_drawn(character: str) -> bool:

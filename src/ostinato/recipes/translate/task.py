@@ -17,6 +17,7 @@ from ostinato.models.seq2seq import Seq2Seq
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
+from ostinato.recipes.translate.baselines import baselines
 from ostinato.recipes.translate.data import Known, TokenPairs, normalised_pairs, read, read_part
 from ostinato.recipes.translate.judge import TranslationJudge
 from ostinato.recipes.translate.settings import Answering, TranslateSettings
@@ -110,6 +111,12 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
         writer = Writer(trained.model, trained.known, trained.settings.reading, answering)
         part = normalised_pairs(part, trained.settings.reading)
         return TranslationJudge(writer, part, trained.settings.scoring, draws=final)
+
+    def baselines(
+        self, settings: TranslateSettings, train: Pairs, parts: Mapping[str, Pairs]
+    ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+        """The source as it is, and word by word."""
+        return baselines(train, parts, settings.reading, settings.scoring)
 
     def answers(self, trained: TrainedTranslator, part: Pairs, batch: Batch) -> list[dict[str, Any]]:
         """The translations of each row."""
