@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import math
@@ -7,7 +8,7 @@ from rich.console import Console
 
 from ostinato.errors import OstinatoError
 from ostinato.recipes.classify.task import Classify
-from ostinato.recipes.task_report import resume_command, show, show_scores, write_scores
+from ostinato.recipes.task_report import lost, resume_command, show, show_scores, write_scores
 from ostinato.recipes.task_training import TaskResult
 from ostinato.recipes.trained import Scores
 from ostinato.training import Outcome, RunFolder
@@ -57,3 +58,12 @@ def test_all_of_it_can_be_written_as_json(tmp_path):
     assert (content["loss"], content["figures"]) == (None, {"accuracy": 0.0})
     with pytest.raises(OstinatoError, match="cannot be written"):
         write_scores(str(tmp_path / "none" / "scores.json"), SCORES)
+
+
+def test_a_simple_model_without_a_loss_that_is_as_good_is_shown_and_does_not_win(tmp_path):
+    scores = dataclasses.replace(SCORES, baselines={"majority": {"accuracy": 0.9 + 1e-16, "macro_f1": 0.4}})
+    result = TaskResult(RunFolder(tmp_path), Classify(), Outcome("budget", Counters(), "32-true"), {"test": scores})
+    assert "majority, test" in written(lambda console: show(result, console))
+    assert lost(Classify(), scores) == []
+    scores = dataclasses.replace(SCORES, baselines={"majority": {"accuracy": 0.91}})
+    assert lost(Classify(), scores) == ["the model loses to majority: accuracy 91.00% against 90.00%"]

@@ -56,9 +56,7 @@ class Known:
     def of(cls, train: Captioned, reading: ReadingSettings) -> Known:
         """From the training data."""
         texts = [text for of_image in train.captions for text in of_image]
-        kind = reading.tokens
-        if kind == "auto":
-            kind = "word" if sum(len(text.split()) for text in texts) >= 2 * len(texts) else "char"
+        kind = kind_of(texts, reading)
         texts = [normalised(text, reading.normalisation) for text in texts]
         texts = [prepared(text, kind, lower_case=reading.lower_case) for text in texts]
         vocabulary = _vocabulary(texts, kind, reading)
@@ -104,9 +102,7 @@ class Known:
         return self._joined(self.prepared(text))
 
     def _joined(self, text: str) -> str:
-        if self.vocabulary.kind != "word":
-            return text
-        return re.sub(r"([(\[{]) ", r"\1", re.sub(r" (?=[.,!?;:%)\]}])", "", text))
+        return joined(text, self.vocabulary.kind)
 
 
 class CaptionedImages:
@@ -156,6 +152,20 @@ def shape_of(part: Captioned) -> ImageShape:
     """Of all images."""
     _, height, width, *channels = part.images.pixels.shape
     return ImageShape(channels[0] if channels else 1, height, width)
+
+
+def kind_of(texts: Sequence[str], reading: ReadingSettings) -> str:
+    """Of tokens, as set; by default words, but of texts that are hardly more than one word characters."""
+    if reading.tokens != "auto":
+        return reading.tokens
+    return "word" if sum(len(text.split()) for text in texts) >= 2 * len(texts) else "char"
+
+
+def joined(text: str, kind: str) -> str:
+    """The inverse of `prepared`, as far as people put no blank there."""
+    if kind != "word":
+        return text
+    return re.sub(r"([(\[{]) ", r"\1", re.sub(r" (?=[.,!?;:%)\]}])", "", text))
 
 
 def prepared(text: str, kind: str, *, lower_case: bool, breaks: Breaks = "clusters") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -81,19 +81,7 @@ class CaptionJudge(Judge):
         return {**signatures, "wrong": wrong[:_WRONG], "number_of_wrong": len(wrong)}
 
     def _metrics(self) -> dict[str, tuple[float, str]]:
-        """Score and signature of each metric."""
-        from sacrebleu.metrics import BLEU, CHRF  # pyright: ignore[reportPrivateImportUsage]
-
-        answers, wanted = list(self._said.values()), list(self._wanted.values())
-        most = max(map(len, wanted), default=0)
-        # A stream of references for each caption that an image may have.
-        streams = [[texts[n] if n < len(texts) else None for texts in wanted] for n in range(most)]
-        # The effective order counts for captions of fewer than four words: others have the same score without it.
-        metrics = {"bleu": BLEU(effective_order=True, force=True), "chrf": CHRF()}
-        if not answers:
-            return dict.fromkeys(metrics, (0.0, ""))
-        scores = {name: float(metric.corpus_score(answers, streams).score) for name, metric in metrics.items()}
-        return {name: (scores[name], str(metric.get_signature())) for name, metric in metrics.items()}
+        return metrics_of_captions(list(self._said.values()), list(self._wanted.values()))
 
     def _name(self, row: int) -> str | int:
         return self.part.names[row] if self.part.names else row
@@ -130,3 +118,18 @@ class CaptionJudge(Judge):
         """Images without captions."""
         without = len(self._answers) - len(self._said)
         return [f"{without:,} images have no caption: they have no part in the figures"] if without else []
+
+
+def metrics_of_captions(answers: Sequence[str], wanted: Sequence[Sequence[str]]) -> dict[str, tuple[float, str]]:
+    """Score and signature of BLEU and chrF of an answer to each image against all of its captions."""
+    from sacrebleu.metrics import BLEU, CHRF  # pyright: ignore[reportPrivateImportUsage]
+
+    most = max(map(len, wanted), default=0)
+    # A stream of references for each caption that an image may have.
+    streams = [[texts[n] if n < len(texts) else None for texts in wanted] for n in range(most)]
+    # The effective order counts for captions of fewer than four words: others have the same score without it.
+    metrics = {"bleu": BLEU(effective_order=True, force=True), "chrf": CHRF()}
+    if not answers:
+        return dict.fromkeys(metrics, (0.0, ""))
+    scores = {name: float(metric.corpus_score(answers, streams).score) for name, metric in metrics.items()}
+    return {name: (scores[name], str(metric.get_signature())) for name, metric in metrics.items()}

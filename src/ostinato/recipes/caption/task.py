@@ -18,6 +18,7 @@ from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings
 from ostinato.models.captioner import CaptionBatch, Captioner
 from ostinato.models.decoding import Hypothesis
+from ostinato.recipes.caption.baselines import baselines
 from ostinato.recipes.caption.data import CaptionedImages, Known, read_part
 from ostinato.recipes.caption.judge import CaptionJudge
 from ostinato.recipes.caption.settings import CaptionAnswering, CaptionSettings, ReadingSettings
@@ -109,6 +110,12 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
             return [best for best, *_ in captions(trained, images, greedy=not final)]
 
         return CaptionJudge(trained.model, trained.known, part, write)
+
+    def baselines(
+        self, settings: CaptionSettings, train: Captioned, parts: Mapping[str, Captioned]
+    ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+        """The most frequent caption."""
+        return baselines(train, parts, settings.reading)
 
     def answers(self, trained: TrainedCaptioner, part: Captioned, batch: Batch) -> list[dict[str, Any]]:
         """The captions of each image."""

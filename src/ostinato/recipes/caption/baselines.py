@@ -1,0 +1,43 @@
+"""What a captioner is compared with: the caption that training has most often, whatever the image."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ostinato.data.captions import Captioned
+from ostinato.data.words import normalised
+from ostinato.recipes.caption.data import joined, kind_of, prepared
+from ostinato.recipes.caption.judge import metrics_of_captions
+from ostinato.recipes.caption.settings import ReadingSettings
+
+
+def baselines(
+    train: Captioned, parts: Mapping[str, Captioned], reading: ReadingSettings
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The most frequent caption, of equals the first by the alphabet.
+
+    Args:
+        train: with captions.
+        parts: what to judge on, by name.
+        reading: how captions are read.
+
+    Returns:
+        By part, then by model: share of images that have this caption, BLEU, chrF.
+    """
+    kind = kind_of([text for of_image in train.captions for text in of_image], reading)
+
+    def normal(text: str) -> str:
+        text = normalised(text, reading.normalisation)
+        return joined(prepared(text, kind, lower_case=reading.lower_case), kind)
+
+    counts = Counter(normal(text) for of_image in train.captions for text in of_image)
+    usual = min(counts, key=lambda text: (-counts[text], text), default="")
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, part in parts.items():
+        wanted = [[normal(text) for text in of_image] for of_image in part.captions if of_image]
+        metrics = metrics_of_captions([usual] * len(wanted), wanted)
+        right = sum(usual in texts for texts in wanted) / max(len(wanted), 1)
+        scores = {metric: score for metric, (score, _) in metrics.items()}
+        found[name] = {"most frequent caption": {"exact_match": right, **scores}}
+    return found
