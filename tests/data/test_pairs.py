@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 
-from ostinato.data.pairs import Pair, Pairs, draw_pair_splits, read_pair_splits, read_pairs
+from ostinato.data.pairs import Pair, Pairs, draw_pair_splits, read_pair_splits, read_pairs, read_sources
 from ostinato.errors import DataError
 
 
@@ -106,3 +106,98 @@ def test_a_source_is_in_one_part_only():
     sources = [{pair.source for pair in part} for part in parts]
     assert [len(each) for each in sources] == [28, 8, 4]
     assert len(set.union(*sources)) == 40
+
+
+RAW = [
+    f"{stem}.{language}.gz"
+    for stem in ("train", "val", "test_2016_flickr", "test_2017_mscoco")
+    for language in ("de", "en", "fr")
+]
+
+
+def test_of_several_files_for_a_part_the_message_says_what_to_give_and_that_is_taken(tmp_path):
+    write(tmp_path, {name: f"{name}\n" for name in RAW} | {"._train.de": "x"})
+    with pytest.raises(DataError) as caught:
+        read_pair_splits(tmp_path, "de", "en")
+    named = f"{tmp_path}/test_2016_flickr.de.gz,{tmp_path}/test_2016_flickr.en.gz"
+    assert str(caught.value) == (
+        f"{tmp_path}: test_2016_flickr.de.gz and test_2017_mscoco.de.gz could both be the test part; say which, such as "
+        f"--reading.test {named}"
+    )
+    test = read_pairs(*named.split(","))
+    splits = read_pair_splits(tmp_path, "de", "en", test=test)
+    assert splits.train.pairs == (Pair("train.de.gz", "train.en.gz"),)
+    assert splits.test == test
+
+
+def test_a_part_is_one_that_has_both_sides_and_rather_one_of_its_very_name(tmp_path):
+    files = [
+        "train.de",
+        "train.en",
+        "val.de",
+        "val.en",
+        "test.de",
+        "test.en",
+        "test_2017.de",
+        "test_2017.en",
+        "test_2018.en",
+    ]
+    write(tmp_path, {name: f"{name}\n" for name in files})
+    assert read_pair_splits(tmp_path, "de", "en").test.pairs == (Pair("test.de", "test.en"),)
+    for name in ("test.de", "test.en"):
+        (tmp_path / name).unlink()
+    assert read_pair_splits(tmp_path, "de", "en").test.pairs == (Pair("test_2017.de", "test_2017.en"),)
+
+
+def test_several_files_to_train_on_are_told(tmp_path):
+    write(tmp_path, dict.fromkeys(["train.1.de", "train.1.en", "train.2.de", "train.2.en", "val.de", "val.en"], "x\n"))
+    with pytest.raises(
+        DataError, match=r"train part; say which, such as --data .*train\.1\.de,.*, and the other parts likewise"
+    ):
+        read_pair_splits(tmp_path, "de", "en")
+    with pytest.raises(DataError, match=r"--reading.source de --reading.target en \(there are de, en\)"):
+        read_pair_splits(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "columns"),
+    [
+        ("a.csv", 'source,target\neins,"one, two"\n,x\n', None),
+        ("a.csv", 'id,en,de\n1,"one, two",eins\n2,x,\n', ("de", "en")),
+        ("a.csv", 'de,en\neins,"one, two"\n ,x\n', None),
+        ("a.jsonl", '{"src": "eins", "tgt": "one, two", "n": 1}\n{"src": null, "tgt": "x"}\n', None),
+        (
+            "a.jsonl.gz",
+            '{"translation": {"en": "one, two", "de": " eins "}}\n{"translation": {"en": "x"}}\n',
+            ("de", "en"),
+        ),
+    ],
+)
+def test_tables_name_their_columns(tmp_path, name, content, columns):
+    write(tmp_path, {name: content})
+    found = read_pairs(tmp_path / name, columns=columns)
+    assert found.pairs == (Pair("eins", "one, two"),)
+    assert found.empty == (3 if name == "a.csv" else 2,)
+    assert read_sources(tmp_path / name, columns and columns[0])[0].strip() == "eins"
+
+
+def test_a_folder_may_hold_tables(tmp_path):
+    write(tmp_path, {f"{part}.csv": f"en,de\n{part},x\n" for part in ("train", "dev", "test")})
+    splits = read_pair_splits(tmp_path, "de", "en")
+    assert [part.pairs[0].target for part in (splits.train, splits.validation, splits.test)] == ["train", "dev", "test"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            None,
+            "a.csv: expected columns source and target, got id, de, en; name both: --reading.source de --reading.target en",
+        ),
+        (("fr", "en"), "a.csv: expected columns fr and en, got id, de, en"),
+    ],
+)
+def test_columns_that_are_missing_are_told(tmp_path, columns, message):
+    write(tmp_path, {"a.csv": "id,de,en\n1,a,b\n"})
+    with pytest.raises(DataError, match=message):
+        read_pairs(tmp_path / "a.csv", columns=columns)

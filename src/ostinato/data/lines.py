@@ -121,17 +121,20 @@ def find_parts(folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[s
         ending = next((ending for ending in endings if name.endswith(ending)), None)
         if ending is None or not file.is_file():
             continue
-        stem = name.removesuffix(ending)
-        # The last word of a name tells, as in "en_ewt-ud-train", or the first, as in "test_2016_flickr".
-        words = stem.replace("_", "-").replace(".", "-").split("-")
-        for part, stems in names.items():
-            if words[-1] in stems or words[0] in stems:
-                if part in found:
-                    raise DataError(
-                        f"{folder}: {found[part].name} and {file.name} could both be the {part} part; name the files"
-                    )
-                found[part] = file
+        part = part_of_name(name.removesuffix(ending), names)
+        if part in found:
+            raise DataError(
+                f"{folder}: {found[part].name} and {file.name} could both be the {part} part; name the files"
+            )
+        if part is not None:
+            found[part] = file
     return found
+
+
+def part_of_name(stem: str, names: dict[str, tuple[str, ...]]) -> str | None:
+    """Which part the name of a file, without its ending, tells: by its last word ("en_ewt-ud-train") or its first ("test_2016")."""
+    words = stem.lower().replace("_", "-").replace(".", "-").split("-")
+    return next((part for part, stems in names.items() if words[-1] in stems or words[0] in stems), None)
 
 
 PART_NAMES = {

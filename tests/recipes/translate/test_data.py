@@ -145,3 +145,20 @@ def test_words_of_a_run_of_before_are_read_as_they_were():
     assert Known.from_dict(content).breaks == "code points"
     assert prepared("\u0939\u093f", WORDS, "code points").split() == ["\u0939", "\uffed\u093f"]
     assert prepared("\u0939\u093f", WORDS) == "\u0939\u093f"
+
+
+def test_tables_are_read_by_the_columns_that_are_set(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,en,de\n1,one,eins\n2,two,zwei\n")
+    reading = ReadingSettings(source="de", target="en")
+    assert read_part(str(path), reading, labelled=True).pairs == (Pair("eins", "one"), Pair("zwei", "two"))
+    assert [pair.source for pair in read_part(str(path), reading, labelled=False).pairs] == ["eins", "zwei"]
+
+
+def test_a_part_of_a_folder_can_be_another_file(tmp_path):
+    for part in ("train", "val", "test_1", "test_2"):
+        write(tmp_path / f"{part}.tsv", phrases(5))
+    with pytest.raises(DataError, match=r"could both be the test part; say which, such as --reading.test .*test_1.tsv"):
+        read(str(tmp_path), ReadingSettings())
+    given = ReadingSettings(test=write(tmp_path / "test_1.tsv", phrases(3)))
+    assert [len(part) for part in (read(str(tmp_path), given).validation, read(str(tmp_path), given).test)] == [5, 3]

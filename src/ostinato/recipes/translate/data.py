@@ -17,11 +17,13 @@ from ostinato.data.dates import dates_to_iso
 from ostinato.data.lines import lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.marked import MarkedVocabulary
 from ostinato.data.pairs import (
+    NAMED_COLUMNS,
     Pair,
     Pairs,
     draw_pair_splits,
     read_pair_splits,
     read_pairs,
+    read_sources,
 )
 from ostinato.data.splits import Splits
 from ostinato.data.vocabulary import CharVocabulary, Vocabulary, WordVocabulary, vocabulary_class
@@ -146,16 +148,17 @@ def read(data: str | None, reading: ReadingSettings) -> Splits[Pairs]:
     Raises:
         DataError: they cannot be read, or do not fit the settings.
     """
-    if (data is None or _is_folder(data)) and (reading.validation or reading.test):
-        has = "the built-in data have" if data is None else f"{data}: a folder has"
-        raise DataError(f"{has} parts for validation and test; leave out reading.validation and reading.test")
     if data is None:
+        if reading.validation or reading.test:
+            raise DataError(
+                "the built-in data have parts for validation and test; leave out reading.validation and reading.test"
+            )
         return dates_to_iso()
+    validation = None if reading.validation is None else read_file(reading.validation, reading)
+    test = None if reading.test is None else read_file(reading.test, reading, keep_empty=True)
     if _is_folder(data):
-        return read_pair_splits(data, reading.source, reading.target)
-    pairs = read_file(data)
-    validation = reading.validation and read_file(reading.validation)
-    test = reading.test and read_file(reading.test, keep_empty=True)
+        return read_pair_splits(data, reading.source, reading.target, validation=validation, test=test)
+    pairs = read_file(data, reading)
     shares = (0.0 if validation else reading.validation_share, 0.0 if test else reading.test_share)
     parts = draw_pair_splits(pairs, *shares)
     return Splits(parts.name, parts.train, validation or parts.validation, test or parts.test)
@@ -170,18 +173,21 @@ def read_part(data: str, reading: ReadingSettings, *, labelled: bool) -> Pairs:
     if labelled:
         if _is_folder(data):
             return read_pair_splits(data, reading.source, reading.target).test
-        return read_file(data, keep_empty=True)
+        return read_file(data, reading, keep_empty=True)
+    if data != "-" and suffix_of(data) in NAMED_COLUMNS:
+        return Pairs(data, tuple(Pair(text.strip(), "") for text in read_sources(data, reading.source)), (), 0)
     lines = (line for _, line in (lines_of_stdin() if data == "-" else numbered_lines(data)))
     if data != "-" and suffix_of(data) == ".tsv":
         lines = (line.partition("\t")[0] for line in lines)
     return Pairs(data, tuple(Pair(line.strip(), "") for line in lines), (), 0)
 
 
-def read_file(data: str, *, keep_empty: bool = False) -> Pairs:
-    """Pairs of two files, as data.de,data.en, or of a .tsv file."""
+def read_file(data: str, reading: ReadingSettings | None = None, *, keep_empty: bool = False) -> Pairs:
+    """Pairs of two files, as data.de,data.en, of a .tsv file, or of a table whose columns `reading` may name."""
     source, comma, target = data.partition(",")
+    columns = None if reading is None or reading.source is None else (reading.source, reading.target or "")
     if Path(data).expanduser().exists() or not comma:
-        return read_pairs(data, keep_empty=keep_empty)
+        return read_pairs(data, columns=columns, keep_empty=keep_empty)
     if "," in target or not target:
         raise DataError(f"{data}: expected two files with a comma between them, as data.de,data.en, or a .tsv file")
     return read_pairs(source, target, keep_empty=keep_empty)

@@ -15,10 +15,11 @@ class ReadingSettings:
     """Which data, and how they are read.
 
     Args:
-        source: of a folder with files like train.de, train.en, val.de: what the names of the source files end in, here de.
+        source: of a folder with files like train.de, train.en, val.de: what the names of the source files end in, here de; of a
+            table with named columns (.csv, .jsonl, .parquet): the column of the sources.
         target: the same for the targets, here en.
         validation: pairs of their own for validation, given like data; without them, validation_share of the data is drawn.
-        test: pairs of their own for the test; without them, test_share is drawn, unless the data are a folder.
+        test: pairs of their own for the test; without them, test_share is drawn, unless the data are a folder with such a part.
         validation_share: of the different sources, above 0.
         test_share: likewise, at least 0; 0 for no test.
         tokens: what is read and written: pieces of words (byte pair encoding), words, characters or bytes.
@@ -217,8 +218,8 @@ class TranslateSettings(TaskSettings):
     """Train a translator.
 
     Args:
-        data: two files whose lines belong together, as data.de,data.en; a .tsv file with source, tab and target; a folder with such
-            files for train, validation and test; without it, dates in many languages, to be written as 2001-11-15.
+        data: two files whose lines belong together, as data.de,data.en; a .tsv file with source, tab and target; a table with named
+            columns (.csv, .jsonl, .parquet); a folder with such files for train, validation and test; without it, dates in many languages, to be written as 2001-11-15.
         reading: which data, and how they are read.
         model: the network.
         sampling: scheduled sampling.
