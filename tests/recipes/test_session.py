@@ -43,3 +43,16 @@ def test_the_record_says_where_files_are_and_nothing_about_the_call(tmp_path, mo
     assert (record["run"], record["quiet"], record["resume"], record["devices"]) == ("run", False, False, 1)
     assert record["training"]["max_time_s"] == 85.0
     assert ClassifySettings.from_dict(record).reading.min_count == settings.reading.min_count
+
+
+def test_the_record_says_where_each_of_two_files_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.de", "a.en", "a,b.csv"):
+        (tmp_path / name).touch()
+    for given, expected in (
+        ("a.de,a.en", f"{tmp_path}/a.de,{tmp_path}/a.en"),
+        ("a,b.csv", f"{tmp_path}/a,b.csv"),
+        ("a,*/x.csv", f"{tmp_path}/a,*/x.csv"),
+    ):
+        settings = ClassifySettings(data=given)
+        assert for_the_record(settings, RunFolder("run"), settings.training)["data"] == expected

@@ -79,7 +79,7 @@ def for_the_record(settings: RunSettings, run: RunFolder, training: Any, *paths:
         for group in groups:
             held = held[group]
         if held[name] is not None and "://" not in held[name]:
-            held[name] = os.path.abspath(held[name])
+            held[name] = _absolute(held[name])
     return {
         **recorded,
         "run": str(run),
@@ -89,3 +89,11 @@ def for_the_record(settings: RunSettings, run: RunFolder, training: Any, *paths:
         "resume": False,
         "training": {**recorded["training"], **budget},
     }
+
+
+def _absolute(names: str) -> str:
+    """A path from the root; of several files with commas between, as pairs of texts are given, each of them."""
+    each = names.split(",")
+    if len(each) > 1 and not os.path.exists(names) and all(map(os.path.exists, each)):
+        return ",".join(map(os.path.abspath, each))
+    return os.path.abspath(names)

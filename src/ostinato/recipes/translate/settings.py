@@ -219,7 +219,8 @@ class TranslateSettings(TaskSettings):
 
     Args:
         data: two files whose lines belong together, as data.de,data.en; a .tsv file with source, tab and target; a table with named
-            columns (.csv, .jsonl, .parquet); a folder with such files for train, validation and test; without it, dates in many languages, to be written as 2001-11-15.
+            columns (.csv, .jsonl, .parquet); a folder with such files for train, validation and test; without it, dates in many
+            languages, to be written as 2001-11-15.
         reading: which data, and how they are read.
         model: the network.
         sampling: scheduled sampling.
