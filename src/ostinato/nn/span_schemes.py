@@ -70,6 +70,8 @@ _RULES = {
     **dict.fromkeys(("IOBES", "BILOU", "BMEWO", "BMES"), _Rules(begins=True, ends=True)),
 }
 
+SCHEMES = tuple(_RULES)
+
 
 def mark_of(tag: str | None) -> Mark:
     """What a tag of the usual form, "B-PER", says; any other, and none, is outside."""

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pytest
 import torch
 
 from ostinato.data.conll import Sentence
@@ -66,6 +67,8 @@ def test_runs_of_before_the_scheme_was_kept_have_that_of_the_letters():
     content = Known.of(IOB1, READING).to_dict()
     del content["scheme"]
     assert Known.from_dict(content).scheme.name == "IOB2"
+    with pytest.raises(ValueError, match="scheme 'IOB9'"):
+        Known.from_dict({**content, "scheme": {"name": "IOB9", "broken": []}})
 
 
 def test_what_is_known_comes_back_from_plain_values():

@@ -18,7 +18,7 @@ from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted
 from ostinato.data.vocabulary import CharVocabulary
 from ostinato.data.words import Normalisation, normalised
 from ostinato.models.tagger_words import Words
-from ostinato.nn.span_schemes import SpanScheme
+from ostinato.nn.span_schemes import SCHEMES, SpanScheme
 from ostinato.recipes.tag.settings import ReadingSettings
 
 Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...]
@@ -214,6 +214,8 @@ def _scheme(content: dict[str, Any]) -> SpanScheme | None:
     if by_letters is None or "scheme" not in content:
         return by_letters
     kept = content["scheme"]
+    if kept["name"] not in SCHEMES:
+        raise ValueError(f"scheme {kept['name']!r}")
     return SpanScheme(kept["name"], by_letters.marks, tuple((before, after) for before, after in kept["broken"]))
 
 
