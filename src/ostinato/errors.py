@@ -38,5 +38,9 @@ class PeerError(RunError):
     """Another process of the run is gone, or has stopped with an error that it tells itself."""
 
 
+class ModelError(OstinatoError):
+    """A model whose outputs are no numbers, so that nothing can be made of them."""
+
+
 class CellError(OstinatoError):
     """A cell whose step and description disagree, or an option that this cell cannot take."""

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, ModelError
 from ostinato.models import BeamSettings, StepByStep, beam_search, beam_search_stream, decode
 
 from .support import V as LANGUAGE_V
@@ -185,11 +185,30 @@ def test_a_search_can_be_stopped_and_gives_what_it_has():
 
 
 @pytest.mark.parametrize("end", [END, None])
-def test_a_model_that_gives_no_numbers_ends_all_the_same(end):
-    model = Table(2, 4)
-    model.log_p[:] = math.nan
-    found = beam_search(model, model.start(range(2)), 2, begin=model.begin, end=end, max_length=[3, 5])
-    assert [(len(h.tokens), h.is_finished) for (h,) in found] == [(3, False), (5, False)]
+def test_a_model_that_gives_no_numbers_is_told(end):
+    model = Table(3, 4)
+    model.log_p[1] = math.nan
+    with pytest.raises(ModelError, match="token 1 of row 1 that are numbers, got NaN"):
+        beam_search(model, model.start(range(3)), 3, begin=model.begin, end=end, max_length=[3, 5, 2])
+
+
+@pytest.mark.parametrize("length_penalty", [-3.0, 0.6, 5.0])
+def test_a_beam_of_one_ends_where_greedy_decoding_does(length_penalty):
+    model = Path()  # the end is the likeliest first token by a little, and something certain comes after the second
+    model.step = lambda state, tokens: (torch.tensor([[0.51, 0.49]]).log(), state)
+    settings = BeamSettings(1, length_penalty)
+    ((best,),) = beam_search(model, torch.zeros(1), 1, begin=2, end=END, max_length=8, settings=settings)
+    assert best.tokens == ()
+
+
+def test_where_nothing_can_follow_a_search_ends_with_what_it_has():
+    model = Table(1, 4)
+    model.log_p[:, :, 2] = -math.inf  # after 2 comes nothing
+    model.log_p[:, model.begin, model.begin] = torch.tensor([-math.inf, -math.inf, 0.0, -math.inf])
+    for size in (1, 2, 5):
+        arguments = {"begin": model.begin, "end": END, "max_length": 9, "settings": BeamSettings(size)}
+        ((best,),) = beam_search(model, model.start([0]), 1, **arguments)
+        assert (best.tokens, best.log_probability, best.is_finished) == ((2,), -math.inf, False)
 
 
 def test_a_language_model_is_searched_too():

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, ModelError
 from ostinato.models import Hypothesis, StepByStep, copy_unknown, decode
 from ostinato.models.decoding import log_softmax
 
@@ -85,6 +85,48 @@ def test_decoding_can_be_stopped():
         model, model.start([0, 1]), 2, begin=model.begin, end=END, max_length=10**9, should_stop=lambda: next(asked)
     )
     assert [(len(h.tokens), h.is_finished) for h in found] == [(3, False)] * 2
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_an_end_that_is_impossible_leaves_a_row_of_its_longest_unfinished(temperature):
+    model = Table(2, 4)
+    model.log_p[0, :, :, END] = -math.inf
+    first, second = draw(model, [0, 1], max_length=3, temperature=temperature, should_stop=at_most(4))
+    assert (len(first.tokens), first.log_probability, first.is_finished) == (3, -math.inf, False)
+    assert second.is_finished
+
+
+def at_most(steps):
+    asked = itertools.count()
+
+    def should_stop():
+        assert next(asked) < steps
+        return False
+
+    return should_stop
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_scores_that_are_no_numbers_are_told(temperature, bad):
+    model = Table(2, 4)
+    model.log_p[1, :, :, 2] = bad
+    with pytest.raises(
+        ModelError, match=f"token 1 of row 1 that are numbers, got {'NaN' if bad != bad else 'infinity'}"
+    ):
+        draw(model, [0, 1], temperature=temperature)
+    assert draw(model, [0, 1], temperature=temperature, forbidden=[2])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_weights_that_are_no_numbers_are_named(temperature):
+    model = small()
+    with torch.no_grad():
+        model.output.bias[1] = math.nan
+    with pytest.raises(ModelError, match=r"output\.bias"):
+        model.generate("", 5, temperature=temperature)
+    with pytest.raises(ModelError, match=r"output\.bias"):
+        decode(StepByStep(model), None, 1, begin=0, end=None, max_length=5, temperature=temperature)
 
 
 def test_a_language_model_writes_what_it_generates():

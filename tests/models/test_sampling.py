@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, ModelError
 from ostinato.models.sampling import check_sampling, probabilities
 
 # Equal, or so far apart that no rounding makes them equal: which of two equal ones stays is a rule of its own.
@@ -36,6 +36,19 @@ def test_temperature_top_k_and_top_p_against_a_sum_by_hand(logits, temperature, 
 
 def test_temperature_0_takes_the_most_likely():
     assert probabilities(torch.tensor([1.0, 3.0, 2.0]), 0.0).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_the_coldest_and_the_hottest_temperature():
+    logits = torch.tensor([1.0, -math.inf, 3.0, -3e38])
+    assert probabilities(logits, 5e-324).tolist() == [0.0, 0.0, 1.0, 0.0]
+    assert probabilities(logits, 1e308).tolist() == pytest.approx([1 / 3, 0.0, 1 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("logits", [[0.0, math.nan], [0.0, math.inf], [-math.inf, -math.inf]])
+def test_there_is_no_distribution_of_what_is_no_number(logits, temperature):
+    with pytest.raises(ModelError, match="expected"):
+        probabilities(torch.tensor(logits), temperature)
 
 
 def test_a_tie_goes_to_the_smaller_id():

@@ -211,6 +211,14 @@ def test_scheduled_samples_follow_their_share():
     assert float((read == 3).double().mean()) == pytest.approx(0.75 + 0.25 * p, abs=0.03)
 
 
+def test_a_diverged_model_that_reads_its_own_words_has_a_loss_of_nan():
+    model = small(scheduled_sampling=ScheduledSampling("linear", k=1.0)).train()
+    model.updates.fill_(5)
+    with torch.no_grad():
+        model.decoder.output.bias[0] = math.nan
+    assert math.isnan(float(model.loss(some_pairs())[0]))
+
+
 def test_the_coverage_penalty_is_told_apart():
     model, batch = small(coverage=True, coverage_weight=2.0).train(), some_pairs()
     with_it, _ = model.loss(batch)

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.models.decoding import Hypothesis, StepDecoder, check_decoding, leave_only_end, never
+from ostinato.models.decoding import Hypothesis, StepDecoder, check_decoding, check_scores, leave_only_end, never
+
+_LARGEST = 300.0  # e to this times whatever may stand for a log probability of zero, -3.4e38, is still finite
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class BeamSettings:
             raise ConfigError(f"coverage_penalty: expected a number of at least 0, got {self.coverage_penalty}")
 
     def divisor(self, length: int) -> float:
-        """((5 + |Y|) / 6)^alpha."""
-        return ((5.0 + length) / 6.0) ** self.length_penalty
+        """((5 + |Y|) / 6)^alpha, from e^-300 to e^300: scores are finite whatever alpha is."""
+        return math.exp(max(-_LARGEST, min(_LARGEST, self.length_penalty * math.log((5.0 + length) / 6.0))))
 
     def covered(self, coverage: torch.Tensor) -> torch.Tensor:
         """The second term, (...), of weights that were added up over the steps, (..., T_mem)."""
@@ -123,6 +125,7 @@ def beam_search_stream(
 
     Raises:
         ConfigError: an argument is out of its range, or there is a coverage penalty for a model without attention.
+        ModelError: the model gives NaN or infinity; the message names the row.
     """
     limits = check_decoding(rows, max_length, end, forbidden)
     search = _Search(decoder, state, limits, begin, end, settings or BeamSettings(), forbidden, device)
@@ -195,12 +198,18 @@ class _Search:
         V = log_p.shape[1]
         if self.forbidden is not None:
             log_p.index_fill_(1, self.forbidden, -math.inf)
+        is_possible = self.log_p > -math.inf
+        # What a model says after a hypothesis that is none may be anything.
+        likeliest = log_p.amax(1).view(S, K).masked_fill(~is_possible, -math.inf).amax(1)
+        check_scores(likeliest, self.decoder, self.sentences, self.length)
         if self.end is not None:
             leave_only_end(log_p, (self.limits == self.length).repeat_interleave(K), self.end)
         beam = self.settings.beam_size
-        # The best of a sentence are among the best of its hypotheses.
-        of_each, token = log_p.topk(min(2 * beam, V), dim=1)
-        ways = (self.log_p.unsqueeze(2) + of_each.view(S, K, -1)).view(S, -1)
+        # The best of a sentence are among the best of its hypotheses. Half of them may end; with one hypothesis, greedy decoding,
+        # none goes on beside one that ends, and of equal ones the first is taken, of which topk makes no promise.
+        of_each, token = log_p.topk(min(2 * beam, V), dim=1) if beam > 1 else log_p.max(1, keepdim=True)
+        ways = self.log_p.unsqueeze(2) + of_each.view(S, K, -1)
+        ways = ways.masked_fill(~is_possible.unsqueeze(2), -math.inf).view(S, -1)
         best, way = ways.topk(min(2 * beam, ways.shape[1]), dim=1)  # (S, 2 beam)
         parent, token = way // of_each.shape[1], token.view(S, -1).gather(1, way)
         ranks = torch.arange(best.shape[1], device=best.device)
@@ -209,7 +218,7 @@ class _Search:
             goes_on = min(beam, K * V)
         else:
             ends = (token == self.end) & (best > -math.inf)
-            goes_on = min(beam, K * (V - 1))
+            goes_on = max(1, min(beam, K * (V - 1)))
         self._finish(ends & (ranks < beam), best, parent, token, places)
         chosen = (ranks + ends * best.shape[1]).topk(goes_on, dim=1, largest=False).indices  # those that end come last
         best = best.masked_fill(ends, -math.inf).gather(1, chosen)
@@ -217,13 +226,15 @@ class _Search:
         self.length += 1
         done = self._done(best)
         left = [row for row, is_done in zip(self.sentences, done.tolist(), strict=True) if is_done]
+        self._take_unfinished(
+            left, -math.inf
+        )  # nothing has ended and nothing can follow: those as they were before this step
         before = torch.arange(S, device=best.device).unsqueeze(1)
         self.written = torch.cat((self.written[before, parent], token.unsqueeze(2)), dim=2)
         if places is not None:
             seen = places[before, parent].unsqueeze(2)
             self.looked = seen if self.looked is None else torch.cat((self.looked[before, parent], seen), dim=2)
         self.log_p = best
-        self._take_unfinished(left)
         self._go_on(parent + before * K, ~done)
         self.tokens = token[~done].flatten()
         return left
@@ -272,7 +283,7 @@ class _Search:
         settings, best = self.settings, log_p.amax(1)
         # A log probability can only fall, and what it is divided by lies between these two.
         soonest = settings.divisor(self.length + 1)
-        latest = ((6.0 + self.limits) / 6.0) ** settings.length_penalty
+        latest = (((6.0 + self.limits.double()) / 6.0).log() * settings.length_penalty).clamp(-_LARGEST, _LARGEST).exp()
         attainable = torch.maximum(best / soonest, best / latest)
         enough, worst = [], []
         for row in self.sentences:
@@ -295,12 +306,12 @@ class _Search:
             self.state = self.decoder.reorder(self.state, index)
             self.coverage = None if self.coverage is None else self.coverage[index.flatten()]
 
-    def _take_unfinished(self, rows: list[int]) -> None:
-        """Where nothing has finished, what is best so far: the search was stopped, or the model gives no numbers."""
+    def _take_unfinished(self, rows: list[int], log_p: float | None = None) -> None:
+        """Where nothing has finished, what is best so far; with its own log probability or with this one."""
         for at, row in enumerate(self.sentences):
             if row in rows and not self.finished[row]:
-                tokens = self.written[at, 0, : int(self.limits[at])].tolist()
-                looked = None if self.looked is None else tuple(self.looked[at, 0].tolist()[: len(tokens)])
-                p = float(self.log_p[at, 0])
+                tokens = self.written[at, 0].tolist()
+                looked = None if self.looked is None else tuple(self.looked[at, 0].tolist())
+                p = float(self.log_p[at, 0]) if log_p is None else log_p
                 score = p / self.settings.divisor(max(len(tokens), 1))
                 self.finished[row].append(Hypothesis(tuple(tokens), p, score, looked, is_finished=False))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import torch
 
 from ostinato.errors import ConfigError
 from ostinato.models.language_model import LanguageModel
-from ostinato.models.sampling import check_sampling, probabilities
+from ostinato.models.sampling import check_numbers, check_sampling, probabilities
 from ostinato.models.states import map_state
 
 
@@ -54,10 +55,11 @@ class Hypothesis:
 
     Attributes:
         tokens: without the one that ends it.
-        log_probability: of it and its end, in nats.
+        log_probability: of it and its end, in nats; minus infinity where the end, or any token after these, has no probability.
         score: what hypotheses are compared by; see `beam_search`. For greedy decoding and samples the log probability.
         positions: for each token the place of the memory that was most looked at; None without attention.
-        is_finished: False where `should_stop` came before its end.
+        is_finished: False where `should_stop` came before its end, or where the model left no way to go on, or no end at
+            `max_length`.
     """
 
     tokens: tuple[int, ...]
@@ -112,12 +114,21 @@ def check_decoding(rows: int, max_length: int | Sequence[int], end: int | None, 
         raise ConfigError(
             f"forbidden: expected tokens beside the end, {end}, got it too; for sequences without an end give end=None"
         )
-    lengths = [max_length] * rows if isinstance(max_length, int) else [int(n) for n in max_length]
+    lengths = [int(max_length)] * rows if isinstance(max_length, Integral) else [int(n) for n in max_length]
     if len(lengths) != rows:
         raise ConfigError(f"max_length: expected one number, or one for each of the {rows} rows, got {len(lengths)}")
     if lengths and min(lengths) < 0:
         raise ConfigError(f"max_length: expected at least 0 tokens, got {min(lengths)}")
     return lengths
+
+
+def check_scores(best: torch.Tensor, decoder: StepDecoder, rows: Sequence[int], length: int) -> None:
+    """Raises a ModelError if the largest log p of a row, (N,), is NaN, which it is if one of them is, or plus infinity."""
+    is_number = best < math.inf
+    if not bool(is_number.all()):
+        at = int(is_number.logical_not().nonzero()[0])
+        model = decoder.model if isinstance(decoder, StepByStep) else decoder
+        check_numbers(float(best[at]), model, f"token {length + 1} of row {rows[at]}")
 
 
 def leave_only_end(log_p: torch.Tensor, is_full: torch.Tensor, end: int) -> None:
@@ -155,7 +166,7 @@ def decode(
         begin: the token that is read first.
         end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
         max_length: the most tokens of each row, the end not counted; one number, or one a row. After so many the end is taken, with
-            what probability it may have.
+            what probability it may have; a row whose end has none there is left unfinished.
         temperature: 0 takes the most likely token; else see `ostinato.models.sampling.probabilities`.
         top_k: draw from so many most likely tokens only.
         top_p: draw from the most likely tokens that make up this share only.
@@ -166,6 +177,7 @@ def decode(
 
     Raises:
         ConfigError: an argument is out of its range.
+        ModelError: the model gives NaN or infinity; the message names the row.
     """
     check_sampling(temperature, top_k, top_p)
     lengths = check_decoding(rows, max_length, end, forbidden)
@@ -190,10 +202,13 @@ def decode(
         log_p, state = decoder.step(state, tokens)
         if banned is not None:
             log_p.index_fill_(1, banned, -math.inf)
-        if end is not None:
-            leave_only_end(log_p, limits <= length, end)
+        best, tokens = log_p.max(1)
+        check_scores(best, decoder, alive, length)
         uniform = torch.rand(rows, dtype=torch.float64, generator=generator)[alive]
-        tokens = _drawn(log_p, uniform, temperature, top_k, top_p)
+        if temperature:
+            tokens = _drawn(log_p, uniform, temperature, top_k, top_p)
+        if end is not None:
+            tokens = torch.where(limits <= length, end, tokens)
         weights = decoder.attention(state)
         places = None if weights is None else weights.argmax(1).tolist()
         nats = log_p.gather(1, tokens.unsqueeze(1)).squeeze(1).tolist()
@@ -201,6 +216,8 @@ def decode(
         stay = []
         for at, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
             total[row] += nats[at]
+            if nats[at] == -math.inf:  # nothing can follow, or what must follow, the end, cannot
+                continue
             if token != end:
                 written[row].append(token)
                 if places is not None:
@@ -227,10 +244,15 @@ def _kept(decoder: StepDecoder, state: Any, tokens: torch.Tensor, limits: torch.
 def _drawn(
     log_p: torch.Tensor, uniform: torch.Tensor, temperature: float, top_k: int | None, top_p: float | None
 ) -> torch.Tensor:
-    """(N,), one token a row, by the inverse of its distribution function."""
-    if temperature == 0.0:
-        return log_p.argmax(1)
-    p = torch.stack([probabilities(row, temperature, top_k, top_p) for row in log_p.cpu()])
+    """(N,), one token a row, by the inverse of its distribution function; any where nothing can follow."""
+    p = torch.stack(
+        [
+            probabilities(row, temperature, top_k, top_p)
+            if bool((row > -math.inf).any())
+            else torch.zeros_like(row).double()
+            for row in log_p.cpu()
+        ]
+    )
     below = p.cumsum(1)
     drawn = torch.searchsorted(below, (uniform * below[:, -1]).unsqueeze(1), right=True).squeeze(1)
     last = p.shape[1] - 1 - p.flip(1).ne(0.0).int().argmax(1)  # the last token that can be drawn: sums are rounded

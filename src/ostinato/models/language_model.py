@@ -20,7 +20,7 @@ from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.penalties import activation_penalty, check_weight
 from ostinato.models.reading import reading
-from ostinato.models.sampling import check_sampling, probabilities
+from ostinato.models.sampling import check_numbers, check_sampling, probabilities
 from ostinato.models.scores import Score, TextState, to_score
 from ostinato.models.starting_weights import fill_ends, fill_uniform
 from ostinato.models.states import map_state, replace_rows
@@ -229,6 +229,7 @@ class LanguageModel(nn.Module):
 
         Raises:
             ConfigError: an argument is out of range.
+            ModelError: the model gives NaN or infinity; the message names weights that are not finite.
         """
         check_sampling(temperature, top_k, top_p)
         if length is not None and length < 0:
@@ -266,7 +267,9 @@ class LanguageModel(nn.Module):
         while length is None or written < length:
             with self.reading():
                 logits, hidden = self(torch.full((1, 1), last, device=self._device), hidden)
-            p = probabilities(logits.flatten().cpu(), temperature, top_k, top_p)
+            logits = logits.flatten().cpu()
+            check_numbers(float(logits.max()), self)
+            p = probabilities(logits, temperature, top_k, top_p)
             last = int(torch.multinomial(p, 1, generator=generator))
             written += 1
             if piece := decoder.push(last):

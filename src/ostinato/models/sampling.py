@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+import math
+from typing import Any
 
-from ostinato.errors import ConfigError
+import torch
+from torch import nn
+
+from ostinato.errors import ConfigError, ModelError
 
 
 def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
@@ -19,6 +23,29 @@ def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -
         )
 
 
+def check_numbers(best: float, model: Any, where: str = "the next token") -> None:
+    """Raises a ModelError unless the largest of a row's scores is a number; NaN among them makes it NaN.
+
+    Args:
+        best: the largest. Minus infinity passes: there are scores, and they say that nothing can follow.
+        model: whose scores they are; the message names its weights that are not finite, where it is a module.
+        where: the scores of what.
+    """
+    if -math.inf <= best < math.inf:
+        return
+    weights = model.named_parameters() if isinstance(model, nn.Module) else ()
+    broken = [name for name, weight in weights if not bool(weight.isfinite().all())]
+    cause = (
+        f"weights of the model are not finite ({', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}): "
+        "load earlier ones, or train anew with a smaller learning rate"
+        if broken
+        else "look for NaN or infinity in what the model was given, in its weights and in its state"
+    )
+    raise ModelError(
+        f"expected scores of {where} that are numbers, got {'NaN' if best != best else 'infinity'}; {cause}"
+    )
+
+
 def probabilities(
     logits: torch.Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> torch.Tensor:
@@ -29,18 +56,26 @@ def probabilities(
     equally likely tokens the one with the smaller id comes first.
 
     Args:
-        logits: (V,), any floating point type.
+        logits: (V,), any floating point type; one at least is finite, none is NaN or plus infinity.
         temperature: below 1 sharper, above 1 flatter; 0 puts everything on the most likely token.
         top_k: how many tokens may be drawn; None for all.
         top_p: share that the tokens which may be drawn must reach, in (0, 1]; None for all.
 
     Returns:
         (V,) float64, on the device of `logits`.
+
+    Raises:
+        ModelError: there is NaN or plus infinity among the logits, or nothing but minus infinity.
     """
     logits = logits.double()
+    best, likeliest = logits.max(0)
+    if float(best) == -math.inf:
+        raise ModelError("expected at least one token that can follow, got minus infinity for all of them")
+    check_numbers(float(best), None)
     if temperature == 0.0:
-        return torch.zeros_like(logits).index_fill_(0, logits.argmax().reshape(1), 1.0)
-    p = torch.softmax(logits / temperature, dim=0)
+        return torch.zeros_like(logits).index_fill_(0, likeliest.reshape(1), 1.0)
+    # Less the largest first: whatever the temperature, that one stays 0, and a difference that overflows is no likely token.
+    p = torch.softmax((logits - best) / temperature, dim=0)
     if top_k is None and top_p is None:
         return p
     ordered, ids = torch.sort(p, descending=True, stable=True)  # (V,), (V,)

@@ -260,7 +260,9 @@ class Seq2Seq(nn.Module):
         def choose(true: torch.Tensor, readout: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
                 logits = self.decoder.logits(readout).float()
-                own = torch.multinomial(logits.softmax(1), 1).squeeze(1) if schedule.draw else logits.argmax(1)
+                # What torch.multinomial does, but for its refusal of NaN: the loss will be NaN, and `fit` says where that began.
+                p = logits.softmax(1)
+                own = (p / torch.empty_like(p).exponential_()).argmax(1) if schedule.draw else logits.argmax(1)
             return torch.where(torch.rand(true.shape, device=true.device) < share, true, own)
 
         return choose
