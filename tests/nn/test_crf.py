@@ -153,6 +153,47 @@ def test_a_path_that_falls_a_thousand_nats_behind_and_wins_in_the_end_is_not_los
     assert crf.marginals(e)[:, 0].tolist() == [[0.0, 1.0]] * 3
 
 
+def no_way(how):
+    """A field, and emissions of three rows, the second of which has no path."""
+    e = torch.randn(3, 3, 3, dtype=torch.float64)
+    if how == "emissions":
+        e[1, 1] = -math.inf
+        return make(3), e, [3, 3, 2]
+    everything, nothing = torch.ones(3, 3).bool(), torch.zeros(3).bool()
+    return make(3, Constraints(everything, nothing, nothing)), e, [1, 3, 0]  # a row of one step has no transition
+
+
+@pytest.mark.parametrize("how", ["emissions", "constraints"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_row_without_a_path_is_impossible_and_no_other_row_feels_it(how, compiled):
+    crf, e, lengths = no_way(how)
+    e.requires_grad_()
+    likelihood = torch.compile(crf.log_likelihood, backend="eager") if compiled else crf.log_likelihood
+    found = likelihood(e, torch.zeros(3, 3, dtype=torch.int64), torch.tensor(lengths))
+    assert found[1] == -math.inf
+    assert (-found.mean()).item() == math.inf
+    found.sum().backward()
+    gradients = [e.grad, *(parameter.grad for parameter in crf.parameters())]
+    crf.zero_grad()
+    others = torch.tensor([0, 2])
+    again = e.detach()[:, others].requires_grad_()
+    expected = crf.log_likelihood(again, torch.zeros(3, 2, dtype=torch.int64), torch.tensor(lengths)[others])
+    expected.sum().backward()
+    torch.testing.assert_close(found[others], expected)
+    torch.testing.assert_close(gradients[0][:, others], again.grad)
+    assert not gradients[0][:, 1].any()
+    for gradient, parameter in zip(gradients[1:], crf.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
+
+
+@pytest.mark.parametrize("how", ["emissions", "constraints"])
+def test_of_a_row_without_a_path_nothing_is_likely(how):
+    crf, e, lengths = no_way(how)
+    assert crf.log_partition(e, lengths)[1] == -math.inf
+    assert not crf.marginals(e, lengths)[:, 1].any()
+    assert crf.viterbi(e, lengths).score.isinf().tolist() == [False, True, False]
+
+
 @given(extra=st.integers(0, 5), filler=st.sampled_from([0.0, 7.0, math.nan, math.inf]), seed=st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
 def test_more_padding_changes_nothing(extra, filler, seed):

@@ -68,7 +68,7 @@ def probabilities(
         ModelError: there is NaN or plus infinity among the logits, or nothing but minus infinity.
     """
     logits = logits.double()
-    best, likeliest = logits.max(0)
+    best, likeliest = logits.detach().max(0)
     if float(best) == -math.inf:
         raise ModelError("expected at least one token that can follow, got minus infinity for all of them")
     check_numbers(float(best), None)

@@ -34,7 +34,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         tags: (T, B) int64, 0 past a row's end.
-        score: (B,), of each path; minus infinity where the constraints allow none, and the tags then say nothing.
+        score: (B,), of each path; minus infinity where constraints and emissions allow none, and the tags then say nothing.
     """
 
     tags: Tensor
@@ -126,6 +126,8 @@ class CRF(nn.Module):
     ) -> Tensor:
         """log p(tags), (B,), in nats for whole sequences; minus infinity for tags that the constraints forbid.
 
+        So it is, and without a gradient, in a row that constraints, or emissions of minus infinity, leave no path at all.
+
         Args:
             emissions: (T, B, N), floating point. What lies past a row's end is never looked at, be it NaN.
             tags: (T, B) integers from 0 to N - 1; any number past a row's end.
@@ -137,7 +139,9 @@ class CRF(nn.Module):
             ValueError, TypeError: lengths do not fit.
         """
         chain, valid = self._chain(emissions, lengths, mask)
-        return (self._score(chain, tags, valid) - log_partition(chain)).to(_result_type(emissions))
+        score, z = self._score(chain, tags, valid), log_partition(chain)
+        # Without a path both are minus infinity, and their difference would be NaN.
+        return (score - z).masked_fill(z == -torch.inf, -torch.inf).to(_result_type(emissions))
 
     def score(
         self, emissions: Tensor, tags: Tensor, lengths: Lengths | None = None, *, mask: Tensor | None = None
@@ -166,7 +170,7 @@ class CRF(nn.Module):
         return log_partition(self._chain(emissions, lengths, mask)[0]).to(_result_type(emissions))
 
     def marginals(self, emissions: Tensor, lengths: Lengths | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """p(tag j at step t), (T, B, N), 0 past a row's end; for arguments and errors see `log_likelihood`.
+        """p(tag j at step t), (T, B, N), 0 past a row's end and where a row has no path; for arguments see `log_likelihood`.
 
         They are the gradient of log Z with respect to the emissions, and can be differentiated themselves.
         """
