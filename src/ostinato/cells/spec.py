@@ -191,12 +191,12 @@ class Cell:
 
     def check(self) -> None:
         """Run the step once on two rows of three units; raise `CellError` where step and description disagree."""
-        zeros = torch.zeros(2, 3)
+        zeros = torch.zeros(2, 3, device="cpu")
         x = Gates(**dict.fromkeys(self.input_gates, zeros))
         s = State(**dict.fromkeys(self.states, zeros))
         sizes = self.parameter_sizes(3, 3, bias=False)
-        U = Product(self.gates, torch.zeros(sizes["weight_hh"]), None, 3) if self.recurrent else None
-        named = {p.name: torch.zeros(sizes[p.name]) for p in self.parameters}
+        U = Product(self.gates, torch.zeros(sizes["weight_hh"], device="cpu"), None, 3) if self.recurrent else None
+        named = {p.name: torch.zeros(sizes[p.name], device="cpu") for p in self.parameters}
         masks = {n.name: zeros for n in self.noise}
         try:
             after = self.step(x, s, U, **named, **masks)

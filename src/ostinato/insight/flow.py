@@ -278,7 +278,7 @@ def _gains(run: Trajectory, probes: int | None, seed: int) -> tuple[dict[str, li
     else:
         number = _PROBES if probes is None else probes
         generator = torch.Generator().manual_seed(seed)
-        vectors = torch.randn(number, B, P, generator=generator).to(end)
+        vectors = torch.randn(number, B, P, generator=generator, device="cpu").to(end)
         method, weight = f"{number} random vectors", 1.0 / number
     names = list(run.cell.states)
     nodes = [getattr(state, name) for name in names for state in run.handed]

@@ -169,7 +169,11 @@ def saturation_of(runs: Sequence[Trajectory], margin: float = 0.1, stuck_below: 
         gates += [_share(run.name, gate, kind, v, margin) for (gate, kind), v in values.items()]
         output = run.states(run.cell.output)[run.valid]  # (K, P)
         dead = [(v <= 0).all(0) for (_, kind), v in values.items() if kind == "relu" and len(v)]
-        stuck = output.amax(0) - output.amin(0) < stuck_below if len(output) else torch.zeros(0, dtype=torch.bool)
+        stuck = (
+            output.amax(0) - output.amin(0) < stuck_below
+            if len(output)
+            else torch.zeros(0, dtype=torch.bool, device=output.device)
+        )
         units.append(
             UnitShare(
                 run.name,

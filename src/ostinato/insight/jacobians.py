@@ -79,7 +79,7 @@ class JacobianSpectrum:
         from ostinato.insight.plots import COLOURS, GREY, figure, name_axes
 
         made, (left, right) = figure(10.0, 4.4, columns=2)
-        angle = torch.linspace(0.0, 2.0 * math.pi, 200)
+        angle = torch.linspace(0.0, 2.0 * math.pi, 200, device="cpu")
         left.plot(angle.cos().tolist(), angle.sin().tolist(), color=GREY, linewidth=0.8)
         points = self.eigenvalues.flatten()
         left.scatter(points.real.tolist(), points.imag.tolist(), s=6, alpha=0.4, color=COLOURS[0], linewidths=0)

@@ -20,6 +20,7 @@ from ostinato.insight.trajectory import Trajectory
 from ostinato.kernels.dispatch import backend
 from ostinato.kernels.packed import lengths_of
 from ostinato.nn.convert import convert
+from ostinato.nn.lengths import as_tensor
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.steps import _Step
 from ostinato.types import Tensor
@@ -262,7 +263,7 @@ def _lengths(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     if isinstance(input, PackedSequence):
         return lengths_of(input.batch_sizes)
     given = kwargs.get("lengths")
-    return None if given is None else torch.as_tensor(given).reshape(-1)
+    return None if given is None else as_tensor(given).reshape(-1)
 
 
 @contextmanager

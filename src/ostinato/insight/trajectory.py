@@ -102,7 +102,7 @@ class Trajectory:
                     },
                 )
             )
-        order = torch.tensor([place for members in groups.values() for place in members])
+        order = torch.tensor([place for members in groups.values() for place in members], device=rows.device)
         return Taken(tuple(parts), order.argsort())
 
 

@@ -14,13 +14,13 @@ from ostinato.types import Tensor
 
 def lengths_of(batch_sizes: Tensor) -> Tensor:
     """`(T,)` rows that each step has, never more than the step before, to `(B,)` steps that each row has."""
-    rows = torch.arange(int(batch_sizes[0]) if batch_sizes.numel() else 0)
+    rows = torch.arange(int(batch_sizes[0]) if batch_sizes.numel() else 0, device=batch_sizes.device)
     return (batch_sizes[:, None] > rows).sum(0)
 
 
 def rows_of_data(batch_sizes: Tensor) -> Tensor:
     """For each row of packed data, `(N,)`, which row of the batch it belongs to, longest first."""
-    return (torch.arange(int(batch_sizes[0])) < batch_sizes[:, None]).nonzero()[:, 1]
+    return (torch.arange(int(batch_sizes[0]), device=batch_sizes.device) < batch_sizes[:, None]).nonzero()[:, 1]
 
 
 def run_padded(request: Request, run: Callable[[Request], Result]) -> Result:

@@ -154,6 +154,7 @@ class _Search:
         forbidden: Sequence[int],
         device: torch.device | str | None,
     ):
+        device = "cpu" if device is None else device
         self.decoder, self.state, self.end, self.settings = decoder, state, end, settings
         self.limits = torch.tensor(limits, dtype=torch.int64, device=device)
         self.forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=device) if forbidden else None

@@ -22,6 +22,8 @@ from ostinato.models.seq2seq import Predicted
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
 from ostinato.nn import Recurrent
 from ostinato.nn.attention import Score
+from ostinato.nn.lengths import moved, takes_lists
+from ostinato.types import Lengths
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,12 @@ class Captioner(nn.Module):
             places = places.index_select(1, owners)
         return self.decoder.begin(self.first(places.mean(0)), places)
 
+    @takes_lists
     def forward(
         self,
         images: torch.Tensor,
         target: torch.Tensor,
-        target_lengths: torch.Tensor | None = None,
+        target_lengths: Lengths | None = None,
         owners: torch.Tensor | None = None,
     ) -> Predicted:
         """What is said of the captions, each token known to the steps after it; for shapes see `CaptionBatch`.
@@ -157,9 +160,9 @@ class Captioner(nn.Module):
         Returns:
             Logits (T_out + 1, P, V), of each token and of the end after it; weights (T_out + 1, P, places).
         """
-        input, _ = self._marked(target, target_lengths)
-        lengths = None if target_lengths is None else target_lengths + 1
-        written = self.decoder(input, self.encode(images, owners), lengths)
+        lengths = None if target_lengths is None else moved(target_lengths, target.device)
+        input, _ = self._marked(target, lengths)
+        written = self.decoder(input, self.encode(images, owners), None if lengths is None else lengths + 1)
         return Predicted(self.decoder.logits(written.readout), written.weights)
 
     def loss(self, batch: CaptionBatch, state: Any = None) -> tuple[torch.Tensor, None]:
@@ -167,7 +170,8 @@ class Captioner(nn.Module):
 
         Label smoothing acts in training only. Without a caption it is 0.
         """
-        target, lengths = batch.target, batch.target_lengths
+        target = batch.target
+        lengths = None if batch.target_lengths is None else moved(batch.target_lengths, target.device)
         input, output = self._marked(target, lengths)
         first = self.encode(batch.input, batch.owners)
         written = self.decoder(input, first, None if lengths is None else lengths + 1)

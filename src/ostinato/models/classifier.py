@@ -15,6 +15,8 @@ from ostinato.errors import ConfigError
 from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.pooling import Pooling, PoolingName
+from ostinato.nn.lengths import takes_lists
+from ostinato.types import Lengths
 
 
 class Classifier(nn.Module):
@@ -107,16 +109,18 @@ class Classifier(nn.Module):
         # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def forward(self, input: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    @takes_lists
+    def forward(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """Logits, (B, C).
 
         Args:
             input: (T, B) int64 tokens, or (T, B, I) vectors; T at least 1.
-            lengths: (B,) int64 from 0 to T, the steps that are real; None for all. Those past a row's end change nothing.
+            lengths: (B,) integers from 0 to T, the steps that are real; None for all. Those past a row's end change nothing.
         """
         return self.output(self.dropout(self.pooling(self.steps(input, lengths), lengths)))
 
-    def steps(self, input: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    @takes_lists
+    def steps(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """What the last recurrent layer gives at every step, (T, B, D H); as `forward`."""
         x = input if self.embedding is None else self.embedding(input)
         return self.recurrent(self.input_dropout(x), lengths=lengths)[0]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from ostinato.errors import ConfigError
@@ -114,7 +114,7 @@ def check_decoding(rows: int, max_length: int | Sequence[int], end: int | None, 
         raise ConfigError(
             f"forbidden: expected tokens beside the end, {end}, got it too; for sequences without an end give end=None"
         )
-    lengths = [int(max_length)] * rows if isinstance(max_length, Integral) else [int(n) for n in max_length]
+    lengths = [int(max_length)] * rows if isinstance(max_length, int | np.integer) else [int(n) for n in max_length]
     if len(lengths) != rows:
         raise ConfigError(f"max_length: expected one number, or one for each of the {rows} rows, got {len(lengths)}")
     if lengths and min(lengths) < 0:
@@ -190,6 +190,7 @@ def decode(
     looked: list[list[int]] = [[] for _ in range(rows)]
     total, finished = [0.0] * rows, [False] * rows
     alive = list(range(rows))
+    device = "cpu" if device is None else device
     tokens = torch.full((rows,), begin, device=device)
     limits = torch.tensor(lengths, device=device)
     banned = torch.tensor(list(forbidden), device=device) if forbidden else None
@@ -204,7 +205,7 @@ def decode(
             log_p.index_fill_(1, banned, -math.inf)
         best, tokens = log_p.max(1)
         check_scores(best, decoder, alive, length)
-        uniform = torch.rand(rows, dtype=torch.float64, generator=generator)[alive]
+        uniform = torch.rand(rows, dtype=torch.float64, generator=generator, device="cpu")[alive]
         if temperature:
             tokens = _drawn(log_p, uniform, temperature, top_k, top_p)
         if end is not None:

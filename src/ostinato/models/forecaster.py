@@ -277,8 +277,8 @@ def uniform_numbers(horizon: int, samples: int, seed: int) -> torch.Tensor:
     So the S draws of one step are as evenly spread as they can be (Latin hypercube; McKay et al. 1979), and intervals need fewer.
     """
     generator = torch.Generator().manual_seed(seed)
-    order = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64).argsort(-1)
-    within = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64)
+    order = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu").argsort(-1)
+    within = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu")
     # Away from 0 and 1 in float32 too, whose logarithms and inverses are then finite.
     return ((order + within) / samples).clamp(1e-6, 1.0 - 1e-6).float()
 

@@ -18,6 +18,8 @@ import torch
 from torch import nn
 
 from ostinato.errors import ConfigError
+from ostinato.nn.lengths import moved, takes_lists
+from ostinato.types import Lengths
 
 PoolingName: TypeAlias = Literal["last", "mean", "max", "attention"]
 POOLINGS: tuple[PoolingName, ...] = ("last", "mean", "max", "attention")
@@ -50,15 +52,17 @@ class Pooling(nn.Module):
         """The name."""
         return self.name
 
-    def forward(self, h: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    @takes_lists
+    def forward(self, h: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """(T, B, F) to (B, F).
 
         Args:
             h: of every step.
             lengths: (B,) int64 from 0 to T, the steps that count; None for all.
         """
-        if lengths is None:
-            lengths = torch.full(h.shape[1:2], h.shape[0], device=h.device)
+        lengths = (
+            h.new_full(h.shape[1:2], h.shape[0], dtype=torch.int64) if lengths is None else moved(lengths, h.device)
+        )
         if self.name == "last":
             return self._last(h, lengths)
         past = _past_the_end(h, lengths)[..., None]  # (T, B, 1)
@@ -69,7 +73,8 @@ class Pooling(nn.Module):
             return h.sum(0) / lengths.clamp_min(1)[:, None]
         return (self.weights(h, lengths)[..., None] * h).sum(0)
 
-    def weights(self, h: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    @takes_lists
+    def weights(self, h: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """How much attention each step gets: (T, B), the sum over a row's steps is 1; zeros for a row without any.
 
         Raises:
@@ -80,7 +85,7 @@ class Pooling(nn.Module):
         scores = self.query(torch.tanh(self.key(h))).squeeze(-1)
         if lengths is None:
             return scores.softmax(0)
-        past = _past_the_end(h, lengths)
+        past = _past_the_end(h, moved(lengths, h.device))
         # The lowest number in place of minus infinity: a row without any step would else be 0 / 0.
         weights = scores.masked_fill(past, torch.finfo(scores.dtype).min).softmax(0)
         return weights.masked_fill(past, 0.0)

@@ -20,6 +20,8 @@ from ostinato.models.seq2seq_bridge import Bridge, BridgeName
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.nn.attention import Score, coverage_penalty
+from ostinato.nn.lengths import as_tensor, moved, takes_lists
+from ostinato.types import Lengths
 
 Tied: TypeAlias = Literal["none", "two-way", "three-way"]
 
@@ -189,24 +191,28 @@ class Seq2Seq(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.penalty = torch.zeros(())
 
-    def encode(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> DecoderState:
+    @takes_lists
+    def encode(self, source: torch.Tensor, lengths: Lengths | None = None) -> DecoderState:
         """Reads the sources, (T_in, B) int64; returns the state of the decoder before its first token."""
         if len(source) == 0:  # the layers want a step, which nothing then looks at
             source = source.new_zeros(1, source.shape[1])
             lengths = lengths if lengths is not None else source.new_zeros(source.shape[1])
+        lengths = None if lengths is None else moved(lengths, source.device)
         source = _padded(source, lengths, 0)
         scale = self.decoder.embedding_scale if self.embedding is self.decoder.embedding else 1.0
         h, last = self.encoder(self.dropout(self.embedding(source) * scale), lengths=lengths)
         return self.decoder.begin(self.bridge(last), h, lengths)
 
+    @takes_lists
     def forward(
         self,
         source: torch.Tensor,
         target: torch.Tensor,
-        lengths: torch.Tensor | None = None,
-        target_lengths: torch.Tensor | None = None,
+        lengths: Lengths | None = None,
+        target_lengths: Lengths | None = None,
     ) -> Predicted:
         """What is said of the targets, each token known to the steps after it; for shapes see `PairBatch`."""
+        target_lengths = None if target_lengths is None else moved(target_lengths, target.device)
         input = self._input(target, target_lengths)
         written = self.decoder(input, self.encode(source, lengths), _longer(target_lengths))
         return Predicted(self.decoder.logits(written.readout), written.weights)
@@ -225,7 +231,8 @@ class Seq2Seq(nn.Module):
 
         Label smoothing, scheduled sampling and the coverage penalty act in training only.
         """
-        target, lengths = batch.target, batch.target_lengths
+        target = batch.target
+        lengths = None if batch.target_lengths is None else moved(batch.target_lengths, target.device)
         steps = torch.arange(len(target) + 1, device=target.device).unsqueeze(1)
         valid = None if lengths is None else steps <= lengths  # (T_out + 1, B)
         written = self.decoder(
@@ -272,7 +279,7 @@ class Seq2Seq(nn.Module):
     def translate(
         self,
         source: torch.Tensor,
-        lengths: torch.Tensor | None = None,
+        lengths: Lengths | None = None,
         *,
         max_length: int | Sequence[int] | None = None,
         beam: BeamSettings | None = None,
@@ -308,7 +315,7 @@ class Seq2Seq(nn.Module):
     def write(
         self,
         source: torch.Tensor,
-        lengths: torch.Tensor | None = None,
+        lengths: Lengths | None = None,
         *,
         max_length: int | Sequence[int] | None = None,
         temperature: float = 0.0,
@@ -339,13 +346,13 @@ class Seq2Seq(nn.Module):
             )
 
     def _start(
-        self, source: torch.Tensor, lengths: torch.Tensor | None, max_length: int | Sequence[int] | None
+        self, source: torch.Tensor, lengths: Lengths | None, max_length: int | Sequence[int] | None
     ) -> tuple[DecoderState, int, int | Sequence[int]]:
         with reading(self):
             state = self.encode(source, lengths)
         rows = source.shape[1]
         if max_length is None:
-            steps = [len(source)] * rows if lengths is None else torch.as_tensor(lengths).tolist()
+            steps = [len(source)] * rows if lengths is None else as_tensor(lengths).tolist()
             max_length = [2 * n + 10 for n in steps]
         return state, rows, max_length
 

@@ -17,6 +17,8 @@ from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.tagger_windows import in_windows
 from ostinato.models.tagger_words import WordEncoder
 from ostinato.nn.crf import CRF, Constraints
+from ostinato.nn.lengths import moved, takes_lists
+from ostinato.types import Lengths
 
 OutputName: TypeAlias = Literal["softmax", "crf"]
 
@@ -115,7 +117,8 @@ class Tagger(nn.Module):
         # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def forward(self, input: Any, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    @takes_lists
+    def forward(self, input: Any, lengths: Lengths | None = None) -> torch.Tensor:
         """Emissions e, (T, B, N): scores of the tags before softmax or CRF. What they are past a row's end means nothing.
 
         Args:
@@ -124,17 +127,18 @@ class Tagger(nn.Module):
         """
         x = self.input_dropout(self.encoder(input))
         if not self.training and len(x) > self.window:
-            return in_windows(self._emissions, x, lengths, self.window)
+            return in_windows(self._emissions, x, None if lengths is None else moved(lengths, x.device), self.window)
         return self._emissions(x, lengths)
 
-    def _emissions(self, x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    def _emissions(self, x: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
         return self.output(self.dropout(self.recurrent(x, lengths=lengths)[0]))
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
         """The mean loss in nats a tag, a scalar, and no state; see `tag_loss`."""
         return self.tag_loss(self(batch.input, batch.lengths), batch.target, batch.lengths), None
 
-    def tag_loss(self, emissions: torch.Tensor, target: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    @takes_lists
+    def tag_loss(self, emissions: torch.Tensor, target: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
         """- log p(the tags that are known) / how many there are, over all rows: a scalar in nats.
 
         Targets that are no tag, as where the data say none or one that training never had, are left out: of a CRF they are summed
@@ -164,8 +168,9 @@ class Tagger(nn.Module):
         through = self.crf.log_partition(emissions.masked_fill(is_other, -torch.inf), lengths)
         return (self.crf.log_partition(emissions, lengths) - through).sum() / count
 
+    @takes_lists
     @torch.no_grad()
-    def decode(self, emissions: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    def decode(self, emissions: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """The best tags, (T, B) int64, 0 past a row's end: of a CRF the best path that the constraints allow.
 
         Args:
@@ -178,7 +183,8 @@ class Tagger(nn.Module):
         tags = emissions.argmax(-1)
         return tags.masked_fill(~_valid(tags, lengths), 0)
 
-    def probabilities(self, emissions: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    @takes_lists
+    def probabilities(self, emissions: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """p(tag at a step | sequence), (T, B, N); arguments as of `decode`. What they are past a row's end means nothing."""
         emissions = _at_least_float32(emissions)
         return emissions.softmax(-1) if self.crf is None else self.crf.marginals(emissions, lengths)
@@ -188,8 +194,8 @@ def _at_least_float32(emissions: torch.Tensor) -> torch.Tensor:
     return emissions.float() if emissions.dtype in (torch.bfloat16, torch.float16) else emissions
 
 
-def _valid(tags: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+def _valid(tags: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
     """(T, B) bool: steps that are real."""
     if lengths is None:
         return torch.ones_like(tags, dtype=torch.bool)
-    return torch.arange(len(tags), device=tags.device).unsqueeze(1) < lengths
+    return torch.arange(len(tags), device=tags.device).unsqueeze(1) < moved(lengths, tags.device)

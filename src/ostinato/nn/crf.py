@@ -58,9 +58,11 @@ def span_constraints(tags: Sequence[str], scheme: SpanScheme | None = None) -> C
         marks = {tag: mark_of(tag) for tag in tags}
         scheme = SpanScheme("IOBES" if any(mark.letter in "ES" for mark in marks.values()) else "IOB2", marks)
     return Constraints(
-        torch.tensor([[not scheme.allows(before, after) for after in tags] for before in tags], dtype=torch.bool),
-        torch.tensor([not scheme.allows(None, tag) for tag in tags], dtype=torch.bool),
-        torch.tensor([not scheme.allows(tag, None) for tag in tags], dtype=torch.bool),
+        torch.tensor(
+            [[not scheme.allows(before, after) for after in tags] for before in tags], dtype=torch.bool, device="cpu"
+        ),
+        torch.tensor([not scheme.allows(None, tag) for tag in tags], dtype=torch.bool, device="cpu"),
+        torch.tensor([not scheme.allows(tag, None) for tag in tags], dtype=torch.bool, device="cpu"),
     )
 
 

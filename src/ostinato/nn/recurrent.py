@@ -17,7 +17,7 @@ from ostinato.kernels.packed import lengths_of, rows_of_data
 from ostinato.kernels.request import Result
 from ostinato.nn.dynamo import allow
 from ostinato.nn.initialisation import set_forget_bias
-from ostinato.nn.lengths import as_lengths
+from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.states import StateLayout, States
@@ -204,6 +204,7 @@ class Recurrent(torch.nn.RNNBase):
             text = f"{self.base_cell.name}, {text}"
         return ", ".join([text, *(f"{name}={value}" for name, value in self.options.changed().items())])
 
+    @takes_lists
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         input: Any,

@@ -221,7 +221,7 @@ class Stream:
             self.refresh()
         if self._weights.error is None:
             generator = torch.Generator().manual_seed(0)
-            probe = torch.randn(PROBE_STEPS, self.layer.input_size, generator=generator)
+            probe = torch.randn(PROBE_STEPS, self.layer.input_size, generator=generator, device="cpu")
             self._weights.error = self.measure_error(probe)
         return self._weights.error
 

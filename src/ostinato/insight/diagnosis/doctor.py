@@ -12,7 +12,7 @@ from ostinato.insight.diagnosis import gradients, inputs, layout, losses, pace, 
 from ostinato.insight.diagnosis.finding import Diagnosis, Finding
 from ostinato.insight.diagnosis.patient import Patient, fit_for_examination, left_as_they_are
 from ostinato.insight.layers import InsightError, Loss, recurrent_modules
-from ostinato.nn.lengths import as_lengths
+from ostinato.nn.lengths import as_lengths, as_tensor
 from ostinato.types import Lengths
 
 Check = Callable[[Patient], Iterator[Finding]]
@@ -114,7 +114,7 @@ def doctor(
     Raises:
         InsightError: the model has no recurrent layer or cannot be copied, or the loss is no scalar.
     """
-    rows = None if lengths is None else torch.as_tensor(lengths)
+    rows = None if lengths is None else as_tensor(lengths)
     if rows is not None:
         rows = as_lengths(rows, rows.numel(), max(int(rows.max()), 0), torch.device("cpu"))
     findings: list[Finding] = []

@@ -13,6 +13,7 @@ from ostinato.insight.diagnosis.finding import Finding, Number
 from ostinato.insight.diagnosis.passes import Call
 from ostinato.insight.diagnosis.patient import Patient
 from ostinato.insight.diagnosis.structure import place
+from ostinato.nn.lengths import as_tensor
 from ostinato.types import Tensor
 
 # Neighbours along time resemble each other in a series (a sine of 20 steps: 0.95); rows that were shuffled do not. Both axes are
@@ -169,7 +170,7 @@ def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
     if patient.lengths is not None:
         return patient.lengths
     if call.lengths is not None:
-        return torch.as_tensor(call.lengths)
+        return as_tensor(call.lengths)
     shape = call.input.shape[:2]
     paddings = {part.padding_idx for part in patient.model.modules() if isinstance(part, nn.Embedding)} - {None}
     for tensor in tensors(patient.batch):

@@ -114,7 +114,7 @@ def sharpness_of(patient: Patient) -> float | None:
     if not used:
         return None
     generator = torch.Generator().manual_seed(0)
-    start = [torch.randn(p.shape, generator=generator).to(p) for p, _, _ in used]
+    start = [torch.randn(p.shape, generator=generator, device="cpu").to(p) for p, _, _ in used]
 
     def product(v: list[Tensor]) -> list[Tensor]:
         found = torch.autograd.grad(
@@ -154,8 +154,10 @@ def _largest_eigenvalue(product: Callable[[list[Tensor]], list[Tensor]], start: 
             break
         beside.append(below)
         before, v = v, [each / below for each in w]
-    off = torch.tensor(beside[: len(diagonal) - 1], dtype=torch.float64)
-    small = torch.diag(torch.tensor(diagonal, dtype=torch.float64)) + torch.diag(off, 1) + torch.diag(off, -1)
+    off = torch.tensor(beside[: len(diagonal) - 1], dtype=torch.float64, device="cpu")
+    small = (
+        torch.diag(torch.tensor(diagonal, dtype=torch.float64, device="cpu")) + torch.diag(off, 1) + torch.diag(off, -1)
+    )
     return float(torch.linalg.eigvalsh(small).max())
 
 

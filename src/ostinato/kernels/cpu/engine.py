@@ -261,7 +261,7 @@ class Engine:
         at, count = rows.end
         if count == rows.batch:
             return (memory[(rows.steps - 1) % 2] if ring else memory[at : at + rows.batch]).clone()
-        places = torch.arange(rows.batch)
+        places = torch.arange(rows.batch, device="cpu")
         if ring:
             ends = (rows.counts[:, None] > places).sum(0)
             found = memory[(ends - 1) % 2, places]
@@ -357,7 +357,7 @@ class Engine:
 
 @functools.lru_cache(maxsize=64)
 def _zeros(numbers: int, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(numbers, dtype=dtype)
+    return torch.zeros(numbers, dtype=dtype, device="cpu")
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def in_bfloat16(engine: Engine, memory: Memory, late: Late) -> None:
         place = space, first, gates
         if place not in kept:
             own = memory.slots[space][:, :, first : first + gates]
-            kept[place] = torch.empty(own.shape, dtype=torch.bfloat16).copy_(own).view(len(own), -1)
+            kept[place] = torch.empty(own.shape, dtype=torch.bfloat16, device=own.device).copy_(own).view(len(own), -1)
         return kept[place]
 
     if late.weights["weight_ih"]:
@@ -163,4 +163,4 @@ def _add(
 
 @functools.lru_cache(maxsize=256)
 def _gate_rows(gates: tuple[int, ...], units: int) -> Tensor:
-    return torch.tensor([gate * units for gate in gates])
+    return torch.tensor([gate * units for gate in gates], device="cpu")

@@ -49,7 +49,7 @@ class Pool:
             numbers *= size
         wanted = numbers * dtype.itemsize
         if wanted < _GRAIN:
-            given = torch.empty(shape, dtype=dtype)
+            given = torch.empty(shape, dtype=dtype, device="cpu")
         else:
             size = 1 << (wanted - 1).bit_length()
             if size - wanted > size // 4:  # three quarters of a power of two, where that is enough
@@ -68,7 +68,7 @@ class Pool:
             if waiting:
                 self._kept -= size
                 return waiting.pop()
-        return torch.empty(size, dtype=torch.uint8).numpy()
+        return torch.empty(size, dtype=torch.uint8, device="cpu").numpy()
 
     def _back(self, block: np.ndarray) -> None:
         with self._lock:

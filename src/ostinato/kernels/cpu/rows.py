@@ -9,6 +9,7 @@ import torch
 
 from ostinato.types import Tensor
 
+_CPU = torch.device("cpu")  # whatever the default device is, as it may be torch's "meta"
 KEPT_ROWS = 1 << 18  # up to which the order of a batch is kept for the next call
 
 
@@ -70,7 +71,7 @@ class Rows:
             units = -(-self.batch // unit)
             return [min(units * n // threads * unit, self.batch) for n in range(threads + 1)]
         done = self.ends.cumsum(0)
-        goals = torch.arange(1, threads) * self.total / threads
+        goals = torch.arange(1, threads, device=done.device) * self.total / threads
         return [0, *torch.searchsorted(done, goals).tolist(), self.batch]
 
     def segments(self, length: int) -> list[tuple[Rows, slice]]:
@@ -99,30 +100,33 @@ def _rows(
 ) -> Rows:
     steps = offsets.numel()
     total = int(counts.sum())
-    places = torch.arange(batch)
+    places = torch.arange(batch, device=_CPU)
     here = places < counts[:, None]
     flat = (offsets[:, None] + places)[here]
-    before = torch.empty(total, dtype=torch.int64)
+    before = torch.empty(total, dtype=torch.int64, device=_CPU)
     old = torch.cat([offsets.new_full((1,), -batch), offsets])[:steps, None] + batch + places
     before[flat] = old[here]
     ends = here.sum(0)
-    last = torch.where(ends > 0, offsets[(ends - 1).clamp(min=0)] + places, -1) if steps else torch.full((batch,), -1)
+    numbers = torch.arange(total, device=_CPU)
+    last = (
+        torch.where(ends > 0, offsets[(ends - 1).clamp(min=0)] + places, -1) if steps else places.new_full((batch,), -1)
+    )
     scatter = None
     if gather is not None:
-        scatter = torch.full((size,), -1).index_copy_(0, gather, torch.arange(total))
+        scatter = places.new_full((size,), -1).index_copy_(0, gather, numbers)
     # As numbers, too: to take one out of a tensor costs a microsecond.
     begin, end = ((int(offsets[at]), int(counts[at])) if steps else (0, 0) for at in (0, -1))
     return Rows(
         *(steps, batch, total, offsets.contiguous(), counts.contiguous(), begin, end),
-        *(last, before, torch.arange(total), ends, gather, scatter, order),
+        *(last, before, numbers, ends, gather, scatter, order),
     )
 
 
 @lru_cache(maxsize=32)
 def full(steps: int, batch: int, reverse: bool) -> Rows:
     """All rows have all steps."""
-    at = torch.arange(steps)
-    return _rows((at.flip(0) if reverse else at) * batch, torch.full((steps,), batch), batch)
+    at = torch.arange(steps, device=_CPU)
+    return _rows((at.flip(0) if reverse else at) * batch, at.new_full((steps,), batch), batch)
 
 
 def ragged(lengths: Tensor, reverse: bool, padded: int | None) -> Rows:
@@ -142,9 +146,9 @@ def ragged(lengths: Tensor, reverse: bool, padded: int | None) -> Rows:
 @lru_cache(maxsize=8)
 def _ragged(lengths: tuple[int, ...], reverse: bool, padded: int | None) -> Rows:
     batch = len(lengths)
-    ends, order = torch.sort(torch.tensor(lengths, dtype=torch.int64), descending=True, stable=True)
+    ends, order = torch.sort(torch.tensor(lengths, dtype=torch.int64, device=_CPU), descending=True, stable=True)
     steps = int(ends[0]) if batch else 0
-    step = torch.arange(steps)[:, None]
+    step = torch.arange(steps, device=_CPU)[:, None]
     goes_on = step < ends
     counts = goes_on.sum(1)
     time = ends - 1 - step if reverse else step.expand(steps, batch)
@@ -153,5 +157,5 @@ def _ragged(lengths: tuple[int, ...], reverse: bool, padded: int | None) -> Rows
         return _rows(offsets, counts, batch, (time * batch + order)[goes_on], order, padded * batch)
     if not reverse:
         return _rows(offsets, counts, batch)
-    gather = (offsets[time.clamp(min=0)] + torch.arange(batch))[goes_on]
+    gather = (offsets[time.clamp(min=0)] + torch.arange(batch, device=_CPU))[goes_on]
     return _rows(offsets, counts, batch, gather, size=gather.numel())

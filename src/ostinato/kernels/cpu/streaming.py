@@ -249,7 +249,7 @@ class Runner:
             filled = {space: _whole(width, lanes) for space, width in widths.items()}
 
             def room(*sizes: int) -> Tensor:
-                return torch.zeros(sizes, dtype=like)
+                return torch.zeros(sizes, dtype=like, device="cpu")
 
             self.states.append({name: room(2, filled[letter]) for name, letter in kernel.cell.states.items()})
             own = {f"enters_{k}": room(filled[space]) for k, (_, _, space) in enumerate(described.products)}
@@ -257,7 +257,7 @@ class Runner:
                 own |= {f"{what}_{s}": room(filled.get(s, 0), max(1, n)) for s, n in counts.items()}
             own |= {"sums": room(max(1, described.sums)), "output": room(max(filled.values()))}
             self._own.append(own)
-        self._meeting = torch.zeros(32, dtype=torch.int64)
+        self._meeting = torch.zeros(32, dtype=torch.int64, device="cpu")
         self._meeting[16] = yield_address()
         record = len(described.fields)
         self.x = len(HEADER) + described.fields.index("x")

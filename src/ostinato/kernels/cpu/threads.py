@@ -40,7 +40,7 @@ def openmp() -> OpenMP | None:
     """torch's OpenMP library, or None where it has none that we can enter."""
     if not sys.platform.startswith("linux") or not torch.backends.openmp.is_available():
         return None
-    torch.zeros(1 << 16).add_(1)  # makes sure that it is loaded
+    torch.zeros(1 << 16, device="cpu").add_(1)  # makes sure that it is loaded
     try:
         with open("/proc/self/maps") as maps:
             paths = {line.split()[-1] for line in maps if "omp" in os.path.basename(line.split()[-1])}
