@@ -237,3 +237,36 @@ def test_a_packed_sequence_takes_no_lengths() -> None:
     packed = pack_padded_sequence(torch.randn(5, 2, 3), torch.tensor([5, 2]))
     with pytest.raises(ValueError, match="lengths expected None for a PackedSequence, which has lengths of its own"):
         ostinato.GRU(3, 4)(packed, lengths=[5, 2])
+
+
+@pytest.mark.parametrize("backend", ["compiled", "vendor", "reference"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", ["x", "h"])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_what_is_no_number_in_a_row_is_seen_as_if_the_row_ran_alone(
+    name: str, place: str, bad: float, backend: str
+) -> None:
+    """Neither swallowed, nor carried on through the padding into the gradients of weights."""
+    options = {"nonlinearity": "relu"} if name == "RNN" else {}  # the one that bounds nothing
+    layer = getattr(ostinato, name)(3, 4, **options)
+    x, lengths = torch.randn(6, 3, 3), [2, 6, 1]
+    first = list(first_states(layer, 3)) if name == "LSTM" else [first_states(layer, 3)]
+    (x if place == "x" else first[-1])[0, 0, 1] = bad
+
+    def gradients(x: torch.Tensor, first: list[torch.Tensor], **kwargs: Any) -> list[torch.Tensor]:
+        leaves = [x.clone().requires_grad_(), *(v.clone().requires_grad_() for v in first)]
+        output, last = layer(leaves[0], tuple(leaves[1:]) if len(first) > 1 else leaves[1], **kwargs)
+        total = output.sum() + sum(v.sin().sum() for v in (last if isinstance(last, tuple) else [last]))
+        return [*torch.autograd.grad(total, leaves + list(layer.parameters()))]
+
+    with ostinato.backend(backend):
+        together = gradients(x, first, lengths=lengths)
+    with ostinato.backend("reference"):
+        alone = [gradients(x[:n, b : b + 1], [v[:, b : b + 1] for v in first]) for b, n in enumerate(lengths)]
+    expected = [sum(each) for each in zip(*(of_row[len(first) + 1 :] for of_row in alone), strict=True)]
+    for got, want in zip(together[len(first) + 1 :], expected, strict=True):
+        assert torch.equal(got.isfinite(), want.isfinite())
+        torch.testing.assert_close(got[want.isfinite()], want[want.isfinite()])
+    for b, n in enumerate(lengths):
+        torch.testing.assert_close(together[0][:n, b].isfinite(), alone[b][0][:, 0].isfinite())
+        assert not together[0][n:, b].any()

@@ -46,12 +46,19 @@ class Reference:
         for t in reversed(range(steps)) if request.reverse else range(steps):
             x = Gates(**dict(zip(cell.input_gates, inputs[t].chunk(len(cell.input_gates), -1), strict=True)))
             masks = {name: mask[t] for name, mask in masks_of_step.items()}
-            new = cell.step(x, state, U, **weights.own, **masks_of_sequence, **masks)
             if lengths is None:
-                state = new
-                history.append(new)
+                state = cell.step(x, state, U, **weights.own, **masks_of_sequence, **masks)
+                history.append(state)
             else:
                 valid = (t < lengths)[:, None]
+                # What has come out of a row's own steps goes no further: 0 times NaN would be a gradient.
+                before = State(
+                    **{
+                        n: torch.where(valid, v, v.nan_to_num(0.0, 0.0, 0.0))
+                        for n, v in zip(cell.states, state, strict=True)
+                    }
+                )
+                new = cell.step(x, before, U, **weights.own, **masks_of_sequence, **masks)
                 # A row that has ended carries its last state on, and shows nothing.
                 # Under autocast the step may have another dtype than the states that it was given.
                 state = State(
