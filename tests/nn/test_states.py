@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import ostinato
+from ostinato import State
 from tests.support import LAYERS, assert_same, first_states, pair, tensors
 
 few = settings(max_examples=20, deadline=None)
@@ -180,3 +182,52 @@ def test_wrong_first_states_are_told(hx: Any, error: type[Exception], message: s
     with pytest.raises(error) as caught:
         ostinato.LSTM(3, [4, 6])(torch.randn(5, 2, 3), hx)
     assert str(caught.value) == message
+
+
+def test_a_state_by_names_is_a_first_state() -> None:
+    x, h, c = torch.randn(5, 2, 3), torch.randn(1, 2, 4), torch.randn(1, 2, 4)
+    for lstm in (ostinato.LSTM(3, 4), ostinato.LSTM(3, 4, zoneout=0.1).eval()):
+        assert_same(tensors(lstm(x, State(c=c, h=h))), tensors(lstm(x, (h, c))))
+    gru, step, lstm_step = ostinato.GRU(3, 4), ostinato.GRUCell(3, 4), ostinato.LSTMCell(3, 4)
+    assert_same(tensors(gru(x, State(h=h))), tensors(gru(x, h)))
+    assert_same(tensors(step(x[0], State(h=h[0]))), tensors(step(x[0], h[0])))
+    assert_same(tensors(lstm_step(x[0], State(c=c[0], h=h[0]))), tensors(lstm_step(x[0], (h[0], c[0]))))
+    with pytest.raises(ValueError, match="hx expected a State of h, c, got one of h"):
+        ostinato.LSTM(3, 4)(x, State(h=h))
+
+
+@pytest.mark.parametrize("make", [ostinato.GRU, ostinato.RNN, ostinato.RHN])
+def test_a_list_of_flat_first_states_is_told_as_a_list(make: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"2-D tensor; a list has one tensor \(D, B, H\) for each layer"):
+        make(3, 4)(torch.randn(5, 2, 3), [torch.zeros(2, 4)])
+    with pytest.raises(ValueError, match="got ndarray in it"):
+        make(3, 4)(torch.randn(5, 2, 3), [np.zeros((1, 2, 4))])
+
+
+WHOLE, ONE = torch.zeros(5, 2, 3), torch.zeros(2, 3)
+
+
+@pytest.mark.parametrize("make", [ostinato.LSTM, ostinato.GRU, ostinato.RNN, ostinato.MinGRU])
+def test_input_that_is_no_tensor_is_told(make: Any) -> None:
+    for wrong in (WHOLE.numpy(), WHOLE.tolist(), None, "text"):
+        with pytest.raises(TypeError, match=f"input expected a tensor.*got {type(wrong).__name__}"):
+            make(3, 4)(wrong)
+
+
+@pytest.mark.parametrize("make", [ostinato.LSTMCell, ostinato.GRUCell, ostinato.RNNCell, ostinato.MinGRUCell])
+def test_a_step_tells_what_it_does_not_take(make: Any) -> None:
+    step = make(3, 4)
+    for wrong in (ONE.numpy(), ONE.tolist(), None):
+        with pytest.raises(TypeError, match=f"input expected a tensor.*got {type(wrong).__name__}"):
+            step(wrong)
+    with pytest.raises(ValueError, match=r"hx expected .* got ndarray"):
+        step(ONE, np.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+@pytest.mark.parametrize("make", [ostinato.LSTM, ostinato.GRU, ostinato.RNN, ostinato.MinGRU])
+def test_first_states_of_another_type_are_told(make: Any, dtype: torch.dtype, backend: str) -> None:
+    h = torch.zeros(1, 2, 4, dtype=dtype)
+    with ostinato.backend(backend), pytest.raises(RuntimeError, match=rf"expected torch.float32.*got {dtype}"):
+        make(3, 4)(WHOLE, (h, h) if make is ostinato.LSTM else h)

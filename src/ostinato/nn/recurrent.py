@@ -20,7 +20,7 @@ from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
-from ostinato.nn.states import StateLayout, States
+from ostinato.nn.states import StateLayout, States, check_tensor, without_names
 from ostinato.nn.symbolic import as_one_node, is_symbolic
 from ostinato.types import Lengths, Tensor
 
@@ -217,8 +217,9 @@ class Recurrent(torch.nn.RNNBase):
 
         Args:
             input: `(T, B, I)`; `(B, T, I)` with `batch_first`; `(T, I)` unbatched; or a `PackedSequence`.
-            hx: the first states: one `(L D, B, H)` tensor for each state of the cell (a tuple where there are several; for widths
-                that differ, a list over layers of `(D, B, H)` in place of each); None for what `initial_state` says.
+            hx: the first states: one `(L D, B, H)` tensor for each state of the cell, a tuple or a `State` where there are several.
+                In place of each a list over layers of `(D, B, H)` will do, which widths that differ need. None for what
+                `initial_state` says.
             lengths: valid steps of each row, `(B,)` integers from 0 to `T` in any order, on any device. Output past a row's end
                 is zero, last states are those of its last valid step, padding changes no result and no gradient.
             return_states: give every state of every step as well.
@@ -232,6 +233,8 @@ class Recurrent(torch.nn.RNNBase):
         """
         if is_symbolic(input):
             return as_one_node(self, input, hx, lengths=lengths, return_states=return_states)
+        check_tensor(input, "a tensor, (T, B, I) or (T, I), or a PackedSequence", PackedSequence)
+        hx = without_names(hx, self.cell.states)
         if (
             lengths is None
             and not return_states
@@ -266,7 +269,7 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
-        first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched)
+        first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched, dtype=x.dtype)
         x, last, every = self._run(x, first, valid, return_states)
         return self._closed(lay_out(x), self._layout.close(last, batched), every, lay_out)
 
@@ -275,7 +278,11 @@ class Recurrent(torch.nn.RNNBase):
         lengths = lengths_of(input.batch_sizes)
         of = rows_of_data(input.batch_sizes).to(input.data.device)
         rows = lengths.numel()
-        first = self._first_states(input.data, rows) if hx is None else self._layout.open(hx, rows, True, packed=True)
+        first = (
+            self._first_states(input.data, rows)
+            if hx is None
+            else self._layout.open(hx, rows, True, packed=True, dtype=input.data.dtype)
+        )
         if hx is not None and input.sorted_indices is not None:
             first = [_reordered(state, input.sorted_indices) for state in first]
         x, last, every = self._run(input.data, first, lengths.to(input.data.device), return_states, of)

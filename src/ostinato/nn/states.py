@@ -12,6 +12,34 @@ from ostinato.cells.named import State
 from ostinato.types import Tensor
 
 
+def check_tensor(input: Any, expected: str, also: type = torch.Tensor) -> None:
+    """Raises a TypeError that says what to do unless the input of a layer is a tensor, or of this other type."""
+    if not isinstance(input, torch.Tensor | also):
+        is_array = isinstance(input, tuple | list) or hasattr(input, "__array__")
+        hint = "; convert it: torch.as_tensor(input, dtype=torch.float32)" if is_array else ""
+        raise TypeError(f"input expected {expected}, got {type(input).__name__}{hint}")
+
+
+def check_floating(name: str, v: Tensor, dtype: torch.dtype, like: str) -> None:
+    """Raises a RuntimeError for types that no kernel takes together: no floating point, and float64 beside another type."""
+    if not v.is_floating_point() or (v.dtype == torch.float64) != (dtype == torch.float64):
+        raise RuntimeError(f"{name} expected {dtype}, as {like}, got {v.dtype}; convert it: .to({dtype})")
+
+
+def without_names(hx: Any, names: Sequence[str]) -> Any:
+    """First states that came as a `State`, as all others: a tensor, or a tuple in the cell's order where there are several.
+
+    Raises:
+        ValueError: it has other states than the cell.
+    """
+    if not isinstance(hx, State):
+        return hx
+    if set(hx.names) != set(names):
+        raise ValueError(f"hx expected a State of {', '.join(names)}, got one of {', '.join(hx.names)}")
+    found = tuple(getattr(hx, name) for name in names)
+    return found if len(found) > 1 else found[0]
+
+
 class States(dict[str, tuple[Any, ...]]):
     """The states of every step by name, each a tuple over layers; `states.c[0]` is `states["c"][0]`."""
 
@@ -37,7 +65,9 @@ class StateLayout:
     sizes: Mapping[str, Sequence[int]]
     directions: int
 
-    def open(self, hx: Any, rows: int, batched: bool, packed: bool = False) -> list[State]:
+    def open(
+        self, hx: Any, rows: int, batched: bool, packed: bool = False, dtype: torch.dtype | None = None
+    ) -> list[State]:
         """From outside to inside.
 
         Args:
@@ -45,6 +75,7 @@ class StateLayout:
             rows: `B`.
             batched: whether the input has a batch dimension, and `hx` therefore too.
             packed: whether it is a `PackedSequence`; torch.nn has other words for a wrong number of dimensions then.
+            dtype: of the input; None where a kernel decides which types go together.
 
         Raises:
             ValueError: for the wrong number of entries.
@@ -63,6 +94,9 @@ class StateLayout:
                 f"Expected hidden[{at}] size {{}}, got {{}}" if len(names) > 1 else "Expected hidden size {}, got {}"
             )
             by_name[name] = self._rows(name, entry, rows, batched, message)
+            if dtype is not None:
+                for v in by_name[name]:
+                    check_floating(f"hx, for the state {name},", v, dtype, "the input is")
         places = range(len(by_name[names[0]]))
         return [State(**{name: by_name[name][place] for name in names}) for place in places]
 
@@ -79,6 +113,10 @@ class StateLayout:
             got = f"{len(entry)} entries" if isinstance(entry, tuple | list) else type(entry).__name__
             raise ValueError(
                 f"hx expected a tensor or a list of {len(sizes)} tensors, one a layer, for {name}, got {got}"
+            )
+        if others := [type(e).__name__ for e in entry if not isinstance(e, torch.Tensor)]:
+            raise ValueError(
+                f"hx expected a list of {len(sizes)} tensors, one a layer, for {name}, got {others[0]} in it"
             )
         layers = [
             _checked(e, self.directions, rows, size, batched, message) for e, size in zip(entry, sizes, strict=True)
@@ -108,7 +146,11 @@ def _check_dims(names: Sequence[str], given: Sequence[Any], batched: bool) -> No
         what, found = "hx", f"{next(g for g in got if g != f'{dims}-D')} tensor"
     else:
         what, found = " and ".join(f"{name}x" for name in names), f"({', '.join(got)}) tensors"
-    raise RuntimeError(f"For {kind} input, {what} should also be {dims}-D but got {found}")
+    hint = ""
+    if len(names) == 1 and isinstance(given[0], tuple | list):
+        each = "(D, B, H)" if batched else "(D, H)"
+        hint = f"; a list has one tensor {each} for each layer"
+    raise RuntimeError(f"For {kind} input, {what} should also be {dims}-D but got {found}{hint}")
 
 
 def _checked(entry: Tensor, places: int, rows: int, size: int, batched: bool, message: str) -> Tensor:

@@ -18,6 +18,7 @@ from ostinato.kernels import dispatch
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.requests import make_request
+from ostinato.nn.states import check_floating, check_tensor, without_names
 from ostinato.nn.symbolic import as_one_node, is_symbolic
 from ostinato.types import Tensor
 
@@ -70,13 +71,16 @@ class _Step(torch.nn.RNNCellBase):
 
         Args:
             input: `(B, I)` or `(I,)`.
-            hx: the states before it, `(B, H)` or `(H,)`, a tuple (h, c) for the LSTM; None for zeros.
+            hx: the states before it, `(B, H)` or `(H,)`, a tuple (h, c) for the LSTM, or a `State`; None for zeros.
 
         Returns:
             The states after it, like `hx`.
         """
         if is_symbolic(input):
             return as_one_node(self, input, hx)
+        check_tensor(input, "a tensor, (B, I) or (I,)")
+        hx = without_names(hx, self.cell.states)
+        self._check_states(hx, input.dtype)
         if self.torch_class is not None and dispatch.takes_whole(self.cell, self.backend):
             return dispatch.run_whole(self.torch_class, self, self.cell, self.backend, input, hx)
         if input.dim() not in (1, 2):
@@ -90,15 +94,23 @@ class _Step(torch.nn.RNNCellBase):
         states = [v if input.dim() == 2 else v.squeeze(0) for v in last]
         return tuple(states) if len(states) > 1 else states[0]
 
+    def _check_states(self, hx: Any, dtype: torch.dtype) -> None:
+        if hx is None:
+            return
+        names = list(self.cell.states)
+        given = hx if len(names) > 1 else (hx,)
+        if not isinstance(given, tuple | list) or len(given) != len(names):
+            got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
+            raise ValueError(f"hx expected one tensor for each of the states {', '.join(names)}, got {got}")
+        for name, v in zip(names, given, strict=True):
+            if not isinstance(v, torch.Tensor):
+                raise ValueError(f"hx expected a tensor for the state {name}, got {type(v).__name__}")
+            check_floating(f"hx, for the state {name},", v, dtype, "the input is")
+
     def _first(self, hx: Any, x: Tensor, batched: bool) -> State:
         names = list(self.cell.states)
         given = () if hx is None else hx if len(names) > 1 else (hx,)
-        if hx is not None and (not isinstance(given, tuple | list) or len(given) != len(names)):
-            got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
-            raise ValueError(f"hx expected one tensor for each of the states {', '.join(names)}, got {got}")
         for at, v in enumerate(given):
-            if not isinstance(v, torch.Tensor):
-                raise ValueError(f"hx expected a tensor for the state {names[at]}, got {type(v).__name__}")
             if v.dim() not in (1, 2):
                 what = "hidden" if len(names) == 1 else f"hx[{at}]"
                 raise ValueError(f"{self._name}: Expected {what} to be 1D or 2D, got {v.dim()}D instead")
