@@ -105,9 +105,35 @@ def test_subclasses_are_left_alone() -> None:
     class Mine(nn.LSTM):
         pass
 
-    model = nn.Sequential(Mine(3, 4))
-    assert ostinato.convert(model).get_submodule("0") is model[0]
+    model = nn.Sequential(Mine(3, 4), nn.LSTM(4, 4), ostinato.LSTM(4, 4), nn.Linear(4, 4))
+    with pytest.warns(UserWarning, match=r"left as they are: 0 \(Mine, a subclass") as told:
+        assert ostinato.convert(model).get_submodule("0") is model[0]
+    assert len(told) == 1
     assert type(model[0]) is Mine
+    assert type(model[1]) is ostinato.LSTM
+
+
+@pytest.mark.parametrize("make", [lambda: nn.GRU(3, 4), lambda: nn.LSTMCell(3, 4)])
+def test_parametrized_layers_are_told(make: Any) -> None:
+    layer = make()
+    name = "weight_hh_l0" if isinstance(layer, nn.GRU) else "weight_hh"
+    layer = nn.utils.parametrizations.spectral_norm(layer, name)
+    with pytest.warns(UserWarning, match=rf"encoder \(Parametrized{type(layer).__bases__[0].__name__}: convert first"):
+        ostinato.convert(nn.ModuleDict({"encoder": layer}))
+    with pytest.warns(UserWarning, match="the module itself"):
+        assert ostinato.convert(layer) is layer
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_what_torch_has_put_in_the_place_of_a_layer_is_told() -> None:
+    quantized = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(3, 4)), {nn.LSTM})
+    for model, reason in (
+        (quantized, "LSTM, quantized"),
+        (torch.jit.script(nn.Sequential(nn.LSTM(3, 4))), "LSTM in TorchScript"),
+    ):
+        with pytest.warns(UserWarning, match=rf"0 \({reason}; convert the module that it was made of"):
+            ostinato.convert(model)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.nn.utils.weight_norm.*:FutureWarning")

@@ -19,10 +19,10 @@ from ostinato.errors import OstinatoError
 from ostinato.insight.trajectory import Trajectory
 from ostinato.kernels.dispatch import backend
 from ostinato.kernels.packed import lengths_of
-from ostinato.nn.convert import convert
+from ostinato.nn.convert import convert_known
 from ostinato.nn.lengths import as_tensor
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.steps import _Step
+from ostinato.nn.steps import Step
 from ostinato.types import Tensor
 
 # (model, batch) -> a scalar, or a tuple that begins with it
@@ -175,7 +175,7 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
     found = {
         name.replace("_orig_mod.", ""): m  # what torch.compile puts around a module is no part of the model
         for name, m in model.named_modules()
-        if isinstance(m, Recurrent | _Step) or type(m) in _TORCH
+        if isinstance(m, Recurrent | Step) or type(m) in _TORCH
     }
     if not found:
         others = [type(m).__name__ for m in model.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
@@ -189,7 +189,7 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 def convert_alone(module: nn.Module) -> nn.Module:
     """A layer of ours with the parameters of a layer of torch.nn, which is not changed; one of ours is itself."""
-    return convert(module) if type(module) in _TORCH else module
+    return convert_known(module, {}) if type(module) in _TORCH else module
 
 
 @contextmanager

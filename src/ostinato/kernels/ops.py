@@ -23,8 +23,8 @@ from ostinato.types import Tensor
 
 _LIBRARY = torch.library.Library("ostinato", "FRAGMENT")
 _TAGS = (torch.Tag.pt2_compliant_tag,)
-# `what` is a text of `spelling`; `given` and `masks` have the order of `Call`. Gives the states that are shown at all steps, then
-# the last states, then, with `save`, what `cpu.saved` lists.
+# `what` is a text of `spelling`; `given` and `masks` have the order of `Call`; AOTInductor's programs hand over None for no masks.
+# Gives the states that are shown at all steps, then the last states, then, with `save`, what `cpu.saved` lists.
 _LIBRARY.define(
     "recurrence(str what, Tensor[] given, Tensor[]? masks, Tensor? lengths, bool save=False) -> Tensor[]", tags=_TAGS
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar, Unpack
 
 import torch
+from torch.nn.utils import parametrize
 
 from ostinato.nn.layers import GRU, LSTM, RNN
 from ostinato.nn.options import LayerOptions
-from ostinato.nn.steps import GRUCell, LSTMCell, RNNCell
+from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.steps import GRUCell, LSTMCell, RNNCell, Step
 from ostinato.types import Tensor
 
 AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
@@ -24,6 +27,7 @@ _STEPS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
     torch.nn.LSTMCell: LSTMCell,
     torch.nn.GRUCell: GRUCell,
 }
+_NAMES = {kind.__name__ for kind in (*_LAYERS, *_STEPS)}
 _LAYER_ARGUMENTS = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
 
 
@@ -31,7 +35,8 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
     """Replace every torch.nn RNN, LSTM, GRU and cell inside `module` by ours, weights kept.
 
     The parameters are the same objects, so an optimiser that holds them goes on working; mode, hooks and sharing are kept.
-    Subclasses of torch.nn's layers are left alone: what they changed is not known here.
+    Left alone are subclasses of torch.nn's layers, as what they changed is not known here, and what torch has put in the place of
+    such a layer (parametrized, quantized, in TorchScript). One warning names each of them and the reason.
 
     Args:
         module: any module; it is changed in place. A recurrent layer itself cannot be, so use what is returned.
@@ -42,7 +47,19 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
 
     Raises:
         ValueError: if an option changes the parameters.
+
+    Warns:
+        UserWarning: recurrent modules were left as they are.
     """
+    whole = convert_known(module, options)
+    left = [f"{name or 'the module itself'} ({reason})" for name, m in whole.named_modules() if (reason := _reason(m))]
+    if left:
+        warnings.warn(f"ostinato.convert left as they are: {'; '.join(left)}", UserWarning, stacklevel=2)
+    return whole
+
+
+def convert_known(module: torch.nn.Module, options: Mapping[str, Any]) -> torch.nn.Module:
+    """`convert` without a word of what it leaves."""
     made: dict[int, torch.nn.Module] = {}
     whole = _converted(module, options, made)
     for parent in list(whole.modules()):
@@ -50,6 +67,22 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
             if child is not None and (new := _converted(child, options, made)) is not child:
                 parent._modules[name] = new
     return whole
+
+
+def _reason(module: torch.nn.Module) -> str | None:
+    """Why a recurrent module that is not ours was left; None for one of ours, and for any other module."""
+    kind = type(module)
+    if isinstance(module, Recurrent | Step):
+        return None
+    if parametrize.is_parametrized(module) and isinstance(module, torch.nn.RNNBase | torch.nn.RNNCellBase):
+        return f"{kind.__name__}: convert first, then register parametrizations"
+    if isinstance(module, torch.nn.RNNBase | torch.nn.RNNCellBase):
+        return f"{kind.__name__}, a subclass whose changes are not known here; let it inherit from ostinato's layer"
+    if isinstance(module, torch.jit.ScriptModule) and module.original_name in _NAMES:
+        return f"{module.original_name} in TorchScript; convert the module that it was made of"
+    if kind.__name__ in _NAMES and kind.__module__.startswith("torch.ao."):
+        return f"{kind.__name__}, quantized; convert the module that it was made of"
+    return None
 
 
 def _converted(old: torch.nn.Module, options: Any, made: dict[int, torch.nn.Module]) -> torch.nn.Module:

@@ -10,7 +10,7 @@ import torch
 from ostinato.kernels.dispatch import Choice, recording
 from ostinato.kernels.listing import listing as listing_of_cell
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.steps import _Step
+from ostinato.nn.steps import Step
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
     Raises:
         TypeError: if there is no layer of Ostinato in `module`.
     """
-    layers = {name: m for name, m in module.named_modules() if isinstance(m, Recurrent | _Step)}
+    layers = {name: m for name, m in module.named_modules() if isinstance(m, Recurrent | Step)}
     if not layers:
         raise TypeError(
             f"explain expected a recurrent layer of ostinato or a module that holds one, got {type(module).__name__}; "
@@ -79,7 +79,7 @@ def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
 
 
 def listing(
-    layer: Recurrent | _Step,
+    layer: Recurrent | Step,
     kind: Literal["program", "llvm", "assembly"] = "program",
     part: Literal["inference", "training", "backward"] = "training",
 ) -> str:
@@ -95,7 +95,7 @@ def listing(
         TypeError: if `layer` is not a layer of Ostinato.
         ConfigError: where the compiler does not take the cell, with the reason.
     """
-    if not isinstance(layer, Recurrent | _Step):
+    if not isinstance(layer, Recurrent | Step):
         raise TypeError(f"listing expected a recurrent layer of ostinato, got {type(layer).__name__}")
     double = next(layer.parameters()).dtype is torch.float64
     return listing_of_cell(layer.cell, bool(layer.bias), double, kind, part)

@@ -21,7 +21,7 @@ from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.states import StateLayout, States, check_tensor, without_names
-from ostinato.nn.symbolic import as_one_node, is_symbolic
+from ostinato.nn.symbolic import as_one_node, is_symbolic, not_scriptable
 from ostinato.types import Lengths, Tensor
 
 
@@ -187,6 +187,9 @@ class Recurrent(torch.nn.RNNBase):
         """Lay the weights out as cuDNN wants them, where it will run the whole stack; else nothing."""
         if self.torch_class is not None and self._plain_stack[False] and self._cells[False].vendor:
             super().flatten_parameters()
+
+    def __prepare_scriptable__(self) -> Any:  # torch.jit.script's
+        raise not_scriptable(self)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

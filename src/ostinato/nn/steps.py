@@ -19,11 +19,11 @@ from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.states import check_floating, check_tensor, without_names
-from ostinato.nn.symbolic import as_one_node, is_symbolic
+from ostinato.nn.symbolic import as_one_node, is_symbolic, not_scriptable
 from ostinato.types import Tensor
 
 
-class _Step(torch.nn.RNNCellBase):
+class Step(torch.nn.RNNCellBase):
     """What the steps have in common."""
 
     # The class of torch.nn whose forward computes the same when no option acts, if there is one.
@@ -130,6 +130,9 @@ class _Step(torch.nn.RNNCellBase):
                 raise RuntimeError(f"hx[{at}] should be 1D, as the input is, got {v.dim() - 1}D")
         return State(**dict(zip(names, rows, strict=True)))
 
+    def __prepare_scriptable__(self) -> Any:  # torch.jit.script's
+        raise not_scriptable(self)
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         del state["_cells"]
@@ -147,7 +150,7 @@ class _Step(torch.nn.RNNCellBase):
         return ", ".join([text, *(f"{name}={value}" for name, value in self.options.changed().items())])
 
 
-class RNNCell(_Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMethodOverride]
     """One step of Elman's network. Drops in for `torch.nn.RNNCell`.
 
     Args:
@@ -178,7 +181,7 @@ class RNNCell(_Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMet
         self.nonlinearity = nonlinearity
 
 
-class LSTMCell(_Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMethodOverride]
     """One step of the LSTM. Drops in for `torch.nn.LSTMCell`.
 
     Args:
@@ -204,7 +207,7 @@ class LSTMCell(_Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleM
         self._build(lstm, input_size, hidden_size, bias, device, dtype, options)
 
 
-class GRUCell(_Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMethodOverride]
     """One step of the gated recurrent unit, in both forms. Drops in for `torch.nn.GRUCell`.
 
     Args:
@@ -234,7 +237,7 @@ class GRUCell(_Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMet
         self._build(cell, input_size, hidden_size, bias, device, dtype, options)
 
 
-class RHNCell(_Step):
+class RHNCell(Step):
     """One step of the recurrent highway network, with all its layers.
 
     Args:
@@ -261,7 +264,7 @@ class RHNCell(_Step):
         self._build(rhn(depth), input_size, hidden_size, bias, device, dtype, options)
 
 
-class MinGRUCell(_Step):
+class MinGRUCell(Step):
     """One step of the minimal gated recurrent unit.
 
     Args:
@@ -288,7 +291,7 @@ class MinGRUCell(_Step):
         self._build(min_gru_positive if positive else min_gru, input_size, hidden_size, bias, device, dtype, options)
 
 
-class MinLSTMCell(_Step):
+class MinLSTMCell(Step):
     """One step of the minimal LSTM.
 
     Args:

@@ -1,4 +1,4 @@
-"""Lets torch.fx keep our layers whole, as it keeps torch.nn's: its tracer looks into every module from elsewhere."""
+"""Lets torch.fx keep our layers whole, as it keeps torch.nn's: its tracer looks into other modules. TorchScript cannot."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ def as_one_node(module: torch.nn.Module, input: Proxy, *args: Any, **kwargs: Any
     """The call of a module as one node of the graph that is being written, of which its `forward` sees nothing."""
     tracer: Any = input.tracer
     return tracer.create_proxy("call_module", tracer.path_of_module(module), (input, *args), kwargs)
+
+
+def not_scriptable(module: torch.nn.Module) -> TypeError:
+    """What `torch.jit.script` is told, which would else fail in the middle of our source."""
+    return TypeError(
+        f"torch.jit.script takes no ostinato.{type(module).__name__}, whose step is Python; use torch.export or torch.jit.trace, "
+        "or load the state_dict of a plain layer into torch.nn's"
+    )

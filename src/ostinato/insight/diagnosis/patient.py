@@ -24,7 +24,7 @@ from ostinato.insight.flow import Flow, gradient_flow
 from ostinato.insight.gates import Saturation, saturation
 from ostinato.insight.layers import InsightError, Loss
 from ostinato.kernels.dispatch import backend
-from ostinato.nn.convert import convert
+from ostinato.nn.convert import convert_known
 from ostinato.types import Tensor
 
 # Nearer to an end than this, a sigmoid's slope is below 1 % of its greatest, and a gate learns a hundred times more slowly.
@@ -146,7 +146,7 @@ def fit_for_examination(model: nn.Module) -> nn.Module:
         InsightError: it cannot be copied.
     """
     try:
-        made = convert(copy.deepcopy(model))
+        made = convert_known(copy.deepcopy(model), {})
     except (RuntimeError, TypeError) as error:  # a graph in an attribute; a lock, a generator, an open file
         raise InsightError(
             f"doctor examines a copy, but this model cannot be copied: {' '.join(str(error).split())}. "
