@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ def check_floating(name: str, v: Tensor, dtype: torch.dtype, like: str) -> None:
         raise RuntimeError(f"{name} expected {dtype}, as {like}, got {v.dtype}; convert it: .to({dtype})")
 
 
-def without_names(hx: Any, names: Sequence[str]) -> Any:
+def without_names(hx: Any, names: Collection[str]) -> Any:
     """First states that came as a `State`, as all others: a tensor, or a tuple in the cell's order where there are several.
 
     Raises:
@@ -36,8 +36,8 @@ def without_names(hx: Any, names: Sequence[str]) -> Any:
         return hx
     if set(hx.names) != set(names):
         raise ValueError(f"hx expected a State of {', '.join(names)}, got one of {', '.join(hx.names)}")
-    found = tuple(getattr(hx, name) for name in names)
-    return found if len(found) > 1 else found[0]
+    found = [getattr(hx, name) for name in names]
+    return tuple(found) if len(found) > 1 else found[0]
 
 
 class States(dict[str, tuple[Any, ...]]):
