@@ -78,11 +78,16 @@ def test_calendars(tmp_path, dates, step, filled):
     assert series.times.tolist() == days(*expected)
 
 
-def test_trading_days_are_steps_as_they_are(tmp_path):
-    trading = [d for d in np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]") if np.is_busday(d)]
+def test_trading_days_are_the_working_days_and_holidays_are_missing(tmp_path):
+    days = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]")
+    working = [d for d in days if np.is_busday(d)]
+    trading = [d for d in working if d not in np.array(["2024-01-15", "2024-02-19"], dtype="datetime64[D]")]
     path = write(tmp_path / "a.csv", "Date,close\n" + "".join(f"{d},{i}\n" for i, d in enumerate(trading)))
     table = read_series(path)
-    assert (table.step, len(table.series[0])) == ("row", len(trading))
+    assert (table.step, len(table.series[0])) == ("1 day, Monday to Friday", len(working))
+    assert np.isfinite(table.series[0].values).sum() == len(trading)
+    rows = read_series(path, grid="rows")
+    assert (rows.step, len(rows.series[0])) == ("row", len(trading))
     filled = read_series(path, grid="fill")
     assert (filled.step, len(filled.series[0])) == ("1 day", 60)
     assert np.isfinite(filled.series[0].values).sum() == len(trading)
@@ -129,7 +134,7 @@ def test_words_for_missing_values(tmp_path):
     np.testing.assert_array_equal(values, [1, np.nan, np.nan, np.nan, np.nan, 2])
 
 
-def test_parquet_with_time_zones_is_read_in_utc(tmp_path):
+def test_hours_of_parquet_with_a_time_zone_are_read_in_utc(tmp_path):
     import zoneinfo
 
     zone = zoneinfo.ZoneInfo("Europe/Berlin")
@@ -149,7 +154,10 @@ def test_parquet_with_time_zones_is_read_in_utc(tmp_path):
         ("date,v\n2024-01-01,1\nyesterday,2\n", "row 2 after the header: expected a time such as .* got 'yesterday'"),
         ("date,v\n2024-01-01,1\n2024-01-01,2\n", "time 2024-01-01.* is there twice"),
         ("id,date,v\na,2024-01-01,1\na,2024-01-01,2\n", "of series 'a' is there twice"),
-        ("date,v\n2024-01-01,1\n2024-01-02,inf\n", "row 2 after the header: expected a number in column 'v', got inf"),
+        (
+            "date,v\n2024-01-01,1\n2024-01-02,inf\n",
+            "row 2 after the header: expected a number in column 'v', got 'inf'",
+        ),
         ("date,v\n2024-01-01,1,2\n", "line 2: has 3 cells"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.times import parse_times, times_after
+from ostinato.data.times import Times, parse_numbers, parse_times
 from ostinato.errors import DataError
 
 
@@ -28,11 +28,16 @@ def at(*moments):
         (["01.02.2024"], ["2024-02-01"]),
         (["1/2/2024", "1/13/2024 10:00"], ["2024-01-02", "2024-01-13T10:00"]),
         (["1/2/2024", "13/2/2024"], ["2024-02-01", "2024-02-13"]),
+        (["2024Q4", "2025-Q1"], ["2024-10-01", "2025-01-01"]),
+        (["2024-W52", "2025-W01"], ["2024-12-23", "2024-12-30"]),
+        (["2024-W52-7"], ["2024-12-29"]),
+        (["5/31/2024 12:05 AM", "5/31/2024 11:00 PM"], ["2024-05-31T00:05", "2024-05-31T23:00"]),
+        (["1-2-2024", "31-5-2024"], ["2024-02-01", "2024-05-31"]),
         ([], []),
     ],
 )
 def test_forms(written, expected):
-    assert parse_times(written).tolist() == at(*expected)
+    assert parse_times(written).moments.tolist() == at(*expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -41,7 +46,7 @@ def test_forms(written, expected):
     st.sampled_from(["%Y-%m-%d %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S.%f", "%d.%m.%Y %H:%M:%S.%f"]),
 )
 def test_what_python_writes_is_read(moments, form):
-    assert parse_times([moment.strftime(form) for moment in moments]).tolist() == moments
+    assert parse_times([moment.strftime(form) for moment in moments]).moments.tolist() == moments
 
 
 @pytest.mark.parametrize(
@@ -61,30 +66,62 @@ def test_what_is_no_time_is_told(written, message):
 
 
 @pytest.mark.parametrize(
-    ("times", "step", "after"),
+    "written",
     [
-        (["2024-02-28T22:00", "2024-02-28T23:00"], "1 hour", ["2024-02-29T00:00", "2024-02-29T01:00"]),
-        (["2024-02-27", "2024-02-28"], "1 day", ["2024-02-29", "2024-03-01"]),
-        (["2024-02-22", "2024-02-29"], "7 days", ["2024-03-07", "2024-03-14"]),
-        (["2023-12-01", "2024-01-01"], "1 month", ["2024-02-01", "2024-03-01"]),
-        (["2023-12-31", "2024-01-31"], "1 month", ["2024-02-29", "2024-03-31"]),
-        (["2023-06-30", "2023-09-30"], "3 months", ["2023-12-31", "2024-03-31"]),
-        (["2022-02-28", "2023-02-28"], "12 months", ["2024-02-28", "2025-02-28"]),
-        (["2024-01-15T12:00", "2024-02-15T12:00"], "1 month", ["2024-03-15T12:00", "2024-04-15T12:00"]),
-        (["2024-01-01T00:00:01", "2024-01-01T00:00:06"], "5 seconds", ["2024-01-01T00:00:11", "2024-01-01T00:00:16"]),
-        (["2024-05-02", "2024-05-03"], "row", ["2024-05-06", "2024-05-07"]),  # Thursday, Friday; Monday, Tuesday
-        (["2024-05-04", "2024-05-06", "2024-05-08"], "row", ["2024-05-10", "2024-05-12"]),
-        (["2024-05-02T10:00", "2024-05-03T10:00"], "row", ["2024-05-04T10:00", "2024-05-05T10:00"]),
+        ["2024-05-31", "2024-06-01"],
+        ["20240531", "20240601"],
+        ["2024/5/31", "2024/6/1"],
+        ["31.5.2024", "1.6.2024"],
+        ["12/31/2024 23:00", "01/01/2025 00:00"],
+        ["5/31/2024 11:00 PM", "6/1/2024 1:00 AM"],
+        ["2024-05-31 23:00:00", "2024-06-01 00:00:00"],
+        ["2024-05-31T23:00", "2024-06-01T00:00"],
+        ["2024-05-31T23:00:00Z", "2024-06-01T00:00:00Z"],
+        ["2024-10-27T02:00:00+02:00", "2024-10-27T03:00:00+01:00"],
+        ["2024-05-31 23:00:00.250000-0330", "2024-06-01 00:00:00.500000-0330"],
+        ["2024-11", "2024-12"],
+        ["202411", "202412"],
+        ["2024Q4", "2025Q1"],
+        ["2024-W52", "2025-W01"],
     ],
 )
-def test_the_times_that_follow(times, step, after):
-    found = times_after(np.array(times, dtype="datetime64[us]"), step, 2)
-    assert found.tolist() == np.array(after, dtype="datetime64[us]").tolist()
-    assert found.dtype == np.dtype("datetime64[us]")
+def test_times_are_written_as_they_came(written):
+    times = parse_times(written)
+    assert times.written(times.moments) == written
+    assert times.written(times.local, local=True) == written
 
 
-def test_the_numbers_that_follow():
-    assert times_after(np.array([3, 5]), "2", 3).tolist() == [7, 9, 11]
-    assert times_after(np.array([3, 4, 9]), "row", 2).tolist() == [12, 15]  # the middle of gaps of 1 and 5
-    assert times_after(np.array([7]), "row", 2).tolist() == [8, 9]
-    assert times_after(np.array([7]), "row", 0).tolist() == []
+def test_times_to_come_have_the_offset_that_was_last():
+    times = parse_times(["2024-10-27T01:00+02:00", "2024-10-27T03:00+01:00"])
+    later = np.array(["2024-10-28T00:00"], dtype="datetime64[us]")
+    assert times.written(later) == ["2024-10-28T01:00+01:00"]
+    assert times.written(later, local=True) == ["2024-10-28T00:00+01:00"]
+
+
+def test_a_zone_with_a_name_has_the_offset_of_its_rules():
+    summer = np.array(["2024-03-30T23:00", "2024-03-31T22:00"], dtype="datetime64[us]")
+    form = parse_times(["2024-01-01T00:00:00+01:00"]).form
+    times = Times(summer[:1], form, np.array([3_600_000_000]), "Europe/Berlin")
+    assert times.written(summer) == ["2024-03-31T00:00:00+01:00", "2024-04-01T00:00:00+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "moments"),
+    [
+        ([202311, 202312], ["2023-11-01", "2023-12-01"]),
+        ([20231130, 20231201], ["2023-11-30", "2023-12-01"]),
+        ([202311, 202313], None),
+        ([1999, 2000], None),
+        ([150011, 150012], None),
+        ([1_700_000_000, 1_700_003_600], None),
+    ],
+)
+def test_whole_numbers_may_be_days_or_months(numbers, moments):
+    times = parse_numbers(np.array(numbers))
+    assert times.moments.tolist() == (numbers if moments is None else at(*moments))
+    assert times.written(times.moments) == numbers
+
+
+def test_hours_are_written_where_days_had_none():
+    times = parse_times(["2024-05-31"])
+    assert times.written(times.moments + np.timedelta64(90, "m")) == ["2024-05-31T01:30:00"]

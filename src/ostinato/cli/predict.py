@@ -68,6 +68,8 @@ def main(words: Sequence[str]) -> int:
         if given.output is not None or not out.isatty():  # else the answers themselves show how far it is
             on_batch = stack.enter_context(waiting("predicting"))
         answers = trained.stream(given.input, on_batch)
+        for note in trained.notes:
+            print(f"ostinato: {note}", file=sys.stderr)
         if given.output is not None:
             out = stack.enter_context(_new_file(given.output))
         # JSON has a way to write every character, for an output whose encoding lacks some.

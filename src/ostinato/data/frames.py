@@ -1,72 +1,77 @@
-"""Tables of numbers as polars' data frames: CSV, TSV, JSON lines and Parquet."""
+"""Tables of numbers as polars' data frames: CSV, TSV, JSON lines and Parquet. What is written stays as it is written."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ostinato.data.lines import decoded, open_file, suffix_of
-from ostinato.data.tables import (
-    JSON_SUFFIXES,
-    PARQUET_SUFFIXES,
-    SEPARATORS,
-    TABLE_SUFFIXES,
-    check_header,
-    json_lines,
-    one_line,
-    read_parquet,
-)
+from ostinato.data.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
+from ostinato.data.lines import decoded, suffix_of
+from ostinato.data.tables import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, json_lines, one_line, read_parquet
 from ostinato.errors import DataError
 
 if TYPE_CHECKING:
     import polars
 
-_NO_NUMBER = ["NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"]
+_EMPTY_LINES = re.compile(rb"\n(?: *\r?\n)+")
 
 
-def read_frame(path: str | Path) -> polars.DataFrame:
-    """A table of a file or URL, by its suffix; compressed or not. Columns of numbers become numbers, others stay text.
+def read_frame(path: str | Path, dialect: Dialect | None = None) -> tuple[polars.DataFrame, str | None]:
+    """A table of a file or URL, by its suffix, compressed or not; and what separates its cells, if anything does.
 
     Args:
-        path: .csv or .tsv, whose first line names the columns; .jsonl (also .ndjson, .json: an object a line) or .parquet.
+        path: .csv or .tsv; .jsonl (also .ndjson, .json: an object a line); both give texts only, as they are written. Or .parquet,
+            which has types. Empty lines are no rows, where there are several columns.
+        dialect: How the text is written; None for the usual.
 
     Raises:
         DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
     """
     import polars
 
-    suffix = suffix_of(path)
-    if suffix in JSON_SUFFIXES:
-        rows = [row for _, row in json_lines(path)]
-        try:
-            table = polars.DataFrame(rows, infer_schema_length=None, strict=False)
-        except Exception as error:  # polars has errors of its own, without a common class
-            raise DataError(
-                f"{path}: its objects do not make a table ({one_line(error)}); give numbers and texts"
-            ) from error
-    elif suffix in SEPARATORS:
-        with open_file(path) as file:
-            table = _separated(path, file.read(), SEPARATORS[suffix])
+    dialect, suffix, separator = dialect or Dialect(), suffix_of(path), None
+    if suffix in SEPARATORS:
+        content = table_text(path)
+        separator = separator_of(path, content, suffix, dialect)
+        table = _separated(path, content, separator, dialect)
+    elif suffix in JSON_SUFFIXES:
+        dialect.refuse(path)
+        rows = [{name: _text(path, cell) for name, cell in row.items()} for _, row in json_lines(path)]
+        columns = dict.fromkeys(name for row in rows for name in row)
+        table = polars.DataFrame(rows, schema=dict.fromkeys(columns, polars.String))
     elif suffix in PARQUET_SUFFIXES:
+        dialect.refuse(path)
         table = read_parquet(path)
     else:
         raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
     if not table.width:
         raise DataError(f"{path}: there is nothing in it; expected a table whose columns have names")
-    return table
+    return table, separator
 
 
-def _separated(path: str | Path, content: bytes, separator: str) -> polars.DataFrame:
+def _text(path: str | Path, cell: Any) -> str | None:
+    if isinstance(cell, list | dict):
+        raise DataError(f"{path}: its objects do not make a table ({cell!r:.50} in one); give numbers and texts")
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return None if cell is None else str(cell)
+
+
+def _separated(path: str | Path, content: bytes, separator: str, dialect: Dialect) -> polars.DataFrame:
     import polars
 
-    if not content.strip():
-        raise DataError(f"{path}: there is nothing in it; expected a first line with the names of the columns")
     header = decoded(content.lstrip(b"\r\n").partition(b"\n")[0], path, 1).removeprefix("\ufeff")
-    check_header(path, next(csv.reader([header], delimiter=separator)), separator)
+    columns = header_of(path, next(csv.reader([header], delimiter=separator)), dialect)
+    if len(columns) > 1 and b'"' not in content:
+        content = _EMPTY_LINES.sub(b"\n", content)
     try:
-        return polars.read_csv(content, separator=separator, infer_schema_length=None, null_values=_NO_NUMBER)
+        table = polars.read_csv(content, separator=separator, has_header=dialect.header, infer_schema=False)
+        # Columns without a name are told apart by their place.
+        named = [name or (f"unnamed {at}" if at else "") for at, name in enumerate(columns)]
+        return table.rename(dict(zip(table.columns, named, strict=True)))
     except Exception as error:  # polars has errors of its own, without a common class
         _explain_row(path, content, separator)
         raise DataError(f"{path}: is not a table that can be read ({one_line(error)})") from error
@@ -82,7 +87,7 @@ def _explain_row(path: str | Path, content: bytes, separator: str) -> None:
         for row in reader:
             if len(row) > width:
                 raise DataError(
-                    f"{path}, line {reader.line_num}: has {len(row)} cells, but the header has {width}; "
+                    f"{path}, line {reader.line_num}: has {len(row)} cells, but the first line has {width}; "
                     f"put a cell that contains {separator!r} in double quotes"
                 )
     except csv.Error as error:

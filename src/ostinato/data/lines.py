@@ -115,6 +115,8 @@ def find_parts(folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[s
     """
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
+        if file.name.startswith("."):  # as macOS leaves beside every file that it copies
+            continue
         name = file.name.lower()
         for compression in COMPRESSIONS:
             name = name.removesuffix(compression)

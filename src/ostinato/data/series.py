@@ -1,36 +1,46 @@
-"""Series of numbers over time: one or many in a table, on a regular grid or as they come, with missing values.
+"""Series of numbers over time: one or many in a table, on a grid or as they come, with missing values.
 
 | times | become |
 | --- | --- |
 | multiples of a step (5 minutes, a day, a week) | that grid; what the table leaves out is missing (NaN) |
-| the same day of each month, or each month's last | months, as a grid |
-| a grid that would be missing more than a fifth: trading days | the rows as they are, each row a step |
+| the same times of each day or week: working days, opening hours | these; what is left out of them is missing, as on a holiday |
+| the same day of each month, the last, the first or last working day | months, as a grid |
+| times that follow no rule | the rows as they are, each row a step |
 | no time column, or whole numbers | the rows, or a grid of those numbers |
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ostinato.data.columns import Columns, find_columns, read_ids, read_times
+from ostinato.data.dialect import Dialect
 from ostinato.data.frames import read_frame
-from ostinato.data.times import parse_times
+from ostinato.data.grids import Every, Grid, grid_from_dict
+from ostinato.data.laying import laid, no_time_twice, same_step, share_of
+from ostinato.data.numbers import read_numbers
+from ostinato.data.patterns import equal_steps, find_grids
+from ostinato.data.tables import NO_HEADER
+from ostinato.data.times import Times
 from ostinato.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import polars
 
-TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds", "month", "year", "week", "day")
-ID_NAMES = ("id", "series", "unique_id", "item_id", "series_id")
-_MOST_MISSING = 0.2
-_FIRST_DAY, _LAST_DAY = 1000_01_01, 2999_12_31  # written without signs
-_MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "-", "?", ".")
+_MOST_MISSING = 0.2  # share of the steps that is not worth a line
+_NO_RULE = (
+    "the times follow no rule: each row is a step, and a prediction needs rows for the steps to come; round the times if they are "
+    "meant to be evenly spaced"
+)
 
-Grid = Literal["auto", "fill", "rows"]
+Gaps = Literal["auto", "fill", "rows"]
+Clock = Literal["", "utc", "local"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,7 @@ class Series:
         values: What is forecast: (T, C) float64, NaN where missing.
         known: Covariates that are known ahead of time: (T, K) float64.
         observed: Covariates that are known up to now only: (T, P) float64.
+        grid: Which times it has; None where they follow no rule.
     """
 
     id: str
@@ -50,6 +61,7 @@ class Series:
     values: np.ndarray
     known: np.ndarray
     observed: np.ndarray
+    grid: Grid | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -58,6 +70,57 @@ class Series:
     def missing_share(self) -> float:
         """Share of the values that are missing."""
         return float(np.isnan(self.values).mean())
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table was read, for others to be read in the same way.
+
+    Attributes:
+        columns: Which part each column had.
+        grid: Which times the series have; None where they follow no rule.
+        own: The grids of series that have others, by their names.
+        filled: Whether times of the grid that have no row are steps too, of missing values.
+        clock: Of times with a zone, whether the grid is that of UTC or of the clocks there; "" for times without one.
+    """
+
+    columns: Columns
+    grid: Grid | None = None
+    own: Mapping[str, Grid] = field(default_factory=dict)
+    filled: bool = True
+    clock: Clock = ""
+
+    def grid_of(self, id: str) -> Grid | None:
+        """The grid of a series."""
+        return self.own.get(id, self.grid)
+
+    @property
+    def step(self) -> str:
+        """How far apart two steps are, as a person says it; "row" where rows are the steps."""
+        return "row" if self.grid is None or not self.filled else str(self.grid)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "columns": dataclasses.asdict(self.columns),
+            "grid": None if self.grid is None else self.grid.to_dict(),
+            "own": {id: grid.to_dict() for id, grid in self.own.items()},
+            "filled": self.filled,
+            "clock": self.clock,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Layout:
+        """The inverse; KeyError, TypeError or ValueError for what it cannot be."""
+        columns = {name: tuple(v) if isinstance(v, list) else v for name, v in content["columns"].items()}
+        grid, own = content["grid"], content["own"]
+        return cls(
+            Columns(**columns),
+            None if grid is None else grid_from_dict(grid),
+            {id: grid_from_dict(each) for id, each in own.items()},
+            bool(content["filled"]),
+            content["clock"],
+        )
 
 
 @dataclass(frozen=True)
@@ -70,7 +133,10 @@ class SeriesTable:
         values: Names of the C columns that are forecast.
         known: Names of the K covariates known ahead of time.
         observed: Names of the P other covariates.
-        step: How far apart two steps are: "1 hour", "7 days", "1 month", "1", or "row" where rows are the steps.
+        step: How far apart two steps are: "1 hour", "1 day, Monday to Friday", "1 month", "1", or "row" where rows are the steps.
+        layout: How it was read.
+        written: How it writes its times.
+        notes: What a user should know about it, a line each.
     """
 
     name: str
@@ -79,6 +145,9 @@ class SeriesTable:
     known: tuple[str, ...]
     observed: tuple[str, ...]
     step: str
+    layout: Layout | None = None
+    written: Times | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_series(
@@ -89,7 +158,10 @@ def read_series(
     id: str | None = None,
     known: Sequence[str] = (),
     observed: Sequence[str] = (),
-    grid: Grid = "auto",
+    grid: Gaps = "auto",
+    decimal: str | None = None,
+    dialect: Dialect | None = None,
+    like: Layout | None = None,
 ) -> SeriesTable:
     """The series of a table.
 
@@ -100,119 +172,104 @@ def read_series(
         id: Name of the column that tells series apart; None for the one whose name says so (`ID_NAMES`), if there is one.
         known: Names of covariates that are known ahead of time: prices, holidays, a weather forecast.
         observed: Names of covariates that are known up to now only.
-        grid: "fill" makes missing steps of gaps, "rows" takes the rows as the steps, "auto" decides as the module says.
+        grid: "fill" makes missing steps of all gaps, "rows" takes the rows as the steps, "auto" decides as the module says.
+        decimal: What comes before the decimals, "." or ","; None for what the cells tell.
+        dialect: How CSV or TSV is written; None for the usual.
+        like: How the table that training had was read; this one is read in the same way, whatever it leaves out.
 
     Raises:
-        DataError: A column is not there or not of numbers or times, a time is there twice; the message names the place.
+        DataError: A column is not there or not of numbers or times, a time is there twice or none of those of `like`; the
+            message names the place.
         ConfigError: A column has two parts.
     """
-    table = read_frame(path)
+    if grid not in ("auto", "fill", "rows"):
+        raise ConfigError(f"grid must be auto, fill or rows; got {grid!r}")
+    if decimal not in (None, ".", ","):
+        raise ConfigError(f"decimal must be . or ,; got {decimal!r}")
+    table, separator = read_frame(path, dialect)
     if not table.height:
         raise DataError(f"{path}: there is no row in it; expected a row a step")
-    columns = table.columns
-    for name in (time, id, *(values or ()), *known, *observed):
-        if name is not None and name not in columns:
-            raise DataError(f"{path}: has no column {name!r}; its columns are {', '.join(columns)}")
-    time = time or _guess_time(table)
-    id = id or next((column for column in columns if column.lower() in ID_NAMES and column != time), None)
-    named = [name for name in (time, id, *known, *observed) if name is not None]
-    if values is None:
-        values = [c for c in columns if c not in named and table[c].dtype.is_numeric()]
-        if not values:
-            raise DataError(
-                f"{path}: has no column of numbers to forecast; its columns are {', '.join(columns)}: "
-                "name one with --reading.values to be told which of its cells is none"
-            )
-    twice = next((name for name in (*values, *named) if [*values, *named].count(name) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"column {twice!r} has two parts; let it be one of time, id, values, known and observed")
-    numbers = np.stack([_numbers(path, table, name) for name in (*values, *known, *observed)], axis=1)
-    times = _times(path, table, time)
-    ids = None if id is None else [str(cell) for cell in table[id].to_list()]
-    edges = [len(values), len(values) + len(known)]
-    pieces = []
-    for name, rows in _by_id(ids, table.height).items():
-        rows = rows[np.argsort(times[rows], kind="stable")]
-        _no_time_twice(path, name, times[rows])
-        pieces.append((name, times[rows], numbers[rows]))
-    step = _common_step(path, [moments for _, moments, _ in pieces], grid, has_time=time is not None)
+    notes: list[str] = []
+    hint = f". {NO_HEADER}" if separator is not None and (dialect is None or dialect.header) else ""
+    if like is not None:
+        values, time, id = _as_in_training(path, table, like, time, id, notes)
+    columns = find_columns(path, table, values, known, observed, time, id, hint)
+    if columns.time is not None:
+        table = _without_empty_rows(table)
+    if not table.height:
+        raise DataError(f"{path}: there is no row in it; expected a row a step")
+    names = (*columns.values, *columns.known, *columns.observed)
+    how = "" if values is not None else ", or name the columns to forecast with --reading.values"
+    numbers = read_numbers(path, table, names, decimal=decimal, separator=separator, hint=how)
+    times = read_times(path, table, columns.time)
+    ids = None if columns.id is None else read_ids(path, table[columns.id])
+    rows = _by_id(ids, table.height)
+    if like is None:
+        layout = _layout(path, columns, times, rows, grid)
+    else:
+        layout = dataclasses.replace(like, columns=columns, clock=_same_clock(path, times, like, notes))
+    moments = times.local if layout.clock == "local" else times.moments
+    pieces = {}
+    for name, its in rows.items():
+        its = its[np.argsort(moments[its], kind="stable")]
+        no_time_twice(path, name, moments[its])
+        pieces[name] = its
+    if like is not None:
+        same_step(path, {name: moments[its] for name, its in pieces.items()}, layout)
+    edges = [len(columns.values), len(columns.values) + len(columns.known)]
     series = []
-    for name, moments, content in pieces:
-        moments, content = _on_grid(moments, content, step)
-        series.append(Series(name, moments, *np.split(content, edges, axis=1)))
+    for name, its in pieces.items():
+        when, content, fitted = laid(path, name, moments[its], numbers[its], layout, notes)
+        series.append(Series(name, when, *np.split(content, edges, axis=1), fitted))
+    if like is None:
+        notes += _remarks(layout, [each.times for each in series], [moments[its] for its in pieces.values()])
     return SeriesTable(
-        Path(str(path)).name, tuple(series), tuple(values), tuple(known), tuple(observed), _in_words(step)
+        Path(str(path)).name,
+        tuple(series),
+        columns.values,
+        columns.known,
+        columns.observed,
+        layout.step,
+        layout,
+        times,
+        tuple(notes),
     )
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A grid: a number of units, counted after the times are moved by `shift` (to find the last days of months)."""
-
-    size: int
-    unit: str | None
-    shift: np.timedelta64 | None = None
-
-
-def _guess_time(table: polars.DataFrame) -> str | None:
-    named = [column for column in table.columns if column.lower() in TIME_NAMES]
-    temporal = [column for column in table.columns if table[column].dtype.is_temporal()]
-    return (named or (temporal if len(temporal) == 1 else []) or [None])[0]
-
-
-def _numbers(path: str | Path, table: polars.DataFrame, name: str) -> np.ndarray:
-    import polars
-
-    column = table[name]
-    if not column.dtype.is_numeric() and column.dtype not in (polars.String, polars.Boolean, polars.Null):
-        raise DataError(f"{path}: expected numbers in column {name!r}, got {column.dtype}")
-    if column.dtype == polars.String:
-        column = column.str.strip_chars()
-        column = polars.select(
-            polars.when(column.str.to_lowercase().is_in(_MISSING_WORDS)).then(None).otherwise(column)
-        ).to_series()
-    numbers = column.cast(polars.Float64, strict=False)
-    wrong = (numbers.is_null() & column.is_not_null()) | numbers.is_infinite().fill_null(False)
-    if wrong.any():
-        row = wrong.arg_max() or 0
-        raise DataError(
-            f"{path}, row {row + 1} after the header: expected a number in column {name!r}, got {column[row]!r}; "
-            "leave the cell empty where it is missing"
+def _as_in_training(
+    path: str | Path, table: polars.DataFrame, like: Layout, time: str | None, id: str | None, notes: list[str]
+) -> tuple[Sequence[str], str | None, str | None]:
+    """The columns that training had, where the table has them; of one column of numbers, that one whatever its name."""
+    was, columns = like.columns, table.columns
+    time = time or (was.time if was.time in columns else None)
+    id = id or (was.id if was.id in columns else None)
+    missing = [name for name in was.values if name not in columns]
+    if not missing:
+        return was.values, time, id
+    others = [name for name in columns if name not in (was.time, was.id, *was.known, *was.observed)]
+    found = find_columns(path, table.select(others), None, (), (), None, None).values if others else ()
+    if len(was.values) == len(found) == 1:
+        notes.append(
+            f"{path}: has no column {missing[0]!r}, which training forecast; took {found[0]!r}, its only one of numbers"
         )
-    return numbers.fill_null(float("nan")).to_numpy()
+        return found, time, id
+    raise DataError(
+        f"{path}: has no column {missing[0]!r}, which training forecast; its columns are {', '.join(columns)}: call it as "
+        "in training"
+    )
 
 
-def _times(path: str | Path, table: polars.DataFrame, name: str | None) -> np.ndarray:
+def _without_empty_rows(table: polars.DataFrame) -> polars.DataFrame:
+    """Spreadsheets end in rows without anything."""
     import polars
 
-    if name is None:
-        return np.arange(table.height)
-    column = table[name]
-    if isinstance(column.dtype, polars.Datetime) and column.dtype.time_zone:
-        # In local time an hour of spring is missing and one of autumn is there twice.
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    if column.null_count():
-        row = (column.is_null().arg_max() or 0) + 1
-        raise DataError(f"{path}, row {row} after the header: column {name!r} is empty; give every row a time")
-    if column.dtype.is_integer():
-        numbers = column.to_numpy().astype(np.int64)
-        return _days(numbers) if (numbers >= _FIRST_DAY).all() and (numbers <= _LAST_DAY).all() else numbers
-    if column.dtype in (polars.Date, polars.Datetime):
-        return column.to_numpy().astype("datetime64[us]")
-    if column.dtype != polars.String:
-        raise DataError(f"{path}: expected times or whole numbers in column {name!r}, got {column.dtype}")
-    try:
-        return parse_times(column.to_list())
-    except DataError as error:
-        raise DataError(f"{path}, column {name!r}, {error}") from error
-
-
-def _days(numbers: np.ndarray) -> np.ndarray:
-    """Days if the numbers are written as 20240531 is; else the numbers."""
-    try:
-        return parse_times([str(number) for number in numbers.tolist()])
-    except DataError:
-        return numbers
+    cells = [
+        (polars.col(name).fill_null("").str.strip_chars() == "")
+        if kind == polars.String
+        else polars.col(name).is_null()
+        for name, kind in table.schema.items()
+    ]
+    return table.filter(~polars.all_horizontal(cells))
 
 
 def _by_id(ids: list[str] | None, count: int) -> dict[str, np.ndarray]:
@@ -224,86 +281,59 @@ def _by_id(ids: list[str] | None, count: int) -> dict[str, np.ndarray]:
     return {name: np.array(found) for name, found in rows.items()}
 
 
-def _no_time_twice(path: str | Path, name: str, moments: np.ndarray) -> None:
-    same = np.flatnonzero(moments[1:] == moments[:-1])
-    if len(same):
-        series = f" of series {name!r}" if name else ""
-        raise DataError(
-            f"{path}: time {moments[same[0]]}{series} is there twice; name the column that tells series apart with --reading.id, "
-            "or keep one row for each time"
-        )
+def _same_clock(path: str | Path, times: Times, like: Layout, notes: list[str]) -> Clock:
+    if times.moments.dtype.kind != "M" or (times.offsets is None) == (like.clock == ""):
+        return like.clock
+    if times.offsets is None:
+        where = "UTC" if like.clock == "utc" else "the zone of training's"
+        notes.append(f"{path}: its times have no zone, but those of training have; took them as times of {where}")
+        return like.clock
+    notes.append(f"{path}: its times have a zone, but those of training have none; took what the clocks there show")
+    return "local"
 
 
-def _common_step(path: str | Path, times: list[np.ndarray], grid: Grid, *, has_time: bool) -> _Step | None:
-    """The grid of all series; None where rows are the steps."""
-    if grid not in ("auto", "fill", "rows"):
-        raise ConfigError(f"grid must be auto, fill or rows; got {grid!r}")
-    gaps = np.concatenate([np.diff(moments).astype(np.int64) for moments in times])
-    if grid == "rows" or not has_time or not len(gaps):
-        return None
-    dated = times[0].dtype.kind == "M"
-    candidates = [_months(times)] if dated else []
-    size = int(np.gcd.reduce(gaps))
-    candidates.append(_Step(size, "us" if dated else None))
-    step = next(candidate for candidate in candidates if candidate is not None)
-    rows = sum(map(len, times))
-    filled = sum(int(_positions(moments, step)[-1]) + 1 for moments in times)
-    if filled <= rows / (1 - _MOST_MISSING):
-        return step
-    if grid == "fill" and filled <= 100 * rows:
-        return step
-    if grid == "fill":
+def _layout(path: str | Path, columns: Columns, times: Times, rows: Mapping[str, np.ndarray], gaps: Gaps) -> Layout:
+    """How a table is read that is the first of its kind."""
+    if columns.time is None:
+        return Layout(columns, Every(1, 0, dated=False), filled=False)
+    choices: list[tuple[float, Layout]] = []
+    clocks: tuple[Clock, ...] = ("",) if times.offsets is None else ("local", "utc")
+    for clock in clocks:
+        moments = times.local if clock == "local" else times.moments
+        series = {name: np.sort(moments[its]) for name, its in rows.items()}
+        if clock == "local" and any((each[1:] == each[:-1]).any() for each in series.values()):
+            continue  # an hour of autumn is there twice: only UTC tells them apart
+        for name, each in series.items():
+            no_time_twice(path, name, each)
+        found, own = find_grids(series)
+        if gaps == "fill" and any(len(each) > 1 for each in series.values()):
+            found, own = equal_steps(list(series.values())), {}
+            _not_huge(path, found, series)
+        layout = Layout(columns, found, own, found is not None and gaps != "rows", clock)
+        share = 0.0 if found is None else min(share_of(layout, series), 1.0)
+        # Hours go on through a change of the clocks; days, months and opening hours are those that the clocks show.
+        plain = isinstance(found, Every) and (found.step_seconds or 0.0) < 86_400.0
+        choices.append((share - (1e-6 if clock == "local" and plain else 0.0), layout))
+    return max(choices, key=lambda choice: choice[0])[1]
+
+
+def _not_huge(path: str | Path, grid: Grid, series: Mapping[str, np.ndarray]) -> None:
+    rows = sum(map(len, series.values()))
+    numbers = [grid.fitted(times).numbers(times[[0, -1]]) for times in series.values()]
+    filled = sum(int(last - first) + 1 for first, last in numbers)
+    if filled > 100 * rows:
         raise DataError(
-            f"{path}: a grid of {_in_words(step)} would have {filled:,} steps for {rows:,} rows; "
+            f"{path}: a grid of {grid} would have {filled:,} steps for {rows:,} rows; "
             "round the times, or take the rows as steps with --reading.grid rows"
         )
-    return None
 
 
-def _months(times: list[np.ndarray]) -> _Step | None:
-    """Months (or quarters, years), if all times are the same time of the month, from its beginning or its end."""
-    for shift in (np.timedelta64(0, "D"), np.timedelta64(1, "D")):
-        moved = [moments + shift for moments in times]
-        within = np.concatenate([moments - moments.astype("datetime64[M]") for moments in moved])
-        if (within == within[0]).all():
-            gaps = np.concatenate([np.diff(moments.astype("datetime64[M]").astype(np.int64)) for moments in moved])
-            return _Step(int(np.gcd.reduce(gaps)), "M", shift)
-    return None
-
-
-def _positions(moments: np.ndarray, step: _Step) -> np.ndarray:
-    counted = moments if step.shift is None else (moments + step.shift).astype("datetime64[M]")
-    return (counted - counted[0]).astype(np.int64) // step.size
-
-
-def _on_grid(moments: np.ndarray, content: np.ndarray, step: _Step | None) -> tuple[np.ndarray, np.ndarray]:
-    if step is None:
-        return moments, content
-    positions = _positions(moments, step)
-    count = int(positions[-1]) + 1
-    if count == len(moments):
-        return moments, content
-    filled = np.full((count, content.shape[1]), np.nan)
-    filled[positions] = content
-    if step.shift is None:
-        return moments[0] + np.arange(count) * step.size, filled
-    first = moments[0] + step.shift
-    months = first.astype("datetime64[M]") + np.arange(count) * step.size
-    return months.astype("datetime64[us]") + (first - first.astype("datetime64[M]")) - step.shift, filled
-
-
-def _in_words(step: _Step | None) -> str:
-    if step is None:
-        return "row"
-    if step.unit is None:
-        return str(step.size)
-    if step.unit == "M":
-        return _count(step.size, "month")
-    for unit, size in (("day", 86_400_000_000), ("hour", 3_600_000_000), ("minute", 60_000_000), ("second", 1_000_000)):
-        if step.size % size == 0:
-            return _count(step.size // size, unit)
-    return _count(step.size, "microsecond")
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}{'s' * (number != 1)}"
+def _remarks(layout: Layout, steps: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> list[str]:
+    """What is worth a line about the steps of a table: that they follow no rule, or that many are missing."""
+    if layout.grid is None and any(len(times) > 1 for times in rows):
+        return [_NO_RULE]
+    count, there = sum(map(len, steps)), sum(map(len, rows))
+    missing = 1.0 - there / max(count, 1)
+    if layout.filled and missing > _MOST_MISSING:
+        return [f"{missing:.0%} of the steps ({layout.step}) have no row: they are missing values"]
+    return []

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ostinato.data.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
 from ostinato.data.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
 from ostinato.data.memory import check_texts
 from ostinato.data.splits import Splits, stratified_split
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "message", "tweet", "document", "body", "input", "x")
 LABEL_NAMES = ("label", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "rating", "tag", "y")
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (*SEPARATORS, *JSON_SUFFIXES, *PARQUET_SUFFIXES)
+NO_HEADER = "If its first line is a row like others, add --reading.header false: the columns are then called 1, 2, ..."
 _LONGEST_CELL = 2**30
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -46,22 +47,28 @@ class Example:
 
 
 def read_examples(
-    path: str | Path, *, text: str | None = None, label: str | None = None, with_labels: bool = True
+    path: str | Path,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    with_labels: bool = True,
+    dialect: Dialect | None = None,
 ) -> tuple[Example, ...]:
     """The texts of a table with their labels, in order.
 
-    An empty cell of text is the empty text. Labels may be words or numbers; each is kept as it is written.
+    An empty cell of text is the empty text. Labels may be words or numbers; each stays as it is written, without blanks around it.
 
     Args:
         path: A file or URL, as for `read_cells`.
         text: Name of the column of texts; None for the one whose name says so (`TEXT_NAMES`), or the only one beside the labels.
         label: Name of the column of labels; None for the one whose name says so (`LABEL_NAMES`), if there is one.
         with_labels: Whether labels are wanted. If not, a column of them is passed over, whatever is in it.
+        dialect: How CSV or TSV is written; None for the usual.
 
     Raises:
         DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
     """
-    columns, rows = read_cells(path)
+    columns, rows = read_cells(path, dialect)
     if not with_labels and label not in columns:
         label = None
     label_column = _named(path, columns, label, "--reading.label") or _guess(columns, LABEL_NAMES, taken=text)
@@ -70,7 +77,7 @@ def read_examples(
         others = [column for column in columns if column != label_column]
         if len(others) != 1:
             raise DataError(
-                f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text"
+                f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text. {NO_HEADER}"
             )
         text_column = others[0]
     examples: list[Example] = []
@@ -78,7 +85,7 @@ def read_examples(
         words = _written(row.get(text_column), f"{path}, {place}: column {text_column!r}") or ""
         name = None
         if with_labels and label_column is not None:
-            name = _written(row.get(label_column), f"{path}, {place}: column {label_column!r}")
+            name = (_written(row.get(label_column), f"{path}, {place}: column {label_column!r}") or "").strip()
             if not name:
                 raise DataError(
                     f"{path}, {place}: column {label_column!r} is empty; give every row a label or leave the row out"
@@ -97,6 +104,7 @@ def read_labelled(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     seed: int = 0,
+    dialect: Dialect | None = None,
 ) -> Splits[tuple[Example, ...]]:
     """A data set of texts and labels in three parts.
 
@@ -109,6 +117,7 @@ def read_labelled(
         validation_share: Of the rows of `train`, 0 <= share < 1; not used where there is a table of its own.
         test_share: The same for test.
         seed: Of the draw.
+        dialect: How CSV or TSV is written; None for the usual.
 
     Raises:
         DataError: As for `read_examples`; there is no row or no column of labels.
@@ -120,7 +129,7 @@ def read_labelled(
         if "train" not in parts:
             raise DataError(f"{train}: expected a table called train.csv (.tsv, .jsonl, .parquet) in this folder")
         train, validation, test = parts["train"], validation or parts.get("validation"), test or parts.get("test")
-    rows = labelled(read_examples(train, text=text, label=label), train)
+    rows = labelled(read_examples(train, text=text, label=label, dialect=dialect), train)
     kept, drawn, last = stratified_split(
         [row.label for row in rows],
         validation_share if validation is None else 0.0,
@@ -131,7 +140,7 @@ def read_labelled(
     def part(path: str | Path | None, indices: Iterable[int]) -> tuple[Example, ...]:
         if path is None:
             return tuple(rows[index] for index in indices)
-        return labelled(read_examples(path, text=text, label=label), path)
+        return labelled(read_examples(path, text=text, label=label, dialect=dialect), path)
 
     return Splits(name, part(None, kept), part(validation, drawn), part(test, last))
 
@@ -145,20 +154,25 @@ def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]
     if not rows:
         raise DataError(f"{path}: there is no row in it; expected at least one")
     if rows[0].label is None:
-        raise DataError(f"{path}: none of its columns is called label, class or category; name it with --reading.label")
+        raise DataError(
+            f"{path}: none of its columns is called label, class or category; name it with --reading.label. {NO_HEADER}"
+        )
     return rows
 
 
-def read_cells(path: str | Path) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
-    """The columns of a table, and its rows with where they are ("line 7").
+def read_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    """The columns of a table, and its rows with where they are ("line 7"). Empty lines are no rows.
 
     Args:
         path: .csv or .tsv, whose first line names the columns; .jsonl (also .ndjson, .json: an object a line) or .parquet.
+        dialect: How CSV or TSV is written; None for the usual.
 
     Raises:
         DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
     """
-    suffix = suffix_of(path)
+    dialect, suffix = dialect or Dialect(), suffix_of(path)
+    if suffix not in SEPARATORS and suffix in TABLE_SUFFIXES:
+        dialect.refuse(path)
     if suffix in JSON_SUFFIXES:
         rows = [(f"line {number}", row) for number, row in json_lines(path)]
         columns = [*dict.fromkeys(column for _, row in rows for column in row)]
@@ -168,12 +182,27 @@ def read_cells(path: str | Path) -> tuple[list[str], list[tuple[str, dict[str, A
         rows = [(f"row {number}", row) for number, row in enumerate(table.iter_rows(named=True), start=1)]
         columns = table.columns
     elif suffix in SEPARATORS:
-        columns, rows = _separated(path, SEPARATORS[suffix])
+        content = table_text(path)
+        columns, rows = _separated(path, content, separator_of(path, content, suffix, dialect), dialect)
     else:
         raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
     if not columns:
         raise DataError(f"{path}: there is nothing in it; expected a table whose columns have names")
     return columns, rows
+
+
+class _AsWritten(float):
+    """A number of JSON that remembers how it is written: 1.10 is another name than 1.1."""
+
+    def __new__(cls, text: str) -> _AsWritten:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -186,7 +215,7 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_float=_AsWritten)
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{path}, line {number}: is not JSON ({one_line(error)}); write one object a line"
@@ -214,36 +243,41 @@ def read_parquet(path: str | Path) -> polars.DataFrame:
         raise DataError(f"{path}: is not a whole Parquet file ({one_line(error)}); write it again") from error
 
 
-def _separated(path: str | Path, separator: str) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+def _separated(
+    path: str | Path, content: bytes, separator: str, dialect: Dialect
+) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
     try:
-        return _rows(path, separator, quoted=True)
+        return _rows(path, content, separator, dialect, quoted=True)
     except DataError:
         if separator != "\t":
             raise
         # Some TSV files quote cells as CSV does; in most a quotation mark is a character like others.
-        return _rows(path, separator, quoted=False)
+        return _rows(path, content, separator, dialect, quoted=False)
 
 
-def _rows(path: str | Path, separator: str, *, quoted: bool) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+def _rows(
+    path: str | Path, content: bytes, separator: str, dialect: Dialect, *, quoted: bool
+) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
     columns: list[str] = []
     rows: list[tuple[str, dict[str, Any]]] = []
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     begin = 1
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:
-        reader = csv.reader(_raw_lines(path), delimiter=separator, quoting=quoting, strict=True)
+        reader = csv.reader(_raw_lines(path, content), delimiter=separator, quoting=quoting, strict=True)
         for cells in reader:
             if len(cells) > 1 or (cells and cells[0].strip()):
                 if not columns:
-                    columns = cells
-                    check_header(path, columns, separator)
-                elif len(cells) > len(columns):
+                    columns = header_of(path, cells, dialect)
+                    if dialect.header:
+                        begin = reader.line_num + 1
+                        continue
+                if len(cells) > len(columns):
                     raise DataError(
-                        f"{path}, line {begin}: has {len(cells)} cells, but the header has {len(columns)}; "
-                        f"put a cell that contains {separator!r} in double quotes"
+                        f"{path}, line {begin}: has {len(cells)} cells, but the {'header' if dialect.header else 'first line'} has "
+                        f"{len(columns)}; put a cell that contains {separator!r} in double quotes"
                     )
-                else:
-                    rows.append((f"line {begin}", dict(zip(columns, cells, strict=False))))
+                rows.append((f"line {begin}", dict(zip(columns, cells, strict=False))))
             begin = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
@@ -254,28 +288,10 @@ def _rows(path: str | Path, separator: str, *, quoted: bool) -> tuple[list[str],
     return columns, rows
 
 
-def _raw_lines(path: str | Path) -> Iterator[str]:
-    with open_file(path) as file:
-        for number, raw in enumerate(file, start=1):
-            line = decoded(raw, path, number)
-            yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
-
-
-def check_header(path: str | Path, columns: list[str], separator: str) -> None:
-    """Looks at the names of the columns of a CSV or TSV file.
-
-    Raises:
-        DataError: A name is there twice, or there is but one, with another separator in it.
-    """
-    other = next((mark for mark in (";", "\t", "|") if mark in columns[0] and mark != separator), None)
-    if len(columns) == 1 and other is not None:
-        raise DataError(
-            f"{path}, line 1: expected columns with {separator!r} between them, got one, {columns[0]!r}; "
-            f"write the table with {separator!r} in place of {other!r}" + ("" if other != "\t" else ", or call it .tsv")
-        )
-    twice = next((column for column in columns if column and columns.count(column) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path}, line 1: two columns are called {twice!r}; give each a name of its own")
+def _raw_lines(path: str | Path, content: bytes) -> Iterator[str]:
+    for number, raw in enumerate(io.BytesIO(content), start=1):
+        line = decoded(raw, path, number)
+        yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
 
 
 def _written(cell: Any, place: str) -> str | None:
@@ -291,7 +307,9 @@ def _written(cell: Any, place: str) -> str | None:
 
 def _named(path: str | Path, columns: list[str], name: str | None, option: str) -> str | None:
     if name is not None and name not in columns:
-        raise DataError(f"{path}: has no column {name!r}; its columns are {', '.join(columns)}: name one with {option}")
+        raise DataError(
+            f"{path}: has no column {name!r}; its columns are {', '.join(columns)}: name one with {option}. {NO_HEADER}"
+        )
     return name
 
 

@@ -1,123 +1,302 @@
-"""Times as tables write them, to NumPy's: ISO 8601, years and months, and days with the year at the end; and those that follow."""
+"""Times as tables write them, to NumPy's and back: a forecast's times are written as the table writes its own."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ostinato.errors import DataError
 
-_UNITS: dict[str, Any] = {"day": "D", "hour": "h", "minute": "m", "second": "s", "microsecond": "us"}
-_YEAR_LAST = re.compile(r"(\d{1,2})([/.])(\d{1,2})[/.](\d{4})(?:[ T]+(\d{1,2}:.+))?")
-_YEAR_FIRST = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})(?:[ T]+(\d{1,2}:.+))?")
+_CLOCK = (
+    r"(?:(?P<between>[ T]+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"(?P<half> ?[AaPp][Mm])?)? ?(?P<zone>Z|z|UTC|[+-]\d\d(?::?\d\d)?)?"
+)
+_YEAR_FIRST = re.compile(r"(?P<year>\d{4})(?P<sign>[-/.]?)(?P<month>\d{1,2})(?P=sign)(?P<day>\d{1,2})" + _CLOCK)
+_YEAR_LAST = re.compile(r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second_part>\d{1,2})(?P=sign)(?P<year>\d{4})" + _CLOCK)
+_MONTH = re.compile(r"(?P<year>\d{4})(?P<sign>[-/]?)(?P<month>\d\d)")
+_QUARTER = re.compile(r"(?P<year>\d{4})(?P<sign>[- ]?)(?P<letter>[Qq])(?P<quarter>[1-4])")
+_WEEK = re.compile(r"(?P<year>\d{4})(?P<sign>-?)W(?P<week>\d\d)(?:(?P=sign)(?P<day>[1-7]))?")
+_DAY_US = 86_400_000_000
 
 
-def parse_times(cells: Sequence[str | None]) -> np.ndarray:
-    """The times of a column: (T,) datetime64[us].
+@dataclass(frozen=True)
+class Form:
+    """How a column writes its times.
+
+    Attributes:
+        kind: "number", "day", "month", "quarter" or "week".
+        order: Of a day: "ymd", "dmy" or "mdy".
+        sign: Between the parts of a date.
+        padded: Whether days and months below 10 have two digits.
+        between: What lies between day and hour; "" where there are no hours.
+        fine: The smallest part of the clock: "minute", "second" or "fraction".
+        half: Whether hours are counted to 12, with AM and PM.
+        zone: "" for none, "Z", or a sign for how an offset is written: "+00:00", "+0000", "+00".
+        letter: Of a quarter.
+        with_day: Whether a week says its day.
+        whole: Whether the column holds whole numbers, such as 202405, and no texts.
+    """
+
+    kind: str = "day"
+    order: str = "ymd"
+    sign: str = "-"
+    padded: bool = True
+    between: str = ""
+    fine: str = "second"
+    half: bool = False
+    zone: str = ""
+    letter: str = "Q"
+    with_day: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of a column.
+
+    Attributes:
+        moments: (T,) datetime64[us], in UTC where the column has a zone; or int64, where it counts.
+        form: How they are written, the last of them.
+        offsets: (T,) int64 microseconds that the clocks there are ahead of UTC; None where the column has no zone.
+        zone: The name of a time zone, of a typed column that has one.
+    """
+
+    moments: np.ndarray
+    form: Form = field(default_factory=Form)
+    offsets: np.ndarray | None = None
+    zone: str | None = None
+
+    @property
+    def local(self) -> np.ndarray:
+        """(T,): what the clocks there showed."""
+        return self.moments if self.offsets is None else self.moments + self.offsets.astype("timedelta64[us]")
+
+    def written(self, moments: np.ndarray, *, local: bool = False) -> list[str] | list[int]:
+        """Other times as the column writes its own.
+
+        Args:
+            moments: (N,), of the type of `self.moments`.
+            local: Whether they are what the clocks there show, and not UTC.
+        """
+        if moments.dtype.kind != "M":
+            return moments.tolist()
+        if self.offsets is None:
+            return _written(moments.astype("datetime64[us]").tolist(), self.form, None)
+        offsets = self._offsets_at(moments, local=local)
+        clocks = moments if local else moments + offsets.astype("timedelta64[us]")
+        return _written(clocks.astype("datetime64[us]").tolist(), self.form, offsets.tolist())
+
+    def _offsets_at(self, moments: np.ndarray, *, local: bool) -> np.ndarray:
+        """(N,) int64: by the rules of the zone; without a name, the offset that was written last before."""
+        if self.zone is not None:
+            return zone_offsets(moments, self.zone, local=local)
+        axis, offsets = self._changes[local]
+        return offsets[(np.searchsorted(axis, moments, side="right") - 1).clip(0)]
+
+    @cached_property
+    def _changes(self) -> dict[bool, tuple[np.ndarray, np.ndarray]]:
+        assert self.offsets is not None
+        order = np.argsort(self.moments, kind="stable")
+        return {
+            local: (axis[order], self.offsets[order]) for local, axis in ((False, self.moments), (True, self.local))
+        }
+
+
+def zone_offsets(moments: np.ndarray, zone: str, *, local: bool = False) -> np.ndarray:
+    """(T,) int64: microseconds that the clocks of a named zone are ahead of UTC at these times, in UTC or as those clocks show.
+
+    Raises:
+        DataError: This machine does not know the zone.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        info = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise DataError(f"the time zone {zone!r} is not known on this machine; install the package tzdata") from error
+    ahead = []
+    for moment in moments.astype("datetime64[us]").tolist():
+        there = moment.replace(tzinfo=info) if local else moment.replace(tzinfo=datetime.UTC).astimezone(info)
+        ahead.append(there.utcoffset() // datetime.timedelta(microseconds=1))
+    return np.array(ahead, dtype=np.int64)
+
+
+# --- reading ---
+
+
+def parse_times(cells: Sequence[str | None]) -> Times:
+    """The times of a column of texts.
 
     | form | is |
     | --- | --- |
-    | 2024-05-31, 20240531, 2024/5/31, 2024-05-31 23:00, 2024-05-31T23:00:00 | what it says |
-    | the same with Z or an offset such as +02:00 | the time in UTC |
-    | 2024-05 | the first of the month |
+    | 2024-05-31, 20240531, 2024/5/31, 2024-05-31 23:00, 2024-05-31T23:00:00, 2024-05-31 11:00 PM | what it says |
+    | the same with Z or an offset such as +02:00 | that time, kept with its offset |
+    | 2024-05, 202405; 2024Q2, 2024-Q2 | the first of the month, of the quarter |
+    | 2024-W22, 2024-W22-5 | the Monday of the ISO week, or the day that it says |
     | 31.05.2024 | the day first |
-    | 5/31/2024, 31/5/2024 | the order that all rows of the column allow |
+    | 5/31/2024, 31/5/2024, 31-5-2024 | the order that all rows of the column allow |
 
     Raises:
         DataError: A cell is no time, the order of day and month is open, or only some have a zone; the message has the row.
     """
     written = [(cell or "").strip() for cell in cells]
     day_first = _day_comes_first(written)
-    moments: list[datetime.datetime] = []
-    for row, cell in enumerate(written, start=1):
+    days = np.zeros(len(written), dtype="datetime64[us]")
+    offsets = np.zeros(len(written), dtype=np.int64)
+    form, with_zone, padded = Form(), False, True
+    for row, cell in enumerate(written):
         try:
-            moment = datetime.datetime.fromisoformat(_iso(cell, day_first))
+            moment, its_form = _read(cell, day_first)
         except ValueError as error:
             raise DataError(
-                f"row {row} after the header: expected a time such as 2024-05-31 23:00, got {cell!r}"
+                f"row {row + 1} after the header: expected a time such as 2024-05-31 23:00, got {cell!r}"
             ) from error
-        if moments and (moment.tzinfo is None) != (moments[0].tzinfo is None):
-            raise DataError(f"row {row} after the header: expected a zone in all times or in none, got {cell!r}")
-        moments.append(moment)
-    naive = [moment.astimezone(datetime.UTC).replace(tzinfo=None) if moment.tzinfo else moment for moment in moments]
-    return np.array(naive, dtype="datetime64[us]")
+        if row and with_zone != (moment.tzinfo is not None):
+            raise DataError(f"row {row + 1} after the header: expected a zone in all times or in none, got {cell!r}")
+        with_zone, padded = moment.tzinfo is not None, padded and its_form.padded
+        # The last tells, but midnight is often written as a day alone.
+        form = its_form if its_form.between or not form.between else form
+        if moment.tzinfo is not None:
+            ahead = moment.utcoffset() or datetime.timedelta()
+            offsets[row], moment = ahead // datetime.timedelta(microseconds=1), moment.replace(tzinfo=None) - ahead
+        days[row] = moment
+    form = Form(**{**form.__dict__, "padded": padded})
+    return Times(days, form, offsets if with_zone else None)
 
 
-def _iso(cell: str, day_first: bool) -> str:
-    if len(cell) == 7 and cell[4] == "-":
-        return f"{cell}-01"
+def parse_numbers(numbers: np.ndarray, *, whole: bool = True) -> Times:
+    """The times of a column of whole numbers: days as 20240531, months as 202405, or the numbers themselves.
+
+    Args:
+        numbers: (T,) int64.
+        whole: Whether the column holds numbers, not texts of them.
+    """
+    texts = [str(number) for number in numbers.tolist()]
+    lengths = {len(text) for text in texts}
+    is_month = lengths == {6} and all("1900" <= text[:4] <= "2099" for text in texts)
+    if is_month or lengths == {8}:
+        try:
+            found = parse_times(texts)
+        except DataError:
+            pass
+        else:
+            return Times(found.moments, Form(**{**found.form.__dict__, "whole": whole}))
+    return Times(numbers.astype(np.int64), Form(kind="number", whole=whole))
+
+
+def _read(cell: str, day_first: bool) -> tuple[datetime.datetime, Form]:
+    """A time and its form; a ValueError where it is none."""
+    if found := _MONTH.fullmatch(cell):
+        form = Form("month", sign=found["sign"])
+        return datetime.datetime(int(found["year"]), int(found["month"]), 1), form
+    if found := _QUARTER.fullmatch(cell):
+        form = Form("quarter", sign=found["sign"], letter=found["letter"])
+        return datetime.datetime(int(found["year"]), 3 * int(found["quarter"]) - 2, 1), form
+    if found := _WEEK.fullmatch(cell):
+        day = datetime.date.fromisocalendar(int(found["year"]), int(found["week"]), int(found["day"] or 1))
+        form = Form("week", sign=found["sign"], with_day=found["day"] is not None)
+        return datetime.datetime.combine(day, datetime.time()), form
     if found := _YEAR_FIRST.fullmatch(cell):
-        year, month, day, hour = found.groups()
-    elif found := _YEAR_LAST.fullmatch(cell):
-        first, sign, second, year, hour = found.groups()
-        day, month = (first, second) if day_first or sign == "." else (second, first)
-    else:
-        return cell
-    date = f"{year}-{month:0>2}-{day:0>2}"
-    if not hour:
-        return date
-    return f"{date}T0{hour}" if hour[1] == ":" else f"{date}T{hour}"
+        if not found["sign"] and len(found["month"] + found["day"]) != 4:
+            raise ValueError
+        return _day(found, "ymd", found["month"], found["day"])
+    if found := _YEAR_LAST.fullmatch(cell):
+        first, second = found["first"], found["second_part"]
+        is_day_first = day_first or found["sign"] == "."
+        month, day = (second, first) if is_day_first else (first, second)
+        return _day(found, "dmy" if is_day_first else "mdy", month, day)
+    return datetime.datetime.fromisoformat(cell), Form(between="T", fine="fraction" if "." in cell else "second")
+
+
+def _day(found: re.Match[str], order: str, month: str, day: str) -> tuple[datetime.datetime, Form]:
+    fraction = found["fraction"]
+    fine = "fraction" if fraction else "second" if found["second"] else "minute"
+    zone = found["zone"] or ""
+    style = "Z" if zone in ("Z", "z", "UTC") else {0: "", 3: "+00", 5: "+0000", 6: "+00:00"}[len(zone)]
+    between = found["between"] or ""
+    form = Form(
+        "day", order, found["sign"], len(month + day) == 4, between, fine, found["half"] is not None, zone=style
+    )
+    hour = int(found["hour"] or 0)
+    if found["half"]:
+        if not 1 <= hour <= 12:
+            raise ValueError
+        hour = hour % 12 + (12 if found["half"].strip().upper() == "PM" else 0)
+    micro = int((fraction or "").ljust(6, "0")[:6] or 0)
+    moment = datetime.datetime(
+        int(found["year"]), int(month), int(day), hour, int(found["minute"] or 0), int(found["second"] or 0), micro
+    )
+    return (moment.replace(tzinfo=_zone(zone)) if zone else moment), form
+
+
+def _zone(written: str) -> datetime.timezone:
+    if written in ("Z", "z", "UTC"):
+        return datetime.UTC
+    digits = written[1:].replace(":", "").ljust(4, "0")
+    ahead = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return datetime.timezone(-ahead if written[0] == "-" else ahead)
 
 
 def _day_comes_first(written: list[str]) -> bool:
     """Whether 1/2/2024 is in February, as the other rows tell."""
-    parts = [
-        (int(found[1]), int(found[3])) for cell in written if (found := _YEAR_LAST.fullmatch(cell)) and found[2] == "/"
-    ]
-    if not parts:
+    found = [(row, match) for row, cell in enumerate(written) if (match := _YEAR_LAST.fullmatch(cell))]
+    found = [(row, match) for row, match in found if match["sign"] != "."]
+    if not found:
         return True
-    first, second = (max(side) > 12 for side in zip(*parts, strict=True))
+    first, second = (any(int(match[part]) > 12 for _, match in found) for part in ("first", "second_part"))
     if not first and not second:
-        row = next(row for row, cell in enumerate(written, start=1) if _YEAR_LAST.fullmatch(cell))
+        row = found[0][0]
         raise DataError(
-            f"row {row} after the header: {written[row - 1]!r} does not tell the day from the month, and no other row does; "
+            f"row {row + 1} after the header: {written[row]!r} does not tell the day from the month, and no other row does; "
             "write times as 2024-05-31"
         )
     return first
 
 
-def times_after(times: np.ndarray, step: str, count: int) -> np.ndarray:
-    """The times of the steps that follow those of a series.
-
-    Args:
-        times: (T,) datetime64 or int64, increasing; T at least 1.
-        step: How far apart they are, as `SeriesTable.step` says: "1 hour", "7 days", "3 months", "1", or "row" for any.
-        count: How many; at least 0.
-
-    Returns:
-        (count,), of the same type. Of rows that are there on working days only, the working days that follow; of other rows, times
-        as far apart as the median of theirs.
-    """
-    ahead = np.arange(1, count + 1)
-    if step == "row":
-        return _rows_after(times, ahead)
-    number, _, unit = step.partition(" ")
-    if not unit:
-        return times[-1] + ahead * int(number)
-    if unit.startswith("month"):
-        # The last days of months are found from the first days of the next.
-        ends = bool((_day_of_month(times) > 28).any()) and bool(
-            (_day_of_month(times + np.timedelta64(1, "D")) == 1).all()
-        )
-        shift = np.timedelta64(1 if ends else 0, "D")
-        last = times[-1] + shift
-        months = last.astype("datetime64[M]") + ahead * int(number)
-        return months.astype("datetime64[us]") + (last - last.astype("datetime64[M]")) - shift
-    return times[-1] + ahead * np.timedelta64(int(number), _UNITS[unit.removesuffix("s")])
+# --- writing ---
 
 
-def _rows_after(times: np.ndarray, ahead: np.ndarray) -> np.ndarray:
-    if times.dtype.kind == "M":
-        days = times.astype("datetime64[D]")
-        if (times == days).all() and np.is_busday(days).all():
-            return np.busday_offset(days[-1], ahead).astype(times.dtype)
-    gaps = np.diff(times).astype(np.int64)
-    return times[-1] + ahead * int(np.median(gaps) if len(gaps) else 1)
+def _written(moments: list[datetime.datetime], form: Form, offsets: list[int] | None) -> list[str] | list[int]:
+    # Hours that the form lacks would be lost.
+    if form.kind == "day" and not form.between and any(moment.time() != datetime.time() for moment in moments):
+        form = Form(**{**form.__dict__, "between": "T", "fine": "second"})
+    if form.between and form.fine != "fraction" and any(moment.microsecond for moment in moments):
+        form = Form(**{**form.__dict__, "fine": "fraction"})
+    if form.between and form.fine == "minute" and any(moment.second for moment in moments):
+        form = Form(**{**form.__dict__, "fine": "second"})
+    zones = [None] * len(moments) if offsets is None else offsets
+    texts = [_text(moment, form, ahead) for moment, ahead in zip(moments, zones, strict=True)]
+    return [int(text) for text in texts] if form.whole else texts
 
 
-def _day_of_month(times: np.ndarray) -> np.ndarray:
-    return (times.astype("datetime64[D]") - times.astype("datetime64[M]")).astype(np.int64) + 1
+def _text(moment: datetime.datetime, form: Form, ahead: int | None) -> str:
+    if form.kind == "month":
+        return f"{moment.year:04}{form.sign}{moment.month:02}"
+    if form.kind == "quarter":
+        return f"{moment.year:04}{form.sign}{form.letter}{(moment.month + 2) // 3}"
+    if form.kind == "week":
+        year, week, day = moment.isocalendar()
+        return f"{year:04}{form.sign}W{week:02}" + (f"{form.sign}{day}" if form.with_day else "")
+    width = 2 if form.padded else 1
+    parts = {"y": f"{moment.year:04}", "m": f"{moment.month:0{width}}", "d": f"{moment.day:0{width}}"}
+    text = form.sign.join(parts[part] for part in form.order)
+    if form.between:
+        clock = {"minute": "%M", "second": "%M:%S", "fraction": "%M:%S.%f"}[form.fine]
+        hour = f"{moment.hour % 12 or 12}" if form.half else f"{moment.hour:02}"
+        text += f"{form.between}{hour}:{moment.strftime(clock)}" + (moment.strftime(" %p") if form.half else "")
+    return text + ("" if ahead is None else _offset(ahead, form.zone))
+
+
+def _offset(microseconds: int, style: str) -> str:
+    if style in ("Z", "") and not microseconds:
+        return "Z"
+    sign, minutes = "-" if microseconds < 0 else "+", abs(microseconds) // 60_000_000
+    hours, minutes = divmod(minutes, 60)
+    if style == "+00" and not minutes:
+        return f"{sign}{hours:02}"
+    return f"{sign}{hours:02}{'' if style == '+0000' else ':'}{minutes:02}"

@@ -115,6 +115,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """What a user should know about the data before training, such as which lines were left out; a line each."""
         return []
 
+    def notes(self, part: Part) -> list[str]:
+        """What a user should know about data that were read to predict for or to evaluate on; a line each."""
+        return []
+
     def batch_steps(self, settings: S) -> int | None:
         """The most steps of a batch, padding counted, see `Batches`; None for any number."""
         return None

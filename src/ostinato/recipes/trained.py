@@ -63,11 +63,13 @@ class Trained(Generic[S, Part, Known, Model]):
         known: about the data.
         model: the network.
         answering: how it answers, of the type `task.answering`; None where there is nothing to set.
+        notes: what a user should know about the data that were read last, a line each.
     """
 
     def __init__(self, task: Task[S, Part, Known, Model], settings: S, known: Known, model: Model):
         self.task, self.settings, self.known, self.model = task, settings, known, model
         self.answering: Any = None if task.answering is None else task.answering()
+        self.notes: list[str] = []
 
     def to(self, device: str) -> Trained[S, Part, Known, Model]:
         """Moves the model: "auto", "cpu", "cuda", "cuda:N" or "mps"."""
@@ -131,7 +133,9 @@ class Trained(Generic[S, Part, Known, Model]):
         if not data:  # as of a variable of the shell that is not set
             raise DataError("the name of the data is empty; expected that of a file or a folder")
         with holding(data):
-            return self.task.read_part(self.settings, self.known, data, labelled=labelled)
+            part = self.task.read_part(self.settings, self.known, data, labelled=labelled)
+        self.notes = self.task.notes(part)
+        return part
 
     def _answers(
         self, part: Any, examples: Examples, on_batch: Callable[[int, int], None] | None
@@ -183,7 +187,7 @@ class Trained(Generic[S, Part, Known, Model]):
         found = self.show(judge, examples, on_batch=on_batch)
         assert found is not None  # nobody stops it
         loss = found.nats_per_token if found.tokens else math.nan
-        warnings = tuple(judge.warnings())
+        warnings = (*self.task.notes(part), *judge.warnings())
         return Scores(name or "", size, loss, found.tokens, found.figures, judge.details(), warnings), judge
 
     def show(

@@ -3,7 +3,12 @@ import datetime
 import numpy as np
 import pytest
 
-from ostinato.recipes.forecast.calendar import calendar, find_cycles, find_season, step_seconds
+from ostinato.data.grids import DAY, SECOND, Every, Months, Slots
+from ostinato.recipes.forecast.calendar import calendar, find_cycles, find_season
+
+HOUR = 3600 * SECOND
+WORKING_DAYS = Slots(DAY, tuple(day * DAY for day in range(5)))
+OPEN = Slots(HOUR, tuple(day * DAY + hour * HOUR for day in range(5) for hour in range(9, 17)))
 
 
 def wave(period, count=600, noise=0.15, seed=0):
@@ -11,48 +16,46 @@ def wave(period, count=600, noise=0.15, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("period", "step", "season"),
+    ("period", "grid", "season"),
     [
-        (24, "1 hour", 24),
-        (48, "30 minutes", 48),
-        (7, "1 day", 7),
-        (52, "7 days", 52),
-        (12, "1 month", 12),
-        (4, "3 months", 4),
-        (37, "row", 37),
-        (9, "1", 9),
+        (24, Every(HOUR), 24),
+        (48, Every(HOUR // 2), 48),
+        (7, Every(DAY), 7),
+        (52, Every(7 * DAY), 52),
+        (12, Months(1), 12),
+        (4, Months(3), 4),
+        (37, None, 37),
+        (9, Every(1, dated=False), 9),
+        (5, WORKING_DAYS, 5),
+        (8, OPEN, 8),
+        (40, OPEN, 40),
+        (7, Months(1, of_year=tuple(range(4, 11))), 7),
     ],
 )
-def test_the_season_of_a_wave_is_found(period, step, season):
-    values = wave(period, noise=0.15 if " " in step else 0.03)
+def test_the_season_of_a_wave_is_found(period, grid, season):
+    is_dated = grid is not None and grid.step_seconds is not None
+    values = wave(period, noise=0.15 if is_dated else 0.03)
     values[::17] = np.nan
-    assert find_season([values], step) == season
-    assert find_season([1e6 + 1e3 * values, wave(period, seed=1)], step) == season
+    assert find_season([values], grid) == season
+    assert find_season([1e6 + 1e3 * values, wave(period, seed=1)], grid) == season
 
 
-@pytest.mark.parametrize("step", ["1 hour", "1 day", "row", "1 month", "12 months"])
-def test_noise_and_random_walks_have_no_season(step):
+@pytest.mark.parametrize("grid", [Every(HOUR), Every(DAY), None, Months(1), Months(12), OPEN])
+def test_noise_and_random_walks_have_no_season(grid):
     draw = np.random.default_rng(0).normal(size=800)
-    assert find_season([draw], step) == 1
-    assert find_season([draw.cumsum()], step) == 1
+    assert find_season([draw], grid) == 1
+    assert find_season([draw.cumsum()], grid) == 1
 
 
 def test_a_constant_and_a_short_series_have_no_season():
-    assert find_season([np.full(100, 3.0)], "1 hour") == 1
-    assert find_season([wave(24, 30)], "1 hour") == 1
-    assert find_season([], "1 hour") == 1
+    assert find_season([np.full(100, 3.0)], Every(HOUR)) == 1
+    assert find_season([wave(24, 30)], Every(HOUR)) == 1
+    assert find_season([], Every(HOUR)) == 1
 
 
 def test_a_season_may_be_longer_than_a_day():
     week = wave(168, 168 * 6)
-    assert find_season([week], "1 hour") == 168
-
-
-def test_how_long_a_step_is():
-    assert step_seconds("15 minutes") == 900
-    assert step_seconds("7 days") == 604_800
-    assert step_seconds("row") is None
-    assert step_seconds("3") is None
+    assert find_season([week], Every(HOUR)) == 168
 
 
 def hours(count):
@@ -60,14 +63,14 @@ def hours(count):
 
 
 def test_cycles_must_have_been_seen_three_times():
-    assert find_cycles([hours(60)], "1 hour") == ()
-    assert find_cycles([hours(80)], "1 hour") == ("day",)
-    assert find_cycles([hours(80), hours(600)], "1 hour") == ("day", "week")
-    assert find_cycles([hours(24 * 366 * 3 + 24)], "1 hour") == ("day", "week", "year")
-    assert find_cycles([np.arange(500)], "1") == ()
+    assert find_cycles([hours(60)], Every(HOUR)) == ()
+    assert find_cycles([hours(80)], Every(HOUR)) == ("day",)
+    assert find_cycles([hours(80), hours(600)], Every(HOUR)) == ("day", "week")
+    assert find_cycles([hours(24 * 366 * 3 + 24)], Every(HOUR)) == ("day", "week", "year")
+    assert find_cycles([np.arange(500)], Every(1, dated=False)) == ()
     days = np.datetime64("2020-01-01", "us") + np.arange(2000) * np.timedelta64(1, "D")
-    assert find_cycles([days], "1 day") == ("week", "year")
-    assert find_cycles([days[np.is_busday(days.astype("datetime64[D]"))]], "row") == ("week", "year")
+    assert find_cycles([days], Every(DAY)) == ("week", "year")
+    assert find_cycles([days[np.is_busday(days.astype("datetime64[D]"))]], WORKING_DAYS) == ("week", "year")
 
 
 def test_places_on_the_circle_are_those_of_python_dates():

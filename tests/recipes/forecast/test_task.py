@@ -14,7 +14,7 @@ from ostinato.recipes.forecast.settings import (
     ReadingSettings,
     UpdateSettings,
 )
-from ostinato.recipes.forecast.task import Forecast, _written
+from ostinato.recipes.forecast.task import Forecast
 
 from ..waves import READING, START, rows, small, write
 
@@ -219,14 +219,6 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path):
     train(stopped, on_evaluation=lambda step, loss: step == 10)
     gone_on = train(dataclasses.replace(stopped, resume=True))
     assert gone_on.scores["test"].figures == dict(whole.scores["test"].figures)
-
-
-def test_times_are_written_as_days_where_all_are():
-    times = np.array(["2024-03-30", "2024-03-31"], dtype="datetime64[us]")
-    assert _written(times) == ["2024-03-30", "2024-03-31"]
-    assert _written(times + np.arange(2)) == ["2024-03-30T00:00:00.000000", "2024-03-31T00:00:00.000001"]
-    assert _written(times + np.timedelta64(1, "h"))[0] == "2024-03-30T01:00:00"
-    assert _written(np.array([3, 4])) == [3, 4]
 
 
 def test_steps_of_another_length_are_refused(tmp_path, learnt):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ostinato.data.batches import Batch, pad
+from ostinato.data.dialect import Dialect
 from ostinato.data.images import Images, read_image_splits, read_images
 from ostinato.data.lines import lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.tables import TABLE_SUFFIXES, Example, labelled, read_examples
@@ -183,9 +184,9 @@ def read_texts(data: str, reading: ReadingSettings, *, with_labels: bool) -> tup
         return tuple(Example(line, None) for _, line in lines_of_stdin())
     if not with_labels and suffix_of(data) == ".txt":
         return tuple(Example(line, None) for _, line in numbered_lines(data))
-    if not with_labels:
-        return read_examples(data, text=reading.text, label=reading.label, with_labels=False)
-    return labelled(read_examples(data, text=reading.text, label=reading.label), data)
+    dialect = Dialect(reading.separator, reading.header)
+    examples = read_examples(data, text=reading.text, label=reading.label, with_labels=with_labels, dialect=dialect)
+    return labelled(examples, data) if with_labels else examples
 
 
 def read_pictures(data: str, known: Known, *, with_labels: bool) -> Images:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ostinato.data.dialect import Dialect
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares
 from ostinato.training.settings import UpdateSettings
@@ -19,6 +20,8 @@ class ReadingSettings:
         test: a table of its own for the test; without it, test_share is drawn, unless the data come with one.
         text: the column of texts; without it, the one whose name says so.
         label: the column of labels; without it, the one whose name says so.
+        separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
+        header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
         validation_share: from 0 to below 1, each class in its share.
         test_share: likewise; 0 for no test.
         tokens: a step of a text is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair encoding).
@@ -37,6 +40,8 @@ class ReadingSettings:
     test: str | None = None
     text: str | None = None
     label: str | None = None
+    separator: str | None = None
+    header: bool = True
     validation_share: float = 0.1
     test_share: float = 0.1
     tokens: Literal["word", "char", "byte", "bpe"] = "word"
@@ -53,6 +58,7 @@ class ReadingSettings:
             if value is not None and value < least:
                 raise ConfigError(f"reading.{name}: expected at least {least}, got {value}")
         check_shares(self.validation_share, self.test_share)
+        Dialect(self.separator, self.header)  # which refuses what cannot be
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ostinato.data.batches import Batch, Examples
 from ostinato.data.builtin import digits
+from ostinato.data.dialect import Dialect
 from ostinato.data.images import Images, read_image_splits
 from ostinato.data.splits import Splits
 from ostinato.data.tables import read_labelled
@@ -52,6 +53,7 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
                 label=reading.label,
                 validation_share=reading.validation_share,
                 test_share=reading.test_share,
+                dialect=Dialect(reading.separator, reading.header),
             )
         if reading.validation or reading.test:
             raise DataError(f"{data}: only tables have files of their own for validation and test; leave out reading's")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ostinato.data.grids import Grid
+
 CYCLES_SEEN = (
     3  # training must have a cycle so often, or its place in it says only which part of the training data it is
 )
@@ -15,35 +17,29 @@ _LEAST_SEASON = 4  # steps; two or three are alike in any smooth series
 _MOST_SERIES, _MOST_STEPS = 50, 5000  # that are looked at for a season, the last of each
 _LONGEST_SEASON = 400  # that is looked for where no calendar says which could be
 _DAY_S = 86_400.0
-_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": _DAY_S, "month": 365.25 / 12 * _DAY_S}
 _CYCLES_S = {"minute": 60.0, "hour": 3600.0, "day": _DAY_S, "week": 7 * _DAY_S, "year": 365.25 * _DAY_S}
 
 
-def step_seconds(step: str) -> float | None:
-    """How long a step of a `SeriesTable` is; None where it has no length."""
-    number, _, unit = step.partition(" ")
-    length = _SECONDS.get(unit.removesuffix("s"))
-    return None if length is None else int(number) * length
-
-
-def find_season(series: Sequence[np.ndarray], step: str) -> int:
+def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
     """After how many steps the changes of a series are like themselves, more than after half of it.
 
     Args:
         series: (T,) each, NaN where missing: what training has.
-        step: of them, as `SeriesTable.step` says. Where it has a length, the season is a day, a week or a year (a minute, an hour);
-            elsewhere any number of steps up to 400, whose correlation stands out from those beside it.
+        grid: their times. Where they are dates, the season is a day, a week or a year (a minute, an hour): of working days, a week
+            is five steps. Elsewhere, and without a grid, it is any number of steps up to 400, whose correlation stands out from
+            those beside it.
 
     Returns:
         Steps; 1 where nothing recurs.
     """
-    length = step_seconds(step)
-    if length is None:
+    is_dated = grid is not None and grid.step_seconds is not None
+    if grid is None or not is_dated:
         candidates = list(range(_LEAST_SEASON, _LONGEST_SEASON + 1))
     else:
-        candidates = sorted({round(cycle / length) for cycle in _CYCLES_S.values() if cycle / length >= _LEAST_SEASON})
+        cycles = {grid.steps_in(seconds) or 0 for seconds in _CYCLES_S.values()}
+        candidates = sorted(steps for steps in cycles if steps >= _LEAST_SEASON)
     looked_at = [values[-_MOST_STEPS:] for values in series[:_MOST_SERIES]]
-    least = _LEAST_LIKENESS if length is not None else _LEAST_OF_MANY
+    least = _LEAST_LIKENESS if is_dated else _LEAST_OF_MANY
     found = {lag: _likeness(looked_at, lag, lag) for lag in candidates}
     peaks = [
         lag
@@ -86,18 +82,18 @@ def _likeness(series: Sequence[np.ndarray], season: int, lag: int) -> float:
     return float(product / np.sqrt(left * right)) if left > 0 and right > 0 else 0.0
 
 
-def find_cycles(times: Sequence[np.ndarray], step: str) -> tuple[str, ...]:
+def find_cycles(times: Sequence[np.ndarray], grid: Grid | None) -> tuple[str, ...]:
     """The cycles that training sees often enough and that its steps are shorter than: "day", "week", "year".
 
     Args:
         times: (T,) each, of training.
-        step: of them.
+        grid: of them; None where they follow no rule.
     """
     if not times or times[0].dtype.kind != "M":
         return ()
     spans = max((float((each[-1] - each[0]) / np.timedelta64(1, "s")) for each in times if len(each)), default=0.0)
     gaps = np.concatenate([np.diff(each) for each in times])
-    length = step_seconds(step) or (float(np.median(gaps) / np.timedelta64(1, "s")) if len(gaps) else 0.0)
+    length = (grid and grid.step_seconds) or (float(np.median(gaps) / np.timedelta64(1, "s")) if len(gaps) else 0.0)
     wanted = {"day": _CYCLES_S["day"], "week": _CYCLES_S["week"], "year": _CYCLES_S["year"]}
     return tuple(name for name, cycle in wanted.items() if 0 < length < 0.75 * cycle and spans >= CYCLES_SEEN * cycle)
 

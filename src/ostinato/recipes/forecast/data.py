@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from ostinato.data.batches import pad
-from ostinato.data.series import SeriesTable
+from ostinato.data.grids import Grid
+from ostinato.data.series import Layout, SeriesTable
+from ostinato.data.times import Times
 from ostinato.errors import DataError
 from ostinato.models.forecaster import SeriesBatch
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
@@ -30,6 +32,7 @@ class Track:
         values: (T,) float64, NaN where missing.
         known: (T, K) float64, covariates known ahead of time.
         observed: (T, P) float64, covariates known up to now.
+        grid: which times it has; None where they follow no rule.
     """
 
     id: str
@@ -37,6 +40,7 @@ class Track:
     values: np.ndarray
     known: np.ndarray
     observed: np.ndarray
+    grid: Grid | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -78,6 +82,9 @@ class Part:
         season: in steps.
         fitted: for each track, the steps that training has; all of them in data of which training has none.
         columns: names of the covariates, known and observed.
+        layout: how the table was read.
+        written: how it writes its times.
+        notes: what a user should know about it, a line each.
     """
 
     name: str
@@ -90,6 +97,9 @@ class Part:
     season: int
     fitted: tuple[int, ...]
     columns: tuple[tuple[str, ...], tuple[str, ...]]
+    layout: Layout | None = None
+    written: Times | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.origin)
@@ -122,6 +132,7 @@ class Known:
         cycles: of the calendar, that are inputs.
         known: name, mean and standard deviation of each covariate known ahead of time.
         observed: likewise of those known up to now.
+        layout: how the table of training was read, as others are too.
     """
 
     horizon: int
@@ -132,12 +143,14 @@ class Known:
     cycles: tuple[str, ...]
     known: tuple[tuple[str, float, float], ...]
     observed: tuple[tuple[str, float, float], ...]
+    layout: Layout | None = None
 
     @classmethod
     def of(cls, train: Part, *, with_calendar: bool) -> Known:
         """From what training has of each series."""
         pieces = list(zip(train.tracks, train.fitted, strict=True))
-        cycles = find_cycles([track.times[:end] for track, end in pieces], train.step) if with_calendar else ()
+        times, layout = [track.times[:end] for track, end in pieces], train.layout
+        cycles = find_cycles(times, None if layout is None else layout.grid) if with_calendar else ()
         scales = [
             tuple(
                 (name, *_mean_and_deviation(np.concatenate([getattr(track, part)[:end, at] for track, end in pieces])))
@@ -146,11 +159,11 @@ class Known:
             for part, names in zip(("known", "observed"), train.columns, strict=True)
         ]
         ids = tuple(track.id for track in train.tracks)
-        return cls(train.horizon, train.context, train.season, train.step, ids, cycles, *scales)
+        return cls(train.horizon, train.context, train.season, train.step, ids, cycles, *scales, layout)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "layout": None if self.layout is None else self.layout.to_dict()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Known:
@@ -159,7 +172,8 @@ class Known:
             name: tuple((str(n), float(m), float(d)) for n, m, d in content[name]) for name in ("known", "observed")
         }
         names = {name: tuple(content[name]) for name in ("ids", "cycles")}
-        return cls(**{**content, **rows, **names})
+        layout = None if content["layout"] is None else Layout.from_dict(content["layout"])
+        return cls(**{**content, **rows, **names, "layout": layout})
 
     @property
     def known_size(self) -> int:
@@ -244,7 +258,7 @@ def tracks_of(table: SeriesTable) -> tuple[Track, ...]:
             if np.isnan(values).all():
                 label = f"series {name!r}" if name else f"column {column!r}"
                 raise DataError(f"{table.name}: {label} has no value; expected numbers, or leave it out")
-            found.append(Track(name, series.times, values, series.known, series.observed))
+            found.append(Track(name, series.times, values, series.known, series.observed, series.grid))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ostinato.data.dialect import Dialect
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares
 from ostinato.training.settings import UpdateSettings
@@ -20,7 +21,10 @@ class ReadingSettings:
         values: columns to forecast, each a series of its own; without it, all columns of numbers that have no other part.
         known: columns that are known ahead of time, such as prices or holidays.
         observed: columns that are known up to now only.
-        grid: missing steps of gaps are filled in (fill), or rows are the steps (rows); auto decides.
+        grid: missing steps of gaps are filled in (fill), or rows are the steps (rows); auto finds the pattern of the times.
+        decimal: what comes before the decimals of numbers; null for what the cells tell.
+        separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
+        header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
         horizon: steps to forecast, at least 1; null for a season, or 12 where there is none.
         context: steps that a forecast reads before, at least 2; null for seven seasons, from 64 to 200.
         season: steps after which the series is like itself, 1 for none; null to find it in the training data.
@@ -35,6 +39,9 @@ class ReadingSettings:
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
     grid: Literal["auto", "fill", "rows"] = "auto"
+    decimal: Literal[".", ","] | None = None
+    separator: str | None = None
+    header: bool = True
     horizon: int | None = None
     context: int | None = None
     season: int | None = None
@@ -48,6 +55,7 @@ class ReadingSettings:
             if value is not None and value < least:
                 raise ConfigError(f"reading.{name}: expected at least {least}, or null, got {value}")
         check_shares(self.validation_share, self.test_share)
+        Dialect(self.separator, self.header)  # which refuses what cannot be
 
 
 @dataclass(frozen=True)

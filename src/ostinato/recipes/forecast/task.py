@@ -12,12 +12,14 @@ import torch
 
 from ostinato.data.batches import Batch, Examples
 from ostinato.data.builtin import carbon_dioxide
-from ostinato.data.series import SeriesTable, read_series
+from ostinato.data.dialect import Dialect
+from ostinato.data.laying import following
+from ostinato.data.series import Layout, SeriesTable, read_series
 from ostinato.data.splits import Splits
-from ostinato.data.times import times_after
+from ostinato.data.times import Times
 from ostinato.errors import DataError
 from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
-from ostinato.recipes.forecast.calendar import find_season, step_seconds
+from ostinato.recipes.forecast.calendar import find_season
 from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track, origins, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import INTERVALS, edges
@@ -56,21 +58,24 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
         if data == "-":
             raise DataError("expected a table in a file, whose name tells the format; standard input has none")
-        table = _read(settings, data)
-        _same_step(data, table.step, known.step)
+        table = _read(settings, data, known.layout)
         tracks = tracks_of(table)
         lengths = tuple(map(len, tracks))
-        # One row alone has no step of its own.
-        step = table.step if max(lengths) > 1 else known.step
+        notes = table.notes
+        if not labelled:
+            notes += tuple(_strange(data, known, tracks))
         made = partial(
             Part,
             table.name,
             tracks,
-            step,
+            known.step,
             context=known.context,
             season=known.season,
             fitted=lengths,
             columns=(table.known, table.observed),
+            layout=table.layout,
+            written=table.written,
+            notes=notes,
         )
         if not labelled:
             behind = np.array([track.last[-1] + 1 for track in tracks])
@@ -83,6 +88,14 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
                 f"{max(lengths)} steps; give more rows"
             )
         return made(series=series, origin=steps, horizon=known.horizon)
+
+    def remarks(self, splits: Splits[Part]) -> list[str]:
+        """About the times of the table."""
+        return list(splits.train.notes)
+
+    def notes(self, part: Part) -> list[str]:
+        """Rows that were left out, series that training never had."""
+        return list(part.notes)
 
     def learn(self, settings: ForecastSettings, train: Part) -> Known:
         """Season, cycles of the calendar, the scales of covariates, the names of the series."""
@@ -133,7 +146,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         known, how = trained.known, trained.answering
         horizon = how.horizon or known.horizon
         places = [(part.tracks[part.series[row]], int(part.origin[row])) for row in batch.rows.tolist()]
-        times = [_times(track, origin, horizon, part.step) for track, origin in places]
+        times = [_times(part, track, origin, horizon) for track, origin in places]
         inputs = [
             known.inputs(moments, _covariates(part, track, origin, horizon))
             for moments, (track, origin) in zip(times, places, strict=True)
@@ -143,7 +156,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         anchors = np.array([track.filled[origin - 1] for track, origin in places])
         found = paths.double().cpu().numpy().transpose(1, 0, 2) + anchors[:, None, None]
         return [
-            _answer(track, origin, moments, each)
+            _answer(part, track, origin, moments, each)
             for (track, origin), moments, each in zip(places, times, found, strict=True)
         ]
 
@@ -163,7 +176,8 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[P
     season = reading.season
     if season is None:
         fitted = [end for end, _ in ends_of(1)]
-        season = find_season([track.values[:end] for track, end in zip(tracks, fitted, strict=True)], table.step)
+        grid = None if table.layout is None or not table.layout.filled else table.layout.grid
+        season = find_season([track.values[:end] for track, end in zip(tracks, fitted, strict=True)], grid)
     horizon = reading.horizon or (season if season > 1 else _HORIZON_WITHOUT_SEASON)
     context = reading.context or min(max(_CONTEXT_SEASONS * season, _SHORTEST_CONTEXT), _LONGEST_CONTEXT)
     ends = ends_of(horizon)
@@ -183,7 +197,21 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[P
                 f"{name}: expected a series with at least {_needed(horizon, reading.test_share)} steps to forecast {horizon} of, "
                 f"but the longest has {max(lengths)}; give more rows, or forecast fewer steps with reading.horizon"
             )
-        parts[kind] = Part(name, tracks, table.step, series, steps, horizon, context, season, fitted, columns)
+        parts[kind] = Part(
+            name,
+            tracks,
+            table.step,
+            series,
+            steps,
+            horizon,
+            context,
+            season,
+            fitted,
+            columns,
+            table.layout,
+            table.written,
+            table.notes,
+        )
     return Splits(name, parts["train"], parts["validation"], parts["test"])
 
 
@@ -196,7 +224,7 @@ def default_lags(known: Known) -> list[int]:
     ]
 
 
-def _read(settings: ForecastSettings, data: str) -> SeriesTable:
+def _read(settings: ForecastSettings, data: str, like: Layout | None = None) -> SeriesTable:
     reading = settings.reading
     return read_series(
         data,
@@ -206,16 +234,20 @@ def _read(settings: ForecastSettings, data: str) -> SeriesTable:
         known=reading.known,
         observed=reading.observed,
         grid=reading.grid,
+        decimal=reading.decimal,
+        dialect=Dialect(reading.separator, reading.header),
+        like=like,
     )
 
 
-def _same_step(data: str, step: str, known: str) -> None:
-    """Raises a DataError where a table has steps of another length than training; one row alone has no step."""
-    lengths = step_seconds(step), step_seconds(known)
-    if None not in lengths and step != known:
-        raise DataError(
-            f"{data}: expected steps of {known}, as in training, got {step}; give a row for each step, empty where it is missing"
-        )
+def _strange(data: str, known: Known, tracks: tuple[Track, ...]) -> list[str]:
+    """A line if training had several series, but not all of these."""
+    strange = [track.id for track in tracks if not known.number(track.id)] if len(known.ids) > 1 else []
+    if not strange:
+        return []
+    names = ", ".join(map(repr, strange[:5])) + (", ..." if len(strange) > 5 else "")
+    had = ", ".join(map(repr, known.ids[:5])) + (", ..." if len(known.ids) > 5 else "")
+    return [f"{data}: training never had the series {names} (it had {had}): forecast by what their past says"]
 
 
 def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
@@ -244,10 +276,23 @@ def _at_most(
     return origins(tracks, spans, context, horizon, max(1, -(-possible // most)))
 
 
-def _times(track: Track, origin: int, horizon: int, step: str) -> np.ndarray:
-    """Of the steps to come: those that the table has behind the last value, then those that follow."""
+def _times(part: Part, track: Track, origin: int, horizon: int) -> np.ndarray:
+    """Of the steps to come: those that the table has behind the last value, then those that follow.
+
+    Raises:
+        DataError: their times follow no rule, and the table does not have all.
+    """
     there = track.times[origin : origin + horizon]
-    return np.concatenate([there, times_after(track.times, step, horizon - len(there))])
+    missing = horizon - len(there)
+    if not missing:
+        return there
+    if track.grid is None:
+        series = f" of series {track.id!r}" if track.id else ""
+        raise DataError(
+            f"{part.name}: the times of training follow no rule, so those of the next {horizon} steps{series} cannot be told; add "
+            "rows with these times, and leave what is forecast empty in them"
+        )
+    return np.concatenate([there, following(track.times, track.grid, missing)])
 
 
 def _covariates(part: Part, track: Track, origin: int, horizon: int) -> np.ndarray:
@@ -266,16 +311,19 @@ def _covariates(part: Part, track: Track, origin: int, horizon: int) -> np.ndarr
     return found if names else np.zeros((horizon, 0))
 
 
-def _answer(track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
+def _answer(part: Part, track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
     """A line of JSON.
 
     Args:
+        part: what it belongs to.
         track: what is forecast.
         origin: first step to come.
         times: (horizon,).
         paths: (horizon, S).
     """
-    last, *ahead = _written(np.concatenate([track.times[origin - 1 : origin], times]))
+    written = part.written or Times(track.times)
+    is_local = part.layout is not None and part.layout.clock == "local"
+    last, *ahead = written.written(np.concatenate([track.times[origin - 1 : origin], times]), local=is_local)
     intervals = {}
     for percent in INTERVALS:
         low, high = np.quantile(paths, edges(percent), axis=1)
@@ -288,11 +336,3 @@ def _answer(track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> 
         "median": np.median(paths, axis=1).tolist(),
         "intervals": intervals,
     }
-
-
-def _written(times: np.ndarray) -> list[str] | list[int]:
-    """Times as ISO 8601, days alone where all begin at midnight; numbers as they are."""
-    if times.dtype.kind != "M":
-        return times.tolist()
-    unit = next(unit for unit in ("D", "s", "us") if (times == times.astype(f"datetime64[{unit}]")).all())
-    return [str(moment) for moment in times.astype(f"datetime64[{unit}]")]
