@@ -54,7 +54,7 @@ class Grid(ABC):
     def __str__(self) -> str:
         """As a person says it: "1 hour", "1 day, Monday to Friday"."""
 
-    def after(self, last: np.datetime64 | int, count: int) -> np.ndarray:
+    def after(self, last: Any, count: int) -> np.ndarray:
         """The `count` times behind one of its times: (count,)."""
         return self.times(self.numbers(np.array([last]))[0] + np.arange(1, count + 1))
 
@@ -261,8 +261,9 @@ def days_of_months(times: np.ndarray) -> int | None:
 
 def grid_from_dict(content: Mapping[str, Any]) -> Grid:
     """The inverse of `Grid.to_dict`; KeyError, TypeError or ValueError for what it cannot be."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-    return {"Every": Every, "Slots": Slots, "Months": Months}[values.pop("kind")](**values)
+    kind = {"Every": Every, "Slots": Slots, "Months": Months}[content["kind"]]
+    values = {name: value for name, value in content.items() if name != "kind"}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _whole(times: np.ndarray) -> np.ndarray:

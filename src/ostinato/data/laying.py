@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def same_step(path: str | Path, series: Mapping[str, np.ndarray], layout: Layout
     for name, moments in series.items():
         grid = layout.grid_of(name)
         assert grid is not None
-        if (moments.dtype.kind == "M") != (not isinstance(grid.times(np.array([0]))[0], np.int64)):
+        if moments.dtype.kind != grid.times(np.array([0])).dtype.kind:
             raise DataError(
                 f"{path}: expected steps of {layout.step}, as in training, got "
                 f"{'dates' if moments.dtype.kind == 'M' else 'whole numbers'}; write times as training has them"
@@ -138,7 +138,7 @@ def laid(
     return grid.times(np.arange(numbers[0], numbers[-1] + 1)), filled, grid
 
 
-def _in_words(moment: np.datetime64 | np.int64) -> str:
+def _in_words(moment: Any) -> str:
     """A time with its weekday, without the zeros behind its last part."""
     if moment.dtype.kind != "M":
         return str(moment)

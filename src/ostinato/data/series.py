@@ -112,10 +112,10 @@ class Layout:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Layout:
         """The inverse; KeyError, TypeError or ValueError for what it cannot be."""
-        columns = {name: tuple(v) if isinstance(v, list) else v for name, v in content["columns"].items()}
-        grid, own = content["grid"], content["own"]
+        columns, grid, own = content["columns"], content["grid"], content["own"]
+        parts = {name: tuple(columns[name]) for name in ("values", "known", "observed")}
         return cls(
-            Columns(**columns),
+            Columns(**parts, time=columns["time"], id=columns["id"]),
             None if grid is None else grid_from_dict(grid),
             {id: grid_from_dict(each) for id, each in own.items()},
             bool(content["filled"]),
@@ -220,7 +220,7 @@ def read_series(
     series = []
     for name, its in pieces.items():
         when, content, fitted = laid(path, name, moments[its], numbers[its], layout, notes)
-        series.append(Series(name, when, *np.split(content, edges, axis=1), fitted))
+        series.append(Series(name, when, *np.split(content, edges, axis=1), grid=fitted))
     if like is None:
         notes += _remarks(layout, [each.times for each in series], [moments[its] for its in pieces.values()])
     return SeriesTable(
@@ -247,7 +247,9 @@ def _as_in_training(
     if not missing:
         return was.values, time, id
     others = [name for name in columns if name not in (was.time, was.id, *was.known, *was.observed)]
-    found = find_columns(path, table.select(others), None, (), (), None, None).values if others else ()
+    found: tuple[str, ...] = ()
+    if others:
+        found = find_columns(path, table.select(others), None, (), (), None, None).values
     if len(was.values) == len(found) == 1:
         notes.append(
             f"{path}: has no column {missing[0]!r}, which training forecast; took {found[0]!r}, its only one of numbers"

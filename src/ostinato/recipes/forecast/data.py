@@ -159,7 +159,7 @@ class Known:
             for part, names in zip(("known", "observed"), train.columns, strict=True)
         ]
         ids = tuple(track.id for track in train.tracks)
-        return cls(train.horizon, train.context, train.season, train.step, ids, cycles, *scales, layout)
+        return cls(train.horizon, train.context, train.season, train.step, ids, cycles, *scales, layout=layout)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -1,0 +1,130 @@
+import datetime
+import zoneinfo
+
+import polars
+import pytest
+
+from ostinato.data.series import read_series
+from ostinato.errors import DataError
+
+IDS = ["DE", "NA", "FR", "001", "1", "1.10", "1.1", "null", "None", "1e3"]
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def dated(rows):
+    return "".join(f"2024-01-{day:02},{row}\n" for day, row in enumerate(rows, start=1))
+
+
+def test_ids_are_as_they_are_written(tmp_path):
+    csv = write(tmp_path / "a.csv", "id,date,y\n" + "".join(f"{id}, 2024-01-01,5\n" for id in IDS))
+    assert [series.id for series in read_series(csv).series] == IDS
+    json = write(
+        tmp_path / "a.jsonl",
+        '{"id": 1.10, "date": "2024-01-01", "y": 5}\n{"id": "001", "date": "2024-01-01", "y": 5}\n',
+    )
+    assert [series.id for series in read_series(json).series] == ["1.10", "001"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (polars.Series([7, 10]), ["7", "10"]),
+        (polars.Series(["007", "NA"], dtype=polars.Categorical), ["007", "NA"]),
+        (polars.Series(["b", "a"], dtype=polars.Enum(["a", "b"])), ["b", "a"]),
+        (polars.Series([b"x", b"y"]), ["x", "y"]),
+    ],
+)
+def test_ids_of_parquet_are_as_they_are_written(tmp_path, ids, expected):
+    frame = polars.DataFrame({"id": ids, "date": [datetime.date(2024, 1, 1)] * 2, "y": [1.0, 2.0]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    assert [series.id for series in read_series(tmp_path / "a.parquet").series] == expected
+
+
+def test_a_row_without_an_id_is_told(tmp_path):
+    path = write(tmp_path / "a.csv", "id,date,y\na,2024-01-01,1\n,2024-01-02,2\n")
+    with pytest.raises(DataError, match=r"row 2 after the header: column 'id', which tells the series apart, is empty"):
+        read_series(path)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index"])
+def test_the_row_numbers_of_data_frames_are_not_forecast(tmp_path, name):
+    path = write(tmp_path / "a.csv", f"{name},date,y\n" + "".join(f"{n},2024-01-{n + 1:02},5\n" for n in range(9)))
+    assert read_series(path).values == ("y",)
+
+
+def test_an_index_of_dates_is_the_time(tmp_path):
+    table = read_series(write(tmp_path / "a.csv", ",y,note\n" + dated(["1,a", "2,b"])))
+    assert (table.values, table.step) == (("y",), "1 day")
+
+
+def test_columns_that_hold_times_are_asked_for(tmp_path):
+    path = write(tmp_path / "a.csv", "from,to,y\n" + dated(["2024-02-01,1", "2024-02-02,2"]))
+    with pytest.raises(DataError, match=r"columns from, to hold times; name the one of the steps with --reading.time"):
+        read_series(path)
+    assert read_series(path, time="to").values == ("y",)
+
+
+def test_parts_of_a_date_beside_it_are_not_forecast(tmp_path):
+    path = write(tmp_path / "a.csv", "year,month,date,y\n" + "".join(f"2024,1,2024-01-0{n},5\n" for n in range(1, 9)))
+    assert read_series(path).values == ("y",)
+
+
+@pytest.mark.parametrize("cell", ["-", "", "n/a", "null", "."])
+def test_a_missing_value_is_the_same_whether_its_column_is_named_or_not(tmp_path, cell):
+    path = write(tmp_path / "a.csv", "date,sold,price\n" + dated(["3,1", f"{cell},2", '"1,003",3']))
+    table, named = read_series(path), read_series(path, ["sold", "price"])
+    assert table.values == named.values == ("sold", "price")
+    assert (
+        repr(table.series[0].values.tolist())
+        == repr(named.series[0].values.tolist())
+        == "[[3.0, 1.0], [nan, 2.0], [1003.0, 3.0]]"
+    )
+
+
+def test_a_column_of_numbers_with_a_word_is_told_and_not_left_out(tmp_path):
+    path = write(tmp_path / "a.csv", "date,sold,price\n" + dated(["3,1", "closed,2", "5,3"]))
+    with pytest.raises(
+        DataError, match=r"row 2 .* column 'sold', got 'closed'.* or name the columns .* --reading.values"
+    ):
+        read_series(path)
+    assert read_series(path, ["price"]).values == ("price",)
+
+
+def test_rows_without_anything_are_no_rows(tmp_path):
+    path = write(tmp_path / "a.csv", "date, y\n2024-01-01, 1\n,\n2024-01-02, 2\n,\n,\n")
+    assert read_series(path).series[0].values.tolist() == [[1.0], [2.0]]
+
+
+def test_a_table_without_a_header_names_the_option(tmp_path):
+    path = write(tmp_path / "a.csv", "2024-01-01,1\n2024-01-02,2\n")
+    with pytest.raises(DataError, match=r"--reading.header false"):
+        read_series(path, ["y"])
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "America/New_York"])
+def test_a_day_of_a_zone_is_a_day_there(tmp_path, zone):
+    """Though not of 24 hours of UTC where clocks change."""
+    info = zoneinfo.ZoneInfo(zone)
+    days = [datetime.datetime(2024, 3, 1, tzinfo=info) + datetime.timedelta(days=n) for n in range(60)]
+    polars.DataFrame({"time": days, "y": range(60)}).write_parquet(tmp_path / "a.parquet")
+    written = write(tmp_path / "a.csv", "time,y\n" + "".join(f"{day.isoformat()},{n}\n" for n, day in enumerate(days)))
+    for path in (tmp_path / "a.parquet", written):
+        table = read_series(path)
+        assert table.step == "1 day"
+        is_local = table.layout.clock == "local"
+        shown = table.written.written(table.series[0].times, local=is_local)
+        assert [text.replace("Z", "+00:00") for text in shown] == [day.isoformat() for day in days]
+
+
+def test_training_columns_are_taken_whatever_else_there_is(tmp_path):
+    training = read_series(write(tmp_path / "a.csv", "id,date,y\na,2024-01-01,1\na,2024-01-02,2\n"))
+    more = write(tmp_path / "b.csv", "x,y,date,id\n7,1,2024-01-01,a\n8,2,2024-01-02,a\n")
+    assert read_series(more, like=training.layout).values == ("y",)
+    other = write(tmp_path / "c.csv", "date,sold\n2024-01-01,1\n2024-01-02,2\n")
+    assert "took 'sold', its only one of numbers" in read_series(other, like=training.layout).notes[0]
+    with pytest.raises(DataError, match=r"has no column 'y', which training forecast; its columns are date, v, w"):
+        read_series(write(tmp_path / "d.csv", "date,v,w\n2024-01-01,1,2\n"), like=training.layout)
