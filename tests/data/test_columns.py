@@ -4,7 +4,7 @@ import zoneinfo
 import polars
 import pytest
 
-from ostinato.data.series import read_series
+from ostinato.data.series import Layout, read_series
 from ostinato.errors import DataError
 
 IDS = ["DE", "NA", "FR", "001", "1", "1.10", "1.1", "null", "None", "1e3"]
@@ -128,3 +128,21 @@ def test_training_columns_are_taken_whatever_else_there_is(tmp_path):
     assert "took 'sold', its only one of numbers" in read_series(other, like=training.layout).notes[0]
     with pytest.raises(DataError, match=r"has no column 'y', which training forecast; its columns are date, v, w"):
         read_series(write(tmp_path / "d.csv", "date,v,w\n2024-01-01,1,2\n"), like=training.layout)
+
+
+def test_covariates_of_words_are_columns_of_0_and_1(tmp_path):
+    rows = ["1,rain,2", "2,sun,3", "3,,4", "4,rain,5"]
+    training = read_series(write(tmp_path / "a.csv", "date,y,sky,price\n" + dated(rows)), ["y"], known=["sky", "price"])
+    assert training.known == ("sky=rain", "sky=sun", "price")
+    known = training.series[0].known
+    assert repr(known.tolist()) == "[[1.0, 0.0, 2.0], [0.0, 1.0, 3.0], [nan, nan, 4.0], [1.0, 0.0, 5.0]]"
+    later = write(tmp_path / "b.csv", "date,y,sky,price\n" + dated(["1,sun,2", "2,snow,3"]))
+    table = read_series(later, known=["sky", "price"], like=Layout.from_dict(training.layout.to_dict()))
+    assert table.series[0].known.tolist() == [[0.0, 1.0, 2.0], [0.0, 0.0, 3.0]]
+    assert table.notes[0].endswith("training never had 'snow' in column 'sky': read as none of its words")
+
+
+def test_texts_are_no_covariate(tmp_path):
+    path = write(tmp_path / "a.csv", "t,y,note\n" + "".join(f"{n},1,note {n}\n" for n in range(60)))
+    with pytest.raises(DataError, match="covariate 'note' has 60 different words, such as 'note 0'; expected numbers"):
+        read_series(path, ["y"], observed=["note"])

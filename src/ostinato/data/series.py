@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ostinato.data.categories import expanded
 from ostinato.data.columns import Columns, find_columns, read_ids, read_times
 from ostinato.data.dialect import Dialect
 from ostinato.data.frames import read_frame
@@ -82,6 +83,7 @@ class Layout:
         own: The grids of series that have others, by their names.
         filled: Whether times of the grid that have no row are steps too, of missing values.
         clock: Of times with a zone, whether the grid is that of UTC or of the clocks there; "" for times without one.
+        words: Of covariates that are words, those that they have.
     """
 
     columns: Columns
@@ -89,6 +91,7 @@ class Layout:
     own: Mapping[str, Grid] = field(default_factory=dict)
     filled: bool = True
     clock: Clock = ""
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def grid_of(self, id: str) -> Grid | None:
         """The grid of a series."""
@@ -107,6 +110,7 @@ class Layout:
             "own": {id: grid.to_dict() for id, grid in self.own.items()},
             "filled": self.filled,
             "clock": self.clock,
+            "words": {name: list(words) for name, words in self.words.items()},
         }
 
     @classmethod
@@ -120,6 +124,7 @@ class Layout:
             {id: grid_from_dict(each) for id, each in own.items()},
             bool(content["filled"]),
             content["clock"],
+            {name: tuple(words) for name, words in content["words"].items()},
         )
 
 
@@ -131,7 +136,7 @@ class SeriesTable:
         name: Of the data.
         series: In the order in which they begin in the table.
         values: Names of the C columns that are forecast.
-        known: Names of the K covariates known ahead of time.
+        known: Names of the K covariates known ahead of time; of a column of words one for each, "weather=rain".
         observed: Names of the P other covariates.
         step: How far apart two steps are: "1 hour", "1 day, Monday to Friday", "1 month", "1", or "row" where rows are the steps.
         layout: How it was read.
@@ -198,14 +203,17 @@ def read_series(
         table = _without_empty_rows(table)
     if not table.height:
         raise DataError(f"{path}: there is no row in it; expected a row a step")
-    names = (*columns.values, *columns.known, *columns.observed)
+    words = None if like is None else like.words
+    ahead = expanded(path, table, columns.known, words, notes)
+    beside = expanded(path, ahead.table, columns.observed, words, notes)
+    table, names = beside.table, (*columns.values, *ahead.names, *beside.names)
     how = "" if values is not None else ", or name the columns to forecast with --reading.values"
     numbers = read_numbers(path, table, names, decimal=decimal, separator=separator, hint=how)
     times = read_times(path, table, columns.time)
     ids = None if columns.id is None else read_ids(path, table[columns.id])
     rows = _by_id(ids, table.height)
     if like is None:
-        layout = _layout(path, columns, times, rows, grid)
+        layout = dataclasses.replace(_layout(path, columns, times, rows, grid), words=ahead.words | beside.words)
     else:
         layout = dataclasses.replace(like, columns=columns, clock=_same_clock(path, times, like, notes))
     moments = times.local if layout.clock == "local" else times.moments
@@ -216,7 +224,7 @@ def read_series(
         pieces[name] = its
     if like is not None:
         same_step(path, {name: moments[its] for name, its in pieces.items()}, layout)
-    edges = [len(columns.values), len(columns.values) + len(columns.known)]
+    edges = [len(columns.values), len(columns.values) + len(ahead.names)]
     series = []
     for name, its in pieces.items():
         when, content, fitted = laid(path, name, moments[its], numbers[its], layout, notes)
@@ -227,8 +235,8 @@ def read_series(
         Path(str(path)).name,
         tuple(series),
         columns.values,
-        columns.known,
-        columns.observed,
+        ahead.names,
+        beside.names,
         layout.step,
         layout,
         times,

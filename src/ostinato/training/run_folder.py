@@ -129,8 +129,8 @@ class RunFolder:
         before = self.checkpoints.read_entry("data_fingerprint")
         if None not in (before, fingerprint) and before != fingerprint:
             raise RunError(
-                f"the text is not the one that {self.path} was trained on so far; "
-                "give it that one back, or begin a new run with another --run"
+                f"the data are not those that {self.path} was trained on so far; "
+                "give it those back, or begin a new run with another --run"
             )
 
     def create(self, config: Mapping[str, Any]) -> None:

@@ -63,7 +63,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         lengths = tuple(map(len, tracks))
         notes = table.notes
         if not labelled:
-            notes += tuple(_strange(data, known, tracks))
+            notes += (*_strange(data, known, tracks), *_still(data, tracks))
         made = partial(
             Part,
             table.name,
@@ -248,6 +248,18 @@ def _strange(data: str, known: Known, tracks: tuple[Track, ...]) -> list[str]:
     names = ", ".join(map(repr, strange[:5])) + (", ..." if len(strange) > 5 else "")
     had = ", ".join(map(repr, known.ids[:5])) + (", ..." if len(known.ids) > 5 else "")
     return [f"{data}: training never had the series {names} (it had {had}): forecast by what their past says"]
+
+
+def _still(data: str, tracks: tuple[Track, ...]) -> list[str]:
+    """A line if series have not changed so far, so that nothing tells how far they may go."""
+    still = [track.id for track in tracks if track.moved[-1] == 0]
+    if not still:
+        return []
+    which = ", ".join(map(repr, still[:5])) + (", ..." if len(still) > 5 else "")
+    of_them = "its only series has" if len(tracks) == 1 else f"series {which} have"
+    return [
+        f"{data}: {of_them} one value, or the same everywhere: the forecast stays at it, with intervals of no width"
+    ]
 
 
 def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:

@@ -1,0 +1,122 @@
+"""The times of training are those of predictions and evaluations, whatever a table leaves out."""
+
+import datetime
+import json
+
+import numpy as np
+import pytest
+
+from ostinato.errors import DataError
+from ostinato.recipes.forecast.settings import ForecasterSettings, ForecastSettings, ReadingSettings
+from ostinato.recipes.forecast.task import Forecast
+from ostinato.recipes.trained import Trained
+
+START = datetime.datetime(2024, 1, 1)
+HOURS = [START + datetime.timedelta(hours=n) for n in range(24 * 60)]
+CALENDARS = {
+    "hours": HOURS[:600],
+    "working": [day for n in range(280) if (day := START + datetime.timedelta(days=n)).weekday() < 5],
+    "open": [hour for hour in HOURS if hour.weekday() < 5 and 9 <= hour.hour <= 16],
+    "strange": [START + datetime.timedelta(seconds=n**3) for n in range(150)],
+}
+
+
+def table(path, times, values=None, ids=None):
+    values = [10 + n % 5 for n in range(len(times))] if values is None else values
+    rows = [f"{time},{value}" for time, value in zip(times, values, strict=True)]
+    head = "time,y\n" if ids is None else "id,time,y\n"
+    path.write_text(
+        head + "".join((f"{row}\n" if ids is None else f"{id},{row}\n") for id in ids or [""] for row in rows)
+    )
+    return str(path)
+
+
+def little(data, **reading):
+    """A forecaster that knows its data and has learnt nothing: times are those of a trained one."""
+    settings = ForecastSettings(
+        data=data,
+        reading=ReadingSettings(horizon=8, context=16, season=5, **reading),
+        model=ForecasterSettings(hidden_size=4),
+    )
+    task = Forecast()
+    known = task.learn(settings, task.read(settings).train)
+    known = task.from_dict(json.loads(json.dumps(task.to_dict(known))))
+    return Trained(task, settings, known, task.build(settings, known).eval())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("times")
+    return {name: little(table(folder / f"{name}.csv", times)) for name, times in CALENDARS.items()}
+
+
+@pytest.mark.parametrize("name", ["hours", "working", "open"])
+@pytest.mark.parametrize("rows", [1, 5, 30])
+def test_times_to_come_are_those_of_training(runs, tmp_path, name, rows):
+    calendar = CALENDARS[name]
+    (answer,) = runs[name].predict(table(tmp_path / "a.csv", calendar[40 : 40 + rows]))
+    assert answer["times"] == [str(time) for time in calendar[40 + rows : 48 + rows]]
+
+
+@pytest.mark.parametrize("name", ["hours", "working", "open"])
+@pytest.mark.parametrize("missing", [0.1, 0.32, 0.6])
+def test_left_out_rows_are_as_empty_cells(runs, tmp_path, name, missing):
+    times, draw = CALENDARS[name][:180], np.random.default_rng(0)
+    values = [round(10 + draw.normal(), 3) for _ in times]
+    there = draw.random(len(times)) >= missing
+    there[[0, -1]] = True
+    gaps = table(tmp_path / "a.csv", np.array(times)[there], np.array(values)[there])
+    empty = table(
+        tmp_path / "b.csv", times, [value if is_there else "" for value, is_there in zip(values, there, strict=True)]
+    )
+    trained = runs[name]
+    assert trained.predict(gaps) == trained.predict(empty)
+    assert trained.evaluate(gaps)[0].figures == pytest.approx(dict(trained.evaluate(empty)[0].figures))
+
+
+def test_times_that_follow_no_rule_are_asked_for(runs, tmp_path):
+    times = CALENDARS["strange"]
+    trained = runs["strange"]
+    with pytest.raises(
+        DataError, match=r"the times of training follow no rule, so those of the next 8 steps cannot be told"
+    ):
+        trained.predict(table(tmp_path / "a.csv", times[:50]))
+    ahead = table(tmp_path / "b.csv", times[:58], [*range(50), *[""] * 8])
+    assert trained.predict(ahead)[0]["times"] == [str(time) for time in times[50:58]]
+
+
+def test_ids_of_training_are_found_again_and_others_are_told(tmp_path):
+    trained = little(table(tmp_path / "a.csv", CALENDARS["hours"][:200], ids=["001", "A2", "NA"]))
+    assert [trained.known.number(id) for id in ("001", "A2", "NA", "1")] == [1, 2, 3, 0]
+    known = table(tmp_path / "b.csv", CALENDARS["hours"][:30], ids=["NA", "001"])
+    assert [answer["series"] for answer in trained.predict(known)] == ["NA", "001"]
+    assert trained.notes == []
+    strange = table(tmp_path / "c.csv", CALENDARS["hours"][:30], ids=["1", "001"])
+    assert [answer["series"] for answer in trained.predict(strange)] == ["1", "001"]
+    assert "training never had the series '1' (it had '001', 'A2', 'NA')" in trained.notes[0]
+    scores, _ = trained.evaluate(strange)
+    assert len([line for line in scores.warnings if "training never had" in line]) == 1
+
+
+def test_one_column_of_numbers_more_changes_nothing(runs, tmp_path):
+    times = CALENDARS["hours"][:50]
+    one = runs["hours"].predict(table(tmp_path / "a.csv", times))
+    (tmp_path / "b.csv").write_text("x,time,y\n" + "".join(f"7,{time},{10 + n % 5}\n" for n, time in enumerate(times)))
+    assert runs["hours"].predict(tmp_path / "b.csv") == one
+
+
+def test_a_series_of_one_value_is_told_to_have_no_width(runs, tmp_path):
+    trained = runs["working"]
+    trained.predict(table(tmp_path / "a.csv", CALENDARS["working"][:1]))
+    assert trained.notes[0].endswith("the forecast stays at it, with intervals of no width")
+
+
+def test_words_are_covariates(tmp_path):
+    sky = ["rain", "sun", "snow"]
+    lines = [f"{time},{10 + n % 3},{sky[n % 3]}\n" for n, time in enumerate(CALENDARS["hours"][:200])]
+    (tmp_path / "a.csv").write_text("time,y,sky\n" + "".join(lines))
+    trained = little(str(tmp_path / "a.csv"), known=["sky"])
+    assert [name for name, *_ in trained.known.known] == ["sky=rain", "sky=snow", "sky=sun"]
+    ahead = [f"{time},,sun\n" for time in CALENDARS["hours"][200:208]]
+    (tmp_path / "b.csv").write_text("time,y,sky\n" + "".join(lines[-20:] + ahead))
+    assert len(trained.predict(tmp_path / "b.csv")[0]["times"]) == 8
