@@ -86,6 +86,16 @@ def test_predictions_are_lines_of_json_in_the_order_of_the_input(ostinato, class
     assert file.read_text() == out
 
 
+def test_what_a_user_should_know_of_the_data_is_told_apart_from_the_answers(
+    ostinato, classifier, tmp_path, monkeypatch
+):
+    (tmp_path / "new.txt").write_text("great film\n")
+    monkeypatch.setattr(Classify, "notes", lambda task, part: [f"{len(part)} line was strange"])
+    status, out, error = ostinato("predict", classifier, str(tmp_path / "new.txt"))
+    assert (status, error) == (0, "ostinato: 1 line was strange\n")
+    assert json.loads(out)["text"] == "great film"
+
+
 def test_an_interrupt_leaves_whole_lines(ostinato, classifier, tmp_path, monkeypatch):
     lines = tmp_path / "new.txt"
     lines.write_text("".join(f"great film {n}\n" for n in range(10)))

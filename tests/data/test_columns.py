@@ -4,6 +4,7 @@ import zoneinfo
 import polars
 import pytest
 
+from ostinato.data.dialect import Dialect
 from ostinato.data.series import Layout, read_series
 from ostinato.errors import DataError
 
@@ -99,10 +100,22 @@ def test_rows_without_anything_are_no_rows(tmp_path):
     assert read_series(path).series[0].values.tolist() == [[1.0], [2.0]]
 
 
-def test_a_table_without_a_header_names_the_option(tmp_path):
-    path = write(tmp_path / "a.csv", "2024-01-01,1\n2024-01-02,2\n")
-    with pytest.raises(DataError, match=r"--reading.header false"):
-        read_series(path, ["y"])
+@pytest.mark.parametrize(
+    "lines",
+    ["2024-01-01,1\n2024-01-02,2\n", "a,20240101,5\na,20240102,6\n", "1.1.2024;0,5\n2.1.2024;1,5\n", "1\n2\n3\n"],
+)
+def test_a_first_line_that_is_a_row_is_told_with_the_option(tmp_path, lines):
+    path = write(tmp_path / "a.csv", lines)
+    with pytest.raises(DataError, match=r"its first line, .* is a row and names no columns.* --reading.header false"):
+        read_series(path)
+    time, id = (None, None) if lines[0] != "a" else ("2", "1")
+    table = read_series(path, time=time, id=id, dialect=Dialect(header=False))
+    assert sum(map(len, table.series)) == lines.count("\n")
+
+
+def test_years_may_be_the_names_of_columns(tmp_path):
+    path = write(tmp_path / "a.csv", "time,2020,2021\n1,5,6\n2,7,8\n")
+    assert read_series(path).values == ("2020", "2021")
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "America/New_York"])
@@ -118,6 +131,34 @@ def test_a_day_of_a_zone_is_a_day_there(tmp_path, zone):
         is_local = table.layout.clock == "local"
         shown = table.written.written(table.series[0].times, local=is_local)
         assert [text.replace("Z", "+00:00") for text in shown] == [day.isoformat() for day in days]
+
+
+def test_opening_hours_of_a_zone_are_those_of_its_clocks(tmp_path):
+    info = zoneinfo.ZoneInfo("Europe/Berlin")
+    hours = [datetime.datetime(2024, 2, 1, tzinfo=info) + datetime.timedelta(hours=n) for n in range(24 * 90)]
+    open_hours = [hour for hour in hours if hour.weekday() < 5 and 9 <= hour.hour <= 16]
+    polars.DataFrame({"time": open_hours, "y": range(len(open_hours))}).write_parquet(tmp_path / "a.parquet")
+    training = read_series(tmp_path / "a.parquet")
+    assert (training.step, training.layout.clock) == ("1 hour, Monday to Friday, 09:00 to 16:00", "local")
+    utc = [hour.astimezone(datetime.UTC).isoformat() for hour in open_hours[-5:-2]]
+    later = write(tmp_path / "b.csv", "time,y\n" + "".join(f"{hour},1\n" for hour in utc))
+    table = read_series(later, like=Layout.from_dict(training.layout.to_dict()))
+    shown = table.written.written(table.series[0].times, local=True)
+    assert shown == [hour.isoformat() for hour in open_hours[-5:-2]]
+
+
+def test_a_zone_that_training_had_not_is_told(tmp_path):
+    days = [f"2024-01-{day:02}T00:00:00" for day in range(1, 29)]
+    naive, aware = (
+        read_series(write(tmp_path / "a.csv", "time,y\n" + "".join(f"{day}{zone},1\n" for day in days)))
+        for zone in ("", "+01:00")
+    )
+    assert (naive.layout.clock, aware.layout.clock) == ("", "local")
+    path = write(tmp_path / "b.csv", f"time,y\n{days[0]}+05:00,1\n")
+    assert "those of training have none" in read_series(path, like=naive.layout).notes[0]
+    assert "other hours than those of training" in read_series(path, like=aware.layout).notes[0]
+    path = write(tmp_path / "c.csv", f"time,y\n{days[0]},1\n")
+    assert "its times have no zone" in read_series(path, like=aware.layout).notes[0]
 
 
 def test_training_columns_are_taken_whatever_else_there_is(tmp_path):

@@ -84,7 +84,14 @@ def test_the_suffix_tells_the_format(name, suffix):
 
 
 def test_parts_are_found_by_the_names_that_people_give_them(tmp_path):
-    for name in ("en_ewt-ud-train.conllu.gz", "dev.conllu", "test_2016_flickr.conllu", "training.md", "notes.conllu"):
+    for name in (
+        "en_ewt-ud-train.conllu.gz",
+        "dev.conllu",
+        "test_2016_flickr.conllu",
+        "training.md",
+        "notes.conllu",
+        "._dev.conllu",
+    ):
         (tmp_path / name).write_text("")
     found = {part: file.name for part, file in find_parts(tmp_path, PART_NAMES, (".conllu",)).items()}
     assert found == {

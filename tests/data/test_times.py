@@ -122,6 +122,19 @@ def test_whole_numbers_may_be_days_or_months(numbers, moments):
     assert times.written(times.moments) == numbers
 
 
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%d.%m.%Y"]
+)
+def test_long_columns_are_read_as_short_ones_are(form):
+    days = [datetime.datetime(2023, 12, 1, 7, 30, 9, 250_000) + datetime.timedelta(days=n) for n in range(150)]
+    written = [day.strftime(form) for day in days]
+    long, short = parse_times(written), [parse_times([cell]) for cell in written]
+    assert long.moments.tolist() == [each.moments[0].tolist() for each in short]
+    assert long.form == short[-1].form
+    with pytest.raises(DataError, match="row 100 after the header: expected a time"):
+        parse_times([*written[:99], "2024-13-01".ljust(len(written[0])), *written[100:]])
+
+
 def test_hours_are_written_where_days_had_none():
     times = parse_times(["2024-05-31"])
     assert times.written(times.moments + np.timedelta64(90, "m")) == ["2024-05-31T01:30:00"]

@@ -58,7 +58,9 @@ def main(words: Sequence[str]) -> int:
     trained = load(given.run).to(given.device).answer_with(given.options)
 
     if given.show:
-        return _show(trained.task, trained.stream(given.input))
+        answers = trained.stream(given.input)
+        _tell(trained.notes)
+        return _show(trained.task, answers)
 
     from ostinato.cli.waiting import waiting
 
@@ -68,8 +70,7 @@ def main(words: Sequence[str]) -> int:
         if given.output is not None or not out.isatty():  # else the answers themselves show how far it is
             on_batch = stack.enter_context(waiting("predicting"))
         answers = trained.stream(given.input, on_batch)
-        for note in trained.notes:
-            print(f"ostinato: {note}", file=sys.stderr)
+        _tell(trained.notes)
         if given.output is not None:
             out = stack.enter_context(_new_file(given.output))
         # JSON has a way to write every character, for an output whose encoding lacks some.
@@ -77,6 +78,12 @@ def main(words: Sequence[str]) -> int:
         for answer in answers:
             out.write(json.dumps(answer, ensure_ascii=ascii_only) + "\n")
     return 0
+
+
+def _tell(notes: Iterable[str]) -> None:
+    """What a user should know about the data; apart from the answers, which another program may read."""
+    for note in notes:
+        print(f"ostinato: {note}", file=sys.stderr)
 
 
 @contextmanager

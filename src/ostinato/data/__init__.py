@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ostinato.data.corpus import Corpus, open_corpus
     from ostinato.data.dates import dates_to_iso
     from ostinato.data.decoding import Decoder
+    from ostinato.data.dialect import Dialect
     from ostinato.data.documents import Documents
     from ostinato.data.images import Images, read_image_splits, read_images
     from ostinato.data.marked import MarkedVocabulary
@@ -51,6 +52,7 @@ _HOMES = {
     "Corpus": "corpus",
     "Coverage": "vectors",
     "Decoder": "decoding",
+    "Dialect": "dialect",
     "Document": "text",
     "Documents": "documents",
     "Example": "tables",
@@ -118,6 +120,7 @@ __all__ = [
     "Corpus",
     "Coverage",
     "Decoder",
+    "Dialect",
     "Document",
     "Documents",
     "Example",

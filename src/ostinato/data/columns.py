@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds", "month", "year", "week", "day")
 ID_NAMES = ("id", "series", "unique_id", "item_id", "series_id")
 INDEX_NAMES = ("", "index", "unnamed: 0", "__index_level_0__")  # what data frames call the numbers of their rows
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _LOOKED_AT = 20  # cells that tell whether a column holds times
 
 
@@ -58,6 +60,8 @@ def find_columns(
         ConfigError: A column has two parts.
     """
     columns = table.columns
+    if hint and _is_row(columns):
+        raise DataError(f"{path}: its first line, {', '.join(columns)}, is a row and names no columns{hint}")
     for name in (time, id, *(values or ()), *known, *observed):
         if name is not None and name not in columns:
             raise DataError(f"{path}: has no column {name!r}; its columns are {', '.join(columns)}{hint}")
@@ -83,6 +87,21 @@ def find_columns(
     if twice is not None:
         raise ConfigError(f"column {twice!r} has two parts; let it be one of time, id, values, known and observed")
     return Columns(tuple(values), tuple(known), tuple(observed), time, id)
+
+
+def _is_row(names: Sequence[str]) -> bool:
+    """Whether the names of columns are cells: one is a day or an hour, or all are numbers."""
+    if all(_NUMBER.fullmatch(name) for name in names):
+        return True
+    cells = [name for name in names if not name.isdigit() or len(name) == 8]
+    return any(_is_time(name) for name in cells)
+
+
+def _is_time(cell: str) -> bool:
+    try:
+        return parse_times([cell]).form.kind == "day"
+    except DataError as error:
+        return "does not tell the day" in str(error)
 
 
 def _guess_time(path: str | Path, table: polars.DataFrame, taken: set[str | None]) -> str | None:

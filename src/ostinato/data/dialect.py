@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ from ostinato.errors import ConfigError, DataError
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _MARKS = (",", ";", "\t", "|")
 _NAMES = {"tab": "\t", "\\t": "\t"}
+_DECIMAL = re.compile(r"[+-]?[\d.]+,\d+")
 _LOOKED_AT = 50  # rows
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -80,7 +82,7 @@ def separator_of(path: str | Path, content: bytes, suffix: str, dialect: Dialect
     ]
     first = next(row for row in rows if row.strip())
     if len(_cells(first, usual)) > 1:
-        return usual
+        return ";" if usual == "," and _commas_are_decimal(rows) else usual
     others = [mark for mark in _MARKS if mark != usual and mark in first]
     for mark in others:
         if len({len(row) for row in _all_cells(rows, mark) if row}) == 1:
@@ -92,6 +94,16 @@ def separator_of(path: str | Path, content: bytes, suffix: str, dialect: Dialect
             "double quotes"
         )
     return usual
+
+
+def _commas_are_decimal(rows: Sequence[str]) -> bool:
+    """Whether semicolons cut all rows into as many cells, whose commas lie in numbers: 1.5.2024;12,5."""
+    cut = [row for row in _all_cells(rows, ";") if row]
+    return (
+        len({len(row) for row in cut}) == 1
+        and len(cut[0]) > 1
+        and all(_DECIMAL.fullmatch(cell.strip()) for row in cut for cell in row if "," in cell)
+    )
 
 
 def header_of(path: str | Path, cells: Sequence[str], dialect: Dialect) -> list[str]:

@@ -28,7 +28,7 @@ from ostinato.data.laying import laid, no_time_twice, same_step, share_of
 from ostinato.data.numbers import read_numbers
 from ostinato.data.patterns import equal_steps, find_grids
 from ostinato.data.tables import NO_HEADER
-from ostinato.data.times import Times
+from ostinato.data.times import Times, zone_offsets
 from ostinato.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Layout:
         filled: Whether times of the grid that have no row are steps too, of missing values.
         clock: Of times with a zone, whether the grid is that of UTC or of the clocks there; "" for times without one.
         words: Of covariates that are words, those that they have.
+        zone: The name of the time zone, where the times have one.
+        offsets: Microseconds that the clocks there are ahead of UTC, each once.
     """
 
     columns: Columns
@@ -92,6 +94,8 @@ class Layout:
     filled: bool = True
     clock: Clock = ""
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    zone: str | None = None
+    offsets: tuple[int, ...] = ()
 
     def grid_of(self, id: str) -> Grid | None:
         """The grid of a series."""
@@ -111,6 +115,8 @@ class Layout:
             "filled": self.filled,
             "clock": self.clock,
             "words": {name: list(words) for name, words in self.words.items()},
+            "zone": self.zone,
+            "offsets": list(self.offsets),
         }
 
     @classmethod
@@ -125,6 +131,8 @@ class Layout:
             bool(content["filled"]),
             content["clock"],
             {name: tuple(words) for name, words in content["words"].items()},
+            content["zone"],
+            tuple(content["offsets"]),
         )
 
 
@@ -215,7 +223,8 @@ def read_series(
     if like is None:
         layout = dataclasses.replace(_layout(path, columns, times, rows, grid), words=ahead.words | beside.words)
     else:
-        layout = dataclasses.replace(like, columns=columns, clock=_same_clock(path, times, like, notes))
+        times, clock = _same_clock(path, times, like, notes)
+        layout = dataclasses.replace(like, columns=columns, clock=clock)
     moments = times.local if layout.clock == "local" else times.moments
     pieces = {}
     for name, its in rows.items():
@@ -255,9 +264,9 @@ def _as_in_training(
     if not missing:
         return was.values, time, id
     others = [name for name in columns if name not in (was.time, was.id, *was.known, *was.observed)]
-    found: tuple[str, ...] = ()
+    found: list[str] = []
     if others:
-        found = find_columns(path, table.select(others), None, (), (), None, None).values
+        found += find_columns(path, table.select(others), None, (), (), None, None).values
     if len(was.values) == len(found) == 1:
         notes.append(
             f"{path}: has no column {missing[0]!r}, which training forecast; took {found[0]!r}, its only one of numbers"
@@ -291,15 +300,25 @@ def _by_id(ids: list[str] | None, count: int) -> dict[str, np.ndarray]:
     return {name: np.array(found) for name, found in rows.items()}
 
 
-def _same_clock(path: str | Path, times: Times, like: Layout, notes: list[str]) -> Clock:
-    if times.moments.dtype.kind != "M" or (times.offsets is None) == (like.clock == ""):
-        return like.clock
+def _same_clock(path: str | Path, times: Times, like: Layout, notes: list[str]) -> tuple[Times, Clock]:
+    """The times on the clock of training."""
+    if times.moments.dtype.kind != "M" or (times.offsets is None and like.clock == ""):
+        return times, like.clock
     if times.offsets is None:
         where = "UTC" if like.clock == "utc" else "the zone of training's"
         notes.append(f"{path}: its times have no zone, but those of training have; took them as times of {where}")
-        return like.clock
-    notes.append(f"{path}: its times have a zone, but those of training have none; took what the clocks there show")
-    return "local"
+        return times, like.clock
+    if like.clock == "":
+        notes.append(f"{path}: its times have a zone, but those of training have none; took what the clocks there show")
+        return times, "local"
+    if like.clock == "local" and like.zone is not None:
+        there = zone_offsets(times.moments, like.zone)
+        return dataclasses.replace(times, offsets=there, zone=like.zone), like.clock
+    if like.clock == "local" and not set(times.offsets.tolist()) <= set(like.offsets):
+        notes.append(
+            f"{path}: its times are ahead of UTC by other hours than those of training; took what the clocks there show"
+        )
+    return times, like.clock
 
 
 def _layout(path: str | Path, columns: Columns, times: Times, rows: Mapping[str, np.ndarray], gaps: Gaps) -> Layout:
@@ -319,7 +338,9 @@ def _layout(path: str | Path, columns: Columns, times: Times, rows: Mapping[str,
         if gaps == "fill" and any(len(each) > 1 for each in series.values()):
             found, own = equal_steps(list(series.values())), {}
             _not_huge(path, found, series)
-        layout = Layout(columns, found, own, found is not None and gaps != "rows", clock)
+        offsets = () if times.offsets is None else tuple(np.unique(times.offsets).tolist())
+        filled = found is not None and gaps != "rows"
+        layout = Layout(columns, found, own, filled, clock, zone=times.zone, offsets=offsets)
         share = 0.0 if found is None else min(share_of(layout, series), 1.0)
         # Hours go on through a change of the clocks; days, months and opening hours are those that the clocks show.
         plain = isinstance(found, Every) and (found.step_seconds or 0.0) < 86_400.0

@@ -21,7 +21,7 @@ _YEAR_LAST = re.compile(r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second_part>\d{1,
 _MONTH = re.compile(r"(?P<year>\d{4})(?P<sign>[-/]?)(?P<month>\d\d)")
 _QUARTER = re.compile(r"(?P<year>\d{4})(?P<sign>[- ]?)(?P<letter>[Qq])(?P<quarter>[1-4])")
 _WEEK = re.compile(r"(?P<year>\d{4})(?P<sign>-?)W(?P<week>\d\d)(?:(?P=sign)(?P<day>[1-7]))?")
-_DAY_US = 86_400_000_000
+_LONG = 100
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,8 @@ def parse_times(cells: Sequence[str | None]) -> Times:
         DataError: A cell is no time, the order of day and month is open, or only some have a zone; the message has the row.
     """
     written = [(cell or "").strip() for cell in cells]
+    if (alike := _all_in_iso(written)) is not None:
+        return alike
     day_first = _day_comes_first(written)
     days = np.zeros(len(written), dtype="datetime64[us]")
     offsets = np.zeros(len(written), dtype=np.int64)
@@ -187,6 +189,19 @@ def parse_numbers(numbers: np.ndarray, *, whole: bool = True) -> Times:
         else:
             return Times(found.moments, Form(**{**found.form.__dict__, "whole": whole}))
     return Times(numbers.astype(np.int64), Form(kind="number", whole=whole))
+
+
+def _all_in_iso(written: list[str]) -> Times | None:
+    """A long column in one form that NumPy reads too, at once; None for others."""
+    if len(written) < _LONG or len(set(map(len, written))) > 1 or not all(cell[:4].isdigit() for cell in written):
+        return None
+    try:
+        _, form = _read(written[-1], day_first=True)
+        if (form.kind, form.order, form.sign, form.half, form.zone) != ("day", "ymd", "-", False, ""):
+            return None
+        return Times(np.array(written, dtype="datetime64[us]"), form)
+    except ValueError:
+        return None
 
 
 def _read(cell: str, day_first: bool) -> tuple[datetime.datetime, Form]:

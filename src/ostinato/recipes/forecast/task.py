@@ -46,7 +46,9 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
     rows = 64  # each of them has hundreds of paths
     percentages = ("skill", "smape", *(f"coverage_{percent}" for percent in INTERVALS))
     answering = AnswerSettings
-    nothing_to_judge = "expected values that change in the steps to validate with, got the same one everywhere, or none"
+    nothing_to_judge = (
+        "expected values that change in the steps to validate with, got the same one everywhere (in 16 digits), or none"
+    )
 
     def read(self, settings: ForecastSettings) -> Splits[Part]:
         """The beginning of each series to learn from, then its validation, its end for the test."""
