@@ -151,3 +151,12 @@ def test_how_many_steps_a_cycle_has(grid, day, week, year):
 )
 def test_a_grid_in_words(grid, words):
     assert str(grid) == words
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"size": 0}, {"size": "1"}, {"kind": "Row"}, {"more": 1}, {"kind": "Slots"}, {"begin": [1.5]}, {"begin": None}],
+)
+def test_what_is_no_grid_is_refused(changes):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        grid_from_dict({**Every(HOUR).to_dict(), **changes})

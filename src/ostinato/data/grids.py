@@ -263,7 +263,12 @@ def grid_from_dict(content: Mapping[str, Any]) -> Grid:
     """The inverse of `Grid.to_dict`; KeyError, TypeError or ValueError for what it cannot be."""
     kind = {"Every": Every, "Slots": Slots, "Months": Months}[content["kind"]]
     values = {name: value for name, value in content.items() if name != "kind"}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    grid = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    numbers = [each for value in vars(grid).values() for each in (value if isinstance(value, tuple) else (value,))]
+    sizes = [getattr(grid, name, 1) for name in ("size", "base", "cycle")]
+    if not all(isinstance(number, int) for number in numbers) or min(sizes) < 1 or getattr(grid, "offsets", 1) == ():
+        raise ValueError(f"{content} is no grid")
+    return grid
 
 
 def _whole(times: np.ndarray) -> np.ndarray:
