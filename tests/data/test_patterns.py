@@ -50,6 +50,17 @@ def test_working_days_are_found(words, missing):
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "weeks"), [("Monday to Friday", 2), ("Sunday to Thursday", 2), ("Monday to Saturday", 3)]
+)
+def test_a_few_weeks_tell_working_days(words, weeks):
+    days = hours(7 * weeks)[::24]
+    assert str(find_grid([days[np.isin(weekday(days), WORKING[words])]])) == f"1 day, {words}"
+    times = hours(7 * weeks)
+    there = times[np.isin(weekday(times), WORKING[words]) & (hour(times) > 8) & (hour(times) < 17)]
+    assert str(find_grid([there])) == f"1 hour, {words}, 09:00 to 16:00"
+
+
 @pytest.mark.parametrize("words", OPEN)
 @pytest.mark.parametrize("missing", [0.0, 0.1, 0.3, 0.5])
 def test_opening_hours_are_found(words, missing):

@@ -19,6 +19,11 @@ MOST_STRAY = 0.04  # share of the rows that may lie beside a pattern: the one Su
 _LEAST_THERE = 1 / 3  # share of a grid that must be there
 _RARE = 0.3  # a slot that is there less often than so, measured by the fullest, is none of the pattern
 _DOUBT = 3.0  # nats by which a pattern must be shorter than equal steps
+# As calendars of the world have them: the first day (0 is Monday), and how many.
+_WORKING_WEEKS = tuple(
+    frozenset((first + day) % 7 for day in range(length))
+    for first, length in ((0, 5), (6, 5), (5, 5), (0, 6), (1, 5), (5, 6), (6, 6))
+)
 _MOST_OWN = 500  # series that are looked at one by one
 
 
@@ -146,7 +151,7 @@ def _slots(series: Sequence[np.ndarray], base: int) -> Iterator[tuple[Slots, flo
     for at, cycle in enumerate(cycles):
         usual = cycle in (DAY, WEEK)
         seen, possible = _seen(series, cycle)
-        if span < (2 if usual else 3) * cycle - DAY or len(seen) * base == cycle:
+        if span < (cycle if usual else 3 * cycle - DAY) or len(seen) * base == cycle:
             continue
         size = cycle // base
         for offsets, nats in _sets_of(seen, possible, size, base):
@@ -177,7 +182,8 @@ def _sets_of(
     shares = {offset: seen[offset] / max(possible[offset], 1) for offset in seen}
     for least in (0.0, _RARE * max(shares.values())):
         offsets = tuple(offset for offset, share in shares.items() if share > least)
-        yield offsets, _nats_of_set([offset // base for offset in offsets], size)
+        places = [offset // base for offset in offsets]
+        yield offsets, _nats_of_days(places) if size == 7 else _nats_of_set(places, size)
 
 
 def _days_by_hours(
@@ -191,13 +197,18 @@ def _days_by_hours(
                 there, could = parts.get(key, (0, 0))
                 parts[key] = there + count, could + possible[offset]
         days, hours = (_often(parts, least) for parts in (by_day, by_hour))
-        nats = _nats_of_set(days, 7) + _nats_of_set([hour // base for hour in hours], DAY // base)
+        nats = _nats_of_days(days) + _nats_of_set([hour // base for hour in hours], DAY // base)
         yield tuple(day * DAY + hour for day in days for hour in hours), nats
 
 
 def _often(parts: dict[int, tuple[int, int]], least: float) -> list[int]:
     most = max(there for there, _ in parts.values())
     return sorted(key for key, (there, _) in parts.items() if there > least * most)
+
+
+def _nats_of_days(days: Sequence[int]) -> float:
+    """Nats that tell the days of a week, 0 for Monday: those that people work on are told by a word."""
+    return math.log(len(_WORKING_WEEKS)) if frozenset(days) in _WORKING_WEEKS else _nats_of_set(days, 7)
 
 
 def _nats_of_set(places: Sequence[int], size: int) -> float:
