@@ -18,6 +18,7 @@ from ostinato.data.grids import DAY, OFF, WEEK, Every, Grid, Months, Slots, days
 MOST_STRAY = 0.04  # share of the rows that may lie beside a pattern: the one Sunday before Christmas
 _LEAST_THERE = 1 / 3  # share of a grid that must be there
 _RARE = 0.3  # a slot that is there less often than so, measured by the fullest, is none of the pattern
+_MOSTLY = 0.9  # share of a cycle of other days than a week's that must be there
 _DOUBT = 3.0  # nats by which a pattern must be shorter than equal steps
 # As calendars of the world have them: the first day (0 is Monday), and how many.
 _WORKING_WEEKS = tuple(
@@ -77,8 +78,9 @@ def _best(series: Sequence[np.ndarray]) -> _Candidate:
         candidates = [_Candidate(every, _cost(every, several, -_DOUBT))]
         if _share(every, several) < 1.0:
             candidates += [_Candidate(grid, _cost(grid, several, words)) for grid, words in _slots(several, every.size)]
-    best = min(candidates, key=lambda candidate: candidate.nats)
-    return _if_full(_Candidate(best.grid, max(best.nats, 0.0)), several)
+    full = [each for each in candidates if _if_full(each, several).grid is not None]
+    best = min(full, key=lambda candidate: candidate.nats, default=_Candidate(None, math.inf))
+    return _Candidate(best.grid, max(best.nats, 0.0))
 
 
 def equal_steps(series: Sequence[np.ndarray]) -> Every | Months:
@@ -155,6 +157,9 @@ def _slots(series: Sequence[np.ndarray], base: int) -> Iterator[tuple[Slots, flo
             continue
         size = cycle // base
         for offsets, nats in _sets_of(seen, possible, size, base):
+            there = sum(seen[offset] for offset in offsets) / sum(possible[offset] for offset in offsets)
+            if not usual and there < _MOSTLY:
+                continue
             yield Slots(base, offsets, cycle), nats + math.log(1 + at)
         if cycle == WEEK and base < DAY:
             for offsets, nats in _days_by_hours(seen, possible, base):

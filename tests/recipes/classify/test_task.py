@@ -126,3 +126,16 @@ def test_one_class_is_nothing_to_learn(tmp_path):
     with pytest.raises(DataError, match=r"expected at least two classes to tell apart, got 1 \(same\)"):
         train(small(tmp_path / "run", data))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_table_without_a_header_is_read_as_settings_say(tmp_path):
+    (tmp_path / "a.csv").write_text("".join(f"film {n}; {'good' if n % 2 else 'NA'}\n" for n in range(40)))
+    settings = ClassifySettings(
+        data=str(tmp_path / "a.csv"), reading=ReadingSettings(header=False, separator=";", label="2")
+    )
+    task = Classify()
+    splits = task.read(settings)
+    known = task.learn(settings, splits.train)
+    assert known.classes == ("NA", "good")
+    assert len(task.read_part(settings, known, settings.data, labelled=True)) == 40
+    assert task.read_part(settings, known, settings.data, labelled=False)[1].text == "film 1"

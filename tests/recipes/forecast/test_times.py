@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from ostinato.errors import DataError
+from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.forecast.settings import ForecasterSettings, ForecastSettings, ReadingSettings
 from ostinato.recipes.forecast.task import Forecast
 from ostinato.recipes.trained import Trained
@@ -120,3 +120,19 @@ def test_words_are_covariates(tmp_path):
     ahead = [f"{time},,sun\n" for time in CALENDARS["hours"][200:208]]
     (tmp_path / "b.csv").write_text("time,y,sky\n" + "".join(lines[-20:] + ahead))
     assert len(trained.predict(tmp_path / "b.csv")[0]["times"]) == 8
+
+
+def test_a_table_is_read_as_settings_say(tmp_path):
+    lines = [f"{time:%d.%m.%Y};{n % 5},5;{n % 3}\n" for n, time in enumerate(CALENDARS["working"])]
+    (tmp_path / "a.csv").write_text("".join(lines))
+    trained = little(
+        str(tmp_path / "a.csv"), header=False, separator=";", decimal=",", values=["2"], known=["3"], time="1"
+    )
+    (tmp_path / "b.csv").write_text(
+        "".join([*lines[:30], *(f"{time:%d.%m.%Y};;1\n" for time in CALENDARS["working"][30:38])])
+    )
+    (answer,) = trained.predict(tmp_path / "b.csv")
+    assert answer["last"] == {"time": f"{CALENDARS['working'][29]:%d.%m.%Y}", "value": 4.5}
+    assert answer["times"] == [f"{time:%d.%m.%Y}" for time in CALENDARS["working"][30:38]]
+    with pytest.raises(ConfigError, match="separator: expected one character"):
+        ReadingSettings(separator=";;")
