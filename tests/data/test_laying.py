@@ -98,7 +98,7 @@ def test_a_rare_row_beside_the_pattern_is_left_out_and_told(folder):
     found = read_series(table(folder, rows))
     assert found.series[0].times.tolist() == CALENDARS["working days"]
     assert found.notes[0].endswith(
-        "2024-01-06, a Saturday, is no time of the steps, 1 day, Monday to Friday: left out 1 such rows of 101"
+        "2024-01-06, a Saturday, is no time of the steps, 1 day, Monday to Friday: left out 1 such of 101 rows"
     )
 
 

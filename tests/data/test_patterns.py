@@ -130,6 +130,8 @@ def test_where_no_rule_holds_there_is_no_grid():
     draw = np.random.default_rng(0)
     seconds = np.unique(draw.integers(0, 10**7, 300))
     assert find_grid([np.datetime64("2024-01-01", "us") + seconds * np.timedelta64(1, "s")]) is None
+    cubes = np.arange(1, 60) ** 3  # three days, in which no second of the day is there twice
+    assert find_grid([np.datetime64("2024-01-01", "us") + cubes * np.timedelta64(1, "s")]) is None
     tens = np.sort(np.concatenate([day_in(np.arange(480, 540), day) for day in (10, 20, 31)]))
     assert find_grid([tens]) is None
     assert find_grid([np.array([1, 2, 40, 47])]) is None

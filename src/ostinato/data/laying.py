@@ -127,7 +127,7 @@ def laid(
                 f"{where} is no time of the steps that training has, {grid}; leave such rows out, or train with "
                 "--reading.grid fill or rows"
             )
-        notes.append(f"{where} is no time of the steps, {grid}: left out {int(off.sum())} such rows of {len(off):,}")
+        notes.append(f"{where} is no time of the steps, {grid}: left out {int(off.sum()):,} such of {len(off):,} rows")
         moments, content, numbers = moments[~off], content[~off], numbers[~off]
     places = numbers - numbers[0]
     count = int(places[-1]) + 1

@@ -19,6 +19,7 @@ MOST_STRAY = 0.04  # share of the rows that may lie beside a pattern: the one Su
 _LEAST_THERE = 1 / 3  # share of a grid that must be there
 _RARE = 0.3  # a slot that is there less often than so, measured by the fullest, is none of the pattern
 _MOSTLY = 0.9  # share of a cycle of other days than a week's that must be there
+_AGAIN = 1.5  # how often each time of a pattern must be there on average: what is there once recurs nowhere
 _DOUBT = 3.0  # nats by which a pattern must be shorter than equal steps
 # As calendars of the world have them: the first day (0 is Monday), and how many.
 _WORKING_WEEKS = tuple(
@@ -158,7 +159,8 @@ def _slots(series: Sequence[np.ndarray], base: int) -> Iterator[tuple[Slots, flo
         size = cycle // base
         for offsets, nats in _sets_of(seen, possible, size, base):
             there = sum(seen[offset] for offset in offsets) / sum(possible[offset] for offset in offsets)
-            if not usual and there < _MOSTLY:
+            again = sum(seen[offset] for offset in offsets) / len(offsets)
+            if again < _AGAIN or (not usual and there < _MOSTLY):
                 continue
             yield Slots(base, offsets, cycle), nats + math.log(1 + at)
         if cycle == WEEK and base < DAY:
