@@ -79,7 +79,9 @@ def _best(series: Sequence[np.ndarray]) -> _Candidate:
         candidates = [_Candidate(every, _cost(every, several, -_DOUBT))]
         if _share(every, several) < 1.0:
             candidates += [_Candidate(grid, _cost(grid, several, words)) for grid, words in _slots(several, every.size)]
-    full = [each for each in candidates if _if_full(each, several).grid is not None]
+    # The first tells them without a pattern, whether or not enough of it is there.
+    shorter = [each for each in candidates if each.nats <= candidates[0].nats]
+    full = [each for each in shorter if _if_full(each, several).grid is not None]
     best = min(full, key=lambda candidate: candidate.nats, default=_Candidate(None, math.inf))
     return _Candidate(best.grid, max(best.nats, 0.0))
 
