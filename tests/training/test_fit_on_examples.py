@@ -118,6 +118,40 @@ def test_an_evaluator_says_which_weights_are_best_and_what_is_written(tmp_path):
     assert "bits_per_character" not in lines[0]
 
 
+def test_what_a_model_begins_with_is_kept_where_nothing_is_better(tmp_path):
+    """Step 0 is judged too, and updates are the same as without."""
+    scores, model, plain = iter([0.9, 0.5, 0.7]), Model(), Model()
+    begun = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def evaluator(module, *, should_stop, total):
+        return Evaluation(3.0, 3, {"accuracy": next(scores)}, judged_by="accuracy")
+
+    outcome = train(tmp_path / "first", model, dataclasses.replace(SETTINGS, evaluate_first=True, evaluate_every=5),
+                    evaluator=evaluator)  # fmt: skip
+    train(tmp_path / "plain", plain)
+    assert (outcome.counters.best, outcome.counters.best_step) == (-0.9, 0)
+    written = RunFolder(tmp_path / "first").read_model()
+    assert all(torch.equal(written[name], begun[name]) for name in written)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain.parameters(), strict=True))
+
+
+def test_evaluations_over_the_budget_are_the_same_with_one_before_it(tmp_path):
+    found = {}
+    for first in (False, True):
+        train(tmp_path / str(first), Model(), dataclasses.replace(SETTINGS, evaluate_first=first))
+        lines = [json.loads(line) for line in (tmp_path / str(first) / "metrics.jsonl").read_text().splitlines()]
+        found[first] = [line["step"] for line in lines if "validation_loss" in line]
+    assert found[True] == [0, *found[False]]
+
+
+def test_a_resumed_run_does_not_begin_again(tmp_path):
+    settings = dataclasses.replace(SETTINGS, evaluate_first=True, evaluate_every=5)
+    train(tmp_path, Model(), settings, on_evaluation=lambda step, loss: step == 0)
+    train(tmp_path, Model(), settings)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "validation_loss" in line] == [0, 5, 10]
+
+
 def test_progress_is_in_the_units_of_the_task():
     progress = ExampleProgress("image", ["accuracy"])
     text = progress.validation_text(Evaluation(2.0, 4, {"accuracy": 0.975, "calibration_error": 0.0123456}))

@@ -42,6 +42,7 @@ class UpdateSettings:
         max_steps: budget: updates of the weights.
         max_epochs: budget: passes over the training data, fractions allowed.
         max_time_s: budget: wall time in seconds, evaluations included. Without any budget it is 85.
+        evaluate_first: evaluate before the first update too, so that what the model begins with is kept where nothing is better.
         evaluate_every: steps between evaluations; with neither this nor the next, 6 evaluations over the budget.
         evaluate_every_epochs: epochs between evaluations, fractions allowed; or null.
         patience: training ends after so many evaluations without a better one; null for never.
@@ -71,6 +72,7 @@ class UpdateSettings:
     max_steps: int | None = None
     max_epochs: float | None = None
     max_time_s: float | None = None
+    evaluate_first: bool = False
     evaluate_every: int | None = None
     evaluate_every_epochs: float | None = None
     patience: int | None = None

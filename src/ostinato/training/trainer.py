@@ -151,6 +151,9 @@ class Trainer:
         """Trains to an ending, and writes what it measures."""
         windows = self._windows()
         self.module.train()
+        is_new = self.counters.step == 0 and self.counters.best is None
+        if self.settings.evaluate_first and is_new and self._evaluate(metrics):
+            return "pruned"
         while True:
             self.agreement.renew()
             if self.pace.evaluation_due():
@@ -296,7 +299,7 @@ class Trainer:
             sample = self.sample() if self.sample is not None and self.processes.is_first else None
             if best:
                 self._write_model()
-        counters.evaluations += 1
+        counters.evaluations += counters.step > 0  # that of what it begins with is none of those over the budget
         counters.evaluated_step, counters.evaluated_epochs = counters.step, self.pace.epochs()
         counters.stale = 0 if best else counters.stale + 1
         if best:
