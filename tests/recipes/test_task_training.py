@@ -1,14 +1,16 @@
 import dataclasses
+import io
 import json
 
 import pytest
 import torch
 import yaml
+from rich.console import Console
 
 from ostinato.errors import DataError, RunError
 from ostinato.recipes import load, train
 from ostinato.recipes.classify.settings import ClassifySettings, ReadingSettings
-from ostinato.training import RunFolder
+from ostinato.training import Progress, RunFolder
 
 from .reviews import rows, small, write
 
@@ -41,6 +43,18 @@ def test_the_best_weights_are_those_of_the_best_validation_accuracy(result):
     assert len(accuracies) == 3
     assert result.outcome.counters.best == -max(accuracies)
     assert result.scores["validation"].figures["accuracy"] == max(accuracies)
+
+
+def test_judging_shows_how_far_it_is(table, tmp_path, monkeypatch):
+    """A test of many examples takes minutes, and silence looks like a fault."""
+    monkeypatch.setattr(Progress, "due", lambda self: True)
+    out = io.StringIO()
+    settings = dataclasses.replace(small(tmp_path / "run", table), quiet=False)
+    train(settings, Console(file=out, width=200))
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert "100% judging the test data: 12 of 12 examples" in lines
+    before_the_end = lines[: next(at for at, line in enumerate(lines) if "step 15: validation" in line)]
+    assert any("judging the validation data" in line for line in before_the_end)
 
 
 def test_the_settings_in_the_run_folder_make_the_same_run(result, tmp_path):

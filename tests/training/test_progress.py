@@ -36,6 +36,7 @@ def test_quiet_is_quiet():
         progress.say("hello")
         progress.evaluated(1, Evaluation(1.0, 1), best=True, sample="hello")
         progress.show_reading(5, 10)
+        progress.show_judging("the test data", 5, 10)
 
     assert written(True, True, everything) == ""
     assert written(False, True, everything) == ""

@@ -13,6 +13,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from ostinato.training.distributed import Processes
 from ostinato.training.evaluation import Evaluation, Evaluator
 from ostinato.training.files import write_json
 from ostinato.training.loop import fit
-from ostinato.training.progress import ExampleProgress
+from ostinato.training.progress import ExampleProgress, Progress
 from ostinato.training.run_folder import RunFolder
 
 
@@ -150,7 +151,7 @@ def _train(
         batches,
         run=run,
         settings=how,
-        evaluator=_evaluator(prepared, processes),
+        evaluator=_evaluator(prepared, processes, session.progress),
         processes=processes,
         resume=settings.resume,
         progress=session.progress,
@@ -160,7 +161,7 @@ def _train(
     )
     if outcome.ending in ("interrupted", "pruned") or not processes.is_first:
         return TaskResult(run, task, outcome)
-    return _finish(task, run, prepared.splits, outcome)
+    return _finish(task, run, prepared.splits, outcome, session.progress)
 
 
 def _tell(prepared: _Prepared, session: Session) -> None:
@@ -174,7 +175,7 @@ def _tell(prepared: _Prepared, session: Session) -> None:
         session.progress.say(line)
 
 
-def _evaluator(prepared: _Prepared, processes: Processes) -> Evaluator:
+def _evaluator(prepared: _Prepared, processes: Processes, progress: Progress) -> Evaluator:
     """Judges the model at work on the validation data."""
     trained, examples = prepared.trained, prepared.validation
 
@@ -182,7 +183,9 @@ def _evaluator(prepared: _Prepared, processes: Processes) -> Evaluator:
         module: nn.Module, *, should_stop: Callable[[], bool], total: Callable[[Sequence[float]], list[float]]
     ) -> Evaluation | None:
         judge = trained.task.judge(trained, prepared.splits.validation, examples, final=False)
-        found = trained.show(judge, examples, should_stop=should_stop)
+        found = trained.show(
+            judge, examples, should_stop=should_stop, on_batch=partial(progress.show_judging, "the validation data")
+        )
         if found is None:
             return None
         # Every process looks at everything, and all take the first one's word: two devices may round differently.
@@ -194,7 +197,9 @@ def _evaluator(prepared: _Prepared, processes: Processes) -> Evaluator:
     return evaluate
 
 
-def _finish(task: Task[Any, Any, Any, Any], run: RunFolder, splits: Splits[Any], outcome: Outcome) -> TaskResult:
+def _finish(
+    task: Task[Any, Any, Any, Any], run: RunFolder, splits: Splits[Any], outcome: Outcome, progress: Progress
+) -> TaskResult:
     trained = load(task, run.path)
     scores: dict[str, Scores] = {}
     pictures: list[Path] = []
@@ -202,7 +207,10 @@ def _finish(task: Task[Any, Any, Any, Any], run: RunFolder, splits: Splits[Any],
     parts = {name: part for name, part in parts.items() if task.size(part)}
     compared = task.baselines(trained.settings, splits.train, parts)
     for name, part in parts.items():
-        found, judge = trained.evaluate(part, name=f"{splits.name}, {name}")
+        with progress.running():
+            found, judge = trained.evaluate(
+                part, name=f"{splits.name}, {name}", on_batch=partial(progress.show_judging, f"the {name} data")
+            )
         scores[name] = dataclasses.replace(found, baselines=compared.get(name, {}))
         pictures += _draw(judge, run, name)
     report = {

@@ -114,6 +114,11 @@ class Progress:
             share = min(done / total, 1.0) if total else 0.0
             self._update(share, f"reading the text, {done / 1e6:,.0f} MB{f' of {total / 1e6:,.0f}' if total else ''}")
 
+    def show_judging(self, what: str, done: int, total: int) -> None:
+        """Shows how many examples of some data are judged, if it is time to."""
+        if self.due():
+            self._update(done / total, f"judging {escape(what)}: {done:,} of {total:,} examples")
+
     def _update(self, share: float, text: str) -> None:
         self._shown_at = time.monotonic()
         if self._bar is not None:
