@@ -3,13 +3,16 @@ import pytest
 
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
 from ostinato.recipes.forecast.data import Part, Track
+from ostinato.recipes.forecast.metrics import crps_of_gaussian
+
+CONTEXT = 8
 
 
 def part_of(values, origins, horizon, season):
     nothing = np.zeros((len(values), 0))
     track = Track("", np.arange(len(values)), values, nothing, nothing)
     zeros = np.zeros(len(origins), dtype=np.int64)
-    return Part("", (track,), "1", zeros, np.array(origins), horizon, 8, season, (len(values),), ((), ()))
+    return Part("", (track,), "1", zeros, np.array(origins), horizon, CONTEXT, season, (len(values),), ((), ()))
 
 
 def by_hand(name, past, horizon, season):
@@ -25,6 +28,11 @@ def by_hand(name, past, horizon, season):
         apart = [v - before(t - lag) for t, v in there if t >= lag and not np.isnan(before(t - lag))]
         return np.sqrt(np.mean(np.square(apart))) if apart else 0.0
 
+    def mean_at(t, origin):
+        """Of the last CONTEXT steps before the origin, a whole number of seasons before t."""
+        at = [s for s in range(max(0, origin - CONTEXT), origin) if (t - s) % season == 0 and not np.isnan(past[s])]
+        return np.mean([past[s] for s in at]) if at else np.nan
+
     found = []
     for h in range(1, horizon + 1):
         if name == "last_value":
@@ -34,6 +42,11 @@ def by_hand(name, past, horizon, season):
             at = n - 1 + h - season * k
             known = at >= 0 and not np.isnan(before(at))
             found.append((before(at), error(season) * np.sqrt(k)) if known else (last, error(1) * np.sqrt(h)))
+        elif name == "season_mean":
+            apart = [v - mean_at(t, t) for t, v in there if not np.isnan(mean_at(t, t))]
+            mean, known = mean_at(n - 1 + h, n), bool(apart)
+            deviation = np.sqrt(np.mean(np.square(apart))) if known else 0.0
+            found.append((last, error(1) * np.sqrt(h)) if np.isnan(mean) else (mean, deviation))
         else:
             steps = n - 1 - first
             slope = (last - begin) / steps
@@ -67,3 +80,21 @@ def test_a_line_is_continued_with_certainty():
     mean, deviation = baseline("drift", part_of(np.arange(20.0), [10], 4, 1))
     np.testing.assert_allclose(mean, [[10, 11, 12, 13]])
     np.testing.assert_allclose(deviation, 0.0)
+
+
+@pytest.mark.parametrize("name", ["seasonal_naive", "season_mean"])
+def test_what_has_never_been_wrong_is_certain(name):
+    """Its CRPS is its absolute error: 0 where the season goes on, and 3 where it does not."""
+    values = np.arange(40.0) % 7
+    mean, deviation = baseline(name, part_of(values, [20, 30], 10, 7))
+    truth = np.stack([values[20:30], values[30:40] + 3])
+    np.testing.assert_array_equal(deviation, 0.0)
+    np.testing.assert_allclose(crps_of_gaussian(mean, deviation, truth), [[0.0] * 10, [3.0] * 10], atol=1e-12)
+
+
+def test_before_the_first_error_of_a_season_the_last_value_says_how_far_off():
+    values = np.array([0.0, 5, 1, 4, 0, 5])
+    _, deviation = baseline("seasonal_naive", part_of(values, [4], 2, 4))
+    np.testing.assert_allclose(deviation, baseline("last_value", part_of(values, [4], 2, 4))[1])
+    _, deviation = baseline("seasonal_naive", part_of(values, [5], 1, 4))
+    assert deviation == 0.0

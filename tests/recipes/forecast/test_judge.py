@@ -82,7 +82,8 @@ def test_while_training_only_what_chooses_between_weights_is_counted():
 def test_series_that_never_change_and_new_series_are_told():
     judge = made([np.full(30, 2.0), np.arange(30.0)], range(10, 20), ids=("still", "new"))
     judge.known = dataclasses.replace(judge.known, ids=("still", "other"))
-    lines = judge.warnings()
+    straight, lines = judge.warnings()[:2], judge.warnings()[2:]
+    assert all("worse than drift" in line for line in straight)
     assert len(lines) == 2
     assert lines[0].startswith("training never had the series new")
     assert lines[1].startswith("10 of the forecasts are of series that have never changed")
@@ -102,3 +103,18 @@ def test_pictures_are_drawn_of_few_and_many():
 def test_another_horizon_than_that_of_training_cannot_be_evaluated():
     with pytest.raises(ConfigError, match=r"options[.]horizon: evaluation compares the 3 steps of training, got 5"):
         made([np.arange(30.0)], [10], horizon=5)
+
+
+def test_a_baseline_that_is_better_is_named_with_its_error():
+    """Of a season that repeats exactly, the oracle of random walks knows less than anybody."""
+    judge = made([np.arange(60.0) % 2], range(20, 50))
+    lines = judge.warnings()
+    assert [line.partition(":")[0] for line in lines] == [
+        "the model is worse than seasonal naive, a forecast that anybody can make"
+    ] * 2
+    assert "mae" in lines[0]
+    assert lines[0].endswith("against 0")
+    assert "crps" in lines[1]
+    assert judge.figures()["crps_of_seasonal_naive"] == 0.0
+    walk = made([np.random.default_rng(0).normal(size=200).cumsum()], range(10, 190))
+    assert walk.warnings() == []

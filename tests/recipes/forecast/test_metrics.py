@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from ostinato.models.forecaster_heads import make_head
 from ostinato.recipes.forecast.metrics import (
     crps_of_gaussian,
     crps_of_samples,
     edges,
     gaussian_quantile,
+    place_in_draws,
     quantile_loss,
+    sample_quantile,
     seasonal_scale,
     smape,
 )
@@ -86,3 +90,41 @@ def test_what_mase_divides_by():
 def test_edges_and_quantiles():
     assert edges(90) == pytest.approx((0.05, 0.95))
     assert gaussian_quantile(0.975) == pytest.approx(1.959964, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 9, 200])
+def test_a_quantile_of_draws_has_its_share_of_new_draws_below_it(count):
+    """Of S + 1 exchangeable numbers, the last lies below the k-th of the others with probability k / (S + 1)."""
+    levels = np.arange(1, count + 1) / (count + 1)
+    draws = np.random.default_rng(0).normal(size=count)
+    np.testing.assert_allclose(sample_quantile(draws, levels), np.sort(draws))
+    assert sample_quantile(draws, 1e-9) == draws.min()
+
+
+def test_intervals_of_few_draws_hold_what_they_promise():
+    draw = np.random.default_rng(0)
+    low, high = sample_quantile(draw.normal(size=(20_000, 39)), edges(90))
+    truth = draw.normal(size=20_000)
+    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(0.9, abs=0.006)
+
+
+def test_places_are_spread_evenly_where_the_truth_is_one_more_draw():
+    draws = np.arange(9.0)
+    found = place_in_draws(np.broadcast_to(draws, (10, 9)), np.arange(10) - 0.5)
+    np.testing.assert_allclose(found, (np.arange(10) + 0.5) / 10)
+    assert place_in_draws(np.full((1, 9), 3.0), np.array([3.0])) == 0.5
+    assert np.isnan(place_in_draws(draws[None], np.array([np.nan])))
+
+
+@pytest.mark.parametrize(("name", "raw"), [("gaussian", [0.3, 0.5]), ("student-t", [0.3, 0.5, -2.0])])
+@pytest.mark.parametrize("truth", [-1.0, 0.3, 2.0])
+def test_draws_of_a_head_have_the_score_of_its_distribution(name, raw, truth):
+    """Its integral of (F(x) - [x >= y])^2, by quadrature of SciPy's F."""
+    head, softplus = make_head(name), lambda x: np.log1p(np.exp(x))
+    width = softplus(raw[1] + np.log(np.expm1(0.3))) + 1e-3
+    law = stats.norm(raw[0], width) if name == "gaussian" else stats.t(2 + softplus(raw[2] + 3), raw[0], width)
+    below = integrate.quad(lambda x: law.cdf(x) ** 2, -np.inf, truth)[0]
+    above = integrate.quad(lambda x: law.sf(x) ** 2, truth, np.inf)[0]
+    uniform = torch.from_numpy(stats.qmc.Sobol(2, seed=0).random(2**14).T).clamp(1e-6, 1 - 1e-6)
+    draws = head.sample(torch.tensor([raw], dtype=torch.float64).expand(2**14, -1), uniform).numpy()
+    assert crps_of_samples(draws, np.array(truth)) == pytest.approx(below + above, rel=5e-3)

@@ -1,8 +1,9 @@
-"""What anybody can forecast without a model: the last value, the value a season ago, the line through first and last value.
+"""What anybody can forecast without a model: the last value, the value a season ago, the mean of the season, a line.
 
 Each has the textbook's Gaussian around it, so that its CRPS and its intervals can be compared with a model's: the deviation of its
 own one-step errors over the history before the origin, growing with the steps ahead (Hyndman & Athanasopoulos, *Forecasting:
-Principles and Practice*, 3rd edition, table 5.2).
+Principles and Practice*, 3rd edition, table 5.2). Where it has never been wrong, its deviation is 0 and its CRPS the absolute
+error; a history that is too short for any error says nothing, and the deviation is that of the last value.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from ostinato.recipes.forecast.data import Part, Track
 
-BASELINES = ("last_value", "seasonal_naive", "drift")
+BASELINES = ("last_value", "seasonal_naive", "season_mean", "drift")
 
 
 def baseline(name: str, part: Part) -> tuple[np.ndarray, np.ndarray]:
@@ -29,6 +30,7 @@ def baseline(name: str, part: Part) -> tuple[np.ndarray, np.ndarray]:
     one = {
         "last_value": _last_value,
         "seasonal_naive": partial(_seasonal_naive, season=part.season),
+        "season_mean": partial(_season_mean, season=part.season, context=part.context),
         "drift": _drift,
     }[name]
     mean, deviation = (np.zeros((len(part), part.horizon)) for _ in range(2))
@@ -40,7 +42,7 @@ def baseline(name: str, part: Part) -> tuple[np.ndarray, np.ndarray]:
 
 def _last_value(track: Track, origin: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = np.repeat(track.filled[origin - 1], len(ahead), 1)
-    return mean, _error(track, 1)[origin] * np.sqrt(ahead)
+    return mean, np.nan_to_num(_error(_apart(track, 1))[origin]) * np.sqrt(ahead)
 
 
 def _seasonal_naive(track: Track, origin: np.ndarray, ahead: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,8 +51,29 @@ def _seasonal_naive(track: Track, origin: np.ndarray, ahead: np.ndarray, season:
     before = track.filled[place.clip(0)]
     is_there = (place >= 0) & ~np.isnan(before)
     last, its_error = _last_value(track, origin, ahead)
-    error = _error(track, season)[origin] * np.sqrt(seasons)
-    return np.where(is_there, before, last), np.where(is_there & (error > 0), error, its_error)
+    error = _error(_apart(track, season))[origin] * np.sqrt(seasons)
+    return np.where(is_there, before, last), np.where(is_there & ~np.isnan(error), error, its_error)
+
+
+def _season_mean(
+    track: Track, origin: np.ndarray, ahead: np.ndarray, season: int, context: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean at the same place in the season over `context` steps, which a model reads too; the deviation grows with nothing."""
+    mean = _mean_of_places(track, origin, (ahead - 1) % season, season, context)
+    steps = np.arange(len(track))[:, None]
+    error = _error(track.values - _mean_of_places(track, steps, np.array([0]), season, context)[:, 0])[origin]
+    last, its_error = _last_value(track, origin, ahead)
+    return np.where(np.isnan(mean), last, mean), np.where(np.isnan(mean) | np.isnan(error), its_error, error)
+
+
+def _mean_of_places(track: Track, origin: np.ndarray, place: np.ndarray, season: int, context: int) -> np.ndarray:
+    """(N, places): the mean of what lies whole seasons before the steps `origin + place`, before the origin; NaN of nothing."""
+    sums, counts = (np.zeros((len(origin), len(place))) for _ in range(2))
+    for back in range(season, context + season, season):
+        at = origin + place - back
+        found = np.where((at >= 0) & (at >= origin - context), track.values[at.clip(0)], np.nan)
+        sums, counts = sums + np.nan_to_num(found), counts + ~np.isnan(found)
+    return np.where(counts > 0, sums / counts.clip(1), np.nan)
 
 
 def _drift(track: Track, origin: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,14 +81,20 @@ def _drift(track: Track, origin: np.ndarray, ahead: np.ndarray) -> tuple[np.ndar
     steps = (origin - 1 - first).clip(1)
     slope = (track.filled[origin - 1] - track.values[first]) / steps
     # The slope is what the error of the last value is measured around.
-    error = np.sqrt((np.square(_error(track, 1)[origin]) - np.square(slope)).clip(0))
+    error = np.sqrt((np.square(np.nan_to_num(_error(_apart(track, 1))[origin])) - np.square(slope)).clip(0))
     return track.filled[origin - 1] + slope * ahead, error * np.sqrt(ahead * (1.0 + ahead / steps))
 
 
-def _error(track: Track, lag: int) -> np.ndarray:
-    """(T + 1,): root mean square of x_t - x_{t-lag} over the steps before each; 0 where there are none."""
+def _apart(track: Track, lag: int) -> np.ndarray:
+    """(T,): x_t - x_{t-lag}, missing values of the past filled; NaN where there is none."""
     apart = np.full(len(track), np.nan)
     apart[lag:] = track.values[lag:] - track.filled[:-lag]
+    return apart
+
+
+def _error(apart: np.ndarray) -> np.ndarray:
+    """(T + 1,): root mean square of errors over the steps before each; NaN where there are none."""
     there = ~np.isnan(apart)
     sums = np.concatenate([[0.0], np.cumsum(np.square(np.where(there, apart, 0.0)))])
-    return np.sqrt(sums / np.concatenate([[1], np.cumsum(there).clip(1)]))
+    counts = np.concatenate([[0], np.cumsum(there)])
+    return np.where(counts > 0, np.sqrt(sums / counts.clip(1)), np.nan)

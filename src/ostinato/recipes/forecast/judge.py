@@ -19,7 +19,9 @@ from ostinato.recipes.forecast.metrics import (
     crps_of_samples,
     edges,
     gaussian_quantile,
+    place_in_draws,
     quantile_loss,
+    sample_quantile,
     seasonal_scale,
     smape,
 )
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 LEVELS = np.arange(1, 20) / 20.0  # of the quantile loss
 _TRAINING_SAMPLES = 64  # while training, to choose between weights
 _FANS = 4
+_ROUNDING = (
+    1e-3  # of the distances from the median: what float32 and the least width of an interval leave of an exact forecast
+)
 _LISTED_SERIES = 50
 
 
@@ -94,19 +99,16 @@ class ForecastJudge(Judge):
         self.median[rows], self.mean[rows] = np.median(paths, -1), paths.mean(-1)
         self.crps[rows] = crps_of_samples(paths, truth)
         for percent, inside in self.inside.items():
-            low, high = np.quantile(paths, edges(percent), axis=-1)
+            low, high = sample_quantile(paths, edges(percent))
             inside[rows] = (low <= truth) & (truth <= high)
         if not self.final:
             return
-        self.pinball[rows] = quantile_loss(np.moveaxis(np.quantile(paths, LEVELS, axis=-1), 0, -1), LEVELS, truth)
-        below, up_to = (paths < truth[..., None]).mean(-1), (paths <= truth[..., None]).mean(-1)
-        self.place[rows] = np.where(
-            np.isnan(truth), np.nan, 0.5 * (below + up_to)
-        )  # a constant forecast that is right: the middle
+        self.pinball[rows] = quantile_loss(np.moveaxis(sample_quantile(paths, LEVELS), 0, -1), LEVELS, truth)
+        self.place[rows] = place_in_draws(paths, truth)
         for at, row in enumerate(rows.tolist()):
             if row in self._fans:
                 levels = (0.5, *(level for percent in (50, 80, 95) for level in edges(percent)))
-                self._fans[row] = np.quantile(paths[at], levels, axis=-1)
+                self._fans[row] = sample_quantile(paths[at], levels)
 
     # --- figures ---
 
@@ -214,9 +216,25 @@ class ForecastJudge(Judge):
             {percent: (bounds[2 * at], bounds[2 * at + 1]) for at, percent in enumerate((50, 80, 95))},
         )
 
+    def _better_baselines(self) -> list[str]:
+        """A line for each error in which a baseline is better than the model, by a hundredth and more than rounding."""
+        units = self._units()
+        ours = _errors(self.truth, self.median, self.mean, self.crps, units)
+        baselines, lines = self._baselines(units), []
+        apart = _mean(np.abs(self.truth - np.nanmedian(self.truth))) if len(self.part) else 0.0
+        for figure in ("mae", "crps"):
+            name = min(baselines, key=lambda each: baselines[each][figure])
+            theirs = baselines[name][figure]
+            if ours[figure] > 1.01 * theirs + _ROUNDING * apart:
+                lines.append(
+                    f"the model is worse than {name.replace('_', ' ')}, a forecast that anybody can make: {figure} "
+                    f"{ours[figure]:.4g} against {theirs:.4g}"
+                )
+        return lines
+
     def warnings(self) -> list[str]:
-        """Series that training never had, and forecasts without a scale."""
-        part, lines = self.part, []
+        """Baselines that are better, series that training never had, and forecasts without a scale."""
+        part, lines = self.part, self._better_baselines()
         if len(self.known.ids) > 1:
             strange = [track.id for track in part.tracks if not self.known.number(track.id)]
             if strange:

@@ -63,6 +63,34 @@ def quantile_loss(quantiles: np.ndarray, levels: np.ndarray, truth: np.ndarray) 
     return 2.0 * np.maximum(levels * error, (levels - 1.0) * error).mean(-1)
 
 
+def sample_quantile(samples: np.ndarray, levels: float | tuple[float, ...] | np.ndarray) -> np.ndarray:
+    """Quantiles of draws, (levels, ...) or (...): the k-th of S in order is that of k / (S + 1).
+
+    So another draw of the same distribution lies below a quantile as often as its level says, whatever it is; NumPy's own
+    definition (k - 1) / (S - 1) makes an interval of 90 % one of 89.1 % with 200 draws. Source: Hyndman & Fan 1996, The American
+    Statistician 50, 361-365, definition 6.
+
+    Args:
+        samples: (..., S).
+        levels: from 0 to 1; beyond the outermost draws they are those.
+    """
+    return np.quantile(samples, levels, axis=-1, method="weibull")
+
+
+def place_in_draws(samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Where the truth lies in draws, from 0 to 1 (PIT): flat over their S + 1 gaps where it is one more of them.
+
+    Among draws that equal it, in their middle; NaN where missing.
+
+    Args:
+        samples: (..., S).
+        truth: (...).
+    """
+    S = samples.shape[-1]
+    below, up_to = (samples < truth[..., None]).sum(-1), (samples <= truth[..., None]).sum(-1)
+    return np.where(np.isnan(truth), np.nan, (0.5 * (below + up_to) + 0.5) / (S + 1.0))
+
+
 def edges(percent: int) -> tuple[float, float]:
     """The levels between which a central interval lies: 90 is from 0.05 to 0.95."""
     beside = 0.5 - percent / 200.0
