@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from ostinato import load
@@ -20,6 +21,7 @@ from ostinato.recipes.forecast.baselines import BASELINES, baseline
 from ostinato.recipes.forecast.data import Part, SeriesWindows
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import crps_of_gaussian, edges, gaussian_quantile
+from ostinato.recipes.forecast.start import thinned
 
 
 def exponential_smoothing(part: Part, history: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +29,8 @@ def exponential_smoothing(part: Part, history: int) -> tuple[np.ndarray, np.ndar
     from statsforecast.models import AutoETS  # pyright: ignore[reportMissingImports]  # an extra of its own
 
     mean, deviation = (np.zeros((len(part), part.horizon)) for _ in range(2))
-    for row, (series, origin) in enumerate(zip(part.series, part.origin, strict=True)):
+    places = list(zip(part.series, part.origin, strict=True))
+    for row, (series, origin) in enumerate(track(places, "exponential smoothing", console=Console(stderr=True))):
         past = part.tracks[series].filled[max(0, origin - history) : origin]
         past = past[~np.isnan(past)]
         with warnings.catch_warnings():
@@ -36,14 +39,6 @@ def exponential_smoothing(part: Part, history: int) -> tuple[np.ndarray, np.ndar
         mean[row] = found["mean"]
         deviation[row] = (found["hi-95"] - found["lo-95"]) / (2.0 * gaussian_quantile(0.975))
     return mean, deviation
-
-
-def thinned(part: Part, most: int) -> Part:
-    """At most so many of its forecasts, evenly spread."""
-    import dataclasses
-
-    rows = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).round().astype(int))
-    return dataclasses.replace(part, series=part.series[rows], origin=part.origin[rows])
 
 
 def row(name: str, truth: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> list[str]:

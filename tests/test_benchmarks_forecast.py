@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
-from benchmarks.forecast import row, thinned
+from benchmarks.forecast import row
+from benchmarks.forecast_shapes import SHAPES, write
 
+from ostinato.data.series import read_series
 from ostinato.recipes.forecast.settings import ForecastSettings
+from ostinato.recipes.forecast.start import thinned
 from ostinato.recipes.forecast.task import Forecast
 
 
@@ -25,3 +28,11 @@ def test_forecasts_are_thinned_evenly(most):
     assert set(few.origin) <= set(part.origin)
     gaps = np.diff(few.origin)
     assert not len(gaps) or gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_are_tables_that_can_be_read(name, tmp_path):
+    times, values = SHAPES[name](np.random.default_rng(0))
+    (series,) = read_series(write((times, values), tmp_path / "series.csv")).series
+    assert np.isfinite(values).all()
+    assert np.nanmax(series.values) == pytest.approx(values.max(), rel=1e-5)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
 from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecaster_heads import make_head
 
 NAN = float("nan")
 
@@ -51,6 +52,23 @@ def future_of(batch, horizon):
     return torch.stack([batch.known[past : past + horizon, row] for row, past in enumerate(batch.past.tolist())], 1)
 
 
+def baseline_by_hand(baseline, z, filled, past, t):
+    """What anybody would say of step t, in a window's scale."""
+    m = baseline.season
+
+    def begun(lag):
+        return t >= lag and not np.isnan(z[: t - lag + 1]).all()
+
+    if baseline.name == "season_mean":
+        there = [v for s, v in enumerate(z[:past]) if (t - s) % m == 0 and not np.isnan(v)]
+        return float(np.mean(there)) if there else 0.0
+    if baseline.name == "seasonal_naive" and begun(m):
+        return filled[t - m]
+    if baseline.name == "seasonal_change" and begun(m + 1):
+        return filled[t - 1] + filled[t - m] - filled[t - m - 1]
+    return filled[t - 1] if t else 0.0
+
+
 def by_hand(model, batch, row, values):
     """The raw outputs of one row, (T, K), and its values in its scale, with Python's loops and without padding."""
     past, end = int(batch.past[row]), len(values)
@@ -62,11 +80,17 @@ def by_hand(model, batch, row, values):
     for v in z:
         last = last if np.isnan(v) else v
         filled.append(last)
-    inputs = []
+    inputs, limit = [], model.limit
+
+    def squash(v):
+        return v if limit is None else limit * np.arcsinh(v / limit)
+
     for t in range(end):
         line = []
         for lag in (1, *model.lags):
-            line += [filled[t - lag], float(not np.isnan(z[t - lag]))] if t >= lag else [0.0, 0.0]
+            line += [squash(filled[t - lag]), float(not np.isnan(z[t - lag]))] if t >= lag else [0.0, 0.0]
+        if model.baseline.name != "last_value":
+            line.append(squash(baseline_by_hand(model.baseline, z, filled, past, t)))
         line += batch.known[t, row].tolist()
         seen = float(batch.observed[t - 1, row, 0]) if 1 <= t <= past else NAN
         line += [0.0 if np.isnan(seen) else seen, float(not np.isnan(seen))]
@@ -76,25 +100,30 @@ def by_hand(model, batch, row, values):
     return model.output(output[:, 0]), z, filled, (centre, width)
 
 
-@pytest.mark.parametrize("head", ["student-t", "gaussian", "quantiles"])
-def test_the_loss_is_that_of_loops_over_rows_and_steps(head):
-    net, batch = model(head=head), batch_of([6, 2, 9], 4)
+EACH = [("student-t", "last_value", 1), ("gaussian", "seasonal_naive", 3), ("quantiles", "season_mean", 3)]
+EACH += [("student-t", "seasonal_change", 3), ("gaussian", "season_mean", 1)]
+
+
+@pytest.mark.parametrize(("head", "baseline", "season"), EACH)
+def test_the_loss_is_that_of_loops_over_rows_and_steps(head, baseline, season):
+    net, batch = model(head=head, baseline=baseline, season=season, limit=0.5), batch_of([6, 2, 9], 4)
     terms = []
     for row, past in enumerate(batch.past.tolist()):
         raw, z, filled, _ = by_hand(net, batch, row, batch.input[: past + 4, row].tolist())
         for t in range(past, past + 4):
             if not np.isnan(z[t]):
-                change = torch.tensor([z[t] - filled[t - 1]], dtype=torch.float64)
+                change = torch.tensor([z[t] - baseline_by_hand(net.baseline, z, filled, past, t)], dtype=torch.float64)
                 terms.append(net.head.loss(raw[t : t + 1], change).item())
     loss, state = net.loss(batch)
     assert state is None
     assert loss.item() == pytest.approx(np.mean(terms), rel=1e-9)
 
 
-@pytest.mark.parametrize("head", ["student-t", "gaussian", "quantiles"])
-def test_what_is_drawn_is_what_reading_the_drawn_path_says(head):
+@pytest.mark.parametrize(("head", "baseline", "season"), EACH)
+def test_what_is_drawn_is_what_reading_the_drawn_path_says(head, baseline, season):
     """Ancestral sampling, step by step and all paths at once, is one pass over past and path."""
-    net, batch, horizon, S = model(head=head), batch_of([6, 2, 9], 5), 5, 4
+    net, batch = model(head=head, baseline=baseline, season=season, limit=0.5), batch_of([6, 2, 9], 5)
+    horizon, S = 5, 4
     uniform = uniform_numbers(horizon, S, 3).double()
     with torch.no_grad():
         drawn = net.sample(batch, future_of(batch, horizon), horizon, uniform)
@@ -102,10 +131,11 @@ def test_what_is_drawn_is_what_reading_the_drawn_path_says(head):
         for row, past in enumerate(batch.past.tolist()):
             for s in range(S):
                 path = [*batch.input[:past, row].tolist(), *drawn[:, row, s].tolist()]
-                raw, z, _, _ = by_hand(net, batch, row, path)
+                raw, z, filled, _ = by_hand(net, batch, row, path)
                 for t in range(horizon):
                     change = net.head.sample(raw[past + t : past + t + 1], uniform[t, :, s : s + 1])
-                    assert z[past + t] - z[past + t - 1] == pytest.approx(change.item(), rel=1e-5, abs=1e-7)
+                    expected = baseline_by_hand(net.baseline, z, filled, past, past + t) + change.item()
+                    assert z[past + t] == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
@@ -157,6 +187,17 @@ def test_nothing_of_the_future_is_looked_at():
         assert torch.equal(net.sample(other, future, 4, uniform), net.sample(batch, future, 4, uniform))
         hidden = dataclasses.replace(batch, observed=other.observed)
         assert torch.equal(net.loss(hidden)[0], net.loss(batch)[0])
+
+
+def test_before_training_it_is_its_baseline():
+    """Of a season that repeats exactly, all paths lie within the least width, whatever the horizon and the recurrent weights."""
+    start = make_head("student-t").start(torch.zeros(9)).tolist()
+    net = model(known_size=0, observed_size=0, num_series=1, baseline="seasonal_naive", season=7, start=start)
+    wave = (torch.arange(40.0, dtype=torch.float64) % 7).unsqueeze(1)
+    batch = SeriesBatch(wave[:20], None, None, torch.arange(1), past=torch.tensor([20]))
+    with torch.no_grad():
+        paths = net.sample(batch, None, 20, uniform_numbers(20, 200, 0))
+    torch.testing.assert_close(paths.median(-1).values, wave[20:], atol=2e-3, rtol=0)
 
 
 @settings(max_examples=20, deadline=None)
@@ -251,6 +292,10 @@ def test_a_known_process_is_learnt():
         ({"unknown_rate": 1.0}, "unknown_rate: expected a rate"),
         ({"dropout": -0.1}, "dropout: expected a rate"),
         ({"options": {"bidirectional": True}}, "options: bidirectional cannot be given here"),
+        ({"baseline": "naive"}, "baseline: expected one of last_value, seasonal_naive, season_mean, .*, got naive"),
+        ({"baseline": "seasonal_change"}, "season: expected at least 2 for seasonal_change, got 1"),
+        ({"limit": 0.0}, "limit: expected a number above 0, or none, got 0.0"),
+        ({"start": (0.0, 1.0)}, "start: expected 3 numbers for this head, got 2"),
         ({"cell": "lstn"}, "cell: expected one of lstm"),
     ],
 )

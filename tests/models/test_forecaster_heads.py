@@ -92,6 +92,29 @@ def test_each_head_finds_the_distribution_of_what_it_sees(name):
     np.testing.assert_allclose(np.quantile(draws, [0.1, 0.5, 0.9]), np.quantile(data, [0.1, 0.5, 0.9]), atol=0.03)
 
 
+@pytest.mark.parametrize("name", ["student-t", "gaussian", "quantiles"])
+@pytest.mark.parametrize("law", [stats.norm(0.4, 0.2), stats.norm(-3.0, 5.0), stats.t(5.05, 0.1, 0.3)])
+def test_each_head_starts_about_as_what_it_is_shown(name, law):
+    head = make_head(name)
+    changes = torch.from_numpy(law.ppf((np.arange(2000) + 0.5) / 2000))
+    draws = head.sample(head.start(changes).expand(4000, -1), spread(4000)).numpy()
+    assert np.median(draws) == pytest.approx(law.median(), abs=0.01 * law.std())
+    assert np.quantile(draws, 0.9) - np.quantile(draws, 0.1) == pytest.approx(law.ppf(0.9) - law.ppf(0.1), rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["student-t", "gaussian", "quantiles"])
+@pytest.mark.parametrize("changes", [[0.0], [2.0] * 9, [0.0] * 50 + [9.0]])
+def test_a_start_from_changes_that_are_all_alike_is_narrow_and_can_learn(name, changes):
+    head = make_head(name)
+    raw = head.start(torch.tensor(changes, dtype=torch.float64)).requires_grad_()
+    draws = head.sample(raw.detach().expand(200, -1), spread(200))
+    assert draws.median() == pytest.approx(changes[0], abs=0.01)
+    head.loss(raw, torch.tensor(5.0, dtype=torch.float64)).backward()
+    assert torch.isfinite(raw.grad).all()
+    assert (raw.grad.abs() > 0).sum() >= 2
+    assert torch.isfinite(head.start(torch.tensor([-1e4, *changes, 1e4]))).all()
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ConfigError, match="head: expected one of student-t, gaussian, quantiles, got cauchy"):
         make_head("cauchy")  # pyright: ignore[reportArgumentType]

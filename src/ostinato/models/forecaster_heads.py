@@ -42,6 +42,14 @@ class Head(Protocol):
         """
         ...
 
+    def start(self, changes: torch.Tensor) -> torch.Tensor:
+        """(K,): numbers with which it is distributed about as some changes, with their median.
+
+        Args:
+            changes: (N,), at least 1.
+        """
+        ...
+
     def sample(self, raw: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         """Draws changes.
 
@@ -59,6 +67,11 @@ class Gaussian:
     """N(m, s), s = softplus(.); the loss is its negative log density in nats."""
 
     size = 2
+
+    def start(self, changes: torch.Tensor) -> torch.Tensor:
+        """See `Head.start`; the deviation is that from the median."""
+        median = changes.median()
+        return torch.stack([median, _raw_width((changes - median).square().mean().sqrt())])
 
     def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
         """See `Head.loss`."""
@@ -78,6 +91,15 @@ class StudentT:
     """
 
     size = 3
+
+    def start(self, changes: torch.Tensor) -> torch.Tensor:
+        """See `Head.start`; the scale is the likeliest around the median (by EM; Liu & Rubin 1995, Statistica Sinica 5, 19-39)."""
+        median, raw = changes.median(), changes.new_zeros(())
+        square, freedom = (changes - median).square(), _freedom(raw)
+        variance = square.mean()
+        for _ in range(50):
+            variance = (square * (freedom + 1.0) / (freedom + square / variance.clamp_min(_LEAST_WIDTH**2))).mean()
+        return torch.stack([median, _raw_width(variance.sqrt()), raw])
 
     def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
         """See `Head.loss`."""
@@ -124,6 +146,13 @@ class Quantiles:
         below = median - steps[..., :middle].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, median + steps[..., middle + 1 :].cumsum(-1)], -1)
 
+    def start(self, changes: torch.Tensor) -> torch.Tensor:
+        """See `Head.start`."""
+        levels = torch.tensor(self.levels, dtype=changes.dtype, device=changes.device)
+        found = torch.quantile(changes, levels)
+        steps = _raw_width(found.diff()) + 2.0
+        return torch.cat([steps[: self._middle], found[self._middle : self._middle + 1], steps[self._middle :]])
+
     def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
         """See `Head.loss`."""
         error = change.unsqueeze(-1) - self.quantiles(raw)
@@ -161,6 +190,12 @@ def make_head(name: HeadName, levels: Sequence[float] = LEVELS) -> Head:
 
 def _width(raw: torch.Tensor) -> torch.Tensor:
     return F.softplus(raw + _START) + _LEAST_WIDTH
+
+
+def _raw_width(width: torch.Tensor) -> torch.Tensor:
+    """The inverse of `_width`; of nearly none, a number that training can still move."""
+    above = (width - _LEAST_WIDTH).clamp_min(_LEAST_WIDTH)
+    return above + (-torch.expm1(-above)).log() - _START  # of a softplus; expm1(above) alone would overflow
 
 
 def _freedom(raw: torch.Tensor) -> torch.Tensor:

@@ -103,7 +103,9 @@ def test_short_constant_new_and_unended_series_are_forecast(learnt, tmp_path):
         for t in range(t0, t0 + 4)
     ]
     new, still, gap = load(result.run.path).predict(write(tmp_path / "new.csv", lines))
-    assert new["mean"] == pytest.approx([5.0] * 4)
+    width = load(result.run.path).known.width("new")
+    assert new["median"] == pytest.approx([5.0] * 4, abs=2 * width)
+    assert new["intervals"]["95"]["high"][0] - new["intervals"]["95"]["low"][0] > 0.1 * width > 0
     assert still["mean"] == pytest.approx([7.0] * 4)
     assert still["intervals"]["95"]["low"] == pytest.approx([7.0] * 4)
     assert np.isfinite(gap["mean"]).all()
@@ -240,3 +242,24 @@ def test_one_row_alone_goes_on_in_the_step_of_training(tmp_path):
     assert part.origin.tolist() == [1]
     with pytest.raises(DataError, match="expected a table in a file"):
         task.read_part(settings, known, "-", labelled=False)
+
+
+def test_a_season_that_no_calendar_has_is_found_too(tmp_path):
+    """Days of which each tenth is another."""
+    days = np.datetime64("2024-01-01") + np.arange(200)
+    path = tmp_path / "shifts.csv"
+    path.write_text("time,y\n" + "".join(f"{day},{at % 10 == 9:d}\n" for at, day in enumerate(days)))
+    part = Forecast().read(ForecastSettings(data=str(path))).train
+    assert (part.season, part.horizon) == (10, 10)
+
+
+def test_a_run_of_an_earlier_version_forecasts_from_its_last_value(learnt):
+    """Its knowledge has no baseline, and its inputs had no limit."""
+    _, result = learnt
+    trained = load(result.run.path)
+    content = trained.task.to_dict(trained.known)
+    assert content.pop("baseline")
+    assert len(content.pop("start")) == 3
+    model = trained.task.build(trained.settings, trained.task.from_dict(content))
+    assert (model.baseline.name, model.limit) == ("last_value", None)
+    assert model.output.weight.abs().max() > 0

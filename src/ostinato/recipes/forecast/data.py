@@ -17,6 +17,7 @@ from ostinato.data.series import Layout, SeriesTable
 from ostinato.data.times import Times
 from ostinato.errors import DataError
 from ostinato.models.forecaster import SeriesBatch
+from ostinato.models.forecaster_baseline import BaselineName
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
 
 LEAST_OF_HISTORY = 0.1  # a window is at least so wide, as a share of the mean step of its history
@@ -133,6 +134,9 @@ class Known:
         known: name, mean and standard deviation of each covariate known ahead of time.
         observed: likewise of those known up to now.
         layout: how the table of training was read, as others are too.
+        baseline: what the model's next value is measured from, see `ostinato.models.forecaster_baseline`.
+        start: the numbers that its output layer began with, none for random ones.
+        widths: of the windows of each series of training, the median scale: how far a series spreads of which one value is known.
     """
 
     horizon: int
@@ -144,6 +148,9 @@ class Known:
     known: tuple[tuple[str, float, float], ...]
     observed: tuple[tuple[str, float, float], ...]
     layout: Layout | None = None
+    baseline: BaselineName = "last_value"
+    start: tuple[float, ...] = ()
+    widths: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, train: Part, *, with_calendar: bool) -> Known:
@@ -151,15 +158,15 @@ class Known:
         pieces = list(zip(train.tracks, train.fitted, strict=True))
         times, layout = [track.times[:end] for track, end in pieces], train.layout
         cycles = find_cycles(times, None if layout is None else layout.grid) if with_calendar else ()
-        scales = [
+        known, observed = (
             tuple(
                 (name, *_mean_and_deviation(np.concatenate([getattr(track, part)[:end, at] for track, end in pieces])))
                 for at, name in enumerate(names)
             )
             for part, names in zip(("known", "observed"), train.columns, strict=True)
-        ]
+        )
         ids = tuple(track.id for track in train.tracks)
-        return cls(train.horizon, train.context, train.season, train.step, ids, cycles, *scales, layout=layout)
+        return cls(train.horizon, train.context, train.season, train.step, ids, cycles, known, observed, layout=layout)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -173,7 +180,8 @@ class Known:
         }
         names = {name: tuple(content[name]) for name in ("ids", "cycles")}
         layout = None if content["layout"] is None else Layout.from_dict(content["layout"])
-        return cls(**{**content, **rows, **names, "layout": layout})
+        numbers = {name: tuple(map(float, content.get(name, ()))) for name in ("start", "widths")}
+        return cls(**{**content, **rows, **names, **numbers, "layout": layout})
 
     @property
     def known_size(self) -> int:
@@ -187,6 +195,13 @@ class Known:
     def number(self, id: str) -> int:
         """Of a series, as the model counts them from 1; 0 for one that training never had, and where there is only one."""
         return self._numbers.get(id, 0)
+
+    def width(self, id: str) -> float:
+        """How far a series spreads of which nothing else is known: as it did in training, or as others do."""
+        if not self.widths:
+            return 0.0
+        at = self._numbers.get(id)
+        return float(np.median(self.widths)) if at is None else self.widths[at - 1]
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -212,14 +227,16 @@ class SeriesWindows:
         self._numbers = np.array([known.number(track.id) for track in tracks], dtype=np.int64)
         past = np.minimum(part.origin, self._context)
         self.lengths = past + part.horizon
-        self._moved, self.anchors = np.zeros(len(part)), np.zeros(len(part))
+        self._least, self.anchors = np.zeros(len(part)), np.zeros(len(part))
         there = np.zeros(len(part), dtype=np.int64)
         for track, rows in part.by_track():
             origin = part.origin[rows]
-            self._moved[rows], self.anchors[rows] = track.moved[origin], track.filled[origin - 1]
+            alone = track.seen[origin] == 1  # one value has no spread, and nobody is certain after it
+            self._least[rows] = np.where(alone, known.width(track.id), LEAST_OF_HISTORY * track.moved[origin])
+            self.anchors[rows] = track.filled[origin - 1]
             there[rows] = track.seen[origin + part.horizon] - track.seen[origin]
         # Without any change so far there is no scale, and no loss.
-        self.counts = np.where(self._moved > 0, there, 0)
+        self.counts = np.where(self._least > 0, there, 0)
 
     def batch(self, rows: np.ndarray) -> SeriesBatch:
         """Values relative to their anchors, (T, B) float32, and what is beside them."""
@@ -240,7 +257,7 @@ class SeriesWindows:
             known=pad(known)[0],
             observed=pad(observed)[0],
             series=torch.from_numpy(self._numbers[self.part.series[rows]]),
-            least_scale=torch.from_numpy((LEAST_OF_HISTORY * self._moved[rows]).astype(np.float32)),
+            least_scale=torch.from_numpy(self._least[rows].astype(np.float32)),
         )
 
 

@@ -68,6 +68,8 @@ class ForecasterSettings:
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
         dropout: between the layers and before the output, from 0 to below 1.
         head: what is said about the next value: student-t, gaussian, or quantiles (trained by pinball loss).
+        baseline: the forecast that training begins with, whose errors the network learns: last_value, seasonal_naive, season_mean
+            or seasonal_change (the last value, changed as a season ago); null for the one that has the smallest a step ahead.
         lags: steps back, beside 1, that are inputs too; null for a season and a step on either side of it.
         calendar: the hour of the day, the day of the week and the time of the year are inputs, where training has them three times.
         series_size: width of the vector that tells series apart, where there are several.
@@ -80,6 +82,7 @@ class ForecasterSettings:
     num_layers: int = 1
     dropout: float = 0.3
     head: Literal["student-t", "gaussian", "quantiles"] = "student-t"
+    baseline: Literal["last_value", "seasonal_naive", "season_mean", "seasonal_change"] | None = None
     lags: list[int] | None = None
     calendar: bool = True
     series_size: int = 8
@@ -116,6 +119,7 @@ def _training() -> UpdateSettings:
         learning_rate=3e-3,
         max_steps=400,
         max_time_s=75.0,
+        evaluate_first=True,
         evaluate_every=50,
         averaging="ema",
         ema_decay=0.98,

@@ -19,11 +19,13 @@ from ostinato.data.splits import Splits
 from ostinato.data.times import Times
 from ostinato.errors import DataError
 from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecaster_heads import make_head
 from ostinato.recipes.forecast.calendar import find_season
 from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track, origins, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
-from ostinato.recipes.forecast.metrics import INTERVALS, edges
+from ostinato.recipes.forecast.metrics import INTERVALS, edges, sample_quantile
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
+from ostinato.recipes.forecast.start import begin
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
 
@@ -31,6 +33,7 @@ TrainedForecaster: TypeAlias = Trained[ForecastSettings, Part, Known, Forecaster
 
 _SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
 _HORIZON_WITHOUT_SEASON = 12
+_LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed
 _MOST_VALIDATION, _MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
 
 
@@ -100,8 +103,9 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         return list(part.notes)
 
     def learn(self, settings: ForecastSettings, train: Part) -> Known:
-        """Season, cycles of the calendar, the scales of covariates, the names of the series."""
-        return Known.of(train, with_calendar=settings.model.calendar)
+        """Season, cycles of the calendar, scales of covariates, names of the series, what the model begins as."""
+        known = Known.of(train, with_calendar=settings.model.calendar)
+        return begin(train, known, make_head(settings.model.head), settings.model.baseline)
 
     def to_dict(self, known: Known) -> dict[str, Any]:
         """Plain values."""
@@ -128,6 +132,8 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         """The untrained model."""
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         del given["calendar"]
+        given |= {"baseline": known.baseline, "season": known.season, "start": known.start or None}
+        given["limit"] = _LIMIT if known.start else None  # runs of earlier versions had none
         given["lags"] = default_lags(known) if given["lags"] is None else given["lags"]
         return Forecaster(
             known_size=known.known_size, observed_size=len(known.observed), num_series=max(1, len(known.ids)), **given
@@ -179,7 +185,10 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[P
     if season is None:
         fitted = [end for end, _ in ends_of(1)]
         grid = None if table.layout is None or not table.layout.filled else table.layout.grid
-        season = find_season([track.values[:end] for track, end in zip(tracks, fitted, strict=True)], grid)
+        pieces = [track.values[:end] for track, end in zip(tracks, fitted, strict=True)]
+        # What no calendar has may still recur: shifts of ten days, cycles of a machine.
+        season = find_season(pieces, grid)
+        season = find_season(pieces, None) if season == 1 else season
     horizon = reading.horizon or (season if season > 1 else _HORIZON_WITHOUT_SEASON)
     context = reading.context or min(max(_CONTEXT_SEASONS * season, _SHORTEST_CONTEXT), _LONGEST_CONTEXT)
     ends = ends_of(horizon)
@@ -340,7 +349,7 @@ def _answer(part: Part, track: Track, origin: int, times: np.ndarray, paths: np.
     last, *ahead = written.written(np.concatenate([track.times[origin - 1 : origin], times]), local=is_local)
     intervals = {}
     for percent in INTERVALS:
-        low, high = np.quantile(paths, edges(percent), axis=1)
+        low, high = sample_quantile(paths, edges(percent))
         intervals[str(percent)] = {"low": low.tolist(), "high": high.tolist()}
     return {
         "series": track.id,

@@ -1,0 +1,77 @@
+"""What a forecaster begins as: the baseline that leaves the least to learn, with the distribution of its errors in training."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from ostinato.models.forecaster import Forecaster
+from ostinato.models.forecaster_baseline import BASELINE_NAMES, Baseline, BaselineName
+from ostinato.models.forecaster_heads import Head
+from ostinato.models.forecaster_scale import fill_forward
+from ostinato.recipes.forecast.data import Known, Part, SeriesWindows
+
+_MOST_WINDOWS = 512  # evenly spread, that errors are taken of
+_SURE = 3.0  # deviations of a fair coin, from which on errors have a side
+_NEARLY = 1.02  # times the least error: the simplest of the baselines up to it
+
+
+def begin(train: Part, known: Known, head: Head, wanted: BaselineName | None) -> Known:
+    """What is known, with the baseline, the numbers that the output layer begins with, and how far series spread.
+
+    The baseline is the one whose errors a step ahead, from the true values before it, are smallest: what training has its loss on.
+    One whose whole forecasts are best may leave more to learn, where noise adds up from step to step.
+
+    Args:
+        train: the forecasts of training.
+        known: what is known so far.
+        head: of the model.
+        wanted: the baseline; None for the best, or the simplest that is nearly so.
+    """
+    # About a horizon apart, so that each step counts once.
+    windows = SeriesWindows(thinned(train, min(_MOST_WINDOWS, -(-len(train) // train.horizon))), known)
+    names: list[BaselineName] = [name for name in BASELINE_NAMES if wanted in (None, name)]
+    if wanted is None and known.season == 1:
+        names = [name for name in names if "seasonal" not in name]
+    errors = {name: centred(one_step_errors(windows, Baseline(name, known.season))) for name in names}
+    sizes = {name: float((each - each.median()).abs().mean()) for name, each in errors.items()}
+    best = next(name for name in names if sizes[name] <= _NEARLY * min(sizes.values()))
+    start = tuple(head.start(errors[best]).tolist())
+    return dataclasses.replace(known, baseline=best, start=start, widths=_widths(windows))
+
+
+def thinned(part: Part, most: int) -> Part:
+    """At most so many of its forecasts, evenly spread."""
+    rows = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).round().astype(int))
+    return dataclasses.replace(part, series=part.series[rows], origin=part.origin[rows])
+
+
+def one_step_errors(windows: SeriesWindows, baseline: Baseline) -> torch.Tensor:
+    """(N,): by how much a baseline misses the values to come, from the true values before each, in the scale of each window."""
+    batch = windows.batch(np.arange(len(windows.part)))
+    z, scale = Forecaster.scaled(batch)
+    filled, is_there = fill_forward(z)
+    counted = is_there & Forecaster.to_come(batch) & (scale.width > 0)
+    found = (z - baseline.of_window(filled, is_there, batch.past))[counted]
+    return found if len(found) else z.new_zeros(1)
+
+
+def centred(errors: torch.Tensor) -> torch.Tensor:
+    """Errors with the median 0, unless they are surely more often above 0 or below it (by the sign test).
+
+    A drift that chance alone gives a random walk is worse than none, as each step adds to it.
+    """
+    above, below = int((errors > 0).sum()), int((errors < 0).sum())
+    return errors if abs(above - below) > _SURE * np.sqrt(above + below) else errors - errors.median()
+
+
+def _widths(windows: SeriesWindows) -> tuple[float, ...]:
+    """The median scale of the windows of each series; of one that has none, that of the others."""
+    found = Forecaster.scaled(windows.batch(np.arange(len(windows.part))))[1].width.numpy()
+    series = windows.part.series
+    medians = [
+        np.median(found[series == at]) if (series == at).any() else np.nan for at in range(len(windows.part.tracks))
+    ]
+    return tuple(np.nan_to_num(medians, nan=np.nanmedian(medians)).tolist())
