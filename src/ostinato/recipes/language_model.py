@@ -112,7 +112,7 @@ def _train(
 
     def create() -> None:
         if settings.resume:
-            run.check_data(data_fingerprint)  # before config.yaml names the wrong text
+            run.check_data(data_fingerprint, "text")  # before config.yaml names the wrong text
         run.create(for_the_record(settings, run, settings.training, "reading.validation", "reading.test"))
         with run.writing():
             corpus.vocabulary.save(run.path)

@@ -117,11 +117,12 @@ class RunFolder:
                 _take_back(lock.path, made)
             lock.__exit__(None, None, None)
 
-    def check_data(self, fingerprint: str | None) -> None:
+    def check_data(self, fingerprint: str | None, what: str = "data set") -> None:
         """Makes sure that a run goes on with the data that it began with.
 
         Args:
             fingerprint: of the data; None if nobody knows.
+            what: they are, for people.
 
         Raises:
             RunError: it is other data.
@@ -129,8 +130,8 @@ class RunFolder:
         before = self.checkpoints.read_entry("data_fingerprint")
         if None not in (before, fingerprint) and before != fingerprint:
             raise RunError(
-                f"the data are not those that {self.path} was trained on so far; "
-                "give it those back, or begin a new run with another --run"
+                f"the {what} is not the one that {self.path} was trained on so far; "
+                "give it that one back, or begin a new run with another --run"
             )
 
     def create(self, config: Mapping[str, Any]) -> None:
