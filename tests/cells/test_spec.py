@@ -381,3 +381,28 @@ def test_an_option_does_not_take_the_name_of_a_parameter(name: str, option: str)
     arguments: dict[str, Any] = {option: True if option == "layer_norm" else 0.1}
     with pytest.raises(CellError, match=f"{option} adds '{name}'"):
         Recurrent(own, 2, 3, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("step", "what"),
+    [
+        (lambda x, s, U, decay: State(h=s.h.mul_(0.5) + x.a), "s.h"),
+        (lambda x, s, U, decay: State(h=x.a.add_(s.h)), "x.a"),
+        (lambda x, s, U, decay: State(h=x.a + decay.clamp_(0, 1) * s.h), "decay"),
+    ],
+)
+def test_a_step_that_changes_what_it_is_given_is_told(step: Any, what: str) -> None:
+    made = Cell("careless", step, ("a",), {"h": "H"}, (Parameter("decay", ("H",)),))
+    with pytest.raises(CellError, match=f"changes {what} in place"):
+        made.check()
+
+
+def test_a_constant_for_each_unit_that_is_closed_over_is_told_where_it_belongs() -> None:
+    tau = torch.linspace(0.1, 0.9, 20)
+
+    @cell(gates="a", states="h")
+    def closing(x: Any, s: Any, U: Any) -> State:
+        return State(h=tau * s.h + x.a)
+
+    with pytest.raises(CellError, match=r'parameters=\{"tau": "H"\}.*requires_grad_\(False\)'):
+        closing.check()

@@ -190,14 +190,18 @@ class Cell:
         return shapes | {p.name: p.sizes(gates, hidden_size, proj_size, input_gates) for p in self.parameters}
 
     def check(self) -> None:
-        """Run the step once on two rows of three units; raise `CellError` where step and description disagree."""
-        zeros = torch.zeros(2, 3, device="cpu")
-        x = Gates(**dict.fromkeys(self.input_gates, zeros))
-        s = State(**dict.fromkeys(self.states, zeros))
+        """Run the step once on two rows of three units.
+
+        Raises:
+            CellError: where step and description disagree, or the step changes what it is given.
+        """
+        x = Gates(**{name: torch.zeros(2, 3, device="cpu") for name in self.input_gates})
+        s = State(**{name: torch.zeros(2, 3, device="cpu") for name in self.states})
         sizes = self.parameter_sizes(3, 3, bias=False)
         U = Product(self.gates, torch.zeros(sizes["weight_hh"], device="cpu"), None, 3) if self.recurrent else None
         named = {p.name: torch.zeros(sizes[p.name], device="cpu") for p in self.parameters}
-        masks = {n.name: zeros for n in self.noise}
+        masks = {n.name: torch.zeros(2, 3, device="cpu") for n in self.noise}
+        given = {f"x.{n}": getattr(x, n) for n in x.names} | {f"s.{n}": getattr(s, n) for n in s.names} | named | masks
         try:
             after = self.step(x, s, U, **named, **masks)
         except CellError:
@@ -205,9 +209,20 @@ class Cell:
         except Exception as error:  # whatever a user's step may raise
             said = str(error).partition("\n")[0]
             hint = "" if self.recurrent else " (U is None, as the cell is described with recurrent=False)"
+            if own := _tensors_outside(self.step):
+                hint += (
+                    f" (the step reads the tensor {own[0]!r} outside of its arguments; a number for each unit belongs into "
+                    f'parameters={{"{own[0]}": "H"}}, and into the layer\'s parameter of that name, with requires_grad_(False) '
+                    "where it is not to be learned)"
+                )
             raise CellError(
                 f"the step of cell {self.name!r} failed on two rows of three units: {type(error).__name__}: {said}{hint}"
             ) from error
+        if changed := [name for name, v in given.items() if v._version]:
+            raise CellError(
+                f"the step of cell {self.name!r} changes {changed[0]} in place, which its caller has still in use (the first state "
+                f"is the layer's hx); compute a new tensor, as in {changed[0]} * 0.5 instead of {changed[0]}.mul_(0.5)"
+            )
         if not isinstance(after, State):
             raise CellError(f"the step of cell {self.name!r} must return a State, got {type(after).__name__}")
         if set(after.names) != set(self.states):
@@ -252,6 +267,17 @@ def numbered(number: int) -> Cell:
 def living() -> list[Cell]:
     """Every cell of this process that something holds: those of modules, and those of layers with their options."""
     return list(_living)
+
+
+def _tensors_outside(step: Callable[..., Any]) -> list[str]:
+    """Names of tensors that a step closes over, or finds in its module."""
+    if not inspect.isfunction(step):
+        return []
+    try:
+        found = inspect.getclosurevars(step)
+    except ValueError:  # a variable that is not set yet
+        return []
+    return [name for name, v in {**found.nonlocals, **found.globals}.items() if isinstance(v, Tensor)]
 
 
 def _find(module: str, name: str) -> Cell:
