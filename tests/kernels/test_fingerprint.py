@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -12,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -163,7 +166,7 @@ def placed(by: Any) -> Callable[[Any], Any]:
     return partial(lambda v, other: v * other, other=by)
 
 
-@pytest.mark.parametrize("make", [scaled, defaulting, attributed, remembered, placed])
+@pytest.mark.parametrize("make", [scaled, defaulting, attributed, placed])
 def test_values_that_a_function_holds(make: Callable[[Any], Callable[..., Any]]) -> None:
     values = [1.0, 1, 2.0, "a", "b", None, (1.0, 2.0), (2.0, 1.0), ((1.0,), 2.0), [1.0, 2.0], {"a": 1.0}, {"a": 2.0}]
     values += [{"b": 1.0}, frozenset({"a", "b"}), torch.float32, torch.float64, torch.tanh, torch.sigmoid, torch.relu]
@@ -174,18 +177,14 @@ def test_values_that_a_function_holds(make: Callable[[Any], Callable[..., Any]])
     assert found == [fingerprint(one_of(make(value))) for value in values]
 
 
-class Ours:
-    def method(self, v: Any) -> Any:
-        return v
-
-
 @pytest.mark.parametrize(
     "unknown",
     [
-        object(),
-        Ours(),
-        Ours,
-        Ours().method,
+        itertools.count(),
+        remembered(1.0),
+        random.Random(1),
+        np.ones(3),
+        torch.Generator(),
         torch.ones(3),
         torch.nn.Linear(2, 2),
         torch.ones(3).add,
@@ -200,12 +199,12 @@ def test_what_cannot_be_identified_leaves_none(unknown: Any) -> None:
     assert fingerprint(one_of(unknown)) is None
 
 
-def test_a_function_that_only_says_it_is_torchs_leaves_none() -> None:
+def test_a_function_that_only_says_it_is_torchs_is_read() -> None:
     def impostor(v: Any) -> Any:
         return v
 
     impostor.__module__, impostor.__qualname__ = "torch", "tanh"
-    assert fingerprint(one_of(impostor)) is None
+    assert fingerprint(one_of(impostor)) not in (None, fingerprint(one_of(torch.tanh)))
 
 
 def test_recursion_ends() -> None:
@@ -305,7 +304,7 @@ def test_many_globals_are_all_read() -> None:
 
 def test_attributes_are_not_taken_for_globals() -> None:
     """A module's own `a`, which cannot be identified, is not the gate `a` of a step."""
-    space: dict[str, Any] = {"__name__": "clash", "a": object(), "State": State, "cell": cell}
+    space: dict[str, Any] = {"__name__": "clash", "a": iter(()), "State": State, "cell": cell}
     exec("@cell(gates='a', states='h')\ndef made(x, s, U):\n    return State(h=x.a + U(s.h).a)", space)
     assert fingerprint(space["made"]) is not None
     exec("@cell(gates='a', states='h')\ndef made(x, s, U):\n    return State(h=x.a + a)", space)

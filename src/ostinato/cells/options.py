@@ -77,7 +77,7 @@ def peephole(cell: Cell) -> Cell:
     step is evaluated twice, the first time for c_t alone; a compiler removes what is computed twice.
     """
     _require(cell, "peephole", gates="f o", states="c")
-    before = [gate for gate in ("i", "f") if gate in cell.input_gates]
+    before = tuple(gate for gate in ("i", "f") if gate in cell.input_gates)
 
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         weight = {gate: named.pop(f"weight_c{gate}") for gate in (*before, "o")}

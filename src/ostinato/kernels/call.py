@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,9 +31,16 @@ def named(request: Request) -> dict[str, Tensor]:
     return {name: v for name, v in found.items() if v is not None}
 
 
-@functools.lru_cache(maxsize=256)
 def operand_names(cell: Cell, bias: bool) -> tuple[str, ...]:
     """The names of the tensors that may have a gradient: input, weights, biases, the cell's own parameters, first states."""
+    # Kept with the cell: a table of cells would keep them for good.
+    known: dict[bool, tuple[str, ...]] = vars(cell).setdefault("_operand_names", {})
+    if bias not in known:
+        known[bias] = _operand_names(cell, bias)
+    return known[bias]
+
+
+def _operand_names(cell: Cell, bias: bool) -> tuple[str, ...]:
     ends = ("ih", "hh") if cell.recurrent else ("ih",)
     weights = [f"weight_{end}" for end in ends] + [f"bias_{end}" for end in ends if bias]
     return ("input", *weights, *(p.name for p in cell.parameters), *(_FIRST + name for name in cell.states))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._C._functorch import is_legacy_batchedtensor
@@ -13,12 +13,17 @@ from ostinato.cells.named import State
 from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels import ops
 from ostinato.kernels.call import Call, named, shown_names
+from ostinato.kernels.current import check_unchanged
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.spelling import spell
 from ostinato.kernels.storage import check_storage
 from ostinato.kernels.vendor import Vendor
 from ostinato.recorded import is_differentiated_forward, is_recorded
 from ostinato.types import Tensor
+
+if TYPE_CHECKING:
+    from ostinato.kernels.cpu.kernel import Kernel
+    from ostinato.kernels.observed import Observed
 
 _COMPUTED_IN = {
     torch.float32: torch.float32,
@@ -76,7 +81,17 @@ class Compiled:
             return "ONNX does not know its operators"
         if is_differentiated_forward():
             return "its gradients are taken backward, not forward (torch.func.jvp)"
-        return reason(request.cell.number, request.weights.bias_ih is not None, request.input.dtype is torch.float64)
+        number, bias, double = (
+            request.cell.number,
+            request.weights.bias_ih is not None,
+            request.input.dtype is torch.float64,
+        )
+        if torch.compiler.is_compiling():
+            return reason(number, bias, double) or reason_in_graphs(number, bias, double)
+        found = _kernel(request.cell, bias, double)
+        if isinstance(found, str):
+            return found
+        return None if found.observed is None else _reason_at_sizes(found.observed, request)
 
     def reluctance(self, request: Request) -> str | None:
         """Why the next backend should rather run a request that both can, or None."""
@@ -172,15 +187,45 @@ def _on_cpu(tensors: list[Tensor]) -> bool:
     return all(v.device.type == "cpu" for v in tensors)
 
 
-def reason(number: int, bias: bool, double: bool) -> str | None:
-    """Why the compiler does not take a cell, or None; compiles it if it does."""
-    cell = numbered(number)
+def _kernel(cell: Cell, bias: bool, double: bool) -> Kernel | str:
+    """The compiled cell, or why the compiler does not take it."""
     try:
         from ostinato.kernels.cpu.kernel import Kernel, kernel
     except ImportError as error:
         return f"llvmlite cannot be imported ({error})"
     found = kernel(cell, bias, "P" in cell.states.values(), double)
-    return None if isinstance(found, Kernel) else str(found)
+    return found if isinstance(found, Kernel) else str(found)
+
+
+def _reason_at_sizes(observed: Observed, request: Request) -> str | None:
+    """Why the compiled step does not hold at the sizes of a request, or None."""
+    if observed.where is None:
+        return None
+    cell, rows = request.cell, request.input.shape[1]
+    if request.packed and request.lengths is not None:
+        rows = len(request.lengths)
+    hidden, output = request.weights.ih.shape[0] // len(cell.input_gates), getattr(request.first, cell.output).shape[1]
+    if not all(type(size) is int for size in (rows, hidden, output)):
+        return _unknown_sizes(observed.where)
+    return observed.differs(rows, hidden, output)
+
+
+def _unknown_sizes(where: str) -> str:
+    return f"the step looks at a size ({where}), and a graph holds for sizes that are not known yet"
+
+
+def reason(number: int, bias: bool, double: bool) -> str | None:
+    """Why the compiler does not take a cell, or None; compiles it if it does."""
+    found = _kernel(numbered(number), bias, double)
+    return found if isinstance(found, str) else None
+
+
+def reason_in_graphs(number: int, bias: bool, double: bool) -> str | None:
+    """Why no graph may hold a cell that the compiler takes, or None."""
+    found = _kernel(numbered(number), bias, double)
+    if isinstance(found, str) or found.observed is None or found.observed.where is None:
+        return None
+    return _unknown_sizes(found.observed.where)
 
 
 def spelled(number: int, bias: bool, reverse: bool, every_state: bool, segment: int) -> str:
@@ -191,7 +236,7 @@ def spelled(number: int, bias: bool, reverse: bool, every_state: bool, segment: 
 # For torch.compile, what these find once holds for good, as they depend on the cell and on constants alone. The cell comes as its
 # number: torch 2.11 and 2.12 take no objects here. So marks
 # torch.compiler.assume_constant_result, which imports the whole of torch.compile.
-for _constant in (reason, spelled):
+for _constant in (reason, reason_in_graphs, spelled):
     _constant._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
@@ -206,6 +251,8 @@ class _Autograd(torch.autograd.Function):
     def forward(ctx: Any, call: Call, *given: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         outcome = call.forward(given, save=True)
         ctx.call, ctx.kept = call, outcome.kept
+        assert outcome.kept is not None
+        ctx.reading = outcome.kept.kernel.reading
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*given)
         # Autograd lets nobody change views in place that come from here; and what `detach` gives is none.
@@ -216,10 +263,12 @@ class _Autograd(torch.autograd.Function):
         call: Call = ctx.call
         wanted = list(ctx.needs_input_grad[1:])
         given = ctx.saved_tensors
-        if any(g is not None and is_legacy_batchedtensor(g) for g in gradients):
-            return None, *_by_reference(call, given, gradients, wanted)
         what = call.what
-        if what.packed and torch.is_grad_enabled():  # operators know padded batches only
+        is_batched = any(g is not None and is_legacy_batchedtensor(g) for g in gradients)
+        if is_batched or torch.is_grad_enabled() or is_recorded():
+            check_unchanged(what.cell, ctx.reading.digest, "the forward pass ran")
+        # Operators know padded batches only.
+        if is_batched or (what.packed and torch.is_grad_enabled()):
             return None, *_by_reference(call, given, gradients, wanted)
         if torch.is_grad_enabled() or is_recorded():
             text = spell(what.cell, what.bias, what.reverse, what.every_state, what.segment)

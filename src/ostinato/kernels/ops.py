@@ -17,7 +17,8 @@ from torch.autograd.function import _SingleLevelFunction
 
 from ostinato.kernels import mapped
 from ostinato.kernels.call import Call
-from ostinato.kernels.spelling import read
+from ostinato.kernels.current import check_unchanged, current
+from ostinato.kernels.spelling import digest_of, read
 from ostinato.kernels.storage import check_storage
 from ostinato.types import Tensor
 
@@ -84,6 +85,11 @@ def _forward(
     call = _call(what, masks, lengths)
     call.check_storage(given)
     _check_lengths(lengths, given[0].shape[0])
+    cell = call.what.cell
+    if save:
+        check_unchanged(cell, digest_of(what), "its graph was made")
+    elif current(cell).refusal is not None:  # as what it reads is another than when the graph was made
+        return call.reference(given)
     outcome = call.forward(given, save=save and not call.what.segment)
     return [*call.outputs(outcome), *pack(call.what, call.tensors(given), outcome.kept)]
 
@@ -103,6 +109,7 @@ def _backward(
     call = _call(what, masks, lengths)
     call.check_storage(given)
     check_storage(("what the forward pass kept", v) for v in kept)
+    check_unchanged(call.what.cell, digest_of(what), "the forward pass ran")
     known = unpack(call.what, call.tensors(given), kept) if kept else call.forward(given, save=True).kept
     found = call.backward(given, known, _spread(gradients, present), wanted)
     # Where no step is computed, a first state's gradient is the last state's, and an operator must not give an argument back.
@@ -206,6 +213,7 @@ class _Gradient(_SingleLevelFunction):
     def backward(ctx: Any, *second: Tensor) -> Any:
         what, masks, lengths, present, wanted = ctx.call
         call = _call(what, masks, lengths)
+        check_unchanged(call.what.cell, digest_of(what), "the forward pass ran")
 
         def first(given: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
             def shown(*given: Tensor) -> list[Tensor]:

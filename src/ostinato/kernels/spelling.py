@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ostinato.cells.spec import Cell, living
 from ostinato.errors import CellError
-from ostinato.kernels.fingerprint import fingerprint
+from ostinato.kernels.current import current
 
 if TYPE_CHECKING:
     from ostinato.kernels.cpu.recurrence import Recurrence
@@ -19,7 +19,7 @@ _DIGITS = 16  # of a fingerprint: enough for all cells of a process to have diff
 
 # Held for good, as a graph may outlive the layer that it was made from.
 _cells: dict[str, Cell] = {}
-_keys: weakref.WeakKeyDictionary[Cell, str] = weakref.WeakKeyDictionary()
+_numbers: weakref.WeakKeyDictionary[Cell, str] = weakref.WeakKeyDictionary()
 
 
 def spell(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int = 0) -> str:
@@ -33,13 +33,17 @@ def spell(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int
 
 
 def _key(cell: Cell) -> str:
-    if (key := _keys.get(cell)) is None:
-        known = fingerprint(cell)
-        # A number that no other process gives to a cell of its own.
-        key = f"process-{uuid.uuid4().hex}" if known is None else known[:_DIGITS]
-        _keys[cell] = key
+    known = current(cell).digest
+    # A number that no other process gives to a cell of its own.
+    key = _numbers.setdefault(cell, f"process-{uuid.uuid4().hex}") if known is None else known[:_DIGITS]
     _cells.setdefault(key, cell)
     return key
+
+
+def digest_of(text: str) -> str | None:
+    """How the fingerprint begins that the cell of a text had when it was written; None where it had none."""
+    key = text.split()[1]
+    return None if key.startswith("process-") else key
 
 
 @functools.cache

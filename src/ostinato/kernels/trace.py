@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ import torch
 from torch import fx
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product as RecurrentProduct
@@ -29,6 +29,7 @@ from ostinato.kernels.graph import Graph, Node, Space, Unsupported
 from ostinato.kernels.lowering import Lowering
 from ostinato.kernels.pieces import Constants, Sizes, Value, numbers
 from ostinato.kernels.program import Product, Program
+from ostinato.locks import RECORDER, compiling
 from ostinato.types import Tensor
 
 __all__ = ["Node", "Product", "Program", "Unsupported", "trace"]
@@ -36,7 +37,6 @@ __all__ = ["Node", "Product", "Program", "Unsupported", "trace"]
 # Primes, so that a width tells what it is made of, up to this many gates.
 _SIZES = ((13, 101, 97), (17, 103, 89))
 _MOST_GATES = 88
-_lock = threading.Lock()  # torch.fx patches global names while it records
 
 
 def trace(cell: Cell, bias: bool, projected: bool) -> Program:
@@ -62,11 +62,20 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
     Raises:
         Unsupported: with the reason, where the compiler does not know what the step does.
     """
-    # In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
-    # And a step that draws numbers, which is refused, must not have drawn any.
-    with _lock, torch.random.fork_rng(devices=()):
+    return alone(_trace, cell, bias, projected)
+
+
+def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what runs a step, as nobody else does at that time.
+
+    In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
+
+    Raises:
+        Unsupported: for whatever is raised.
+    """
+    with compiling:  # torch.fx patches global names while it records
         try:
-            return _thread().submit(_trace, cell, bias, projected).result()
+            return _thread().submit(_undisturbed, function, *arguments).result()
         except Unsupported:
             raise
         except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
@@ -74,18 +83,39 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
             raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
 
 
+@torch.enable_grad()  # whatever a step before has left behind in the thread
+def _undisturbed(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+class NoRandomNumbers(TorchDispatchMode):
+    """Refuses an operator that would draw some, before it does: the generator is everybody's."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else PyTorch imports the whole of torch.compile at the first operator
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Unsupported(
+                f"the step draws random numbers ({func.overloadpacket}); give it a mask, as the options for dropout do"
+            )
+        return func(*args, **(kwargs or {}))
+
+
 @functools.cache
 def _thread() -> ThreadPoolExecutor:
     # One for good. In builds of PyTorch for CUDA, on a machine that has none, the first thread that records leaves behind what
     # later ones use and what goes with it when it ends: then the process dies.
-    return ThreadPoolExecutor(1, thread_name_prefix="ostinato-trace")
+    return ThreadPoolExecutor(1, thread_name_prefix=RECORDER)
 
 
 if hasattr(os, "register_at_fork"):  # a child has no threads but the one that forked
     os.register_at_fork(after_in_child=_thread.cache_clear)
 
 
-@torch.enable_grad()  # whatever a step before has left behind in the thread
 def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
     if len(cell.gates) > _MOST_GATES:
         raise Unsupported(f"it has {len(cell.gates)} gates, and the compiler takes up to {_MOST_GATES}")
@@ -113,7 +143,7 @@ def _repeated(products: Sequence[Product]) -> tuple[int, int] | None:
     return None
 
 
-class _Cuts:
+class Cuts:
     """Stands in for every product of one run of the step.
 
     Args:
@@ -139,7 +169,7 @@ class _Cuts:
         if earlier is None:
             self.products.append((matrix, gates))
             self.entered.append(v)
-            self.yielded.append(_ones(len(v), width) if self._given is None else self._given[len(self.yielded)])
+            self.yielded.append(v.new_ones(len(v), width) if self._given is None else self._given[len(self.yielded)])
         self._by_call.append(self.yielded[-1] if earlier is None else self._by_call[earlier])
         return self._by_call[-1]
 
@@ -148,7 +178,7 @@ class _Cuts:
 class _CutProduct(RecurrentProduct):
     """The recurrent product with another way to multiply."""
 
-    cuts: _Cuts | None = None
+    cuts: Cuts | None = None
 
     def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
         assert self.cuts is not None
@@ -160,7 +190,7 @@ class _CutProduct(RecurrentProduct):
 class _CutLinear(TorchFunctionMode):
     """Cuts `F.linear` with one of these matrices."""
 
-    def __init__(self, matrices: Mapping[str, Tensor], cuts: _Cuts) -> None:
+    def __init__(self, matrices: Mapping[str, Tensor], cuts: Cuts) -> None:
         super().__init__()
         self._names = {id(matrix): name for name, matrix in matrices.items()}
         self._cuts = cuts
@@ -178,43 +208,50 @@ class _CutLinear(TorchFunctionMode):
 _Key = tuple[str, Any]  # the `op` of a leaf, and the name or number that its key begins with
 
 
-class _Recording:
-    """The step and its derivative at one set of sizes.
+class Run:
+    """The step at one set of sizes, with its arguments.
 
     Args:
         cell: whose step it is.
         bias: whether there are biases.
         sizes: B, H and P.
-        aliases: see `_Cuts`.
+        aliases: see `Cuts`.
+        dtype: of all arguments.
     """
 
-    def __init__(self, cell: Cell, bias: bool, sizes: Sizes, aliases: Mapping[int, int]) -> None:
-        self._cell, self.sizes, self._aliases = cell, sizes, aliases
+    def __init__(
+        self,
+        cell: Cell,
+        bias: bool,
+        sizes: Sizes,
+        aliases: Mapping[int, int] | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.cell, self.sizes, self.aliases = cell, sizes, aliases or {}
         shapes = cell.parameter_sizes(1, sizes.hidden, sizes.projected, bias)
-        self._states = cell.state_sizes(sizes.hidden, sizes.projected)
-        self._matrices = {name: _ones(*shape) for name, shape in shapes.items() if len(shape) == 2}
-        self._masks: dict[_Key, Tensor] = {
-            ("mask", noise.name): _ones(sizes.rows, self._states[noise.state]) for noise in cell.noise
-        }
-        # What the step is differentiated by; then, from a first run, what its products yield.
-        self._primals: dict[_Key, Tensor] = {
-            ("x", None): _ones(sizes.rows, len(cell.input_gates) * sizes.hidden),
-            **{("state", name): _ones(sizes.rows, width) for name, width in self._states.items()},
-            **{("parameter", name): _ones(*shape) for name, shape in shapes.items() if len(shape) == 1},
-        }
-        cuts = _Cuts(aliases, None)
-        results = self._step({**self._primals, **self._masks}, cuts)
-        self._products = cuts.products
-        self._primals |= {("u", n): raw for n, raw in enumerate(cuts.yielded)}
-        self._cotangents: dict[_Key, Tensor] = {key: _ones(*v.shape) for key, v in results.items()}
-        self.module = self._recorded()
+        self.states = cell.state_sizes(sizes.hidden, sizes.projected)
 
-    def _step(self, given: Mapping[_Key, Tensor], cuts: _Cuts) -> dict[_Key, Tensor]:
+        def ones(*shape: int) -> Tensor:
+            return torch.ones(shape, dtype=dtype, device="cpu")
+
+        # One number for all: at the sizes of a user, a matrix would take its time.
+        self.matrices = {name: ones(1, 1).expand(shape) for name, shape in shapes.items() if len(shape) == 2}
+        self.masks: dict[_Key, Tensor] = {
+            ("mask", noise.name): ones(sizes.rows, self.states[noise.state]) for noise in cell.noise
+        }
+        # What the step is differentiated by, besides what its products yield.
+        self.primals: dict[_Key, Tensor] = {
+            ("x", None): ones(sizes.rows, len(cell.input_gates) * sizes.hidden),
+            **{("state", name): ones(sizes.rows, width) for name, width in self.states.items()},
+            **{("parameter", name): ones(*shape) for name, shape in shapes.items() if len(shape) == 1},
+        }
+
+    def step(self, given: Mapping[_Key, Tensor], cuts: Cuts) -> dict[_Key, Tensor]:
         """Run the step. Returns its results by the leaves of their gradients."""
-        cell, sizes = self._cell, self.sizes
+        cell, sizes = self.cell, self.sizes
         of = {op: {name: v for (at, name), v in given.items() if at == op} for op in ("state", "parameter", "mask")}
         vectors = of["parameter"]
-        own = {p.name: (self._matrices | vectors)[p.name] for p in cell.parameters}
+        own = {p.name: (self.matrices | vectors)[p.name] for p in cell.parameters}
         x = given["x", None]
         for enter in cell.enter:
             x = enter(x, own)
@@ -222,15 +259,29 @@ class _Recording:
             x = x + bias
         U = None
         if cell.recurrent:
-            U = _CutProduct(cell.gates, self._matrices["weight_hh"], vectors.get("bias_hh"), sizes.hidden, cuts=cuts)
+            U = _CutProduct(cell.gates, self.matrices["weight_hh"], vectors.get("bias_hh"), sizes.hidden, cuts=cuts)
         gates = dict(zip(cell.input_gates, x.chunk(len(cell.input_gates), -1), strict=True))
-        with _CutLinear({p.name: own[p.name] for p in cell.parameters if p.name in self._matrices}, cuts):
+        with _CutLinear({p.name: own[p.name] for p in cell.parameters if p.name in self.matrices}, cuts):
             new = cell.step(Gates(**gates), State(**of["state"]), U, **own, **of["mask"])
-        for name, width in self._states.items():
+        for name, width in self.states.items():
             if (shape := tuple(getattr(new, name).shape)) != (sizes.rows, width):
                 raise Unsupported(f"the step gives {name} the shape {shape} at (B, width) = {(sizes.rows, width)}")
-        states: dict[_Key, Tensor] = {("dstate", name): getattr(new, name) for name in self._states}
+        states: dict[_Key, Tensor] = {("dstate", name): getattr(new, name) for name in self.states}
         return states | {("dv", n): v for n, v in enumerate(cuts.entered)}
+
+
+class _Recording(Run):
+    """The step and its derivative; `module` holds them."""
+
+    def __init__(self, cell: Cell, bias: bool, sizes: Sizes, aliases: Mapping[int, int]) -> None:
+        super().__init__(cell, bias, sizes, aliases)
+        cuts = Cuts(aliases, None)
+        with NoRandomNumbers():
+            results = self.step({**self.primals, **self.masks}, cuts)
+        self._products = cuts.products
+        self.primals |= {("u", n): raw for n, raw in enumerate(cuts.yielded)}
+        self._cotangents: dict[_Key, Tensor] = {key: _ones(*v.shape) for key, v in results.items()}
+        self.module = self._recorded()
 
     def _recorded(self) -> fx.GraphModule:
         # Here and not at the top: a process that finds its machine code on disk needs none of it.
@@ -242,16 +293,16 @@ class _Recording:
         table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
 
         def step(masks: Sequence[Tensor], *primals: Tensor) -> tuple[Tensor, ...]:
-            given = dict(zip((*self._primals, *self._masks), (*primals, *masks), strict=True))
+            given = dict(zip((*self.primals, *self.masks), (*primals, *masks), strict=True))
             yields = [v for (op, _), v in given.items() if op == "u"]
-            return tuple(self._step(given, _Cuts(self._aliases, yields)).values())
+            return tuple(self.step(given, Cuts(self.aliases, yields)).values())
 
         def step_and_gradients(*flat: Tensor) -> tuple[Any, ...]:
-            primals, masks = flat[: len(self._primals)], flat[len(self._primals) : -len(self._cotangents)]
+            primals, masks = flat[: len(self.primals)], flat[len(self.primals) : -len(self._cotangents)]
             results, gradients, *_ = torch.func.vjp(partial(step, masks), *primals)
             return *results, *gradients(tuple(flat[-len(self._cotangents) :]))
 
-        arguments = (*self._primals.values(), *self._masks.values(), *self._cotangents.values())
+        arguments = (*self.primals.values(), *self.masks.values(), *self._cotangents.values())
         module = make_fx(step_and_gradients, decomposition_table=table)(*arguments)
         if _changes_in_place(module):  # some of PyTorch's own decompositions do
             module = make_fx(torch.func.functionalize(module, remove="mutations"))(*arguments)
@@ -261,11 +312,11 @@ class _Recording:
     def lowered(self, constants: Constants) -> Program:
         """The program; `constants` from `numbers`."""
         graph = Graph()
-        arguments = {**self._primals, **self._masks, **self._cotangents}
+        arguments = {**self.primals, **self.masks, **self._cotangents}
         leaves = [self._leaves(graph, key, v) for key, v in arguments.items()]
         found = Lowering(graph, self.module, self.sizes, constants).run(leaves)
         results = dict(zip(self._cotangents, found, strict=False))
-        gradients = dict(zip(self._primals, found[len(results) :], strict=True))
+        gradients = dict(zip(self.primals, found[len(results) :], strict=True))
 
         def pieces(values: Mapping[_Key, Value], *key: Any) -> tuple[Node, ...]:
             value, shape = values[key], arguments[key].shape
@@ -279,16 +330,16 @@ class _Recording:
             return node
 
         products = tuple(
-            Product(matrix, gates, one(results, "dv", n), self._space(self._primals["u", n].shape[-1]))
+            Product(matrix, gates, one(results, "dv", n), self._space(self.primals["u", n].shape[-1]))
             for n, (matrix, gates) in enumerate(self._products)
         )
         return Program(
             products=products,
-            states={name: one(results, "dstate", name) for name in self._states},
+            states={name: one(results, "dstate", name) for name in self.states},
             dx=pieces(gradients, "x", None),
             du=tuple(pieces(gradients, "u", n) for n in range(len(products))),
-            dstates={name: one(gradients, "state", name) for name in self._states},
-            dparameters={name: pieces(gradients, op, name) for op, name in self._primals if op == "parameter"},
+            dstates={name: one(gradients, "state", name) for name in self.states},
+            dparameters={name: pieces(gradients, op, name) for op, name in self.primals if op == "parameter"},
         )
 
     def _leaves(self, graph: Graph, key: _Key, like: Tensor) -> Value:

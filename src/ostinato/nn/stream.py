@@ -76,7 +76,7 @@ class Stream:
 
         layer = weights.layer
         self.layer, self.streaming_dtype, self.check_weights = layer, weights.streaming_dtype, check_weights
-        self._weights, self._is_stale = weights, weights.is_stale
+        self._weights, self._is_stale, self._packed = weights, weights.is_stale, weights.packed
         self._dtype = weights.dtype
         self._sizes = ((layer.input_size,), (1, layer.input_size))
         self._numbers, self._itemsize = layer.input_size, self._dtype.itemsize
@@ -104,7 +104,7 @@ class Stream:
         Raises:
             ConfigError: for an input of another shape, dtype or device, or one that requires a gradient.
         """
-        if self.check_weights and self._is_stale():
+        if self.check_weights and (self._is_stale() or self._packed is not self._weights.packed):
             self.refresh()
         try:
             usable = (
@@ -159,6 +159,10 @@ class Stream:
             ConfigError: the layer has become one that cannot be streamed, or has another dtype.
         """
         self._weights.refresh()
+        if self._packed is not self._weights.packed:  # other code, as the step reads something else now
+            state = self.state
+            self._start(self._weights, self.check_weights)
+            self.state = state
 
     @property
     def weight_bytes(self) -> int:

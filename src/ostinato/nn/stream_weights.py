@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ostinato.errors import ConfigError
+from ostinato.kernels.current import current
 from ostinato.kernels.storage import missing
 from ostinato.nn.recurrent import Recurrent
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.streaming import LayerTensors, StreamKernel
+    from ostinato.kernels.cpu.streaming import LayerTensors, PackedStack, StreamKernel
 
 _version, _address, _stride = attrgetter("_version"), Tensor.data_ptr, Tensor.stride
 
@@ -34,29 +35,42 @@ class Weights:
     """
 
     def __init__(self, layer: Recurrent, streaming_dtype: torch.dtype | None) -> None:
-        from ostinato.kernels.cpu.streaming import PackedStack
-
         self.layer, self.streaming_dtype, self.dtype = layer, streaming_dtype, dtype_of(layer)
-        kernel = kernel_of(layer, streaming_dtype is torch.bfloat16)
+        kernel = self._kernel()
         with in_evaluation(layer):
             self._seen = _Seen(layer)
-            self.packed = PackedStack(kernel, tensors_of(layer), layer.options.connection == "residual")
+            self.packed = self._packed(kernel)
         self.error: Any = None
 
+    def _kernel(self) -> StreamKernel:
+        """That of what the step computes now."""
+        watch = current(self.layer._cells[False]).watch
+        self._watch = watch if len(watch) else None  # cells of this package have nothing to look at
+        return kernel_of(self.layer, self.streaming_dtype is torch.bfloat16)
+
+    def _packed(self, kernel: StreamKernel) -> PackedStack:
+        from ostinato.kernels.cpu.streaming import PackedStack
+
+        return PackedStack(kernel, tensors_of(self.layer), self.layer.options.connection == "residual")
+
     def is_stale(self) -> bool:
-        """Whether what the weights are made of is another than when they were packed."""
-        return self._seen.is_other()
+        """Whether what the weights are made of, or what the step reads, is another than when they were packed."""
+        return self._seen.is_other() or (self._watch is not None and not self._watch.holds())
 
     def refresh(self) -> None:
         """Pack anew."""
         check(self.layer, self.streaming_dtype)
+        kernel = self._kernel()
         with in_evaluation(self.layer):
             if (dtype := dtype_of(self.layer)) is not self.dtype:
                 raise ConfigError(
                     f"the layer expected {self.dtype}, as when the stream was made, got {dtype}; make a new stream"
                 )
             seen = _Seen(self.layer)
-            self.packed.pack(tensors_of(self.layer))
+            if kernel is self.packed.kernel:
+                self.packed.pack(tensors_of(self.layer))
+            else:
+                self.packed = self._packed(kernel)
         self._seen = seen  # only now: what could not be packed stays stale
         self.error = None
 
@@ -199,6 +213,12 @@ def kernel_of(layer: Recurrent, half: bool) -> StreamKernel:
         raise ConfigError(
             f"Stream needs a cell that the compiler takes, and {found}; call the layer itself step by step"
         )
+    observed = found.observed
+    for hidden in layer.hidden_sizes:
+        if observed is not None and (why := observed.differs(1, hidden, layer.proj_size or hidden)) is not None:
+            raise ConfigError(
+                f"Stream needs a cell that the compiler takes, and {why}; call the layer itself step by step"
+            )
     return found
 
 

@@ -6,12 +6,11 @@ import functools
 import hashlib
 import json
 import platform
-import threading
-import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llvmlite
 import torch
@@ -22,9 +21,14 @@ from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu import cache, checksum, moving, product, tiles
 from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
-from ostinato.kernels.fingerprint import fingerprint
+from ostinato.kernels.current import current, refuse
+from ostinato.kernels.fingerprint import Reading
 from ostinato.kernels.graph import Unsupported, name_of
+from ostinato.locks import compiling
 from ostinato.version import __version__
+
+if TYPE_CHECKING:
+    from ostinato.kernels.observed import Observed
 
 PARTS = ("inference", "training", "backward")
 _LIBRARY = (
@@ -122,6 +126,10 @@ class Kernel:
         projected: whether the output has `P` units.
         double: float64 rather than float32.
 
+    Attributes:
+        reading: what of the cell was compiled.
+        observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing.
+
     Raises:
         Unsupported: with the reason, where the compiler does not take the cell.
     """
@@ -129,12 +137,18 @@ class Kernel:
     def __init__(self, cell: Cell, bias: bool, projected: bool, double: bool) -> None:
         self.cell, self.bias, self.projected = cell, bias, projected
         self.shape = shape(double)
-        known = fingerprint(cell)
-        self._key = None if known is None else f"{known} {bias} {projected}"
+        self.reading = current(cell)
+        if self.reading.refusal is not None:
+            raise Unsupported(self.reading.refusal)
+        self.observed: Observed | None = None if self.reading.is_ours else observed(cell, bias, projected, self.reading)
+        self._key = f"{self.reading.digest} {bias} {projected}"
         self._parts: dict[str, Part] = {}
-        self._lock = threading.RLock()
         self._description: Description | None = None
         self.part("inference")
+
+    def follow(self, cell: Cell, reading: Reading) -> None:
+        """Make what is still to be made of another cell, which computes the same."""
+        self.cell, self.reading = cell, reading
 
     @property
     def description(self) -> Description:
@@ -145,23 +159,24 @@ class Kernel:
     def part(self, name: str) -> Part:
         """The code of one of `PARTS`."""
         if (found := self._parts.get(name)) is None:
-            with self._lock:
+            with compiling:
                 found = self._parts.get(name) or self._make(name)
                 self._parts[name] = found
+                if name == "training" and len(self.reading.watch):
+                    self.part("backward")  # what the step reads may have changed when it is asked for
         return found
 
     def _make(self, name: str) -> Part:
-        key = None if self._key is None else _key(f"{self._key} {name}", self.shape)
-        if key is not None and (kept := cache.load(key)) is not None:
+        key = _key(f"{self._key} {name}", self.shape)
+        if (kept := cache.load(key)) is not None:
             head, _, code = kept.partition(b"\n")
             read = json.loads(head)
             self._description = Description.read(read["description"])
             return Part((loaded := load(code, [name])).address(name), tuple(read["fields"]), loaded)
         module, fields = self.module(name)
         code = machine_code(module)
-        if key is not None:
-            head = json.dumps({"description": asdict(self.description), "fields": fields})
-            cache.store(key, head.encode() + b"\n" + code)
+        head = json.dumps({"description": asdict(self.description), "fields": fields})
+        cache.store(key, head.encode() + b"\n" + code)
         return Part((loaded := load(code, [name])).address(name), tuple(fields), loaded)
 
     def module(self, name: str) -> tuple[ir.Module, list[str]]:
@@ -185,7 +200,19 @@ class Kernel:
         from ostinato.kernels.cpu.plan import plan
         from ostinato.kernels.trace import trace
 
-        return plan(trace(self.cell, self.bias, self.projected))
+        with compiling:
+            self._check("before")
+            planned = plan(trace(self.cell, self.bias, self.projected))
+            self._check("while")
+        return planned
+
+    def _check(self, when: str) -> None:
+        # What was recorded otherwise would be kept under the name of another.
+        if not self.reading.watch.holds():
+            names = ", ".join(self.reading.watch.changed()) or "what it reads"
+            raise RuntimeError(
+                f"{names}, which the step of cell {self.cell.name!r} reads, changed {when} it was compiled; call it again"
+            )
 
     def listing(self, kind: str = "program", part: str = "training") -> str:
         """The generated code, to be read.
@@ -261,11 +288,12 @@ def tile_library() -> Mapping[str, int]:
 
 
 def _shared(key: str, module: Callable[[], ir.Module], names: tuple[str, ...]) -> Mapping[str, int]:
-    code = cache.load(key)
-    if code is None:
-        code = machine_code(module())
-        cache.store(key, code)
-    loaded = load(code, names)
+    with compiling:
+        code = cache.load(key)
+        if code is None:
+            code = machine_code(module())
+            cache.store(key, code)
+        loaded = load(code, names)
     _alive.append(loaded)
     return {name: loaded.address(name) for name in names}
 
@@ -301,28 +329,59 @@ def _key(what: str, of: product.Shape) -> str:
     return hashlib.sha256(f"{what} {of} {torch.get_default_dtype()} {_made_by()}".encode()).hexdigest()
 
 
-_kernels: dict[object, Kernel | Unsupported] = {}
-_of_cell: weakref.WeakKeyDictionary[Cell, dict[tuple[bool, bool, bool], Kernel | Unsupported]] = (
-    weakref.WeakKeyDictionary()
-)
-_lock = threading.RLock()
+# Of the last cells, for others that compute the same; a cell holds its own.
+_kernels: OrderedDict[object, Kernel | Unsupported] = OrderedDict()
+_MOST_KERNELS = 64
 
 
 def kernel(cell: Cell, bias: bool, projected: bool, double: bool) -> Kernel | Unsupported:
-    """The kernel of a cell, or the reason why there is none. Cells that compute the same share one."""
-    by_cell = _of_cell.setdefault(cell, {})
-    found = by_cell.get((bias, projected, double))
+    """The kernel of what a cell computes now, or the reason why there is none. Cells that compute the same share one."""
+    reading = current(cell)
+    found = reading.kernels.get((bias, projected, double))
     if found is None:
-        with _lock:
-            known = fingerprint(cell)
-            key = None if known is None else (known, bias, projected, double)
-            found = _kernels.get(key) if key is not None else None
-            if found is None:
-                try:
-                    found = Kernel(cell, bias, projected, double)
-                except Unsupported as reason:
-                    found = reason
-                if key is not None:
-                    _kernels[key] = found
-            by_cell[bias, projected, double] = found
+        with compiling:
+            reading = current(cell)
+            found = reading.kernels.get((bias, projected, double)) or _found(cell, reading, bias, projected, double)
+            reading.kernels[bias, projected, double] = found
+    return found
+
+
+def _found(cell: Cell, reading: Reading, bias: bool, projected: bool, double: bool) -> Kernel | Unsupported:
+    if reading.refusal is not None:
+        return Unsupported(reading.refusal)
+    key = (reading.digest, bias, projected, double)
+    found = _kernels.get(key)
+    if found is None:
+        try:
+            found = Kernel(cell, bias, projected, double)
+        except Unsupported as reason:
+            # Another one: what was raised holds the frames that it went through, and they the cell.
+            found = Unsupported(str(reason))
+        if current(cell) is not reading:
+            return found
+        _kernels[key] = found
+        while len(_kernels) > _MOST_KERNELS:
+            _kernels.popitem(last=False)
+    elif isinstance(found, Kernel):
+        found.follow(cell, reading)
+    return found
+
+
+def observed(cell: Cell, bias: bool, projected: bool, reading: Reading) -> Observed:
+    """Run a user's step to see what it looks at, and whether it changes what it reads.
+
+    Raises:
+        Unsupported: with what the compiler cannot follow.
+    """
+    from ostinato.kernels.observed import Observed
+
+    key = ("observed", bias, projected)
+    if (found := reading.kernels.get(key)) is None:
+        found = Observed(cell, bias, projected, reading.names)
+        if not reading.watch.holds():
+            names = ", ".join(reading.watch.changed()) or "what it reads"
+            why = f"the step changes {names}; return what it remembers as a state"
+            refuse(cell, why)
+            raise Unsupported(why)
+        reading.kernels[key] = found
     return found

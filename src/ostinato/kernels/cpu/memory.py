@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from ostinato.locks import lock
 from ostinato.types import Tensor
 
 KEPT_BYTES = 1 << 30  # what is kept for the next call at most
@@ -40,7 +40,7 @@ class Pool:
         self._free: dict[int, list[np.ndarray]] = {}
         self._kept = 0
         # Reentrant: memory may come back, by the garbage collector, while some is being handed out.
-        self._lock = threading.RLock()
+        self._lock = lock()
 
     def take(self, *shape: int, dtype: torch.dtype) -> Tensor:
         """A tensor of this shape, on CPU, with whatever was in the memory before."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -51,7 +50,7 @@ class Recurrence:
         """The compiled cell."""
         found = kernel(self.cell, self.bias, self.projected, dtype is torch.float64)
         if isinstance(found, Unsupported):
-            raise found
+            raise Unsupported(str(found))  # another one, as what is raised keeps the frames that it goes through
         return found
 
 
@@ -83,6 +82,7 @@ class Kept:
     """What the backward pass needs besides the tensors.
 
     Attributes:
+        kernel: what computed the forward pass; a step may read what has changed since.
         operands: the tensors in flat rows.
         rows: which they are.
         memory: of the whole pass, or None where it is computed again, segment by segment.
@@ -92,6 +92,7 @@ class Kept:
         versions: of `states` as the forward pass left them. What was shown may lie in the same memory, and its user may change it.
     """
 
+    kernel: Kernel
     operands: Operands
     rows: Rows
     memory: Memory | None
@@ -147,7 +148,7 @@ def forward(what: Recurrence, tensors: Tensors, save: bool) -> Outcome:
         last, memory = Engine(compiled, operands, rows, bf16=what.bf16).forward(save, every)
         states = memory.states
     shown = {name: _spread(states[name], rows, tensors.input) for name in every}
-    kept = Kept(operands, rows, memory if save else None, states, starts) if save else None
+    kept = Kept(compiled, operands, rows, memory if save else None, states, starts) if save else None
     return Outcome(shown, {name: _unsorted(v, rows) for name, v in last.items()}, kept)
 
 
@@ -176,7 +177,7 @@ def backward(
     weights = weights or dict.fromkeys(["weight_ih", *operands.matrices], True)
     if not rows.total:
         return _nothing_computed(tensors, dlast, input, weights)
-    compiled = what.kernel(tensors.input.dtype)
+    compiled = kept.kernel
     flat = {name: None if d is None else gathered(d, rows) for name, d in dshown.items()}
     final = {name: None if d is None else _sorted(d, rows) for name, d in dlast.items()}
     if kept.memory is None:
@@ -252,18 +253,19 @@ def rows_of(what: Recurrence, tensors: Tensors) -> Rows:
 def check_parameters(what: Recurrence, tensors: Tensors) -> None:
     """Machine code reads where a parameter of the right shape would lie: raise `RuntimeError`, as torch does, for any other."""
     width = {letter: tensors.first[name].shape[1] for name, letter in what.cell.states.items()}
-    expected = _shapes(what.cell, tensors.input.shape[-1], width["H"], width.get("P", 0), what.bias)
+    sizes = (tensors.input.shape[-1], width["H"], width.get("P", 0), what.bias)
+    # Kept with the cell: a table of cells would keep them for good.
+    known: dict[object, dict[str, tuple[int, ...]]] = vars(what.cell).setdefault("_shapes", {})
+    if (expected := known.get(sizes)) is None:
+        if len(known) >= 64:
+            known.clear()
+        expected = known[sizes] = what.cell.parameter_sizes(*sizes)
     for name, v in {"weight_ih": tensors.weight_ih, **tensors.matrices, **tensors.vectors}.items():
         if v.shape != expected[name]:
             raise RuntimeError(
                 f"{name} expected the shape {expected[name]}, got {tuple(v.shape)}; "
                 "a parameter that is put in the place of a layer's own must have its shape"
             )
-
-
-@functools.lru_cache(maxsize=256)
-def _shapes(cell: Cell, inputs: int, hidden: int, projected: int, bias: bool) -> dict[str, tuple[int, ...]]:
-    return cell.parameter_sizes(inputs, hidden, projected, bias)
 
 
 def operands_of(what: Recurrence, tensors: Tensors, rows: Rows) -> Operands:

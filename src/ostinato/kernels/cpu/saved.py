@@ -43,7 +43,8 @@ def unpack(what: Recurrence, tensors: Tensors, kept: Sequence[Tensor]) -> Kept:
     slots = {space: v.clone() for (kind, space), v in parts.items() if kind == "slots"}
     enters = {k: v for (kind, k), v in parts.items() if kind == "enters"}
     memory = Memory(states, slots, parts["sums", None], enters)
-    return Kept(operands_of(what, tensors, rows), rows, memory, {}, [])
+    kernel = what.kernel(tensors.input.dtype)
+    return Kept(kernel, operands_of(what, tensors, rows), rows, memory, {}, [])
 
 
 def _parts(what: Recurrence, tensors: Tensors) -> dict[tuple[str, Any], tuple[_Size, ...]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,12 +14,13 @@ from torch.nn import functional as F
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu import cache
-from ostinato.kernels.cpu.kernel import _key, library, shape
+from ostinato.kernels.cpu.kernel import _key, library, observed, shape
 from ostinato.kernels.cpu.target import Loaded, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.cpu.threads import openmp, yield_address
-from ostinato.kernels.fingerprint import fingerprint
+from ostinato.kernels.current import current
 from ostinato.kernels.graph import Unsupported
+from ostinato.locks import compiling
 from ostinato.types import Tensor
 
 HEADER = ("layers", "record_bytes", "backwards", "meet", "meeting")  # the fields before the layers' records
@@ -71,16 +70,20 @@ class StreamKernel:
     def __init__(self, cell: Cell, bias: bool, double: bool, half: bool) -> None:
         self.cell, self.half, self.shape = cell, half, shape(double)
         self.projected = "P" in cell.states.values()
-        known = fingerprint(cell)
-        key = None if known is None else _key(f"streaming {known} {bias} {self.projected} {half}", self.shape)
-        if key is not None and (found := cache.load(key)) is not None:
+        self.reading = reading = current(cell)
+        if reading.refusal is not None:
+            raise Unsupported(reading.refusal)
+        self.observed = None if reading.is_ours else observed(cell, bias, self.projected, reading)
+        key = _key(f"streaming {reading.digest} {bias} {self.projected} {half}", self.shape)
+        if (found := cache.load(key)) is not None:
             head, _, code = found.partition(b"\n")
             self.described = _read(json.loads(head))
         else:
             module, self.described = self._module(bias)
             code = machine_code(module)
-            if key is not None:
-                cache.store(key, json.dumps(asdict(self.described)).encode() + b"\n" + code)
+            if not reading.watch.holds():
+                raise Unsupported(f"{', '.join(reading.watch.changed())} changed while the step was compiled")
+            cache.store(key, json.dumps(asdict(self.described)).encode() + b"\n" + code)
         self._loaded: Loaded = load(code, [NAME, START])
         self.stream, self.start = self._loaded.address(NAME), self._loaded.address(START)
 
@@ -118,22 +121,16 @@ def _read(plain: dict[str, Any]) -> Described:
     return Described(**plain)
 
 
-_kernels: weakref.WeakKeyDictionary[Cell, dict[tuple[bool, bool, bool], StreamKernel | Unsupported]] = (
-    weakref.WeakKeyDictionary()
-)
-_lock = threading.RLock()
-
-
 def stream_kernel(cell: Cell, bias: bool, double: bool, half: bool) -> StreamKernel | Unsupported:
     """The code of a cell, or the reason why there is none."""
-    with _lock:
-        known = _kernels.setdefault(cell, {})
-        if (bias, double, half) not in known:
+    with compiling:
+        known, key = current(cell).kernels, ("stream", bias, double, half)
+        if key not in known:
             try:
-                known[bias, double, half] = StreamKernel(cell, bias, double, half)
+                known[key] = StreamKernel(cell, bias, double, half)
             except Unsupported as reason:
-                known[bias, double, half] = reason
-        return known[bias, double, half]
+                known[key] = Unsupported(str(reason))  # without the frames that it went through
+        return known[key]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""What a function's code looks up, read from its bytecode without running it."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_FROM_OUTSIDE = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+_CLOSED_OVER = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
+_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+# What looks up attributes that the code does not name.
+_BY_ANY_NAME = frozenset(
+    {"vars", "dir", "__dict__", "asdict", "astuple", "fields", "replace", "copy", "deepcopy", "getattr", "repr", "str"}
+)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a code object and those within it look up.
+
+    Attributes:
+        globals: names that are looked up in the module, then in the builtins, in the order in which they appear.
+        chains: for each such name, or closed over variable, the attributes that directly follow it: `("nn", "functional")` for
+            `torch.nn.functional`. One of () says that the value itself is handed on.
+        names: everything that may be the name of an attribute, texts among the constants as well.
+        imports: modules that are imported while the code runs: (name, level).
+        by_any_name: attributes may be looked up that are not among `names`.
+    """
+
+    globals: tuple[str, ...]
+    chains: Mapping[str, frozenset[tuple[str, ...]]]
+    names: frozenset[str]
+    imports: tuple[tuple[str, int], ...]
+    by_any_name: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def looked_up(code: types.CodeType) -> Looked:
+    """What the code looks up."""
+    globals_: dict[str, None] = {}
+    chains: dict[str, set[tuple[str, ...]]] = {}
+    names: set[str] = set()
+    imports: dict[tuple[str, int], None] = {}
+    for each in _nested(code):
+        names |= {*each.co_names, *_texts(each.co_consts)}
+        instructions = [i for i in dis.get_instructions(each) if i.opname != "EXTENDED_ARG"]
+        for at, instruction in enumerate(instructions):
+            if instruction.opname in _FROM_OUTSIDE:
+                globals_[str(instruction.argval)] = None
+            if instruction.opname in _FROM_OUTSIDE | _CLOSED_OVER:
+                chains.setdefault(str(instruction.argval), set()).add(_attributes(instructions, at + 1))
+            if instruction.opname == "IMPORT_NAME":
+                level = instructions[at - 2].argval  # below it the list of what is taken from the module
+                imports[str(instruction.argval), level if isinstance(level, int) else 0] = None
+    frozen = {name: frozenset(found) for name, found in chains.items()}
+    return Looked(tuple(globals_), frozen, frozenset(names), tuple(imports), not names.isdisjoint(_BY_ANY_NAME))
+
+
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _nested(constant)
+
+
+def _texts(constants: tuple[object, ...]) -> Iterator[str]:
+    """Every part of a text that could be a path of attributes, as `attrgetter` takes them."""
+    for constant in constants:
+        if isinstance(constant, str) and len(constant) < 100:
+            yield from constant.split(".")
+        elif isinstance(constant, tuple):
+            yield from _texts(constant)
+
+
+def _attributes(instructions: list[dis.Instruction], start: int) -> tuple[str, ...]:
+    found: list[str] = []
+    for instruction in instructions[start:]:
+        if instruction.opname not in _ATTRIBUTE:
+            break
+        found.append(str(instruction.argval))
+    return tuple(found)

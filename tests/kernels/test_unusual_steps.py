@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.kernels.unusual_steps import CASES, try_one
+
+# What is compiled takes a second each, so some stand for all; those that are refused at every size take none.
+COMPILED = (
+    *("a branch on one row", "a width of 50 at most", "zeros by len", "to a dtype", "no gradient inside"),
+    *("outside: an object that is called", "outside: softplus", "outside: a list", "a variable that is closed over"),
+)
+CHEAP = [name for name, case in CASES.items() if case.says not in (None, "unusual_steps.py:", "the step")]
+
+
+@pytest.mark.parametrize("name", [*COMPILED, *CHEAP])
+def test_a_step_gives_what_the_reference_gives_or_is_run_there_with_the_reason_told(name: str) -> None:
+    assert try_one(CASES[name]) == []
+
+
+def test_there_are_two_hundred() -> None:
+    assert len(CASES) >= 200
