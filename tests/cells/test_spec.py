@@ -406,3 +406,8 @@ def test_a_constant_for_each_unit_that_is_closed_over_is_told_where_it_belongs()
 
     with pytest.raises(CellError, match=r'parameters=\{"tau": "H"\}.*requires_grad_\(False\)'):
         closing.check()
+
+
+def test_a_cell_can_be_checked_in_inference_mode() -> None:
+    with torch.inference_mode():
+        lstm.check()

@@ -189,6 +189,7 @@ class Cell:
             shapes |= {f"bias_{at}": (size,) for at, size in rows.items()}
         return shapes | {p.name: p.sizes(gates, hidden_size, proj_size, input_gates) for p in self.parameters}
 
+    @torch.inference_mode(False)  # whose tensors do not say whether they were changed
     def check(self) -> None:
         """Run the step once on two rows of three units.
 
