@@ -6,7 +6,14 @@ from tests.kernels.unusual_steps import CASES, try_one
 
 # What is compiled takes a second each, so some stand for all; those that are refused at every size take none.
 COMPILED = (
-    *("a branch on one row", "a width of 50 at most", "zeros by len", "to a dtype", "no gradient inside"),
+    *(
+        "a branch on one row",
+        "a width of 50 at most",
+        "a size that raises",
+        "zeros by len",
+        "to a dtype",
+        "no gradient inside",
+    ),
     *("outside: an object that is called", "outside: softplus", "outside: a list", "a variable that is closed over"),
 )
 CHEAP = [name for name, case in CASES.items() if case.says not in (None, "unusual_steps.py:", "the step")]

@@ -28,6 +28,7 @@ class Looked:
         names: everything that may be the name of an attribute, texts among the constants as well.
         imports: modules that are imported while the code runs: (name, level).
         by_any_name: attributes may be looked up that are not among `names`.
+        catches: errors are caught, so that what raises decides.
     """
 
     globals: tuple[str, ...]
@@ -35,6 +36,7 @@ class Looked:
     names: frozenset[str]
     imports: tuple[tuple[str, int], ...]
     by_any_name: bool
+    catches: bool
 
 
 @functools.lru_cache(maxsize=1024)
@@ -44,9 +46,12 @@ def looked_up(code: types.CodeType) -> Looked:
     chains: dict[str, set[tuple[str, ...]]] = {}
     names: set[str] = set()
     imports: dict[tuple[str, int], None] = {}
+    handlers = 0
     for each in _nested(code):
         names |= {*each.co_names, *_texts(each.co_consts)}
         instructions = [i for i in dis.get_instructions(each) if i.opname != "EXTENDED_ARG"]
+        handlers += sum(i.opname == "PUSH_EXC_INFO" for i in instructions)
+        handlers -= sum(i.opname == "WITH_EXCEPT_START" for i in instructions)  # those of `with`
         for at, instruction in enumerate(instructions):
             if instruction.opname in _FROM_OUTSIDE:
                 globals_[str(instruction.argval)] = None
@@ -56,7 +61,10 @@ def looked_up(code: types.CodeType) -> Looked:
                 level = instructions[at - 2].argval  # below it the list of what is taken from the module
                 imports[str(instruction.argval), level if isinstance(level, int) else 0] = None
     frozen = {name: frozenset(found) for name, found in chains.items()}
-    return Looked(tuple(globals_), frozen, frozenset(names), tuple(imports), not names.isdisjoint(_BY_ANY_NAME))
+    catches = handlers > 0 or "suppress" in names
+    return Looked(
+        tuple(globals_), frozen, frozenset(names), tuple(imports), not names.isdisjoint(_BY_ANY_NAME), catches
+    )
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -228,7 +228,8 @@ class Reader:
         code = function.__code__
         looked = looked_up(code)
         if not ours:
-            self._note(looked.names, looked.by_any_name, False)
+            # What raises at some sizes only is a look at them.
+            self._note(looked.names | ({"size"} if looked.catches else set()), looked.by_any_name, False)
             if doors := looked.names & trusted.BACK_DOORS:
                 raise Unread(f"the step looks up {min(doors)}, through which it may read anything")
             self.watch.attributes(function, ("__code__", "__defaults__", "__kwdefaults__"), label)
