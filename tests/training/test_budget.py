@@ -21,3 +21,11 @@ def test_a_limit_must_be_above_zero(limits):
 def test_there_must_be_a_limit():
     with pytest.raises(ConfigError, match="max_steps, max_epochs, max_time_s, got none"):
         Budget()
+
+
+def test_the_limits_that_are_reached_are_named():
+    budget = Budget(max_steps=100, max_epochs=2, max_time_s=50.0)
+    assert budget.used_up(99, 1.9, 49.0) == {}
+    assert budget.used_up(100, 1.0, 51.0) == {"max_steps": 100, "max_time_s": 50.0}
+    assert str(budget) == "100 steps or 2 epochs or 50 s, whichever is over first"
+    assert str(Budget(max_epochs=15.0)) == "15 epochs"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -150,6 +151,42 @@ def test_a_resumed_run_does_not_begin_again(tmp_path):
     train(tmp_path, Model(), settings)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "validation_loss" in line] == [0, 5, 10]
+
+
+@pytest.mark.parametrize(
+    ("figures", "losses", "best_step"),
+    [
+        ([1.0, 1.0, 1.0], [0.6, 0.2, 0.4], 8),  # accuracy at its end, while the loss still tells
+        ([0.0, 0.0, 0.0], [3.0, 2.0, 1.0], 10),  # BLEU of short texts
+        ([0.9, 0.8, 0.9], [0.5, 0.1, 0.4], 10),
+        ([0.5, 0.5, 0.5], [1.0, 1.0, 1.0], 4),  # nothing was gained
+        ([0.5, 0.5, 0.5], [math.nan, 1.0, math.nan], 8),
+        ([math.nan, 0.1, 0.1], [1.0, 2.0, math.nan], 8),
+    ],
+)
+def test_the_loss_decides_between_evaluations_of_the_same_figure(tmp_path, figures, losses, best_step):
+    found = iter(zip(figures, losses, strict=True))
+
+    def evaluator(module, *, should_stop, total):
+        figure, loss = next(found)
+        return Evaluation(3 * loss, 3, {"accuracy": figure}, judged_by="accuracy")
+
+    # Stopped in between and resumed: the loss that decides is kept too.
+    train(tmp_path, Model(), dataclasses.replace(SETTINGS, evaluate_every=4, max_epochs=0.8), evaluator=evaluator)
+    settings = dataclasses.replace(SETTINGS, evaluate_every=4)
+    counters = train(tmp_path, Model(), settings, evaluator=evaluator).counters
+    at = {4: 0, 8: 1, 10: 2}[best_step]
+    assert (counters.best_step, counters.best, pytest.approx(counters.best_loss)) == (
+        best_step,
+        -figures[at],
+        losses[at],
+    )
+
+
+def test_an_outcome_says_which_limit_ended_the_run(tmp_path):
+    outcome = train(tmp_path, Model(), dataclasses.replace(SETTINGS, max_steps=3))
+    assert outcome.used_up == {"max_steps": 3}
+    assert outcome.told() == "at step 3, for training.max_steps 3 is used up; the weights of step 3 are kept"
 
 
 def test_progress_is_in_the_units_of_the_task():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import ConfigError
 from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, Entry, find, task_of
+from ostinato.training.budget import LIMITS
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
@@ -89,6 +90,9 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
         before = _settings_of(given.run, name)
     elif given.data is None and entry.built_in_file is not None:
         before = ["--config", str(entry.built_in_file)]
+    if before and any(given.training[limit] is not None for limit in LIMITS):
+        # What the run was told before, or suits the built-in data, gives way to a limit that is asked for now.
+        before += [word for limit in LIMITS for word in (f"--training.{limit}", "null")]
     if before or asked != words:
         given = parsing.read([*before, *words])
     values = given.as_dict()

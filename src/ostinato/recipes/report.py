@@ -32,6 +32,7 @@ def show(result: Result, console: Console | None = None) -> None:
     for part, (network, simpler) in parts.items():
         _show_part(part, {NETWORK: network, **simpler}, console)
     run = shlex.quote(str(result.run))
+    console.print(f"ended            {result.outcome.told()}", soft_wrap=True)
     console.print(f"run folder       {run}")
     console.print(f"let it write     ostinato generate {run} --prompt 'def '", soft_wrap=True)
     console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True)

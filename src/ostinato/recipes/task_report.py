@@ -48,6 +48,7 @@ def show(result: TaskResult, console: Console | None = None) -> None:
     for line in lost(result.task, last):
         console.print(f"{part}: {line}", soft_wrap=True, markup=False)
     run = shlex.quote(str(result.run))
+    console.print(f"ended         {result.outcome.told()}", soft_wrap=True)
     console.print(f"run folder    {run}", soft_wrap=True)
     for picture in result.pictures:
         console.print(f"picture       {picture}", soft_wrap=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ostinato.errors import ConfigError
 
+LIMITS = ("max_steps", "max_epochs", "max_time_s")
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -25,7 +27,7 @@ class Budget:
     max_time_s: float | None = None
 
     def __post_init__(self):
-        limits = {"max_steps": self.max_steps, "max_epochs": self.max_epochs, "max_time_s": self.max_time_s}
+        limits = {name: getattr(self, name) for name in LIMITS}
         if all(limit is None for limit in limits.values()):
             raise ConfigError(f"expected at least one of {', '.join(limits)}, got none: training would never end")
         for name, limit in limits.items():
@@ -34,11 +36,19 @@ class Budget:
 
     def used(self, steps: float, epochs: float, elapsed_s: float) -> float:
         """The used share of the budget, from 0; at 1 or more it is used up."""
-        shares = [0.0]
-        if self.max_steps is not None:
-            shares.append(steps / self.max_steps)
-        if self.max_epochs is not None:
-            shares.append(epochs / self.max_epochs)
-        if self.max_time_s is not None:
-            shares.append(elapsed_s / self.max_time_s)
-        return max(shares)
+        return max(self._shares(steps, epochs, elapsed_s).values())
+
+    def used_up(self, steps: float, epochs: float, elapsed_s: float) -> dict[str, float]:
+        """The limits that are reached, by name."""
+        shares = self._shares(steps, epochs, elapsed_s)
+        return {name: getattr(self, name) for name, share in shares.items() if share >= 1.0}
+
+    def _shares(self, steps: float, epochs: float, elapsed_s: float) -> dict[str, float]:
+        done, limits = (steps, epochs, elapsed_s), [getattr(self, name) for name in LIMITS]
+        return {name: d / limit for name, d, limit in zip(LIMITS, done, limits, strict=True) if limit is not None}
+
+    def __str__(self) -> str:
+        """In words, such as "20 epochs or 300 s, whichever is over first"."""
+        units = {"steps": self.max_steps, "epochs": self.max_epochs, "s": self.max_time_s}
+        said = [f"{limit:g} {unit}" for unit, limit in units.items() if limit is not None]
+        return " or ".join(said) + (", whichever is over first" if len(said) > 1 else "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Ending: TypeAlias = Literal["budget", "patience", "interrupted", "pruned"]
@@ -24,7 +25,8 @@ class Counters:
         evaluated_step: the step of the last evaluation.
         evaluated_epochs: passes over the text at the last evaluation, fractions counted.
         best: lowest validation loss, nats a token; or of whatever else an evaluator has minimised.
-        best_step: its step.
+        best_loss: of the evaluation that gave `best`, nats a token; it decides between two with the same `best`.
+        best_step: the step of both.
         stale: evaluations since the best one.
     """
 
@@ -39,6 +41,7 @@ class Counters:
     evaluated_step: int = 0
     evaluated_epochs: float = 0.0
     best: float | None = None
+    best_loss: float | None = None
     best_step: int = 0
     stale: int = 0
 
@@ -51,8 +54,20 @@ class Outcome:
         ending: "budget", "patience", "interrupted" or "pruned" (`on_evaluation` said so).
         counters: where it stands.
         precision: what it computed in.
+        used_up: after "budget", the limits that were reached, by name, such as {"max_epochs": 20}.
     """
 
     ending: Ending
     counters: Counters
     precision: str
+    used_up: Mapping[str, float] = field(default_factory=dict)
+
+    def told(self) -> str:
+        """Why training ended and which weights are kept, for people."""
+        counters = self.counters
+        if self.ending == "budget":
+            limits = " and ".join(f"training.{name} {limit:g}" for name, limit in self.used_up.items())
+            why = f"{limits} {'are' if len(self.used_up) > 1 else 'is'} used up"
+        else:
+            why = {"patience": f"{counters.stale} evaluations were not better"}.get(self.ending, self.ending)
+        return f"at step {counters.step:,}, for {why}; the weights of step {counters.best_step:,} are kept"

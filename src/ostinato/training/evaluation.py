@@ -40,6 +40,26 @@ class Evaluation:
         """The lower, the better: the mean loss, or the figure that the task is judged by, negative."""
         return self.nats_per_token if self.judged_by is None else -self.figures[self.judged_by]
 
+    def is_better_than(self, best: float | None, best_loss: float | None) -> bool:
+        """Whether its weights are to be kept in place of those that were best so far.
+
+        A figure such as accuracy is often the same twice, above all at its ends: 0, where an untrained model begins, and 1. Then
+        the loss decides, which tells the two apart. What is the same in both is not better.
+
+        Args:
+            best: the lowest `to_minimise` so far; None for none.
+            best_loss: the `nats_per_token` of the same evaluation; None where it is not known.
+        """
+        if best is None:
+            return True
+        before = math.inf if best_loss is None else best_loss
+        return _in_order(self.to_minimise, self.nats_per_token) < _in_order(best, before)
+
+
+def _in_order(*numbers: float) -> list[tuple[bool, float]]:
+    """For comparison: any number is lower than NaN, which an untrained model may give."""
+    return [(math.isnan(number), 0.0 if math.isnan(number) else number) for number in numbers]
+
 
 class Evaluator(Protocol):
     """Evaluates a module in a way of its own."""

@@ -132,4 +132,5 @@ def fit(
             trainer.agreement.is_stop_wanted = lambda: interrupt.requested
             ending = trainer.go(metrics)
     trainer.counters.elapsed_s = trainer.pace.elapsed_s()
-    return Outcome(ending, trainer.counters, processes.fabric.strategy.precision.precision)
+    used_up = trainer.pace.used_up() if ending == "budget" else {}
+    return Outcome(ending, trainer.counters, processes.fabric.strategy.precision.precision, used_up)

@@ -56,6 +56,10 @@ class Pace:
         """The share of the budget; from 1 on it is used up."""
         return self.budget.used(self.counters.step, self.epochs(), self.elapsed_s())
 
+    def used_up(self) -> dict[str, float]:
+        """The limits of the budget that are reached, by name."""
+        return self.budget.used_up(self.counters.step, self.epochs(), self.elapsed_s())
+
     def learning_rate(self, steps: int) -> float:
         """Of the update at work, whose chunks have been given and have so many steps in all."""
         settings, train = self.settings, self.train

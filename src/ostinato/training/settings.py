@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from ostinato.errors import ConfigError
 from ostinato.training.budget import Budget
@@ -12,8 +12,6 @@ from ostinato.training.schedules import Schedule
 OptimizerName: TypeAlias = Literal["adam", "adamw", "sgd", "rmsprop"]
 AveragingName: TypeAlias = Literal["nt-asgd", "ema"]
 Precision: TypeAlias = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
-
-DEFAULT_TIME_S = 85.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,8 @@ class UpdateSettings:
         ema_decay: of ema, the weight of the past; above 0 and below 1.
         max_steps: budget: updates of the weights.
         max_epochs: budget: passes over the training data, fractions allowed.
-        max_time_s: budget: wall time in seconds, evaluations included. Without any budget it is 85.
+        max_time_s: budget: wall time in seconds, evaluations included. Of several limits the first that is reached ends training;
+            a limit that is given takes the place of all that a task has by default.
         evaluate_first: evaluate before the first update too, so that what the model begins with is kept where nothing is better.
         evaluate_every: steps between evaluations; with neither this nor the next, 6 evaluations over the budget.
         evaluate_every_epochs: epochs between evaluations, fractions allowed; or null.
@@ -53,6 +52,9 @@ class UpdateSettings:
         watch_every: steps between two measurements of gradient flow, saturation and update ratios, which go there too; some are
             left out where they would take more than 5 % of the time. null for none.
     """
+
+    default_budget: ClassVar[Budget] = Budget(max_time_s=85.0)
+    """Where no limit is given."""
 
     batch_size: int = 48
     accumulate: int = 1
@@ -112,9 +114,9 @@ class UpdateSettings:
 
     @property
     def budget(self) -> Budget:
-        """The limits given; without any, 85 seconds."""
+        """The limits given; without any, those of `default_budget`."""
         if self.max_steps is None and self.max_epochs is None and self.max_time_s is None:
-            return Budget(max_time_s=DEFAULT_TIME_S)
+            return self.default_budget
         return Budget(self.max_steps, self.max_epochs, self.max_time_s)
 
     @property

@@ -294,8 +294,7 @@ class Trainer:
             if evaluation is None:  # made up for when the run is resumed
                 return False
             loss = evaluation.to_minimise
-            # Whatever is a number is better than NaN, which an untrained model may give.
-            best = counters.best is None or loss < counters.best or (math.isnan(counters.best) and not math.isnan(loss))
+            best = evaluation.is_better_than(counters.best, counters.best_loss)
             sample = self.sample() if self.sample is not None and self.processes.is_first else None
             if best:
                 self._write_model()
@@ -303,7 +302,7 @@ class Trainer:
         counters.evaluated_step, counters.evaluated_epochs = counters.step, self.pace.epochs()
         counters.stale = 0 if best else counters.stale + 1
         if best:
-            counters.best, counters.best_step = loss, counters.step
+            counters.best, counters.best_loss, counters.best_step = loss, evaluation.nats_per_token, counters.step
         if self.updater.averaging is not None:
             self.updater.averaging.evaluated(loss)
         values: dict[str, float | str] = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares, check_writing
+from ostinato.training.budget import Budget
 from ostinato.training.settings import UpdateSettings
 
 
@@ -103,10 +104,15 @@ class CaptionerSettings:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def _training() -> UpdateSettings:
-    return UpdateSettings(
-        batch_size=64, learning_rate=4e-3, max_epochs=20.0, max_time_s=300.0, evaluate_every_epochs=2.0
-    )
+@dataclass(frozen=True)
+class CaptionerTraining(UpdateSettings):
+    """How to train a captioner."""
+
+    default_budget: ClassVar[Budget] = Budget(max_epochs=20.0, max_time_s=300.0)
+
+    batch_size: int = 64
+    learning_rate: float = 4e-3
+    evaluate_every_epochs: float | None = 2.0
 
 
 @dataclass(frozen=True)
@@ -118,12 +124,13 @@ class CaptionSettings(TaskSettings):
             file); without it, the handwritten digits of scikit-learn, in words.
         reading: which data, and how they are read.
         model: the network.
+        training: how to train; without a budget of your own, for 20 epochs or 300 s, whichever is over first.
     """
 
     task: Literal["caption"] = "caption"
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     model: CaptionerSettings = field(default_factory=CaptionerSettings)
-    training: UpdateSettings = field(default_factory=_training)
+    training: UpdateSettings = field(default_factory=CaptionerTraining)
 
 
 @dataclass(frozen=True)

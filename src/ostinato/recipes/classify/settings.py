@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ostinato.data.dialect import Dialect
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares
+from ostinato.training.budget import Budget
 from ostinato.training.settings import UpdateSettings
 
 
@@ -93,10 +94,15 @@ class ClassifierSettings:
     label_smoothing: float = 0.0
 
 
-def _training() -> UpdateSettings:
-    return UpdateSettings(
-        batch_size=64, learning_rate=4e-3, max_epochs=20.0, max_time_s=300.0, evaluate_every_epochs=1.0
-    )
+@dataclass(frozen=True)
+class ClassifierTraining(UpdateSettings):
+    """How to train a classifier."""
+
+    default_budget: ClassVar[Budget] = Budget(max_epochs=20.0, max_time_s=300.0)
+
+    batch_size: int = 64
+    learning_rate: float = 4e-3
+    evaluate_every_epochs: float | None = 1.0
 
 
 @dataclass(frozen=True)
@@ -108,9 +114,10 @@ class ClassifySettings(TaskSettings):
             .npz of images, whose rows are steps; without it, the handwritten digits of scikit-learn.
         reading: which data, and how they are read.
         model: the network.
+        training: how to train; without a budget of your own, for 20 epochs or 300 s, whichever is over first.
     """
 
     task: Literal["classify"] = "classify"
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     model: ClassifierSettings = field(default_factory=ClassifierSettings)
-    training: UpdateSettings = field(default_factory=_training)
+    training: UpdateSettings = field(default_factory=ClassifierTraining)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ostinato.data.dialect import Dialect
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.budget import Budget
+from ostinato.training.settings import AveragingName, UpdateSettings
 
 
 @dataclass(frozen=True)
@@ -112,18 +113,19 @@ class AnswerSettings:
                 raise ConfigError(f"options.{name}: expected a whole number from {least} to {most}, got {value!r}")
 
 
-def _training() -> UpdateSettings:
+@dataclass(frozen=True)
+class ForecasterTraining(UpdateSettings):
+    """How to train a forecaster."""
+
     # Windows overlap: an epoch shows each value as often as a horizon has steps, and few are enough.
-    return UpdateSettings(
-        batch_size=64,
-        learning_rate=3e-3,
-        max_steps=400,
-        max_time_s=75.0,
-        evaluate_first=True,
-        evaluate_every=50,
-        averaging="ema",
-        ema_decay=0.98,
-    )
+    default_budget: ClassVar[Budget] = Budget(max_steps=400, max_time_s=75.0)
+
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    evaluate_first: bool = True
+    evaluate_every: int | None = 50
+    averaging: AveragingName | None = "ema"
+    ema_decay: float = 0.98
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,10 @@ class ForecastSettings(TaskSettings):
         data: a table (.csv, .tsv, .jsonl, .parquet), a row a step; without it, carbon dioxide in the air of Mauna Loa, by week.
         reading: which columns there are, and what is forecast.
         model: the network.
+        training: how to train; without a budget of your own, for 400 steps or 75 s, whichever is over first.
     """
 
     task: Literal["forecast"] = "forecast"
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     model: ForecasterSettings = field(default_factory=ForecasterSettings)
-    training: UpdateSettings = field(default_factory=_training)
+    training: UpdateSettings = field(default_factory=ForecasterTraining)

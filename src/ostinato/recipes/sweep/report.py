@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ostinato.recipes.sweep.measure import Measure, measure_of
-from ostinato.recipes.sweep.search import open_study, trial_number
+from ostinato.recipes.sweep.search import LOSS, open_study, trial_number
 from ostinato.recipes.sweep.space import Searched, Space
 from ostinato.training.console import standard_output
 from ostinato.training.files import write_bytes, write_text
@@ -31,7 +31,7 @@ def report(space: Space, folder: Path, console: Console | None = None) -> None:
     study = open_study(space, folder)
     trials, measure = ended(study), measure_of(space)
     write_text(folder / "results.csv", _csv(space, trials, measure))
-    best = sorted(_complete(trials), key=_value)
+    best = sorted(_complete(trials), key=lambda trial: (_value(trial), trial.user_attrs.get(LOSS, math.inf)))
     if not best:
         console.print("no trial has come to its end")
         return

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 Ending: TypeAlias = Literal["done", "interrupted"]
 Say = Callable[[str], None]
+LOSS = "loss"  # on a trial: of its best weights, which decides between two with the same figure
 _AGAIN = "again"  # on a trial: the number of the trial that it goes on with
 _POLL_S = 0.1
 _STARTUP = 5  # trials that no pruner ends
@@ -153,6 +154,7 @@ def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -
         return "interrupted"
     best = outcome.counters.best
     assert best is not None
+    trial.set_user_attr(LOSS, outcome.counters.best_loss)
     found = measure_of(space).text(best)
     if outcome.ending == "pruned":
         study.tell(trial, state=TrialState.PRUNED)

@@ -32,6 +32,7 @@ import yaml
 from ostinato.errors import ConfigError, OstinatoError, did_you_mean
 from ostinato.recipes.papers import resolve
 from ostinato.recipes.registry import LANGUAGE_MODEL, find
+from ostinato.training.budget import LIMITS
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -181,23 +182,35 @@ def _groups(task: str) -> dict[str, dict[str, Any]]:
 def _base(task: str, content: dict[str, Any]) -> dict[str, Any]:
     what, entry = f"settings of `ostinato train {task}`", find(task)
     given = _by_name("base", content.get("base") or {}, what)
-    base: dict[str, Any] = {}
-    if task == LANGUAGE_MODEL:  # what a sweep does not look at is not computed, unless it is asked for
-        base = {"baselines": {"markov_orders": 0, "window": 0}}
-    elif given.get("data") is None and entry.built_in_file is not None:
-        base = yaml.safe_load(entry.built_in_file.read_text(encoding="utf-8"))
+    asked: dict[str, Any] = {}
     if content.get("config") is not None:
         path = resolve(str(content["config"]))
         try:
             config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f"config: {path} cannot be read: {' '.join(str(error).split())}") from error
-        _update(base, _by_name("config", config, what))
-    _update(base, given)
+        _update(asked, _by_name("config", config, what))
+    _update(asked, given)
     for name in ("run", "resume", "quiet"):
-        if name in base:
+        if name in asked:
             raise ConfigError(f"base.{name}: a sweep sets this for each run; leave it out")
+    base: dict[str, Any] = {}
+    if task == LANGUAGE_MODEL:  # what a sweep does not look at is not computed, unless it is asked for
+        base = {"baselines": {"markov_orders": 0, "window": 0}}
+    elif given.get("data") is None and entry.built_in_file is not None:
+        base = yaml.safe_load(entry.built_in_file.read_text(encoding="utf-8"))
+        if _sets_a_limit(asked, content.get("space")):  # which takes the place of those that suit the built-in data
+            base["training"] = {name: value for name, value in base["training"].items() if name not in LIMITS}
+    _update(base, asked)
     return base
+
+
+def _sets_a_limit(asked: dict[str, Any], space: Any) -> bool:
+    """Whether a budget is asked for, or searched."""
+    training = asked.get("training")
+    given = [name for name, value in training.items() if value is not None] if isinstance(training, dict) else []
+    searched = [part.strip() for name in space for part in str(name).split(",")] if isinstance(space, dict) else []
+    return any(limit in given or f"training.{limit}" in searched for limit in LIMITS)
 
 
 def _update(settings: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares
+from ostinato.training.budget import Budget
 from ostinato.training.settings import UpdateSettings
 
 
@@ -107,10 +108,15 @@ class TaggerSettings:
     window: int = 4096
 
 
-def _training() -> UpdateSettings:
-    return UpdateSettings(
-        batch_size=32, learning_rate=4e-3, max_epochs=8.0, max_time_s=600.0, evaluate_every_epochs=1.0
-    )
+@dataclass(frozen=True)
+class TaggerTraining(UpdateSettings):
+    """How to train a tagger."""
+
+    default_budget: ClassVar[Budget] = Budget(max_epochs=8.0, max_time_s=600.0)
+
+    batch_size: int = 32
+    learning_rate: float = 4e-3
+    evaluate_every_epochs: float | None = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,10 +130,11 @@ class TagSettings(TaskSettings):
         reading: which data, and how they are read.
         word: what is known of a word.
         model: the network.
+        training: how to train; without a budget of your own, for 8 epochs or 600 s, whichever is over first.
     """
 
     task: Literal["tag"] = "tag"
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     word: WordSettings = field(default_factory=WordSettings)
     model: TaggerSettings = field(default_factory=TaggerSettings)
-    training: UpdateSettings = field(default_factory=_training)
+    training: UpdateSettings = field(default_factory=TaggerTraining)

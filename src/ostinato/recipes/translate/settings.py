@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares, check_writing
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.budget import Budget
+from ostinato.training.settings import AveragingName, UpdateSettings
 
 
 @dataclass(frozen=True)
@@ -198,19 +199,18 @@ class Answering:
 _KINDS: dict[type, str] = {int: "an integer", float: "a number", bool: "true or false"}
 
 
-def _training() -> UpdateSettings:
-    return UpdateSettings(
-        batch_size=128,
-        learning_rate=2e-3,
-        weight_decay=0.01,
-        schedule="cosine",
-        warmup=0.05,
-        clip_norm=1.0,
-        averaging="ema",
-        ema_decay=0.998,
-        max_epochs=15.0,
-        evaluate_every_epochs=1.0,
-    )
+@dataclass(frozen=True)
+class TranslatorTraining(UpdateSettings):
+    """How to train a translator."""
+
+    default_budget: ClassVar[Budget] = Budget(max_epochs=15.0)
+
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    warmup: float = 0.05
+    averaging: AveragingName | None = "ema"
+    ema_decay: float = 0.998
+    evaluate_every_epochs: float | None = 1.0
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class TranslateSettings(TaskSettings):
         model: the network.
         sampling: scheduled sampling.
         scoring: how translations are judged.
-        training: how to train.
+        training: how to train; without a budget of your own, for 15 epochs.
     """
 
     task: Literal["translate"] = "translate"
@@ -233,4 +233,4 @@ class TranslateSettings(TaskSettings):
     model: TranslatorSettings = field(default_factory=TranslatorSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
-    training: UpdateSettings = field(default_factory=_training)
+    training: UpdateSettings = field(default_factory=TranslatorTraining)
