@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from ostinato.training import Progress, RunFolder
+from ostinato.training.budget import LIMITS
 
 from .conftest import SMALL, start
 
@@ -142,6 +143,23 @@ def test_built_in_data_have_settings_of_their_own_and_flags_win(ostinato, capsys
     assert (built_in["reading"]["tokens"], own["reading"]["tokens"]) == ("char", "bpe")
     assert built_in["model"]["hidden_size"] == 7
     assert built_in["model"]["dropout"] != own["model"]["dropout"]
+
+
+@pytest.mark.parametrize(("task", "limit"), [("translate", "max_steps"), ("tag", "max_epochs"), ("lm", "max_time_s")])
+def test_a_limit_that_is_given_takes_the_place_of_those_that_suit_the_built_in_data(ostinato, capsys, task, limit):
+    with pytest.raises(SystemExit):
+        ostinato("train", task, f"--training.{limit}", "900", "--print_config")
+    training = yaml.safe_load(capsys.readouterr().out)["training"]
+    assert {name: training[name] for name in LIMITS if training[name] is not None} == {limit: 900}
+
+
+def test_a_run_that_goes_on_with_a_limit_of_its_own_has_that_alone(ostinato, tmp_path, capsys, text):
+    folder = str(tmp_path / "run")
+    ostinato("train", "lm", "--data", text, "--run", folder, *SMALL, "--training.max_epochs", "0.1", "--quiet")
+    with pytest.raises(SystemExit):
+        ostinato("train", "lm", "--run", folder, "--resume", "--training.max_steps", "900", "--print_config")
+    training = yaml.safe_load(capsys.readouterr().out.partition("training:")[2].join(["training:", ""]))["training"]
+    assert [training[name] for name in LIMITS] == [900, None, None]
 
 
 def test_quiet_prints_the_folder_and_nothing_else(ostinato, tmp_path, text):

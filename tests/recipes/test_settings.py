@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 
 from ostinato.errors import ConfigError
+from ostinato.recipes.registry import TASKS, find
 from ostinato.recipes.settings import BaselineSettings, LanguageModelSettings, TokenSettings, TrainingSettings
+from ostinato.training.budget import LIMITS, Budget
 
 
 def test_a_dictionary_and_back():
@@ -41,3 +43,23 @@ def test_a_wrong_dictionary_is_explained(values, message):
 def test_a_value_out_of_range_is_named(kind, name, value):
     with pytest.raises(ConfigError, match=rf"{name}: expected .*, got {value}"):
         kind(**{name: value})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_limit_that_is_given_takes_the_place_of_all_that_a_task_has_by_default(task):
+    kind = find(task).settings_class()
+    assert kind().training.budget == kind().training.default_budget
+    for limit in LIMITS:
+        alone = Budget(**{limit: 7})
+        assert kind.from_dict({"training": {limit: 7}}).training.budget == alone
+        assert dataclasses.replace(kind().training, **{limit: 7}).budget == alone
+    both = kind.from_dict({"training": {"max_epochs": 7, "max_time_s": 9.0}}).training.budget
+    assert both == Budget(max_epochs=7, max_time_s=9.0)
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "lm"])
+def test_the_help_tells_the_budget_that_a_task_has_by_default(task):
+    kind = find(task).settings_class()
+    assert f"without a budget of your own, for {kind().training.default_budget}" in " ".join(
+        (kind.__doc__ or "").split()
+    )

@@ -12,8 +12,10 @@ from torch.nn import functional as F
 
 from ostinato.data.batches import Batch
 from ostinato.errors import ConfigError
+from ostinato.models.calibration import best_scales
 from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
+from ostinato.models.naive_bayes import NaiveBayes
 from ostinato.models.pooling import Pooling, PoolingName
 from ostinato.nn.lengths import takes_lists
 from ostinato.types import Lengths
@@ -23,6 +25,10 @@ class Classifier(nn.Module):
     """Embedding or features, recurrent layers, pooling, dropout, output layer: p(class | sequence).
 
         h_1 .. h_n = recurrent(x_1 .. x_n),   logits = W dropout(pool(h_1 .. h_n)) + b
+
+    That is what is trained. In evaluation mode the logits are multiplied by a scale, which `calibrate` fits to data that were not
+    trained on; and where `naive_bayes` is given, those of naive Bayes are added, with a scale of their own: where examples are few,
+    counting finds what a network does not, and the other way round.
 
     Args:
         num_classes: C, at least 1.
@@ -40,6 +46,8 @@ class Classifier(nn.Module):
         class_weights: (C,), how much an example of each class counts in the training loss; None for 1 each. The loss is the sum of
             weighted losses over the number of examples: with weights whose mean over the training data is 1, its mean over batches
             of any size is that of all examples. (`torch.nn.CrossEntropyLoss` divides by the weights of the batch instead.)
+        naive_bayes: of tokens, how many runs of 2, 3, ... tokens are counted, see `NaiveBayes`; whoever gives it puts the counts in
+            with `model.naive_bayes.take`. None for none.
         label_smoothing: s in [0, 1): the training loss takes (1 - s) of the right class and s / C of every class (Szegedy et al.
             2016, section 7).
 
@@ -48,6 +56,7 @@ class Classifier(nn.Module):
     """
 
     class_weights: torch.Tensor | None
+    scales: torch.Tensor
 
     def __init__(
         self,
@@ -65,6 +74,7 @@ class Classifier(nn.Module):
         input_dropout: float = 0.0,
         options: Mapping[str, Any] | None = None,
         class_weights: Sequence[float] | None = None,
+        naive_bayes: Sequence[int] | None = None,
         label_smoothing: float = 0.0,
     ):
         super().__init__()
@@ -105,6 +115,13 @@ class Classifier(nn.Module):
         self.pooling = Pooling(pooling, width, self.recurrent.num_directions)
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(width, num_classes)
+        if naive_bayes is not None and vocabulary_size is None:
+            raise ConfigError("naive_bayes: expected vocabulary_size beside it, for it counts tokens")
+        self.naive_bayes = None
+        if vocabulary_size is not None and naive_bayes is not None:
+            self.naive_bayes = NaiveBayes(vocabulary_size, num_classes, naive_bayes)
+        number = 1 if self.naive_bayes is None else 2
+        self.register_buffer("scales", torch.full((number,), 1.0 / number))
         weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
         # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.
         self.register_buffer("class_weights", weights, persistent=False)
@@ -117,7 +134,34 @@ class Classifier(nn.Module):
             input: (T, B) int64 tokens, or (T, B, I) vectors; T at least 1.
             lengths: (B,) integers from 0 to T, the steps that are real; None for all. Those past a row's end change nothing.
         """
+        if self.training:
+            return self._network(input, lengths)
+        return self.combined(self.experts(input, lengths))
+
+    def _network(self, input: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         return self.output(self.dropout(self.pooling(self.steps(input, lengths), lengths)))
+
+    @takes_lists
+    def experts(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
+        """The logits of the network and, where it is there, of naive Bayes, (1 or 2, B, C); as `forward`."""
+        found = [self._network(input, lengths)]
+        if self.naive_bayes is not None:
+            found.append(self.naive_bayes(input, lengths).to(found[0].dtype))
+        return torch.stack(found)
+
+    def combined(self, experts: torch.Tensor) -> torch.Tensor:
+        """Their sum as `scales` weigh them, (N, C), from (1 or 2, N, C)."""
+        return torch.einsum("k,knc->nc", self.scales.to(experts), experts)
+
+    def calibrate(self, experts: torch.Tensor, target: torch.Tensor) -> None:
+        """Sets the scales that are best for examples that were not trained on, see `best_scales`.
+
+        Args:
+            experts: (1 or 2, N, C), what `experts` gave for them in evaluation mode.
+            target: (N,) int64; those that are no class are left out.
+        """
+        weight = None if self.class_weights is None else self.class_weights.to(experts.device)
+        self.scales.copy_(best_scales(experts, target, weight))
 
     @takes_lists
     def steps(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
@@ -133,6 +177,10 @@ class Classifier(nn.Module):
         """
         logits = self(batch.input, batch.lengths)
         return self.cross_entropy(logits, batch.target), None
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state_dict.setdefault(f"{prefix}scales", torch.ones(1))  # of models that are older than it
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def cross_entropy(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """See `loss`.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ostinato.recipes.trained import Trained
+    from ostinato.training.evaluation import Evaluation
 
 S = TypeVar("S", bound=TaskSettings)
 Part = TypeVar("Part")  # of a data set, as it was read
@@ -134,7 +135,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """The untrained model: a module with `loss(batch, state) -> (loss, None)`."""
 
     def begin(self, settings: S, known: Known, model: Model) -> list[str]:
-        """Called once, before a new run is trained, to put into the model what it begins with, such as word vectors.
+        """Called before a run is trained from its first step, to put into the model what it begins with, such as word vectors.
 
         Returns:
             Lines to tell the user.
@@ -150,6 +151,21 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     @abstractmethod
     def judge(self, trained: Trained[S, Part, Known, Model], part: Part, examples: Examples, *, final: bool) -> Judge:
         """What looks at the answers to `examples`, made of `part`; `final` after training, when it may take its time."""
+
+    def settle(self, trained: Trained[S, Part, Known, Model], judge: Judge, found: Evaluation) -> Evaluation:
+        """Called after each evaluation on the validation data while training, before weights are kept.
+
+        Here the model may be given what is fitted on data that it is not trained on, such as a temperature.
+
+        Args:
+            trained: its model has the weights that were evaluated.
+            judge: who has seen the answers.
+            found: what came of it.
+
+        Returns:
+            The evaluation as it is now.
+        """
+        return found
 
     def baselines(
         self, settings: S, train: Part, parts: Mapping[str, Part]

@@ -101,13 +101,16 @@ def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, run: RunFol
     for purpose, part in (("train on", splits.train), ("validate with", splits.validation)):
         if not task.size(part):
             raise DataError(f"{splits.name}: expected examples to {purpose}, got none; give more data")
-    known = read_knowledge(task, run) if settings.resume else task.learn(settings, splits.train)
+    begins = (
+        not settings.resume or not run.checkpoints.steps()
+    )  # a run may have been killed before its first checkpoint
+    known = task.learn(settings, splits.train) if begins else read_knowledge(task, run)
     validation = task.examples(settings, known, splits.validation)
     if not np.asarray(validation.counts).any():
         raise DataError(f"{splits.name}: {task.nothing_to_judge}")
     torch.manual_seed(settings.seed)
     model = task.build(settings, known)
-    lines = [] if settings.resume else [*task.remarks(splits), *task.begin(settings, known, model)]
+    lines = [*task.remarks(splits), *task.begin(settings, known, model)] if begins else []
     examples = task.examples(settings, known, splits.train)
     return _Prepared(splits, examples, validation, Trained(task, settings, known, model), lines)
 
@@ -188,6 +191,7 @@ def _evaluator(prepared: _Prepared, processes: Processes, progress: Progress) ->
         )
         if found is None:
             return None
+        found = trained.task.settle(trained, judge, found)
         # Every process looks at everything, and all take the first one's word: two devices may round differently.
         numbers = [found.nats, float(found.tokens), *found.figures.values()]
         nats, tokens, *figures = total(numbers if processes.is_first else [0.0] * len(numbers))

@@ -17,8 +17,8 @@ class Parrot(Classifier):
     def __init__(self, classes):
         super().__init__(classes, input_size=classes, hidden_size=1)
 
-    def forward(self, input, lengths=None):
-        return input[0]
+    def experts(self, input, lengths=None):
+        return input
 
 
 def judge(logits, targets, names):

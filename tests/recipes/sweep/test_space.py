@@ -7,6 +7,7 @@ from ostinato.errors import ConfigError
 from ostinato.recipes.registry import find
 from ostinato.recipes.sweep.measure import measure_of
 from ostinato.recipes.sweep.space import Searched, parse, read_space
+from ostinato.training.budget import Budget
 
 GOOD = {
     "base": {"data": "text.txt", "training": {"max_steps": 5}},
@@ -187,3 +188,17 @@ def test_a_wrong_line_of_another_task_is_named(change, says):
     with pytest.raises(ConfigError, match=re.escape(says)) as caught:
         parse({**CLASSIFY, **change})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "space"),
+    [
+        ({"training": {"max_steps": 900}}, {"model.dropout": {"range": [0, 0.6]}}),
+        ({}, {"training.max_steps": {"choice": [900]}}),
+    ],
+)
+def test_a_limit_that_is_given_takes_the_place_of_those_that_suit_the_built_in_data(base, space):
+    made = parse({"task": "tag", "base": base, "space": space})
+    settings = made.settings({name: how["choice"][0] for name, how in space.items() if "choice" in how})
+    assert settings.training.budget == Budget(max_steps=900)
+    assert settings.training.batch_size == 8  # the rest of them stays

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +21,11 @@ from ostinato.data.tables import TABLE_SUFFIXES, Example, labelled, read_example
 from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
 from ostinato.data.words import Breaks, normalised, pieces
 from ostinato.errors import DataError
+from ostinato.models.naive_bayes import FeatureCounts, count_features
 from ostinato.recipes.classify.settings import ReadingSettings
+
+# Tokens of the longest run that is counted: a word or two, or about as many letters as tell a word's beginning or end.
+_LONGEST_RUN = {"word": 2, "bpe": 2, "char": 4, "byte": 4}
 
 Part: TypeAlias = Images | tuple[Example, ...]
 
@@ -39,6 +43,8 @@ class Known:
         mean: of images, over all values of the training data, which are scaled to a mean of 0 ...
         deviation: ... and a standard deviation of 1.
         breaks: how words are found.
+        runs: of texts, how many runs of 2, 3, ... tokens were counted; None for nothing counted.
+        counted: of texts that were just learnt from; not kept.
     """
 
     classes: tuple[str, ...]
@@ -49,10 +55,18 @@ class Known:
     mean: float = 0.0
     deviation: float = 1.0
     breaks: Breaks = "clusters"
+    runs: tuple[int, ...] | None = None
+    counted: FeatureCounts | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, train: Part, reading: ReadingSettings) -> Known:
-        """From the training data; classes that they never have are none."""
+    def of(cls, train: Part, reading: ReadingSettings, *, counts: bool = False) -> Known:
+        """From the training data; classes that they never have are none.
+
+        Args:
+            train: examples with labels.
+            reading: how they are read.
+            counts: of texts, count which tokens and runs of them each class has.
+        """
         counts = Counter(name for name in names_of(train) if name is not None)
         order = train.classes if isinstance(train, Images) else sorted(counts)
         classes = tuple(name for name in order if counts[name])
@@ -61,11 +75,24 @@ class Known:
             values = train.rows()
             mean, deviation = float(values.mean()), float(values.std()) or 1.0
             return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation)
-        return cls(classes, numbers, vocabulary_of([each.text for each in train], reading))
+        known = cls(classes, numbers, vocabulary_of([each.text for each in train], reading))
+        return known._counting(train, reading) if counts else known
+
+    def _counting(self, train: tuple[Example, ...], reading: ReadingSettings) -> Known:
+        assert self.vocabulary is not None
+        texts = Texts(train, self, reading)
+        features = count_features(
+            texts.ids,
+            texts.labels,
+            vocabulary_size=len(self.vocabulary),
+            num_classes=len(self.classes),
+            longest=_LONGEST_RUN[reading.tokens],
+        )
+        return dataclasses.replace(self, runs=features.sizes, counted=features)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "counted"}
         vocabulary = None if self.vocabulary is None else self.vocabulary.to_dict()
         return {**values, "classes": list(self.classes), "counts": list(self.counts), "vocabulary": vocabulary}
 
@@ -75,7 +102,9 @@ class Known:
         held = content["vocabulary"]
         vocabulary = None if held is None else vocabulary_class(held["kind"]).from_dict(held)
         lists = {name: tuple(content[name]) for name in ("classes", "counts")}
-        return cls(**{"breaks": "code points", **content, **lists, "vocabulary": vocabulary})
+        runs = content.get("runs")
+        runs = None if runs is None else tuple(runs)
+        return cls(**{"breaks": "code points", **content, **lists, "vocabulary": vocabulary, "runs": runs})
 
     def with_unknown(self, part: Part) -> list[str]:
         """The classes, then the labels in `part` that training never had."""
@@ -148,12 +177,21 @@ def names_of(part: Part) -> list[str | None]:
     return [None] * len(part) if part.labels is None else [part.classes[label] for label in part.labels.tolist()]
 
 
-def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters") -> str:
-    """A text as the vocabulary gets it: of words, with spaces around punctuation marks; normalised, in small letters, if so set."""
+def prepared(
+    text: str, reading: ReadingSettings, breaks: Breaks = "clusters", *, tokens: str | None = None
+) -> str:
+    """A text as the vocabulary gets it: of words, with spaces around punctuation marks; normalised, in small letters, if so set.
+
+    Args:
+        text: as it stands in the data.
+        reading: how it is read.
+        breaks: how words are found.
+        tokens: into which tokens; None for those of `reading`.
+    """
     text = normalised(text, reading.normalisation)
     if reading.lower_case:
         text = text.lower()
-    return " ".join(chain.from_iterable(pieces(text, breaks=breaks))) if reading.tokens == "word" else text
+    return " ".join(chain.from_iterable(pieces(text, breaks=breaks))) if (tokens or reading.tokens) == "word" else text
 
 
 def vocabulary_of(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:

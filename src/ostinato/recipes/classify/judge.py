@@ -32,36 +32,42 @@ class ClassJudge(Judge):
 
     def __init__(self, model: Classifier, names: Sequence[str]):
         self.model, self.names = model, list(names)
-        self._probabilities: list[torch.Tensor] = []
+        self._experts: list[torch.Tensor] = []
         self._targets: list[torch.Tensor] = []
 
     def see(self, batch: Batch) -> torch.Tensor:
         """Runs the model."""
-        logits = self.model(batch.input, batch.lengths)
-        self._probabilities.append(logits.float().softmax(-1).cpu())
+        experts = self.model.experts(batch.input, batch.lengths)
+        self._experts.append(experts.float().cpu())
         self._targets.append(batch.target.cpu())
-        return self.model.cross_entropy(logits, batch.target)
+        return self.model.cross_entropy(self.model.combined(experts), batch.target)
+
+    def calibrate(self) -> None:
+        """Has the model fit its scales to what was seen; the figures are those of the answers at these scales."""
+        self.model.calibrate(torch.cat(self._experts, 1), torch.cat(self._targets))
+
+    def _logits(self) -> torch.Tensor:
+        return self.model.combined(torch.cat(self._experts, 1))
+
+    def nats(self) -> float:
+        """The sum of the losses."""
+        targets = torch.cat(self._targets)
+        known = int(((targets >= 0) & (targets < self.model.num_classes)).sum())
+        return float(self.model.cross_entropy(self._logits().double(), targets)) * known
 
     def confusion(self) -> np.ndarray:
         """(K, K) int64: how many examples of each label (rows) got each answer (columns)."""
-        answers, targets = torch.cat(self._probabilities).argmax(-1), torch.cat(self._targets)
+        answers, targets = self._logits().argmax(-1), torch.cat(self._targets)
         if len(self.names) == 1:  # torchmetrics knows no task with one class
             return np.array([[len(answers)]])
         return multiclass_confusion_matrix(answers, targets, num_classes=len(self.names)).numpy()
 
     def figures(self) -> dict[str, float]:
         """Accuracy; F1 averaged over the labels that occur; expected calibration error (Guo et al. 2017, equation 3)."""
-        return {**confusion.figures(self.confusion()), "calibration_error": self._calibration_error()}
-
-    def _calibration_error(self) -> float:
-        probabilities, targets = torch.cat(self._probabilities), torch.cat(self._targets)
-        classes = probabilities.shape[1]
-        if classes == 1:  # it is always certain: wrong where the label is another
-            return float((targets >= classes).double().mean())
-        # Whatever was answered to a label that training never had is wrong; the class after it says so.
-        wrong = (probabilities.argmax(-1) + 1) % classes
-        targets = torch.where(targets < classes, targets, wrong)
-        return float(multiclass_calibration_error(probabilities, targets, num_classes=classes, n_bins=_BINS))
+        return {
+            **confusion.figures(self.confusion()),
+            "calibration_error": calibration_error(self._logits().softmax(-1), torch.cat(self._targets)),
+        }
 
     def details(self) -> dict[str, Any]:
         """Precision, recall, F1 and number of each label; the confusion matrix."""
@@ -76,3 +82,19 @@ class ClassJudge(Judge):
         classes = self.model.num_classes
         strange = int((torch.cat(self._targets) >= classes).sum())
         return confusion.unknown_label(self.names, classes, strange)
+
+
+def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> float:
+    """The expected calibration error, in 15 bins (Guo et al. 2017, equation 3).
+
+    Args:
+        probabilities: (N, C).
+        targets: (N,) int64; from C on, labels that training never had, for which any answer is wrong.
+    """
+    classes = probabilities.shape[1]
+    if classes == 1:  # it is always certain: wrong where the label is another
+        return float((targets >= classes).double().mean())
+    # Whatever was answered to a label that training never had is wrong; the class after it says so.
+    wrong = (probabilities.argmax(-1) + 1) % classes
+    targets = torch.where(targets < classes, targets, wrong)
+    return float(multiclass_calibration_error(probabilities, targets, num_classes=classes, n_bins=_BINS))

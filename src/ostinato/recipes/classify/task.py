@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,11 +20,13 @@ from ostinato.data.vocabulary import WordVocabulary
 from ostinato.errors import ConfigError, DataError
 from ostinato.models.classifier import Classifier
 from ostinato.recipes.balance import balanced
+from ostinato.recipes.classify.baselines import baselines
 from ostinato.recipes.classify.data import ImageRows, Known, Part, Texts, is_table, read_pictures, read_texts
 from ostinato.recipes.classify.judge import ClassJudge
 from ostinato.recipes.classify.settings import ClassifySettings
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
+from ostinato.training.evaluation import Evaluation
 
 TrainedClassifier: TypeAlias = Trained[ClassifySettings, Part, Known, Classifier]
 
@@ -67,7 +70,7 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
 
     def learn(self, settings: ClassifySettings, train: Part) -> Known:
         """Classes, vocabulary and scale."""
-        known = Known.of(train, settings.reading)
+        known = Known.of(train, settings.reading, counts=settings.model.naive_bayes)
         if len(known.classes) < 2:
             raise DataError(
                 f"expected at least two classes to tell apart, got {len(known.classes)} ({', '.join(known.classes)}); "
@@ -102,11 +105,17 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         # The other fields of ClassifierSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         given["class_weights"] = balanced(known.counts) if given["class_weights"] == "balanced" else None
+        given["naive_bayes"] = known.runs
+        for name, of_texts, of_images in (("dropout", 0.5, 0.2), ("input_dropout", 0.5, 0.0)):
+            if given[name] is None:
+                given[name] = of_images if known.vocabulary is None else of_texts
         size = None if known.vocabulary is None else len(known.vocabulary)
         return Classifier(len(known.classes), input_size=known.row, vocabulary_size=size, **given)
 
     def begin(self, settings: ClassifySettings, known: Known, model: Classifier) -> list[str]:
-        """Puts pretrained word vectors into the embedding."""
+        """Puts in what was counted, and pretrained word vectors into the embedding."""
+        if model.naive_bayes is not None and known.counted is not None:
+            model.naive_bayes.take(known.counted, balanced=settings.model.class_weights == "balanced")
         path, vocabulary = settings.reading.vectors, known.vocabulary
         if path is None:
             return []
@@ -115,12 +124,24 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         return [str(load_vectors(path, model.embedding, vocabulary.words))]
 
     def judged_by(self, settings: ClassifySettings) -> str | None:
-        """Accuracy; where classes are to count the same, F1 averaged over them."""
-        return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
+        """The loss, which knows how good each probability is; where classes are to count the same, F1 averaged over them."""
+        return "macro_f1" if settings.model.class_weights == "balanced" else None
+
+    def settle(self, trained: TrainedClassifier, judge: Judge, found: Evaluation) -> Evaluation:
+        """Fits the scales of the network and of naive Bayes."""
+        assert isinstance(judge, ClassJudge)
+        judge.calibrate()
+        return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures())
 
     def judge(self, trained: TrainedClassifier, part: Part, examples: Examples, *, final: bool) -> Judge:
         """Accuracy, precision, recall, F1, confusion, calibration."""
         return ClassJudge(trained.model, trained.known.with_unknown(part))
+
+    def baselines(
+        self, settings: ClassifySettings, train: Part, parts: Mapping[str, Part]
+    ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+        """Naive Bayes on words and pairs of words, and the most frequent class."""
+        return baselines(train, parts, settings.reading)
 
     def answers(self, trained: TrainedClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Class and probabilities of each row."""

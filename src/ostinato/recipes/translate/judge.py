@@ -18,6 +18,7 @@ from ostinato.recipes.translate.writing import Translation, Writer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_BLEU_WORDS = 4
 _TOLD = 20  # translations in the report
 _DRAWN = 3
 _DRAWN_TOKENS = 30
@@ -88,10 +89,18 @@ class TranslationJudge(Judge):
 
     def warnings(self) -> list[str]:
         """Where BLEU says nothing."""
+        bleu, _ = self._metrics()
+        references = [bleu.tokenizer(self.pairs[row].target).split() for row in self.answers]
+        short = sum(len(words) < _BLEU_WORDS for words in references)
+        if 2 * short > len(references):
+            share = short / len(references)
+            return [
+                f"{share:.0%} of the translations have fewer than four words, whose runs BLEU counts: go by chrF here"
+            ]
         figures = self.figures()
         if figures["bleu"] > 0.0 or figures["chrf"] == 0.0:
             return []
-        return ["BLEU is 0, for no four words in a row are right; let short texts be judged by scoring.best_by chrf"]
+        return ["BLEU is 0, for no four words in a row are right: go by chrF here"]
 
     # --- where attention looked ---
 

@@ -125,12 +125,13 @@ class ScoringSettings:
     """How translations are judged.
 
     Args:
-        best_by: the figure on validation that says which weights are best; loss is the mean of a token, smallest first.
+        best_by: the figure on validation that says which weights are best; loss is the mean of a token, smallest first. BLEU counts
+            runs of four words, which short texts do not have; chrF, of characters, tells good from bad at any length.
         tokenize: how sacreBLEU splits texts: 13a, intl, char, zh, none.
         lower_case: BLEU and chrF do not look at case.
     """
 
-    best_by: Literal["bleu", "chrf", "exact_match", "loss"] = "bleu"
+    best_by: Literal["bleu", "chrf", "exact_match", "loss"] = "chrf"
     tokenize: Literal["13a", "intl", "char", "zh", "none"] = "13a"
     lower_case: bool = False
 

@@ -1,0 +1,177 @@
+"""Naive Bayes over tokens and runs of tokens: what counting says about the class of a text, as logits.
+
+    z_c = log p(c) + 1 / sqrt(n) * sum over the n features f of the text of (log p(f | c) - mean over classes of log p(f | c))
+    p(f | c) = (N_fc + 1) / (N_c + F)
+
+N_fc counts the training texts of class c that have the feature f, a token or a run of up to N tokens; N_c is their sum over the F
+features. The evidence of neighbouring features is much the same, so that it grows with sqrt(n) rather than
+n: without that, long texts would get far too sure an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ostinato.errors import ConfigError
+
+MOST_NUMBERS = 4_000_000  # of a table of counts, 16 MB
+_LEAST_TEXTS = 2  # a run of tokens of one text says nothing about others
+
+
+@dataclass(frozen=True)
+class FeatureCounts:
+    """What was counted in training texts.
+
+    Attributes:
+        runs: for runs of 2, 3, ... N tokens, their keys in order, (M_n,) int64; that of ids a, b is a V + b, and so on.
+        counts: (V + M_2 + ... + M_N, C) int64, texts of each class with each token, then with each run.
+        classes: (C,) int64, texts of each class.
+    """
+
+    runs: tuple[np.ndarray, ...]
+    counts: np.ndarray
+    classes: np.ndarray
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many runs there are of each length."""
+        return tuple(len(keys) for keys in self.runs)
+
+
+def count_features(
+    texts: Sequence[np.ndarray],
+    labels: np.ndarray,
+    *,
+    vocabulary_size: int,
+    num_classes: int,
+    longest: int = 2,
+    most: int = MOST_NUMBERS,
+) -> FeatureCounts:
+    """Counts the texts of each class that have a token, or a run of tokens; once or often in a text is the same.
+
+    Source: Wang & Manning 2012, section 2.1, whose counts these are ("binarized").
+
+    Args:
+        texts: N of them, ids from 0 to V - 1.
+        labels: (N,) int64, from 0 to C - 1.
+        vocabulary_size: V.
+        num_classes: C.
+        longest: N, tokens of the longest run; 1 for none.
+        most: numbers in the table; runs of fewer texts are left out above it, as are those of one text anyway.
+    """
+    lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
+    ids = np.concatenate([np.asarray(each, np.int64) for each in texts]) if lengths.sum() else np.zeros(0, np.int64)
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    tables = [_counted(ids, rows, labels, vocabulary_size, num_classes)]
+    room = max(0, most // num_classes - vocabulary_size)
+    keys, runs, found = ids, [], []
+    for n in range(2, longest + 1):
+        inside = rows[n - 1 :] == rows[: max(0, len(rows) - n + 1)]
+        keys = keys[: max(0, len(ids) - n + 1)] * vocabulary_size + ids[n - 1 :]
+        distinct, places = np.unique(keys[inside], return_inverse=True)
+        counted = _counted(places, rows[n - 1 :][inside], labels, len(distinct), num_classes)
+        found.append((distinct, counted))
+    # Of all lengths together those of the most texts; among equals the shorter, then in the order of their keys.
+    texts_with = np.concatenate([counted.sum(1) for _, counted in found]) if found else np.zeros(0, np.int64)
+    order = np.argsort(-texts_with, kind="stable")[:room]
+    kept = np.zeros(len(texts_with), dtype=bool)
+    kept[order] = texts_with[order] >= _LEAST_TEXTS
+    start = 0
+    for distinct, counted in found:
+        mask = kept[start : start + len(distinct)]
+        runs.append(distinct[mask])
+        tables.append(counted[mask])
+        start += len(distinct)
+    return FeatureCounts(tuple(runs), np.concatenate(tables), np.bincount(labels, minlength=num_classes))
+
+
+def _counted(features: np.ndarray, rows: np.ndarray, labels: np.ndarray, size: int, classes: int) -> np.ndarray:
+    """(size, C) int64: texts of each class with each feature."""
+    once = np.unique(rows * max(size, 1) + features)
+    row, feature = np.divmod(once, max(size, 1))
+    return np.bincount(feature * classes + labels[row], minlength=size * classes).reshape(size, classes)
+
+
+class NaiveBayes(nn.Module):
+    """Logits from counts, see above; nothing in it is trained.
+
+    Source: Wang & Manning 2012, "Baselines and bigrams: simple, good sentiment and topic classification", for counts of tokens and
+    pairs as what a better model should not fall behind.
+
+    Args:
+        vocabulary_size: V.
+        num_classes: C.
+        runs: how many runs of 2, 3, ... tokens are known, see `FeatureCounts.sizes`.
+    """
+
+    counts: torch.Tensor
+    prior: torch.Tensor
+
+    def __init__(self, vocabulary_size: int, num_classes: int, runs: Sequence[int] = ()):
+        super().__init__()
+        if any(size < 0 for size in runs):
+            raise ConfigError(f"naive_bayes: expected numbers of at least 0, got {list(runs)}")
+        self.vocabulary_size, self.runs = vocabulary_size, tuple(runs)
+        for n, size in enumerate(self.runs, start=2):
+            self.register_buffer(f"keys_{n}", torch.zeros(size, dtype=torch.int64))
+        self.register_buffer("counts", torch.zeros(vocabulary_size + sum(self.runs), num_classes))
+        self.register_buffer("prior", torch.zeros(num_classes))
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return f"{self.vocabulary_size} tokens, {sum(self.runs)} runs of up to {len(self.runs) + 1}"
+
+    @torch.no_grad()
+    def take(self, counted: FeatureCounts, *, balanced: bool = False) -> None:
+        """Puts in what was counted.
+
+        Args:
+            counted: of this module's sizes.
+            balanced: all classes are as likely as each other before the text is read.
+        """
+        for n, keys in enumerate(counted.runs, start=2):
+            self.get_buffer(f"keys_{n}").copy_(torch.from_numpy(keys))
+        self.counts.copy_(torch.from_numpy(counted.counts))
+        classes = torch.from_numpy(counted.classes).float() + 1.0
+        self.prior.copy_(torch.zeros_like(classes) if balanced else torch.log(classes / classes.sum()))
+
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits, (B, C).
+
+        Args:
+            ids: (T, B) int64.
+            lengths: (B,) int64 from 0 to T, the steps that are real; None for all.
+        """
+        places, is_known = self._features(ids, lengths)  # (P, B)
+        log_p = torch.log(self.counts[places] + 1.0) - torch.log(self.counts.sum(0) + len(self.counts))  # (P, B, C)
+        log_p = log_p - log_p.mean(-1, keepdim=True)
+        number = is_known.sum(0).clamp_min(1)[:, None]  # (B, 1)
+        return self.prior + (log_p * is_known[..., None]).sum(0) / number.sqrt()
+
+    def _features(self, ids: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows of the table, (P, B) int64, and which of them count: those that are there, once each."""
+        steps = torch.arange(len(ids), device=ids.device)[:, None]
+        real = torch.full_like(ids[0], len(ids)) if lengths is None else lengths
+        key, start = ids, self.vocabulary_size
+        places, known = [ids], [steps < real]
+        for n, size in enumerate(self.runs, start=2):
+            key = key[:-1] * self.vocabulary_size + ids[n - 1 :]
+            if size and len(key):
+                keys = self.get_buffer(f"keys_{n}")
+                at = torch.searchsorted(keys, key.contiguous()).clamp_max(size - 1)
+                places.append(start + at)
+                known.append((keys[at] == key) & (steps[n - 1 :] < real))
+            start += size
+        place, is_known = torch.cat(places), torch.cat(known)
+        place = place.masked_fill(~is_known, len(self.counts) - 1)
+        # Sorted, what is there twice has its like above it; those that do not count come last in order of (place, not known).
+        order = torch.argsort(place * 2 + (~is_known).long(), dim=0)
+        place, is_known = place.gather(0, order), is_known.gather(0, order)
+        again = torch.zeros_like(is_known)
+        again[1:] = place[1:] == place[:-1]
+        return place, is_known & ~again

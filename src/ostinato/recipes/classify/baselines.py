@@ -1,0 +1,76 @@
+"""What a classifier is compared with: scikit-learn's naive Bayes on words and pairs of words, and the most frequent class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from ostinato.data.images import Images
+from ostinato.recipes.classify.data import Part, names_of, prepared
+from ostinato.recipes.classify.judge import calibration_error
+from ostinato.recipes.classify.settings import ReadingSettings
+
+_MOST_NUMBERS = 8_000_000  # of a table of features and classes
+
+
+def baselines(
+    train: Part, parts: Mapping[str, Part], reading: ReadingSettings
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Simple models, trained on what the network was trained on.
+
+    Args:
+        train: examples with labels.
+        parts: what to judge on, by name.
+        reading: how texts are read.
+
+    Returns:
+        By part, then by model ("naive Bayes", of texts; "majority"): accuracy, loss in nats an example, and calibration error.
+    """
+    counts = Counter(name for name in names_of(train) if name is not None)
+    classes = sorted(counts)
+    frequent = np.log([counts[name] / counts.total() for name in classes])
+    found = {
+        name: {"majority": _judged(np.tile(frequent, (len(part), 1)), part, classes)} for name, part in parts.items()
+    }
+    if isinstance(train, Images):
+        return found
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+
+    room = max(1, _MOST_NUMBERS // len(classes))
+    if reading.tokens in ("char", "byte"):
+        vectorizer = CountVectorizer(
+            analyzer="char", ngram_range=(1, 4), lowercase=reading.lower_case, max_features=room
+        )
+    else:
+        words = lambda text: prepared(text, reading, tokens="word").split()  # noqa: E731
+        vectorizer = CountVectorizer(
+            tokenizer=words, token_pattern=None, lowercase=False, ngram_range=(1, 2), max_features=room
+        )
+    try:
+        features = vectorizer.fit_transform(each.text for each in train)
+    except ValueError:  # no word in any text
+        return found
+    model = MultinomialNB().fit(features, [each.label for each in train])
+    for name, part in parts.items():
+        assert not isinstance(part, Images)
+        log_p = model.predict_log_proba(vectorizer.transform(each.text for each in part))
+        found[name] = {"naive Bayes": _judged(log_p, part, classes), **found[name]}
+    return found
+
+
+def _judged(log_p: np.ndarray, part: Part, classes: list[str]) -> dict[str, float]:
+    """A label that training never had counts as an error and has no part in the loss, as for the network."""
+    place = {name: at for at, name in enumerate(classes)}
+    targets = torch.tensor([place.get(name or "", len(classes)) for name in names_of(part)])
+    logits = torch.from_numpy(np.asarray(log_p))
+    known = targets < len(classes)
+    loss = torch.nn.functional.cross_entropy(logits[known], targets[known]) if known.any() else torch.tensor(torch.nan)
+    return {
+        "accuracy": float((logits.argmax(-1) == targets).double().mean()),
+        "loss": float(loss),
+        "calibration_error": calibration_error(logits.softmax(-1), targets),
+    }
