@@ -97,8 +97,8 @@ def test_a_folder_without_pictures_is_told(tmp_path):
 def test_pictures_are_grey_where_all_of_them_are(tmp_path):
     Image.fromarray(np.full((2, 3), 7, np.uint8)).save(tmp_path / "a.png")
     assert read_pictures(tmp_path)[1].pixels.tolist() == [[[7] * 3] * 2]
-    Image.fromarray(np.full((2, 3), 300, np.uint16)).save(tmp_path / "b.png")  # of sixteen bits
-    assert read_pictures(tmp_path)[1].pixels[1].tolist() == [[300 // 256] * 3] * 2
+    Image.fromarray(np.full((2, 3), 3 * 2**14, np.uint16)).save(tmp_path / "b.png")  # of sixteen bits
+    assert read_pictures(tmp_path)[1].pixels[1].tolist() == [[3 * 2**6 - 1] * 3] * 2  # 191.25
     pictures(tmp_path, {"c.png": (2, 3)})
     assert read_pictures(tmp_path)[1].pixels[0].tolist() == [[[7] * 3] * 3] * 2
     assert read_pictures(tmp_path, grey=True)[1].pixels.shape == (3, 2, 3)
@@ -180,3 +180,38 @@ def test_the_listing_of_a_folder_may_be_compressed(tmp_path):
     pictures(tmp_path, {"a.png": (4, 6)})
     (tmp_path / "captions.jsonl.gz").write_bytes(gzip.compress(b'{"file": "a.png", "caption": "one"}'))
     assert read_captions(tmp_path).captions == (("one",),)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "white"),
+    [
+        ([0, 2048, 4095], np.uint16, 4095),  # twelve bits kept in sixteen
+        ([0, 32768, 65535], np.uint16, 65535),
+        ([0.0, 0.5, 1.0], np.float32, 1),
+        ([0.0, 128.0, 255.0], np.float32, 255),
+        ([-1.0, 32768.0, 65535.0], np.float32, 65535),
+        ([np.nan, 0.5, 1.0], np.float32, 1),
+    ],
+)
+def test_pictures_of_more_bits_are_as_bright_as_they_were(tmp_path, values, kind, white):
+    Image.fromarray(np.array([values], kind)).save(tmp_path / "a.tif")
+    images = read_pictures(tmp_path)[1]
+    assert images.pixels.tolist() == [[[0, 128, 255]]]
+    assert images.deep_white == white
+
+
+def test_what_is_white_is_the_same_in_all_pictures_and_in_those_that_come_later(tmp_path):
+    for name, value in (("a.png", 4095), ("b.png", 400)):
+        Image.fromarray(np.full((1, 1), value, np.uint16)).save(tmp_path / name)
+    images = read_pictures(tmp_path)[1]
+    assert images.pixels.ravel().tolist() == [255, 25]
+    later = read_pictures(tmp_path / "b.png", white=images.deep_white, grey=False)[1]
+    assert later.pixels.ravel().tolist() == [25, 25, 25]
+
+
+def test_what_systems_leave_in_a_folder_is_no_picture(tmp_path):
+    pictures(tmp_path, {"a.png": (2, 3)})
+    for name in ("._a.png", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"no picture")
+    assert read_pictures(tmp_path)[0] == ("a.png",)
+    assert read_pictures(tmp_path / "*")[0] == ("a.png",)

@@ -188,3 +188,23 @@ def test_columns_without_a_name_may_be_several(tmp_path):
     """As spreadsheets write them."""
     (tmp_path / "a.csv").write_text("text,label,,\nfine,1,,\n")
     assert read_examples(tmp_path / "a.csv") == (Example("fine", "1"),)
+
+
+def test_blanks_around_a_label_make_no_class_of_its_own(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nx,good\ny, good\nz,good \n")
+    assert [(each.label, each.had_blanks) for each in read_examples(tmp_path / "a.csv")] == [
+        ("good", False),
+        ("good", True),
+        ("good", True),
+    ]
+
+
+def test_a_label_of_blanks_is_empty(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nx,good\ny,  \n")
+    with pytest.raises(DataError, match=r"a[.]csv, line 3: column 'label' is empty"):
+        read_examples(tmp_path / "a.csv")
+
+
+def test_labels_are_as_they_are_written(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nx,NA\ny,001\nz,1.0\nw,None\n")
+    assert [each.label for each in read_examples(tmp_path / "a.csv")] == ["NA", "001", "1.0", "None"]

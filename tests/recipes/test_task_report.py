@@ -67,3 +67,15 @@ def test_a_simple_model_without_a_loss_that_is_as_good_is_shown_and_does_not_win
     assert lost(Classify(), scores) == []
     scores = dataclasses.replace(SCORES, baselines={"majority": {"accuracy": 0.91}})
     assert lost(Classify(), scores) == ["the model loses to majority: accuracy 91.00% against 90.00%"]
+
+
+def test_simple_models_are_shown_and_it_is_told_where_they_are_better(tmp_path):
+    better = {"accuracy": 0.95, "loss": 0.2, "calibration_error": 0.01}
+    worse = {"accuracy": 0.5, "loss": 0.7, "calibration_error": 0.0}
+    scores = dataclasses.replace(SCORES, baselines={"naive Bayes": better, "majority": worse})
+    result = TaskResult(RunFolder(tmp_path), Classify(), Outcome("budget", Counters(), "32-true"), {"test": scores})
+    text = written(lambda console: show(result, console))
+    assert "naive Bayes, test" in text
+    lines = [line for line in text.splitlines() if "loses" in line]
+    said = "accuracy 95.00% against 90.00%, nats/example 0.2000 against 0.2500"
+    assert lines == [f"test: the model loses to naive Bayes: {said}"]

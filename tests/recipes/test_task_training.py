@@ -1,6 +1,8 @@
 import dataclasses
 import io
 import json
+import math
+import shutil
 
 import pytest
 import torch
@@ -37,12 +39,33 @@ def test_a_run_is_judged_on_validation_and_test(result):
         assert (result.run.path / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_best_weights_are_those_of_the_best_validation_accuracy(result):
+def test_the_best_weights_are_those_of_the_lowest_validation_loss(result):
     lines = [json.loads(line) for line in result.run.metrics_file.read_text().splitlines()]
-    accuracies = [line["validation_accuracy"] for line in lines if "validation_accuracy" in line]
-    assert len(accuracies) == 3
-    assert result.outcome.counters.best == -max(accuracies)
-    assert result.scores["validation"].figures["accuracy"] == max(accuracies)
+    losses = [line["validation_loss"] for line in lines if "validation_loss" in line]
+    assert len(losses) == 3
+    assert result.outcome.counters.best == min(losses)
+    assert result.scores["validation"].loss == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_simple_models_are_reported_beside_the_model(result):
+    report = json.loads((result.run.path / "report.json").read_text())
+    baselines = report["scores"]["test"]["baselines"]
+    assert set(baselines) == {"naive Bayes", "majority"}
+    assert set(baselines["majority"]) == {"accuracy", "loss", "calibration_error"}
+    assert baselines["majority"]["accuracy"] == 0.5
+    assert baselines["majority"]["loss"] == pytest.approx(math.log(2))
+    assert baselines["naive Bayes"]["accuracy"] == 1.0
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_as_it_would_have(result, table, tmp_path):
+    settings = small(tmp_path / "run", table)
+    shutil.copytree(result.run.path, tmp_path / "run")
+    for left in ("state", "model.safetensors", "metrics.jsonl"):
+        path = tmp_path / "run" / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    resumed = train(dataclasses.replace(settings, resume=True))
+    for name, weight in load(resumed.run.path).model.state_dict().items():
+        assert torch.equal(weight, load(result.run.path).model.state_dict()[name]), name
 
 
 def test_judging_shows_how_far_it_is(table, tmp_path, monkeypatch):

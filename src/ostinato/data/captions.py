@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ostinato.data.brightness import as_eight_bits, white_of
+from ostinato.data.hidden import visible
 from ostinato.data.images import Images
 from ostinato.data.lines import PART_NAMES, find_parts, open_file, suffix_of
 from ostinato.data.splits import Splits, stratified_split
@@ -25,6 +27,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".
 _LISTING_SUFFIXES = (".jsonl", ".ndjson")
 _FILE_NAMES = ("file", "image", "file_name", "filename")
 _CAPTION_NAMES = ("caption", "captions", "text")
+_DEEP_MODES = ("I", "F")  # whose values Pillow's own conversions cut off at 255
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
@@ -51,7 +54,9 @@ class Captioned:
         return Captioned(self.images.take(indices), captions, tuple(self.names[i] for i in indices if self.names))
 
 
-def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey: bool | None = None) -> Captioned:
+def read_captions(
+    path: str | Path, *, size: tuple[int, int] | None = None, grey: bool | None = None, white: float | None = None
+) -> Captioned:
     """Pictures and their captions.
 
     Args:
@@ -60,6 +65,8 @@ def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey
             will do, and so it will for a picture.
         size: (height, width) that every picture is scaled to; None to expect that they have one size.
         grey: Read them without colours; None to do so where all of them have none.
+        white: What is white in pictures of more than eight bits or of floats, as `Images.deep_white` says of others of the same
+            origin; None to tell it by these.
 
     Raises:
         DataError: A line lacks a name or a caption, a picture cannot be read or has another size.
@@ -78,7 +85,7 @@ def read_captions(path: str | Path, *, size: tuple[int, int] | None = None, grey
         captions.setdefault(name, []).extend(texts)
     if not captions:
         raise DataError(f"{listing}: there is no line in it; expected a picture and its caption a line")
-    images = _stacked([_beside(listing, name) for name in captions], size, grey)
+    images = _stacked([_beside(listing, name) for name in captions], size, grey, white)
     return Captioned(images, tuple(map(tuple, captions.values())), tuple(captions))
 
 
@@ -117,10 +124,12 @@ def read_caption_splits(
         raise DataError(f"{path}: there is {next(iter(found.values())).name}, but no train.jsonl; name the files")
     validation, test = validation or found.get("validation"), test or found.get("test")
     pictures = read_captions(found.get("train", place), size=size, grey=grey)
-    shape = pictures.images.pixels.shape
+    shape, white = pictures.images.pixels.shape, pictures.images.deep_white
     # What the training pictures are like is what the network is made for.
     others = [
-        None if part is None else read_captions(part, size=size or (shape[1], shape[2]), grey=len(shape) == 3)
+        None
+        if part is None
+        else read_captions(part, size=size or (shape[1], shape[2]), grey=len(shape) == 3, white=white)
         for part in (validation, test)
     ]
     shares = [
@@ -132,7 +141,11 @@ def read_caption_splits(
 
 
 def read_pictures(
-    path: str | Path | Sequence[str], *, size: tuple[int, int] | None = None, grey: bool | None = None
+    path: str | Path | Sequence[str],
+    *,
+    size: tuple[int, int] | None = None,
+    grey: bool | None = None,
+    white: float | None = None,
 ) -> tuple[tuple[str, ...], Images]:
     """Pictures without captions, and their names.
 
@@ -141,27 +154,28 @@ def read_pictures(
             several files.
         size: As for `read_captions`.
         grey: As for `read_captions`.
+        white: As for `read_captions`.
 
     Raises:
         DataError: There is no picture, or one cannot be read or has another size.
     """
     if not isinstance(path, str | Path):
-        return tuple(path), _stacked([_place(name) for name in path], size, grey)
+        return tuple(path), _stacked([_place(name) for name in path], size, grey, white)
     place = _place(path)
     if isinstance(place, str):
-        return (PurePath(place.partition("?")[0]).name,), _stacked([place], size, grey)
+        return (PurePath(place.partition("?")[0]).name,), _stacked([place], size, grey, white)
     files = [place]
     if place.is_dir():
-        files = sorted(file for file in place.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+        files = [file for file in visible(place.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
         if not files:
             raise DataError(
                 f"{path}: there is no picture in this folder; expected files in {', '.join(PICTURE_SUFFIXES)}"
             )
     elif not place.exists() and any(mark in place.name for mark in "*?["):
-        files = sorted(file for file in place.parent.glob(place.name) if file.is_file())
+        files = [file for file in visible(place.parent.glob(place.name)) if file.is_file()]
         if not files:
             raise DataError(f"{path}: no file has such a name; check it")
-    return tuple(file.name for file in files), _stacked(files, size, grey)
+    return tuple(file.name for file in files), _stacked(files, size, grey, white)
 
 
 def _place(path: str | Path) -> str | Path:
@@ -178,7 +192,7 @@ def _beside(listing: str | Path, name: str) -> str | Path:
 def _listing(path: str | Path) -> str | Path:
     if isinstance(path, str) or not path.is_dir():
         return path
-    files = sorted(file for file in path.iterdir() if suffix_of(file) in _LISTING_SUFFIXES)
+    files = [file for file in visible(path.iterdir()) if suffix_of(file) in _LISTING_SUFFIXES]
     if len(files) != 1:
         raise DataError(
             f"{path}: expected one .jsonl file with pictures and captions there, found {len(files)}; name it"
@@ -186,7 +200,9 @@ def _listing(path: str | Path) -> str | Path:
     return files[0]
 
 
-def _stacked(files: Sequence[str | Path], size: tuple[int, int] | None, grey: bool | None) -> Images:
+def _stacked(
+    files: Sequence[str | Path], size: tuple[int, int] | None, grey: bool | None, white: float | None
+) -> Images:
     pixels = [_picture(file, size, grey) for file in files]
     for file, picture in zip(files, pixels, strict=True):
         if picture.shape[:2] != pixels[0].shape[:2]:
@@ -194,9 +210,13 @@ def _stacked(files: Sequence[str | Path], size: tuple[int, int] | None, grey: bo
                 f"{file}: is {_by(picture)}, the first picture {_by(pixels[0])} (height x width); "
                 "give the size that all are scaled to, --reading.size"
             )
+    deep = [picture for picture in pixels if picture.dtype != np.uint8]
+    if deep:
+        white = white_of(deep) if white is None else white
+        pixels = [picture if picture.dtype == np.uint8 else as_eight_bits(picture, white) for picture in pixels]
     if len({picture.ndim for picture in pixels}) > 1:  # grey ones among others
         pixels = [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2) for picture in pixels]
-    return Images(np.stack(pixels), None, (), 255.0)
+    return Images(np.stack(pixels), None, (), 255.0, white if deep else None)
 
 
 def _by(picture: np.ndarray) -> str:
@@ -204,7 +224,7 @@ def _by(picture: np.ndarray) -> str:
 
 
 def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
-    """(height, width) uint8 of a picture without colours, (height, width, 3) of others."""
+    """(height, width) of a picture without colours, (height, width, 3) of others: uint8; float32 of more than eight bits."""
     import PIL.Image  # here, not above: it is needed for pictures only
     import PIL.ImageOps
 
@@ -213,23 +233,25 @@ def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) 
             file = path if isinstance(path, Path) else io.BytesIO(stack.enter_context(open_file(path)).read())
             opened = stack.enter_context(PIL.Image.open(file))
             # A camera that was held upright says so beside the pixels.
-            image = _eight_bits(PIL.ImageOps.exif_transpose(opened))
+            image, is_deep = PIL.ImageOps.exif_transpose(opened), opened.mode.startswith(_DEEP_MODES)
             is_grey = opened.mode in _GREY_MODES if grey is None else grey
-            image = image.convert("L" if is_grey else "RGB")
+            if is_deep:
+                image = PIL.Image.fromarray(np.asarray(image).astype(np.float32))
+            else:
+                image = _on_white(image).convert("L" if is_grey else "RGB")
             if size is not None and image.size != (size[1], size[0]):
                 image = image.resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR)
-            return np.asarray(image)
+            pixels = np.asarray(image)
+            return pixels if is_grey or not is_deep else np.repeat(pixels[:, :, None], 3, axis=2)
     except (OSError, PIL.Image.DecompressionBombError, ValueError, SyntaxError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise DataError(f"{path}: is not a picture that can be read ({reason}); check the file") from error
 
 
-def _eight_bits(image: Image) -> Any:
-    """What is seen of an image on white paper, in eight bits a channel: Pillow's own conversions cut off or forget the rest."""
+def _on_white(image: Image) -> Any:
+    """What is seen of an image on white paper: Pillow's own conversions forget what can be seen through."""
     import PIL.Image
 
-    if image.mode.startswith("I"):
-        return PIL.Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) >> 8).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         return PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)

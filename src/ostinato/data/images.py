@@ -31,12 +31,14 @@ class Images:
         labels: Index into `classes`, (N,) int64; None where nothing says what they show.
         classes: Names of the classes, in the order of their indices.
         white: The value of a pixel that becomes 1.
+        deep_white: Of eight-bit images that were made of pictures of more bits or of floats, the value there that became 255.
     """
 
     pixels: np.ndarray
     labels: np.ndarray | None
     classes: tuple[str, ...]
     white: float
+    deep_white: float | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)

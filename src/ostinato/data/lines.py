@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ostinato.data.hidden import visible
 from ostinato.data.text import find_text, likely_encoding
 from ostinato.errors import DataError
 
@@ -114,9 +115,7 @@ def find_parts(folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[s
         DataError: Two files could be the same part.
     """
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith("."):  # as macOS leaves beside every file that it copies
-            continue
+    for file in visible(folder.iterdir()):
         name = file.name.lower()
         for compression in COMPRESSIONS:
             name = name.removesuffix(compression)

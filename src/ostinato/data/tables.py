@@ -18,6 +18,7 @@ from ostinato.data.dialect import SEPARATORS, Dialect, header_of, separator_of, 
 from ostinato.data.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
 from ostinato.data.memory import check_texts
 from ostinato.data.splits import Splits, stratified_split
+from ostinato.data.text_folders import is_text_folder, part_folders, read_text_folder
 from ostinato.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ class Example:
 
     Attributes:
         text: As it stands in the file; may be empty.
-        label: Its class; None where the file says none.
+        label: Its class, without blanks around it; None where the file says none.
+        had_blanks: Whether the file has blanks around the label.
     """
 
     text: str
     label: str | None
+    had_blanks: bool = False
 
 
 def read_examples(
@@ -59,7 +62,7 @@ def read_examples(
     An empty cell of text is the empty text. Labels may be words or numbers; each stays as it is written, without blanks around it.
 
     Args:
-        path: A file or URL, as for `read_cells`.
+        path: A file or URL, as for `read_cells`; or a folder with a folder of texts for each class, see `text_folders`.
         text: Name of the column of texts; None for the one whose name says so (`TEXT_NAMES`), or the only one beside the labels.
         label: Name of the column of labels; None for the one whose name says so (`LABEL_NAMES`), if there is one.
         with_labels: Whether labels are wanted. If not, a column of them is passed over, whatever is in it.
@@ -68,6 +71,9 @@ def read_examples(
     Raises:
         DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
     """
+    if is_folder(path):
+        found = read_text_folder(Path(path).expanduser(), with_labels=with_labels)
+        return tuple(Example(*each) for each in found)
     columns, rows = read_cells(path, dialect)
     if not with_labels and label not in columns:
         label = None
@@ -83,14 +89,15 @@ def read_examples(
     examples: list[Example] = []
     for place, row in rows:
         words = _written(row.get(text_column), f"{path}, {place}: column {text_column!r}") or ""
-        name = None
+        name = written = None
         if with_labels and label_column is not None:
-            name = (_written(row.get(label_column), f"{path}, {place}: column {label_column!r}") or "").strip()
+            written = _written(row.get(label_column), f"{path}, {place}: column {label_column!r}")
+            name = (written or "").strip()
             if not name:
                 raise DataError(
                     f"{path}, {place}: column {label_column!r} is empty; give every row a label or leave the row out"
                 )
-        examples.append(Example(words, name))
+        examples.append(Example(words, name, name != written))
     return tuple(examples)
 
 
@@ -109,7 +116,8 @@ def read_labelled(
     """A data set of texts and labels in three parts.
 
     Args:
-        train: A table, or a folder that holds train, validation (valid, val, dev) and test tables.
+        train: A table, or a folder that holds train, validation (valid, val, dev) and test tables; or one with a folder of texts
+            for each class, or with such for each part.
         validation: A table; None to draw `validation_share` of the training rows, each label in its share.
         test: A table; None to draw `test_share` of the training rows.
         text: As for `read_examples`.
@@ -124,10 +132,16 @@ def read_labelled(
         ConfigError: A share is out of range.
     """
     name = Path(str(train)).name
-    if "://" not in str(train) and Path(train).expanduser().is_dir():
-        parts = find_parts(Path(train).expanduser(), PART_NAMES, TABLE_SUFFIXES)
+    if is_folder(train):
+        folder = Path(train).expanduser()
+        parts = find_parts(folder, PART_NAMES, TABLE_SUFFIXES)
+        if "train" not in parts and is_text_folder(folder):
+            parts = {"train": folder, **part_folders(folder)}
         if "train" not in parts:
-            raise DataError(f"{train}: expected a table called train.csv (.tsv, .jsonl, .parquet) in this folder")
+            raise DataError(
+                f"{train}: expected a table called train.csv (.tsv, .jsonl, .parquet) in this folder, or a folder of texts (.txt) "
+                "for each class"
+            )
         train, validation, test = parts["train"], validation or parts.get("validation"), test or parts.get("test")
     rows = labelled(read_examples(train, text=text, label=label, dialect=dialect), train)
     kept, drawn, last = stratified_split(
@@ -143,6 +157,11 @@ def read_labelled(
         return labelled(read_examples(path, text=text, label=label, dialect=dialect), path)
 
     return Splits(name, part(None, kept), part(validation, drawn), part(test, last))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether it is one on this machine."""
+    return "://" not in str(path) and Path(path).expanduser().is_dir()
 
 
 def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]:

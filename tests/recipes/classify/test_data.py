@@ -7,7 +7,7 @@ import torch
 from ostinato.data.images import Images
 from ostinato.data.tables import Example
 from ostinato.errors import DataError
-from ostinato.recipes.classify.data import ImageRows, Known, Texts, is_table, prepared, read_pictures, read_texts
+from ostinato.recipes.classify.data import ImageRows, Known, Texts, is_texts, prepared, read_pictures, read_texts
 from ostinato.recipes.classify.settings import ReadingSettings
 
 READING = ReadingSettings()
@@ -113,12 +113,12 @@ def test_a_text_a_line_can_be_predicted_for(tmp_path, monkeypatch):
 
 
 def test_which_data_are_texts(tmp_path):
-    assert is_table("reviews.csv")
-    assert is_table("reviews.jsonl.gz")
-    assert not is_table("images.npz")
-    assert not is_table(str(tmp_path))
+    assert is_texts("reviews.csv")
+    assert is_texts("reviews.jsonl.gz")
+    assert not is_texts("images.npz")
+    assert not is_texts(str(tmp_path))
     (tmp_path / "train.tsv").write_text("text\tlabel\n")
-    assert is_table(str(tmp_path))
+    assert is_texts(str(tmp_path))
 
 
 def test_images_must_be_like_those_of_training(tmp_path):

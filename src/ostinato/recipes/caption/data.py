@@ -41,6 +41,7 @@ class Known:
         longest: tokens of the longest training caption.
         normalisation: of Unicode, that captions have.
         breaks: how words are found.
+        deep_white: see `Images.deep_white`.
     """
 
     vocabulary: Vocabulary
@@ -51,6 +52,7 @@ class Known:
     longest: int
     normalisation: Normalisation = "none"
     breaks: Breaks = "clusters"
+    deep_white: float | None = None
 
     @classmethod
     def of(cls, train: Captioned, reading: ReadingSettings) -> Known:
@@ -66,8 +68,9 @@ class Known:
         mean = float(sums[0] / sums[2])
         deviation = float(np.sqrt(max(sums[1] / sums[2] - mean * mean, 0.0))) or 1.0
         longest = max((len(vocabulary.encode(text)) for text in texts), default=0)
-        shape = shape_of(train)
-        return cls(vocabulary, reading.lower_case, shape, mean, deviation, longest, reading.normalisation)
+        shape, white = shape_of(train), train.images.deep_white
+        form = reading.normalisation
+        return cls(vocabulary, reading.lower_case, shape, mean, deviation, longest, form, deep_white=white)
 
     @property
     def marked(self) -> MarkedVocabulary:
@@ -182,12 +185,13 @@ def read_part(data: str, known: Known, *, labelled: bool) -> Captioned:
         DataError: they cannot be read.
     """
     size, grey = (known.shape.height, known.shape.width), known.shape.channels == 1
+    white = known.deep_white
     if labelled or suffix_of(data) in (".jsonl", ".ndjson"):
-        return read_captions(data, size=size, grey=grey)
+        return read_captions(data, size=size, grey=grey, white=white)
     if data != "-":
-        names, images = read_pictures(data, size=size, grey=grey)
+        names, images = read_pictures(data, size=size, grey=grey, white=white)
     elif given := [name for _, name in lines_of_stdin() if name]:
-        names, images = read_pictures(given, size=size, grey=grey)
+        names, images = read_pictures(given, size=size, grey=grey, white=white)
     else:
         raise DataError("expected names of pictures on standard input, one a line, got none")
     return Captioned(images, ((),) * len(images), names)

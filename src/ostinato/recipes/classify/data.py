@@ -16,8 +16,10 @@ import torch
 from ostinato.data.batches import Batch, pad
 from ostinato.data.dialect import Dialect
 from ostinato.data.images import Images, read_image_splits, read_images
-from ostinato.data.lines import lines_of_stdin, numbered_lines, suffix_of
-from ostinato.data.tables import TABLE_SUFFIXES, Example, labelled, read_examples
+from ostinato.data.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, suffix_of
+from ostinato.data.splits import Splits
+from ostinato.data.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples
+from ostinato.data.text_folders import is_text_folder, part_folders
 from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
 from ostinato.data.words import Breaks, normalised, pieces
 from ostinato.errors import DataError
@@ -204,27 +206,37 @@ def vocabulary_of(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:
     return vocabulary_class(reading.tokens).build(texts, reading.vocabulary_size)
 
 
-def is_table(data: str) -> bool:
-    """Whether data are texts: the name is that of a table, or of a folder with a table called train."""
-    place = Path(data).expanduser()
-    if "://" not in data and place.is_dir():
-        return any(each.name.startswith("train.") for each in place.iterdir())
+def is_texts(data: str) -> bool:
+    """Whether data are texts: a table, or a folder with a table called train or with a folder of texts for each class."""
+    if is_folder(data):
+        folder = Path(data).expanduser()
+        return "train" in find_parts(folder, PART_NAMES, TABLE_SUFFIXES) or is_text_folder(folder)
     return suffix_of(data) in TABLE_SUFFIXES
 
 
 def read_texts(data: str, reading: ReadingSettings, *, with_labels: bool) -> tuple[Example, ...]:
-    """A table; to predict for, also a text a line in a .txt file, or on standard input where `data` is "-".
+    """A table or a folder of texts, of one with parts the test; to predict for, also lines of a .txt file or of stdin ("-").
 
     Raises:
         DataError: it cannot be read, or lacks the labels.
     """
     if not with_labels and data == "-":
         return tuple(Example(line, None) for _, line in lines_of_stdin())
-    if not with_labels and suffix_of(data) == ".txt":
+    if not with_labels and suffix_of(data) == ".txt" and not is_folder(data):
         return tuple(Example(line, None) for _, line in numbered_lines(data))
+    if is_folder(data):
+        folder = Path(data).expanduser()
+        data = str(part_folders(folder).get("test", folder))
     dialect = Dialect(reading.separator, reading.header)
     examples = read_examples(data, text=reading.text, label=reading.label, with_labels=with_labels, dialect=dialect)
     return labelled(examples, data) if with_labels else examples
+
+
+def blanks_told(splits: Splits[Part]) -> list[str]:
+    """How many labels had blanks around them, which makes no class of its own."""
+    parts = [part for part in (splits.train, splits.validation, splits.test) if not isinstance(part, Images)]
+    number = sum(each.had_blanks for part in parts for each in part)
+    return [f"{splits.name}: {number:,} labels have blanks around them, which are left out"] if number else []
 
 
 def read_pictures(data: str, known: Known, *, with_labels: bool) -> Images:

@@ -21,7 +21,16 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.models.classifier import Classifier
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.classify.baselines import baselines
-from ostinato.recipes.classify.data import ImageRows, Known, Part, Texts, is_table, read_pictures, read_texts
+from ostinato.recipes.classify.data import (
+    ImageRows,
+    Known,
+    Part,
+    Texts,
+    blanks_told,
+    is_texts,
+    read_pictures,
+    read_texts,
+)
 from ostinato.recipes.classify.judge import ClassJudge
 from ostinato.recipes.classify.settings import ClassifySettings
 from ostinato.recipes.task import Judge, Task
@@ -47,7 +56,7 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         data, reading = settings.data, settings.reading
         if data is None:
             return digits()
-        if is_table(data):
+        if is_texts(data):
             return read_labelled(
                 data,
                 reading.validation,
@@ -91,6 +100,10 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         if isinstance(part, Images):
             return ImageRows(part, known, settings.reading)
         return Texts(part, known, settings.reading)
+
+    def remarks(self, splits: Splits[Part]) -> list[str]:
+        """Labels with blanks around them."""
+        return blanks_told(splits)
 
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of inputs and labels."""
