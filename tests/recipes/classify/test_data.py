@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from ostinato.errors import DataError
 from ostinato.recipes.classify.data import ImageRows, Known, Texts, is_texts, prepared, read_pictures, read_texts
 from ostinato.recipes.classify.settings import ReadingSettings
 
-READING = ReadingSettings()
+READING = ReadingSettings(tokens="word")
 
 
 def table(*rows):
@@ -131,3 +132,30 @@ def test_images_must_be_like_those_of_training(tmp_path):
     assert read_pictures(str(path), known, with_labels=False).white == 255.0  # not what is white in this file
     with pytest.raises(DataError, match="expected labels for the images"):
         read_pictures(str(path), known, with_labels=True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["Anna Müller", "Jean Dupont", "Giulia Rossi"], "char"),
+        (["我很喜欢这部电影", "这部电影太无聊了"], "char"),
+        (["a good film", "a bad film", "the film was good"], "word"),
+    ],
+)
+def test_tokens_are_characters_where_words_hardly_occur_twice(texts, kind):
+    known = Known.of(table(*((text, "ab"[n % 2]) for n, text in enumerate(texts))), ReadingSettings(), counts=True)
+    assert known.vocabulary is not None
+    assert known.vocabulary.kind == kind
+    assert known.runs is not None
+    assert len(known.runs) == {"char": 3, "word": 1}[kind]
+    chosen = dataclasses.replace(READING, tokens="word")
+    assert Known.of(table((texts[0], "a"), (texts[1], "b")), chosen).vocabulary.kind == "word"  # pyright: ignore
+
+
+def test_what_is_known_can_be_written_and_read():
+    known = Known.of(TRAIN, READING, counts=True)
+    again = Known.from_dict(json.loads(json.dumps(known.to_dict())))
+    assert again == known
+    assert (again.runs, again.counted) == (known.runs, None)
+    older = {name: value for name, value in known.to_dict().items() if name != "runs"}
+    assert Known.from_dict(older).runs is None

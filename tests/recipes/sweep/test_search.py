@@ -193,7 +193,7 @@ def test_a_task_is_searched_by_the_figure_that_it_is_judged_by(tmp_path):
             "task": "classify",
             "base": {
                 "data": table,
-                "model": {"embedding_size": 4, "hidden_size": 4, "dropout": 0.0},
+                "model": {"embedding_size": 4, "hidden_size": 4, "dropout": 0.0, "class_weights": "balanced"},
                 "training": {"max_steps": 20, "batch_size": 10, "evaluate_every": 10},
                 "device": "cpu",
                 "precision": "32-true",
@@ -205,14 +205,38 @@ def test_a_task_is_searched_by_the_figure_that_it_is_judged_by(tmp_path):
     said = []
     sweep(space, tmp_path / "sweep", say=said.append)
     assert read_sweep(tmp_path / "sweep") == space
-    assert all(": accuracy " in line and "%; learning_rate" in line for line in said)
+    assert all(": macro f1 " in line and "%; learning_rate" in line for line in said)
     console = Console(record=True, width=120)
     sweep_report.report(space, tmp_path / "sweep", console)
     found = list(csv.DictReader((tmp_path / "sweep" / "results.csv").read_text().splitlines()))
     for row in found:
         report = json.loads((tmp_path / "sweep" / f"trial-{int(row['trial']):03d}" / "report.json").read_text())
         # What is kept is what was best at an evaluation.
-        assert float(row["accuracy"]) == report["scores"]["validation"]["figures"]["accuracy"]
-    best = max(found, key=lambda row: float(row["accuracy"]))
+        assert float(row["macro_f1"]) == report["scores"]["validation"]["figures"]["macro_f1"]
+    best = max(found, key=lambda row: float(row["macro_f1"]))
     assert f"trial-{int(best['trial']):03d}" in console.export_text().partition("best run")[2]
-    assert "accuracy" in (tmp_path / "sweep" / "sweep.svg").read_text()
+    assert "macro f1" in (tmp_path / "sweep" / "sweep.svg").read_text()
+
+
+def test_of_trials_with_the_same_figure_the_one_with_the_smaller_loss_is_best(tmp_path):
+    table = write(tmp_path / "reviews.csv", rows(60))
+    training = {"max_steps": 30, "batch_size": 10, "evaluate_every": 30, "learning_rate": 0.05}
+    model = {"embedding_size": 4, "hidden_size": 4, "dropout": 0.0, "class_weights": "balanced"}
+    space = parse(
+        {
+            "task": "classify",
+            "base": {"data": table, "model": model, "training": training, "device": "cpu", "precision": "32-true"},
+            "space": {"model.label_smoothing": {"choice": [0.9, 0.0]}},
+            "trials": 4,
+        }
+    )
+    sweep(space, tmp_path / "sweep", say=silent)
+    trials = [
+        trial for trial in sweep_report.ended(open_study(space, tmp_path / "sweep")) if trial.state.name == "COMPLETE"
+    ]
+    assert {trial.value for trial in trials} == {-1.0}
+    best = min(trials, key=lambda trial: trial.user_attrs["loss"])
+    assert best.user_attrs["loss"] < max(trial.user_attrs["loss"] for trial in trials)
+    console = Console(record=True, width=120)
+    sweep_report.report(space, tmp_path / "sweep", console)
+    assert f"trial-{best.number + 1:03d}" in console.export_text().partition("best run")[2]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ostinato.data.images import Images
-from ostinato.recipes.classify.data import Part, names_of, prepared
+from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
 from ostinato.recipes.classify.judge import calibration_error
 from ostinato.recipes.classify.settings import ReadingSettings
 
@@ -40,6 +40,7 @@ def baselines(
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.naive_bayes import MultinomialNB
 
+    reading = with_tokens(reading, [each.text for each in train])
     room = max(1, _MOST_NUMBERS // len(classes))
     if reading.tokens in ("char", "byte"):
         vectorizer = CountVectorizer(

@@ -77,7 +77,8 @@ class Known:
             values = train.rows()
             mean, deviation = float(values.mean()), float(values.std()) or 1.0
             return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation)
-        known = cls(classes, numbers, vocabulary_of([each.text for each in train], reading))
+        texts = [each.text for each in train]
+        known = cls(classes, numbers, vocabulary_of(texts, with_tokens(reading, texts)))
         return known._counting(train, reading) if counts else known
 
     def _counting(self, train: tuple[Example, ...], reading: ReadingSettings) -> Known:
@@ -88,7 +89,7 @@ class Known:
             texts.labels,
             vocabulary_size=len(self.vocabulary),
             num_classes=len(self.classes),
-            longest=_LONGEST_RUN[reading.tokens],
+            longest=_LONGEST_RUN[self.vocabulary.kind],
         )
         return dataclasses.replace(self, runs=features.sizes, counted=features)
 
@@ -130,7 +131,7 @@ class Texts:
 
     def __init__(self, texts: tuple[Example, ...], known: Known, reading: ReadingSettings):
         assert known.vocabulary is not None
-        encode = known.vocabulary.encode
+        encode, reading = known.vocabulary.encode, dataclasses.replace(reading, tokens=known.vocabulary.kind)
         self.labels = known.labels_of(texts)
         self.ids = [encode(prepared(each.text, reading, known.breaks))[: reading.max_length] for each in texts]
         self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
@@ -194,6 +195,16 @@ def prepared(
     if reading.lower_case:
         text = text.lower()
     return " ".join(chain.from_iterable(pieces(text, breaks=breaks))) if (tokens or reading.tokens) == "word" else text
+
+
+def with_tokens(reading: ReadingSettings, texts: Sequence[str]) -> ReadingSettings:
+    """What "auto" stands for in training texts: characters, if more than half of the words are there once only, else words."""
+    if reading.tokens != "auto":
+        return reading
+    counts = Counter(word for text in texts for word in prepared(text, reading, tokens="word").split())
+    once = sum(count == 1 for count in counts.values())
+    is_char = reading.vectors is None and 2 * once > counts.total()
+    return dataclasses.replace(reading, tokens="char" if is_char else "word")
 
 
 def vocabulary_of(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:

@@ -25,7 +25,8 @@ class ReadingSettings:
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
         validation_share: from 0 to below 1, each class in its share.
         test_share: likewise; 0 for no test.
-        tokens: a step of a text is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair encoding).
+        tokens: a step of a text is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair encoding);
+            auto is char where most words of training are there once only, as in names and in writing without spaces, else word.
         vocabulary_size: most tokens of word and bpe.
         min_count: a word that training has fewer times is unknown, in training too, so that the model learns what to do with
             unknown words; at least 1.
@@ -45,7 +46,7 @@ class ReadingSettings:
     header: bool = True
     validation_share: float = 0.1
     test_share: float = 0.1
-    tokens: Literal["word", "char", "byte", "bpe"] = "word"
+    tokens: Literal["auto", "word", "char", "byte", "bpe"] = "auto"
     vocabulary_size: int = 20_000
     min_count: int = 2
     normalisation: Literal["none", "nfc", "nfkc"] = "none"
@@ -74,7 +75,8 @@ class ClassifierSettings:
         bidirectional: a second direction, from the last step to the first.
         pooling: from all steps to one vector: last, mean, max or attention.
         dropout: between the layers and before the output, from 0 to below 1; null for 0.5 of texts and 0.2 of images.
-        input_dropout: of what enters the first layer, from 0 to below 1; null for 0.5 of texts and 0 of images.
+        input_dropout: of what enters the first layer, from 0 to below 1; null for 0.5 of words and pieces of words, 0.2 of
+            characters and bytes, 0 of images.
         naive_bayes: of texts, weigh what the network says with what naive Bayes over tokens and runs of tokens says (Wang & Manning
             2012), as validation tells; false for the network alone.
         options: of the recurrent layer by name, such as {zoneout: 0.1}.

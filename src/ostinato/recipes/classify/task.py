@@ -37,6 +37,9 @@ from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import Trained
 from ostinato.training.evaluation import Evaluation
 
+# Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
+_DROPOUT = {"word": (0.5, 0.5), "bpe": (0.5, 0.5), "char": (0.5, 0.2), "byte": (0.5, 0.2), "image": (0.2, 0.0)}
+
 TrainedClassifier: TypeAlias = Trained[ClassifySettings, Part, Known, Classifier]
 
 
@@ -119,22 +122,27 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         given["class_weights"] = balanced(known.counts) if given["class_weights"] == "balanced" else None
         given["naive_bayes"] = known.runs
-        for name, of_texts, of_images in (("dropout", 0.5, 0.2), ("input_dropout", 0.5, 0.0)):
-            if given[name] is None:
-                given[name] = of_images if known.vocabulary is None else of_texts
+        kind = "image" if known.vocabulary is None else known.vocabulary.kind
+        for name, rate in zip(("dropout", "input_dropout"), _DROPOUT[kind], strict=True):
+            given[name] = rate if given[name] is None else given[name]
         size = None if known.vocabulary is None else len(known.vocabulary)
         return Classifier(len(known.classes), input_size=known.row, vocabulary_size=size, **given)
 
     def begin(self, settings: ClassifySettings, known: Known, model: Classifier) -> list[str]:
-        """Puts in what was counted, and pretrained word vectors into the embedding."""
+        """Puts in what was counted, and pretrained word vectors into the embedding; tells which tokens suit the texts."""
         if model.naive_bayes is not None and known.counted is not None:
             model.naive_bayes.take(known.counted, balanced=settings.model.class_weights == "balanced")
         path, vocabulary = settings.reading.vectors, known.vocabulary
+        lines = []
+        if vocabulary is not None and vocabulary.kind == "char" and settings.reading.tokens == "auto":
+            lines.append(
+                "most words are there once only, so texts are read as characters; --reading.tokens word reads words"
+            )
         if path is None:
-            return []
+            return lines
         if model.embedding is None or not isinstance(vocabulary, WordVocabulary):
             raise ConfigError("reading.vectors: expected texts that are read as words, for these are vectors of words")
-        return [str(load_vectors(path, model.embedding, vocabulary.words))]
+        return [*lines, str(load_vectors(path, model.embedding, vocabulary.words))]
 
     def judged_by(self, settings: ClassifySettings) -> str | None:
         """The loss, which knows how good each probability is; where classes are to count the same, F1 averaged over them."""
