@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from ostinato.data.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.insight import parameters
 from ostinato.models.classifier import Classifier
+from ostinato.models.naive_bayes import count_features
 from ostinato.models.pooling import POOLINGS
 
 
@@ -130,3 +132,44 @@ def test_targets_that_are_no_class_have_no_part_in_the_loss():
 def test_what_cannot_be_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         Classifier(**{"num_classes": 2, "input_size": 3, **arguments})
+
+
+def with_counts():
+    """A model of two classes and three tokens, of which 0 says the first class and 1 the second."""
+    texts, labels = [np.array([0, 2]), np.array([1, 2])] * 10, np.array([0, 1] * 10)
+    counted = count_features(texts, labels, vocabulary_size=3, num_classes=2)
+    torch.manual_seed(0)
+    model = Classifier(2, vocabulary_size=3, embedding_size=4, hidden_size=4, dropout=0.5, naive_bayes=counted.sizes)
+    assert model.naive_bayes is not None
+    model.naive_bayes.take(counted)
+    return model
+
+
+def test_naive_bayes_has_its_say_in_evaluation_and_none_in_training():
+    model, input = with_counts(), torch.tensor([[0, 1], [2, 2]])
+    experts = model.eval().experts(input)
+    assert experts[1].argmax(-1).tolist() == [0, 1]
+    model.scales.copy_(torch.tensor([0.5, 2.0]))
+    torch.testing.assert_close(model(input), 0.5 * experts[0] + 2.0 * experts[1])
+    model.train().dropout.p = 0.0
+    torch.testing.assert_close(model(input), experts[0])
+
+
+def test_scales_are_fitted_and_kept_with_the_weights():
+    model, input = with_counts().eval(), torch.tensor([[0, 1] * 50, [2] * 100])
+    target = torch.tensor([0, 1] * 50)
+    target[:20] = 1 - target[:20]  # so that a fifth of them is wrong
+    before = model.cross_entropy(model(input), target)
+    model.calibrate(model.experts(input), target)
+    assert model.cross_entropy(model(input), target) < before
+    assert model(input).softmax(-1).amax(-1).mean() == pytest.approx(0.8, abs=0.02)
+    again = with_counts().eval()
+    again.load_state_dict(model.state_dict())
+    torch.testing.assert_close(again(input), model(input))
+    older = {name: value for name, value in of_the_notes().state_dict().items() if name != "scales"}
+    of_the_notes().load_state_dict(older)
+
+
+def test_naive_bayes_is_of_tokens():
+    with pytest.raises(ConfigError, match="naive_bayes: expected vocabulary_size beside it"):
+        Classifier(2, input_size=3, naive_bayes=(1,))

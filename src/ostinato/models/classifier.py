@@ -178,9 +178,9 @@ class Classifier(nn.Module):
         logits = self(batch.input, batch.lengths)
         return self.cross_entropy(logits, batch.target), None
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         state_dict.setdefault(f"{prefix}scales", torch.ones(1))  # of models that are older than it
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def cross_entropy(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """See `loss`.

@@ -49,7 +49,11 @@ def baselines(
     else:
         words = lambda text: prepared(text, reading, tokens="word").split()  # noqa: E731
         vectorizer = CountVectorizer(
-            tokenizer=words, token_pattern=None, lowercase=False, ngram_range=(1, 2), max_features=room
+            tokenizer=words,
+            token_pattern=None,  # pyright: ignore[reportArgumentType]  # or it warns that it has two ways
+            lowercase=False,
+            ngram_range=(1, 2),
+            max_features=room,
         )
     try:
         features = vectorizer.fit_transform(each.text for each in train)

@@ -61,13 +61,13 @@ class Known:
     counted: FeatureCounts | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, train: Part, reading: ReadingSettings, *, counts: bool = False) -> Known:
+    def of(cls, train: Part, reading: ReadingSettings, *, counting: bool = False) -> Known:
         """From the training data; classes that they never have are none.
 
         Args:
             train: examples with labels.
             reading: how they are read.
-            counts: of texts, count which tokens and runs of them each class has.
+            counting: of texts, count which tokens and runs of them each class has.
         """
         counts = Counter(name for name in names_of(train) if name is not None)
         order = train.classes if isinstance(train, Images) else sorted(counts)
@@ -79,7 +79,7 @@ class Known:
             return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation)
         texts = [each.text for each in train]
         known = cls(classes, numbers, vocabulary_of(texts, with_tokens(reading, texts)))
-        return known._counting(train, reading) if counts else known
+        return known._counting(train, reading) if counting else known
 
     def _counting(self, train: tuple[Example, ...], reading: ReadingSettings) -> Known:
         assert self.vocabulary is not None

@@ -82,7 +82,7 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
 
     def learn(self, settings: ClassifySettings, train: Part) -> Known:
         """Classes, vocabulary and scale."""
-        known = Known.of(train, settings.reading, counts=settings.model.naive_bayes)
+        known = Known.of(train, settings.reading, counting=settings.model.naive_bayes)
         if len(known.classes) < 2:
             raise DataError(
                 f"expected at least two classes to tell apart, got {len(known.classes)} ({', '.join(known.classes)}); "
