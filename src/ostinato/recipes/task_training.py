@@ -101,9 +101,8 @@ def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, run: RunFol
     for purpose, part in (("train on", splits.train), ("validate with", splits.validation)):
         if not task.size(part):
             raise DataError(f"{splits.name}: expected examples to {purpose}, got none; give more data")
-    begins = (
-        not settings.resume or not run.checkpoints.steps()
-    )  # a run may have been killed before its first checkpoint
+    # A run may have been killed before its first checkpoint.
+    begins = not settings.resume or not run.checkpoints.steps()
     known = task.learn(settings, splits.train) if begins else read_knowledge(task, run)
     validation = task.examples(settings, known, splits.validation)
     if not np.asarray(validation.counts).any():
