@@ -149,7 +149,9 @@ def test_any_task_can_be_searched():
     settings = space.settings({"model.dropout": 0.25})
     assert (settings.task, settings.data, settings.model.dropout) == ("classify", "a.csv", 0.25)
     assert parse(yaml.safe_load(yaml.safe_dump(space.to_dict(), sort_keys=False))) == space
-    assert measure_of(space).text(-0.925) == "accuracy 92.50%"
+    assert measure_of(space).text(0.25) == "0.2500 nats/example"
+    tags = parse({"task": "tag", "space": {"model.dropout": {"range": [0, 0.5]}}})
+    assert measure_of(tags).text(-0.925) == "accuracy 92.50%"
     assert measure_of(parse(GOOD)).text(1.25) == "1.2500 nats/token"
     captions = parse({"task": "caption", "space": {"training.batch_size": {"range": [8, 64]}}})
     assert captions.space[0].is_whole
@@ -179,7 +181,7 @@ def test_the_built_in_data_are_searched_with_the_settings_that_suit_them():
         ),
         (
             {"space": {"model.class_weights": {"choice": ["none", "balanced"]}}},
-            "judged by another figure than accuracy; choose one for all in base",
+            "judged by another figure than nats/example; choose one for all in base",
         ),
         ({"base": {"tokens": {"kind": "char"}}}, "base: unknown setting tokens"),
     ],
