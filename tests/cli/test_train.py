@@ -145,6 +145,19 @@ def test_built_in_data_have_settings_of_their_own_and_flags_win(ostinato, capsys
     assert built_in["model"]["dropout"] != own["model"]["dropout"]
 
 
+def test_a_switch_that_may_be_left_to_the_task_stands_alone_too(ostinato, capsys):
+    def printed(*words):
+        with pytest.raises(SystemExit):
+            ostinato("train", "classify", *words, "--print_config")
+        return yaml.safe_load(capsys.readouterr().out)["model"]["bidirectional"]
+
+    assert [printed(), printed("--model.bidirectional"), printed("--model.bidirectional", "false")] == [
+        None,
+        True,
+        False,
+    ]
+
+
 @pytest.mark.parametrize(("task", "limit"), [("translate", "max_steps"), ("tag", "max_epochs"), ("lm", "max_time_s")])
 def test_a_limit_that_is_given_takes_the_place_of_those_that_suit_the_built_in_data(ostinato, capsys, task, limit):
     with pytest.raises(SystemExit):

@@ -52,7 +52,9 @@ class Parser(ArgumentParser):
         switches = {
             flag
             for action in self._actions
-            if action.metavar == "{true,false}" or getattr(action, "_typehint", None) is bool or action.type is bool
+            if action.metavar == "{true,false}"
+            or getattr(action, "_typehint", None) in (bool, bool | None)
+            or action.type is bool
             for flag in action.option_strings
         }
         given = []

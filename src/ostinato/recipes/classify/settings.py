@@ -72,7 +72,7 @@ class ClassifierSettings:
         embedding_size: of texts, the width of the vector that stands for a token.
         hidden_size: units of each layer and direction, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
-        bidirectional: a second direction, from the last step to the first.
+        bidirectional: a second direction, from the last step to the first; null for texts only.
         pooling: from all steps to one vector: last, mean, max or attention.
         dropout: between the layers and before the output, from 0 to below 1; null for 0.5 of texts and 0.2 of images.
         input_dropout: of what enters the first layer, from 0 to below 1; null for 0.5 of words and pieces of words, 0.2 of
@@ -89,7 +89,7 @@ class ClassifierSettings:
     embedding_size: int = 128
     hidden_size: int | list[int] = 128
     num_layers: int = 1
-    bidirectional: bool = False
+    bidirectional: bool | None = None
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     dropout: float | None = None
     input_dropout: float | None = None

@@ -125,6 +125,8 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         kind = "image" if known.vocabulary is None else known.vocabulary.kind
         for name, rate in zip(("dropout", "input_dropout"), _DROPOUT[kind], strict=True):
             given[name] = rate if given[name] is None else given[name]
+        if given["bidirectional"] is None:
+            given["bidirectional"] = kind != "image"
         size = None if known.vocabulary is None else len(known.vocabulary)
         return Classifier(len(known.classes), input_size=known.row, vocabulary_size=size, **given)
 
