@@ -138,7 +138,8 @@ class Classifier(nn.Module):
             return self._network(input, lengths)
         return self.combined(self.experts(input, lengths))
 
-    def _network(self, input: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    @takes_lists
+    def _network(self, input: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
         return self.output(self.dropout(self.pooling(self.steps(input, lengths), lengths)))
 
     @takes_lists

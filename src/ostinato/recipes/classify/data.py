@@ -180,9 +180,7 @@ def names_of(part: Part) -> list[str | None]:
     return [None] * len(part) if part.labels is None else [part.classes[label] for label in part.labels.tolist()]
 
 
-def prepared(
-    text: str, reading: ReadingSettings, breaks: Breaks = "clusters", *, tokens: str | None = None
-) -> str:
+def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters", *, tokens: str | None = None) -> str:
     """A text as the vocabulary gets it: of words, with spaces around punctuation marks; normalised, in small letters, if so set.
 
     Args:
