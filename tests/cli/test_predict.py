@@ -16,7 +16,8 @@ from ostinato.recipes.classify.task import Classify
 from .conftest import start
 
 SMALL = [
-    *("--model.embedding_size", "8", "--model.hidden_size", "8", "--model.dropout", "0", "--device", "cpu"),
+    *("--model.embedding_size", "8", "--model.hidden_size", "8", "--model.dropout", "0"),
+    *("--model.input_dropout", "0", "--device", "cpu"),
     *("--precision", "32-true", "--training.batch_size", "7", "--training.learning_rate", "0.05"),
 ]
 

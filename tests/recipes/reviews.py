@@ -34,7 +34,7 @@ def small(folder, data, **changes):
         precision="32-true",
         quiet=True,
         reading=ReadingSettings(),
-        model=ClassifierSettings(embedding_size=8, hidden_size=8, dropout=0.0),
+        model=ClassifierSettings(embedding_size=8, hidden_size=8, dropout=0.0, input_dropout=0.0),
         training=UpdateSettings(batch_size=7, learning_rate=0.05, max_steps=45, evaluate_every=15),
     )
     return dataclasses.replace(settings, **changes)

@@ -101,7 +101,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_like_one_that_was_not(result, t
 
 def test_other_data_are_not_gone_on_with(result, tmp_path):
     other = write(tmp_path / "other.csv", rows(100))
-    with pytest.raises(RunError, match=r"the data are not those that .* was trained on so far"):
+    with pytest.raises(RunError, match=r"is not the one that .* was trained on so far"):
         train(small(result.run.path, other, resume=True))
     assert yaml.safe_load(result.run.config_file.read_text())["data"] != other
 
