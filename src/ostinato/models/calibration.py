@@ -30,8 +30,9 @@ def best_scales(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
     kept = (target >= 0) & (target < classes) & logits.isfinite().all(-1).all(0)
     z, y = logits[:, kept].detach().double(), target[kept]
     log_scale = torch.full((models,), -math.log(models), dtype=torch.float64, device=z.device, requires_grad=True)
-    tolerance = {"tolerance_grad": 1e-10, "tolerance_change": 1e-14}
-    optimizer = torch.optim.LBFGS([log_scale], max_iter=100, line_search_fn="strong_wolfe", **tolerance)
+    optimizer = torch.optim.LBFGS(
+        [log_scale], max_iter=100, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    )
     weight = None if weight is None else weight.double()
 
     def cost() -> torch.Tensor:
