@@ -123,7 +123,7 @@ class Compiled:
         masks = [v if v.dtype is dtype else v.to(dtype) for v in masks]
         if recorded:
             what = spelled(cell.number, bias, request.reverse, every_state, request.segment)
-            found = ops.recurrence(what, tensors, masks, request.lengths)
+            found = ops.recurrence(what, tensors, masks or tensors[:1], request.lengths)
         else:
             found = _at_once(request, bias, tensors, masks)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)

@@ -95,7 +95,8 @@ def _folded_operands(
     with_rows = zip(given, in_dims[1], at_given, strict=True)
     return (
         [v if at is None else _folded(v, mapped, at, size) for v, mapped, at in with_rows],
-        [_folded(v, mapped, at, size) for v, mapped, at in zip(masks, in_dims[2], at_masks, strict=True)],
+        # There may be more masks than the cell has: see `ops`.
+        [_folded(v, mapped, at, size) for v, mapped, at in zip(masks, in_dims[2], at_masks, strict=False)],
         None if lengths is None else _folded(lengths, in_dims[3], 0, size),
     )
 

@@ -24,15 +24,16 @@ from ostinato.types import Tensor
 
 _LIBRARY = torch.library.Library("ostinato", "FRAGMENT")
 _TAGS = (torch.Tag.pt2_compliant_tag,)
-# `what` is a text of `spelling`; `given` and `masks` have the order of `Call`; AOTInductor's programs hand over None for no masks.
-# Gives the states that are shown at all steps, then the last states, then, with `save`, what `cpu.saved` lists.
+# `what` is a text of `spelling`; `given` and `masks` have the order of `Call`. More masks than the cell has are passed over:
+# programs of AOTInductor cannot hand over an empty list, and torch.vmap does not look at one that may be None. Gives the states
+# that are shown at all steps, then the last states, then, with `save`, what `cpu.saved` lists.
 _LIBRARY.define(
-    "recurrence(str what, Tensor[] given, Tensor[]? masks, Tensor? lengths, bool save=False) -> Tensor[]", tags=_TAGS
+    "recurrence(str what, Tensor[] given, Tensor[] masks, Tensor? lengths, bool save=False) -> Tensor[]", tags=_TAGS
 )
 # `kept`: what was shown and saved, or nothing: then the forward pass is computed again. `gradients`: of those outputs that are
 # `present`. Gives the gradients of those of `given` that are `wanted`.
 _LIBRARY.define(
-    "recurrence_backward(str what, Tensor[] given, Tensor[]? masks, Tensor? lengths, Tensor[] kept, Tensor[] gradients, "
+    "recurrence_backward(str what, Tensor[] given, Tensor[] masks, Tensor? lengths, Tensor[] kept, Tensor[] gradients, "
     "bool[] present, bool[] wanted) -> Tensor[]",
     tags=_TAGS,
 )
@@ -40,8 +41,9 @@ recurrence = torch.ops.ostinato.recurrence.default
 recurrence_backward = torch.ops.ostinato.recurrence_backward.default
 
 
-def _call(what: str, masks: Sequence[Tensor] | None, lengths: Tensor | None) -> Call:
-    return Call(read(what), masks or (), lengths)
+def _call(what: str, masks: Sequence[Tensor], lengths: Tensor | None) -> Call:
+    of = read(what)
+    return Call(of, masks[: len(of.cell.noise)], lengths)
 
 
 def _spread(values: Sequence[Tensor], at: Sequence[bool]) -> list[Tensor | None]:

@@ -59,9 +59,9 @@ class Weights:
 
     def refresh(self) -> None:
         """Pack anew."""
-        check(self.layer, self.streaming_dtype)
-        kernel = self._kernel()
-        with in_evaluation(self.layer):
+        with in_evaluation(self.layer):  # looking at a weight makes it, which in training may change what it is made of
+            check(self.layer, self.streaming_dtype)
+            kernel = self._kernel()
             if (dtype := dtype_of(self.layer)) is not self.dtype:
                 raise ConfigError(
                     f"the layer expected {self.dtype}, as when the stream was made, got {dtype}; make a new stream"
