@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from tests.kernels.unusual_steps import CASES, try_one
+import pytest
+import torch
+
+from tests.kernels.unusual_steps import CASES, Case, of_one, try_one
 
 # What is compiled takes a second each, so some stand for all; those that are refused at every size take none.
 COMPILED = (
@@ -13,6 +17,9 @@ COMPILED = (
         "zeros by len",
         "to a dtype",
         "no gradient inside",
+        "numpy's number of a size",
+        "how many parts",
+        "one dimension less for one row",
     ),
     *("outside: an object that is called", "outside: softplus", "outside: a list", "a variable that is closed over"),
 )
@@ -26,3 +33,10 @@ def test_a_step_gives_what_the_reference_gives_or_is_run_there_with_the_reason_t
 
 def test_there_are_two_hundred() -> None:
     assert len(CASES) >= 200
+
+
+def test_a_look_at_a_size_counts_in_a_folder_whose_name_begins_as_torchs() -> None:
+    space: dict[str, Any] = {}
+    file = f"{Path(torch.__file__).parent}_of_mine/steps.py"
+    exec(compile("def half(v):\n    return v * 0.5 if len(v) == 1 else v", file, "exec"), space)
+    assert try_one(Case(of_one(space["half"]), "steps.py:2")) == []

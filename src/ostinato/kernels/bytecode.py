@@ -10,10 +10,34 @@ from dataclasses import dataclass
 
 _FROM_OUTSIDE = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _CLOSED_OVER = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
+_VARIABLE = frozenset({"LOAD_FAST", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"})
+# Among `names`: attributes of anything may be looked up by names that are not in the code, those of classes as well.
+ANY_NAME = "<any>"
+_ANY_NAME_OF_CLASSES = frozenset(
+    {"vars", "dir", "__dict__", "__getattribute__", "__match_args__", "attrgetter", "methodcaller"}
+)
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 # What looks up attributes that the code does not name.
 _BY_ANY_NAME = frozenset(
-    {"vars", "dir", "__dict__", "asdict", "astuple", "fields", "replace", "copy", "deepcopy", "getattr", "repr", "str"}
+    {
+        *(
+            "vars",
+            "dir",
+            "__dict__",
+            "asdict",
+            "astuple",
+            "fields",
+            "replace",
+            "copy",
+            "deepcopy",
+            "getattr",
+            "repr",
+            "str",
+        ),
+        *("__getattribute__", "attrgetter", "methodcaller", "__match_args__"),
+        *("children", "named_children", "modules", "named_modules", "parameters", "named_parameters", "buffers"),
+        *("named_buffers", "get_submodule", "get_parameter", "get_buffer", "state_dict"),
+    }
 )
 
 
@@ -57,9 +81,18 @@ def looked_up(code: types.CodeType) -> Looked:
                 globals_[str(instruction.argval)] = None
             if instruction.opname in _FROM_OUTSIDE | _CLOSED_OVER:
                 chains.setdefault(str(instruction.argval), set()).add(_attributes(instructions, at + 1))
+            if instruction.opname.startswith("FORMAT_"):
+                names.add("format")
+            if instruction.opname == "MATCH_CLASS" and instruction.argval:
+                names.add("__match_args__")
+            by_name = instruction.opname in _FROM_OUTSIDE and instruction.argval in ("getattr", "hasattr")
+            if by_name and not _says_which(instructions, at + 1):
+                names.add(ANY_NAME)
             if instruction.opname == "IMPORT_NAME":
                 level = instructions[at - 2].argval  # below it the list of what is taken from the module
                 imports[str(instruction.argval), level if isinstance(level, int) else 0] = None
+    if not names.isdisjoint(_ANY_NAME_OF_CLASSES):
+        names.add(ANY_NAME)
     frozen = {name: frozenset(found) for name, found in chains.items()}
     catches = handlers > 0 or "suppress" in names
     return Looked(
@@ -81,6 +114,14 @@ def _texts(constants: tuple[object, ...]) -> Iterator[str]:
             yield from constant.split(".")
         elif isinstance(constant, tuple):
             yield from _texts(constant)
+
+
+def _says_which(instructions: list[dis.Instruction], start: int) -> bool:
+    """Whether `getattr` is followed by a variable, or attributes of one, and then by the name as a text."""
+    if instructions[start].opname not in _VARIABLE:
+        return False
+    at = start + 1 + len(_attributes(instructions, start + 1))
+    return instructions[at].opname == "LOAD_CONST" and isinstance(instructions[at].argval, str)
 
 
 def _attributes(instructions: list[dis.Instruction], start: int) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from ostinato.cells.spec import Cell
+from ostinato.kernels import trusted
+from ostinato.kernels.bytecode import ANY_NAME
 
 CONTAINERS = (
     list,
@@ -23,6 +25,7 @@ CONTAINERS = (
 )
 BASES = (*CONTAINERS, tuple, frozenset, int, float, str, types.SimpleNamespace, object)
 # What torch looks up in classes of one's own, and what no code looks up.
+_BARE = (*BASES, torch.nn.Module)
 _BY_TORCH = frozenset({"forward", "backward", "setup_context", "vmap", "jvp"})
 _UNREAD = frozenset(
     {
@@ -46,6 +49,9 @@ _UNREAD = frozenset(
 _MAKING = frozenset(
     {"__init__", "__new__", "__post_init__", "__del__", "__setattr__", "__delattr__", "__set_name__", "__getnewargs__"}
 )
+# What asks for an object as text.
+_AS_TEXT = frozenset({"str", "repr", "ascii", "format", "__format__", "__str__", "__repr__"})
+_TEXTS = frozenset({"__repr__", "__str__"})
 _MADE_ANEW = frozenset({"type", "__class__", "replace", "copy", "deepcopy", "_replace", "_make"})
 
 
@@ -93,10 +99,23 @@ def members_to_read(cls: type, names: Collection[str], makes: bool) -> list[str]
         makes: whether it may make objects of the class.
     """
     unread = _UNREAD if makes else _UNREAD | _MAKING
-    found = [n for n in vars(cls) if n not in unread and (n in names or n in _BY_TORCH or is_special(n))]
+    if not _AS_TEXT.isdisjoint(names):
+        unread = unread - _TEXTS
+    by_any_name = ANY_NAME in names
+    found = [n for n in vars(cls) if n not in unread and (by_any_name or n in names or n in _BY_TORCH or is_special(n))]
     if issubclass(cls, enum.Enum):  # its members are read as such
-        found = [n for n in found if isinstance(vars(cls)[n], types.FunctionType | property) and not is_special(n)]
+        found = [n for n in found if n not in cls.__members__ and (is_special(n) or not _is_of_enum(n))]
     return sorted(found)
+
+
+def _is_of_enum(name: str) -> bool:
+    return name.startswith("_") and name.endswith("_")
+
+
+def is_read_by_others(cls: type, packages: frozenset[str]) -> bool:
+    """Whether a class is, or inherits from, one of `packages`, whose code looks up attributes that a user's code does not name."""
+    known = (base for base in cls.__mro__ if base not in _BARE and trusted.name_of(base, packages) is not None)
+    return any(base.__module__ not in ("abc", "typing", "collections.abc", "enum") for base in known)
 
 
 def may_make(names: Collection[str]) -> bool:

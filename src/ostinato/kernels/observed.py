@@ -9,6 +9,7 @@ compared with those at the sizes of a request, before it runs.
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from ostinato.types import Tensor
 _SIZES = ((13, 101, 97), (17, 103, 89))  # as in `trace`
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)  # in which a step may run
 _LOOKS_AT_SIZE = frozenset({"shape", "size", "numel", "nelement", "__len__"})
+_DEPENDS_ON_SIZE = frozenset({"squeeze", "squeeze_"})  # how many dimensions there are then
 _LOOKS_AT_DTYPE = frozenset({"dtype", "result_type", "promote_types", "can_cast"})
 # The same for every tensor that a compiled step gets.
 _CONSTANT = frozenset(
@@ -34,8 +36,9 @@ _CONSTANT = frozenset(
         *("is_cpu", "is_cuda", "is_xpu", "is_meta", "is_mps", "is_sparse", "is_quantized", "is_nested", "get_device"),
     }
 )
-_OURS = str(Path(__file__).parents[1])
-_TORCHS = str(Path(torch.__file__).parent)
+# Folders: beside `torch` there may be a `torchvision`.
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+_TORCHS = f"{Path(torch.__file__).parent}{os.sep}"
 _WRAPPERS = frozenset({__file__, torch.overrides.__file__, str(Path(torch.__file__).parent / "_tensor.py")})
 _KEPT = 4096  # answers, one for each set of sizes
 
@@ -178,6 +181,8 @@ class _Calls(TorchFunctionMode):
         if name in _LOOKS_AT_SIZE or name in _LOOKS_AT_DTYPE:
             self._look(name)
             return found
+        if type(found) in (tuple, list) or name in _DEPENDS_ON_SIZE:  # how many there are may be counted
+            self._look("size")
         is_known = _is_of_tensors(found) and not (found is None and func.__name__ == "__get__")
         if not is_known and (where := _looking()) is not None:
             raise Unsupported(
@@ -213,6 +218,13 @@ class _Calls(TorchFunctionMode):
             self.tokens.append(repr(value))
         elif isinstance(value, int | float):
             self.tokens += (type(value).__name__, value)
+        elif isinstance(value, complex):
+            self._write((value.real, value.imag))
+        elif isinstance(value, range):
+            self._write(("range", value.start, value.stop, value.step))
+        elif type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+            self.tokens.append(f"{type(value).__name__} {value.dtype}")
+            self._write(value.tolist())
         elif isinstance(value, torch.dtype):
             self.tokens.append("dtype" if value is self._dtype else str(value))
         elif isinstance(value, slice):

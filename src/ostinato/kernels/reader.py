@@ -18,7 +18,7 @@ import torch
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels import classes, trusted
-from ostinato.kernels.bytecode import looked_up
+from ostinato.kernels.bytecode import ANY_NAME, looked_up
 from ostinato.kernels.watch import Watch
 
 _BY_NAME = trusted.STANDARD | {"torch"}
@@ -156,12 +156,13 @@ class Reader:
                     "layer its values, with requires_grad_(False) where they are not to be learned"
                 )
             case enum.Enum():
-                self._write("member", type(value).__qualname__, value.name)
-                self._parts("value", (value.value,), label)
+                self._member(value, label)
             case re.Pattern():
                 self._parts("pattern", (value.pattern, value.flags), label)
             case operator.attrgetter() | operator.itemgetter() | operator.methodcaller():
-                self._parts(type(value).__name__, value.__reduce__()[1], label)
+                given = value.__reduce__()[1]
+                self._parts(type(value).__name__, given, label)
+                self._note(frozenset(part for g in given if isinstance(g, str) for part in g.split(".")), False, True)
             case types.MappingProxyType():
                 self._container("mapping", value, label)
             case collections._tuplegetter():  # pyright: ignore[reportAttributeAccessIssue]
@@ -203,6 +204,8 @@ class Reader:
         if trusted.package(value) in _BY_NAME and (owner is None or isinstance(owner, types.ModuleType | type)):
             if not trusted.is_pure(value):
                 raise _varies(label)
+            if value in (getattr, hasattr, vars, dir):
+                self._note(frozenset({ANY_NAME}), True, False)
             self._write("built in", f"{value.__module__}.{value.__qualname__}")
         elif isinstance(owner, types.ModuleType) or owner is None:  # of another package, written in C
             raise _unread(label, value)
@@ -266,9 +269,11 @@ class Reader:
             parts = str(function.__globals__.get("__package__") or "").split(".")
             name = ".".join([*parts[: len(parts) - level + 1], *([name] if name else [])])
         top = name if level else name.partition(".")[0]
-        if top not in sys.modules:
-            raise Unread(f"the step imports {name}; import it at the top of its module")
-        self._module(sys.modules[top], top, _WHOLE)
+        for module in dict.fromkeys((top, name)):
+            if module not in sys.modules:
+                raise Unread(f"the step imports {module}; import it at the top of its module")
+            self.watch.names(sys.modules, [module], str)
+            self._module(sys.modules[module], module, _WHOLE)
 
     def _code(self, code: types.CodeType) -> None:
         self._write("bytecode", code.co_code, code.co_exceptiontable)
@@ -283,6 +288,7 @@ class Reader:
             self._module(value, label, chains)
         elif () not in chains and classes.has_plain_attributes(value, {chain[0] for chain in chains}):
             self._write("attributes")
+            self.watch.attributes(value, ("__class__", "__dict__"), label)
             self._members(vars(value), label, chains)
         else:
             self.value(value, label)
@@ -336,7 +342,12 @@ class Reader:
                 path = ".".join([label, *chain[: at + 1]])
                 if not trusted.is_pure_of_torch([], name):
                     raise _varies(path)
+                space = vars(found)
                 found = getattr(found, name, None)
+                if isinstance(found, types.FunctionType | types.BuiltinFunctionType):  # somebody may put another there
+                    self.watch.names(space, [name], lambda _, path=path: path)
+                    if isinstance(found, types.FunctionType) and trusted.package(found) != "torch":
+                        self.value(found, path)
                 if isinstance(found, types.ModuleType) and not trusted.is_read_by_steps(found):
                     raise _varies(path)
                 if isinstance(found, torch.Tensor | torch.Generator):
@@ -360,6 +371,7 @@ class Reader:
         if not self._is_new(cls, makes):
             return
         self.value(type(cls), label)
+        self.watch.attributes(cls, ("__bases__",), label)
         for base in cls.__bases__:
             self._class(base, label, makes=makes)
         space = vars(cls)
@@ -376,7 +388,7 @@ class Reader:
     def _instance(self, value: Any, label: str) -> None:
         cls = type(value)
         numpy = sys.modules.get("numpy")
-        if numpy is not None and isinstance(value, numpy.generic):
+        if numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void):
             self._write("number", value.dtype.str, value.tobytes())
             return
         if numpy is not None and isinstance(value, numpy.ufunc) and getattr(numpy, value.__name__, None) is value:
@@ -388,9 +400,10 @@ class Reader:
             raise _unread(label, value)
         self._write("instance")
         self._class(cls, label, makes=False)
-        is_known = trusted.name_of(cls, _BY_NAME) is not None
+        is_known = classes.is_read_by_others(cls, _BY_NAME)
         self._based(value, label)
         space = getattr(value, "__dict__", {})
+        self.watch.attributes(value, ("__class__", "__dict__") if hasattr(value, "__dict__") else ("__class__",), label)
         slots = [s for s in classes.slots_of(cls) if hasattr(value, s)]
         if slots:
             self.watch.attributes(value, slots, label)
@@ -400,6 +413,9 @@ class Reader:
         whole = is_known or self._by_any_known
         names = [n for n in space if whole or n in self._known_names]
         self._some(space, names, label, whole=True)
+        hidden = {n for n in self._known_names - space.keys() if any(n in vars(c) for c in cls.__mro__)}
+        if hasattr(value, "__dict__"):
+            self.watch.names(space, sorted(hidden), lambda name: f"{label}.{name}")
         if isinstance(value, torch.nn.Module):
             inside = [space["_parameters"], space["_buffers"], space["_modules"]]
             inside += [v for n, v in space.items() if n.endswith("hooks")]
@@ -409,6 +425,13 @@ class Reader:
                 )
                 self._some(each, wanted, label)
             self._some(space, [n for n in ("training",) if n in space], label)
+
+    def _member(self, value: enum.Enum, label: str) -> None:
+        self._write("member", type(value).__qualname__, value.name)
+        self._class(type(value), label, makes=False)
+        space = vars(value)
+        whole = self._by_any_known
+        self._some(space, [n for n in space if n == "_value_" or whole or n in self._known_names], label, whole=True)
 
     def _some(self, space: Mapping[str, Any], names: list[str], label: str, whole: bool = False) -> None:
         """Some names of an object's namespace."""
