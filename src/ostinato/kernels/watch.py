@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from operator import call, is_
+from operator import attrgetter, call, is_, not_
 from types import CellType
 from typing import Any
 
@@ -17,16 +17,12 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        # Of namespaces: how to look a name up, the name, what was there (None where it was not), and how a reader would call it.
-        self._gets: list[Callable[[Any], Any]] = []
-        self._names: list[Any] = []
+        # How to look, where, what was there, and how a reader would call it. One list for all kinds, as every loop takes its
+        # time to begin.
+        self._looks: list[Callable[[Any], Any]] = []
+        self._places: list[Any] = []
         self._found: list[Any] = []
         self._labels: list[str] = []
-        # Of objects: the owner, the attribute, what was there, and the label.
-        self._owners: list[object] = []
-        self._attributes: list[str] = []
-        self._values: list[Any] = []
-        self._titles: list[str] = []
         # Containers, how many they held, and the label.
         self._containers: list[Collection[Any]] = []
         self._lengths: list[int] = []
@@ -34,23 +30,23 @@ class Watch:
         self._sets: list[tuple[Collection[Any], tuple[Any, ...], str]] = []
 
     def __len__(self) -> int:
-        return len(self._gets) + len(self._owners) + len(self._containers) + len(self._sets)
+        return len(self._looks) + len(self._containers) + len(self._sets)
+
+    def _add(self, look: Callable[[Any], Any], place: Any, found: Any, label: str) -> None:
+        self._looks.append(look)
+        self._places.append(place)
+        self._found.append(found)
+        self._labels.append(label)
 
     def names(self, space: Mapping[Any, Any], names: Sequence[Any], label: Callable[[Any], str]) -> None:
-        """Some names of a namespace: of a module, a class, an object; or of a dictionary."""
+        """Some names of a namespace, of a module, a class, an object; or of a dictionary. None for what is not there."""
         for name in names:
-            self._gets.append(space.get)
-            self._names.append(name)
-            self._found.append(space.get(name))
-            self._labels.append(label(name))
+            self._add(space.get, name, space.get(name), label(name))
 
     def attributes(self, owner: object, names: Sequence[str], label: str) -> None:
         """Attributes that lie in no namespace: a function's code and defaults, slots, the content of a closed over variable."""
         for name in names:
-            self._owners.append(owner)
-            self._attributes.append(name)
-            self._values.append(getattr(owner, name))
-            self._titles.append(label)
+            self._add(attrgetter(name), owner, getattr(owner, name), label)
 
     def closed(self, cell: CellType, name: str) -> None:
         """A variable that a function closes over."""
@@ -61,6 +57,9 @@ class Watch:
 
     def length(self, container: Collection[Any], label: str) -> None:
         """How many there are in something that may grow."""
+        if not container:
+            self._add(not_, container, True, label)
+            return
         self._containers.append(container)
         self._lengths.append(len(container))
         self._wholes.append(label)
@@ -72,10 +71,7 @@ class Watch:
             self.length(container, label)
         elif isinstance(container, list):
             for at, value in enumerate(container):
-                self._gets.append(container.__getitem__)
-                self._names.append(at)
-                self._found.append(value)
-                self._labels.append(f"{label}[{at}]")
+                self._add(container.__getitem__, at, value, f"{label}[{at}]")
             self.length(container, label)
         else:
             self._sets.append((container, tuple(container), label))
@@ -84,9 +80,8 @@ class Watch:
         """Whether the same objects are there."""
         try:
             return (
-                all(map(is_, map(_call, self._gets, self._names), self._found))
-                and all(map(is_, map(getattr, self._owners, self._attributes), self._values))
-                and list(map(len, self._containers)) == self._lengths
+                all(map(is_, map(_call, self._looks, self._places), self._found))
+                and (not self._containers or list(map(len, self._containers)) == self._lengths)
                 and (not self._sets or all(_same(now, kept) for now, kept, _ in self._sets))
             )
         except (
@@ -102,12 +97,9 @@ class Watch:
         return list(dict.fromkeys(self._changed()))
 
     def _changed(self) -> Iterator[str]:
-        for get, name, found, label in zip(self._gets, self._names, self._found, self._labels, strict=True):
-            if not _is(found, get, name):
+        for look, place, found, label in zip(self._looks, self._places, self._found, self._labels, strict=True):
+            if not _is(found, look, place):
                 yield label
-        for owner, name, value, title in zip(self._owners, self._attributes, self._values, self._titles, strict=True):
-            if not _is(value, getattr, owner, name):
-                yield title
         for container, length, whole in zip(self._containers, self._lengths, self._wholes, strict=True):
             if len(container) != length:
                 yield whole
