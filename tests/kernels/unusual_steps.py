@@ -127,7 +127,7 @@ add("a size that raises", lambda v: v * _index_or_one(v), HERE)
 add("a size by an attribute getter", lambda v: v * 0.5 if operator.attrgetter("shape")(v)[0] == 1 else v, HERE)
 add("a size by getattr", lambda v: v * 0.5 if getattr(v, "shape")[0] == 1 else v, HERE)  # noqa: B009
 add("a size of what was computed", lambda v: v * 0.5 if len(v.sum(-1)) == 1 else v, HERE)
-add("numpy's number of a size", lambda v: v / np.float32(min(v.shape[1], 50)), HERE)
+add("numpy's number of a size", lambda v: torch.mul(v, np.float32(min(v.shape[1], 50))), HERE)  # pyright: ignore[reportCallIssue, reportArgumentType]
 add("numpy's least of two", lambda v: v / np.minimum(v.shape[1], 50), HERE)
 add("how many parts", lambda v: v * len(v.split(50, -1)), HERE)
 add("how many units", lambda v: v * min(20, len(v.unbind(-1))), "the sizes")
