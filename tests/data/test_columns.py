@@ -187,3 +187,34 @@ def test_texts_are_no_covariate(tmp_path):
     path = write(tmp_path / "a.csv", "t,y,note\n" + "".join(f"{n},1,note {n}\n" for n in range(60)))
     with pytest.raises(DataError, match="covariate 'note' has 60 different words, such as 'note 0'; expected numbers"):
         read_series(path, ["y"], observed=["note"])
+
+
+@pytest.mark.parametrize(
+    ("trained", "row", "expected"),
+    [
+        ('{day};"{n},5"\n', "{day};1,003\n", 1.003),
+        ('{day},"{n},5"\n', '{day},"1,003"\n', 1.003),
+        ("{day};1.0{n},5\n", "{day};1.003\n", 1003),
+        ("{day};{n}.5\n", "{day};1,003\n", 1003),
+        ("{day};{n},5\n", "{day};0.5\n", 0.5),  # what the cells tell goes first
+    ],
+)
+def test_a_number_that_could_be_two_is_read_as_in_training(tmp_path, trained, row, expected):
+    header = "date;y\n" if ";" in trained else "date,y\n"
+    for name, form in (("a", trained), ("b", row)):
+        rows = "".join(form.format(day=f"2024-01-{n}", n=n) for n in range(10, 31))
+        (tmp_path / f"{name}.csv").write_text(header + rows)
+    layout = Layout.from_dict(read_series(tmp_path / "a.csv").layout.to_dict())
+    assert read_series(tmp_path / "b.csv", like=layout).series[0].values[0] == expected
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y %H:%M"])
+def test_the_order_of_day_and_month_is_that_of_training(tmp_path, form):
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(n) for n in range(40)]
+    for name, some in (("a", days), ("b", days[31:34])):
+        (tmp_path / f"{name}.csv").write_text("date,y\n" + "".join(f"{day:{form}},{day.day}\n" for day in some))
+    layout = Layout.from_dict(read_series(tmp_path / "a.csv").layout.to_dict())
+    later = read_series(tmp_path / "b.csv", like=layout)
+    assert later.series[0].times.astype("datetime64[D]").tolist() == days[31:34]
+    with pytest.raises(DataError, match="does not tell the day from the month"):
+        read_series(tmp_path / "b.csv")

@@ -162,8 +162,14 @@ def read_ids(path: str | Path, column: polars.Series) -> list[str]:
     return texts
 
 
-def read_times(path: str | Path, table: polars.DataFrame, name: str | None) -> Times:
+def read_times(path: str | Path, table: polars.DataFrame, name: str | None, *, day_first: bool | None = None) -> Times:
     """The times of each row; the numbers of the rows where no column has them.
+
+    Args:
+        path: Of the table, for messages.
+        table: With a column of that name.
+        name: None to count the rows.
+        day_first: As for `times.parse_times`.
 
     Raises:
         DataError: A cell is none.
@@ -197,6 +203,6 @@ def read_times(path: str | Path, table: polars.DataFrame, name: str | None) -> T
     if not numbers.has_nulls():
         return parse_numbers(numbers.to_numpy(), whole=True)
     try:
-        return parse_times(column.to_list())
+        return parse_times(column.to_list(), day_first=day_first)
     except DataError as error:
         raise DataError(f"{path}, column {name!r}, {error}") from error

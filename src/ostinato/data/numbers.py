@@ -59,7 +59,7 @@ def read_numbers(
         path: Of the table, for messages.
         table: Columns of numbers or texts.
         names: Of its columns.
-        decimal: The decimal sign, "." or ","; None for what the columns tell.
+        decimal: The decimal sign, "." or ","; None for what `decimal_sign` says.
         separator: Of the cells, in a table of text.
         hint: What else to do about a cell that is no number.
 
@@ -74,8 +74,7 @@ def read_numbers(
         if not kind.is_numeric() and kind not in (polars.String, polars.Boolean, polars.Null):
             raise DataError(f"{path}: expected numbers in column {name!r}, got {kind}")
         columns[name] = _there(table[name]) if kind == polars.String else table[name]
-    texts = [column for column in columns.values() if column.dtype == polars.String]
-    sign = decimal or _decimal_sign(path, texts, separator)
+    sign = decimal or decimal_sign(path, table, names, separator=separator) or "."
     return np.stack([_numbers(path, name, column, sign, hint) for name, column in columns.items()], axis=1)
 
 
@@ -149,33 +148,55 @@ def _value(cell: str, sign: str) -> tuple[float, str] | None:
         return None
 
 
-def _decimal_sign(path: str | Path, columns: Sequence[polars.Series], separator: str | None) -> str:
+def decimal_sign(
+    path: str | Path,
+    table: polars.DataFrame,
+    names: Sequence[str],
+    *,
+    separator: str | None = None,
+    usual: str | None = None,
+) -> str | None:
     """Whether a comma or a point comes before the decimals, as those cells tell that can be read in one way only.
+
+    Args:
+        path: Of the table, for messages.
+        table: Columns of numbers or texts.
+        names: Of its columns of numbers.
+        separator: Of the cells, in a table of text.
+        usual: The sign where no cell tells, such as training's; None if that is not known.
+
+    Returns:
+        "." or ","; None where no text has either.
 
     Raises:
         DataError: Some tell the one, some the other; or none tells, where 1,003 may be either.
     """
-    if not any(column.str.contains(r",|\..*\.").any() for column in columns):
-        return "."
+    import polars
+
     told: dict[str, str] = {}
     either: str | None = None
-    for column in columns:
+    for column in (_there(table[name]) for name in names if table[name].dtype == polars.String):
         marked = column.filter(column.str.contains("[.,]").fill_null(False)).unique(maintain_order=True)
+        pointed = not marked.str.contains(r",|\..*\.").any()
         for cell in marked.to_list():
             signs = [mark for mark in ".," if _value(cell, mark) is not None]
             if len(signs) == 1:
                 told.setdefault(signs[0], cell)
-            elif signs and "," in cell:
-                either = either or cell
+                if pointed:  # the others cannot tell anything else
+                    break
+            elif signs and (either is None or "," in cell):
+                either = cell if either is None or "," not in either else either
         if len(told) > 1:
             raise DataError(
                 f"{path}: {told['.']!r} has a decimal point, but {told[',']!r} a decimal comma; write numbers in one way, or say "
                 "which sign it is with --reading.decimal"
             )
+    if told or usual is not None or either is None:
+        return next(iter(told), usual)
     # Where commas separate the cells, a comma within a number is hardly that of its decimals.
-    if not told and either is not None and separator != ",":
+    if "," in either and separator != ",":
         raise DataError(
             f"{path}: {either!r} may be {either.replace(',', '.')} or {either.replace(',', '')}, and no other cell tells; say "
             "which sign comes before the decimals with --reading.decimal , or --reading.decimal ."
         )
-    return next(iter(told), ".")
+    return "."

@@ -25,7 +25,7 @@ from ostinato.data.dialect import Dialect
 from ostinato.data.frames import read_frame
 from ostinato.data.grids import Every, Grid, grid_from_dict
 from ostinato.data.laying import laid, no_time_twice, same_step, share_of
-from ostinato.data.numbers import read_numbers
+from ostinato.data.numbers import decimal_sign, read_numbers
 from ostinato.data.patterns import equal_steps, find_grids
 from ostinato.data.tables import NO_HEADER
 from ostinato.data.times import Times, zone_offsets
@@ -86,6 +86,8 @@ class Layout:
         words: Of covariates that are words, those that they have.
         zone: The name of the time zone, where the times have one.
         offsets: Microseconds that the clocks there are ahead of UTC, each once.
+        decimal: What comes before the decimals of its numbers, "." or ","; None where no number had any sign.
+        day_first: Whether 1/2/2024 is in February; None where days are not written so.
     """
 
     columns: Columns
@@ -96,6 +98,8 @@ class Layout:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     zone: str | None = None
     offsets: tuple[int, ...] = ()
+    decimal: str | None = None
+    day_first: bool | None = None
 
     def grid_of(self, id: str) -> Grid | None:
         """The grid of a series."""
@@ -117,6 +121,8 @@ class Layout:
             "words": {name: list(words) for name, words in self.words.items()},
             "zone": self.zone,
             "offsets": list(self.offsets),
+            "decimal": self.decimal,
+            "day_first": self.day_first,
         }
 
     @classmethod
@@ -133,6 +139,8 @@ class Layout:
             {name: tuple(words) for name, words in content["words"].items()},
             content["zone"],
             tuple(content["offsets"]),
+            content.get("decimal"),
+            content.get("day_first"),
         )
 
 
@@ -211,17 +219,23 @@ def read_series(
         table = _without_empty_rows(table)
     if not table.height:
         raise DataError(f"{path}: there is no row in it; expected a row a step")
-    words = None if like is None else like.words
+    words, usual, day_first = (None, None, None) if like is None else (like.words, like.decimal, like.day_first)
     ahead = expanded(path, table, columns.known, words, notes)
     beside = expanded(path, ahead.table, columns.observed, words, notes)
     table, names = beside.table, (*columns.values, *ahead.names, *beside.names)
     how = "" if values is not None else ", or name the columns to forecast with --reading.values"
-    numbers = read_numbers(path, table, names, decimal=decimal, separator=separator, hint=how)
-    times = read_times(path, table, columns.time)
+    sign = decimal or decimal_sign(path, table, names, separator=separator, usual=usual)
+    numbers = read_numbers(path, table, names, decimal=sign or ".", hint=how)
+    times = read_times(path, table, columns.time, day_first=day_first)
     ids = None if columns.id is None else read_ids(path, table[columns.id])
     rows = _by_id(ids, table.height)
     if like is None:
-        layout = dataclasses.replace(_layout(path, columns, times, rows, grid), words=ahead.words | beside.words)
+        layout = dataclasses.replace(
+            _layout(path, columns, times, rows, grid),
+            words=ahead.words | beside.words,
+            decimal=sign,
+            day_first=times.day_first,
+        )
     else:
         times, clock = _same_clock(path, times, like, notes)
         layout = dataclasses.replace(like, columns=columns, clock=clock)

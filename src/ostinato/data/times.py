@@ -72,6 +72,11 @@ class Times:
     zone: str | None = None
 
     @property
+    def day_first(self) -> bool | None:
+        """Whether dates are written as 31/12/2024 and not as 12/31/2024; None where they are written as neither."""
+        return None if self.form.kind != "day" or self.form.order == "ymd" else self.form.order == "dmy"
+
+    @property
     def local(self) -> np.ndarray:
         """(T,): what the clocks there showed."""
         return self.moments if self.offsets is None else self.moments + self.offsets.astype("timedelta64[us]")
@@ -129,7 +134,7 @@ def zone_offsets(moments: np.ndarray, zone: str, *, local: bool = False) -> np.n
 # --- reading ---
 
 
-def parse_times(cells: Sequence[str | None]) -> Times:
+def parse_times(cells: Sequence[str | None], *, day_first: bool | None = None) -> Times:
     """The times of a column of texts.
 
     | form | is |
@@ -141,13 +146,17 @@ def parse_times(cells: Sequence[str | None]) -> Times:
     | 31.05.2024 | the day first |
     | 5/31/2024, 31/5/2024, 31-5-2024 | the order that all rows of the column allow |
 
+    Args:
+        cells: As they are written.
+        day_first: Whether 1/2/2024 is in February where no row tells; None if that is not known.
+
     Raises:
         DataError: A cell is no time, the order of day and month is open, or only some have a zone; the message has the row.
     """
     written = [(cell or "").strip() for cell in cells]
     if (alike := _all_in_iso(written)) is not None:
         return alike
-    day_first = _day_comes_first(written)
+    day_first = _day_comes_first(written, day_first)
     days = np.zeros(len(written), dtype="datetime64[us]")
     offsets = np.zeros(len(written), dtype=np.int64)
     form, with_zone, padded = Form(), False, True
@@ -257,14 +266,16 @@ def _zone(written: str) -> datetime.timezone:
     return datetime.timezone(-ahead if written[0] == "-" else ahead)
 
 
-def _day_comes_first(written: list[str]) -> bool:
-    """Whether 1/2/2024 is in February, as the other rows tell."""
+def _day_comes_first(written: list[str], usual: bool | None) -> bool:
+    """Whether 1/2/2024 is in February, as the other rows tell, or as usual."""
     found = [(row, match) for row, cell in enumerate(written) if (match := _YEAR_LAST.fullmatch(cell))]
     found = [(row, match) for row, match in found if match["sign"] != "."]
     if not found:
         return True
     first, second = (any(int(match[part]) > 12 for _, match in found) for part in ("first", "second_part"))
     if not first and not second:
+        if usual is not None:
+            return usual
         row = found[0][0]
         raise DataError(
             f"row {row + 1} after the header: {written[row]!r} does not tell the day from the month, and no other row does; "
