@@ -51,10 +51,23 @@ def test_a_row_without_an_id_is_told(tmp_path):
         read_series(path)
 
 
-@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index"])
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0.1", "index", "#", "Row", "id"])
 def test_the_row_numbers_of_data_frames_are_not_forecast(tmp_path, name):
     path = write(tmp_path / "a.csv", f"{name},date,y\n" + "".join(f"{n},2024-01-{n + 1:02},5\n" for n in range(9)))
     assert read_series(path).values == ("y",)
+
+
+def test_a_name_of_row_numbers_may_be_that_of_values(tmp_path):
+    path = write(tmp_path / "a.csv", "no,date,y\n" + "".join(f"{7 * n},2024-01-{n + 1:02},5\n" for n in range(9)))
+    assert read_series(path).values == ("no", "y")
+
+
+def test_several_columns_that_nobody_named_are_told(tmp_path):
+    path = write(tmp_path / "a.csv", "date,y,z\n" + dated(["1,2", "2,3", "5,4"]))
+    assert read_series(path).notes == (
+        f"{path}: forecasts all of its numbers, y, z; --reading.values '[y]' takes some",
+    )
+    assert not read_series(path, ["y", "z"]).notes
 
 
 def test_an_index_of_dates_is_the_time(tmp_path):

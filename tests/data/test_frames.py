@@ -36,6 +36,11 @@ def test_every_form_gives_the_same_table(tmp_path, name):
     [
         ("a.csv", b"", "there is nothing in it"),
         ("a.csv", b"x,y\n1,2\n3,4,5\n", "line 3: has 3 cells, but the first line has 2"),
+        (
+            "a.csv",
+            b"# of May\nx,y\n1,2\n",
+            "the first line, '# of May', has one cell, but line 2 has 2; leave out what stands above",
+        ),
         ("a.csv", b"x,y\n1,2\n\xff,4\n", "line 3: expected UTF-8"),
         ("a.csv", "x,y\n1,2\n".encode("utf-16"), "line 1: expected UTF-8"),
         ("a.csv", b"x,x\n1,2\n", "line 1: two columns are called 'x'"),
@@ -57,3 +62,17 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, name, content, message):
         read_frame(tmp_path / name)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x,y\n1,2,\n3,4,\n",
+        b"x,y,\n1,2,\n3,4,\n",
+        b'"x", "y"\r\n1,  "2"\r\n3, 4\r\n',
+        b"\xef\xbb\xbfsep=;\r\nx;y\r\n1;2\r\n3;4\r\n",
+    ],
+)
+def test_what_spreadsheets_write_around_cells_is_no_cell(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    assert read_frame(tmp_path / "a.csv")[0].select("x", "y").rows() == [("1", "2"), ("3", "4")]

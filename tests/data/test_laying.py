@@ -117,3 +117,5 @@ def test_the_hour_of_autumn_is_told_as_that(folder):
         read_series(table(folder, twice))
     with pytest.raises(DataError, match=r"is there twice; name the column that tells series apart"):
         read_series(table(folder, sorted([*local, *local])))
+    with pytest.raises(DataError, match=r"is there twice; name the column that tells series apart"):
+        read_series(table(folder, sorted([*DAYS[:48], DAYS[30]])))

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds", "month", "year", "week", "day")
 ID_NAMES = ("id", "series", "unique_id", "item_id", "series_id")
-INDEX_NAMES = ("", "index", "unnamed: 0", "__index_level_0__")  # what data frames call the numbers of their rows
+INDEX_NAMES = re.compile(
+    r"|index|level_0|unnamed: [\d.]+|__index_level_\d+__"
+)  # what data frames call the numbers of their rows
+COUNT_NAMES = ("#", "no", "no.", "nr", "nr.", "row", "row_id", "rowid", "row_number", "rownum")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _LOOKED_AT = 20  # cells that tell whether a column holds times
 
@@ -66,7 +69,11 @@ def find_columns(
         if name is not None and name not in columns:
             raise DataError(f"{path}: has no column {name!r}; its columns are {', '.join(columns)}{hint}")
     lower = {column.lower(): column for column in reversed(columns)}
-    id = id or next((lower[name] for name in ID_NAMES if name in lower and lower[name] != time), None)
+    numbered = {column for column in columns if _is_index(table[column])}
+    id = id or next(
+        (lower[name] for name in ID_NAMES if name in lower and lower[name] != time and lower[name] not in numbered),
+        None,
+    )
     time = time or _guess_time(path, table, {id, *(values or ()), *known, *observed})
     named = [name for name in (time, id, *known, *observed) if name is not None]
     if values is None:
@@ -75,7 +82,7 @@ def find_columns(
             for column in columns
             if column not in named
             and (time is None or column.lower() not in TIME_NAMES)
-            and not _is_index(table[column])
+            and column not in numbered
             and is_numeric(table[column])
         ]
         if not values:
@@ -134,13 +141,17 @@ def _holds_times(column: polars.Series) -> bool:
 
 
 def _is_index(column: polars.Series) -> bool:
-    """Whether a column holds the numbers of rows, as data frames write them beside their columns."""
+    """Whether a column holds the numbers of rows, as data frames and data bases write them beside their columns."""
     import polars
 
-    if column.name.lower() not in INDEX_NAMES:
+    name = column.name.lower()
+    is_index, is_count = INDEX_NAMES.fullmatch(name) is not None, name in (*COUNT_NAMES, *ID_NAMES)
+    if not (is_index or is_count) or not (column.dtype == polars.String or column.dtype.is_integer()):
         return False
     numbers = column.cast(polars.Int64, strict=False)
-    return not numbers.has_nulls() and numbers.n_unique() == len(numbers)
+    if numbers.has_nulls() or numbers.n_unique() != len(numbers):
+        return False
+    return is_index or numbers.sort().to_list() in ([*range(len(numbers))], [*range(1, len(numbers) + 1)])
 
 
 def read_ids(path: str | Path, column: polars.Series) -> list[str]:

@@ -19,6 +19,7 @@ _NAMES = {"tab": "\t", "\\t": "\t"}
 _DECIMAL = re.compile(r"[+-]?[\d.]+,\d+")
 _LOOKED_AT = 50  # rows
 _BYTE_ORDER_MARK = "\ufeff"
+_FOR_EXCEL = re.compile(rb"(?:\xef\xbb\xbf)?sep=[^\w\s\"]\r?\n")  # tells it the separator, and is no row
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def table_text(path: str | Path) -> bytes:
     if not content.strip():
         raise DataError(f"{path}: there is nothing in it; expected a first line with the names of the columns")
     # As spreadsheets on old Macintoshes wrote them.
-    return content if b"\n" in content else content.replace(b"\r", b"\n")
+    content = content if b"\n" in content else content.replace(b"\r", b"\n")
+    return _FOR_EXCEL.sub(b"\n", content, count=1) if _FOR_EXCEL.match(content) else content
 
 
 def separator_of(path: str | Path, content: bytes, suffix: str, dialect: Dialect) -> str:

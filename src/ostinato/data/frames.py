@@ -63,6 +63,7 @@ def _text(path: str | Path, cell: Any) -> str | None:
 def _separated(path: str | Path, content: bytes, separator: str, dialect: Dialect) -> polars.DataFrame:
     import polars
 
+    content = _bare(content, separator)
     header = decoded(content.lstrip(b"\r\n").partition(b"\n")[0], path, 1).removeprefix("\ufeff")
     columns = header_of(path, next(csv.reader([header], delimiter=separator)), dialect)
     if len(columns) > 1 and b'"' not in content:
@@ -77,6 +78,28 @@ def _separated(path: str | Path, content: bytes, separator: str, dialect: Dialec
         raise DataError(f"{path}: is not a table that can be read ({one_line(error)})") from error
 
 
+def _bare(content: bytes, separator: str) -> bytes:
+    """The same cells without blanks before a quoted one, and a header that ends in a separator where all rows do."""
+    mark = re.escape(separator.encode())
+    if separator != " " and re.search(rb"(?m)(?:^|" + mark + rb') +"', content):
+        try:
+            out = io.StringIO()
+            reader = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator, skipinitialspace=True)
+            csv.writer(out, delimiter=separator).writerows(reader)
+            content = out.getvalue().encode()
+        except (csv.Error, UnicodeDecodeError):
+            return content
+    header, _, rows = content.lstrip(b"\r\n").partition(b"\n")
+    header = header.removesuffix(b"\r")
+    width, end = header.count(separator.encode()) + 1, separator.encode()
+    lines = (line.rstrip(b"\r\n") for line in io.BytesIO(rows))
+    if b'"' in header or not rows or header.endswith(end):
+        return content
+    if all(line.endswith(end) and line.count(end) >= width for line in lines if line):
+        return header + end + b"\n" + rows
+    return content
+
+
 def _explain_row(path: str | Path, content: bytes, separator: str) -> None:
     """Find the first row that is not like the others; polars does not say which it is."""
     for number, raw in enumerate(content.splitlines(keepends=True), start=1):
@@ -85,6 +108,12 @@ def _explain_row(path: str | Path, content: bytes, separator: str) -> None:
     try:
         width = len(next(reader))
         for row in reader:
+            if len(row) > width == 1:
+                first = content.splitlines()[0].decode()
+                raise DataError(
+                    f"{path}: the first line, {first!r:.50}, has one cell, but line {reader.line_num} has {len(row)}; leave out "
+                    "what stands above the names of the columns"
+                )
             if len(row) > width:
                 raise DataError(
                     f"{path}, line {reader.line_num}: has {len(row)} cells, but the first line has {width}; "

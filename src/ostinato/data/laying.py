@@ -30,12 +30,17 @@ def no_time_twice(path: str | Path, name: str, moments: np.ndarray) -> None:
         raise DataError(
             f"{what}, as where clocks are put back; write times with their offset (such as {str(same[0])[:19]}+01:00), or in UTC"
         )
-    raise DataError(f"{what}; name the column that tells series apart with --reading.id, or keep one row for each time")
+    raise DataError(
+        f"{what}; name the column that tells series apart with --reading.id, or keep one row for each time (a day and its hour "
+        "belong in one column)"
+    )
 
 
 def _are_hours_of_autumn(moments: np.ndarray, same: np.ndarray) -> bool:
     """Whether the times that are there twice are one hour (or less) of a night, at most once a year."""
     if moments.dtype.kind != "M" or (np.diff(same).astype(np.int64) == 0).any() or len(moments) < 24:
+        return False
+    if np.median(np.diff(moments).astype(np.int64)) > DAY // 24:
         return False
     nights = np.unique(same.astype("datetime64[D]"))
     in_the_night = ((same - same.astype("datetime64[D]")).astype(np.int64) < DAY // 4).all()

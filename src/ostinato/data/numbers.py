@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MISSING_WORDS = ("", "na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "\u2013", "\u2014", "?", ".", "..", "...")
 _SPACES = " \u00a0\u2009\u202f"
 _UNITS = re.compile(
-    rf"(?P<before>[$€£¥₩₹])?[{_SPACES}]*(?P<number>[+\-\u2212]?[\d.,'\u2019{_SPACES}]*\d(?:[eE][+\-]?\d+)?[.,]?)"
+    rf"(?:(?P<minus>[\-\u2212]?)[{_SPACES}]*(?P<before>[$€£¥₩₹]))?[{_SPACES}]*(?P<number>[+\-\u2212]?[\d.,'\u2019{_SPACES}]*\d(?:[eE][+\-]?\d+)?[.,]?)"
     rf"[{_SPACES}]*(?P<after>[$€£¥₩₹%])?"
 )
 _GROUPED = {
@@ -133,7 +133,7 @@ def _value(cell: str, sign: str) -> tuple[float, str] | None:
     found = _UNITS.fullmatch(cell)
     if found is None or (found["before"] and found["after"]):
         return None
-    text = found["number"].replace("\u2212", "-")
+    text = ((found["minus"] or "") + found["number"]).replace("\u2212", "-")
     bare, _, exponent = text.lower().partition("e")
     grouped = _GROUPED[sign].fullmatch(bare)
     if grouped is not None:

@@ -215,6 +215,11 @@ def read_series(
     if like is not None:
         values, time, id = _as_in_training(path, table, like, time, id, notes)
     columns = find_columns(path, table, values, known, observed, time, id, hint)
+    if values is None and len(columns.values) > 1:
+        notes.append(
+            f"{path}: forecasts all of its numbers, {', '.join(columns.values)}; --reading.values '[{columns.values[0]}]' takes "
+            "some"
+        )
     if columns.time is not None:
         table = _without_empty_rows(table)
     if not table.height:
