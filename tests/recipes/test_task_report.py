@@ -36,14 +36,14 @@ def test_figures_are_shown_in_their_units():
 
 
 def test_a_run_is_shown_with_what_can_be_done_next(tmp_path):
-    run = RunFolder(tmp_path / "a run")
+    run = RunFolder(tmp_path / "a [run]")
     result = TaskResult(
-        run, Classify(), Outcome("budget", Counters(), "32-true"), {"test": SCORES}, [tmp_path / "p.png"]
+        run, Classify(), Outcome("budget", Counters(), "32-true"), {"test": SCORES}, [tmp_path / "[/p].png"]
     )
     text = written(lambda console: show(result, console))
     assert "90.00%" in text
     assert f"ostinato predict '{run}' INPUT" in text
-    assert str(tmp_path / "p.png") in text
+    assert str(tmp_path / "[/p].png") in text
     assert resume_command(result) == f"ostinato train classify --run '{run}' --resume"
 
 

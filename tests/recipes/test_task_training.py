@@ -80,6 +80,16 @@ def test_judging_shows_how_far_it_is(table, tmp_path, monkeypatch):
     assert any("judging the validation data" in line for line in before_the_end)
 
 
+def test_names_of_files_are_shown_as_they_are(tmp_path):
+    out = io.StringIO()
+    settings = small(tmp_path / "[b]", write(tmp_path / "my [new] reviews [3].csv", rows()))
+    settings = dataclasses.replace(settings, quiet=False, training=dataclasses.replace(settings.training, max_steps=1))
+    train(settings, Console(file=out, width=400))
+    first = out.getvalue().splitlines()[0]
+    assert first.startswith("my [new] reviews [3].csv: ")
+    assert first.endswith("[b]")
+
+
 def test_the_settings_in_the_run_folder_make_the_same_run(result, tmp_path):
     config = yaml.safe_load(result.run.config_file.read_text())
     assert config["task"] == "classify"

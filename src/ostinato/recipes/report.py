@@ -33,10 +33,10 @@ def show(result: Result, console: Console | None = None) -> None:
         _show_part(part, {NETWORK: network, **simpler}, console)
     run = shlex.quote(str(result.run))
     console.print(f"ended            {result.outcome.told()}", soft_wrap=True)
-    console.print(f"run folder       {run}")
-    console.print(f"let it write     ostinato generate {run} --prompt 'def '", soft_wrap=True)
-    console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True)
-    console.print(f"train on         {resume_command(result)} --training.max_time_s 600", soft_wrap=True)
+    console.print(f"run folder       {run}", soft_wrap=True, markup=False)
+    console.print(f"let it write     ostinato generate {run} --prompt 'def '", soft_wrap=True, markup=False)
+    console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True, markup=False)
+    console.print(f"train on         {resume_command(result)} --training.max_time_s 600", soft_wrap=True, markup=False)
 
 
 def _show_part(part: str, lines: dict[str, Figures], console: Console) -> None:

@@ -49,11 +49,11 @@ def show(result: TaskResult, console: Console | None = None) -> None:
         console.print(f"{part}: {line}", soft_wrap=True, markup=False)
     run = shlex.quote(str(result.run))
     console.print(f"ended         {result.outcome.told()}", soft_wrap=True)
-    console.print(f"run folder    {run}", soft_wrap=True)
+    console.print(f"run folder    {run}", soft_wrap=True, markup=False)
     for picture in result.pictures:
-        console.print(f"picture       {picture}", soft_wrap=True)
-    console.print(f"use it        ostinato predict {run} INPUT", soft_wrap=True)
-    console.print(f"score data    ostinato evaluate {run} DATA", soft_wrap=True)
+        console.print(f"picture       {picture}", soft_wrap=True, markup=False)
+    console.print(f"use it        ostinato predict {run} INPUT", soft_wrap=True, markup=False)
+    console.print(f"score data    ostinato evaluate {run} DATA", soft_wrap=True, markup=False)
 
 
 def show_scores(task: Task[Any, Any, Any, Any], run: str, scores: Scores, console: Console | None = None) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from torch import nn
 
 from ostinato.data.batches import Batches, Examples
@@ -169,12 +170,12 @@ def _train(
 def _tell(prepared: _Prepared, session: Session) -> None:
     splits, size = prepared.splits, prepared.trained.task.size
     parameters = sum(parameter.numel() for parameter in prepared.trained.model.parameters())
-    session.progress.say(
+    first = (
         f"{splits.name}: {size(splits.train):,} examples to train on, {size(splits.validation):,} to validate, "
         f"{size(splits.test):,} to test; {parameters:,} parameters; run folder {session.run}"
     )
-    for line in prepared.lines:
-        session.progress.say(line)
+    for line in (first, *prepared.lines):
+        session.progress.say(escape(line))
 
 
 def _evaluator(prepared: _Prepared, processes: Processes, progress: Progress) -> Evaluator:

@@ -105,10 +105,13 @@ def test_one_column_of_numbers_more_changes_nothing(runs, tmp_path):
     assert runs["hours"].predict(tmp_path / "b.csv") == one
 
 
-def test_a_series_of_one_value_is_told_to_have_no_width(runs, tmp_path):
-    trained = runs["working"]
-    trained.predict(table(tmp_path / "a.csv", CALENDARS["working"][:1]))
-    assert trained.notes[0].endswith("the forecast stays at it, with intervals of no width")
+def test_what_is_told_of_a_series_that_never_changed_is_what_its_intervals_are(runs, tmp_path):
+    trained, times = runs["working"], CALENDARS["working"]
+    for count, has_width, told in ((1, True, "one value: the forecast is as far around it"), (9, False, "no width")):
+        (answer,) = trained.predict(table(tmp_path / "a.csv", times[:count], [7.0] * count))
+        bounds = answer["intervals"]["90"]
+        assert (bounds["low"] != bounds["high"]) == has_width
+        assert told in trained.notes[0]
 
 
 def test_words_are_covariates(tmp_path):

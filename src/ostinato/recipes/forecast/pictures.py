@@ -66,7 +66,7 @@ def _draw(axes: Axes, fan: Fan) -> None:
     if fan.times.dtype.kind == "M":
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(maxticks=8)
+        locator = AutoDateLocator(minticks=3, maxticks=8)  # with more at least, some spans warn
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 

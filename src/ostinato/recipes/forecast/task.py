@@ -68,7 +68,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         lengths = tuple(map(len, tracks))
         notes = table.notes
         if not labelled:
-            notes += (*_strange(data, known, tracks), *_still(data, tracks))
+            notes += (*_strange(data, known, tracks), *_still(data, known, tracks))
         made = partial(
             Part,
             table.name,
@@ -221,7 +221,7 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[P
             columns,
             table.layout,
             table.written,
-            table.notes,
+            table.notes if kind == "train" else (),
         )
     return Splits(name, parts["train"], parts["validation"], parts["test"])
 
@@ -261,16 +261,19 @@ def _strange(data: str, known: Known, tracks: tuple[Track, ...]) -> list[str]:
     return [f"{data}: training never had the series {names} (it had {had}): forecast by what their past says"]
 
 
-def _still(data: str, tracks: tuple[Track, ...]) -> list[str]:
-    """A line if series have not changed so far, so that nothing tells how far they may go."""
-    still = [track.id for track in tracks if track.moved[-1] == 0]
-    if not still:
-        return []
-    which = ", ".join(map(repr, still[:5])) + (", ..." if len(still) > 5 else "")
-    of_them = "its only series has" if len(tracks) == 1 else f"series {which} have"
-    return [
-        f"{data}: {of_them} one value, or the same everywhere: the forecast stays at it, with intervals of no width"
-    ]
+def _still(data: str, known: Known, tracks: tuple[Track, ...]) -> list[str]:
+    """Lines if series have not changed so far, so that nothing of their own tells how far they may go."""
+    alone = [track.id for track in tracks if track.seen[-1] == 1 and known.width(track.id) > 0]
+    still = [track.id for track in tracks if track.moved[-1] == 0 and track.id not in alone]
+    lines = []
+    for ids, have, then in (
+        (alone, "one value", "the forecast is as far around it as the values of training are apart"),
+        (still, "one value, or the same everywhere", "the forecast stays at it, with intervals of no width"),
+    ):
+        which = ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
+        of_them = "its only series has" if len(tracks) == 1 else f"series {which} have"
+        lines += [f"{data}: {of_them} {have}: {then}"] if ids else []
+    return lines
 
 
 def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
