@@ -52,6 +52,12 @@ def test_names_tell_the_parts(folder, files):
     assert names(find_text_parts("**/*")) == names(parts)  # a glob is no way around
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(folder):
+    folder("books/train/a.txt", "books/dev/a.txt", "books/test/a.txt")
+    told = "trains on train/a.txt, validates with dev/a.txt, tests with test/a.txt"
+    assert find_text_parts("books").remark == f"books/, 3 files: {told}"
+
+
 def test_a_part_may_be_many_numbered_files(folder):
     folder("train-00000-of-00002.txt", "train-00001-of-00002.txt", "test-00000-of-00001.txt")
     assert names(find_text_parts(".")) == [

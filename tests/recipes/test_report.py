@@ -21,7 +21,7 @@ def test_it_shows_figures_sample_and_what_comes_next(result):
     best = min(result.baselines, key=lambda name: result.baselines[name].bits_per_character)
     if result.network.bits_per_character < result.baselines[best].bits_per_character:
         best = "network (this run)"
-    assert f"best on the validation text: the {best}" in text
+    assert f"best on the validation text: {best}" in text
     assert ("the network is worse there" in text) == (best != "network (this run)")
     assert f"ostinato generate {result.run}" in text
     assert f"ostinato train lm --run {result.run} --resume" in text

@@ -69,6 +69,11 @@ def test_a_simple_model_without_a_loss_that_is_as_good_is_shown_and_does_not_win
     assert lost(Classify(), scores) == ["the model loses to majority: accuracy 91.00% against 90.00%"]
 
 
+def test_a_difference_that_the_table_does_not_show_is_no_loss():
+    scores = dataclasses.replace(SCORES, baselines={"majority": {"accuracy": 0.90001, "loss": SCORES.loss - 1e-5}})
+    assert lost(Classify(), scores) == []
+
+
 def test_simple_models_are_shown_and_it_is_told_where_they_are_better(tmp_path):
     better = {"accuracy": 0.95, "loss": 0.2, "calibration_error": 0.01}
     worse = {"accuracy": 0.5, "loss": 0.7, "calibration_error": 0.0}

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ostinato.data.lines import COMPRESSIONS, PART_NAMES
 from ostinato.data.text import Document, Text, find_text
@@ -215,15 +216,18 @@ def _shown(folder: str) -> str:
 
 def _remark(name: str, parts: dict[str, Sequence[Document]], left: Sequence[Document]) -> str:
     verbs = {"train": "trains on", "validation": "validates with", "test": "tests with"}
-    said = [f"{verb} {_files(parts[part])}" for part, verb in verbs.items() if parts.get(part)]
+    folders = [document.name.split("/")[:-1] for part in (*parts.values(), left) for document in part]
+    levels = zip(*folders, strict=False)  # "train/a.txt" and "test/a.txt" are not both "a.txt"
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    said = [f"{verb} {_files(parts[part], shared)}" for part, verb in verbs.items() if parts.get(part)]
     if not parts.get("validation"):
         said.insert(1, "validates with a share of it")
     if left:
-        said.append(f"leaves out {_files(left)}")
+        said.append(f"leaves out {_files(left, shared)}")
     return f"{name}: {', '.join(said)}"
 
 
-def _files(documents: Sequence[Document]) -> str:
-    names = [os.path.basename(document.name) for document in documents[:_NAMED]]
+def _files(documents: Sequence[Document], shared: int) -> str:
+    names = ["/".join(document.name.split("/")[shared:]) for document in documents[:_NAMED]]
     more = len(documents) - len(names)
     return " and ".join([", ".join(names), *([f"{more} more"] if more else [])])

@@ -50,7 +50,7 @@ def _show_part(part: str, lines: dict[str, Figures], console: Console) -> None:
         table.add_row(name, *_cells(line), style="bold green" if name == best else None)
     console.print(table)
     if len(lines) > 1:
-        console.print(f"best on the {part} text: the {best}")
+        console.print(f"best on the {part} text: {best}")
     if best != NETWORK:
         behind = lines[NETWORK].bits_per_character - lines[best].bits_per_character
         console.print(

@@ -18,8 +18,6 @@ from ostinato.recipes.trained import Scores
 from ostinato.training.console import standard_output
 from ostinato.training.progress import ExampleProgress
 
-_EQUAL = 1e-9  # the order of a sum makes as much of a difference
-
 
 def resume_command(result: TaskResult) -> str:
     """The command that goes on with a run."""
@@ -87,8 +85,9 @@ def lost(task: Task[Any, Any, Any, Any], scores: Scores) -> list[str]:
             f"nats/{task.item}" if figure == "loss" else figure.replace("_", " ")
             for figure, value in figures.items()
             if figure != "calibration_error"  # a model that knows nothing can have none
-            and (scores.loss > value + _EQUAL if figure == "loss" else scores.figures[figure] < value - _EQUAL)
+            and (scores.loss > value if figure == "loss" else scores.figures[figure] < value)
         ]
+        worse = [figure for figure in worse if theirs[figure] != ours[figure]]  # what shows no difference is no loss
         if worse:
             said = ", ".join(f"{figure} {theirs[figure]} against {ours[figure]}" for figure in worse)
             lines.append(f"the model loses to {name}: {said}")
