@@ -194,11 +194,14 @@ def test_words_and_tags_may_be_in_any_column(tmp_path):
     [
         (
             "Ada\tB-PER\t\nlives\tO\t\n",
-            r"line 1: expected a tag in column -1, got an empty cell; .* --reading.column 1",
+            r"line 1: expected a tag in column 2 \(0 is the first\), got an empty cell; .* --reading.column 1",
         ),
-        ("Ada\tB-PER\nlives\t\n", "line 2: expected a tag in column -1, got an empty cell; write the tag of 'lives'"),
+        (
+            "Ada\tB-PER\nlives\t\n",
+            r"line 2: expected a tag in column 1 \(0 .*\), got an empty cell; write the tag of 'lives'",
+        ),
         ("Ada B-PER\nlives \n", "line 2: expected 2 columns as in the lines before, got 1"),
-        ("Ada\tB-PER\n \tO\n", "line 2: expected a word in column 0, got an empty cell"),
+        ("Ada\tB-PER\n \tO\n", r"line 2: expected a word in column 0 \(0 is the first\), got an empty cell"),
         ("Ada\tB-PER\n# no\nlives\tO\n", "line 2: expected 2 columns .* comments before the first word"),
     ],
 )

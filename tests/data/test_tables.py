@@ -93,7 +93,11 @@ def test_columns_can_be_named(tmp_path):
         ("a.csv", b"text,label\n\xff,b\n", "line 2: expected UTF-8"),
         ("a.csv", b"a,b,c\n1,2,3\n", "none of the columns a, b, c is called text; name it with --reading.text"),
         ("a.csv", b"text,b,c\n1,2,3\n", "none of its columns is called label"),
-        ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": }\n', "line 2: is not JSON"),
+        (
+            "a.jsonl",
+            b'{"text": "a", "label": 1}\n{"text": }\n',
+            r"line 2: is not JSON \(Expecting value at character 10\);",
+        ),
         (
             "a.jsonl",
             b'{"text": "a", "label": 1}\n\n[1]\n',

@@ -264,13 +264,15 @@ class _Columns:
         tag = cells[self.tag] if self.width > 1 else None
         if not word:
             raise DataError(
-                f"{place}: expected a word in column {self.word}, got an empty cell; name another column or fill it"
+                f"{place}: expected a word in column {self.word % self.width} (0 is the first), got an empty cell; "
+                "name another column or fill it"
             )
         if self.tagged and not tag:
             filled = [column for column, cell in enumerate(cells) if cell and column != self.word]
             hint = f", or name another column: --reading.column {filled[-1]}" if filled else ""
             raise DataError(
-                f"{place}: expected a tag in column {self.tag}, got an empty cell; write the tag of {word!r}{hint}"
+                f"{place}: expected a tag in column {self.tag % self.width} (0 is the first), got an empty cell; "
+                f"write the tag of {word!r}{hint}"
             )
         return word, tag
 

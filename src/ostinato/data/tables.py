@@ -236,9 +236,9 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line, parse_float=_AsWritten)
         except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{path}, line {number}: is not JSON ({one_line(error)}); write one object a line"
-            ) from error
+            is_syntax = isinstance(error, json.JSONDecodeError)  # its own text counts lines of the one line that it saw
+            wrong = f"{error.msg} at character {error.colno}" if is_syntax else one_line(error)
+            raise DataError(f"{path}, line {number}: is not JSON ({wrong}); write one object a line") from error
         if not isinstance(row, dict):
             raise DataError(
                 f"{path}, line {number}: expected a JSON object with named values, got {type(row).__name__}"
