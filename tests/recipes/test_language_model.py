@@ -106,11 +106,11 @@ def test_a_run_does_not_go_on_with_another_text(tmp_path):
     result = train(settings)
     before = result.run.config_file.read_bytes()
     other.write_text(TEXT.replace("quick", "quack", 1))
-    with pytest.raises(RunError, match=r"the data are not those that .* was trained on so far; give it those back"):
+    with pytest.raises(RunError, match=r"the text is not the one that .* was trained on so far; give it that one back"):
         train(dataclasses.replace(settings, resume=True, data=str(other)))
     assert result.run.config_file.read_bytes() == before
     data.write_text(TEXT.upper())
-    with pytest.raises(RunError, match="the data are not those"):
+    with pytest.raises(RunError, match="the text is not the one"):
         train(dataclasses.replace(settings, resume=True))
     data.write_text(TEXT)
     assert train(dataclasses.replace(settings, resume=True)).outcome.ending == "budget"

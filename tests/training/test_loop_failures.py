@@ -251,7 +251,7 @@ def test_where_all_are_damaged_the_run_does_not_begin_again_by_itself(tmp_path):
 
 def test_another_text_is_refused(tmp_path):
     train(tmp_path / "run", max_steps=6, how={"data_fingerprint": "a"})
-    with pytest.raises(RunError, match=r"the data are not those"):
+    with pytest.raises(RunError, match=r"the data set is not the one"):
         train(tmp_path / "run", resume=True, how={"data_fingerprint": "b"})
     train(tmp_path / "run", resume=True, how={"data_fingerprint": "a"})
 

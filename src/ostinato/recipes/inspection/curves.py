@@ -96,7 +96,7 @@ def _figure_curve(run: Inspected, name: str) -> Figure:
     made, axes = _curve()
     axes.plot(*run.of_lines(name), color=COLOURS[1], marker="o", markersize=4)
     shown = name.removeprefix("validation_").replace("_", " ")
-    name_axes(axes, "step", f"{shown} (largest is best)", f"{shown.capitalize()} of the validation data")
+    name_axes(axes, "step", shown, f"{shown.capitalize()} of the validation data")
     return made
 
 

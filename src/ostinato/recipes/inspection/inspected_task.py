@@ -53,8 +53,10 @@ class InspectedTask(Inspected):
 
     @property
     def figure_curve(self) -> str | None:
-        """Of the validation data."""
-        return None if self.deciding_figure is None else f"validation_{self.deciding_figure}"
+        """Of the validation data: what the task is judged by, or beside the loss the first of its figures."""
+        figures = ((self.report.get("scores") or {}).get("validation") or {}).get("figures") or {}
+        name = self.deciding_figure or next(iter(figures), None)
+        return None if name is None else f"validation_{name}"
 
     @property
     def deciding_figure(self) -> str | None:
