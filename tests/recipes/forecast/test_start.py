@@ -100,3 +100,20 @@ def test_after_one_value_a_series_spreads_as_it_did_in_training_or_as_others_do(
     one = SeriesWindows(dataclasses.replace(part, series=np.array([0, 1]), origin=np.array([1, 1])), known)
     np.testing.assert_allclose(one.batch(np.arange(2)).least_scale, known.widths, rtol=1e-6)
     assert one.counts.tolist() == [7, 7]
+
+
+def test_a_few_values_spread_as_the_series_usually_does():
+    """Many short series, some of whose first values happen to be nearly alike: no error is many usual spreads."""
+    nothing = np.zeros((10, 0))
+    draw = np.random.default_rng(1)
+    values = [level + np.append([0.0, 0.001], draw.normal(size=8)) for level in draw.uniform(20, 80, 60)]
+    tracks = tuple(Track(str(n), np.arange(10), each, nothing, nothing) for n, each in enumerate(values))
+    series, steps = origins(tracks, [(1, 10)] * 60, 64, 5, 1)
+    part = Part("", tracks, "1", series, steps, 5, 64, 1, (10,) * 60, ((), ()))
+    known = begin(part, Known.of(part, with_calendar=False), make_head("gaussian"), "last_value")
+    usual = [np.abs(each - each.mean()).mean() for each in values]
+    np.testing.assert_allclose(known.widths, usual)
+    least = SeriesWindows(part, known).batch(np.arange(len(part))).least_scale.numpy()
+    share = (1 - (steps - 1) / 10).clip(0)
+    assert (least >= 0.999 * share * np.array(usual)[series]).all()
+    assert one_step_errors(SeriesWindows(part, known), Baseline("last_value", 1)).abs().max() < 15

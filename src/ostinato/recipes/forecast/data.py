@@ -21,6 +21,7 @@ from ostinato.models.forecaster_baseline import BaselineName
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
 
 LEAST_OF_HISTORY = 0.1  # a window is at least so wide, as a share of the mean step of its history
+_OWN = 10  # values from which on a window has a spread of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ class Known:
         layout: how the table of training was read, as others are too.
         baseline: what the model's next value is measured from, see `ostinato.models.forecaster_baseline`.
         start: the numbers that its output layer began with, none for random ones.
-        widths: of the windows of each series of training, the median scale: how far a series spreads of which one value is known.
+        widths: how far each series of training spreads in as many steps as a window reads: the scale after few values.
     """
 
     horizon: int
@@ -208,6 +209,22 @@ class Known:
         return {id: at for at, id in enumerate(self.ids, start=1)}
 
 
+def _least_widths(seen: np.ndarray, moved: np.ndarray, usual: float) -> np.ndarray:
+    """How wide windows are at least.
+
+    One value has no spread, and nobody is certain after it; two that happen to be alike have next to none. So a few values are
+    taken to spread as the series usually does, the less, the more there are. What has never changed stays without a spread.
+
+    Args:
+        seen: (N,), values before each origin.
+        moved: (N,), their mean absolute change from one to the next.
+        usual: spread of the series.
+    """
+    few = usual * (1.0 - (seen - 1) / _OWN).clip(0.0, 1.0)
+    own = LEAST_OF_HISTORY * moved
+    return np.where((moved > 0) | (seen == 1), np.maximum(few, own), own)
+
+
 class SeriesWindows:
     """Windows of series as examples: up to `context` steps before each origin, and the horizon behind it.
 
@@ -231,8 +248,7 @@ class SeriesWindows:
         there = np.zeros(len(part), dtype=np.int64)
         for track, rows in part.by_track():
             origin = part.origin[rows]
-            alone = track.seen[origin] == 1  # one value has no spread, and nobody is certain after it
-            self._least[rows] = np.where(alone, known.width(track.id), LEAST_OF_HISTORY * track.moved[origin])
+            self._least[rows] = _least_widths(track.seen[origin], track.moved[origin], known.width(track.id))
             self.anchors[rows] = track.filled[origin - 1]
             there[rows] = track.seen[origin + part.horizon] - track.seen[origin]
         # Without any change so far there is no scale, and no loss.

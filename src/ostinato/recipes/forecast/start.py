@@ -31,7 +31,9 @@ def begin(train: Part, known: Known, head: Head, wanted: BaselineName | None) ->
         wanted: the baseline; None for the best, or the simplest that is nearly so.
     """
     # About a horizon apart, so that each step counts once.
-    windows = SeriesWindows(thinned(train, min(_MOST_WINDOWS, -(-len(train) // train.horizon))), known)
+    thin = thinned(train, min(_MOST_WINDOWS, -(-len(train) // train.horizon)))
+    known = dataclasses.replace(known, widths=_widths(train))
+    windows = SeriesWindows(thin, known)
     names: list[BaselineName] = [name for name in BASELINE_NAMES if wanted in (None, name)]
     if wanted is None and known.season == 1:
         names = [name for name in names if "seasonal" not in name]
@@ -39,7 +41,7 @@ def begin(train: Part, known: Known, head: Head, wanted: BaselineName | None) ->
     sizes = {name: float((each - each.median()).abs().mean()) for name, each in errors.items()}
     best = next(name for name in names if sizes[name] <= _NEARLY * min(sizes.values()))
     start = tuple(head.start(errors[best]).tolist())
-    return dataclasses.replace(known, baseline=best, start=start, widths=_widths(windows))
+    return dataclasses.replace(known, baseline=best, start=start)
 
 
 def thinned(part: Part, most: int) -> Part:
@@ -67,11 +69,22 @@ def centred(errors: torch.Tensor) -> torch.Tensor:
     return errors if abs(above - below) > _SURE * np.sqrt(above + below) else errors - errors.median()
 
 
-def _widths(windows: SeriesWindows) -> tuple[float, ...]:
-    """The median scale of the windows of each series; of one that has none, that of the others."""
-    found = Forecaster.scaled(windows.batch(np.arange(len(windows.part))))[1].width.numpy()
-    series = windows.part.series
-    medians = [
-        np.median(found[series == at]) if (series == at).any() else np.nan for at in range(len(windows.part.tracks))
+def _widths(train: Part) -> tuple[float, ...]:
+    """How far the values of each series spread in as many steps as a window reads; of one without values, what is usual.
+
+    Of a series that is no longer than that, it is the spread of all it has in training: windows with little past say less.
+    """
+    found = [
+        np.median(
+            [np.abs(block - block.mean()).mean() for block in _blocks(track.values[:end], train.context)] or np.nan
+        )
+        for track, end in zip(train.tracks, train.fitted, strict=True)
     ]
-    return tuple(np.nan_to_num(medians, nan=np.nanmedian(medians)).tolist())
+    return tuple(np.nan_to_num(found, nan=np.nanmedian(found)).tolist())
+
+
+def _blocks(values: np.ndarray, context: int) -> list[np.ndarray]:
+    """Pieces of `context` steps, the last one at the end, and what is left where nothing else is; without missing values."""
+    most = max(len(values) // context, 1)
+    pieces = (values[max(len(values) - (at + 1) * context, 0) : len(values) - at * context] for at in range(most))
+    return [there for piece in pieces if len(there := piece[~np.isnan(piece)])]
