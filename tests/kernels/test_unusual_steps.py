@@ -22,6 +22,7 @@ COMPILED = (
         "one dimension less for one row",
     ),
     *("outside: an object that is called", "outside: softplus", "outside: a list", "a variable that is closed over"),
+    "outside: a frozen data class",
 )
 CHEAP = [name for name, case in CASES.items() if case.says not in (None, "unusual_steps.py:", "the step")]
 

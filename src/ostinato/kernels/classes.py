@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import enum
+import reprlib
 import types
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -53,6 +55,17 @@ _MAKING = frozenset(
 _AS_TEXT = frozenset({"str", "repr", "ascii", "format", "__format__", "__str__", "__repr__"})
 _TEXTS = frozenset({"__repr__", "__str__"})
 _MADE_ANEW = frozenset({"type", "__class__", "replace", "copy", "deepcopy", "_replace", "_make"})
+
+# The wrapper of a data class's `__repr__`, which keeps it from going round in circles and does nothing else.
+_GUARDS = frozenset(
+    guard(lambda _: "").__code__
+    for guard in (reprlib.recursive_repr(), getattr(dataclasses, "_recursive_repr", reprlib.recursive_repr()))
+)
+
+
+def unguarded(function: types.FunctionType) -> types.FunctionType:
+    """What a `__repr__` does, without the guard around it."""
+    return vars(function)["__wrapped__"] if function.__code__ in _GUARDS else function
 
 
 def is_special(name: str) -> bool:

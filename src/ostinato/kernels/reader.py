@@ -137,7 +137,7 @@ class Reader:
             case Cell():
                 self._cell(value)
             case types.FunctionType():
-                self._function(value, label)
+                self._function(classes.unguarded(value), label)
             case types.MethodType():
                 self._parts("method", (value.__func__, value.__self__), label)
             case functools.partial():
