@@ -10,6 +10,7 @@ stream. What leaves no trace that a stream could notice, as its documentation sa
 from __future__ import annotations
 
 import argparse
+import copy
 import random
 import sys
 import time
@@ -369,6 +370,18 @@ def same(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
 
 
+def _is_off_in_float64(s: Subject) -> bool:
+    """Whether the same weights in float64 are off, too.
+
+    A normalisation of numbers that are all the same, as weights of one number make them, divides what was rounded by what is left.
+    """
+    copied, found = copy.deepcopy(s.layer).double(), []
+    for by in ("compiled", "reference"):
+        with ostinato.backend(by):
+            found.append(copied(s.x.double())[0])
+    return not torch.allclose(*found, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
 @torch.no_grad()
 def wrong(s: Subject, told: bool, closely: bool) -> str | None:
     """What of the layer and its stream is not what its weights say.
@@ -388,7 +401,7 @@ def wrong(s: Subject, told: bool, closely: bool) -> str | None:
     with ostinato.backend("reference"):
         want = layer(x)[0]
     tolerance = 2e-4 if x.dtype is torch.float32 else 1e-9
-    if not torch.allclose(got, want, rtol=tolerance, atol=tolerance, equal_nan=True):
+    if not torch.allclose(got, want, rtol=tolerance, atol=tolerance, equal_nan=True) and _is_off_in_float64(s):
         return "the layer is not the reference"
     if s.stream is None:
         return None
