@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +40,14 @@ class Case:
     Attributes:
         section: of the registry.
         cell: what the table says it is about: "LSTM", or "options".
-        mode: training is the forward and the backward pass of `output.sum()`; inference is without gradient.
+        mode: training is the forward and the backward pass of the output's sum; inference is without gradient.
         size: of the input and the layer.
         subjects: in the order of the table.
         baseline: names of subjects; the fastest of them is what all are compared with.
+        setting: what else the case is about: "threads 4, neighbours 2".
+        within: makes what every call is within; by default `torch.inference_mode()` in inference, and nothing in training.
+        sample_s: seconds of a sample, where subjects are timed in whole rounds until the budget is spent; see `measure_in_rounds`.
+            By default every subject has an equal share of the budget; see `measure`.
     """
 
     section: str
@@ -51,6 +56,9 @@ class Case:
     size: Size
     subjects: tuple[Subject, ...]
     baseline: tuple[str, ...]
+    setting: str = ""
+    within: Callable[[], AbstractContextManager[Any]] | None = None
+    sample_s: float | None = None
 
 
 def make_subject(
@@ -70,7 +78,7 @@ def make_subject(
         module: whose parameters get gradients; it is put into the mode.
         forward: from the input to the output.
         x: the input. In training it gets a gradient too.
-        mode: training or inference. Who calls in inference does so under `torch.inference_mode()`.
+        mode: training or inference. Who calls in inference does so without gradient; see `Case.within`.
         flops: see `Subject`.
         same_as: see `Subject`.
         background: see `Subject`.

@@ -17,14 +17,14 @@ from ostinato.kernels.dispatch import BACKENDS
 PEERS = ("torch.nn", "ONNX Runtime")
 
 
-def torch_layer(cell: str, size: Size) -> Any:
+def torch_layer(cell: str, size: Size, **options: Any) -> Any:
     """The layer of torch.nn, always with the same weights."""
     torch.manual_seed(0)
-    return getattr(torch.nn, cell)(size.I, size.H)
+    return getattr(torch.nn, cell)(size.I, size.H, **options)
 
 
-def our_layer(like: torch.nn.RNNBase, **options: Any) -> Any:
-    """Ostinato's layer with torch.nn's weights."""
+def our_layer(like: Any, **options: Any) -> Any:
+    """Ostinato's layer, or cell, with the weights of torch.nn's."""
     layer = getattr(ostinato, type(like).__name__)(like.input_size, like.hidden_size, **options)
     layer.load_state_dict(like.state_dict())
     return layer

@@ -12,7 +12,7 @@ import torch
 from benchmarks.case import Case, Subject
 from benchmarks.peak import MultiplyAdd, Peak
 from benchmarks.sizes import Mode, Size
-from benchmarks.timing import Timing, measure
+from benchmarks.timing import Timing, measure, measure_in_rounds
 from ostinato.errors import ConfigError, OstinatoError
 from ostinato.kernels.dispatch import recording
 
@@ -40,6 +40,7 @@ class Row:
         share_of_peak: of all threads' peak, as it was between the samples of this case.
         relative: its time divided by the baseline's.
         is_baseline: whether it is one of those of which the fastest is the baseline.
+        setting: see `Case`.
     """
 
     section: str
@@ -54,6 +55,7 @@ class Row:
     share_of_peak: float
     relative: float
     is_baseline: bool
+    setting: str = ""
 
 
 PEAK = "multiply-add peak"
@@ -78,7 +80,7 @@ def measure_case(case: Case, peak: Peak, budget_s: float, rounds: int | None = N
     Args:
         case: what to measure.
         peak: of this machine.
-        budget_s: for the timing of all subjects; see `measure`.
+        budget_s: for the timing of all subjects; see `measure` and `measure_in_rounds`.
         rounds: see `measure`.
 
     Raises:
@@ -87,7 +89,7 @@ def measure_case(case: Case, peak: Peak, budget_s: float, rounds: int | None = N
     results: dict[str, Any] = {}
     first_s: dict[str, float] = {}
     backends: dict[str, str] = {}
-    with torch.inference_mode(case.mode == "inference"):
+    with case.within() if case.within else torch.inference_mode(case.mode == "inference"):
         for subject in case.subjects:
             if subject.prepare is not None:
                 subject.prepare()
@@ -102,7 +104,10 @@ def measure_case(case: Case, peak: Peak, budget_s: float, rounds: int | None = N
         check(case, results)
         subjects = [subject for subject in case.subjects if subject.name in results]
         del results
-        timings = measure(subjects, first_s, budget_s, rounds)
+        if case.sample_s is None:
+            timings = measure(subjects, first_s, budget_s, rounds)
+        else:
+            timings = measure_in_rounds(subjects, first_s, budget_s, rounds, case.sample_s)
     peak_gflops = peak.all_threads_gflops
     for subject in subjects:
         if subject.name == PEAK:
@@ -116,7 +121,7 @@ def measure_case(case: Case, peak: Peak, budget_s: float, rounds: int | None = N
             Row(
                 *(case.section, case.cell, case.mode, case.size, subject.name, backends[subject.name]),
                 *(timing, subject.flops, gflops, gflops / peak_gflops),
-                *(timing.median_s / base_s, subject.name in case.baseline),
+                *(timing.median_s / base_s, subject.name in case.baseline, case.setting),
             )
         )
     return rows

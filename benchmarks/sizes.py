@@ -46,4 +46,9 @@ SIZES = (
     Size(256, 1, 256, 256),  # one row: nothing to share a weight with
 )
 STEPS = (Size(1, 1, 128, 128), Size(1, 1, 512, 512))
+# Calls that take microseconds: what comes before and after the arithmetic is most of them.
+SMALL = tuple(Size(T, B, H, H) for T in (1, 5, 20) for B in (1, 8, 64) for H in (16, 64, 128))
+SMALL_BIDIRECTIONAL = (Size(5, 1, 16, 16), Size(20, 1, 64, 64), Size(5, 8, 128, 128), Size(20, 64, 64, 64))
+CALL = Size(1, 1, 32, 32)
+BUSY = (Size(50, 32, 128, 128),)
 RAGGED = (Size(50, 32, 128, 256), Size(200, 32, 128, 256), Size(1000, 32, 128, 256))

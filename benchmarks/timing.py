@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import statistics
@@ -71,6 +72,48 @@ def measure(
             if (turn + 1) * wanted // last > turn * wanted // last:
                 found[subject.name].append(_sample(subject, once_s[subject.name]))
     return {name: Timing.of(seconds) for name, seconds in found.items()}
+
+
+def measure_in_rounds(
+    subjects: Sequence[Subject],
+    first_s: Mapping[str, float],
+    budget_s: float,
+    rounds: int | None = None,
+    sample_s: float = SAMPLE_S,
+) -> dict[str, Timing]:
+    """Time subjects in whole rounds, as many of each, until the budget is spent.
+
+    `measure` plans its samples by one call of each subject. Where a call takes another time whenever it is made, as beside
+    busy processes, or less than the waiting before it, such a plan is far off.
+
+    Args:
+        subjects: each has been called once.
+        first_s: seconds of that first call, by name.
+        budget_s: for all subjects together, waiting included. Nothing gets fewer than three samples.
+        rounds: this many samples of every subject, whatever the time.
+        sample_s: a sample is of as many calls as take so long, or up to twice as long.
+    """
+    end = time.perf_counter() + budget_s
+    found: dict[str, list[float]] = {s.name: [] for s in subjects}
+    orders = random.Random(0)
+    for turn in itertools.count():
+        if turn >= rounds if rounds else turn >= MIN_SAMPLES and time.perf_counter() > end:
+            break
+        for subject in orders.sample(subjects, len(subjects)):
+            wait_until_idle()
+            if min([first_s[subject.name], *found[subject.name]]) < WARM_S:
+                _seconds(subject, 1)
+            found[subject.name].append(_seconds_over(subject, sample_s))
+    return {name: Timing.of(seconds) for name, seconds in found.items()}
+
+
+def _seconds_over(subject: Subject, at_least_s: float) -> float:
+    total, calls = _seconds(subject, 1), 1
+    while total < at_least_s:
+        # Twice as many calls each time: few looks at the clock, and no sample much too long where the first call was a fast one.
+        total += calls * _seconds(subject, calls)
+        calls *= 2
+    return total / calls
 
 
 def _repeats(once_s: float) -> int:

@@ -254,7 +254,10 @@ def test_the_command_prints_tables_and_writes_json(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--only", "trainig"], "--only expected some of training inference steps options ragged, got 'trainig'"),
+        (
+            ["--only", "trainig"],
+            "--only expected some of training inference steps options ragged small busy, got 'trainig'",
+        ),
         (["--sizes", "1x2x3x4"], "--sizes expected some of 50x50x128x128"),
         (["--only", "steps", "--sizes", "50x50x128x128"], "--sizes expected a size of one of the sections"),
         (["--round", "1"], "unknown argument --round; did you mean --rounds?"),
