@@ -21,6 +21,19 @@ def is_recorded() -> bool:
     )
 
 
+def is_unobserved() -> bool:
+    """Whether nothing is done with what is computed here but to compute it, and to differentiate it backward, in its own dtype."""
+    return not (
+        torch.compiler.is_compiling()
+        or maybe_current_level() is not None
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+        or forward_ad._current_level >= 0
+        or torch._C._get_tracing_state() is not None
+        or torch.is_autocast_enabled("cpu")
+    )
+
+
 def is_transformed() -> bool:
     """Whether a transformation of torch.func is active, outside of a graph. None of them takes hooks on tensors that are saved."""
     return not torch.compiler.is_compiling() and maybe_current_level() is not None

@@ -264,7 +264,7 @@ def test_what_it_is_given_may_not_be_changed_before_the_backward_pass_has_read_i
 def test_nothing_is_read_beside_a_parameter_of_another_shape(name: str, shape: tuple[int, ...]) -> None:
     layer = ostinato.LSTM(3, 4, 2, bidirectional=True)
     layer.register_parameter(f"{name}_l0_reverse", torch.nn.Parameter(torch.zeros(shape)))
-    with pytest.raises(RuntimeError, match=rf"{name} expected the shape \(16,.*got \({shape[0]},"):
+    with pytest.raises(RuntimeError, match=rf"{name}_l0_reverse expected the shape \(16,.*got \({shape[0]},"):
         layer(torch.randn(5, 2, 3))
 
 

@@ -11,6 +11,7 @@ from ostinato import GRU, LSTM, RNN, Recurrent, State, backend, cell, cells, exp
 from ostinato.errors import ConfigError
 from ostinato.kernels import dispatch
 from ostinato.kernels.cpu import tiles
+from ostinato.kernels.reference import Reference
 from tests.kernels.requests import assert_same, request
 
 X = torch.randn(4, 2, 3)
@@ -219,3 +220,28 @@ def test_a_whole_stack_goes_to_torch_where_that_is_faster_or_wanted(
         assert not dispatch.takes_whole(cell, by_layer, input)
     with backend("vendor"):
         assert dispatch.takes_whole(cell, by_layer, input) is (cell in (cells.lstm, cells.gru))
+
+
+class Loud(Reference):
+    """The reference by another name."""
+
+    name = "loud"
+
+
+def test_a_backend_that_is_registered_is_asked_by_its_name_and_by_its_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "BACKENDS", dict(dispatch.BACKENDS))
+    monkeypatch.setattr(dispatch, "_priorities", dict(dispatch._priorities))
+    with pytest.raises(ConfigError, match="backend expected one of auto, compiled, vendor, reference, got 'loud'"):
+        dispatch.check_name("loud")
+    dispatch.register(Loud(), 50)
+    assert list(dispatch.BACKENDS) == ["compiled", "vendor", "loud", "reference"]
+    assert explain(LSTM(3, 4), X).backends == {"compiled"}
+    with backend("loud"):
+        assert explain(LSTM(3, 4), X).backends == {"loud"}
+    dispatch.register(Loud(), 300)
+    assert next(iter(dispatch.BACKENDS)) == "loud"
+    layer = LSTM(3, 4)
+    assert explain(layer, X).backends == {"loud"}
+    found = layer(X)[0]
+    with backend("reference"):
+        assert torch.equal(found, layer(X)[0])

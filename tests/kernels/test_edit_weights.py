@@ -14,6 +14,6 @@ def test_no_edit_leaves_old_weights_in_use(name: str) -> None:
 
 def test_old_weights_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a checksum that sees nothing, to know that the edits are such that it matters."""
-    monkeypatch.setattr(edit_weights.packing, "checksum", lambda v, functions: b"")
+    monkeypatch.setattr(edit_weights.packing.Checksum, "taken", lambda self: b"")
     _, failures = run(60, names=["rnn_tanh"])
     assert any("the layer is not what it is with weights packed anew" in line for line in failures)

@@ -109,6 +109,12 @@ def test_what_is_simplified_has_the_value_that_it_had(tree: Tree) -> None:
         assert math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-6)
 
 
+def test_a_product_of_constants_that_is_zero_has_their_sign() -> None:
+    tree = ("maximum", ("leaf", "a"), ("reciprocal", ("mul", ("const", (0.0, None, 1)), ("const", (-4.0, "H", 1)))))
+    with np.errstate(all="ignore"):
+        assert of_node(built(Graph(), tree)) == of_tree(tree) == LEAVES["a"]
+
+
 @settings(max_examples=100, deadline=None)
 @given(numbers)
 def test_the_same_is_one_object(tree: Tree) -> None:

@@ -14,7 +14,7 @@ from ostinato.cells import Cell
 from ostinato.cells.options import layer_norm, peephole, projection, recurrent_dropout, variational_dropout, zoneout
 from ostinato.errors import CellError
 from ostinato.kernels import ops
-from ostinato.kernels.call import Call, named
+from ostinato.kernels.call import named
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.request import Request
 from ostinato.kernels.spelling import read, spell
@@ -54,7 +54,7 @@ def differentiated(given: list[Tensor]) -> list[Tensor]:
 
 
 def reference(what: str, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None) -> list[Tensor]:
-    return Call(read(what), masks, lengths).reference(given)
+    return read(what).reference(given, masks, lengths)
 
 
 def weighted(outputs: list[Tensor]) -> Tensor:

@@ -23,7 +23,7 @@ from ostinato.kernels.spelling import read, spell
 def test_a_text_is_read_as_what_was_spelled(bias: bool, reverse: bool, every_state: bool, segment: int) -> None:
     of = read(spell(cells.gru, bias, reverse, every_state, segment))
     assert of.cell is cells.gru
-    assert (of.bias, of.reverse, of.every_state, of.segment) == (bias, reverse, every_state, segment)
+    assert (of.bias, of.directions, of.every_state, of.segment) == (bias, (reverse,), every_state, segment)
     assert not of.projected
 
 
@@ -32,7 +32,7 @@ def test_it_can_be_read_in_a_graph() -> None:
     name, fingerprint, *rest = text.split()
     assert name == "lstm"
     assert int(fingerprint, 16)
-    assert rest == ["bias", "reverse"]
+    assert rest == ["saved=2", "bias", "reverse"]
 
 
 def test_cells_that_compute_the_same_share_a_text_and_others_do_not() -> None:

@@ -1,10 +1,10 @@
-"""A request as a flat list of tensors and a few constants, and put together again: how autograd and graphs want it."""
+"""A call as a flat list of tensors and a few constants, and put together again: how autograd, graphs and machine code want it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 import torch
 
@@ -12,12 +12,8 @@ from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels.packed import run_padded
 from ostinato.kernels.reference import Reference
-from ostinato.kernels.request import Request, Weights
-from ostinato.kernels.storage import check_storage
+from ostinato.kernels.request import Request, Result, Weights
 from ostinato.types import Tensor
-
-if TYPE_CHECKING:
-    from ostinato.kernels.cpu.recurrence import Outcome, Recurrence, Tensors
 
 _FIRST = "first "  # before the name of a state, as a parameter may have the same name
 
@@ -36,14 +32,14 @@ def operand_names(cell: Cell, bias: bool) -> tuple[str, ...]:
     # Kept with the cell: a table of cells would keep them for good.
     known: dict[bool, tuple[str, ...]] = vars(cell).setdefault("_operand_names", {})
     if bias not in known:
-        known[bias] = _operand_names(cell, bias)
+        known[bias] = ("input", *_parameter_names(cell, bias), *(_FIRST + name for name in cell.states))
     return known[bias]
 
 
-def _operand_names(cell: Cell, bias: bool) -> tuple[str, ...]:
+def _parameter_names(cell: Cell, bias: bool) -> tuple[str, ...]:
     ends = ("ih", "hh") if cell.recurrent else ("ih",)
     weights = [f"weight_{end}" for end in ends] + [f"bias_{end}" for end in ends if bias]
-    return ("input", *weights, *(p.name for p in cell.parameters), *(_FIRST + name for name in cell.states))
+    return (*weights, *(p.name for p in cell.parameters))
 
 
 def shown_names(cell: Cell, every_state: bool) -> tuple[str, ...]:
@@ -52,121 +48,185 @@ def shown_names(cell: Cell, every_state: bool) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request taken apart; the tensors that may have a gradient come as a list beside it.
+class CallSpec:
+    """What of a call is not a tensor: one direction of one layer, or a stack of layers with nothing between them.
+
+    Its tensors come as two lists. What may have a gradient: the input; the parameters of each *place*, layer by layer, in a layer
+    direction by direction; the first states, for each state one tensor `(places, B, H)`, or `(B, H)` where there is one place.
+    And masks: of each place the cell's, in the cell's order. What it gives is a list, too: for each layer that is shown, the last
+    one, or with `every_state` all, the states that are shown, `(T, B, D H)`; then the last states like the first ones.
 
     Attributes:
-        what: the constants.
-        masks: the cell's noise, in the cell's order.
-        lengths: as in `Request`.
+        cell: the recurrence.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        directions: of each layer, whether it runs from the last step to the first.
+        layers: how many.
+        every_state: give all states of all steps.
+        segment: keep states at every so many steps only and compute the others again in the backward pass; 0 keeps everything.
+            Of one place only.
+        packed: as in `Request`.
+        bf16: multiply float32 matrices in bfloat16, as autocast wants it: where the processor has tiles, all of them; else what the
+            backward pass does once for all time steps.
     """
 
-    what: Recurrence
-    masks: Sequence[Tensor]
-    lengths: Tensor | None
+    cell: Cell
+    bias: bool
+    directions: tuple[bool, ...] = (False,)
+    layers: int = 1
+    every_state: bool = False
+    segment: int = 0
+    packed: bool = False
+    bf16: bool = False
 
-    @property
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The states that are given for all steps."""
+        return shown_names(self.cell, self.every_state)
+
+    @cached_property
+    def places(self) -> int:
+        """Layers times directions."""
+        return self.layers * len(self.directions)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of a place's parameters."""
+        return _parameter_names(self.cell, self.bias)
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
-        """Of the tensors that may have a gradient."""
-        return operand_names(self.what.cell, self.what.bias)
+        """Of all tensors that may have a gradient, for messages."""
+        if self.places == 1:
+            return operand_names(self.cell, self.bias)
+        ends = ("",) if len(self.directions) == 1 else ("", "_reverse")
+        suffixes = [f"_l{layer}{end}" for layer in range(self.layers) for end in ends]
+        parameters = [name + suffix for suffix in suffixes for name in self.parameters]
+        return ("input", *parameters, *(_FIRST + name for name in self.cell.states))
+
+    def gradients(
+        self,
+        given: Sequence[Tensor],
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        gradients: Sequence[Tensor | None],
+        wanted: Sequence[bool],
+        run: Callable[[Request], Result] | None = None,
+    ) -> list[Tensor | None]:
+        """The gradients of `given` from what is computed once more, so that they have gradients themselves.
+
+        Args:
+            given: as in `place_by_place`.
+            masks: as in `place_by_place`.
+            lengths: as in `place_by_place`.
+            gradients: of what the call gives, None for zeros.
+            wanted: for each of `given` whether its gradient is.
+            run: what runs requests; None for plain PyTorch.
+        """
+        again = torch.is_grad_enabled()
+        with torch.enable_grad():
+            # Views, so that a gradient with respect to them is not one with respect to what they were computed from.
+            inside = [v.view_as(v) if here else v for v, here in zip(given, wanted, strict=True)]
+            operands = inside, masks, lengths
+            outputs = self.reference(*operands) if run is None else self.place_by_place(*operands, run)
+            # What layers show that are frozen, with all below, has no gradient.
+            pairs = [(v, g) for v, g in zip(outputs, gradients, strict=True) if g is not None and v.requires_grad]
+            if not pairs:
+                return [None] * len(given)
+            leaves = [v for v, here in zip(inside, wanted, strict=True) if here]
+            shown, values = zip(*pairs, strict=True)
+            found = iter(torch.autograd.grad(shown, leaves, values, create_graph=again, allow_unused=True))
+        return [next(found) if here else None for here in wanted]
+
+    def frozen(self, wanted: Sequence[bool]) -> int:
+        """How many layers, from the first one on, have nothing in or below them that has a gradient."""
+        if wanted[0] or any(wanted[len(wanted) - len(self.cell.states) :]):
+            return 0
+        each = len(self.directions) * len(self.parameters)
+        layers = (any(wanted[1 + n * each : 1 + (n + 1) * each]) for n in range(self.layers))
+        return next((n for n, has in enumerate(layers) if has), self.layers)
 
     @property
-    def _masks(self) -> dict[str, Tensor]:
-        return {noise.name: mask for noise, mask in zip(self.what.cell.noise, self.masks, strict=True)}
+    def projected(self) -> bool:
+        """Whether the output has `P` units."""
+        return "P" in self.cell.states.values()
 
-    def tensors(self, given: Sequence[Tensor]) -> Tensors:
-        """As the compiled functions want them."""
-        from ostinato.kernels.cpu.recurrence import Tensors
-
-        by_name = dict(zip(self.names, given, strict=True))
-        first = {name: by_name.pop(_FIRST + name) for name in self.what.cell.states}
-        input, weight_ih = by_name.pop("input"), by_name.pop("weight_ih")
-        matrices = {name: v for name, v in by_name.items() if v.dim() == 2}
-        vectors = {name: v for name, v in by_name.items() if v.dim() == 1}
-        return Tensors(input, weight_ih, matrices, vectors, first, self._masks, self.lengths)
-
-    def request(self, given: Sequence[Tensor]) -> Request:
-        """Put together again."""
-        by_name = dict(zip(self.names, given, strict=True))
-        what = self.what
+    def request(
+        self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None, reverse: bool
+    ) -> Request:
+        """That of one place, whose tensors these are."""
+        cell = self.cell
+        by_name = dict(zip(operand_names(cell, self.bias), given, strict=True))
         weights = Weights(
             by_name["weight_ih"],
             by_name.get("weight_hh"),
             by_name.get("bias_ih"),
             by_name.get("bias_hh"),
-            {p.name: by_name[p.name] for p in what.cell.parameters},
+            {p.name: by_name[p.name] for p in cell.parameters},
         )
-        first = State(**{name: by_name[_FIRST + name] for name in what.cell.states})
+        first = State(**{name: by_name[_FIRST + name] for name in cell.states})
+        by_mask = {noise.name: mask for noise, mask in zip(cell.noise, masks, strict=True)}
         return Request(
-            *(what.cell, by_name["input"], weights, first, self.lengths, what.reverse, self._masks, what.every_state),
-            packed=what.packed,
+            cell, by_name["input"], weights, first, lengths, reverse, by_mask, self.every_state, packed=self.packed
         )
 
-    def check_storage(self, given: Sequence[Tensor]) -> None:
-        """Raise `RuntimeError` where numbers of `given`, of the masks or of the lengths are not in memory."""
-        check_storage(zip(self.names, given, strict=True))
-        check_storage(self._masks.items())
-        check_storage([] if self.lengths is None else [("lengths", self.lengths)])
-
-    def forward(self, given: Sequence[Tensor], *, save: bool) -> Outcome:
-        """The compiled pass."""
-        from ostinato.kernels.cpu.recurrence import forward
-
-        return forward(self.what, self.tensors(given), save)
-
-    def outputs(self, outcome: Outcome) -> list[Tensor]:
-        """What was shown, then the last states."""
-        return [*(outcome.shown[n] for n in self.what.shown), *(outcome.last[n] for n in self.what.cell.states)]
-
-    def backward(
+    def place_by_place(
         self,
         given: Sequence[Tensor],
-        kept: Any,
-        gradients: Sequence[Tensor | None],
-        wanted: Sequence[bool],
-    ) -> list[Tensor | None]:
-        """The compiled backward pass.
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        run: Callable[[Request], Result],
+    ) -> list[Tensor]:
+        """What the call gives, by one request for each place, one layer after the other."""
+        x, states, each, noise = given[0], len(self.cell.states), len(self.parameters), len(self.cell.noise)
+        whole = [v if v.dim() == 3 else v[None] for v in given[len(given) - states :]]
+        shown: list[Tensor] = []
+        last: list[State] = []
+        for layer in range(self.layers):
+            results = []
+            for direction, reverse in enumerate(self.directions):
+                n = layer * len(self.directions) + direction
+                of_place = [x, *given[1 + n * each : 1 + (n + 1) * each], *(v[n] for v in whole)]
+                results.append(run(self.request(of_place, masks[n * noise : (n + 1) * noise], lengths, reverse)))
+            last += [result.last for result in results]
+            x = _beside([result.output for result in results])
+            if self.every_state:
+                shown += [_beside([getattr(result.states, name) for result in results]) for name in self.shown]
+        shown = shown or [x]
+        flat = given[-1].dim() == 2
+        return shown + [
+            getattr(last[0], name) if flat else torch.stack([getattr(at, name) for at in last])
+            for name in self.cell.states
+        ]
 
-        Args:
-            given: as in `forward`.
-            kept: what it kept; written over.
-            gradients: of `outputs`, None for zeros.
-            wanted: for each of `given` whether its gradient is.
+    def means(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """The expectation of every mask, as in evaluation."""
+        cell, states = self.cell, dict(zip(self.cell.states, given[len(given) - len(self.cell.states) :], strict=True))
+        rows = [
+            states[noise.state][0] if states[noise.state].dim() == 3 else states[noise.state] for noise in cell.noise
+        ]
+        if self.packed:  # every valid step is a row of its own
+            rows = [v[0] if noise.every_step else v for noise, v in zip(cell.noise, rows, strict=True)]
+        means = [noise.draw(given[0].shape[0], v, False) for noise, v in zip(cell.noise, rows, strict=True)]
+        return means * self.places
 
-        Returns:
-            For each of `given` the gradient, or None where it is not wanted.
+    def reference(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> list[Tensor]:
+        """What the call gives, in plain PyTorch."""
+        reference = Reference().run
+        run: Callable[[Request], Result] = (lambda r: run_padded(r, reference)) if self.packed else reference
+        return self.place_by_place(given, masks, lengths, run)
 
-        Raises:
-            RuntimeError: for a tensor whose memory has been taken away since the forward pass.
-        """
-        from ostinato.kernels.cpu.recurrence import backward
 
-        self.check_storage(given)
-        check_storage(kept.states.items())
-        check_storage([("the gradient of what the layer gave", g) for g in gradients if g is not None])
-        what, tensors = self.what, self.tensors(given)
-        is_wanted = dict(zip(self.names, wanted, strict=True))
-        shown = dict(zip(what.shown, gradients, strict=False))
-        last = dict(zip(what.cell.states, gradients[len(shown) :], strict=True))
-        weights = {name: is_wanted[name] for name in ("weight_ih", *tensors.matrices)}
-        found = backward(what, tensors, kept, shown, last, input=is_wanted["input"], weights=weights)
-        by_name: Mapping[str, Tensor | None] = {
-            # A step need not use its matrix.
-            **{
-                name: torch.zeros_like(v)
-                for name, v in tensors.matrices.items()
-                if is_wanted[name] and name not in found.weights
-            },
-            "input": found.x,
-            **found.weights,
-            **found.vectors,
-            **{_FIRST + name: v for name, v in found.first.items()},
-        }
-        return [by_name[name] if is_wanted[name] else None for name in self.names]
+def _beside(directions: Sequence[Tensor]) -> Tensor:
+    return directions[0] if len(directions) == 1 else torch.cat(list(directions), -1)
 
-    def reference(self, given: Sequence[Tensor]) -> list[Tensor]:
-        """`outputs` in plain PyTorch."""
-        request = self.request(given)
-        result = run_padded(request, Reference().run) if request.packed else Reference().run(request)
-        shown = [getattr(result.states, n) for n in self.what.shown] if result.states is not None else [result.output]
-        return [*shown, *(getattr(result.last, n) for n in self.what.cell.states)]
+
+def spec_of(request: Request, bf16: bool = False) -> CallSpec:
+    """The constants of a request."""
+    bias = request.weights.bias_ih is not None
+    return CallSpec(
+        *(request.cell, bias, (request.reverse,)),
+        every_state=request.every_state,
+        segment=request.segment,
+        packed=request.packed,
+        bf16=bf16,
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,16 +14,17 @@ from torch._C._functorch import is_legacy_batchedtensor
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels import ops
-from ostinato.kernels.call import Call, named, shown_names
-from ostinato.kernels.current import check_unchanged
-from ostinato.kernels.request import Request, Result
+from ostinato.kernels.call import CallSpec, named, shown_names, spec_of
+from ostinato.kernels.current import check_unchanged, current
+from ostinato.kernels.request import Bound, Request, Result
 from ostinato.kernels.spelling import spell
-from ostinato.kernels.storage import check_storage
+from ostinato.kernels.storage import check_storage, missing
 from ostinato.kernels.vendor import Vendor
 from ostinato.recorded import is_differentiated_forward, is_recorded
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
+    from ostinato.kernels.cpu.bound import BoundCall
     from ostinato.kernels.cpu.kernel import Kernel
     from ostinato.kernels.observed import Observed
 
@@ -46,6 +49,7 @@ class Compiled:
     """Machine code made from the step: traced, differentiated by PyTorch, emitted as vectors around packed matrix products."""
 
     name = "compiled"
+    takes_packed = takes_segments = True
 
     @staticmethod
     def is_faster(cell: Cell, input: Tensor) -> bool:
@@ -110,6 +114,34 @@ class Compiled:
         )
         return f"the step of {request.cell.name!r} compiled for this CPU, {lanes} numbers at a time{products}"
 
+    @staticmethod
+    def binds(input: Tensor) -> bool:
+        """Whether it may bind a call with such an input."""
+        return input.is_cpu and input.dtype in (torch.float32, torch.float64)
+
+    def bind(self, spec: CallSpec, given: Sequence[Tensor]) -> Bound | None:
+        """A stack of layers in one dtype, all in plain tensors with their numbers in memory; see `Backend`."""
+        kinds = {type(v) for v in given}
+        if not kinds <= {torch.Tensor, torch.nn.Parameter} or not _on_cpu(list(given)) or not given[0].numel():
+            return None
+        dtype = given[0].dtype
+        if (
+            dtype not in (torch.float32, torch.float64)
+            or any(v.dtype is not dtype for v in given)
+            or _exports_to_onnx()
+        ):
+            return None
+        found = _kernel(spec.cell, spec.bias, dtype is torch.float64)
+        if isinstance(found, str) or (found.observed is not None and found.observed.where is not None):
+            return None
+        from ostinato.kernels.cpu.binding import sizes_of
+        from ostinato.kernels.cpu.bound import BoundCall
+
+        check_storage(zip(spec.names, given, strict=True))
+        call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)
+        call.check_parameters(given)
+        return _Bound(call) if call.accepts(given) else None
+
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
         cell, every_state = request.cell, request.every_state
@@ -118,19 +150,50 @@ class Compiled:
         recorded = is_recorded()
         if not recorded:
             check_storage([*named(request).items(), *request.masks.items()])
-        tensors = [v if v.dtype is dtype else v.to(dtype) for v in named(request).values()]
+        given = [v if v.dtype is dtype else v.to(dtype) for v in named(request).values()]
         masks = [request.masks[noise.name] for noise in cell.noise]
         masks = [v if v.dtype is dtype else v.to(dtype) for v in masks]
         if recorded:
             what = spelled(cell.number, bias, request.reverse, every_state, request.segment)
-            found = ops.recurrence(what, tensors, masks or tensors[:1], request.lengths)
+            found = ops.recurrence(what, given, masks or given[:1], request.lengths)
         else:
-            found = _at_once(request, bias, tensors, masks)
+            from ostinato.kernels.cpu.bound import bound
+
+            call = bound(spec_of(request, _in_bf16(dtype)), given)
+            call.check_parameters(given)
+            found = run_bound(call, given, masks, request.lengths)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
         found = [v if v.dtype is dtypes[n] else v.to(dtypes[n]) for n, v in zip(names, found, strict=True)]
         shown = dict(zip(shown_names(cell, every_state), found, strict=False))
         last = State(**dict(zip(cell.states, found[len(shown) :], strict=True)))
         return Result(shown[cell.output], last, State(**shown) if every_state else None)
+
+
+_requires_grad = attrgetter("requires_grad")
+
+
+class _Bound:
+    """A call on the CPU, as one node for autograd."""
+
+    def __init__(self, call: BoundCall) -> None:
+        self._call = call
+
+    def holds(self, given: Sequence[Tensor]) -> bool:
+        """See `Bound`."""
+        return current(self._call.spec.cell) is self._call.kernel.reading and self._call.accepts(given)
+
+    def run(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> Sequence[Tensor]:
+        """See `Bound`."""
+        return run_bound(self._call, given, masks, lengths)
+
+
+def run_bound(
+    call: BoundCall, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None
+) -> Sequence[Tensor]:
+    """What a call gives, as one node for autograd."""
+    if torch.is_grad_enabled() and any(map(_requires_grad, given)):
+        return _Autograd.apply(call, masks, lengths, *given)
+    return call.forward(given, masks, lengths, save=False)[0]
 
 
 def _shown_dtypes(request: Request, computed: torch.dtype) -> dict[str, torch.dtype]:
@@ -140,27 +203,6 @@ def _shown_dtypes(request: Request, computed: torch.dtype) -> dict[str, torch.dt
     if computed is torch.float32 and Vendor().refusal(request) is None:
         return Vendor.autocast_dtypes(request)
     return dict.fromkeys(request.cell.states, computed)
-
-
-def _at_once(request: Request, bias: bool, tensors: list[Tensor], masks: list[Tensor]) -> list[Tensor]:
-    from ostinato.kernels.cpu.recurrence import Recurrence
-
-    cell = request.cell
-    projected = "P" in cell.states.values()
-    what = Recurrence(
-        cell,
-        bias,
-        projected,
-        request.reverse,
-        request.every_state,
-        request.segment,
-        request.packed,
-        _in_bf16(tensors[0].dtype),
-    )
-    call = Call(what, masks, request.lengths)
-    if torch.is_grad_enabled() and any(v.requires_grad for v in tensors):
-        return list(_Autograd.apply(call, *tensors))
-    return call.outputs(call.forward(tensors, save=False))
 
 
 def _has_tiles() -> bool:
@@ -248,44 +290,55 @@ class _Autograd(torch.autograd.Function):
     """The compiled passes under autograd. What is itself to be differentiated, or mapped, is left to the operator."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *given: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        outcome = call.forward(given, save=True)
-        ctx.call, ctx.kept = call, outcome.kept
-        assert outcome.kept is not None
-        ctx.reading = outcome.kept.kernel.reading
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, call: BoundCall, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
+    ) -> tuple[Tensor, ...]:
+        outputs, saved = call.forward(given, masks, lengths, save=True)
+        assert saved is not None
+        ctx.call, ctx.masks, ctx.saved = call, masks, saved
+        ctx.lengths = None if lengths is None else lengths.clone()  # it may be the user's
+        ctx.reading = call.kernel.reading
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*given)
+        # The block goes when autograd lets it go, or to where hooks on saved tensors take it.
+        block, saved.block = saved.block, None
+        ctx.save_for_backward(*given, block)
         # Autograd lets nobody change views in place that come from here; and what `detach` gives is none.
-        return tuple(v.detach() for v in call.outputs(outcome))
+        shown = tuple(v.detach() for v in outputs)
+        if call.spec.every_state and call.spec.layers > 1:
+            frozen = call.spec.frozen(ctx.needs_input_grad[3:])
+            ctx.mark_non_differentiable(*shown[: frozen * len(call.spec.shown)])
+        return shown
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        call: Call = ctx.call
-        wanted = list(ctx.needs_input_grad[1:])
-        given = ctx.saved_tensors
-        what = call.what
+        call: BoundCall = ctx.call
+        wanted, (*given, block) = list(ctx.needs_input_grad[3:]), ctx.saved_tensors
         is_batched = any(g is not None and is_legacy_batchedtensor(g) for g in gradients)
         if is_batched or torch.is_grad_enabled() or is_recorded():
-            check_unchanged(what.cell, ctx.reading.digest, "the forward pass ran")
-        # Operators know padded batches only.
-        if is_batched or (what.packed and torch.is_grad_enabled()):
-            return None, *_by_reference(call, given, gradients, wanted)
-        if torch.is_grad_enabled() or is_recorded():
-            text = spell(what.cell, what.bias, what.reverse, what.every_state, what.segment)
-            return None, *ops.gradients(text, given, list(call.masks), call.lengths, [], gradients, wanted)
-        return None, *call.backward(given, ctx.kept, gradients, wanted)
+            check_unchanged(call.spec.cell, ctx.reading.digest, "the forward pass ran")
+            spec, masks = call.spec, ctx.masks or call.spec.means(given)
+            # Operators know padded batches only, and the vmap of `is_grads_batched` takes no rules from outside of torch.
+            run = None if is_batched or spec.packed else by_operator
+            found = spec.gradients(given, masks, ctx.lengths, gradients, wanted, run)
+        else:
+            there = [g for g in gradients if g is not None]
+            if any(map(missing, (*given, *ctx.saved.shown, *there))):
+                check_storage(zip(call.spec.names, given, strict=True))
+                check_storage(("what the layer gave", v) for v in ctx.saved.shown)
+                check_storage(("the gradient of what the layer gave", g) for g in there)
+            saved = copy.copy(ctx.saved)  # as other threads may differentiate the same graph
+            saved.block, ctx.saved.fresh = block, False
+            found = call.backward(given, saved, gradients, wanted)
+        return None, None, None, *found
 
 
-def _by_reference(
-    call: Call, given: Sequence[Tensor], gradients: Sequence[Tensor | None], wanted: Sequence[bool]
-) -> list[Tensor | None]:
-    """For the vmap of `torch.autograd.grad(..., is_grads_batched=True)`, which takes no rules from outside of torch."""
-    again = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Views, so that a gradient with respect to them is not one with respect to what they were computed from.
-        inside = [v.view_as(v) if here else v for v, here in zip(given, wanted, strict=True)]
-        pairs = [(v, g) for v, g in zip(call.reference(inside), gradients, strict=True) if g is not None]
-        leaves = [v for v, here in zip(inside, wanted, strict=True) if here]
-        outputs, values = zip(*pairs, strict=True)
-        found = iter(torch.autograd.grad(outputs, leaves, values, create_graph=again, allow_unused=True))
-    return [next(found) if here else None for here in wanted]
+def by_operator(request: Request) -> Result:
+    """A request by the operator that graphs hold; all of one dtype."""
+    cell = request.cell
+    what = spell(cell, request.weights.bias_ih is not None, request.reverse, request.every_state, request.segment)
+    given, masks = list(named(request).values()), [request.masks[noise.name] for noise in cell.noise]
+    found = ops.recurrence(what, given, masks or given[:1], request.lengths)
+    names = shown_names(cell, request.every_state)
+    shown = dict(zip(names, found, strict=False))
+    last = State(**dict(zip(cell.states, found[len(names) :], strict=True)))
+    return Result(shown[cell.output], last, State(**shown) if request.every_state else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import takewhile
@@ -13,17 +13,37 @@ import torch
 
 from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
+from ostinato.kernels.call import CallSpec
 from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.packed import run_padded
 from ostinato.kernels.reference import Reference
-from ostinato.kernels.request import Backend, Request, Result
+from ostinato.kernels.request import Backend, Bound, Request, Result
 from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
-from ostinato.recorded import is_mapped, is_recorded, is_transformed
+from ostinato.recorded import is_mapped, is_recorded, is_transformed, is_unobserved
+from ostinato.types import Tensor
 
 # In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
-BACKENDS: dict[str, Backend] = {b.name: b for b in (Compiled(), Vendor(), Reference())}
-NAMES = ("auto", *BACKENDS)
+BACKENDS: dict[str, Backend] = {}
+_priorities: dict[str, int] = {}
+
+
+def register(backend: Backend, priority: int) -> None:
+    """Have a backend asked, by its name and by "auto": before all of a lower priority.
+
+    Args:
+        backend: the backend; one of the same name is replaced.
+        priority: torch's own kernels have 100, the reference, which takes everything, has 0.
+    """
+    known = {**BACKENDS, backend.name: backend}
+    _priorities[backend.name] = priority
+    BACKENDS.clear()
+    BACKENDS.update((name, known[name]) for name in sorted(known, key=lambda name: -_priorities[name]))
+
+
+register(Compiled(), 200)
+register(Vendor(), 100)
+register(Reference(), 0)
 
 _forced: ContextVar[str] = ContextVar("ostinato_backend", default="auto")
 # The same for torch.compile, which cannot read a ContextVar: what it finds here it guards, and compiles anew when it changes.
@@ -46,8 +66,8 @@ class Choice:
 
 def check_name(name: str) -> str:
     """`name` itself if it is "auto" or a backend; raises `ConfigError` otherwise."""
-    if name not in NAMES:
-        raise ConfigError(f"backend expected one of {', '.join(NAMES)}, got {name!r}")
+    if name not in (names := ("auto", *BACKENDS)):
+        raise ConfigError(f"backend expected one of {', '.join(names)}, got {name!r}")
     return name
 
 
@@ -120,14 +140,43 @@ def run(request: Request, by_layer: str = "auto") -> Result:
     chosen = _select(request, by_layer)
     if _recording():
         _note(_explained(chosen, request, by_layer))
-    if request.packed and (is_recorded() or not isinstance(chosen, Compiled)):
+    if request.packed and (is_recorded() or not chosen.takes_packed):
         return run_padded(request, lambda padded: _run(chosen, padded))
     return _run(chosen, request)
 
 
+def may_bind(by_layer: str, input: Tensor) -> bool:
+    """Whether a call could be bound: nobody looks on, and a backend that binds would be asked first."""
+    return is_unobserved() and _record.get() is None and _asked_first(by_layer).binds(input)
+
+
+def _asked_first(by_layer: str) -> Backend:
+    name = wanted(by_layer)
+    return next(iter(BACKENDS.values())) if name == "auto" else BACKENDS[name]
+
+
+def bound(spec: CallSpec, given: Sequence[Tensor], by_layer: str, known: dict[object, Bound]) -> Bound | None:
+    """The call of a stack, where it `may_bind`; None where the backend that would run it runs requests only.
+
+    Args:
+        spec: of the call.
+        given: its tensors.
+        by_layer: the backend that the layer asks for.
+        known: those that are bound so far, by dtype; gets this one.
+    """
+    key = given[0].dtype
+    call = known.get(key)
+    if call is not None and call.holds(given):
+        return call
+    call = _asked_first(by_layer).bind(spec, given)
+    if call is not None:
+        known[key] = call
+    return call
+
+
 def _run(chosen: Backend, request: Request) -> Result:
     checkpoints = torch.is_grad_enabled() and not is_transformed()
-    if request.segment and checkpoints and not isinstance(chosen, Compiled):
+    if request.segment and checkpoints and not chosen.takes_segments:
         return in_segments(request, chosen.run)
     return chosen.run(request)
 
@@ -146,7 +195,10 @@ def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
     name = wanted(by_layer)
     if name != "auto" or input is None:
         return name in ("auto", Vendor.name)
-    return not is_recorded() and not Compiled.is_faster(cell, getattr(input, "data", input))
+    if is_recorded():
+        return False
+    before = takewhile(lambda b: b.name != Vendor.name, BACKENDS.values())
+    return not any(b.is_faster(cell, getattr(input, "data", input)) for b in before)
 
 
 def run_whole(

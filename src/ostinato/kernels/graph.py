@@ -188,6 +188,8 @@ class Graph:
     def _mul(self, a: Node, b: Node) -> Node | None:
         for one, other in ((a, b), (b, a)):
             if (value := plain(one)) in (0, 1, -1):
+                if value == 0 and other.op == "const":  # whose sign the zero has, and what is divided by it
+                    return self.const(value * parts_of(other)[0])
                 return one if value == 0 else other if value == 1 else self.apply("neg", other)
             if one.op == "neg":
                 return self.apply("neg", self.apply("mul", one.args[0], other))

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
+from torch._C._functorch import is_legacy_batchedtensor
 from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd.function import _SingleLevelFunction
 
 from ostinato.kernels import mapped
-from ostinato.kernels.call import Call
+from ostinato.kernels.call import CallSpec
 from ostinato.kernels.current import check_unchanged, current
 from ostinato.kernels.spelling import digest_of, read
 from ostinato.kernels.storage import check_storage
@@ -41,9 +42,15 @@ recurrence = torch.ops.ostinato.recurrence.default
 recurrence_backward = torch.ops.ostinato.recurrence_backward.default
 
 
-def _call(what: str, masks: Sequence[Tensor], lengths: Tensor | None) -> Call:
-    of = read(what)
-    return Call(of, masks[: len(of.cell.noise)], lengths)
+def _masks(spec: CallSpec, masks: Sequence[Tensor]) -> list[Tensor]:
+    return list(masks[: len(spec.cell.noise)])
+
+
+def _check(spec: CallSpec, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> None:
+    """Raise `RuntimeError` where numbers are not in memory."""
+    check_storage(zip(spec.names, given, strict=True))
+    check_storage(zip((noise.name for noise in spec.cell.noise), masks, strict=False))
+    check_storage([] if lengths is None else [("lengths", lengths)])
 
 
 def _spread(values: Sequence[Tensor], at: Sequence[bool]) -> list[Tensor | None]:
@@ -82,18 +89,20 @@ def _check_lengths(lengths: Tensor | None, steps: int) -> None:
 def _forward(
     what: str, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, save: bool = False
 ) -> list[Tensor]:
+    from ostinato.kernels.cpu.bound import bound
     from ostinato.kernels.cpu.saved import pack
 
-    call = _call(what, masks, lengths)
-    call.check_storage(given)
+    spec = read(what)
+    _check(spec, given, masks, lengths)
     _check_lengths(lengths, given[0].shape[0])
-    cell = call.what.cell
     if save:
-        check_unchanged(cell, digest_of(what), "its graph was made")
-    elif current(cell).refusal is not None:  # as what it reads is another than when the graph was made
-        return call.reference(given)
-    outcome = call.forward(given, save=save and not call.what.segment)
-    return [*call.outputs(outcome), *pack(call.what, call.tensors(given), outcome.kept)]
+        check_unchanged(spec.cell, digest_of(what), "its graph was made")
+    elif current(spec.cell).refusal is not None:  # as what it reads is another than when the graph was made
+        return spec.reference(given, _masks(spec, masks), lengths)
+    call = bound(spec, given)
+    call.check_parameters(given)
+    outputs, saved = call.forward(given, _masks(spec, masks), lengths, save=save and not spec.segment)
+    return [*outputs, *(pack(call, given, saved) if save else [])]
 
 
 def _backward(
@@ -106,14 +115,21 @@ def _backward(
     present: list[bool],
     wanted: list[bool],
 ) -> list[Tensor]:
+    from ostinato.kernels.cpu.bound import bound
     from ostinato.kernels.cpu.saved import unpack
 
-    call = _call(what, masks, lengths)
-    call.check_storage(given)
+    spec = read(what)
+    _check(spec, given, masks, lengths)
     check_storage(("what the forward pass kept", v) for v in kept)
-    check_unchanged(call.what.cell, digest_of(what), "the forward pass ran")
-    known = unpack(call.what, call.tensors(given), kept) if kept else call.forward(given, save=True).kept
-    found = call.backward(given, known, _spread(gradients, present), wanted)
+    check_storage(("the gradient of what the layer gave", g) for g in gradients)
+    check_unchanged(spec.cell, digest_of(what), "the forward pass ran")
+    call, masks = bound(spec, given), _masks(spec, masks)
+    if kept:
+        saved = unpack(call, given, masks, lengths, kept)
+    else:
+        _, saved = call.forward(given, masks, lengths, save=True)
+    assert saved is not None
+    found = call.backward(given, saved, _spread(gradients, present), wanted)
     # Where no step is computed, a first state's gradient is the last state's, and an operator must not give an argument back.
     return [v.clone() if any(v is g for g in gradients) else v for v in found if v is not None]
 
@@ -131,12 +147,12 @@ def _forward_shapes(
 ) -> list[Tensor]:
     from ostinato.kernels.cpu.saved import shapes
 
-    call = _call(what, masks, lengths)
-    input, first = given[0], call.tensors(given).first
+    spec, input = read(what), given[0]
+    width = {name: v.shape[-1] for name, v in zip(spec.cell.states, given[-len(spec.cell.states) :], strict=True)}
     steps, rows = input.shape[:2]
-    outputs = [(steps, rows, first[name].shape[1]) for name in call.what.shown]
-    outputs += [(rows, first[name].shape[1]) for name in call.what.cell.states]
-    saved = shapes(call.what, call.tensors(given)) if save else []
+    outputs = [(steps, rows, width[name]) for name in spec.shown]
+    outputs += [(rows, each) for each in width.values()]
+    saved = shapes(spec, given) if save else []
     return [input.new_empty(shape) for shape in (*outputs, *saved)]
 
 
@@ -196,6 +212,9 @@ class _Recurrence(_SingleLevelFunction):
     def backward(ctx: Any, *found: Tensor | None) -> Any:
         what, masks, lengths, _, outputs = ctx.call
         wanted = list(ctx.needs_input_grad[2:])
+        if any(g is not None and is_legacy_batchedtensor(g) for g in found):  # it takes no rules from outside of torch
+            spec, given = read(what), ctx.saved_tensors[: len(wanted)]
+            return None, None, *spec.gradients(given, _masks(spec, masks), lengths, found[:outputs], wanted)
         given, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
         return None, None, *gradients(what, given, masks, lengths, kept, found[:outputs], wanted)
 
@@ -214,12 +233,16 @@ class _Gradient(_SingleLevelFunction):
     @staticmethod
     def backward(ctx: Any, *second: Tensor) -> Any:
         what, masks, lengths, present, wanted = ctx.call
-        call = _call(what, masks, lengths)
-        check_unchanged(call.what.cell, digest_of(what), "the forward pass ran")
+        spec = read(what)
+        check_unchanged(spec.cell, digest_of(what), "the forward pass ran")
 
         def first(given: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
             def shown(*given: Tensor) -> list[Tensor]:
-                return [v for v, here in zip(call.reference(given), present, strict=True) if here]
+                return [
+                    v
+                    for v, here in zip(spec.reference(given, _masks(spec, masks), lengths), present, strict=True)
+                    if here
+                ]
 
             found = torch.func.vjp(shown, *given)[1](list(gradients))
             return [v for v, here in zip(found, wanted, strict=True) if here]

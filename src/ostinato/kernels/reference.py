@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -15,6 +16,15 @@ class Reference:
     """Calls the step once for every time step."""
 
     name = "reference"
+    takes_packed = takes_segments = False
+
+    def is_faster(self, cell: Any, input: Any) -> bool:
+        """It is what the others are measured by."""
+        return False
+
+    def binds(self, input: Any) -> bool:
+        """It runs requests only."""
+        return False
 
     def refusal(self, request: Request) -> str | None:
         """It runs everything."""
@@ -27,6 +37,10 @@ class Reference:
     def acceptance(self, request: Request) -> str:
         """What it will run."""
         return f"the step of {request.cell.name!r} in a loop over time, in plain PyTorch"
+
+    def bind(self, spec: Any, given: Any) -> None:
+        """It runs requests only."""
+        return
 
     def run(self, request: Request) -> Result:
         """Run the loop; see `Request` and `Result` for the shapes."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch.nn import functional as F
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.types import Tensor
+
+if TYPE_CHECKING:
+    from ostinato.kernels.call import CallSpec
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,25 @@ class Result:
 
 
 class Backend(Protocol):
-    """A way to run a request. It says no with a reason, never by failing."""
+    """A way to run a request. It says no with a reason, never by failing.
+
+    Attributes:
+        name: of the backend.
+        takes_packed: whether it runs packed requests as they are, outside of recordings; else they are padded for it.
+        takes_segments: whether it knows `Request.segment`; else it is called segment by segment.
+    """
 
     name: str
+    takes_packed: bool
+    takes_segments: bool
+
+    def is_faster(self, cell: Cell, input: Tensor) -> bool:
+        """Whether it is faster than torch's kernels, where both run a cell."""
+        ...
+
+    def binds(self, input: Tensor) -> bool:
+        """Whether it may bind a call with such an input."""
+        ...
 
     def refusal(self, request: Request) -> str | None:
         """None when it can run the request, else why not."""
@@ -108,4 +127,20 @@ class Backend(Protocol):
 
     def run(self, request: Request) -> Result:
         """Run it."""
+        ...
+
+    def bind(self, spec: CallSpec, given: Sequence[Tensor]) -> Bound | None:
+        """What runs such calls again and again, see `CallSpec`; None where it runs requests only, or not these."""
+        ...
+
+
+class Bound(Protocol):
+    """A call that is bound to what does not change from one time to the next."""
+
+    def holds(self, given: Sequence[Tensor]) -> bool:
+        """Whether what it was bound to is still so, and these tensors are of the kind that it was bound to."""
+        ...
+
+    def run(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> Sequence[Tensor]:
+        """What the call gives, as one node for autograd. No `masks` stand for their expectations."""
         ...

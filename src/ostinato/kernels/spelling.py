@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 import uuid
 import weakref
-from typing import TYPE_CHECKING
 
 from ostinato.cells.spec import Cell, living
 from ostinato.errors import CellError
+from ostinato.kernels.call import CallSpec
 from ostinato.kernels.current import current
 
-if TYPE_CHECKING:
-    from ostinato.kernels.cpu.recurrence import Recurrence
-
 _FLAGS = ("bias", "reverse", "every_state")
+# How what a graph saves for its backward pass is laid out; another number where that changes, as torch keeps graphs on disk.
+_SAVED = "saved=2"
 _DIGITS = 16  # of a fingerprint: enough for all cells of a process to have different ones
 
 # Held for good, as a graph may outlive the layer that it was made from.
@@ -23,13 +22,13 @@ _numbers: weakref.WeakKeyDictionary[Cell, str] = weakref.WeakKeyDictionary()
 
 
 def spell(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int = 0) -> str:
-    """The text of a recurrence, "lstm 7c1d0a… bias reverse": the cell's name, its fingerprint, and what is set.
+    """The text of a recurrence, "lstm 7c1d0a… saved=2 bias reverse": the cell's name, its fingerprint, and what is set.
 
     The same cell has the same text in every process of one version of Python and Ostinato, unless something that its step
     can reach has no fingerprint; then the text is found again in this process only.
     """
     set_ = [name for name, value in zip(_FLAGS, (bias, reverse, every_state), strict=True) if value]
-    return " ".join([cell.name, _key(cell), *set_, *([f"segment={segment}"] if segment else [])])
+    return " ".join([cell.name, _key(cell), _SAVED, *set_, *([f"segment={segment}"] if segment else [])])
 
 
 def _key(cell: Cell) -> str:
@@ -47,19 +46,17 @@ def digest_of(text: str) -> str | None:
 
 
 @functools.cache
-def read(text: str) -> Recurrence:
+def read(text: str) -> CallSpec:
     """The recurrence of a text.
 
     Raises:
         CellError: where no cell of this process has the fingerprint.
     """
-    from ostinato.kernels.cpu.recurrence import Recurrence
-
     name, key, *rest = text.split()
     segment = next((int(word.partition("=")[2]) for word in rest if word.startswith("segment=")), 0)
     bias, reverse, every_state = (flag in rest for flag in _FLAGS)
     cell = _find(name, key)
-    return Recurrence(cell, bias, "P" in cell.states.values(), reverse, every_state, segment)
+    return CallSpec(cell, bias, (reverse,), every_state=every_state, segment=segment)
 
 
 def _find(name: str, key: str) -> Cell:

@@ -29,6 +29,15 @@ class Vendor:
     """torch's kernels, one call a layer and direction; with lengths, one call for each run of steps with the same rows."""
 
     name = "vendor"
+    takes_packed = takes_segments = False
+
+    def is_faster(self, cell: Any, input: Any) -> bool:
+        """It is what the others are measured by."""
+        return False
+
+    def binds(self, input: Any) -> bool:
+        """It runs requests only."""
+        return False
 
     def refusal(self, request: Request) -> str | None:
         """Why torch's kernels cannot run this request, or None."""
@@ -83,6 +92,10 @@ class Vendor:
             # c is such a sum, and h has its type unless a product stands behind it.
             return {**first, cell.output: low} if is_projected else first
         return dict.fromkeys(first, low)
+
+    def bind(self, spec: Any, given: Any) -> None:
+        """It runs requests only."""
+        return
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Unpack, cast
 
@@ -13,8 +14,9 @@ from torch.nn.utils.rnn import PackedSequence
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
+from ostinato.kernels.call import CallSpec
 from ostinato.kernels.packed import lengths_of, rows_of_data
-from ostinato.kernels.request import Result
+from ostinato.kernels.request import Bound, Result
 from ostinato.nn.dynamo import allow
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
@@ -114,6 +116,10 @@ class Recurrent(torch.nn.RNNBase):
             and not (training and (options.weight_dropout or any(options.variational_dropout)))
             for training in (True, False)
         }
+        self._place_count = self.num_layers * self.num_directions
+        self._state_widths = [widths[0] for widths in self._layout.sizes.values()]
+        self._bound: dict[object, tuple[CallSpec, dict[object, Bound]]] = {}
+        self._starts_at_zero = self.options.initial_state.is_zero
 
     @property
     def cell(self) -> Cell:
@@ -193,7 +199,8 @@ class Recurrent(torch.nn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        del state["_cells"]  # steps are code: made again from the cell's name and the options
+        for name in ("_cells", "_bound"):  # steps are code: made again from the cell's name and the options
+            del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -238,12 +245,18 @@ class Recurrent(torch.nn.RNNBase):
             return as_one_node(self, input, hx, lengths=lengths, return_states=return_states)
         check_tensor(input, "a tensor, (T, B, I) or (T, I), or a PackedSequence", PackedSequence)
         hx = without_names(hx, self.cell.states)
+        # A stack with nothing of ours in it is one call, bound to this layer, or torch's own.
+        is_plain = self._plain_stack[self.training]
+        between = self.training and self.dropout > 0 and self.num_layers > 1
+        data = input.data if isinstance(input, PackedSequence) else input
+        binds = is_plain and not between and dispatch.may_bind(self.backend, data)
         if (
-            lengths is None
+            not binds
+            and is_plain
+            and lengths is None
             and not return_states
             and self.torch_class is not None
-            and self._plain_stack[self.training]
-            and (hx is not None or self.options.initial_state.is_zero)
+            and (hx is not None or self._starts_at_zero)
             and dispatch.takes_whole(self.cell, self.backend, input)
         ):
             return dispatch.run_whole(self.torch_class, self, self.cell, self.backend, input, hx)
@@ -253,7 +266,7 @@ class Recurrent(torch.nn.RNNBase):
                     "lengths expected None for a PackedSequence, which has lengths of its own; leave them out"
                 )
             self.check_input(input.data, input.batch_sizes)
-            return self._run_packed(input, hx, return_states)
+            return self._run_packed(input, hx, return_states, binds)
         if input.dim() not in (2, 3):
             name = (self.torch_class or type(self)).__name__
             tensor = "tensor " if name == "RNN" else ""  # torch.nn's classes do not all say the same
@@ -264,7 +277,8 @@ class Recurrent(torch.nn.RNNBase):
             x, lay_out = input.transpose(0, 1), lambda v: v.transpose(0, 1)
         else:
             x, lay_out = input, lambda v: v
-        self.check_input(x, None)
+        if x.shape[-1] != self.input_size or x.dtype is not self._flat_weights[0].dtype:  # pyright: ignore[reportOptionalMemberAccess]
+            self.check_input(x, None)
         steps, rows = x.shape[:2]
         if steps == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
@@ -272,15 +286,31 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
+        if binds and (found := self._run_bound(x, hx, rows, batched, valid, return_states)) is not None:
+            output, last, every = found
+            return self._closed(lay_out(output), self._layout.close_whole(last, batched), every, lay_out)
         first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched, dtype=x.dtype)
         x, last, every = self._run(x, first, valid, return_states)
         return self._closed(lay_out(x), self._layout.close(last, batched), every, lay_out)
 
-    def _run_packed(self, input: PackedSequence, hx: Any, return_states: bool) -> Any:
+    def _run_packed(self, input: PackedSequence, hx: Any, return_states: bool, binds: bool) -> Any:
         """As it is: rows that have ended are not there, and the others are in the order of the recurrence."""
         lengths = lengths_of(input.batch_sizes)
-        of = rows_of_data(input.batch_sizes).to(input.data.device)
         rows = lengths.numel()
+
+        def lay_out(v: Tensor) -> PackedSequence:
+            return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+
+        if binds and (
+            found := self._run_bound(
+                input.data, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True
+            )
+        ):
+            output, last, every = found
+            if input.unsorted_indices is not None:
+                last = [v.index_select(1, input.unsorted_indices) for v in last]
+            return self._closed(lay_out(output), self._layout.close_whole(last, True), every, lay_out)
+        of = rows_of_data(input.batch_sizes).to(input.data.device)
         first = (
             self._first_states(input.data, rows)
             if hx is None
@@ -291,11 +321,90 @@ class Recurrent(torch.nn.RNNBase):
         x, last, every = self._run(input.data, first, lengths.to(input.data.device), return_states, of)
         if input.unsorted_indices is not None:
             last = [_reordered(state, input.unsorted_indices) for state in last]
-
-        def lay_out(v: Tensor) -> PackedSequence:
-            return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
-
         return self._closed(lay_out(x), self._layout.close(last, True), every, lay_out)
+
+    def _run_bound(
+        self,
+        x: Tensor,
+        hx: Any,
+        rows: int,
+        batched: bool,
+        lengths: Tensor | None,
+        every_state: bool,
+        order: Tensor | None = None,
+        packed: bool = False,
+    ) -> tuple[Tensor, Sequence[Tensor], dict[str, list[Tensor]] | None] | None:
+        """The whole stack as one call; None where no backend binds it.
+
+        Args:
+            x: `(T, B, I)`, or packed `(N, I)`.
+            hx: as the user gave it.
+            rows: `B`.
+            batched: whether `hx` has a batch dimension.
+            lengths: of the rows.
+            every_state: give all states of all steps.
+            order: of the rows of `hx`, None where it is that of `x`.
+            packed: whether `x` is.
+
+        Returns:
+            The output, laid out like the input; the last states, `(L D, B, W)` each; every state of each layer.
+        """
+        cell = self.cell
+        if hx is None and self._starts_at_zero:
+            first = [_zeros(self._place_count, rows, width, x.dtype) for width in self._state_widths]
+        else:
+            if hx is None:
+                states = self._first_states(x, rows)
+            else:
+                states = self._layout.open(hx, rows, batched, packed=packed, dtype=x.dtype)
+            first = [torch.stack([getattr(state, name) for state in states]) for name in cell.states]
+            if order is not None and hx is not None:
+                first = [v.index_select(1, order) for v in first]
+        given = [x, *self._weights(), *first]
+        spec, known = self._spec(every_state, packed)
+        if (call := dispatch.bound(spec, given, self.backend, known)) is None:
+            return None
+        found = call.run(given, self._draw_masks(x.shape[0], first, packed), lengths)
+        states = len(cell.states)
+        shown, last = found[: len(found) - states], found[len(found) - states :]
+        if not every_state:
+            return shown[0], last, None
+        every = {name: [shown[n] for n in range(at, len(shown), states)] for at, name in enumerate(cell.states)}
+        return every[cell.output][-1].clone(), last, every
+
+    def _weights(self) -> list[Tensor]:
+        """All of them, layer by layer, in a layer direction by direction."""
+        known = self._parameters
+        try:
+            return [cast("Tensor", known[name]) for name in self._flat_weights_names]
+        except KeyError:  # one is computed from others (torch.nn.utils.parametrizations)
+            return [getattr(self, name) for name in self._flat_weights_names]
+
+    def _spec(self, every_state: bool, packed: bool) -> tuple[CallSpec, dict[object, Bound]]:
+        """The constants of a call, and the calls that are bound."""
+        key = self.training, every_state, packed
+        if (found := self._bound.get(key)) is None:
+            spec = CallSpec(
+                *(self.cell, self.bias, (False, True)[: self.num_directions], self.num_layers),
+                every_state=every_state,
+                packed=packed,
+            )
+            found = self._bound[key] = spec, {}
+        return found
+
+    def _draw_masks(self, steps: int, first: Sequence[Tensor], packed: bool) -> list[Tensor]:
+        """The cell's noise of each place; in evaluation none, for its expectation."""
+        if not self.training or not self.cell.noise:
+            return []
+        rows = dict(zip(self.cell.states, first, strict=True))
+        return [
+            # Packed, every valid step is a row of its own.
+            noise.draw(
+                steps, rows[noise.state][place, 0] if packed and noise.every_step else rows[noise.state][place], True
+            )
+            for place in range(self._place_count)
+            for noise in self.cell.noise
+        ]
 
     @staticmethod
     def _closed(
@@ -401,6 +510,19 @@ class Recurrent(torch.nn.RNNBase):
 
 
 allow(Recurrent)
+
+
+@functools.lru_cache(maxsize=16)
+def _zeros_kept(places: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.zeros((places, rows, width), dtype=dtype, device="cpu")
+
+
+def _zeros(places: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+    """First states on the CPU, for a call that only reads them: small ones are made once."""
+    if places * rows * width > 1 << 14:
+        return torch.zeros((places, rows, width), dtype=dtype, device="cpu")
+    return _zeros_kept(places, rows, width, dtype)
 
 
 def _reordered(state: State, order: Tensor) -> State:

@@ -123,6 +123,11 @@ class StateLayout:
         ]
         return [row for layer in layers for row in layer.unbind(0)]
 
+    def close_whole(self, last: Sequence[Tensor], batched: bool) -> Any:
+        """The same of states that are laid out so already, `(L D, B, H)`: a tensor, or a tuple where there are several."""
+        closed = [v if batched else v.squeeze(1) for v in last]
+        return tuple(closed) if len(closed) > 1 else closed[0]
+
     def close(self, last: Sequence[State], batched: bool) -> Any:
         """From inside to outside."""
         closed: list[Any] = []

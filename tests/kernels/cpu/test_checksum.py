@@ -104,7 +104,7 @@ def test_two_tensors_have_the_same_numbers_where_their_bits_are_the_same_only(
 def test_shares_of_several_threads_do_not_cancel(edit: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import random
 
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(module, "threads_for", lambda bytes_: threads)
     weight = torch.randn(threads * 32 * 1024 + 5)
     changed = weight.clone()
     EDITS[edit](changed, random.Random(0))

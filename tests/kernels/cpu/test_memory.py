@@ -21,54 +21,54 @@ def test_what_is_handed_out_has_the_shape_and_can_be_written(shape: tuple[int, .
 
 def test_memory_comes_back_when_nobody_holds_it() -> None:
     pool = Pool()
-    first = pool.take(1 << 12, dtype=torch.float32)
+    first = pool.take(1 << 16, dtype=torch.float32)
     address, view = first.data_ptr(), first[4:].view(3, -1)
-    other = pool.take(1 << 12, dtype=torch.float32)
+    other = pool.take(1 << 16, dtype=torch.float32)
     assert other.data_ptr() != address
     del first
-    assert pool.take(1 << 12, dtype=torch.float32).data_ptr() != address, "a view still holds it"
+    assert pool.take(1 << 16, dtype=torch.float32).data_ptr() != address, "a view still holds it"
     del view
     gc.collect()
-    assert address in {pool.take(1 << 12, dtype=torch.float32).data_ptr() for _ in range(3)}
+    assert address in {pool.take(1 << 16, dtype=torch.float32).data_ptr() for _ in range(3)}
 
 
 def test_sizes_that_are_almost_the_same_share_memory() -> None:
     pool = Pool()
-    address = pool.take(1000, 10, dtype=torch.float32).data_ptr()
-    assert pool.take(10_001, dtype=torch.float32).data_ptr() == address
+    address = pool.take(10_000, 10, dtype=torch.float32).data_ptr()
+    assert pool.take(100_001, dtype=torch.float32).data_ptr() == address
     assert pool.take(1 << 20, dtype=torch.float32).data_ptr() != address
 
 
 def test_poison_is_nan_throughout_and_nothing_without() -> None:
     pool = Pool()
     pool.poison = True
-    for numbers in (3, 5000):
+    for numbers in (3, 50_000):
         assert pool.take(numbers, dtype=torch.float64).isnan().all()
-    kept = pool.take(5000, dtype=torch.float64).fill_(2)
+    kept = pool.take(50_000, dtype=torch.float64).fill_(2)
     address = kept.data_ptr()
     del kept
-    assert pool.take(5000, dtype=torch.float64).isnan().all()
+    assert pool.take(50_000, dtype=torch.float64).isnan().all()
     pool.poison = False
-    again = pool.take(5000, dtype=torch.float64)
+    again = pool.take(50_000, dtype=torch.float64)
     assert again.data_ptr() == address
 
 
 def test_no_more_is_kept_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "KEPT_BYTES", 1 << 16)
+    monkeypatch.setattr(memory, "KEPT_BYTES", 1 << 18)
     pool = Pool()
-    held = [pool.take(1 << 15, dtype=torch.uint8) for _ in range(4)]
+    held = [pool.take(1 << 17, dtype=torch.uint8) for _ in range(4)]
     addresses = {v.data_ptr() for v in held}
     held.clear()
-    assert pool._kept == 1 << 16
+    assert pool._kept == 1 << 18
     assert sum(len(waiting) for waiting in pool._free.values()) == 2
-    again = [pool.take(1 << 15, dtype=torch.uint8) for _ in range(2)]
+    again = [pool.take(1 << 17, dtype=torch.uint8) for _ in range(2)]
     assert {v.data_ptr() for v in again} <= addresses
     assert pool._kept == 0
 
 
 def test_what_is_kept_can_be_given_back() -> None:
     pool = Pool()
-    pool.take(1 << 14, dtype=torch.uint8)
+    pool.take(1 << 17, dtype=torch.uint8)
     assert pool._kept > 0
     pool.clear()
     assert (pool._kept, pool._free) == (0, {})

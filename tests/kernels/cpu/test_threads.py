@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
 from llvmlite import ir
 
-from ostinato import cells
+from ostinato import LSTM, cells
 from ostinato.cells import options
 from ostinato.kernels.compiled import Compiled
-from ostinato.kernels.cpu import engine, packing, target, threads
+from ostinato.kernels.cpu import cores, division, passes, target, threads
 from ostinato.kernels.cpu.code import I64, Code
 from ostinato.kernels.cpu.kernel import library
+from ostinato.kernels.cpu.launch import Route
 from ostinato.kernels.cpu.memory import pool
-from tests.kernels.cpu.against import Example, changed, outcome
+from ostinato.kernels.cpu.passes import Team
+from tests.kernels.cpu.against import Example, outcome
 
 CELLS = {
     "lstm": cells.lstm,
@@ -32,10 +37,16 @@ CELLS = {
 def _number_of_threads_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     monkeypatch.setattr(pool, "poison", True)
-    monkeypatch.setattr(engine, "SMALL", 0)
-    monkeypatch.setattr(packing, "_threads", lambda bytes_: torch.get_num_threads())
+    # As many as a test wants, whatever the machine has.
+    monkeypatch.setattr(cores, "_affinity", lambda: 64)
+    monkeypatch.setattr(cores, "_quota", lambda: 64)
+    monkeypatch.setattr(cores, "FEW_BYTES", 0)
     yield
     torch.set_num_threads(before)
+
+
+def divide(monkeypatch: pytest.MonkeyPatch, count: int, by_rows: bool) -> None:
+    monkeypatch.setattr(Route, "teams", lambda self: ((Team(count, by_rows),), False))
 
 
 def results(example: Example, count: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -45,48 +56,49 @@ def results(example: Example, count: int, dtype: torch.dtype) -> dict[str, torch
 
 @pytest.mark.parametrize("lengths", [None, [3, 0, 5, 1, 5, 2, 4]], ids=["whole", "lengths"])
 @pytest.mark.parametrize("name", CELLS)
-def test_the_number_of_threads_changes_no_bit(name: str, lengths: list[int] | None) -> None:
+def test_the_number_of_threads_changes_no_bit(
+    name: str, lengths: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cell = CELLS[name]
     for hidden, dtype in ((200, torch.float64), (150, torch.float32)):
         proj = 41 if "projection" in cell.options else 0
         example = Example(cell, 5, 7, 11, hidden, proj, lengths=lengths, reverse=lengths is not None, every_state=True)
+        divide(monkeypatch, 1, False)
         expected = results(example, 1, dtype)
         for count in (2, 3, 4, 7):
+            divide(monkeypatch, count, False)
             for key, v in results(example, count, dtype).items():
                 assert torch.equal(v, expected[key]), f"{key} on {count} threads"
 
 
 @pytest.mark.parametrize("lengths", [None, [6, 1, 0, 5] * 5 + [3]], ids=["whole", "lengths"])
 @pytest.mark.parametrize("name", CELLS)
-def test_threads_with_rows_of_their_own_change_no_bit(
-    name: str, lengths: list[int] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pieces_of_rows_change_no_bit(name: str, lengths: list[int] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = CELLS[name]
     proj = 9 if "projection" in cell.options else 0
     example = Example(cell, 6, 21, 3, 35, proj, lengths=lengths, every_state=True)
     expected = results(example, 1, torch.float32)
-    monkeypatch.setattr(engine, "CHUNK_BYTES", 1)  # so that a thread may be in another chunk than the others
-    for count in (1, 2, 3, 6):
-        monkeypatch.setattr(engine.Engine, "_threads", lambda self, count=count: (count, True))
-        for key, v in results(example, 1, torch.float32).items():
-            assert torch.equal(v, expected[key]), f"{key} on {count} threads"
+    monkeypatch.setattr(passes, "CHUNK_BYTES", 1)  # so that a thread may be in another chunk than the others
+    for pieces, count in ((1, 2), (2, 2), (3, 1), (6, 2), (5, 3), (2, 5)):
+        divide(monkeypatch, pieces, True)
+        for key, v in results(example, count, torch.float32).items():
+            assert torch.equal(v, expected[key]), f"{key} in {pieces} pieces on {count} threads"
 
 
-@pytest.mark.parametrize(("rows", "hidden", "own"), [(64, 32, True), (8, 32, False), (64, 600, False)])
-def test_many_rows_and_few_weights_give_threads_rows_of_their_own(
-    rows: int, hidden: int, own: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen: list[bool] = []
-    choose = engine.Engine._threads
-
-    def noted(self: engine.Engine) -> tuple[int, bool]:
-        count, apart = choose(self)
-        chosen.append(apart)
-        return count, apart
-
-    monkeypatch.setattr(engine.Engine, "_threads", noted)
-    results(Example(cells.lstm, 2, rows, 3, hidden), 2, torch.float32)
-    assert set(chosen) == {own}
+@pytest.mark.parametrize("lengths", [None, [6, 1, 0, 5, 2]], ids=["whole", "lengths"])
+def test_directions_at_the_same_time_change_no_bit(lengths: list[int] | None) -> None:
+    found = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        torch.manual_seed(0)
+        layer, x = LSTM(4, 150, 2, bidirectional=True, layer_norm=True), torch.randn(60, 5, 4, requires_grad=True)
+        output, (h, c) = layer(x, lengths=lengths)
+        (output.square().sum() + h.sum() + c.sum()).backward()
+        found.append([output, h, c, x.grad, *(p.grad for p in layer.parameters())])
+        with torch.no_grad():
+            assert torch.equal(layer(x, lengths=lengths)[0], output)
+    for each in found[1:]:
+        assert all(map(torch.equal, each, found[0]))
 
 
 def test_more_threads_than_there_is_work_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +106,7 @@ def test_more_threads_than_there_is_work_for(monkeypatch: pytest.MonkeyPatch) ->
     example = Example(CELLS["norm"], 3, 2, 2, 3)
     expected = results(example, 1, torch.float64)
     for count in (2, 5):
-        monkeypatch.setattr(engine.Engine, "_threads", lambda self, count=count: (count, False))
+        divide(monkeypatch, count, False)
         for key, v in results(example, 1, torch.float64).items():
             assert torch.equal(v, expected[key]), f"{key} on {count} threads"
 
@@ -104,27 +116,58 @@ def test_without_openmp_threads_of_python_give_the_same(name: str, monkeypatch: 
     example = Example(CELLS[name], 4, 3, 5, 150, lengths=[4, 1, 0])
     expected = results(example, 1, torch.float32)
     monkeypatch.setattr(threads, "openmp", lambda: None)
-    for count in (2, 3):
-        for key, v in results(example, count, torch.float32).items():
+    for count, by_rows in ((2, False), (3, False), (2, True), (3, True)):
+        divide(monkeypatch, count, by_rows)
+        for key, v in results(example, 2, torch.float32).items():
             assert torch.equal(v, expected[key]), f"{key} on {count} threads"
     assert threads._python_threads.cache_info().currsize
 
 
-def test_a_small_step_is_left_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_call_is_left_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """As more of them cost more than they bring."""
-    used: list[int] = []
-    run = threads.run
-    monkeypatch.setattr(engine, "run", lambda *given: (used.append(given[3]), run(*given)))
-    example = Example(cells.lstm, 2, 2, 3, 130)
-    results(example, 2, torch.float64)
-    assert set(used) == {2}
-    used.clear()
-    monkeypatch.setattr(engine, "SMALL", 1 << 19)
-    results(example, 2, torch.float64)
-    assert set(used) == {1}
-    used.clear()
-    results(changed(example, rows=64), 2, torch.float64)
-    assert set(used) == {2}
+    chosen: list[tuple[int, bool]] = []
+    choose = Route.teams
+
+    def noted(self: Route) -> tuple[tuple[Team, ...], bool]:
+        made = choose(self)
+        chosen.extend(made[0])
+        return made
+
+    monkeypatch.setattr(Route, "teams", noted)
+    monkeypatch.setattr(division, "measured", lambda *_: division.Costs(1e-5, 1e-6))
+    results(Example(cells.lstm, 2, 2, 3, 130), 2, torch.float64)
+    assert set(chosen) == {(1, False)}
+    chosen.clear()
+    results(Example(cells.lstm, 20, 64, 3, 130), 2, torch.float64)
+    assert set(chosen) == {(4, True)}
+    chosen.clear()
+    results(Example(cells.lstm, 4, 64, 3, 130), 1, torch.float64)
+    assert set(chosen) == {(1, False)}
+
+
+SMALL_TEAM = """
+import sys, torch
+from ostinato.cells import lstm, options
+from ostinato.kernels.compiled import Compiled
+from ostinato.kernels.cpu import cores
+from ostinato.kernels.cpu.launch import Route
+from ostinato.kernels.cpu.passes import Team
+from tests.kernels.cpu.against import Example, outcome
+cores._affinity = cores._quota = lambda: 64
+example = Example(options.layer_norm(lstm), 3, 13, 4, 150, lengths=[3, 1, 2] * 4 + [3])
+found = []
+for count, by_rows in ((1, False), (3, False), (3, True)):
+    torch.set_num_threads(count)
+    Route.teams = lambda self: ((Team(count, by_rows),), False)
+    found.append(outcome(example, Compiled().run, example.request(torch.float32)))
+print([all(torch.equal(v, found[0][key]) for key, v in each.items()) for each in found])
+"""
+
+
+def test_a_team_that_is_smaller_than_asked_for_leaves_nothing_out() -> None:
+    limited = {**os.environ, "OMP_THREAD_LIMIT": "2"}
+    ran = subprocess.run([sys.executable, "-c", SMALL_TEAM], env=limited, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "[True, True, True]", ran.stderr
 
 
 def who() -> tuple[ctypes.Array[ctypes.c_int64], int, object]:
@@ -148,3 +191,16 @@ def test_each_thread_runs_the_loop_once(count: int, by_openmp: bool, monkeypatch
     for turn in range(1, 4):
         threads.run(library(False)["region"], loop, ctypes.addressof(seen), count)
         assert list(seen) == [v for _ in range(count) for v in (turn, count)] + [0] * (16 - 2 * count)
+
+
+@pytest.mark.parametrize("by_openmp", [True, False])
+@pytest.mark.parametrize("pieces", [1, 2, 7])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_each_piece_is_taken_once(count: int, pieces: int, by_openmp: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not by_openmp:
+        monkeypatch.setattr(threads, "openmp", lambda: None)
+    torch.set_num_threads(count)
+    seen, loop, _alive = who()
+    for turn in range(1, 4):
+        threads.run_pieces(library(False)["pieces"], loop, ctypes.addressof(seen), pieces)
+        assert list(seen) == [v for _ in range(pieces) for v in (turn, pieces)] + [0] * (16 - 2 * pieces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ostinato.kernels.cpu.code import Int, Value
 from ostinato.kernels.cpu.loops import ROWS_TOGETHER, Loop, Range
 from ostinato.kernels.cpu.plan import Slots
+from ostinato.kernels.cpu.product import BEHIND, BOTH, TIME
 
 
 class Backward(Loop):
@@ -13,18 +14,21 @@ class Backward(Loop):
     def write(self) -> None:
         """Write the function."""
         code, threads = self.code, self.code.arg.threads
-        self._clear()
-        with code.loop(0, self["steps"], down=True) as s, self.at_step(s):
-            self.ahead = code.sub(self.offset_before, self.offset)
-            for at, stage in enumerate(self.schedule.stages):
-                self.stage(at, stage)
-        self.meet(threads)
-        with code.when(code.is_(self["dx"], "!=", 0)):
-            self._input_gradient()
-        self._weight_gradient("x", self.plan.dx, self["x_width"])
-        for k, slots in enumerate(self.plan.du):
-            self._weight_gradient(str(k), slots, self.width[self.entered_space(k)])
-        self._reduce()
+        with code.when(code.is_(self["halves"], "!=", BEHIND)):
+            self._clear()
+            with code.loop(0, self["steps"], down=True) as s, self.at_step(s):
+                self.ahead = code.sub(self.offset_before, self.offset)
+                for at, stage in enumerate(self.schedule.stages):
+                    self.stage(at, stage)
+        with code.when(code.is_(self["halves"], "==", BOTH)):
+            self.meet(threads)
+        with code.when(code.is_(self["halves"], "!=", TIME)):
+            with code.when(code.is_(self["dx"], "!=", 0)):
+                self._input_gradient()
+            self._weight_gradient("x", self.plan.dx, self["x_width"])
+            for k, slots in enumerate(self.plan.du):
+                self._weight_gradient(str(k), slots, self.width[self.entered_space(k)])
+            self._reduce()
         code.end()
 
     def carry(self, name: str, parity: Value) -> tuple[Value, Value]:
@@ -83,21 +87,28 @@ class Backward(Loop):
                     self.shape.store(code, self.shape.zero(), to)
 
     def _reduce(self) -> None:
-        """Their sum over rows, in the order of the rows."""
+        """Their sum over rows, in the order of the rows, to where the gradients of the parameters lie."""
         code, shape = self.code, self.shape
         for space in self.spaces:
             if not (count := len(self.plan.parameters[space])):
                 continue
-            own = self.own_units[space]
+            own, width = self.own_units[space], self.width[space]
             with code.loop(own.begin, own.end) as v:
+                mask = shape.mask(code, code.sub(width, code.mul(v, shape.lanes)))
                 for slot in range(count):
                     total = code.slot(shape.vector, shape.zero())
                     with code.loop(0, self["B"]) as b:
                         value = shape.load(code, self.blocked(f"gradients_{space}", space, count, b, v, slot))
                         code.store(code.builder.fadd(code.load(total, shape.vector), value), total)
-                    at = code.mul(v, count * self.vector)
-                    to = code.at(self.address(f"dparameters_{space}"), at, slot * self.vector)
-                    shape.store(code, code.load(total, shape.vector), to)
+                    for (name, piece), place in self.plan.parameter_slots.items():
+                        if place == (space, slot):
+                            self._add_to_vector(name, code.mul(width, piece * shape.bytes), v, mask, total)
+
+    def _add_to_vector(self, name: str, offset: Value, v: Value, mask: Value, total: Value) -> None:
+        code, shape = self.code, self.shape
+        with code.when(code.is_(self[f"dvector_{name}"], "!=", 0)):
+            to = code.at(self.address(f"dvector_{name}"), offset, code.mul(v, self.vector))
+            shape.store(code, code.load(total, shape.vector), to, mask)
 
     def _input_gradient(self) -> None:
         """dx = W_ih^T of all rows, in blocks of rows that stay in the cache."""

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import torch
 from llvmlite import ir
 
 from ostinato.kernels.cpu.code import I8, I32, I64, POINTER, Code, Value
-from ostinato.kernels.cpu.threads import run
+from ostinato.kernels.cpu.cores import threads_for
+from ostinato.kernels.cpu.threads import InTurn, run
 from ostinato.types import Tensor
 
 LANES = 8  # of 64 bits
@@ -98,15 +99,52 @@ def _first(code: Code, count: Value) -> Value:
     return b.icmp_unsigned("<", ir.Constant(_WORDS, list(range(2 * LANES))), wide)
 
 
-def checksum(v: Tensor, functions: Mapping[str, int]) -> bytes:
-    """Numbers that are others when the bits of a contiguous tensor are; of words of 32 or 64 bits.
+class Checksum:
+    """Numbers that are others when the bits of a tensor are; of words of 32 or 64 bits.
 
     They depend on the number of threads too: to be compared within a process.
+
+    Args:
+        v: contiguous; to be held by whoever takes its checksum, and not to move.
+        functions: addresses of the functions that all cells share.
     """
-    bytes_ = v.numel() * v.itemsize
-    # A small tensor is done before a second thread has come.
-    threads = torch.get_num_threads() if bytes_ > 1 << 17 else 1
-    sums = ctypes.create_string_buffer(STATE * threads)
-    fields = (ctypes.c_int64 * 3)(v.data_ptr(), bytes_, ctypes.addressof(sums))
-    run(functions["region"], functions["checksum_share"], ctypes.addressof(fields), threads)
-    return sums.raw
+
+    def __init__(self, v: Tensor, functions: Mapping[str, int]) -> None:
+        self._bytes = v.numel() * v.itemsize
+        self._region, self._share = functions["region"], functions["checksum_share"]
+        self._from = v.data_ptr()
+        self._place: tuple[int, Any, Any] = (0, None, None)
+
+    def taken(self) -> bytes:
+        """Of the bits as they are now."""
+        threads = threads_for(self._bytes)
+        if threads != self._place[0]:
+            made = ctypes.create_string_buffer(STATE * threads)
+            self._place = threads, made, (ctypes.c_int64 * 3)(self._from, self._bytes, ctypes.addressof(made))
+        # Threads of Python that are here at the same time write the same numbers.
+        _, sums, fields = self._place
+        run(self._region, self._share, ctypes.addressof(fields), threads)
+        return sums.raw
+
+
+class Checksums:
+    """Those of several tensors, taken at once by one thread."""
+
+    def __init__(self, tensors: Sequence[Tensor], functions: Mapping[str, int]) -> None:
+        count = len(tensors)
+        self._sums = ctypes.create_string_buffer(STATE * count)
+        start = ctypes.addressof(self._sums)
+        numbers = [n for at, v in enumerate(tensors) for n in (v.data_ptr(), v.nbytes, start + STATE * at)]
+        self._fields = (ctypes.c_int64 * (3 * count))(*numbers)
+        fields, share = ctypes.addressof(self._fields), functions["checksum_share"]
+        self._run = InTurn(functions, [(share, fields + 24 * at) for at in range(count)])
+
+    def taken(self) -> bytes:
+        """Of the bits as they are now."""
+        self._run()
+        return self._sums.raw
+
+
+def checksum(v: Tensor, functions: Mapping[str, int]) -> bytes:
+    """That of a tensor, once."""
+    return Checksum(v, functions).taken()

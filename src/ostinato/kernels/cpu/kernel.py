@@ -18,7 +18,7 @@ from llvmlite import ir
 from llvmlite.binding import llvm_version_info
 
 from ostinato.cells.spec import Cell
-from ostinato.kernels.cpu import cache, checksum, moving, product, tiles
+from ostinato.kernels.cpu import cache, checksum, meeting, moving, product, tiles
 from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.current import current, refuse
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PARTS = ("inference", "training", "backward")
 _LIBRARY = (
-    *("multiply", "weight_gradient", "meet", "region"),
+    *("multiply", "weight_gradient", "meet", "region", "pieces", "meetings", "nth_share", "in_turn_share"),
     *("pack_share", "pack_transposed_share", "checksum_share", "move_share"),
 )
 
@@ -142,6 +142,7 @@ class Kernel:
             raise Unsupported(self.reading.refusal)
         self.observed: Observed | None = None if self.reading.is_ours else observed(cell, bias, projected, self.reading)
         self._key = f"{self.reading.digest} {bias} {projected}"
+        self.passes: dict[object, Any] = {}  # by sizes, see `bound`
         self._parts: dict[str, Part] = {}
         self._description: Description | None = None
         self.part("inference")
@@ -276,6 +277,7 @@ def library(double: bool) -> Mapping[str, int]:
         made = product.module(shape(double))
         moving.write(made, shape(double))
         checksum.write(made)
+        meeting.write(made)
         return made
 
     return _shared(_key("library", shape(double)), module, _LIBRARY)

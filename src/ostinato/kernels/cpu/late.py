@@ -1,146 +1,76 @@
-"""What the backward pass does once for all time steps: the gradients of the input and of the weights.
+"""What the backward pass does once for all time steps, in bfloat16: the gradients of the input and of the matrices.
 
-The machine code does it behind its time loop, or torch's products in bfloat16 do it afterwards, much faster on a processor with a
-matrix unit. Both read the gradients of gates where the time loop has left them, see `Memory.slots`.
+The machine code does it behind its time loop; torch's products in bfloat16 do it afterwards, much faster on a processor with a
+matrix unit. Both read the gradients of gates where the time loop has left them, in the slots of `Kept`.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
-from ostinato.kernels.cpu.product import scratch_bytes
+from ostinato.kernels.cpu.passes import Pass
+from ostinato.kernels.cpu.saved import Saved
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.engine import Engine, Memory
+    from ostinato.kernels.cpu.binding import Binding
 
 
-@dataclass(frozen=True)
-class Late:
-    """The gradients that are wanted.
+def in_bfloat16(call: Binding, saved: Saved, place: int, dx: Tensor | None, wanted: Mapping[str, Tensor]) -> None:
+    """Do it.
 
-    Attributes:
-        dx: where to write the input's, `(rows, I)`, or None.
-        weights: "weight_ih" and names of matrices: whether theirs are wanted.
-        into: gradients of weights that are there, to add to; those that are made are put there.
-        adds: whether it had any before.
+    Args:
+        call: of which.
+        saved: what its forward pass saved, after the time loop of the backward pass.
+        place: which direction of which layer.
+        dx: where to write the gradient of the input, `(rows, I)`, or None.
+        wanted: the gradient of each matrix that is wanted, to add to.
     """
-
-    dx: Tensor | None
-    weights: Mapping[str, bool]
-    into: dict[str, Tensor]
-    adds: bool
-
-
-def in_machine_code(engine: Engine, memory: Memory, late: Late, threads: int) -> dict[str, int]:
-    """The fields that make the machine code do it."""
-    operands, described, shape, hidden = engine.operands, engine.described, engine.shape, engine.width["H"]
-    values = nothing(engine)
-    work = 0
-    values["add_x"] = int(late.adds)
-    if late.weights["weight_ih"]:
-        if not late.adds:
-            late.into["weight_ih"] = engine.buffer(*operands.weight_ih.shape)
-        values["dweight_x"] = late.into["weight_ih"].data_ptr()
-        rows = operands.x.data_ptr() + engine.rows.numbers * (engine.inputs * shape.bytes)
-        values["sources_x"] = engine.numbers(rows)
-        values["gate_rows_x"] = _gate_rows(described.dx, hidden).data_ptr()
-        work = scratch_bytes(shape, engine.inputs, described.gates)
-    for k, order, units in _products(engine):
-        product = described.products[k]
-        matrix = operands.matrices[product.matrix]
-        # The next product with the same matrix adds to what the one before has written.
-        values[f"add_{k}"] = int(product.matrix in late.into)
-        if not late.weights[product.matrix]:
-            continue
-        if product.matrix not in late.into:
-            # A product that leaves rows out leaves their gradient at zero.
-            late.into[product.matrix] = torch.zeros_like(matrix)
-        values[f"dweight_{k}"] = late.into[product.matrix].data_ptr()
-        values[f"sources_{k}"] = engine.numbers(_entered_rows(engine, k, memory))
-        values[f"gate_rows_{k}"] = _gate_rows(order, units).data_ptr()
-        work = max(work, scratch_bytes(shape, engine.width[product.entered_space], len(order)))
-    values["work_bytes"] = -(-work // 64) * 64
-    if late.dx is not None:
-        values["dx"] = late.dx.data_ptr()
-        values["weight_x_t"] = engine.panels(operands.weight_ih, described.dx, hidden, True)
-    engine.reserve("work", threads, values["work_bytes"] // shape.bytes)
-    return values
-
-
-def nothing(engine: Engine) -> dict[str, int]:
-    """The fields that make the machine code leave it."""
-    products = range(len(engine.described.products))
-    names = ["add", "dweight", "sources", "gate_rows"]
-    values = {f"{name}_{at}": 0 for name in names for at in ("x", *products)}
-    return values | {"work": 0, "work_bytes": 0, "dx": 0, "weight_x_t": 0}
-
-
-def in_bfloat16(engine: Engine, memory: Memory, late: Late) -> None:
-    """Do it, after the machine code has run."""
-    described, operands, hidden = engine.described, engine.operands, engine.width["H"]
+    of = call.passes[place]
+    described, hidden = of.described, of.hidden
     order = described.dx
     kept: dict[tuple[str, int, int], Tensor] = {}  # the gates of x and of a product are often the same
 
     def gradients(space: str, first: int, gates: int) -> Tensor:
-        place = space, first, gates
-        if place not in kept:
-            own = memory.slots[space][:, :, first : first + gates]
-            kept[place] = torch.empty(own.shape, dtype=torch.bfloat16, device=own.device).copy_(own).view(len(own), -1)
-        return kept[place]
+        at = space, first, gates
+        if at not in kept:
+            own = saved.part(call, place, ("slots", space))[:, :, first : first + gates]
+            kept[at] = torch.empty(own.shape, dtype=torch.bfloat16, device=own.device).copy_(own).view(len(own), -1)
+        return kept[at]
 
-    if late.weights["weight_ih"]:
-        found = gradients("H", described.dx_slot, len(order)).t() @ operands.x.bfloat16()
-        _add(engine, late, "weight_ih", operands.weight_ih, found, order, hidden)
-    if late.dx is not None:
-        weight = _in_slots(operands.weight_ih, order, hidden, engine.shape.lanes)
-        late.dx.copy_(gradients("H", described.dx_slot, len(order)) @ weight)
-    for k, gates, units in _products(engine):
+    if "weight_ih" in wanted:
+        found = gradients("H", described.dx_slot, len(order)).t() @ saved.input(call, place).bfloat16()
+        _add(of, wanted["weight_ih"], found, order, hidden)
+    if dx is not None:
+        weight = _in_slots(saved.given[call.parameter(place, "weight_ih")], order, hidden, of.shape.lanes)
+        dx.copy_(gradients("H", described.dx_slot, len(order)) @ weight)
+    for k, gates, units in of.gradients():
         product = described.products[k]
-        if late.weights[product.matrix]:
-            found = gradients(product.space, described.du_slots[k], len(gates)).t() @ _entered(engine, k, memory)
-            _add(engine, late, product.matrix, operands.matrices[product.matrix], found, gates, units)
+        if product.matrix in wanted:
+            entered = _entered(call, saved, place, k)
+            found = gradients(product.space, described.du_slots[k], len(gates)).t() @ entered
+            _add(of, wanted[product.matrix], found, gates, units)
 
 
-def _products(engine: Engine) -> Iterator[tuple[int, tuple[int, ...], int]]:
-    """For each product: its number, the gates of its gradient slots in order, and the rows of a gate in its matrix."""
-    for k, order in enumerate(engine.described.du):
-        gates, units = engine.gates(k)
-        yield k, tuple(gates[i] for i in order), units
-
-
-def _entered_rows(engine: Engine, k: int, memory: Memory) -> Tensor:
-    """The address of what entered a product at each flat row."""
-    product, rows = engine.described.products[k], engine.rows
-    row = engine.width[product.entered_space] * engine.shape.bytes
-    if product.state is None:
-        return memory.enters[k].data_ptr() + rows.numbers * row
-    # In the first step what entered are the first states.
-    at = rows.before * row
-    at += memory.states[product.state].data_ptr() - rows.batch * row
-    begin, count = rows.begin
-    at[begin : begin + count] = engine.operands.first[product.state].data_ptr() + rows.numbers[:count] * row
-    return at
-
-
-def _entered(engine: Engine, k: int, memory: Memory) -> Tensor:
+def _entered(call: Binding, saved: Saved, place: int, k: int) -> Tensor:
     """What entered a product at each flat row, `(rows, W)`."""
-    product, rows = engine.described.products[k], engine.rows
-    if product.state is None:
-        return memory.enters[k].bfloat16()
-    state, first = memory.states[product.state], engine.operands.first[product.state]
+    of, order = call.passes[place], saved.route.order
+    name = of.described.products[k].state
+    if name is None:
+        return saved.part(call, place, ("enters", str(k))).bfloat16()
+    n = list(of.states).index(name)
+    state, rows = saved.state(call, place, n), order.rows[place % len(order.rows)]
+    first = saved.given[call.count - len(of.states) + n]
     known = state.new_empty(rows.batch + rows.total, state.shape[1], dtype=torch.bfloat16)
-    known[: rows.batch] = first
+    known[: rows.batch] = first if first.dim() == 2 else first[place]
     known[rows.batch :] = state
     return known[: rows.total] if rows.is_in_order else known.index_select(0, rows.before)
 
 
-def _in_slots(weight: Tensor, order: tuple[int, ...], units: int, lanes: int) -> Tensor:
+def _in_slots(weight: Tensor, order: Sequence[int], units: int, lanes: int) -> Tensor:
     """A weight with its rows where the gradients of their gates lie, `(blocks gates lanes, I)`; zeros past the last unit."""
     blocks = -(-units // lanes)
     placed = weight.new_zeros(len(order), blocks * lanes, weight.shape[1], dtype=torch.bfloat16)
@@ -148,19 +78,10 @@ def _in_slots(weight: Tensor, order: tuple[int, ...], units: int, lanes: int) ->
     return placed.view(len(order), blocks, lanes, -1).transpose(0, 1).reshape(-1, weight.shape[1])
 
 
-def _add(
-    engine: Engine, late: Late, name: str, weight: Tensor, found: Tensor, order: tuple[int, ...], units: int
-) -> None:
+def _add(of: Pass, to: Tensor, found: Tensor, order: Sequence[int], units: int) -> None:
     """Adds the gradient of a weight, whose rows lie as gradients of gates do."""
-    if name not in late.into:
-        late.into[name] = torch.zeros_like(weight)
-    lanes = engine.shape.lanes
-    by_gate = found.view(-1, len(order), lanes, found.shape[1]).transpose(0, 1).reshape(len(order), -1, found.shape[1])
-    to = late.into[name].view(-1, units, weight.shape[1])
+    lanes, columns = of.shape.lanes, found.shape[1]
+    by_gate = found.view(-1, len(order), lanes, columns).transpose(0, 1).reshape(len(order), -1, columns)
+    rows = to.view(-1, units, columns)
     for at, gate in enumerate(order):
-        to[gate] += by_gate[at, :units]
-
-
-@functools.lru_cache(maxsize=256)
-def _gate_rows(gates: tuple[int, ...], units: int) -> Tensor:
-    return torch.tensor([gate * units for gate in gates], device="cpu")
+        rows[gate] += by_gate[at, :units]

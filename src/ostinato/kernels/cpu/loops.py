@@ -120,7 +120,7 @@ class Loop:
         shares = self.address("row_shares")
         begin, end = (code.load(code.at(shares, code.mul(n, 8))) for n in (thread, code.add(thread, 1)))
         self.rows = Range(code.choose(alone, begin, zero), code.choose(alone, end, self["B"]))
-        self.sum_rows = Range(begin, end)
+        self.alone = alone
         self.own_units = {}
         self.units = {}
         for space, blocks in self.blocks.items():
@@ -146,20 +146,22 @@ class Loop:
         self.offset_before = code.load(code.at(self.address("offsets"), code.mul(self.before, 8)))
         self.odd = code.builder.and_(s, code.int(1))
         self.even = code.sub(1, self.odd)
-        self.old, self.new = {}, {}
+        self.old, self.new, self.old_row = {}, {}, {}
         for name in self.plan.program.states:
-            row = self.row_bytes(name)
+            row = self[f"state_{name}_row"]
             ring = code.is_(self[f"state_{name}_ring"], "!=", 0)
             base = self.address(f"state_{name}")
             new = code.choose(ring, code.mul(self.odd, self["B"]), self.offset)
             old = code.choose(ring, code.mul(self.even, self["B"]), self.offset_before)
             self.new[name] = code.at(base, code.mul(new, row))
             kept = code.at(base, code.mul(old, row))
-            self.old[name] = code.choose(code.is_(s, "==", 0), self.address(f"first_{name}"), kept)
+            is_first = code.is_(s, "==", 0)
+            self.old[name] = code.choose(is_first, self.address(f"first_{name}"), kept)
+            self.old_row[name] = code.choose(is_first, self.row_bytes(name), row)
         yield
 
     def row_bytes(self, state: str) -> Value:
-        """Of one row of a state."""
+        """Of one row of a state that lies alone; among others of its layer it may be wider, `state_..._row`."""
         return self.code.mul(self.width[self.letters[state]], self.shape.bytes)
 
     def entering(self, product: int) -> tuple[Value, Value]:
@@ -167,7 +169,7 @@ class Loop:
         enters, code = self.plan.program.products[product].enters, self.code
         if enters.op == "state":
             name = name_of(enters)
-            return self.old[name], self.row_bytes(name)
+            return self.old[name], self.old_row[name]
         space = self.entered_space(product)
         row = code.mul(self.width[space], self.shape.bytes)
         ring = code.is_(self["enters_ring"], "!=", 0)
@@ -279,7 +281,7 @@ class Loop:
         plain = code.mul(v, self.vector)
         match kind:
             case "state":
-                to = code.at(self.new[str(name)], code.mul(b, self.row_bytes(str(name))), plain)
+                to = code.at(self.new[str(name)], code.mul(b, self[f"state_{name}_row"]), plain)
                 shape.store(code, value, to, mask)
             case "enters":
                 base, row = self.entering(int(name))
@@ -328,7 +330,11 @@ class Loop:
     def _sums(self, at: int, passes: list[list[Node]]) -> None:
         code, shape, lanes = self.code, self.shape, self.shape.lanes
         slots = {node: slot for slot, node in enumerate(self.schedule.rows)}
-        with code.loop(self.sum_rows.begin, code.min(self.sum_rows.end, self.count)) as b:
+        thread, threads = code.arg.thread, code.arg.threads
+        begin, end = (code.div(code.mul(self.count, n), threads) for n in (thread, code.add(thread, 1)))
+        begin = code.choose(self.alone, self.rows.begin, begin)
+        end = code.choose(self.alone, code.min(self.rows.end, self.count), end)
+        with code.loop(begin, end) as b:
             made: dict[Node, Value] = {}
             for nodes in passes:
                 row = RowValues(self, at, b, made, partial=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,10 @@ from ostinato.locks import lock
 from ostinato.types import Tensor
 
 KEPT_BYTES = 1 << 30  # what is kept for the next call at most
-_GRAIN = 1 << 12
+_GRAIN = 1 << 16  # bytes; below, the system's allocator is quicker, and keeps what it is given back
 
-
+# `new_empty` takes half the time of `torch.empty`, and asks for no default device.
+_LIKE = {dtype: torch.zeros(0, dtype=dtype, device="cpu") for dtype in (torch.float32, torch.float64, torch.uint8)}
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8}
 
 
@@ -44,12 +46,9 @@ class Pool:
 
     def take(self, *shape: int, dtype: torch.dtype) -> Tensor:
         """A tensor of this shape, on CPU, with whatever was in the memory before."""
-        numbers = 1
-        for size in shape:
-            numbers *= size
-        wanted = numbers * dtype.itemsize
+        wanted = math.prod(shape) * dtype.itemsize
         if wanted < _GRAIN:
-            given = torch.empty(shape, dtype=dtype, device="cpu")
+            given = _LIKE[dtype].new_empty(shape)
         else:
             size = 1 << (wanted - 1).bit_length()
             if size - wanted > size // 4:  # three quarters of a power of two, where that is enough
@@ -61,6 +60,12 @@ class Pool:
         if self.poison:
             given.fill_(float("nan"))
         return given
+
+    def like(self, v: Tensor) -> Tensor:
+        """The same of the shape and the type of a contiguous tensor."""
+        if v.nbytes < _GRAIN and not self.poison:
+            return torch.empty_like(v)
+        return self.take(*v.shape, dtype=v.dtype)
 
     def _block(self, size: int) -> np.ndarray:
         with self._lock:

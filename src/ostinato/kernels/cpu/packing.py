@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Mapping, MutableMapping
+import weakref
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, is_
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
-from ostinato.kernels.cpu.checksum import checksum
+from ostinato.kernels.cpu.checksum import Checksum, Checksums
+from ostinato.kernels.cpu.cores import FEW_BYTES, threads_for
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.product import Shape
 from ostinato.kernels.cpu.threads import run
+from ostinato.locks import lock
 from ostinato.types import Tensor
+
+_version, _address, _times = attrgetter("_version"), Tensor.data_ptr, attrgetter("times")
 
 
 @dataclass(frozen=True)
@@ -44,53 +50,178 @@ def _row_places(packing: Packing, lanes: int, row: int) -> np.ndarray:
     return np.where(unit < packing.units, (gate * packing.units + unit) * row, -1).reshape(-1)
 
 
-@dataclass
-class _Packed:
-    version: int
-    address: int
-    shape: tuple[int, ...]
-    checksum: bytes | None
-    panels: Tensor
+class Job:
+    """The packing of a weight that lies at one address: to be done again and again."""
 
+    def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
+        places = _row_places(packing, shape.lanes, weight.shape[1] * shape.bytes)
+        sources = np.where(places < 0, 0, weight.data_ptr() + places)
+        depth, columns = (places.size, weight.shape[1]) if packing.transposed else (weight.shape[1], places.size)
+        count = -(-columns // shape.panel)
+        self.panels = pool.take(count, depth, shape.panel, dtype=weight.dtype)
+        self.address = self.panels.data_ptr()
+        self._region, self._bytes, self._count = functions["region"], weight.numel() * weight.itemsize, count
+        loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
+        fields = (ctypes.c_int64 * 4)(self.address, sources.ctypes.data, depth, columns)
+        self._steps = [(loop, ctypes.addressof(fields))]
+        self._held: list[object] = [sources, fields]
+        if packing.paired:
+            pairs = (ctypes.c_int64 * 3)(self.address, count, depth)
+            self._steps.append((functions["pair_share"], ctypes.addressof(pairs)))
+            self._held.append(pairs)
 
-_packed: MutableMapping[Tensor, dict[tuple[Packing, Shape], _Packed]] = WeakIdKeyDictionary()
-
-
-def packed(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:
-    """Panels of a weight, `(R, K)` contiguous."""
-    kept = _packed.setdefault(weight, {})
-    key = (packing, shape)
-    found = kept.get(key)
-    # Tensors made in inference mode have no version; for them the bits have to tell.
-    seen = 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.shape
-    again = found is not None and (found.version, found.address, found.shape) == seen
-    # Whoever writes through `.data` leaves no trace in the version, so the bits are looked at: from the second use on, as in
-    # training there is none.
-    sums = checksum(weight, functions) if again else None
-    if found is not None and sums is not None and found.checksum == sums:
-        return found.panels
-    panels = pack(weight, packing, shape, functions)
-    kept[key] = _Packed(*seen, sums, panels)
-    return panels
+    def run(self) -> None:
+        """Pack what the weight holds now."""
+        threads = min(self._count, threads_for(2 * self._bytes))  # which are read and written
+        for loop, fields in self._steps:
+            run(self._region, loop, fields, threads)
 
 
 def pack(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:
     """Panels of a weight, newly made."""
-    places = _row_places(packing, shape.lanes, weight.shape[1] * shape.bytes)
-    sources = np.where(places < 0, 0, weight.data_ptr() + places)
-    depth, columns = (places.size, weight.shape[1]) if packing.transposed else (weight.shape[1], places.size)
-    panels = -(-columns // shape.panel)
-    to = pool.take(panels, depth, shape.panel, dtype=weight.dtype)
-    loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
-    fields = (ctypes.c_int64 * 4)(to.data_ptr(), sources.ctypes.data, depth, columns)
-    threads = min(panels, _threads(weight.numel() * weight.itemsize))
-    run(functions["region"], loop, ctypes.addressof(fields), threads)
-    if packing.paired:
-        fields = (ctypes.c_int64 * 3)(to.data_ptr(), panels, depth)
-        run(functions["region"], functions["pair_share"], ctypes.addressof(fields), threads)
-    return to
+    job = Job(weight, packing, shape, functions)
+    job.run()
+    return job.panels
 
 
-def _threads(bytes_: int) -> int:
-    """A small weight is done before a second thread has come."""
-    return torch.get_num_threads() if bytes_ > 1 << 17 else 1
+class Panels:
+    """A weight packed for one product, and packed again where it has changed.
+
+    Whoever writes through `.data` leaves no trace in the version, so the bits are looked at: from the second use on, as in training
+    there is none. A weight that has changed is packed over what it was, which nobody may be reading.
+
+    Args:
+        weight: `(R, K)`, contiguous.
+        packing: which rows of it, and how.
+        shape: of the vectors.
+        functions: addresses of the functions that all cells share.
+
+    Attributes:
+        of: a weak reference to the weight.
+        times: how often it was packed.
+    """
+
+    def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
+        self.of = weakref.ref(weight)
+        self._packing, self._shape, self._functions = packing, shape, functions
+        self._job: Job | None = None
+        self._seen: tuple[object, ...] = ()
+        self._checksum: Checksum | None = None
+        self._sums: bytes | None = None
+        self._lock = lock()
+        self.times = 0
+
+    def packed(self, weight: Tensor) -> Job:
+        """The panels of the weight as it is now; to be held while they are read."""
+        # Tensors made in inference mode have no version; for them the bits have to tell.
+        seen = 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.shape
+        job, checksum = self._job, self._checksum
+        if (
+            job is None
+            or checksum is None
+            or self._sums is None
+            or seen != self._seen
+            or checksum.taken() != self._sums
+        ):
+            return self._packed_now(weight, seen)
+        return job
+
+    def _packed_now(self, weight: Tensor, seen: tuple[object, ...]) -> Job:
+        with self._lock:
+            job, sums = self._job, None
+            if seen == self._seen:
+                # Before it is packed: what changes in the meantime shows at the next look.
+                self._checksum = self._checksum or Checksum(weight, self._functions)
+                sums = self._checksum.taken()
+            if job is None or seen[1:] != self._seen[1:]:
+                self._checksum, job = None, None
+            # In bfloat16 the memory holds other numbers for a while, and another thread may be reading it.
+            if job is None or self._packing.paired:
+                job = Job(weight, self._packing, self._shape, self._functions)
+            job.run()
+            self._job, self._seen, self._sums = job, seen, sums
+            self.times += 1
+        return job
+
+
+class _Known(NamedTuple):
+    """What `Packed` knows after a call; one object, as other threads may be calling."""
+
+    weights: list[weakref.ref[Tensor]]  # not held, as they may have been made by a graph of somebody's
+    seen: list[object]
+    panels: list[Panels]
+    times: list[int]
+    checksums: Checksums | None
+    sums: bytes | None
+    jobs: list[Job]
+
+
+class Packed:
+    """The weights of a call, each packed for a product; looked at together, before each call.
+
+    Args:
+        packings: of each.
+        shape: of the vectors.
+        functions: addresses of the functions that all cells share.
+        keeps: whether it may hold the weights.
+    """
+
+    def __init__(self, packings: Sequence[Packing], shape: Shape, functions: Mapping[str, int], keeps: bool) -> None:
+        self._packings, self._shape, self._functions, self._keeps = packings, shape, functions, keeps
+        self._known = _Known([], [], [], [], None, None, [])
+
+    def jobs(self, weights: Sequence[Tensor]) -> list[Job]:
+        """The panels of the weights as they are now; to be held while they are read."""
+        known, seen = self._known, _seen(weights)
+        is_same = seen == known.seen and _are(weights, known.weights)
+        if (
+            is_same
+            and known.checksums is not None
+            # They may be those of other calls too, which may have met other bits.
+            and list(map(_times, known.panels)) == known.times
+            and known.checksums.taken() == known.sums
+        ):
+            return known.jobs
+        return self._anew(weights, seen, is_same)
+
+    def _anew(self, weights: Sequence[Tensor], seen: list[object], is_same: bool) -> list[Job]:
+        known, checksums, sums = self._known, None, None
+        panels = known.panels
+        if not _are(weights, known.weights):
+            pairs = zip(weights, self._packings, strict=True)
+            panels = [panels_of(weight, packing, self._shape, self._functions) for weight, packing in pairs]
+        elif is_same and sum(v.nbytes for v in weights) <= FEW_BYTES:
+            # As with panels, from the second use on, and before they are packed: what changes meanwhile shows at the next look.
+            # Large ones are looked at one by one, on several threads.
+            checksums = known.checksums or Checksums(weights, self._functions)
+            sums = checksums.taken()
+        jobs = [each.packed(weight) for each, weight in zip(panels, weights, strict=True)]
+        if self._keeps:
+            times = list(map(_times, panels))
+            self._known = _Known(list(map(weakref.ref, weights)), seen, panels, times, checksums, sums, jobs)
+        return jobs
+
+
+def _are(weights: Sequence[Tensor], seen: Sequence[weakref.ref[Tensor]]) -> bool:
+    return len(weights) == len(seen) and all(map(is_, weights, [each() for each in seen]))
+
+
+def _seen(weights: Sequence[Tensor]) -> list[object]:
+    """Tensors made in inference mode have no version; for them the bits have to tell."""
+    addresses: list[object] = list(map(_address, weights))
+    try:
+        return addresses + list(map(_version, weights))
+    except RuntimeError:
+        return addresses
+
+
+_panels: MutableMapping[Tensor, dict[tuple[Packing, Shape], Panels]] = WeakIdKeyDictionary()
+
+
+def panels_of(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Panels:
+    """The panels of a weight, which die with it."""
+    kept = _panels.setdefault(weight, {})
+    found = kept.get((packing, shape))
+    if found is None:
+        found = kept.setdefault((packing, shape), Panels(weight, packing, shape, functions))
+    return found

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 
 from ostinato.kernels.cpu.code import I32, I64, POINTER, Code, Int, Value
@@ -280,6 +279,7 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
 
 _PACK = "*to *sources depth columns begin end"
 SHARE = "*fields thread threads"
+BOTH, TIME, BEHIND = range(3)  # what of the backward pass: behind its time loop, all rows are needed
 
 
 def _pack(module: ir.Module, shape: Shape) -> None:
@@ -372,16 +372,15 @@ def _share(module: ir.Module, shape: Shape, name: str) -> None:
 
 
 _GRADIENT = "*a a_row depth *sources columns *c c_row begin end block gates *gate_rows units *scratch add"
-SPINS = 1 << 14  # turns between two offers to let another thread run
 DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: what is packed of it stays in the second cache
 WIDTH = 256  # rows of the weight in such a block
 
 
-def scratch_bytes(shape: Shape, columns: int, gates: int) -> int:
+def scratch_bytes(shape: Shape, depth: int, columns: int, gates: int) -> int:
     """What `weight_gradient` needs of its `scratch`, for each thread."""
     blocks = max(1, WIDTH // (gates * shape.lanes))
     panels = -(-columns // shape.panel)
-    return DEPTH * shape.bytes * (blocks * gates * shape.lanes + panels * shape.panel)
+    return min(depth, DEPTH) * shape.bytes * (blocks * gates * shape.lanes + panels * shape.panel)
 
 
 def _tiles_of(code: Code, shape: Shape, columns: Value, count: Value) -> Iterator[tuple[int, Value, Value]]:
@@ -405,7 +404,8 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     pack = module.globals["pack"]
     # Unit blocks that are packed together, at least one.
     together = code.max(code.div(WIDTH // shape.lanes, arg.gates), 1)
-    packed_b = code.at(arg.scratch, code.mul(together, arg.gates, DEPTH * size))
+    most = code.min(arg.depth, DEPTH)
+    packed_b = code.at(arg.scratch, code.mul(together, arg.gates, most, size))
     panels = code.ceil_div(arg.columns, shape.panel)
     with code.loop(0, arg.depth, DEPTH) as first:
         depth = code.min(code.sub(arg.depth, first), DEPTH)
@@ -447,48 +447,6 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     code.end()
 
 
-def _meet(module: ir.Module) -> None:
-    """Wait until `threads` threads have come: the last one to come lets the others go."""
-    code = Code(module, "meet", "*place threads")
-    b = code.builder
-    with code.when(code.is_(code.arg.threads, "<=", 1)):
-        b.ret_void()
-    round_ = code.at(code.arg.place, 64)
-    before = b.load_atomic(round_, "acquire", 8, typ=I64)
-    came = b.atomic_rmw("add", code.arg.place, code.int(1), "acq_rel")
-    last = code.is_(code.add(came, 1), "==", code.arg.threads)
-    with code.when(last):
-        b.atomic_rmw("xchg", code.arg.place, code.int(0), "monotonic")
-        b.atomic_rmw("xchg", round_, code.add(before, 1), "release")
-        b.ret_void()
-    head, wait, done = (code.function.append_basic_block(n) for n in ("head", "wait", "done"))
-    turns = code.slot(I64, code.int(0))
-    b.branch(head)
-    b.position_at_end(head)
-    b.cbranch(code.is_(b.load_atomic(round_, "acquire", 8, typ=I64), "==", before), wait, done)
-    b.position_at_end(wait)
-    turn = code.add(b.load(turns, typ=I64), 1)
-    b.store(turn, turns)
-    if "86" in llvm.get_default_triple().partition("-")[0]:
-        code.call("llvm.x86.sse2.pause", ir.VoidType())
-    # With fewer processors than threads, the one that is awaited must get its turn.
-    with code.when(code.is_(b.and_(turn, code.int(SPINS - 1)), "==", 0)):
-        code.ask(code.load(code.at(code.arg.place, 128)), I32)
-    b.branch(head)
-    b.position_at_end(done)
-    code.end()
-
-
-def _region(module: ir.Module) -> None:
-    """What a thread of torch's pool runs: `what` is the loop, its fields, and OpenMP's two questions, who am I and how many."""
-    code = Code(module, "region", "*what")
-    b = code.builder
-    loop, fields, number, count = (code.load(code.at(code.arg.what, 8 * n)) for n in range(4))
-    thread, threads = (b.sext(code.ask(question, I32), I64) for question in (number, count))
-    code.jump(loop, b.inttoptr(fields, POINTER), thread, threads)
-    code.end()
-
-
 def module(shape: Shape) -> ir.Module:
     """The module of these functions for one dtype."""
     made = ir.Module(f"product_{shape.suffix}")
@@ -498,6 +456,4 @@ def module(shape: Shape) -> ir.Module:
     for name in ("pack", "pack_transposed"):
         _share(made, shape, name)
     _weight_gradient(made, shape)
-    _meet(made)
-    _region(made)
     return made

@@ -13,7 +13,7 @@ _CPU = torch.device("cpu")  # whatever the default device is, as it may be torch
 KEPT_ROWS = 1 << 18  # up to which the order of a batch is kept for the next call
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """The flat rows of a batch. In a step, rows have *places*: the sequence with most steps has place 0.
 
@@ -60,18 +60,12 @@ class Rows:
         """Whether each flat row follows, B rows behind it, on the one of the step before."""
         return self.is_full and (self.steps == 1 or int(self.begin[0]) < int(self.end[0]))
 
-    def shares(self, threads: int, unit: int) -> list[int]:
-        """Where the places of each thread begin, and the end of the last one's; as much work for each.
-
-        Args:
-            threads: how many.
-            unit: rows that are computed as fast as one, where all rows have all steps.
-        """
+    def shares(self, pieces: int) -> list[int]:
+        """Where the places of each piece begin, and the end of the last one's; as much work in each."""
         if self.is_full:
-            units = -(-self.batch // unit)
-            return [min(units * n // threads * unit, self.batch) for n in range(threads + 1)]
+            return [self.batch * n // pieces for n in range(pieces + 1)]
         done = self.ends.cumsum(0)
-        goals = torch.arange(1, threads, device=done.device) * self.total / threads
+        goals = torch.arange(1, pieces, device=done.device) * self.total / pieces
         return [0, *torch.searchsorted(done, goals).tolist(), self.batch]
 
     def segments(self, length: int) -> list[tuple[Rows, slice]]:

@@ -1,71 +1,126 @@
-"""What a forward pass keeps for the backward pass, as a list of tensors whose shapes are known before it has run."""
+"""What a forward pass saves for the backward pass; and the same as a list of tensors whose shapes are known before it has run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from ostinato.kernels.cpu.engine import Memory
-from ostinato.kernels.cpu.recurrence import Kept, Recurrence, Tensors, gathered, operands_of, rows_of
+import torch
+
+from ostinato.kernels.call import CallSpec
+from ostinato.kernels.cpu.kernel import Kernel, kernel
+from ostinato.kernels.cpu.launch import MaskKind, Route, Where, view
+from ostinato.kernels.cpu.passes import aligned, kept_rows
 from ostinato.types import Tensor
+
+if TYPE_CHECKING:
+    from ostinato.kernels.cpu.binding import Binding
 
 # A number, or a torch.SymInt.
 _Size = Any
 
 
-def shapes(what: Recurrence, tensors: Tensors) -> list[tuple[_Size, ...]]:
-    """Of what `pack` gives; only the shapes of `tensors` are looked at."""
-    if what.segment:
+@dataclass
+class Saved:
+    """What the backward pass needs.
+
+    Attributes:
+        route: where everything lies.
+        given: the tensors as they were read: the input in flat rows, parameters, first states in the order of the places.
+        shown: of each layer that is shown and each state, all flat rows in the common order, `(rows, D W)`.
+        masks: of each place, in the order of the rows, and of what kind.
+        block: see `Route`; None where it is computed again, segment by segment.
+        segments: the first states of each of these.
+        fresh: the block has not been written over yet.
+        versions: of `shown` as the forward pass left it. It may lie in the memory of what the user has, and may change.
+    """
+
+    route: Route
+    given: list[Tensor]
+    shown: list[Tensor]
+    masks: list[tuple[Tensor, MaskKind]]
+    block: Tensor | None = None
+    segments: list[list[Tensor]] = field(default_factory=list)
+    fresh: bool = True
+    versions: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # In inference mode there are none, and no backward pass.
+        self.versions = [] if torch.is_inference_mode_enabled() else [v._version for v in self.shown]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the states are no longer what was computed."""
+        return any(v._version != version for v, version in zip(self.shown, self.versions, strict=True))
+
+    def _view(self, where: Where, row: int) -> Tensor:
+        """What lies somewhere, `(rows, row)`."""
+        source, offset = where
+        if source == 0:
+            return self.given[0].view(-1, row)
+        if source < self.route.block:
+            return self.shown[source - len(self.given)].view(-1, row)
+        assert self.block is not None
+        return view(self.block, offset, self.route.order.total, row)
+
+    def input(self, call: Binding, place: int) -> Tensor:
+        """That of a place, `(rows, I)`."""
+        return self._view(self.route.inputs[place], call.passes[place].inputs)
+
+    def state(self, call: Binding, place: int, n: int) -> Tensor:
+        """A state of a place at every flat row, `(rows, W)`."""
+        of, pitch, where = call.passes[place], self.route.pitches[place][n], self.route.states[place][n]
+        width = list(of.states.values())[n]
+        assert where is not None
+        if pitch in (0, width):
+            return self._view(where, width)
+        begin = place % len(self.route.order.rows) * width
+        whole = self._view((where[0], where[1] - begin * of.shape.bytes), pitch)
+        return whole[:, begin : begin + width]
+
+    def part(self, call: Binding, place: int, name: tuple[str, str]) -> Tensor:
+        """A part of what a place keeps, `(rows, ...)`."""
+        total = self.route.order.total
+        kept = call.passes[place].kept(total, self.route.pitches[place])
+        assert self.block is not None
+        return view(self.block, self.route.kept[place] + kept.offsets[name], total, *kept.rows[name])
+
+
+# As a list of tensors, of a call of one place
+
+
+def shapes(spec: CallSpec, given: Sequence[Tensor]) -> list[tuple[_Size, ...]]:
+    """Of what `pack` gives; only the shapes of `given` are looked at."""
+    if spec.segment:
         return []
-    steps, batch = tensors.input.shape[:2]
-    return [(steps * batch, *row) for row in _parts(what, tensors).values()]
+    compiled = kernel(spec.cell, spec.bias, spec.projected, given[0].dtype is torch.float64)
+    assert isinstance(compiled, Kernel)
+    letters, (steps, batch) = compiled.description.letters, given[0].shape[:2]
+    first = zip(letters.values(), given[-len(letters) :], strict=True)
+    width = {letter: v.shape[-1] for letter, v in first} | {"H": given[1].shape[0] // compiled.description.gates}
+    rows = kept_rows(compiled.description, compiled.shape, width, spec.shown)
+    return [(sum(aligned(steps * batch * math.prod(row)) for row in rows.values()),)]
 
 
-def pack(what: Recurrence, tensors: Tensors, kept: Kept | None) -> list[Tensor]:
-    """The memory with `T B` rows, those behind the last valid one zero; nothing where it is to be computed again."""
-    if what.segment or kept is None or kept.memory is None:
+def pack(call: Binding, given: Sequence[Tensor], saved: Saved | None) -> list[Tensor]:
+    """The block, as long as it would be if all rows had all steps; nothing where it is to be computed again."""
+    if saved is None:
         return []
-    held = kept.memory
-    flat: dict[tuple[str, Any], Tensor] = {("state", name): v for name, v in held.states.items()}
-    flat |= {("slots", space): v for space, v in held.slots.items()} | {("sums", None): held.sums}
-    flat |= {("enters", k): v for k, v in held.enters.items()}
-    rows = tensors.input.shape[:2].numel()
-    return [_padded(flat[part], rows) for part in _parts(what, tensors)]
+    ((numbers,),) = shapes(call.spec, given)
+    if saved.block is not None and saved.block.numel() == numbers:
+        return [saved.block]
+    block = given[0].new_zeros(numbers)
+    if saved.block is not None:
+        block[: saved.block.numel()] = saved.block
+    return [block]
 
 
-def unpack(what: Recurrence, tensors: Tensors, kept: Sequence[Tensor]) -> Kept:
-    """What the backward pass wants, from what was shown, `(T, B, H)`, and what `pack` gave. None of it is written over."""
-    rows = rows_of(what, tensors)
-    shown = dict(zip(what.shown, kept, strict=False))
-    parts = dict(zip(_parts(what, tensors), (v[: rows.total] for v in kept[len(shown) :]), strict=True))
-    states = {name: gathered(v, rows) for name, v in shown.items()}
-    states |= {name: v for (kind, name), v in parts.items() if kind == "state"}
-    slots = {space: v.clone() for (kind, space), v in parts.items() if kind == "slots"}
-    enters = {k: v for (kind, k), v in parts.items() if kind == "enters"}
-    memory = Memory(states, slots, parts["sums", None], enters)
-    kernel = what.kernel(tensors.input.dtype)
-    return Kept(kernel, operands_of(what, tensors, rows), rows, memory, {}, [])
-
-
-def _parts(what: Recurrence, tensors: Tensors) -> dict[tuple[str, Any], tuple[_Size, ...]]:
-    """The shape of a row of each tensor of the memory; without what is shown, which is known anyway."""
-    kernel = what.kernel(tensors.input.dtype)
-    described, lanes = kernel.description, kernel.shape.lanes
-    width: dict[str, _Size] = {letter: tensors.first[name].shape[1] for name, letter in described.letters.items()}
-    width["H"] = tensors.weight_ih.shape[0] // described.gates
-    letters: Mapping[str, str] = described.letters
-    found: dict[tuple[str, Any], tuple[_Size, ...]] = {
-        ("state", name): (width[letter],) for name, letter in letters.items() if name not in what.shown
-    }
-    found |= {("slots", space): (-(-width[space] // lanes), n, lanes) for space, n in described.slots.items() if n}
-    found["sums", None] = (max(1, described.sums["training"]),)
-    products = enumerate(described.products)
-    return found | {("enters", k): (width[p.entered_space],) for k, p in products if p.state is None}
-
-
-def _padded(v: Tensor, rows: int) -> Tensor:
-    if v.shape[0] == rows:
-        return v
-    padded = v.new_zeros(rows, *v.shape[1:])
-    padded[: v.shape[0]] = v
-    return padded
+def unpack(call: Binding, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None,
+           kept: Sequence[Tensor]) -> Saved:  # fmt: skip
+    """What the backward pass wants, from what was shown, `(T, B, W)`, and what `pack` gave. None of it is written over."""
+    order, prepared, noise = call.prepare(given, masks, lengths)
+    route = call.route(order, save=True)
+    shown = [call.gathered(v, order) for v in kept[: len(call.spec.shown)]]
+    return Saved(route, prepared, shown, noise, kept[-1].clone())

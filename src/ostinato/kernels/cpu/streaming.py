@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu import cache
+from ostinato.kernels.cpu.cores import most_threads
 from ostinato.kernels.cpu.kernel import _key, library, observed, shape
 from ostinato.kernels.cpu.target import Loaded, load
 from ostinato.kernels.cpu.target import compile as machine_code
-from ostinato.kernels.cpu.threads import openmp, yield_address
+from ostinato.kernels.cpu.threads import meeting_place, openmp
 from ostinato.kernels.current import current
 from ostinato.kernels.graph import Unsupported
 from ostinato.locks import compiling
@@ -254,8 +255,7 @@ class Runner:
                 own |= {f"{what}_{s}": room(filled.get(s, 0), max(1, n)) for s, n in counts.items()}
             own |= {"sums": room(max(1, described.sums)), "output": room(max(filled.values()))}
             self._own.append(own)
-        self._meeting = torch.zeros(32, dtype=torch.int64, device="cpu")
-        self._meeting[16] = yield_address()
+        self._meeting = meeting_place()
         record = len(described.fields)
         self.x = len(HEADER) + described.fields.index("x")
         self.y = len(HEADER) + (len(packed.records) - 1) * record + described.fields.index("output")
@@ -273,7 +273,7 @@ class Runner:
             return 1
         lanes = self.packed.kernel.shape.lanes
         blocks = min(-(-widths["H"] // lanes) for widths in self.packed.widths)
-        return max(1, min(torch.get_num_threads(), blocks, self.packed.weight_bytes // THREAD_BYTES))
+        return max(1, min(most_threads(), blocks, self.packed.weight_bytes // THREAD_BYTES))
 
     def _set_fields(self) -> None:
         kernel, packed = self.packed.kernel, self.packed
@@ -285,7 +285,7 @@ class Runner:
                 8 * record,
                 turn,
                 functions["meet"],
-                self._meeting.data_ptr(),
+                ctypes.addressof(self._meeting),
             ]
             for layer in range(len(packed.records)):
                 values = self._values(layer, turn)

@@ -10,12 +10,15 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from ostinato.kernels.cpu.cores import most_threads
+from ostinato.kernels.cpu.meeting import MET, NAP, NAPS
 
 _LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -69,28 +72,96 @@ def _python_threads(count: int) -> ThreadPoolExecutor:
 
 
 @functools.lru_cache(maxsize=1024)
-def _function(address: int) -> Any:
+def function(address: int) -> Any:
+    """A loop as Python calls it, `(fields, thread, threads)`."""
     return _LOOP(address)
 
 
 def run(region: int, loop: int, fields: int, threads: int) -> None:
     """Run `loop(fields, thread, threads)` on so many threads and wait; addresses of machine code. Holds no lock of Python's."""
     if threads == 1:
-        _function(loop)(fields, 0, 1)
+        function(loop)(fields, 0, 1)
         return
     if (library := openmp()) is not None:
         what = (ctypes.c_int64 * 4)(loop, fields, library.number, library.count)
         library.parallel(region, ctypes.addressof(what), threads, 0)
         return
-    function = _function(loop)
-    waiting = [_python_threads(threads).submit(function, fields, n, threads) for n in range(threads)]
+    one = function(loop)
+    waiting = [_python_threads(threads).submit(one, fields, n, threads) for n in range(threads)]
     for each in waiting:
         each.result()
 
 
+class InTurn:
+    """Loops that one thread runs one after the other, `(loop, fields)` each; addresses of machine code. To be called."""
+
+    def __init__(self, functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
+        numbers = [number for job in jobs for number in job]
+        self._fields = (ctypes.c_int64 * (1 + len(numbers)))(len(jobs), *numbers)
+        self._address = ctypes.addressof(self._fields)
+        self._run = function(functions["in_turn_share"])
+
+    def __call__(self) -> None:
+        """Run them."""
+        self._run(self._address, 0, 1)
+
+
+def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
+    """Run `loop(fields, piece, pieces)` for each piece, on as many threads as there may be; whoever is there takes the next.
+
+    Args:
+        taking: address of the library's `pieces`.
+        loop: of machine code; its pieces never wait for each other.
+        fields: what it reads.
+        pieces: how many.
+    """
+    threads = min(pieces, most_threads())
+    if threads == 1:
+        for piece in range(pieces):
+            function(loop)(fields, piece, pieces)
+        return
+    if (library := openmp()) is not None:
+        place = meeting_place()
+        place[:4] = [loop, fields, 0, pieces]
+        library.parallel(taking, ctypes.addressof(place), threads, 0)
+        return
+    one = function(loop)
+    waiting = [_python_threads(threads).submit(one, fields, n, pieces) for n in range(pieces)]
+    for each in waiting:
+        each.result()
+
+
+def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
+    """Run several loops at the same time, `(loop, fields)` each, each on one thread; addresses of machine code."""
+    fields = (ctypes.c_int64 * (2 * len(jobs)))(*[number for job in jobs for number in job])
+    run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
+
+
+NAP_S = 5e-5  # how long a thread sleeps that has waited for long; more by what the system adds
+
+
 @functools.cache
-def yield_address() -> int:
-    """The address of a function that lets another thread run."""
-    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-    library = ctypes.WinDLL("kernel32") if sys.platform == "win32" else ctypes.CDLL(None)
-    return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+def _nap() -> tuple[int, int]:
+    """The address of a function that sleeps or lets another thread run, and what to give it."""
+    if sys.platform == "win32":  # it sleeps for milliseconds or not at all
+        function, time = ctypes.WinDLL("kernel32").Sleep, 0
+    else:
+        function, time = ctypes.CDLL(None).usleep, round(NAP_S * 1e6)
+    return ctypes.cast(function, ctypes.c_void_p).value or 0, time
+
+
+def meeting_place() -> ctypes.Array[ctypes.c_int64]:
+    """What the library's `meet` and `pieces` count in; for one loop at a time."""
+    place = (ctypes.c_int64 * 32)()
+    place[NAP : NAP + 2] = _nap()
+    return place
+
+
+def met(place: ctypes.Array[ctypes.c_int64]) -> int:
+    """How often all threads met there."""
+    return place[MET]
+
+
+def naps(place: ctypes.Array[ctypes.c_int64]) -> int:
+    """How often threads slept there, as another had not come for long."""
+    return place[NAPS]

@@ -117,10 +117,10 @@ class BlockValues:
                     return shape.load(code, loop.local_address(k, b, v, piece_of(node)))
                 return shape.load(code, loop.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))
             case "state":
-                row = loop.row_bytes(name_of(node))
+                row = loop.old_row[name_of(node)]
                 return self._kept(code.at(loop.old[name_of(node)], code.mul(b, row), code.mul(v, loop.vector)), row)
             case "new":
-                return self._plain(loop.new[str(slot)], code.mul(b, loop.row_bytes(str(slot))))
+                return self._plain(loop.new[str(slot)], code.mul(b, loop[f"state_{slot}_row"]))
             case "enters":
                 base, row = loop.entering(int(slot))
                 return self._plain(base, code.mul(b, row))

@@ -1,0 +1,318 @@
+"""What a call keeps from one time to the next: where everything lies, launches, packed weights, what it has seen of its tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Sequence
+from operator import attrgetter, is_
+from typing import Any
+
+import torch
+
+from ostinato.kernels.call import CallSpec
+from ostinato.kernels.cpu import moving
+from ostinato.kernels.cpu.kernel import Kernel
+from ostinato.kernels.cpu.launch import Launch, MaskKind, Route, Stock
+from ostinato.kernels.cpu.order import Order, Ways, order_of
+from ostinato.kernels.cpu.packing import Job, Packed
+from ostinato.kernels.cpu.passes import Frame, Pass
+from ostinato.kernels.cpu.rows import KEPT_ROWS
+from ostinato.kernels.cpu.threads import function, run_beside
+from ostinato.kernels.storage import missing
+from ostinato.types import Tensor
+
+MOST_BOUND = 64  # calls of a cell, and passes of a kernel, that are kept
+MOST_KINDS = 16  # of batches, for which a call is kept ready
+
+_kind = attrgetter("shape", "dtype")
+_KINDS = (torch.nn.Parameter, torch.Tensor)
+_address, _is_contiguous = Tensor.data_ptr, Tensor.is_contiguous
+_storage, _bytes = Tensor.untyped_storage, torch.UntypedStorage.nbytes
+Gradients = list[Tensor | None]
+
+
+class Binding:
+    """What of a call, at the sizes of a layer, is made once.
+
+    Args:
+        spec: what is not a tensor.
+        kernel: the compiled cell.
+        inputs: `I`.
+        hidden: `H`.
+        output: `P`, or `H` without a projection.
+        is_own: whether it belongs to one layer, and may hold its weights.
+
+    Attributes:
+        passes: of each place.
+        functions: addresses of the functions that all cells share.
+        dtype: of all tensors.
+        bytes: of a number.
+        count: how many tensors may have a gradient.
+    """
+
+    def __init__(
+        self, spec: CallSpec, kernel: Kernel, inputs: int, hidden: int, output: int, is_own: bool = False
+    ) -> None:
+        self.spec, self.kernel = spec, kernel
+        self._directions, self._output = len(spec.directions), spec.cell.output
+        self.passes = [
+            _pass(kernel, inputs if layer == 0 else self._directions * output, hidden, output, spec.bf16)
+            for layer in range(spec.layers)
+            for _ in spec.directions
+        ]
+        first = self.passes[0]
+        self.dtype, self.bytes, self.functions = first.dtype, first.shape.bytes, first.functions
+        self._move = function(self.functions["move_share"])
+        self._names, self._each, self._states = spec.parameters, len(spec.parameters), len(spec.cell.states)
+        self._at = {name: n for n, name in enumerate(self._names)}
+        self.count = 1 + spec.places * self._each + self._states
+        self._shown = [self._directions * first.states[name] for name in spec.shown]
+        self._shown *= spec.layers if spec.every_state else 1
+        self._places, self._inputs = spec.places, inputs
+        self._dims, self._widths = 2 if spec.packed else 3, list(first.states.values())
+        self._seen: list[weakref.ref[Tensor]] = []
+        self._kinds: list[object] = []
+        self._addresses: list[int] = []
+        self._square: list[int] = []
+        self._strides: list[tuple[int, ...]] = []
+        self._storages: list[int] = []
+        self._means: list[tuple[Tensor, MaskKind]] | None = None
+        self._is_own = is_own
+        packings = [packing for of in self.passes for _, packing in of.packings]
+        self._packed_from = [self.parameter(p, name) for p, of in enumerate(self.passes) for name, _ in of.packings]
+        self._packed = Packed(packings, first.shape, self.functions, is_own)
+        self._packed_back: dict[tuple[int, int], Packed] = {}
+        # The parameters of each place, and whether the backward part writes all of their gradients.
+        self._gradients = [
+            [
+                (n, name, of.written.get(name) == of.shapes[name][0] and not (of.bf16 and len(of.shapes[name]) == 2))
+                for n, name in enumerate(self._names, 1 + place * self._each)
+            ]
+            for place, of in enumerate(self.passes)
+        ]
+        self._routes: dict[Any, Route] = {}
+        self._launches: dict[Any, Stock] = {}
+
+    def parameter(self, place: int, name: str) -> int:
+        """Where a parameter of a place is among the tensors."""
+        return 1 + place * self._each + self._at[name]
+
+    def check_parameters(self, given: Sequence[Tensor]) -> None:
+        """Machine code reads where a parameter of the right shape would lie: raise `RuntimeError`, as torch does, for any other."""
+        for place, of in enumerate(self.passes):
+            for n, name in enumerate(self._names, 1 + place * self._each):
+                if given[n].shape != of.shapes[name]:
+                    raise RuntimeError(
+                        f"{self.spec.names[n]} expected the shape {of.shapes[name]}, got {tuple(given[n].shape)}; "
+                        "a parameter that is put in the place of a layer's own must have its shape"
+                    )
+
+    def accepts(self, given: Sequence[Tensor]) -> bool:
+        """Whether the parameters are those of before, where they were, and the others of the right kind and sizes."""
+        parameters = given[1 : len(given) - len(self._widths)]
+        if (
+            len(parameters) != len(self._seen)
+            or not all(map(is_, parameters, [seen() for seen in self._seen]))
+            or list(map(_kind, parameters)) != self._kinds
+            or list(map(_address, parameters)) != self._addresses
+            or (self._square and [parameters[n].stride() for n in self._square] != self._strides)
+            or list(map(_bytes, map(_storage, parameters))) != self._storages
+        ) and not self._meet(parameters):
+            return False
+        x, dtype = given[0], self.dtype
+        shape = x.shape
+        if not _is_plain(x, dtype) or len(shape) != self._dims or shape[-1] != self._inputs or not x.numel():
+            return False
+        for v, width in zip(given[1 + len(parameters) :], self._widths, strict=True):
+            of = v.shape
+            if not _is_plain(v, dtype) or len(of) != 3 or of[0] != self._places or of[2] != width:
+                return False
+            if not self.spec.packed and of[1] != shape[1]:
+                return False
+        return True
+
+    def _meet(self, parameters: Sequence[Tensor]) -> bool:
+        """Look at parameters that were not seen before."""
+        shapes = [of.shapes[name] for of in self.passes for name in self._names]
+        for v, shape in zip(parameters, shapes, strict=True):
+            if not _is_plain(v, self.dtype) or v.shape != shape:
+                return False
+        # Not held, as they may have been made by a graph of somebody's.
+        self._seen, self._kinds = list(map(weakref.ref, parameters)), list(map(_kind, parameters))
+        self._addresses = list(map(_address, parameters))
+        # A square matrix may be turned over where it lies.
+        self._square = [n for n, v in enumerate(parameters) if v.dim() == 2 and v.shape[0] == v.shape[1]]
+        self._strides = [parameters[n].stride() for n in self._square]
+        self._storages = list(map(_bytes, map(_storage, parameters)))
+        return True
+
+    def prepare(
+        self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None
+    ) -> tuple[Order, list[Tensor], list[tuple[Tensor, MaskKind]]]:
+        """The tensors as the machine code reads them: contiguous, the input in flat rows, states in the order of the places."""
+        order = order_of(self.spec.directions, given[0], lengths, self.spec.packed)
+        prepared = list(given)
+        if not all(map(_is_contiguous, given)):
+            prepared = [v.contiguous() for v in given]
+        # Elsewhere its address is enough.
+        if order.outside is not None or self.spec.segment or self.spec.bf16:
+            prepared[0] = self.gathered(given[0], order)
+        if order.sort is not None:
+            for n in range(self.count - self._states, self.count):
+                prepared[n] = self._by(given[n], order, 0)
+        return order, prepared, self._masks(masks, order) if self.spec.cell.noise else []
+
+    def _addresses_of(
+        self, given: Sequence[Tensor], shown: Sequence[Tensor], block: int, masks: Sequence[tuple[Tensor, MaskKind]]
+    ) -> list[int]:
+        return [*map(_address, given), *map(_address, shown), block, *[v.data_ptr() for v, _ in masks]]
+
+    # what is kept from call to call
+
+    def route(self, order: Order, save: bool) -> Route:
+        """Where everything of a call lies."""
+        found = self._routes.get((order, save))
+        if found is None:
+            found = Route(self, order, save)
+            if _make_room(self._routes, order):
+                self._routes[order, save] = found
+        return found
+
+    def _enter(self, route: Route, part: str, masks: Sequence[MaskKind]) -> tuple[Launch, bool]:
+        """A launch for this call, and whether the directions of a layer run at the same time."""
+        teams, beside = route.teams()
+        key = route.order, part, teams, *masks
+        stock = self._launches.get(key)
+        if stock is None:
+            stock = Stock()
+            if _make_room(self._launches, route.order):
+                stock = self._launches.setdefault(key, stock)
+            else:
+                stock.is_open = False
+        try:
+            launch = stock.pop()
+        except IndexError:
+            launch = Launch(self, route, part, masks, teams)
+            launch.stock = stock
+        launch.enter()
+        return launch, beside
+
+    @staticmethod
+    def _leave(launch: Launch, _held: object) -> None:
+        """Have it for the next call; what it read lived up to here."""
+        launch.leave()
+        if launch.stock.is_open:
+            launch.stock.append(launch)
+
+    def _pack(self, launch: Launch, given: Sequence[Tensor]) -> list[Job]:
+        """Have the weights packed for the forward parts, and tell where. Gives what has to live as long as it is read."""
+        jobs = self._packed.jobs([given[n] for n in self._packed_from])
+        found = iter(jobs)
+        for frame in launch.frames:
+            fields = frame.fields
+            for field in frame.at.panels:
+                fields[field] = next(found).address
+        return jobs
+
+    def _pack_back(self, frame: Frame, place: int, given: Sequence[Tensor], with_input: bool) -> list[Job]:
+        """The same for the backward part of a place; with or without the gradient of its input."""
+        of, begin = self.passes[place], 0 if with_input else 1
+        if (packed := self._packed_back.get((place, begin))) is None:
+            packings = [packing for _, packing in of.transposed[begin:]]
+            packed = self._packed_back[place, begin] = Packed(packings, of.shape, of.functions, self._is_own)
+        jobs = packed.jobs([given[self.parameter(place, name)] for name, _ in of.transposed[begin:]])
+        fields = frame.fields
+        for field, job in zip(frame.at.transposed[begin:], jobs, strict=True):
+            fields[field] = job.address
+        return jobs
+
+    # masks
+
+    def _masks(self, masks: Sequence[Tensor], order: Order) -> list[tuple[Tensor, MaskKind]]:
+        if not masks:
+            return self._mean_masks() * self.spec.places
+        noise, turned = self.spec.cell.noise * self.spec.places, order.turned
+        each = len(self.spec.cell.noise)
+        return [
+            self._mask(v, of.every_step, order, turned[n // each % self._directions])
+            for n, (of, v) in enumerate(zip(noise, masks, strict=True))
+        ]
+
+    def _mean_masks(self) -> list[tuple[Tensor, MaskKind]]:
+        """The expectation of each mask, one row for all."""
+        if self._means is None:
+            found: list[tuple[Tensor, MaskKind]] = []
+            for noise in self.spec.cell.noise:
+                like = torch.empty((1, self.passes[0].states[noise.state]), dtype=self.dtype, device="cpu")
+                found.append((noise.draw(1, like, False).reshape(1, -1).contiguous(), "one"))
+            self._means = found
+        return self._means
+
+    def _mask(self, v: Tensor, every_step: bool, order: Order, turned: Ways | None) -> tuple[Tensor, MaskKind]:
+        if not any(v.stride()):  # one number for all: evaluation's mean of a mask, say
+            return v.reshape(-1, v.shape[-1])[:1].contiguous(), "one"
+        if every_step:
+            v = self.gathered(v, order)
+            return v if turned is None else moving.moved(v, turned[0], self.functions), "flat"
+        return v.contiguous() if order.sort is None else v.index_select(0, order.sort[0]), "row"
+
+    # orders of rows
+
+    def gathered(self, v: Tensor, order: Order) -> Tensor:
+        """From what the caller has, `(T, B, F)` or packed, to the common order, `(rows, F)`."""
+        flat = v.reshape(-1, v.shape[-1]).contiguous()
+        return flat if order.outside is None else moving.moved(flat, order.outside[0], self.functions)
+
+    def _spread(self, v: Tensor, order: Order, like: Tensor) -> Tensor:
+        """And back, zero past a row's end."""
+        if order.outside is not None:
+            v = moving.moved(v, order.outside[1], self.functions)
+        return v if v.dim() == like.dim() else v.view(*like.shape[:-1], v.shape[1])
+
+    @staticmethod
+    def _by(v: Tensor, order: Order, way: int) -> Tensor:
+        """States, `(places, B, W)` or `(B, W)`, in the order of the places (0), or back (1); contiguous."""
+        return v.contiguous() if order.sort is None else v.index_select(v.dim() - 2, order.sort[way])
+
+    def _launch(self, frames: Sequence[Frame], beside: bool) -> None:
+        if beside:
+            run_beside(self.functions, [(frame.function, frame.address) for frame in frames])
+        else:
+            for frame in frames:
+                frame.launch(self.functions)
+
+
+def _make_room(kept: dict[Any, Any], order: Order) -> bool:
+    """Have room for one more kind of batch, whose order its key begins with; False where it is too large to be kept."""
+    if order.total > KEPT_ROWS:
+        return False
+    with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # another thread is about it, too
+        while len(kept) >= MOST_KINDS or sum(key[0].total for key in list(kept)) + order.total > KEPT_ROWS:
+            gone = kept.pop(next(iter(kept)))
+            if isinstance(gone, Stock):
+                gone.close()
+    return True
+
+
+def _is_plain(v: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a tensor can be read as it is."""
+    return type(v) in _KINDS and v.dtype is dtype and v.is_cpu and missing(v) is None
+
+
+def sizes_of(spec: CallSpec, given: Sequence[Tensor]) -> tuple[int, int, int]:
+    """`I`, `H`, and `P` or `H`, of the first layer."""
+    cell, first = spec.cell, given[len(given) - len(spec.cell.states) :]
+    width = {letter: v.shape[-1] for letter, v in zip(cell.states.values(), first, strict=True)}
+    hidden = width.get("H", given[1].shape[0] // len(cell.input_gates))
+    return given[0].shape[-1], hidden, width[cell.states[cell.output]]
+
+
+def _pass(kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> Pass:
+    """That of a kernel, made once for all layers of these sizes."""
+    key = inputs, hidden, output, bf16
+    if (found := kernel.passes.get(key)) is None:
+        while len(kernel.passes) >= MOST_BOUND:
+            kernel.passes.pop(next(iter(kernel.passes)), None)
+        found = kernel.passes.setdefault(key, Pass(kernel, *key))
+    return found
