@@ -251,3 +251,11 @@ def test_orders_that_are_large_are_not_kept() -> None:
     (call,) = calls(layer)
     assert not call._launches
     assert not call._routes
+
+
+def test_first_states_may_not_change_before_the_backward_pass() -> None:
+    layer, x, hx = GRU(3, 5, 2), torch.randn(4, 2, 3), torch.randn(2, 2, 5)
+    output = layer(x, hx)[0]
+    hx.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()

@@ -166,7 +166,8 @@ class CallSpec:
         first = State(**{name: by_name[_FIRST + name] for name in cell.states})
         by_mask = {noise.name: mask for noise, mask in zip(cell.noise, masks, strict=True)}
         return Request(
-            cell, by_name["input"], weights, first, lengths, reverse, by_mask, self.every_state, packed=self.packed
+            *(cell, by_name["input"], weights, first, lengths, reverse, by_mask),
+            *(self.every_state, self.segment, self.packed),
         )
 
     def place_by_place(

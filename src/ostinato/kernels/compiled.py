@@ -164,9 +164,7 @@ class Compiled:
             found = run_bound(call, given, masks, request.lengths)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
         found = [v if v.dtype is dtypes[n] else v.to(dtypes[n]) for n, v in zip(names, found, strict=True)]
-        shown = dict(zip(shown_names(cell, every_state), found, strict=False))
-        last = State(**dict(zip(cell.states, found[len(shown) :], strict=True)))
-        return Result(shown[cell.output], last, State(**shown) if every_state else None)
+        return _result(request, found)
 
 
 _requires_grad = attrgetter("requires_grad")
@@ -338,7 +336,12 @@ def by_operator(request: Request) -> Result:
     what = spell(cell, request.weights.bias_ih is not None, request.reverse, request.every_state, request.segment)
     given, masks = list(named(request).values()), [request.masks[noise.name] for noise in cell.noise]
     found = ops.recurrence(what, given, masks or given[:1], request.lengths)
-    names = shown_names(cell, request.every_state)
+    return _result(request, found)
+
+
+def _result(request: Request, found: Sequence[Tensor]) -> Result:
+    """From the states that are shown and the last ones."""
+    cell, names = request.cell, shown_names(request.cell, request.every_state)
     shown = dict(zip(names, found, strict=False))
     last = State(**dict(zip(cell.states, found[len(names) :], strict=True)))
     return Result(shown[cell.output], last, State(**shown) if request.every_state else None)

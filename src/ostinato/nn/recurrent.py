@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Unpack, cast
 
@@ -22,6 +21,7 @@ from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
+from ostinato.nn.stack import run_stack
 from ostinato.nn.states import StateLayout, States, check_tensor, without_names
 from ostinato.nn.symbolic import as_one_node, is_symbolic, not_scriptable
 from ostinato.types import Lengths, Tensor
@@ -116,8 +116,6 @@ class Recurrent(torch.nn.RNNBase):
             and not (training and (options.weight_dropout or any(options.variational_dropout)))
             for training in (True, False)
         }
-        self._place_count = self.num_layers * self.num_directions
-        self._state_widths = [widths[0] for widths in self._layout.sizes.values()]
         self._bound: dict[object, tuple[CallSpec, dict[object, Bound]]] = {}
         self._starts_at_zero = self.options.initial_state.is_zero
 
@@ -286,7 +284,7 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
-        if binds and (found := self._run_bound(x, hx, rows, batched, valid, return_states)) is not None:
+        if binds and (found := run_stack(self, x, hx, rows, batched, valid, return_states)) is not None:
             output, last, every = found
             return self._closed(lay_out(output), self._layout.close_whole(last, batched), every, lay_out)
         first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched, dtype=x.dtype)
@@ -302,8 +300,8 @@ class Recurrent(torch.nn.RNNBase):
             return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
 
         if binds and (
-            found := self._run_bound(
-                input.data, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True
+            found := run_stack(
+                self, input.data, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True
             )
         ):
             output, last, every = found
@@ -322,89 +320,6 @@ class Recurrent(torch.nn.RNNBase):
         if input.unsorted_indices is not None:
             last = [_reordered(state, input.unsorted_indices) for state in last]
         return self._closed(lay_out(x), self._layout.close(last, True), every, lay_out)
-
-    def _run_bound(
-        self,
-        x: Tensor,
-        hx: Any,
-        rows: int,
-        batched: bool,
-        lengths: Tensor | None,
-        every_state: bool,
-        order: Tensor | None = None,
-        packed: bool = False,
-    ) -> tuple[Tensor, Sequence[Tensor], dict[str, list[Tensor]] | None] | None:
-        """The whole stack as one call; None where no backend binds it.
-
-        Args:
-            x: `(T, B, I)`, or packed `(N, I)`.
-            hx: as the user gave it.
-            rows: `B`.
-            batched: whether `hx` has a batch dimension.
-            lengths: of the rows.
-            every_state: give all states of all steps.
-            order: of the rows of `hx`, None where it is that of `x`.
-            packed: whether `x` is.
-
-        Returns:
-            The output, laid out like the input; the last states, `(L D, B, W)` each; every state of each layer.
-        """
-        cell = self.cell
-        if hx is None and self._starts_at_zero:
-            first = [_zeros(self._place_count, rows, width, x.dtype) for width in self._state_widths]
-        else:
-            if hx is None:
-                states = self._first_states(x, rows)
-            else:
-                states = self._layout.open(hx, rows, batched, packed=packed, dtype=x.dtype)
-            first = [torch.stack([getattr(state, name) for state in states]) for name in cell.states]
-            if order is not None and hx is not None:
-                first = [v.index_select(1, order) for v in first]
-        given = [x, *self._weights(), *first]
-        spec, known = self._spec(every_state, packed)
-        if (call := dispatch.bound(spec, given, self.backend, known)) is None:
-            return None
-        found = call.run(given, self._draw_masks(x.shape[0], first, packed), lengths)
-        states = len(cell.states)
-        shown, last = found[: len(found) - states], found[len(found) - states :]
-        if not every_state:
-            return shown[0], last, None
-        every = {name: [shown[n] for n in range(at, len(shown), states)] for at, name in enumerate(cell.states)}
-        return every[cell.output][-1].clone(), last, every
-
-    def _weights(self) -> list[Tensor]:
-        """All of them, layer by layer, in a layer direction by direction."""
-        known = self._parameters
-        try:
-            return [cast("Tensor", known[name]) for name in self._flat_weights_names]
-        except KeyError:  # one is computed from others (torch.nn.utils.parametrizations)
-            return [getattr(self, name) for name in self._flat_weights_names]
-
-    def _spec(self, every_state: bool, packed: bool) -> tuple[CallSpec, dict[object, Bound]]:
-        """The constants of a call, and the calls that are bound."""
-        key = self.training, every_state, packed
-        if (found := self._bound.get(key)) is None:
-            spec = CallSpec(
-                *(self.cell, self.bias, (False, True)[: self.num_directions], self.num_layers),
-                every_state=every_state,
-                packed=packed,
-            )
-            found = self._bound[key] = spec, {}
-        return found
-
-    def _draw_masks(self, steps: int, first: Sequence[Tensor], packed: bool) -> list[Tensor]:
-        """The cell's noise of each place; in evaluation none, for its expectation."""
-        if not self.training or not self.cell.noise:
-            return []
-        rows = dict(zip(self.cell.states, first, strict=True))
-        return [
-            # Packed, every valid step is a row of its own.
-            noise.draw(
-                steps, rows[noise.state][place, 0] if packed and noise.every_step else rows[noise.state][place], True
-            )
-            for place in range(self._place_count)
-            for noise in self.cell.noise
-        ]
 
     @staticmethod
     def _closed(
@@ -510,19 +425,6 @@ class Recurrent(torch.nn.RNNBase):
 
 
 allow(Recurrent)
-
-
-@functools.lru_cache(maxsize=16)
-def _zeros_kept(places: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.zeros((places, rows, width), dtype=dtype, device="cpu")
-
-
-def _zeros(places: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
-    """First states on the CPU, for a call that only reads them: small ones are made once."""
-    if places * rows * width > 1 << 14:
-        return torch.zeros((places, rows, width), dtype=dtype, device="cpu")
-    return _zeros_kept(places, rows, width, dtype)
 
 
 def _reordered(state: State, order: Tensor) -> State:

@@ -81,6 +81,25 @@ class StateLayout:
             ValueError: for the wrong number of entries.
             RuntimeError: for a wrong shape, with torch.nn's message.
         """
+        by_name = {
+            name: [row for layer in layers for row in layer.unbind(0)]
+            for name, layers in self._entries(hx, rows, batched, packed, dtype).items()
+        }
+        names = list(self.sizes)
+        places = range(len(by_name[names[0]]))
+        return [State(**{name: by_name[name][place] for name in names}) for place in places]
+
+    def open_whole(
+        self, hx: Any, rows: int, batched: bool, packed: bool = False, dtype: torch.dtype | None = None
+    ) -> list[Tensor]:
+        """As `open`, where all layers have one width: for each state one tensor `(L D, B, H)`."""
+        every = self._entries(hx, rows, batched, packed, dtype).values()
+        return [layers[0] if len(layers) == 1 else torch.cat(layers) for layers in every]
+
+    def _entries(
+        self, hx: Any, rows: int, batched: bool, packed: bool, dtype: torch.dtype | None
+    ) -> dict[str, list[Tensor]]:
+        """Of each state the tensors that the user gave, one for all layers or one for each, `(D, B, H)`."""
         names = list(self.sizes)
         given = hx if len(names) > 1 else (hx,)
         if not isinstance(given, tuple | list) or len(given) != len(names):
@@ -88,27 +107,25 @@ class StateLayout:
             raise ValueError(f"hx expected one entry for each of the states {', '.join(names)}, got {got}")
         if not packed:
             _check_dims(names, given, batched)
-        by_name = {}
+        found = {}
         for at, (name, entry) in enumerate(zip(names, given, strict=True)):
             message = (
                 f"Expected hidden[{at}] size {{}}, got {{}}" if len(names) > 1 else "Expected hidden size {}, got {}"
             )
-            by_name[name] = self._rows(name, entry, rows, batched, message)
+            found[name] = self._layers(name, entry, rows, batched, message)
             if dtype is not None:
-                for v in by_name[name]:
+                for v in found[name]:
                     check_floating(f"hx, for the state {name},", v, dtype, "the input is")
-        places = range(len(by_name[names[0]]))
-        return [State(**{name: by_name[name][place] for name in names}) for place in places]
+        return found
 
-    def _rows(self, name: str, entry: Any, rows: int, batched: bool, message: str) -> list[Tensor]:
-        """One `(B, H)` tensor a layer and direction."""
+    def _layers(self, name: str, entry: Any, rows: int, batched: bool, message: str) -> list[Tensor]:
         sizes = self.sizes[name]
         if isinstance(entry, torch.Tensor):
             if len(set(sizes)) > 1:
                 raise ValueError(
                     f"hx expected a list over layers for {name}, as their widths {list(sizes)} differ, got a tensor"
                 )
-            return list(_checked(entry, len(sizes) * self.directions, rows, sizes[0], batched, message).unbind(0))
+            return [_checked(entry, len(sizes) * self.directions, rows, sizes[0], batched, message)]
         if not isinstance(entry, tuple | list) or len(entry) != len(sizes):
             got = f"{len(entry)} entries" if isinstance(entry, tuple | list) else type(entry).__name__
             raise ValueError(
@@ -118,10 +135,9 @@ class StateLayout:
             raise ValueError(
                 f"hx expected a list of {len(sizes)} tensors, one a layer, for {name}, got {others[0]} in it"
             )
-        layers = [
+        return [
             _checked(e, self.directions, rows, size, batched, message) for e, size in zip(entry, sizes, strict=True)
         ]
-        return [row for layer in layers for row in layer.unbind(0)]
 
     def close_whole(self, last: Sequence[Tensor], batched: bool) -> Any:
         """The same of states that are laid out so already, `(L D, B, H)`: a tensor, or a tuple where there are several."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -12,10 +13,17 @@ import torch
 from ostinato import LSTM, backend
 from ostinato.kernels.cpu import packing
 from ostinato.kernels.cpu.kernel import library, shape
-from ostinato.kernels.cpu.packing import Packing, pack, panels_of
+from ostinato.kernels.cpu.packing import Job, Packing, panels_of
+from ostinato.kernels.cpu.product import Shape
 
 FLOAT32 = shape(False)
 FUNCTIONS = library(False)
+
+
+def pack(weight: torch.Tensor, how: Packing, of: Shape, functions: Mapping[str, int]) -> torch.Tensor:
+    job = Job(weight, how, of, functions)
+    job.run()
+    return job.panels
 
 
 def by_numpy(weight: torch.Tensor, how: Packing, lanes: int, panel: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from ostinato.kernels.cpu import moving
 from ostinato.kernels.cpu.kernel import Kernel
 from ostinato.kernels.cpu.launch import Launch, MaskKind, Route, Stock
 from ostinato.kernels.cpu.order import Order, Ways, order_of
-from ostinato.kernels.cpu.packing import Job, Packed
+from ostinato.kernels.cpu.packing import Packed
 from ostinato.kernels.cpu.passes import Frame, Pass
 from ostinato.kernels.cpu.rows import KEPT_ROWS
 from ostinato.kernels.cpu.threads import function, run_beside
@@ -29,7 +29,6 @@ _kind = attrgetter("shape", "dtype")
 _KINDS = (torch.nn.Parameter, torch.Tensor)
 _address, _is_contiguous = Tensor.data_ptr, Tensor.is_contiguous
 _storage, _bytes = Tensor.untyped_storage, torch.UntypedStorage.nbytes
-Gradients = list[Tensor | None]
 
 
 class Binding:
@@ -41,7 +40,7 @@ class Binding:
         inputs: `I`.
         hidden: `H`.
         output: `P`, or `H` without a projection.
-        is_own: whether it belongs to one layer, and may hold its weights.
+        is_own: whether it belongs to one layer, and may hold what was packed of its weights.
 
     Attributes:
         passes: of each place.
@@ -198,26 +197,19 @@ class Binding:
         launch.enter()
         return launch, beside
 
-    @staticmethod
-    def _leave(launch: Launch, _held: object) -> None:
-        """Have it for the next call; what it read lived up to here."""
-        launch.leave()
-        if launch.stock.is_open:
-            launch.stock.append(launch)
-
-    def _pack(self, launch: Launch, given: Sequence[Tensor]) -> list[Job]:
-        """Have the weights packed for the forward parts, and tell where. Gives what has to live as long as it is read."""
+    def _pack(self, launch: Launch, given: Sequence[Tensor]) -> None:
+        """Have the weights packed for the forward parts, and tell where."""
         jobs = self._packed.jobs([given[n] for n in self._packed_from])
         found = iter(jobs)
         for frame in launch.frames:
             fields = frame.fields
             for field in frame.at.panels:
                 fields[field] = next(found).address
-        return jobs
+        launch.held.append(jobs)
 
-    def _pack_back(self, frame: Frame, place: int, given: Sequence[Tensor], with_input: bool) -> list[Job]:
+    def _pack_back(self, launch: Launch, place: int, given: Sequence[Tensor], with_input: bool) -> None:
         """The same for the backward part of a place; with or without the gradient of its input."""
-        of, begin = self.passes[place], 0 if with_input else 1
+        of, frame, begin = self.passes[place], launch.frames[place], 0 if with_input else 1
         if (packed := self._packed_back.get((place, begin))) is None:
             packings = [packing for _, packing in of.transposed[begin:]]
             packed = self._packed_back[place, begin] = Packed(packings, of.shape, of.functions, self._is_own)
@@ -225,7 +217,7 @@ class Binding:
         fields = frame.fields
         for field, job in zip(frame.at.transposed[begin:], jobs, strict=True):
             fields[field] = job.address
-        return jobs
+        launch.held.append(jobs)
 
     # masks
 

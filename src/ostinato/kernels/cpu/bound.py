@@ -13,7 +13,7 @@ import torch
 
 from ostinato.kernels.call import CallSpec
 from ostinato.kernels.cpu import late, moving
-from ostinato.kernels.cpu.binding import Binding, sizes_of
+from ostinato.kernels.cpu.binding import MOST_BOUND, Binding, sizes_of
 from ostinato.kernels.cpu.kernel import kernel
 from ostinato.kernels.cpu.launch import Launch, MaskKind, Route
 from ostinato.kernels.cpu.memory import pool
@@ -23,7 +23,6 @@ from ostinato.kernels.cpu.saved import Saved
 from ostinato.kernels.graph import Unsupported
 from ostinato.types import Tensor
 
-MOST_BOUND = 64  # calls of a cell that are kept
 Gradients = list[Tensor | None]
 
 
@@ -75,7 +74,7 @@ class BoundCall(Binding):
         block = pool.take(max(1, route.numbers), dtype=self.dtype) if save else None
         last = [pool.take(places, order.batch, width, dtype=self.dtype) for width in self._widths]
         addresses = self._addresses_of(given, shown, launch.block if block is None else block.data_ptr(), masks)
-        held = self._pack(launch, given)
+        self._pack(launch, given)
         to = [v.data_ptr() for v in last]
         for place in range(places):
             launch.feed(place, addresses)
@@ -88,7 +87,7 @@ class BoundCall(Binding):
         else:
             for begin in range(0, places, directions):
                 self._run_layer(launch, begin, addresses, beside)
-        self._leave(launch, held)
+        launch.leave()
         if order.empty is not None:
             at = order.empty if order.sort is None else order.sort[1][order.empty]
             for v, first in zip(last, given[self.count - self._states :], strict=True):
@@ -218,7 +217,7 @@ class BoundCall(Binding):
             )
             if not goes_on:
                 break
-        self._leave(launch, None)
+        launch.leave()
         return dx, dfirst
 
     def _saved(
@@ -246,11 +245,10 @@ class BoundCall(Binding):
         """One layer: fills `found` and `dfirst`; gives, if it goes on, the gradient of its input in the common order."""
         order = saved.route.order
         places = range(layer * self._directions, (layer + 1) * self._directions)
-        held: list[object] = []
         inputs = [pool.take(order.total, self.passes[p].inputs, dtype=self.dtype) if goes_on else None for p in places]
         for place, dx in zip(places, inputs, strict=True):
             launch.feed(place, addresses)
-            self._feed_back(launch, saved, addresses, place, outside, dlast, wanted, found, dx, held)
+            self._feed_back(launch, saved, addresses, place, outside, dlast, wanted, found, dx)
         self._launch([launch.frames[place] for place in places], beside)
         for place, dx in zip(places, inputs, strict=True):
             if self.passes[place].bf16:
@@ -276,21 +274,20 @@ class BoundCall(Binding):
         wanted: Sequence[bool],
         found: Gradients,
         dx: Tensor | None,
-        held: list[object],
     ) -> None:
         """Tell a frame what the backward part reads and writes besides; puts gradients of parameters into `found`."""
         of, frame, order = self.passes[place], launch.frames[place], saved.route.order
         fields, at, d = frame.fields, frame.at, place % self._directions
         made = self._make_gradients(place, saved.given, wanted, found)
         in_code = not of.bf16  # else torch's products do what comes once for all time steps
-        held += self._pack_back(frame, place, saved.given, with_input=dx is not None and in_code)
+        self._pack_back(launch, place, saved.given, with_input=dx is not None and in_code)
         for (field, row), (name, width) in zip(at.outside, of.states.items(), strict=True):
             if (gradient := outside.get(name)) is None:
                 fields[field], fields[row] = of.nothing.data_ptr(), 0
                 continue
             if (turned := order.turned[d]) is not None:
                 gradient = moving.moved(gradient[:, d * width : (d + 1) * width], turned[0], self.functions)
-                held.append(gradient)
+                launch.held.append(gradient)
             begin = 0 if turned is not None else d * width
             fields[field] = gradient.data_ptr() + begin * self.bytes
             fields[row] = gradient.shape[1] * self.bytes

@@ -143,8 +143,3 @@ class Checksums:
         """Of the bits as they are now."""
         self._run()
         return self._sums.raw
-
-
-def checksum(v: Tensor, functions: Mapping[str, int]) -> bytes:
-    """That of a tensor, once."""
-    return Checksum(v, functions).taken()

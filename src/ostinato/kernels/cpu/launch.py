@@ -147,6 +147,9 @@ class Launch:
     Attributes:
         frames: of each place.
         finals: of each place, in the forward parts.
+        block: the address of its memory, which in inference begins with the route's block.
+        held: what has to live until it is left.
+        stock: where it waits for the next call.
         at_once: all frames and finals, where one thread runs them and nothing has to be done in between.
     """
 
@@ -162,7 +165,8 @@ class Launch:
         self._numbers = 0 if route.save else route.numbers
         self._memory: Tensor | None = None
         self.block = 0
-        self.stock = Stock()  # where it waits for the next call
+        self.held: list[object] = []
+        self.stock = Stock()
         each = len(call.spec.cell.noise)
         for place, of in enumerate(call.passes):
             rows = route.order.rows[place % len(route.order.rows)]
@@ -228,9 +232,12 @@ class Launch:
                     final.fields[1] = frame.fields[frame.at.state[final.state]]
 
     def leave(self) -> None:
-        """Give large memory back."""
+        """Give large memory back, and wait for the next call where there is room."""
+        self.held = []
         if self._numbers * self._bytes > KEPT_BYTES:
             self._memory = None
+        if self.stock.is_open:
+            self.stock.append(self)
 
     def feed(self, place: int, addresses: Sequence[int]) -> None:
         """Store the addresses of a call in the frame of a place."""

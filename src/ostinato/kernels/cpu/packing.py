@@ -77,13 +77,6 @@ class Job:
             run(self._region, loop, fields, threads)
 
 
-def pack(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Tensor:
-    """Panels of a weight, newly made."""
-    job = Job(weight, packing, shape, functions)
-    job.run()
-    return job.panels
-
-
 class Panels:
     """A weight packed for one product, and packed again where it has changed.
 
@@ -163,7 +156,7 @@ class Packed:
         packings: of each.
         shape: of the vectors.
         functions: addresses of the functions that all cells share.
-        keeps: whether it may hold the weights.
+        keeps: whether it may hold what was packed.
     """
 
     def __init__(self, packings: Sequence[Packing], shape: Shape, functions: Mapping[str, int], keeps: bool) -> None:

@@ -86,8 +86,12 @@ def run(region: int, loop: int, fields: int, threads: int) -> None:
         what = (ctypes.c_int64 * 4)(loop, fields, library.number, library.count)
         library.parallel(region, ctypes.addressof(what), threads, 0)
         return
+    _run_on_python_threads(loop, fields, threads, threads)
+
+
+def _run_on_python_threads(loop: int, fields: int, shares: int, threads: int) -> None:
     one = function(loop)
-    waiting = [_python_threads(threads).submit(one, fields, n, threads) for n in range(threads)]
+    waiting = [_python_threads(threads).submit(one, fields, n, shares) for n in range(shares)]
     for each in waiting:
         each.result()
 
@@ -125,10 +129,7 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
         place[:4] = [loop, fields, 0, pieces]
         library.parallel(taking, ctypes.addressof(place), threads, 0)
         return
-    one = function(loop)
-    waiting = [_python_threads(threads).submit(one, fields, n, pieces) for n in range(pieces)]
-    for each in waiting:
-        each.result()
+    _run_on_python_threads(loop, fields, pieces, threads)
 
 
 def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
