@@ -139,7 +139,7 @@ def test_a_small_call_is_left_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> 
     assert set(chosen) == {(1, False)}
     chosen.clear()
     results(Example(cells.lstm, 20, 64, 3, 130), 2, torch.float64)
-    assert set(chosen) == {(4, True)}
+    assert set(chosen) == {(2, True)}
     chosen.clear()
     results(Example(cells.lstm, 4, 64, 3, 130), 1, torch.float64)
     assert set(chosen) == {(1, False)}

@@ -1,8 +1,8 @@
 """Into what the work of a recurrence is divided: pieces of its rows, or shares of its units, and how many.
 
 With rows of its own a thread meets nobody, but reads all weights. With units of its own it reads a part of them, and meets the
-others once or twice a time step: while one of them is on no core, all wait. So rows are taken unless units are much faster, and in
-more pieces than there are threads, so that who is late leaves them to the others.
+others once or twice a time step: while one of them is on no core, all wait. So rows are taken unless units are much faster; who is
+late leaves its piece to the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ RATE = 3e9  # multiply-adds a second of a lane: what fast cores do, so that a se
 READS = 4e10  # bytes a second that a thread reads of weights that are not in its cache
 CACHE_BYTES = 1 << 20  # of weights that each thread can read again and again at no cost
 UNIT = 20  # multiply-adds that take as long as what else is computed for a gate of a unit
-PIECES = 2  # for each thread
 LAUNCH_S = 1e-5  # at least; a thread that has gone to sleep must be woken
 GAIN = 0.9  # of the time of one thread: with so much the others are not worth it
 APART = 0.85  # of the time with rows of their own: if units take less, they are taken
@@ -39,7 +38,6 @@ class Work(NamedTuple):
         recurrent_bytes: of the weights that are read in each step.
         input_bytes: of those that are read once for many steps, unless each thread has rows of its own.
         groups: of units, of which a thread has one at least.
-        tile: rows that are multiplied together.
         meetings: in a step, where threads have units of their own.
         lanes: numbers in a vector.
     """
@@ -51,7 +49,6 @@ class Work(NamedTuple):
     recurrent_bytes: int
     input_bytes: int
     groups: int
-    tile: int
     meetings: int
     lanes: int
 
@@ -86,9 +83,10 @@ def divide(work: Work, threads: int, costs: Costs) -> tuple[int, bool]:
     alone = work.seconds(1.0, work.recurrent_bytes)
     if threads == 1 or alone <= costs.launch:
         return 1, False
-    tiles = -(-work.rows // work.tile)
-    pieces = min(work.rows, threads * max(1, min(PIECES, tiles // threads)))
-    rows = -(-pieces // threads) * -(-work.rows // pieces)
+    pieces = min(
+        work.rows, threads
+    )  # more of them have fewer rows to multiply at once, and were measured to gain nothing
+    rows = -(-work.rows // pieces)
     by_rows = costs.launch + work.seconds(rows / work.rows, work.recurrent_bytes + work.input_bytes)
     each = -(-work.groups // threads)
     shares = -(-work.groups // each)  # a last thread is one too many where it would have no group

@@ -310,7 +310,6 @@ class Pass:
         return Work(
             *(rows.steps, rows.batch, rows.total, own + given + UNIT * self.described.gates * self.hidden),
             *(own * shape.bytes, given * shape.bytes, -(-self.blocks["H"] // shape.across)),
-            tiles.ROWS if self.paired else shape.rows,
             len(self.described.products) + 2 * bool(self.described.sums["training"]),
             shape.lanes,
         )
