@@ -375,7 +375,7 @@ def same(a: Tensor, b: Tensor) -> bool:
 def everything_anew(layer: Recurrent) -> Iterator[None]:
     """Without what is kept of weights; it comes back afterwards."""
     kept, bound, by_cell = packing._panels, layer._bound, vars(layer.cell).pop("_bound", None)
-    packing._panels, layer._bound = WeakIdKeyDictionary(), {}
+    packing._panels, layer._bound = WeakIdKeyDictionary(), type(bound)()
     try:
         yield
     finally:

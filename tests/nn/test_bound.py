@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 import weakref
@@ -129,6 +130,22 @@ def test_a_layer_goes_with_all_that_was_bound() -> None:
     assert left[0]() is None
     assert left[1]() is None
     assert all(call() is None for call in known)
+
+
+@pytest.mark.parametrize("is_parametrized", [False, True])
+def test_a_copy_binds_calls_of_its_own(is_parametrized: bool) -> None:
+    layer, x = LSTM(3, 5), torch.randn(4, 2, 3)
+    if is_parametrized:  # whose copies are made without `__getstate__`
+        torch.nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+    wanted = layer(x)[0]
+    copied = copy.deepcopy(layer)
+    assert calls(layer)
+    assert not calls(copied)
+    assert torch.equal(copied(x)[0], wanted)
+    with torch.no_grad():
+        next(iter(layer.parameters())).mul_(2)
+    assert torch.equal(copied(x)[0], wanted)
+    assert not torch.equal(layer(x)[0], wanted)
 
 
 def test_memory_does_not_grow_with_shapes() -> None:

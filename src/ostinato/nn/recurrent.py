@@ -13,15 +13,14 @@ from torch.nn.utils.rnn import PackedSequence
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
-from ostinato.kernels.call import CallSpec
 from ostinato.kernels.packed import lengths_of, rows_of_data
-from ostinato.kernels.request import Bound, Result
+from ostinato.kernels.request import Result
 from ostinato.nn.dynamo import allow
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, parse
 from ostinato.nn.requests import make_request
-from ostinato.nn.stack import run_stack
+from ostinato.nn.stack import Calls, run_stack
 from ostinato.nn.states import StateLayout, States, check_tensor, without_names
 from ostinato.nn.symbolic import as_one_node, is_symbolic, not_scriptable
 from ostinato.types import Lengths, Tensor
@@ -116,7 +115,7 @@ class Recurrent(torch.nn.RNNBase):
             and not (training and (options.weight_dropout or any(options.variational_dropout)))
             for training in (True, False)
         }
-        self._bound: dict[object, tuple[CallSpec, dict[object, Bound]]] = {}
+        self._bound = Calls()
         self._starts_at_zero = self.options.initial_state.is_zero
 
     @property
@@ -197,8 +196,7 @@ class Recurrent(torch.nn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_cells", "_bound"):  # steps are code: made again from the cell's name and the options
-            del state[name]
+        del state["_cells"]  # steps are code: made again from the cell's name and the options
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

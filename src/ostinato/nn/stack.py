@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 MOST_ZEROS = 1 << 14  # numbers of first states up to which they are made once
 
 
+class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
+    """The calls of a layer that are bound, by mode and what is asked for. A copy of the layer begins with none."""
+
+    def __deepcopy__(self, memo: object) -> Calls:
+        return Calls()
+
+    def __reduce__(self) -> tuple[type[Calls], tuple[()]]:
+        return Calls, ()
+
+
 def run_stack(
     layer: Recurrent,
     x: Tensor,
