@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Sequence
 from operator import attrgetter
@@ -26,6 +25,7 @@ from ostinato.types import Tensor
 if TYPE_CHECKING:
     from ostinato.kernels.cpu.bound import BoundCall
     from ostinato.kernels.cpu.kernel import Kernel
+    from ostinato.kernels.cpu.saved import Saved
     from ostinato.kernels.observed import Observed
 
 _COMPUTED_IN = {
@@ -140,7 +140,7 @@ class Compiled:
         check_storage(zip(spec.names, given, strict=True))
         call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)
         call.check_parameters(given)
-        return _Bound(call) if call.accepts(given) else None
+        return _Bound(call) if call.look(given) is not None else None
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
@@ -161,7 +161,7 @@ class Compiled:
 
             call = bound(spec_of(request, _in_bf16(dtype)), given)
             call.check_parameters(given)
-            found = run_bound(call, given, masks, request.lengths)
+            found = run_bound(call, given, None, masks, request.lengths)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
         found = [v if v.dtype is dtypes[n] else v.to(dtypes[n]) for n, v in zip(names, found, strict=True)]
         return _result(request, found)
@@ -176,22 +176,26 @@ class _Bound:
     def __init__(self, call: BoundCall) -> None:
         self._call = call
 
-    def holds(self, given: Sequence[Tensor]) -> bool:
+    def look(self, given: Sequence[Tensor]) -> Any:
         """See `Bound`."""
-        return current(self._call.spec.cell) is self._call.kernel.reading and self._call.accepts(given)
+        call = self._call
+        return call.look(given) if current(call.spec.cell) is call.kernel.reading else None
 
-    def run(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> Sequence[Tensor]:
+    def run(
+        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+    ) -> Sequence[Tensor]:
         """See `Bound`."""
-        return run_bound(self._call, given, masks, lengths)
+        return run_bound(self._call, given, now, masks, lengths)
 
 
 def run_bound(
-    call: BoundCall, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None
+    call: BoundCall, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
 ) -> Sequence[Tensor]:
     """What a call gives, as one node for autograd."""
     if torch.is_grad_enabled() and any(map(_requires_grad, given)):
-        return _Autograd.apply(call, masks, lengths, *given)
-    return call.forward(given, masks, lengths, save=False)[0]
+        # torch's own `apply` looks for tensors of transformations that are over, for longer than all else takes; ours have memory.
+        return _apply(call, now, masks, lengths, *given)
+    return call.forward(given, masks, lengths, False, now)[0]
 
 
 def _shown_dtypes(request: Request, computed: torch.dtype) -> dict[str, torch.dtype]:
@@ -289,45 +293,65 @@ class _Autograd(torch.autograd.Function):
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, call: BoundCall, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
+        ctx: Any, call: BoundCall, now: Any, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
     ) -> tuple[Tensor, ...]:
-        outputs, saved = call.forward(given, masks, lengths, save=True)
+        outputs, saved = call.forward(given, masks, lengths, True, now)
         assert saved is not None
-        ctx.call, ctx.masks, ctx.saved = call, masks, saved
-        ctx.lengths = None if lengths is None else lengths.clone()  # it may be the user's
-        ctx.reading = call.kernel.reading
-        ctx.set_materialize_grads(False)
-        # The block goes when autograd lets it go, or to where hooks on saved tensors take it.
+        # What has no segments has a block: it goes when autograd lets it go, or to where hooks on saved tensors take it.
         block, saved.block = saved.block, None
+        ctx.known = _Known(call, saved, masks, None if lengths is None else lengths.clone())  # these may be the user's
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*given, block)
         # Autograd lets nobody change views in place that come from here; and what `detach` gives is none.
-        shown = tuple(v.detach() for v in outputs)
+        shown = len(outputs) - len(call.spec.cell.states)
+        outputs[:shown] = [v.detach() for v in outputs[:shown]]
         if call.spec.every_state and call.spec.layers > 1:
-            frozen = call.spec.frozen(ctx.needs_input_grad[3:])
-            ctx.mark_non_differentiable(*shown[: frozen * len(call.spec.shown)])
-        return shown
+            frozen = call.spec.frozen(ctx.needs_input_grad[_BEFORE:])
+            ctx.mark_non_differentiable(*outputs[: frozen * len(call.spec.shown)])
+        return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        call: BoundCall = ctx.call
-        wanted, (*given, block) = list(ctx.needs_input_grad[3:]), ctx.saved_tensors
-        is_batched = any(g is not None and is_legacy_batchedtensor(g) for g in gradients)
+        known: _Known = ctx.known
+        call, saved = known.call, known.saved
+        wanted, (*given, block) = ctx.needs_input_grad[_BEFORE:], ctx.saved_tensors
+        there = [g for g in gradients if g is not None]
+        is_batched = any(map(is_legacy_batchedtensor, there))
         if is_batched or torch.is_grad_enabled() or is_recorded():
-            check_unchanged(call.spec.cell, ctx.reading.digest, "the forward pass ran")
-            spec, masks = call.spec, ctx.masks or call.spec.means(given)
+            check_unchanged(call.spec.cell, known.digest, "the forward pass ran")
+            spec, whole = call.spec, call.whole(given, saved.route.order)
+            every = [*wanted, *[False] * (len(whole) - len(given))]
             # Operators know padded batches only, and the vmap of `is_grads_batched` takes no rules from outside of torch.
             run = None if is_batched or spec.packed else by_operator
-            found = spec.gradients(given, masks, ctx.lengths, gradients, wanted, run)
+            masks = known.masks or spec.means(whole)
+            found = spec.gradients(whole, masks, known.lengths, gradients, every, run)[: len(given)]
         else:
-            there = [g for g in gradients if g is not None]
-            if any(map(missing, (*given, *ctx.saved.shown, *there))):
-                check_storage(zip(call.spec.names, given, strict=True))
-                check_storage(("what the layer gave", v) for v in ctx.saved.shown)
+            if any(map(missing, (*given, *saved.shown, *there))):
+                check_storage(zip(call.spec.names, given, strict=False))
+                check_storage(("what the layer gave", v) for v in saved.shown)
                 check_storage(("the gradient of what the layer gave", g) for g in there)
-            saved = copy.copy(ctx.saved)  # as other threads may differentiate the same graph
-            saved.block, ctx.saved.fresh = block, False
-            found = call.backward(given, saved, gradients, wanted)
-        return None, None, None, *found
+            found = call.backward(given, saved, known.take(block), gradients, wanted)
+        return (*(None,) * _BEFORE, *found)
+
+
+_BEFORE = 4  # arguments of `_Autograd.forward` before the tensors
+_apply = super(torch.autograd.Function, _Autograd).apply  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _Known:
+    """What a node of autograd knows besides its tensors."""
+
+    def __init__(self, call: BoundCall, saved: Saved, masks: Sequence[Tensor], lengths: Tensor | None) -> None:
+        self.call, self.saved, self.masks, self.lengths = call, saved, masks, lengths
+        self.digest = call.kernel.reading.digest
+        self._fresh = [True]
+
+    def take(self, block: Tensor | None) -> Tensor | None:
+        """The block, for who comes first: it is written over, and other threads may differentiate the same graph."""
+        try:
+            return block if self._fresh.pop() else None
+        except IndexError:
+            return None
 
 
 def by_operator(request: Request) -> Result:

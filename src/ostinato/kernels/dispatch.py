@@ -155,7 +155,7 @@ def _asked_first(by_layer: str) -> Backend:
     return next(iter(BACKENDS.values())) if name == "auto" else BACKENDS[name]
 
 
-def bound(spec: CallSpec, given: Sequence[Tensor], by_layer: str, known: dict[object, Bound]) -> Bound | None:
+def bind(spec: CallSpec, given: Sequence[Tensor], by_layer: str, known: dict[object, Bound]) -> Bound | None:
     """The call of a stack, where it `may_bind`; None where the backend that would run it runs requests only.
 
     Args:
@@ -164,13 +164,9 @@ def bound(spec: CallSpec, given: Sequence[Tensor], by_layer: str, known: dict[ob
         by_layer: the backend that the layer asks for.
         known: those that are bound so far, by dtype; gets this one.
     """
-    key = given[0].dtype
-    call = known.get(key)
-    if call is not None and call.holds(given):
-        return call
     call = _asked_first(by_layer).bind(spec, given)
     if call is not None:
-        known[key] = call
+        known[given[0].dtype] = call
     return call
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch.nn import functional as F
 
@@ -137,10 +137,15 @@ class Backend(Protocol):
 class Bound(Protocol):
     """A call that is bound to what does not change from one time to the next."""
 
-    def holds(self, given: Sequence[Tensor]) -> bool:
-        """Whether what it was bound to is still so, and these tensors are of the kind that it was bound to."""
+    def look(self, given: Sequence[Tensor]) -> Any:
+        """None unless what it was bound to is still so, and these tensors are of its kind; else what `run` wants to know.
+
+        First states may be missing, for zeros.
+        """
         ...
 
-    def run(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> Sequence[Tensor]:
-        """What the call gives, as one node for autograd. No `masks` stand for their expectations."""
+    def run(
+        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+    ) -> Sequence[Tensor]:
+        """What the call gives, as one node for autograd; `now` is what `look` gave. No `masks` stand for their expectations."""
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,8 +14,6 @@ from ostinato.types import Tensor
 
 if TYPE_CHECKING:
     from ostinato.nn.recurrent import Recurrent
-
-MOST_ZEROS = 1 << 14  # numbers of first states up to which they are made once
 
 
 class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
@@ -57,13 +54,21 @@ def run_stack(
         The output, laid out like the input; the last states, `(L D, B, W)` each; every state of each layer.
     """
     cell = layer.cell
-    first = _first_states(layer, x, hx, rows, batched, order, packed)
-    given = [x, *_weights(layer), *first]
+    has_noise = layer.training and bool(cell.noise)
+    given = [x, *_weights(layer)]
+    if hx is not None or has_noise or not layer._starts_at_zero:
+        given += _first_states(layer, x, hx, rows, batched, order, packed)
     spec, known = _spec(layer, every_state, packed)
-    if (call := dispatch.bound(spec, given, layer.backend, known)) is None:
-        return None
-    found = call.run(given, _draw_masks(layer, x.shape[0], first, packed), lengths)
+    call = known.get(x.dtype)
+    if call is None or (now := call.look(given)) is None:
+        if len(given) == 1 + len(layer._flat_weights_names):  # a call is bound to the sizes of the states
+            given += _first_states(layer, x, hx, rows, batched, order, packed)
+        call = dispatch.bind(spec, given, layer.backend, known)
+        if call is None or (now := call.look(given)) is None:
+            return None
     states = len(cell.states)
+    masks = _draw_masks(layer, x.shape[0], given[-states:], packed) if has_noise else []
+    found = call.run(given, now, masks, lengths)
     shown, last = found[: len(found) - states], found[len(found) - states :]
     if not every_state:
         return shown[0], last, None
@@ -81,7 +86,7 @@ def _first_states(
         return first if order is None else [v.index_select(1, order) for v in first]
     if layer._starts_at_zero:
         places = layer.num_layers * layer.num_directions
-        return [_zeros(places, rows, widths[0], x.dtype) for widths in layer._layout.sizes.values()]
+        return [x.new_zeros(places, rows, widths[0]) for widths in layer._layout.sizes.values()]
     states = layer._first_states(x, rows)
     return [torch.stack([getattr(state, name) for state in states]) for name in layer.cell.states]
 
@@ -106,9 +111,7 @@ def _spec(layer: Recurrent, every_state: bool, packed: bool) -> tuple[CallSpec, 
 
 
 def _draw_masks(layer: Recurrent, steps: int, first: Sequence[Tensor], packed: bool) -> list[Tensor]:
-    """The cell's noise of each place; in evaluation none, for its expectation."""
-    if not layer.training or not layer.cell.noise:
-        return []
+    """The cell's noise of each place."""
     rows, masks = dict(zip(layer.cell.states, first, strict=True)), []
     for place in range(layer.num_layers * layer.num_directions):
         for noise in layer.cell.noise:
@@ -116,16 +119,3 @@ def _draw_masks(layer: Recurrent, steps: int, first: Sequence[Tensor], packed: b
             # Packed, every valid step is a row of its own.
             masks.append(noise.draw(steps, like[0] if packed and noise.every_step else like, True))
     return masks
-
-
-@functools.lru_cache(maxsize=16)
-def _zeros_kept(places: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.zeros((places, rows, width), dtype=dtype, device="cpu")
-
-
-def _zeros(places: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
-    """First states on the CPU, for a call that only reads them."""
-    if places * rows * width > MOST_ZEROS:
-        return torch.zeros((places, rows, width), dtype=dtype, device="cpu")
-    return _zeros_kept(places, rows, width, dtype)

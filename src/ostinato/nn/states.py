@@ -14,7 +14,7 @@ from ostinato.types import Tensor
 
 def check_tensor(input: Any, expected: str, also: type = torch.Tensor) -> None:
     """Raises a TypeError that says what to do unless the input of a layer is a tensor, or of this other type."""
-    if not isinstance(input, torch.Tensor | also):
+    if not isinstance(input, (torch.Tensor, also)):
         is_array = isinstance(input, tuple | list) or hasattr(input, "__array__")
         hint = "; convert it: torch.as_tensor(input, dtype=torch.float32)" if is_array else ""
         raise TypeError(f"input expected {expected}, got {type(input).__name__}{hint}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Sequence
-from operator import attrgetter, is_
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -13,17 +12,17 @@ import torch
 from ostinato.kernels.call import CallSpec
 from ostinato.kernels.cpu import moving
 from ostinato.kernels.cpu.kernel import Kernel
-from ostinato.kernels.cpu.launch import Launch, MaskKind, Route, Stock
+from ostinato.kernels.cpu.launch import Launch, MaskKind, Part, Route, Stock
 from ostinato.kernels.cpu.order import Order, Ways, order_of
-from ostinato.kernels.cpu.packing import Packed
-from ostinato.kernels.cpu.passes import Frame, Pass
+from ostinato.kernels.cpu.packing import Job, Known, Packed, seen
+from ostinato.kernels.cpu.passes import Pass
 from ostinato.kernels.cpu.rows import KEPT_ROWS
-from ostinato.kernels.cpu.threads import function, run_beside
 from ostinato.kernels.storage import missing
 from ostinato.types import Tensor
 
 MOST_BOUND = 64  # calls of a cell, and passes of a kernel, that are kept
 MOST_KINDS = 16  # of batches, for which a call is kept ready
+MOST_ZEROS = 256  # rows of first states up to which they are made once
 
 _kind = attrgetter("shape", "dtype")
 _KINDS = (torch.nn.Parameter, torch.Tensor)
@@ -62,7 +61,6 @@ class Binding:
         ]
         first = self.passes[0]
         self.dtype, self.bytes, self.functions = first.dtype, first.shape.bytes, first.functions
-        self._move = function(self.functions["move_share"])
         self._names, self._each, self._states = spec.parameters, len(spec.parameters), len(spec.cell.states)
         self._at = {name: n for n, name in enumerate(self._names)}
         self.count = 1 + spec.places * self._each + self._states
@@ -70,26 +68,25 @@ class Binding:
         self._shown *= spec.layers if spec.every_state else 1
         self._places, self._inputs = spec.places, inputs
         self._dims, self._widths = 2 if spec.packed else 3, list(first.states.values())
-        self._seen: list[weakref.ref[Tensor]] = []
+        self._known, self._end = Known([]), self.count - self._states
+        self._zeros: dict[int, list[Tensor]] = {}
         self._kinds: list[object] = []
-        self._addresses: list[int] = []
+        self._storages: list[int] = []
         self._square: list[int] = []
         self._strides: list[tuple[int, ...]] = []
-        self._storages: list[int] = []
         self._means: list[tuple[Tensor, MaskKind]] | None = None
         self._is_own = is_own
         packings = [packing for of in self.passes for _, packing in of.packings]
-        self._packed_from = [self.parameter(p, name) for p, of in enumerate(self.passes) for name, _ in of.packings]
+        self.packed_from = [self.parameter(p, name) for p, of in enumerate(self.passes) for name, _ in of.packings]
         self._packed = Packed(packings, first.shape, self.functions, is_own)
-        self._packed_back: dict[tuple[int, int], Packed] = {}
-        # The parameters of each place, and whether the backward part writes all of their gradients.
+        self._packed_back: dict[object, tuple[Packed, list[int], list[bool]]] = {}
+        # Of each parameter, whether the backward part writes all of its gradient.
         self._gradients = [
-            [
-                (n, name, of.written.get(name) == of.shapes[name][0] and not (of.bf16 and len(of.shapes[name]) == 2))
-                for n, name in enumerate(self._names, 1 + place * self._each)
-            ]
+            (n, of.written.get(name) == of.shapes[name][0] and not (of.bf16 and len(of.shapes[name]) == 2))
             for place, of in enumerate(self.passes)
+            for n, name in enumerate(self._names, 1 + place * self._each)
         ]
+        self._nothing: int = first.nothing.data_ptr()
         self._routes: dict[Any, Route] = {}
         self._launches: dict[Any, Stock] = {}
 
@@ -107,29 +104,29 @@ class Binding:
                         "a parameter that is put in the place of a layer's own must have its shape"
                     )
 
-    def accepts(self, given: Sequence[Tensor]) -> bool:
-        """Whether the parameters are those of before, where they were, and the others of the right kind and sizes."""
-        parameters = given[1 : len(given) - len(self._widths)]
+    def look(self, given: Sequence[Tensor]) -> list[object] | None:
+        """What is `seen` of the parameters; None where it cannot run these tensors: input, parameters and, if any, first states."""
+        parameters = given[1 : self._end]
+        now, known = seen(parameters), self._known
         if (
-            len(parameters) != len(self._seen)
-            or not all(map(is_, parameters, [seen() for seen in self._seen]))
+            now[: self._end - 1] != known.ids
             or list(map(_kind, parameters)) != self._kinds
-            or list(map(_address, parameters)) != self._addresses
             or (self._square and [parameters[n].stride() for n in self._square] != self._strides)
+            # Memory that was given back may have been taken again, for less.
             or list(map(_bytes, map(_storage, parameters))) != self._storages
         ) and not self._meet(parameters):
-            return False
+            return None
         x, dtype = given[0], self.dtype
         shape = x.shape
         if not _is_plain(x, dtype) or len(shape) != self._dims or shape[-1] != self._inputs or not x.numel():
-            return False
-        for v, width in zip(given[1 + len(parameters) :], self._widths, strict=True):
+            return None
+        for v, width in zip(given[self._end :], self._widths, strict=False):
             of = v.shape
             if not _is_plain(v, dtype) or len(of) != 3 or of[0] != self._places or of[2] != width:
-                return False
+                return None
             if not self.spec.packed and of[1] != shape[1]:
-                return False
-        return True
+                return None
+        return now
 
     def _meet(self, parameters: Sequence[Tensor]) -> bool:
         """Look at parameters that were not seen before."""
@@ -137,35 +134,43 @@ class Binding:
         for v, shape in zip(parameters, shapes, strict=True):
             if not _is_plain(v, self.dtype) or v.shape != shape:
                 return False
-        # Not held, as they may have been made by a graph of somebody's.
-        self._seen, self._kinds = list(map(weakref.ref, parameters)), list(map(_kind, parameters))
-        self._addresses = list(map(_address, parameters))
+        self._kinds = list(map(_kind, parameters))
         # A square matrix may be turned over where it lies.
         self._square = [n for n, v in enumerate(parameters) if v.dim() == 2 and v.shape[0] == v.shape[1]]
         self._strides = [parameters[n].stride() for n in self._square]
         self._storages = list(map(_bytes, map(_storage, parameters)))
+        self._known = Known(parameters)
         return True
+
+    def whole(self, given: Sequence[Tensor], order: Order) -> list[Tensor]:
+        """With first states of zero, where there are none."""
+        if len(given) == self.count:
+            return list(given)
+        if (zeros := self._zeros.get(order.batch)) is None:
+            sizes = [(self._places, order.batch, width) for width in self._widths]
+            with torch.inference_mode(False):
+                zeros = [torch.zeros(size, dtype=self.dtype, device="cpu") for size in sizes]
+            if order.batch <= MOST_ZEROS:
+                while len(self._zeros) >= MOST_KINDS:
+                    self._zeros.pop(next(iter(self._zeros)), None)
+                self._zeros[order.batch] = zeros
+        return [*given, *zeros]
 
     def prepare(
         self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None
     ) -> tuple[Order, list[Tensor], list[tuple[Tensor, MaskKind]]]:
         """The tensors as the machine code reads them: contiguous, the input in flat rows, states in the order of the places."""
         order = order_of(self.spec.directions, given[0], lengths, self.spec.packed)
-        prepared = list(given)
-        if not all(map(_is_contiguous, given)):
-            prepared = [v.contiguous() for v in given]
+        prepared = self.whole(given, order)
+        if not all(map(_is_contiguous, prepared)):
+            prepared = [v.contiguous() for v in prepared]
         # Elsewhere its address is enough.
         if order.outside is not None or self.spec.segment or self.spec.bf16:
             prepared[0] = self.gathered(given[0], order)
         if order.sort is not None:
             for n in range(self.count - self._states, self.count):
-                prepared[n] = self._by(given[n], order, 0)
+                prepared[n] = self._by(prepared[n], order, 0)
         return order, prepared, self._masks(masks, order) if self.spec.cell.noise else []
-
-    def _addresses_of(
-        self, given: Sequence[Tensor], shown: Sequence[Tensor], block: int, masks: Sequence[tuple[Tensor, MaskKind]]
-    ) -> list[int]:
-        return [*map(_address, given), *map(_address, shown), block, *[v.data_ptr() for v, _ in masks]]
 
     # what is kept from call to call
 
@@ -178,10 +183,11 @@ class Binding:
                 self._routes[order, save] = found
         return found
 
-    def _enter(self, route: Route, part: str, masks: Sequence[MaskKind]) -> tuple[Launch, bool]:
-        """A launch for this call, and whether the directions of a layer run at the same time."""
+    def launch(self, route: Route, part: Part, masks: Sequence[tuple[Tensor, MaskKind]]) -> Launch:
+        """What runs this call, and no other until it is left."""
         teams, beside = route.teams()
-        key = route.order, part, teams, *masks
+        kinds = tuple([kind for _, kind in masks])
+        key = route.order, part, teams, kinds
         stock = self._launches.get(key)
         if stock is None:
             stock = Stock()
@@ -190,34 +196,56 @@ class Binding:
             else:
                 stock.is_open = False
         try:
-            launch = stock.pop()
+            return stock.pop()
         except IndexError:
-            launch = Launch(self, route, part, masks, teams)
-            launch.stock = stock
-        launch.enter()
-        return launch, beside
+            made = Launch(self, route, part, kinds, teams, beside)
+            made.stock = stock
+            return made
 
-    def _pack(self, launch: Launch, given: Sequence[Tensor]) -> None:
-        """Have the weights packed for the forward parts, and tell where."""
-        jobs = self._packed.jobs([given[n] for n in self._packed_from])
-        found = iter(jobs)
-        for frame in launch.frames:
-            fields = frame.fields
-            for field in frame.at.panels:
-                fields[field] = next(found).address
-        launch.held.append(jobs)
+    def numbers(
+        self,
+        given: Sequence[Tensor],
+        shown: Sequence[Tensor],
+        block: int,
+        masks: Sequence[tuple[Tensor, MaskKind]],
+        memory: int,
+    ) -> list[int]:
+        """Those of a call that both ways have; see `launch`."""
+        found = [*map(_address, given), *map(_address, shown), block]
+        if masks:
+            found += [v.data_ptr() for v, _ in masks]
+        found.append(memory)
+        return found
 
-    def _pack_back(self, launch: Launch, place: int, given: Sequence[Tensor], with_input: bool) -> None:
-        """The same for the backward part of a place; with or without the gradient of its input."""
-        of, frame, begin = self.passes[place], launch.frames[place], 0 if with_input else 1
-        if (packed := self._packed_back.get((place, begin))) is None:
-            packings = [packing for _, packing in of.transposed[begin:]]
-            packed = self._packed_back[place, begin] = Packed(packings, of.shape, of.functions, self._is_own)
-        jobs = packed.jobs([given[self.parameter(place, name)] for name, _ in of.transposed[begin:]])
-        fields = frame.fields
-        for field, job in zip(frame.at.transposed[begin:], jobs, strict=True):
-            fields[field] = job.address
-        launch.held.append(jobs)
+    def panels(self, given: Sequence[Tensor], now: Sequence[object] | None) -> list[Job]:
+        """The weights packed for the forward parts, to be held while they are read; `now` is what `look` gave."""
+        weights = [given[n] for n in self.packed_from]
+        return self._packed.jobs(weights, now or seen(weights))
+
+    def panels_back(self, given: Sequence[Tensor], part: Part) -> list[Job | None]:
+        """The same for the backward part; None for those that are not read."""
+        if (found := self._packed_back.get(part[1:3])) is None:
+            low = part.lowest * self._directions
+            # The input's gradient is the only one that its own matrix is for; in bfloat16 torch makes it.
+            is_read = [
+                place >= low and (k > 0 or (not of.bf16 and (part.has_dx or place >= low + self._directions)))
+                for place, of in enumerate(self.passes)
+                for k, _ in enumerate(of.transposed)
+            ]
+            every = [
+                (self.parameter(p, name), packing)
+                for p, of in enumerate(self.passes)
+                for name, packing in of.transposed
+            ]
+            read = [each for each, here in zip(every, is_read, strict=True) if here]
+            packed = Packed(
+                [packing for _, packing in read], self.passes[0].shape, self.passes[0].functions, self._is_own
+            )
+            found = self._packed_back[part[1:3]] = packed, [n for n, _ in read], is_read
+        packed, places, is_read = found
+        weights = [given[n] for n in places]
+        jobs = iter(packed.jobs(weights, seen(weights)))
+        return [next(jobs) if here else None for here in is_read]
 
     # masks
 
@@ -266,13 +294,6 @@ class Binding:
     def _by(v: Tensor, order: Order, way: int) -> Tensor:
         """States, `(places, B, W)` or `(B, W)`, in the order of the places (0), or back (1); contiguous."""
         return v.contiguous() if order.sort is None else v.index_select(v.dim() - 2, order.sort[way])
-
-    def _launch(self, frames: Sequence[Frame], beside: bool) -> None:
-        if beside:
-            run_beside(self.functions, [(frame.function, frame.address) for frame in frames])
-        else:
-            for frame in frames:
-                frame.launch(self.functions)
 
 
 def _make_room(kept: dict[Any, Any], order: Order) -> bool:

@@ -18,7 +18,7 @@ from llvmlite import ir
 from llvmlite.binding import llvm_version_info
 
 from ostinato.cells.spec import Cell
-from ostinato.kernels.cpu import cache, checksum, meeting, moving, product, tiles
+from ostinato.kernels.cpu import cache, checksum, jobs, meeting, moving, product, tiles
 from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.current import current, refuse
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PARTS = ("inference", "training", "backward")
 _LIBRARY = (
     *("multiply", "weight_gradient", "meet", "region", "pieces", "meetings", "nth_share", "in_turn_share"),
-    *("pack_share", "pack_transposed_share", "checksum_share", "move_share"),
+    *("pack_share", "pack_transposed_share", "checksum_share", "move_share", "add_share", "tell_share", "place_share"),
 )
 
 
@@ -278,6 +278,7 @@ def library(double: bool) -> Mapping[str, int]:
         moving.write(made, shape(double))
         checksum.write(made)
         meeting.write(made)
+        jobs.write(made)
         return made
 
     return _shared(_key("library", shape(double)), module, _LIBRARY)

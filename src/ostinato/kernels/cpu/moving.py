@@ -18,12 +18,17 @@ UNROLLED = 4  # vectors that are copied in a turn
 
 
 def write(module: ir.Module, shape: Shape) -> None:
-    """The function, for `region`.
+    """The functions `move_share` and `add_share`, for `region`; the second adds to what is there.
 
     Fields: to, from, for each row of `to` that of `from` or -1 for zeros, rows, numbers in a row, bytes from one row of `to` to the
     next, and of `from`.
     """
-    code = Code(module, "move_share", "*fields thread threads")
+    for adds in (False, True):
+        _write(module, shape, adds)
+
+
+def _write(module: ir.Module, shape: Shape, adds: bool) -> None:
+    code = Code(module, "add_share" if adds else "move_share", "*fields thread threads")
     arg = code.arg
     to, source, places = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in range(3))
     rows, width, to_row, from_row = (code.load(code.at(arg.fields, 8 * n)) for n in range(3, 7))
@@ -35,13 +40,15 @@ def write(module: ir.Module, shape: Shape) -> None:
         place = code.load(code.at(places, code.mul(row, 8)))
         target = code.at(to, code.mul(row, to_row))
         # A row of zeros reads nothing: its mask is empty.
-        for there in (True, False):
+        for there in (True,) if adds else (True, False):
             with code.when(code.is_(place, ">=" if there else "<", 0)):
                 here = code.at(source, code.mul(place, from_row))
 
                 def copy(first: ir.Value, mask: ir.Value | None, there: bool = there, here: ir.Value = here) -> None:
                     at = code.mul(first, shape.bytes)
                     value = shape.load(code, code.at(here, at), mask) if there else shape.zero()
+                    if adds:
+                        value = code.builder.fadd(shape.load(code, code.at(target, at), mask), value)
                     shape.store(code, value, code.at(target, at), mask)
 
                 with code.loop(0, turns, turn) as n:

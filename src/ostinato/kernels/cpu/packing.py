@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import weakref
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter, is_
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,11 @@ from ostinato.kernels.cpu.checksum import Checksum, Checksums
 from ostinato.kernels.cpu.cores import FEW_BYTES, threads_for
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.product import Shape
-from ostinato.kernels.cpu.threads import run
+from ostinato.kernels.cpu.threads import InTurn, run
 from ostinato.locks import lock
 from ostinato.types import Tensor
 
-_version, _address, _times = attrgetter("_version"), Tensor.data_ptr, attrgetter("times")
+_version, _address, _time = attrgetter("_version"), Tensor.data_ptr, attrgetter("time")
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,18 @@ def _row_places(packing: Packing, lanes: int, row: int) -> np.ndarray:
 
 
 class Job:
-    """The packing of a weight that lies at one address: to be done again and again."""
+    """The packing of a weight that lies at one address: to be done again and again.
+
+    Attributes:
+        source: the address.
+        address: of the panels.
+        steps: loops of machine code and their fields.
+    """
 
     def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
+        self.source = weight.data_ptr()
         places = _row_places(packing, shape.lanes, weight.shape[1] * shape.bytes)
-        sources = np.where(places < 0, 0, weight.data_ptr() + places)
+        sources = np.where(places < 0, 0, self.source + places)
         depth, columns = (places.size, weight.shape[1]) if packing.transposed else (weight.shape[1], places.size)
         count = -(-columns // shape.panel)
         self.panels = pool.take(count, depth, shape.panel, dtype=weight.dtype)
@@ -63,17 +71,17 @@ class Job:
         self._region, self._bytes, self._count = functions["region"], weight.numel() * weight.itemsize, count
         loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
         fields = (ctypes.c_int64 * 4)(self.address, sources.ctypes.data, depth, columns)
-        self._steps = [(loop, ctypes.addressof(fields))]
+        self.steps = [(loop, ctypes.addressof(fields))]
         self._held: list[object] = [sources, fields]
         if packing.paired:
             pairs = (ctypes.c_int64 * 3)(self.address, count, depth)
-            self._steps.append((functions["pair_share"], ctypes.addressof(pairs)))
+            self.steps.append((functions["pair_share"], ctypes.addressof(pairs)))
             self._held.append(pairs)
 
     def run(self) -> None:
         """Pack what the weight holds now."""
         threads = min(self._count, threads_for(2 * self._bytes))  # which are read and written
-        for loop, fields in self._steps:
+        for loop, fields in self.steps:
             run(self._region, loop, fields, threads)
 
 
@@ -90,25 +98,25 @@ class Panels:
         functions: addresses of the functions that all cells share.
 
     Attributes:
-        of: a weak reference to the weight.
-        times: how often it was packed.
+        time: another number whenever it was packed.
+        job: the last one.
     """
 
     def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
-        self.of = weakref.ref(weight)
         self._packing, self._shape, self._functions = packing, shape, functions
-        self._job: Job | None = None
+        self.job: Job | None = None
         self._seen: tuple[object, ...] = ()
         self._checksum: Checksum | None = None
         self._sums: bytes | None = None
         self._lock = lock()
-        self.times = 0
+        self._count = itertools.count(1)
+        self.time = 0
 
     def packed(self, weight: Tensor) -> Job:
         """The panels of the weight as it is now; to be held while they are read."""
         # Tensors made in inference mode have no version; for them the bits have to tell.
         seen = 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.shape
-        job, checksum = self._job, self._checksum
+        job, checksum = self.job, self._checksum
         if (
             job is None
             or checksum is None
@@ -121,7 +129,7 @@ class Panels:
 
     def _packed_now(self, weight: Tensor, seen: tuple[object, ...]) -> Job:
         with self._lock:
-            job, sums = self._job, None
+            job, sums = self.job, None
             if seen == self._seen:
                 # Before it is packed: what changes in the meantime shows at the next look.
                 self._checksum = self._checksum or Checksum(weight, self._functions)
@@ -132,21 +140,50 @@ class Panels:
             if job is None or self._packing.paired:
                 job = Job(weight, self._packing, self._shape, self._functions)
             job.run()
-            self._job, self._seen, self._sums = job, seen, sums
-            self.times += 1
+            self.job, self._seen, self._sums = job, seen, sums
+            self.time = next(self._count)
         return job
 
+    def told(self) -> int:
+        """That somebody else packs it: the next look of its own will pack it again. Gives the new time."""
+        self._sums, self.time = None, next(self._count)
+        return self.time
 
-class _Known(NamedTuple):
+
+class Known:
+    """Which tensors these are, without holding them, as they may have been made by a graph of somebody's."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        # As soon as one of them is gone, another one may have its number.
+        self.ids = ids = list(map(id, tensors))
+        self._references = [weakref.ref(v, lambda _: ids.clear()) for v in tensors]
+
+    def are(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether these are the same."""
+        return list(map(id, tensors)) == self.ids
+
+
+def seen(tensors: Sequence[Tensor]) -> list[object]:
+    """Numbers that are others where one of these tensors is another, lies elsewhere, or was written to in torch's knowledge."""
+    found: list[object] = [*map(id, tensors), *map(_address, tensors)]
+    try:
+        found += map(_version, tensors)
+    except RuntimeError:  # made in inference mode: they have no version, and the bits have to tell
+        del found[2 * len(tensors) :]
+    return found
+
+
+class _State(NamedTuple):
     """What `Packed` knows after a call; one object, as other threads may be calling."""
 
-    weights: list[weakref.ref[Tensor]]  # not held, as they may have been made by a graph of somebody's
-    seen: list[object]
+    known: Known
+    seen: Sequence[object]
     panels: list[Panels]
     times: list[int]
     checksums: Checksums | None
     sums: bytes | None
     jobs: list[Job]
+    at_once: InTurn | None  # all jobs, where they are small
 
 
 class Packed:
@@ -161,51 +198,60 @@ class Packed:
 
     def __init__(self, packings: Sequence[Packing], shape: Shape, functions: Mapping[str, int], keeps: bool) -> None:
         self._packings, self._shape, self._functions, self._keeps = packings, shape, functions, keeps
-        self._known = _Known([], [], [], [], None, None, [])
+        self._state = _State(Known([]), [], [], [], None, None, [], None)
 
-    def jobs(self, weights: Sequence[Tensor]) -> list[Job]:
-        """The panels of the weights as they are now; to be held while they are read."""
-        known, seen = self._known, _seen(weights)
-        is_same = seen == known.seen and _are(weights, known.weights)
+    def jobs(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[Job]:
+        """The panels of the weights as they are now, to be held while they are read.
+
+        Args:
+            weights: all of them, contiguous.
+            now: what is `seen` of them, or of them and of others.
+        """
+        state = self._state
         if (
-            is_same
-            and known.checksums is not None
+            now == state.seen
+            and state.known.are(weights)
+            and state.checksums is not None
             # They may be those of other calls too, which may have met other bits.
-            and list(map(_times, known.panels)) == known.times
-            and known.checksums.taken() == known.sums
+            and list(map(_time, state.panels)) == state.times
+            and state.checksums.taken() == state.sums
         ):
-            return known.jobs
-        return self._anew(weights, seen, is_same)
+            return state.jobs
+        return self._anew(weights, now)
 
-    def _anew(self, weights: Sequence[Tensor], seen: list[object], is_same: bool) -> list[Job]:
-        known, checksums, sums = self._known, None, None
-        panels = known.panels
-        if not _are(weights, known.weights):
-            pairs = zip(weights, self._packings, strict=True)
-            panels = [panels_of(weight, packing, self._shape, self._functions) for weight, packing in pairs]
-        elif is_same and sum(v.nbytes for v in weights) <= FEW_BYTES:
+    def _anew(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[Job]:
+        state, checksums, sums = self._state, None, None
+        is_known = state.known.are(weights)
+        if is_known and now == state.seen and sum(v.nbytes for v in weights) <= FEW_BYTES:
             # As with panels, from the second use on, and before they are packed: what changes meanwhile shows at the next look.
             # Large ones are looked at one by one, on several threads.
-            checksums = known.checksums or Checksums(weights, self._functions)
+            checksums = state.checksums or Checksums(weights, self._functions)
             sums = checksums.taken()
+        if is_known and state.at_once is not None and self._are_there(weights, state):
+            times = [each.told() for each in state.panels]
+            state.at_once()
+            self._state = state._replace(seen=now, times=times, checksums=checksums, sums=sums)
+            return state.jobs
+        known, panels = state.known, state.panels
+        if not is_known:
+            pairs = zip(weights, self._packings, strict=True)
+            panels = [panels_of(weight, packing, self._shape, self._functions) for weight, packing in pairs]
+            known = Known(weights)
         jobs = [each.packed(weight) for each, weight in zip(panels, weights, strict=True)]
         if self._keeps:
-            times = list(map(_times, panels))
-            self._known = _Known(list(map(weakref.ref, weights)), seen, panels, times, checksums, sums, jobs)
+            times, at_once = list(map(_time, panels)), None
+            if sum(v.nbytes for v in weights) <= FEW_BYTES and not any(each.paired for each in self._packings):
+                at_once = InTurn(self._functions, [step for job in jobs for step in job.steps])
+            self._state = _State(known, now, panels, times, checksums, sums, jobs, at_once)
         return jobs
 
-
-def _are(weights: Sequence[Tensor], seen: Sequence[weakref.ref[Tensor]]) -> bool:
-    return len(weights) == len(seen) and all(map(is_, weights, [each() for each in seen]))
-
-
-def _seen(weights: Sequence[Tensor]) -> list[object]:
-    """Tensors made in inference mode have no version; for them the bits have to tell."""
-    addresses: list[object] = list(map(_address, weights))
-    try:
-        return addresses + list(map(_version, weights))
-    except RuntimeError:
-        return addresses
+    @staticmethod
+    def _are_there(weights: Sequence[Tensor], state: _State) -> bool:
+        """Whether the jobs are those that pack these weights where they are."""
+        return all(
+            each.job is job and job.source == weight.data_ptr()
+            for each, job, weight in zip(state.panels, state.jobs, weights, strict=True)
+        )
 
 
 _panels: MutableMapping[Tensor, dict[tuple[Packing, Shape], Panels]] = WeakIdKeyDictionary()

@@ -50,19 +50,18 @@ class Sources:
     Args:
         offsets: of the rows, in bytes.
         first: flat rows whose source lies in another memory: where they begin, how many, and bytes of one.
+
+    Attributes:
+        offsets: of the rows, in bytes.
+        addresses: for every call to fill in.
+        first: offsets of those that lie in another memory.
+        at_first: their addresses.
     """
 
     def __init__(self, offsets: np.ndarray, first: tuple[int, int, int] = (0, 0, 0)) -> None:
-        self._offsets, self._addresses = offsets, np.empty_like(offsets)
+        self.offsets, self.addresses = offsets, np.empty_like(offsets)
         begin, count, row = first
-        self._first, self._at_first = np.arange(count) * row, self._addresses[begin : begin + count]
-        self.address: int = self._addresses.ctypes.data
-
-    def place(self, base: int, first: int = 0) -> None:
-        """The rows' memory lies at `base`, that of the first ones at `first`."""
-        np.add(self._offsets, base, out=self._addresses)
-        if len(self._first):
-            np.add(self._first, first, out=self._at_first)
+        self.first, self.at_first = np.arange(count) * row, self.addresses[begin : begin + count]
 
 
 @dataclass(frozen=True)
@@ -158,6 +157,7 @@ class Frame:
         kept: where what the backward part reads lies in a block; nothing in inference.
         scratch: fields of what is needed while the part runs, and where it lies in memory of `numbers`.
         numbers: of that memory.
+        rings: where in it the last two steps of each state are that nobody else keeps.
         carries: where in it each state's gradient goes from step to step.
     """
 
@@ -170,6 +170,7 @@ class Frame:
         self.kept = Kept({}, {}, 0)
         self.scratch: list[tuple[int, int]] = []
         self.numbers = 0
+        self.rings: dict[int, int] = {}
         self.carries: list[int] = []
         self._constants: list[object] = []
 
@@ -223,7 +224,7 @@ class Pass:
         states: the width of each.
         packings: for each panel that the forward parts read, in the order of `Fields.panels`, the matrix and how it is packed.
         transposed: the same for the backward part.
-        nothing: zeros, as many as a row has.
+        nothing: zeros, as many as a row of two directions has.
         written: how many rows of each parameter's gradient the backward part writes; the others are to be zero.
     """
 
@@ -245,7 +246,7 @@ class Pass:
             self.functions = {**self.functions, **tile_library()}
         self.multiply_adds = sum(math.prod(self.shapes[m]) for m in self.matrices if m != "weight_ih")
         self._pack()
-        self.nothing = torch.zeros(max(self.width.values()) + self.shape.panel, dtype=self.dtype, device="cpu")
+        self.nothing = torch.zeros(2 * max(self.width.values()) + self.shape.panel, dtype=self.dtype, device="cpu")
         self._fields: dict[str, Fields] = {}
         self._kept: dict[tuple[int, tuple[int, ...]], Kept] = {}
 
@@ -352,10 +353,11 @@ class Pass:
                 "enters_ring": int(part == "inference"),
             }
         )
-        for (name, width), pitch in zip(self.states.items(), pitches, strict=True):
+        for n, ((name, width), pitch) in enumerate(zip(self.states.items(), pitches, strict=True)):
             is_ring = part == "inference" and not pitch
             frame.set({f"state_{name}_ring": int(is_ring), f"state_{name}_row": (pitch or width) * self.shape.bytes})
             if is_ring:
+                frame.rings[n] = frame.numbers
                 frame.reserve(f"state_{name}", 2, rows.batch, width)
         for space, count in self.described.scratch[part].items():
             if count:
@@ -409,7 +411,7 @@ class Pass:
                 row = pitch[product.state]
                 frame.sources[str(k)] = Sources((before - rows.batch) * row, (begin, count, width * shape.bytes))
         for (name, source), gate_rows in zip(frame.sources.items(), self._gate_rows, strict=True):
-            frame.set({f"sources_{name}": source.address, f"gate_rows_{name}": gate_rows.ctypes.data})
+            frame.set({f"sources_{name}": source.addresses.ctypes.data, f"gate_rows_{name}": gate_rows.ctypes.data})
         work = -(-work // 64) * 64
         frame.set({"work_bytes": work})
         frame.reserve("work", frame.team.shares, work // shape.bytes)

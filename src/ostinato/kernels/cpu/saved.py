@@ -33,7 +33,6 @@ class Saved:
         masks: of each place, in the order of the rows, and of what kind.
         block: see `Route`; None where it is computed again, segment by segment.
         segments: the first states of each of these.
-        fresh: the block has not been written over yet.
         versions: of `shown` as the forward pass left it. It may lie in the memory of what the user has, and may change.
     """
 
@@ -43,7 +42,6 @@ class Saved:
     masks: list[tuple[Tensor, MaskKind]]
     block: Tensor | None = None
     segments: list[list[Tensor]] = field(default_factory=list)
-    fresh: bool = True
     versions: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
