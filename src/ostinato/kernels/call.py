@@ -64,7 +64,7 @@ class CallSpec:
         every_state: give all states of all steps.
         segment: keep states at every so many steps only and compute the others again in the backward pass; 0 keeps everything.
             Of one place only.
-        packed: as in `Request`.
+        packed: as in `Request`; without lengths each row has a single step.
         bf16: multiply float32 matrices in bfloat16, as autocast wants it: where the processor has tiles, all of them; else what the
             backward pass does once for all time steps.
     """
@@ -179,6 +179,8 @@ class CallSpec:
     ) -> list[Tensor]:
         """What the call gives, by one request for each place, one layer after the other."""
         x, states, each, noise = given[0], len(self.cell.states), len(self.parameters), len(self.cell.noise)
+        if self.packed and lengths is None:
+            lengths = torch.ones(x.shape[0], dtype=torch.int64, device=x.device)
         whole = [v if v.dim() == 3 else v[None] for v in given[len(given) - states :]]
         shown: list[Tensor] = []
         last: list[State] = []

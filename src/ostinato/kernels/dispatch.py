@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 import torch
+from torch._C._functorch import maybe_current_level
 
 from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
@@ -145,29 +146,40 @@ def run(request: Request, by_layer: str = "auto") -> Result:
     return _run(chosen, request)
 
 
-def may_bind(by_layer: str, input: Tensor) -> bool:
-    """Whether a call could be bound: nobody looks on, and a backend that binds would be asked first."""
-    return is_unobserved() and _record.get() is None and _asked_first(by_layer).binds(input)
+def binds(by_layer: str, input: Tensor) -> str | None:
+    """The name to `bind` a call by, where nobody looks on, and a backend that binds would be asked first; else None."""
+    if not is_unobserved() or _record.get() is not None:
+        return None
+    forced = _forced.get()  # this is no graph
+    name = by_layer if forced == "auto" else forced
+    first = next(iter(BACKENDS.values())) if name == "auto" else BACKENDS[name]
+    return name if first.binds(input) else None
 
 
-def _asked_first(by_layer: str) -> Backend:
-    name = wanted(by_layer)
-    return next(iter(BACKENDS.values())) if name == "auto" else BACKENDS[name]
-
-
-def bind(spec: CallSpec, given: Sequence[Tensor], by_layer: str, known: dict[object, Bound]) -> Bound | None:
-    """The call of a stack, where it `may_bind`; None where the backend that would run it runs requests only.
+def bind(spec: CallSpec, given: Sequence[Tensor], is_one_step: bool, name: str) -> Bound | None:
+    """The call of a stack; None where the backend that would run it runs requests only.
 
     Args:
         spec: of the call.
         given: its tensors.
-        by_layer: the backend that the layer asks for.
-        known: those that are bound so far, by dtype; gets this one.
+        is_one_step: whether all rows have a single step.
+        name: "auto", or that of a backend.
     """
-    call = _asked_first(by_layer).bind(spec, given)
-    if call is not None:
-        known[given[0].dtype] = call
-    return call
+    asked = BACKENDS.values() if name == "auto" else [BACKENDS[name]]
+    # Of a single step, what stands around a kernel is nearly all: backends that take it at all are quick at it.
+    calls = (each.bind(spec, given, is_one_step) for each in (reversed(list(asked)) if is_one_step else asked))
+    return next((call for call in calls if call is not None), None)
+
+
+def is_plain(by_layer: str) -> bool:
+    """Whether nobody asks for a backend or looks on, so that what torch does as quickly needs no choice."""
+    return (
+        not torch.compiler.is_compiling()
+        and by_layer == "auto"
+        and _forced.get() == "auto"
+        and _record.get() is None
+        and maybe_current_level() is None
+    )
 
 
 def _run(chosen: Backend, request: Request) -> Result:
@@ -201,7 +213,9 @@ def run_whole(
     torch_class: type[torch.nn.Module], module: torch.nn.Module, cell: Cell, by_layer: str, input: Any, hx: Any
 ) -> Any:
     """Run a module that `takes_whole` with the `forward` of the class of torch.nn in whose place it stands."""
-    _note(Choice(Vendor.name, _because(by_layer, f"torch's {cell.vendor} kernel, exactly as torch.nn calls it", [])))
+    if _recording():
+        because = _because(by_layer, f"torch's {cell.vendor} kernel, exactly as torch.nn calls it", [])
+        _note(Choice(Vendor.name, because))
     return torch_class.forward(module, input, hx)
 
 

@@ -38,7 +38,7 @@ class Reference:
         """What it will run."""
         return f"the step of {request.cell.name!r} in a loop over time, in plain PyTorch"
 
-    def bind(self, spec: Any, given: Any) -> None:
+    def bind(self, spec: Any, given: Any, is_one_step: bool) -> None:
         """It runs requests only."""
         return
 

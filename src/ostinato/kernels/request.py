@@ -129,8 +129,14 @@ class Backend(Protocol):
         """Run it."""
         ...
 
-    def bind(self, spec: CallSpec, given: Sequence[Tensor]) -> Bound | None:
-        """What runs such calls again and again, see `CallSpec`; None where it runs requests only, or not these."""
+    def bind(self, spec: CallSpec, given: Sequence[Tensor], is_one_step: bool) -> Bound | None:
+        """What runs such calls again and again, see `CallSpec`; None where it runs requests only, or not these.
+
+        Args:
+            spec: of the call.
+            given: its tensors.
+            is_one_step: whether all rows have a single step. Where several backends bind a call of one step, "auto" takes the last.
+        """
         ...
 
 

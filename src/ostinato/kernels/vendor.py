@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import _VF
@@ -16,12 +16,22 @@ from ostinato.kernels.request import Request, Result
 from ostinato.recorded import is_differentiated_forward, is_mapped
 from ostinato.types import Tensor
 
+if TYPE_CHECKING:
+    from ostinato.kernels.call import CallSpec
+
+ELMAN = ("RNN_TANH", "RNN_RELU")
 # By the mode that a cell's description names. torch offers these through its private `_VF` only, as torch.nn itself calls them.
 _KERNELS: dict[str, Callable[..., Any]] = {
     "LSTM": _VF.lstm,
     "GRU": _VF.gru,
     "RNN_TANH": _VF.rnn_tanh,
     "RNN_RELU": _VF.rnn_relu,
+}
+_STEPS: dict[str | None, Callable[..., Any]] = {
+    "LSTM": _VF.lstm_cell,
+    "GRU": _VF.gru_cell,
+    "RNN_TANH": _VF.rnn_tanh_cell,
+    "RNN_RELU": _VF.rnn_relu_cell,
 }
 
 
@@ -36,7 +46,7 @@ class Vendor:
         return False
 
     def binds(self, input: Any) -> bool:
-        """It runs requests only."""
+        """By its name it is asked for as torch.nn calls it."""
         return False
 
     def refusal(self, request: Request) -> str | None:
@@ -93,9 +103,11 @@ class Vendor:
             return {**first, cell.output: low} if is_projected else first
         return dict.fromkeys(first, low)
 
-    def bind(self, spec: Any, given: Any) -> None:
-        """It runs requests only."""
-        return
+    def bind(self, spec: CallSpec, given: Sequence[Tensor], is_one_step: bool) -> _Step | None:
+        """A single step of one layer of Elman's network, where torch's function is the quickest."""
+        if not is_one_step or spec.packed or spec.places > 1 or spec.every_state or spec.cell.options:
+            return None
+        return _Step(spec) if spec.cell.vendor in ELMAN else None
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
@@ -161,6 +173,31 @@ class Vendor:
         # Under autocast the states that a row of length 0 was given may have another dtype than the kernel's.
         last = {n: torch.cat([getattr(s, n).to(output.dtype) for s in finished])[back] for n in request.cell.states}
         return self._result(request, output[:, back], State(**last))
+
+
+class _Step:
+    """A call of torch's function for one layer and one step; torch checks what it is given."""
+
+    def __init__(self, spec: CallSpec) -> None:
+        self._bias, self._kernel = spec.bias, _KERNELS[spec.cell.vendor or ""]
+
+    def look(self, given: Sequence[Tensor]) -> bool:
+        """See `Bound`."""
+        return True
+
+    def run(
+        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+    ) -> Sequence[Tensor]:
+        """See `Bound`."""
+        end = 5 if self._bias else 3
+        x, weights, first = given[0], given[1:end], given[end:]
+        before = first[0] if first else x.new_zeros(1, x.shape[1], weights[1].shape[1])
+        return self._kernel(x, before, weights, self._bias, 1, 0.0, torch.is_grad_enabled(), False, False)
+
+
+def step_function(cell: Cell) -> Callable[..., Any] | None:
+    """torch's own for one step of a cell, `(input, hx, weight_ih, weight_hh, bias_ih, bias_hh)`, if there is one."""
+    return None if cell.options else _STEPS.get(cell.vendor)
 
 
 def _reverse_rows(v: Tensor, lengths: Tensor) -> Tensor:

@@ -73,7 +73,8 @@ def takes_lists(method: AnyMethod) -> AnyMethod:
 
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:  # without a comprehension, which is a frame of its own
-        if not torch.compiler.is_compiling():
+        # Lengths come behind the input.
+        if (kwargs or len(args) > 2) and not torch.compiler.is_compiling():
             args = tuple(map(_tensor_for_list, args))
             for name, given in kwargs.items():
                 kwargs[name] = _tensor_for_list(given)

@@ -245,9 +245,9 @@ class Recurrent(torch.nn.RNNBase):
         is_plain = self._plain_stack[self.training]
         between = self.training and self.dropout > 0 and self.num_layers > 1
         data = input.data if isinstance(input, PackedSequence) else input
-        binds = is_plain and not between and dispatch.may_bind(self.backend, data)
+        name = dispatch.binds(self.backend, data) if is_plain and not between else None
         if (
-            not binds
+            name is None
             and is_plain
             and lengths is None
             and not return_states
@@ -262,11 +262,11 @@ class Recurrent(torch.nn.RNNBase):
                     "lengths expected None for a PackedSequence, which has lengths of its own; leave them out"
                 )
             self.check_input(input.data, input.batch_sizes)
-            return self._run_packed(input, hx, return_states, binds)
+            return self._run_packed(input, hx, return_states, name)
         if input.dim() not in (2, 3):
-            name = (self.torch_class or type(self)).__name__
-            tensor = "tensor " if name == "RNN" else ""  # torch.nn's classes do not all say the same
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D {tensor}instead")
+            own = (self.torch_class or type(self)).__name__
+            tensor = "tensor " if own == "RNN" else ""  # torch.nn's classes do not all say the same
+            raise ValueError(f"{own}: Expected input to be 2D or 3D, got {input.dim()}D {tensor}instead")
         if input.dim() == 2:
             x, lay_out = input.unsqueeze(1), lambda v: v.squeeze(1)
         elif self.batch_first:
@@ -282,14 +282,14 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
-        if binds and (found := run_stack(self, x, hx, rows, batched, valid, return_states)) is not None:
+        if name and (found := run_stack(self, name, x, hx, rows, batched, valid, return_states)) is not None:
             output, last, every = found
             return self._closed(lay_out(output), self._layout.close_whole(last, batched), every, lay_out)
         first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched, dtype=x.dtype)
         x, last, every = self._run(x, first, valid, return_states)
         return self._closed(lay_out(x), self._layout.close(last, batched), every, lay_out)
 
-    def _run_packed(self, input: PackedSequence, hx: Any, return_states: bool, binds: bool) -> Any:
+    def _run_packed(self, input: PackedSequence, hx: Any, return_states: bool, name: str | None) -> Any:
         """As it is: rows that have ended are not there, and the others are in the order of the recurrence."""
         lengths = lengths_of(input.batch_sizes)
         rows = lengths.numel()
@@ -297,9 +297,9 @@ class Recurrent(torch.nn.RNNBase):
         def lay_out(v: Tensor) -> PackedSequence:
             return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
 
-        if binds and (
+        if name and (
             found := run_stack(
-                self, input.data, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True
+                self, name, input.data, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True
             )
         ):
             output, last, every = found

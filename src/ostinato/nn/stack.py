@@ -1,9 +1,9 @@
-"""A stack of layers as one call, bound to its layer: for stacks in which nothing of ours acts between the layers."""
+"""A stack of layers, or a single step, as one call that is bound to its layer: where nothing of ours acts between the layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,6 +14,7 @@ from ostinato.types import Tensor
 
 if TYPE_CHECKING:
     from ostinato.nn.recurrent import Recurrent
+    from ostinato.nn.steps import Step
 
 
 class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
@@ -28,6 +29,7 @@ class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
 
 def run_stack(
     layer: Recurrent,
+    name: str,
     x: Tensor,
     hx: Any,
     rows: int,
@@ -41,6 +43,7 @@ def run_stack(
 
     Args:
         layer: whose widths are all the same.
+        name: to bind it by.
         x: `(T, B, I)`, or packed `(N, I)`.
         hx: as the user gave it.
         rows: `B`.
@@ -54,27 +57,88 @@ def run_stack(
         The output, laid out like the input; the last states, `(L D, B, W)` each; every state of each layer.
     """
     cell = layer.cell
-    has_noise = layer.training and bool(cell.noise)
-    given = [x, *_weights(layer)]
-    if hx is not None or has_noise or not layer._starts_at_zero:
-        given += _first_states(layer, x, hx, rows, batched, order, packed)
-    spec, known = _spec(layer, every_state, packed)
-    call = known.get(x.dtype)
-    if call is None or (now := call.look(given)) is None:
-        if len(given) == 1 + len(layer._flat_weights_names):  # a call is bound to the sizes of the states
-            given += _first_states(layer, x, hx, rows, batched, order, packed)
-        call = dispatch.bind(spec, given, layer.backend, known)
-        if call is None or (now := call.look(given)) is None:
-            return None
+
+    def first_states() -> list[Tensor]:
+        return _first_states(layer, x, hx, rows, batched, order, packed)
+
+    key = layer.training, every_state, packed
+    if (found := layer._bound.get(key)) is None:
+        directions = (False, True)[: layer.num_directions]
+        spec = CallSpec(cell, layer.bias, directions, layer.num_layers, every_state=every_state, packed=packed)
+        found = layer._bound[key] = spec, {}
+    has_first = hx is not None or not layer._starts_at_zero
+    is_one_step = lengths is None and x.shape[0] == 1
+    names = layer._flat_weights_names
+    shown = _run(layer, found, name, x, names, first_states, has_first, lengths, is_one_step)
+    if shown is None:
+        return None
     states = len(cell.states)
-    masks = _draw_masks(layer, x.shape[0], given[-states:], packed) if has_noise else []
-    found = call.run(given, now, masks, lengths)
-    shown, last = found[: len(found) - states], found[len(found) - states :]
+    last = shown[len(shown) - states :]
     if not every_state:
         return shown[0], last, None
-    every = {name: [shown[n] for n in range(at, len(shown), states)] for at, name in enumerate(cell.states)}
+    every = {state: list(shown[at : len(shown) - states : states]) for at, state in enumerate(cell.states)}
     # Who changes the output in place does not mean the states.
     return every[cell.output][-1].clone(), last, every
+
+
+def run_step(step: Step, name: str, x: Tensor, first: list[Tensor]) -> Sequence[Tensor] | None:
+    """Run one step: the states after it, `(B, W)` each; None where no backend binds the call.
+
+    Args:
+        step: of one layer.
+        name: to bind it by.
+        x: `(B, I)`.
+        first: the states before it, `(B, W)` each.
+    """
+    cell = step.cell
+    if (found := step._bound.get(step.training)) is None:
+        # Packed rows without lengths: each has a single step.
+        found = step._bound[step.training] = CallSpec(cell, step.bias, packed=True), {}
+    shown = _run(step, found, name, x, step._parameter_names, lambda: first, True, None, True)
+    return None if shown is None else shown[len(shown) - len(cell.states) :]
+
+
+def _run(
+    layer: Recurrent | Step,
+    known: tuple[CallSpec, dict[object, Bound]],
+    name: str,
+    x: Tensor,
+    names: Sequence[str],
+    first_states: Callable[[], list[Tensor]],
+    has_first: bool,
+    lengths: Tensor | None,
+    is_one_step: bool,
+) -> Sequence[Tensor] | None:
+    """What a call gives, see `CallSpec`; None where no backend binds it.
+
+    Args:
+        layer: whose call it is.
+        known: its constants, and what is bound so far.
+        name: to bind it by.
+        x: the input.
+        names: of the parameters.
+        first_states: gives them.
+        has_first: whether they are others than zeros.
+        lengths: of the rows.
+        is_one_step: whether all rows have a single step.
+    """
+    spec, calls = known
+    has_noise = layer.training and bool(spec.cell.noise)
+    given = [x, *_weights(layer, names)]
+    parameters = len(given)
+    if has_first or has_noise:
+        given += first_states()
+    key = x.dtype, is_one_step, name
+    call = calls.get(key)
+    if call is None or (now := call.look(given)) is None:
+        if len(given) == parameters:  # a call is bound to the sizes of the states
+            given += first_states()
+        call = dispatch.bind(spec, given, is_one_step, name)
+        if call is None or (now := call.look(given)) is None:
+            return None
+        calls[key] = call
+    masks = _draw_masks(spec, x.shape[0], given[parameters:]) if has_noise else []
+    return call.run(given, now, masks, lengths)
 
 
 def _first_states(
@@ -91,31 +155,23 @@ def _first_states(
     return [torch.stack([getattr(state, name) for state in states]) for name in layer.cell.states]
 
 
-def _weights(layer: Recurrent) -> list[Tensor]:
+def _weights(layer: torch.nn.Module, names: Sequence[str]) -> list[Tensor]:
     """All of them, layer by layer, in a layer direction by direction."""
-    known = layer._parameters
+    known: Any = layer._parameters
     try:
-        return [cast("Tensor", known[name]) for name in layer._flat_weights_names]
+        return [known[name] for name in names]
     except KeyError:  # one is computed from others (torch.nn.utils.parametrizations)
-        return [getattr(layer, name) for name in layer._flat_weights_names]
+        return [getattr(layer, name) for name in names]
 
 
-def _spec(layer: Recurrent, every_state: bool, packed: bool) -> tuple[CallSpec, dict[object, Bound]]:
-    """The constants of a call, and the calls that are bound."""
-    key = layer.training, every_state, packed
-    if (found := layer._bound.get(key)) is None:
-        directions = (False, True)[: layer.num_directions]
-        spec = CallSpec(*(layer.cell, layer.bias, directions, layer.num_layers), every_state=every_state, packed=packed)
-        found = layer._bound[key] = spec, {}
-    return found
-
-
-def _draw_masks(layer: Recurrent, steps: int, first: Sequence[Tensor], packed: bool) -> list[Tensor]:
+def _draw_masks(spec: CallSpec, steps: int, first: Sequence[Tensor]) -> list[Tensor]:
     """The cell's noise of each place."""
-    rows, masks = dict(zip(layer.cell.states, first, strict=True)), []
-    for place in range(layer.num_layers * layer.num_directions):
-        for noise in layer.cell.noise:
-            like = rows[noise.state][place]
+    cell, masks = spec.cell, []
+    rows = dict(zip(cell.states, first, strict=True))
+    for place in range(spec.places):
+        for noise in cell.noise:
+            whole = rows[noise.state]
+            like = whole if whole.dim() == 2 else whole[place]
             # Packed, every valid step is a row of its own.
-            masks.append(noise.draw(steps, like[0] if packed and noise.every_step else like, True))
+            masks.append(noise.draw(steps, like[0] if spec.packed and noise.every_step else like, True))
     return masks

@@ -15,9 +15,11 @@ from ostinato.cells.minimal import min_gru, min_gru_positive, min_lstm, min_lstm
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
+from ostinato.kernels.vendor import step_function
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.requests import make_request
+from ostinato.nn.stack import Calls, run_step
 from ostinato.nn.states import check_floating, check_tensor, without_names
 from ostinato.nn.symbolic import as_one_node, is_symbolic, not_scriptable
 from ostinato.types import Tensor
@@ -49,6 +51,9 @@ class Step(torch.nn.RNNCellBase):
 
     def _make_cells(self) -> None:
         self._cells = {t: self.options.cell(self.base_cell, projected=False, training=t) for t in (True, False)}
+        self._torch_steps = {t: step_function(cell) for t, cell in self._cells.items()}
+        self._state_count = len(self.base_cell.states)
+        self._bound = Calls()
 
     @property
     def _name(self) -> str:
@@ -76,6 +81,12 @@ class Step(torch.nn.RNNCellBase):
         Returns:
             The states after it, like `hx`.
         """
+        # One step of a cell of torch's is so little work that a choice would take as long.
+        if (torch_step := self._torch_steps[self.training]) is not None and _are_plain(input, hx, self._state_count):
+            known: Any = self._parameters
+            if "weight_hh" in known and "weight_ih" in known and dispatch.is_plain(self.backend):
+                bias = (known["bias_ih"], known["bias_hh"])
+                return torch_step(input, hx, known["weight_ih"], known["weight_hh"], *bias)
         if is_symbolic(input):
             return as_one_node(self, input, hx)
         check_tensor(input, "a tensor, (B, I) or (I,)")
@@ -87,6 +98,10 @@ class Step(torch.nn.RNNCellBase):
             raise ValueError(f"{self._name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         first = self._first(hx, x, batched=input.dim() == 2)
+        name = dispatch.binds(self.backend, x)
+        if name is not None and (found := run_step(self, name, x, list(first))) is not None:
+            states = found if input.dim() == 2 else [v.squeeze(0) for v in found]
+            return tuple(states) if len(states) > 1 else states[0]
         # By attribute, as a weight may be computed from others (torch.nn.utils.parametrizations).
         parameters = {name: getattr(self, name) for name in self._parameter_names}
         request = make_request(self.cell, parameters, x.unsqueeze(0), first, training=self.training)
@@ -135,7 +150,7 @@ class Step(torch.nn.RNNCellBase):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        del state["_cells"]
+        del state["_cells"], state["_torch_steps"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -148,6 +163,22 @@ class Step(torch.nn.RNNCellBase):
         if self.torch_class is None:
             text = f"{self.base_cell.name}, {text}"
         return ", ".join([text, *(f"{name}={value}" for name, value in self.options.changed().items())])
+
+
+def _are_plain(input: Any, hx: Any, count: int) -> bool:
+    """Whether input and so many states are tensors of one dtype with a batch dimension; all else torch checks."""
+    if count == 1:
+        return _is_plain(input) and _is_plain(hx) and hx.dtype is input.dtype
+    if type(hx) is not tuple or len(hx) != count or not _is_plain(input):
+        return False
+    for v in hx:  # noqa: SIM110 - `all` would take as long as the step
+        if not _is_plain(v) or v.dtype is not input.dtype:
+            return False
+    return True
+
+
+def _is_plain(v: Any) -> bool:
+    return type(v) is torch.Tensor and v.dim() == 2
 
 
 class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMethodOverride]

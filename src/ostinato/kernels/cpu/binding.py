@@ -87,6 +87,7 @@ class Binding:
             for n, name in enumerate(self._names, 1 + place * self._each)
         ]
         self._nothing: int = first.nothing.data_ptr()
+        self._parts: dict[tuple[bool, ...], Part] = {}
         self._routes: dict[Any, Route] = {}
         self._launches: dict[Any, Stock] = {}
 
@@ -122,11 +123,18 @@ class Binding:
             return None
         for v, width in zip(given[self._end :], self._widths, strict=False):
             of = v.shape
-            if not _is_plain(v, dtype) or len(of) != 3 or of[0] != self._places or of[2] != width:
+            if not _is_plain(v, dtype) or len(of) not in (2, 3) or of[-1] != width:
                 return None
-            if not self.spec.packed and of[1] != shape[1]:
+            if self._places != (of[0] if len(of) == 3 else 1) or (not self.spec.packed and of[-2] != shape[1]):
                 return None
         return now
+
+    def are_there(self, given: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+        """Whether all numbers of the tensors of a call, and of others, are in memory."""
+        parameters = given[1 : self._end]
+        if list(map(_bytes, map(_storage, parameters))) != self._storages and any(map(missing, parameters)):
+            return False
+        return not any(map(missing, (given[0], *given[self._end :], *others)))
 
     def _meet(self, parameters: Sequence[Tensor]) -> bool:
         """Look at parameters that were not seen before."""
@@ -186,7 +194,7 @@ class Binding:
     def launch(self, route: Route, part: Part, masks: Sequence[tuple[Tensor, MaskKind]]) -> Launch:
         """What runs this call, and no other until it is left."""
         teams, beside = route.teams()
-        kinds = tuple([kind for _, kind in masks])
+        kinds: tuple[MaskKind, ...] = tuple([kind for _, kind in masks])
         key = route.order, part, teams, kinds
         stock = self._launches.get(key)
         if stock is None:

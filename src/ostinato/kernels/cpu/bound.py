@@ -211,6 +211,13 @@ class BoundCall(Binding):
 
     def _part(self, wanted: Sequence[bool]) -> Part:
         """How far back it goes: not below the last layer that has anything to give."""
+        if (found := self._parts.get(key := tuple(wanted))) is None:
+            if len(self._parts) >= MOST_BOUND:
+                self._parts.clear()
+            found = self._parts[key] = self._part_of(wanted)
+        return found
+
+    def _part_of(self, wanted: Sequence[bool]) -> Part:
         lowest, each = 0, self._directions * self._each
         has_dfirst = any(wanted[self.count - self._states :])
         if not has_dfirst and not wanted[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 
@@ -46,12 +46,12 @@ class Order:
     sort: Ways | None = None
     empty: Tensor | None = None
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Flat rows."""
         return self.rows[0].total
 
-    @property
+    @cached_property
     def batch(self) -> int:
         """`B`."""
         return self.rows[0].batch
@@ -63,11 +63,11 @@ def order_of(directions: tuple[bool, ...], input: Tensor, lengths: Tensor | None
     Args:
         directions: of each whether it runs from the last step to the first.
         input: `(T, B, I)`, or packed `(N, I)`.
-        lengths: `(B,)` int64, or None.
+        lengths: `(B,)` int64, or None; for packed rows, where each has a single step.
         packed: as in `Request`.
     """
     if lengths is None:
-        steps, batch = input.shape[:2]
+        steps, batch = (1, input.shape[0]) if packed else input.shape[:2]
         return _whole(steps, batch, directions)
     numbers, steps = tuple(lengths.tolist()), None if packed else input.shape[0]
     make = _of_lengths if sum(numbers) <= KEPT_ROWS else _of_lengths.__wrapped__

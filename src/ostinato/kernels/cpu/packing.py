@@ -23,6 +23,7 @@ from ostinato.locks import lock
 from ostinato.types import Tensor
 
 _version, _address, _time = attrgetter("_version"), Tensor.data_ptr, attrgetter("time")
+_job = attrgetter("job")
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ class _State(NamedTuple):
     checksums: Checksums | None
     sums: bytes | None
     jobs: list[Job]
+    sources: list[int]  # of the jobs
     at_once: InTurn | None  # all jobs, where they are small
 
 
@@ -198,7 +200,7 @@ class Packed:
 
     def __init__(self, packings: Sequence[Packing], shape: Shape, functions: Mapping[str, int], keeps: bool) -> None:
         self._packings, self._shape, self._functions, self._keeps = packings, shape, functions, keeps
-        self._state = _State(Known([]), [], [], [], None, None, [], None)
+        self._state = _State(Known([]), [], [], [], None, None, [], [], None)
 
     def jobs(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[Job]:
         """The panels of the weights as they are now, to be held while they are read.
@@ -227,11 +229,18 @@ class Packed:
             # Large ones are looked at one by one, on several threads.
             checksums = state.checksums or Checksums(weights, self._functions)
             sums = checksums.taken()
-        if is_known and state.at_once is not None and self._are_there(weights, state):
+        if (
+            is_known
+            and state.at_once is not None
+            # The jobs are those that pack these weights where they are.
+            and list(map(_job, state.panels)) == state.jobs
+            and list(map(_address, weights)) == state.sources
+        ):
             times = [each.told() for each in state.panels]
             state.at_once()
-            self._state = state._replace(seen=now, times=times, checksums=checksums, sums=sums)
-            return state.jobs
+            known, _, panels, _, _, _, jobs, sources, at_once = state
+            self._state = _State(known, now, panels, times, checksums, sums, jobs, sources, at_once)
+            return jobs
         known, panels = state.known, state.panels
         if not is_known:
             pairs = zip(weights, self._packings, strict=True)
@@ -242,16 +251,9 @@ class Packed:
             times, at_once = list(map(_time, panels)), None
             if sum(v.nbytes for v in weights) <= FEW_BYTES and not any(each.paired for each in self._packings):
                 at_once = InTurn(self._functions, [step for job in jobs for step in job.steps])
-            self._state = _State(known, now, panels, times, checksums, sums, jobs, at_once)
+            sources = list(map(_address, weights))
+            self._state = _State(known, now, panels, times, checksums, sums, jobs, sources, at_once)
         return jobs
-
-    @staticmethod
-    def _are_there(weights: Sequence[Tensor], state: _State) -> bool:
-        """Whether the jobs are those that pack these weights where they are."""
-        return all(
-            each.job is job and job.source == weight.data_ptr()
-            for each, job, weight in zip(state.panels, state.jobs, weights, strict=True)
-        )
 
 
 _panels: MutableMapping[Tensor, dict[tuple[Packing, Shape], Panels]] = WeakIdKeyDictionary()

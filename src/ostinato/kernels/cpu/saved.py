@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,15 +18,15 @@ from ostinato.types import Tensor
 if TYPE_CHECKING:
     from ostinato.kernels.cpu.binding import Binding
 
+_version = attrgetter("_version")
 # A number, or a torch.SymInt.
 _Size = Any
 
 
-@dataclass
 class Saved:
     """What the backward pass needs.
 
-    Attributes:
+    Args and attributes:
         route: where everything lies.
         given: the tensors as they were read: the input in flat rows, parameters, first states in the order of the places.
         shown: of each layer that is shown and each state, all flat rows in the common order, `(rows, D W)`.
@@ -36,22 +36,24 @@ class Saved:
         versions: of `shown` as the forward pass left it. It may lie in the memory of what the user has, and may change.
     """
 
-    route: Route
-    given: list[Tensor]
-    shown: list[Tensor]
-    masks: list[tuple[Tensor, MaskKind]]
-    block: Tensor | None = None
-    segments: list[list[Tensor]] = field(default_factory=list)
-    versions: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        route: Route,
+        given: list[Tensor],
+        shown: list[Tensor],
+        masks: list[tuple[Tensor, MaskKind]],
+        block: Tensor | None = None,
+        segments: Sequence[list[Tensor]] = (),
+    ) -> None:
+        self.route, self.given, self.shown, self.masks = route, given, shown, masks
+        self.block, self.segments = block, segments
         # In inference mode there are none, and no backward pass.
-        self.versions = [] if torch.is_inference_mode_enabled() else [v._version for v in self.shown]
+        self.versions = [] if torch.is_inference_mode_enabled() else list(map(_version, shown))
 
     @property
     def changed(self) -> bool:
         """Whether the states are no longer what was computed."""
-        return any(v._version != version for v, version in zip(self.shown, self.versions, strict=True))
+        return list(map(_version, self.shown)) != self.versions
 
     def _view(self, where: Where, row: int) -> Tensor:
         """What lies somewhere, `(rows, row)`."""
