@@ -359,7 +359,6 @@ class Loop:
                                 code.store(code.builder.fadd(total, value), totals[node])
                 for node in nodes:
                     total = code.load(totals[node], shape.vector)
-                    name = f"llvm.vector.reduce.fadd.{shape.suffix}"
-                    number = code.call(name, shape.scalar, ir.Constant(shape.scalar, 0.0), total)
+                    number = shape.total(code, total)
                     code.store(number, code.at(self.sums_of(b), slots[node] * shape.bytes), shape.bytes)
                     made[node] = shape.splat(code, number)

@@ -85,6 +85,14 @@ class Shape:
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
         return b.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), zeros)
 
+    def total(self, code: Code, vector: Value) -> Value:
+        """The sum of all lanes, half by half: one lane after the other waits for the sum before it, sixteen times over."""
+        kind = ir.FunctionType(self.scalar, [self.scalar, self.vector])
+        name = f"llvm.vector.reduce.fadd.{self.suffix}"
+        module = code.function.module
+        function = module.globals.get(name) or ir.Function(module, kind, name)
+        return code.builder.call(function, [ir.Constant(self.scalar, -0.0), vector], fastmath=("reassoc",))
+
     def mask(self, code: Code, valid: Int) -> Value:
         """`<lanes x i1>`: True in the first `valid` lanes (any number, also negative or more than there are)."""
         b, kind = code.builder, ir.VectorType(I32, self.lanes)

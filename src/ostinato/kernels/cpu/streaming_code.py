@@ -398,8 +398,7 @@ class Step:
                         code.builder.store(code.builder.fadd(total, value), totals[node])
             for node in nodes:
                 total = code.builder.load(totals[node], typ=shape.vector)
-                name = f"llvm.vector.reduce.fadd.{shape.suffix}"
-                number_ = code.call(name, shape.scalar, ir.Constant(shape.scalar, 0.0), total)
+                number_ = shape.total(code, total)
                 code.store(number_, code.at(self.address("sums"), slots[node] * shape.bytes), shape.bytes)
 
 
