@@ -22,7 +22,7 @@ from ostinato.kernels.cpu.plan import Plan, Schedule, Stage, Store
 from ostinato.kernels.cpu.product import LOCAL_BLOCKS, Shape
 from ostinato.kernels.cpu.values import BlockValues, RowValues
 from ostinato.kernels.cpu.vector import Lanes
-from ostinato.kernels.graph import Node, name_of
+from ostinato.kernels.graph import Node, name_of, number_of, piece_of
 
 ROWS_TOGETHER = 48  # flat rows that stay in the cache while they are multiplied with all panels
 
@@ -78,6 +78,7 @@ class Loop:
         self.gates = len(plan.program.dx)
         self._fields: dict[str, Value] = {}
         self.ahead: Value | None = None  # flat rows from this step to the next one that is worked on
+        self.in_chunk: Value | None = None  # where a step's first row lies in `projected`
         self.local: dict[int, Value] = {}  # products whose result is kept for a few blocks only, to the first block
         self._first = self.code.builder.block
         self.spaces = ["H"] + ["P"] * ("P" in letters.values())
@@ -229,6 +230,83 @@ class Loop:
         with code.when(code.is_(columns, ">", 0)), code.when(code.is_(rows, ">", 0)):
             code.jump(self["multiply"], a, row, *runs, panels, panel, c, c_row, rows, columns, add)
 
+    # where values lie
+
+    def unit_count(self, size: str) -> Value:
+        """How many units a space has, by its letter."""
+        return self.width.get(size, self.width["H"])
+
+    def sum_at(self, node: Node, b: Value) -> Value:
+        """The address of a sum over a row."""
+        kind, slot = self.schedule.found[node]
+        if kind == "sum":
+            base = self.sums_of(b)
+        else:  # saved_sum
+            flat = self.code.add(self.offset, b)
+            base = self.code.at(self.address("saved_sums"), self.code.mul(flat, self.plan.rows * self.shape.bytes))
+        return self.code.at(base, int(slot) * self.shape.bytes)
+
+    def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
+        """A vector of a value that varies over units."""
+        code, shape, plan = self.code, self.shape, self.plan
+        kind, slot = self.schedule.found[node]
+        flat = code.add(self.offset, b)
+
+        def plain(base: Value, *offsets: Int) -> Value:
+            return shape.load(code, code.at(base, *offsets, code.mul(v, self.vector)), mask)
+
+        match kind:
+            case "x":
+                in_chunk = code.add(self.in_chunk, b)
+                return shape.load(code, self.blocked("projected", "H", self.gates, in_chunk, v, number_of(node)))
+            case "u":
+                k = number_of(node)
+                product = plan.program.products[k]
+                if k in self.local:
+                    return shape.load(code, self.local_address(k, b, v, piece_of(node)))
+                return shape.load(code, self.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))
+            case "state":
+                row = self.old_row[name_of(node)]
+                address = code.at(self.old[name_of(node)], code.mul(b, row), code.mul(v, self.vector))
+                return self._kept(address, row, mask)
+            case "new":
+                return plain(self.new[str(slot)], code.mul(b, self[f"state_{slot}_row"]))
+            case "enters":
+                base, row = self.entering(int(slot))
+                return plain(base, code.mul(b, row))
+            case "parameter":
+                offset = code.mul(self.width[node.space], piece_of(node) * shape.bytes)
+                return plain(self.address(f"parameter_{name_of(node)}"), offset)
+            case "mask":
+                name = name_of(node)
+                row = code.choose(code.is_(self[f"mask_{name}_flat"], "!=", 0), flat, b)
+                return plain(self.address(f"mask_{name}"), code.mul(row, self[f"mask_{name}_row"]))
+            case "saved":
+                count = plan.slots[node.space]
+                address = self.blocked(f"slots_{node.space}", node.space, count, flat, v, int(slot))
+                return self._kept(address, code.mul(self.blocks[node.space], count * self.vector), mask)
+            case "scratch":
+                count = self.schedule.scratch[node.space]
+                return shape.load(code, self.blocked(f"scratch_{node.space}", node.space, count, b, v, int(slot)))
+            case "dstate":
+                name = name_of(node)
+                base, row = self.carry(name, self.odd)
+                later = plain(base, code.mul(b, row))
+                row = self[f"dstate_{name}_row"]
+                address = code.at(self.address(f"dstate_{name}"), code.mul(flat, row), code.mul(v, self.vector))
+                return code.builder.fadd(later, self._kept(address, row, mask))
+            case "dv":
+                k = number_of(node)
+                return plain(self.address(f"dv_{k}"), code.mul(b, self.width[self.entered_space(k)], shape.bytes))
+        raise AssertionError(kind)
+
+    def _kept(self, address: Value, row: Int, mask: Value | None) -> Value:
+        """A vector of a memory that is as long as the sequence, with `row` bytes for each flat row."""
+        if self.ahead is not None and mask is None:
+            # No processor foresees steps that come in reverse, each a part of a row: ask for the next one's.
+            self.code.prefetch(self.code.at(address, self.code.mul(self.ahead, row)))
+        return self.shape.load(self.code, address, mask)
+
     # what the units compute
 
     def _units(self, at: int, space: str, stores: list[Store], own: Range | None = None) -> None:
@@ -246,7 +324,7 @@ class Loop:
         rows = Range(self.rows.begin, code.min(self.rows.end, self.count))
 
         def vectors(row: RowValues, v: Value, mask: Value | None) -> None:
-            block = BlockValues(row, v, mask, space)
+            block = BlockValues(row, v, mask)
             values = [block.value(store.node) for store in stores]
             for store, value in zip(stores, values, strict=True):
                 self._store(store, space, row.b, v, value, mask)
@@ -336,8 +414,9 @@ class Loop:
         end = code.choose(self.alone, code.min(self.rows.end, self.count), end)
         with code.loop(begin, end) as b:
             made: dict[Node, Value] = {}
+            own = {node for nodes in passes for node in nodes}
             for nodes in passes:
-                row = RowValues(self, at, b, made, partial=True)
+                row = RowValues(self, at, b, own, made)
                 for node in nodes:
                     row.prepare(node.args[0])
                 totals = {node: code.slot(shape.vector, shape.zero()) for node in nodes}
@@ -350,7 +429,7 @@ class Loop:
                     for masked in (False, True):
                         with code.loop(*((whole, self.blocks[space]) if masked else (0, whole))) as v:
                             mask = self.shape.mask(code, code.sub(width, code.mul(v, lanes))) if masked else None
-                            block = BlockValues(row, v, mask, space)
+                            block = BlockValues(row, v, mask)
                             for node in here:
                                 value = block.value(node.args[0])
                                 if mask is not None:

@@ -16,6 +16,7 @@ from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu import cache
 from ostinato.kernels.cpu.cores import most_threads
 from ostinato.kernels.cpu.kernel import _key, library, observed, shape
+from ostinato.kernels.cpu.record import HEADER, NAME, START, Described
 from ostinato.kernels.cpu.target import Loaded, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.cpu.threads import meeting_place, openmp
@@ -24,35 +25,10 @@ from ostinato.kernels.graph import Unsupported
 from ostinato.locks import compiling
 from ostinato.types import Tensor
 
-HEADER = ("layers", "record_bytes", "backwards", "meet", "meeting")  # the fields before the layers' records
-NAME, START = "stream", "start"
 THREAD_BYTES = (
     1 << 21
 )  # of weights that are worth a thread of their own: one that sleeps takes longer to wake than to read less
 HELD_BYTES = 1 << 20  # of weights up to which a step is too short to let go of Python's lock
-
-
-@dataclass(frozen=True)
-class Described:
-    """What the caller needs to know of the code; plain enough to be kept beside it.
-
-    Attributes:
-        fields: names of the fields of a layer's record, in order.
-        passes: what each pass multiplies: (source, pieces), source "x" or the number of a product.
-        spaces: of the units of each pass.
-        products: matrix, gates, and the space of what enters, of each product.
-        kept: products' results that are kept, for each space.
-        scratch: values that are kept, for each space.
-        sums: sums over units.
-    """
-
-    fields: tuple[str, ...]
-    passes: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]
-    spaces: tuple[str, ...]
-    products: tuple[tuple[str, tuple[int, ...], str], ...]
-    kept: dict[str, int]
-    scratch: dict[str, int]
-    sums: int
 
 
 class StreamKernel:

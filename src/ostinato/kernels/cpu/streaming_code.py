@@ -23,9 +23,10 @@ from ostinato.kernels.cpu.code import I32, POINTER, Code, Value
 from ostinato.kernels.cpu.loops import Fields
 from ostinato.kernels.cpu.plan import Plan, Stage, Store, walk
 from ostinato.kernels.cpu.product import Shape
-from ostinato.kernels.cpu.streaming import HEADER, NAME, START
-from ostinato.kernels.cpu.vector import Lanes, emit
-from ostinato.kernels.graph import Node, name_of, number_of, parts_of, piece_of
+from ostinato.kernels.cpu.record import HEADER, NAME, START
+from ostinato.kernels.cpu.values import BlockValues, RowValues
+from ostinato.kernels.cpu.vector import Lanes
+from ostinato.kernels.graph import Node, name_of, number_of, piece_of
 
 MOST = 16  # accumulators: more would not leave registers for what is multiplied
 CHAINS = 8  # sums that are added up side by side, to hide the latency of a multiply-add
@@ -214,9 +215,36 @@ class Step:
         """Vectors of units in a space."""
         return self.code.ceil_div(self[space], self.shape.lanes)
 
-    def width(self, space: str) -> Value:
-        """Units in a space."""
-        return self[space if space == "H" or "P" in self.letters.values() else "H"]
+    def unit_count(self, size: str) -> Value:
+        """How many units a space has, by its letter."""
+        return self[size if size == "H" or "P" in self.letters.values() else "H"]
+
+    def sum_at(self, node: Node, b: Value) -> Value:
+        """The address of a sum over the row."""
+        return self.code.at(self.address("sums"), int(self.schedule.found[node][1]) * self.shape.bytes)
+
+    def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
+        """A vector of a value that varies over units; all memory is filled up to whole vectors."""
+        return self.shape.load(self.code, self._place(node, v))
+
+    def _place(self, node: Node, v: Value) -> Value:
+        code, (kind, slot) = self.code, self.schedule.found[node]
+        plain = code.mul(v, self.vector)
+        if node.op in ("x", "u"):
+            return self.kept(node, v)
+        match kind:
+            case "state":
+                return code.at(self.address(f"old_{name_of(node)}"), plain)
+            case "new" | "enters":
+                return code.at(self.address(f"{kind}_{slot}"), plain)
+            case "mask":
+                return code.at(self.address(f"mask_{name_of(node)}"), plain)
+            case "parameter":
+                units = code.mul(self.blocks(node.space), self.vector)
+                return code.at(self.address(f"parameter_{name_of(node)}"), code.mul(units, piece_of(node)), plain)
+            case "scratch":
+                return self.slot("scratch", node.space, self.schedule.scratch[node.space], int(slot), v)
+        raise AssertionError(kind)
 
     def meet(self) -> None:
         """Wait for the other threads."""
@@ -248,14 +276,14 @@ class Step:
         begin = code.div(code.mul(total, arg.thread), arg.threads)
         end = code.div(code.mul(total, code.add(arg.thread, 1)), arg.threads)
         stores = [stage.stores[n] for n in each.stores]
-        row = _Row(self, each.stage)
+        row = RowValues(self, each.stage, code.int(0))
         for store in stores:
             row.prepare(store.node)
         bytes_of_block = code.add(*(self._bytes(s) for s in each.segments)) if each.segments else code.int(0)
         with code.loop(begin, end) as i:
             mirrored = code.sub(code.sub(code.add(begin, end), 1), i)
             v = code.choose(code.is_(arg.backwards, "!=", 0), mirrored, i)
-            block = _Block(row, v, each.space)
+            block = BlockValues(row, v)
             if each.segments:
                 weights = code.at(self.address(f"weights_{number}"), code.mul(v, bytes_of_block))
                 for segment in each.segments:
@@ -271,7 +299,7 @@ class Step:
     def _depth(self, segment: Segment) -> Value:
         if segment.source == "x":
             return self["I"]
-        return self.width(entered_space(self.plan, int(segment.source), self.letters))
+        return self.unit_count(entered_space(self.plan, int(segment.source), self.letters))
 
     def _bytes(self, segment: Segment) -> Value:
         """Of a segment's weights in one block."""
@@ -359,7 +387,7 @@ class Step:
         if kind == "state" and name == next(iter(self.letters)):
             # What the user sees, or what the next layer does where the two are not the same.
             with code.when(code.is_(self["output"], "!=", 0)):
-                mask = shape.mask(code, code.sub(self.width(space), code.mul(v, shape.lanes)))
+                mask = shape.mask(code, code.sub(self.unit_count(space), code.mul(v, shape.lanes)))
                 shown = code.slot(shape.vector)
                 code.builder.store(value, shown)
                 with code.when(code.is_(self["residual"], "!=", 0)):
@@ -381,7 +409,7 @@ class Step:
         code, shape = self.code, self.shape
         slots = {node: slot for slot, node in enumerate(self.schedule.rows)}
         for number, nodes in enumerate(stage.sums):
-            row = _Row(self, at, frozenset(n for later in stage.sums[number:] for n in later))
+            row = RowValues(self, at, code.int(0), {n for later in stage.sums[number:] for n in later})
             totals = {node: code.slot(shape.vector) for node in nodes}
             for node in nodes:
                 row.prepare(node.args[0])
@@ -390,8 +418,8 @@ class Step:
                 if not (here := [n for n in nodes if n.args[0].space == space]):
                     continue
                 with code.loop(0, self.blocks(space)) as v:
-                    mask = shape.mask(code, code.sub(self.width(space), code.mul(v, shape.lanes)))
-                    block = _Block(row, v, space)
+                    mask = shape.mask(code, code.sub(self.unit_count(space), code.mul(v, shape.lanes)))
+                    block = BlockValues(row, v)
                     for node in here:
                         value = code.builder.select(mask, block.value(node.args[0]), shape.zero())
                         total = code.builder.load(totals[node], typ=shape.vector)
@@ -400,84 +428,3 @@ class Step:
                 total = code.builder.load(totals[node], typ=shape.vector)
                 number_ = shape.total(code, total)
                 code.store(number_, code.at(self.address("sums"), slots[node] * shape.bytes), shape.bytes)
-
-
-class _Row:
-    """What is the same for all units; computed before the units are walked over."""
-
-    def __init__(self, step: Step, at: int, missing: frozenset[Node] = frozenset()) -> None:
-        self.step, self.at, self.missing = step, at, missing
-        self.known: dict[Node, Value] = {}
-
-    def lies_in_memory(self, node: Node) -> bool:
-        schedule = self.step.schedule
-        return node in schedule.found and schedule.made[node] <= self.at and node not in self.missing
-
-    def prepare(self, node: Node) -> None:
-        """Compute every value below a node that does not vary over units."""
-        if node.space in ("row", "one"):
-            self.value(node)
-        elif not self.lies_in_memory(node):
-            for arg in node.args:
-                self.prepare(arg)
-
-    def value(self, node: Node) -> Value:
-        if node not in self.known:
-            self.known[node] = self._make(node)
-        return self.known[node]
-
-    def _make(self, node: Node) -> Value:
-        step, code, shape = self.step, self.step.code, self.step.shape
-        if node.op == "const":
-            value, size, power = parts_of(node)
-            number = ir.Constant(shape.scalar, value)
-            if size is not None:
-                units = code.builder.sitofp(step.width(size), shape.scalar)
-                number = code.builder.fmul(number, units) if power == 1 else code.builder.fdiv(number, units)
-            return shape.splat(code, number)
-        if self.lies_in_memory(node):
-            _, slot = step.schedule.found[node]
-            place = code.at(step.address("sums"), int(slot) * shape.bytes)
-            return shape.splat(code, code.load(place, shape.scalar, shape.bytes))
-        return emit(code.builder, step.lanes, node.op, [self.value(arg) for arg in node.args])
-
-
-class _Block:
-    """The values of one block of units: each loaded or computed once."""
-
-    def __init__(self, row: _Row, v: Value, space: str) -> None:
-        self.row, self.v, self.space = row, v, space
-        self.known: dict[Node, Value] = {}
-
-    def value(self, node: Node) -> Value:
-        if node.space in ("row", "one"):
-            return self.row.value(node)
-        if node not in self.known:
-            if self.row.lies_in_memory(node):
-                self.known[node] = self.row.step.shape.load(self.row.step.code, self._place(node))
-            else:
-                args = [self.value(arg) for arg in node.args]
-                self.known[node] = emit(self.row.step.code.builder, self.row.step.lanes, node.op, args)
-        return self.known[node]
-
-    def _place(self, node: Node) -> Value:
-        step, code = self.row.step, self.row.step.code
-        kind, slot = step.schedule.found[node]
-        plain = code.mul(self.v, step.vector)
-        if node.op in ("x", "u"):
-            return step.kept(node, self.v)
-        match kind:
-            case "state":
-                return code.at(step.address(f"old_{name_of(node)}"), plain)
-            case "new":
-                return code.at(step.address(f"new_{slot}"), plain)
-            case "enters":
-                return code.at(step.address(f"enters_{slot}"), plain)
-            case "mask":
-                return code.at(step.address(f"mask_{name_of(node)}"), plain)
-            case "parameter":
-                units = code.mul(step.blocks(node.space), step.vector)
-                return code.at(step.address(f"parameter_{name_of(node)}"), code.mul(units, piece_of(node)), plain)
-            case "scratch":
-                return step.slot("scratch", node.space, step.schedule.scratch[node.space], int(slot), self.v)
-        raise AssertionError(kind)

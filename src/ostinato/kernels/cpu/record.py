@@ -1,0 +1,31 @@
+"""What a streaming step is handed: a header and a record for each layer; known without the compiler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HEADER = ("layers", "record_bytes", "backwards", "meet", "meeting")  # the fields before the layers' records
+NAME, START = "stream", "start"  # of the functions
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the caller needs to know of the code; plain enough to be kept beside it.
+
+    Attributes:
+        fields: names of the fields of a layer's record, in order.
+        passes: what each pass multiplies: (source, pieces), source "x" or the number of a product.
+        spaces: of the units of each pass.
+        products: matrix, gates, and the space of what enters, of each product.
+        kept: products' results that are kept, for each space.
+        scratch: values that are kept, for each space.
+        sums: sums over units.
+    """
+
+    fields: tuple[str, ...]
+    passes: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]
+    spaces: tuple[str, ...]
+    products: tuple[tuple[str, tuple[int, ...], str], ...]
+    kept: dict[str, int]
+    scratch: dict[str, int]
+    sums: int
