@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import time
+
 import pytest
 
 from ostinato.kernels.cpu import division
 from ostinato.kernels.cpu.division import Costs, Lateness, Work, divide
 from ostinato.kernels.cpu.kernel import library
 from ostinato.kernels.cpu.meeting import MET, NAPS
-from ostinato.kernels.cpu.threads import meeting_place
+from ostinato.kernels.cpu.threads import meeting_place, run_pieces
 
 QUIET = Costs(1e-5, 3e-7)
 
@@ -74,21 +77,62 @@ def test_what_is_measured_is_within_reason() -> None:
 
 def test_what_was_seen_of_a_busy_machine_is_forgotten() -> None:
     now = [0.0]
-    lateness, place = Lateness(lambda: now[0]), meeting_place()
-    place[MET] = 100
-    lateness.note(place, 2)
-    assert lateness.seconds() == 0.0
-    place[NAPS] = 40
-    lateness.note(place, 2)
-    seen = lateness.seconds()
-    assert seen == pytest.approx(0.4 * division.NAP_S / 2)
-    lateness.note(place, 2)
-    assert seen < lateness.seconds() < 2 * seen
-    seen = lateness.seconds()
+    late = Lateness(lambda: now[0])
+    late.note(0.0)
+    assert late.seconds() == 0.0
+    late.note(4e-6)
+    seen = late.seconds()
+    assert seen == pytest.approx(2e-6)
+    late.note(4e-6)
+    assert seen < late.seconds() < 2 * seen
+    seen = late.seconds()
     now[0] = division.FORGOTTEN_S
-    assert lateness.seconds() == pytest.approx(seen / 2)
+    assert late.seconds() == pytest.approx(seen / 2)
     now[0] = 100 * division.FORGOTTEN_S
-    assert lateness.seconds() < 1e-12
+    assert late.seconds() < 1e-12
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if nothing had been seen, by two threads on a machine of two cores."""
+    monkeypatch.setattr(division, "late_meetings", Lateness(lambda: 0.0))
+    monkeypatch.setattr(division, "late_ends", Lateness(lambda: 0.0))
+    monkeypatch.setattr(division, "most_threads", lambda: 2)
+    monkeypatch.setattr(division, "measured", lambda *_: QUIET)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_who_slept_while_they_met_does_without_meetings() -> None:
+    place = meeting_place()
+    place[MET], place[NAPS] = 100, 40
+    division.note_meetings(place, 2)
+    assert division.late_meetings.seconds() == pytest.approx(0.4 * division.NAP_S / 2)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_who_waited_at_the_end_goes_on_alone_and_tries_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(division, "late_ends", Lateness(lambda: now[0]))
+    functions, given = library(False), work(50, 32, 128, 4 * 128)
+    assert division.divided(given, functions) != (1, False)
+    for _ in range(3):
+        division.note_end(1.0)
+    assert division.divided(given, functions) == (1, False)
+    assert not division.is_worth_two(given)
+    now[0] = 40 * division.FORGOTTEN_S
+    assert division.divided(given, functions) != (1, False)
+    assert division.is_worth_two(given)
+
+
+def test_a_launch_tells_how_long_it_waited_for_who_came_late() -> None:
+    slept = 0.02
+    nap = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(
+        lambda _, n, __: time.sleep(n * slept)
+    )
+    loop = ctypes.cast(nap, ctypes.c_void_p).value
+    assert loop is not None
+    waited = run_pieces(library(False)["pieces"], loop, 0, 2)
+    assert waited is None or slept / 2 < waited < 50 * slept
 
 
 def test_nothing_is_measured_for_a_small_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ LAUNCH_S = 1e-5  # at least; a thread that has gone to sleep must be woken
 GAIN = 0.9  # of the time of one thread: with so much the others are not worth it
 APART = 0.85  # of the time with rows of their own: if units take less, they are taken
 NOT_LATE_S = 1e-8  # for a meeting
+LATE_END_S = 2e-5  # what the end of a launch may take where all threads are on a core
 FORGOTTEN_S = 0.5  # after which half of what was seen of a busy machine no longer counts
 
 
@@ -112,9 +113,15 @@ def divided(work: Work, functions: Mapping[str, int]) -> tuple[int, bool]:
     if is_small(work) or (threads := most_threads()) == 1:
         return 1, False
     costs = measured(threads, functions["region"], functions["meetings"])
-    if (late := lateness.seconds()) > NOT_LATE_S:
-        costs = Costs(costs.launch, costs.meeting + late)
+    meeting, end = late_meetings.seconds(), late_ends.seconds()
+    if meeting > NOT_LATE_S or end > LATE_END_S:
+        costs = Costs(costs.launch + end, costs.meeting + meeting)
     return divide(work, threads, costs)
+
+
+def is_worth_two(work: Work) -> bool:
+    """Whether two threads gain by working on two such beside each other, as busy as the machine is."""
+    return late_ends.seconds() < (2 * GAIN - 1) * work.seconds(1.0, work.recurrent_bytes)
 
 
 @functools.lru_cache(maxsize=64)
@@ -140,7 +147,7 @@ def measured(threads: int, region: int, meetings: int) -> Costs:
 
 
 class Lateness:
-    """How much longer meetings were of late than between threads that are all on a core; forgotten after a while.
+    """How much longer something took of late than where all threads are on a core; forgotten after a while.
 
     Args:
         clock: seconds.
@@ -150,18 +157,23 @@ class Lateness:
         self._clock, self._seconds, self._seen = clock, 0.0, clock()
 
     def seconds(self) -> float:
-        """For each meeting."""
+        """For each time."""
         return self._seconds * 0.5 ** ((self._clock() - self._seen) / FORGOTTEN_S)
 
-    def note(self, place: ctypes.Array[ctypes.c_int64], threads: int) -> None:
-        """What a call has seen that is over.
-
-        Args:
-            place: where its threads met.
-            threads: how many they were.
-        """
-        seen = naps(place) * NAP_S / max(1, met(place) * (threads - 1))
-        self._seconds, self._seen = (seen + self.seconds()) / 2, self._clock()
+    def note(self, seconds: float) -> None:
+        """That it took so much longer."""
+        self._seconds, self._seen = (seconds + self.seconds()) / 2, self._clock()
 
 
-lateness = Lateness()
+late_meetings, late_ends = Lateness(), Lateness()
+
+
+def note_meetings(place: ctypes.Array[ctypes.c_int64], threads: int) -> None:
+    """What a call has seen that is over: where its threads met, and how many they were."""
+    late_meetings.note(naps(place) * NAP_S / max(1, met(place) * (threads - 1)))
+
+
+def note_end(seconds: float | None) -> None:
+    """For how long others were waited for, at the end, that may have been on no core."""
+    if seconds is not None:
+        late_ends.note(seconds if seconds > LATE_END_S else 0.0)

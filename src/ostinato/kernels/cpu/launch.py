@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ostinato.kernels.cpu.cores import most_threads
-from ostinato.kernels.cpu.division import divided, is_small
+from ostinato.kernels.cpu.division import divided, is_small, is_worth_two, note_end
 from ostinato.kernels.cpu.jobs import Job, Jobs, Where
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.order import Order, Ways
@@ -107,7 +107,7 @@ class Route:
         if self._is_small or (most := most_threads()) == 1:
             return self._alone, False
         if 1 < self._directions <= most < 2 * self._directions:
-            return self._alone, True
+            return self._alone, all(map(is_worth_two, self._work))
         return tuple(Team(*divided(work, self._functions)) for work in self._work), False
 
     def _take(self, numbers: int) -> Where:
@@ -223,7 +223,7 @@ class Launch:
         for number, before, frames, behind in self._layers:
             self._jobs.run(before)
             if self._beside:
-                run_beside(self._functions, [(frame.function, frame.address) for frame in frames])
+                note_end(run_beside(self._functions, [(frame.function, frame.address) for frame in frames]))
             else:
                 for frame in frames:
                     frame.launch(self._functions)

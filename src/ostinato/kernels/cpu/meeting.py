@@ -10,8 +10,11 @@ from llvmlite import ir
 from ostinato.kernels.cpu.code import I32, I64, POINTER, Code, Value
 from ostinato.kernels.cpu.product import SHARE
 
+MONOTONIC = 1  # the clock of `time.monotonic` on Linux
 SPINS = 1 << 12  # turns of a waiting thread, of some 20 ns each, before it sleeps
-MET, NAP, NAPS = 8, 16, 18  # where a meeting place keeps how often all met, how to sleep, and how often somebody did
+# Where a meeting place keeps how often all met, how to sleep, how often somebody did, whom to ask for the time, and when
+# the first thread found nothing left to do.
+MET, NAP, NAPS, CLOCK, IDLE = 8, 16, 18, 19, 24
 
 
 def _wait(code: Code, place: Value, goes_on: Callable[[], Value]) -> None:
@@ -93,6 +96,9 @@ def _pieces(module: ir.Module) -> None:
     b.atomic_rmw("add", code.at(what, 64), code.int(1), "acq_rel")
     b.branch(take)
     b.position_at_end(done)
+    clock = code.load(code.at(what, 8 * CLOCK))
+    with code.when(b.and_(code.is_(piece, "==", pieces), code.is_(clock, "!=", 0))):
+        code.ask(clock, I32, ir.Constant(I32, MONOTONIC), code.at(what, 8 * IDLE))
     # torch's threads spin for milliseconds for whoever is late, and take the core away that this one may need: so wait here.
     finished = code.at(what, 64)
     _wait(code, what, lambda: code.is_(b.load_atomic(finished, "acquire", 8, typ=I64), "<", pieces))

@@ -18,7 +18,7 @@ import torch
 
 from ostinato.kernels.cpu import tiles
 from ostinato.kernels.cpu.cores import most_threads
-from ostinato.kernels.cpu.division import UNIT, Work, lateness
+from ostinato.kernels.cpu.division import UNIT, Work, note_end, note_meetings
 from ostinato.kernels.cpu.kernel import Description, Kernel, library, tile_library
 from ostinato.kernels.cpu.meeting import MET, NAPS
 from ostinato.kernels.cpu.packing import Packing
@@ -186,13 +186,13 @@ class Frame:
         elif not by_rows:
             meeting[MET] = meeting[NAPS] = 0
             run(functions["region"], self.function, self.address, shares)
-            lateness.note(meeting, shares)
+            note_meetings(meeting, shares)
         elif not self._is_backward:
-            run_pieces(functions["pieces"], self.function, self.address, shares)
+            note_end(run_pieces(functions["pieces"], self.function, self.address, shares))
         else:
             for half, pieces in ((TIME, shares), (BEHIND, min(shares, most_threads()))):
                 self.fields[self.at["halves"]] = half
-                run_pieces(functions["pieces"], self.function, self.address, pieces)
+                note_end(run_pieces(functions["pieces"], self.function, self.address, pieces))
 
     def set(self, values: Mapping[str, int]) -> None:
         """Store fields by name."""

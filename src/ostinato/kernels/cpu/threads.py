@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 
 from ostinato.kernels.cpu.cores import most_threads
-from ostinato.kernels.cpu.meeting import MET, NAP, NAPS
+from ostinato.kernels.cpu.meeting import CLOCK, IDLE, MET, NAP, NAPS
 
 _LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -110,7 +111,7 @@ class InTurn:
         self._run(self._address, 0, 1)
 
 
-def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
+def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> float | None:
     """Run `loop(fields, piece, pieces)` for each piece, on as many threads as there may be; whoever is there takes the next.
 
     Args:
@@ -118,24 +119,32 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
         loop: of machine code; its pieces never wait for each other.
         fields: what it reads.
         pieces: how many.
+
+    Returns:
+        For how long, in seconds, others were waited for when a thread found nothing left; None where nobody knows.
     """
     threads = min(pieces, most_threads())
     if threads == 1:
         for piece in range(pieces):
             function(loop)(fields, piece, pieces)
-        return
+        return None
     if (library := openmp()) is not None:
         place = meeting_place()
         place[:4] = [loop, fields, 0, pieces]
         library.parallel(taking, ctypes.addressof(place), threads, 0)
-        return
+        return time.monotonic() - place[IDLE] - 1e-9 * place[IDLE + 1]
     _run_on_python_threads(loop, fields, pieces, threads)
+    return None
 
 
-def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
-    """Run several loops at the same time, `(loop, fields)` each, each on one thread; addresses of machine code."""
+def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> float | None:
+    """Run several loops at the same time, `(loop, fields)` each, each on one thread; addresses of machine code.
+
+    Returns:
+        As `run_pieces`.
+    """
     fields = (ctypes.c_int64 * (2 * len(jobs)))(*[number for job in jobs for number in job])
-    run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
+    return run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
 
 
 NAP_S = 5e-5  # how long a thread sleeps that has waited for long; more by what the system adds
@@ -151,10 +160,19 @@ def _nap() -> tuple[int, int]:
     return ctypes.cast(function, ctypes.c_void_p).value or 0, time
 
 
+@functools.cache
+def _clock() -> int:
+    """The address of `clock_gettime`, or 0 where there is none; where OpenMP is entered there is."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    return ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
+
+
 def meeting_place() -> ctypes.Array[ctypes.c_int64]:
-    """What the library's `meet` and `pieces` count in; for one loop at a time."""
+    """What the library's `meet` and `pieces` count in, and tell the time; for one loop at a time."""
     place = (ctypes.c_int64 * 32)()
     place[NAP : NAP + 2] = _nap()
+    place[CLOCK] = _clock()
     return place
 
 
