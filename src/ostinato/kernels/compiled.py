@@ -13,9 +13,10 @@ from torch._C._functorch import is_legacy_batchedtensor
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels import ops
+from ostinato.kernels.backend import Bound
 from ostinato.kernels.call import CallSpec, named, shown_names, spec_of
 from ostinato.kernels.current import check_unchanged, current
-from ostinato.kernels.request import Bound, Request, Result
+from ostinato.kernels.request import Request, Result
 from ostinato.kernels.spelling import spell
 from ostinato.kernels.storage import check_storage
 from ostinato.kernels.vendor import ELMAN, Vendor
@@ -138,8 +139,8 @@ class Compiled:
         found = _kernel(spec.cell, spec.bias, dtype is torch.float64)
         if isinstance(found, str) or (found.observed is not None and found.observed.where is not None):
             return None
-        from ostinato.kernels.cpu.binding import sizes_of
         from ostinato.kernels.cpu.bound import BoundCall
+        from ostinato.kernels.cpu.sizes import sizes_of
 
         check_storage(zip(spec.names, given, strict=True))
         call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)

@@ -14,11 +14,12 @@ from torch._C._functorch import maybe_current_level
 
 from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
+from ostinato.kernels.backend import Backend, Bound
 from ostinato.kernels.call import CallSpec
 from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.packed import run_padded
 from ostinato.kernels.reference import Reference
-from ostinato.kernels.request import Backend, Bound, Request, Result
+from ostinato.kernels.request import Request, Result
 from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
 from ostinato.recorded import is_mapped, is_recorded, is_transformed, is_unobserved

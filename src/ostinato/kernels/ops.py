@@ -90,7 +90,7 @@ def _forward(
     what: str, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, save: bool = False
 ) -> list[Tensor]:
     from ostinato.kernels.cpu.bound import bound
-    from ostinato.kernels.cpu.saved import pack
+    from ostinato.kernels.cpu.saved_list import pack
 
     spec = read(what)
     _check(spec, given, masks, lengths)
@@ -116,7 +116,7 @@ def _backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     from ostinato.kernels.cpu.bound import bound
-    from ostinato.kernels.cpu.saved import unpack
+    from ostinato.kernels.cpu.saved_list import unpack
 
     spec = read(what)
     _check(spec, given, masks, lengths)
@@ -145,7 +145,7 @@ _LIBRARY.impl("recurrence_backward", _backward, "CPU")
 def _forward_shapes(
     what: str, given: list[Tensor], masks: list[Tensor], lengths: Tensor | None, save: bool = False
 ) -> list[Tensor]:
-    from ostinato.kernels.cpu.saved import shapes
+    from ostinato.kernels.cpu.saved_list import shapes
 
     spec, input = read(what), given[0]
     width = {name: v.shape[-1] for name, v in zip(spec.cell.states, given[-len(spec.cell.states) :], strict=True)}

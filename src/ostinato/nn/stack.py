@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ostinato.kernels import dispatch
+from ostinato.kernels.backend import Bound
 from ostinato.kernels.call import CallSpec
-from ostinato.kernels.request import Bound
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from llvmlite import ir
 from ostinato.kernels.cpu import checksum as module
 from ostinato.kernels.cpu import target
 from ostinato.kernels.cpu.checksum import Checksum, Checksums
-from ostinato.kernels.cpu.kernel import library
+from ostinato.kernels.cpu.library import library
 from tests.kernels.cpu.compiled import LESSER
 
 Tensor = torch.Tensor

@@ -9,7 +9,7 @@ import pytest
 
 from ostinato.kernels.cpu import division
 from ostinato.kernels.cpu.division import Costs, Lateness, Work, divide
-from ostinato.kernels.cpu.kernel import library
+from ostinato.kernels.cpu.library import library
 from ostinato.kernels.cpu.meeting import MET, NAPS
 from ostinato.kernels.cpu.threads import meeting_place, run_pieces
 

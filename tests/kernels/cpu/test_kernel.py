@@ -29,10 +29,10 @@ PACKAGE = Path(ostinato.__file__).parent
 SCRIPT = """
 import json, sys, torch
 import ostinato
-from ostinato.kernels.cpu import kernel
+from ostinato.kernels.cpu import kernel, library
 if "--found" in sys.argv:
     def fail(*given): raise AssertionError("compiled again")
-    kernel.machine_code = fail
+    kernel.machine_code = library.machine_code = fail
     sys.modules["ostinato.kernels.trace"] = sys.modules["ostinato.kernels.cpu.loops"] = None
 torch.manual_seed(0)
 layer = ostinato.RNN(3, 5, backend="compiled")
@@ -224,9 +224,9 @@ def test_the_makers_and_their_versions_are_part_of_the_key(monkeypatch: pytest.M
 
 def test_the_default_dtype_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that makes a tensor of 0.1 has another constant in float64."""
-    key = module._key("", module.shape(True))
+    key = module.key_of("", module.shape(True))
     monkeypatch.setattr(torch, "get_default_dtype", lambda: torch.float64)
-    assert module._key("", module.shape(True)) != key
+    assert module.key_of("", module.shape(True)) != key
 
 
 def test_a_cell_that_cannot_be_identified_is_not_compiled(compiled: list[str], tmp_path: Path) -> None:

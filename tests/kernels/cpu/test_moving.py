@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.kernels.cpu import moving
-from ostinato.kernels.cpu.kernel import library
+from ostinato.kernels.cpu.library import library
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.moving import moved
 

@@ -12,7 +12,8 @@ import torch
 
 from ostinato import LSTM, backend
 from ostinato.kernels.cpu import packing
-from ostinato.kernels.cpu.kernel import library, shape
+from ostinato.kernels.cpu.kernel import shape
+from ostinato.kernels.cpu.library import library
 from ostinato.kernels.cpu.packing import Job, Packing, panels_of
 from ostinato.kernels.cpu.product import Shape
 

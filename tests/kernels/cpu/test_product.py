@@ -8,7 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from ostinato.kernels.cpu.kernel import library, shape
+from ostinato.kernels.cpu.kernel import shape
+from ostinato.kernels.cpu.library import library
 from ostinato.kernels.cpu.product import DEPTH, scratch_bytes
 from ostinato.kernels.cpu.threads import meeting_place, met
 

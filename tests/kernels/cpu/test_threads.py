@@ -17,10 +17,10 @@ from ostinato.cells import options
 from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.cpu import cores, division, passes, target, threads
 from ostinato.kernels.cpu.code import I64, Code
-from ostinato.kernels.cpu.kernel import library
-from ostinato.kernels.cpu.launch import Route
+from ostinato.kernels.cpu.library import library
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.passes import Team
+from ostinato.kernels.cpu.route import Route
 from tests.kernels.cpu.against import Example, outcome
 
 CELLS = {
@@ -150,7 +150,7 @@ import sys, torch
 from ostinato.cells import lstm, options
 from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.cpu import cores
-from ostinato.kernels.cpu.launch import Route
+from ostinato.kernels.cpu.route import Route
 from ostinato.kernels.cpu.passes import Team
 from tests.kernels.cpu.against import Example, outcome
 cores._affinity = cores._quota = lambda: 64

@@ -15,7 +15,8 @@ from ostinato.cells import State, cell, options
 from ostinato.kernels import compiled
 from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.cpu import tiles
-from ostinato.kernels.cpu.kernel import shape, tile_library
+from ostinato.kernels.cpu.kernel import shape
+from ostinato.kernels.cpu.library import tile_library
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.target import assembly
 from ostinato.kernels.cpu.threads import run
@@ -134,7 +135,7 @@ def test_panels_are_paired_by_any_number_of_threads(threads: int) -> None:
     b = np.random.default_rng(3).standard_normal((33, 300)).astype(np.float32)
     expected, panels = paired(b), panels_of(b, shape(False).panel)
     fields = (ctypes.c_int64 * 3)(panels.ctypes.data, len(panels), len(b))
-    from ostinato.kernels.cpu.kernel import library
+    from ostinato.kernels.cpu.library import library
 
     run(library(False)["region"], tile_library()["pair_share"], ctypes.addressof(fields), threads)
     used = -(-33 // 32) * 16  # rows of words of a panel

@@ -12,15 +12,15 @@ import torch
 from ostinato.kernels.call import CallSpec
 from ostinato.kernels.cpu import moving
 from ostinato.kernels.cpu.kernel import Kernel
-from ostinato.kernels.cpu.launch import Launch, MaskKind, Part, Route, Stock
+from ostinato.kernels.cpu.launch import Launch, Stock
 from ostinato.kernels.cpu.order import Order, Ways, order_of
 from ostinato.kernels.cpu.packing import Job, Known, Packed, seen
-from ostinato.kernels.cpu.passes import Pass
+from ostinato.kernels.cpu.route import MaskKind, Part, Route
 from ostinato.kernels.cpu.rows import KEPT_ROWS
+from ostinato.kernels.cpu.sizes import Sizes
 from ostinato.kernels.storage import missing
 from ostinato.types import Tensor
 
-MOST_BOUND = 64  # calls of a cell, and passes of a kernel, that are kept
 MOST_KINDS = 16  # of batches, for which a call is kept ready
 MOST_ZEROS = 256  # rows of first states up to which they are made once
 
@@ -30,8 +30,8 @@ _address, _is_contiguous = Tensor.data_ptr, Tensor.is_contiguous
 _storage, _bytes = Tensor.untyped_storage, torch.UntypedStorage.nbytes
 
 
-class Binding:
-    """What of a call, at the sizes of a layer, is made once.
+class Binding(Sizes):
+    """What of a call is kept.
 
     Args:
         spec: what is not a tensor.
@@ -40,35 +40,17 @@ class Binding:
         hidden: `H`.
         output: `P`, or `H` without a projection.
         is_own: whether it belongs to one layer, and may hold what was packed of its weights.
-
-    Attributes:
-        passes: of each place.
-        functions: addresses of the functions that all cells share.
-        dtype: of all tensors.
-        bytes: of a number.
-        count: how many tensors may have a gradient.
     """
 
     def __init__(
         self, spec: CallSpec, kernel: Kernel, inputs: int, hidden: int, output: int, is_own: bool = False
     ) -> None:
-        self.spec, self.kernel = spec, kernel
-        self._directions, self._output = len(spec.directions), spec.cell.output
-        self.passes = [
-            _pass(kernel, inputs if layer == 0 else self._directions * output, hidden, output, spec.bf16)
-            for layer in range(spec.layers)
-            for _ in spec.directions
-        ]
+        super().__init__(spec, kernel, inputs, hidden, output)
         first = self.passes[0]
-        self.dtype, self.bytes, self.functions = first.dtype, first.shape.bytes, first.functions
-        self._names, self._each, self._states = spec.parameters, len(spec.parameters), len(spec.cell.states)
-        self._at = {name: n for n, name in enumerate(self._names)}
-        self.count = 1 + spec.places * self._each + self._states
-        self._shown = [self._directions * first.states[name] for name in spec.shown]
+        self._shown = [self.directions * first.states[name] for name in spec.shown]
         self._shown *= spec.layers if spec.every_state else 1
-        self._places, self._inputs = spec.places, inputs
-        self._dims, self._widths = 2 if spec.packed else 3, list(first.states.values())
-        self._known, self._end = Known([]), self.count - self._states
+        self._dims = 2 if spec.packed else 3
+        self._known, self._end = Known([]), self.count - self.states
         self._zeros: dict[int, list[Tensor]] = {}
         self._kinds: list[object] = []
         self._storages: list[int] = []
@@ -77,33 +59,18 @@ class Binding:
         self._means: list[tuple[Tensor, MaskKind]] | None = None
         self._is_own = is_own
         packings = [packing for of in self.passes for _, packing in of.packings]
-        self.packed_from = [self.parameter(p, name) for p, of in enumerate(self.passes) for name, _ in of.packings]
         self._packed = Packed(packings, first.shape, self.functions, is_own)
         self._packed_back: dict[object, tuple[Packed, list[int], list[bool]]] = {}
         # Of each parameter, whether the backward part writes all of its gradient.
         self._gradients = [
             (n, of.written.get(name) == of.shapes[name][0] and not (of.bf16 and len(of.shapes[name]) == 2))
             for place, of in enumerate(self.passes)
-            for n, name in enumerate(self._names, 1 + place * self._each)
+            for n, name in enumerate(self.spec.parameters, 1 + place * self.each)
         ]
         self._nothing: int = first.nothing.data_ptr()
         self._parts: dict[tuple[bool, ...], Part] = {}
         self._routes: dict[Any, Route] = {}
         self._launches: dict[Any, Stock] = {}
-
-    def parameter(self, place: int, name: str) -> int:
-        """Where a parameter of a place is among the tensors."""
-        return 1 + place * self._each + self._at[name]
-
-    def check_parameters(self, given: Sequence[Tensor]) -> None:
-        """Machine code reads where a parameter of the right shape would lie: raise `RuntimeError`, as torch does, for any other."""
-        for place, of in enumerate(self.passes):
-            for n, name in enumerate(self._names, 1 + place * self._each):
-                if given[n].shape != of.shapes[name]:
-                    raise RuntimeError(
-                        f"{self.spec.names[n]} expected the shape {of.shapes[name]}, got {tuple(given[n].shape)}; "
-                        "a parameter that is put in the place of a layer's own must have its shape"
-                    )
 
     def look(self, given: Sequence[Tensor]) -> list[object] | None:
         """What is `seen` of the parameters; None where it cannot run these tensors: input, parameters and, if any, first states."""
@@ -119,13 +86,13 @@ class Binding:
             return None
         x, dtype = given[0], self.dtype
         shape = x.shape
-        if not _is_plain(x, dtype) or len(shape) != self._dims or shape[-1] != self._inputs or not x.numel():
+        if not _is_plain(x, dtype) or len(shape) != self._dims or shape[-1] != self.inputs or not x.numel():
             return None
-        for v, width in zip(given[self._end :], self._widths, strict=False):
+        for v, width in zip(given[self._end :], self.widths, strict=False):
             of = v.shape
             if not _is_plain(v, dtype) or len(of) not in (2, 3) or of[-1] != width:
                 return None
-            if self._places != (of[0] if len(of) == 3 else 1) or (not self.spec.packed and of[-2] != shape[1]):
+            if self.places != (of[0] if len(of) == 3 else 1) or (not self.spec.packed and of[-2] != shape[1]):
                 return None
         return now
 
@@ -138,7 +105,7 @@ class Binding:
 
     def _meet(self, parameters: Sequence[Tensor]) -> bool:
         """Look at parameters that were not seen before."""
-        shapes = [of.shapes[name] for of in self.passes for name in self._names]
+        shapes = [of.shapes[name] for of in self.passes for name in self.spec.parameters]
         for v, shape in zip(parameters, shapes, strict=True):
             if not _is_plain(v, self.dtype) or v.shape != shape:
                 return False
@@ -155,7 +122,7 @@ class Binding:
         if len(given) == self.count:
             return list(given)
         if (zeros := self._zeros.get(order.batch)) is None:
-            sizes = [(self._places, order.batch, width) for width in self._widths]
+            sizes = [(self.places, order.batch, width) for width in self.widths]
             with torch.inference_mode(False):
                 zeros = [torch.zeros(size, dtype=self.dtype, device="cpu") for size in sizes]
             if order.batch <= MOST_ZEROS:
@@ -176,7 +143,7 @@ class Binding:
         if order.outside is not None or self.spec.segment or self.spec.bf16:
             prepared[0] = self.gathered(given[0], order)
         if order.sort is not None:
-            for n in range(self.count - self._states, self.count):
+            for n in range(self.count - self.states, self.count):
                 prepared[n] = self._by(prepared[n], order, 0)
         return order, prepared, self._masks(masks, order) if self.spec.cell.noise else []
 
@@ -233,10 +200,10 @@ class Binding:
     def panels_back(self, given: Sequence[Tensor], part: Part) -> list[Job | None]:
         """The same for the backward part; None for those that are not read."""
         if (found := self._packed_back.get(part[1:3])) is None:
-            low = part.lowest * self._directions
+            low = part.lowest * self.directions
             # The input's gradient is the only one that its own matrix is for; in bfloat16 torch makes it.
             is_read = [
-                place >= low and (k > 0 or (not of.bf16 and (part.has_dx or place >= low + self._directions)))
+                place >= low and (k > 0 or (not of.bf16 and (part.has_dx or place >= low + self.directions)))
                 for place, of in enumerate(self.passes)
                 for k, _ in enumerate(of.transposed)
             ]
@@ -263,7 +230,7 @@ class Binding:
         noise, turned = self.spec.cell.noise * self.spec.places, order.turned
         each = len(self.spec.cell.noise)
         return [
-            self._mask(v, of.every_step, order, turned[n // each % self._directions])
+            self._mask(v, of.every_step, order, turned[n // each % self.directions])
             for n, (of, v) in enumerate(zip(noise, masks, strict=True))
         ]
 
@@ -319,21 +286,3 @@ def _make_room(kept: dict[Any, Any], order: Order) -> bool:
 def _is_plain(v: Tensor, dtype: torch.dtype) -> bool:
     """Whether a tensor can be read as it is."""
     return type(v) in _KINDS and v.dtype is dtype and v.is_cpu and missing(v) is None
-
-
-def sizes_of(spec: CallSpec, given: Sequence[Tensor]) -> tuple[int, int, int]:
-    """`I`, `H`, and `P` or `H`, of the first layer."""
-    cell, first = spec.cell, given[len(given) - len(spec.cell.states) :]
-    width = {letter: v.shape[-1] for letter, v in zip(cell.states.values(), first, strict=True)}
-    hidden = width.get("H", given[1].shape[0] // len(cell.input_gates))
-    return given[0].shape[-1], hidden, width[cell.states[cell.output]]
-
-
-def _pass(kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> Pass:
-    """That of a kernel, made once for all layers of these sizes."""
-    key = inputs, hidden, output, bf16
-    if (found := kernel.passes.get(key)) is None:
-        while len(kernel.passes) >= MOST_BOUND:
-            kernel.passes.pop(next(iter(kernel.passes)), None)
-        found = kernel.passes.setdefault(key, Pass(kernel, *key))
-    return found

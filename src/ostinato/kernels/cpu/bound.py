@@ -14,12 +14,14 @@ import torch
 
 from ostinato.kernels.call import CallSpec
 from ostinato.kernels.cpu import late
-from ostinato.kernels.cpu.binding import MOST_BOUND, Binding, sizes_of
+from ostinato.kernels.cpu.binding import Binding
 from ostinato.kernels.cpu.kernel import kernel
-from ostinato.kernels.cpu.launch import INFERENCE, TRAINING, Launch, MaskKind, Part
+from ostinato.kernels.cpu.launch import Launch
 from ostinato.kernels.cpu.memory import pool
 from ostinato.kernels.cpu.order import Order, order_of_rows
+from ostinato.kernels.cpu.route import INFERENCE, TRAINING, MaskKind, Part
 from ostinato.kernels.cpu.saved import Saved
+from ostinato.kernels.cpu.sizes import MOST_BOUND, sizes_of
 from ostinato.kernels.graph import Unsupported
 from ostinato.types import Tensor
 
@@ -88,7 +90,7 @@ class BoundCall(Binding):
             rows = given[0].shape[:-1] if order.outside is None else (order.total,)
             shown = [pool.take(*rows, width, dtype=self.dtype) for width in self._shown]
         block = pool.take(max(1, route.numbers), dtype=self.dtype) if save else None
-        first = given[self.count - self._states :]
+        first = given[self.count - self.states :]
         last = [pool.take(*v.shape[:-2], order.batch, v.shape[-1], dtype=self.dtype) for v in first]
         panels, launch = self.panels(given, now), self.launch(route, TRAINING if save else INFERENCE, masks)
         memory = launch.enter()
@@ -112,7 +114,7 @@ class BoundCall(Binding):
         """A segment of the time steps after the other, each from the last states of the one before."""
         states = self.passes[0].states
         shown = [pool.take(order.total, states[name], dtype=self.dtype) for name in self.spec.shown]
-        firsts, last = [], given[self.count - self._states :]
+        firsts, last = [], given[self.count - self.states :]
         for part, flat in order.rows[0].segments(self.spec.segment):
             firsts.append(last)
             own = [v[flat] for v in shown]
@@ -124,13 +126,13 @@ class BoundCall(Binding):
 
     def _cut(self, given: Sequence[Tensor], flat: slice, first: Sequence[Tensor]) -> list[Tensor]:
         """The tensors of a segment."""
-        return [given[0][flat], *given[1 : self.count - self._states], *first]
+        return [given[0][flat], *given[1 : self.count - self.states], *first]
 
     def _empty(self, given: Sequence[Tensor]) -> list[Tensor]:
         """Where all rows are empty."""
         x = given[0]
         shown = [x.new_zeros(*x.shape[:-1], width) for width in self._shown]
-        return shown + [v.clone() for v in given[self.count - self._states :]]
+        return shown + [v.clone() for v in given[self.count - self.states :]]
 
     # backward
 
@@ -151,7 +153,7 @@ class BoundCall(Binding):
             gradients: of what the call gave, None for zeros.
             wanted: for each of `given` whether its gradient is.
         """
-        order, states = saved.route.order, self._states
+        order, states = saved.route.order, self.states
         given, wanted = self.whole(given, order), [*wanted, *[False] * (self.count - len(wanted))]
         outside, last = gradients[: len(gradients) - states], gradients[len(gradients) - states :]
         if not order.total:
@@ -185,10 +187,10 @@ class BoundCall(Binding):
             saved = self._saved(saved.route.order, saved.given, saved.masks)
             block = saved.block
         assert block is not None
-        order, states, first = saved.route.order, self._states, self.count - self._states
+        order, states, first = saved.route.order, self.states, self.count - self.states
         part = self._part(wanted)
-        dfirst = [pool.take(self._places, order.batch, w, dtype=self.dtype) for w in self._widths if part.has_dfirst]
-        dx = pool.take(order.total, self._inputs, dtype=self.dtype) if part.has_dx else None
+        dfirst = [pool.take(self.places, order.batch, w, dtype=self.dtype) for w in self.widths if part.has_dfirst]
+        dx = pool.take(order.total, self.inputs, dtype=self.dtype) if part.has_dx else None
         for (n, is_written), here in zip(self._gradients, wanted[1:first], strict=True):
             if here:
                 found[n] = pool.like(saved.given[n]) if is_written else torch.zeros_like(saved.given[n])
@@ -218,15 +220,15 @@ class BoundCall(Binding):
         return found
 
     def _part_of(self, wanted: Sequence[bool]) -> Part:
-        lowest, each = 0, self._directions * self._each
-        has_dfirst = any(wanted[self.count - self._states :])
+        lowest, each = 0, self.directions * self.each
+        has_dfirst = any(wanted[self.count - self.states :])
         if not has_dfirst and not wanted[0]:
             layers = (n for n in range(self.spec.layers) if any(wanted[1 + n * each : 1 + (n + 1) * each]))
             lowest = next(layers, self.spec.layers - 1)
         return Part("backward", lowest, wanted[0], has_dfirst)
 
     def _in_bfloat16(self, launch: Launch, saved: Saved, dx: Tensor | None, found: Gradients, layer: int) -> None:
-        for place in range(layer * self._directions, (layer + 1) * self._directions):
+        for place in range(layer * self.directions, (layer + 1) * self.directions):
             of = self.passes[place]
             at = {name: found[self.parameter(place, name)] for name in of.matrices}
             own = launch.gradient(place, dx, of.inputs)
@@ -253,7 +255,7 @@ class BoundCall(Binding):
         # What was shown is written again with the same numbers, unless it has others now, which are not ours to change.
         shown = [torch.empty_like(v) for v in saved.shown] if saved.changed else saved.shown
         dx = torch.empty_like(saved.given[0]) if wanted[0] else None
-        first_at, all_states = self.count - self._states, [True] * self._states  # which go from segment to segment
+        first_at, all_states = self.count - self.states, [True] * self.states  # which go from segment to segment
         carried = dlast
         segments = list(zip(order.rows[0].segments(self.spec.segment), saved.segments, strict=True))
         for (part, cut), first in reversed(segments):

@@ -7,7 +7,6 @@ import hashlib
 import json
 import platform
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from llvmlite import ir
 from llvmlite.binding import llvm_version_info
 
 from ostinato.cells.spec import Cell
-from ostinato.kernels.cpu import cache, checksum, jobs, meeting, moving, product, tiles
+from ostinato.kernels.cpu import cache, product
 from ostinato.kernels.cpu.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.target import compile as machine_code
 from ostinato.kernels.current import current, refuse
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from ostinato.kernels.observed import Observed
 
 PARTS = ("inference", "training", "backward")
-_LIBRARY = (
-    *("multiply", "weight_gradient", "meet", "region", "pieces", "meetings", "nth_share", "in_turn_share"),
-    *("pack_share", "pack_transposed_share", "checksum_share", "move_share", "add_share", "tell_share", "place_share"),
-)
 
 
 @dataclass(frozen=True)
@@ -168,7 +163,7 @@ class Kernel:
         return found
 
     def _make(self, name: str) -> Part:
-        key = _key(f"{self._key} {name}", self.shape)
+        key = key_of(f"{self._key} {name}", self.shape)
         if (kept := cache.load(key)) is not None:
             head, _, code = kept.partition(b"\n")
             read = json.loads(head)
@@ -269,41 +264,6 @@ def shape(double: bool) -> product.Shape:
     return product.Shape(target.vector_bytes // (8 if double else 4), double, target.registers)
 
 
-@functools.cache
-def library(double: bool) -> Mapping[str, int]:
-    """Addresses of the functions that all cells share."""
-
-    def module() -> ir.Module:
-        made = product.module(shape(double))
-        moving.write(made, shape(double))
-        checksum.write(made)
-        meeting.write(made)
-        jobs.write(made)
-        return made
-
-    return _shared(_key("library", shape(double)), module, _LIBRARY)
-
-
-@functools.cache
-def tile_library() -> Mapping[str, int]:
-    """Addresses of the functions of `tiles`, where `has_tiles`."""
-    return _shared(_key("tiles", shape(False)), lambda: tiles.module(shape(False)), ("multiply_tiles", "pair_share"))
-
-
-def _shared(key: str, module: Callable[[], ir.Module], names: tuple[str, ...]) -> Mapping[str, int]:
-    with compiling:
-        code = cache.load(key)
-        if code is None:
-            code = machine_code(module())
-            cache.store(key, code)
-        loaded = load(code, names)
-    _alive.append(loaded)
-    return {name: loaded.address(name) for name in names}
-
-
-_alive: list[Loaded] = []
-
-
 # Whose code decides what the machine code computes: the steps and all that they are made of, the tracer, the compiler, and what
 # these share with the rest of the package.
 _SOURCES = ("*.py", "cells/**/*.py", "kernels/**/*.py")
@@ -327,7 +287,8 @@ def _made_by(package: Path = Path(__file__).parents[2]) -> str:
     return f"{digest.hexdigest()} {makers}"
 
 
-def _key(what: str, of: product.Shape) -> str:
+def key_of(what: str, of: product.Shape) -> str:
+    """Under which machine code is kept for later processes."""
     # A tensor that a step makes, and with it a constant of the code, has the default dtype.
     return hashlib.sha256(f"{what} {of} {torch.get_default_dtype()} {_made_by()}".encode()).hexdigest()
 

@@ -7,19 +7,16 @@ matrix unit. Both read the gradients of gates where the time loop has left them,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from ostinato.kernels.cpu.passes import Pass
 from ostinato.kernels.cpu.saved import Saved
+from ostinato.kernels.cpu.sizes import Sizes
 from ostinato.types import Tensor
 
-if TYPE_CHECKING:
-    from ostinato.kernels.cpu.binding import Binding
 
-
-def in_bfloat16(call: Binding, saved: Saved, place: int, dx: Tensor | None, wanted: Mapping[str, Tensor]) -> None:
+def in_bfloat16(call: Sizes, saved: Saved, place: int, dx: Tensor | None, wanted: Mapping[str, Tensor]) -> None:
     """Do it.
 
     Args:
@@ -55,7 +52,7 @@ def in_bfloat16(call: Binding, saved: Saved, place: int, dx: Tensor | None, want
             _add(of, wanted[product.matrix], found, gates, units)
 
 
-def _entered(call: Binding, saved: Saved, place: int, k: int) -> Tensor:
+def _entered(call: Sizes, saved: Saved, place: int, k: int) -> Tensor:
     """What entered a product at each flat row, `(rows, W)`."""
     of, order = call.passes[place], saved.route.order
     name = of.described.products[k].state

@@ -19,7 +19,8 @@ import torch
 from ostinato.kernels.cpu import tiles
 from ostinato.kernels.cpu.cores import most_threads
 from ostinato.kernels.cpu.division import UNIT, Work, note_end, note_meetings
-from ostinato.kernels.cpu.kernel import Description, Kernel, library, tile_library
+from ostinato.kernels.cpu.kernel import Description, Kernel
+from ostinato.kernels.cpu.library import library, tile_library
 from ostinato.kernels.cpu.meeting import MET, NAPS
 from ostinato.kernels.cpu.packing import Packing
 from ostinato.kernels.cpu.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape, scratch_bytes

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from ostinato.cells.spec import Cell
 from ostinato.kernels.cpu import cache
 from ostinato.kernels.cpu.cores import most_threads
-from ostinato.kernels.cpu.kernel import _key, library, observed, shape
+from ostinato.kernels.cpu.kernel import key_of, observed, shape
+from ostinato.kernels.cpu.library import library
 from ostinato.kernels.cpu.record import HEADER, NAME, START, Described
 from ostinato.kernels.cpu.target import Loaded, load
 from ostinato.kernels.cpu.target import compile as machine_code
@@ -51,7 +52,7 @@ class StreamKernel:
         if reading.refusal is not None:
             raise Unsupported(reading.refusal)
         self.observed = None if reading.is_ours else observed(cell, bias, self.projected, reading)
-        key = _key(f"streaming {reading.digest} {bias} {self.projected} {half}", self.shape)
+        key = key_of(f"streaming {reading.digest} {bias} {self.projected} {half}", self.shape)
         if (found := cache.load(key)) is not None:
             head, _, code = found.partition(b"\n")
             self.described = _read(json.loads(head))
