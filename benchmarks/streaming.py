@@ -25,11 +25,12 @@ from benchmarks.onnx_peer import OnnxLayer
 from benchmarks.plain import our_layer, torch_layer
 from benchmarks.sizes import GATES, STEPS
 from benchmarks.timing import measure
-from ostinato.kernels.cpu.code import POINTER, Code
-from ostinato.kernels.cpu.kernel import library, shape
-from ostinato.kernels.cpu.target import compile as machine_code
-from ostinato.kernels.cpu.target import load
-from ostinato.kernels.cpu.threads import run
+from ostinato.kernels.cpu.code.builder import POINTER, Code
+from ostinato.kernels.cpu.code.kernel import shape
+from ostinato.kernels.cpu.code.target import compile as machine_code
+from ostinato.kernels.cpu.code.target import load
+from ostinato.kernels.cpu.run.library import library
+from ostinato.kernels.cpu.run.threads import run
 
 BLOCK = 1 << 14  # bytes that are always read in the same direction
 CHAINS = 8

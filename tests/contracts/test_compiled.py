@@ -17,11 +17,11 @@ from ostinato import LSTM, Recurrent, backend, cells, explain
 from ostinato.cells import Cell, Gates, State, cell
 from ostinato.cells import options as option
 from ostinato.kernels.compiled import Compiled
-from ostinato.kernels.cpu.memory import pool
+from ostinato.kernels.cpu.run.buffers import pool
 from tests.contracts.menu import OPTIONS, PAIRS, layer
+from tests.kernels.compiler.test_trace import CELLS, POINTWISE, SINGLE, TOGETHER, of_one, with_options, with_parameters
 from tests.kernels.cpu.against import Example, assert_right, changed, leaves
 from tests.kernels.cpu.random_cells import random_cell
-from tests.kernels.test_trace import CELLS, POINTWISE, SINGLE, TOGETHER, of_one, with_options, with_parameters
 from tests.support import tensors
 
 

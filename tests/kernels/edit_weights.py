@@ -27,7 +27,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 import ostinato
 from ostinato import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent, State, Stream, cell
-from ostinato.kernels.cpu import packing
+from ostinato.kernels.cpu.run import packing
 
 Tensor = torch.Tensor
 Draw = random.Random

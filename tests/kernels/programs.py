@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ostinato.cells import Cell, Gates, State
 from ostinato.cells import Product as RecurrentProduct
-from ostinato.kernels.trace import Node, Program
+from ostinato.kernels.compiler.trace import Node, Program
 
 
 @dataclass

@@ -17,7 +17,7 @@ from ostinato.cells import Cell, State, cell
 from ostinato.cells.options import layer_norm, projection, zoneout
 from ostinato.kernels import dispatch
 from ostinato.kernels.compiled import Compiled
-from ostinato.kernels.cpu import tiles
+from ostinato.kernels.cpu.code import tiles
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request
 from tests.kernels.requests import assert_same, request, tensors
@@ -216,7 +216,7 @@ def test_there_must_be_something_to_compute() -> None:
 
 
 def test_without_llvmlite_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ostinato.kernels.cpu.kernel", None)
+    monkeypatch.setitem(sys.modules, "ostinato.kernels.cpu.code.kernel", None)
     r = request(cells.gru)
     assert str(compiled.refusal(r)).startswith("llvmlite cannot be imported (")
     assert dispatch.choose(r).backend == "vendor"

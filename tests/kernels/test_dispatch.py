@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from ostinato import GRU, LSTM, RNN, Recurrent, State, backend, cell, cells, explain
 from ostinato.errors import ConfigError
 from ostinato.kernels import dispatch
-from ostinato.kernels.cpu import tiles
+from ostinato.kernels.cpu.code import tiles
 from ostinato.kernels.reference import Reference
 from tests.kernels.requests import assert_same, request
 

@@ -12,10 +12,10 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import ostinato
 from ostinato import GRU, LSTM, RHN, LSTMCell, Stream
 from ostinato.errors import ConfigError
-from ostinato.kernels import ops
+from ostinato.kernels.graphs import ops
 from ostinato.kernels.storage import missing
+from tests.kernels.graphs.test_ops import MADE, taken_apart
 from tests.kernels.requests import request
-from tests.kernels.test_ops import MADE, taken_apart
 
 Tensor = torch.Tensor
 TOLD = "expected memory for the numbers of its shape"

@@ -15,8 +15,8 @@ from torch import Tensor
 
 import ostinato
 from ostinato import GRU, LSTM, RNN, backend
-from ostinato.kernels.cpu.bound import BoundCall
-from ostinato.kernels.cpu.memory import pool
+from ostinato.kernels.cpu.run.bound import BoundCall
+from ostinato.kernels.cpu.run.buffers import pool
 
 
 @pytest.fixture(autouse=True)

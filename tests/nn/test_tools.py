@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import ostinato
-from ostinato.kernels import ops
+from ostinato.kernels.graphs import ops
 from tests.support import assert_same, tensors
 
 X = torch.randn(5, 2, 3)

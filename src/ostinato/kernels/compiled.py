@@ -12,22 +12,22 @@ from torch._C._functorch import is_legacy_batchedtensor
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell, numbered
-from ostinato.kernels import ops
 from ostinato.kernels.backend import Bound
 from ostinato.kernels.call import CallSpec, named, shown_names, spec_of
-from ostinato.kernels.current import check_unchanged, current
+from ostinato.kernels.graphs import ops
+from ostinato.kernels.graphs.operator_key import spell
+from ostinato.kernels.reading.current import check_unchanged, current
 from ostinato.kernels.request import Request, Result
-from ostinato.kernels.spelling import spell
 from ostinato.kernels.storage import check_storage
 from ostinato.kernels.vendor import ELMAN, Vendor
 from ostinato.recorded import is_differentiated_forward, is_recorded
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.bound import BoundCall
-    from ostinato.kernels.cpu.kernel import Kernel
-    from ostinato.kernels.cpu.saved import Saved
-    from ostinato.kernels.observed import Observed
+    from ostinato.kernels.compiler.observed import Observed
+    from ostinato.kernels.cpu.code.kernel import Kernel
+    from ostinato.kernels.cpu.run.bound import BoundCall
+    from ostinato.kernels.cpu.run.saved import Saved
 
 _COMPUTED_IN = {
     torch.float32: torch.float32,
@@ -111,7 +111,7 @@ class Compiled:
 
     def acceptance(self, request: Request) -> str:
         """What it will run."""
-        from ostinato.kernels.cpu.kernel import shape
+        from ostinato.kernels.cpu.code.kernel import shape
 
         lanes = shape(request.input.dtype is torch.float64).lanes
         products = (
@@ -139,8 +139,8 @@ class Compiled:
         found = _kernel(spec.cell, spec.bias, dtype is torch.float64)
         if isinstance(found, str) or (found.observed is not None and found.observed.where is not None):
             return None
-        from ostinato.kernels.cpu.bound import BoundCall
-        from ostinato.kernels.cpu.sizes import sizes_of
+        from ostinato.kernels.cpu.run.bound import BoundCall
+        from ostinato.kernels.cpu.run.sizes import sizes_of
 
         check_storage(zip(spec.names, given, strict=True))
         call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)
@@ -162,7 +162,7 @@ class Compiled:
             what = spelled(cell.number, bias, request.reverse, every_state, request.segment)
             found = ops.recurrence(what, given, masks or given[:1], request.lengths)
         else:
-            from ostinato.kernels.cpu.bound import bound
+            from ostinato.kernels.cpu.run.bound import bound
 
             call = bound(spec_of(request, _in_bf16(dtype)), given)
             call.check_parameters(given)
@@ -214,7 +214,7 @@ def _shown_dtypes(request: Request, computed: torch.dtype) -> dict[str, torch.dt
 
 def _has_tiles() -> bool:
     try:
-        from ostinato.kernels.cpu import tiles
+        from ostinato.kernels.cpu.code import tiles
     except ImportError:  # without llvmlite nothing is compiled
         return False
     return tiles.has_tiles()
@@ -239,7 +239,7 @@ def _on_cpu(tensors: list[Tensor]) -> bool:
 def _kernel(cell: Cell, bias: bool, double: bool) -> Kernel | str:
     """The compiled cell, or why the compiler does not take it."""
     try:
-        from ostinato.kernels.cpu.kernel import Kernel, kernel
+        from ostinato.kernels.cpu.code.kernel import Kernel, kernel
     except ImportError as error:
         return f"llvmlite cannot be imported ({error})"
     found = kernel(cell, bias, "P" in cell.states.values(), double)

@@ -25,8 +25,8 @@ def listing(cell: Cell, bias: bool, double: bool, kind: str, part: str) -> str:
     for what, given, known in (("kind", kind, KINDS), ("part", part, PARTS)):
         if given not in known:
             raise ConfigError(f"{what} expected one of {', '.join(known)}, got {given!r}")
-    from ostinato.kernels.cpu.kernel import kernel
-    from ostinato.kernels.graph import Unsupported
+    from ostinato.kernels.compiler.graph import Unsupported
+    from ostinato.kernels.cpu.code.kernel import kernel
 
     found = kernel(cell, bias, "P" in cell.states.values(), double)
     if isinstance(found, Unsupported):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
+from ostinato.cells.named import State
+from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
 from ostinato.kernels.backend import Bound
 from ostinato.kernels.call import CallSpec
+from ostinato.nn.states import StateLayout
 from ostinato.types import Tensor
-
-if TYPE_CHECKING:
-    from ostinato.nn.recurrent import Recurrent
-    from ostinato.nn.steps import Step
 
 
 class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
@@ -27,8 +26,46 @@ class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
         return Calls, ()
 
 
+class SingleStep(Protocol):
+    """What of `nn.steps.Step` a call needs."""
+
+    training: bool
+    bias: bool
+    _bound: Calls
+    _parameter_names: tuple[str, ...]
+
+    @property
+    def cell(self) -> Cell:
+        """The cell in the present mode."""
+        ...
+
+
+class Stack(Protocol):
+    """What of `nn.recurrent.Recurrent` a call needs."""
+
+    training: bool
+    bias: bool
+    num_layers: int
+    _bound: Calls
+    _layout: StateLayout
+    _starts_at_zero: bool
+    _flat_weights_names: list[str]
+
+    @property
+    def cell(self) -> Cell:
+        """The cell in the present mode."""
+        ...
+
+    @property
+    def num_directions(self) -> int:
+        """`D`."""
+        ...
+
+    def _first_states(self, x: Tensor, rows: int) -> list[State]: ...
+
+
 def run_stack(
-    layer: Recurrent,
+    layer: Stack,
     name: str,
     x: Tensor,
     hx: Any,
@@ -81,7 +118,7 @@ def run_stack(
     return every[cell.output][-1].clone(), last, every
 
 
-def run_step(step: Step, name: str, x: Tensor, first: list[Tensor]) -> Sequence[Tensor] | None:
+def run_step(step: SingleStep, name: str, x: Tensor, first: list[Tensor]) -> Sequence[Tensor] | None:
     """Run one step: the states after it, `(B, W)` each; None where no backend binds the call.
 
     Args:
@@ -99,7 +136,7 @@ def run_step(step: Step, name: str, x: Tensor, first: list[Tensor]) -> Sequence[
 
 
 def _run(
-    layer: Recurrent | Step,
+    layer: Any,  # a Stack or a SingleStep
     known: tuple[CallSpec, dict[object, Bound]],
     name: str,
     x: Tensor,
@@ -142,7 +179,7 @@ def _run(
 
 
 def _first_states(
-    layer: Recurrent, x: Tensor, hx: Any, rows: int, batched: bool, order: Tensor | None, packed: bool
+    layer: Stack, x: Tensor, hx: Any, rows: int, batched: bool, order: Tensor | None, packed: bool
 ) -> list[Tensor]:
     """For each state one tensor, `(L D, B, W)`, in the order of `x`."""
     if hx is not None:

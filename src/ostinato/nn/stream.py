@@ -16,7 +16,7 @@ from ostinato.nn.stream_weights import Weights, check, in_evaluation, kernel_of,
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.streaming import Runner
+    from ostinato.kernels.cpu.stream.kernel import Runner
 
 PROBE_STEPS = 100
 STOCK = 15  # outputs that are allocated together with one that is needed
@@ -72,7 +72,7 @@ class Stream:
         self.reset()
 
     def _start(self, weights: Weights, check_weights: bool) -> None:
-        from ostinato.kernels.cpu.streaming import Runner
+        from ostinato.kernels.cpu.stream.kernel import Runner
 
         layer = weights.layer
         self.layer, self.streaming_dtype, self.check_weights = layer, weights.streaming_dtype, check_weights
@@ -236,7 +236,7 @@ class Stream:
         Raises:
             ConfigError: for inputs of another shape, dtype or device.
         """
-        from ostinato.kernels.cpu.streaming import PackedStack, Runner
+        from ostinato.kernels.cpu.stream.kernel import PackedStack, Runner
 
         if not isinstance(inputs, Tensor) or inputs.dim() == 0 or not len(inputs):
             got = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.kernels.current import current
+from ostinato.kernels.reading.current import current
 from ostinato.kernels.storage import missing
 from ostinato.nn.recurrent import Recurrent
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.streaming import LayerTensors, PackedStack, StreamKernel
+    from ostinato.kernels.cpu.stream.kernel import LayerTensors, PackedStack, StreamKernel
 
 _version, _address, _stride = attrgetter("_version"), Tensor.data_ptr, Tensor.stride
 
@@ -49,7 +49,7 @@ class Weights:
         return kernel_of(self.layer, self.streaming_dtype is torch.bfloat16)
 
     def _packed(self, kernel: StreamKernel) -> PackedStack:
-        from ostinato.kernels.cpu.streaming import PackedStack
+        from ostinato.kernels.cpu.stream.kernel import PackedStack
 
         return PackedStack(kernel, tensors_of(self.layer), self.layer.options.connection == "residual")
 
@@ -205,7 +205,7 @@ def dtype_of(layer: Recurrent) -> torch.dtype:
 def kernel_of(layer: Recurrent, half: bool) -> StreamKernel:
     """The code of its cell, with the weights in bfloat16 if `half`; raises `ConfigError` where there is none."""
     try:
-        from ostinato.kernels.cpu.streaming import StreamKernel, stream_kernel
+        from ostinato.kernels.cpu.stream.kernel import StreamKernel, stream_kernel
     except ImportError as error:
         raise ConfigError(f"Stream needs llvmlite, which cannot be imported ({error}); install it") from error
     found = stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, half)
@@ -224,7 +224,7 @@ def kernel_of(layer: Recurrent, half: bool) -> StreamKernel:
 
 def tensors_of(layer: Recurrent) -> list[LayerTensors]:
     """The parameters as they are now, layer by layer."""
-    from ostinato.kernels.cpu.streaming import LayerTensors
+    from ostinato.kernels.cpu.stream.kernel import LayerTensors
 
     made, cell = [], layer._cells[False]
     for at, hidden in enumerate(layer.hidden_sizes):

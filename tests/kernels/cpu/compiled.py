@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from ostinato.kernels.cpu import elementary, lanes, target
-from ostinato.kernels.cpu.lanes import Lanes
-from ostinato.kernels.cpu.vector import emit
+from ostinato.kernels.cpu.code import elementary, lanes, target
+from ostinato.kernels.cpu.code.lanes import Lanes
+from ostinato.kernels.cpu.code.vector import emit
 
 I64 = ir.IntType(64)
 HOST = target.host()

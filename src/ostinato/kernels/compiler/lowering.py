@@ -1,0 +1,347 @@
+"""From PyTorch's graph of a step, over whole tensors, to the compiler's, over pieces of H or P units."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate, pairwise, starmap
+from typing import Any, Literal
+
+import torch
+from torch import fx
+from torch.utils._pytree import tree_leaves
+
+from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
+from ostinato.kernels.compiler.operations import POINTWISE, as_condition, as_number
+from ostinato.kernels.compiler.sized import Constants, Sizes, Value
+from ostinato.types import Tensor
+
+
+class Lowering:
+    """Turns one recording into nodes of a graph.
+
+    Args:
+        graph: where the nodes are made.
+        module: the recording.
+        sizes: its sizes.
+        constants: from `numbers`.
+    """
+
+    def __init__(self, graph: Graph, module: fx.GraphModule, sizes: Sizes, constants: Constants) -> None:
+        self._graph, self._module, self._sizes, self._constants = graph, module, sizes, constants
+        self._values: dict[fx.Node, Any] = {}
+        self._place = {node: at for at, node in enumerate(module.graph.nodes)}
+
+    def run(self, inputs: Sequence[Value]) -> list[Value]:
+        """`inputs`: one for each placeholder. Returns the recording's results, flat."""
+        for node in self._module.graph.nodes:
+            if node.op == "call_function" and node.target is not operator.getitem and _name(node) not in _KNOWN:
+                raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know")
+        given = iter(inputs)
+        for node in self._module.graph.nodes:
+            if node.op == "placeholder":
+                self._values[node] = next(given)
+            elif node.op == "get_attr":
+                self._values[node] = self._captured(node)
+            elif node.op == "call_function":
+                self._values[node] = self._call(node)
+        (output,) = (node for node in self._module.graph.nodes if node.op == "output")
+        return [self._values[node] for node in tree_leaves(output.args)]
+
+    def _captured(self, node: fx.Node) -> Value:
+        if not all(_name(user).startswith("lift_fresh") for user in node.users):
+            raise Unsupported(
+                "the step uses a tensor that it did not get as an argument (a matrix otherwise than in a product, say)"
+            )
+        if (self._place[node], 0) not in self._constants:
+            raise Unsupported("the step makes a tensor of several numbers, which the compiler does not know")
+        return Value((self._number(node, 0),))
+
+    def _number(self, node: fx.Node, key: object) -> Node:
+        number = self._constants.get((self._place[node], key))
+        if number is None:
+            raise Unsupported(
+                f"a number in the step depends on the sizes otherwise than H, 1/H, P or 1/P do (in {_full_name(node)})"
+            )
+        return self._graph.const(*number)
+
+    def _call(self, node: fx.Node) -> Any:
+        if node.target is operator.getitem:
+            return self._values[node.args[0]][node.args[1]]  # pyright: ignore[reportArgumentType]
+        name = _name(node)
+        lower = _STRUCTURAL.get(name)
+        if lower not in (Lowering._same, Lowering._filled, Lowering._zeros):  # a constant may be made in any dtype
+            for meta in _listed(node.meta["val"]):
+                if meta.dtype not in (torch.float64, torch.bool, torch.int64):
+                    raise Unsupported(f"the step computes with {meta.dtype} whatever the dtype of its inputs")
+        return lower(self, node) if lower else self._pointwise(node, name)
+
+    # Shapes
+
+    def _layout(self, tensor: Tensor) -> tuple[bool, int]:
+        """Whether there is a dimension of rows, and the width."""
+        shape, rows = tuple(tensor.shape), self._sizes.rows
+        match shape:
+            case ():
+                return False, 1
+            case (size,):
+                return (True, 1) if size == rows else (False, size)
+            case (first, width) if first in (1, rows):
+                return first == rows, width
+        raise Unsupported("the step uses tensors of other shapes than (B, width), (width,) and (B,)")
+
+    def _axis(self, node: fx.Node, dim: int) -> Literal["rows", "units"]:
+        """Which dimension of `node` this is."""
+        shape = node.meta["val"].shape
+        if dim % max(len(shape), 1) < len(shape) - 1 or tuple(shape) == (self._sizes.rows,):
+            return "rows"
+        return "units"
+
+    def _spread(self, value: Value, like: Tensor) -> Value:
+        """The value in another shape, or broadcast."""
+        has_rows, width = self._layout(like)
+        if value.width != width and value.width != 1:
+            raise Unsupported("the step mixes up gates or units by a change of shape, which the compiler does not know")
+        rows = value.rows
+        if has_rows:
+            if rows == "summed" and not value.is_zero:
+                raise Unsupported("the step combines the rows of a batch, which are to be independent")
+            rows = "each"
+        elif rows == "each":
+            raise Unsupported("the step mixes up the rows of a batch by a change of shape")
+        return Value(value.pieces, value.widths if value.width == width else (width,), rows)
+
+    def _of_columns(self, width: int) -> Node:
+        """A number of columns as a const."""
+        for letter, size in self._sizes.letters().items():
+            if width % size == 0:
+                return self._graph.const(width // size, letter)
+        return self._graph.const(width)
+
+    # Pointwise operations
+
+    def _operands(self, node: fx.Node) -> Iterator[Value | None]:
+        for key, argument in enumerate(node.args):
+            if isinstance(argument, fx.Node):
+                yield self._values[argument]
+            else:
+                yield None if argument is None else Value((self._number(node, key),))
+
+    def _pointwise(self, node: fx.Node, name: str) -> Value:
+        graph, (*values,) = self._graph, self._operands(node)
+        if name in ("add", "sub", "rsub"):
+            alpha = Value((self._number(node, "alpha"),)) if "alpha" in node.kwargs else None
+            alpha = values.pop() if len(values) == 3 else alpha
+            if alpha is not None:
+                scaled = 0 if name == "rsub" else 1
+                values[scaled] = self._combined("mul", partial(graph.apply, "mul"), [values[scaled], alpha])
+        elif any(value is not None for value in node.kwargs.values()):
+            raise Unsupported(f"the step uses {_full_name(node)} with {', '.join(node.kwargs)}")
+        value = self._spread(self._combined(name, partial(POINTWISE[name], graph), values), node.meta["val"])
+        if node.meta["val"].dtype is torch.bool:  # a sum of conditions is one
+            return Value(tuple(as_condition(graph, piece) for piece in value.pieces), value.widths, value.rows)
+        if name.startswith("bitwise_"):
+            raise Unsupported(f"the step uses {_full_name(node)} on numbers")
+        return value
+
+    def _combined(self, name: str, apply: Callable[..., Node], values: list[Value | None]) -> Value:
+        """`apply` to the operands, piece by piece; None where an operand is left out."""
+        given = [value for value in values if value is not None]
+        width = max(value.width for value in given)
+        ends = sorted({end for value in given if value.width == width for end in accumulate(value.widths)})
+        widths = tuple(b - a for a, b in pairwise([0, *ends]))
+        columns = [
+            (None,) * len(widths) if v is None else v.cut(widths if v.width == width else (1,)).pieces for v in values
+        ]
+        columns = [c * (len(widths) // len(c)) for c in columns]
+        return Value(tuple(starmap(apply, zip(*columns, strict=True))), widths, _rows(name, given))
+
+    # Everything else
+
+    def _same(self, node: fx.Node) -> Value:
+        return self._spread(self._values[_input(node)], node.meta["val"])
+
+    def _converted(self, node: fx.Node) -> Value:
+        source, dtype = node.args[-1], node.meta["val"].dtype  # the last: `copy` has what is overwritten first
+        assert isinstance(source, fx.Node)
+        value = self._spread(self._values[source], node.meta["val"])
+        if dtype is torch.int64 and source.meta["val"].dtype.is_floating_point:
+            raise Unsupported("the step rounds to whole numbers, which the compiler does not know")
+        if dtype is torch.bool:
+            pieces = tuple(as_condition(self._graph, piece) for piece in value.pieces)
+        else:
+            pieces = tuple(as_number(self._graph, piece) for piece in value.pieces)
+        return Value(pieces, value.widths, value.rows)
+
+    def _filled(self, node: fx.Node) -> Value:
+        key = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0}[_name(node)]
+        return self._spread(Value((self._number(node, key),)), node.meta["val"])
+
+    def _zeros(self, node: fx.Node) -> Value:
+        value = {"zeros": 0.0, "ones": 1.0, "empty": math.nan}[_name(node).removeprefix("new_").partition("_")[0]]
+        return self._spread(Value((self._graph.const(value),)), node.meta["val"])
+
+    def _sum(self, node: fx.Node) -> Value:
+        value, axes = self._values[_input(node)], self._axes(node)
+        if "units" in axes:
+            value = Value((self._sum_of_units(value),), (1,), value.rows)
+        if "rows" in axes and value.rows == "each":
+            value = Value(value.pieces, value.widths, "summed")
+        return value
+
+    def _axes(self, node: fx.Node) -> set[str]:
+        source = _input(node)
+        dims: Any = node.args[1] if len(node.args) > 1 else None
+        if isinstance(dims, int):
+            dims = [dims]
+        return {self._axis(source, dim) for dim in dims or range(source.meta["val"].dim())}
+
+    def _sum_of_units(self, value: Value) -> Node:
+        graph = self._graph
+        total = graph.const(0)
+        for piece, width in zip(value.pieces, value.widths, strict=True):
+            wide = piece.space in ("H", "P")
+            part = graph.sum(piece) if wide else graph.apply("mul", piece, self._of_columns(width))
+            total = graph.apply("add", total, part)
+        return total
+
+    def _mean(self, node: fx.Node) -> Value:
+        value = self._values[_input(node)]
+        return Value((self._mean_of_units(node, value),), (1,), value.rows)
+
+    def _mean_of_units(self, node: fx.Node, value: Value) -> Node:
+        if self._axes(node) != {"units"}:
+            raise Unsupported(f"the step uses {_full_name(node)} over the rows of a batch, which are to be independent")
+        return self._graph.apply("div", self._sum_of_units(value), self._of_columns(value.width))
+
+    def _var(self, node: fx.Node) -> Any:
+        graph, value = self._graph, self._values[_input(node)]
+        if node.kwargs.get("correction") != 0:
+            raise Unsupported(f"the step uses {_full_name(node)} with another correction than 0 (unbiased=False)")
+        mean = self._mean_of_units(node, value)
+        off = [graph.apply("sub", piece, mean) for piece in value.pieces]
+        squares = Value(tuple(graph.apply("mul", v, v) for v in off), value.widths, value.rows)
+        variance = Value((self._mean_of_units(node, squares),), (1,), value.rows)
+        return (variance, Value((mean,), (1,), value.rows)) if _name(node) == "var_mean" else variance
+
+    def _cat(self, node: fx.Node) -> Value:
+        parts: Any = node.args[0]
+        dim: Any = node.args[1] if len(node.args) > 1 else 0
+        if self._axis(parts[0], dim) != "units":
+            raise Unsupported("the step lays rows of a batch one after another (aten.cat)")
+        return _beside([self._values[part] for part in parts])
+
+    def _columns_only(self, node: fx.Node, dim: int) -> None:
+        if self._axis(_input(node), dim) != "units":
+            raise Unsupported(f"the step takes some of the rows of a batch ({_full_name(node)})")
+
+    def _split(self, node: fx.Node) -> list[Value]:
+        value = self._values[_input(node)]
+        size: Any = node.args[1]
+        self._columns_only(node, _argument(node, 2, "dim", 0))
+        sizes = size if isinstance(size, list | tuple) else [size] * (value.width // size)
+        starts = [0, *accumulate(sizes)]
+        return [value.columns(a, b) for a, b in pairwise(starts)]
+
+    def _slice(self, node: fx.Node) -> Value:
+        value = self._values[_input(node)]
+        if tuple(node.meta["val"].shape) == tuple(_input(node).meta["val"].shape):
+            return value
+        self._columns_only(node, _argument(node, 1, "dim", 0))
+        return value.columns(*_bounds(node, 2, value.width))
+
+    def _slice_scatter(self, node: fx.Node) -> Value:
+        base, part = self._values[_input(node)], self._values[node.args[1]]  # pyright: ignore[reportArgumentType]
+        self._columns_only(node, _argument(node, 2, "dim", 0))
+        start, end = _bounds(node, 3, base.width)
+        return _beside([base.columns(0, start), part, base.columns(end, base.width)])
+
+    def _padded(self, node: fx.Node) -> Value:
+        value = self._values[_input(node)]
+        pads: Any = node.args[1]
+        left, right, *others = pads
+        if any(others) or _argument(node, 2, "value", 0) != 0 or min(left, right) < 0:
+            raise Unsupported(f"the step uses {_full_name(node)} otherwise than with zeros beside the units")
+        zero = self._graph.const(0)
+        beside = [Value((zero,) * (width > 0), (width,) * (width > 0), value.rows) for width in (left, right)]
+        return _beside([beside[0], value, beside[1]])
+
+
+def _rows(name: str, values: list[Value]) -> Literal["same", "each", "summed"]:
+    """What becomes of sums over rows: they stay sums under what is linear, and nothing else is known of them."""
+    kinds = {value.rows for value in values if not value.is_zero}
+    if "summed" not in kinds:
+        return "each" if any(value.rows == "each" for value in values) else "same"
+    linear = {
+        "neg": True,
+        "add": kinds == {"summed"},
+        "sub": kinds == {"summed"},
+        "mul": [v.rows for v in values].count("summed") == 1 and "each" not in kinds,
+        "div": values[-1].rows == "same",
+        "where": values[0].rows == "same" and all(v.rows == "summed" or v.is_zero for v in values[1:]),
+    }
+    if not linear.get(name, False):
+        raise Unsupported("the step combines the rows of a batch, which are to be independent")
+    return "summed"
+
+
+def _beside(values: Sequence[Value]) -> Value:
+    present = [value for value in values if value.widths]
+    pieces = tuple(piece for value in present for piece in value.pieces)
+    widths = tuple(width for value in present for width in value.widths)
+    return Value(pieces, widths, _rows("add", present))
+
+
+def _name(node: fx.Node) -> str:
+    return getattr(getattr(node.target, "overloadpacket", None), "__name__", str(node.target))
+
+
+def _full_name(node: fx.Node) -> str:
+    return str(getattr(node.target, "overloadpacket", node.target))
+
+
+def _input(node: fx.Node) -> fx.Node:
+    return node.args[0]  # pyright: ignore[reportReturnType]
+
+
+def _argument(node: fx.Node, place: int, name: str, default: Any) -> Any:
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+
+
+def _bounds(node: fx.Node, place: int, width: int) -> tuple[int, int]:
+    if _argument(node, place + 2, "step", 1) != 1:
+        raise Unsupported("the step takes some of the units of a gate or a state, which the compiler does not know")
+    start, end = _argument(node, place, "start", None), _argument(node, place + 1, "end", None)
+    first, last, _ = slice(start, end).indices(width)
+    return first, last
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+_STRUCTURAL: dict[str, Callable[[Lowering, fx.Node], Any]] = {
+    **dict.fromkeys(
+        ("view", "_unsafe_view", "reshape", "expand", "unsqueeze", "squeeze", "detach", "clone", "alias"),
+        Lowering._same,
+    ),
+    **dict.fromkeys(("lift_fresh_copy", "lift_fresh", "view_as", "contiguous"), Lowering._same),
+    **dict.fromkeys(("full", "full_like", "new_full", "scalar_tensor"), Lowering._filled),
+    **{
+        name: Lowering._zeros
+        for kind in ("zeros", "ones", "empty")
+        for name in (kind, f"{kind}_like", f"new_{kind}", f"{kind}_permuted", f"{kind}_strided")
+    },
+    **dict.fromkeys(("split", "split_with_sizes"), Lowering._split),
+    **dict.fromkeys(("var", "var_mean"), Lowering._var),
+    **dict.fromkeys(("_to_copy", "copy"), Lowering._converted),
+    "sum": Lowering._sum,
+    "mean": Lowering._mean,
+    "cat": Lowering._cat,
+    "slice": Lowering._slice,
+    "slice_scatter": Lowering._slice_scatter,
+    "constant_pad_nd": Lowering._padded,
+}
+_KNOWN = POINTWISE.keys() | _STRUCTURAL.keys()

@@ -1,0 +1,123 @@
+"""The tensors of a recording, cut into pieces of H or P units, and its numbers, as far as they follow the sizes.
+
+A recording is made at some sizes; what it says must hold for all. So the sizes are primes, which tell `4 H` from anything else, and
+numbers that differ between recordings at two sizes are explained as multiples of H or 1/H, or not at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Literal
+
+from torch import fx
+
+from ostinato.kernels.compiler.graph import Node, Unsupported, plain
+
+# Numbers in a recording, by the place of their node and their own, as (value, size, power) of a const; None for an unexplained one.
+Constants = dict[tuple[int, object], tuple[float, str | None, int] | None]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of one recording: `B`, `H`, `P`; distinct primes, P equal to H without projection."""
+
+    rows: int
+    hidden: int
+    projected: int
+
+    def letters(self) -> dict[str, int]:
+        """H, and P where it is another."""
+        return {"H": self.hidden} | ({"P": self.projected} if self.projected != self.hidden else {})
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of at most two dimensions.
+
+    Attributes:
+        pieces: nodes side by side along the last dimension.
+        widths: how many columns each takes; a piece of the space "row" or "one" is spread over them.
+        rows: "each" row of the batch has its own values; they are the "same" for all; or it is to be "summed" over the rows, which
+            only a parameter's gradient may be.
+    """
+
+    pieces: tuple[Node, ...]
+    widths: tuple[int, ...] = (1,)
+    rows: Literal["same", "each", "summed"] = "same"
+
+    @property
+    def width(self) -> int:
+        """Of all pieces together."""
+        return sum(self.widths)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is known to be zero throughout."""
+        return all(plain(piece) == 0 for piece in self.pieces)
+
+    def cut(self, widths: Sequence[int]) -> Value:
+        """The same in pieces of these widths, which sum to `width`."""
+        ends = list(accumulate(self.widths))
+        pieces: list[Node] = []
+        start = 0
+        for width in widths:
+            at = next(n for n, end in enumerate(ends) if end > start)
+            if start + width > ends[at] or (width != self.widths[at] and self.pieces[at].space not in ("row", "one")):
+                raise Unsupported(
+                    "the step takes some of the units of a gate or a state, which the compiler does not know"
+                )
+            pieces.append(self.pieces[at])
+            start += width
+        return Value(tuple(pieces), tuple(widths), self.rows)
+
+    def columns(self, start: int, end: int) -> Value:
+        """Those from `start` up to `end`."""
+        bounds = sorted({0, start, end, self.width, *accumulate(self.widths)})
+        cut = self.cut([b - a for a, b in pairwise(bounds)])
+        inside = [n for n, (a, b) in enumerate(pairwise(bounds)) if start <= a and b <= end]
+        return Value(tuple(cut.pieces[n] for n in inside), tuple(cut.widths[n] for n in inside), self.rows)
+
+
+def numbers(recordings: Sequence[tuple[fx.GraphModule, Sizes]]) -> Constants:
+    """Every number in the two recordings by its node's place and its own; None where it follows no size.
+
+    Raises:
+        Unsupported: where the recordings differ in more than numbers.
+    """
+    (first, sizes), (second, other_sizes) = recordings
+    found: Constants = {}
+    pairs = list(zip(first.graph.nodes, second.graph.nodes, strict=False))
+    same = len(first.graph.nodes) == len(second.graph.nodes)
+    for at, (a, b) in enumerate(pairs):
+        same = same and a.op == b.op and str(a.target) == str(b.target) and len(a.args) == len(b.args)
+        if not same:
+            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
+        arguments, others = dict(_arguments(a, first)), dict(_arguments(b, second))
+        for key in arguments.keys() & others.keys():
+            found[at, key] = _explained(arguments[key], others[key], sizes, other_sizes)
+    return found
+
+
+def _arguments(node: fx.Node, module: fx.GraphModule) -> Iterator[tuple[object, float]]:
+    if node.op == "get_attr":
+        value = getattr(module, str(node.target))
+        if value.numel() == 1:
+            yield 0, value.item()
+    for key, value in (*enumerate(node.args), *node.kwargs.items()):
+        if isinstance(value, int | float):
+            yield key, value
+
+
+def _explained(a: float, b: float, sizes: Sizes, others: Sizes) -> tuple[float, str | None, int] | None:
+    if a == b or (a != a and b != b):
+        return float(a), None, 1
+    for letter, size in sizes.letters().items():
+        other = others.letters()[letter]
+        if math.isclose(a / size, b / other, rel_tol=1e-15):
+            return a / size, letter, 1
+        if math.isclose(a * size, b * other, rel_tol=1e-15):
+            return a * size, letter, -1
+    return None

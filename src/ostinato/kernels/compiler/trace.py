@@ -1,0 +1,371 @@
+"""From a cell's step to its program: what it computes between its matrix products, and the derivative of that.
+
+The step is recorded at two sizes, to tell what depends on them, together with its vector-Jacobian product as PyTorch derives it.
+Its products are cut out first: `U`, and `F.linear` with a matrix of the cell's own, hand out a fresh input in place of what they
+would have computed, and what enters them becomes a result. So a recording holds no matrix, and the two directions of a product are
+left to the caller.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import fx
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Product as RecurrentProduct
+from ostinato.cells.spec import Cell
+from ostinato.kernels.compiler.graph import Graph, Node, Space, Unsupported
+from ostinato.kernels.compiler.lowering import Lowering
+from ostinato.kernels.compiler.program import Product, Program
+from ostinato.kernels.compiler.sized import Constants, Sizes, Value, numbers
+from ostinato.locks import RECORDER, compiling
+from ostinato.types import Tensor
+
+__all__ = ["Node", "Product", "Program", "Unsupported", "trace"]
+
+# Primes, so that a width tells what it is made of, up to this many gates.
+_SIZES = ((13, 101, 97), (17, 103, 89))
+_MOST_GATES = 88
+
+
+def trace(cell: Cell, bias: bool, projected: bool) -> Program:
+    """Record the step of a cell.
+
+    The leaves of the program, by `op` and `key`:
+
+    | op | key | what it is |
+    | --- | --- | --- |
+    | x | (gate,) | `W_ih x` of a gate, by its place in `cell.input_gates`; before `cell.enter` and before `bias_ih` |
+    | u | (product, piece) | what a product yields, before anything is done to it and before `bias_hh` |
+    | state | (name,) | before the step |
+    | parameter | (name, piece) | H or P numbers of `bias_ih`, `bias_hh` or a vector of the cell's own, the same for all rows |
+    | mask | (name,) | the cell's noise |
+    | dstate | (name,) | the gradient of a new state |
+    | dv | (product,) | the gradient of what entered a product |
+
+    Args:
+        cell: the cell, with its options.
+        bias: whether there are `bias_ih` and, for a recurrent cell, `bias_hh`.
+        projected: whether P is another number than H.
+
+    Raises:
+        Unsupported: with the reason, where the compiler does not know what the step does.
+    """
+    return alone(_trace, cell, bias, projected)
+
+
+def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what runs a step, as nobody else does at that time.
+
+    In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
+
+    Raises:
+        Unsupported: for whatever is raised.
+    """
+    with compiling:  # torch.fx patches global names while it records
+        try:
+            return _thread().submit(_undisturbed, function, *arguments).result()
+        except Unsupported:
+            raise
+        except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
+            said = str(error).strip().partition("\n")[0]
+            raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
+
+
+@torch.enable_grad()  # whatever a step before has left behind in the thread
+def _undisturbed(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+class NoRandomNumbers(TorchDispatchMode):
+    """Refuses an operator that would draw some, before it does: the generator is everybody's."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else PyTorch imports the whole of torch.compile at the first operator
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Unsupported(
+                f"the step draws random numbers ({func.overloadpacket}); give it a mask, as the options for dropout do"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+@functools.cache
+def _thread() -> ThreadPoolExecutor:
+    # One for good. In builds of PyTorch for CUDA, on a machine that has none, the first thread that records leaves behind what
+    # later ones use and what goes with it when it ends: then the process dies.
+    return ThreadPoolExecutor(1, thread_name_prefix=RECORDER)
+
+
+if hasattr(os, "register_at_fork"):  # a child has no threads but the one that forked
+    os.register_at_fork(after_in_child=_thread.cache_clear)
+
+
+def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
+    if len(cell.gates) > _MOST_GATES:
+        raise Unsupported(f"it has {len(cell.gates)} gates, and the compiler takes up to {_MOST_GATES}")
+    sizes = [Sizes(rows, hidden, other if projected else hidden) for rows, hidden, other in _SIZES]
+    aliases: dict[int, int] = {}
+    while True:
+        recordings = [_Recording(cell, bias, at, aliases) for at in sizes]
+        constants = numbers([(r.module, r.sizes) for r in recordings])
+        program, other = (r.lowered(constants) for r in recordings)
+        if str(program) != str(other):
+            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
+        if (twice := _repeated(program.products)) is None:
+            return program
+        # Products are numbered without the calls that are aliases.
+        calls = [call for call in range(len(program.products) + len(aliases)) if call not in aliases]
+        aliases = {**aliases, calls[twice[1]]: calls[twice[0]]}
+
+
+def _repeated(products: Sequence[Product]) -> tuple[int, int] | None:
+    """An earlier and a later product that are the same."""
+    seen: dict[object, int] = {}
+    for at, product in enumerate(products):
+        if (first := seen.setdefault((product.matrix, product.gates, product.enters), at)) != at:
+            return first, at
+    return None
+
+
+class Cuts:
+    """Stands in for every product of one run of the step.
+
+    Args:
+        aliases: calls that yield what an earlier call yields.
+        given: what the others yield, in order; None for anything of the right shape.
+    """
+
+    def __init__(self, aliases: Mapping[int, int], given: Sequence[Tensor] | None) -> None:
+        self._aliases, self._given = aliases, given
+        self._by_call: list[Tensor] = []
+        self.products: list[tuple[str, tuple[int, ...]]] = []  # matrix and gates
+        self.entered: list[Tensor] = []
+        self.yielded: list[Tensor] = []
+
+    def __call__(self, matrix: str, gates: tuple[int, ...], v: Tensor, shape: tuple[int, int]) -> Tensor:
+        """`v` times the transposed `matrix`, of which `gates` have this shape."""
+        width, columns = shape
+        if v.dim() != 2 or v.shape[1] != columns:
+            raise Unsupported(
+                f"what enters the product with {matrix} has the shape {tuple(v.shape)}, not (B, {columns})"
+            )
+        earlier = self._aliases.get(len(self._by_call))
+        if earlier is None:
+            self.products.append((matrix, gates))
+            self.entered.append(v)
+            self.yielded.append(v.new_ones(len(v), width) if self._given is None else self._given[len(self.yielded)])
+        self._by_call.append(self.yielded[-1] if earlier is None else self._by_call[earlier])
+        return self._by_call[-1]
+
+
+@dataclass(eq=False)
+class _CutProduct(RecurrentProduct):
+    """The recurrent product with another way to multiply."""
+
+    cuts: Cuts | None = None
+
+    def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
+        assert self.cuts is not None
+        gates = tuple(range(len(self.gates))) if self.chosen is None else self.chosen
+        raw = self.cuts("weight_hh", gates, v, (len(gates) * self.size, self.weight.shape[1]))
+        return raw if bias is None else raw + bias
+
+
+class _CutLinear(TorchFunctionMode):
+    """Cuts `F.linear` with one of these matrices."""
+
+    def __init__(self, matrices: Mapping[str, Tensor], cuts: Cuts) -> None:
+        super().__init__()
+        self._names = {id(matrix): name for name, matrix in matrices.items()}
+        self._cuts = cuts
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(zip(("input", "weight", "bias"), args, strict=False)) | dict(kwargs or {})
+        if func is not F.linear or id(named["weight"]) not in self._names:
+            return func(*args, **(kwargs or {}))
+        raw = self._cuts(self._names[id(named["weight"])], (), named["input"], named["weight"].shape)
+        return raw if named.get("bias") is None else raw + named["bias"]
+
+
+_Key = tuple[str, Any]  # the `op` of a leaf, and the name or number that its key begins with
+
+
+class Run:
+    """The step at one set of sizes, with its arguments.
+
+    Args:
+        cell: whose step it is.
+        bias: whether there are biases.
+        sizes: B, H and P.
+        aliases: see `Cuts`.
+        dtype: of all arguments.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        bias: bool,
+        sizes: Sizes,
+        aliases: Mapping[int, int] | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.cell, self.sizes, self.aliases = cell, sizes, aliases or {}
+        shapes = cell.parameter_sizes(1, sizes.hidden, sizes.projected, bias)
+        self.states = cell.state_sizes(sizes.hidden, sizes.projected)
+
+        def ones(*shape: int) -> Tensor:
+            return torch.ones(shape, dtype=dtype, device="cpu")
+
+        # One number for all: at the sizes of a user, a matrix would take its time.
+        self.matrices = {name: ones(1, 1).expand(shape) for name, shape in shapes.items() if len(shape) == 2}
+        self.masks: dict[_Key, Tensor] = {
+            ("mask", noise.name): ones(sizes.rows, self.states[noise.state]) for noise in cell.noise
+        }
+        # What the step is differentiated by, besides what its products yield.
+        self.primals: dict[_Key, Tensor] = {
+            ("x", None): ones(sizes.rows, len(cell.input_gates) * sizes.hidden),
+            **{("state", name): ones(sizes.rows, width) for name, width in self.states.items()},
+            **{("parameter", name): ones(*shape) for name, shape in shapes.items() if len(shape) == 1},
+        }
+
+    def step(self, given: Mapping[_Key, Tensor], cuts: Cuts) -> dict[_Key, Tensor]:
+        """Run the step. Returns its results by the leaves of their gradients."""
+        cell, sizes = self.cell, self.sizes
+        of = {op: {name: v for (at, name), v in given.items() if at == op} for op in ("state", "parameter", "mask")}
+        vectors = of["parameter"]
+        own = {p.name: (self.matrices | vectors)[p.name] for p in cell.parameters}
+        x = given["x", None]
+        for enter in cell.enter:
+            x = enter(x, own)
+        if (bias := vectors.get("bias_ih")) is not None:
+            x = x + bias
+        U = None
+        if cell.recurrent:
+            U = _CutProduct(cell.gates, self.matrices["weight_hh"], vectors.get("bias_hh"), sizes.hidden, cuts=cuts)
+        gates = dict(zip(cell.input_gates, x.chunk(len(cell.input_gates), -1), strict=True))
+        with _CutLinear({p.name: own[p.name] for p in cell.parameters if p.name in self.matrices}, cuts):
+            new = cell.step(Gates(**gates), State(**of["state"]), U, **own, **of["mask"])
+        for name, width in self.states.items():
+            if (shape := tuple(getattr(new, name).shape)) != (sizes.rows, width):
+                raise Unsupported(f"the step gives {name} the shape {shape} at (B, width) = {(sizes.rows, width)}")
+        states: dict[_Key, Tensor] = {("dstate", name): getattr(new, name) for name in self.states}
+        return states | {("dv", n): v for n, v in enumerate(cuts.entered)}
+
+
+class _Recording(Run):
+    """The step and its derivative; `module` holds them."""
+
+    def __init__(self, cell: Cell, bias: bool, sizes: Sizes, aliases: Mapping[int, int]) -> None:
+        super().__init__(cell, bias, sizes, aliases)
+        cuts = Cuts(aliases, None)
+        with NoRandomNumbers():
+            results = self.step({**self.primals, **self.masks}, cuts)
+        self._products = cuts.products
+        self.primals |= {("u", n): raw for n, raw in enumerate(cuts.yielded)}
+        self._cotangents: dict[_Key, Tensor] = {key: _ones(*v.shape) for key, v in results.items()}
+        self.module = self._recorded()
+
+    def _recorded(self) -> fx.GraphModule:
+        # Here and not at the top: a process that finds its machine code on disk needs none of it.
+        from torch._decomp import core_aten_decompositions, get_decompositions
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        aten = torch.ops.aten
+        more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
+        table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
+
+        def step(masks: Sequence[Tensor], *primals: Tensor) -> tuple[Tensor, ...]:
+            given = dict(zip((*self.primals, *self.masks), (*primals, *masks), strict=True))
+            yields = [v for (op, _), v in given.items() if op == "u"]
+            return tuple(self.step(given, Cuts(self.aliases, yields)).values())
+
+        def step_and_gradients(*flat: Tensor) -> tuple[Any, ...]:
+            primals, masks = flat[: len(self.primals)], flat[len(self.primals) : -len(self._cotangents)]
+            results, gradients, *_ = torch.func.vjp(partial(step, masks), *primals)
+            return *results, *gradients(tuple(flat[-len(self._cotangents) :]))
+
+        arguments = (*self.primals.values(), *self.masks.values(), *self._cotangents.values())
+        module = make_fx(step_and_gradients, decomposition_table=table)(*arguments)
+        if _changes_in_place(module):  # some of PyTorch's own decompositions do
+            module = make_fx(torch.func.functionalize(module, remove="mutations"))(*arguments)
+        module.graph.eliminate_dead_code()
+        return module
+
+    def lowered(self, constants: Constants) -> Program:
+        """The program; `constants` from `numbers`."""
+        graph = Graph()
+        arguments = {**self.primals, **self.masks, **self._cotangents}
+        leaves = [self._leaves(graph, key, v) for key, v in arguments.items()]
+        found = Lowering(graph, self.module, self.sizes, constants).run(leaves)
+        results = dict(zip(self._cotangents, found, strict=False))
+        gradients = dict(zip(self.primals, found[len(results) :], strict=True))
+
+        def pieces(values: Mapping[_Key, Value], *key: Any) -> tuple[Node, ...]:
+            value, shape = values[key], arguments[key].shape
+            # A gradient of one row is made of all rows, by a sum and nothing after it that is not linear.
+            if value.rows != ("each" if len(shape) == 2 else "summed") and not value.is_zero:
+                raise Unsupported(f"the gradient of {key[1]} is no sum over the rows of a batch")
+            return value.cut(self._widths(shape[-1])).pieces
+
+        def one(values: Mapping[_Key, Value], *key: Any) -> Node:
+            (node,) = pieces(values, *key)
+            return node
+
+        products = tuple(
+            Product(matrix, gates, one(results, "dv", n), self._space(self.primals["u", n].shape[-1]))
+            for n, (matrix, gates) in enumerate(self._products)
+        )
+        return Program(
+            products=products,
+            states={name: one(results, "dstate", name) for name in self.states},
+            dx=pieces(gradients, "x", None),
+            du=tuple(pieces(gradients, "u", n) for n in range(len(products))),
+            dstates={name: one(gradients, "state", name) for name in self.states},
+            dparameters={name: pieces(gradients, op, name) for op, name in self.primals if op == "parameter"},
+        )
+
+    def _leaves(self, graph: Graph, key: _Key, like: Tensor) -> Value:
+        op, name = key
+        widths = self._widths(like.shape[-1])
+        begin = () if name is None else (name,)
+        nodes = [
+            graph.leaf(op, (*begin, n) if op in ("x", "u", "parameter") else begin, self._space(width))
+            for n, width in enumerate(widths)
+        ]
+        return Value(tuple(nodes), tuple(widths), "each" if like.dim() == 2 else "same")
+
+    def _widths(self, width: int) -> list[int]:
+        if width == self.sizes.projected:
+            return [width]
+        return [self.sizes.hidden] * (width // self.sizes.hidden)
+
+    def _space(self, width: int) -> Space:
+        return "H" if width % self.sizes.hidden == 0 else "P"
+
+
+def _changes_in_place(module: fx.GraphModule) -> bool:
+    return any(
+        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable for node in module.graph.nodes
+    )
+
+
+def _ones(*shape: int) -> Tensor:
+    return torch.ones(shape, dtype=torch.float64, device="cpu")

@@ -1,0 +1,1 @@
+"""Machine code of a schedule, for this machine's processor."""

@@ -1,0 +1,125 @@
+"""The values of a step while its code is written: each loaded or computed once, for a row or for a vector of its units."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from llvmlite import ir
+
+from ostinato.kernels.compiler.graph import Node, parts_of
+from ostinato.kernels.compiler.plan import Schedule
+from ostinato.kernels.cpu.code.builder import Code, Value
+from ostinato.kernels.cpu.code.product import Shape
+from ostinato.kernels.cpu.code.vector import Lanes, emit
+
+
+class Places(Protocol):
+    """The function that is being written: where what it does not compute lies in memory.
+
+    Attributes:
+        code: where it is written.
+        lanes: of the vectors.
+        shape: of the vectors.
+        schedule: which values are found where, from which stage on.
+    """
+
+    code: Code
+    lanes: Lanes
+    shape: Shape
+    schedule: Schedule
+
+    def unit_count(self, size: str) -> Value:
+        """How many units a space has, by its letter."""
+        ...
+
+    def sum_at(self, node: Node, b: Value) -> Value:
+        """The address of a sum over a row."""
+        ...
+
+    def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
+        """A vector of a value that varies over units.
+
+        Args:
+            node: the value.
+            b: the row.
+            v: the block of units.
+            mask: the lanes that are units; None for all.
+        """
+        ...
+
+
+class RowValues:
+    """What is the same for all units of one row, in vectors; computed before the units.
+
+    Args:
+        places: the function.
+        at: the stage.
+        b: the row.
+        missing: what is not in memory yet, though this stage puts it there.
+        made: values that are known already.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        at: int,
+        b: Value,
+        missing: Collection[Node] = (),
+        made: Mapping[Node, Value] | None = None,
+    ) -> None:
+        self.places, self.at, self.b, self.missing = places, at, b, missing
+        self.known: dict[Node, Value] = dict(made or {})
+
+    def lies_in_memory(self, node: Node) -> bool:
+        """Whether it does at this stage."""
+        schedule = self.places.schedule
+        return node in schedule.found and schedule.made[node] <= self.at and node not in self.missing
+
+    def prepare(self, node: Node) -> None:
+        """Compute every value below a node that does not vary over units."""
+        if node.space in ("row", "one"):
+            self.value(node)
+        elif not self.lies_in_memory(node):
+            for arg in node.args:
+                self.prepare(arg)
+
+    def value(self, node: Node) -> Value:
+        """A node of space row or one."""
+        if node not in self.known:
+            self.known[node] = self._make(node)
+        return self.known[node]
+
+    def _make(self, node: Node) -> Value:
+        code, shape = self.places.code, self.places.shape
+        if node.op == "const":
+            value, size, power = parts_of(node)
+            number = ir.Constant(shape.scalar, value)
+            if size is not None:
+                units = code.builder.sitofp(self.places.unit_count(size), shape.scalar)
+                number = code.builder.fmul(number, units) if power == 1 else code.builder.fdiv(number, units)
+            return shape.splat(code, number)
+        if self.lies_in_memory(node):
+            return shape.splat(code, code.load(self.places.sum_at(node, self.b), shape.scalar, shape.bytes))
+        return emit(code.builder, self.places.lanes, node.op, [self.value(arg) for arg in node.args])
+
+
+class BlockValues:
+    """The values of one block of units of one row: each loaded or computed once."""
+
+    def __init__(self, row: RowValues, v: Value, mask: Value | None = None) -> None:
+        self.row, self.v, self.mask = row, v, mask
+        self.known: dict[Node, Value] = {}
+
+    def value(self, node: Node) -> Value:
+        """A vector; of booleans for a condition."""
+        if node.space in ("row", "one"):
+            return self.row.value(node)
+        if node not in self.known:
+            places = self.row.places
+            if self.row.lies_in_memory(node):
+                self.known[node] = places.load(node, self.row.b, self.v, self.mask)
+            else:
+                args = [self.value(arg) for arg in node.args]
+                self.known[node] = emit(places.code.builder, places.lanes, node.op, args)
+        return self.known[node]

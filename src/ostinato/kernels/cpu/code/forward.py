@@ -1,0 +1,150 @@
+"""The forward loop over time."""
+
+from __future__ import annotations
+
+from ostinato.kernels.compiler.graph import number_of
+from ostinato.kernels.compiler.plan import Stage, Store, walk
+from ostinato.kernels.cpu.code.builder import Value
+from ostinato.kernels.cpu.code.loops import Loop, Range
+from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS
+
+
+class Forward(Loop):
+    """The forward pass; `save` keeps what the backward pass needs."""
+
+    def stage(self, at: int, stage: Stage) -> None:
+        """As in every loop, but where only these units use a product, a few blocks at a time, while it is in the first cache."""
+        if not (fused := self._fused(at, stage)):
+            super().stage(at, stage)
+            return
+        code, space = self.code, self.plan.program.products[stage.products[0]].space
+        own = self.units[space]
+        self.meet()
+        with code.loop(own.begin, own.end, LOCAL_BLOCKS) as begin:
+            here = Range(begin, code.min(code.add(begin, LOCAL_BLOCKS), own.end))
+            for product in stage.products:
+                self.local[product] = begin
+                self.multiply(product, here)
+            self._units(at, space, fused, here)
+        self.local.clear()
+        for other in self.spaces:
+            if other != space and (stores := [s for s in stage.stores if self.target(s) == other]):
+                self._units(at, other, stores)
+
+    def _fused(self, at: int, stage: Stage) -> list[Store]:
+        """What the units write from this stage's products; nothing where others need the products too."""
+        spaces = {self.plan.program.products[k].space for k in stage.products}
+        if len(spaces) != 1 or stage.sums:
+            return []
+        space = spaces.pop()
+        used_later = [
+            node
+            for later in range(at + 1, len(self.schedule.stages))
+            for node in walk(
+                [
+                    *(store.node for store in self.schedule.stages[later].stores),
+                    *(n.args[0] for p in self.schedule.stages[later].sums for n in p),
+                ],
+                lambda n, later=later: n in self.schedule.found and self.schedule.made[n] <= later,
+            )
+            if self.schedule.found.get(node, ("",))[0] == "u" and number_of(node) in stage.products
+        ]
+        elsewhere = [store for store in stage.stores if self.target(store) != space]
+        if used_later or any(n.op == "u" for n in walk([store.node for store in elsewhere])):
+            return []
+        return [store for store in stage.stores if self.target(store) == space]
+
+    def write(self) -> None:
+        """Write the function."""
+        code = self.code
+        with code.loop(0, self["steps"], self["chunk"]) as first:
+            last = code.min(code.add(first, self["chunk"]), self["steps"])
+            self._project(first, last)
+            with code.loop(first, last) as s, self.at_step(s):
+                self.in_chunk = self._in_chunk(s, first, self.offset)
+                for at, stage in enumerate(self.schedule.stages):
+                    self.stage(at, stage)
+        code.end()
+
+    def _in_chunk(self, s: Value, first: Value, offset: Value) -> Value:
+        """Where a step's first row lies in `projected`.
+
+        A thread with rows of its own may be in another chunk than the others: then each row keeps its place in all steps.
+        """
+        code = self.code
+        apart = code.is_(self["by_rows"], "!=", 0)
+        return code.choose(apart, code.mul(code.sub(s, first), self["B"]), code.sub(offset, self.chunk_base))
+
+    def _project(self, first: Value, last: Value) -> None:
+        """W_ih x of a chunk of steps, as one product where the rows of a thread lie together."""
+        code = self.code
+        offsets, counts = self.address("offsets"), self.address("counts")
+        begin = code.load(code.at(offsets, code.mul(first, 8)))
+        final = code.mul(code.sub(last, 1), 8)
+        end = code.load(code.at(offsets, final))
+        self.chunk_base = code.min(begin, end)
+        rows = code.add(
+            code.max(
+                code.add(begin, code.load(code.at(counts, code.mul(first, 8)))),
+                code.add(end, code.load(code.at(counts, final))),
+            ),
+            code.sub(0, self.chunk_base),
+        )
+        everything = code.is_(self["by_rows"], "==", 0)
+        with code.when(everything):
+            self._project_rows(self.chunk_base, rows, code.int(0))
+        with code.when(code.builder.not_(everything)), code.loop(first, last) as s:
+            count = code.load(code.at(counts, code.mul(s, 8)))
+            offset = code.load(code.at(offsets, code.mul(s, 8)))
+            own = code.sub(code.min(self.rows.end, count), self.rows.begin)
+            to = code.add(self._in_chunk(s, first, offset), self.rows.begin)
+            self._project_rows(code.add(offset, self.rows.begin), own, to)
+
+    def _project_rows(self, row: Value, rows: Value, to: Value) -> None:
+        code, own = self.code, self.units["H"]
+        size = self.vector * self.gates
+        c_row = code.mul(self.blocks["H"], size)
+        x_row = code.mul(self["I"], self.shape.bytes)
+        panel = code.mul(self["I"], self.shape.across * self.vector)
+        self._call_multiply(
+            code.at(self.address("x"), code.mul(row, x_row)),
+            x_row,
+            (1, self["I"], 0),
+            code.at(
+                self.address("weight_x"), code.mul(code.div(code.mul(own.begin, self.gates), self.shape.across), panel)
+            ),
+            panel,
+            code.at(self.address("projected"), code.mul(to, c_row), code.mul(own.begin, size)),
+            c_row,
+            rows,
+            code.mul(code.sub(own.end, own.begin), self.gates * self.shape.lanes),
+            0,
+        )
+
+    def multiply(self, product: int, here: Range | None = None) -> None:
+        """u = W v."""
+        code, described = self.code, self.plan.program.products[product]
+        own, size = here or self.units[described.space], self.vector * described.pieces
+        v, v_row = self.entering(product)
+        depth = self.width[self.entered_space(product)]
+        panel = code.mul(depth, self.shape.across * self.vector)
+        if here is None:
+            c_row = code.mul(self.blocks[described.space], size)
+            c = code.at(self.address(f"u_{product}"), code.mul(self.rows.begin, c_row), code.mul(own.begin, size))
+        else:
+            c_row = code.int(LOCAL_BLOCKS * size)
+            c = code.at(self._local_base(product), code.mul(self.rows.begin, c_row))
+        end = code.min(self.rows.end, self.count)
+        first = code.div(code.mul(own.begin, described.pieces), self.shape.across)
+        self._call_multiply(
+            code.at(v, code.mul(self.rows.begin, v_row)),
+            v_row,
+            (1, depth, 0),
+            code.at(self.address(f"weight_{product}"), code.mul(first, panel)),
+            panel,
+            c,
+            c_row,
+            code.sub(end, self.rows.begin),
+            code.mul(code.sub(own.end, own.begin), described.pieces * self.shape.lanes),
+            0,
+        )

@@ -1,0 +1,351 @@
+"""From a cell to machine code: traced once, compiled once a machine, found again by every later process."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import platform
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llvmlite
+import torch
+from llvmlite import ir
+from llvmlite.binding import llvm_version_info
+
+from ostinato.cells.spec import Cell
+from ostinato.kernels.compiler.graph import Unsupported, name_of
+from ostinato.kernels.cpu.code import cache, product
+from ostinato.kernels.cpu.code.target import Loaded, assembly, host, load
+from ostinato.kernels.cpu.code.target import compile as machine_code
+from ostinato.kernels.reading.current import current, refuse
+from ostinato.kernels.reading.fingerprint import Reading
+from ostinato.locks import compiling
+from ostinato.version import __version__
+
+if TYPE_CHECKING:
+    from ostinato.kernels.compiler.observed import Observed
+
+PARTS = ("inference", "training", "backward")
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """A product inside the step, as the caller has to feed it.
+
+    Attributes:
+        matrix: "weight_hh" or the name of an own matrix.
+        gates: blocks of rows of it, in the order of the pieces.
+        pieces: how many.
+        space: of its pieces.
+        state: the state that enters it as it is, or None where a computed value does.
+        entered_space: of what enters.
+        accumulated: whether its gradient goes straight into that state's.
+    """
+
+    matrix: str
+    gates: tuple[int, ...]
+    pieces: int
+    space: str
+    state: str | None
+    entered_space: str
+    accumulated: bool
+
+
+@dataclass(frozen=True)
+class Description:
+    """What of a plan the caller needs; plain enough to be kept beside the code.
+
+    Attributes:
+        gates: gates that W_ih x has.
+        letters: width of each state.
+        products: in order.
+        slots: vectors that a row and unit block keeps, for each space.
+        dx: gates in the order of their gradient slots.
+        du: the same for each product.
+        dx_slot: the first of these slots.
+        du_slots: the same for each product.
+        parameters: parameter gradient slots for each space.
+        parameter_slots: (name, piece, space, slot) of every vector parameter's piece that has a gradient.
+        sums: sums over rows of each part.
+        saved_sums: those that the backward pass loads.
+        scratch: scratch vectors of each part, for each space.
+    """
+
+    gates: int
+    letters: dict[str, str]
+    products: tuple[Multiplied, ...]
+    slots: dict[str, int]
+    dx: tuple[int, ...]
+    du: tuple[tuple[int, ...], ...]
+    dx_slot: int
+    du_slots: tuple[int, ...]
+    parameters: dict[str, int]
+    parameter_slots: tuple[tuple[str, int, str, int], ...]
+    sums: dict[str, int]
+    saved_sums: int
+    scratch: dict[str, dict[str, int]]
+
+    @classmethod
+    def read(cls, plain: dict[str, Any]) -> Description:
+        """From what JSON gives."""
+        plain["products"] = tuple(Multiplied(**{**p, "gates": tuple(p["gates"])}) for p in plain["products"])
+        for name in ("dx", "du", "du_slots", "parameter_slots"):
+            plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One compiled function and what it reads.
+
+    Attributes:
+        address: of the code.
+        fields: the names of its fields, in order.
+    """
+
+    address: int
+    fields: tuple[str, ...]
+    loaded: Loaded
+
+
+class Kernel:
+    """The compiled passes of one cell in one dtype; each is made when it is first asked for.
+
+    Args:
+        cell: the recurrence.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        projected: whether the output has `P` units.
+        double: float64 rather than float32.
+
+    Attributes:
+        reading: what of the cell was compiled.
+        observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing.
+
+    Raises:
+        Unsupported: with the reason, where the compiler does not take the cell.
+    """
+
+    def __init__(self, cell: Cell, bias: bool, projected: bool, double: bool) -> None:
+        self.cell, self.bias, self.projected = cell, bias, projected
+        self.shape = shape(double)
+        self.reading = current(cell)
+        if self.reading.refusal is not None:
+            raise Unsupported(self.reading.refusal)
+        self.observed: Observed | None = None if self.reading.is_ours else observed(cell, bias, projected, self.reading)
+        self._key = f"{self.reading.digest} {bias} {projected}"
+        self.passes: dict[object, Any] = {}  # by sizes, see `bound`
+        self._parts: dict[str, Part] = {}
+        self._description: Description | None = None
+        self.part("inference")
+
+    def follow(self, cell: Cell, reading: Reading) -> None:
+        """Make what is still to be made of another cell, which computes the same."""
+        self.cell, self.reading = cell, reading
+
+    @property
+    def description(self) -> Description:
+        """How to feed it."""
+        assert self._description is not None
+        return self._description
+
+    def part(self, name: str) -> Part:
+        """The code of one of `PARTS`."""
+        if (found := self._parts.get(name)) is None:
+            with compiling:
+                found = self._parts.get(name) or self._make(name)
+                self._parts[name] = found
+                if name == "training" and len(self.reading.watch):
+                    self.part("backward")  # what the step reads may have changed when it is asked for
+        return found
+
+    def _make(self, name: str) -> Part:
+        key = key_of(f"{self._key} {name}", self.shape)
+        if (kept := cache.load(key)) is not None:
+            head, _, code = kept.partition(b"\n")
+            read = json.loads(head)
+            self._description = Description.read(read["description"])
+            return Part((loaded := load(code, [name])).address(name), tuple(read["fields"]), loaded)
+        module, fields = self.module(name)
+        code = machine_code(module)
+        head = json.dumps({"description": asdict(self.description), "fields": fields})
+        cache.store(key, head.encode() + b"\n" + code)
+        return Part((loaded := load(code, [name])).address(name), tuple(fields), loaded)
+
+    def module(self, name: str) -> tuple[ir.Module, list[str]]:
+        """The LLVM code of a part, and the names of its fields."""
+        from ostinato.kernels.cpu.code.backward import Backward
+        from ostinato.kernels.cpu.code.forward import Forward
+        from ostinato.kernels.cpu.code.loops import Fields
+
+        plan = self._plan
+        letters = {n: "P" if self.projected and at == "P" else "H" for n, at in self.cell.states.items()}
+        if self._description is None:
+            self._description = _describe(plan, letters)
+        module, fields = ir.Module(f"{self.cell.name}_{name}"), Fields()
+        kind = Backward if name == "backward" else Forward
+        kind(module, name, plan, getattr(plan, name), self.shape, fields, letters).write()
+        return module, fields.names
+
+    @functools.cached_property
+    def _plan(self) -> Any:
+        # Only who compiles imports torch's tracer, which takes its time.
+        from ostinato.kernels.compiler.plan import plan
+        from ostinato.kernels.compiler.trace import trace
+
+        with compiling:
+            self._check("before")
+            planned = plan(trace(self.cell, self.bias, self.projected))
+            self._check("while")
+        return planned
+
+    def _check(self, when: str) -> None:
+        # What was recorded otherwise would be kept under the name of another.
+        if not self.reading.watch.holds():
+            names = ", ".join(self.reading.watch.changed()) or "what it reads"
+            raise RuntimeError(
+                f"{names}, which the step of cell {self.cell.name!r} reads, changed {when} it was compiled; call it again"
+            )
+
+    def listing(self, kind: str = "program", part: str = "training") -> str:
+        """The generated code, to be read.
+
+        Args:
+            kind: "program", the graphs of the step and its gradient; "llvm", LLVM's language; or "assembly".
+            part: "inference", "training" or "backward", for the last two kinds.
+        """
+        if kind == "program":
+            return str(self._plan.program)
+        module, _ = self.module(part)
+        return str(module) if kind == "llvm" else assembly(module)
+
+
+def _describe(plan: Any, letters: dict[str, str]) -> Description:
+    program = plan.program
+    wide = "P" if "P" in letters.values() else "H"
+    products = tuple(
+        Multiplied(
+            p.matrix,
+            tuple(p.gates),
+            p.pieces,
+            p.space,
+            name_of(p.enters) if p.enters.op == "state" else None,
+            wide if p.gates else "H",
+            k in plan.accumulated,
+        )
+        for k, p in enumerate(program.products)
+    )
+    slots = tuple((*piece, *slot) for piece, slot in plan.parameter_slots.items())
+    schedules = {part: getattr(plan, part) for part in PARTS}
+    return Description(
+        len(program.dx),
+        letters,
+        products,
+        dict(plan.slots),
+        plan.dx.order,
+        tuple(s.order for s in plan.du),
+        plan.dx.first,
+        tuple(s.first for s in plan.du),
+        {space: len(names) for space, names in plan.parameters.items()},
+        slots,
+        {part: len(s.rows) for part, s in schedules.items()},
+        plan.rows,
+        {part: dict(s.scratch) for part, s in schedules.items()},
+    )
+
+
+@functools.cache
+def shape(double: bool) -> product.Shape:
+    """The vectors of this machine."""
+    target = host()
+    return product.Shape(target.vector_bytes // (8 if double else 4), double, target.registers)
+
+
+# Whose code decides what the machine code computes: the steps and all that they are made of, the tracer, the compiler, and what
+# these share with the rest of the package.
+_SOURCES = ("*.py", "cells/**/*.py", "kernels/**/*.py")
+
+
+@functools.cache
+def _made_by(package: Path = Path(__file__).parents[3]) -> str:
+    """Everything besides the cell that the code depends on."""
+    digest = hashlib.sha256()
+    for source in sorted(file for pattern in _SOURCES for file in package.glob(pattern)):
+        content = source.read_bytes()
+        digest.update(f"{source.relative_to(package).as_posix()} {len(content)} ".encode() + content)
+    makers = {
+        "ostinato": __version__,  # says more where there are no sources beside the code
+        "torch": f"{torch.__version__} {torch.version.git_version}",
+        "llvmlite": llvmlite.__version__,
+        "LLVM": llvm_version_info,
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "machine": host(),
+    }
+    return f"{digest.hexdigest()} {makers}"
+
+
+def key_of(what: str, of: product.Shape) -> str:
+    """Under which machine code is kept for later processes."""
+    # A tensor that a step makes, and with it a constant of the code, has the default dtype.
+    return hashlib.sha256(f"{what} {of} {torch.get_default_dtype()} {_made_by()}".encode()).hexdigest()
+
+
+# Of the last cells, for others that compute the same; a cell holds its own.
+_kernels: OrderedDict[object, Kernel | Unsupported] = OrderedDict()
+_MOST_KERNELS = 64
+
+
+def kernel(cell: Cell, bias: bool, projected: bool, double: bool) -> Kernel | Unsupported:
+    """The kernel of what a cell computes now, or the reason why there is none. Cells that compute the same share one."""
+    reading = current(cell)
+    found = reading.kernels.get((bias, projected, double))
+    if found is None:
+        with compiling:
+            reading = current(cell)
+            found = reading.kernels.get((bias, projected, double)) or _found(cell, reading, bias, projected, double)
+            reading.kernels[bias, projected, double] = found
+    return found
+
+
+def _found(cell: Cell, reading: Reading, bias: bool, projected: bool, double: bool) -> Kernel | Unsupported:
+    if reading.refusal is not None:
+        return Unsupported(reading.refusal)
+    key = (reading.digest, bias, projected, double)
+    found = _kernels.get(key)
+    if found is None:
+        try:
+            found = Kernel(cell, bias, projected, double)
+        except Unsupported as reason:
+            # Another one: what was raised holds the frames that it went through, and they the cell.
+            found = Unsupported(str(reason))
+        if current(cell) is not reading:
+            return found
+        _kernels[key] = found
+        while len(_kernels) > _MOST_KERNELS:
+            _kernels.popitem(last=False)
+    elif isinstance(found, Kernel):
+        found.follow(cell, reading)
+    return found
+
+
+def observed(cell: Cell, bias: bool, projected: bool, reading: Reading) -> Observed:
+    """Run a user's step to see what it looks at, and whether it changes what it reads.
+
+    Raises:
+        Unsupported: with what the compiler cannot follow.
+    """
+    from ostinato.kernels.compiler.observed import Observed
+
+    key = ("observed", bias, projected)
+    if (found := reading.kernels.get(key)) is None:
+        found = Observed(cell, bias, projected, reading.names)
+        if not reading.watch.holds():
+            names = ", ".join(reading.watch.changed()) or "what it reads"
+            why = f"the step changes {names}; return what it remembers as a state"
+            refuse(cell, why)
+            raise Unsupported(why)
+        reading.kernels[key] = found
+    return found

@@ -1,0 +1,443 @@
+"""The loops over time in machine code: the stages of a plan, step after step, each thread with units or rows of its own.
+
+A thread has either a share of the units and all rows, and meets the others between two stages; or all units and a share of the
+rows, and meets nobody before the end. Rows of a sequence are *flat*: step s has `counts[s]` rows from row `offsets[s]` on, longest
+sequences first, so that the rows of a step are the first ones of the step before. States are kept for every flat row, or for the
+last two steps only.
+
+Vectors of one unit block lie together: a flat row of pre-activations is `[block][gate][lane]`. What the user sees, and states, are
+plain rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
+from ostinato.kernels.compiler.plan import Plan, Schedule, Stage, Store
+from ostinato.kernels.cpu.code.builder import POINTER, Code, Int, Value
+from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
+from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS, Shape
+from ostinato.kernels.cpu.code.vector import Lanes
+
+ROWS_TOGETHER = 48  # flat rows that stay in the cache while they are multiplied with all panels
+
+
+class Fields:
+    """The names of what the caller hands over: one 64-bit number or address each, in the order in which they are asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def index(self, name: str) -> int:
+        """Where it lies."""
+        if name not in self.names:
+            self.names.append(name)
+        return self.names.index(name)
+
+
+@dataclass
+class Range:
+    """Unit blocks or rows of this thread, from `begin` up to `end`."""
+
+    begin: Value
+    end: Value
+
+
+class Loop:
+    """Writes one function: `void name(fields, thread, threads)`.
+
+    Args:
+        module: where it goes.
+        name: its symbol.
+        plan: what to compute.
+        schedule: one of the plan's.
+        shape: of the vectors.
+        fields: filled with the names of what the function reads.
+        projected: whether there are values of `P` units.
+    """
+
+    def __init__(
+        self,
+        module: ir.Module,
+        name: str,
+        plan: Plan,
+        schedule: Schedule,
+        shape: Shape,
+        fields: Fields,
+        letters: dict[str, str],
+    ) -> None:
+        self.plan, self.schedule, self.shape, self.fields, self.letters = plan, schedule, shape, fields, letters
+        self.lanes = Lanes(shape.lanes, shape.double)
+        self.code = Code(module, name, "*fields thread threads")
+        self.vector = shape.lanes * shape.bytes
+        self.gates = len(plan.program.dx)
+        self._fields: dict[str, Value] = {}
+        self.ahead: Value | None = None  # flat rows from this step to the next one that is worked on
+        self.in_chunk: Value | None = None  # where a step's first row lies in `projected`
+        self.local: dict[int, Value] = {}  # products whose result is kept for a few blocks only, to the first block
+        self._first = self.code.builder.block
+        self.spaces = ["H"] + ["P"] * ("P" in letters.values())
+        self.width = {space: self[space] for space in self.spaces}
+        self.blocks = {space: self.code.ceil_div(self.width[space], shape.lanes) for space in self.spaces}
+        self._partition()
+
+    def __getitem__(self, name: str) -> Value:
+        """A field as a number; read once, at the beginning."""
+        if name not in self._fields:
+            here, block = self.code.builder, self.code.entry
+            self.code.builder = block
+            address = self.code.at(self.code.arg.fields, 8 * self.fields.index(name))
+            self._fields[name] = self.code.load(address)
+            self.code.builder = here
+        return self._fields[name]
+
+    def address(self, name: str) -> Value:
+        """A field as an address."""
+        return self.pointer(self[name])
+
+    def pointer(self, number: Value) -> Value:
+        """A number as an address."""
+        return self.code.builder.inttoptr(number, POINTER)
+
+    # threads
+
+    def _partition(self) -> None:
+        """What this thread does. The results do not depend on it."""
+        code, shape = self.code, self.shape
+        thread, threads = code.arg.thread, code.arg.threads
+        alone = code.is_(self["by_rows"], "!=", 0)
+
+        def share(total: Value, unit: int, limit: Value) -> Range:
+            begin = code.mul(code.div(code.mul(total, thread), threads), unit)
+            end = code.mul(code.div(code.mul(total, code.add(thread, 1)), threads), unit)
+            return Range(code.min(begin, limit), code.min(end, limit))
+
+        zero = code.int(0)
+        shares = self.address("row_shares")
+        begin, end = (code.load(code.at(shares, code.mul(n, 8))) for n in (thread, code.add(thread, 1)))
+        self.rows = Range(code.choose(alone, begin, zero), code.choose(alone, end, self["B"]))
+        self.alone = alone
+        self.own_units = {}
+        self.units = {}
+        for space, blocks in self.blocks.items():
+            own = share(code.ceil_div(blocks, shape.across), shape.across, blocks)
+            self.own_units[space] = own
+            self.units[space] = Range(code.choose(alone, zero, own.begin), code.choose(alone, blocks, own.end))
+        self.together = code.choose(alone, 1, threads)
+
+    def meet(self, threads: Value | None = None) -> None:
+        """Wait for the other threads of this loop; with `threads`, for all."""
+        self.code.jump(self["meet"], self.address("meeting"), self.together if threads is None else threads)
+
+    # a time step
+
+    @contextmanager
+    def at_step(self, s: Value) -> Iterator[None]:
+        """What the step's values are found by."""
+        code = self.code
+        self.s = s
+        self.offset = code.load(code.at(self.address("offsets"), code.mul(s, 8)))
+        self.count = code.load(code.at(self.address("counts"), code.mul(s, 8)))
+        self.before = code.max(code.sub(s, 1), 0)
+        self.offset_before = code.load(code.at(self.address("offsets"), code.mul(self.before, 8)))
+        self.odd = code.builder.and_(s, code.int(1))
+        self.even = code.sub(1, self.odd)
+        self.old, self.new, self.old_row = {}, {}, {}
+        for name in self.plan.program.states:
+            row = self[f"state_{name}_row"]
+            ring = code.is_(self[f"state_{name}_ring"], "!=", 0)
+            base = self.address(f"state_{name}")
+            new = code.choose(ring, code.mul(self.odd, self["B"]), self.offset)
+            old = code.choose(ring, code.mul(self.even, self["B"]), self.offset_before)
+            self.new[name] = code.at(base, code.mul(new, row))
+            kept = code.at(base, code.mul(old, row))
+            is_first = code.is_(s, "==", 0)
+            self.old[name] = code.choose(is_first, self.address(f"first_{name}"), kept)
+            self.old_row[name] = code.choose(is_first, self.row_bytes(name), row)
+        yield
+
+    def row_bytes(self, state: str) -> Value:
+        """Of one row of a state that lies alone; among others of its layer it may be wider, `state_..._row`."""
+        return self.code.mul(self.width[self.letters[state]], self.shape.bytes)
+
+    def entering(self, product: int) -> tuple[Value, Value]:
+        """The address and the bytes of a row of what enters a product in this step."""
+        enters, code = self.plan.program.products[product].enters, self.code
+        if enters.op == "state":
+            name = name_of(enters)
+            return self.old[name], self.old_row[name]
+        space = self.entered_space(product)
+        row = code.mul(self.width[space], self.shape.bytes)
+        ring = code.is_(self["enters_ring"], "!=", 0)
+        at = code.choose(ring, code.mul(self.odd, self["B"]), self.offset)
+        return code.at(self.address(f"enters_{product}"), code.mul(at, row)), row
+
+    def entered_space(self, product: int) -> str:
+        """H or P."""
+        described = self.plan.program.products[product]
+        if not described.gates:
+            return "H"
+        return "P" if "P" in self.spaces else "H"
+
+    def stage(self, at: int, stage: Stage) -> None:
+        """Products, sums, and what the units compute."""
+        if stage.products:
+            self.meet()
+            for product in stage.products:
+                self.multiply(product)
+        if stage.sums:
+            self.meet()
+            self._sums(at, stage.sums)
+            self.meet()
+        for space in self.spaces:
+            if stores := [store for store in stage.stores if self.target(store) == space]:
+                self._units(at, space, stores)
+
+    def target(self, store: Store) -> str:
+        """The space that a store writes in."""
+        kind, name = store.to
+        if kind in ("state", "carry"):
+            return self.letters[str(name)]
+        if kind == "enters":
+            return self.entered_space(int(name))
+        return store.space or store.node.space
+
+    def multiply(self, product: int, here: Range | None = None) -> None:
+        """Do a product for this thread's rows and units."""
+        raise NotImplementedError
+
+    def local_address(self, product: int, b: Value, v: Value, piece: int) -> Value:
+        """Where a vector of a product's result lies while a few blocks are worked on."""
+        code, pieces = self.code, self.plan.program.products[product].pieces
+        block = code.mul(code.sub(v, self.local[product]), pieces * self.vector)
+        return code.at(
+            self._local_base(product), code.mul(b, LOCAL_BLOCKS * pieces * self.vector), block, piece * self.vector
+        )
+
+    def _local_base(self, product: int) -> Value:
+        code, pieces = self.code, self.plan.program.products[product].pieces
+        own = code.mul(code.arg.thread, self["B"], LOCAL_BLOCKS * pieces * self.vector)
+        return code.at(self.address(f"u_{product}"), own)
+
+    def _call_multiply(self, a: Value, row: Int, runs: tuple[Int, Int, Int], panels: Value, panel: Int, c: Value, c_row: Int,
+                       rows: Int, columns: Int, add: Int) -> None:  # fmt: skip
+        code = self.code
+        with code.when(code.is_(columns, ">", 0)), code.when(code.is_(rows, ">", 0)):
+            code.jump(self["multiply"], a, row, *runs, panels, panel, c, c_row, rows, columns, add)
+
+    # where values lie
+
+    def unit_count(self, size: str) -> Value:
+        """How many units a space has, by its letter."""
+        return self.width.get(size, self.width["H"])
+
+    def sum_at(self, node: Node, b: Value) -> Value:
+        """The address of a sum over a row."""
+        kind, slot = self.schedule.found[node]
+        if kind == "sum":
+            base = self.sums_of(b)
+        else:  # saved_sum
+            flat = self.code.add(self.offset, b)
+            base = self.code.at(self.address("saved_sums"), self.code.mul(flat, self.plan.rows * self.shape.bytes))
+        return self.code.at(base, int(slot) * self.shape.bytes)
+
+    def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
+        """A vector of a value that varies over units."""
+        code, shape, plan = self.code, self.shape, self.plan
+        kind, slot = self.schedule.found[node]
+        flat = code.add(self.offset, b)
+
+        def plain(base: Value, *offsets: Int) -> Value:
+            return shape.load(code, code.at(base, *offsets, code.mul(v, self.vector)), mask)
+
+        match kind:
+            case "x":
+                in_chunk = code.add(self.in_chunk, b)
+                return shape.load(code, self.blocked("projected", "H", self.gates, in_chunk, v, number_of(node)))
+            case "u":
+                k = number_of(node)
+                product = plan.program.products[k]
+                if k in self.local:
+                    return shape.load(code, self.local_address(k, b, v, piece_of(node)))
+                return shape.load(code, self.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))
+            case "state":
+                row = self.old_row[name_of(node)]
+                address = code.at(self.old[name_of(node)], code.mul(b, row), code.mul(v, self.vector))
+                return self._kept(address, row, mask)
+            case "new":
+                return plain(self.new[str(slot)], code.mul(b, self[f"state_{slot}_row"]))
+            case "enters":
+                base, row = self.entering(int(slot))
+                return plain(base, code.mul(b, row))
+            case "parameter":
+                offset = code.mul(self.width[node.space], piece_of(node) * shape.bytes)
+                return plain(self.address(f"parameter_{name_of(node)}"), offset)
+            case "mask":
+                name = name_of(node)
+                row = code.choose(code.is_(self[f"mask_{name}_flat"], "!=", 0), flat, b)
+                return plain(self.address(f"mask_{name}"), code.mul(row, self[f"mask_{name}_row"]))
+            case "saved":
+                count = plan.slots[node.space]
+                address = self.blocked(f"slots_{node.space}", node.space, count, flat, v, int(slot))
+                return self._kept(address, code.mul(self.blocks[node.space], count * self.vector), mask)
+            case "scratch":
+                count = self.schedule.scratch[node.space]
+                return shape.load(code, self.blocked(f"scratch_{node.space}", node.space, count, b, v, int(slot)))
+            case "dstate":
+                name = name_of(node)
+                base, row = self.carry(name, self.odd)
+                later = plain(base, code.mul(b, row))
+                row = self[f"dstate_{name}_row"]
+                address = code.at(self.address(f"dstate_{name}"), code.mul(flat, row), code.mul(v, self.vector))
+                return code.builder.fadd(later, self._kept(address, row, mask))
+            case "dv":
+                k = number_of(node)
+                return plain(self.address(f"dv_{k}"), code.mul(b, self.width[self.entered_space(k)], shape.bytes))
+        raise AssertionError(kind)
+
+    def _kept(self, address: Value, row: Int, mask: Value | None) -> Value:
+        """A vector of a memory that is as long as the sequence, with `row` bytes for each flat row."""
+        if self.ahead is not None and mask is None:
+            # No processor foresees steps that come in reverse, each a part of a row: ask for the next one's.
+            self.code.prefetch(self.code.at(address, self.code.mul(self.ahead, row)))
+        return self.shape.load(self.code, address, mask)
+
+    # what the units compute
+
+    def _units(self, at: int, space: str, stores: list[Store], own: Range | None = None) -> None:
+        """All that a stage writes in a space.
+
+        Args:
+            at: the stage.
+            space: H or P.
+            stores: what it writes.
+            own: the unit blocks; without it all that are this thread's.
+        """
+        code, lanes, width = self.code, self.shape.lanes, self.width[space]
+        whole = code.div(width, lanes)
+        own, few = own or self.units[space], own is not None
+        rows = Range(self.rows.begin, code.min(self.rows.end, self.count))
+
+        def vectors(row: RowValues, v: Value, mask: Value | None) -> None:
+            block = BlockValues(row, v, mask)
+            values = [block.value(store.node) for store in stores]
+            for store, value in zip(stores, values, strict=True):
+                self._store(store, space, row.b, v, value, mask)
+
+        def prepared(b: Value) -> RowValues:
+            row = RowValues(self, at, b)
+            for store in stores:
+                row.prepare(store.node)
+            return row
+
+        @contextmanager
+        def each_block(masked: bool) -> Iterator[tuple[Value, Value | None]]:
+            first = code.max(own.begin, whole) if masked else own.begin
+            last = own.end if masked else code.min(own.end, whole)
+            with code.loop(first, last) as v:
+                yield v, self.shape.mask(code, code.sub(width, code.mul(v, lanes))) if masked else None
+
+        if few:
+            for masked in (False, True):
+                with each_block(masked) as (v, mask), code.loop(rows.begin, rows.end) as b:
+                    vectors(prepared(b), v, mask)
+            return
+        with code.loop(rows.begin, rows.end) as b:
+            row = prepared(b)
+            for masked in (False, True):
+                with each_block(masked) as (v, mask):
+                    vectors(row, v, mask)
+
+    def _store(self, store: Store, space: str, b: Value, v: Value, value: Value, mask: Value | None) -> None:
+        code, shape = self.code, self.shape
+        kind, name = store.to
+        plain = code.mul(v, self.vector)
+        match kind:
+            case "state":
+                to = code.at(self.new[str(name)], code.mul(b, self[f"state_{name}_row"]), plain)
+                shape.store(code, value, to, mask)
+            case "enters":
+                base, row = self.entering(int(name))
+                shape.store(code, value, code.at(base, code.mul(b, row), plain), mask)
+            case "carry":
+                base, row = self.carry(str(name), self.even)
+                shape.store(code, value, code.at(base, code.mul(b, row), plain), mask)
+            case "parameter":
+                count = len(self.plan.parameters[space])
+                to = self.blocked(f"gradients_{space}", space, count, b, v, int(name))
+                total = code.builder.fadd(shape.load(code, to), value)
+                shape.store(code, total, to)
+            case "scratch":
+                to = self.blocked(f"scratch_{space}", space, self.schedule.scratch[space], b, v, int(name))
+                shape.store(code, value, to)
+            case _:  # saved, gradient
+                if mask is not None:
+                    # Past the last unit there must be zeros, for the products that run over whole vectors.
+                    value = code.builder.select(mask, value, shape.zero())
+                flat = code.add(self.offset, b)
+                shape.store(
+                    code, value, self.blocked(f"slots_{space}", space, self.plan.slots[space], flat, v, int(name))
+                )
+
+    def blocked(self, field: str, space: str, count: int, row: Value, v: Value, slot: int) -> Value:
+        """The address of a vector in rows of `[block][slot][lane]`."""
+        code = self.code
+        bytes_of_row = code.mul(self.blocks[space], count * self.vector)
+        return code.at(
+            self.address(field), code.mul(row, bytes_of_row), code.mul(v, count * self.vector), slot * self.vector
+        )
+
+    def carry(self, name: str, parity: Value) -> tuple[Value, Value]:
+        """The gradient of a state between two steps: address, bytes of a row."""
+        raise NotImplementedError
+
+    # sums over rows
+
+    def sums_of(self, row: Value) -> Value:
+        """Where a row's sums lie."""
+        flat = self.code.choose(self.code.is_(self["sums_flat"], "!=", 0), self.code.add(self.offset, row), row)
+        return self.code.at(
+            self.address("sums"), self.code.mul(flat, max(1, len(self.schedule.rows)) * self.shape.bytes)
+        )
+
+    def _sums(self, at: int, passes: list[list[Node]]) -> None:
+        code, shape, lanes = self.code, self.shape, self.shape.lanes
+        slots = {node: slot for slot, node in enumerate(self.schedule.rows)}
+        thread, threads = code.arg.thread, code.arg.threads
+        begin, end = (code.div(code.mul(self.count, n), threads) for n in (thread, code.add(thread, 1)))
+        begin = code.choose(self.alone, self.rows.begin, begin)
+        end = code.choose(self.alone, code.min(self.rows.end, self.count), end)
+        with code.loop(begin, end) as b:
+            made: dict[Node, Value] = {}
+            own = {node for nodes in passes for node in nodes}
+            for nodes in passes:
+                row = RowValues(self, at, b, own, made)
+                for node in nodes:
+                    row.prepare(node.args[0])
+                totals = {node: code.slot(shape.vector, shape.zero()) for node in nodes}
+                for space in self.spaces:
+                    here = [n for n in nodes if n.args[0].space == space]
+                    if not here:
+                        continue
+                    width = self.width[space]
+                    whole = code.div(width, lanes)
+                    for masked in (False, True):
+                        with code.loop(*((whole, self.blocks[space]) if masked else (0, whole))) as v:
+                            mask = self.shape.mask(code, code.sub(width, code.mul(v, lanes))) if masked else None
+                            block = BlockValues(row, v, mask)
+                            for node in here:
+                                value = block.value(node.args[0])
+                                if mask is not None:
+                                    value = code.builder.select(mask, value, shape.zero())
+                                total = code.load(totals[node], shape.vector)
+                                code.store(code.builder.fadd(total, value), totals[node])
+                for node in nodes:
+                    total = code.load(totals[node], shape.vector)
+                    number = shape.total(code, total)
+                    code.store(number, code.at(self.sums_of(b), slots[node] * shape.bytes), shape.bytes)
+                    made[node] = shape.splat(code, number)

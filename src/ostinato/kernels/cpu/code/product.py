@@ -1,0 +1,467 @@
+"""Matrix products in machine code: packed panels, tiles of accumulators, and the packing itself.
+
+Everything is C[m, n] (+)= sum over k of A[m, k] B[k, n], with B packed into *panels* of a few vectors: `panel[k][vectors][lane]`,
+the next panel right behind. Every element of C is summed over k in order, one fused multiply-add after the other, however the work
+is cut; so no result depends on the number of threads or on the rows that are computed beside it.
+
+The functions of the module (addresses and byte strides, 64-bit integers):
+
+- `multiply(a, row, runs, run, jump, panels, panel, c, c_row, rows, columns, add)`: A's element (m, k) is the k-th number from
+  `a + m row` on, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels lie `panel` bytes
+  apart. `columns` are valid (stores past them are masked); `add` keeps what C holds.
+- `pack(to, sources, depth, columns, begin, end)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of
+  zeros. Panels from `begin` to `end` are made.
+- `pack_transposed(...)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
+- `weight_gradient(...)`: A transposed times B over all rows of a sequence, in blocks that stay in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from ostinato.kernels.cpu.code.builder import I32, I64, POINTER, Code, Int, Value
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of the vectors and tiles of one machine and one dtype.
+
+    Attributes:
+        lanes: numbers in a vector.
+        double: float64, else float32.
+        registers: vector registers of the machine.
+    """
+
+    lanes: int
+    double: bool
+    registers: int
+
+    @property
+    def bytes(self) -> int:
+        """Of one number."""
+        return 8 if self.double else 4
+
+    @property
+    def scalar(self) -> ir.Type:
+        """The LLVM type of a number."""
+        return ir.DoubleType() if self.double else ir.FloatType()
+
+    @property
+    def vector(self) -> ir.VectorType:
+        """The LLVM type of a vector."""
+        return ir.VectorType(self.scalar, self.lanes)
+
+    @property
+    def suffix(self) -> str:
+        """How LLVM names intrinsics on these vectors."""
+        return f"v{self.lanes}f{64 if self.double else 32}"
+
+    @property
+    def rows(self) -> int:
+        """Rows of the largest tile; registers are left for a row of the panel and a broadcast."""
+        return 6 if self.registers >= 32 else 4
+
+    @property
+    def across(self) -> int:
+        """Vectors in one row of a panel: many, so that a number of A that is loaded is multiplied with many of B."""
+        return 4 if self.registers >= 32 else 2
+
+    @property
+    def panel(self) -> int:
+        """Numbers in one row of a panel."""
+        return self.across * self.lanes
+
+    def zero(self) -> ir.Constant:
+        """A vector of zeros."""
+        return ir.Constant(self.vector, None)
+
+    def splat(self, code: Code, number: Value) -> Value:
+        """A vector that holds one number in every lane."""
+        b = code.builder
+        one = b.insert_element(ir.Constant(self.vector, ir.Undefined), number, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return b.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), zeros)
+
+    def total(self, code: Code, vector: Value) -> Value:
+        """The sum of all lanes, half by half: one lane after the other waits for the sum before it, sixteen times over."""
+        kind = ir.FunctionType(self.scalar, [self.scalar, self.vector])
+        name = f"llvm.vector.reduce.fadd.{self.suffix}"
+        module = code.function.module
+        function = module.globals.get(name) or ir.Function(module, kind, name)
+        return code.builder.call(function, [ir.Constant(self.scalar, -0.0), vector], fastmath=("reassoc",))
+
+    def mask(self, code: Code, valid: Int) -> Value:
+        """`<lanes x i1>`: True in the first `valid` lanes (any number, also negative or more than there are)."""
+        b, kind = code.builder, ir.VectorType(I32, self.lanes)
+        clamped = b.trunc(code.max(code.min(valid, self.lanes), 0), I32)
+        one = b.insert_element(ir.Constant(kind, ir.Undefined), clamped, ir.Constant(I32, 0))
+        wide = b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * self.lanes))
+        return b.icmp_unsigned("<", ir.Constant(kind, list(range(self.lanes))), wide)
+
+    def load(self, code: Code, address: Value, mask: Value | None = None) -> Value:
+        """A vector from an address of any alignment; with a mask, zero in the other lanes, whose memory is not touched."""
+        if mask is None:
+            return code.load(address, self.vector, self.bytes)
+        name = f"llvm.masked.load.{self.suffix}.p0"
+        return code.call(name, self.vector, address, ir.Constant(I32, self.bytes), mask, self.zero())
+
+    def store(self, code: Code, value: Value, address: Value, mask: Value | None = None) -> None:
+        """A vector to an address of any alignment; with a mask, only the lanes that it names."""
+        if mask is None:
+            code.store(value, address, self.bytes)
+        else:
+            name = f"llvm.masked.store.{self.suffix}.p0"
+            code.call(name, ir.VoidType(), value, address, ir.Constant(I32, self.bytes), mask)
+
+    def fma(self, code: Code, a: Value, b: Value, c: Value) -> Value:
+        """`a b + c`, rounded once."""
+        return code.call(f"llvm.fma.{self.suffix}", self.vector, a, b, c)
+
+
+_TILE = "*a row runs run jump *panels panel *c c_row columns add *ahead"
+LOCAL_BLOCKS = 4  # unit blocks that are multiplied and used at once; any number of gates of so many fills whole panels
+AHEAD = 4  # cache lines of the next panel that are asked for meanwhile
+ROWS_AHEAD = 8  # how far ahead the gradients of a sequence are asked for
+UNROLLED = 4  # steps of k whose addresses are computed together
+
+
+def _tile(module: ir.Module, shape: Shape, rows: int, vectors: int, packed: bool) -> ir.Function:
+    """C[rows, vectors]: the accumulators stay in registers over all of k. Vectors of one panel or of several.
+
+    `packed`: A lies as `[k][lane]`, else a row is contiguous. Either way most addresses differ by constants, which leaves the
+    ports of the processor to the multiplications.
+    """
+    code = Code(module, f"tile_{rows}_{vectors}" + "_packed" * packed, _TILE)
+    code.function.linkage = "internal"
+    b, arg, panels = code.builder, code.arg, -(-vectors // shape.across)
+    size = shape.lanes * shape.bytes
+    step = size if packed else shape.bytes
+    accumulators = [[code.slot(shape.vector) for _ in range(vectors)] for _ in range(rows)]
+    whole = code.is_(arg.columns, ">=", vectors * shape.lanes)
+    every = [
+        (slot, code.at(arg.c, code.mul(arg.c_row, r), n * size), n)
+        for r, row in enumerate(accumulators)
+        for n, slot in enumerate(row)
+    ]
+
+    def masks() -> list[Value]:
+        return [shape.mask(code, code.sub(arg.columns, n * shape.lanes)) for n in range(vectors)]
+
+    for slot, _, _ in every:
+        b.store(shape.zero(), slot)
+    with code.when(code.is_(arg.add, "!=", 0)):
+        with code.when(whole):
+            for slot, address, _ in every:
+                b.store(shape.load(code, address), slot)
+        with code.when(b.not_(whole)):
+            valid = masks()
+            for slot, address, n in every:
+                b.store(shape.load(code, address, valid[n]), slot)
+    at_a, at_b = code.slot(I64, code.int(0)), code.slot(I64, code.int(0))
+
+    def steps(count: int) -> None:
+        offset_a, offset_b = b.load(at_a, typ=I64), b.load(at_b, typ=I64)
+        starts = [
+            code.at(code.at(arg.a, r * shape.bytes if packed else code.mul(arg.row, r)), offset_a) for r in range(rows)
+        ]
+        lines = [code.at(arg.panels, code.mul(arg.panel, n), offset_b) for n in range(panels)]
+        if count > 1:
+            for line in range(AHEAD):
+                code.prefetch(
+                    code.at(arg.ahead, code.div(offset_b, UNROLLED * shape.across * size // (64 * AHEAD)), line * 64)
+                )
+        for k in range(count):
+            columns = [
+                shape.load(code, code.at(lines[n // shape.across], (k * shape.across + n % shape.across) * size))
+                for n in range(vectors)
+            ]
+            for r, row in enumerate(accumulators):
+                wide = shape.splat(code, code.load(code.at(starts[r], k * step), shape.scalar, shape.bytes))
+                for n, slot in enumerate(row):
+                    b.store(shape.fma(code, wide, columns[n], b.load(slot, typ=shape.vector)), slot)
+        b.store(code.add(offset_a, count * step), at_a)
+        b.store(code.add(offset_b, count * shape.across * size), at_b)
+
+    whole_steps = code.div(arg.run, UNROLLED)
+    with code.loop(0, arg.runs):
+        with code.loop(0, whole_steps):
+            steps(UNROLLED)
+        with code.loop(code.mul(whole_steps, UNROLLED), arg.run):
+            steps(1)
+        b.store(code.add(b.load(at_a, typ=I64), arg.jump), at_a)
+    with code.when(whole):
+        for slot, address, _ in every:
+            shape.store(code, b.load(slot, typ=shape.vector), address)
+    with code.when(b.not_(whole)):
+        valid = masks()
+        for slot, address, n in every:
+            shape.store(code, b.load(slot, typ=shape.vector), address, valid[n])
+    code.end()
+    return code.function
+
+
+def _widths(shape: Shape) -> list[int]:
+    """How many vectors of a panel a tile can have: a last panel may have few columns."""
+    return [n for n in (1, 2, 4) if n < shape.across] + [shape.across]
+
+
+def _each_width(code: Code, shape: Shape, columns: Value) -> Iterator[int]:
+    """`match`: as few vectors as hold so many columns; yields each number at the place where its case is written."""
+    least = 0
+    for vectors in _widths(shape):
+        fits = code.is_(columns, "<=", vectors * shape.lanes) if vectors < shape.across else code.is_(columns, ">", 0)
+        with code.when(code.builder.and_(fits, code.is_(columns, ">", least * shape.lanes))):
+            yield vectors
+        least = vectors
+
+
+def _even_tiles(code: Code, shape: Shape, rows: Value) -> Iterator[tuple[Value, Value, int]]:
+    """The fewest tiles that hold so many rows, as even as can be: seven rows cost less as four and three than as six and one.
+
+    Yields (number of the tile, its first row, its rows) at the place where that case is written.
+    """
+    count = code.ceil_div(rows, shape.rows)
+    each, more = code.div(rows, count), code.builder.urem(rows, count)
+    with code.loop(0, count) as t:
+        first = code.add(code.mul(t, each), code.min(t, more))
+        here = code.choose(code.is_(t, "<", more), code.add(each, 1), each)
+        for size in code.cases(here, range(1, shape.rows + 1)):
+            yield t, first, size
+
+
+MULTIPLY = "*a row runs run jump *panels panel *c c_row rows columns add"
+
+
+def _multiply(module: ir.Module, shape: Shape) -> None:
+    """All tiles of a product: panels outside, so that one stays in the first cache while the rows go by."""
+    code = Code(module, "multiply", MULTIPLY)
+    b = code.builder
+    width = shape.panel
+    # Few rows leave the multipliers idle unless several panels are worked on at once.
+    together = {rows: 8 // (rows * shape.across) for rows in range(1, shape.rows) if rows * shape.across < 8}
+    counts = {r: {*_widths(shape), shape.across * together.get(r, 1)} for r in range(1, shape.rows + 1)}
+    tiles = {(r, n): _tile(module, shape, r, n, False) for r, each in counts.items() for n in sorted(each)}
+    panels = code.ceil_div(code.arg.columns, width)
+    # Each tile asks for a part of the next panel, so that it has come when its turn does.
+    each_part = code.mul(code.div(code.arg.panel, UNROLLED * shape.panel * shape.bytes), 64 * AHEAD)
+    parts = code.int(UNROLLED * shape.panel * shape.bytes // (64 * AHEAD) - 1)
+
+    def tile(rows: int, vectors: int, panel: Value, row: Value, part: Value) -> None:
+        count = -(-vectors // shape.across)
+        following = code.add(panel, count)
+        following = code.choose(code.is_(following, "<", panels), following, 0)
+        ahead = code.at(code.arg.panels, code.mul(following, code.arg.panel), code.mul(part, each_part))
+        b.call(
+            tiles[rows, vectors],
+            [
+                code.at(code.arg.a, code.mul(row, code.arg.row)),
+                *(code.arg.row, code.arg.runs, code.arg.run, code.arg.jump),
+                code.at(code.arg.panels, code.mul(panel, code.arg.panel)),
+                code.arg.panel,
+                code.at(code.arg.c, code.mul(row, code.arg.c_row), code.mul(panel, width * shape.bytes)),
+                code.arg.c_row,
+                code.sub(code.arg.columns, code.mul(panel, width)),
+                code.arg.add,
+                ahead,
+            ],
+        )
+
+    for few, count in together.items():
+        with code.when(code.is_(code.arg.rows, "==", few)):
+            grouped = code.mul(code.div(panels, count), count)
+            with code.loop(0, grouped, count) as panel:
+                tile(few, count * shape.across, panel, code.int(0), code.int(0))
+            with code.loop(grouped, panels) as panel:
+                for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
+                    tile(few, vectors, panel, code.int(0), code.int(0))
+            b.ret_void()
+    with code.loop(0, panels) as panel:
+        for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
+            for t, row, rows in _even_tiles(code, shape, code.arg.rows):
+                tile(rows, vectors, panel, row, code.min(t, parts))
+    code.end()
+
+
+_PACK = "*to *sources depth columns begin end"
+SHARE = "*fields thread threads"
+BOTH, TIME, BEHIND = range(3)  # what of the backward pass: behind its time loop, all rows are needed
+
+
+def _pack(module: ir.Module, shape: Shape) -> None:
+    """Rows into panels: a copy of a panel's width for every row and panel."""
+    code = Code(module, "pack", _PACK)
+    b, size = code.builder, shape.lanes * shape.bytes
+    wide = shape.across * size
+    with code.loop(code.arg.begin, code.arg.end) as panel:
+        left = code.sub(code.arg.columns, code.mul(panel, shape.panel))
+        whole = code.is_(left, ">=", shape.panel)
+        valid = [shape.mask(code, code.sub(left, n * shape.lanes)) for n in range(shape.across)]
+        first = code.at(code.arg.to, code.mul(panel, code.arg.depth, wide))
+        for masks in (None, valid):
+            with code.when(whole if masks is None else b.not_(whole)), code.loop(0, code.arg.depth) as k:
+                source = code.load(code.at(code.arg.sources, code.mul(k, 8)))
+                row = b.inttoptr(code.add(source, code.mul(panel, wide)), POINTER)
+                to = code.at(first, code.mul(k, wide))
+                nothing = code.is_(source, "==", 0)
+                with code.when(nothing):
+                    for n in range(shape.across):
+                        shape.store(code, shape.zero(), code.at(to, n * size))
+                with code.when(b.not_(nothing)):
+                    for n in range(shape.across):
+                        value = shape.load(code, code.at(row, n * size), None if masks is None else masks[n])
+                        shape.store(code, value, code.at(to, n * size))
+    code.end()
+
+
+def _transposed(code: Code, shape: Shape, rows: list[Value]) -> list[Value]:
+    """As many vectors as lanes, as a square matrix, turned over: blocks of half the size change places, then their halves."""
+    b, kind = code.builder, ir.VectorType(I32, shape.lanes)
+    lanes, distance = shape.lanes, shape.lanes // 2
+    while distance:
+        low = [j if not j & distance else lanes + j - distance for j in range(lanes)]
+        high = [j + distance if not j & distance else lanes + j for j in range(lanes)]
+        for i in range(lanes):
+            if not i & distance:
+                pair = rows[i], rows[i + distance]
+                rows[i] = b.shuffle_vector(*pair, ir.Constant(kind, low))
+                rows[i + distance] = b.shuffle_vector(*pair, ir.Constant(kind, high))
+        distance //= 2
+    return rows
+
+
+def _pack_transposed(module: ir.Module, shape: Shape) -> None:
+    """Columns into panels: squares of as many columns as a vector has lanes, turned over in registers."""
+    code = Code(module, "pack_transposed", _PACK)
+    b, arg, lanes = code.builder, code.arg, shape.lanes
+    wide = shape.panel * shape.bytes
+
+    def source_of(column: Value) -> Value:
+        inside = code.is_(column, "<", arg.columns)
+        at = code.choose(inside, column, 0)
+        return code.choose(inside, code.load(code.at(arg.sources, code.mul(at, 8))), 0)
+
+    with code.loop(arg.begin, arg.end) as panel, code.loop(0, shape.across) as vector:
+        first = code.at(arg.to, code.mul(panel, arg.depth, wide), code.mul(vector, lanes * shape.bytes))
+        columns = [source_of(code.add(code.mul(panel, shape.panel), code.mul(vector, lanes), n)) for n in range(lanes)]
+        there = [code.is_(source, "!=", 0) for source in columns]
+        all_there = there[0]
+        for each in there[1:]:
+            all_there = b.and_(all_there, each)
+        squares = code.choose(all_there, code.mul(code.div(arg.depth, lanes), lanes), 0)
+        with code.loop(0, squares, lanes) as k:
+            rows = [shape.load(code, b.inttoptr(code.add(c, code.mul(k, shape.bytes)), POINTER)) for c in columns]
+            for n, row in enumerate(_transposed(code, shape, rows)):
+                shape.store(code, row, code.at(first, code.mul(code.add(k, n), wide)))
+        # What is left: the last steps, and columns beyond the last.
+        with code.loop(0, lanes) as n:
+            source = source_of(code.add(code.mul(panel, shape.panel), code.mul(vector, lanes), n))
+            to = code.at(first, code.mul(n, shape.bytes))
+            with code.when(code.is_(source, "==", 0)), code.loop(squares, arg.depth) as k:
+                code.store(ir.Constant(shape.scalar, 0.0), code.at(to, code.mul(k, wide)), shape.bytes)
+            with code.when(code.is_(source, "!=", 0)), code.loop(squares, arg.depth) as k:
+                number = b.inttoptr(code.add(source, code.mul(k, shape.bytes)), POINTER)
+                code.store(code.load(number, shape.scalar, shape.bytes), code.at(to, code.mul(k, wide)), shape.bytes)
+    code.end()
+
+
+def _share(module: ir.Module, shape: Shape, name: str) -> None:
+    """A packing function for `region`: each thread packs some panels. Fields: to, sources, depth, columns."""
+    code = Code(module, f"{name}_share", SHARE)
+    arg = code.arg
+    to, sources = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in range(2))
+    depth, columns = (code.load(code.at(arg.fields, 8 * n)) for n in (2, 3))
+    panels = code.ceil_div(columns, shape.panel)
+    begin, end = (code.div(code.mul(panels, n), arg.threads) for n in (arg.thread, code.add(arg.thread, 1)))
+    code.builder.call(module.globals[name], [to, sources, depth, columns, begin, end])
+    code.end()
+
+
+_GRADIENT = "*a a_row depth *sources columns *c c_row begin end block gates *gate_rows units *scratch add"
+DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: what is packed of it stays in the second cache
+WIDTH = 256  # rows of the weight in such a block
+
+
+def scratch_bytes(shape: Shape, depth: int, columns: int, gates: int) -> int:
+    """What `weight_gradient` needs of its `scratch`, for each thread."""
+    blocks = max(1, WIDTH // (gates * shape.lanes))
+    panels = -(-columns // shape.panel)
+    return min(depth, DEPTH) * shape.bytes * (blocks * gates * shape.lanes + panels * shape.panel)
+
+
+def _tiles_of(code: Code, shape: Shape, columns: Value, count: Value) -> Iterator[tuple[int, Value, Value]]:
+    """Every panel, and for each so many vectors of A."""
+    with code.loop(0, code.ceil_div(columns, shape.panel)) as panel:
+        for vectors in _each_width(code, shape, code.sub(columns, code.mul(panel, shape.panel))):
+            with code.loop(0, count) as n:
+                yield vectors, panel, n
+
+
+def _weight_gradient(module: ir.Module, shape: Shape) -> None:
+    """dW = A^T B over all rows of a sequence.
+
+    `a` holds `depth` rows `a_row` bytes apart. In a row, unit block v (`lanes` units) begins at `v block`, and there lie `gates`
+    vectors. `gate_rows[g]` is the first row of that gate in C; `units` is how many each gate has. `sources[k]` is the address of
+    row k of B. Unit blocks from `begin` to `end` are done.
+    """
+    code = Code(module, "weight_gradient", _GRADIENT)
+    b, arg, size = code.builder, code.arg, shape.lanes * shape.bytes
+    tiles = {(r, n): _tile(module, shape, r, n, True) for r in range(1, shape.rows + 1) for n in _widths(shape)}
+    pack = module.globals["pack"]
+    # Unit blocks that are packed together, at least one.
+    together = code.max(code.div(WIDTH // shape.lanes, arg.gates), 1)
+    most = code.min(arg.depth, DEPTH)
+    packed_b = code.at(arg.scratch, code.mul(together, arg.gates, most, size))
+    panels = code.ceil_div(arg.columns, shape.panel)
+    with code.loop(0, arg.depth, DEPTH) as first:
+        depth = code.min(code.sub(arg.depth, first), DEPTH)
+        b.call(pack, [packed_b, code.at(arg.sources, code.mul(first, 8)), depth, arg.columns, code.int(0), panels])
+        add = b.or_(b.zext(code.is_(first, ">", 0), I64), arg.add)
+        with code.loop(arg.begin, arg.end, together) as v0:
+            blocks = code.min(code.sub(arg.end, v0), together)
+            columns_a = code.mul(blocks, arg.gates)
+            # Row by row, as it lies in memory: a column at a time would touch a page for every vector.
+            with code.loop(0, depth) as k, code.loop(0, blocks) as v:
+                row = code.mul(code.add(first, k), arg.a_row)
+                source = code.at(arg.a, row, code.mul(code.add(v0, v), arg.block))
+                with code.loop(0, arg.gates) as g:
+                    n = code.add(code.mul(v, arg.gates), g)
+                    code.prefetch(code.at(source, code.mul(arg.a_row, ROWS_AHEAD), code.mul(g, size)))
+                    to = code.at(arg.scratch, code.mul(n, depth, size), code.mul(k, size))
+                    shape.store(code, shape.load(code, code.at(source, code.mul(g, size))), to)
+            for vectors, panel, n in _tiles_of(code, shape, arg.columns, columns_a):
+                v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
+                unit = code.mul(v, shape.lanes)
+                row = code.add(code.load(code.at(arg.gate_rows, code.mul(g, 8))), unit)
+                line = code.mul(panel, shape.panel * shape.bytes)
+                packed_panel = code.at(packed_b, code.mul(line, depth))
+                for _, begin, rows in _even_tiles(code, shape, code.min(code.sub(arg.units, unit), shape.lanes)):
+                    b.call(
+                        tiles[rows, vectors],
+                        [
+                            code.at(arg.scratch, code.mul(n, depth, size), code.mul(begin, shape.bytes)),
+                            *(code.int(0), code.int(1), depth, code.int(0)),
+                            packed_panel,
+                            code.int(0),
+                            code.at(arg.c, code.mul(code.add(row, begin), arg.c_row), line),
+                            arg.c_row,
+                            code.sub(arg.columns, code.mul(panel, shape.panel)),
+                            add,
+                            packed_panel,
+                        ],
+                    )
+    code.end()
+
+
+def module(shape: Shape) -> ir.Module:
+    """The module of these functions for one dtype."""
+    made = ir.Module(f"product_{shape.suffix}")
+    _multiply(made, shape)
+    _pack(made, shape)
+    _pack_transposed(made, shape)
+    for name in ("pack", "pack_transposed"):
+        _share(made, shape, name)
+    _weight_gradient(made, shape)
+    return made

@@ -1,0 +1,62 @@
+"""Pointwise operations on LLVM vectors: one door, by torch's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from llvmlite import ir
+
+from ostinato.kernels.cpu.code.elementary import Elementary
+from ostinato.kernels.cpu.code.lanes import Lanes, Value
+
+__all__ = ["OPERATIONS", "Lanes", "emit"]
+
+_OPERATIONS: dict[str, Callable[..., Value]] = {
+    "add": lambda e, a, b: e.b.fadd(a, b),
+    "sub": lambda e, a, b: e.b.fsub(a, b),
+    "mul": lambda e, a, b: e.b.fmul(a, b),
+    "div": lambda e, a, b: e.b.fdiv(a, b),
+    "neg": lambda e, a: e.b.fneg(a),
+    "abs": lambda e, a: e.intrinsic("fabs", a),
+    "sqrt": lambda e, a: e.intrinsic("sqrt", a),
+    "rsqrt": Elementary.rsqrt,
+    "reciprocal": Elementary.reciprocal,
+    "exp": Elementary.exp,
+    "expm1": Elementary.expm1,
+    "log": Elementary.log,
+    "log1p": Elementary.log1p,
+    "sigmoid": Elementary.sigmoid,
+    "tanh": Elementary.tanh,
+    "softplus": Elementary.softplus,
+    "minimum": lambda e, a, b: e.extreme(a, b, "<"),
+    "maximum": lambda e, a, b: e.extreme(a, b, ">"),
+    "where": lambda e, condition, a, b: e.b.select(condition, a, b),
+    "lt": lambda e, a, b: e.b.fcmp_ordered("<", a, b),
+    "le": lambda e, a, b: e.b.fcmp_ordered("<=", a, b),
+    "gt": lambda e, a, b: e.b.fcmp_ordered(">", a, b),
+    "ge": lambda e, a, b: e.b.fcmp_ordered(">=", a, b),
+    "eq": lambda e, a, b: e.b.fcmp_ordered("==", a, b),
+    "ne": lambda e, a, b: e.b.fcmp_unordered("!=", a, b),
+    "and": lambda e, a, b: e.b.and_(a, b),
+    "or": lambda e, a, b: e.b.or_(a, b),
+    "not": lambda e, a: e.b.not_(a),
+}
+OPERATIONS = frozenset(_OPERATIONS)
+
+
+def emit(builder: ir.IRBuilder, lanes: Lanes, op: str, args: Sequence[Value]) -> Value:
+    """Write an operation at the builder's place.
+
+    Args:
+        builder: inside a function of a module for the host: where the host has an instruction for it, it is used.
+        lanes: of the arguments.
+        op: one of `OPERATIONS`, with torch's meaning. A comparison gives a vector of single bits; "and", "or", "not" take
+            such, and so does "where" first.
+        args: vectors of `lanes.type`, as many as the operation takes.
+
+    Raises:
+        NotImplementedError: there is no such operation.
+    """
+    if op not in _OPERATIONS:
+        raise NotImplementedError(f"expected one of {', '.join(sorted(OPERATIONS))}, got {op!r}")
+    return _OPERATIONS[op](Elementary(builder, lanes), *args)

@@ -1,0 +1,1 @@
+"""Calls of the machine code: bound to their tensors, on the threads that there are."""

@@ -1,0 +1,179 @@
+"""Into what the work of a recurrence is divided: pieces of its rows, or shares of its units, and how many.
+
+With rows of its own a thread meets nobody, but reads all weights. With units of its own it reads a part of them, and meets the
+others once or twice a time step: while one of them is on no core, all wait. So rows are taken unless units are much faster; who is
+late leaves its piece to the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ostinato.kernels.cpu.run.cores import most_threads
+from ostinato.kernels.cpu.run.threads import NAP_S, meeting_place, met, naps, run
+
+RATE = 3e9  # multiply-adds a second of a lane: what fast cores do, so that a second thread is rather not taken than in vain
+READS = 4e10  # bytes a second that a thread reads of weights that are not in its cache
+CACHE_BYTES = 1 << 20  # of weights that each thread can read again and again at no cost
+UNIT = 20  # multiply-adds that take as long as what else is computed for a gate of a unit
+LAUNCH_S = 1e-5  # at least; a thread that has gone to sleep must be woken
+GAIN = 0.9  # of the time of one thread: with so much the others are not worth it
+APART = 0.85  # of the time with rows of their own: if units take less, they are taken
+NOT_LATE_S = 1e-8  # for a meeting
+LATE_END_S = 2e-5  # what the end of a launch may take where all threads are on a core
+FORGOTTEN_S = 0.5  # after which half of what was seen of a busy machine no longer counts
+
+
+class Work(NamedTuple):
+    """What is to be done.
+
+    Attributes:
+        steps: time steps.
+        rows: of the batch.
+        row_steps: rows of all steps together.
+        multiply_adds: of one row in a step.
+        recurrent_bytes: of the weights that are read in each step.
+        input_bytes: of those that are read once for many steps, unless each thread has rows of its own.
+        groups: of units, of which a thread has one at least.
+        meetings: in a step, where threads have units of their own.
+        lanes: numbers in a vector.
+    """
+
+    steps: int
+    rows: int
+    row_steps: int
+    multiply_adds: int
+    recurrent_bytes: int
+    input_bytes: int
+    groups: int
+    meetings: int
+    lanes: int
+
+    def seconds(self, share: float, bytes_: float) -> float:
+        """How long a thread takes that does a share of it, and reads so many bytes of weights in a step."""
+        computing = share * self.row_steps * self.multiply_adds / (RATE * self.lanes)
+        reading = self.steps * bytes_ / READS if bytes_ > CACHE_BYTES else 0.0
+        return max(reading, computing + reading / 2)  # half of it goes on meanwhile
+
+
+class Costs(NamedTuple):
+    """In seconds.
+
+    Attributes:
+        launch: to have threads begin and end.
+        meeting: of threads that are all on a core.
+    """
+
+    launch: float
+    meeting: float
+
+
+@functools.lru_cache(maxsize=1024)
+def divide(work: Work, threads: int, costs: Costs) -> tuple[int, bool]:
+    """How many pieces or shares, and whether they are pieces: of rows.
+
+    Args:
+        work: what is to be done.
+        threads: the most that there may be.
+        costs: of so many.
+    """
+    alone = work.seconds(1.0, work.recurrent_bytes)
+    if threads == 1 or alone <= costs.launch:
+        return 1, False
+    pieces = min(
+        work.rows, threads
+    )  # more of them have fewer rows to multiply at once, and were measured to gain nothing
+    rows = -(-work.rows // pieces)
+    by_rows = costs.launch + work.seconds(rows / work.rows, work.recurrent_bytes + work.input_bytes)
+    each = -(-work.groups // threads)
+    shares = -(-work.groups // each)  # a last thread is one too many where it would have no group
+    by_units = costs.launch + work.seconds(each / work.groups, work.recurrent_bytes * each / work.groups)
+    by_units += work.steps * work.meetings * costs.meeting
+    if min(by_rows, by_units) > GAIN * alone:
+        return 1, False
+    return (shares, False) if by_units < APART * by_rows else (pieces, True)
+
+
+def is_small(work: Work) -> bool:
+    """Whether one thread has done it before a second one has come, on any machine."""
+    return work.row_steps * work.multiply_adds <= LAUNCH_S * RATE * work.lanes
+
+
+def divided(work: Work, functions: Mapping[str, int]) -> tuple[int, bool]:
+    """The same for the threads that this process has now.
+
+    Args:
+        work: what is to be done.
+        functions: the library.
+    """
+    if is_small(work) or (threads := most_threads()) == 1:
+        return 1, False
+    costs = measured(threads, functions["region"], functions["meetings"])
+    meeting, end = late_meetings.seconds(), late_ends.seconds()
+    if meeting > NOT_LATE_S or end > LATE_END_S:
+        costs = Costs(costs.launch + end, costs.meeting + meeting)
+    return divide(work, threads, costs)
+
+
+def is_worth_two(work: Work) -> bool:
+    """Whether two threads gain by working on two such beside each other, as busy as the machine is."""
+    return late_ends.seconds() < (2 * GAIN - 1) * work.seconds(1.0, work.recurrent_bytes)
+
+
+@functools.lru_cache(maxsize=64)
+def measured(threads: int, region: int, meetings: int) -> Costs:
+    """What it costs here; takes a millisecond."""
+    count, until = 16, time.perf_counter() + 2e-3
+    place = meeting_place()
+    fields = (ctypes.c_int64 * 2)(ctypes.addressof(place), 0)
+
+    def once(count: int) -> float:
+        fields[1] = count
+        begin = time.perf_counter()
+        run(region, meetings, ctypes.addressof(fields), threads)
+        return time.perf_counter() - begin
+
+    once(count)
+    launch = many = float("inf")
+    while launch == float("inf") or time.perf_counter() < until:
+        launch, many = min(launch, once(0)), min(many, once(count))
+    # On a busy machine it may have been another process that took the time.
+    meeting = (many - launch) / count
+    return Costs(min(max(launch, LAUNCH_S), 10 * LAUNCH_S), min(max(meeting, 1e-7), 2e-5))
+
+
+class Lateness:
+    """How much longer something took of late than where all threads are on a core; forgotten after a while.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._seconds, self._seen = clock, 0.0, clock()
+
+    def seconds(self) -> float:
+        """For each time."""
+        return self._seconds * 0.5 ** ((self._clock() - self._seen) / FORGOTTEN_S)
+
+    def note(self, seconds: float) -> None:
+        """That it took so much longer."""
+        self._seconds, self._seen = (seconds + self.seconds()) / 2, self._clock()
+
+
+late_meetings, late_ends = Lateness(), Lateness()
+
+
+def note_meetings(place: ctypes.Array[ctypes.c_int64], threads: int) -> None:
+    """What a call has seen that is over: where its threads met, and how many they were."""
+    late_meetings.note(naps(place) * NAP_S / max(1, met(place) * (threads - 1)))
+
+
+def note_end(seconds: float | None) -> None:
+    """For how long others were waited for, at the end, that may have been on no core."""
+    if seconds is not None:
+        late_ends.note(seconds if seconds > LATE_END_S else 0.0)

@@ -1,0 +1,268 @@
+"""Weights in the order in which the products read them; packed again when the parameter has changed."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import weakref
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.weak import WeakIdKeyDictionary
+
+from ostinato.kernels.cpu.code.product import Shape
+from ostinato.kernels.cpu.run.buffers import pool
+from ostinato.kernels.cpu.run.checksum import Checksum, Checksums
+from ostinato.kernels.cpu.run.cores import FEW_BYTES, threads_for
+from ostinato.kernels.cpu.run.threads import InTurn, run
+from ostinato.locks import lock
+from ostinato.types import Tensor
+
+_version, _address, _time = attrgetter("_version"), Tensor.data_ptr, attrgetter("time")
+_job = attrgetter("job")
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Which rows of a weight make the panels.
+
+    Attributes:
+        gates: the blocks of `units` rows that are used, in the order in which they lie in a unit block.
+        units: rows of a block.
+        transposed: pack for a product with the transposed weight.
+        paired: in bfloat16, as `tiles` wants it; the functions must have `pair_share`.
+    """
+
+    gates: tuple[int, ...]
+    units: int
+    transposed: bool
+    paired: bool = False
+
+
+@functools.lru_cache(maxsize=256)
+def _row_places(packing: Packing, lanes: int, row: int) -> np.ndarray:
+    """For each place `(block, gate, lane)` how many bytes the row of the weight lies behind its first, or -1 past the last unit."""
+    blocks = -(-packing.units // lanes)
+    unit = np.arange(blocks * lanes).reshape(blocks, 1, lanes)
+    gate = np.array(packing.gates).reshape(1, -1, 1)
+    return np.where(unit < packing.units, (gate * packing.units + unit) * row, -1).reshape(-1)
+
+
+class Job:
+    """The packing of a weight that lies at one address: to be done again and again.
+
+    Attributes:
+        source: the address.
+        address: of the panels.
+        steps: loops of machine code and their fields.
+    """
+
+    def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
+        self.source = weight.data_ptr()
+        places = _row_places(packing, shape.lanes, weight.shape[1] * shape.bytes)
+        sources = np.where(places < 0, 0, self.source + places)
+        depth, columns = (places.size, weight.shape[1]) if packing.transposed else (weight.shape[1], places.size)
+        count = -(-columns // shape.panel)
+        self.panels = pool.take(count, depth, shape.panel, dtype=weight.dtype)
+        self.address = self.panels.data_ptr()
+        self._region, self._bytes, self._count = functions["region"], weight.numel() * weight.itemsize, count
+        loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
+        fields = (ctypes.c_int64 * 4)(self.address, sources.ctypes.data, depth, columns)
+        self.steps = [(loop, ctypes.addressof(fields))]
+        self._held: list[object] = [sources, fields]
+        if packing.paired:
+            pairs = (ctypes.c_int64 * 3)(self.address, count, depth)
+            self.steps.append((functions["pair_share"], ctypes.addressof(pairs)))
+            self._held.append(pairs)
+
+    def run(self) -> None:
+        """Pack what the weight holds now."""
+        threads = min(self._count, threads_for(2 * self._bytes))  # which are read and written
+        for loop, fields in self.steps:
+            run(self._region, loop, fields, threads)
+
+
+class Panels:
+    """A weight packed for one product, and packed again where it has changed.
+
+    Whoever writes through `.data` leaves no trace in the version, so the bits are looked at: from the second use on, as in training
+    there is none. A weight that has changed is packed over what it was, which nobody may be reading.
+
+    Args:
+        weight: `(R, K)`, contiguous.
+        packing: which rows of it, and how.
+        shape: of the vectors.
+        functions: addresses of the functions that all cells share.
+
+    Attributes:
+        time: another number whenever it was packed.
+        job: the last one.
+    """
+
+    def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
+        self._packing, self._shape, self._functions = packing, shape, functions
+        self.job: Job | None = None
+        self._seen: tuple[object, ...] = ()
+        self._checksum: Checksum | None = None
+        self._sums: bytes | None = None
+        self._lock = lock()
+        self._count = itertools.count(1)
+        self.time = 0
+
+    def packed(self, weight: Tensor) -> Job:
+        """The panels of the weight as it is now; to be held while they are read."""
+        # Tensors made in inference mode have no version; for them the bits have to tell.
+        seen = 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.shape
+        job, checksum = self.job, self._checksum
+        if (
+            job is None
+            or checksum is None
+            or self._sums is None
+            or seen != self._seen
+            or checksum.taken() != self._sums
+        ):
+            return self._packed_now(weight, seen)
+        return job
+
+    def _packed_now(self, weight: Tensor, seen: tuple[object, ...]) -> Job:
+        with self._lock:
+            job, sums = self.job, None
+            if seen == self._seen:
+                # Before it is packed: what changes in the meantime shows at the next look.
+                self._checksum = self._checksum or Checksum(weight, self._functions)
+                sums = self._checksum.taken()
+            if job is None or seen[1:] != self._seen[1:]:
+                self._checksum, job = None, None
+            # In bfloat16 the memory holds other numbers for a while, and another thread may be reading it.
+            if job is None or self._packing.paired:
+                job = Job(weight, self._packing, self._shape, self._functions)
+            job.run()
+            self.job, self._seen, self._sums = job, seen, sums
+            self.time = next(self._count)
+        return job
+
+    def told(self) -> int:
+        """That somebody else packs it: the next look of its own will pack it again. Gives the new time."""
+        self._sums, self.time = None, next(self._count)
+        return self.time
+
+
+class Known:
+    """Which tensors these are, without holding them, as they may have been made by a graph of somebody's."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        # As soon as one of them is gone, another one may have its number.
+        self.ids = ids = list(map(id, tensors))
+        self._references = [weakref.ref(v, lambda _: ids.clear()) for v in tensors]
+
+    def are(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether these are the same."""
+        return list(map(id, tensors)) == self.ids
+
+
+def seen(tensors: Sequence[Tensor]) -> list[object]:
+    """Numbers that are others where one of these tensors is another, lies elsewhere, or was written to in torch's knowledge."""
+    found: list[object] = [*map(id, tensors), *map(_address, tensors)]
+    try:
+        found += map(_version, tensors)
+    except RuntimeError:  # made in inference mode: they have no version, and the bits have to tell
+        del found[2 * len(tensors) :]
+    return found
+
+
+class _State(NamedTuple):
+    """What `Packed` knows after a call; one object, as other threads may be calling."""
+
+    known: Known
+    seen: Sequence[object]
+    panels: list[Panels]
+    times: list[int]
+    checksums: Checksums | None
+    sums: bytes | None
+    jobs: list[Job]
+    sources: list[int]  # of the jobs
+    at_once: InTurn | None  # all jobs, where they are small
+
+
+class Packed:
+    """The weights of a call, each packed for a product; looked at together, before each call.
+
+    Args:
+        packings: of each.
+        shape: of the vectors.
+        functions: addresses of the functions that all cells share.
+        keeps: whether it may hold what was packed.
+    """
+
+    def __init__(self, packings: Sequence[Packing], shape: Shape, functions: Mapping[str, int], keeps: bool) -> None:
+        self._packings, self._shape, self._functions, self._keeps = packings, shape, functions, keeps
+        self._state = _State(Known([]), [], [], [], None, None, [], [], None)
+
+    def jobs(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[Job]:
+        """The panels of the weights as they are now, to be held while they are read.
+
+        Args:
+            weights: all of them, contiguous.
+            now: what is `seen` of them, or of them and of others.
+        """
+        state = self._state
+        if (
+            now == state.seen
+            and state.known.are(weights)
+            and state.checksums is not None
+            # They may be those of other calls too, which may have met other bits.
+            and list(map(_time, state.panels)) == state.times
+            and state.checksums.taken() == state.sums
+        ):
+            return state.jobs
+        return self._anew(weights, now)
+
+    def _anew(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[Job]:
+        state, checksums, sums = self._state, None, None
+        is_known = state.known.are(weights)
+        if is_known and now == state.seen and sum(v.nbytes for v in weights) <= FEW_BYTES:
+            # As with panels, from the second use on, and before they are packed: what changes meanwhile shows at the next look.
+            # Large ones are looked at one by one, on several threads.
+            checksums = state.checksums or Checksums(weights, self._functions)
+            sums = checksums.taken()
+        if (
+            is_known
+            and state.at_once is not None
+            # The jobs are those that pack these weights where they are.
+            and list(map(_job, state.panels)) == state.jobs
+            and list(map(_address, weights)) == state.sources
+        ):
+            times = [each.told() for each in state.panels]
+            state.at_once()
+            known, _, panels, _, _, _, jobs, sources, at_once = state
+            self._state = _State(known, now, panels, times, checksums, sums, jobs, sources, at_once)
+            return jobs
+        known, panels = state.known, state.panels
+        if not is_known:
+            pairs = zip(weights, self._packings, strict=True)
+            panels = [panels_of(weight, packing, self._shape, self._functions) for weight, packing in pairs]
+            known = Known(weights)
+        jobs = [each.packed(weight) for each, weight in zip(panels, weights, strict=True)]
+        if self._keeps:
+            times, at_once = list(map(_time, panels)), None
+            if sum(v.nbytes for v in weights) <= FEW_BYTES and not any(each.paired for each in self._packings):
+                at_once = InTurn(self._functions, [step for job in jobs for step in job.steps])
+            sources = list(map(_address, weights))
+            self._state = _State(known, now, panels, times, checksums, sums, jobs, sources, at_once)
+        return jobs
+
+
+_panels: MutableMapping[Tensor, dict[tuple[Packing, Shape], Panels]] = WeakIdKeyDictionary()
+
+
+def panels_of(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Panels:
+    """The panels of a weight, which die with it."""
+    kept = _panels.setdefault(weight, {})
+    found = kept.get((packing, shape))
+    if found is None:
+        found = kept.setdefault((packing, shape), Panels(weight, packing, shape, functions))
+    return found

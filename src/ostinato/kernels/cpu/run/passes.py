@@ -1,0 +1,418 @@
+"""One direction of one layer on a kernel: what its machine code is handed, kept from call to call.
+
+The code of a part, "inference", "training" or "backward", reads its *fields*: some forty numbers and addresses. Nearly all of them
+depend on nothing but the sizes of the layer and the rows of the batch. They are written once, into a frame, which has memory of its
+own for what lives no longer than the call; a call leases a frame, stores the few addresses that are its own, and jumps.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ostinato.kernels.cpu.code import tiles
+from ostinato.kernels.cpu.code.kernel import Description, Kernel
+from ostinato.kernels.cpu.code.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape, scratch_bytes
+from ostinato.kernels.cpu.run.cores import most_threads
+from ostinato.kernels.cpu.run.division import UNIT, Work, note_end, note_meetings
+from ostinato.kernels.cpu.run.library import library, tile_library
+from ostinato.kernels.cpu.run.meeting import MET, NAPS
+from ostinato.kernels.cpu.run.packing import Packing
+from ostinato.kernels.cpu.run.rows import Rows
+from ostinato.kernels.cpu.run.threads import function, meeting_place, run, run_pieces
+
+CHUNK_BYTES = 1 << 19  # of projected input that waits for the loop
+ALIGNED = 16  # numbers: whole cache lines
+MOST_KINDS = 8  # of batches for which a pass keeps frames
+KEPT_BYTES = 1 << 18  # of a frame's memory up to which it is kept; else it is taken for each call
+
+
+class Team(NamedTuple):
+    """How the work of a pass is divided.
+
+    Attributes:
+        shares: how many.
+        by_rows: whether each is of rows, for any thread to take, else of units, for threads that meet in each step.
+    """
+
+    shares: int
+    by_rows: bool = False
+
+
+class Sources:
+    """The address of what entered a product at each flat row: rows of memory that is elsewhere in every call.
+
+    Args:
+        offsets: of the rows, in bytes.
+        first: flat rows whose source lies in another memory: where they begin, how many, and bytes of one.
+
+    Attributes:
+        offsets: of the rows, in bytes.
+        addresses: for every call to fill in.
+        first: offsets of those that lie in another memory.
+        at_first: their addresses.
+    """
+
+    def __init__(self, offsets: np.ndarray, first: tuple[int, int, int] = (0, 0, 0)) -> None:
+        self.offsets, self.addresses = offsets, np.empty_like(offsets)
+        begin, count, row = first
+        self.first, self.at_first = np.arange(count) * row, self.addresses[begin : begin + count]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where the training part puts what the backward part reads, in one block.
+
+    Attributes:
+        rows: the shape of a flat row of each: ("state", name), ("slots", space), ("sums", ""), ("enters", product).
+        offsets: in bytes.
+        bytes: of the block.
+    """
+
+    rows: Mapping[tuple[str, str], tuple[int, ...]]
+    offsets: Mapping[tuple[str, str], int]
+    bytes: int
+
+
+def aligned(numbers: Any) -> Any:
+    """So many numbers and some more, up to the end of a cache line; also of a torch.SymInt."""
+    return -(-numbers // ALIGNED) * ALIGNED
+
+
+def kept_rows(
+    described: Description, shape: Shape, width: Mapping[str, Any], missing: Collection[str]
+) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """See `Kept.rows`.
+
+    Args:
+        described: the kernel.
+        shape: of its vectors.
+        width: `H` and `P` by letter; also torch.SymInts.
+        missing: the states that lie elsewhere.
+    """
+    rows: dict[tuple[str, str], tuple[Any, ...]] = {
+        ("state", name): (width[letter],) for name, letter in described.letters.items() if name not in missing
+    }
+    rows |= {
+        ("slots", space): (-(-width[space] // shape.lanes), n, shape.lanes) for space, n in described.slots.items() if n
+    }
+    rows["sums", ""] = (max(1, described.sums["training"]),)
+    for k, product in enumerate(described.products):
+        if product.state is None:
+            rows["enters", str(k)] = (width[product.entered_space],)
+    return rows
+
+
+class Fields:
+    """Where the fields of a part lie; those that its code does not read lie behind the last one."""
+
+    def __init__(self, part: str, names: Sequence[str], of: Pass) -> None:
+        self.nowhere = len(names)
+        self.count = len(names) + 1
+        self._at = {name: n for n, name in enumerate(names)}
+        described, products = of.described, range(len(of.described.products))
+        self.x = self["x"]
+        self.state, self.first = self.of("state", of.states), self.of("first", of.states)
+        self.vectors = self.of("parameter", of.vectors)
+        self.masks = [tuple(self[f"mask_{name}{end}"] for end in ("", "_flat", "_row")) for name in of.masks]
+        self.panels = [self["weight_x"], *self.of("weight", products)]
+        self.transposed = [self["weight_x_t"], *self.of("weight_t", products)]
+        self.outside = [(self[f"dstate_{name}"], self[f"dstate_{name}_row"]) for name in of.states]
+        self.carries = self.of("carry", of.states)
+        self.dx, self.dvectors = self["dx"], self.of("dvector", of.vectors)
+        self.dweights = [(self[f"dweight_{at}"], self[f"add_{at}"]) for at in ("x", *products)]
+        self.kept = {("sums", ""): self["saved_sums" if part == "backward" else "sums"]}
+        self.kept |= {("state", name): at for name, at in zip(of.states, self.state, strict=True)}
+        self.kept |= {("slots", space): self[f"slots_{space}"] for space in described.slots}
+        self.kept |= {("enters", str(k)): self[f"enters_{k}"] for k in products}
+
+    def __getitem__(self, name: str) -> int:
+        return self._at.get(name, self.nowhere)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._at
+
+    def of(self, kind: str, names: Sequence[object] | Mapping[str, object] | range) -> list[int]:
+        """One for each name."""
+        return [self[f"{kind}_{name}"] for name in names]
+
+
+class Frame:
+    """The fields of a part for the rows of a batch. For one call at a time.
+
+    Attributes:
+        fields: what the machine code reads.
+        at: where each lies.
+        address: of the fields.
+        function: of the machine code, its address.
+        run: the machine code as Python calls it, `(fields, thread, threads)`.
+        team: who runs it.
+        meeting: where they meet.
+        sources: "x" and products: of the gradients of weights.
+        kept: where what the backward part reads lies in a block; nothing in inference.
+        scratch: fields of what is needed while the part runs, and where it lies in memory of `numbers`.
+        numbers: of that memory.
+        rings: where in it the last two steps of each state are that nobody else keeps.
+        carries: where in it each state's gradient goes from step to step.
+    """
+
+    def __init__(self, at: Fields, address: int, team: Team, is_backward: bool) -> None:
+        self.at, self.function, self.team, self._is_backward = at, address, team, is_backward
+        self.run, self.meeting = function(address), meeting_place()
+        self.fields = (ctypes.c_int64 * at.count)()
+        self.address = ctypes.addressof(self.fields)
+        self.sources: dict[str, Sources] = {}
+        self.kept = Kept({}, {}, 0)
+        self.scratch: list[tuple[int, int]] = []
+        self.numbers = 0
+        self.rings: dict[int, int] = {}
+        self.carries: list[int] = []
+        self._constants: list[object] = []
+
+    def hold(self, *constants: object) -> None:
+        """Have what the fields point to live as long."""
+        self._constants += constants
+
+    def launch(self, functions: Mapping[str, int]) -> None:
+        """Run it, on as many threads as its team has."""
+        (shares, by_rows), meeting = self.team, self.meeting
+        if shares == 1:
+            self.run(self.address, 0, 1)
+        elif not by_rows:
+            meeting[MET] = meeting[NAPS] = 0
+            run(functions["region"], self.function, self.address, shares)
+            note_meetings(meeting, shares)
+        elif not self._is_backward:
+            note_end(run_pieces(functions["pieces"], self.function, self.address, shares))
+        else:
+            for half, pieces in ((TIME, shares), (BEHIND, min(shares, most_threads()))):
+                self.fields[self.at["halves"]] = half
+                note_end(run_pieces(functions["pieces"], self.function, self.address, pieces))
+
+    def set(self, values: Mapping[str, int]) -> None:
+        """Store fields by name."""
+        for name, value in values.items():
+            self.fields[self.at[name]] = value
+
+    def reserve(self, name: str, *shape: int, always: bool = False) -> None:
+        """Memory while the part runs, if its code has the field: a part of one block."""
+        if always or name in self.at:
+            self.scratch.append((self.at[name], self.numbers))
+            self.numbers += aligned(math.prod(shape))
+
+
+class Pass:
+    """A kernel with the sizes of a direction of a layer, and frames for the batches that it has seen.
+
+    Args:
+        kernel: the compiled cell.
+        inputs: `I`.
+        hidden: `H`.
+        output: `P`, or `H` without a projection.
+        bf16: as in `CallSpec`.
+
+    Attributes:
+        shapes: of each parameter.
+        vectors: the names of those that are vectors.
+        matrices: the names of the others.
+        masks: the names of the cell's.
+        states: the width of each.
+        packings: for each panel that the forward parts read, in the order of `Fields.panels`, the matrix and how it is packed.
+        transposed: the same for the backward part.
+        nothing: zeros, as many as a row of two directions has.
+        written: how many rows of each parameter's gradient the backward part writes; the others are to be zero.
+    """
+
+    def __init__(self, kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> None:
+        self.kernel, self.inputs, self.hidden, self.bf16 = kernel, inputs, hidden, bf16
+        self.described, self.shape = kernel.description, kernel.shape
+        self.dtype = torch.float64 if self.shape.double else torch.float32
+        cell, letters = kernel.cell, self.described.letters
+        self.shapes = cell.parameter_sizes(inputs, hidden, output if kernel.projected else 0, kernel.bias)
+        self.vectors = tuple(name for name, size in self.shapes.items() if len(size) == 1)
+        self.matrices = tuple(name for name, size in self.shapes.items() if len(size) == 2)
+        self.masks = tuple(noise.name for noise in cell.noise)
+        self.width = {"H": hidden, "P": output}
+        self.states = {name: self.width[letter] for name, letter in letters.items()}
+        self.blocks = {space: -(-width // self.shape.lanes) for space, width in self.width.items()}
+        self.functions = library(self.shape.double)
+        self.paired = bf16 and self._fits_tiles()
+        if self.paired:
+            self.functions = {**self.functions, **tile_library()}
+        self.multiply_adds = sum(math.prod(self.shapes[m]) for m in self.matrices if m != "weight_ih")
+        self._pack()
+        self.nothing = torch.zeros(2 * max(self.width.values()) + self.shape.panel, dtype=self.dtype, device="cpu")
+        self._fields: dict[str, Fields] = {}
+        self._kept: dict[tuple[int, tuple[int, ...]], Kept] = {}
+
+    def _fits_tiles(self) -> bool:
+        """Whether the processor's tiles can do the products."""
+        depths = [self.inputs, *self.states.values(), self.hidden, self.described.gates * self.hidden]
+        return tiles.has_tiles() and min(depths) >= tiles.LEAST_DEPTH and max(depths) <= tiles.MOST_DEPTH
+
+    # products
+
+    def gates(self, k: int) -> tuple[tuple[int, ...], int]:
+        """The blocks of rows of a product's matrix that it uses, and the rows of one."""
+        product = self.described.products[k]
+        return (product.gates, self.hidden) if product.gates else ((0,), self.width[product.space])
+
+    def gradients(self) -> Iterator[tuple[int, tuple[int, ...], int]]:
+        """For each product: its number, the gates of its gradient slots in order, and the rows of a gate in its matrix."""
+        for k, order in enumerate(self.described.du):
+            gates, units = self.gates(k)
+            yield k, tuple(gates[i] for i in order), units
+
+    def _pack(self) -> None:
+        described, hidden, paired = self.described, self.hidden, self.paired
+        every = Packing(tuple(range(described.gates)), hidden, False, paired)
+        self.packings = [("weight_ih", every)]
+        self.transposed = [("weight_ih", Packing(described.dx, hidden, True, paired))]
+        self.written = {"weight_ih": len(described.dx) * hidden}
+        for k, order, units in self.gradients():
+            matrix = described.products[k].matrix
+            self.packings.append((matrix, Packing(*self.gates(k), False, paired)))
+            self.transposed.append((matrix, Packing(order, units, True, paired)))
+            self.written.setdefault(matrix, len(order) * units)
+        for name, _, space, _ in described.parameter_slots:
+            self.written[name] = self.written.get(name, 0) + self.width[space]
+        self._gate_rows = [np.array([gate * hidden for gate in described.dx])]
+        self._gate_rows += [np.array([gate * units for gate in order]) for _, order, units in self.gradients()]
+
+    # memory
+
+    def kept(self, total: int, pitches: tuple[int, ...]) -> Kept:
+        """What the training part keeps of so many flat rows, besides states that have memory elsewhere: these have a pitch."""
+        if (found := self._kept.get((total, pitches))) is None:
+            if len(self._kept) >= MOST_KINDS:
+                self._kept.clear()
+            found = self._kept[total, pitches] = self._keep(total, pitches)
+        return found
+
+    def _keep(self, total: int, pitches: tuple[int, ...]) -> Kept:
+        missing = {name for name, pitch in zip(self.states, pitches, strict=True) if pitch}
+        rows = kept_rows(self.described, self.shape, self.width, missing)
+        offsets, at = {}, 0
+        for part, row in rows.items():
+            offsets[part] = at * self.shape.bytes
+            at += aligned(total * math.prod(row))
+        return Kept(rows, offsets, at * self.shape.bytes)
+
+    # threads
+
+    def work(self, rows: Rows) -> Work:
+        """What it has to do."""
+        own, given, shape = self.multiply_adds, math.prod(self.shapes["weight_ih"]), self.shape
+        return Work(
+            *(rows.steps, rows.batch, rows.total, own + given + UNIT * self.described.gates * self.hidden),
+            *(own * shape.bytes, given * shape.bytes, -(-self.blocks["H"] // shape.across)),
+            len(self.described.products) + 2 * bool(self.described.sums["training"]),
+            shape.lanes,
+        )
+
+    # frames
+
+    def frame(self, part: str, rows: Rows, team: Team, pitches: tuple[int, ...]) -> Frame:
+        """A frame that knows all but the addresses of a call.
+
+        Args:
+            part: one of `PARTS`.
+            rows: of the batch.
+            team: who runs it.
+            pitches: for each state, numbers from one flat row to the next in memory that the caller brings; 0 for what the pass
+                keeps by itself, for the last two steps or, in training, in the block of `kept`.
+        """
+        compiled = self.kernel.part(part)
+        if (at := self._fields.get(part)) is None:
+            at = self._fields[part] = Fields(part, compiled.fields, self)
+        frame = Frame(at, compiled.address, team, is_backward=part == "backward")
+        shares = (ctypes.c_int64 * (team.shares + 1))(*rows.shares(team.shares))
+        frame.hold(shares, rows, self)
+        frame.set(self.functions)
+        if self.paired:
+            frame.set({"multiply": self.functions["multiply_tiles"]})
+        frame.set(
+            {
+                **self.width,
+                **dict.fromkeys(("I", "x_width"), self.inputs),
+                "B": rows.batch,
+                "steps": rows.steps,
+                "rows": rows.total,
+                "offsets": rows.offsets.data_ptr(),
+                "counts": rows.counts.data_ptr(),
+                "by_rows": int(team.by_rows),
+                "row_shares": ctypes.addressof(shares),
+                "meeting": ctypes.addressof(frame.meeting),
+                "halves": BOTH,
+                "sums_flat": int(part == "training"),
+                "enters_ring": int(part == "inference"),
+            }
+        )
+        for n, ((name, width), pitch) in enumerate(zip(self.states.items(), pitches, strict=True)):
+            is_ring = part == "inference" and not pitch
+            frame.set({f"state_{name}_ring": int(is_ring), f"state_{name}_row": (pitch or width) * self.shape.bytes})
+            if is_ring:
+                frame.rings[n] = frame.numbers
+                frame.reserve(f"state_{name}", 2, rows.batch, width)
+        for space, count in self.described.scratch[part].items():
+            if count:
+                frame.reserve(f"scratch_{space}", rows.batch, self.blocks[space], count, self.shape.lanes)
+        if part != "inference":
+            frame.kept = self.kept(rows.total, pitches)
+        if part == "backward":
+            self._go_backward(frame, rows, pitches)
+        else:
+            self._go_forward(frame, part, rows, team)
+        return frame
+
+    def _go_forward(self, frame: Frame, part: str, rows: Rows, team: Team) -> None:
+        described, lanes = self.described, self.shape.lanes
+        row = described.gates * self.blocks["H"] * lanes
+        steps = max(1, min(rows.steps, CHUNK_BYTES // max(1, row * self.shape.bytes * rows.batch)))
+        steps = max(steps, -(-64 // max(1, rows.batch)))
+        frame.set({"chunk": steps})
+        frame.reserve("projected", min(steps, max(1, rows.steps)) * rows.batch, row)
+        for k, product in enumerate(described.products):
+            together = max(self.blocks[product.space], team.shares * LOCAL_BLOCKS)
+            frame.reserve(f"u_{k}", rows.batch, together, product.pieces, lanes)
+            if product.state is None and part == "inference":
+                frame.reserve(f"enters_{k}", 2 * rows.batch, self.width[product.entered_space])
+        if part == "inference":
+            frame.reserve("sums", rows.batch, max(1, described.sums[part]))
+
+    def _go_backward(self, frame: Frame, rows: Rows, pitches: tuple[int, ...]) -> None:
+        described, shape = self.described, self.shape
+        frame.reserve("sums", rows.batch, max(1, described.sums["backward"]))
+        for name, width in self.states.items():
+            frame.carries.append(frame.numbers)
+            frame.reserve(f"carry_{name}", 2, rows.batch, width, always=True)
+        for space, count in described.parameters.items():
+            if count:
+                frame.reserve(f"gradients_{space}", rows.batch, self.blocks[space], count, shape.lanes)
+        work = scratch_bytes(shape, rows.total, self.inputs, described.gates)
+        numbers, before = rows.numbers.numpy(), rows.before.numpy()
+        begin, count = rows.begin
+        frame.sources["x"] = Sources(numbers * (self.inputs * shape.bytes))
+        pitch = {n: (p or w) * shape.bytes for (n, w), p in zip(self.states.items(), pitches, strict=True)}
+        for k, order, _ in self.gradients():
+            product = described.products[k]
+            width = self.width[product.entered_space]
+            work = max(work, scratch_bytes(shape, rows.total, width, len(order)))
+            if not product.accumulated:
+                frame.reserve(f"dv_{k}", rows.batch, width)
+            if product.state is None:
+                frame.sources[str(k)] = Sources(numbers * (width * shape.bytes))
+            else:  # in the first step what entered are the first states
+                row = pitch[product.state]
+                frame.sources[str(k)] = Sources((before - rows.batch) * row, (begin, count, width * shape.bytes))
+        for (name, source), gate_rows in zip(frame.sources.items(), self._gate_rows, strict=True):
+            frame.set({f"sources_{name}": source.addresses.ctypes.data, f"gate_rows_{name}": gate_rows.ctypes.data})
+        work = -(-work // 64) * 64
+        frame.set({"work_bytes": work})
+        frame.reserve("work", frame.team.shares, work // shape.bytes)

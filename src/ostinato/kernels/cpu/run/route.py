@@ -1,0 +1,133 @@
+"""Where everything of a call lies: made once for a kind of batch.
+
+A call has its *numbers* in one list, mostly addresses:
+
+- of its tensors, of what it shows, of its block, of its masks, and of the memory that lives as long as the call;
+- forward: of the last states, one for each state; of the packed weights, place by place;
+- backward: of the gradients from outside and of the last states' ones, an address and the bytes of a row each; of the gradients of
+  the input, of the first states and of the parameters; of the packed weights.
+
+Where anything lies is then one of these and a number of bytes behind it, known as soon as the batch is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from ostinato.kernels.cpu.run.cores import most_threads
+from ostinato.kernels.cpu.run.division import divided, is_small, is_worth_two
+from ostinato.kernels.cpu.run.jobs import Where
+from ostinato.kernels.cpu.run.order import Order
+from ostinato.kernels.cpu.run.passes import Team, aligned
+from ostinato.kernels.cpu.run.sizes import Sizes
+
+MaskKind = Literal["one", "row", "flat"]  # one row for all, a row for each row of the batch, or for each flat row
+
+
+class Part(NamedTuple):
+    """Which way a call runs, and how far.
+
+    Attributes:
+        name: one of `PARTS`.
+        lowest: backward, the last layer that is run.
+        has_dx: whether that one gives the gradient of its input.
+        has_dfirst: whether the gradients of the first states are wanted.
+    """
+
+    name: str
+    lowest: int = 0
+    has_dx: bool = False
+    has_dfirst: bool = False
+
+
+INFERENCE, TRAINING = Part("inference"), Part("training")
+
+
+class Route:
+    """Where everything of a call lies.
+
+    The *block* holds what nobody but the call sees: outputs of lower layers; inputs and states of directions with their own order;
+    and, if a backward pass is to follow, what its passes keep for it.
+
+    Args:
+        call: of which sizes.
+        order: of the rows.
+        save: whether a backward pass is to follow.
+
+    Attributes:
+        outputs: by layer and state, those whose flat rows others read, `(rows, D W)` in the common order.
+        inputs: of each place, `(rows, I)` in its own order.
+        states: of each place, each state's memory; None for what the pass keeps for two steps.
+        pitches: of each place, see `Pass.frame`.
+        kept: of each place, where in the block its part lies, in bytes.
+        numbers: of the block.
+        shown: how many tensors are.
+        block: the place of its address among the call's numbers; those of the masks follow.
+        memory: the place of the address of what lives as long as the call, behind those of the masks.
+    """
+
+    def __init__(self, call: Sizes, order: Order, save: bool) -> None:
+        self.order, self.save, self._bytes = order, save, call.bytes
+        spec, directions, total = call.spec, len(call.spec.directions), order.total
+        self.shown = len(spec.shown) * (spec.layers if spec.every_state else 1)
+        self.block, self.numbers = call.count + self.shown, 0
+        self.memory = self.block + 1 + spec.places * len(spec.cell.noise)
+        self.outputs: dict[tuple[int, str], Where] = {}
+        self.inputs: list[Where] = []
+        self.states: list[list[Where | None]] = []
+        self.pitches: list[tuple[int, ...]] = []
+        self.kept: list[int] = []
+        for layer in range(spec.layers):
+            is_shown = spec.every_state or layer == spec.layers - 1
+            names = spec.shown if is_shown else (spec.cell.output,)
+            begin = call.count + (layer * len(names) if spec.every_state else 0)
+            for n, name in enumerate(names):
+                width = directions * call.passes[0].states[name]
+                self.outputs[layer, name] = (begin + n, 0) if is_shown else self._take(total * width)
+            for d, turned in enumerate(order.turned):
+                self._place(call, layer, d, names, is_turned=turned is not None)
+        self._work = [of.work(order.rows[place % directions]) for place, of in enumerate(call.passes)]
+        self._is_small, self._alone = all(map(is_small, self._work)), (Team(1),) * spec.places
+        self._directions, self._functions = directions, call.functions
+
+    def teams(self) -> tuple[tuple[Team, ...], bool]:
+        """How the work of each place is divided now; and whether a layer's directions run at the same time, on a thread each."""
+        if self._is_small or (most := most_threads()) == 1:
+            return self._alone, False
+        if 1 < self._directions <= most < 2 * self._directions:
+            return self._alone, all(map(is_worth_two, self._work))
+        return tuple(Team(*divided(work, self._functions)) for work in self._work), False
+
+    def _take(self, numbers: int) -> Where:
+        """Memory in the block."""
+        where = self.block, self.numbers * self._bytes
+        self.numbers += aligned(numbers)
+        return where
+
+    def _place(self, call: Sizes, layer: int, d: int, names: Sequence[str], is_turned: bool) -> None:
+        of, total = call.passes[len(self.pitches)], self.order.total
+        times = 1 if is_turned else len(call.spec.directions)
+        self.pitches.append(tuple(times * width if name in names else 0 for name, width in of.states.items()))
+        self.inputs.append(self._take(total * of.inputs) if is_turned else self.below(call, layer))
+        states: list[Where | None] = []
+        for name, width in of.states.items():
+            if name not in names:
+                states.append(None)
+            elif is_turned:
+                states.append(self._take(total * width))
+            else:
+                source, offset = self.outputs[layer, name]
+                states.append((source, offset + d * width * self._bytes))
+        if self.save:
+            kept = of.kept(total, self.pitches[-1])
+            start = self._take(kept.bytes // self._bytes)[1]
+            self.kept.append(start)
+            for n, name in enumerate(of.states):
+                if states[n] is None:
+                    states[n] = self.block, start + kept.offsets["state", name]
+        self.states.append(states)
+
+    def below(self, call: Sizes, layer: int) -> Where:
+        """The input of a layer in the common order."""
+        return (0, 0) if layer == 0 else self.outputs[layer - 1, call.spec.cell.output]

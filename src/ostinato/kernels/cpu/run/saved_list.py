@@ -1,0 +1,54 @@
+"""What a forward pass of one place saves, as tensors whose shapes are known before it has run: how graphs hold it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ostinato.kernels.call import CallSpec
+from ostinato.kernels.cpu.code.kernel import Kernel, kernel
+from ostinato.kernels.cpu.run.binding import Binding
+from ostinato.kernels.cpu.run.passes import aligned, kept_rows
+from ostinato.kernels.cpu.run.saved import Saved
+from ostinato.types import Tensor
+
+# A number, or a torch.SymInt.
+_Size = Any
+
+
+def shapes(spec: CallSpec, given: Sequence[Tensor]) -> list[tuple[_Size, ...]]:
+    """Of what `pack` gives; only the shapes of `given` are looked at."""
+    if spec.segment:
+        return []
+    compiled = kernel(spec.cell, spec.bias, spec.projected, given[0].dtype is torch.float64)
+    assert isinstance(compiled, Kernel)
+    letters, (steps, batch) = compiled.description.letters, given[0].shape[:2]
+    first = zip(letters.values(), given[-len(letters) :], strict=True)
+    width = {letter: v.shape[-1] for letter, v in first} | {"H": given[1].shape[0] // compiled.description.gates}
+    rows = kept_rows(compiled.description, compiled.shape, width, spec.shown)
+    return [(sum(aligned(steps * batch * math.prod(row)) for row in rows.values()),)]
+
+
+def pack(call: Binding, given: Sequence[Tensor], saved: Saved | None) -> list[Tensor]:
+    """The block, as long as it would be if all rows had all steps; nothing where it is to be computed again."""
+    if saved is None:
+        return []
+    ((numbers,),) = shapes(call.spec, given)
+    if saved.block is not None and saved.block.numel() == numbers:
+        return [saved.block]
+    block = given[0].new_zeros(numbers)
+    if saved.block is not None:
+        block[: saved.block.numel()] = saved.block
+    return [block]
+
+
+def unpack(call: Binding, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None,
+           kept: Sequence[Tensor]) -> Saved:  # fmt: skip
+    """What the backward pass wants, from what was shown, `(T, B, W)`, and what `pack` gave. None of it is written over."""
+    order, prepared, noise = call.prepare(given, masks, lengths)
+    route = call.route(order, save=True)
+    shown = [call.gathered(v, order) for v in kept[: len(call.spec.shown)]]
+    return Saved(route, prepared, shown, noise, kept[-1].clone())

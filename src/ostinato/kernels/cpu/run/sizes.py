@@ -1,0 +1,85 @@
+"""What of a call follows from its constants and the sizes of the layer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ostinato.kernels.call import CallSpec
+from ostinato.kernels.cpu.code.kernel import Kernel
+from ostinato.kernels.cpu.run.passes import Pass
+from ostinato.types import Tensor
+
+MOST_BOUND = 64  # calls of a cell, and passes of a kernel, that are kept
+
+
+class Sizes:
+    """The passes of a call, and what its tensors have to be.
+
+    Args:
+        spec: what is not a tensor.
+        kernel: the compiled cell.
+        inputs: `I`.
+        hidden: `H`.
+        output: `P`, or `H` without a projection.
+
+    Attributes:
+        directions: how many.
+        places: layers times directions.
+        states: how many a place has.
+        each: how many parameters a place has.
+        passes: of each place.
+        widths: of each state.
+        functions: addresses of the functions that all cells share.
+        dtype: of all tensors.
+        bytes: of a number.
+        count: how many tensors may have a gradient.
+        packed_from: for each panel that the forward parts read, place by place, which tensor it is packed from.
+    """
+
+    def __init__(self, spec: CallSpec, kernel: Kernel, inputs: int, hidden: int, output: int) -> None:
+        self.spec, self.kernel, self.inputs = spec, kernel, inputs
+        self.directions, self.places, self.states = len(spec.directions), spec.places, len(spec.cell.states)
+        self.each = len(spec.parameters)
+        self._at = {name: n for n, name in enumerate(spec.parameters)}
+        self.passes = [
+            _pass(kernel, inputs if layer == 0 else self.directions * output, hidden, output, spec.bf16)
+            for layer in range(spec.layers)
+            for _ in spec.directions
+        ]
+        first = self.passes[0]
+        self.widths = list(first.states.values())
+        self.dtype, self.bytes, self.functions = first.dtype, first.shape.bytes, first.functions
+        self.count = 1 + spec.places * self.each + self.states
+        self.packed_from = [self.parameter(p, name) for p, of in enumerate(self.passes) for name, _ in of.packings]
+
+    def parameter(self, place: int, name: str) -> int:
+        """Where a parameter of a place is among the tensors."""
+        return 1 + place * self.each + self._at[name]
+
+    def check_parameters(self, given: Sequence[Tensor]) -> None:
+        """Machine code reads where a parameter of the right shape would lie: raise `RuntimeError`, as torch does, for any other."""
+        for place, of in enumerate(self.passes):
+            for n, name in enumerate(self.spec.parameters, 1 + place * self.each):
+                if given[n].shape != of.shapes[name]:
+                    raise RuntimeError(
+                        f"{self.spec.names[n]} expected the shape {of.shapes[name]}, got {tuple(given[n].shape)}; "
+                        "a parameter that is put in the place of a layer's own must have its shape"
+                    )
+
+
+def sizes_of(spec: CallSpec, given: Sequence[Tensor]) -> tuple[int, int, int]:
+    """`I`, `H`, and `P` or `H`, of the first layer."""
+    cell, first = spec.cell, given[len(given) - len(spec.cell.states) :]
+    width = {letter: v.shape[-1] for letter, v in zip(cell.states.values(), first, strict=True)}
+    hidden = width.get("H", given[1].shape[0] // len(cell.input_gates))
+    return given[0].shape[-1], hidden, width[cell.states[cell.output]]
+
+
+def _pass(kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> Pass:
+    """That of a kernel, made once for all layers of these sizes."""
+    key = inputs, hidden, output, bf16
+    if (found := kernel.passes.get(key)) is None:
+        while len(kernel.passes) >= MOST_BOUND:
+            kernel.passes.pop(next(iter(kernel.passes)), None)
+        found = kernel.passes.setdefault(key, Pass(kernel, *key))
+    return found

@@ -1,0 +1,186 @@
+"""The threads that run the loops: torch's own OpenMP pool, entered through its door.
+
+A pool of our own would fight with torch's: its threads go on spinning for milliseconds after each operator, and take the cores
+away. Where no OpenMP library of torch can be entered, a call runs on Python's threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ostinato.kernels.cpu.run.cores import most_threads
+from ostinato.kernels.cpu.run.meeting import CLOCK, IDLE, MET, NAP, NAPS
+
+_LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+@dataclass(frozen=True)
+class OpenMP:
+    """The functions of the OpenMP library that torch has loaded.
+
+    Attributes:
+        parallel: `void (void (*region)(void*), void*, unsigned threads, unsigned flags)`.
+        number: address of "which thread am I".
+        count: address of "how many are we".
+    """
+
+    parallel: Callable[..., None]
+    number: int
+    count: int
+
+
+@functools.cache
+def openmp() -> OpenMP | None:
+    """torch's OpenMP library, or None where it has none that we can enter."""
+    if not sys.platform.startswith("linux") or not torch.backends.openmp.is_available():
+        return None
+    torch.zeros(1 << 16, device="cpu").add_(1)  # makes sure that it is loaded
+    try:
+        with open("/proc/self/maps") as maps:
+            paths = {line.split()[-1] for line in maps if "omp" in os.path.basename(line.split()[-1])}
+    except OSError:
+        return None
+    # Where several are loaded, torch's own lies beside it.
+    for path in sorted(paths, key=lambda p: os.path.dirname(torch.__file__) not in p):
+        try:
+            library = ctypes.CDLL(path)
+            parallel = library.GOMP_parallel
+            number, count = (
+                ctypes.cast(f, ctypes.c_void_p).value for f in (library.omp_get_thread_num, library.omp_get_num_threads)
+            )
+        except (OSError, AttributeError):
+            continue
+        parallel.restype = None
+        parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+        if number and count:
+            return OpenMP(parallel, number, count)
+    return None
+
+
+@functools.cache
+def _python_threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="ostinato")
+
+
+@functools.lru_cache(maxsize=1024)
+def function(address: int) -> Any:
+    """A loop as Python calls it, `(fields, thread, threads)`."""
+    return _LOOP(address)
+
+
+def run(region: int, loop: int, fields: int, threads: int) -> None:
+    """Run `loop(fields, thread, threads)` on so many threads and wait; addresses of machine code. Holds no lock of Python's."""
+    if threads == 1:
+        function(loop)(fields, 0, 1)
+        return
+    if (library := openmp()) is not None:
+        what = (ctypes.c_int64 * 4)(loop, fields, library.number, library.count)
+        library.parallel(region, ctypes.addressof(what), threads, 0)
+        return
+    _run_on_python_threads(loop, fields, threads, threads)
+
+
+def _run_on_python_threads(loop: int, fields: int, shares: int, threads: int) -> None:
+    one = function(loop)
+    waiting = [_python_threads(threads).submit(one, fields, n, shares) for n in range(shares)]
+    for each in waiting:
+        each.result()
+
+
+class InTurn:
+    """Loops that one thread runs one after the other, `(loop, fields)` each; addresses of machine code. To be called."""
+
+    def __init__(self, functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
+        numbers = [number for job in jobs for number in job]
+        self._fields = (ctypes.c_int64 * (1 + len(numbers)))(len(jobs), *numbers)
+        self._address = ctypes.addressof(self._fields)
+        self._run = function(functions["in_turn_share"])
+
+    def __call__(self) -> None:
+        """Run them."""
+        self._run(self._address, 0, 1)
+
+
+def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> float | None:
+    """Run `loop(fields, piece, pieces)` for each piece, on as many threads as there may be; whoever is there takes the next.
+
+    Args:
+        taking: address of the library's `pieces`.
+        loop: of machine code; its pieces never wait for each other.
+        fields: what it reads.
+        pieces: how many.
+
+    Returns:
+        For how long, in seconds, others were waited for when a thread found nothing left; None where nobody knows.
+    """
+    threads = min(pieces, most_threads())
+    if threads == 1:
+        for piece in range(pieces):
+            function(loop)(fields, piece, pieces)
+        return None
+    if (library := openmp()) is not None:
+        place = meeting_place()
+        place[:4] = [loop, fields, 0, pieces]
+        library.parallel(taking, ctypes.addressof(place), threads, 0)
+        return time.monotonic() - place[IDLE] - 1e-9 * place[IDLE + 1]
+    _run_on_python_threads(loop, fields, pieces, threads)
+    return None
+
+
+def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> float | None:
+    """Run several loops at the same time, `(loop, fields)` each, each on one thread; addresses of machine code.
+
+    Returns:
+        As `run_pieces`.
+    """
+    fields = (ctypes.c_int64 * (2 * len(jobs)))(*[number for job in jobs for number in job])
+    return run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
+
+
+NAP_S = 5e-5  # how long a thread sleeps that has waited for long; more by what the system adds
+
+
+@functools.cache
+def _nap() -> tuple[int, int]:
+    """The address of a function that sleeps or lets another thread run, and what to give it."""
+    if sys.platform == "win32":  # it sleeps for milliseconds or not at all
+        function, time = ctypes.WinDLL("kernel32").Sleep, 0
+    else:
+        function, time = ctypes.CDLL(None).usleep, round(NAP_S * 1e6)
+    return ctypes.cast(function, ctypes.c_void_p).value or 0, time
+
+
+@functools.cache
+def _clock() -> int:
+    """The address of `clock_gettime`, or 0 where there is none; where OpenMP is entered there is."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    return ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
+
+
+def meeting_place() -> ctypes.Array[ctypes.c_int64]:
+    """What the library's `meet` and `pieces` count in, and tell the time; for one loop at a time."""
+    place = (ctypes.c_int64 * 32)()
+    place[NAP : NAP + 2] = _nap()
+    place[CLOCK] = _clock()
+    return place
+
+
+def met(place: ctypes.Array[ctypes.c_int64]) -> int:
+    """How often all threads met there."""
+    return place[MET]
+
+
+def naps(place: ctypes.Array[ctypes.c_int64]) -> int:
+    """How often threads slept there, as another had not come for long."""
+    return place[NAPS]

@@ -1,0 +1,78 @@
+"""Recurrences as text, as a graph holds them: to be read in a printed graph, and to be found again by the text."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+import weakref
+
+from ostinato.cells.spec import Cell, living
+from ostinato.errors import CellError
+from ostinato.kernels.call import CallSpec
+from ostinato.kernels.reading.current import current
+
+_FLAGS = ("bias", "reverse", "every_state")
+# How what a graph saves for its backward pass is laid out; another number where that changes, as torch keeps graphs on disk.
+_SAVED = "saved=2"
+_DIGITS = 16  # of a fingerprint: enough for all cells of a process to have different ones
+
+# Held for good, as a graph may outlive the layer that it was made from.
+_cells: dict[str, Cell] = {}
+_numbers: weakref.WeakKeyDictionary[Cell, str] = weakref.WeakKeyDictionary()
+
+
+def spell(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int = 0) -> str:
+    """The text of a recurrence, "lstm 7c1d0a… saved=2 bias reverse": the cell's name, its fingerprint, and what is set.
+
+    The same cell has the same text in every process of one version of Python and Ostinato, unless something that its step
+    can reach has no fingerprint; then the text is found again in this process only.
+    """
+    set_ = [name for name, value in zip(_FLAGS, (bias, reverse, every_state), strict=True) if value]
+    return " ".join([cell.name, _key(cell), _SAVED, *set_, *([f"segment={segment}"] if segment else [])])
+
+
+def _key(cell: Cell) -> str:
+    known = current(cell).digest
+    # A number that no other process gives to a cell of its own.
+    key = _numbers.setdefault(cell, f"process-{uuid.uuid4().hex}") if known is None else known[:_DIGITS]
+    _cells.setdefault(key, cell)
+    return key
+
+
+def digest_of(text: str) -> str | None:
+    """How the fingerprint begins that the cell of a text had when it was written; None where it had none."""
+    key = text.split()[1]
+    return None if key.startswith("process-") else key
+
+
+@functools.cache
+def read(text: str) -> CallSpec:
+    """The recurrence of a text.
+
+    Raises:
+        CellError: where no cell of this process has the fingerprint.
+    """
+    name, key, *rest = text.split()
+    segment = next((int(word.partition("=")[2]) for word in rest if word.startswith("segment=")), 0)
+    bias, reverse, every_state = (flag in rest for flag in _FLAGS)
+    cell = _find(name, key)
+    return CallSpec(cell, bias, (reverse,), every_state=every_state, segment=segment)
+
+
+def _find(name: str, key: str) -> Cell:
+    if key not in _cells:
+        for cell in living():  # a layer that was made, but has not run in a graph yet
+            if cell.name == name:
+                _key(cell)
+    if key in _cells:
+        return _cells[key]
+    if key.startswith("process-"):
+        raise CellError(
+            f"the graph holds the cell {name!r}, whose step reaches something that only the process in which the graph was "
+            "made can identify; make the graph anew here, or write the step without what it closes over"
+        )
+    raise CellError(
+        f"the graph holds the cell {name!r} with the fingerprint {key}, and no layer of this process has such a cell; make "
+        "one with the options, the mode (train or eval) and the versions of Python and ostinato of the one that was "
+        "exported, and keep it while the graph is in use"
+    )

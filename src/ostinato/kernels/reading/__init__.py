@@ -1,0 +1,1 @@
+"""What a step reads besides its arguments, and whether it has changed."""
