@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ostinato import backend
-from ostinato.cells import Noise
+from ostinato.cells import MaskSpec
 from tests.cells.equations import Array
 
 
@@ -27,13 +27,13 @@ def each_backend(request: pytest.FixtureRequest) -> Iterator[None]:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Array]:
     """The masks that the layer has drawn, by name; filled when it runs."""
     masks: dict[str, Array] = {}
-    draw = Noise.draw
+    draw = MaskSpec.draw
 
-    def recorded(self: Noise, *args: Any) -> torch.Tensor:
+    def recorded(self: MaskSpec, *args: Any) -> torch.Tensor:
         mask = draw(self, *args)
         assert self.name not in masks, "one layer, one direction, one call: each mask is drawn once"
         masks[self.name] = mask.numpy()
         return mask
 
-    monkeypatch.setattr(Noise, "draw", recorded)
+    monkeypatch.setattr(MaskSpec, "draw", recorded)
     return masks

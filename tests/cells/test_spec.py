@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import sigmoid, tanh
 
 from ostinato import Recurrent
-from ostinato.cells import Cell, Gates, Noise, Parameter, Product, State, cell, gru, identity, lstm
+from ostinato.cells import Cell, Gates, MaskSpec, Parameter, Product, State, cell, gru, identity, lstm
 from ostinato.cells.options import layer_norm, peephole
 from ostinato.errors import CellError
 
@@ -306,7 +306,7 @@ def test_a_remembering_product_computes_once_for_each_tensor_and_choice() -> Non
     assert len(entered) == 4
 
 
-# -- Noise and Parameter ------------------------------------------------------------------------------------------------------
+# -- MaskSpec and Parameter --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("every_step", "shape"), [(True, (5, 2, 3)), (False, (2, 3))])
@@ -315,7 +315,7 @@ def test_a_mask_is_drawn_in_training_and_its_expectation_stands_in_evaluation(
     every_step: bool, shape: tuple[int, ...], scaled: bool, values: set[int], mean: float
 ) -> None:
     torch.manual_seed(0)
-    noise, like = Noise("m", 0.5, "h", every_step, scaled), torch.zeros(2, 3, dtype=torch.float64)
+    noise, like = MaskSpec("m", 0.5, "h", every_step, scaled), torch.zeros(2, 3, dtype=torch.float64)
     drawn = noise.draw(5, like, training=True)
     assert (drawn.shape, drawn.dtype, set(drawn.flatten().tolist())) == (shape, torch.float64, values)
     expected = noise.draw(5, like, training=False)

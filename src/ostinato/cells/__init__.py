@@ -7,12 +7,12 @@ from ostinato.cells.lstm import lstm
 from ostinato.cells.minimal import min_gru, min_gru_positive, min_lstm, min_lstm_positive
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product
-from ostinato.cells.spec import Cell, Noise, Parameter, cell, identity
+from ostinato.cells.spec import Cell, MaskSpec, Parameter, cell, identity
 
 __all__ = [
     "Cell",
     "Gates",
-    "Noise",
+    "MaskSpec",
     "Parameter",
     "Product",
     "State",

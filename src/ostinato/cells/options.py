@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product, Select
-from ostinato.cells.spec import Cell, Noise, Parameter, identity
+from ostinato.cells.spec import Cell, MaskSpec, Parameter, identity
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
@@ -147,7 +147,7 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
         return cell.step(x, s, U, candidate=lambda v: outer(v * mask), **named)
 
     # The candidate has the width of the memory: the last state, H wide also where the output is projected.
-    noise = Noise(name, rate, list(cell.states)[-1], every_step=True, scaled=True)
+    noise = MaskSpec(name, rate, list(cell.states)[-1], every_step=True, scaled=True)
     return cell.changed("recurrent_dropout", step=step, noise=(*cell.noise, noise))
 
 
@@ -163,7 +163,7 @@ def variational_dropout(cell: Cell, rate: float) -> Cell:
         mask = named.pop(name)
         return cell.step(x, s, replace(U, before=(*U.before, partial(_multiply, mask))), **named)
 
-    noise = Noise(name, rate, cell.output, every_step=False, scaled=True)
+    noise = MaskSpec(name, rate, cell.output, every_step=False, scaled=True)
     return cell.changed("variational_dropout", step=step, noise=(*cell.noise, noise))
 
 
@@ -204,7 +204,9 @@ def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
         mixed = {n: kept[n] * getattr(new, n) + (1 - kept[n]) * getattr(s, n) for n in zoned}
         return new.with_(**mixed)
 
-    noise = tuple(Noise(f"zoneout_{name}", rate, name, every_step=True, scaled=False) for name, rate in rates.items())
+    noise = tuple(
+        MaskSpec(f"zoneout_{name}", rate, name, every_step=True, scaled=False) for name, rate in rates.items()
+    )
     return cell.changed("zoneout", step=step, noise=(*cell.noise, *noise))
 
 

@@ -72,7 +72,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Noise:
+class MaskSpec:
     """A random mask of *kept* units that a step asks for, drawn once a call for all time steps.
 
     Attributes:
@@ -99,7 +99,7 @@ class Noise:
         return mask.div_(kept) if self.scaled and kept > 0 else mask
 
 
-Enter = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+InputHook = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +131,11 @@ class Cell:
     gates: tuple[str, ...]
     states: Mapping[str, Literal["H", "P"]]
     parameters: tuple[Parameter, ...] = ()
-    noise: tuple[Noise, ...] = ()
+    noise: tuple[MaskSpec, ...] = ()
     seams: frozenset[str] = frozenset()
     keep: str | None = None
     write: str | None = None
-    enter: tuple[Enter, ...] = ()
+    enter: tuple[InputHook, ...] = ()
     vendor: str | None = None
     options: tuple[str, ...] = ()
     source: str = ""

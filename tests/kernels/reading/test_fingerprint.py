@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from ostinato import cells
-from ostinato.cells import Cell, Noise, Parameter, State, cell
+from ostinato.cells import Cell, MaskSpec, Parameter, State, cell
 from ostinato.cells import options as option
 from ostinato.kernels.reading.fingerprint import fingerprint
 
@@ -237,7 +237,7 @@ def test_two_functions_that_call_each_other_differ_by_either() -> None:
 
 
 def described(**changed: Any) -> Cell:
-    base = one_of(scaled(1.0), parameters=(Parameter("p", ("H",)),), noise=(Noise("n", 0.1, "h", True, True),))
+    base = one_of(scaled(1.0), parameters=(Parameter("p", ("H",)),), noise=(MaskSpec("n", 0.1, "h", True, True),))
     return replace(base, **changed)
 
 
@@ -252,8 +252,8 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "recurrent": {"recurrent": False},
     "parameter": {"parameters": (Parameter("q", ("H",)),)},
     "letter of a parameter": {"parameters": (Parameter("p", ("G",)),)},
-    "noise": {"noise": (Noise("m", 0.1, "h", True, True),)},
-    "noise of a sequence": {"noise": (Noise("n", 0.1, "h", False, True),)},
+    "noise": {"noise": (MaskSpec("m", 0.1, "h", True, True),)},
+    "noise of a sequence": {"noise": (MaskSpec("n", 0.1, "h", False, True),)},
     "enter": {"enter": (lambda product, parameters: product,)},
     "another enter": {"enter": (lambda product, parameters: product * 2,)},
     "step": {"step": lambda x, s, U: State(h=x.a)},
@@ -269,7 +269,7 @@ def test_a_description_that_changes_the_step_changes_it() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"noise": (Noise("n", 0.7, "h", True, True),)},
+        {"noise": (MaskSpec("n", 0.7, "h", True, True),)},
         {"keep": "a", "write": "a"},
         {"source": "elsewhere", "options": ("some",), "vendor": None, "module": "another"},
         {"parameters": (Parameter("p", ("H",), 5.0),)},

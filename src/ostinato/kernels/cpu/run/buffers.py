@@ -14,8 +14,8 @@ from ostinato.types import Tensor
 KEPT_BYTES = 1 << 30  # what is kept for the next call at most
 _GRAIN = 1 << 16  # bytes; below, the system's allocator is quicker, and keeps what it is given back
 
-# `new_empty` takes half the time of `torch.empty`, and asks for no default device. Made when first used: this module may be imported
-# while torch.compile makes shapes, where a tensor that is made has no memory.
+# `new_empty` takes half the time of `torch.empty`, and asks for no default device. Made when first used: this module may be
+# imported while torch.compile makes shapes, where a tensor that is made has no memory.
 _like: dict[torch.dtype, Tensor] = {}
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8}
 
