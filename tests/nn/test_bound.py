@@ -276,3 +276,58 @@ def test_first_states_may_not_change_before_the_backward_pass() -> None:
     hx.add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.sum().backward()
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("has_first", [False, True])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_single_step_of_elmans_network_is_torchs_own(nonlinearity: str, has_first: bool, bias: bool) -> None:
+    layer = RNN(3, 5, nonlinearity=nonlinearity, bias=bias)
+    plain = torch.nn.RNN(3, 5, nonlinearity=nonlinearity, bias=bias)
+    plain.load_state_dict(layer.state_dict())
+    hx = torch.randn(1, 2, 5) if has_first else None
+    for steps in (1, 4, 1):
+        x = torch.randn(steps, 2, 3)
+        ours, theirs = layer(x, hx), plain(x, hx)
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=0.0 if steps == 1 else 1e-5, atol=0.0 if steps == 1 else 1e-6)
+    assert ostinato.explain(layer, torch.randn(1, 2, 3)).backends == {"vendor"}
+    assert ostinato.explain(layer, torch.randn(1, 2, 3), lengths=[1, 0]).backends == {"compiled"}
+    with backend("compiled"):
+        assert list(nodes(layer(torch.randn(1, 2, 3))[0])) == ["_AutogradBackward"]
+    assert "_AutogradBackward" not in list(nodes(layer(torch.randn(1, 2, 3))[0]))
+    assert list(nodes(layer(torch.randn(1, 2, 3), lengths=[1, 0])[0])) == ["_AutogradBackward"]
+
+
+def test_first_states_that_are_not_given_are_zeros_in_every_call() -> None:
+    layer, x = LSTM(3, 5, 2), torch.randn(4, 2, 3)
+    wanted = layer(x)[0].detach()
+    output, last = layer(x, lengths=[0, 0])
+    for v in (output, *last):
+        assert not v.any()
+        v.detach().fill_(7.0)
+    zeros = (torch.zeros(2, 2, 5), torch.zeros(2, 2, 5))
+    for v in layer(x, zeros)[1]:
+        v.detach().fill_(7.0)
+    assert torch.equal(layer(x)[0], wanted)
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_frozen_layers_and_outputs_without_a_gradient(frozen: int) -> None:
+    layer = LSTM(3, 5, 3, bidirectional=True)
+    plain = torch.nn.LSTM(3, 5, 3, bidirectional=True)
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(4, 2, 3)
+    for only in ("output", "h", "c"):
+        found = []
+        for module in (layer, plain):
+            for name, p in module.named_parameters():
+                p.grad = None
+                p.requires_grad_(f"_l{frozen}" not in name and not (frozen == 2 and "_l0" in name))
+            output, (h, c) = module(x)
+            {"output": output, "h": h, "c": c}[only].square().sum().backward()
+            found.append([p.grad for p in module.parameters()])
+        for ours, theirs in zip(*found, strict=True):
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)

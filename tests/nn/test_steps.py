@@ -204,3 +204,44 @@ def test_steps_without_a_peer_in_torch_nn(made: Any, shown: str) -> None:
         made(torch.zeros(1, 2, 3))
     with pytest.raises(ValueError, match=rf"^{type(made).__name__}: Expected hidden to be 1D or 2D, got 3D instead"):
         made(torch.zeros(2, 3), torch.zeros(1, 2, 5))
+
+
+@pytest.mark.parametrize(
+    "options", [{"layer_norm": True}, {"zoneout": 0.4}, {"layer_norm": True, "zoneout": (0.2, 0.3)}]
+)
+def test_a_step_that_is_bound_is_the_step_of_the_reference(options: dict[str, Any]) -> None:
+    step = ostinato.LSTMCell(3, 5, **options).double()
+    x, hx = torch.randn(4, 3, dtype=torch.float64), tuple(torch.randn(2, 4, 5, dtype=torch.float64))
+    for training in (True, False, True):
+        found = []
+        for backend in BACKENDS:
+            torch.manual_seed(3)
+            step.zero_grad()
+            with ostinato.backend(backend):
+                h, c = step.train(training)(x, hx)
+            (h.square().sum() + c.sum()).backward()
+            found.append([h, c, *(p.grad for p in step.parameters())])
+        for ours, reference in zip(*found, strict=True):
+            torch.testing.assert_close(ours, reference)
+    assert step._bound
+
+
+@pytest.mark.parametrize("kind", ["MinGRUCell", "RHNCell"])
+def test_a_step_that_is_bound_has_gradients_of_gradients(kind: str) -> None:
+    step = getattr(ostinato, kind)(3, 4).double()
+    x, h = (torch.randn(2, n, dtype=torch.float64, requires_grad=True) for n in (3, 4))
+    assert torch.autograd.gradgradcheck(step, (x, h))
+    assert step._bound
+
+
+def test_states_of_another_kind_are_told_before_torch_is_asked() -> None:
+    x, h = torch.randn(2, 3), torch.randn(2, 4)
+    for step, hx, message in (
+        (ostinato.LSTMCell(3, 4), h, "one tensor for each of the states h, c"),
+        (ostinato.LSTMCell(3, 4), (h,), "one tensor for each of the states h, c"),
+        (ostinato.GRUCell(3, 4), (h,), "a tensor for the state h"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            step(x, hx)
+    with pytest.raises(RuntimeError, match="for the state c, expected torch"):
+        ostinato.LSTMCell(3, 4)(x, (h, h.double()))

@@ -57,8 +57,8 @@ class Compiled:
         """Whether it is faster than torch's kernels, where both run a cell: as measured by `make bench`."""
         if input.device.type != "cpu":
             return False
-        if cell.vendor in ELMAN and not cell.options and input.dim() == 3 and input.shape[0] == 1:
-            return False  # of a single step, what stands around the kernel is nearly all
+        if _is_elmans_step(cell, input):
+            return False  # what stands around the kernel is nearly all
         if torch.is_autocast_enabled("cpu"):
             if Vendor.library(cell, input) != "oneDNN":
                 return True
@@ -105,8 +105,9 @@ class Compiled:
         # A recording would hold all that torch's kernels consist of, step by step.
         if is_recorded() or self.is_faster(request.cell, request.input) or Vendor().refusal(request) is not None:
             return None
-        if request.input.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu"):
-            return "torch's kernel was measured to be faster for a single step"
+        if _is_elmans_step(request.cell, request.input):
+            # With lengths torch's kernel would be called several times.
+            return None if request.lengths is not None else "torch's kernel was measured to be faster for a single step"
         return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
 
     def acceptance(self, request: Request) -> str:
@@ -170,6 +171,11 @@ class Compiled:
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
         found = [v if v.dtype is dtypes[n] else v.to(dtypes[n]) for n, v in zip(names, found, strict=True)]
         return _result(request, found)
+
+
+def _is_elmans_step(cell: Cell, input: Tensor) -> bool:
+    """Whether it is a single step of Elman's network, in `(1, B, I)`."""
+    return cell.vendor in ELMAN and not cell.options and input.dim() == 3 and input.shape[0] == 1
 
 
 _requires_grad = attrgetter("requires_grad")
