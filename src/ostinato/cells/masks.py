@@ -11,14 +11,15 @@ from ostinato.recorded import is_recorded
 from ostinato.types import Tensor
 
 _LEVELS = 1 << 16
-_FEW = 1 << 12  # numbers below which a generator of its own costs more than it brings
+_FEW = 1 << 10  # numbers below which torch draws them one by one as quickly
+_MANY = 1 << 15  # from which on a generator of its own brings more than it costs
 
 
 def kept_units(shape: tuple[int, ...], probability: float, like: Tensor) -> Tensor:
     """A mask of ones, each with this probability, and zeros.
 
-    On CPU the numbers come from numpy's SFC64, seeded by torch's generator: `torch.manual_seed` repeats them. Sixteen bits decide
-    on a unit, so the probability is right to 2^-17; where that would be coarse, torch draws.
+    On CPU sixteen bits decide on a unit, so the probability is right to 2^-17; where that would be coarse, torch draws. The bits
+    are those of torch's generator, or, where many are needed, of numpy's SFC64, seeded by it: `torch.manual_seed` repeats them.
 
     Args:
         shape: of the mask.
@@ -33,6 +34,11 @@ def kept_units(shape: tuple[int, ...], probability: float, like: Tensor) -> Tens
     level, count = round(probability * _LEVELS), math.prod(shape)
     if count < _FEW or min(level, _LEVELS - level) < _LEVELS // 256:
         return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(probability)
-    seed = int(torch.randint(torch.iinfo(torch.int64).max, (), device="cpu"))
-    words = np.random.SFC64(seed).random_raw(-(-count // 4)).view(np.int16)[:count]
-    return (torch.from_numpy(words) < level - _LEVELS // 2).to(like.dtype).view(shape)
+    wanted = -(-count // 4)
+    if count < _MANY:
+        words = torch.empty(wanted, dtype=torch.int64, device="cpu").random_(-(1 << 63), None)
+    else:
+        seed = int(torch.randint(torch.iinfo(torch.int64).max, (), device="cpu"))
+        words = torch.from_numpy(np.random.SFC64(seed).random_raw(wanted).view(np.int64))
+    mask = torch.empty(count, dtype=like.dtype, device="cpu")
+    return torch.lt(words.view(torch.int16)[:count], level - _LEVELS // 2, out=mask).view(shape)

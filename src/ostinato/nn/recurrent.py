@@ -237,10 +237,12 @@ class Recurrent(torch.nn.RNNBase):
         Raises:
             ValueError, RuntimeError, TypeError: for wrong shapes or types, with torch.nn's messages.
         """
-        if is_symbolic(input):
-            return as_one_node(self, input, hx, lengths=lengths, return_states=return_states)
-        check_tensor(input, "a tensor, (T, B, I) or (T, I), or a PackedSequence", PackedSequence)
-        hx = without_names(hx, self.cell.states)
+        if type(input) is not torch.Tensor:
+            if is_symbolic(input):
+                return as_one_node(self, input, hx, lengths=lengths, return_states=return_states)
+            check_tensor(input, "a tensor, (T, B, I) or (T, I), or a PackedSequence", PackedSequence)
+        if hx is not None:
+            hx = without_names(hx, self.cell.states)
         # A stack with nothing of ours in it is one call, bound to this layer, or torch's own.
         is_plain = self._plain_stack[self.training]
         between = self.training and self.dropout > 0 and self.num_layers > 1

@@ -141,7 +141,7 @@ class StateLayout:
 
     def close_whole(self, last: Sequence[Tensor], batched: bool) -> Any:
         """The same of states that are laid out so already, `(L D, B, H)`: a tensor, or a tuple where there are several."""
-        closed = [v if batched else v.squeeze(1) for v in last]
+        closed = last if batched else [v.squeeze(1) for v in last]
         return tuple(closed) if len(closed) > 1 else closed[0]
 
     def close(self, last: Sequence[State], batched: bool) -> Any:
