@@ -331,3 +331,101 @@ def test_frozen_layers_and_outputs_without_a_gradient(frozen: int) -> None:
             assert (ours is None) == (theirs is None)
             if ours is not None and theirs is not None:
                 torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+KINDS = pytest.mark.parametrize("kind", [RNN, GRU, LSTM])
+
+
+def pair(kind: Any, *sizes: int) -> tuple[Any, Any]:
+    """One of ours, and torch.nn's with the same weights."""
+    ours, theirs = kind(*sizes), getattr(torch.nn, kind.__name__)(*sizes)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+@KINDS
+@pytest.mark.parametrize("change", ["half", "a smaller weight", "a smaller state", "a smaller input"])
+def test_tensors_of_another_kind_in_the_backward_pass_are_told(kind: Any, change: str) -> None:
+    layer, x = kind(5, 7), torch.randn(6, 3, 5)
+    h = torch.randn(1, 3, 7)
+    output = layer(x, (h, h.clone()) if kind is LSTM else h)[0]
+    if change == "half":
+        layer.half()
+    elif change == "a smaller weight":
+        layer.weight_hh_l0.data = torch.zeros(1, 1)
+    elif change == "a smaller state":
+        h.data = torch.zeros(1, 1, 1)
+    else:
+        x.data = torch.zeros(1, 1, 5)
+    with pytest.raises(RuntimeError, match="as in the forward pass"):
+        output.sum().backward()
+
+
+@pytest.mark.parametrize("change", [Tensor.half, Tensor.double, lambda v: v[:1], lambda v: v.flatten()[:1]])
+def test_what_hooks_on_saved_tensors_give_back_is_looked_at(change: Any) -> None:
+    layer = GRU(5, 30)
+    with torch.autograd.graph.saved_tensors_hooks(change, lambda v: v):
+        output = layer(torch.randn(9, 8, 5))[0]
+    with pytest.raises(RuntimeError, match="as in the forward pass"):
+        output.sum().backward()
+
+
+@KINDS
+@pytest.mark.parametrize("lengths", [None, [6, 2, 0]])
+def test_hooks_on_saved_tensors_have_all_of_them(kind: Any, lengths: Any) -> None:
+    """Whoever packs copies gets the gradients of what was copied."""
+    layer, x = kind(5, 7), torch.randn(6, 3, 5)
+    wanted = torch.autograd.grad(layer(x, lengths=lengths)[0].square().sum(), list(layer.parameters()))
+    with torch.autograd.graph.saved_tensors_hooks(lambda v: v.detach().clone(), lambda v: v):
+        output = layer(x, lengths=lengths)[0]
+        loss = output.square().sum()
+    with torch.no_grad():
+        x.mul_(3)
+        output.detach().mul_(2)
+    torch.testing.assert_close(torch.autograd.grad(loss, list(layer.parameters())), wanted)
+
+
+@KINDS
+def test_what_was_saved_goes_with_the_backward_pass(kind: Any) -> None:
+    layer, x = kind(5, 7), torch.randn(6, 3, 5)
+    output = layer(x)[0]
+    loss, gone = output.sum(), [weakref.ref(x), weakref.ref(output)]
+    loss.backward()
+    del x, output
+    gc.collect()
+    assert all(v() is None for v in gone)
+    assert loss.grad_fn is not None
+
+
+@KINDS
+def test_negative_views_and_zeros_that_are_nowhere(kind: Any) -> None:
+    ours, theirs = pair(kind, 5, 7)
+    x = torch.randn(4, 3, 5)
+    for made in (torch._neg_view, lambda v: torch._efficientzerotensor(v.shape)):
+        torch.testing.assert_close(ours(made(x))[0], theirs(made(x).clone() if made is not torch._neg_view else -x)[0])
+        found = []
+        for module in (ours, theirs):
+            module.zero_grad()
+            output = module(x)[0]
+            g = torch.ones_like(output)
+            output.backward(made(g) if module is ours else (-g if made is torch._neg_view else torch.zeros_like(g)))
+            found.append([torch.zeros_like(p) if p.grad is None else p.grad for p in module.parameters()])
+        torch.testing.assert_close(*found)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+@KINDS
+def test_forward_derivatives_of_gradients(kind: Any) -> None:
+    ours, theirs = pair(kind, 5, 7)
+    x, g, t = torch.randn(4, 3, 5), torch.randn(4, 3, 7), torch.randn(4, 3, 7)
+    found = []
+    for module in (ours, theirs):
+        if module is theirs and kind is LSTM:
+            continue  # oneDNN has none
+        here = x.clone().requires_grad_()
+        output = module(here)[0]
+        with torch.autograd.forward_ad.dual_level():
+            (dx,) = torch.autograd.grad(output, here, torch.autograd.forward_ad.make_dual(g, t))
+            found.append(torch.autograd.forward_ad.unpack_dual(dx).tangent)
+    (linear,) = torch.autograd.grad(ours(x.requires_grad_())[0], x, t)
+    torch.testing.assert_close(found, [linear] * len(found))

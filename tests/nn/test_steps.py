@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -245,3 +246,15 @@ def test_states_of_another_kind_are_told_before_torch_is_asked() -> None:
             step(x, hx)
     with pytest.raises(RuntimeError, match="for the state c, expected torch"):
         ostinato.LSTMCell(3, 4)(x, (h, h.double()))
+
+
+@pytest.mark.parametrize("name", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
+def test_a_parameter_that_is_computed_from_others(name: str) -> None:
+    for kind in ("RNNCell", "GRUCell", "LSTMCell"):
+        ours, theirs = getattr(ostinato, kind)(3, 4), getattr(torch.nn, kind)(3, 4)
+        theirs.load_state_dict(ours.state_dict())
+        x, h = torch.randn(2, 3), torch.randn(2, 4)
+        hx = (h, h) if kind == "LSTMCell" else h
+        for module in (ours, theirs):
+            torch.nn.utils.prune.l1_unstructured(module, name, 0.5)
+        assert torch.equal(*(v[0] if isinstance(v, tuple) else v for v in (ours(x, hx), theirs(x, hx))))

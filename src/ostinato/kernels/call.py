@@ -233,3 +233,11 @@ def spec_of(request: Request, bf16: bool = False) -> CallSpec:
         packed=request.packed,
         bf16=bf16,
     )
+
+
+def result_of(request: Request, found: Sequence[Tensor]) -> Result:
+    """From the states that are shown and the last ones."""
+    cell, names = request.cell, shown_names(request.cell, request.every_state)
+    shown = dict(zip(names, found, strict=False))
+    last = State(**dict(zip(cell.states, found[len(names) :], strict=True)))
+    return Result(shown[cell.output], last, State(**shown) if request.every_state else None)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch._C._functorch import is_legacy_batchedtensor
 
-from ostinato.cells.named import State
 from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels.backend import Bound
-from ostinato.kernels.call import CallSpec, named, shown_names, spec_of
+from ostinato.kernels.call import CallSpec, named, result_of, shown_names, spec_of
 from ostinato.kernels.graphs import ops
 from ostinato.kernels.graphs.operator_key import spell
-from ostinato.kernels.reading.current import check_unchanged, current
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.storage import check_storage
 from ostinato.kernels.vendor import ELMAN, Vendor
@@ -26,8 +22,6 @@ from ostinato.types import Tensor
 if TYPE_CHECKING:
     from ostinato.kernels.compiler.observed import Observed
     from ostinato.kernels.cpu.code.kernel import Kernel
-    from ostinato.kernels.cpu.run.bound import BoundCall
-    from ostinato.kernels.cpu.run.saved import Saved
 
 _COMPUTED_IN = {
     torch.float32: torch.float32,
@@ -144,9 +138,11 @@ class Compiled:
         from ostinato.kernels.cpu.run.sizes import sizes_of
 
         check_storage(zip(spec.names, given, strict=True))
+        from ostinato.kernels.graphs.autograd import BoundNode
+
         call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)
         call.check_parameters(given)
-        return _Bound(call) if call.look(given) is not None else None
+        return BoundNode(call) if call.look(given) is not None else None
 
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
@@ -157,6 +153,8 @@ class Compiled:
         if not recorded:
             check_storage([*named(request).items(), *request.masks.items()])
         given = [v if v.dtype is dtype else v.to(dtype) for v in named(request).values()]
+        if not recorded:
+            given = list(map(_in_memory, given))
         masks = [request.masks[noise.name] for noise in cell.noise]
         masks = [v if v.dtype is dtype else v.to(dtype) for v in masks]
         if recorded:
@@ -164,49 +162,26 @@ class Compiled:
             found = ops.recurrence(what, given, masks or given[:1], request.lengths)
         else:
             from ostinato.kernels.cpu.run.bound import bound
+            from ostinato.kernels.graphs.autograd import run_bound
 
             call = bound(spec_of(request, _in_bf16(dtype)), given)
             call.check_parameters(given)
             found = run_bound(call, given, None, masks, request.lengths)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
         found = [v if v.dtype is dtypes[n] else v.to(dtypes[n]) for n, v in zip(names, found, strict=True)]
-        return _result(request, found)
+        return result_of(request, found)
+
+
+def _in_memory(v: Tensor) -> Tensor:
+    """With the numbers of a negative view, and of zeros that are nowhere, as they are in memory."""
+    if v._is_zerotensor():
+        return v + torch.zeros(v.shape, dtype=v.dtype, device="cpu")
+    return v.resolve_neg() if v.is_neg() else v
 
 
 def _is_elmans_step(cell: Cell, input: Tensor) -> bool:
     """Whether it is a single step of Elman's network, in `(1, B, I)`."""
     return cell.vendor in ELMAN and not cell.options and input.dim() == 3 and input.shape[0] == 1
-
-
-_requires_grad = attrgetter("requires_grad")
-
-
-class _Bound:
-    """A call on the CPU, as one node for autograd."""
-
-    def __init__(self, call: BoundCall) -> None:
-        self._call = call
-
-    def look(self, given: Sequence[Tensor]) -> Any:
-        """See `Bound`."""
-        call = self._call
-        return call.look(given) if current(call.spec.cell) is call.kernel.reading else None
-
-    def run(
-        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
-    ) -> Sequence[Tensor]:
-        """See `Bound`."""
-        return run_bound(self._call, given, now, masks, lengths)
-
-
-def run_bound(
-    call: BoundCall, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
-) -> Sequence[Tensor]:
-    """What a call gives, as one node for autograd."""
-    if torch.is_grad_enabled() and any(map(_requires_grad, given)):
-        # torch's own `apply` looks for tensors of transformations that are over, for longer than all else takes; ours have memory.
-        return _apply(call, now, masks, lengths, *given)
-    return call.forward(given, masks, lengths, False, now)[0]
 
 
 def _shown_dtypes(request: Request, computed: torch.dtype) -> dict[str, torch.dtype]:
@@ -297,86 +272,3 @@ for _constant in (reason, reason_in_graphs, spelled):
 
 def _tensors(request: Request) -> list[Tensor]:
     return [*named(request).values(), *request.masks.values()]
-
-
-class _Autograd(torch.autograd.Function):
-    """The compiled passes under autograd. What is itself to be differentiated, or mapped, is left to the operator."""
-
-    @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, call: BoundCall, now: Any, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
-    ) -> tuple[Tensor, ...]:
-        outputs, saved = call.forward(given, masks, lengths, True, now)
-        assert saved is not None
-        # What has no segments has a block: it goes when autograd lets it go, or to where hooks on saved tensors take it.
-        block, saved.block = saved.block, None
-        ctx.known = _Known(call, saved, masks, None if lengths is None else lengths.clone())  # these may be the user's
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*given, block)
-        # Autograd lets nobody change views in place that come from here; and what `detach` gives is none.
-        shown = len(outputs) - len(call.spec.cell.states)
-        outputs[:shown] = [v.detach() for v in outputs[:shown]]
-        if call.spec.every_state and call.spec.layers > 1:
-            frozen = call.spec.frozen(ctx.needs_input_grad[_BEFORE:])
-            ctx.mark_non_differentiable(*outputs[: frozen * len(call.spec.shown)])
-        return tuple(outputs)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        known: _Known = ctx.known
-        call, saved = known.call, known.saved
-        wanted, (*given, block) = ctx.needs_input_grad[_BEFORE:], ctx.saved_tensors
-        there = [g for g in gradients if g is not None]
-        is_batched = any(map(is_legacy_batchedtensor, there))
-        if is_batched or torch.is_grad_enabled() or is_recorded():
-            check_unchanged(call.spec.cell, known.digest, "the forward pass ran")
-            spec, whole = call.spec, call.whole(given, saved.route.order)
-            every = [*wanted, *[False] * (len(whole) - len(given))]
-            # Operators know padded batches only, and the vmap of `is_grads_batched` takes no rules from outside of torch.
-            run = None if is_batched or spec.packed else by_operator
-            masks = known.masks or spec.means(whole)
-            found = spec.gradients(whole, masks, known.lengths, gradients, every, run)[: len(given)]
-        else:
-            if not call.are_there(given, (*saved.shown, *there)):
-                check_storage(zip(call.spec.names, given, strict=False))
-                check_storage(("what the layer gave", v) for v in saved.shown)
-                check_storage(("the gradient of what the layer gave", g) for g in there)
-            found = call.backward(given, saved, known.take(block), gradients, wanted)
-        return (*(None,) * _BEFORE, *found)
-
-
-_BEFORE = 4  # arguments of `_Autograd.forward` before the tensors
-_apply = super(torch.autograd.Function, _Autograd).apply  # pyright: ignore[reportAttributeAccessIssue]
-
-
-class _Known:
-    """What a node of autograd knows besides its tensors."""
-
-    def __init__(self, call: BoundCall, saved: Saved, masks: Sequence[Tensor], lengths: Tensor | None) -> None:
-        self.call, self.saved, self.masks, self.lengths = call, saved, masks, lengths
-        self.digest = call.kernel.reading.digest
-        self._fresh = [True]
-
-    def take(self, block: Tensor | None) -> Tensor | None:
-        """The block, for who comes first: it is written over, and other threads may differentiate the same graph."""
-        try:
-            return block if self._fresh.pop() else None
-        except IndexError:
-            return None
-
-
-def by_operator(request: Request) -> Result:
-    """A request by the operator that graphs hold; all of one dtype."""
-    cell = request.cell
-    what = spell(cell, request.weights.bias_ih is not None, request.reverse, request.every_state, request.segment)
-    given, masks = list(named(request).values()), [request.masks[noise.name] for noise in cell.noise]
-    found = ops.recurrence(what, given, masks or given[:1], request.lengths)
-    return _result(request, found)
-
-
-def _result(request: Request, found: Sequence[Tensor]) -> Result:
-    """From the states that are shown and the last ones."""
-    cell, names = request.cell, shown_names(request.cell, request.every_state)
-    shown = dict(zip(names, found, strict=False))
-    last = State(**dict(zip(cell.states, found[len(names) :], strict=True)))
-    return Result(shown[cell.output], last, State(**shown) if request.every_state else None)

@@ -84,9 +84,10 @@ class Step(torch.nn.RNNCellBase):
         # One step of a cell of torch's is so little work that a choice would take as long.
         if (torch_step := self._torch_steps[self.training]) is not None and _are_plain(input, hx, self._state_count):
             known: Any = self._parameters
-            if "weight_hh" in known and "weight_ih" in known and dispatch.is_plain(self.backend):
-                bias = (known["bias_ih"], known["bias_hh"])
-                return torch_step(input, hx, known["weight_ih"], known["weight_hh"], *bias)
+            if dispatch.is_plain(self.backend) and all(
+                map(known.__contains__, _TORCHS)
+            ):  # one may be computed from others
+                return torch_step(input, hx, *map(known.__getitem__, _TORCHS))
         if is_symbolic(input):
             return as_one_node(self, input, hx)
         check_tensor(input, "a tensor, (B, I) or (I,)")
@@ -163,6 +164,9 @@ class Step(torch.nn.RNNCellBase):
         if self.torch_class is None:
             text = f"{self.base_cell.name}, {text}"
         return ", ".join([text, *(f"{name}={value}" for name, value in self.options.changed().items())])
+
+
+_TORCHS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def _are_plain(input: Any, hx: Any, count: int) -> bool:

@@ -129,7 +129,7 @@ def _backward(
     else:
         _, saved = call.forward(given, masks, lengths, save=True)
     assert saved is not None
-    found = call.backward(given, saved, saved.block, _spread(gradients, present), wanted)
+    found = call.backward(given, saved, False, _spread(gradients, present), wanted)
     # Where no step is computed, a first state's gradient is the last state's, and an operator must not give an argument back.
     return [v.clone() if any(v is g for g in gradients) else v for v in found if v is not None]
 

@@ -145,7 +145,7 @@ class Binding(Sizes):
         if order.sort is not None:
             for n in range(self.count - self.states, self.count):
                 prepared[n] = self._by(prepared[n], order, 0)
-        return order, prepared, self._masks(masks, order) if self.spec.cell.noise else []
+        return order, prepared, self.prepared_masks(masks, order)
 
     # what is kept from call to call
 
@@ -224,7 +224,10 @@ class Binding(Sizes):
 
     # masks
 
-    def _masks(self, masks: Sequence[Tensor], order: Order) -> list[tuple[Tensor, MaskKind]]:
+    def prepared_masks(self, masks: Sequence[Tensor], order: Order) -> list[tuple[Tensor, MaskKind]]:
+        """Those of all places as the machine code reads them; where there are none, their expectations."""
+        if not self.spec.cell.noise:
+            return []
         if not masks:
             return self._mean_masks() * self.spec.places
         noise, turned = self.spec.cell.noise * self.spec.places, order.turned
@@ -285,4 +288,7 @@ def _make_room(kept: dict[Any, Any], order: Order) -> bool:
 
 def _is_plain(v: Tensor, dtype: torch.dtype) -> bool:
     """Whether a tensor can be read as it is."""
-    return type(v) in _KINDS and v.dtype is dtype and v.is_cpu and missing(v) is None
+    if type(v) not in _KINDS or v.dtype is not dtype or not v.is_cpu:
+        return False
+    # The numbers of a negative view are others than those in memory, and of a tensor of zeros that are nowhere there are none.
+    return not v.is_neg() and not v._is_zerotensor() and missing(v) is None

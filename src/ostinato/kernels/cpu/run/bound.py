@@ -140,7 +140,7 @@ class BoundCall(Binding):
         self,
         given: Sequence[Tensor],
         saved: Saved,
-        block: Tensor | None,
+        changed: bool,
         gradients: Sequence[Tensor | None],
         wanted: Sequence[bool],
     ) -> Gradients:
@@ -148,8 +148,8 @@ class BoundCall(Binding):
 
         Args:
             given: as in `forward`.
-            saved: what it saved.
-            block: of what it saved, which is written over; None to compute it again.
+            saved: what it saved. Its block is written over; where there is none, it is computed again.
+            changed: whether what was shown is no longer what was computed, and not ours to change.
             gradients: of what the call gave, None for zeros.
             wanted: for each of `given` whether its gradient is.
         """
@@ -162,9 +162,9 @@ class BoundCall(Binding):
         dlast = [None if d is None else self._by(d, order, 0) for d in last]
         found: Gradients = [None] * len(given)
         if saved.segments:
-            dx, dfirst = self._segments_back(saved, flat, dlast, wanted, found)
+            dx, dfirst = self._segments_back(saved, changed, flat, dlast, wanted, found)
         else:
-            dx, dfirst = self._stack_back(saved, block, flat, dlast, wanted, found)
+            dx, dfirst = self._stack_back(saved, changed, flat, dlast, wanted, found)
         if dx is not None and wanted[0]:
             found[0] = self._spread(dx, order, given[0])
         for n, v in enumerate(dfirst, self.count - states):
@@ -175,18 +175,16 @@ class BoundCall(Binding):
     def _stack_back(
         self,
         saved: Saved,
-        block: Tensor | None,
+        changed: bool,
         flat: Sequence[Tensor | None],
         dlast: Sequence[Tensor | None],
         wanted: Sequence[bool],
         found: Gradients,
     ) -> tuple[Tensor | None, list[Tensor]]:
         """From the last layer to the first. Gives the gradient of the input, `(rows, I)`, and those of the first states."""
-        if block is None or saved.changed:
-            # What was shown is not ours to change any more.
+        if saved.block is None or changed:
             saved = self._saved(saved.route.order, saved.given, saved.masks)
-            block = saved.block
-        assert block is not None
+        assert saved.block is not None
         order, states, first = saved.route.order, self.states, self.count - self.states
         part = self._part(wanted)
         dfirst = [pool.take(self.places, order.batch, w, dtype=self.dtype) for w in self.widths if part.has_dfirst]
@@ -196,7 +194,7 @@ class BoundCall(Binding):
                 found[n] = pool.like(saved.given[n]) if is_written else torch.zeros_like(saved.given[n])
         panels, launch = self.panels_back(saved.given, part), self.launch(saved.route, part, saved.masks)
         memory = launch.enter()
-        numbers = self.numbers(saved.given, saved.shown, block.data_ptr(), saved.masks, memory)
+        numbers = self.numbers(saved.given, saved.shown, saved.block.data_ptr(), saved.masks, memory)
         for d in (*flat, *dlast):
             numbers += (self._nothing, 0) if d is None else (d.data_ptr(), d.shape[-1] * self.bytes)
         numbers.append(0 if dx is None else dx.data_ptr())
@@ -205,8 +203,7 @@ class BoundCall(Binding):
         numbers += [0 if each is None else each.address for each in panels]
         between = None
         if self.spec.bf16:
-            own = Saved(saved.route, saved.given, saved.shown, saved.masks, block)
-            between = partial(self._in_bfloat16, launch, own, dx, found)
+            between = partial(self._in_bfloat16, launch, saved, dx, found)
         launch.run(numbers, between)
         launch.leave()
         return dx, dfirst
@@ -245,6 +242,7 @@ class BoundCall(Binding):
     def _segments_back(
         self,
         saved: Saved,
+        changed: bool,
         flat: Sequence[Tensor | None],
         dlast: Sequence[Tensor | None],
         wanted: Sequence[bool],
@@ -253,7 +251,7 @@ class BoundCall(Binding):
         """Compute each segment again, from the last to the first, and add the gradients up (Gruslys et al. 2016)."""
         order = saved.route.order
         # What was shown is written again with the same numbers, unless it has others now, which are not ours to change.
-        shown = [torch.empty_like(v) for v in saved.shown] if saved.changed else saved.shown
+        shown = [torch.empty_like(v) for v in saved.shown] if changed else saved.shown
         dx = torch.empty_like(saved.given[0]) if wanted[0] else None
         first_at, all_states = self.count - self.states, [True] * self.states  # which go from segment to segment
         carried = dlast
@@ -263,7 +261,7 @@ class BoundCall(Binding):
             own = self._saved(order_of_rows(part), given, masks, [v[cut] for v in shown])
             each: Gradients = [None] * len(given)
             outside = [None if d is None else d[cut] for d in flat]
-            below, carried = self._stack_back(own, own.block, outside, carried, [*wanted[:first_at], *all_states], each)
+            below, carried = self._stack_back(own, False, outside, carried, [*wanted[:first_at], *all_states], each)
             if dx is not None and below is not None:
                 dx[cut] = below
             for n, v in enumerate(each):

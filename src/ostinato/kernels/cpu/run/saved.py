@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
-
-import torch
 
 from ostinato.kernels.cpu.run.jobs import Where
 from ostinato.kernels.cpu.run.launch import view
 from ostinato.kernels.cpu.run.route import MaskKind, Route
 from ostinato.kernels.cpu.run.sizes import Sizes
 from ostinato.types import Tensor
-
-_version = attrgetter("_version")
 
 
 class Saved:
@@ -26,7 +21,6 @@ class Saved:
         masks: of each place, in the order of the rows, and of what kind.
         block: see `Route`; None where it is computed again, segment by segment.
         segments: the first states of each of these.
-        versions: of `shown` as the forward pass left it. It may lie in the memory of what the user has, and may change.
     """
 
     def __init__(
@@ -40,13 +34,6 @@ class Saved:
     ) -> None:
         self.route, self.given, self.shown, self.masks = route, given, shown, masks
         self.block, self.segments = block, segments
-        # In inference mode there are none, and no backward pass.
-        self.versions = [] if torch.is_inference_mode_enabled() else list(map(_version, shown))
-
-    @property
-    def changed(self) -> bool:
-        """Whether the states are no longer what was computed."""
-        return list(map(_version, self.shown)) != self.versions
 
     def _view(self, where: Where, row: int) -> Tensor:
         """What lies somewhere, `(rows, row)`."""

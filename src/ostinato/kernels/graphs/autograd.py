@@ -1,0 +1,214 @@
+"""A bound call as one node for autograd. What is itself to be differentiated, or mapped, is left to the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch._C._functorch import is_legacy_batchedtensor
+
+from ostinato.kernels.call import named, result_of
+from ostinato.kernels.cpu.run.bound import BoundCall
+from ostinato.kernels.cpu.run.saved import Saved
+from ostinato.kernels.graphs import ops
+from ostinato.kernels.graphs.operator_key import spell
+from ostinato.kernels.reading.current import check_unchanged, current
+from ostinato.kernels.request import Request, Result
+from ostinato.kernels.storage import check_storage
+from ostinato.recorded import is_differentiated_forward, is_recorded
+from ostinato.types import Tensor
+
+_requires_grad = attrgetter("requires_grad")
+
+
+class BoundNode:
+    """A call on the CPU, as one node for autograd."""
+
+    def __init__(self, call: BoundCall) -> None:
+        self._call = call
+
+    def look(self, given: Sequence[Tensor]) -> Any:
+        """See `Bound`."""
+        call = self._call
+        return call.look(given) if current(call.spec.cell) is call.kernel.reading else None
+
+    def run(
+        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+    ) -> Sequence[Tensor]:
+        """See `Bound`."""
+        return run_bound(self._call, given, now, masks, lengths)
+
+
+def run_bound(
+    call: BoundCall, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+) -> Sequence[Tensor]:
+    """What a call gives, as one node for autograd."""
+    if torch.is_grad_enabled() and any(map(_requires_grad, given)):
+        # torch's own `apply` looks for tensors of transformations that are over, for longer than all else takes; ours have memory.
+        return _apply(call, now, masks, lengths, *given)
+    return call.forward(given, masks, lengths, False, now)[0]
+
+
+class _Autograd(torch.autograd.Function):
+    """The compiled passes under autograd. What is itself to be differentiated, or mapped, is left to the operator."""
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, call: BoundCall, now: Any, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
+    ) -> tuple[Tensor, ...]:
+        outputs, saved = call.forward(given, masks, lengths, True, now)
+        assert saved is not None
+        known = ctx.known = _Known(call, saved, len(given), lengths)
+        ctx.set_materialize_grads(False)
+        # All of it, so that it goes when autograd lets it go, and to where hooks on saved tensors take it.
+        ctx.save_for_backward(*known.parts(given, masks, saved))
+        # Autograd lets nobody change views in place that come from here; and what `detach` gives is none.
+        shown = len(outputs) - len(call.spec.cell.states)
+        outputs[:shown] = [v.detach() for v in outputs[:shown]]
+        if call.spec.every_state and call.spec.layers > 1:
+            frozen = call.spec.frozen(ctx.needs_input_grad[_BEFORE:])
+            ctx.mark_non_differentiable(*outputs[: frozen * len(call.spec.shown)])
+        return tuple(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        known: _Known = ctx.known
+        call, wanted, parts = known.call, ctx.needs_input_grad[_BEFORE:], ctx.saved_tensors
+        given = parts[: known.given]
+        values = [None if g is None else _plain(g) for g in gradients]
+        is_batched = any(map(is_legacy_batchedtensor, [g for g in gradients if g is not None]))
+        if is_batched or torch.is_grad_enabled() or is_recorded() or is_differentiated_forward():
+            check_unchanged(call.spec.cell, known.digest, "the forward pass ran")
+            spec, whole = call.spec, call.whole(given, known.route.order)
+            every = [*wanted, *[False] * (len(whole) - len(given))]
+            # Operators know padded batches only, and the vmap of `is_grads_batched` takes no rules from outside of torch.
+            run = None if is_batched or spec.packed or is_differentiated_forward() else by_operator
+            masks = known.masks(parts) or spec.means(whole)
+            found = spec.gradients(whole, masks, known.lengths, values, every, run)[: len(given)]
+        else:
+            known.check(parts, [g for g in values if g is not None])
+            found = call.backward(given, known.saved(parts), known.changed, values, wanted)
+        return (*(None,) * _BEFORE, *found)
+
+
+_BEFORE = 4  # arguments of `_Autograd.forward` before the tensors
+_apply = super(torch.autograd.Function, _Autograd).apply  # pyright: ignore[reportAttributeAccessIssue]
+_kind, _version = attrgetter("shape", "dtype", "is_cpu"), attrgetter("_version")
+
+
+def _plain(g: Tensor) -> Tensor | None:
+    """A gradient whose numbers are those in memory; None for zeros that are nowhere."""
+    if g._is_zerotensor():
+        return None
+    return g.resolve_neg() if g.is_neg() else g
+
+
+class _Known:
+    """What a node of autograd knows besides its tensors.
+
+    Its *parts* are: what was given; of it what had to be laid out anew; masks; what was shown; first states of segments; the block.
+
+    Args:
+        call: which.
+        saved: what its forward pass saved.
+        given: how many tensors were given.
+        lengths: of the rows.
+    """
+
+    def __init__(self, call: BoundCall, saved: Saved, given: int, lengths: Tensor | None) -> None:
+        self.call, self.route, self.given = call, saved.route, given
+        self.lengths = None if lengths is None else lengths.clone()  # it may be the user's
+        self.digest = call.kernel.reading.digest
+        self._moved: list[int] = []
+        self._ends: list[int] = []
+        self._kinds: list[tuple[torch.Size, torch.dtype, bool]] = []
+        # What was shown may lie in the memory of what the user has, and may change: that these tell, and hold no memory.
+        self._counters = [_counter(v) for v in saved.shown]
+        self._versions = list(map(_version, self._counters))
+        self._fresh = [True]
+
+    @property
+    def changed(self) -> bool:
+        """Whether what was shown is no longer what was computed."""
+        return list(map(_version, self._counters)) != self._versions
+
+    def parts(self, given: Sequence[Tensor], masks: Sequence[Tensor], saved: Saved) -> list[Tensor]:
+        """All of them, once."""
+        found = list(given)
+        self._moved = [n for n, v in enumerate(given) if saved.given[n] is not v]
+        found += [saved.given[n] for n in self._moved]
+        self._ends.append(len(found))
+        found += masks
+        self._ends.append(len(found))
+        # With a count of changes of their own: a change is nothing to complain of.
+        found += [v.data for v in saved.shown]
+        self._ends.append(len(found))
+        for states in saved.segments:
+            found += states
+        self._ends.append(len(found))
+        if saved.block is not None:
+            found.append(saved.block)
+        self._kinds = list(map(_kind, found))
+        return found
+
+    def check(self, parts: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Raise `RuntimeError` where a tensor is no longer of the kind that it was, or its numbers are not in memory."""
+        if list(map(_kind, parts)) != self._kinds:
+            names = [*self.call.spec.names[: self.given], *[self.call.spec.names[n] for n in self._moved]]
+            names += ["what the forward pass saved"] * (len(parts) - len(names))
+            for name, v, kind in zip(names, parts, self._kinds, strict=True):
+                if _kind(v) != kind:
+                    expected, got = (f"{tuple(shape)} of {dtype}" for shape, dtype, _ in (kind, _kind(v)))
+                    raise RuntimeError(
+                        f"{name} expected {expected} on the CPU, as in the forward pass, got {got} on {v.device}; "
+                        "change it after the backward pass"
+                    )
+        given, others = parts[: self.given], parts[self.given :]
+        if not self.call.are_there(given, (*others, *gradients)):
+            check_storage(zip(self.call.spec.names, given, strict=False))
+            check_storage(("what the forward pass saved", v) for v in others)
+            check_storage(("the gradient of what the layer gave", g) for g in gradients)
+
+    def masks(self, parts: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Those of the cell, as they were drawn."""
+        return parts[self._ends[0] : self._ends[1]]
+
+    def saved(self, parts: Sequence[Tensor]) -> Saved:
+        """What the forward pass saved; its block for who comes first, as other threads may differentiate the same graph."""
+        call, order = self.call, self.route.order
+        _, _, shown, segments = self._ends
+        given = list(parts[: self.given])
+        for n, v in zip(self._moved, parts[self.given :], strict=False):
+            given[n] = v
+        masks = call.prepared_masks(self.masks(parts), order)
+        states = len(call.spec.cell.states)
+        firsts = [list(parts[n : n + states]) for n in range(shown, segments, states)]
+        block = parts[-1].contiguous() if len(parts) > segments and self._take() else None
+        # Hooks may give back what lies in memory as they like.
+        given = [v.contiguous() for v in call.whole(given, order)]
+        return Saved(self.route, given, [v.contiguous() for v in parts[self._ends[1] : shown]], masks, block, firsts)
+
+    def _take(self) -> bool:
+        """Whether the block has not been written over yet."""
+        try:
+            return self._fresh.pop()
+        except IndexError:
+            return False
+
+
+def _counter(v: Tensor) -> Tensor:
+    """A tensor without numbers that counts the changes of `v`'s."""
+    found = v.detach()
+    found.data = v.new_empty(0)
+    return found
+
+
+def by_operator(request: Request) -> Result:
+    """A request by the operator that graphs hold; all of one dtype."""
+    cell = request.cell
+    what = spell(cell, request.weights.bias_ih is not None, request.reverse, request.every_state, request.segment)
+    given, masks = list(named(request).values()), [request.masks[noise.name] for noise in cell.noise]
+    found = ops.recurrence(what, given, masks or given[:1], request.lengths)
+    return result_of(request, found)
