@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.kernels.compiler.graph import BOOLEAN, POINTWISE, Graph, Node, Unsupported, plain
+from ostinato.kernels.compiler.graph import BOOLEAN, POINTWISE, Graph, Node, Unsupported, parts_of, plain
 
 H, P = 7, 3
 OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -241,3 +241,17 @@ def test_the_operations_are_those_that_are_tested() -> None:
     assert set(OPERATIONS) == POINTWISE
     graph, a, b, _ = leaves()
     assert {op for op in ("add", "lt", "eq", "maximum") if graph.apply(op, a, b).is_boolean} == {"lt", "eq"} & BOOLEAN
+
+
+@pytest.mark.parametrize("divisor", [-4.0, 4.0, 0.0])
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("size", [None, "H"])
+def test_a_zero_that_is_divided_keeps_its_sign(zero: float, divisor: float, size: str | None) -> None:
+    g = Graph()
+    found = g.apply("div", g.const(zero), g.const(divisor, size))
+    if divisor == 0.0:
+        assert plain(found) is None or math.isnan(plain(found) or 0.0)
+        return
+    value = parts_of(found)[0]
+    assert value == 0.0
+    assert math.copysign(1.0, value) == math.copysign(1.0, zero) * math.copysign(1.0, divisor)

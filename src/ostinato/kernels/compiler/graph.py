@@ -202,10 +202,10 @@ class Graph:
         return self.const(v * w) if size == other_size and power == -other_power else None
 
     def _div(self, a: Node, b: Node) -> Node | None:
-        if plain(a) == 0:
-            return a
-        if b.op == "const" and parts_of(b)[0]:  # a product costs a tenth of a quotient
+        if b.op == "const" and parts_of(b)[0]:  # a product costs a tenth of a quotient, and knows the sign of a zero
             return self.apply("mul", a, self.apply("reciprocal", b))
+        if plain(a) == 0 and b.op != "const":
+            return a
         return self.apply("neg", self.apply("div", a.args[0], b)) if a.op == "neg" else None
 
 
