@@ -24,7 +24,7 @@ LAUNCH_S = 1e-5  # at least; a thread that has gone to sleep must be woken
 GAIN = 0.9  # of the time of one thread: with so much the others are not worth it
 APART = 0.85  # of the time with rows of their own: if units take less, they are taken
 NOT_LATE_S = 1e-8  # for a meeting
-LATE_END_S = 2e-5  # what the end of a launch may take where all threads are on a core
+NOT_LATE = 0.05  # as a share of the time
 FORGOTTEN_S = 0.5  # after which half of what was seen of a busy machine no longer counts
 
 
@@ -73,13 +73,14 @@ class Costs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def divide(work: Work, threads: int, costs: Costs) -> tuple[int, bool]:
+def divide(work: Work, threads: int, costs: Costs, late: float = 0.0) -> tuple[int, bool]:
     """How many pieces or shares, and whether they are pieces: of rows.
 
     Args:
         work: what is to be done.
         threads: the most that there may be.
         costs: of so many.
+        late: how much longer, as a share, several threads take on a machine as busy as this.
     """
     alone = work.seconds(1.0, work.recurrent_bytes)
     if threads == 1 or alone <= costs.launch:
@@ -93,7 +94,7 @@ def divide(work: Work, threads: int, costs: Costs) -> tuple[int, bool]:
     shares = -(-work.groups // each)  # a last thread is one too many where it would have no group
     by_units = costs.launch + work.seconds(each / work.groups, work.recurrent_bytes * each / work.groups)
     by_units += work.steps * work.meetings * costs.meeting
-    if min(by_rows, by_units) > GAIN * alone:
+    if (1 + late) * min(by_rows, by_units) > GAIN * alone:
         return 1, False
     return (shares, False) if by_units < APART * by_rows else (pieces, True)
 
@@ -113,15 +114,15 @@ def divided(work: Work, functions: Mapping[str, int]) -> tuple[int, bool]:
     if is_small(work) or (threads := most_threads()) == 1:
         return 1, False
     costs = measured(threads, functions["region"], functions["meetings"])
-    meeting, end = late_meetings.seconds(), late_ends.seconds()
-    if meeting > NOT_LATE_S or end > LATE_END_S:
-        costs = Costs(costs.launch + end, costs.meeting + meeting)
-    return divide(work, threads, costs)
+    meeting, end = late_meetings.now(), late_ends.now()
+    if meeting > NOT_LATE_S:
+        costs = Costs(costs.launch, costs.meeting + meeting)
+    return divide(work, threads, costs, end if end > NOT_LATE else 0.0)
 
 
-def is_worth_two(work: Work) -> bool:
-    """Whether two threads gain by working on two such beside each other, as busy as the machine is."""
-    return late_ends.seconds() < (2 * GAIN - 1) * work.seconds(1.0, work.recurrent_bytes)
+def is_worth_two() -> bool:
+    """Whether two threads gain by working beside each other, as busy as the machine is."""
+    return 1 + late_ends.now() < 2 * GAIN
 
 
 @functools.lru_cache(maxsize=64)
@@ -154,18 +155,18 @@ class Lateness:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._seconds, self._seen = clock, 0.0, clock()
+        self._clock, self._more, self._seen = clock, 0.0, clock()
 
-    def seconds(self) -> float:
-        """For each time."""
-        return self._seconds * 0.5 ** ((self._clock() - self._seen) / FORGOTTEN_S)
+    def now(self) -> float:
+        """As much as it has to be expected."""
+        return self._more * 0.5 ** ((self._clock() - self._seen) / FORGOTTEN_S)
 
-    def note(self, seconds: float) -> None:
+    def note(self, more: float) -> None:
         """That it took so much longer."""
-        self._seconds, self._seen = (seconds + self.seconds()) / 2, self._clock()
+        self._more, self._seen = (more + self.now()) / 2, self._clock()
 
 
-late_meetings, late_ends = Lateness(), Lateness()
+late_meetings, late_ends = Lateness(), Lateness()  # in seconds for each; as a share of the time
 
 
 def note_meetings(place: ctypes.Array[ctypes.c_int64], threads: int) -> None:
@@ -173,7 +174,7 @@ def note_meetings(place: ctypes.Array[ctypes.c_int64], threads: int) -> None:
     late_meetings.note(naps(place) * NAP_S / max(1, met(place) * (threads - 1)))
 
 
-def note_end(seconds: float | None) -> None:
-    """For how long others were waited for, at the end, that may have been on no core."""
-    if seconds is not None:
-        late_ends.note(seconds if seconds > LATE_END_S else 0.0)
+def note_end(share: float | None) -> None:
+    """For how long others were waited for at the end, that may have been on no core; see `run_pieces`."""
+    if share is not None:
+        late_ends.note(share)

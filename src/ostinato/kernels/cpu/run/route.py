@@ -96,7 +96,7 @@ class Route:
         if self._is_small or (most := most_threads()) == 1:
             return self._alone, False
         if 1 < self._directions <= most < 2 * self._directions:
-            return self._alone, all(map(is_worth_two, self._work))
+            return self._alone, is_worth_two()
         return tuple(Team(*divided(work, self._functions)) for work in self._work), False
 
     def _take(self, numbers: int) -> Where:

@@ -121,7 +121,8 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> float | None
         pieces: how many.
 
     Returns:
-        For how long, in seconds, others were waited for when a thread found nothing left; None where nobody knows.
+        For how long others were waited for when a thread found nothing left, as a share of the time before; None where nobody
+        knows.
     """
     threads = min(pieces, most_threads())
     if threads == 1:
@@ -131,8 +132,11 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> float | None
     if (library := openmp()) is not None:
         place = meeting_place()
         place[:4] = [loop, fields, 0, pieces]
+        begin = time.monotonic()
         library.parallel(taking, ctypes.addressof(place), threads, 0)
-        return time.monotonic() - place[IDLE] - 1e-9 * place[IDLE + 1]
+        waited = time.monotonic() - place[IDLE] - 1e-9 * place[IDLE + 1]
+        worked = time.monotonic() - begin - waited
+        return waited / max(worked, 1e-6) if waited > SOON_S else 0.0
     _run_on_python_threads(loop, fields, pieces, threads)
     return None
 
@@ -147,6 +151,7 @@ def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) ->
     return run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
 
 
+SOON_S = 2e-5  # what the end of a launch may take where all threads are on a core
 NAP_S = 5e-5  # how long a thread sleeps that has waited for long; more by what the system adds
 
 
