@@ -138,10 +138,10 @@ class CallSpec:
         return [next(found) if here else None for here in wanted]
 
     def frozen(self, wanted: Sequence[bool]) -> int:
-        """How many layers, from the first one on, have nothing in or below them that has a gradient."""
-        if wanted[0] or any(wanted[len(wanted) - len(self.cell.states) :]):
-            return 0
+        """How many layers, from the first on, have nothing in or below them that has a gradient; first states may be missing."""
         each = len(self.directions) * len(self.parameters)
+        if wanted[0] or any(wanted[1 + self.layers * each :]):
+            return 0
         layers = (any(wanted[1 + n * each : 1 + (n + 1) * each]) for n in range(self.layers))
         return next((n for n, has in enumerate(layers) if has), self.layers)
 

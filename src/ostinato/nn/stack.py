@@ -168,9 +168,9 @@ def _run(
     key = x.dtype, is_one_step, name
     call = calls.get(key)
     if call is None or (now := call.look(given)) is None:
-        if len(given) == parameters:  # a call is bound to the sizes of the states
-            given += first_states()
-        call = dispatch.bind(spec, given, is_one_step, name)
+        # A call is bound to the sizes of the states, too.
+        whole = given if len(given) > parameters else [*given, *first_states()]
+        call = dispatch.bind(spec, whole, is_one_step, name)
         if call is None or (now := call.look(given)) is None:
             return None
         calls[key] = call
