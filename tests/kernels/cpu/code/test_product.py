@@ -11,7 +11,8 @@ import pytest
 from ostinato.kernels.cpu.code.kernel import shape
 from ostinato.kernels.cpu.code.product import DEPTH, scratch_bytes
 from ostinato.kernels.cpu.run.library import library
-from ostinato.kernels.cpu.run.threads import meeting_place, met
+from ostinato.kernels.cpu.run.meeting import MET
+from ostinato.kernels.cpu.run.threads import meeting_place
 
 DTYPE = {False: np.float32, True: np.float64}
 TOLERANCE = {False: 2e-6, True: 1e-14}
@@ -143,4 +144,4 @@ def test_threads_meet(count: int) -> None:
         thread.join()
     assert not early
     assert place[0] == 0
-    assert met(place) == (2 * 59 if count > 1 else 0)
+    assert place[MET] == (2 * 59 if count > 1 else 0)

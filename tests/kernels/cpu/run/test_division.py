@@ -1,17 +1,18 @@
-"""What is chosen from sizes and costs; and what is forgotten again of a busy machine."""
+"""What is chosen from sizes and costs."""
 
 from __future__ import annotations
 
 import ctypes
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from ostinato.kernels.cpu.run import division
-from ostinato.kernels.cpu.run.division import Costs, Lateness, Work, divide
+from ostinato.kernels.cpu.run import division, threads
+from ostinato.kernels.cpu.run.division import Costs, Work, divide
+from ostinato.kernels.cpu.run.lateness import LONGEST_S, Lateness
 from ostinato.kernels.cpu.run.library import library
-from ostinato.kernels.cpu.run.meeting import MET, NAPS
-from ostinato.kernels.cpu.run.threads import meeting_place, run_pieces
+from ostinato.kernels.cpu.run.threads import run_pieces
 
 QUIET = Costs(1e-5, 3e-7)
 
@@ -75,23 +76,6 @@ def test_what_is_measured_is_within_reason() -> None:
     assert division.measured(2, functions["region"], functions["meetings"]) is costs
 
 
-def test_what_was_seen_of_a_busy_machine_is_forgotten() -> None:
-    now = [0.0]
-    late = Lateness(lambda: now[0])
-    late.note(0.0)
-    assert late.now() == 0.0
-    late.note(4e-6)
-    seen = late.now()
-    assert seen == pytest.approx(2e-6)
-    late.note(4e-6)
-    assert seen < late.now() < 2 * seen
-    seen = late.now()
-    now[0] = division.FORGOTTEN_S
-    assert late.now() == pytest.approx(seen / 2)
-    now[0] = 100 * division.FORGOTTEN_S
-    assert late.now() < 1e-12
-
-
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if nothing had been seen, by two threads on a machine of two cores."""
@@ -102,35 +86,36 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_who_slept_while_they_met_does_without_meetings() -> None:
-    place = meeting_place()
-    place[MET], place[NAPS] = 100, 40
-    division.note_meetings(place, 2)
-    assert division.late_meetings.now() == pytest.approx(0.4 * division.NAP_S / 2)
-
-
-@pytest.mark.usefixtures("quiet")
-def test_who_waited_at_the_end_goes_on_alone_and_tries_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_meetings_are_late_rows_are_divided_and_where_ends_are_nothing_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [0.0]
-    monkeypatch.setattr(division, "late_ends", Lateness(lambda: now[0]))
-    functions, given = library(False), work(50, 32, 128, 4 * 128)
-    assert division.divided(given, functions) != (1, False)
-    for _ in range(3):
-        division.note_end(4.0)
+    meetings, ends = Lateness(lambda: now[0]), Lateness(lambda: now[0])
+    monkeypatch.setattr(division, "late_meetings", meetings)
+    monkeypatch.setattr(division, "late_ends", ends)
+    functions, given = library(False), work(50, 8, 1024, 4 * 1024)
+    assert division.divided(given, functions) == (2, False)
+    meetings.note(1.0, 1.0)
+    assert division.divided(given, functions) == (2, True)
+    ends.note(4.0, 1.0)
     assert division.divided(given, functions) == (1, False)
     assert not division.is_worth_two()
-    now[0] = 40 * division.FORGOTTEN_S
-    assert division.divided(given, functions) != (1, False)
+    now[0] = LONGEST_S
+    assert division.divided(given, functions) == (2, False)
     assert division.is_worth_two()
 
 
-def test_a_launch_tells_how_long_it_waited_for_who_came_late() -> None:
+def test_a_launch_tells_how_long_it_waited_for_who_came_late(monkeypatch: pytest.MonkeyPatch) -> None:
     nap = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(lambda _, n, __: time.sleep(n * 0.02))
     loop = ctypes.cast(nap, ctypes.c_void_p).value
     assert loop is not None
     # On a busy machine one thread may take both pieces, and wait for nobody.
-    waited = [run_pieces(library(False)["pieces"], loop, 0, 2) for _ in range(20)]
-    assert any(share is None or share > 1 for share in waited)
+    waited: list[tuple[float, float]] = []
+    monkeypatch.setattr(threads, "most_threads", lambda: 2)
+    monkeypatch.setattr(threads, "late_ends", SimpleNamespace(note=lambda *seen: waited.append(seen)))
+    for _ in range(20):
+        run_pieces(library(False)["pieces"], loop, 0, 2)
+    assert threads.openmp() is None or any(w > 0.015 for w, _ in waited)
 
 
 def test_nothing_is_measured_for_a_small_call(monkeypatch: pytest.MonkeyPatch) -> None:

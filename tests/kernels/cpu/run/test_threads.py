@@ -17,7 +17,7 @@ from ostinato.cells import options
 from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.cpu.code import target
 from ostinato.kernels.cpu.code.builder import I64, Code
-from ostinato.kernels.cpu.run import cores, division, passes, threads
+from ostinato.kernels.cpu.run import cores, division, lateness, passes, threads
 from ostinato.kernels.cpu.run.buffers import pool
 from ostinato.kernels.cpu.run.library import library
 from ostinato.kernels.cpu.run.passes import Team
@@ -127,9 +127,9 @@ def test_without_openmp_threads_of_python_give_the_same(name: str, monkeypatch: 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the machine were never found busy."""
-    monkeypatch.setattr(division.Lateness, "note", lambda *_: None)
-    monkeypatch.setattr(division, "late_ends", division.Lateness())
-    monkeypatch.setattr(division, "late_meetings", division.Lateness())
+    monkeypatch.setattr(lateness.Lateness, "note", lambda *_: None)
+    monkeypatch.setattr(division, "late_ends", lateness.Lateness())
+    monkeypatch.setattr(division, "late_meetings", lateness.Lateness())
 
 
 def test_a_small_call_is_left_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

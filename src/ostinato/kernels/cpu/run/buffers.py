@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 from collections.abc import Callable
 
 import numpy as np
@@ -14,10 +16,14 @@ from ostinato.types import Tensor
 KEPT_BYTES = 1 << 30  # what is kept for the next call at most
 _GRAIN = 1 << 16  # bytes; below, the system's allocator is quicker, and keeps what it is given back
 
+HUGE = (
+    1 << 21
+)  # bytes of the pages that larger blocks ask for: weights are found in the caches, but not their addresses
+
 # `new_empty` takes half the time of `torch.empty`, and asks for no default device. Made when first used: this module may be
 # imported while torch.compile makes shapes, where a tensor that is made has no memory.
 _like: dict[torch.dtype, Tensor] = {}
-_NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8}
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8, torch.int32: np.int32}
 
 
 class _Lent(np.ndarray):
@@ -78,7 +84,7 @@ class Pool:
             if waiting:
                 self._kept -= size
                 return waiting.pop()
-        return torch.empty(size, dtype=torch.uint8, device="cpu").numpy()
+        return _fresh(size)
 
     def _back(self, block: np.ndarray) -> None:
         with self._lock:
@@ -91,6 +97,18 @@ class Pool:
         with self._lock:
             self._free.clear()
             self._kept = 0
+
+
+def _fresh(size: int) -> np.ndarray:
+    """Memory of the system's, in large pages where it has such for whoever asks."""
+    if size < 2 * HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(size, dtype=torch.uint8, device="cpu").numpy()
+    mapped = mmap.mmap(-1, size + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    whole = np.frombuffer(mapped, np.uint8)
+    begin = -whole.ctypes.data % HUGE
+    return whole[begin : begin + size]
 
 
 pool = Pool()

@@ -10,11 +10,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ostinato.kernels.cpu.run.cores import most_threads
-from ostinato.kernels.cpu.run.threads import NAP_S, meeting_place, met, naps, run
+from ostinato.kernels.cpu.run.lateness import late_ends, late_meetings
+from ostinato.kernels.cpu.run.threads import meeting_place, run
 
 RATE = 3e9  # multiply-adds a second of a lane: what fast cores do, so that a second thread is rather not taken than in vain
 READS = 4e10  # bytes a second that a thread reads of weights that are not in its cache
@@ -23,9 +24,6 @@ UNIT = 20  # multiply-adds that take as long as what else is computed for a gate
 LAUNCH_S = 1e-5  # at least; a thread that has gone to sleep must be woken
 GAIN = 0.9  # of the time of one thread: with so much the others are not worth it
 APART = 0.85  # of the time with rows of their own: if units take less, they are taken
-NOT_LATE_S = 1e-8  # for a meeting
-NOT_LATE = 0.05  # as a share of the time
-FORGOTTEN_S = 0.5  # after which half of what was seen of a busy machine no longer counts
 
 
 class Work(NamedTuple):
@@ -73,14 +71,14 @@ class Costs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def divide(work: Work, threads: int, costs: Costs, late: float = 0.0) -> tuple[int, bool]:
+def divide(work: Work, threads: int, costs: Costs, late: tuple[float, float] = (0.0, 0.0)) -> tuple[int, bool]:
     """How many pieces or shares, and whether they are pieces: of rows.
 
     Args:
         work: what is to be done.
         threads: the most that there may be.
         costs: of so many.
-        late: how much longer, as a share, several threads take on a machine as busy as this.
+        late: how much longer, as a share, several threads take on a machine as busy as this: with rows of their own, with units.
     """
     alone = work.seconds(1.0, work.recurrent_bytes)
     if threads == 1 or alone <= costs.launch:
@@ -94,7 +92,8 @@ def divide(work: Work, threads: int, costs: Costs, late: float = 0.0) -> tuple[i
     shares = -(-work.groups // each)  # a last thread is one too many where it would have no group
     by_units = costs.launch + work.seconds(each / work.groups, work.recurrent_bytes * each / work.groups)
     by_units += work.steps * work.meetings * costs.meeting
-    if (1 + late) * min(by_rows, by_units) > GAIN * alone:
+    by_rows, by_units = (1 + late[0]) * by_rows, (1 + late[1]) * by_units
+    if min(by_rows, by_units) > GAIN * alone:
         return 1, False
     return (shares, False) if by_units < APART * by_rows else (pieces, True)
 
@@ -114,10 +113,8 @@ def divided(work: Work, functions: Mapping[str, int]) -> tuple[int, bool]:
     if is_small(work) or (threads := most_threads()) == 1:
         return 1, False
     costs = measured(threads, functions["region"], functions["meetings"])
-    meeting, end = late_meetings.now(), late_ends.now()
-    if meeting > NOT_LATE_S:
-        costs = Costs(costs.launch, costs.meeting + meeting)
-    return divide(work, threads, costs, end if end > NOT_LATE else 0.0)
+    ends = late_ends.now()
+    return divide(work, threads, costs, (ends, max(ends, late_meetings.now())))
 
 
 def is_worth_two() -> bool:
@@ -145,36 +142,3 @@ def measured(threads: int, region: int, meetings: int) -> Costs:
     # On a busy machine it may have been another process that took the time.
     meeting = (many - launch) / count
     return Costs(min(max(launch, LAUNCH_S), 10 * LAUNCH_S), min(max(meeting, 1e-7), 2e-5))
-
-
-class Lateness:
-    """How much longer something took of late than where all threads are on a core; forgotten after a while.
-
-    Args:
-        clock: seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._more, self._seen = clock, 0.0, clock()
-
-    def now(self) -> float:
-        """As much as it has to be expected."""
-        return self._more * 0.5 ** ((self._clock() - self._seen) / FORGOTTEN_S)
-
-    def note(self, more: float) -> None:
-        """That it took so much longer."""
-        self._more, self._seen = (more + self.now()) / 2, self._clock()
-
-
-late_meetings, late_ends = Lateness(), Lateness()  # in seconds for each; as a share of the time
-
-
-def note_meetings(place: ctypes.Array[ctypes.c_int64], threads: int) -> None:
-    """What a call has seen that is over: where its threads met, and how many they were."""
-    late_meetings.note(naps(place) * NAP_S / max(1, met(place) * (threads - 1)))
-
-
-def note_end(share: float | None) -> None:
-    """For how long others were waited for at the end, that may have been on no core; see `run_pieces`."""
-    if share is not None:
-        late_ends.note(share)

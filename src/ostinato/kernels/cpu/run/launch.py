@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 from ostinato.kernels.cpu.run.buffers import pool
-from ostinato.kernels.cpu.run.division import note_end
 from ostinato.kernels.cpu.run.jobs import Job
 from ostinato.kernels.cpu.run.layer_jobs import BackwardJobs, ForwardJobs
 from ostinato.kernels.cpu.run.passes import Team
@@ -88,7 +87,7 @@ class Launch:
         for number, before, frames, behind in self._layers:
             self._jobs.run(before)
             if self._beside:
-                note_end(run_beside(self._functions, [(frame.function, frame.address) for frame in frames]))
+                run_beside(self._functions, [(frame.function, frame.address) for frame in frames])
             else:
                 for frame in frames:
                     frame.launch(self._functions)

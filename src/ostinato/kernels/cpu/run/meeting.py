@@ -12,9 +12,10 @@ from ostinato.kernels.cpu.code.product import SHARE
 
 MONOTONIC = 1  # the clock of `time.monotonic` on Linux
 SPINS = 1 << 12  # turns of a waiting thread, of some 20 ns each, before it sleeps
-# Where a meeting place keeps how often all met, how to sleep, how often somebody did, whom to ask for the time, and when
-# the first thread found nothing left to do.
-MET, NAP, NAPS, CLOCK, IDLE = 8, 16, 18, 19, 24
+NAP_S = 5e-5  # how long a thread sleeps that has waited for long; more by what the system adds
+# Where a meeting place keeps how often all met, how to sleep, for how many nanoseconds threads did, whom to ask for the time,
+# and when the first thread found nothing left to do.
+MET, NAP, SLEPT, CLOCK, IDLE = 8, 16, 18, 19, 24
 
 
 def _wait(code: Code, place: Value, goes_on: Callable[[], Value]) -> None:
@@ -43,9 +44,19 @@ def _wait(code: Code, place: Value, goes_on: Callable[[], Value]) -> None:
     elif machine in ("aarch64", "arm64"):
         code.call("llvm.aarch64.isb", ir.VoidType(), ir.Constant(I32, 15))
     with code.when(code.is_(turn, ">", SPINS)):
-        nap, time = (code.load(code.at(place, 8 * n)) for n in (NAP, NAP + 1))
+        nap, time, clock = (code.load(code.at(place, 8 * n)) for n in (NAP, NAP + 1, CLOCK))
+        is_told = code.is_(clock, "!=", 0)
+        begin, end = (code.slot(ir.ArrayType(I64, 2)) for _ in range(2))
+        with code.when(is_told):
+            code.ask(clock, I32, ir.Constant(I32, MONOTONIC), begin)
         code.ask(nap, I32, b.trunc(time, I32))
-        b.atomic_rmw("add", code.at(place, 8 * NAPS), code.int(1), "monotonic")
+        slept = code.slot(I64, code.int(round(1e9 * NAP_S)))
+        with code.when(is_told):
+            # Who sleeps may have to wait for its core for milliseconds.
+            code.ask(clock, I32, ir.Constant(I32, MONOTONIC), end)
+            s, ns = (code.sub(code.load(code.at(end, at)), code.load(code.at(begin, at))) for at in (0, 8))
+            code.store(code.add(code.mul(s, 1_000_000_000), ns), slept)
+        b.atomic_rmw("add", code.at(place, 8 * SLEPT), code.load(slept), "monotonic")
     b.branch(head)
     b.position_at_end(done)
 
@@ -56,7 +67,7 @@ def _meet(module: ir.Module) -> None:
     b = code.builder
     with code.when(code.is_(code.arg.threads, "<=", 1)):
         b.ret_void()
-    round_ = code.at(code.arg.place, 64)
+    round_ = code.at(code.arg.place, 8 * MET)
     before = b.load_atomic(round_, "acquire", 8, typ=I64)
     came = b.atomic_rmw("add", code.arg.place, code.int(1), "acq_rel")
     last = code.is_(code.add(came, 1), "==", code.arg.threads)
@@ -68,24 +79,36 @@ def _meet(module: ir.Module) -> None:
     code.end()
 
 
+def _leave(code: Code, place: Value, threads: Value) -> None:
+    """Meet once more before torch's pool waits for its threads.
+
+    It spins for milliseconds for whoever has not come, and takes the core away that a thread may need which was woken on this one.
+    """
+    code.builder.call(code.builder.module.globals["meet"], [code.builder.inttoptr(place, POINTER), threads])
+
+
 def _region(module: ir.Module) -> None:
-    """What a thread of torch's pool runs: `what` is the loop, its fields, and OpenMP's two questions, who am I and how many."""
+    """What a thread of torch's pool runs.
+
+    `what` is the loop, its fields, OpenMP's two questions, who am I and how many, and where they meet.
+    """
     code = Code(module, "region", "*what")
     b = code.builder
-    loop, fields, number, count = (code.load(code.at(code.arg.what, 8 * n)) for n in range(4))
+    loop, fields, number, count, place = (code.load(code.at(code.arg.what, 8 * n)) for n in range(5))
     thread, threads = (b.sext(code.ask(question, I32), I64) for question in (number, count))
     code.jump(loop, b.inttoptr(fields, POINTER), thread, threads)
+    _leave(code, place, threads)
     code.end()
 
 
 def _pieces(module: ir.Module) -> None:
     """What a thread runs where pieces of the work wait for whoever is there, so that nobody waits for a thread that is on no core.
 
-    `what` is a place as `threads.meeting_place` makes it, whose first numbers are the loop, its fields, pieces taken, and pieces.
+    `what` is the loop, its fields, pieces taken, pieces, how many threads there are, to be asked, and where they meet.
     """
     code = Code(module, "pieces", "*what")
     b, what = code.builder, code.arg.what
-    loop, fields, pieces = (code.load(code.at(what, 8 * n)) for n in (0, 1, 3))
+    loop, fields, pieces, count, place = (code.load(code.at(what, 8 * n)) for n in (0, 1, 3, 4, 5))
     take, work, done = (code.function.append_basic_block(n) for n in ("take", "work", "done"))
     b.branch(take)
     b.position_at_end(take)
@@ -93,15 +116,13 @@ def _pieces(module: ir.Module) -> None:
     b.cbranch(code.is_(piece, "<", pieces), work, done)
     b.position_at_end(work)
     code.jump(loop, b.inttoptr(fields, POINTER), piece, pieces)
-    b.atomic_rmw("add", code.at(what, 64), code.int(1), "acq_rel")
     b.branch(take)
     b.position_at_end(done)
-    clock = code.load(code.at(what, 8 * CLOCK))
+    at = b.inttoptr(place, POINTER)
+    clock = code.load(code.at(at, 8 * CLOCK))
     with code.when(b.and_(code.is_(piece, "==", pieces), code.is_(clock, "!=", 0))):
-        code.ask(clock, I32, ir.Constant(I32, MONOTONIC), code.at(what, 8 * IDLE))
-    # torch's threads spin for milliseconds for whoever is late, and take the core away that this one may need: so wait here.
-    finished = code.at(what, 64)
-    _wait(code, what, lambda: code.is_(b.load_atomic(finished, "acquire", 8, typ=I64), "<", pieces))
+        code.ask(clock, I32, ir.Constant(I32, MONOTONIC), code.at(at, 8 * IDLE))
+    _leave(code, place, b.sext(code.ask(count, I32), I64))
     code.end()
 
 

@@ -20,12 +20,11 @@ from ostinato.kernels.cpu.code import tiles
 from ostinato.kernels.cpu.code.kernel import Description, Kernel
 from ostinato.kernels.cpu.code.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape, scratch_bytes
 from ostinato.kernels.cpu.run.cores import most_threads
-from ostinato.kernels.cpu.run.division import UNIT, Work, note_end, note_meetings
+from ostinato.kernels.cpu.run.division import UNIT, Work
 from ostinato.kernels.cpu.run.library import library, tile_library
-from ostinato.kernels.cpu.run.meeting import MET, NAPS
 from ostinato.kernels.cpu.run.packing import Packing
 from ostinato.kernels.cpu.run.rows import Rows
-from ostinato.kernels.cpu.run.threads import function, meeting_place, run, run_pieces
+from ostinato.kernels.cpu.run.threads import function, meeting_place, run_pieces, run_shares
 
 CHUNK_BYTES = 1 << 19  # of projected input that waits for the loop
 ALIGNED = 16  # numbers: whole cache lines
@@ -181,19 +180,17 @@ class Frame:
 
     def launch(self, functions: Mapping[str, int]) -> None:
         """Run it, on as many threads as its team has."""
-        (shares, by_rows), meeting = self.team, self.meeting
+        shares, by_rows = self.team
         if shares == 1:
             self.run(self.address, 0, 1)
         elif not by_rows:
-            meeting[MET] = meeting[NAPS] = 0
-            run(functions["region"], self.function, self.address, shares)
-            note_meetings(meeting, shares)
+            run_shares(functions["region"], self.function, self.address, shares, self.meeting)
         elif not self._is_backward:
-            note_end(run_pieces(functions["pieces"], self.function, self.address, shares))
+            run_pieces(functions["pieces"], self.function, self.address, shares)
         else:
             for half, pieces in ((TIME, shares), (BEHIND, min(shares, most_threads()))):
                 self.fields[self.at["halves"]] = half
-                note_end(run_pieces(functions["pieces"], self.function, self.address, pieces))
+                run_pieces(functions["pieces"], self.function, self.address, pieces)
 
     def set(self, values: Mapping[str, int]) -> None:
         """Store fields by name."""

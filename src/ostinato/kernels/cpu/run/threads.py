@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from ostinato.kernels.cpu.run.cores import most_threads
-from ostinato.kernels.cpu.run.meeting import CLOCK, IDLE, MET, NAP, NAPS
+from ostinato.kernels.cpu.run.lateness import late_ends, late_meetings
+from ostinato.kernels.cpu.run.meeting import CLOCK, IDLE, NAP, NAP_S, SLEPT
 
 _LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -78,13 +79,22 @@ def function(address: int) -> Any:
     return _LOOP(address)
 
 
-def run(region: int, loop: int, fields: int, threads: int) -> None:
-    """Run `loop(fields, thread, threads)` on so many threads and wait; addresses of machine code. Holds no lock of Python's."""
+def run(region: int, loop: int, fields: int, threads: int, place: ctypes.Array[ctypes.c_int64] | None = None) -> None:
+    """Run `loop(fields, thread, threads)` on so many threads and wait. Holds no lock of Python's.
+
+    Args:
+        region: address of the library's `region`.
+        loop: of machine code.
+        fields: what it reads.
+        threads: how many.
+        place: where they meet, in the loop or at its end; made anew by default.
+    """
     if threads == 1:
         function(loop)(fields, 0, 1)
         return
     if (library := openmp()) is not None:
-        what = (ctypes.c_int64 * 4)(loop, fields, library.number, library.count)
+        place = meeting_place() if place is None else place
+        what = (ctypes.c_int64 * 5)(loop, fields, library.number, library.count, ctypes.addressof(place))
         library.parallel(region, ctypes.addressof(what), threads, 0)
         return
     _run_on_python_threads(loop, fields, threads, threads)
@@ -111,7 +121,16 @@ class InTurn:
         self._run(self._address, 0, 1)
 
 
-def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> float | None:
+def run_shares(region: int, loop: int, fields: int, threads: int, place: ctypes.Array[ctypes.c_int64]) -> None:
+    """As `run`, and note how long threads slept at the place where they meet in the loop."""
+    slept_s(place)
+    begin = time.monotonic()
+    run(region, loop, fields, threads, place)
+    slept = slept_s(place) / (threads - 1)
+    late_meetings.note(slept, time.monotonic() - begin - slept)
+
+
+def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
     """Run `loop(fields, piece, pieces)` for each piece, on as many threads as there may be; whoever is there takes the next.
 
     Args:
@@ -119,40 +138,30 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> float | None
         loop: of machine code; its pieces never wait for each other.
         fields: what it reads.
         pieces: how many.
-
-    Returns:
-        For how long others were waited for when a thread found nothing left, as a share of the time before; None where nobody
-        knows.
     """
     threads = min(pieces, most_threads())
     if threads == 1:
         for piece in range(pieces):
             function(loop)(fields, piece, pieces)
-        return None
-    if (library := openmp()) is not None:
+    elif (library := openmp()) is not None:
         place = meeting_place()
-        place[:4] = [loop, fields, 0, pieces]
+        what = (ctypes.c_int64 * 6)(loop, fields, 0, pieces, library.count, ctypes.addressof(place))
         begin = time.monotonic()
-        library.parallel(taking, ctypes.addressof(place), threads, 0)
-        waited = time.monotonic() - place[IDLE] - 1e-9 * place[IDLE + 1]
-        worked = time.monotonic() - begin - waited
-        return waited / max(worked, 1e-6) if waited > SOON_S else 0.0
-    _run_on_python_threads(loop, fields, pieces, threads)
-    return None
+        library.parallel(taking, ctypes.addressof(what), threads, 0)
+        end = time.monotonic()
+        waited = end - place[IDLE] - 1e-9 * place[IDLE + 1]  # since a thread found nothing left
+        late_ends.note(waited if waited > SOON_S else 0.0, end - begin - waited)
+    else:
+        _run_on_python_threads(loop, fields, pieces, threads)
 
 
-def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> float | None:
-    """Run several loops at the same time, `(loop, fields)` each, each on one thread; addresses of machine code.
-
-    Returns:
-        As `run_pieces`.
-    """
+def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
+    """Run several loops at the same time, `(loop, fields)` each, each on one thread; addresses of machine code."""
     fields = (ctypes.c_int64 * (2 * len(jobs)))(*[number for job in jobs for number in job])
-    return run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
+    run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
 
 
 SOON_S = 2e-5  # what the end of a launch may take where all threads are on a core
-NAP_S = 5e-5  # how long a thread sleeps that has waited for long; more by what the system adds
 
 
 @functools.cache
@@ -174,18 +183,16 @@ def _clock() -> int:
 
 
 def meeting_place() -> ctypes.Array[ctypes.c_int64]:
-    """What the library's `meet` and `pieces` count in, and tell the time; for one loop at a time."""
+    """Where threads count who has come, and find how to sleep and what time it is; for one loop at a time."""
     place = (ctypes.c_int64 * 32)()
     place[NAP : NAP + 2] = _nap()
     place[CLOCK] = _clock()
     return place
 
 
-def met(place: ctypes.Array[ctypes.c_int64]) -> int:
-    """How often all threads met there."""
-    return place[MET]
-
-
-def naps(place: ctypes.Array[ctypes.c_int64]) -> int:
-    """How often threads slept there, as another had not come for long."""
-    return place[NAPS]
+def slept_s(place: ctypes.Array[ctypes.c_int64]) -> float:
+    """For how long threads slept there since this was last asked, as another had not come for long; all together."""
+    found = place[SLEPT]
+    if found:
+        place[SLEPT] = 0
+    return 1e-9 * found

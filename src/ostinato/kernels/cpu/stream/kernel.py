@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,10 +19,12 @@ from ostinato.kernels.cpu.code import cache
 from ostinato.kernels.cpu.code.kernel import key_of, observed, shape
 from ostinato.kernels.cpu.code.target import Loaded, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
+from ostinato.kernels.cpu.run.buffers import pool
 from ostinato.kernels.cpu.run.cores import most_threads
+from ostinato.kernels.cpu.run.lateness import Lateness
 from ostinato.kernels.cpu.run.library import library
-from ostinato.kernels.cpu.run.threads import meeting_place, openmp
-from ostinato.kernels.cpu.stream.record import HEADER, NAME, START, Described
+from ostinato.kernels.cpu.run.threads import meeting_place, openmp, slept_s
+from ostinato.kernels.cpu.stream.record import ARGUMENTS, HEADER, NAME, START, THREADS, Described
 from ostinato.kernels.reading.current import current
 from ostinato.locks import compiling
 from ostinato.types import Tensor
@@ -29,6 +32,9 @@ from ostinato.types import Tensor
 THREAD_BYTES = (
     1 << 21
 )  # of weights that are worth a thread of their own: one that sleeps takes longer to wake than to read less
+ASLEEP_S = 2e-3  # after which the threads of torch's pool no longer spin
+GAIN = 0.5  # of lateness, as a share of the time: with more of it several threads gain nothing
+WAKING_BYTES = 1 << 24  # of weights that are worth waking a thread for
 HELD_BYTES = 1 << 20  # of weights up to which a step is too short to let go of Python's lock
 
 
@@ -157,7 +163,9 @@ class PackedStack:
         found: dict[str, Tensor] = {}
         for n, (space, segments) in enumerate(zip(described.spaces, described.passes, strict=True)):
             if segments:
-                found[f"weights_{n}"] = torch.cat([self._segment(layer, space, *s) for s in segments], 1).contiguous()
+                parts = [self._segment(layer, space, *s) for s in segments]
+                held = pool.take(len(parts[0]), sum(p.shape[1] for p in parts), dtype=parts[0].dtype)
+                found[f"weights_{n}"] = torch.cat(parts, 1, out=held)
         own = {p.name: p.shape for p in self.kernel.cell.parameters}
         for name, vector in layer.vectors.items():
             width = layer.widths["P" if own.get(name) == ("P",) else "H"]
@@ -237,13 +245,17 @@ class Runner:
         self.x = len(HEADER) + described.fields.index("x")
         self.y = len(HEADER) + (len(packed.records) - 1) * record + described.fields.index("output")
         self.fields = [(ctypes.c_int64 * (len(HEADER) + record * len(packed.records)))() for _ in range(2)]
-        self._arguments = [(ctypes.c_int64 * 7)() for _ in range(2)]
+        self._arguments = [(ctypes.c_int64 * ARGUMENTS)() for _ in range(2)]
         self.calls = tuple(ctypes.addressof(each) for each in self._arguments)
         self.threads = self._fitting_threads() if threads is None else threads
         # Where others wait for Python's lock, who lets go of it gets it back after 5 ms: a hundred times a short step.
         kind = ctypes.PYFUNCTYPE if packed.weight_bytes <= HELD_BYTES else ctypes.CFUNCTYPE
-        self.call = kind(None, ctypes.c_void_p)(kernel.start)
+        self.call = self._start = kind(None, ctypes.c_void_p)(kernel.start)
         self._set_fields()
+        if self.threads > 1:
+            self._late, self._running, self._last = Lateness(), self.threads, 0.0
+            self._are_worth_waking = packed.weight_bytes >= WAKING_BYTES
+            self.call = self._call_together
 
     def _fitting_threads(self) -> int:
         if openmp() is None:
@@ -271,7 +283,8 @@ class Runner:
             number, count = (0, 0) if door is None else (door.number, door.count)
             parallel = 0 if door is None else ctypes.cast(door.parallel, ctypes.c_void_p).value or 0  # pyright: ignore[reportArgumentType]
             address = ctypes.addressof(fields)
-            argument[:] = [kernel.stream, address, number, count, self.threads, functions["region"], parallel]
+            place = ctypes.addressof(self._meeting)
+            argument[:] = [kernel.stream, address, number, count, place, self.threads, functions["region"], parallel]
 
     def _values(self, layer: int, turn: int) -> dict[str, int]:
         packed, output = self.packed, self.packed.kernel.cell.output
@@ -288,6 +301,21 @@ class Runner:
             values["x"] = below.data_ptr()
             values["residual"] = values["x"] if packed.residual else 0
         return values
+
+    def _call_together(self, argument: int) -> None:
+        """Take one step; alone where the others sleep, or come so late that they save nothing, as other work has their cores."""
+        now = time.monotonic()
+        is_paced, self._last = now - self._last > ASLEEP_S, now
+        alone = (is_paced and not self._are_worth_waking) or self._late.now() > GAIN
+        threads = 1 if alone else self.threads
+        if threads != self._running:
+            for each in self._arguments:
+                each[THREADS] = threads
+            self._running = threads
+        self._start(argument)
+        if not alone:
+            slept = slept_s(self._meeting) / (threads - 1)
+            self._late.note(slept, time.monotonic() - now - slept)
 
     def step(self, x: Tensor, y: Tensor) -> None:
         """One step, from the input to the output; contiguous tensors of the right dtype and size."""

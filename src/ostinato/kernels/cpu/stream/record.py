@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 HEADER = ("layers", "record_bytes", "backwards", "meet", "meeting")  # the fields before the layers' records
 NAME, START = "stream", "start"  # of the functions
+ARGUMENTS, THREADS = 8, 5  # numbers that `start` is handed, and which of them says how many threads there are
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
 from ostinato.kernels.cpu.code.loops import Fields
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.code.vector import Lanes
-from ostinato.kernels.cpu.stream.record import HEADER, NAME, START
+from ostinato.kernels.cpu.stream.record import HEADER, NAME, START, THREADS
 
 MOST = 16  # accumulators: more would not leave registers for what is multiplied
 CHAINS = 8  # sums that are added up side by side, to hide the latency of a multiply-add
@@ -184,10 +184,12 @@ class Step:
     def _start(self) -> None:
         """Write `void start(call)`, which has one argument because each costs its caller in Python as much as 50 ns.
 
-        The call: the function above, its fields, OpenMP's two questions, how many threads, the region, and OpenMP's door.
+        The call is what `region` reads, then how many threads, the region, and OpenMP's door.
         """
         code = Code(self.module, START, "*call")
-        function, fields, _, _, threads, region, parallel = (code.load(code.at(code.arg.call, 8 * n)) for n in range(7))
+        function, fields, threads, region, parallel = (
+            code.load(code.at(code.arg.call, 8 * n)) for n in (0, 1, THREADS, 6, 7)
+        )
         alone = code.is_(threads, "==", 1)
         with code.when(alone):
             code.jump(function, code.builder.inttoptr(fields, POINTER), 0, 1)
