@@ -1,14 +1,13 @@
 """`python -m benchmarks.streaming`: one step of a live service, beside the time that its weights alone take to be read.
 
 A step reads every weight once, so it cannot be faster than reading them: that is the floor, measured here with the same
-threads, over as many bytes, there and back in turns as a stream does. A service does not call without a pause: the last
-columns are calls that come 10 ms apart, when OpenMP's threads have gone to sleep and the caches may hold something else.
+threads, over as many bytes, there and back in turns as a stream does. Steps with pauses between
+them are in `benchmarks/paced.py`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ from ostinato.kernels.cpu.run.threads import run
 BLOCK = 1 << 14  # bytes that are always read in the same direction
 CHAINS = 8
 ROUNDS = 20
-PAUSE_S = 0.01
 
 
 def read_module() -> ir.Module:
@@ -93,8 +91,6 @@ class Measured:
         floor_s: that reading takes.
         step_s: a step, from Python, one after the other.
         onnx_s: the same in ONNX Runtime, every buffer bound; None for rounded weights.
-        paused_s: a step 10 ms after the last.
-        paused_onnx_s: the same in ONNX Runtime.
     """
 
     name: str
@@ -103,12 +99,10 @@ class Measured:
     floor_s: float
     step_s: float
     onnx_s: float | None
-    paused_s: float
-    paused_onnx_s: float | None
 
 
-def measured(cell: str, hidden: int, dtype: torch.dtype | None, budget_s: float, calls: int) -> Measured:
-    """Time a cell of `I = H = hidden`; `calls` with a pause between."""
+def measured(cell: str, hidden: int, dtype: torch.dtype | None, budget_s: float) -> Measured:
+    """Time a cell of `I = H = hidden`."""
     size = next(s for s in STEPS if hidden == s.H)
     theirs = torch_layer(cell, size).eval()
     stream = ostinato.Stream(our_layer(theirs).eval(), dtype)
@@ -124,7 +118,6 @@ def measured(cell: str, hidden: int, dtype: torch.dtype | None, budget_s: float,
         call()
         first_s[name] = time.perf_counter() - start
     found = measure([Subject(name, call, 0.0) for name, call in subjects.items()], first_s, budget_s)
-    apart = {name: paused(call, calls) for name, call in subjects.items() if name != "floor"}
     return Measured(
         f"{cell} {hidden}, {'float32' if dtype is None else 'bfloat16'}",
         stream.weight_bytes,
@@ -132,46 +125,31 @@ def measured(cell: str, hidden: int, dtype: torch.dtype | None, budget_s: float,
         found["floor"].median_s / ROUNDS,
         found["step"].median_s,
         found["onnx"].median_s if "onnx" in found else None,
-        apart["step"],
-        apart.get("onnx"),
     )
-
-
-def paused(call: Callable[[], Any], calls: int) -> float:
-    """The median of calls that come `PAUSE_S` apart."""
-    seconds = []
-    for _ in range(calls):
-        time.sleep(PAUSE_S)
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 def show(console: Console, rows: list[Measured]) -> None:
     """Print them."""
-    table = Table(title=f"one step, I = H, microseconds; paused: {PAUSE_S * 1e3:.0f} ms apart")
-    columns = ("", "weights MB", "threads", "floor", "step", "floor / step", "ONNX Runtime", "paused", "paused ONNX")
+    table = Table(title="one step, I = H, microseconds")
+    columns = ("", "weights MB", "threads", "floor", "step", "floor / step", "ONNX Runtime")
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
     for row in rows:
-        onnx, paused_onnx = (f"{v * 1e6:.1f}" if v is not None else "" for v in (row.onnx_s, row.paused_onnx_s))
+        onnx = f"{row.onnx_s * 1e6:.1f}" if row.onnx_s is not None else ""
         figures = [f"{v * 1e6:.1f}" for v in (row.floor_s, row.step_s)]
         share = f"{row.floor_s / row.step_s:.0%}"
         megabytes = f"{row.weight_bytes / 1e6:.2f}"
-        table.add_row(
-            row.name, megabytes, str(row.threads), *figures, share, onnx, f"{row.paused_s * 1e6:.1f}", paused_onnx
-        )
+        table.add_row(row.name, megabytes, str(row.threads), *figures, share, onnx)
     console.print(table)
 
 
-def main(cells: tuple[str, ...] = tuple(GATES), budget_s: float = 2.0, calls: int = 50) -> None:
+def main(cells: tuple[str, ...] = tuple(GATES), budget_s: float = 2.0) -> None:
     """Measure and print."""
     rows = []
     with torch.inference_mode():
         for cell in cells:
             for size in STEPS:
-                rows += [measured(cell, size.H, dtype, budget_s, calls) for dtype in (None, torch.bfloat16)]
+                rows += [measured(cell, size.H, dtype, budget_s) for dtype in (None, torch.bfloat16)]
     show(Console(width=140), rows)
 
 

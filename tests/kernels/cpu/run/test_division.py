@@ -95,9 +95,11 @@ def test_where_meetings_are_late_rows_are_divided_and_where_ends_are_nothing_is(
     monkeypatch.setattr(division, "late_ends", ends)
     functions, given = library(False), work(50, 8, 1024, 4 * 1024)
     assert division.divided(given, functions) == (2, False)
-    meetings.note(1.0, 1.0)
+    for _ in range(3):
+        meetings.note(1.0, 1.0)
     assert division.divided(given, functions) == (2, True)
-    ends.note(4.0, 1.0)
+    for _ in range(3):
+        ends.note(4.0, 1.0)
     assert division.divided(given, functions) == (1, False)
     assert not division.is_worth_two()
     now[0] = LONGEST_S

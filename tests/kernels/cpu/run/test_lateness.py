@@ -12,7 +12,9 @@ def now() -> list[float]:
 
 @pytest.fixture
 def late(now: list[float]) -> Lateness:
-    return Lateness(lambda: now[0])
+    made = Lateness(lambda: now[0])
+    made.note(0.0, 1.0)  # its threads are awake
+    return made
 
 
 def test_nothing_is_late_that_has_not_been_seen(late: Lateness) -> None:
@@ -22,36 +24,42 @@ def test_nothing_is_late_that_has_not_been_seen(late: Lateness) -> None:
 
 
 def test_who_was_late_once_is_soon_tried_again(late: Lateness, now: list[float]) -> None:
-    late.note(0.02, 0.04)
-    assert late.now() == 0.5
+    late.note(0.08, 0.04)
+    assert late.now() == 2.0
     now[0] = FIRST_S
     assert late.now() == 0.0
 
 
 def test_who_is_late_again_and_again_is_done_without_for_longer_and_longer(late: Lateness, now: list[float]) -> None:
-    tries = 0
-    while now[0] < 10.0:
+    pauses = []
+    for _ in range(20):
         late.note(1.0, 1.0)
-        tries += 1
-        assert late.now() == 1.0
-        now[0] += LONGEST_S
-    assert late._while == LONGEST_S
-    assert tries == 10 / LONGEST_S
+        begin = now[0]
+        while late.now():
+            now[0] += FIRST_S / 4
+        pauses.append(now[0] - begin)
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 2 * FIRST_S
+    # Half of a second is forgotten within one; the rest nearly doubles.
+    assert LONGEST_S / 2 < pauses[-1] <= LONGEST_S
 
 
-def test_lateness_is_forgotten_when_nobody_is_late(late: Lateness, now: list[float]) -> None:
-    for _ in range(10):
-        late.note(1.0, 1.0)
-    late.note(0.0, 1.0)
-    assert late.now() == 0.0
+@pytest.mark.parametrize("how", ["by calls", "by time"])
+def test_lateness_is_forgotten(how: str, late: Lateness, now: list[float]) -> None:
     for _ in range(30):
-        late.note(0.0, 1.0)
+        late.note(1.0, 1.0)
+    if how == "by calls":
+        for _ in range(60):
+            late.note(0.0, 1.0)
+            assert late.now() == 0.0
+    now[0] = 20.0 if how == "by time" else 0.0
     late.note(1.0, 1.0)
-    now[0] = FIRST_S
+    now[0] += 2 * FIRST_S
     assert late.now() == 0.0
 
 
 def test_one_long_pause_of_the_machine_counts_no_more_than_a_late_thread(late: Lateness) -> None:
+    late.note(10.0, 0.001)
     late.note(10.0, 0.001)
     assert late.now() == SEVERE
 

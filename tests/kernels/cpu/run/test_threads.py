@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -213,3 +214,14 @@ def test_each_piece_is_taken_once(count: int, pieces: int, by_openmp: bool, monk
     for turn in range(1, 4):
         threads.run_pieces(library(False)["pieces"], loop, ctypes.addressof(seen), pieces)
         assert list(seen) == [v for _ in range(pieces) for v in (turn, pieces)] + [0] * (16 - 2 * pieces)
+
+
+@pytest.mark.skipif(threads.openmp() is None, reason="threads of Python wait otherwise")
+def test_who_has_nothing_left_to_do_sleeps_instead_of_spinning_in_the_pool() -> None:
+    nap = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(lambda _, n, __: time.sleep(n * 0.02))
+    loop = ctypes.cast(nap, ctypes.c_void_p).value
+    assert loop is not None
+    place = threads.meeting_place()
+    threads.run(library(False)["region"], loop, 0, 2, place)
+    assert threads.slept_s(place) > 0.01
+    assert threads.slept_s(place) == 0.0
