@@ -5,7 +5,8 @@ import polars
 import pytest
 
 from ostinato.data.dialect import Dialect
-from ostinato.data.series import Layout, read_series
+from ostinato.data.layout import Layout
+from ostinato.data.series import read_series
 from ostinato.errors import DataError
 
 IDS = ["DE", "NA", "FR", "001", "1", "1.10", "1.1", "null", "None", "1e3"]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostinato.data.laying import following
-from ostinato.data.series import Layout, read_series
+from ostinato.data.layout import Layout
+from ostinato.data.series import read_series
 from ostinato.errors import DataError
 
 START = datetime.datetime(2024, 1, 1)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ostinato.data.grids import DAY, OFF, Grid
+from ostinato.data.layout import Layout
 from ostinato.data.patterns import MOST_STRAY, equal_steps, find_grid
 from ostinato.errors import DataError
-
-if TYPE_CHECKING:
-    from ostinato.data.series import Layout
 
 _FEW_GAPS = 6  # by so many gaps, a table has a step of its own
 _MOST_TIMES = 5  # the rows that a table of fewer gaps may be filled to
