@@ -37,6 +37,7 @@ check: $(VENV)/.dev-installed ## format, lint, types, and the floors of the hous
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.rooms
 
 format: $(VENV)/.dev-installed ## rewrite the sources in the house style
 	$(BIN)/ruff format .

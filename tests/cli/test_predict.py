@@ -140,7 +140,7 @@ def test_an_evaluation_prints_a_figure_a_line_and_writes_all_of_it(ostinato, cla
         (["predict", "RUN", "TABLE", "--output", "none/x"], "none/x: cannot be written"),
         (["evaluate", "RUN", "TABLE", "--data", "TABLE"], "--data and the data after the run: expected one of them"),
         (["evaluate", "RUN", "--cache", "5"], "--max_tokens, --cache, --dynamic are for language models"),
-        (["evaluate", "LM", "--output", "x"], "--output and --options are for tasks other than lm"),
+        (["evaluate", "LM", "--options", "{beam: 5}"], "unknown option beam of the answers of lm"),
         (["generate", "RUN"], "RUN is a run of the task classify, not a language model"),
         (["train", "clasify"], "clasify is no recipe; did you mean classify?"),
     ],
@@ -245,3 +245,14 @@ def test_a_resumption_that_does_not_fit_leaves_the_run_as_it_was(ostinato, class
     again = ["train", "classify", "--run", str(run), "--resume", "--quiet", "--training.max_steps", "42"]
     assert ostinato(*again) == (0, f"{run}\n", "")
     assert b"max_steps: 42" in (run / "config.yaml").read_bytes()
+
+
+def test_the_figures_of_a_language_model_go_into_a_file_too(ostinato, run, tmp_path):
+    (tmp_path / "fox.txt").write_text("the quick brown fox\n" * 20)
+    words = ("evaluate", run, str(tmp_path / "fox.txt"), "--options", "{max_tokens: 100}")
+    status, out, _ = ostinato(*words, "--output", str(tmp_path / "found.json"))
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert status == 0
+    assert f"{found['count']:,} tokens" in out
+    assert f"{found['figures']['bits_per_character']:.4f} bits/char" in out
+    assert found["count"] < 399

@@ -1,7 +1,8 @@
 import pytest
 
-from ostinato.recipes.language_model import train
-from ostinato.recipes.settings import BaselineSettings, LanguageModelSettings, ModelSettings, TrainingSettings
+from ostinato.recipes import train
+from ostinato.recipes.lm.settings import BaselineSettings, LanguageModelSettings, ModelSettings
+from ostinato.training.settings import TrainingSettings
 
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 60
 

@@ -6,7 +6,7 @@ import pytest
 
 from ostinato.data import corpus
 from ostinato.recipes import language_model
-from ostinato.recipes.settings import LanguageModelSettings
+from ostinato.recipes.lm.settings import LanguageModelSettings
 
 TEXT = "Tyger Tyger, burning bright,\nIn the forests of the night;\nWhat immortal hand or eye,\n" * 40
 

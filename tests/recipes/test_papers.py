@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from ostinato.data import CharVocabulary, Chunk, WordVocabulary, open_corpus
 from ostinato.errors import ConfigError
 from ostinato.models import LanguageModel
+from ostinato.recipes.lm.settings import LanguageModelSettings
+from ostinato.recipes.lm.task import LanguageModelling
 from ostinato.recipes.papers import names, path_of, resolve
-from ostinato.recipes.runs import build_model
-from ostinato.recipes.settings import LanguageModelSettings
 from ostinato.training.schedules import learning_rate_factor
 
 # learning rate, norm and weight decay as printed, for a loss that is summed over the steps of a chunk.
@@ -77,7 +77,7 @@ def build(name):
     else:
         vocabulary = WordVocabulary(["<unk>", "\n", *(f"w{i}" for i in range(settings.tokens.vocabulary_size - 2))])
     with torch.device("meta"):
-        return build_model(settings, vocabulary)
+        return LanguageModelling().build(settings, vocabulary)
 
 
 @pytest.mark.parametrize("name", PAPERS)

@@ -5,10 +5,10 @@ import pytest
 
 from ostinato.data import CharVocabulary
 from ostinato.errors import RunError
-from ostinato.recipes import load
-from ostinato.recipes.language_model import train
-from ostinato.recipes.runs import build_model, latest_run, new_run
-from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
+from ostinato.recipes import load, train
+from ostinato.recipes.lm.settings import LanguageModelSettings, ModelSettings
+from ostinato.recipes.lm.task import LanguageModelling
+from ostinato.recipes.runs import latest_run, new_run
 from tests.recipes.conftest import small
 
 
@@ -56,7 +56,7 @@ def test_every_setting_of_the_model_reaches_it():
         temporal_activation_regularisation=1.0,
         embedding_range=0.01,
     )
-    model = build_model(LanguageModelSettings(model=settings), CharVocabulary("abc"))
+    model = LanguageModelling().build(LanguageModelSettings(model=settings), CharVocabulary("abc"))
     assert model.recurrent.hidden_sizes == (5, 6)
     assert model.recurrent.options.weight_dropout == 0.5
     assert model.recurrent.options.variational_dropout.input == 0.1
@@ -65,7 +65,9 @@ def test_every_setting_of_the_model_reaches_it():
     assert (model.word_dropout.rate, model.dropout.rate) == (0.2, 0.4)
     assert 1 - (1 - model.input_dropout.rate) * (1 - 0.1) == pytest.approx(0.3)
     assert (model.alpha, model.beta) == (2.0, 1.0)
-    filled = build_model(LanguageModelSettings(model=ModelSettings(initial_range=0.01)), CharVocabulary("abc"))
+    filled = LanguageModelling().build(
+        LanguageModelSettings(model=ModelSettings(initial_range=0.01)), CharVocabulary("abc")
+    )
     assert all(bool((parameter.abs() <= 0.01).all()) for parameter in filled.parameters())
 
 

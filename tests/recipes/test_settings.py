@@ -3,9 +3,10 @@ import dataclasses
 import pytest
 
 from ostinato.errors import ConfigError
+from ostinato.recipes.lm.settings import BaselineSettings, LanguageModelSettings, TokenSettings
 from ostinato.recipes.registry import TASKS, find
-from ostinato.recipes.settings import BaselineSettings, LanguageModelSettings, TokenSettings, TrainingSettings
 from ostinato.training.budget import LIMITS, Budget
+from ostinato.training.settings import TrainingSettings
 
 
 def test_a_dictionary_and_back():

@@ -10,8 +10,8 @@ import torch
 
 from ostinato.errors import ConfigError
 from ostinato.insight import InsightError
+from ostinato.recipes import train
 from ostinato.recipes.classify.task import Classify
-from ostinato.recipes.language_model import train
 from ostinato.recipes.settings import RunSettings
 from ostinato.recipes.task_training import train as train_task
 from ostinato.recipes.watching import COST, PREFIX, watching

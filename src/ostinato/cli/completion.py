@@ -42,7 +42,7 @@ def _whole() -> argparse.ArgumentParser:
     """All commands in one parser, as shtab reads them."""
     from ostinato.cli.main import COMMANDS
     from ostinato.cli.train import parser as train_parser
-    from ostinato.recipes.registry import TASKS
+    from ostinato.recipes import registry
 
     whole = argparse.ArgumentParser("ostinato")
     whole.add_argument("-V", "--version", action="store_true", help="which version this is")
@@ -51,7 +51,7 @@ def _whole() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=_plain(what))
         if name == "train":
             tasks = command.add_subparsers()
-            for task, entry in TASKS.items():
+            for task, entry in registry.tasks().items():
                 _copy(train_parser(task), tasks.add_parser(task, help=_plain(entry.summary)))
         elif name == "lab":
             _copy(importlib.import_module("ostinato.cli.lab").parser(), command.add_subparsers().add_parser("run"))

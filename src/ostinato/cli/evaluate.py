@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
-    from ostinato.recipes.adaptation import CacheSettings, DynamicSettings
+    from ostinato.recipes.lm.adaptation import CacheSettings, DynamicSettings
 
 
 def parser() -> Parser:
@@ -23,9 +23,7 @@ def parser() -> Parser:
         "on", metavar="data", nargs="?", type=str | None, default=None, help="what to evaluate on; the run's own data"
     )
     found.add_argument("--data", type=str | None, default=None, help="the same by name")
-    found.add_argument(
-        "--output", type=str | None, default=None, help="of a task other than lm: a JSON file for all that was found"
-    )
+    found.add_argument("--output", type=str | None, default=None, help="a JSON file for all that was found")
     found.add_argument(
         "--options",
         type=dict[str, Any],
@@ -61,38 +59,24 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError("--data and the data after the run: expected one of them")
     data = given.data if given.on is None else given.on
 
-    from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
+    import importlib
+
+    from ostinato.cli.waiting import waiting
+    from ostinato.recipes.registry import find, task_of
     from ostinato.recipes.runs import latest_run
+    from ostinato.recipes.task_report import write_scores
+    from ostinato.recipes.trained import load
 
     run = latest_run() if given.run is None else given.run
-    if (task := task_of(run)) != LANGUAGE_MODEL:
-        if adaptation is not None or given.max_tokens is not None:
-            raise ConfigError(f"--max_tokens, --cache, --dynamic are for language models, but {run} is of task {task}")
-        return _evaluate_task(run, data, given)
-    if given.output is not None or given.options:
-        raise ConfigError("--output and --options are for tasks other than lm; leave them out")
-
-    from ostinato.recipes.figures import evaluate_run
-
-    name, figures = evaluate_run(run, data, max_tokens=given.max_tokens, device=given.device, adaptation=adaptation)
-    print(f"{run} on {name}")
-    print(f"{figures.tokens:,} tokens")
-    print(f"{figures.nats_per_character:.4f} nats/char")
-    print(f"{figures.bits_per_character:.4f} bits/char")
-    print(f"{figures.perplexity_per_token:,.5g} perplexity/token")
-    print(f"{figures.perplexity_per_word:,.5g} perplexity/word")
-    return 0
-
-
-def _evaluate_task(run: str | Path, data: str | None, given: Any) -> int:
-    from ostinato.cli.waiting import waiting
-    from ostinato.recipes import load
-    from ostinato.recipes.task_report import show_scores, write_scores
-
+    entry = find(name := task_of(run))
+    task, asked = entry.make(), _set(max_tokens=given.max_tokens, adaptation=adaptation)
+    known = [] if task.answering is None else [each.name for each in dataclasses.fields(task.answering)]
+    if any(option not in known for option in asked):
+        raise ConfigError(f"--max_tokens, --cache, --dynamic are for language models, but {run} is of task {name}")
     with waiting("evaluating") as on_batch:
-        trained = load(run).to(given.device).answer_with(given.options)
+        trained = load(task, run).to(given.device).answer_with({**given.options, **asked})
         scores, _ = trained.evaluate(data, on_batch=on_batch)
-    show_scores(trained.task, str(run), scores)
+    importlib.import_module(entry.report).show_scores(task, str(run), scores)
     if given.output is not None:
         write_scores(given.output, scores)
     return 0
@@ -107,7 +91,7 @@ def _adaptation(given: Any) -> CacheSettings | DynamicSettings | None:
     if given.cache is not None and given.dynamic is not None:
         raise ConfigError("--cache and --dynamic: expected one of them; evaluate twice to compare")
 
-    from ostinato.recipes.adaptation import CacheSettings, DynamicSettings
+    from ostinato.recipes.lm.adaptation import CacheSettings, DynamicSettings
 
     if given.cache is not None:
         return CacheSettings(given.cache, **_set(theta=given.theta, share=given.share))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
@@ -33,9 +33,18 @@ def main(words: Sequence[str]) -> int:
     if given.seed is not None and not -(2**63) <= given.seed < 2**64:
         raise ConfigError(f"--seed: expected an integer from -2^63 to 2^64 - 1, as torch takes, got {given.seed}")
 
-    from ostinato.recipes.runs import latest_run, load_model
+    from ostinato.recipes.lm.task import LanguageModelling
+    from ostinato.recipes.registry import task_of
+    from ostinato.recipes.runs import latest_run
+    from ostinato.recipes.trained import load
 
-    model = load_model(latest_run("lm") if given.run is None else given.run)
+    task = LanguageModelling()
+    run = latest_run(task.name) if given.run is None else given.run
+    if (other := task_of(run)) != task.name:
+        raise RunError(
+            f"{run} is a run of the task {other}, not a language model; see `ostinato predict` and `evaluate`"
+        )
+    model = load(task, run).model
     pieces = model.stream(
         given.prompt,
         given.length,

@@ -48,14 +48,13 @@ def main(words: Sequence[str]) -> int:
     if given.show and given.output is not None:
         raise ConfigError("--show and --output: expected one of them; the file gets JSON")
 
-    from ostinato.recipes import load
-    from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
+    from ostinato.recipes.registry import task_for
+    from ostinato.recipes.trained import load
 
-    if task_of(given.run) == LANGUAGE_MODEL:
-        raise ConfigError(
-            f"{given.run} is a language model: let it write with `ostinato generate`, score a text with `ostinato evaluate`"
-        )
-    trained = load(given.run).to(given.device).answer_with(given.options)
+    task = task_for(given.run)
+    if task.no_answers:
+        raise ConfigError(f"{given.run} {task.no_answers}")
+    trained = load(task, given.run).to(given.device).answer_with(given.options)
 
     if given.show:
         answers = trained.stream(given.input)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, Entry, find, task_of
+from ostinato.recipes.registry import Entry, find, task_of, tasks
 from ostinato.training.budget import LIMITS
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 def main(words: Sequence[str]) -> int:
     """Trains. Returns 0, or 130 after an interrupt that left a run to resume."""
     if not words or words[0] in ("-h", "--help"):
-        width = max(map(len, TASKS))
+        known = tasks()
+        width = max(map(len, known))
         print("usage: ostinato train TASK ...\n")
-        print("\n".join(f"  {name:{width}}  {entry.summary}" for name, entry in TASKS.items()))
+        print("\n".join(f"  {name:{width}}  {entry.summary}" for name, entry in known.items()))
         print("\n`ostinato train lm --help` lists every setting of a task, here lm. Each has built-in data.")
         return 0
     name, *words = words
@@ -33,14 +35,10 @@ def main(words: Sequence[str]) -> int:
     stop_with_the_watcher()
 
     # Loaded only now: a wrong flag should not wait for torch.
-    from ostinato.recipes import train
+    from ostinato.recipes.task_training import train
 
-    result = train(settings)
-    if name == LANGUAGE_MODEL:
-        from ostinato.recipes import report
-    else:
-        from ostinato.recipes import task_report as report
-    return _told(settings, result, report)
+    result = train(entry.make(), settings)
+    return _told(settings, result, importlib.import_module(entry.report))
 
 
 def _told(settings: Any, result: Any, report: Any) -> int:
@@ -64,10 +62,11 @@ def parser(name: str) -> Parser:
     """What `ostinato train` takes for a task."""
     from ostinato.cli.parser import Parser
 
-    kind = find(name).settings_class()
+    entry = find(name)
+    kind = entry.settings_class()
     what = (kind.__doc__ or "").partition("\n")[0].removesuffix(".")
     found = Parser(f"ostinato train {name}", f"{what}; with no argument, on its built-in data.")
-    recipe = ", or a paper's recipe such as zaremba-small" if name == LANGUAGE_MODEL else ""
+    recipe = "" if entry.example_config is None else f", or a paper's recipe such as {entry.example_config}"
     found.add_argument(
         "--config",
         action="config",

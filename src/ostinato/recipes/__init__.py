@@ -1,4 +1,4 @@
-"""Recipes, one file a task: data, model, loss and metric put together."""
+"""Recipes, one folder a task: data, model, loss and metric put together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ostinato.recipes.settings import RunSettings
+    from ostinato.recipes.trained import Trained
 
-__all__ = ["load", "train"]
+__all__ = ["load", "open_run", "train"]
 
 
 def train(
@@ -27,17 +28,12 @@ def train(
         on_evaluation: called after each evaluation with the step and what is minimised; True ends the run there.
 
     Returns:
-        Of a language model a `language_model.Result`; of any other task a `task_training.TaskResult`.
+        Of a language model a `lm.result.Result`; of any other task a `task_training.TaskResult`.
 
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
     """
-    from ostinato.recipes.registry import LANGUAGE_MODEL, find
-
-    if settings.task == LANGUAGE_MODEL:
-        from ostinato.recipes.language_model import train as train_language_model
-
-        return train_language_model(settings, console, on_evaluation)  # pyright: ignore[reportArgumentType]
+    from ostinato.recipes.registry import find
     from ostinato.recipes.task_training import train as train_task
 
     return train_task(find(settings.task).make(), settings, console, on_evaluation)
@@ -55,13 +51,20 @@ def load(run: str | os.PathLike[str]) -> Any:
     Raises:
         RunError: there is no run, or a file of it is missing or damaged.
     """
-    from ostinato.recipes.registry import LANGUAGE_MODEL, TASKS, task_of
+    found = open_run(run)
+    return found.task.loaded(found)
 
-    name = task_of(run)
-    if name == LANGUAGE_MODEL:
-        from ostinato.recipes.runs import load_model
 
-        return load_model(run)
+def open_run(run: str | os.PathLike[str]) -> Trained[Any, Any, Any, Any]:
+    """The same as a `Trained`, of a language model too.
+
+    Args:
+        run: the folder of the run.
+
+    Raises:
+        RunError: there is no run, or a file of it is missing or damaged.
+    """
+    from ostinato.recipes.registry import task_for
     from ostinato.recipes.trained import load as load_task
 
-    return load_task(TASKS[name].make(), run)
+    return load_task(task_for(run), run)

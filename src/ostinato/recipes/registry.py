@@ -1,19 +1,31 @@
-"""The tasks by name. Loading this loads none of them: `ostinato train` lists them at once."""
+"""The tasks by name. Loading this loads none of them: `ostinato train` lists them at once.
+
+A task of one's own is registered by `register`, or, so that the command line knows it too, by the package that it is in, under
+`[project.entry-points."ostinato.tasks"]`. One that is not registered is named by its place, `my_package.my_module:MyTask`.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import json
 import os
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ostinato.data.plain_file import read_plain
 from ostinato.errors import ConfigError, RunError, did_you_mean
 
 if TYPE_CHECKING:
     from ostinato.recipes.task import Task
 
-LANGUAGE_MODEL = "lm"
+GROUP = "ostinato.tasks"  # of entry points
+PLACE = "task.json"  # in the folder of a run, of a task of one's own: where its class is
+DEFAULT = "lm"  # what runs and sweeps are of that say nothing: those of versions that knew only one
 
 
 @dataclass(frozen=True)
@@ -23,14 +35,20 @@ class Entry:
     Attributes:
         summary: what it is, in a line.
         settings: "module:class" of its settings.
-        task: "module:class" of the task; None for the language model, which learns from one long text and not from examples.
+        task: "module:class" of the task.
         built_in: a file of settings, in this folder or below, for the built-in data; None where the defaults suit them.
+        report: the module that shows a result: `show(result)`, `resume_command(result)`, `show_scores(task, run, scores)`.
+        inspection: the module that `ostinato inspect` looks at a run with: `inspected(path, data, folder)` and `SECTIONS`.
+        example_config: a configuration that ships, for the help of the command line.
     """
 
     summary: str
     settings: str
-    task: str | None = None
+    task: str
     built_in: str | None = None
+    report: str = "ostinato.recipes.task_report"
+    inspection: str = "ostinato.recipes.inspection.task"
+    example_config: str | None = None
 
     def settings_class(self) -> type[Any]:
         """Loads the settings, which need no torch."""
@@ -51,14 +69,17 @@ class Entry:
 
     def make(self) -> Task[Any, Any, Any, Any]:
         """Loads the task."""
-        assert self.task is not None
         return _load(self.task)()
 
 
-TASKS = {
-    LANGUAGE_MODEL: Entry(
+TASKS: dict[str, Entry] = {
+    "lm": Entry(
         "a recurrent language model: characters, bytes, words or byte pairs",
-        "ostinato.recipes.settings:LanguageModelSettings",
+        "ostinato.recipes.lm.settings:LanguageModelSettings",
+        "ostinato.recipes.lm.task:LanguageModelling",
+        report="ostinato.recipes.lm.report",
+        inspection="ostinato.recipes.lm.sections",
+        example_config="zaremba-small",
     ),
     "classify": Entry(
         "a class for a sequence: texts, or images row by row; built in: handwritten digits",
@@ -88,22 +109,54 @@ TASKS = {
         "ostinato.recipes.forecast.task:Forecast",
     ),
 }
+_BUILT_IN = frozenset(TASKS)
+
+
+def register(task: type[Task[Any, Any, Any, Any]]) -> type[Task[Any, Any, Any, Any]]:
+    """Makes a task known by its name, in this process; a decorator of its class.
+
+    Args:
+        task: its docstring's first line is its summary.
+
+    Raises:
+        ConfigError: another task has this name already.
+    """
+    entry, name = entry_of(task), task.name
+    before = tasks().get(name)
+    if before is not None and before.task != entry.task:
+        raise ConfigError(f"a task {name} is registered already, {before.task}; give {entry.task} another name")
+    TASKS[name] = entry
+    return task
+
+
+def entry_of(task: type[Task[Any, Any, Any, Any]]) -> Entry:
+    """What the registry holds of a class of one's own."""
+    summary = (task.__doc__ or task.name).strip().partition("\n")[0].removesuffix(".")
+    return Entry(summary[:1].lower() + summary[1:], _place_of(task.settings), _place_of(task))
+
+
+def tasks() -> Mapping[str, Entry]:
+    """All tasks that have a name: those of this package, those of others that are installed, and those that were registered."""
+    return {**_installed(), **TASKS}
 
 
 def find(name: str) -> Entry:
-    """The task with a name.
+    """The task with a name, or with a place, "module:class".
 
     Raises:
-        ConfigError: there is none; the message lists them.
+        ConfigError: there is none; the message lists those that have a name.
     """
-    if name not in TASKS:
-        hint = did_you_mean(name, TASKS)
-        raise ConfigError(f"{name} is no recipe{hint} Expected one of {', '.join(TASKS)}: ostinato train lm")
-    return TASKS[name]
+    known = tasks()
+    if name in known:
+        return known[name]
+    if ":" in name:
+        return _entry_at(name)
+    hint = did_you_mean(name, known)
+    raise ConfigError(f"{name} is no recipe{hint} Expected one of {', '.join(known)}: ostinato train lm")
 
 
 def task_of(run: str | os.PathLike[str]) -> str:
-    """The name of the task of a run, as its config.yaml says; runs of versions that knew only one say nothing.
+    """The name of the task of a run, or where no name finds it its place, as its config.yaml says.
 
     Raises:
         RunError: there is no run, or its task is unknown.
@@ -111,12 +164,103 @@ def task_of(run: str | os.PathLike[str]) -> str:
     from ostinato.training.run_folder import RunFolder
 
     folder = RunFolder(run)
-    name = folder.read_config().get("task", LANGUAGE_MODEL)
-    if not isinstance(name, str) or name not in TASKS:
-        raise RunError(f"{folder.config_file}: expected a task of {', '.join(TASKS)}, got {name}; a newer ostinato?")
+    name = folder.read_config().get("task", DEFAULT)
+    known = tasks()
+    place = _place_in(folder.path)
+    if place is not None and (name not in known or known[name].task != place):
+        return place
+    if not isinstance(name, str) or name not in known:
+        raise RunError(f"{folder.config_file}: expected a task of {', '.join(known)}, got {name}; a newer ostinato?")
     return name
+
+
+def task_for(run: str | os.PathLike[str]) -> Task[Any, Any, Any, Any]:
+    """The task of a run.
+
+    Raises:
+        RunError: there is no run, or its task is unknown or cannot be loaded.
+    """
+    name = task_of(run)
+    try:
+        return find(name).make()
+    except ConfigError as error:
+        raise RunError(f"{run} is a run of the task {name}, which cannot be loaded: {error}") from error
+
+
+def record(task: Task[Any, Any, Any, Any], folder: Path) -> None:
+    """Writes into the folder of a run where the class of its task is, unless it is one of this package, which its name finds."""
+    from ostinato.training.files import write_json
+
+    place = _place_of(type(task))
+    if task.name not in _BUILT_IN or TASKS[task.name].task != place:
+        write_json(folder / PLACE, {"class": place})
+
+
+def _place_in(folder: Path) -> str | None:
+    file = folder / PLACE
+    if not file.exists():
+        return None
+    try:
+        place = json.loads(read_plain(file))["class"]
+        if ":" not in place:
+            raise ValueError(f"expected module:class, got {place}")
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
+    return place
+
+
+def _entry_at(place: str) -> Entry:
+    """The task that a class is.
+
+    Raises:
+        ConfigError: there is no such class, or it is no task.
+    """
+    from ostinato.recipes.task import Task
+
+    if place.startswith("__main__:") or "<locals>" in place:
+        raise ConfigError(
+            f"{place}: the class was made in a script or in a function; move it into a module that can be imported"
+        )
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())  # behind all else, so that a file in it takes nobody's place
+    found = _load(place)
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise ConfigError(f"{place}: expected a class made from ostinato.recipes.task.Task, got {found!r}")
+    return entry_of(found)
+
+
+@functools.cache
+def _installed() -> Mapping[str, Entry]:
+    """The tasks of other packages. Each entry point gives an `Entry`, which loads nothing else, or the class of a task."""
+    found: dict[str, Entry] = {}
+    for point in metadata.entry_points(group=GROUP):
+        if point.name not in _BUILT_IN:
+            found[point.name] = _of_point(point)
+    return found
+
+
+def _of_point(point: metadata.EntryPoint) -> Entry:
+    try:
+        given = point.load()
+        return given if isinstance(given, Entry) else entry_of(given)
+    except Exception as error:  # whatever another package does must not take the other tasks away
+        reason = " ".join(str(error).split())
+        return Entry(f"cannot be loaded: {reason}", point.value, point.value)
+
+
+def _place_of(kind: type[Any]) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _load(place: str) -> Any:
     module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{place}: expected a class at this place, module:class; it cannot be loaded: {reason}"
+        ) from error
+    return found

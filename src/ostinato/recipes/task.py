@@ -1,34 +1,44 @@
-"""What a task that learns from examples says about itself: data, model, loss and metrics put together.
+"""What a task says about itself: data, model, loss and metrics put together.
 
 A task is a small file: how its data are read, what must be known about them beside the weights, which model learns, and how it is
-judged. What all tasks share is elsewhere: training and its report in `task_training`, loading, prediction and evaluation in
-`trained`, the names of the tasks in `registry`.
+judged. What all tasks share is elsewhere: training and its report in `training`, loading, prediction and evaluation in
+`trained`, the names of the tasks in `registry`. The methods that are not abstract suit a task that learns from examples.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 import torch
-from torch import nn
+from rich.console import Console
 
-from ostinato.data.batches import Batch, Examples
+from ostinato.data.batches import Batch, Batches, Examples, InOrder
 from ostinato.data.splits import Splits
-from ostinato.recipes.settings import TaskSettings
+from ostinato.errors import DataError
+from ostinato.models.reading import reading
+from ostinato.recipes.few import few
+from ostinato.recipes.knowledge import KNOWLEDGE, read_json
+from ostinato.recipes.learnt import Known, Learnt, Model, S
+from ostinato.training.counters import Outcome
+from ostinato.training.distributed import Processes
+from ostinato.training.evaluation import Evaluation
+from ostinato.training.files import write_json
+from ostinato.training.progress import ExampleProgress, Progress
+from ostinato.training.run_folder import RunFolder
+from ostinato.training.tree import map_tensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.text import Text
 
-    from ostinato.recipes.trained import Trained
-    from ostinato.training.evaluation import Evaluation
-
-S = TypeVar("S", bound=TaskSettings)
 Part = TypeVar("Part")  # of a data set, as it was read
-Known = TypeVar("Known")
-Model = TypeVar("Model", bound=nn.Module)
 
 
 class Judge(ABC):
@@ -59,6 +69,40 @@ class Judge(ABC):
         return []
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What reading the data of a run may need beside the settings.
+
+    Attributes:
+        folder: of the run, for data that are kept on disk as they are read.
+        known: what is known about the data already, of a run that goes on or is over.
+        on_progress: called with the bytes read, and how many there are (None if unknown).
+    """
+
+    folder: Path | None = None
+    known: Any = None
+    on_progress: Callable[[int, int | None], None] | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run whose training has ended.
+
+    Attributes:
+        run: its folder, which holds the best weights.
+        splits: the data.
+        batches: that it was trained on, where they stand now.
+        outcome: how it ended.
+        progress: what a person sees.
+    """
+
+    run: RunFolder
+    splits: Splits[Any]
+    batches: Any
+    outcome: Outcome
+    progress: Progress
+
+
 class Task(ABC, Generic[S, Part, Known, Model]):
     """A task; a class of its own says what is special about it.
 
@@ -66,27 +110,37 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         name: in the registry, and as the `task` of its settings.
         settings: their class.
         item: what the loss is the mean of.
+        noun: what its data are called where a run is given others.
         percentages: the figures that are shown as such.
         files: the settings, such as "reading.test", that name files.
         rows: of a batch in evaluation and prediction; changes no result.
         answering: a dataclass of what a user can set about answers, such as how wide a beam is; None for nothing.
         nothing_to_judge: what is said of data whose validation part has no example with a loss.
+        no_answers: what is said where answers are asked for, of a task that has none; empty where it has.
+        in_a_sweep: settings that leave out what only a person looks at.
     """
 
     name: ClassVar[str]
     settings: ClassVar[type[Any]]
     item: ClassVar[str] = "example"
+    noun: ClassVar[str] = "data set"
     percentages: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[int] = 256
     answering: ClassVar[type[Any] | None] = None
     nothing_to_judge: ClassVar[str] = "expected labels to validate with that training has too, got others only"
+    no_answers: ClassVar[str] = ""
+    in_a_sweep: ClassVar[Mapping[str, Any]] = {}
 
     # --- data ---
 
     @abstractmethod
     def read(self, settings: S) -> Splits[Part]:
         """The data to learn from: the user's, or the built-in."""
+
+    def open(self, settings: S, opening: Opening) -> Splits[Part]:
+        """The same, with all that reading them may need."""
+        return self.read(settings)
 
     @abstractmethod
     def read_part(self, settings: S, known: Known, data: str, *, labelled: bool) -> Part:
@@ -104,13 +158,45 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     def from_dict(self, content: dict[str, Any]) -> Known:
         """The inverse of `to_dict`; KeyError, TypeError or ValueError for what it cannot be."""
 
+    def save_known(self, known: Known, folder: Path) -> None:
+        """Writes knowledge into the folder of a run."""
+        write_json(folder / KNOWLEDGE, self.to_dict(known))
+
+    def load_known(self, folder: Path) -> Known:
+        """The inverse.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        return read_json(folder / KNOWLEDGE, self.from_dict)
+
     @abstractmethod
     def examples(self, settings: S, known: Known, part: Part) -> Examples:
         """The data as the model reads them."""
 
+    def check(self, settings: S, splits: Splits[Part], validation: Examples) -> None:
+        """Looks at what the model will be judged on, before it is trained.
+
+        Raises:
+            DataError: it cannot be judged.
+        """
+        if not np.asarray(validation.counts).any():
+            raise DataError(f"{splits.name}: {self.nothing_to_judge}")
+
     def size(self, part: Part) -> int:
         """How many examples a part has."""
         return len(part)  # pyright: ignore[reportArgumentType]
+
+    def title(self, part: Part, data: str) -> str:
+        """What a part is called that was read from `data`."""
+        return data
+
+    def sizes(self, settings: S, splits: Splits[Part], known: Known) -> str:
+        """How large the parts of the data are, for people."""
+        return ", ".join(
+            f"{self.size(part):,} {'examples ' * (part is splits.train)}to {purpose}"
+            for part, purpose in ((splits.train, "train on"), (splits.validation, "validate"), (splits.test, "test"))
+        )
 
     def remarks(self, splits: Splits[Part]) -> list[str]:
         """What a user should know about the data before training, such as which lines were left out; a line each."""
@@ -128,6 +214,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """Which data these are, for a run to be resumed with the same only; None for not known."""
         return None
 
+    def fingerprint_of(self, examples: Examples, validation: Examples) -> str | None:
+        """The same of the data that are learnt from and those that choose the weights."""
+        return self.fingerprint(examples)
+
     # --- model ---
 
     @abstractmethod
@@ -142,23 +232,143 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """
         return []
 
+    # --- training ---
+
+    def progress(self, quiet: bool, console: Console | None) -> Progress:
+        """What shows how training goes."""
+        return ExampleProgress(self.item, self.percentages, quiet=quiet, console=console)
+
+    def set_units(self, progress: Progress, settings: S, splits: Splits[Part]) -> None:
+        """Tells what shows it what is known of its units once the data are read."""
+
+    def batches(self, settings: S, examples: Examples, *, rank: int, world: int) -> Any:
+        """What `fit` trains on: the share of process `rank` of `world`. It is closed at the end if it has `close`."""
+        return Batches(
+            examples,
+            settings.training.batch_size,
+            max_steps=self.batch_steps(settings),
+            seed=settings.seed,
+            rank=rank,
+            world=world,
+        )
+
+    def watched(self, settings: S, examples: Examples, rows: int, steps: int) -> Any:
+        """Some of the training data, always the same, to measure the model on while it trains; `steps` of what comes in chunks."""
+        return few(examples, rows)
+
+    def sample(self, learnt: Learnt[S, Known, Model]) -> Callable[[], str] | None:
+        """What gives a line to show at each evaluation; None for none."""
+        return None
+
+    def validate(
+        self,
+        learnt: Learnt[S, Known, Model],
+        part: Part,
+        examples: Examples,
+        *,
+        should_stop: Callable[[], bool],
+        total: Callable[[Sequence[float]], list[float]],
+        processes: Processes,
+        on_batch: Callable[[int, int], None],
+    ) -> Evaluation | None:
+        """Evaluates on the validation data while training, in every process.
+
+        Args:
+            learnt: the model with the weights that it has now.
+            part: the validation data.
+            examples: made of them.
+            should_stop: asked before each batch; True gives the evaluation up.
+            total: sums numbers over the processes.
+            processes: those that train together.
+            on_batch: as in `judged`.
+
+        Returns:
+            What was found, the same in every process; None if it was given up.
+        """
+        judge = self.judge(learnt, part, examples, final=False)
+        found = self.judged(learnt, judge, examples, should_stop=should_stop, on_batch=on_batch)
+        if found is None:
+            return None
+        found = self.settle(learnt, judge, found)
+        # Every process looks at everything, and all take the first one's word: two devices may round differently.
+        numbers = [found.nats, float(found.tokens), *found.figures.values()]
+        nats, tokens, *figures = total(numbers if processes.is_first else [0.0] * len(numbers))
+        named = dict(zip(found.figures, figures, strict=True))
+        return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named)
+
+    def finish(self, learnt: Learnt[S, Known, Model] | None, finished: Finished) -> Any:
+        """What training gives in place of a `TaskResult`, with its `report.json` written; None for what all tasks give.
+
+        Args:
+            learnt: the model with the weights that were best; None where training was interrupted, or is another process' to judge.
+            finished: the run.
+        """
+        return None
+
     # --- answers ---
+
+    def loaded(self, learnt: Any) -> Any:
+        """What `ostinato.load` gives, of a `Trained`."""
+        return learnt
 
     def judged_by(self, settings: S) -> str | None:
         """The figure that says which weights are best, largest first; None for the loss, smallest first."""
         return None
 
     @abstractmethod
-    def judge(self, trained: Trained[S, Part, Known, Model], part: Part, examples: Examples, *, final: bool) -> Judge:
+    def judge(self, learnt: Learnt[S, Known, Model], part: Part, examples: Examples, *, final: bool) -> Judge:
         """What looks at the answers to `examples`, made of `part`; `final` after training, when it may take its time."""
 
-    def settle(self, trained: Trained[S, Part, Known, Model], judge: Judge, found: Evaluation) -> Evaluation:
+    def judged(
+        self,
+        learnt: Learnt[S, Known, Model],
+        judge: Judge,
+        examples: Examples,
+        *,
+        should_stop: Callable[[], bool],
+        on_batch: Callable[[int, int], None] | None,
+    ) -> Evaluation | None:
+        """Shows a judge the answers to all examples, in evaluation mode and without gradients.
+
+        Args:
+            learnt: the model.
+            judge: who looks.
+            examples: all of them.
+            should_stop: asked before each batch; True gives it up.
+            on_batch: called after each batch with how many examples are done, and of how many.
+
+        Returns:
+            What was found; None if it was given up.
+        """
+        losses: list[torch.Tensor] = []
+        counts: list[int] = []
+        done = 0
+        with reading(learnt.model):
+            for batch in self.in_order(learnt, examples):
+                if should_stop():
+                    return None
+                losses.append(judge.see(batch))
+                counts.append(batch.count)
+                done += len(batch.rows)
+                if on_batch is not None:
+                    on_batch(done, len(examples.lengths))
+        means = torch.stack(losses).tolist()  # the only time that the device is waited for
+        nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
+        return Evaluation(nats, sum(counts), judge.figures(), self.judged_by(learnt.settings))
+
+    def in_order(self, learnt: Learnt[S, Known, Model], examples: Examples) -> Iterator[Batch]:
+        """Every example once, on the model's device."""
+        device = next(learnt.model.parameters()).device
+        batches = InOrder(examples, self.rows, max_steps=self.batch_steps(learnt.settings))
+        return (map_tensors(lambda tensor: tensor.to(device), batch) for batch in batches)
+
+    def settle(self, learnt: Learnt[S, Known, Model], judge: Judge, found: Evaluation) -> Evaluation:
         """Called after each evaluation on the validation data while training, before weights are kept.
 
         Here the model may be given what is fitted on data that it is not trained on, such as a temperature.
 
         Args:
-            trained: its model has the weights that were evaluated.
+            learnt: its model has the weights that were evaluated.
             judge: who has seen the answers.
             found: what came of it.
 
@@ -183,7 +393,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return {}
 
     @abstractmethod
-    def answers(self, trained: Trained[S, Part, Known, Model], part: Part, batch: Batch) -> list[dict[str, Any]]:
+    def answers(self, learnt: Learnt[S, Known, Model], part: Part, batch: Batch) -> list[dict[str, Any]]:
         """What the model says about each row of a batch of `part`, as JSON can hold it."""
 
     def shown(self, answer: Mapping[str, Any]) -> Text | None:

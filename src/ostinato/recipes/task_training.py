@@ -2,7 +2,8 @@
 
 | run folder | beside what `ostinato.training.run_folder` lists |
 | --- | --- |
-| `knowledge.json` | what is known about the data: labels, vocabularies, scales |
+| `knowledge.json` | what is known about the data: labels, vocabularies, scales; a language model has `vocabulary.json` |
+| `task.json` | of a task of one's own: where its class is |
 | `report.json` | figures and details on the validation and the test data |
 | `pictures/` | what there is to see of them, as PNG and SVG |
 """
@@ -17,27 +18,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.markup import escape
 from torch import nn
 
-from ostinato.data.batches import Batches, Examples
+from ostinato.data.batches import Examples
 from ostinato.data.splits import Splits
 from ostinato.errors import DataError
-from ostinato.recipes.inspection.few import few
+from ostinato.recipes import registry
+from ostinato.recipes.learnt import Known, Model, S
 from ostinato.recipes.session import Session, for_the_record, opened
 from ostinato.recipes.settings import TaskSettings
-from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
-from ostinato.recipes.trained import KNOWLEDGE, Scores, Trained, load, read_knowledge, read_splits
-from ostinato.recipes.watching import ROWS, watching
+from ostinato.recipes.task import Finished, Judge, Opening, Part, Task
+from ostinato.recipes.trained import Scores, Trained, load, read_splits
+from ostinato.recipes.watching import ROWS, STEPS, watching
 from ostinato.training.counters import Outcome
 from ostinato.training.distributed import Processes
 from ostinato.training.evaluation import Evaluation, Evaluator
 from ostinato.training.files import write_json
 from ostinato.training.loop import fit
-from ostinato.training.progress import ExampleProgress, Progress
+from ostinato.training.progress import Progress
 from ostinato.training.run_folder import RunFolder
 
 
@@ -65,7 +66,7 @@ def train(
     settings: S,
     console: Console | None = None,
     on_evaluation: Callable[[int, float], bool | None] | None = None,
-) -> TaskResult:
+) -> Any:
     """Trains the model of a task, or goes on training it, and judges it on the data that it has not seen.
 
     Args:
@@ -75,14 +76,13 @@ def train(
         on_evaluation: called after each evaluation with the step and what is minimised (the figure that the task is judged by,
             negative); True ends the run there.
 
+    Returns:
+        A `TaskResult`, or what the task gives in its place.
+
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
     """
-
-    def progress(quiet: bool) -> ExampleProgress:
-        return ExampleProgress(task.item, task.percentages, quiet=quiet, console=console)
-
-    with opened(settings, progress) as session:
+    with opened(settings, partial(task.progress, console=console)) as session:
         return _train(task, settings, session, on_evaluation)
 
 
@@ -97,29 +97,40 @@ class _Prepared:
     lines: list[str]  # to tell the user
 
 
-def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, run: RunFolder) -> _Prepared:
-    splits = read_splits(task, settings)
+def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, session: Session, content: Any) -> _Prepared:
+    """Makes it; `content` is what another process knows about the data, or None."""
+    run, known = session.run, None
+    # A run may have been killed before its first checkpoint.
+    begins = not settings.resume or not run.checkpoints.steps()
+    if content is not None:
+        known = task.from_dict(content)
+    elif not begins:
+        known = task.load_known(run.path)
+    with session.progress.running():
+        splits = read_splits(task, settings, Opening(run.path, known, session.progress.show_reading))
     for purpose, part in (("train on", splits.train), ("validate with", splits.validation)):
         if not task.size(part):
             raise DataError(f"{splits.name}: expected examples to {purpose}, got none; give more data")
-    # A run may have been killed before its first checkpoint.
-    begins = not settings.resume or not run.checkpoints.steps()
-    known = task.learn(settings, splits.train) if begins else read_knowledge(task, run)
+    known = task.learn(settings, splits.train) if known is None else known
     validation = task.examples(settings, known, splits.validation)
-    if not np.asarray(validation.counts).any():
-        raise DataError(f"{splits.name}: {task.nothing_to_judge}")
+    task.check(settings, splits, validation)
     torch.manual_seed(settings.seed)
     model = task.build(settings, known)
-    lines = [*task.remarks(splits), *task.begin(settings, known, model)] if begins else []
+    lines = [*task.remarks(splits), *(task.begin(settings, known, model) if begins else [])]
     examples = task.examples(settings, known, splits.train)
-    return _Prepared(splits, examples, validation, Trained(task, settings, known, model), lines)
+    return _Prepared(splits, examples, validation, Trained(task, settings, known, model, run.path), lines)
 
 
-def _in_every_process(processes: Processes, make: Callable[[], _Prepared]) -> _Prepared:
-    """Made by the first process before the others, so that it alone tells what is wrong."""
+def _in_every_process(task: Task[Any, Any, Any, Any], settings: TaskSettings, session: Session) -> _Prepared:
+    """Made by the first process before the others, so that it alone tells what is wrong; they take what it knows of the data."""
     made: list[_Prepared] = []
-    processes.first(lambda: made.append(make()))
-    return made[0] if made else make()
+
+    def make() -> Any:
+        made.append(_prepare(task, settings, session, None))
+        return task.to_dict(made[0].trained.known) if session.processes.world > 1 else None
+
+    content = session.processes.first(make)
+    return made[0] if made else _prepare(task, settings, session, content)
 
 
 def _train(
@@ -127,84 +138,82 @@ def _train(
     settings: S,
     session: Session,
     on_evaluation: Callable[[int, float], bool | None] | None,
-) -> TaskResult:
-    run, processes, how = session.run, session.processes, settings.training
-    prepared = _in_every_process(processes, lambda: _prepare(task, settings, run))
-    fingerprint = task.fingerprint(prepared.examples)
+) -> Any:
+    run, processes, progress, how = session.run, session.processes, session.progress, settings.training
+    prepared = _in_every_process(task, settings, session)
+    trained, examples = prepared.trained, prepared.examples
+    batches = task.batches(settings, examples, rank=processes.rank, world=processes.world)
+    fingerprint = task.fingerprint_of(examples, prepared.validation)
 
     def create() -> None:
         if settings.resume:
-            run.check_data(fingerprint)  # before config.yaml names other data
+            run.check_data(fingerprint, task.noun)  # before config.yaml names other data
         run.create(for_the_record(settings, run, how, *task.files))
         with run.writing():
-            write_json(run.path / KNOWLEDGE, task.to_dict(prepared.trained.known))
+            task.save_known(trained.known, run.path)
+            registry.record(task, run.path)
 
     processes.first(create)
+    task.set_units(progress, settings, prepared.splits)
     _tell(prepared, session)
-    batches = Batches(
-        prepared.examples,
-        how.batch_size,
-        max_steps=task.batch_steps(settings),
-        seed=settings.seed,
-        rank=processes.rank,
-        world=processes.world,
-    )
     outcome = fit(
-        prepared.trained.model,
+        trained.model,
         batches,
         run=run,
         settings=how,
-        evaluator=_evaluator(prepared, processes, session.progress),
+        evaluator=_evaluator(prepared, processes, progress),
         processes=processes,
         resume=settings.resume,
-        progress=session.progress,
+        progress=progress,
+        sample=task.sample(trained),
         on_evaluation=on_evaluation,
-        on_step=watching(prepared.trained.model, lambda: few(prepared.examples, ROWS), settings, how, processes),
+        on_step=watching(
+            trained.model, lambda: task.watched(settings, examples, ROWS, STEPS), settings, how, processes
+        ),
         data_fingerprint=fingerprint,
     )
+    if hasattr(batches, "close"):
+        batches.close()
+    finished = Finished(run, prepared.splits, batches, outcome, progress)
     if outcome.ending in ("interrupted", "pruned") or not processes.is_first:
-        return TaskResult(run, task, outcome)
-    return _finish(task, run, prepared.splits, outcome, session.progress)
+        return task.finish(None, finished) or TaskResult(run, task, outcome)
+    return _finish(task, finished)
 
 
 def _tell(prepared: _Prepared, session: Session) -> None:
-    splits, size = prepared.splits, prepared.trained.task.size
-    parameters = sum(parameter.numel() for parameter in prepared.trained.model.parameters())
-    first = (
-        f"{splits.name}: {size(splits.train):,} examples to train on, {size(splits.validation):,} to validate, "
-        f"{size(splits.test):,} to test; {parameters:,} parameters; run folder {session.run}"
-    )
+    splits, trained = prepared.splits, prepared.trained
+    parameters = sum(parameter.numel() for parameter in trained.model.parameters())
+    sizes = trained.task.sizes(trained.settings, splits, trained.known)
+    first = f"{splits.name}: {sizes}; {parameters:,} parameters; run folder {session.run}"
     for line in (first, *prepared.lines):
         session.progress.say(escape(line))
 
 
 def _evaluator(prepared: _Prepared, processes: Processes, progress: Progress) -> Evaluator:
     """Judges the model at work on the validation data."""
-    trained, examples = prepared.trained, prepared.validation
+    trained = prepared.trained
 
     def evaluate(
         module: nn.Module, *, should_stop: Callable[[], bool], total: Callable[[Sequence[float]], list[float]]
     ) -> Evaluation | None:
-        judge = trained.task.judge(trained, prepared.splits.validation, examples, final=False)
-        found = trained.show(
-            judge, examples, should_stop=should_stop, on_batch=partial(progress.show_judging, "the validation data")
+        return trained.task.validate(
+            trained,
+            prepared.splits.validation,
+            prepared.validation,
+            should_stop=should_stop,
+            total=total,
+            processes=processes,
+            on_batch=partial(progress.show_judging, "the validation data"),
         )
-        if found is None:
-            return None
-        found = trained.task.settle(trained, judge, found)
-        # Every process looks at everything, and all take the first one's word: two devices may round differently.
-        numbers = [found.nats, float(found.tokens), *found.figures.values()]
-        nats, tokens, *figures = total(numbers if processes.is_first else [0.0] * len(numbers))
-        named = dict(zip(found.figures, figures, strict=True))
-        return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named)
 
     return evaluate
 
 
-def _finish(
-    task: Task[Any, Any, Any, Any], run: RunFolder, splits: Splits[Any], outcome: Outcome, progress: Progress
-) -> TaskResult:
+def _finish(task: Task[Any, Any, Any, Any], finished: Finished) -> Any:
+    run, splits, progress = finished.run, finished.splits, finished.progress
     trained = load(task, run.path)
+    if (found := task.finish(trained, finished)) is not None:
+        return found
     scores: dict[str, Scores] = {}
     pictures: list[Path] = []
     parts = {"validation": splits.validation, "test": splits.test}
@@ -220,13 +229,13 @@ def _finish(
     report = {
         "run": str(run),
         "task": task.name,
-        "outcome": dataclasses.asdict(outcome),
+        "outcome": dataclasses.asdict(finished.outcome),
         "scores": {name: dataclasses.asdict(each) for name, each in scores.items()},
         "pictures": [str(path.relative_to(run.path)) for path in pictures],
     }
     with run.writing():
         write_json(run.path / "report.json", without_nan(report))
-    return TaskResult(run, task, outcome, scores, tuple(pictures))
+    return TaskResult(run, task, finished.outcome, scores, tuple(pictures))
 
 
 def _draw(judge: Judge, run: RunFolder, part: str) -> list[Path]:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic
 
 import numpy as np
-import torch
 
-from ostinato.data.batches import Batch, Examples, InOrder
+from ostinato.data.batches import Batch, Examples
 from ostinato.data.memory import holding
-from ostinato.data.plain_file import read_plain
 from ostinato.data.splits import Splits
-from ostinato.errors import ConfigError, DataError, OstinatoError, RunError
+from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models.reading import reading
-from ostinato.recipes.task import Judge, Known, Model, Part, S, Task
+from ostinato.recipes.learnt import Known, Learnt, Model, S
+from ostinato.recipes.task import Judge, Opening, Part, Task
 from ostinato.training.device import choose_device
-from ostinato.training.evaluation import Evaluation, never
+from ostinato.training.evaluation import never
 from ostinato.training.run_folder import RunFolder
-from ostinato.training.tree import map_tensors
 
-KNOWLEDGE = "knowledge.json"
+NOTHING = Opening()
 POOL_BATCHES = 16  # sorted by length together, and held until all of them are done
 
 
@@ -54,8 +52,8 @@ class Scores:
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-class Trained(Generic[S, Part, Known, Model]):
-    """A model and what belongs to it.
+class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
+    """A model and what belongs to it, with the task that it does.
 
     Attributes:
         task: what it does.
@@ -63,12 +61,15 @@ class Trained(Generic[S, Part, Known, Model]):
         known: about the data.
         model: the network.
         answering: how it answers, of the type `task.answering`; None where there is nothing to set.
+        folder: of the run; None where it is not known.
         notes: what a user should know about the data that were read last, a line each.
     """
 
-    def __init__(self, task: Task[S, Part, Known, Model], settings: S, known: Known, model: Model):
-        self.task, self.settings, self.known, self.model = task, settings, known, model
-        self.answering: Any = None if task.answering is None else task.answering()
+    def __init__(
+        self, task: Task[S, Part, Known, Model], settings: S, known: Known, model: Model, folder: Path | None = None
+    ):
+        super().__init__(settings, known, model, None if task.answering is None else task.answering(), folder)
+        self.task = task
         self.notes: list[str] = []
 
     def to(self, device: str) -> Trained[S, Part, Known, Model]:
@@ -144,7 +145,7 @@ class Trained(Generic[S, Part, Known, Model]):
         for start in range(0, size, pool):
             found: dict[int, dict[str, Any]] = {}
             with reading(self.model):  # whoever takes the answers does so outside
-                for batch in self._batches(_Slice(examples, start, start + pool)):
+                for batch in self.task.in_order(self, _Slice(examples, start, start + pool)):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
                         on_batch(start + len(found), size)
@@ -173,67 +174,37 @@ class Trained(Generic[S, Part, Known, Model]):
         """
         part: Any = data
         if data is None:
-            splits = read_splits(self.task, self.settings)
+            splits = read_splits(self.task, self.settings, Opening(self.folder, self.known))
             kind, part = ("test", splits.test) if self.task.size(splits.test) else ("validation", splits.validation)
             name = name or f"{splits.name}, {kind}"
         elif isinstance(data, str | os.PathLike):
-            name = name or os.fspath(data)
             part = self.read_part(os.fspath(data), labelled=True)
+            name = name or self.task.title(part, os.fspath(data))
         size = self.task.size(part)
         if not size:
             raise DataError(f"{name or 'the data'}: expected at least one example to evaluate on, got none")
         examples = self.task.examples(self.settings, self.known, part)
         judge = self.task.judge(self, part, examples, final=True)
-        found = self.show(judge, examples, on_batch=on_batch)
+        found = self.task.judged(self, judge, examples, should_stop=never, on_batch=on_batch)
         assert found is not None  # nobody stops it
         loss = found.nats_per_token if found.tokens else math.nan
         warnings = (*self.task.notes(part), *judge.warnings())
         return Scores(name or "", size, loss, found.tokens, found.figures, judge.details(), warnings), judge
 
-    def show(
-        self,
-        judge: Judge,
-        examples: Examples,
-        *,
-        should_stop: Callable[[], bool] = never,
-        on_batch: Callable[[int, int], None] | None = None,
-    ) -> Evaluation | None:
-        """Shows a judge the answers to all examples, in evaluation mode and without gradients.
 
-        Returns:
-            What it found; None if `should_stop`, asked before every batch, said so.
-        """
-        losses: list[torch.Tensor] = []
-        counts: list[int] = []
-        done = 0
-        with reading(self.model):
-            for batch in self._batches(examples):
-                if should_stop():
-                    return None
-                losses.append(judge.see(batch))
-                counts.append(batch.count)
-                done += len(batch.rows)
-                if on_batch is not None:
-                    on_batch(done, len(examples.lengths))
-        means = torch.stack(losses).tolist()  # the only time that the device is waited for
-        nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
-        return Evaluation(nats, sum(counts), judge.figures(), self.task.judged_by(self.settings))
-
-    def _batches(self, examples: Examples) -> Iterator[Batch]:
-        """Every example once, on the model's device."""
-        device = next(self.model.parameters()).device
-        batches = InOrder(examples, self.task.rows, max_steps=self.task.batch_steps(self.settings))
-        return (map_tensors(lambda tensor: tensor.to(device), batch) for batch in batches)
-
-
-def read_splits(task: Task[S, Part, Any, Any], settings: S) -> Splits[Part]:
+def read_splits(task: Task[S, Part, Any, Any], settings: S, opening: Opening = NOTHING) -> Splits[Part]:
     """The data that a run is told to learn from.
+
+    Args:
+        task: what learns from them.
+        settings: of the run.
+        opening: what else reading them may need.
 
     Raises:
         DataError: they cannot be read, or there is not enough memory for them.
     """
     with holding(settings.data or "the built-in data"):
-        return task.read(settings)
+        return task.open(settings, opening)
 
 
 def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Trained[S, Part, Known, Model]:
@@ -248,24 +219,8 @@ def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Tra
         settings = task.settings.from_dict(config)
     except (ConfigError, TypeError) as error:
         raise RunError(f"{run.config_file} is damaged, or of another version of ostinato: {error}") from error
-    known = read_knowledge(task, run)
-    return Trained(task, settings, known, run.load_model(lambda: task.build(settings, known)))
-
-
-def read_knowledge(task: Task[Any, Any, Known, Any], run: RunFolder) -> Known:
-    """What a run knows about its data.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    path = run.path / KNOWLEDGE
-    try:
-        return task.from_dict(json.loads(read_plain(path)))
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; begin the run anew with another --run") from None
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OstinatoError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(f"{path} is damaged, or of another version of ostinato: {reason}") from error
+    known = task.load_known(run.path)
+    return Trained(task, settings, known, run.load_model(lambda: task.build(settings, known)), run.path)
 
 
 class _Slice:

@@ -6,7 +6,7 @@ import torch
 
 from ostinato.data.batches import Batch, pad
 from ostinato.errors import DataError
-from ostinato.recipes.inspection.few import few, mostly_short
+from ostinato.recipes.few import few, mostly_short
 
 
 class Numbers:

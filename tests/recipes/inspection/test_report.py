@@ -7,10 +7,12 @@ import shutil
 import pytest
 
 from ostinato.errors import OstinatoError, RunError
+from ostinato.recipes import train
 from ostinato.recipes.inspection.inspected import recorded
-from ostinato.recipes.inspection.report import TEXT_SECTIONS, Section, inspect_run
-from ostinato.recipes.language_model import train
-from ostinato.recipes.settings import LanguageModelSettings, ModelSettings
+from ostinato.recipes.inspection.report import inspect_run
+from ostinato.recipes.inspection.section import Section
+from ostinato.recipes.lm.sections import SECTIONS as TEXT_SECTIONS
+from ostinato.recipes.lm.settings import LanguageModelSettings, ModelSettings
 from tests.insight.pages import Page
 from tests.recipes.conftest import small
 

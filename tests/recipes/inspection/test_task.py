@@ -12,7 +12,8 @@ from ostinato.errors import DataError, OstinatoError
 from ostinato.recipes.classify.task import Classify
 from ostinato.recipes.inspection.attention import attention_weights
 from ostinato.recipes.inspection.inspected_task import inspected_task
-from ostinato.recipes.inspection.report import TASK_SECTIONS, inspect_run
+from ostinato.recipes.inspection.report import inspect_run
+from ostinato.recipes.inspection.task import SECTIONS as TASK_SECTIONS
 from ostinato.recipes.task_training import train
 from tests.insight.pages import Page
 from tests.recipes import reviews

@@ -9,7 +9,8 @@ from PIL import Image
 
 from ostinato.recipes import train
 from ostinato.recipes.caption.settings import CaptionerSettings, CaptionSettings
-from ostinato.recipes.inspection.report import TASK_SECTIONS, inspect_run
+from ostinato.recipes.inspection.report import inspect_run
+from ostinato.recipes.inspection.task import SECTIONS as TASK_SECTIONS
 from ostinato.training.settings import UpdateSettings
 from tests.insight.pages import Page
 from tests.recipes import phrases, tagged, waves

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ostinato.errors import RunError
-from ostinato.recipes import language_model
+from ostinato.recipes import task_training
 from ostinato.recipes.sweep import report as sweep_report
 from ostinato.recipes.sweep.search import open_study, read_sweep, sweep
 from ostinato.recipes.sweep.space import parse
@@ -44,8 +44,8 @@ def space(tmp_path):
 
 @pytest.fixture(autouse=True)
 def short_sample(monkeypatch):
-    monkeypatch.setattr(language_model, "SAMPLE_END", 2)
-    monkeypatch.setattr(language_model, "SAMPLE_LINE", 2)
+    monkeypatch.setattr("ostinato.recipes.lm.task.SAMPLE_END", 2)
+    monkeypatch.setattr("ostinato.recipes.lm.task.SAMPLE_LINE", 2)
 
 
 def results(space, folder):
@@ -90,12 +90,12 @@ def test_the_report_holds_every_trial_and_names_the_best(space, tmp_path):
 
 def test_a_sweep_that_was_killed_ends_as_if_it_was_not(space, tmp_path, monkeypatch):
     sweep(space, tmp_path / "whole", say=silent)
-    train, calls = language_model.train, []
+    train, calls = task_training.train, []
 
     class Killed(BaseException):
         pass
 
-    def dies_in_the_third(settings, console, on_evaluation):
+    def dies_in_the_third(task, settings, on_evaluation):
         def evaluated(step, loss):
             given = on_evaluation(step, loss)
             if len(calls) == 3:
@@ -103,10 +103,10 @@ def test_a_sweep_that_was_killed_ends_as_if_it_was_not(space, tmp_path, monkeypa
             return given
 
         calls.append(settings)
-        return train(settings, on_evaluation=evaluated)
+        return train(task, settings, on_evaluation=evaluated)
 
     with monkeypatch.context() as patch:
-        patch.setattr(language_model, "train", dies_in_the_third)
+        patch.setattr(task_training, "train", dies_in_the_third)
         with pytest.raises(Killed):
             sweep(space, tmp_path / "killed", say=silent)
     assert len(results(space, tmp_path / "killed")) == 2
@@ -138,14 +138,14 @@ def test_a_trial_that_is_pruned_is_counted_and_shown(space, tmp_path, monkeypatc
 def test_a_trial_that_diverges_is_counted_and_the_sweep_goes_on(space, tmp_path, monkeypatch):
     from ostinato.training.divergence import DivergedError
 
-    train = language_model.train
+    train = task_training.train
 
-    def diverges_once(settings, console, on_evaluation):
+    def diverges_once(task, settings, on_evaluation):
         if str(settings.run).endswith("trial-001"):
             raise DivergedError("the loss became nan")
-        return train(settings, on_evaluation=on_evaluation)
+        return train(task, settings, on_evaluation=on_evaluation)
 
-    monkeypatch.setattr(language_model, "train", diverges_once)
+    monkeypatch.setattr(task_training, "train", diverges_once)
     said = []
     sweep(space, tmp_path / "sweep", say=said.append)
     assert [" diverged" in line for line in said] == [False, True, False, False]

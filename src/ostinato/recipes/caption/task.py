@@ -22,13 +22,13 @@ from ostinato.recipes.caption.baselines import baselines
 from ostinato.recipes.caption.data import CaptionedImages, Known, read_part
 from ostinato.recipes.caption.judge import CaptionJudge
 from ostinato.recipes.caption.settings import CaptionAnswering, CaptionSettings, ReadingSettings
+from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
-from ostinato.recipes.trained import Trained
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-TrainedCaptioner: TypeAlias = Trained[CaptionSettings, Captioned, Known, Captioner]
+LearntCaptioner: TypeAlias = Learnt[CaptionSettings, Known, Captioner]
 
 
 class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
@@ -103,13 +103,13 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
         marked = known.marked
         return Captioner(known.shape, len(marked), begin=marked.begin, end=marked.end, **given)
 
-    def judge(self, trained: TrainedCaptioner, part: Captioned, examples: Examples, *, final: bool) -> Judge:
+    def judge(self, learnt: LearntCaptioner, part: Captioned, examples: Examples, *, final: bool) -> Judge:
         """Exact match, BLEU, chrF; while training of greedy captions, which take less time."""
 
         def write(images: torch.Tensor) -> list[Hypothesis]:
-            return [best for best, *_ in captions(trained, images, greedy=not final)]
+            return [best for best, *_ in captions(learnt, images, greedy=not final)]
 
-        return CaptionJudge(trained.model, trained.known, part, write)
+        return CaptionJudge(learnt.model, learnt.known, part, write)
 
     def baselines(
         self, settings: CaptionSettings, train: Captioned, parts: Mapping[str, Captioned]
@@ -117,17 +117,17 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
         """The most frequent caption."""
         return baselines(train, parts, settings.reading)
 
-    def answers(self, trained: TrainedCaptioner, part: Captioned, batch: Batch) -> list[dict[str, Any]]:
+    def answers(self, learnt: LearntCaptioner, part: Captioned, batch: Batch) -> list[dict[str, Any]]:
         """The captions of each image."""
         assert isinstance(batch, CaptionBatch)
         found = []
-        for row, hypotheses in zip(batch.rows.tolist(), captions(trained, batch.input), strict=True):
+        for row, hypotheses in zip(batch.rows.tolist(), captions(learnt, batch.input), strict=True):
             said = [
-                {"caption": trained.known.said(each.tokens), "log_probability": each.log_probability}
+                {"caption": learnt.known.said(each.tokens), "log_probability": each.log_probability}
                 for each in hypotheses
             ]
             name = {"file": part.names[row]} if part.names else {}
-            found.append({**name, **said[0], **({"captions": said} if trained.answering.n_best > 1 else {})})
+            found.append({**name, **said[0], **({"captions": said} if learnt.answering.n_best > 1 else {})})
         return found
 
     def shown(self, answer: Mapping[str, Any]) -> Text:
@@ -137,21 +137,21 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
         return Text(f"{answer['file']}: " if "file" in answer else "").append(answer["caption"], style="bold")
 
 
-def captions(trained: TrainedCaptioner, images: torch.Tensor, *, greedy: bool = False) -> list[list[Hypothesis]]:
-    """The best captions of each image, best first, as `trained.answering` says.
+def captions(learnt: LearntCaptioner, images: torch.Tensor, *, greedy: bool = False) -> list[list[Hypothesis]]:
+    """The best captions of each image, best first, as `learnt.answering` says.
 
     Args:
-        trained: the model.
+        learnt: the model.
         images: (B, channels, height, width), scaled as the model wants them.
         greedy: one of each image, of the most likely token at each step.
     """
-    how: CaptionAnswering = trained.answering
-    unknown = trained.known.vocabulary.unknown_id
+    how: CaptionAnswering = learnt.answering
+    unknown = learnt.known.vocabulary.unknown_id
     forbidden = () if unknown is None else (unknown,)
-    most = how.max_length or 2 * trained.known.longest + 10
+    most = how.max_length or 2 * learnt.known.longest + 10
     if greedy or how.temperature or how.beam == 1:
         drawn = 0.0 if greedy else how.temperature
-        written = trained.model.write(images, max_length=most, temperature=drawn, forbidden=forbidden, seed=how.seed)
+        written = learnt.model.write(images, max_length=most, temperature=drawn, forbidden=forbidden, seed=how.seed)
         return [[each] for each in written]
     beam = BeamSettings(beam_size=how.beam, length_penalty=how.length_penalty, n_best=how.n_best)
-    return trained.model.caption(images, max_length=most, beam=beam, forbidden=forbidden)
+    return learnt.model.caption(images, max_length=most, beam=beam, forbidden=forbidden)

@@ -33,14 +33,14 @@ from ostinato.recipes.classify.data import (
 )
 from ostinato.recipes.classify.judge import ClassJudge
 from ostinato.recipes.classify.settings import ClassifySettings
+from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
-from ostinato.recipes.trained import Trained
 from ostinato.training.evaluation import Evaluation
 
 # Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
 _DROPOUT = {"word": (0.5, 0.5), "bpe": (0.5, 0.5), "char": (0.5, 0.2), "byte": (0.5, 0.2), "image": (0.2, 0.0)}
 
-TrainedClassifier: TypeAlias = Trained[ClassifySettings, Part, Known, Classifier]
+LearntClassifier: TypeAlias = Learnt[ClassifySettings, Known, Classifier]
 
 
 class Classify(Task[ClassifySettings, Part, Known, Classifier]):
@@ -150,15 +150,15 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         """The loss, which knows how good each probability is; where classes are to count the same, F1 averaged over them."""
         return "macro_f1" if settings.model.class_weights == "balanced" else None
 
-    def settle(self, trained: TrainedClassifier, judge: Judge, found: Evaluation) -> Evaluation:
+    def settle(self, learnt: LearntClassifier, judge: Judge, found: Evaluation) -> Evaluation:
         """Fits the scales of the network and of naive Bayes."""
         assert isinstance(judge, ClassJudge)
         judge.calibrate()
         return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures())
 
-    def judge(self, trained: TrainedClassifier, part: Part, examples: Examples, *, final: bool) -> Judge:
+    def judge(self, learnt: LearntClassifier, part: Part, examples: Examples, *, final: bool) -> Judge:
         """Accuracy, precision, recall, F1, confusion, calibration."""
-        return ClassJudge(trained.model, trained.known.with_unknown(part))
+        return ClassJudge(learnt.model, learnt.known.with_unknown(part))
 
     def baselines(
         self, settings: ClassifySettings, train: Part, parts: Mapping[str, Part]
@@ -166,10 +166,10 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         """Naive Bayes on words and pairs of words, and the most frequent class."""
         return baselines(train, parts, settings.reading)
 
-    def answers(self, trained: TrainedClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
+    def answers(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Class and probabilities of each row."""
-        classes, found = trained.known.classes, []
-        probabilities = trained.model(batch.input, batch.lengths).softmax(-1)
+        classes, found = learnt.known.classes, []
+        probabilities = learnt.model(batch.input, batch.lengths).softmax(-1)
         for row, p in zip(batch.rows.tolist(), probabilities.tolist(), strict=True):
             best = max(range(len(p)), key=p.__getitem__)
             text = {} if isinstance(part, Images) else {"text": part[row].text}

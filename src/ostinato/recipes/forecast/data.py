@@ -13,7 +13,8 @@ import torch
 
 from ostinato.data.batches import pad
 from ostinato.data.grids import Grid
-from ostinato.data.series import Layout, SeriesTable
+from ostinato.data.layout import Layout
+from ostinato.data.series import SeriesTable
 from ostinato.data.times import Times
 from ostinato.errors import DataError
 from ostinato.models.forecaster import SeriesBatch

@@ -14,7 +14,8 @@ from ostinato.data.batches import Batch, Examples
 from ostinato.data.builtin import carbon_dioxide
 from ostinato.data.dialect import Dialect
 from ostinato.data.laying import following
-from ostinato.data.series import Layout, SeriesTable, read_series
+from ostinato.data.layout import Layout
+from ostinato.data.series import SeriesTable, read_series
 from ostinato.data.splits import Splits
 from ostinato.data.times import Times
 from ostinato.errors import DataError
@@ -26,10 +27,10 @@ from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import INTERVALS, edges, sample_quantile
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.start import begin
+from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
-from ostinato.recipes.trained import Trained
 
-TrainedForecaster: TypeAlias = Trained[ForecastSettings, Part, Known, Forecaster]
+LearntForecaster: TypeAlias = Learnt[ForecastSettings, Known, Forecaster]
 
 _SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
 _HORIZON_WITHOUT_SEASON = 12
@@ -143,15 +144,15 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         """The skill of whole forecasts, not the loss of single steps."""
         return "skill"
 
-    def judge(self, trained: TrainedForecaster, part: Part, examples: Examples, *, final: bool) -> Judge:
+    def judge(self, learnt: LearntForecaster, part: Part, examples: Examples, *, final: bool) -> Judge:
         """Errors, CRPS and coverage, beside those of baselines."""
         assert isinstance(examples, SeriesWindows)
-        return ForecastJudge(trained.model, examples, trained.known, trained.answering, final=final)
+        return ForecastJudge(learnt.model, examples, learnt.known, learnt.answering, final=final)
 
-    def answers(self, trained: TrainedForecaster, part: Part, batch: Batch) -> list[dict[str, Any]]:
+    def answers(self, learnt: LearntForecaster, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """The future of each series."""
         assert isinstance(batch, SeriesBatch)
-        known, how = trained.known, trained.answering
+        known, how = learnt.known, learnt.answering
         horizon = how.horizon or known.horizon
         places = [(part.tracks[part.series[row]], int(part.origin[row])) for row in batch.rows.tolist()]
         times = [_times(part, track, origin, horizon) for track, origin in places]
@@ -160,7 +161,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
             for moments, (track, origin) in zip(times, places, strict=True)
         ]
         future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
-        paths = trained.model.sample(batch, future, horizon, uniform_numbers(horizon, how.samples, how.seed))
+        paths = learnt.model.sample(batch, future, horizon, uniform_numbers(horizon, how.samples, how.seed))
         anchors = np.array([track.filled[origin - 1] for track, origin in places])
         found = paths.double().cpu().numpy().transpose(1, 0, 2) + anchors[:, None, None]
         return [

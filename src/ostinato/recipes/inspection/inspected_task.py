@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ostinato.data.batches import Batch, Examples
 from ostinato.errors import DataError
-from ostinato.recipes.inspection.few import few, mostly_short
+from ostinato.recipes.few import few, mostly_short
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
-from ostinato.recipes.registry import TASKS, task_of
+from ostinato.recipes.registry import find, task_for, task_of
 from ostinato.recipes.trained import Trained, load, read_splits
 from ostinato.training.progress import ExampleProgress
 from ostinato.training.run_folder import RunFolder
@@ -38,7 +39,7 @@ class InspectedTask(Inspected):
     @property
     def about(self) -> str:
         """Task, data."""
-        summary, size = TASKS[self.trained.task.name].summary, len(self.examples.lengths)
+        summary, size = find(task_of(self.run.path)).summary, len(self.examples.lengths)
         return f"{summary[:1].upper()}{summary[1:]}. Looked at here on {self.data_name}: {size:,} examples."
 
     @property
@@ -94,18 +95,19 @@ class InspectedTask(Inspected):
         return max(1, *(tensor.shape[0] for tensor in tensors_of(self.batch.input)))
 
 
-def inspected_task(path: str | os.PathLike[str], data: str | None) -> InspectedTask:
+def inspected_task(path: str | os.PathLike[str], data: str | None, folder: Path) -> InspectedTask:
     """A run, and data to look at it on.
 
     Args:
         path: the folder of the run.
         data: labelled data as the task reads them; None for the run's own validation data.
+        folder: for what reading needs on disk; these need nothing.
 
     Raises:
         OstinatoError: the run or the data cannot be read, or there are none.
     """
     run = RunFolder(path)
-    trained = load(TASKS[task_of(path)].make(), path)
+    trained = load(task_for(path), path)
     task = trained.task
     if data is None:
         splits = read_splits(task, trained.settings)

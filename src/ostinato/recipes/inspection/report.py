@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from ostinato.errors import OstinatoError, RunError
 from ostinato.insight.html import document
 from ostinato.insight.html_reading import reading_script
-from ostinato.recipes.inspection import sections as sections
-from ostinato.recipes.inspection.curves import curves
+from ostinato.recipes.inspection import sections
 from ostinato.recipes.inspection.inspected import Inspected
-from ostinato.recipes.inspection.inspected_task import inspected_task
-from ostinato.recipes.inspection.inspected_text import inspected_text
-from ostinato.recipes.inspection.task import attention, figures, pictures
-from ostinato.recipes.inspection.text import samples, units
-from ostinato.recipes.registry import LANGUAGE_MODEL, task_of
+from ostinato.recipes.inspection.section import Section
+from ostinato.recipes.registry import find, task_of
 from ostinato.training.files import write_text
 
 REPORT = "inspection.html"
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report.
-
-    Attributes:
-        name: of its place in the page, letters only.
-        title: over it.
-        make: HTML from what is inspected. An error that it raises stands in its place.
-    """
-
-    name: str
-    title: str
-    make: Callable[[Any], str]
-
-
-_BEGIN = (Section("findings", "Findings", sections.findings), Section("curves", "Curves", curves))
-_END = (
-    Section("gradient", "Gradient flow", sections.gradient),
-    Section("saturation", "Saturation", sections.saturated),
-    Section("training", "Over training", sections.over_training),
-    Section("spectrum", "Spectrum", sections.spectrum),
-    Section("parameters", "Parameters", sections.parameter_counts),
-    Section("settings", "Settings", sections.settings_of_the_run),
-)
-TEXT_SECTIONS: Sequence[Section] = (
-    *_BEGIN,
-    Section("samples", "Samples", samples),
-    Section("units", "Units", units),
-    *_END,
-)
-TASK_SECTIONS: Sequence[Section] = (
-    *_BEGIN,
-    Section("figures", "Figures", figures),
-    Section("pictures", "Pictures", pictures),
-    Section("attention", "Attention", attention),
-    *_END,
-)
 
 
 def inspect_run(
@@ -93,11 +49,9 @@ def inspect_run(
     if output is not None and not file.parent.is_dir():  # told before the work
         raise RunError(f"cannot write the report {file}: there is no folder {file.parent}; name another with --output")
     with tempfile.TemporaryDirectory() as folder:
-        is_text = task_of(path) == LANGUAGE_MODEL
-        inspected = inspected_text(path, data, Path(folder)) if is_text else inspected_task(path, data)
-        if chosen is None:
-            chosen = TEXT_SECTIONS if is_text else TASK_SECTIONS
-        page = _page(inspected, chosen, on_section)
+        looking = importlib.import_module(find(task_of(path)).inspection)
+        inspected = looking.inspected(path, data, Path(folder))
+        page = _page(inspected, looking.SECTIONS if chosen is None else chosen, on_section)
     try:
         # A pipe or a device is written to; a file in its place would be another thing.
         if file.exists() and not file.is_file():

@@ -8,7 +8,8 @@ from ostinato.data.plain_file import open_plain
 from ostinato.errors import RunError
 from ostinato.insight.html import picture, picture_of_svg, table
 from ostinato.recipes.inspection.attention import attention_weights, plot_weights
-from ostinato.recipes.inspection.inspected_task import InspectedTask
+from ostinato.recipes.inspection.inspected_task import InspectedTask, inspected_task
+from ostinato.recipes.inspection.section import BEGIN, END, Section
 
 _MOST_BYTES = 2_500_000  # of pictures, so that the page stays below some megabytes
 _MOST_ROWS = 3  # whose attention is drawn
@@ -65,3 +66,13 @@ def attention(run: InspectedTask) -> str:
         parts.append(f"<h3>{escape(name)}</h3>")
         parts.append(picture(drawn, f"Attention weights of {name}, for {_MOST_ROWS} examples", f"attention{at}"))
     return "".join(parts)
+
+
+inspected = inspected_task
+SECTIONS = (
+    *BEGIN,
+    Section("figures", "Figures", figures),
+    Section("pictures", "Pictures", pictures),
+    Section("attention", "Attention", attention),
+    *END,
+)

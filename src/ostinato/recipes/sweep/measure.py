@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from ostinato.recipes.registry import LANGUAGE_MODEL, find
-
-if TYPE_CHECKING:
-    from ostinato.recipes.sweep.space import Space
+from ostinato.recipes.registry import find
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,26 @@ class Measure:
         return f"{self.label} {self.number(minimised)}" if self.is_figure else f"{self.number(minimised)} {self.name}"
 
 
-def measure_of(space: Space, settings: Any = None) -> Measure:
+class Sweep(Protocol):
+    """What is searched for good settings: a `Space`."""
+
+    @property
+    def task(self) -> str:
+        """Its name."""
+        ...
+
+    def settings(self, values: Mapping[str, Any], /) -> Any:
+        """The settings of a run."""
+        ...
+
+
+def measure_of(space: Sweep, settings: Any = None) -> Measure:
     """What the runs of a sweep are compared by.
 
     Args:
         space: the sweep.
         settings: of one of its runs; None for those that stay.
     """
-    if space.task == LANGUAGE_MODEL:
-        return Measure("nats/token")
     task = find(space.task).make()
     figure = task.judged_by(space.settings({}) if settings is None else settings)
     if figure is None:

@@ -123,8 +123,9 @@ def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -
     """Makes the run of a trial; returns what came of it in words, or "interrupted", which leaves the trial to be run again."""
     from optuna.trial import TrialState
 
-    from ostinato.recipes import train
+    from ostinato.recipes.registry import find
     from ostinato.recipes.sweep.measure import measure_of
+    from ostinato.recipes.task_training import train
     from ostinato.training.divergence import DivergedError
 
     path = folder / f"trial-{trial_number(study.trials[trial.number]):03d}"
@@ -145,7 +146,7 @@ def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -
         return trial.should_prune()
 
     try:
-        outcome = train(settings, on_evaluation=evaluated).outcome
+        outcome = train(find(space.task).make(), settings, on_evaluation=evaluated).outcome
     except DivergedError as error:
         trial.set_user_attr("reason", str(error))
         study.tell(trial, state=TrialState.FAIL)

@@ -31,7 +31,8 @@ import yaml
 
 from ostinato.errors import ConfigError, OstinatoError, did_you_mean
 from ostinato.recipes.papers import resolve
-from ostinato.recipes.registry import LANGUAGE_MODEL, find
+from ostinato.recipes.registry import DEFAULT, find
+from ostinato.recipes.sweep.measure import measure_of
 from ostinato.training.budget import LIMITS
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Space:
     trials: int = 20
     seed: int = 0
     pruner: str = "median"
-    task: str = LANGUAGE_MODEL
+    task: str = DEFAULT
 
     def settings(self, values: Mapping[str, Value]) -> Any:
         """The settings of a run.
@@ -149,9 +150,9 @@ def parse(content: Any) -> Space:
     for name in content:
         if name not in allowed:
             raise ConfigError(f"{name}: unknown{did_you_mean(name, allowed)} Expected one of {', '.join(allowed)}")
-    task = content.get("task", LANGUAGE_MODEL)
+    task = content.get("task", DEFAULT)
     if not isinstance(task, str):
-        raise ConfigError(f"task: expected a name, such as {LANGUAGE_MODEL}, got {task!r}")
+        raise ConfigError(f"task: expected a name, such as {DEFAULT}, got {task!r}")
     groups, base = _groups(task), _base(task, content)
     searched = _by_name("space", content.get("space"), _EXAMPLE)
     space = tuple(_searched(groups, name, how) for name, how in searched.items())
@@ -194,11 +195,10 @@ def _base(task: str, content: dict[str, Any]) -> dict[str, Any]:
     for name in ("run", "resume", "quiet"):
         if name in asked:
             raise ConfigError(f"base.{name}: a sweep sets this for each run; leave it out")
-    base: dict[str, Any] = {}
-    if task == LANGUAGE_MODEL:  # what a sweep does not look at is not computed, unless it is asked for
-        base = {"baselines": {"markov_orders": 0, "window": 0}}
-    elif given.get("data") is None and entry.built_in_file is not None:
-        base = yaml.safe_load(entry.built_in_file.read_text(encoding="utf-8"))
+    # What a sweep does not look at is not computed, unless it is asked for.
+    base: dict[str, Any] = copy.deepcopy(dict(entry.make().in_a_sweep))
+    if given.get("data") is None and entry.built_in_file is not None:
+        _update(base, yaml.safe_load(entry.built_in_file.read_text(encoding="utf-8")))
         if _sets_a_limit(asked, content.get("space")):  # which takes the place of those that suit the built-in data
             base["training"] = {name: value for name, value in base["training"].items() if name not in LIMITS}
     _update(base, asked)
@@ -263,8 +263,6 @@ def _check_setting(groups: dict[str, dict[str, Any]], name: str, setting: str) -
 
 def _try(space: Space, groups: dict[str, dict[str, Any]]) -> None:
     """Makes the settings at the ends of each thing searched, so that a value out of range is told of before the first run."""
-    from ostinato.recipes.sweep.measure import measure_of
-
     for group in groups:
         for field, value in _by_name(f"base.{group}", space.base.get(group, {}), "settings").items():
             _check_type(f"base.{group}.{field}", _hint(groups, f"{group}.{field}"), value)

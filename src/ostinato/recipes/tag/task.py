@@ -20,6 +20,7 @@ from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import WordEncoder
 from ostinato.nn.crf import span_constraints
 from ostinato.recipes.balance import balanced
+from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.colours import coloured
 from ostinato.recipes.tag.data import CharacterExamples, Known, Part, WordExamples, is_source
@@ -28,9 +29,8 @@ from ostinato.recipes.tag.reading import read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import TagSettings
 from ostinato.recipes.tag.spans import scheme_told
 from ostinato.recipes.task import Judge, Task
-from ostinato.recipes.trained import Trained
 
-TrainedTagger: TypeAlias = Trained[TagSettings, Part, Known, Tagger]
+LearntTagger: TypeAlias = Learnt[TagSettings, Known, Tagger]
 
 _BATCH_STEPS = 2**15  # what a layer keeps of them is some 100 MB
 
@@ -128,11 +128,11 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         """Accuracy; where tags are to count the same, F1 averaged over them."""
         return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
 
-    def judge(self, trained: TrainedTagger, part: Part, examples: Examples, *, final: bool) -> Judge:
+    def judge(self, learnt: LearntTagger, part: Part, examples: Examples, *, final: bool) -> Judge:
         """Accuracy, precision, recall, F1, confusion, spans."""
-        known = trained.known
+        known = learnt.known
         item = "character" if known.words is None else "word"
-        return TagJudge(trained.model, known.with_unknown(part), item, scheme=known.scheme)
+        return TagJudge(learnt.model, known.with_unknown(part), item, scheme=known.scheme)
 
     def baselines(
         self, settings: TagSettings, train: Part, parts: Mapping[str, Part]
@@ -140,9 +140,9 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         """The most frequent tag of each word or character."""
         return baselines(train, parts, settings.reading)
 
-    def answers(self, trained: TrainedTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
+    def answers(self, learnt: LearntTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Tags of each row."""
-        model, names = trained.model, trained.known.tags
+        model, names = learnt.model, learnt.known.tags
         emissions = model(batch.input, batch.lengths)
         tags = model.decode(emissions, batch.lengths)
         p = model.probabilities(emissions, batch.lengths).gather(2, tags.unsqueeze(2)).squeeze(2)

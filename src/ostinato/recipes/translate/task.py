@@ -15,15 +15,15 @@ from ostinato.data.splits import Splits
 from ostinato.errors import ConfigError
 from ostinato.models.seq2seq import Seq2Seq
 from ostinato.models.seq2seq_sampling import ScheduledSampling
+from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
-from ostinato.recipes.trained import Trained
 from ostinato.recipes.translate.baselines import baselines
 from ostinato.recipes.translate.data import Known, TokenPairs, normalised_pairs, read, read_part
 from ostinato.recipes.translate.judge import TranslationJudge
 from ostinato.recipes.translate.settings import Answering, TranslateSettings
 from ostinato.recipes.translate.writing import Writer
 
-TrainedTranslator: TypeAlias = Trained[TranslateSettings, Pairs, Known, Seq2Seq]
+LearntTranslator: TypeAlias = Learnt[TranslateSettings, Known, Seq2Seq]
 
 
 class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
@@ -105,12 +105,12 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
         best_by = settings.scoring.best_by
         return None if best_by == "loss" else best_by
 
-    def judge(self, trained: TrainedTranslator, part: Pairs, examples: Examples, *, final: bool) -> Judge:
+    def judge(self, learnt: LearntTranslator, part: Pairs, examples: Examples, *, final: bool) -> Judge:
         """BLEU and others; of the most likely token at each step while training, which is fast."""
-        answering = trained.answering if final else Answering(beam=1)
-        writer = Writer(trained.model, trained.known, trained.settings.reading, answering)
-        part = normalised_pairs(part, trained.settings.reading)
-        return TranslationJudge(writer, part, trained.settings.scoring, draws=final)
+        answering = learnt.answering if final else Answering(beam=1)
+        writer = Writer(learnt.model, learnt.known, learnt.settings.reading, answering)
+        part = normalised_pairs(part, learnt.settings.reading)
+        return TranslationJudge(writer, part, learnt.settings.scoring, draws=final)
 
     def baselines(
         self, settings: TranslateSettings, train: Pairs, parts: Mapping[str, Pairs]
@@ -118,11 +118,11 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
         """The source as it is, and word by word."""
         return baselines(train, parts, settings.reading, settings.scoring)
 
-    def answers(self, trained: TrainedTranslator, part: Pairs, batch: Batch) -> list[dict[str, Any]]:
+    def answers(self, learnt: LearntTranslator, part: Pairs, batch: Batch) -> list[dict[str, Any]]:
         """The translations of each row."""
         assert isinstance(batch, TargetBatch)
-        answering: Answering = trained.answering
-        writer = Writer(trained.model, trained.known, trained.settings.reading, answering)
+        answering: Answering = learnt.answering
+        writer = Writer(learnt.model, learnt.known, learnt.settings.reading, answering)
         sources = [part.pairs[row].source for row in batch.rows.tolist()]
         found: list[dict[str, Any]] = []
         for source, translations in zip(sources, writer(batch, sources), strict=True):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ostinato.data import Tokens
 from ostinato.errors import DataError
-from ostinato.recipes.reading import Reading
+from ostinato.recipes.lm.reading import Reading
 
 
 def tokens(length):

@@ -10,7 +10,7 @@ from ostinato.errors import ConfigError
 from ostinato.models.cache import ContinuousCache
 from ostinato.models.dynamic import DynamicEvaluation, Rule, gradient_rms
 from ostinato.models.language_model import LanguageModel
-from ostinato.recipes.reading import Reading
+from ostinato.recipes.lm.reading import Reading
 from ostinato.training.tree import map_tensors
 
 _STATISTICS_ROWS = 100  # the batch of the paper's code

@@ -8,8 +8,9 @@ from ostinato.data.corpus import open_corpus
 from ostinato.errors import ConfigError
 from ostinato.models import ContinuousCache, DynamicEvaluation, gradient_rms
 from ostinato.recipes import load
-from ostinato.recipes.adaptation import CacheSettings, DynamicSettings
-from ostinato.recipes.figures import evaluate_run, figures
+from ostinato.recipes.lm.adaptation import CacheSettings, DynamicSettings
+from ostinato.recipes.lm.evaluating import evaluate_run
+from ostinato.recipes.lm.figures import figures
 
 
 def test_units():

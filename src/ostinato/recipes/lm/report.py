@@ -1,15 +1,17 @@
-"""What a person sees when a run is done."""
+"""What a person sees when a run of a language model is done, or evaluated."""
 
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ostinato.recipes.figures import Figures
-from ostinato.recipes.language_model import Result
+from ostinato.recipes.lm.figures import Figures
+from ostinato.recipes.lm.result import Result
+from ostinato.recipes.trained import Scores
 from ostinato.training.console import standard_output
 
 NETWORK = "network (this run)"
@@ -37,6 +39,21 @@ def show(result: Result, console: Console | None = None) -> None:
     console.print(f"let it write     ostinato generate {run} --prompt 'def '", soft_wrap=True, markup=False)
     console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True, markup=False)
     console.print(f"train on         {resume_command(result)} --training.max_time_s 600", soft_wrap=True, markup=False)
+
+
+def show_scores(task: Any, run: str, scores: Scores, console: Console | None = None) -> None:
+    """Prints how well a run predicts a text, a unit a line."""
+    console = console or standard_output()
+    found = scores.figures
+    console.print(f"{run} on {scores.data}", soft_wrap=True, markup=False)
+    for line in (
+        f"{scores.count:,} tokens",
+        f"{found['nats_per_character']:.4f} nats/char",
+        f"{found['bits_per_character']:.4f} bits/char",
+        f"{found['perplexity_per_token']:,.5g} perplexity/token",
+        f"{found['perplexity_per_word']:,.5g} perplexity/word",
+    ):
+        console.print(line)
 
 
 def _show_part(part: str, lines: dict[str, Figures], console: Console) -> None:

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import torch
 
-from ostinato.data.corpus import open_to_score
 from ostinato.data.streams import Chunk
 from ostinato.data.tokens import Tokens
 from ostinato.insight.unit_values import Activations, activations
 from ostinato.insight.units import MeaningfulUnit, meaningful_units
 from ostinato.models.language_model import LanguageModel
-from ostinato.recipes.figures import own_corpus
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
-from ostinato.recipes.reading import Reading
-from ostinato.recipes.runs import load_model, read_settings
-from ostinato.recipes.settings import LanguageModelSettings
+from ostinato.recipes.lm.reading import Reading
+from ostinato.recipes.lm.settings import LanguageModelSettings
+from ostinato.recipes.lm.task import LanguageModelling
+from ostinato.recipes.lm.text import Text
+from ostinato.recipes.task import Opening
+from ostinato.recipes.trained import load, read_splits
 from ostinato.training.run_folder import RunFolder
 
 _ROWS, _STEPS = 16, 128  # of the batch that everything but the units is measured on
@@ -35,12 +36,17 @@ class InspectedText(Inspected):
     """A run of the language model.
 
     Attributes:
-        tokens: the text that it reads.
+        text: that it reads.
     """
 
     settings: LanguageModelSettings
     model: LanguageModel
-    tokens: Tokens
+    text: Text
+
+    @property
+    def tokens(self) -> Tokens:
+        """Of the text."""
+        return self.text.tokens
 
     @property
     def about(self) -> str:
@@ -138,17 +144,17 @@ def inspected_text(path: str | os.PathLike[str], data: str | None, folder: Path)
     Args:
         path: the folder of the run.
         data: a file, a folder, a glob or a URL; None for the run's own validation text.
-        folder: for what a large text needs on disk, as long as the result is used.
+        folder: for what reading needs on disk; a text has its own.
 
     Raises:
         OstinatoError: the run or the text cannot be read.
     """
-    run = RunFolder(path)
-    settings, model = read_settings(run), load_model(path)
+    trained = load(LanguageModelling(), path)
     if data is None:
-        corpus = own_corpus(path, settings, model)
-        name, tokens = f"{corpus.name}, validation", corpus.validation
+        text = read_splits(trained.task, trained.settings, Opening(trained.folder, trained.known)).validation
+        name = f"{text.name}, validation"
     else:
-        by_name = settings.reading.parts_by_name
-        name, tokens = open_to_score(data, model.vocabulary, folder, parts_by_name=by_name)
-    return InspectedText(run, settings, model, name, read_lines(run), read_report(run), tokens)
+        text = trained.read_part(data, labelled=True)
+        name = text.name
+    run = RunFolder(path)
+    return InspectedText(run, trained.settings, trained.model, name, read_lines(run), read_report(run), text)

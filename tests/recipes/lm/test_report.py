@@ -3,7 +3,7 @@ import io
 
 from rich.console import Console
 
-from ostinato.recipes.report import resume_command, show
+from ostinato.recipes.lm.report import resume_command, show
 
 
 def shown(result):

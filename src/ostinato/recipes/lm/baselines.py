@@ -8,7 +8,7 @@ import numpy as np
 
 from ostinato.models.fixed_window import FixedWindow
 from ostinato.models.markov import compare_orders_on
-from ostinato.recipes.settings import BaselineSettings
+from ostinato.recipes.lm.settings import BaselineSettings
 
 
 def baselines(

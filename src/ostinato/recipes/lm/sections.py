@@ -7,7 +7,8 @@ from html import escape
 from ostinato.errors import RunError
 from ostinato.insight.html import MINUS, table
 from ostinato.insight.html_reading import reading
-from ostinato.recipes.inspection.inspected_text import InspectedText
+from ostinato.recipes.inspection.section import BEGIN, END, Section
+from ostinato.recipes.lm.inspected import InspectedText, inspected_text
 
 _STRONG = 0.6  # |r| from which a unit is said to follow a label
 _WEAK = 0.3  # |r| from which it is listed
@@ -80,3 +81,7 @@ def _count(number: int, one: str, many: str) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+inspected = inspected_text
+SECTIONS = (*BEGIN, Section("samples", "Samples", samples), Section("units", "Units", units), *END)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ostinato.models import Markov
-from ostinato.recipes.comparison import baselines
-from ostinato.recipes.settings import BaselineSettings
+from ostinato.recipes.lm.baselines import baselines
+from ostinato.recipes.lm.settings import BaselineSettings
 
 RANDOM = np.random.default_rng(0)
 SEEN = [RANDOM.integers(0, 5, 100).astype(np.uint8) for _ in range(3)]

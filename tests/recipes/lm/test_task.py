@@ -11,19 +11,17 @@ from rich.console import Console
 from ostinato.data import open_corpus
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models import Markov
-from ostinato.recipes import load
-from ostinato.recipes.figures import evaluate_run
-from ostinato.recipes.language_model import train
-from ostinato.recipes.settings import (
+from ostinato.recipes import load, train
+from ostinato.recipes.lm.evaluating import evaluate_run
+from ostinato.recipes.lm.settings import (
     BaselineSettings,
     LanguageModelSettings,
     ModelSettings,
     TextReadingSettings,
     TokenSettings,
-    TrainingSettings,
 )
-
-from .conftest import TEXT, small
+from ostinato.training.settings import TrainingSettings
+from tests.recipes.conftest import TEXT, small
 
 
 def test_the_folder_holds_what_the_issue_lists(result):

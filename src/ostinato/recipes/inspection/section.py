@@ -1,0 +1,36 @@
+"""The sections that the report of every task has, before and after its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ostinato.recipes.inspection import sections
+from ostinato.recipes.inspection.curves import curves
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        name: of its place in the page, letters only.
+        title: over it.
+        make: HTML from what is inspected. An error that it raises stands in its place.
+    """
+
+    name: str
+    title: str
+    make: Callable[[Any], str]
+
+
+BEGIN = (Section("findings", "Findings", sections.findings), Section("curves", "Curves", curves))
+END = (
+    Section("gradient", "Gradient flow", sections.gradient),
+    Section("saturation", "Saturation", sections.saturated),
+    Section("training", "Over training", sections.over_training),
+    Section("spectrum", "Spectrum", sections.spectrum),
+    Section("parameters", "Parameters", sections.parameter_counts),
+    Section("settings", "Settings", sections.settings_of_the_run),
+)

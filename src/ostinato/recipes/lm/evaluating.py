@@ -1,0 +1,39 @@
+"""Scoring a run on a text, in one call."""
+
+from __future__ import annotations
+
+import os
+
+from ostinato.recipes.lm.adaptation import CacheSettings, DynamicSettings
+from ostinato.recipes.lm.figures import Figures
+from ostinato.recipes.lm.task import LanguageModelling
+from ostinato.recipes.trained import load
+
+
+def evaluate_run(
+    path: str | os.PathLike[str],
+    data: str | None = None,
+    *,
+    max_tokens: int | None = None,
+    device: str = "auto",
+    adaptation: CacheSettings | DynamicSettings | None = None,
+) -> tuple[str, Figures]:
+    """Scores the model of a run on a text.
+
+    Args:
+        path: the folder of the run.
+        data: a file, a folder, a glob or a URL, all of which is read, but of one with parts the test part, else that of validation;
+            None for the run's own test text, and where it has none, for that of validation.
+        max_tokens: see `Scoring`.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        adaptation: see `Scoring`.
+
+    Returns:
+        The name of the text, and the figures.
+
+    Raises:
+        OstinatoError: the run or the text cannot be read.
+    """
+    trained = load(LanguageModelling(), path).to(device)
+    scores, judge = trained.answer_with({"max_tokens": max_tokens, "adaptation": adaptation}).evaluate(data)
+    return scores.data, judge.found  # pyright: ignore[reportAttributeAccessIssue]
