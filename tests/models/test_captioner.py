@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
 from ostinato.models import BeamSettings
-from ostinato.models.captioner import CaptionBatch, Captioner, FirstState
+from ostinato.models.captioner import CaptionBatch, Captioner
+from ostinato.models.first_states import FirstState
 from ostinato.models.image_encoder import ConvolutionalEncoder, ImageShape, RowEncoder
 from ostinato.nn import LSTM
 

@@ -7,6 +7,7 @@ from ostinato.models.classifier import Classifier
 from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, copy_unknown, decode
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
+from ostinato.models.first_states import Bridge
 from ostinato.models.fixed_window import FixedWindow
 from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
 from ostinato.models.image_encoder import ImageShape
@@ -16,7 +17,6 @@ from ostinato.models.penalties import activation_penalty
 from ostinato.models.pooling import Pooling
 from ostinato.models.scores import Score, TextState, score_text
 from ostinato.models.seq2seq import Predicted, Seq2Seq
-from ostinato.models.seq2seq_bridge import Bridge
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState, Written
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.models.tagger import Tagger

@@ -14,13 +14,13 @@ from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
 from ostinato.models.decoding import Hypothesis, decode, never
 from ostinato.models.dropout import Dropout, check_rate
+from ostinato.models.first_states import FirstState
 from ostinato.models.image_encoder import EncoderName, ImageShape, make_image_encoder
 from ostinato.models.layers import CellName
 from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.reading import reading
 from ostinato.models.seq2seq import Predicted
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
-from ostinato.nn import Recurrent
 from ostinato.nn.attention import Score
 from ostinato.nn.lengths import moved, takes_lists
 from ostinato.types import Lengths
@@ -257,35 +257,3 @@ class Captioner(nn.Module):
 
     def _never_written(self, forbidden: Sequence[int]) -> tuple[int, ...]:
         return tuple({self.begin, *forbidden} - {self.end})
-
-
-class FirstState(nn.Module):
-    """The first states of recurrent layers from one vector: W v + b for each layer and state, through tanh but for memory cells.
-
-    Args:
-        size: of the vector.
-        layers: a stack of one direction.
-    """
-
-    def __init__(self, size: int, layers: Recurrent):
-        super().__init__()
-        self.states = list(layers.cell.states)
-        widths = [layers.cell.state_sizes(hidden, layers.proj_size) for hidden in layers.hidden_sizes]
-        self.is_stacked = len(set(layers.hidden_sizes)) == 1
-        self.layers = nn.ModuleDict(
-            {state: nn.ModuleList(nn.Linear(size, width[state]) for width in widths) for state in self.states}
-        )
-        for layer in self.layers.modules():
-            if isinstance(layer, nn.Linear):
-                # torch's own start is so small that a decoder learns to spell long before it learns to look.
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-
-    def forward(self, v: torch.Tensor) -> Any:
-        """(B, size) to the states, laid out as the layers take them."""
-        made: list[Any] = []
-        for state in self.states:
-            of_layers: Any = self.layers[state]
-            parts = [layer(v).unsqueeze(0) for layer in of_layers]
-            parts = parts if state == "c" else [torch.tanh(part) for part in parts]
-            made.append(torch.cat(parts) if self.is_stacked else parts)
-        return tuple(made) if len(made) > 1 else made[0]

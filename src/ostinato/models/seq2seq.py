@@ -13,10 +13,10 @@ from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
 from ostinato.models.decoding import Hypothesis, decode, never
 from ostinato.models.dropout import Dropout, check_rate
+from ostinato.models.first_states import Bridge, BridgeName
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.reading import reading
-from ostinato.models.seq2seq_bridge import Bridge, BridgeName
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.nn.attention import Score, coverage_penalty
