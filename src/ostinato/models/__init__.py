@@ -4,7 +4,7 @@ from ostinato.models.beam import BeamSettings, beam_search, beam_search_stream
 from ostinato.models.cache import ContinuousCache
 from ostinato.models.captioner import CaptionBatch, Captioner
 from ostinato.models.classifier import Classifier
-from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, copy_unknown, decode
+from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, Writing, copy_unknown, decode
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
 from ostinato.models.first_states import Bridge
@@ -16,11 +16,12 @@ from ostinato.models.markov import Markov, compare_orders
 from ostinato.models.penalties import activation_penalty
 from ostinato.models.pooling import Pooling
 from ostinato.models.scores import Score, TextState, score_text
-from ostinato.models.seq2seq import Predicted, Seq2Seq
+from ostinato.models.seq2seq import Seq2Seq
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState, Written
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import WordEncoder, Words
+from ostinato.models.target_model import DrawOptions, Predicted, WritingOptions
 
 __all__ = [
     "AttentionDecoder",
@@ -31,6 +32,7 @@ __all__ = [
     "Classifier",
     "ContinuousCache",
     "DecoderState",
+    "DrawOptions",
     "DynamicEvaluation",
     "FixedWindow",
     "Forecaster",
@@ -52,6 +54,8 @@ __all__ = [
     "WordDropout",
     "WordEncoder",
     "Words",
+    "Writing",
+    "WritingOptions",
     "Written",
     "activation_penalty",
     "beam_search",
