@@ -4,7 +4,16 @@ from ostinato.models.beam import BeamSettings, beam_search, beam_search_stream
 from ostinato.models.cache import ContinuousCache
 from ostinato.models.captioner import CaptionBatch, Captioner
 from ostinato.models.classifier import Classifier
-from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, Writing, copy_unknown, decode
+from ostinato.models.decoding import (
+    DrawOptions,
+    Hypothesis,
+    StepByStep,
+    StepDecoder,
+    Writing,
+    WritingOptions,
+    copy_unknown,
+    decode,
+)
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
 from ostinato.models.first_states import Bridge
@@ -21,7 +30,7 @@ from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState, Writ
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import WordEncoder, Words
-from ostinato.models.target_model import DrawOptions, Predicted, WritingOptions
+from ostinato.models.target_model import Predicted
 
 __all__ = [
     "AttentionDecoder",

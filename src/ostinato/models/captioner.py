@@ -11,14 +11,14 @@ import torch
 from ostinato.data.batches import TargetBatch
 from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
-from ostinato.models.decoding import Hypothesis, decode
+from ostinato.models.decoding import DrawOptions, Hypothesis, WritingOptions, decode
 from ostinato.models.dropout import Dropout
 from ostinato.models.first_states import FirstState
 from ostinato.models.image_encoder import EncoderName, ImageShape, make_image_encoder
 from ostinato.models.layers import CellName
 from ostinato.models.reading import reading
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
-from ostinato.models.target_model import DrawOptions, Predicted, TargetModel, WritingOptions
+from ostinato.models.target_model import Predicted, TargetModel
 from ostinato.nn.attention import Score
 from ostinato.nn.lengths import takes_lists
 from ostinato.types import Lengths

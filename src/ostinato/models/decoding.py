@@ -104,7 +104,28 @@ def never() -> bool:
     return False
 
 
-class Writing(TypedDict):
+class WritingOptions(TypedDict, total=False):
+    """How sequences are written.
+
+    Attributes:
+        forbidden: tokens that are never written.
+        should_stop: asked before each step; True leaves it at what has been written by then.
+    """
+
+    forbidden: Sequence[int]
+    should_stop: Callable[[], bool]
+
+
+class DrawOptions(WritingOptions, total=False):
+    """How sequences are drawn, see `decode`; left out, the most likely token is taken at each step."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+
+
+class Writing(WritingOptions):
     """What all who write sequences are told.
 
     Attributes:
@@ -112,26 +133,17 @@ class Writing(TypedDict):
         end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
         max_length: the most tokens of each row, the end not counted; one number, or one a row. What has so many can only end, with
             what probability that may have.
-        forbidden: tokens that are never written.
         device: of the tokens; None, or left out, for the CPU.
-        should_stop: asked before each step; True leaves it at what has been written by then.
     """
 
     begin: int
     end: int | None
     max_length: int | Sequence[int]
-    forbidden: NotRequired[Sequence[int]]
     device: NotRequired[torch.device | str | None]
-    should_stop: NotRequired[Callable[[], bool]]
 
 
 class Course:
-    """`Writing` for B rows, looked at.
-
-    Attributes:
-        lengths: `max_length` of each row.
-        limits: (B,) int64, the same on the device.
-        tokens: (B,) int64, what is read first.
+    """`Writing` for B rows, looked at: `max_length` of each row, as `limits` (B,) on the device too, and the `tokens` read first.
 
     Raises:
         ConfigError: there is not one length for each row, or one is negative, or the end is forbidden.

@@ -16,11 +16,7 @@ BRIDGES: tuple[BridgeName, ...] = ("linear", "copy", "none")
 
 
 class _DecoderStates(nn.Module):
-    """What is known of the states of a decoder.
-
-    Args:
-        decoder: a stack of one direction.
-    """
+    """What is known of the states of a `decoder`, a stack of one direction."""
 
     def __init__(self, decoder: Recurrent):
         super().__init__()
@@ -28,17 +24,14 @@ class _DecoderStates(nn.Module):
         self.sizes = [decoder.cell.state_sizes(size, decoder.proj_size) for size in decoder.hidden_sizes]
         self.is_stacked = len(set(decoder.hidden_sizes)) == 1
 
-    def _laid_out(self, make: Callable[[int, int], torch.Tensor]) -> Any:
-        """All states as the decoder's layers take them; `make` gives the n-th state of a layer, (B, H)."""
+    def _laid_out(self, make: Callable[[int, int], torch.Tensor], *, through_tanh: bool = True) -> Any:
+        """All states as the layers take them; `make` gives the n-th of a layer, (B, H), which memory cells take as it is."""
         made: list[Any] = []
-        for n in range(len(self.states)):
+        for n, state in enumerate(self.states):
             parts = [make(n, layer).unsqueeze(0) for layer in range(len(self.sizes))]
+            parts = [torch.tanh(part) for part in parts] if through_tanh and state != "c" else parts
             made.append(torch.cat(parts) if self.is_stacked else parts)
         return tuple(made) if len(made) > 1 else made[0]
-
-    def _squashed(self, n: int, v: torch.Tensor) -> torch.Tensor:
-        """Into the range of the n-th state: memory cells have none."""
-        return v if self.states[n] == "c" else torch.tanh(v)
 
 
 class Bridge(_DecoderStates):
@@ -101,9 +94,9 @@ class Bridge(_DecoderStates):
 
         def make(n: int, layer: int) -> torch.Tensor:
             v = self._layer(by_name[self.sources[n]], self.levels[layer])
-            return self._squashed(n, self.layers[n * len(self.sizes) + layer](v)) if self.name == "linear" else v
+            return self.layers[n * len(self.sizes) + layer](v) if self.name == "linear" else v
 
-        return self._laid_out(make)
+        return self._laid_out(make, through_tanh=self.name == "linear")
 
     def _layer(self, states: Any, at: int) -> torch.Tensor:
         """(B, D H) of one layer, from (L D, B, H), or a list over layers of (D, B, H)."""
@@ -133,4 +126,4 @@ class FirstState(_DecoderStates):
     def forward(self, v: torch.Tensor) -> Any:
         """(B, size) to the states, laid out as the layers take them."""
         by_state: Any = self.layers
-        return self._laid_out(lambda n, layer: self._squashed(n, by_state[self.states[n]][layer](v)))
+        return self._laid_out(lambda n, layer: by_state[self.states[n]][layer](v))

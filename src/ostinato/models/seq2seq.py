@@ -11,14 +11,14 @@ from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
-from ostinato.models.decoding import Hypothesis, decode
+from ostinato.models.decoding import DrawOptions, Hypothesis, WritingOptions, decode
 from ostinato.models.dropout import Dropout
 from ostinato.models.first_states import Bridge, BridgeName
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.reading import reading
 from ostinato.models.seq2seq_decoder import AttentionDecoder, Choice, DecoderState
 from ostinato.models.seq2seq_sampling import ScheduledSampling
-from ostinato.models.target_model import DrawOptions, Predicted, TargetModel, WritingOptions, padded
+from ostinato.models.target_model import Predicted, TargetModel, padded
 from ostinato.nn.attention import Score, coverage_penalty
 from ostinato.nn.lengths import as_tensor, moved, takes_lists
 from ostinato.types import Lengths

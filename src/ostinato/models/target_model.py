@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -28,37 +28,12 @@ class Predicted(NamedTuple):
     weights: torch.Tensor | None
 
 
-class WritingOptions(TypedDict, total=False):
-    """How targets are written.
-
-    Attributes:
-        forbidden: tokens that are never written, beside `begin`.
-        should_stop: asked at every step.
-    """
-
-    forbidden: Sequence[int]
-    should_stop: Callable[[], bool]
-
-
-class DrawOptions(WritingOptions, total=False):
-    """How a target is drawn, see `ostinato.models.decode`; left out, the most likely token is taken at each step."""
-
-    temperature: float
-    top_k: int | None
-    top_p: float | None
-    seed: int | None
-
-
 class TargetModel(nn.Module):
     """A network that writes a target token by token; a class of its own has the decoder, and makes its first state.
 
     Args:
         sizes: by name; each must be at least 1.
-        target_size: V, `begin` and `end` counted.
-        begin: the token that a target is made to begin with.
-        end: the token that it is made to end with.
-        dropout: is only looked at.
-        label_smoothing: share of the training target that is spread over all tokens, in [0, 1) (Szegedy et al. 2016, section 7).
+        target_size, begin, end, dropout, label_smoothing: see `ostinato.models.Seq2Seq`.
 
     Raises:
         ConfigError: sizes, tokens or rates that do not fit.
@@ -88,11 +63,9 @@ class TargetModel(nn.Module):
     def _target_loss(
         self, state: DecoderState, target: torch.Tensor, lengths: Lengths | None, choose: Choice | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """The mean cross entropy of the tokens and ends of targets, smoothed in training; arguments as of `_read`.
+        """The mean cross entropy of the tokens and ends, smoothed in training; where each step looked; which steps are real.
 
-        Returns:
-            The loss, a scalar; where each step looked, (T_out + 1, B, T_mem), or None; which steps are real, (T_out + 1, B) bool,
-            or None for all.
+        The last two are (T_out + 1, B, T_mem), or None without attention, and (T_out + 1, B) bool, or None for all.
         """
         written, output, valid = self._read(state, target, lengths, choose)
         # The tokens of padding do not even go through the output layer.
@@ -104,14 +77,7 @@ class TargetModel(nn.Module):
     def _read(
         self, state: DecoderState, target: torch.Tensor, lengths: Lengths | None, choose: Choice | None = None
     ) -> tuple[Written, torch.Tensor, torch.Tensor | None]:
-        """Reads targets, (T_out, B), with begin before them; what is to be written has ends behind them; which steps are real.
-
-        Args:
-            state: before the first token.
-            target: (T_out, B) int64.
-            lengths: (B,); None where all have T_out.
-            choose: see `AttentionDecoder.forward`.
-        """
+        """Reads targets behind `begin`: what the decoder gives, what is to be written, with ends, and which steps are real."""
         lengths = None if lengths is None else moved(lengths, target.device)
         target = padded(target, lengths, self.end)
         row = target.new_full((1, target.shape[1]), self.begin)
