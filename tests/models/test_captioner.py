@@ -125,6 +125,12 @@ def test_forbidden_tokens_and_begin_are_never_written_and_writing_can_be_stopped
     assert not any(each.is_finished for each in model.write(images, max_length=8, should_stop=lambda: True))
 
 
+@pytest.mark.parametrize("argument", ["begin", "end", "device", "settings", "temperatur"])
+def test_what_the_model_says_itself_cannot_be_given(argument):
+    with pytest.raises(TypeError, match=argument):
+        small().write(some().input, **{argument: 3})
+
+
 def test_the_models_mode_is_put_back_and_nothing_keeps_a_gradient():
     model = small(dropout=0.5).train()
     first, again = (model.write(some().input, max_length=4) for _ in range(2))
