@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -127,8 +128,9 @@ def test_forbidden_tokens_and_begin_are_never_written_and_writing_can_be_stopped
 
 @pytest.mark.parametrize("argument", ["begin", "end", "device", "settings", "temperatur"])
 def test_what_the_model_says_itself_cannot_be_given(argument):
+    given_: dict[str, Any] = {argument: 3}
     with pytest.raises(TypeError, match=argument):
-        small().write(some().input, **{argument: 3})
+        small().write(some().input, **given_)
 
 
 def test_the_models_mode_is_put_back_and_nothing_keeps_a_gradient():

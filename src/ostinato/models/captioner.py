@@ -73,7 +73,7 @@ class Captioner(TargetModel):
 
     def __init__(
         self,
-        image_shape: ImageShape,
+        image_shape: ImageShape | tuple[int, int, int],
         vocabulary_size: int,
         *,
         begin: int,

@@ -62,8 +62,8 @@ class Writer:
         )
         nothing = Translation("", Hypothesis((), 0.0, 0.0))
         return [
-            [Translation(self._text(each, source), each) for each in hypotheses] if source.strip() else [nothing]
-            for hypotheses, source in zip(found, sources, strict=True)
+            [Translation(self._text(each, source), each) for each in best] if source.strip() else [nothing]
+            for best, source in zip(found, sources, strict=True)
         ]
 
     def _text(self, hypothesis: Hypothesis, source: str) -> str:
