@@ -16,6 +16,7 @@ from ostinato.data import (
     load_vocabulary,
     vocabulary_class,
 )
+from ostinato.data.vocabulary import build_vocabulary, vocabulary_from_dict
 from ostinato.errors import ConfigError, DataError, RunError
 
 SAMPLE = "def f(x):\n    return x + 1\r\n\n# café 日本 😀 naïve\n\tfor word in words:  print(word, 'it''s')\n" * 3
@@ -108,6 +109,19 @@ def test_rare_words_are_forgotten_when_there_are_too_many(monkeypatch):
     monkeypatch.setattr("ostinato.data.vocabulary._COUNTED_WORDS", 20)
     texts = [" ".join(["often"] * 5 + [f"once{i}{j}" for j in range(15)]) for i in range(50)]
     assert WordVocabulary.build(texts, 3).words[2] == "often"
+
+
+def test_words_that_training_has_seldom_are_unknown_unless_all_are():
+    texts = ["a b b", "c a b"]
+    for min_count, known in ((1, "bac"), (2, "ba"), (3, "b"), (4, "bac")):
+        vocabulary = build_vocabulary(texts, "word", 10, min_count)
+        assert vocabulary.to_dict()["words"] == ["<unk>", "\n", *known]
+    assert build_vocabulary(texts, "char", 10, 9).to_dict()["characters"] == " abc"
+
+
+@every
+def test_a_vocabulary_of_any_kind_comes_back_from_plain_values(vocabulary):
+    assert vocabulary_from_dict(vocabulary.to_dict()).to_dict() == vocabulary.to_dict()
 
 
 def test_bpe_merges_what_is_frequent_and_holds_its_size():

@@ -6,7 +6,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ostinato.data.words import normalised, pieces, without_marks_around
+from ostinato.data.words import normalised, pieces, spaced, without_marks_around
 
 # What is joined in one way or another, among letters, marks and blanks.
 HARD = (
@@ -64,3 +64,11 @@ def test_an_accent_in_two_ways_is_one_where_text_is_normalised():
     assert normalised("cafe\u0301 ﬁ", "nfc") == "café ﬁ"
     assert normalised("cafe\u0301 ﬁ", "nfkc") == "café fi"
     assert normalised("cafe\u0301", "none") == "cafe\u0301"
+    assert normalised("CAFE\u0301", "nfc", lower_case=True) == "café"
+
+
+@given(text=TEXTS)
+def test_what_follows_without_a_blank_has_the_joiner_before_it(text):
+    assert spaced(text).split() == words(text)
+    if "￭" not in text:
+        assert spaced(text, joiner="￭").replace(" ￭", "") == " ".join(text.split())

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
 from ostinato.models import BeamSettings
-from ostinato.models.captioner import CaptionBatch, Captioner, FirstState
+from ostinato.models.captioner import CaptionBatch, Captioner
+from ostinato.models.first_states import FirstState
 from ostinato.models.image_encoder import ConvolutionalEncoder, ImageShape, RowEncoder
 from ostinato.nn import LSTM
 
@@ -122,6 +124,13 @@ def test_forbidden_tokens_and_begin_are_never_written_and_writing_can_be_stopped
     for each in model.write(images, max_length=8, temperature=3.0, seed=0, forbidden=(0, 2)):
         assert set(each.tokens) <= {1, 3}
     assert not any(each.is_finished for each in model.write(images, max_length=8, should_stop=lambda: True))
+
+
+@pytest.mark.parametrize("argument", ["begin", "end", "device", "settings", "temperatur"])
+def test_what_the_model_says_itself_cannot_be_given(argument):
+    given_: dict[str, Any] = {argument: 3}
+    with pytest.raises(TypeError, match=argument):
+        small().write(some().input, **given_)
 
 
 def test_the_models_mode_is_put_back_and_nothing_keeps_a_gradient():

@@ -28,7 +28,7 @@ from ostinato.data.text import BLOCK_BYTES, Piece, Text
 from ostinato.data.text_parts import TextParts, find_text_parts, find_text_to_score
 from ostinato.data.token_file import Place, TokenFile, stored_about, stored_tokens, unfinished
 from ostinato.data.tokens import PARTS, TokenList, Tokens
-from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
+from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class, vocabulary_from_dict
 from ostinato.data.worker import counted_words, encoded
 from ostinato.errors import ConfigError, DataError
 
@@ -178,7 +178,7 @@ def _of_this(
 
 
 def _vocabulary(about: dict[str, Any]) -> Vocabulary:
-    return vocabulary_class(about["vocabulary"]["kind"]).from_dict(about["vocabulary"])
+    return vocabulary_from_dict(about["vocabulary"])
 
 
 def _build(chosen: type[Vocabulary], size: int, blocks: Iterable[Block], reading: _Reading, workers: int) -> Vocabulary:

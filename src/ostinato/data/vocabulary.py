@@ -20,7 +20,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -348,6 +348,24 @@ def vocabulary_class(kind: str) -> type[Vocabulary]:
     return _KINDS[kind]
 
 
+def build_vocabulary(texts: Sequence[str], kind: str, size: int, min_count: int) -> Vocabulary:
+    """The vocabulary of training texts; words that they have fewer than `min_count` times are left out, unless all are."""
+    if kind != WordVocabulary.kind:
+        return vocabulary_class(kind).build(texts, size)
+    counts = Counter(word for text in texts for word in text.split())
+    return WordVocabulary.from_counts([frequent(counts, min_count)], size)
+
+
+def frequent(counts: Mapping[str, int], min_count: int) -> Mapping[str, int]:
+    """Those that were counted at least so often; all where none was."""
+    return {name: count for name, count in counts.items() if count >= min_count} or counts
+
+
+def vocabulary_from_dict(content: dict[str, Any]) -> Vocabulary:
+    """The inverse of `Vocabulary.to_dict`, whatever the kind."""
+    return vocabulary_class(content["kind"]).from_dict(content)
+
+
 def load_vocabulary(folder: Path) -> Vocabulary:
     """Read the vocabulary that `Vocabulary.save` wrote into `folder`.
 
@@ -361,7 +379,7 @@ def load_vocabulary(folder: Path) -> Vocabulary:
             raise ValueError(f"format is {content['format']!r}")
         if content["version"] > _VERSION:
             raise RunError(f"{path} has version {content['version']}; this ostinato reads up to {_VERSION}: upgrade it")
-        return vocabulary_class(content["kind"]).from_dict(content)
+        return vocabulary_from_dict(content)
     except OSError as error:
         raise RunError(
             f"{path}: expected a vocabulary there ({error.strerror}); give the folder of a finished run"

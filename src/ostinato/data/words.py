@@ -55,9 +55,22 @@ def without_marks_around(part: str) -> list[str]:
     return [*before, *(["".join(clusters[first:end])] if letters else []), *after]
 
 
-def normalised(text: str, form: Normalisation) -> str:
-    """A text in one of Unicode's normal forms, so that an accent written in two ways is the same."""
-    return text if form == "none" else unicodedata.normalize(form.upper(), text)  # pyright: ignore[reportArgumentType]
+def spaced(text: str, *, joiner: str = "", within: str = "", breaks: Breaks = "clusters") -> str:
+    """A text as a vocabulary of words gets it: with single blanks between words and marks.
+
+    Args:
+        text: Any.
+        joiner: Put before what follows without a blank, so that it can be put together again.
+        within: As for `pieces`.
+        breaks: As for `pieces`.
+    """
+    return " ".join(f" {joiner}".join(part) for part in pieces(text, within=within, breaks=breaks))
+
+
+def normalised(text: str, form: Normalisation, *, lower_case: bool = False) -> str:
+    """A text in one of Unicode's normal forms, so that an accent written in two ways is the same; in small letters, if so set."""
+    text = text if form == "none" else unicodedata.normalize(form.upper(), text)  # pyright: ignore[reportArgumentType]
+    return text.lower() if lower_case else text
 
 
 @cache

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ostinato.data.vocabulary import Vocabulary, vocabulary_class
+from ostinato.data.vocabulary import Vocabulary, vocabulary_from_dict
 
 _LENGTH = struct.Struct("<Q")
 
@@ -75,7 +75,7 @@ def work_of(job: dict[str, Any]) -> Work:
     """What to do with each text: encode it in `job["vocabulary"]`, or count its words."""
     if "vocabulary" not in job:
         return count_words
-    return encoder(vocabulary_class(job["vocabulary"]["kind"]).from_dict(job["vocabulary"]))
+    return encoder(vocabulary_from_dict(job["vocabulary"]))
 
 
 def main() -> None:

@@ -4,9 +4,19 @@ from ostinato.models.beam import BeamSettings, beam_search, beam_search_stream
 from ostinato.models.cache import ContinuousCache
 from ostinato.models.captioner import CaptionBatch, Captioner
 from ostinato.models.classifier import Classifier
-from ostinato.models.decoding import Hypothesis, StepByStep, StepDecoder, copy_unknown, decode
+from ostinato.models.decoding import (
+    DrawOptions,
+    Hypothesis,
+    StepByStep,
+    StepDecoder,
+    Writing,
+    WritingOptions,
+    copy_unknown,
+    decode,
+)
 from ostinato.models.dropout import LockedDropout, WordDropout
 from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
+from ostinato.models.first_states import Bridge
 from ostinato.models.fixed_window import FixedWindow
 from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
 from ostinato.models.image_encoder import ImageShape
@@ -15,12 +25,12 @@ from ostinato.models.markov import Markov, compare_orders
 from ostinato.models.penalties import activation_penalty
 from ostinato.models.pooling import Pooling
 from ostinato.models.scores import Score, TextState, score_text
-from ostinato.models.seq2seq import Predicted, Seq2Seq
-from ostinato.models.seq2seq_bridge import Bridge
+from ostinato.models.seq2seq import Seq2Seq
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState, Written
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.models.tagger import Tagger
 from ostinato.models.tagger_words import WordEncoder, Words
+from ostinato.models.target_model import Predicted
 
 __all__ = [
     "AttentionDecoder",
@@ -31,6 +41,7 @@ __all__ = [
     "Classifier",
     "ContinuousCache",
     "DecoderState",
+    "DrawOptions",
     "DynamicEvaluation",
     "FixedWindow",
     "Forecaster",
@@ -52,6 +63,8 @@ __all__ = [
     "WordDropout",
     "WordEncoder",
     "Words",
+    "Writing",
+    "WritingOptions",
     "Written",
     "activation_penalty",
     "beam_search",

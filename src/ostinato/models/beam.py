@@ -8,14 +8,14 @@ hypotheses have finished and none that goes on is better yet than the `n_best` b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.models.decoding import Hypothesis, StepDecoder, check_decoding, check_scores, leave_only_end, never
+from ostinato.models.decoding import Course, Hypothesis, StepDecoder, Writing, check_scores, leave_only_end
 
 _LARGEST = 300.0  # e to this times whatever may stand for a log probability of zero, -3.4e38, is still finite
 
@@ -66,48 +66,15 @@ class BeamSettings:
 
 
 def beam_search(
-    decoder: StepDecoder,
-    state: Any,
-    rows: int,
-    *,
-    begin: int,
-    end: int | None,
-    max_length: int | Sequence[int],
-    settings: BeamSettings | None = None,
-    forbidden: Sequence[int] = (),
-    device: torch.device | str | None = None,
-    should_stop: Callable[[], bool] = never,
+    decoder: StepDecoder, state: Any, rows: int, *, settings: BeamSettings | None = None, **writing: Unpack[Writing]
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each row, best first; for the arguments see `beam_search_stream`."""
-    found: list[list[Hypothesis]] = [[] for _ in range(rows)]
-    for row, hypotheses in beam_search_stream(
-        decoder,
-        state,
-        rows,
-        begin=begin,
-        end=end,
-        max_length=max_length,
-        settings=settings,
-        forbidden=forbidden,
-        device=device,
-        should_stop=should_stop,
-    ):
-        found[row] = hypotheses
-    return found
+    found = dict(beam_search_stream(decoder, state, rows, settings=settings, **writing))
+    return [found[row] for row in range(rows)]
 
 
 def beam_search_stream(
-    decoder: StepDecoder,
-    state: Any,
-    rows: int,
-    *,
-    begin: int,
-    end: int | None,
-    max_length: int | Sequence[int],
-    settings: BeamSettings | None = None,
-    forbidden: Sequence[int] = (),
-    device: torch.device | str | None = None,
-    should_stop: Callable[[], bool] = never,
+    decoder: StepDecoder, state: Any, rows: int, *, settings: BeamSettings | None = None, **writing: Unpack[Writing]
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Yields (row, its best hypotheses, best first) as soon as a row is done; close the iterator to stop.
 
@@ -115,21 +82,14 @@ def beam_search_stream(
         decoder: in evaluation mode.
         state: of `rows` rows, before the first token.
         rows: B.
-        begin: the token that is read first.
-        end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
-        max_length: the most tokens of each row, the end not counted; one number, or one a row. What has so many can only end.
         settings: None for `BeamSettings()`.
-        forbidden: tokens that are never written.
-        device: of the tokens; None for the CPU.
-        should_stop: asked before each step; True gives what has been found by then.
+        **writing: marks, lengths and the like, see `Writing`.
 
     Raises:
         ConfigError: an argument is out of its range, or there is a coverage penalty for a model without attention.
         ModelError: the model gives NaN or infinity; the message names the row.
     """
-    limits = check_decoding(rows, max_length, end, forbidden)
-    search = _Search(decoder, state, limits, begin, end, settings or BeamSettings(), forbidden, device)
-    return search.run(should_stop)
+    return _Search(decoder, state, Course(rows, **writing), settings or BeamSettings()).run()
 
 
 class _Search:
@@ -143,24 +103,11 @@ class _Search:
         coverage: (S K', T_mem); None without a coverage penalty.
     """
 
-    def __init__(
-        self,
-        decoder: StepDecoder,
-        state: Any,
-        limits: list[int],
-        begin: int,
-        end: int | None,
-        settings: BeamSettings,
-        forbidden: Sequence[int],
-        device: torch.device | str | None,
-    ):
-        device = "cpu" if device is None else device
-        self.decoder, self.state, self.end, self.settings = decoder, state, end, settings
-        self.limits = torch.tensor(limits, dtype=torch.int64, device=device)
-        self.forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=device) if forbidden else None
-        S = len(limits)
+    def __init__(self, decoder: StepDecoder, state: Any, course: Course, settings: BeamSettings):
+        self.decoder, self.state, self.course, self.settings = decoder, state, course, settings
+        self.end, self.limits, self.tokens = course.end, course.limits, course.tokens
+        S, device = len(course.lengths), course.tokens.device
         self.sentences = list(range(S))
-        self.tokens = torch.full((S,), begin, device=device)
         self.log_p = torch.zeros(S, 1, dtype=torch.float64, device=device)
         self.written = torch.zeros(S, 1, 0, dtype=torch.int64, device=device)
         self.looked: torch.Tensor | None = None
@@ -168,10 +115,10 @@ class _Search:
         self.length = 0
         self.finished: list[list[Hypothesis]] = [[] for _ in range(S)]
 
-    def run(self, should_stop: Callable[[], bool]) -> Iterator[tuple[int, list[Hypothesis]]]:
+    def run(self) -> Iterator[tuple[int, list[Hypothesis]]]:
         if self.end is None:
             yield from ((row, [Hypothesis((), 0.0, 0.0)]) for row in self._drop_empty())
-        while self.sentences and not should_stop():
+        while self.sentences and not self.course.should_stop():
             for row in self._step():
                 yield row, self._best(row)
         self._take_unfinished(self.sentences)
@@ -197,8 +144,7 @@ class _Search:
         log_p, self.state = self.decoder.step(self.state, self.tokens)
         places = self._look()
         V = log_p.shape[1]
-        if self.forbidden is not None:
-            log_p.index_fill_(1, self.forbidden, -math.inf)
+        self.course.forbid(log_p)
         is_possible = self.log_p > -math.inf
         # What a model says after a hypothesis that is none may be anything.
         likeliest = log_p.amax(1).view(S, K).masked_fill(~is_possible, -math.inf).amax(1)

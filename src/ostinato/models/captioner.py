@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
-from torch import nn
 
 from ostinato.data.batches import TargetBatch
 from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
-from ostinato.models.decoding import Hypothesis, decode, never
-from ostinato.models.dropout import Dropout, check_rate
+from ostinato.models.decoding import DrawOptions, Hypothesis, WritingOptions, decode
+from ostinato.models.dropout import Dropout
+from ostinato.models.first_states import FirstState
 from ostinato.models.image_encoder import EncoderName, ImageShape, make_image_encoder
 from ostinato.models.layers import CellName
-from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.reading import reading
-from ostinato.models.seq2seq import Predicted
 from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
-from ostinato.nn import Recurrent
+from ostinato.models.target_model import Predicted, TargetModel
 from ostinato.nn.attention import Score
-from ostinato.nn.lengths import moved, takes_lists
+from ostinato.nn.lengths import takes_lists
 from ostinato.types import Lengths
 
 
@@ -39,7 +37,7 @@ class CaptionBatch(TargetBatch):
     owners: torch.Tensor | None = None
 
 
-class Captioner(nn.Module):
+class Captioner(TargetModel):
     """Image encoder, first state, decoder with attention over the places of the image: p(caption | image).
 
     The first state of the decoder is made from the mean of all places. With teacher forcing, and without input feeding, the decoder
@@ -75,7 +73,7 @@ class Captioner(nn.Module):
 
     def __init__(
         self,
-        image_shape: ImageShape,
+        image_shape: ImageShape | tuple[int, int, int],
         vocabulary_size: int,
         *,
         begin: int,
@@ -95,18 +93,10 @@ class Captioner(nn.Module):
         label_smoothing: float = 0.0,
         options: Mapping[str, Any] | None = None,
     ):
-        super().__init__()
         image_shape = ImageShape(*image_shape)  # a plain tuple will do
         sizes = {"vocabulary_size": vocabulary_size, "embedding_size": embedding_size, "hidden_size": hidden_size}
-        for name, size in (sizes | {"num_layers": num_layers}).items():
-            if size < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {size}")
-        for name, id in (("begin", begin), ("end", end)):
-            if not 0 <= id < vocabulary_size:
-                raise ConfigError(f"{name}: expected a token from 0 to {vocabulary_size - 1}, got {id}")
-        check_rate("dropout", dropout)
-        check_rate("label_smoothing", label_smoothing)
-        self.begin, self.end, self.label_smoothing = begin, end, label_smoothing
+        sizes |= {"num_layers": num_layers}
+        super().__init__(sizes, vocabulary_size, begin, end, dropout, label_smoothing)
         self.image_shape = image_shape
         self.encoder = make_image_encoder(encoder, image_shape, features, stages, cell)
         self.dropout = Dropout(dropout)
@@ -160,38 +150,15 @@ class Captioner(nn.Module):
         Returns:
             Logits (T_out + 1, P, V), of each token and of the end after it; weights (T_out + 1, P, places).
         """
-        lengths = None if target_lengths is None else moved(target_lengths, target.device)
-        input, _ = self._marked(target, lengths)
-        written = self.decoder(input, self.encode(images, owners), None if lengths is None else lengths + 1)
-        return Predicted(self.decoder.logits(written.readout), written.weights)
+        return self._predicted(self.encode(images, owners), target, target_lengths)
 
     def loss(self, batch: CaptionBatch, state: Any = None) -> tuple[torch.Tensor, None]:
         """The mean cross entropy of the captions' tokens and ends, in nats a token, a scalar, and no state.
 
         Label smoothing acts in training only. Without a caption it is 0.
         """
-        target = batch.target
-        lengths = None if batch.target_lengths is None else moved(batch.target_lengths, target.device)
-        input, output = self._marked(target, lengths)
-        first = self.encode(batch.input, batch.owners)
-        written = self.decoder(input, first, None if lengths is None else lengths + 1)
-        if lengths is None:
-            readout, wanted = written.readout.flatten(0, 1), output.flatten()
-        else:  # the tokens of padding do not even go through the output layer
-            valid = torch.arange(len(output), device=output.device).unsqueeze(1) <= lengths
-            readout, wanted = written.readout[valid], output[valid]
-        smoothing = self.label_smoothing if self.training else 0.0
-        return output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing), None
-
-    def _marked(self, target: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is read and what is to be written, (T_out + 1, P) each: with begin before it, with ends behind it."""
-        if lengths is not None:  # what a reader put there may be no token at all
-            steps = torch.arange(len(target), device=target.device).unsqueeze(1)
-            target = target.masked_fill(steps >= lengths, self.end)
-        row = target.new_full((1, target.shape[1]), self.begin)
-        return torch.cat((row, target)), torch.cat((target, torch.full_like(row, self.end)))
-
-    # --- images in, captions out ---
+        state = self.encode(batch.input, batch.owners)
+        return self._target_loss(state, batch.target, batch.target_lengths)[0], None
 
     def caption(
         self,
@@ -199,8 +166,7 @@ class Captioner(nn.Module):
         *,
         max_length: int = 100,
         beam: BeamSettings | None = None,
-        forbidden: Sequence[int] = (),
-        should_stop: Callable[[], bool] = never,
+        **options: Unpack[WritingOptions],
     ) -> list[list[Hypothesis]]:
         """Beam search; the best captions of each image, best first.
 
@@ -208,84 +174,14 @@ class Captioner(nn.Module):
             images: (B, channels, height, width).
             max_length: the most tokens of a caption.
             beam: None for `BeamSettings()`.
-            forbidden: tokens that are never written, beside `begin`.
-            should_stop: asked at every step.
+            **options: see `WritingOptions`.
         """
         with reading(self):
-            return beam_search(
-                self.decoder,
-                self.encode(images),
-                len(images),
-                begin=self.begin,
-                end=self.end,
-                max_length=max_length,
-                settings=beam,
-                forbidden=self._never_written(forbidden),
-                device=images.device,
-                should_stop=should_stop,
-            )
+            how = self._writing(images.device, max_length, **options)
+            return beam_search(self.decoder, self.encode(images), len(images), settings=beam, **how)
 
-    def write(
-        self,
-        images: torch.Tensor,
-        *,
-        max_length: int = 100,
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        forbidden: Sequence[int] = (),
-        seed: int | None = None,
-        should_stop: Callable[[], bool] = never,
-    ) -> list[Hypothesis]:
-        """One caption for each image, greedy or drawn; see `caption` and `ostinato.models.decode`."""
+    def write(self, images: torch.Tensor, *, max_length: int = 100, **options: Unpack[DrawOptions]) -> list[Hypothesis]:
+        """One caption for each image, greedy or drawn; see `caption`, `DrawOptions` and `ostinato.models.decode`."""
         with reading(self):
-            return decode(
-                self.decoder,
-                self.encode(images),
-                len(images),
-                begin=self.begin,
-                end=self.end,
-                max_length=max_length,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                forbidden=self._never_written(forbidden),
-                seed=seed,
-                device=images.device,
-                should_stop=should_stop,
-            )
-
-    def _never_written(self, forbidden: Sequence[int]) -> tuple[int, ...]:
-        return tuple({self.begin, *forbidden} - {self.end})
-
-
-class FirstState(nn.Module):
-    """The first states of recurrent layers from one vector: W v + b for each layer and state, through tanh but for memory cells.
-
-    Args:
-        size: of the vector.
-        layers: a stack of one direction.
-    """
-
-    def __init__(self, size: int, layers: Recurrent):
-        super().__init__()
-        self.states = list(layers.cell.states)
-        widths = [layers.cell.state_sizes(hidden, layers.proj_size) for hidden in layers.hidden_sizes]
-        self.is_stacked = len(set(layers.hidden_sizes)) == 1
-        self.layers = nn.ModuleDict(
-            {state: nn.ModuleList(nn.Linear(size, width[state]) for width in widths) for state in self.states}
-        )
-        for layer in self.layers.modules():
-            if isinstance(layer, nn.Linear):
-                # torch's own start is so small that a decoder learns to spell long before it learns to look.
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-
-    def forward(self, v: torch.Tensor) -> Any:
-        """(B, size) to the states, laid out as the layers take them."""
-        made: list[Any] = []
-        for state in self.states:
-            of_layers: Any = self.layers[state]
-            parts = [layer(v).unsqueeze(0) for layer in of_layers]
-            parts = parts if state == "c" else [torch.tanh(part) for part in parts]
-            made.append(torch.cat(parts) if self.is_stacked else parts)
-        return tuple(made) if len(made) > 1 else made[0]
+            how = self._writing(images.device, max_length, **options)
+            return decode(self.decoder, self.encode(images), len(images), **how)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -104,22 +104,82 @@ def never() -> bool:
     return False
 
 
-def check_decoding(rows: int, max_length: int | Sequence[int], end: int | None, forbidden: Sequence[int]) -> list[int]:
-    """`max_length` of each row.
+class WritingOptions(TypedDict, total=False):
+    """How sequences are written.
+
+    Attributes:
+        forbidden: tokens that are never written.
+        should_stop: asked before each step; True leaves it at what has been written by then.
+    """
+
+    forbidden: Sequence[int]
+    should_stop: Callable[[], bool]
+
+
+class DrawOptions(WritingOptions, total=False):
+    """How sequences are drawn, see `decode`; left out, the most likely token is taken at each step."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+
+
+class Writing(WritingOptions):
+    """What all who write sequences are told.
+
+    Attributes:
+        begin: the token that is read first.
+        end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
+        max_length: the most tokens of each row, the end not counted; one number, or one a row. What has so many can only end, with
+            what probability that may have.
+        device: of the tokens; None, or left out, for the CPU.
+    """
+
+    begin: int
+    end: int | None
+    max_length: int | Sequence[int]
+    device: NotRequired[torch.device | str | None]
+
+
+class Course:
+    """`Writing` for B rows, looked at: `max_length` of each row, as `limits` (B,) on the device too, and the `tokens` read first.
 
     Raises:
-        ConfigError: there is not one for each row, or one is negative, or the end is forbidden.
+        ConfigError: there is not one length for each row, or one is negative, or the end is forbidden.
     """
-    if end is not None and end in forbidden:
-        raise ConfigError(
-            f"forbidden: expected tokens beside the end, {end}, got it too; for sequences without an end give end=None"
-        )
-    lengths = [int(max_length)] * rows if isinstance(max_length, int | np.integer) else [int(n) for n in max_length]
-    if len(lengths) != rows:
-        raise ConfigError(f"max_length: expected one number, or one for each of the {rows} rows, got {len(lengths)}")
-    if lengths and min(lengths) < 0:
-        raise ConfigError(f"max_length: expected at least 0 tokens, got {min(lengths)}")
-    return lengths
+
+    def __init__(
+        self,
+        rows: int,
+        *,
+        begin: int,
+        end: int | None,
+        max_length: int | Sequence[int],
+        forbidden: Sequence[int] = (),
+        device: torch.device | str | None = None,
+        should_stop: Callable[[], bool] = never,
+    ):
+        if end is not None and end in forbidden:
+            raise ConfigError(
+                f"forbidden: expected tokens beside the end, {end}, got it too; for sequences without an end give end=None"
+            )
+        given = [max_length] * rows if isinstance(max_length, int | np.integer) else max_length
+        self.lengths = [int(n) for n in given]
+        if (count := len(self.lengths)) != rows:
+            raise ConfigError(f"max_length: expected one number, or one for each of the {rows} rows, got {count}")
+        if count and (least := min(self.lengths)) < 0:
+            raise ConfigError(f"max_length: expected at least 0 tokens, got {least}")
+        device = "cpu" if device is None else device
+        self.end, self.should_stop = end, should_stop
+        self.limits = torch.tensor(self.lengths, dtype=torch.int64, device=device)
+        self.tokens = torch.full((rows,), begin, device=device)
+        self._forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=device) if forbidden else None
+
+    def forbid(self, log_p: torch.Tensor) -> None:
+        """Puts minus infinity into `log_p`, (N, V), for what is never written."""
+        if self._forbidden is not None:
+            log_p.index_fill_(1, self._forbidden, -math.inf)
 
 
 def check_scores(best: torch.Tensor, decoder: StepDecoder, rows: Sequence[int], length: int) -> None:
@@ -146,16 +206,11 @@ def decode(
     state: Any,
     rows: int,
     *,
-    begin: int,
-    end: int | None,
-    max_length: int | Sequence[int],
     temperature: float = 0.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    forbidden: Sequence[int] = (),
     seed: int | None = None,
-    device: torch.device | str | None = None,
-    should_stop: Callable[[], bool] = never,
+    **writing: Unpack[Writing],
 ) -> list[Hypothesis]:
     """Writes one sequence for each row, the most likely token at each step (greedy) or one that is drawn.
 
@@ -163,24 +218,20 @@ def decode(
         decoder: in evaluation mode.
         state: of `rows` rows, before the first token.
         rows: B.
-        begin: the token that is read first.
-        end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
-        max_length: the most tokens of each row, the end not counted; one number, or one a row. After so many the end is taken, with
-            what probability it may have; a row whose end has none there is left unfinished.
         temperature: 0 takes the most likely token; else see `ostinato.models.sampling.probabilities`.
         top_k: draw from so many most likely tokens only.
         top_p: draw from the most likely tokens that make up this share only.
-        forbidden: tokens that are never written.
         seed: the same seed draws the same; what a row draws depends on its number, and not on the other rows' tokens.
-        device: of the tokens; None for the CPU.
-        should_stop: asked before each step; True leaves the sequences as they are.
+        **writing: marks, lengths and the like, see `Writing`. A row whose end has no probability where it must come is left
+            unfinished.
 
     Raises:
         ConfigError: an argument is out of its range.
         ModelError: the model gives NaN or infinity; the message names the row.
     """
     check_sampling(temperature, top_k, top_p)
-    lengths = check_decoding(rows, max_length, end, forbidden)
+    course = Course(rows, **writing)
+    end, lengths, limits, tokens = course.end, course.lengths, course.limits, course.tokens
     generator = torch.Generator()
     if seed is None:
         generator.seed()
@@ -190,19 +241,14 @@ def decode(
     looked: list[list[int]] = [[] for _ in range(rows)]
     total, finished = [0.0] * rows, [False] * rows
     alive = list(range(rows))
-    device = "cpu" if device is None else device
-    tokens = torch.full((rows,), begin, device=device)
-    limits = torch.tensor(lengths, device=device)
-    banned = torch.tensor(list(forbidden), device=device) if forbidden else None
     length = 0
     if end is None:
         alive = [row for row in alive if lengths[row] > 0]
         finished = [n == 0 for n in lengths]
         state, tokens, limits = _kept(decoder, state, tokens, limits, alive)
-    while alive and not should_stop():
+    while alive and not course.should_stop():
         log_p, state = decoder.step(state, tokens)
-        if banned is not None:
-            log_p.index_fill_(1, banned, -math.inf)
+        course.forbid(log_p)
         best, tokens = log_p.max(1)
         check_scores(best, decoder, alive, length)
         uniform = torch.rand(rows, dtype=torch.float64, generator=generator, device="cpu")[alive]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, Unpack
 
 import torch
 from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.models.beam import BeamSettings, beam_search
-from ostinato.models.decoding import Hypothesis, decode, never
-from ostinato.models.dropout import Dropout, check_rate
+from ostinato.models.decoding import DrawOptions, Hypothesis, WritingOptions, decode
+from ostinato.models.dropout import Dropout
+from ostinato.models.first_states import Bridge, BridgeName
 from ostinato.models.layers import CellName, make_layers, output_size
-from ostinato.models.output_loss import output_cross_entropy
 from ostinato.models.reading import reading
-from ostinato.models.seq2seq_bridge import Bridge, BridgeName
-from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState
+from ostinato.models.seq2seq_decoder import AttentionDecoder, Choice, DecoderState
 from ostinato.models.seq2seq_sampling import ScheduledSampling
+from ostinato.models.target_model import Predicted, TargetModel, padded
 from ostinato.nn.attention import Score, coverage_penalty
 from ostinato.nn.lengths import as_tensor, moved, takes_lists
 from ostinato.types import Lengths
@@ -57,19 +57,7 @@ class PairBatch(Protocol):
         ...
 
 
-class Predicted(NamedTuple):
-    """What a model says of known targets.
-
-    Attributes:
-        logits: (T_out + 1, B, V), of each target token and of the end after it.
-        weights: (T_out + 1, B, T_in), where each step looked; None without attention.
-    """
-
-    logits: torch.Tensor
-    weights: torch.Tensor | None
-
-
-class Seq2Seq(nn.Module):
+class Seq2Seq(TargetModel):
     """Encoder, bridge, decoder: p(target | source).
 
     With teacher forcing, and without input feeding, the decoder is one recurrence over all steps and attention one product for all
@@ -136,16 +124,9 @@ class Seq2Seq(nn.Module):
         scheduled_sampling: ScheduledSampling | None = None,
         options: Mapping[str, Any] | None = None,
     ):
-        super().__init__()
         sizes = {"source_size": source_size, "target_size": target_size, "embedding_size": embedding_size}
-        for name, size in (sizes | {"hidden_size": hidden_size, "num_layers": num_layers}).items():
-            if size < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {size}")
-        for name, id in (("begin", begin), ("end", end)):
-            if not 0 <= id < target_size:
-                raise ConfigError(f"{name}: expected a token from 0 to {target_size - 1}, got {id}")
-        check_rate("dropout", dropout)
-        check_rate("label_smoothing", label_smoothing)
+        sizes |= {"hidden_size": hidden_size, "num_layers": num_layers}
+        super().__init__(sizes, target_size, begin, end, dropout, label_smoothing)
         if not 0.0 <= coverage_weight < math.inf or (coverage_weight and attention is None):
             raise ConfigError(f"coverage_weight: expected at least 0, and attention beside it, got {coverage_weight}")
         if bidirectional and hidden_size % 2:
@@ -156,9 +137,7 @@ class Seq2Seq(nn.Module):
             raise ConfigError(
                 f"tied three-way: expected one vocabulary for both sides, got {source_size} and {target_size} tokens"
             )
-        self.begin, self.end = begin, end
-        self.label_smoothing, self.coverage_weight = label_smoothing, coverage_weight
-        self.scheduled_sampling = scheduled_sampling
+        self.coverage_weight, self.scheduled_sampling = coverage_weight, scheduled_sampling
         self.embedding = nn.Embedding(source_size, embedding_size)
         self.dropout = Dropout(dropout)
         self.encoder = make_layers(
@@ -198,7 +177,7 @@ class Seq2Seq(nn.Module):
             source = source.new_zeros(1, source.shape[1])
             lengths = lengths if lengths is not None else source.new_zeros(source.shape[1])
         lengths = None if lengths is None else moved(lengths, source.device)
-        source = _padded(source, lengths, 0)
+        source = padded(source, lengths, 0)
         scale = self.decoder.embedding_scale if self.embedding is self.decoder.embedding else 1.0
         h, last = self.encoder(self.dropout(self.embedding(source) * scale), lengths=lengths)
         return self.decoder.begin(self.bridge(last), h, lengths)
@@ -212,50 +191,25 @@ class Seq2Seq(nn.Module):
         target_lengths: Lengths | None = None,
     ) -> Predicted:
         """What is said of the targets, each token known to the steps after it; for shapes see `PairBatch`."""
-        target_lengths = None if target_lengths is None else moved(target_lengths, target.device)
-        input = self._input(target, target_lengths)
-        written = self.decoder(input, self.encode(source, lengths), _longer(target_lengths))
-        return Predicted(self.decoder.logits(written.readout), written.weights)
-
-    def _input(self, target: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        """(T_out + 1, B): begin, then the target."""
-        begin = target.new_full((1, target.shape[1]), self.begin)
-        return torch.cat((begin, _padded(target, lengths, self.end)))
-
-    def _output(self, target: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
-        """(T_out + 1, B): the target, then end, and end past it."""
-        return torch.cat((_padded(target, lengths, self.end), target.new_full((1, target.shape[1]), self.end)))
+        return self._predicted(self.encode(source, lengths), target, target_lengths)
 
     def loss(self, batch: PairBatch, state: Any = None) -> tuple[torch.Tensor, None]:
         """The mean cross entropy of the target tokens and the ends, in nats a token, a scalar, and no state.
 
         Label smoothing, scheduled sampling and the coverage penalty act in training only.
         """
-        target = batch.target
-        lengths = None if batch.target_lengths is None else moved(batch.target_lengths, target.device)
-        steps = torch.arange(len(target) + 1, device=target.device).unsqueeze(1)
-        valid = None if lengths is None else steps <= lengths  # (T_out + 1, B)
-        written = self.decoder(
-            self._input(target, lengths),
-            self.encode(batch.input, batch.lengths),
-            _longer(lengths),
-            choose=self._chooser(),
-        )
-        output = self._output(target, lengths)
-        readout = written.readout.flatten(0, 1) if valid is None else written.readout[valid]  # (N, R)
-        wanted = output.flatten() if valid is None else output[valid]
-        smoothing = self.label_smoothing if self.training else 0.0
-        loss = output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing)
+        state = self.encode(batch.input, batch.lengths)
+        loss, weights, valid = self._target_loss(state, batch.target, batch.target_lengths, self._chooser())
         self.penalty = loss.new_zeros(())
         if self.training:
             self.updates += 1
-            if self.coverage_weight and written.weights is not None:
-                again = coverage_penalty(written.weights)
+            if self.coverage_weight and weights is not None:
+                again = coverage_penalty(weights)
                 penalty = self.coverage_weight * (again if valid is None else again[valid]).mean()
                 self.penalty, loss = penalty.detach(), loss + penalty
         return loss, None
 
-    def _chooser(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
+    def _chooser(self) -> Choice | None:
         """What a decoder in training reads; None for the true tokens."""
         schedule = self.scheduled_sampling
         if not self.training or schedule is None:
@@ -274,8 +228,6 @@ class Seq2Seq(nn.Module):
 
         return choose
 
-    # --- sequences in, sequences out ---
-
     def translate(
         self,
         source: torch.Tensor,
@@ -283,8 +235,7 @@ class Seq2Seq(nn.Module):
         *,
         max_length: int | Sequence[int] | None = None,
         beam: BeamSettings | None = None,
-        forbidden: Sequence[int] = (),
-        should_stop: Callable[[], bool] = never,
+        **options: Unpack[WritingOptions],
     ) -> list[list[Hypothesis]]:
         """Beam search; the best targets of each source, best first.
 
@@ -293,24 +244,12 @@ class Seq2Seq(nn.Module):
             lengths: (B,), from 0 to T_in; None for all T_in.
             max_length: the most tokens of a target, one number or one a row; None for twice the source's and 10 more.
             beam: None for `BeamSettings()`.
-            forbidden: tokens that are never written, beside `begin`.
-            should_stop: asked at every step.
+            **options: see `WritingOptions`.
         """
-        state, rows, limits = self._start(source, lengths, max_length)
-        banned = tuple({self.begin, *forbidden} - {self.end})
         with reading(self):
-            return beam_search(
-                self.decoder,
-                state,
-                rows,
-                begin=self.begin,
-                end=self.end,
-                max_length=limits,
-                settings=beam,
-                forbidden=banned,
-                device=source.device,
-                should_stop=should_stop,
-            )
+            state = self.encode(source, lengths)
+            how = self._writing(source.device, _limits(source, lengths, max_length), **options)
+            return beam_search(self.decoder, state, source.shape[1], settings=beam, **how)
 
     def write(
         self,
@@ -318,51 +257,20 @@ class Seq2Seq(nn.Module):
         lengths: Lengths | None = None,
         *,
         max_length: int | Sequence[int] | None = None,
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        forbidden: Sequence[int] = (),
-        seed: int | None = None,
-        should_stop: Callable[[], bool] = never,
+        **options: Unpack[DrawOptions],
     ) -> list[Hypothesis]:
-        """One target for each source, greedy or drawn; see `translate` and `ostinato.models.decode`."""
-        state, rows, limits = self._start(source, lengths, max_length)
-        banned = tuple({self.begin, *forbidden} - {self.end})
-        with reading(self):
-            return decode(
-                self.decoder,
-                state,
-                rows,
-                begin=self.begin,
-                end=self.end,
-                max_length=limits,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                forbidden=banned,
-                seed=seed,
-                device=source.device,
-                should_stop=should_stop,
-            )
-
-    def _start(
-        self, source: torch.Tensor, lengths: Lengths | None, max_length: int | Sequence[int] | None
-    ) -> tuple[DecoderState, int, int | Sequence[int]]:
+        """One target for each source, greedy or drawn; see `translate`, `DrawOptions` and `ostinato.models.decode`."""
         with reading(self):
             state = self.encode(source, lengths)
-        rows = source.shape[1]
-        if max_length is None:
-            steps = [len(source)] * rows if lengths is None else as_tensor(lengths).tolist()
-            max_length = [2 * n + 10 for n in steps]
-        return state, rows, max_length
+            how = self._writing(source.device, _limits(source, lengths, max_length), **options)
+            return decode(self.decoder, state, source.shape[1], **how)
 
 
-def _padded(tokens: torch.Tensor, lengths: torch.Tensor | None, id: int) -> torch.Tensor:
-    """`tokens`, (T, B), with `id` past each row's end: what a reader of files put there may be no token at all."""
-    if lengths is None:
-        return tokens
-    return tokens.masked_fill(torch.arange(len(tokens), device=tokens.device).unsqueeze(1) >= lengths, id)
-
-
-def _longer(lengths: torch.Tensor | None) -> torch.Tensor | None:
-    return None if lengths is None else lengths + 1
+def _limits(
+    source: torch.Tensor, lengths: Lengths | None, max_length: int | Sequence[int] | None
+) -> int | Sequence[int]:
+    """The most tokens of each target."""
+    if max_length is not None:
+        return max_length
+    steps = [len(source)] * source.shape[1] if lengths is None else as_tensor(lengths).tolist()
+    return [2 * n + 10 for n in steps]

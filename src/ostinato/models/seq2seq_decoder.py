@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
@@ -15,6 +15,9 @@ from ostinato.models.dropout import Dropout, check_rate
 from ostinato.models.layers import CellName, make_layers, output_size
 from ostinato.models.states import map_state
 from ostinato.nn.attention import Attended, Attention, Memory, Score
+
+Choice: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From known tokens (B,) and the last readout (B, R) to the tokens that are read instead."""
 
 
 class DecoderState(NamedTuple):
@@ -170,7 +173,7 @@ class AttentionDecoder(nn.Module):
         state: DecoderState,
         lengths: torch.Tensor | None = None,
         *,
-        choose: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        choose: Choice | None = None,
     ) -> Written:
         """Reads known tokens.
 
@@ -178,8 +181,7 @@ class AttentionDecoder(nn.Module):
             input: (T, B) int64, T at least 1.
             state: before them.
             lengths: (B,), tokens of each row that are there; the others change nothing. Only without input feeding is time saved.
-            choose: called before each step but the first with (known tokens (B,), the last readout (B, R)): what is read instead.
-                Steps are then done one after the other.
+            choose: called before each step but the first. Steps are then done one after the other.
         """
         if not self.input_feeding and choose is None:
             x = self.embed(input)

@@ -87,12 +87,48 @@ class TaskSettings(RunSettings):
 LONGEST_ANSWER = 10_000
 
 
-def check_writing(max_length: int | None, seed: int) -> None:
-    """Raises a ConfigError unless both are in the range that answers are written with."""
-    if max_length is not None and not 1 <= max_length <= LONGEST_ANSWER:
-        raise ConfigError(f"max_length: expected an integer from 1 to {LONGEST_ANSWER}, or null, got {max_length}")
-    if not 0 <= seed < 2**62:
-        raise ConfigError(f"seed: expected an integer from 0 to 2^62 - 1, got {seed}")
+def check_answering(how: Any, things: str, *, least: Mapping[str, int] | None = None) -> None:
+    """Looks at what a user sets about texts that are written, which comes from the command line as it was typed.
+
+    Args:
+        how: a dataclass with beam, n_best, max_length, temperature, seed, and whatever else the task has.
+        things: what is written, as "captions".
+        least: of integers by name, which errors about them then say.
+
+    Raises:
+        ConfigError: a value is of another type or out of its range.
+    """
+    for name, kind in field_types(type(how)).items():
+        value, lowest = getattr(how, name), (least or {}).get(name)
+        # Not-a-number is refused where it is used, which can say more about it.
+        right = fits(kind, value) or (isinstance(value, float) and fits(kind, 0.0))
+        if not right or (lowest is not None and value is not None and value < lowest):
+            words = in_words(kind) if lowest is None else f"an integer of at least {lowest}"
+            raise ConfigError(f"{name}: expected {words}, got {value!r}")
+    for name in ("beam", "n_best"):
+        if getattr(how, name) < 1:
+            raise ConfigError(f"{name}: expected an integer of at least 1, got {getattr(how, name)}")
+    if how.max_length is not None and not 1 <= how.max_length <= LONGEST_ANSWER:
+        raise ConfigError(f"max_length: expected an integer from 1 to {LONGEST_ANSWER}, or null, got {how.max_length}")
+    if not 0 <= how.seed < 2**62:
+        raise ConfigError(f"seed: expected an integer from 0 to 2^62 - 1, got {how.seed}")
+    if how.temperature == 0.0 and how.n_best > how.beam:
+        raise ConfigError(f"n_best: expected a number from 1 to beam = {how.beam}, got {how.n_best}")
+    if how.temperature != 0.0 and how.n_best > 1:
+        raise ConfigError(f"n_best: expected 1 where {things} are drawn (temperature), got {how.n_best}")
+
+
+def check_reading(reading: Any, **least: int) -> None:
+    """Looks at numbers of `reading` by name, which are at least so large where they are given, and at its shares.
+
+    Raises:
+        ConfigError: one is out of its range.
+    """
+    for name, lowest in least.items():
+        value = getattr(reading, name)
+        if value is not None and value < lowest:
+            raise ConfigError(f"reading.{name}: expected at least {lowest}, got {value}")
+    check_shares(reading.validation_share, reading.test_share)
 
 
 def check_shares(validation: float, test: float) -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ostinato.data.captions import Captioned
-from ostinato.data.words import normalised
 from ostinato.recipes.caption.data import joined, kind_of, prepared
 from ostinato.recipes.caption.judge import metrics_of_captions
 from ostinato.recipes.caption.settings import ReadingSettings
@@ -25,11 +24,10 @@ def baselines(
     Returns:
         By part, then by model: share of images that have this caption, BLEU, chrF.
     """
-    kind = kind_of([text for of_image in train.captions for text in of_image], reading)
+    kind, form = kind_of([text for of_image in train.captions for text in of_image], reading), reading.normalisation
 
     def normal(text: str) -> str:
-        text = normalised(text, reading.normalisation)
-        return joined(prepared(text, kind, lower_case=reading.lower_case), kind)
+        return joined(prepared(text, kind, lower_case=reading.lower_case, normalisation=form), kind)
 
     counts = Counter(normal(text) for of_image in train.captions for text in of_image)
     usual = min(counts, key=lambda text: (-counts[text], text), default="")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,8 @@ from ostinato.data.batches import pad
 from ostinato.data.captions import Captioned, read_captions, read_pictures
 from ostinato.data.lines import lines_of_stdin, suffix_of
 from ostinato.data.marked import MarkedVocabulary
-from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
-from ostinato.data.words import Breaks, Normalisation, normalised, pieces
+from ostinato.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
+from ostinato.data.words import Breaks, Normalisation, normalised, spaced
 from ostinato.errors import DataError
 from ostinato.models.captioner import CaptionBatch
 from ostinato.models.image_encoder import ImageShape
@@ -58,10 +56,9 @@ class Known:
     def of(cls, train: Captioned, reading: ReadingSettings) -> Known:
         """From the training data."""
         texts = [text for of_image in train.captions for text in of_image]
-        kind = kind_of(texts, reading)
-        texts = [normalised(text, reading.normalisation) for text in texts]
-        texts = [prepared(text, kind, lower_case=reading.lower_case) for text in texts]
-        vocabulary = _vocabulary(texts, kind, reading)
+        kind, form = kind_of(texts, reading), reading.normalisation
+        texts = [prepared(text, kind, lower_case=reading.lower_case, normalisation=form) for text in texts]
+        vocabulary = build_vocabulary(texts, kind, reading.vocabulary_size, reading.min_count)
         # In blocks: all training images at once in floating point would be four times their size.
         blocks = np.array_split(np.arange(len(train)), max(1, len(train) // 1024))
         sums = np.sum([[v.sum(), (v * v).sum(), v.size] for v in _values(train, blocks)], axis=0)
@@ -69,7 +66,6 @@ class Known:
         deviation = float(np.sqrt(max(sums[1] / sums[2] - mean * mean, 0.0))) or 1.0
         longest = max((len(vocabulary.encode(text)) for text in texts), default=0)
         shape, white = shape_of(train), train.images.deep_white
-        form = reading.normalisation
         return cls(vocabulary, reading.lower_case, shape, mean, deviation, longest, form, deep_white=white)
 
     @property
@@ -85,16 +81,13 @@ class Known:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Known:
         """The inverse."""
-        held = content["vocabulary"]
-        vocabulary = vocabulary_class(held["kind"]).from_dict(held)
-        return cls(
-            **{"breaks": "code points", **content, "vocabulary": vocabulary, "shape": ImageShape(*content["shape"])}
-        )
+        made = {"vocabulary": vocabulary_from_dict(content["vocabulary"]), "shape": ImageShape(*content["shape"])}
+        return cls(**{"breaks": "code points", **content, **made})
 
     def prepared(self, text: str) -> str:
         """A caption as the vocabulary gets it."""
-        text = normalised(text, self.normalisation)
-        return prepared(text, self.vocabulary.kind, lower_case=self.lower_case, breaks=self.breaks)
+        kind, form, breaks = self.vocabulary.kind, self.normalisation, self.breaks
+        return prepared(text, kind, lower_case=self.lower_case, normalisation=form, breaks=breaks)
 
     def said(self, tokens: Iterable[int]) -> str:
         """Tokens as people write them."""
@@ -171,11 +164,12 @@ def joined(text: str, kind: str) -> str:
     return re.sub(r"([(\[{]) ", r"\1", re.sub(r" (?=[.,!?;:%)\]}])", "", text))
 
 
-def prepared(text: str, kind: str, *, lower_case: bool, breaks: Breaks = "clusters") -> str:
-    """A text as a vocabulary gets it: with single spaces, of words also around punctuation marks; in small letters, if so set."""
-    text = text.lower() if lower_case else text
-    words = chain.from_iterable(pieces(text, within=_WITHIN, breaks=breaks)) if kind == "word" else text.split()
-    return " ".join(words)
+def prepared(
+    text: str, kind: str, *, lower_case: bool, normalisation: Normalisation = "none", breaks: Breaks = "clusters"
+) -> str:
+    """A text as a vocabulary gets it: with single spaces, of words also around marks; normalised, in small letters, if so set."""
+    text = normalised(text, normalisation, lower_case=lower_case)
+    return spaced(text, within=_WITHIN, breaks=breaks) if kind == "word" else " ".join(text.split())
 
 
 def read_part(data: str, known: Known, *, labelled: bool) -> Captioned:
@@ -195,15 +189,6 @@ def read_part(data: str, known: Known, *, labelled: bool) -> Captioned:
     else:
         raise DataError("expected names of pictures on standard input, one a line, got none")
     return Captioned(images, ((),) * len(images), names)
-
-
-def _vocabulary(texts: Sequence[str], kind: str, reading: ReadingSettings) -> Vocabulary:
-    """Of prepared texts; words that they have fewer than `min_count` times are left out, unless all are."""
-    if kind != "word":
-        return vocabulary_class(kind).build(texts, reading.vocabulary_size)
-    counts = Counter(word for text in texts for word in text.split())
-    kept = [" ".join(word for word in text.split() if counts[word] >= reading.min_count) for text in texts]
-    return WordVocabulary.build(kept if any(kept) else texts, reading.vocabulary_size)
 
 
 def _values(part: Captioned, blocks: Iterable[np.ndarray]) -> Iterable[np.ndarray]:

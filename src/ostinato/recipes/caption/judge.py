@@ -15,6 +15,7 @@ from ostinato.models.decoding import Hypothesis
 from ostinato.recipes.caption.data import Known
 from ostinato.recipes.caption.pictures import Shown, plot_captions, plot_looks
 from ostinato.recipes.task import Judge
+from ostinato.recipes.text_target import scores_of_texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,14 +123,5 @@ class CaptionJudge(Judge):
 
 def metrics_of_captions(answers: Sequence[str], wanted: Sequence[Sequence[str]]) -> dict[str, tuple[float, str]]:
     """Score and signature of BLEU and chrF of an answer to each image against all of its captions."""
-    from sacrebleu.metrics import BLEU, CHRF  # pyright: ignore[reportPrivateImportUsage]
-
-    most = max(map(len, wanted), default=0)
-    # A stream of references for each caption that an image may have.
-    streams = [[texts[n] if n < len(texts) else None for texts in wanted] for n in range(most)]
     # The effective order counts for captions of fewer than four words: others have the same score without it.
-    metrics = {"bleu": BLEU(effective_order=True, force=True), "chrf": CHRF()}
-    if not answers:
-        return dict.fromkeys(metrics, (0.0, ""))
-    scores = {name: float(metric.corpus_score(answers, streams).score) for name, metric in metrics.items()}
-    return {name: (scores[name], str(metric.get_signature())) for name, metric in metrics.items()}
+    return scores_of_texts(answers, wanted, effective_order=True)

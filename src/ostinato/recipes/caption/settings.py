@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings, check_shares, check_writing
+from ostinato.recipes.settings import TaskSettings, check_answering, check_reading
 from ostinato.training.budget import Budget
 from ostinato.training.settings import UpdateSettings
 
@@ -49,11 +49,7 @@ class ReadingSettings:
     max_length: int | None = None
 
     def __post_init__(self):
-        for name, least in (("vocabulary_size", 3), ("min_count", 1), ("max_length", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigError(f"reading.{name}: expected at least {least}, got {value}")
-        check_shares(self.validation_share, self.test_share)
+        check_reading(self, vocabulary_size=3, min_count=1, max_length=1)
         if self.size is not None and (len(sides := self._sides) != 2 or min(sides) < 1):
             raise ConfigError(f"reading.size: expected one or two numbers of at least 1, got {self.size}")
 
@@ -157,20 +153,6 @@ class CaptionAnswering:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("beam", "n_best", "max_length", "seed"):
-            value = getattr(self, name)
-            least = 0 if name == "seed" else 1
-            missing = name == "max_length" and value is None
-            if not missing and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise ConfigError(f"{name}: expected an integer of at least {least}, got {value!r}")
-        for name in ("length_penalty", "temperature"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                raise ConfigError(f"{name}: expected a number, got {value!r}")
-        check_writing(self.max_length, self.seed)
-        if self.n_best > self.beam:
-            raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
+        check_answering(self, "captions", least={"beam": 1, "n_best": 1, "max_length": 1, "seed": 0})
         if self.temperature < 0.0:
             raise ConfigError(f"temperature: expected at least 0, got {self.temperature}")
-        if self.temperature and self.n_best > 1:
-            raise ConfigError(f"n_best: expected 1 where captions are drawn (temperature), got {self.n_best}")

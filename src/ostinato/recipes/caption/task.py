@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,7 +15,6 @@ from ostinato.data.builtin import digits_in_words
 from ostinato.data.captions import Captioned, read_caption_splits
 from ostinato.data.splits import Splits
 from ostinato.errors import ConfigError
-from ostinato.models.beam import BeamSettings
 from ostinato.models.captioner import CaptionBatch, Captioner
 from ostinato.models.decoding import Hypothesis
 from ostinato.recipes.caption.baselines import baselines
@@ -24,6 +23,7 @@ from ostinato.recipes.caption.judge import CaptionJudge
 from ostinato.recipes.caption.settings import CaptionAnswering, CaptionSettings, ReadingSettings
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.text_target import checksum, hypotheses
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -90,11 +90,9 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of pixels and captions."""
         assert isinstance(examples, CaptionedImages)
-        digest = hashlib.sha256(str(examples.images.pixels.shape).encode())
-        digest.update(np.ascontiguousarray(examples.images.pixels).tobytes())
-        for ids in (ids for of_image in examples.ids for ids in of_image):
-            digest.update(len(ids).to_bytes(8, "little") + ids.tobytes())
-        return digest.hexdigest()
+        pixels = np.ascontiguousarray(examples.images.pixels)
+        captions = (ids for of_image in examples.ids for ids in of_image)
+        return checksum(captions, str(pixels.shape).encode(), pixels.tobytes())
 
     def build(self, settings: CaptionSettings, known: Known) -> Captioner:
         """The untrained model."""
@@ -105,9 +103,10 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
 
     def judge(self, learnt: LearntCaptioner, part: Captioned, examples: Examples, *, final: bool) -> Judge:
         """Exact match, BLEU, chrF; while training of greedy captions, which take less time."""
+        how = learnt.answering if final else CaptionAnswering(beam=1)
 
         def write(images: torch.Tensor) -> list[Hypothesis]:
-            return [best for best, *_ in captions(learnt, images, greedy=not final)]
+            return [best for best, *_ in captions(learnt, images, how)]
 
         return CaptionJudge(learnt.model, learnt.known, part, write)
 
@@ -121,10 +120,9 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
         """The captions of each image."""
         assert isinstance(batch, CaptionBatch)
         found = []
-        for row, hypotheses in zip(batch.rows.tolist(), captions(learnt, batch.input), strict=True):
+        for row, best in zip(batch.rows.tolist(), captions(learnt, batch.input, learnt.answering), strict=True):
             said = [
-                {"caption": learnt.known.said(each.tokens), "log_probability": each.log_probability}
-                for each in hypotheses
+                {"caption": learnt.known.said(each.tokens), "log_probability": each.log_probability} for each in best
             ]
             name = {"file": part.names[row]} if part.names else {}
             found.append({**name, **said[0], **({"captions": said} if learnt.answering.n_best > 1 else {})})
@@ -137,21 +135,14 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
         return Text(f"{answer['file']}: " if "file" in answer else "").append(answer["caption"], style="bold")
 
 
-def captions(learnt: LearntCaptioner, images: torch.Tensor, *, greedy: bool = False) -> list[list[Hypothesis]]:
-    """The best captions of each image, best first, as `learnt.answering` says.
-
-    Args:
-        learnt: the model.
-        images: (B, channels, height, width), scaled as the model wants them.
-        greedy: one of each image, of the most likely token at each step.
-    """
-    how: CaptionAnswering = learnt.answering
+def captions(learnt: LearntCaptioner, images: torch.Tensor, how: CaptionAnswering) -> list[list[Hypothesis]]:
+    """The best captions of each image, (B, channels, height, width), scaled as the model wants them, best first."""
     unknown = learnt.known.vocabulary.unknown_id
-    forbidden = () if unknown is None else (unknown,)
-    most = how.max_length or 2 * learnt.known.longest + 10
-    if greedy or how.temperature or how.beam == 1:
-        drawn = 0.0 if greedy else how.temperature
-        written = learnt.model.write(images, max_length=most, temperature=drawn, forbidden=forbidden, seed=how.seed)
-        return [[each] for each in written]
-    beam = BeamSettings(beam_size=how.beam, length_penalty=how.length_penalty, n_best=how.n_best)
-    return learnt.model.caption(images, max_length=most, beam=beam, forbidden=forbidden)
+    return hypotheses(
+        how,
+        partial(learnt.model.write, images),
+        partial(learnt.model.caption, images),
+        seed=how.seed,
+        max_length=how.max_length or 2 * learnt.known.longest + 10,
+        forbidden=() if unknown is None else (unknown,),
+    )

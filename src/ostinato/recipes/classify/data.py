@@ -6,7 +6,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,8 +19,8 @@ from ostinato.data.lines import PART_NAMES, find_parts, lines_of_stdin, numbered
 from ostinato.data.splits import Splits
 from ostinato.data.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples
 from ostinato.data.text_folders import is_text_folder, part_folders
-from ostinato.data.vocabulary import Vocabulary, WordVocabulary, vocabulary_class
-from ostinato.data.words import Breaks, normalised, pieces
+from ostinato.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
+from ostinato.data.words import Breaks, normalised, spaced
 from ostinato.errors import DataError
 from ostinato.models.naive_bayes import FeatureCounts, count_features
 from ostinato.recipes.classify.settings import ReadingSettings
@@ -78,7 +77,10 @@ class Known:
             mean, deviation = float(values.mean()), float(values.std()) or 1.0
             return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation)
         texts = [each.text for each in train]
-        known = cls(classes, numbers, vocabulary_of(texts, with_tokens(reading, texts)))
+        reading = with_tokens(reading, texts)
+        texts = [prepared(text, reading) for text in texts]
+        vocabulary = build_vocabulary(texts, reading.tokens, reading.vocabulary_size, reading.min_count)
+        known = cls(classes, numbers, vocabulary)
         return known._counting(train, reading) if counting else known
 
     def _counting(self, train: tuple[Example, ...], reading: ReadingSettings) -> Known:
@@ -103,7 +105,7 @@ class Known:
     def from_dict(cls, content: dict[str, Any]) -> Known:
         """The inverse."""
         held = content["vocabulary"]
-        vocabulary = None if held is None else vocabulary_class(held["kind"]).from_dict(held)
+        vocabulary = None if held is None else vocabulary_from_dict(held)
         lists = {name: tuple(content[name]) for name in ("classes", "counts")}
         runs = content.get("runs")
         runs = None if runs is None else tuple(runs)
@@ -189,10 +191,8 @@ def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters", *
         breaks: how words are found.
         tokens: into which tokens; None for those of `reading`.
     """
-    text = normalised(text, reading.normalisation)
-    if reading.lower_case:
-        text = text.lower()
-    return " ".join(chain.from_iterable(pieces(text, breaks=breaks))) if (tokens or reading.tokens) == "word" else text
+    text = normalised(text, reading.normalisation, lower_case=reading.lower_case)
+    return spaced(text, breaks=breaks) if (tokens or reading.tokens) == "word" else text
 
 
 def with_tokens(reading: ReadingSettings, texts: Sequence[str]) -> ReadingSettings:
@@ -203,16 +203,6 @@ def with_tokens(reading: ReadingSettings, texts: Sequence[str]) -> ReadingSettin
     once = sum(count == 1 for count in counts.values())
     is_char = reading.vectors is None and 2 * once > counts.total()
     return dataclasses.replace(reading, tokens="char" if is_char else "word")
-
-
-def vocabulary_of(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:
-    """Of the training texts; words that they have fewer than `min_count` times are left out, unless all are."""
-    texts = [prepared(text, reading) for text in texts]
-    if reading.tokens == "word":
-        counts = Counter(word for text in texts for word in text.split())
-        kept = [" ".join(word for word in text.split() if counts[word] >= reading.min_count) for text in texts]
-        return WordVocabulary.build(kept if any(kept) else texts, reading.vocabulary_size)
-    return vocabulary_class(reading.tokens).build(texts, reading.vocabulary_size)
 
 
 def is_texts(data: str) -> bool:
@@ -254,8 +244,7 @@ def read_pictures(data: str, known: Known, *, with_labels: bool) -> Images:
     Raises:
         DataError: it cannot be read, lacks the labels, or its rows are not like those of training.
     """
-    is_folder = "://" not in data and Path(data).expanduser().is_dir()
-    images = read_image_splits(data).test if is_folder else read_images(data)
+    images = read_image_splits(data).test if is_folder(data) else read_images(data)
     if with_labels and images.labels is None:
         raise DataError(f"{data}: expected labels for the images; put the file of labels beside them")
     row = int(np.prod(images.pixels.shape[2:]))

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ostinato.data.dialect import Dialect
-from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings, check_shares
+from ostinato.recipes.settings import TaskSettings, check_reading
 from ostinato.training.budget import Budget
 from ostinato.training.settings import UpdateSettings
 
@@ -55,11 +54,7 @@ class ReadingSettings:
     max_length: int | None = None
 
     def __post_init__(self):
-        for name, least in (("vocabulary_size", 3), ("min_count", 1), ("max_length", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigError(f"reading.{name}: expected at least {least}, got {value}")
-        check_shares(self.validation_share, self.test_share)
+        check_reading(self, vocabulary_size=3, min_count=1, max_length=1)
         Dialect(self.separator, self.header)  # which refuses what cannot be
 
 

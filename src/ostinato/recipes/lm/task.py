@@ -16,7 +16,7 @@ from rich.console import Console
 from ostinato.data.prefetch import Prefetch
 from ostinato.data.splits import Splits
 from ostinato.data.streams import Chunk, Streams
-from ostinato.data.vocabulary import Vocabulary, load_vocabulary, vocabulary_class
+from ostinato.data.vocabulary import Vocabulary, load_vocabulary, vocabulary_from_dict
 from ostinato.models.language_model import LanguageModel
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.lm.baselines import baselines
@@ -78,7 +78,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
 
     def from_dict(self, content: dict[str, Any]) -> Vocabulary:
         """The inverse."""
-        return vocabulary_class(content["kind"]).from_dict(content)
+        return vocabulary_from_dict(content)
 
     def save_known(self, known: Vocabulary, folder: Path) -> None:
         """In a file of its own, which says its format."""

@@ -48,8 +48,7 @@ def baselines(
 
 
 def _looked_up(word: str, reading: ReadingSettings) -> str:
-    word = normalised(word, reading.normalisation)
-    return word.lower() if reading.lower_case else word
+    return normalised(word, reading.normalisation, lower_case=reading.lower_case)
 
 
 def _tagged(part: Part, reading: ReadingSettings) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing_extensions import TypeIs  # typing's own from Python 3.13 on
 from ostinato.data.batches import Batch, pad
 from ostinato.data.conll import Sentence
 from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted
-from ostinato.data.vocabulary import CharVocabulary
+from ostinato.data.vocabulary import CharVocabulary, frequent
 from ostinato.data.words import Normalisation, normalised
 from ostinato.models.tagger_words import Words
 from ostinato.nn.span_schemes import SCHEMES, SpanScheme
@@ -62,7 +62,7 @@ class Known:
         order = tuple(sorted(tags))
         form = reading.normalisation
         words = [normalised(word, form) for sentence in train for word in sentence.words]
-        numbers = Counter(_looked_up(word, reading.lower_case) for word in words)
+        numbers = Counter(word.lower() if reading.lower_case else word for word in words)
         best = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))[: reading.vocabulary_size]
         names, counts = tuple(word for word, _ in best), tuple(count for _, count in best)
         tag_counts, scheme = tuple(tags[tag] for tag in order), SpanScheme.of(order, (each.tags for each in train))
@@ -99,10 +99,8 @@ class Known:
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
         """(T,) int64; 0 for words that training never had."""
-        return np.array([self._ids.get(self._looked_up(word), 0) for word in words], dtype=np.int64)
-
-    def _looked_up(self, word: str) -> str:
-        return _looked_up(normalised(word, self.normalisation), self.lower_case)
+        looked_up = (normalised(word, self.normalisation, lower_case=self.lower_case) for word in words)
+        return np.array([self._ids.get(word, 0) for word in looked_up], dtype=np.int64)
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -219,13 +217,8 @@ def _scheme(content: dict[str, Any]) -> SpanScheme | None:
     return SpanScheme(kept["name"], by_letters.marks, tuple((before, after) for before, after in kept["broken"]))
 
 
-def _looked_up(word: str, lower_case: bool) -> str:
-    return word.lower() if lower_case else word
-
-
 def _characters(texts: Iterable[str], min_count: int) -> CharVocabulary:
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
-    kept = {character for character, count in counts.items() if count >= min_count}
-    return CharVocabulary("".join(sorted(kept or counts)))
+    return CharVocabulary("".join(sorted(frequent(counts, min_count))))

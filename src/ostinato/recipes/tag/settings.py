@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings, check_shares
+from ostinato.recipes.settings import TaskSettings, check_reading
 from ostinato.training.budget import Budget
 from ostinato.training.settings import UpdateSettings
 
@@ -49,11 +48,7 @@ class ReadingSettings:
     piece_length: int = 256
 
     def __post_init__(self):
-        for name in ("vocabulary_size", "min_count", "built_in_characters", "piece_length"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ConfigError(f"reading.{name}: expected at least 1, got {value}")
-        check_shares(self.validation_share, self.test_share)
+        check_reading(self, vocabulary_size=1, min_count=1, built_in_characters=1, piece_length=1)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,9 @@ from ostinato.data.pairs import (
     read_sources,
 )
 from ostinato.data.splits import Splits
-from ostinato.data.vocabulary import CharVocabulary, Vocabulary, WordVocabulary, vocabulary_class
-from ostinato.data.words import Breaks, normalised, pieces
+from ostinato.data.tables import is_folder
+from ostinato.data.vocabulary import CharVocabulary, WordVocabulary, build_vocabulary, vocabulary_from_dict
+from ostinato.data.words import Breaks, normalised, spaced
 from ostinato.errors import DataError
 from ostinato.recipes.translate.settings import ReadingSettings
 
@@ -54,10 +54,9 @@ class Known:
         """From the training data."""
         sources, targets = [pair.source for pair in train.pairs], [pair.target for pair in train.pairs]
         if reading.joint:
-            both = MarkedVocabulary(_vocabulary([*sources, *targets], reading))
+            both = _vocabulary([*sources, *targets], reading)
             return cls(both, both)
-        source, target = (MarkedVocabulary(_vocabulary(texts, reading)) for texts in (sources, targets))
-        return cls(source, target)
+        return cls(_vocabulary(sources, reading), _vocabulary(targets, reading))
 
     @property
     def is_joint(self) -> bool:
@@ -105,14 +104,10 @@ def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters") -
 
     Blanks at its ends should be gone already.
     """
-    text = normalised(text, reading.normalisation)
-    if reading.lower_case:
-        text = text.lower()
+    text = normalised(text, reading.normalisation, lower_case=reading.lower_case)
     if reading.tokens == "bpe":
         return " " + text  # or a word would be another at the beginning
-    if reading.tokens != "word":
-        return text
-    return " ".join(f" {JOINER}".join(part) for part in pieces(text, breaks=breaks))
+    return spaced(text, joiner=JOINER, breaks=breaks) if reading.tokens == "word" else text
 
 
 def normalised_pairs(pairs: Pairs, reading: ReadingSettings) -> Pairs:
@@ -156,7 +151,7 @@ def read(data: str | None, reading: ReadingSettings) -> Splits[Pairs]:
         return dates_to_iso()
     validation = None if reading.validation is None else read_file(reading.validation, reading)
     test = None if reading.test is None else read_file(reading.test, reading, keep_empty=True)
-    if _is_folder(data):
+    if is_folder(data):
         return read_pair_splits(data, reading.source, reading.target, validation=validation, test=test)
     pairs = read_file(data, reading)
     shares = (0.0 if validation else reading.validation_share, 0.0 if test else reading.test_share)
@@ -171,7 +166,7 @@ def read_part(data: str, reading: ReadingSettings, *, labelled: bool) -> Pairs:
         DataError: they cannot be read.
     """
     if labelled:
-        if _is_folder(data):
+        if is_folder(data):
             return read_pair_splits(data, reading.source, reading.target).test
         return read_file(data, reading, keep_empty=True)
     if data != "-" and suffix_of(data) in NAMED_COLUMNS:
@@ -193,19 +188,10 @@ def read_file(data: str, reading: ReadingSettings | None = None, *, keep_empty: 
     return read_pairs(source, target, keep_empty=keep_empty)
 
 
-def _is_folder(data: str) -> bool:
-    return "://" not in data and Path(data).expanduser().is_dir()
-
-
-def _vocabulary(texts: Sequence[str], reading: ReadingSettings) -> Vocabulary:
-    """Words that the texts have fewer than `min_count` times are left out, unless all are."""
+def _vocabulary(texts: Sequence[str], reading: ReadingSettings) -> MarkedVocabulary:
     texts = [prepared(text, reading) for text in texts]
-    if reading.tokens == "word":
-        counts = Counter(word for text in texts for word in text.split())
-        kept = {word: count for word, count in counts.items() if count >= reading.min_count}
-        return WordVocabulary.from_counts([kept or counts], reading.vocabulary_size)
-    return vocabulary_class(reading.tokens).build(texts, reading.vocabulary_size)
+    return MarkedVocabulary(build_vocabulary(texts, reading.tokens, reading.vocabulary_size, reading.min_count))
 
 
 def _marked(content: dict[str, Any]) -> MarkedVocabulary:
-    return MarkedVocabulary(vocabulary_class(content["kind"]).from_dict(content))
+    return MarkedVocabulary(vocabulary_from_dict(content))

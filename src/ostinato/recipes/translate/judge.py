@@ -12,6 +12,7 @@ from ostinato.data.batches import Batch, TargetBatch
 from ostinato.data.marked import MarkedVocabulary
 from ostinato.data.pairs import Pairs
 from ostinato.recipes.task import Judge
+from ostinato.recipes.text_target import scores_of_texts
 from ostinato.recipes.translate.settings import ScoringSettings
 from ostinato.recipes.translate.writing import Translation, Writer
 
@@ -71,25 +72,20 @@ class TranslationJudge(Judge):
         rows = sorted(self.answers)
         return [self.answers[row].text for row in rows], [self.pairs[row].target for row in rows]
 
-    def _metrics(self) -> tuple[Any, Any]:
-        return _metrics(self.scoring, self.lower_case)
-
     def details(self) -> dict[str, Any]:
         """How BLEU and chrF were computed, as sacreBLEU signs it, and some translations."""
-        written, known = self._texts()
-        signatures = {}
-        for name, metric in zip(("bleu", "chrf"), self._metrics(), strict=True):
-            metric.corpus_score(written, [known])  # the number of references is part of it
-            signatures[name] = str(metric.get_signature())
+        scores = _scores(*self._texts(), self.scoring, self.lower_case)
         told = [
             {"source": self.pairs[row].source, "target": self.pairs[row].target, "answer": self.answers[row].text}
             for row in sorted(self.answers)[:_TOLD]
         ]
-        return {"signatures": signatures, "translations": told}
+        return {"signatures": {name: signed for name, (_, signed) in scores.items()}, "translations": told}
 
     def warnings(self) -> list[str]:
         """Where BLEU says nothing."""
-        bleu, _ = self._metrics()
+        from sacrebleu.metrics.bleu import BLEU
+
+        bleu = BLEU(tokenize=self.scoring.tokenize)
         references = [bleu.tokenizer(self.pairs[row].target).split() for row in self.answers]
         short = sum(len(words) < _BLEU_WORDS for words in references)
         if 2 * short > len(references):
@@ -139,22 +135,16 @@ def figures_of_texts(
     written: Sequence[str], known: Sequence[str], scoring: ScoringSettings, *, lower_case: bool
 ) -> dict[str, float]:
     """BLEU and chrF, 0 to 100, and the share that is right to the letter, of at least one text."""
-    bleu, chrf = _metrics(scoring, lower_case)
     same = [_plain(w, lower_case) == _plain(k, lower_case) for w, k in zip(written, known, strict=True)]
-    return {
-        "bleu": bleu.corpus_score(written, [known]).score,
-        "chrf": chrf.corpus_score(written, [known]).score,
-        "exact_match": sum(same) / len(same),
-    }
+    scores = _scores(written, known, scoring, lower_case)
+    return {name: score for name, (score, _) in scores.items()} | {"exact_match": sum(same) / len(same)}
 
 
-def _metrics(scoring: ScoringSettings, lower_case: bool) -> tuple[Any, Any]:
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-
-    # force: it would else warn of texts that look as if their punctuation had been cut off.
-    bleu = BLEU(lowercase=lower_case, tokenize=scoring.tokenize, force=True)
-    return bleu, CHRF(lowercase=lower_case)
+def _scores(
+    written: Sequence[str], known: Sequence[str], scoring: ScoringSettings, lower_case: bool
+) -> dict[str, tuple[float, str]]:
+    wanted = [[text] for text in known]
+    return scores_of_texts(written, wanted, lower_case=lower_case, tokenize=scoring.tokenize)
 
 
 def _plain(text: str, lower_case: bool) -> str:

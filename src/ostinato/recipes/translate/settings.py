@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.settings import TaskSettings, check_shares, check_writing
+from ostinato.recipes.settings import TaskSettings, check_answering, check_reading
 from ostinato.training.budget import Budget
 from ostinato.training.settings import AveragingName, UpdateSettings
 
@@ -49,10 +49,7 @@ class ReadingSettings:
     batch_tokens: int = 16_384
 
     def __post_init__(self):
-        for name, least in (("vocabulary_size", 3), ("min_count", 1), ("batch_tokens", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"reading.{name}: expected at least {least}, got {getattr(self, name)}")
-        check_shares(self.validation_share, self.test_share)
+        check_reading(self, vocabulary_size=3, min_count=1, batch_tokens=1)
         if (self.source is None) != (self.target is None) or (self.source and self.source == self.target):
             raise ConfigError(
                 "reading.source, reading.target: expected both, such as de and en, or neither, got "
@@ -168,36 +165,9 @@ class Answering:
     copy_unknown: bool = True
 
     def __post_init__(self):
-        # They come from the command line as they were typed.
-        for name, kind, may_be_none in (
-            ("beam", int, False),
-            ("n_best", int, False),
-            ("length_penalty", float, False),
-            ("coverage_penalty", float, False),
-            ("max_length", int, True),
-            ("temperature", float, False),
-            ("top_k", int, True),
-            ("top_p", float, True),
-            ("seed", int, False),
-            ("copy_unknown", bool, False),
-        ):
-            value = getattr(self, name)
-            fits = type(value) is kind or (kind is float and type(value) is int)
-            if not (fits or (may_be_none and value is None)):
-                raise ConfigError(f"{name}: expected {_KINDS[kind]}{' or null' * may_be_none}, got {value!r}")
-        for name in ("beam", "n_best"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: expected an integer of at least 1, got {getattr(self, name)}")
-        check_writing(self.max_length, self.seed)
-        if self.temperature == 0.0 and self.n_best > self.beam:
-            raise ConfigError(f"n_best: expected a number from 1 to beam = {self.beam}, got {self.n_best}")
-        if self.temperature != 0.0 and self.n_best > 1:
-            raise ConfigError(f"n_best: expected 1 where texts are drawn (temperature), got {self.n_best}")
+        check_answering(self, "texts")
         if self.temperature == 0.0 and (self.top_k, self.top_p) != (None, None):
             raise ConfigError("top_k, top_p: are for texts that are drawn; give a temperature above 0 beside them")
-
-
-_KINDS: dict[type, str] = {int: "an integer", float: "a number", bool: "true or false"}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ from ostinato.models.seq2seq import Seq2Seq
 from ostinato.models.seq2seq_sampling import ScheduledSampling
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.text_target import checksum
 from ostinato.recipes.translate.baselines import baselines
 from ostinato.recipes.translate.data import Known, TokenPairs, normalised_pairs, read, read_part
 from ostinato.recipes.translate.judge import TranslationJudge
@@ -74,10 +74,7 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of both sides."""
         assert isinstance(examples, TokenPairs)
-        digest = hashlib.sha256()
-        for ids in (*examples.sources, *examples.targets):
-            digest.update(len(ids).to_bytes(8, "little") + ids.tobytes())
-        return digest.hexdigest()
+        return checksum((*examples.sources, *examples.targets))
 
     def build(self, settings: TranslateSettings, known: Known) -> Seq2Seq:
         """The untrained model."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ostinato.data.batches import TargetBatch
-from ostinato.models.beam import BeamSettings
 from ostinato.models.decoding import Hypothesis, copy_unknown
 from ostinato.models.seq2seq import Seq2Seq
+from ostinato.recipes.text_target import beam_settings, hypotheses
 from ostinato.recipes.translate.data import Known, joined, never_written, prepared, texts_of_tokens
 from ostinato.recipes.translate.settings import Answering, ReadingSettings
 
@@ -41,12 +42,7 @@ class Writer:
 
     def __init__(self, model: Seq2Seq, known: Known, reading: ReadingSettings, answering: Answering):
         self.model, self.known, self.reading, self.answering = model, known, reading, answering
-        self.beam = BeamSettings(
-            answering.beam,
-            answering.length_penalty,
-            answering.coverage_penalty,
-            min(answering.n_best, answering.beam),
-        )
+        beam_settings(answering)  # which refuses what cannot be
         self._pieces = texts_of_tokens(known.target)
 
     def __call__(self, batch: TargetBatch, sources: Sequence[str]) -> list[list[Translation]]:
@@ -56,25 +52,18 @@ class Writer:
             batch: B rows.
             sources: their texts.
         """
-        answering = self.answering
-        given = {"max_length": answering.max_length, "forbidden": never_written(self.known.target)}
-        if answering.temperature != 0.0 or answering.beam == 1:
-            drawn = self.model.write(
-                batch.input,
-                batch.lengths,
-                temperature=answering.temperature,
-                top_k=answering.top_k,
-                top_p=answering.top_p,
-                seed=answering.seed + int(batch.rows[0]),
-                **given,
-            )
-            found = [[hypothesis] for hypothesis in drawn]
-        else:
-            found = self.model.translate(batch.input, batch.lengths, beam=self.beam, **given)
+        found = hypotheses(
+            self.answering,
+            partial(self.model.write, batch.input, batch.lengths),
+            partial(self.model.translate, batch.input, batch.lengths),
+            seed=self.answering.seed + int(batch.rows[0]),
+            max_length=self.answering.max_length,
+            forbidden=never_written(self.known.target),
+        )
         nothing = Translation("", Hypothesis((), 0.0, 0.0))
         return [
-            [Translation(self._text(each, source), each) for each in hypotheses] if source.strip() else [nothing]
-            for hypotheses, source in zip(found, sources, strict=True)
+            [Translation(self._text(each, source), each) for each in best] if source.strip() else [nothing]
+            for best, source in zip(found, sources, strict=True)
         ]
 
     def _text(self, hypothesis: Hypothesis, source: str) -> str:

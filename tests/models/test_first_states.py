@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.models.seq2seq_bridge import Bridge
+from ostinato.models.first_states import Bridge
 from ostinato.nn import GRU, LSTM
 
 T, B = 4, 3
