@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-Row = Mapping[str, Hashable]
+Row = Mapping[Any, Hashable]
 
 
 def meetings(row: Row) -> frozenset[tuple[Any, ...]]:
