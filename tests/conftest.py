@@ -50,13 +50,14 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left"] = session.config.stash.get(LEFT, 0)
+    if (to_tell := getattr(session.config, "workeroutput", None)) is not None:
+        to_tell["left"] = session.config.stash.get(LEFT, 0)
 
 
 def pytest_testnodedown(node: Any) -> None:
     """Each process has left the same tests out, and pytest-xdist does not say so."""
-    node.config.stash[LEFT] = node.workeroutput["left"]
+    if "left" in (told := getattr(node, "workeroutput", {})):  # one that crashed tells nothing
+        node.config.stash[LEFT] = told["left"]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

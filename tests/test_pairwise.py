@@ -9,7 +9,9 @@ import pytest
 from tests.pairwise import covering
 
 pytest_plugins = ["pytester"]
-FULL = [dict(zip("abcd", row, strict=True)) for row in product("xyz", (1, 2), (False, True), range(4))]
+FULL: list[dict[str, Any]] = [
+    dict(zip("abcd", row, strict=True)) for row in product("xyz", (1, 2), (False, True), range(4))
+]
 
 
 def pairs(rows: list[dict[str, Any]]) -> set[Any]:
