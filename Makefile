@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format docs bench clean
+.PHONY: help demo test test-all check format docs bench clean
 help: ## what this file can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -29,7 +29,10 @@ $(VENV)/.bench-installed: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.run-installed ## train a character language model on the standard library's source, and let it write
 	$(BIN)/ostinato train lm $(ARGS)
 
-test: $(VENV)/.dev-installed ## run the tests
+test: $(VENV)/.dev-installed ## run the tests; of those that cross many factors, as many as have every two values meet
+	$(BIN)/python -m pytest -n 2 --dist worksteal --pairs
+
+test-all: $(VENV)/.dev-installed ## run all tests, every combination of their factors
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.dev-installed ## format, lint, types, and the floors of the house

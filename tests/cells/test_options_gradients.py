@@ -48,6 +48,7 @@ def combined(name: str, *options: str) -> dict[str, Any]:
 ACTING = [(n, o) for n, o in PAIRS if o not in ("forget_bias", "xavier", "orthogonal", "chrono", "noisy")]
 
 
+@pytest.mark.cross
 @pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize(("name", "option"), ACTING)
 def test_gradients_in_training(name: str, option: str) -> None:

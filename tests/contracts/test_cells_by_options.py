@@ -104,6 +104,7 @@ def chunks_are_the_whole(made: Recurrent, x: torch.Tensor) -> None:
     assert_close([torch.cat(chunks), state], [output, last])
 
 
+@pytest.mark.cross
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
 @pytest.mark.parametrize(("name", "option"), PAIRS)

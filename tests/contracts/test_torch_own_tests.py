@@ -96,6 +96,7 @@ def test_the_database_has_what_it_had(info: Any) -> None:
     assert info.module_error_inputs_func is not None
 
 
+@pytest.mark.cross
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_forward(info: Any, dtype: torch.dtype, training: bool) -> None:
     for sample in samples(info, dtype, training=training):
@@ -111,6 +112,7 @@ def test_forward(info: Any, dtype: torch.dtype, training: bool) -> None:
             assert_same(output, tensors(expected), atol=close(dtype))
 
 
+@pytest.mark.cross
 def test_factory_kwargs(info: Any, dtype: torch.dtype) -> None:
     for sample in samples(info, dtype):
         for device in ("cpu", "meta"):
@@ -126,6 +128,7 @@ def test_repr(info: Any) -> None:
         assert repr(module) == str(module) == repr(theirs)
 
 
+@pytest.mark.cross
 def test_pickle_and_save(info: Any, dtype: torch.dtype) -> None:
     for sample in samples(info, dtype):
         module = build(info, sample, dtype)
@@ -155,6 +158,7 @@ def strided(value: Any) -> Any:
     return tuple(strided(v) for v in value)
 
 
+@pytest.mark.cross
 def test_non_contiguous_tensors(info: Any, dtype: torch.dtype) -> None:
     for sample in samples(info, dtype):
         if is_packed(sample):
@@ -165,6 +169,7 @@ def test_non_contiguous_tensors(info: Any, dtype: torch.dtype) -> None:
         assert_same(tensors(module(*arguments)), tensors(call(module, sample)), atol=close(dtype))
 
 
+@pytest.mark.cross
 @pytest.mark.parametrize("order", [1, 2])
 def test_gradients(info: Any, order: int) -> None:
     check = torch.autograd.gradcheck if order == 1 else torch.autograd.gradgradcheck

@@ -80,6 +80,7 @@ def make_input(configuration: Configuration) -> tuple[Any, torch.Tensor]:
     return PackedSequence(leaf, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices), leaf
 
 
+@pytest.mark.cross
 @pytest.mark.parametrize("configuration", GRID, ids=str)
 def test_torch_parity(configuration: Configuration) -> None:
     size_in, hidden, rows, _ = configuration.sizes

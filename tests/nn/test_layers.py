@@ -133,6 +133,7 @@ def test_copies_compute_the_same_and_are_their_own(options: dict[str, Any], how:
     assert all(a is b for a, b in zip(twin._flat_weights, flat, strict=True))
 
 
+@pytest.mark.cross
 @kinds
 @backends
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)

@@ -106,6 +106,7 @@ def test_second_gradients_keep_the_rules_of_operators() -> None:
 # -- what they compute ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.cross
 @by_cell
 @pytest.mark.parametrize("lengths", [None, LENGTHS, [0, 0, 0, 0]], ids=["whole", "ragged", "empty"])
 @pytest.mark.parametrize("segment", [0, 2])

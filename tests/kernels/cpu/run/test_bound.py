@@ -113,6 +113,7 @@ def test_memory_grows_with_the_root_of_the_steps(monkeypatch: pytest.MonkeyPatch
 # Run twice
 
 
+@pytest.mark.cross
 @pytest.mark.parametrize("segment", [0, 2])
 @pytest.mark.parametrize("lengths", ["whole", "lengths"])
 @pytest.mark.parametrize("name", CELLS)

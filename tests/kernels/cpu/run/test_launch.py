@@ -51,6 +51,7 @@ def by_row(request: Request) -> dict[str, torch.Tensor]:
     return found
 
 
+@pytest.mark.cross
 @pytest.mark.parametrize("lengths", [None, [4, 1, 3, 3, 0, 2, 4, 4, 1, 0, 2, 3, 4, 2]], ids=["whole", "lengths"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CELLS)
