@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.typed import field_types, fits, in_words
 from ostinato.training.settings import Precision, TrainingSettings, UpdateSettings
@@ -81,7 +82,7 @@ class ModelSettings:
         embedding_range: r, the embedding's and the output's weights alone do; null for torch's.
     """
 
-    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    cell: CellName = "lstm"
     embedding_size: int = 128
     hidden_size: int | list[int] = 384
     num_layers: int = 1
