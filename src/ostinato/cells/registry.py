@@ -39,10 +39,10 @@ def named(
 ) -> Callable[[Callable[..., Cell]], Callable[..., Cell]]:
     """Give a name to the cell that a function returns.
 
-    The function's arguments, with defaults that are literals, are those of the layer and of the single step: the positional ones
-    stand where torch.nn's RNN has `nonlinearity`, the others are keyword-only. Its docstring says what the layer computes and what
-    these arguments mean; shared arguments are told by `Recurrent` and `Step`. Where torch's kernels compute the default, and
-    torch.nn has a class of this name, that is a base class. A CellError of the function is told in torch.nn's words then.
+    The function's arguments, of built-in types and with literals as defaults, are the layer's and the single step's own: positional
+    ones stand where torch.nn's RNN has `nonlinearity`, the others are keyword-only. Its docstring says what the layer computes and
+    what these arguments mean; `Recurrent` and `Step` tell the shared ones. Where torch's kernels compute the default, and torch.nn
+    has a class of this name, that is a base class, and what the function refuses with a CellError is refused in torch.nn's words.
 
     Args:
         name: of the layer, such as "GRU", a literal: `ostinato.cell_names` reads it, and `order`, without running the file.

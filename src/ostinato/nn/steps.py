@@ -2,7 +2,7 @@
 
 from ostinato.cells.library import NAMED
 from ostinato.nn.named import named_class
-from ostinato.nn.step import Step as Step
+from ostinato.nn.step import Step
 
 _made = [named_class(each, Step, f"{each.name}Cell", __name__) for each in NAMED.values()]
 globals().update({kind.__name__: kind for kind in _made})
