@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test test-all check format docs bench clean
+.PHONY: help demo test test-all check format stubs docs bench clean
 help: ## what this file can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -45,6 +45,10 @@ check: $(VENV)/.dev-installed ## format, lint, types, and the floors of the hous
 format: $(VENV)/.dev-installed ## rewrite the sources in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+stubs: $(VENV)/.dev-installed ## write what editors see of the cells that have a name, and format it
+	$(BIN)/python -m tests.stubs
+	$(BIN)/ruff format --quiet src/ostinato/cells src/ostinato/nn
 
 docs: $(VENV)/.dev-installed ## build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

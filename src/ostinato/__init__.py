@@ -6,6 +6,7 @@ The public names, each imported when it is first used: `ostinato --help` does no
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ostinato.cell_names import classes
 from ostinato.version import __version__
 
 if TYPE_CHECKING:
@@ -19,43 +20,15 @@ if TYPE_CHECKING:
     from ostinato.cells.named import State
     from ostinato.cells.spec import Cell, cell
     from ostinato.kernels.dispatch import backend
-    from ostinato.nn import (
-        GRU,
-        LSTM,
-        RHN,
-        RNN,
-        GRUCell,
-        LSTMCell,
-        MinGRU,
-        MinGRUCell,
-        MinLSTM,
-        MinLSTMCell,
-        Recurrent,
-        RHNCell,
-        RNNCell,
-        Stream,
-        chrono,
-        convert,
-        explain,
-        listing,
-        noisy,
-    )
+    from ostinato.nn import Recurrent, Stream, chrono, convert, explain, listing, noisy
+    from ostinato.nn import layers as _layers
+    from ostinato.nn import steps as _steps
+    from ostinato.nn.layers import *  # noqa: F403 - a class for each cell that has a name
+    from ostinato.nn.steps import *  # noqa: F403
     from ostinato.recipes import load
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RHN",
-    "RNN",
     "Cell",
-    "GRUCell",
-    "LSTMCell",
-    "MinGRU",
-    "MinGRUCell",
-    "MinLSTM",
-    "MinLSTMCell",
-    "RHNCell",
-    "RNNCell",
     "Recurrent",
     "State",
     "Stream",
@@ -72,14 +45,18 @@ __all__ = [
     "nn",
     "noisy",
 ]
+if TYPE_CHECKING:
+    __all__ += _layers.__all__
+    __all__ += _steps.__all__
+else:
+    __all__ += classes()
 
 _HOMES = {
     "ostinato.cells": ("Cell", "State", "cell"),
     "ostinato.kernels.dispatch": ("backend",),
     "ostinato.nn": (
-        *("GRU", "LSTM", "MinGRU", "MinLSTM", "RHN", "RNN", "Recurrent"),
-        *("GRUCell", "LSTMCell", "MinGRUCell", "MinLSTMCell", "RHNCell", "RNNCell", "Stream"),
-        *("chrono", "convert", "explain", "listing", "noisy"),
+        *("Recurrent", "Stream", "chrono", "convert", "explain", "listing", "noisy"),
+        *classes(),
     ),
     "ostinato.recipes": ("load",),
 }

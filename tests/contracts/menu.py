@@ -6,29 +6,14 @@ from typing import Any
 
 import torch
 
-from ostinato import (
-    GRU,
-    LSTM,
-    RHN,
-    RNN,
-    GRUCell,
-    LSTMCell,
-    MinGRU,
-    MinGRUCell,
-    MinLSTM,
-    MinLSTMCell,
-    Recurrent,
-    RHNCell,
-    RNNCell,
-    chrono,
-    noisy,
-)
+import ostinato
+from ostinato import Recurrent, cells, chrono, noisy
+from ostinato.cells.library import NAMED
 from ostinato.nn import StepOptions
 
-CELLS = (
-    *("rnn_tanh", "rnn_relu", "rnn_sigmoid", "lstm", "gru", "gru_reset_before"),
-    *("rhn_2", "min_gru", "min_lstm", "min_lstm_positive"),
-)
+# By the name of the cell: the class that has it, and the arguments that choose it.
+_VARIANTS = {named.choose(**own).name: (named.name, own) for named in NAMED.values() for own in named.variants}
+CELLS = tuple(_VARIANTS)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -49,19 +34,24 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "noisy": {"initial_state": noisy(0.3)},
 }
 
-_NO_GATES = {"recurrent_dropout", "forget_bias", "chrono", "peephole", "coupled_gates"}
-_NO_PRODUCT = {"variational_dropout", "weight_dropout"}
-NOT_FOR: dict[str, set[str]] = {
-    "rnn_tanh": _NO_GATES,
-    "rnn_relu": _NO_GATES,
-    "rnn_sigmoid": _NO_GATES,
-    "lstm": set(),
-    "gru": {"peephole", "coupled_gates"},
-    "gru_reset_before": {"peephole", "coupled_gates"},
-    "rhn_2": {"peephole", "coupled_gates"},
-    "min_gru": {"peephole", "coupled_gates", *_NO_PRODUCT},
-    "min_lstm": {"peephole", *_NO_PRODUCT},
-    "min_lstm_positive": {"peephole", *_NO_PRODUCT},
+
+def _not_for(cell: cells.Cell) -> set[str]:
+    """What a cell has no place for, as its description says."""
+    gates, states = set(cell.gates), set(cell.states)
+    missing = {
+        "recurrent_dropout": "candidate" not in cell.seams,
+        "forget_bias": not (cell.keep or cell.write),
+        "chrono": not (cell.keep or cell.write),
+        "peephole": not (gates >= {"f", "o"} and "c" in states),
+        "coupled_gates": not gates >= {"i", "f"},
+        "variational_dropout": not cell.recurrent,
+        "weight_dropout": not cell.recurrent,
+    }
+    return {option for option, is_missing in missing.items() if is_missing}
+
+
+NOT_FOR = {
+    named.choose(**own).name: _not_for(named.choose(**own)) for named in NAMED.values() for own in named.variants
 }
 PAIRS = [(name, option) for name in CELLS for option in OPTIONS if option not in NOT_FOR[name]]
 REFUSED = [(name, option) for name in CELLS for option in OPTIONS if option in NOT_FOR[name]]
@@ -69,30 +59,14 @@ REFUSED = [(name, option) for name in CELLS for option in OPTIONS if option in N
 
 def layer(name: str, *args: Any, **options: Any) -> Recurrent:
     """A layer of this cell by its public class: `layer("rnn_tanh", input_size, hidden_size, num_layers, ...)`."""
-    if name.startswith("rnn_"):
-        return RNN(*args, nonlinearity=name.removeprefix("rnn_"), **options)
-    if name.startswith("gru"):
-        return GRU(*args, reset_after=name == "gru", **options)
-    if name.startswith("rhn_"):
-        return RHN(*args, depth=int(name.removeprefix("rhn_")), **options)
-    if name.startswith("min_"):
-        kind = MinGRU if name.startswith("min_gru") else MinLSTM
-        return kind(*args, positive=name.endswith("_positive"), **options)
-    return LSTM(*args, **options)
+    kind, own = _VARIANTS[name]
+    return getattr(ostinato, kind)(*args, **own, **options)
 
 
 def step(name: str, *args: Any, **options: Any) -> torch.nn.RNNCellBase:
     """The same cell as a single step: `step("rnn_tanh", input_size, hidden_size, ...)`."""
-    if name.startswith("rnn_"):
-        return RNNCell(*args, nonlinearity=name.removeprefix("rnn_"), **options)
-    if name.startswith("gru"):
-        return GRUCell(*args, reset_after=name == "gru", **options)
-    if name.startswith("rhn_"):
-        return RHNCell(*args, depth=int(name.removeprefix("rhn_")), **options)
-    if name.startswith("min_"):
-        kind = MinGRUCell if name.startswith("min_gru") else MinLSTMCell
-        return kind(*args, positive=name.endswith("_positive"), **options)
-    return LSTMCell(*args, **options)
+    kind, own = _VARIANTS[name]
+    return getattr(ostinato, f"{kind}Cell")(*args, **own, **options)
 
 
 STEP_PAIRS = [(name, option) for name, option in PAIRS if OPTIONS[option].keys() <= StepOptions.__annotations__.keys()]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ostinato.cells.library import NAMED
 from ostinato.data.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.insight import parameters
@@ -86,7 +87,7 @@ def test_more_padding_changes_no_loss_and_no_gradient(sequences, more, filler, p
     torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"])
+@pytest.mark.parametrize("cell", list(NAMED))
 def test_every_cell_classifies_sequences_longer_and_shorter_than_any(cell):
     model = Classifier(2, input_size=3, hidden_size=4, cell=cell)
     for T in (1, 50):

@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from ostinato.cells.library import NAMED
 from ostinato.data import ByteVocabulary, Chunk, WordVocabulary
 from ostinato.errors import ConfigError
 from ostinato.models import LanguageModel, output_loss
@@ -19,7 +20,7 @@ def log_probabilities(model, ids):
     return torch.log_softmax(logits[:, 0], dim=-1)
 
 
-CELLS = ["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"]
+CELLS = list(NAMED)
 
 
 @pytest.mark.parametrize("hidden_size", [7, [7, 4]])

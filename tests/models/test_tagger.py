@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ostinato.cells.library import NAMED
 from ostinato.data.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.tagger import Tagger
@@ -146,7 +147,7 @@ def test_probabilities_of_a_crf_are_shares_of_paths():
     torch.testing.assert_close(model.probabilities(e)[:, 0], expected)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"])
+@pytest.mark.parametrize("cell", list(NAMED))
 def test_every_cell_tags_sequences_longer_and_shorter_than_any(cell):
     model = make(cell=cell, window=16).eval()
     for T in (1, 50):

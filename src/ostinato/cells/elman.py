@@ -7,7 +7,11 @@ from typing import Any
 from torch import relu, sigmoid, tanh
 
 from ostinato.cells.named import Gates, State
-from ostinato.cells.spec import cell
+from ostinato.cells.registry import named
+from ostinato.cells.spec import Cell, cell
+from ostinato.errors import CellError
+
+__all__ = ["rnn_relu", "rnn_sigmoid", "rnn_tanh"]
 
 SOURCE = "Elman 1990, Finding Structure in Time"
 
@@ -30,4 +34,16 @@ def rnn_sigmoid(x: Gates, s: State, U: Any) -> State:
     return State(h=sigmoid(x.h + U(s.h).h))
 
 
-BY_NONLINEARITY = {"tanh": rnn_tanh, "relu": rnn_relu, "sigmoid": rnn_sigmoid}
+_BY_NONLINEARITY = {"tanh": rnn_tanh, "relu": rnn_relu, "sigmoid": rnn_sigmoid}
+
+
+@named("RNN", order=3, variants=[{"nonlinearity": name} for name in _BY_NONLINEARITY])
+def named_rnn(nonlinearity: str = "tanh") -> Cell:
+    """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
+
+    Args:
+        nonlinearity: "tanh", "relu", or (new) "sigmoid".
+    """
+    if nonlinearity not in _BY_NONLINEARITY:
+        raise CellError(f"nonlinearity expected one of {', '.join(_BY_NONLINEARITY)}, got {nonlinearity!r}")
+    return _BY_NONLINEARITY[nonlinearity]

@@ -8,7 +8,10 @@ from torch import sigmoid, tanh
 
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Wrap
-from ostinato.cells.spec import cell, identity
+from ostinato.cells.registry import named
+from ostinato.cells.spec import Cell, cell, identity
+
+__all__ = ["gru", "gru_reset_before"]
 
 
 @cell(
@@ -38,3 +41,15 @@ def gru_reset_before(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> 
     r, z = sigmoid(x.r + u.r), sigmoid(x.z + u.z)
     n = candidate(tanh(x.n + U.only("n")(r * s.h).n))
     return State(h=(1 - z) * s.h + z * n)
+
+
+@named("GRU", order=2, variants=[{}, {"reset_after": False}])
+def named_gru(*, reset_after: bool = True) -> Cell:
+    """Gated recurrent unit, in both forms.
+
+    Args:
+        reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
+            of z around in a `state_dict`; where the reset acts cannot be converted.
+    """
+    return gru if reset_after else gru_reset_before

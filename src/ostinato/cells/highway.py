@@ -10,8 +10,11 @@ from torch import sigmoid, tanh
 
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Wrap
+from ostinato.cells.registry import named
 from ostinato.cells.spec import Cell, cell, identity
 from ostinato.errors import CellError
+
+__all__ = ["rhn"]
 
 
 def rhn(depth: int) -> Cell:
@@ -59,6 +62,21 @@ def _rhn(depth: int) -> Cell:
         forget_bias=2.0,
         source="Zilly et al. 2017, arXiv 1607.03474",
     )(step)
+
+
+@named("RHN", order=4, variants=[{"depth": 2}])
+def named_rhn(*, depth: int = 4) -> Cell:
+    """Recurrent highway network: `depth` small layers in every step, s_l = t_l h_l + (1 - t_l) s_{l-1}; see `ostinato.cells.rhn`.
+
+    A layer's `num_layers` counts whole networks above each other, as everywhere. `forget_bias` is 2.0 where it is not given, so
+    that every transform gate starts at -2.
+
+    Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
+
+    Args:
+        depth: layers in a step, at least 1. The input enters the first one only.
+    """
+    return rhn(depth)
 
 
 def __getattr__(name: str) -> Cell:

@@ -8,7 +8,10 @@ from torch import sigmoid, tanh
 
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Wrap
-from ostinato.cells.spec import cell, identity
+from ostinato.cells.registry import named
+from ostinato.cells.spec import Cell, cell, identity
+
+__all__ = ["lstm"]
 
 
 @cell(
@@ -25,3 +28,9 @@ def lstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = 
     write = sigmoid(x.i + u.i) * candidate(tanh(x.g + u.g))
     c = sigmoid(x.f + u.f) * s.c + write
     return State(h=sigmoid(x.o + u.o) * tanh(memory(c)), c=c)
+
+
+@named("LSTM", order=1)
+def named_lstm() -> Cell:
+    """Long short-term memory: c' = f c + i g; h' = o tanh(c')."""
+    return lstm

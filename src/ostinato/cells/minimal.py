@@ -11,8 +11,11 @@ from torch.nn import functional as F
 
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Wrap
-from ostinato.cells.spec import cell, identity
+from ostinato.cells.registry import named
+from ostinato.cells.spec import Cell, cell, identity
 from ostinato.types import Tensor
+
+__all__ = ["min_gru", "min_gru_positive", "min_lstm", "min_lstm_positive"]
 
 SOURCE = "Feng et al. 2024, arXiv 2410.01201, Were RNNs All We Needed?"
 
@@ -52,3 +55,36 @@ def positive(v: Tensor) -> Tensor:
 def _log_sigmoid(v: Tensor) -> Tensor:
     # Beyond the threshold softplus is the identity: at torch's 20 that is an error of 2e-9, at 40 of less than float64 can tell.
     return -F.softplus(-v, threshold=40.0)
+
+
+@named("MinGRU", order=5)
+def named_min_gru(*, positive: bool = False) -> Cell:
+    """The minimal gated recurrent unit: h' = (1 - z) h + z (W_h x + b_h), z = sigmoid(W_z x + b_z).
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
+    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+    """
+    return min_gru_positive if positive else min_gru
+
+
+@named("MinLSTM", order=6, variants=[{}, {"positive": True}])
+def named_min_lstm(*, positive: bool = False) -> Cell:
+    """The minimal LSTM: h' = f / (f + i) h + i / (f + i) (W_h x + b_h), with sigmoid gates f and i.
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
+    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f; as i goes on writing,
+    long memories need chrono initialisation, which closes i too.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+    """
+    return min_lstm_positive if positive else min_lstm

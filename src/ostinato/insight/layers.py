@@ -19,10 +19,11 @@ from ostinato.errors import OstinatoError
 from ostinato.insight.trajectory import Trajectory
 from ostinato.kernels.dispatch import backend
 from ostinato.kernels.packed import lengths_of
+from ostinato.nn import layers
 from ostinato.nn.convert import convert_known
 from ostinato.nn.lengths import as_tensor
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.steps import Step
+from ostinato.nn.step import Step
 from ostinato.types import Tensor
 
 # (model, batch) -> a scalar, or a tuple that begins with it
@@ -179,10 +180,11 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
     }
     if not found:
         others = [type(m).__name__ for m in model.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
+        *names, last = layers.__all__
         got = f"only {others[0]}, a subclass of torch.nn's" if others else "none"
         raise InsightError(
             f"expected a model with a recurrent layer of ostinato or torch.nn, got {got} in {type(model).__name__}; "
-            "build it with ostinato.LSTM, GRU, RNN, RHN, MinGRU or MinLSTM"
+            f"build it with ostinato.{', '.join(names)} or {last}"
         )
     return found
 

@@ -38,7 +38,7 @@ class LanguageModel(nn.Module):
         embedding_size: E, of the vector that stands for a token.
         hidden_size: H, units of each recurrent layer; or one number for each layer, first layer first.
         num_layers: recurrent layers; may be left out where `hidden_size` has one number a layer.
-        cell: "lstm", "gru", "rnn", "rhn", "mingru" or "minlstm".
+        cell: the recurrent layer, by the name of its cell, such as "lstm" or "mingru".
         dropout: between recurrent layers and, without `output_dropout`, before the output layer (Zaremba et al. 2014), in [0, 1).
         tied: the output layer uses the embedding's weights (Press & Wolf 2017); the last layer's output must then be E wide.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`, or `{"depth": 10}` of an RHN.

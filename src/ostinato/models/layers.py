@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from ostinato.cell_names import CellName as CellName
+from ostinato.cells.library import NAMED
 from ostinato.errors import CellError, ConfigError
-from ostinato.nn import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent
+from ostinato.nn import Recurrent, layers
 
-CellName: TypeAlias = Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"]
-
-_LAYERS: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "rnn": RNN, "rhn": RHN, "mingru": MinGRU, "minlstm": MinLSTM}
 _SET_BY_THE_MODEL = frozenset(
     {"input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "device", "dtype"}
 )
@@ -38,9 +37,9 @@ def make_layers(
     Raises:
         ConfigError: an unknown cell, or an option that the layer does not have, that is not the user's, or whose value is refused.
     """
-    if cell not in _LAYERS:
-        raise ConfigError(f"cell: expected one of {', '.join(_LAYERS)}, got {cell}")
-    layer = _LAYERS[cell]
+    if cell not in NAMED:
+        raise ConfigError(f"cell: expected one of {', '.join(NAMED)}, got {cell}")
+    layer = getattr(layers, NAMED[cell].name)
     if taken := sorted(set(options or {}) & (_SET_BY_THE_MODEL | set(given))):
         raise ConfigError(f"options: {', '.join(taken)} cannot be given here; the model sets it itself")
     try:

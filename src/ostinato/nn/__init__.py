@@ -1,40 +1,29 @@
 """Recurrent layers that drop in for `torch.nn`'s, with what torch.nn has never had."""
 
+from ostinato.nn import layers, steps
 from ostinato.nn.attention import Attention, coverage_penalty
 from ostinato.nn.convert import convert, negate_update_gate
 from ostinato.nn.crf import CRF, Constraints, span_constraints
 from ostinato.nn.explain import Explanation, explain, listing
 from ostinato.nn.first_state import FirstState, noisy
 from ostinato.nn.initialisation import Initialisation, chrono
-from ostinato.nn.layers import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM
+from ostinato.nn.layers import *  # noqa: F403 - whatever has a name
 from ostinato.nn.options import LayerOptions, StepOptions
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.span_schemes import SpanScheme
 from ostinato.nn.states import States
-from ostinato.nn.steps import GRUCell, LSTMCell, MinGRUCell, MinLSTMCell, RHNCell, RNNCell
+from ostinato.nn.steps import *  # noqa: F403
 from ostinato.nn.stream import ErrorReport, Stream
 
 __all__ = [
     "CRF",
-    "GRU",
-    "LSTM",
-    "RHN",
-    "RNN",
     "Attention",
     "Constraints",
     "ErrorReport",
     "Explanation",
     "FirstState",
-    "GRUCell",
     "Initialisation",
-    "LSTMCell",
     "LayerOptions",
-    "MinGRU",
-    "MinGRUCell",
-    "MinLSTM",
-    "MinLSTMCell",
-    "RHNCell",
-    "RNNCell",
     "Recurrent",
     "SpanScheme",
     "States",
@@ -49,3 +38,5 @@ __all__ = [
     "noisy",
     "span_constraints",
 ]
+__all__ += layers.__all__
+__all__ += steps.__all__

@@ -12,7 +12,8 @@ from torch.nn.utils import parametrize
 from ostinato.nn.layers import GRU, LSTM, RNN
 from ostinato.nn.options import LayerOptions
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.steps import GRUCell, LSTMCell, RNNCell, Step
+from ostinato.nn.step import Step
+from ostinato.nn.steps import GRUCell, LSTMCell, RNNCell
 from ostinato.types import Tensor
 
 AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)

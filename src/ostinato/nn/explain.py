@@ -10,7 +10,7 @@ import torch
 from ostinato.kernels.dispatch import Choice, recording
 from ostinato.kernels.listing import listing as listing_of_cell
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.steps import Step
+from ostinato.nn.step import Step
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
 
 
 class SingleStep(Protocol):
-    """What of `nn.steps.Step` a call needs."""
+    """What of `nn.step.Step` a call needs."""
 
     training: bool
     bias: bool

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import ostinato
+from ostinato.cells.library import NAMED
 from ostinato.data.streams import Streams
 from ostinato.data.tokens import Tokens
 from ostinato.data.vocabulary import CharVocabulary
@@ -31,7 +32,7 @@ def test_a_model_that_is_well(layers, cell) -> None:
     assert found.unchecked == {}
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"])
+@pytest.mark.parametrize("cell", list(NAMED))
 def test_a_language_model_before_training(cell) -> None:
     torch.manual_seed(0)
     text = "the quick brown fox jumps over the lazy dog\n" * 40

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_answering, check_reading
 from ostinato.training.budget import Budget
@@ -87,7 +88,7 @@ class CaptionerSettings:
     encoder: Literal["convolution", "rows"] = "convolution"
     features: int = 64
     stages: int | None = None
-    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    cell: CellName = "lstm"
     embedding_size: int = 64
     hidden_size: int = 128
     num_layers: int = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ostinato.cell_names import CellName
 from ostinato.data.dialect import Dialect
 from ostinato.recipes.settings import TaskSettings, check_reading
 from ostinato.training.budget import Budget
@@ -80,7 +81,7 @@ class ClassifierSettings:
         label_smoothing: share of the training target that is spread over all classes, from 0 to below 1.
     """
 
-    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    cell: CellName = "lstm"
     embedding_size: int = 128
     hidden_size: int | list[int] = 128
     num_layers: int = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ostinato.cell_names import CellName
 from ostinato.data.dialect import Dialect
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares
@@ -78,7 +79,7 @@ class ForecasterSettings:
         options: of the recurrent layer by name, such as {zoneout: 0.1}.
     """
 
-    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    cell: CellName = "lstm"
     hidden_size: int | list[int] = 64
     num_layers: int = 1
     dropout: float = 0.3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings
 from ostinato.training.settings import TrainingSettings
@@ -79,7 +80,7 @@ class ModelSettings:
         embedding_range: r, the embedding's and the output's weights alone do; null for torch's.
     """
 
-    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    cell: CellName = "lstm"
     embedding_size: int = 128
     hidden_size: int | list[int] = 384
     num_layers: int = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ostinato.cell_names import CellName
 from ostinato.recipes.settings import TaskSettings, check_reading
 from ostinato.training.budget import Budget
 from ostinato.training.settings import UpdateSettings
@@ -89,7 +90,7 @@ class TaggerSettings:
         window: longer sequences are read in overlapping windows of so many steps, but in training; at least 4.
     """
 
-    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "lstm"
+    cell: CellName = "lstm"
     embedding_size: int = 48
     hidden_size: int | list[int] = 128
     num_layers: int = 2

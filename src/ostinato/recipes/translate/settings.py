@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_answering, check_reading
 from ostinato.training.budget import Budget
@@ -82,7 +83,7 @@ class TranslatorSettings:
         options: of the recurrent layers by name, such as {zoneout: 0.1}.
     """
 
-    cell: Literal["lstm", "gru", "rnn", "rhn", "mingru", "minlstm"] = "gru"
+    cell: CellName = "gru"
     embedding_size: int = 256
     hidden_size: int = 512
     num_layers: int = 1

@@ -1,0 +1,65 @@
+"""The decorator that gives a cell a name: a layer, a single step and a place in every list of cells follow from it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ostinato.cells.spec import Cell
+from ostinato.errors import CellError
+
+
+@dataclass(frozen=True)
+class NamedCell:
+    """What has a name: a cell, or a choice of cells.
+
+    Attributes:
+        name: of the layer, such as "GRU".
+        choose: makes the cell of the arguments that are its own.
+        variants: see `named`.
+    """
+
+    name: str
+    choose: Callable[..., Cell]
+    variants: Sequence[Mapping[str, Any]]
+
+    @property
+    def arguments(self) -> Mapping[str, inspect.Parameter]:
+        """The arguments that are its own, which its layer and its single step have beside those of every other."""
+        return inspect.signature(self.choose).parameters
+
+
+REGISTRY: dict[str, NamedCell] = {}
+
+
+def named(
+    name: str, *, order: int | None = None, variants: Sequence[Mapping[str, Any]] = ({},)
+) -> Callable[[Callable[..., Cell]], Callable[..., Cell]]:
+    """Give a name to the cell that a function returns.
+
+    The function's arguments, of built-in types and with literals as defaults, are the layer's and the single step's own: positional
+    ones stand where torch.nn's RNN has `nonlinearity`, the others are keyword-only. Its docstring says what the layer computes and
+    what these arguments mean; `Recurrent` and `Step` tell the shared ones. Where torch's kernels compute the default, and torch.nn
+    has a class of this name, that is a base class, and what the function refuses with a CellError is refused in torch.nn's words.
+
+    Args:
+        name: of the layer, such as "GRU", a literal: `ostinato.cell_names` reads it, and `order`, without running the file.
+        order: its place in lists of cells; None for a place behind those that have one, by name.
+        variants: the arguments of its own with which the tests that hold for every cell try it.
+
+    Raises:
+        CellError: another file has a cell of that name.
+    """
+
+    def register(choose: Callable[..., Cell]) -> Callable[..., Cell]:
+        known = REGISTRY.get(name)
+        if known is not None and known.choose.__module__ != choose.__module__:
+            raise CellError(
+                f"expected a name that no other cell has, got {name!r}, which {known.choose.__module__} has; choose another"
+            )
+        REGISTRY[name] = NamedCell(name, choose, variants)
+        return choose
+
+    return register

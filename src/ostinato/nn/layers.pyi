@@ -1,0 +1,267 @@
+# Written by `make stubs` from the files in ostinato/cells, not by hand.
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import torch
+
+from ostinato.nn.options import LayerOptions
+from ostinato.nn.recurrent import Recurrent
+
+class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Long short-term memory: c' = f c + i g; h' = o tanh(c'). Drops in for `torch.nn.LSTM`.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        dropout: rate in [0, 1] of dropout between layers, not after the last.
+        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        **options: see `LayerOptions`; each has a row in the documentation.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option, or its step and its description disagree.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None: ...
+
+class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Gated recurrent unit, in both forms. Drops in for `torch.nn.GRU`.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        dropout: rate in [0, 1] of dropout between layers, not after the last.
+        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
+            of z around in a `state_dict`; where the reset acts cannot be converted.
+        **options: see `LayerOptions`; each has a row in the documentation.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option, or its step and its description disagree.
+    """
+
+    reset_after: bool
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
+        **options: Unpack[LayerOptions],
+    ) -> None: ...
+
+class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Drops in for `torch.nn.RNN`.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        nonlinearity: "tanh", "relu", or (new) "sigmoid".
+        bias: whether there are `bias_ih` and `bias_hh`.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        dropout: rate in [0, 1] of dropout between layers, not after the last.
+        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        **options: see `LayerOptions`; each has a row in the documentation.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option, or its step and its description disagree.
+    """
+
+    nonlinearity: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None: ...
+
+class RHN(Recurrent):
+    """Recurrent highway network: `depth` small layers in every step, s_l = t_l h_l + (1 - t_l) s_{l-1}; see `ostinato.cells.rhn`.
+
+    A layer's `num_layers` counts whole networks above each other, as everywhere. `forget_bias` is 2.0 where it is not given, so
+    that every transform gate starts at -2.
+
+    Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        dropout: rate in [0, 1] of dropout between layers, not after the last.
+        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        depth: layers in a step, at least 1. The input enters the first one only.
+        **options: see `LayerOptions`; each has a row in the documentation.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option, or its step and its description disagree.
+    """
+
+    depth: int
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        depth: int = 4,
+        **options: Unpack[LayerOptions],
+    ) -> None: ...
+
+class MinGRU(Recurrent):
+    """The minimal gated recurrent unit: h' = (1 - z) h + z (W_h x + b_h), z = sigmoid(W_z x + b_z).
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
+    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        dropout: rate in [0, 1] of dropout between layers, not after the last.
+        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+        **options: see `LayerOptions`; each has a row in the documentation.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option, or its step and its description disagree.
+    """
+
+    positive: bool
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[LayerOptions],
+    ) -> None: ...
+
+class MinLSTM(Recurrent):
+    """The minimal LSTM: h' = f / (f + i) h + i / (f + i) (W_h x + b_h), with sigmoid gates f and i.
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
+    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f; as i goes on writing,
+    long memories need chrono initialisation, which closes i too.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        dropout: rate in [0, 1] of dropout between layers, not after the last.
+        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+        **options: see `LayerOptions`; each has a row in the documentation.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option, or its step and its description disagree.
+    """
+
+    positive: bool
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[LayerOptions],
+    ) -> None: ...
+
+__all__ = [
+    "LSTM",
+    "GRU",
+    "RNN",
+    "RHN",
+    "MinGRU",
+    "MinLSTM",
+]

@@ -1,0 +1,117 @@
+"""Makes the layer and the single step of a named cell: what all of them share is written once, in `Recurrent` and `Step`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ostinato.cells.registry import NamedCell
+from ostinato.cells.spec import Cell
+from ostinato.errors import CellError
+
+# Where torch.nn's RNN and RNNCell have `nonlinearity`, after two sizes and `num_layers` or `bias`.
+_OWN_PLACE = 3
+
+
+def named_class(named: NamedCell, base: Any, name: str, module: str) -> type[Any]:
+    """The layer or the single step of a named cell.
+
+    Its signature and its docstring are those of `base`, without `cell` and with the cell's own arguments, which become attributes.
+    Where torch's kernels compute the default cell, torch.nn's class of the same name is a base class.
+
+    Args:
+        named: the cell, or the choice of cells.
+        base: `Recurrent` or `Step`.
+        name: of the class.
+        module: that holds it.
+    """
+    cell = named.choose()
+    torch_class = getattr(torch.nn, name, None) if cell.vendor else None
+    shared = dict(inspect.signature(base.__init__).parameters)
+    del shared["cell"]
+    takes_projection = "proj_size" in shared
+    if takes_projection and len(cell.states) == 1:
+        del shared["proj_size"]
+
+    def initialise(self: Any, given: dict[str, Any], options: dict[str, Any]) -> None:
+        if torch_class is not None and takes_projection and "proj_size" in options:
+            torch_class(1, 1, proj_size=options["proj_size"])  # raises with torch.nn's own words
+        own = {argument: given.pop(argument) for argument in named.arguments}
+        base.__init__(self, _chosen(named, own, torch_class), **given, **options)
+        for argument, value in own.items():
+            setattr(self, argument, value)
+
+    signature = _signature(shared, named)
+    attributes = {
+        "__doc__": _docstring(named, base, list(signature.parameters), torch_class),
+        "__init__": _with_signature(signature, initialise, f"{name}.__init__", base.__init__.__globals__),
+        "__module__": module,
+        "torch_class": torch_class,
+    }
+    return type(name, (base, torch_class) if torch_class else (base,), attributes)
+
+
+def _chosen(named: NamedCell, own: dict[str, Any], torch_class: type[Any] | None) -> Cell:
+    try:
+        return named.choose(**own)
+    except CellError:
+        if torch_class is not None:
+            # Raises with torch.nn's own words; a single step of torch.nn's does so when it is called.
+            refusing = torch_class(1, 1, **own, device="meta")
+            refusing(torch.empty(1, 1, device="meta"))
+        raise
+
+
+def _signature(shared: dict[str, inspect.Parameter], named: NamedCell) -> inspect.Signature:
+    own = list(named.arguments.values())
+    positional = [each for each in own if each.kind is each.POSITIONAL_OR_KEYWORD]
+    keyword = [each for each in own if each.kind is each.KEYWORD_ONLY]
+    self, *arguments, options = shared.values()
+    return inspect.Signature(
+        [self, *arguments[:_OWN_PLACE], *positional, *arguments[_OWN_PLACE:], *keyword, options],
+        return_annotation="None",
+    )
+
+
+def _with_signature(
+    signature: inspect.Signature, call: Callable[..., None], qualified_name: str, namespace: dict[str, Any]
+) -> Callable[..., None]:
+    """A function that hands `call` its first argument, the others by name, and its keyword options.
+
+    It is compiled, as a dataclass's is, so that Python itself tells what is wrong with a call. The annotations' names are in
+    `namespace`.
+    """
+    self, *names, options = signature.parameters
+    given = ", ".join(f"{name!r}: {name}" for name in names)
+    source = f"def __init__{signature}:\n    _call({self}, {{{given}}}, {options})"
+    scope = {**namespace, "_call": call}
+    exec(compile(source, f"<{qualified_name}>", "exec", dont_inherit=True), scope)
+    made = scope["__init__"]
+    made.__qualname__ = qualified_name
+    return made
+
+
+def _docstring(named: NamedCell, base: type[Any], arguments: list[str], torch_class: type[Any] | None) -> str:
+    """The named cell's text, what `base` says of every argument, and its errors."""
+    text, own, _ = _parts(named.choose)
+    _, shared, errors = _parts(base)
+    if issubclass(base, torch.nn.RNNCellBase):
+        text = f"One step of `{named.name}`.\n\n{text}"
+    if torch_class is not None:
+        first, _, rest = text.partition("\n")
+        text = f"{first} Drops in for `torch.nn.{torch_class.__name__}`.\n{rest}".rstrip()
+    told = {argument.lstrip("*"): said for argument, said in (shared | own).items()}
+    lines = "\n".join(told[argument] for argument in arguments if argument in told)
+    return f"{text}\n\nArgs:\n{lines}\n\n{errors}"
+
+
+def _parts(documented: Any) -> tuple[str, dict[str, str], str]:
+    """Of a docstring the text, the lines of each argument by its name, and what follows."""
+    text, _, rest = inspect.cleandoc(documented.__doc__ or "").partition("\nArgs:\n")
+    arguments, _, errors = rest.partition("\n\n")
+    entries = re.split(r"^(?=    \S)", arguments, flags=re.MULTILINE)[1:]
+    return text.strip(), {each.strip().partition(":")[0]: each.rstrip() for each in entries}, errors

@@ -1,0 +1,228 @@
+# Written by `make stubs` from the files in ostinato/cells, not by hand.
+from typing import Any, Unpack
+
+import torch
+
+from ostinato.nn.options import StepOptions
+from ostinato.nn.step import Step
+
+class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One step of `LSTM`. Drops in for `torch.nn.LSTMCell`.
+
+    Long short-term memory: c' = f c + i g; h' = o tanh(c').
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        **options: see `StepOptions`.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+
+class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One step of `GRU`. Drops in for `torch.nn.GRUCell`.
+
+    Gated recurrent unit, in both forms.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
+            of z around in a `state_dict`; where the reset acts cannot be converted.
+        **options: see `StepOptions`.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option.
+    """
+
+    reset_after: bool
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        reset_after: bool = True,
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+
+class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One step of `RNN`. Drops in for `torch.nn.RNNCell`.
+
+    Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        nonlinearity: "tanh", "relu", or (new) "sigmoid".
+        device: where the parameters are made.
+        dtype: of the parameters.
+        **options: see `StepOptions`.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option.
+    """
+
+    nonlinearity: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+
+class RHNCell(Step):
+    """One step of `RHN`.
+
+    Recurrent highway network: `depth` small layers in every step, s_l = t_l h_l + (1 - t_l) s_{l-1}; see `ostinato.cells.rhn`.
+
+    A layer's `num_layers` counts whole networks above each other, as everywhere. `forget_bias` is 2.0 where it is not given, so
+    that every transform gate starts at -2.
+
+    Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        depth: layers in a step, at least 1. The input enters the first one only.
+        **options: see `StepOptions`.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option.
+    """
+
+    depth: int
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        depth: int = 4,
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+
+class MinGRUCell(Step):
+    """One step of `MinGRU`.
+
+    The minimal gated recurrent unit: h' = (1 - z) h + z (W_h x + b_h), z = sigmoid(W_z x + b_z).
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
+    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+        **options: see `StepOptions`.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option.
+    """
+
+    positive: bool
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+
+class MinLSTMCell(Step):
+    """One step of `MinLSTM`.
+
+    The minimal LSTM: h' = f / (f + i) h + i / (f + i) (W_h x + b_h), with sigmoid gates f and i.
+
+    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
+    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f; as i goes on writing,
+    long memories need chrono initialisation, which closes i too.
+
+    Source: Feng et al. 2024, arXiv 2410.01201.
+
+    Args:
+        input_size: `I`.
+        hidden_size: `H`.
+        bias: whether there are biases.
+        device: where the parameters are made.
+        dtype: of the parameters.
+        positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
+            (appendix B); states that start at 0 or above stay there.
+        **options: see `StepOptions`.
+
+    Raises:
+        ValueError, TypeError: for a bad argument, as torch.nn does.
+        CellError: where the cell cannot take an option.
+    """
+
+    positive: bool
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        positive: bool = False,
+        **options: Unpack[StepOptions],
+    ) -> None: ...
+
+__all__ = [
+    "LSTMCell",
+    "GRUCell",
+    "RNNCell",
+    "RHNCell",
+    "MinGRUCell",
+    "MinLSTMCell",
+]

@@ -1,0 +1,105 @@
+"""Writes what editors and type checkers see of the cells that have a name, whose classes are made when they are imported.
+
+```shell
+make stubs
+```
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import textwrap
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import ostinato
+from ostinato.cell_names import Declared, declared
+from ostinato.cells import library
+from ostinato.nn import layers, steps
+
+ROOT = Path(ostinato.__file__).parent
+HEAD = "# Written by `make stubs` from the files in ostinato/cells, not by hand.\n"
+
+
+def stubs() -> dict[Path, str]:
+    """The text of each file by its path."""
+    return {
+        ROOT / "cell_names.pyi": _names(),
+        ROOT / "cells/library.pyi": _library(),
+        ROOT / "nn/layers.pyi": _classes(layers, "Recurrent", "recurrent", "LayerOptions"),
+        ROOT / "nn/steps.pyi": _classes(steps, "Step", "step", "StepOptions"),
+    }
+
+
+def _names() -> str:
+    keys = ", ".join(f'"{each.key}"' for each in declared())
+    fields = "".join(f"    {name}: {kind.__name__}\n" for name, kind in get_type_hints(Declared).items())
+    return (
+        f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\nCellName: TypeAlias = Literal[{keys}]\n\n"
+        f"class Declared(NamedTuple):\n{fields}    @property\n    def key(self) -> str: ...\n\n"
+        "def declared() -> tuple[Declared, ...]: ...\ndef classes() -> list[str]: ...\n"
+    )
+
+
+def _library() -> str:
+    modules = sorted({each.module for each in declared()})
+    imports = [f"from {name} import {each} as {each}" for name in modules for each in _module(name).__all__]
+    return "\n".join(
+        [
+            HEAD,
+            *imports,
+            "from ostinato.cells.registry import NamedCell\n",
+            "NAMED: dict[str, NamedCell]",
+            _public(library.__all__),
+        ]
+    )
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+def _classes(module: Any, base: str, home: str, options: str) -> str:
+    several = "from collections.abc import Sequence\n" if base == "Recurrent" else ""
+    head = (
+        f"{HEAD}{several}from typing import Any, Unpack\n\nimport torch\n\n"
+        f"from ostinato.nn.options import {options}\nfrom ostinato.nn.{home} import {base}\n"
+    )
+    return "\n".join([head, *(_class(getattr(module, name), base) for name in module.__all__), _public(module.__all__)])
+
+
+def _class(kind: Any, base: str) -> str:
+    bases = f"{base}, torch.nn.{kind.torch_class.__name__}" if kind.torch_class else base
+    note = "  # pyright: ignore[reportIncompatibleMethodOverride]" if kind.torch_class else ""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    shared = inspect.signature(kind.__base__.__init__).parameters
+    attributes = [f"{each.name}: {each.annotation}" for each in parameters if each.name not in shared]
+    body = [f'"""{kind.__doc__}\n"""' if "\n" in kind.__doc__ else f'"""{kind.__doc__}"""', ""]
+    body += attributes + [""] * bool(attributes)
+    body += ["def __init__(", *textwrap.indent("\n".join(_written(parameters)), "    ").split("\n"), ") -> None: ..."]
+    return f"class {kind.__name__}({bases}):{note}\n" + textwrap.indent("\n".join(body), "    ") + "\n"
+
+
+def _written(parameters: Any) -> list[str]:
+    lines = []
+    keyword_only = False
+    for each in parameters:
+        if each.kind is each.KEYWORD_ONLY and not keyword_only:
+            lines.append("*,")
+            keyword_only = True
+        stars = "**" if each.kind is each.VAR_KEYWORD else ""
+        note = "" if each.annotation is each.empty else f": {each.annotation}"
+        default = json.dumps(each.default) if isinstance(each.default, str) else repr(each.default)
+        lines.append(f"{stars}{each.name}{note}{'' if each.default is each.empty else f' = {default}'},")
+    return lines
+
+
+def _public(names: list[str]) -> str:
+    return "__all__ = [\n" + "".join(f'    "{name}",\n' for name in names) + "]\n"
+
+
+if __name__ == "__main__":
+    for path, text in stubs().items():
+        path.write_text(text, encoding="utf-8")
