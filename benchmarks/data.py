@@ -19,8 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostinato.data.text import find_text
-from ostinato.data.token_file import stored_about
+from ostinato.data.sources.text import find_text
+from ostinato.data.tokens.token_file import stored_about
 
 _POLL_S = 0.05
 

@@ -27,7 +27,7 @@ from benchmarks import machine
 from ostinato.cli.parser import Parser
 from ostinato.data import Chunk, Streams, open_corpus
 from ostinato.errors import OstinatoError
-from ostinato.models.language_model import LanguageModel
+from ostinato.models.text.language_model import LanguageModel
 from ostinato.training import Progress, RunFolder, TrainingSettings, fit
 
 EMBEDDING, CLIP, RATE = 128, 1.0, 1e-3

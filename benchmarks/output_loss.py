@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from benchmarks.case import Subject
 from benchmarks.timing import measure
-from ostinato.models.output_loss import output_cross_entropy
+from ostinato.models.text.output_loss import output_cross_entropy
 
 _SMOOTHING = 0.1
 

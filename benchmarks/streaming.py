@@ -29,7 +29,7 @@ from ostinato.kernels.cpu.code.kernel import shape
 from ostinato.kernels.cpu.code.target import compile as machine_code
 from ostinato.kernels.cpu.code.target import load
 from ostinato.kernels.cpu.run.library import library
-from ostinato.kernels.cpu.run.threads import run
+from ostinato.kernels.cpu.threads.openmp import run
 
 BLOCK = 1 << 14  # bytes that are always read in the same direction
 CHAINS = 8

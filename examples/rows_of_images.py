@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import ostinato
 from ostinato.data import digits, read_image_splits
-from ostinato.data.images import Images
+from ostinato.data.records.images import Images
 
 
 class RecurrentNeuralNetworkClass(nn.Module):

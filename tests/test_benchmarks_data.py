@@ -5,7 +5,7 @@ import sys
 import numpy as np
 from benchmarks.data import watch, write_text
 
-from ostinato.data.token_file import Place, TokenFile
+from ostinato.data.tokens.token_file import Place, TokenFile
 
 CHILD = """
 import subprocess, sys, time

@@ -3,7 +3,7 @@ import pytest
 from benchmarks.forecast import row
 from benchmarks.forecast_shapes import SHAPES, write
 
-from ostinato.data.series import read_series
+from ostinato.data.series.series import read_series
 from ostinato.recipes.forecast.settings import ForecastSettings
 from ostinato.recipes.forecast.start import thinned
 from ostinato.recipes.forecast.task import Forecast

@@ -43,7 +43,7 @@ assert "linear: h' = c'." in ostinato.LeakyNet.__doc__ and "proj_size: `P`" in o
 assert "linear" in inspect.signature(ostinato.LeakyNetCell).parameters
 assert type(pickle.loads(pickle.dumps(layer))) is ostinato.LeakyNet
 
-from ostinato.models.layers import make_layers
+from ostinato.models.parts.layers import make_layers
 assert type(make_layers("leakynet", 3, 4, options={"linear": True})) is ostinato.LeakyNet
 
 from tests.contracts.menu import CELLS, NOT_FOR, REFUSED, STEP_PAIRS, layer

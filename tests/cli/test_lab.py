@@ -6,7 +6,7 @@ from ostinato.cli import lab
 from ostinato.cli.main import main
 from ostinato.lab import NAMES
 from ostinato.lab.experiment import Verdict
-from ostinato.lab.forget_bias import EXPERIMENT
+from ostinato.lab.experiments.forget_bias import EXPERIMENT
 
 
 def test_list_tells_every_experiment_with_its_claim_and_its_source(capsys):
@@ -43,7 +43,7 @@ def test_all_runs_every_experiment(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("words", "status"), [([], lab.NOT_REPRODUCED), (["--quick"], 0)])
 def test_a_claim_that_is_not_reproduced_at_full_size_is_a_status(tmp_path, monkeypatch, capsys, words, status):
     object_ = EXPERIMENT.__class__(**{**vars(EXPERIMENT), "judge": lambda measured: Verdict("No 1.", "No 2.", False)})
-    monkeypatch.setattr("ostinato.lab.forget_bias.EXPERIMENT", object_)
+    monkeypatch.setattr("ostinato.lab.experiments.forget_bias.EXPERIMENT", object_)
     assert main(["lab", "run", "forget_bias", "--output", str(tmp_path), *words]) == status
     assert "The claim is not reproduced" in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ostinato.training import Progress, RunFolder
-from ostinato.training.budget import LIMITS
+from ostinato.training.loop.budget import LIMITS
 
 from .conftest import SMALL, start
 

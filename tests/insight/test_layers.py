@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 import ostinato
 from ostinato.data import CharVocabulary
-from ostinato.data.streams import Chunk
+from ostinato.data.batches.streams import Chunk
 from ostinato.errors import OstinatoError
 from ostinato.insight import InsightError, gradient_flow, saturation, trajectories
 from ostinato.insight.layers import watched

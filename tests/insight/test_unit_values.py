@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 import ostinato
-from ostinato.data.vocabulary import ByteVocabulary, CharVocabulary
+from ostinato.data.tokens.vocabulary import ByteVocabulary, CharVocabulary
 from ostinato.insight import activations
 from ostinato.insight.layers import InsightError
-from ostinato.models.language_model import LanguageModel
+from ostinato.models.text.language_model import LanguageModel
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"
 

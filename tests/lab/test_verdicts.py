@@ -2,18 +2,9 @@
 
 import pytest
 
-from ostinato.lab import (
-    NAMES,
-    clipping,
-    dropout,
-    find,
-    first_state,
-    forget_bias,
-    gradient_reach,
-    lstm_and_resnet,
-    tasks,
-)
+from ostinato.lab import NAMES, find, tasks
 from ostinato.lab.experiment import Table, table
+from ostinato.lab.experiments import clipping, dropout, first_state, forget_bias, gradient_reach, lstm_and_resnet
 from ostinato.lab.long_memory import CELLS, longest_solved
 
 # Those that a quick run is enough for, or whose full run takes a second.

@@ -2,7 +2,7 @@ import pytest
 
 from ostinato.recipes import train
 from ostinato.recipes.lm.settings import BaselineSettings, LanguageModelSettings, ModelSettings
-from ostinato.training.settings import TrainingSettings
+from ostinato.training.run.settings import TrainingSettings
 
 TEXT = "the quick brown fox jumps over the lazy dog\n" * 60
 

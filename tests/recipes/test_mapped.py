@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ostinato.data import corpus
-from ostinato.recipes import language_model
+from ostinato import recipes
+from ostinato.data.tokens import corpus
 from ostinato.recipes.lm.settings import LanguageModelSettings
 
 TEXT = "Tyger Tyger, burning bright,\nIn the forests of the night;\nWhat immortal hand or eye,\n" * 40
@@ -14,7 +14,7 @@ TEXT = "Tyger Tyger, burning bright,\nIn the forests of the night;\nWhat immorta
 @pytest.fixture
 def train(tmp_path, monkeypatch):
     (tmp_path / "poem.txt").write_text(TEXT)
-    monkeypatch.setattr(language_model, "SAMPLE_END", 2)
+    monkeypatch.setattr("ostinato.recipes.lm.task.SAMPLE_END", 2)
 
     def call(run, *, resume=False, stop=False):
         settings = {
@@ -28,7 +28,7 @@ def train(tmp_path, monkeypatch):
             "training": {"max_steps": 70, "batch_size": 4, "chunk_length": 16, "evaluate_every": 35, "log_every": 10},
             "baselines": {"markov_orders": 0, "window": 0},
         }
-        return language_model.train(LanguageModelSettings.from_dict(settings), on_evaluation=lambda step, loss: stop)
+        return recipes.train(LanguageModelSettings.from_dict(settings), on_evaluation=lambda step, loss: stop)
 
     return call
 

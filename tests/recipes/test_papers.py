@@ -14,7 +14,7 @@ from ostinato.models import LanguageModel
 from ostinato.recipes.lm.settings import LanguageModelSettings
 from ostinato.recipes.lm.task import LanguageModelling
 from ostinato.recipes.papers import names, path_of, resolve
-from ostinato.training.schedules import learning_rate_factor
+from ostinato.training.update.schedules import learning_rate_factor
 
 # learning rate, norm and weight decay as printed, for a loss that is summed over the steps of a chunk.
 ZAREMBA: dict[str, Any] = {"layers": [200, 200], "embedding": 200, "rows": 20, "steps": 20, "rate": 1.0, "norm": 5.0}

@@ -6,7 +6,7 @@ from ostinato.errors import RunError
 from ostinato.recipes.classify.settings import ClassifySettings, ReadingSettings
 from ostinato.recipes.session import for_the_record, opened
 from ostinato.training import Progress, RunFolder
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.run.settings import UpdateSettings
 
 
 def test_a_session_holds_its_run_folder(tmp_path):

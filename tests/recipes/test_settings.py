@@ -5,8 +5,8 @@ import pytest
 from ostinato.errors import ConfigError
 from ostinato.recipes.lm.settings import BaselineSettings, LanguageModelSettings, TokenSettings
 from ostinato.recipes.registry import TASKS, find
-from ostinato.training.budget import LIMITS, Budget
-from ostinato.training.settings import TrainingSettings
+from ostinato.training.loop.budget import LIMITS, Budget
+from ostinato.training.run.settings import TrainingSettings
 
 
 def test_a_dictionary_and_back():

@@ -12,7 +12,7 @@ from ostinato.recipes.task_report import lost, resume_command, show, show_scores
 from ostinato.recipes.task_training import TaskResult
 from ostinato.recipes.trained import Scores
 from ostinato.training import Outcome, RunFolder
-from ostinato.training.counters import Counters
+from ostinato.training.loop.counters import Counters
 
 SCORES = Scores("new.csv", 10, 0.25, 9, {"accuracy": 0.9, "macro_f1": 0.5}, {"confusion": [[1]]}, ("a [warning]",))
 

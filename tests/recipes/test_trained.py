@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from ostinato.data.tables import Example
+from ostinato.data.sources.tables import Example
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.recipes import load, train
 from ostinato.recipes.classify.task import Classify

@@ -15,8 +15,8 @@ from ostinato.recipes.classify.task import Classify
 from ostinato.recipes.settings import RunSettings
 from ostinato.recipes.task_training import train as train_task
 from ostinato.recipes.watching import COST, PREFIX, watching
-from ostinato.training.metrics import Metrics
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.loop.metrics import Metrics
+from ostinato.training.run.settings import UpdateSettings
 from tests.recipes import reviews
 from tests.recipes.conftest import small
 

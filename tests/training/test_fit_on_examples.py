@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from ostinato.data.batches import Batch, Batches, InOrder
+from ostinato.data.batches.batches import Batch, Batches, InOrder
 from ostinato.training import Evaluation, Progress, RunFolder, chunks, evaluate, fit
-from ostinato.training.progress import ExampleProgress
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.loop.progress import ExampleProgress
+from ostinato.training.run.settings import UpdateSettings
 
 
 class Points:

@@ -17,8 +17,8 @@ from ostinato.data import Documents
 from ostinato.errors import RunError
 from ostinato.models import LanguageModel
 from ostinato.training import DivergedError, RunFolder, TrainingSettings, fit
-from ostinato.training.checkpoints import Checkpoints
-from ostinato.training.files import NewFile
+from ostinato.training.run.checkpoints import Checkpoints
+from ostinato.training.run.files import NewFile
 
 from .runs import LETTERS, assert_same, at, everything, train
 

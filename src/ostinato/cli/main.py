@@ -72,7 +72,7 @@ def _answer(words: list[str]) -> int:
 
 def _run(command: str, words: list[str]) -> int:
     from ostinato.errors import OstinatoError, PeerError
-    from ostinato.training.interrupt import terminable
+    from ostinato.training.loop.interrupt import terminable
 
     _write_any_character()
     try:
@@ -120,7 +120,7 @@ def _lacks_memory(error: Exception) -> bool:
 
 def _stopped(error: Exception) -> int:
     """One of several processes stops because another has; one line of one of them is enough."""
-    from ostinato.training.distributed_launch import OF_A_PEER, is_watched, rank
+    from ostinato.training.distributed.launch import OF_A_PEER, is_watched, rank
 
     if rank() == 0 and not is_watched():
         _wrong(str(error))

@@ -95,7 +95,7 @@ def _new_file(path: str) -> Iterator[TextIO]:
 
 
 def _show(task: Any, answers: Iterable[dict[str, Any]]) -> int:
-    from ostinato.training.console import standard_output
+    from ostinato.training.loop.console import standard_output
 
     console = standard_output()
     for answer in answers:

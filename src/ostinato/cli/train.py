@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import ConfigError
 from ostinato.recipes.registry import Entry, find, task_of, tasks
-from ostinato.training.budget import LIMITS
+from ostinato.training.loop.budget import LIMITS
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
@@ -28,7 +28,7 @@ def main(words: Sequence[str]) -> int:
     entry = find(name)
     settings = _settings(name, entry, words)
 
-    from ostinato.training.distributed_launch import is_launched, launch, stop_with_the_watcher
+    from ostinato.training.distributed.launch import is_launched, launch, stop_with_the_watcher
 
     if settings.devices * settings.nodes > 1 and not is_launched():
         return launch(["train", name, *words], settings.devices, settings.nodes)
@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> int:
 def _told(settings: Any, result: Any, report: Any) -> int:
     """Tells how a run ended; `report` has `resume_command(result)` and `show(result)`."""
     from ostinato.cli.main import INTERRUPTED
-    from ostinato.training.distributed_launch import rank
+    from ostinato.training.distributed.launch import rank
 
     if rank() > 0:
         return INTERRUPTED if result.outcome.ending == "interrupted" else 0
@@ -115,7 +115,7 @@ def _with_recipes(words: Sequence[str]) -> list[str]:
 
 def _settings_of(run: str, task: str) -> list[str]:
     """The settings of a run of this task, as words that go before those given."""
-    from ostinato.training.run_folder import RunFolder
+    from ostinato.training.run.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.check(resume=True)

@@ -9,28 +9,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostinato.data.batches import Batch, Batches, InOrder, TargetBatch, pad
-    from ostinato.data.builtin import carbon_dioxide, digits, digits_in_words, number_words
-    from ostinato.data.captions import Captioned, read_caption_splits, read_captions, read_pictures
-    from ostinato.data.conll import Sentence, read_sentence_splits, read_sentences
-    from ostinato.data.corpus import Corpus, open_corpus
-    from ostinato.data.dates import dates_to_iso
-    from ostinato.data.decoding import Decoder
-    from ostinato.data.dialect import Dialect
-    from ostinato.data.documents import Documents
-    from ostinato.data.images import Images, read_image_splits, read_images
-    from ostinato.data.marked import MarkedVocabulary
-    from ostinato.data.pairs import Pair, Pairs, draw_pair_splits, read_pair_splits, read_pairs
-    from ostinato.data.prefetch import Prefetch
-    from ostinato.data.series import Series, SeriesTable, read_series
-    from ostinato.data.splits import Splits, stratified_split
-    from ostinato.data.streams import Chunk, Streams
-    from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted, highlight, python_source
-    from ostinato.data.tables import Example, read_examples, read_labelled
-    from ostinato.data.text import Document, Piece, Text, find_text, standard_library
-    from ostinato.data.tokens import Tokens
-    from ostinato.data.vectors import Coverage, load_vectors, read_vectors
-    from ostinato.data.vocabulary import (
+    from ostinato.data.batches.batches import Batch, Batches, InOrder, TargetBatch, pad
+    from ostinato.data.batches.documents import Documents
+    from ostinato.data.batches.prefetch import Prefetch
+    from ostinato.data.batches.streams import Chunk, Streams
+    from ostinato.data.records.captions import Captioned, read_caption_splits, read_captions, read_pictures
+    from ostinato.data.records.conll import Sentence, read_sentence_splits, read_sentences
+    from ostinato.data.records.dates import dates_to_iso
+    from ostinato.data.records.images import Images, read_image_splits, read_images
+    from ostinato.data.records.marked import MarkedVocabulary
+    from ostinato.data.records.pairs import Pair, Pairs, draw_pair_splits, read_pair_splits, read_pairs
+    from ostinato.data.records.splits import Splits, stratified_split
+    from ostinato.data.series.series import Series, SeriesTable, read_series
+    from ostinato.data.series.windows import Window, Windows
+    from ostinato.data.sources.builtin import carbon_dioxide, digits, digits_in_words, number_words
+    from ostinato.data.sources.decoding import Decoder
+    from ostinato.data.sources.dialect import Dialect
+    from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted, highlight, python_source
+    from ostinato.data.sources.tables import Example, read_examples, read_labelled
+    from ostinato.data.sources.text import Document, Piece, Text, find_text, standard_library
+    from ostinato.data.tokens.corpus import Corpus, open_corpus
+    from ostinato.data.tokens.tokens import Tokens
+    from ostinato.data.tokens.vectors import Coverage, load_vectors, read_vectors
+    from ostinato.data.tokens.vocabulary import (
         BPEVocabulary,
         ByteVocabulary,
         CharVocabulary,
@@ -39,73 +40,72 @@ if TYPE_CHECKING:
         load_vocabulary,
         vocabulary_class,
     )
-    from ostinato.data.windows import Window, Windows
 
 _HOMES = {
-    "BPEVocabulary": "vocabulary",
-    "Batch": "batches",
-    "Batches": "batches",
-    "ByteVocabulary": "vocabulary",
-    "Captioned": "captions",
-    "CharVocabulary": "vocabulary",
-    "Chunk": "streams",
-    "Corpus": "corpus",
-    "Coverage": "vectors",
-    "Decoder": "decoding",
-    "Dialect": "dialect",
-    "Document": "text",
-    "Documents": "documents",
-    "Example": "tables",
-    "Highlighted": "syntax",
-    "Images": "images",
-    "InOrder": "batches",
-    "MarkedVocabulary": "marked",
-    "Pair": "pairs",
-    "Pairs": "pairs",
-    "Piece": "text",
-    "Prefetch": "prefetch",
-    "SYNTAX_CLASSES": "syntax",
-    "Sentence": "conll",
-    "Series": "series",
-    "SeriesTable": "series",
-    "Splits": "splits",
-    "Streams": "streams",
-    "TargetBatch": "batches",
-    "Text": "text",
-    "Tokens": "tokens",
-    "Vocabulary": "vocabulary",
-    "Window": "windows",
-    "Windows": "windows",
-    "WordVocabulary": "vocabulary",
-    "carbon_dioxide": "builtin",
-    "dates_to_iso": "dates",
-    "digits": "builtin",
-    "digits_in_words": "builtin",
-    "draw_pair_splits": "pairs",
-    "find_text": "text",
-    "highlight": "syntax",
-    "load_vectors": "vectors",
-    "load_vocabulary": "vocabulary",
-    "number_words": "builtin",
-    "open_corpus": "corpus",
-    "pad": "batches",
-    "python_source": "syntax",
-    "read_caption_splits": "captions",
-    "read_captions": "captions",
-    "read_examples": "tables",
-    "read_image_splits": "images",
-    "read_images": "images",
-    "read_labelled": "tables",
-    "read_pair_splits": "pairs",
-    "read_pairs": "pairs",
-    "read_pictures": "captions",
-    "read_sentence_splits": "conll",
-    "read_sentences": "conll",
-    "read_series": "series",
-    "read_vectors": "vectors",
-    "standard_library": "text",
-    "stratified_split": "splits",
-    "vocabulary_class": "vocabulary",
+    "BPEVocabulary": "tokens.vocabulary",
+    "Batch": "batches.batches",
+    "Batches": "batches.batches",
+    "ByteVocabulary": "tokens.vocabulary",
+    "Captioned": "records.captions",
+    "CharVocabulary": "tokens.vocabulary",
+    "Chunk": "batches.streams",
+    "Corpus": "tokens.corpus",
+    "Coverage": "tokens.vectors",
+    "Decoder": "sources.decoding",
+    "Dialect": "sources.dialect",
+    "Document": "sources.text",
+    "Documents": "batches.documents",
+    "Example": "sources.tables",
+    "Highlighted": "sources.syntax",
+    "Images": "records.images",
+    "InOrder": "batches.batches",
+    "MarkedVocabulary": "records.marked",
+    "Pair": "records.pairs",
+    "Pairs": "records.pairs",
+    "Piece": "sources.text",
+    "Prefetch": "batches.prefetch",
+    "SYNTAX_CLASSES": "sources.syntax",
+    "Sentence": "records.conll",
+    "Series": "series.series",
+    "SeriesTable": "series.series",
+    "Splits": "records.splits",
+    "Streams": "batches.streams",
+    "TargetBatch": "batches.batches",
+    "Text": "sources.text",
+    "Tokens": "tokens.tokens",
+    "Vocabulary": "tokens.vocabulary",
+    "Window": "series.windows",
+    "Windows": "series.windows",
+    "WordVocabulary": "tokens.vocabulary",
+    "carbon_dioxide": "sources.builtin",
+    "dates_to_iso": "records.dates",
+    "digits": "sources.builtin",
+    "digits_in_words": "sources.builtin",
+    "draw_pair_splits": "records.pairs",
+    "find_text": "sources.text",
+    "highlight": "sources.syntax",
+    "load_vectors": "tokens.vectors",
+    "load_vocabulary": "tokens.vocabulary",
+    "number_words": "sources.builtin",
+    "open_corpus": "tokens.corpus",
+    "pad": "batches.batches",
+    "python_source": "sources.syntax",
+    "read_caption_splits": "records.captions",
+    "read_captions": "records.captions",
+    "read_examples": "sources.tables",
+    "read_image_splits": "records.images",
+    "read_images": "records.images",
+    "read_labelled": "sources.tables",
+    "read_pair_splits": "records.pairs",
+    "read_pairs": "records.pairs",
+    "read_pictures": "records.captions",
+    "read_sentence_splits": "records.conll",
+    "read_sentences": "records.conll",
+    "read_series": "series.series",
+    "read_vectors": "tokens.vectors",
+    "standard_library": "sources.text",
+    "stratified_split": "records.splits",
+    "vocabulary_class": "tokens.vocabulary",
 }
 
 __all__ = [

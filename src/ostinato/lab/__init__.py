@@ -42,4 +42,4 @@ def find(name: str) -> Experiment:
     if name not in NAMES:
         hint = did_you_mean(name, NAMES)
         raise ConfigError(f"{name} is no experiment{hint} Expected one of {', '.join(NAMES)}, or all")
-    return importlib.import_module(f"ostinato.lab.{name}").EXPERIMENT
+    return importlib.import_module(f"ostinato.lab.experiments.{name}").EXPERIMENT

@@ -13,7 +13,7 @@ from ostinato.lab import pictures
 from ostinato.lab.experiment import Table, Verdict, table
 from ostinato.lab.tasks import Task
 from ostinato.nn import GRU, LSTM, RHN, RNN, MinGRU, chrono
-from ostinato.training.clipping import clip
+from ostinato.training.update.clipping import clip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from pydoc_data.topics import topics
 
 import torch
 
-from ostinato.data.streams import Chunk
+from ostinato.data.batches.streams import Chunk
 from ostinato.models import LanguageModel
 from ostinato.types import Tensor
 

@@ -1,10 +1,21 @@
 """Models, one file a task: what they compute, not how they are trained."""
 
-from ostinato.models.beam import BeamSettings, beam_search, beam_search_stream
-from ostinato.models.cache import ContinuousCache
-from ostinato.models.captioner import CaptionBatch, Captioner
-from ostinato.models.classifier import Classifier
-from ostinato.models.decoding import (
+from ostinato.models.classifying.classifier import Classifier
+from ostinato.models.classifying.pooling import Pooling
+from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.parts.dropout import LockedDropout, WordDropout
+from ostinato.models.parts.penalties import activation_penalty
+from ostinato.models.tagging.tagger import Tagger
+from ostinato.models.tagging.words import WordEncoder, Words
+from ostinato.models.text.cache import ContinuousCache
+from ostinato.models.text.dynamic import DynamicEvaluation, gradient_rms
+from ostinato.models.text.fixed_window import FixedWindow
+from ostinato.models.text.language_model import LanguageModel
+from ostinato.models.text.markov import Markov, compare_orders
+from ostinato.models.writing.beam import BeamSettings, beam_search, beam_search_stream
+from ostinato.models.writing.captioner import CaptionBatch, Captioner
+from ostinato.models.writing.decoder import AttentionDecoder, DecoderState, Written
+from ostinato.models.writing.decoding import (
     DrawOptions,
     Hypothesis,
     StepByStep,
@@ -14,23 +25,12 @@ from ostinato.models.decoding import (
     copy_unknown,
     decode,
 )
-from ostinato.models.dropout import LockedDropout, WordDropout
-from ostinato.models.dynamic import DynamicEvaluation, gradient_rms
-from ostinato.models.first_states import Bridge
-from ostinato.models.fixed_window import FixedWindow
-from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
-from ostinato.models.image_encoder import ImageShape
-from ostinato.models.language_model import LanguageModel
-from ostinato.models.markov import Markov, compare_orders
-from ostinato.models.penalties import activation_penalty
-from ostinato.models.pooling import Pooling
-from ostinato.models.scores import Score, TextState, score_text
-from ostinato.models.seq2seq import Seq2Seq
-from ostinato.models.seq2seq_decoder import AttentionDecoder, DecoderState, Written
-from ostinato.models.seq2seq_sampling import ScheduledSampling
-from ostinato.models.tagger import Tagger
-from ostinato.models.tagger_words import WordEncoder, Words
-from ostinato.models.target_model import Predicted
+from ostinato.models.writing.first_states import Bridge
+from ostinato.models.writing.image_encoder import ImageShape
+from ostinato.models.writing.scheduled_sampling import ScheduledSampling
+from ostinato.models.writing.scores import Score, TextState, score_text
+from ostinato.models.writing.seq2seq import Seq2Seq
+from ostinato.models.writing.target_model import Predicted
 
 __all__ = [
     "AttentionDecoder",

@@ -3,14 +3,14 @@
 from ostinato.nn import layers, steps
 from ostinato.nn.attention import Attention, coverage_penalty
 from ostinato.nn.convert import convert, negate_update_gate
-from ostinato.nn.crf import CRF, Constraints, span_constraints
+from ostinato.nn.crf.crf import CRF, Constraints, span_constraints
+from ostinato.nn.crf.span_schemes import SpanScheme
 from ostinato.nn.explain import Explanation, explain, listing
 from ostinato.nn.first_state import FirstState, noisy
 from ostinato.nn.initialisation import Initialisation, chrono
 from ostinato.nn.layers import *  # noqa: F403 - whatever has a name
 from ostinato.nn.options import LayerOptions, StepOptions
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.span_schemes import SpanScheme
 from ostinato.nn.states import States
 from ostinato.nn.steps import *  # noqa: F403
 from ostinato.nn.stream import ErrorReport, Stream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ostinato.data.batches import Batch, Examples, InOrder
+from ostinato.data.batches.batches import Batch, Examples, InOrder
 from ostinato.errors import DataError
 
 _LONG = 512  # steps; each step of a pass is kept, and the doctor makes many passes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ostinato.data.plain_file import read_plain
+from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import OstinatoError, RunError
 
 KNOWLEDGE = "knowledge.json"

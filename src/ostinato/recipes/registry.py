@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostinato.data.plain_file import read_plain
+from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import ConfigError, RunError, did_you_mean
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def task_of(run: str | os.PathLike[str]) -> str:
     Raises:
         RunError: there is no run, or its task is unknown.
     """
-    from ostinato.training.run_folder import RunFolder
+    from ostinato.training.run.run_folder import RunFolder
 
     folder = RunFolder(run)
     name = folder.read_config().get("task", DEFAULT)
@@ -189,7 +189,7 @@ def task_for(run: str | os.PathLike[str]) -> Task[Any, Any, Any, Any]:
 
 def record(task: Task[Any, Any, Any, Any], folder: Path) -> None:
     """Writes into the folder of a run where the class of its task is, unless it is one of this package, which its name finds."""
-    from ostinato.training.files import write_json
+    from ostinato.training.run.files import write_json
 
     place = _place_of(type(task))
     if task.name not in _BUILT_IN or TASKS[task.name].task != place:

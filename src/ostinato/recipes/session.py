@@ -11,10 +11,10 @@ from typing import Any
 
 from ostinato.recipes.runs import new_run
 from ostinato.recipes.settings import RunSettings
-from ostinato.training.device import make_fabric
-from ostinato.training.distributed import Processes, told_of_deaths
-from ostinato.training.progress import Progress
-from ostinato.training.run_folder import RunFolder
+from ostinato.training.distributed.device import make_fabric
+from ostinato.training.distributed.processes import Processes, told_of_deaths
+from ostinato.training.loop.progress import Progress
+from ostinato.training.run.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

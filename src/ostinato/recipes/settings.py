@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from ostinato.errors import ConfigError
 from ostinato.recipes.typed import field_types, fits, in_words
-from ostinato.training.settings import Precision, UpdateSettings
+from ostinato.training.run.settings import Precision, UpdateSettings
 
 
 @dataclass(frozen=True)

@@ -19,20 +19,20 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from ostinato.data.batches import Batch, Batches, Examples, InOrder
-from ostinato.data.splits import Splits
+from ostinato.data.batches.batches import Batch, Batches, Examples, InOrder
+from ostinato.data.records.splits import Splits
 from ostinato.errors import DataError
-from ostinato.models.reading import reading
+from ostinato.models.parts.reading import reading
 from ostinato.recipes.few import few
 from ostinato.recipes.knowledge import KNOWLEDGE, read_json
 from ostinato.recipes.learnt import Known, Learnt, Model, S
-from ostinato.training.counters import Outcome
-from ostinato.training.distributed import Processes
-from ostinato.training.evaluation import Evaluation
-from ostinato.training.files import write_json
-from ostinato.training.progress import ExampleProgress, Progress
-from ostinato.training.run_folder import RunFolder
-from ostinato.training.tree import map_tensors
+from ostinato.training.distributed.processes import Processes
+from ostinato.training.loop.counters import Outcome
+from ostinato.training.loop.evaluation import Evaluation
+from ostinato.training.loop.progress import ExampleProgress, Progress
+from ostinato.training.run.files import write_json
+from ostinato.training.run.run_folder import RunFolder
+from ostinato.training.update.tree import map_tensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

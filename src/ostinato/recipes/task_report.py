@@ -15,8 +15,8 @@ from ostinato.errors import OstinatoError
 from ostinato.recipes.task import Task
 from ostinato.recipes.task_training import TaskResult, without_nan
 from ostinato.recipes.trained import Scores
-from ostinato.training.console import standard_output
-from ostinato.training.progress import ExampleProgress
+from ostinato.training.loop.console import standard_output
+from ostinato.training.loop.progress import ExampleProgress
 
 
 def resume_command(result: TaskResult) -> str:

@@ -1,6 +1,6 @@
 """Training for any task that learns from examples: data in; a run folder with a model, its figures and pictures out.
 
-| run folder | beside what `ostinato.training.run_folder` lists |
+| run folder | beside what `ostinato.training.run.run_folder` lists |
 | --- | --- |
 | `knowledge.json` | what is known about the data: labels, vocabularies, scales; a language model has `vocabulary.json` |
 | `task.json` | of a task of one's own: where its class is |
@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.markup import escape
 from torch import nn
 
-from ostinato.data.batches import Examples
-from ostinato.data.splits import Splits
+from ostinato.data.batches.batches import Examples
+from ostinato.data.records.splits import Splits
 from ostinato.errors import DataError
 from ostinato.recipes import registry
 from ostinato.recipes.learnt import Known, Model, S
@@ -33,13 +33,13 @@ from ostinato.recipes.settings import TaskSettings
 from ostinato.recipes.task import Finished, Judge, Opening, Part, Task
 from ostinato.recipes.trained import Scores, Trained, load, read_splits
 from ostinato.recipes.watching import ROWS, STEPS, watching
-from ostinato.training.counters import Outcome
-from ostinato.training.distributed import Processes
-from ostinato.training.evaluation import Evaluation, Evaluator
-from ostinato.training.files import write_json
-from ostinato.training.loop import fit
-from ostinato.training.progress import Progress
-from ostinato.training.run_folder import RunFolder
+from ostinato.training.distributed.processes import Processes
+from ostinato.training.loop.counters import Outcome
+from ostinato.training.loop.evaluation import Evaluation, Evaluator
+from ostinato.training.loop.loop import fit
+from ostinato.training.loop.progress import Progress
+from ostinato.training.run.files import write_json
+from ostinato.training.run.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.models.beam import BeamSettings
-from ostinato.models.decoding import Hypothesis
+from ostinato.models.writing.beam import BeamSettings
+from ostinato.models.writing.decoding import Hypothesis
 
 _METRICS = ("bleu", "chrf")
 

@@ -12,16 +12,16 @@ from typing import Any, Generic
 
 import numpy as np
 
-from ostinato.data.batches import Batch, Examples
-from ostinato.data.memory import holding
-from ostinato.data.splits import Splits
+from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.memory import holding
 from ostinato.errors import ConfigError, DataError, RunError
-from ostinato.models.reading import reading
+from ostinato.models.parts.reading import reading
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.recipes.task import Judge, Opening, Part, Task
-from ostinato.training.device import choose_device
-from ostinato.training.evaluation import never
-from ostinato.training.run_folder import RunFolder
+from ostinato.training.distributed.device import choose_device
+from ostinato.training.loop.evaluation import never
+from ostinato.training.run.run_folder import RunFolder
 
 NOTHING = Opening()
 POOL_BATCHES = 16  # sorted by length together, and held until all of them are done

@@ -11,9 +11,9 @@ from torch import nn
 from ostinato.errors import ConfigError
 from ostinato.insight.watch import Watch
 from ostinato.recipes.settings import RunSettings
-from ostinato.training.distributed import Processes
-from ostinato.training.settings import UpdateSettings
-from ostinato.training.tree import map_tensors
+from ostinato.training.distributed.processes import Processes
+from ostinato.training.run.settings import UpdateSettings
+from ostinato.training.update.tree import map_tensors
 
 PREFIX = "insight/"  # of the names in metrics.jsonl
 COST = f"{PREFIX}share of the time"  # that measuring took

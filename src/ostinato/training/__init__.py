@@ -10,38 +10,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostinato.training.budget import Budget
-    from ostinato.training.clipping import clip
-    from ostinato.training.counters import Outcome
-    from ostinato.training.device import make_fabric
-    from ostinato.training.distributed import Processes
-    from ostinato.training.divergence import DivergedError
-    from ostinato.training.evaluation import Evaluation, evaluate
-    from ostinato.training.loop import fit
-    from ostinato.training.progress import Progress
-    from ostinato.training.run_folder import RunFolder
-    from ostinato.training.schedules import learning_rate_factor
-    from ostinato.training.settings import TrainingSettings
-    from ostinato.training.truncated_bptt import Chunks, Window, chunks, detach
+    from ostinato.training.distributed.device import make_fabric
+    from ostinato.training.distributed.processes import Processes
+    from ostinato.training.loop.budget import Budget
+    from ostinato.training.loop.counters import Outcome
+    from ostinato.training.loop.divergence import DivergedError
+    from ostinato.training.loop.evaluation import Evaluation, evaluate
+    from ostinato.training.loop.loop import fit
+    from ostinato.training.loop.progress import Progress
+    from ostinato.training.run.run_folder import RunFolder
+    from ostinato.training.run.settings import TrainingSettings
+    from ostinato.training.update.clipping import clip
+    from ostinato.training.update.schedules import learning_rate_factor
+    from ostinato.training.update.truncated_bptt import Chunks, Window, chunks, detach
 
 _HOMES = {
-    "Budget": "budget",
-    "Chunks": "truncated_bptt",
-    "DivergedError": "divergence",
-    "Evaluation": "evaluation",
-    "Outcome": "counters",
-    "Processes": "distributed",
-    "Progress": "progress",
-    "RunFolder": "run_folder",
-    "TrainingSettings": "settings",
-    "Window": "truncated_bptt",
-    "clip": "clipping",
-    "chunks": "truncated_bptt",
-    "detach": "truncated_bptt",
-    "evaluate": "evaluation",
-    "fit": "loop",
-    "learning_rate_factor": "schedules",
-    "make_fabric": "device",
+    "Budget": "loop.budget",
+    "Chunks": "update.truncated_bptt",
+    "DivergedError": "loop.divergence",
+    "Evaluation": "loop.evaluation",
+    "Outcome": "loop.counters",
+    "Processes": "distributed.processes",
+    "Progress": "loop.progress",
+    "RunFolder": "run.run_folder",
+    "TrainingSettings": "run.settings",
+    "Window": "update.truncated_bptt",
+    "clip": "update.clipping",
+    "chunks": "update.truncated_bptt",
+    "detach": "update.truncated_bptt",
+    "evaluate": "loop.evaluation",
+    "fit": "loop.loop",
+    "learning_rate_factor": "update.schedules",
+    "make_fabric": "distributed.device",
 }
 
 __all__ = [

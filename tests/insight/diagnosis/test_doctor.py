@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 import ostinato
 from ostinato.cells.library import NAMED
-from ostinato.data.streams import Streams
-from ostinato.data.tokens import Tokens
-from ostinato.data.vocabulary import CharVocabulary
+from ostinato.data.batches.streams import Streams
+from ostinato.data.tokens.tokens import Tokens
+from ostinato.data.tokens.vocabulary import CharVocabulary
 from ostinato.insight import InsightError, doctor
 from ostinato.insight.diagnosis.doctor import CHECKS
-from ostinato.models.language_model import LanguageModel
+from ostinato.models.text.language_model import LanguageModel
 
 from .patients import KINDS, Classifier, H, I, Reader, chunk, row_loss, rows, trained
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ostinato.data.captions import Captioned
-from ostinato.data.images import Images
+from ostinato.data.records.captions import Captioned
+from ostinato.data.records.images import Images
 from ostinato.recipes.caption.baselines import baselines
 from ostinato.recipes.caption.settings import ReadingSettings
 

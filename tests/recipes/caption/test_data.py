@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.data.captions import Captioned
-from ostinato.data.images import Images
+from ostinato.data.records.captions import Captioned
+from ostinato.data.records.images import Images
 from ostinato.recipes.caption.data import CaptionedImages, Known, prepared
 from ostinato.recipes.caption.settings import ReadingSettings
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.data.captions import Captioned
-from ostinato.data.images import Images
-from ostinato.models.captioner import Captioner
-from ostinato.models.decoding import Hypothesis
+from ostinato.data.records.captions import Captioned
+from ostinato.data.records.images import Images
+from ostinato.models.writing.captioner import Captioner
+from ostinato.models.writing.decoding import Hypothesis
 from ostinato.recipes.caption.data import CaptionedImages, Known
 from ostinato.recipes.caption.judge import CaptionJudge
 from ostinato.recipes.caption.settings import ReadingSettings

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ostinato.data.captions import Captioned
-from ostinato.data.images import Images
+from ostinato.data.records.captions import Captioned
+from ostinato.data.records.images import Images
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import load, train
 from ostinato.recipes.caption.settings import (

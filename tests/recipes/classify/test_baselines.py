@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from ostinato.data.images import Images
-from ostinato.data.tables import Example
+from ostinato.data.records.images import Images
+from ostinato.data.sources.tables import Example
 from ostinato.recipes.classify.baselines import baselines
 from ostinato.recipes.classify.settings import ReadingSettings
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.data.images import Images
-from ostinato.data.tables import Example
+from ostinato.data.records.images import Images
+from ostinato.data.sources.tables import Example
 from ostinato.errors import DataError
 from ostinato.recipes.classify.data import ImageRows, Known, Texts, is_texts, prepared, read_pictures, read_texts
 from ostinato.recipes.classify.settings import ReadingSettings

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ostinato.data.batches import Batch
-from ostinato.models.classifier import Classifier
+from ostinato.data.batches.batches import Batch
+from ostinato.models.classifying.classifier import Classifier
 from ostinato.recipes.classify.judge import ClassJudge
 from ostinato.recipes.confusion import per_class
 

@@ -3,7 +3,7 @@ import datetime
 import numpy as np
 import pytest
 
-from ostinato.data.grids import DAY, SECOND, Every, Months, Slots
+from ostinato.data.series.grids import DAY, SECOND, Every, Months, Slots
 from ostinato.recipes.forecast.calendar import calendar, find_cycles, find_season
 
 HOUR = 3600 * SECOND

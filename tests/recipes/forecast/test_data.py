@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.series import read_series
+from ostinato.data.series.series import read_series
 from ostinato.errors import DataError
-from ostinato.models.forecaster import Forecaster
+from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.recipes.forecast.data import LEAST_OF_HISTORY, Known, Part, SeriesWindows, Track, origins, tracks_of
 
 maybe = st.one_of(st.just(float("nan")), st.integers(-9, 9).map(float))

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
-from ostinato.data.batches import InOrder
+from ostinato.data.batches.batches import InOrder
 from ostinato.errors import ConfigError
-from ostinato.models.forecaster import Forecaster
+from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import INTERVALS, crps_of_gaussian

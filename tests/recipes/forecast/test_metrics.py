@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from ostinato.models.forecaster_heads import make_head
+from ostinato.models.forecasting.heads import make_head
 from ostinato.recipes.forecast.metrics import (
     crps_of_gaussian,
     crps_of_samples,

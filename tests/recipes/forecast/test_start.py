@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.models.forecaster_baseline import Baseline
-from ostinato.models.forecaster_heads import make_head
+from ostinato.models.forecasting.baseline import Baseline
+from ostinato.models.forecasting.heads import make_head
 from ostinato.recipes import load, train
 from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track, origins
 from ostinato.recipes.forecast.settings import ForecastSettings, ReadingSettings, UpdateSettings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.data.batches import Batch, pad
+from ostinato.data.batches.batches import Batch, pad
 from ostinato.errors import DataError
 from ostinato.recipes.few import few, mostly_short
 

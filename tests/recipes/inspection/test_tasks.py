@@ -11,7 +11,7 @@ from ostinato.recipes import train
 from ostinato.recipes.caption.settings import CaptionerSettings, CaptionSettings
 from ostinato.recipes.inspection.report import inspect_run
 from ostinato.recipes.inspection.task import SECTIONS as TASK_SECTIONS
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.run.settings import UpdateSettings
 from tests.insight.pages import Page
 from tests.recipes import phrases, tagged, waves
 

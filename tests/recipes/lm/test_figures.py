@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ostinato.data import Streams, Tokens
-from ostinato.data.corpus import open_corpus
+from ostinato.data.tokens.corpus import open_corpus
 from ostinato.errors import ConfigError
 from ostinato.models import ContinuousCache, DynamicEvaluation, gradient_rms
 from ostinato.recipes import load

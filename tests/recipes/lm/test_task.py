@@ -20,7 +20,7 @@ from ostinato.recipes.lm.settings import (
     TextReadingSettings,
     TokenSettings,
 )
-from ostinato.training.settings import TrainingSettings
+from ostinato.training.run.settings import TrainingSettings
 from tests.recipes.conftest import TEXT, small
 
 

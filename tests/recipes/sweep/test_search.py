@@ -12,7 +12,7 @@ from ostinato.recipes import task_training
 from ostinato.recipes.sweep import report as sweep_report
 from ostinato.recipes.sweep.search import open_study, read_sweep, sweep
 from ostinato.recipes.sweep.space import parse
-from ostinato.training.interrupt import Interrupt
+from ostinato.training.loop.interrupt import Interrupt
 
 from ..reviews import rows, write
 
@@ -136,7 +136,7 @@ def test_a_trial_that_is_pruned_is_counted_and_shown(space, tmp_path, monkeypatc
 
 
 def test_a_trial_that_diverges_is_counted_and_the_sweep_goes_on(space, tmp_path, monkeypatch):
-    from ostinato.training.divergence import DivergedError
+    from ostinato.training.loop.divergence import DivergedError
 
     train = task_training.train
 

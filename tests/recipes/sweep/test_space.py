@@ -7,7 +7,7 @@ from ostinato.errors import ConfigError
 from ostinato.recipes.registry import find
 from ostinato.recipes.sweep.measure import measure_of
 from ostinato.recipes.sweep.space import Searched, parse, read_space
-from ostinato.training.budget import Budget
+from ostinato.training.loop.budget import Budget
 
 GOOD = {
     "base": {"data": "text.txt", "training": {"max_steps": 5}},

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from ostinato.data.conll import Sentence
-from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted
+from ostinato.data.records.conll import Sentence
+from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted
 from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.settings import ReadingSettings
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.data.conll import Sentence
-from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted, highlight
+from ostinato.data.records.conll import Sentence
+from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted, highlight
 from ostinato.recipes.tag.data import CharacterExamples, Known, WordExamples, cut, is_source
 from ostinato.recipes.tag.settings import ReadingSettings
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ostinato.data.batches import Batch
-from ostinato.models.tagger import Tagger
-from ostinato.models.tagger_words import Words
+from ostinato.data.batches.batches import Batch
+from ostinato.models.tagging.tagger import Tagger
+from ostinato.models.tagging.words import Words
 from ostinato.nn import SpanScheme
 from ostinato.recipes.tag.judge import TagJudge
 

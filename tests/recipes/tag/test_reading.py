@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from ostinato.data.syntax import highlight
+from ostinato.data.sources.syntax import highlight
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.tag.reading import is_python, plain_sentences, read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import ReadingSettings

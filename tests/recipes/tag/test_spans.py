@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.data.conll import Sentence
+from ostinato.data.records.conll import Sentence
 from ostinato.recipes.tag.spans import SpanCounter, scheme_told, spans
 
 TAGS = [None, "O", "X", *(f"{mark}-{kind}" for mark in "BIES" for kind in ("PER", "LOC"))]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ostinato.cli.main import main
-from ostinato.data.conll import Sentence
-from ostinato.data.syntax import Highlighted, highlight, python_source
+from ostinato.data.records.conll import Sentence
+from ostinato.data.sources.syntax import Highlighted, highlight, python_source
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import load, train
 from ostinato.recipes.registry import TASKS

@@ -2,7 +2,7 @@ from collections import defaultdict
 
 import pytest
 
-from ostinato.data.pairs import Pair, Pairs
+from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.recipes.translate.baselines import baselines, word_by_word, word_table
 from ostinato.recipes.translate.settings import ReadingSettings, ScoringSettings
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.pairs import Pair, Pairs
+from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.errors import DataError
 from ostinato.recipes.translate.data import (
     Known,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ostinato.data.pairs import Pair, Pairs
+from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.models import Seq2Seq
 from ostinato.recipes.translate.data import Known, TokenPairs
 from ostinato.recipes.translate.judge import TranslationJudge

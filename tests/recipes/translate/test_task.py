@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from ostinato.data.pairs import Pair, Pairs
+from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.errors import ConfigError, DataError
 from ostinato.models import ScheduledSampling
 from ostinato.recipes import load, train

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from ostinato.data.captions import Captioned
+from ostinato.data.records.captions import Captioned
 from ostinato.recipes.caption.data import joined, kind_of, prepared
 from ostinato.recipes.caption.judge import metrics_of_captions
 from ostinato.recipes.caption.settings import ReadingSettings

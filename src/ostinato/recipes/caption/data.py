@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ostinato.data.batches import pad
-from ostinato.data.captions import Captioned, read_captions, read_pictures
-from ostinato.data.lines import lines_of_stdin, suffix_of
-from ostinato.data.marked import MarkedVocabulary
-from ostinato.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
-from ostinato.data.words import Breaks, Normalisation, normalised, spaced
+from ostinato.data.batches.batches import pad
+from ostinato.data.records.captions import Captioned, read_captions, read_pictures
+from ostinato.data.records.marked import MarkedVocabulary
+from ostinato.data.sources.lines import lines_of_stdin, suffix_of
+from ostinato.data.tokens.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
+from ostinato.data.tokens.words import Breaks, Normalisation, normalised, spaced
 from ostinato.errors import DataError
-from ostinato.models.captioner import CaptionBatch
-from ostinato.models.image_encoder import ImageShape
+from ostinato.models.writing.captioner import CaptionBatch
+from ostinato.models.writing.image_encoder import ImageShape
 from ostinato.recipes.caption.settings import ReadingSettings
 
 _WITHIN = "'\u2019-"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ostinato.data.batches import Batch
-from ostinato.data.captions import Captioned
-from ostinato.models.captioner import CaptionBatch, Captioner
-from ostinato.models.decoding import Hypothesis
+from ostinato.data.batches.batches import Batch
+from ostinato.data.records.captions import Captioned
+from ostinato.models.writing.captioner import CaptionBatch, Captioner
+from ostinato.models.writing.decoding import Hypothesis
 from ostinato.recipes.caption.data import Known
 from ostinato.recipes.caption.pictures import Shown, plot_captions, plot_looks
 from ostinato.recipes.task import Judge

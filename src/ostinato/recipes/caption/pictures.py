@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ostinato.data.images import Images
+from ostinato.data.records.images import Images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from ostinato.data.batches import Batch, Examples
-from ostinato.data.builtin import digits_in_words
-from ostinato.data.captions import Captioned, read_caption_splits
-from ostinato.data.splits import Splits
+from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.records.captions import Captioned, read_caption_splits
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.builtin import digits_in_words
 from ostinato.errors import ConfigError
-from ostinato.models.captioner import CaptionBatch, Captioner
-from ostinato.models.decoding import Hypothesis
+from ostinato.models.writing.captioner import CaptionBatch, Captioner
+from ostinato.models.writing.decoding import Hypothesis
 from ostinato.recipes.caption.baselines import baselines
 from ostinato.recipes.caption.data import CaptionedImages, Known, read_part
 from ostinato.recipes.caption.judge import CaptionJudge

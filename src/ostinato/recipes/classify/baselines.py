@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from ostinato.data.images import Images
+from ostinato.data.records.images import Images
 from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
 from ostinato.recipes.classify.judge import calibration_error
 from ostinato.recipes.classify.settings import ReadingSettings

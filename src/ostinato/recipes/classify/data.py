@@ -12,17 +12,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from ostinato.data.batches import Batch, pad
-from ostinato.data.dialect import Dialect
-from ostinato.data.images import Images, read_image_splits, read_images
-from ostinato.data.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, suffix_of
-from ostinato.data.splits import Splits
-from ostinato.data.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples
-from ostinato.data.text_folders import is_text_folder, part_folders
-from ostinato.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
-from ostinato.data.words import Breaks, normalised, spaced
+from ostinato.data.batches.batches import Batch, pad
+from ostinato.data.records.images import Images, read_image_splits, read_images
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.dialect import Dialect
+from ostinato.data.sources.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, suffix_of
+from ostinato.data.sources.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples
+from ostinato.data.sources.text_folders import is_text_folder, part_folders
+from ostinato.data.tokens.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
+from ostinato.data.tokens.words import Breaks, normalised, spaced
 from ostinato.errors import DataError
-from ostinato.models.naive_bayes import FeatureCounts, count_features
+from ostinato.models.classifying.naive_bayes import FeatureCounts, count_features
 from ostinato.recipes.classify.settings import ReadingSettings
 
 # Tokens of the longest run that is counted: a word or two, or about as many letters as tell a word's beginning or end.

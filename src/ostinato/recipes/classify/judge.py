@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
-from ostinato.data.batches import Batch
-from ostinato.models.classifier import Classifier
+from ostinato.data.batches.batches import Batch
+from ostinato.models.classifying.classifier import Classifier
 from ostinato.recipes import confusion
 from ostinato.recipes.task import Judge
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ostinato.cell_names import CellName
-from ostinato.data.dialect import Dialect
+from ostinato.data.sources.dialect import Dialect
 from ostinato.recipes.settings import TaskSettings, check_reading
-from ostinato.training.budget import Budget
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.loop.budget import Budget
+from ostinato.training.run.settings import UpdateSettings
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ostinato.data.batches import Batch, Examples
-from ostinato.data.builtin import digits
-from ostinato.data.dialect import Dialect
-from ostinato.data.images import Images, read_image_splits
-from ostinato.data.splits import Splits
-from ostinato.data.tables import read_labelled
-from ostinato.data.vectors import load_vectors
-from ostinato.data.vocabulary import WordVocabulary
+from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.records.images import Images, read_image_splits
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.builtin import digits
+from ostinato.data.sources.dialect import Dialect
+from ostinato.data.sources.tables import read_labelled
+from ostinato.data.tokens.vectors import load_vectors
+from ostinato.data.tokens.vocabulary import WordVocabulary
 from ostinato.errors import ConfigError, DataError
-from ostinato.models.classifier import Classifier
+from ostinato.models.classifying.classifier import Classifier
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.classify.baselines import baselines
 from ostinato.recipes.classify.data import (
@@ -35,7 +35,7 @@ from ostinato.recipes.classify.judge import ClassJudge
 from ostinato.recipes.classify.settings import ClassifySettings
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
-from ostinato.training.evaluation import Evaluation
+from ostinato.training.loop.evaluation import Evaluation
 
 # Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
 _DROPOUT = {"word": (0.5, 0.5), "bpe": (0.5, 0.5), "char": (0.5, 0.2), "byte": (0.5, 0.2), "image": (0.2, 0.0)}

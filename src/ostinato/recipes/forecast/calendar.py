@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ostinato.data.grids import Grid
+from ostinato.data.series.grids import Grid
 
 CYCLES_SEEN = (
     3  # training must have a cycle so often, or its place in it says only which part of the training data it is

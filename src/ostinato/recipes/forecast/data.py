@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ostinato.data.batches import pad
-from ostinato.data.grids import Grid
-from ostinato.data.layout import Layout
-from ostinato.data.series import SeriesTable
-from ostinato.data.times import Times
+from ostinato.data.batches.batches import pad
+from ostinato.data.series.grids import Grid
+from ostinato.data.series.layout import Layout
+from ostinato.data.series.series import SeriesTable
+from ostinato.data.series.times import Times
 from ostinato.errors import DataError
-from ostinato.models.forecaster import SeriesBatch
-from ostinato.models.forecaster_baseline import BaselineName
+from ostinato.models.forecasting.baseline import BaselineName
+from ostinato.models.forecasting.forecaster import SeriesBatch
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
 
 LEAST_OF_HISTORY = 0.1  # a window is at least so wide, as a share of the mean step of its history
@@ -136,7 +136,7 @@ class Known:
         known: name, mean and standard deviation of each covariate known ahead of time.
         observed: likewise of those known up to now.
         layout: how the table of training was read, as others are too.
-        baseline: what the model's next value is measured from, see `ostinato.models.forecaster_baseline`.
+        baseline: what the model's next value is measured from, see `ostinato.models.forecasting.baseline`.
         start: the numbers that its output layer began with, none for random ones.
         widths: how far each series of training spreads in as many steps as a window reads: the scale after few values.
     """

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ostinato.data.batches import Batch
+from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
-from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
 from ostinato.recipes.forecast.data import Known, SeriesWindows
 from ostinato.recipes.forecast.metrics import (

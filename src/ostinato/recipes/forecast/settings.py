@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ostinato.cell_names import CellName
-from ostinato.data.dialect import Dialect
+from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_shares
-from ostinato.training.budget import Budget
-from ostinato.training.settings import AveragingName, UpdateSettings
+from ostinato.training.loop.budget import Budget
+from ostinato.training.run.settings import AveragingName, UpdateSettings
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import torch
 
-from ostinato.models.forecaster import Forecaster
-from ostinato.models.forecaster_baseline import BASELINE_NAMES, Baseline, BaselineName
-from ostinato.models.forecaster_heads import Head
-from ostinato.models.forecaster_scale import fill_forward
+from ostinato.models.forecasting.baseline import BASELINE_NAMES, Baseline, BaselineName
+from ostinato.models.forecasting.forecaster import Forecaster
+from ostinato.models.forecasting.heads import Head
+from ostinato.models.forecasting.scale import fill_forward
 from ostinato.recipes.forecast.data import Known, Part, SeriesWindows
 
 _MOST_WINDOWS = 512  # evenly spread, that errors are taken of

@@ -10,17 +10,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from ostinato.data.batches import Batch, Examples
-from ostinato.data.builtin import carbon_dioxide
-from ostinato.data.dialect import Dialect
-from ostinato.data.laying import following
-from ostinato.data.layout import Layout
-from ostinato.data.series import SeriesTable, read_series
-from ostinato.data.splits import Splits
-from ostinato.data.times import Times
+from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.records.splits import Splits
+from ostinato.data.series.laying import following
+from ostinato.data.series.layout import Layout
+from ostinato.data.series.series import SeriesTable, read_series
+from ostinato.data.series.times import Times
+from ostinato.data.sources.builtin import carbon_dioxide
+from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import DataError
-from ostinato.models.forecaster import Forecaster, SeriesBatch, uniform_numbers
-from ostinato.models.forecaster_heads import make_head
+from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecasting.heads import make_head
 from ostinato.recipes.forecast.calendar import find_season
 from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track, origins, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ostinato.insight.layers import Loss
-from ostinato.models.pooling import Pooling
+from ostinato.models.classifying.pooling import Pooling
 from ostinato.nn.attention import Attention
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ostinato.data.plain_file import read_plain
+from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import RunError
 from ostinato.insight.layers import trajectories
 from ostinato.insight.trajectory import Trajectory
 from ostinato.recipes.watching import COST, PREFIX
-from ostinato.training.run_folder import RunFolder
+from ostinato.training.run.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from ostinato.data.batches import Batch, Examples
+from ostinato.data.batches.batches import Batch, Examples
 from ostinato.errors import DataError
 from ostinato.recipes.few import few, mostly_short
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
 from ostinato.recipes.registry import find, task_for, task_of
 from ostinato.recipes.trained import Trained, load, read_splits
-from ostinato.training.progress import ExampleProgress
-from ostinato.training.run_folder import RunFolder
-from ostinato.training.tree import tensors_of
+from ostinato.training.loop.progress import ExampleProgress
+from ostinato.training.run.run_folder import RunFolder
+from ostinato.training.update.tree import tensors_of
 
 _TILES = 3  # of a task with many figures, those that it names first
 _ROWS = 16  # of the batch that everything is measured on

@@ -16,7 +16,7 @@ from ostinato.recipes.inspection import sections
 from ostinato.recipes.inspection.inspected import Inspected
 from ostinato.recipes.inspection.section import Section
 from ostinato.recipes.registry import find, task_of
-from ostinato.training.files import write_text
+from ostinato.training.run.files import write_text
 
 REPORT = "inspection.html"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ostinato.data.plain_file import open_plain
+from ostinato.data.sources.plain_file import open_plain
 from ostinato.errors import RunError
 from ostinato.insight.html import picture, picture_of_svg, table
 from ostinato.recipes.inspection.attention import attention_weights, plot_weights

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ostinato.data.tokens import Tokens
+from ostinato.data.tokens.tokens import Tokens
 from ostinato.errors import ConfigError
-from ostinato.models.cache import ContinuousCache
-from ostinato.models.dynamic import DynamicEvaluation, Rule, gradient_rms
-from ostinato.models.language_model import LanguageModel
+from ostinato.models.text.cache import ContinuousCache
+from ostinato.models.text.dynamic import DynamicEvaluation, Rule, gradient_rms
+from ostinato.models.text.language_model import LanguageModel
 from ostinato.recipes.lm.reading import Reading
-from ostinato.training.tree import map_tensors
+from ostinato.training.update.tree import map_tensors
 
 _STATISTICS_ROWS = 100  # the batch of the paper's code
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ostinato.models.fixed_window import FixedWindow
-from ostinato.models.markov import compare_orders_on
+from ostinato.models.text.fixed_window import FixedWindow
+from ostinato.models.text.markov import compare_orders_on
 from ostinato.recipes.lm.settings import BaselineSettings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ostinato.data.tokens import Tokens
+from ostinato.data.tokens.tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from ostinato.data.streams import Chunk
-from ostinato.data.tokens import Tokens
+from ostinato.data.batches.streams import Chunk
+from ostinato.data.tokens.tokens import Tokens
 from ostinato.insight.unit_values import Activations, activations
 from ostinato.insight.units import MeaningfulUnit, meaningful_units
-from ostinato.models.language_model import LanguageModel
+from ostinato.models.text.language_model import LanguageModel
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
 from ostinato.recipes.lm.reading import Reading
 from ostinato.recipes.lm.settings import LanguageModelSettings
@@ -21,7 +21,7 @@ from ostinato.recipes.lm.task import LanguageModelling
 from ostinato.recipes.lm.text import Text
 from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import load, read_splits
-from ostinato.training.run_folder import RunFolder
+from ostinato.training.run.run_folder import RunFolder
 
 _ROWS, _STEPS = 16, 128  # of the batch that everything but the units is measured on
 _MOST_READ, _LEAST_READ = 40_000, 6_000  # steps over which units are correlated

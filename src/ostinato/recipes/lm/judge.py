@@ -13,7 +13,7 @@ from ostinato.recipes.lm.adaptation import CacheSettings, DynamicSettings
 from ostinato.recipes.lm.figures import Figures, figures
 from ostinato.recipes.lm.text import Text
 from ostinato.recipes.task import Judge
-from ostinato.training.evaluation import Evaluation
+from ostinato.training.loop.evaluation import Evaluation
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from itertools import islice
 
 import numpy as np
 
-from ostinato.data.streams import Chunk, Streams
-from ostinato.data.tokens import Tokens
+from ostinato.data.batches.streams import Chunk, Streams
+from ostinato.data.tokens.tokens import Tokens
 from ostinato.errors import DataError
 
 _LONG = 1024  # tokens; the state of a shorter stream would be fresh for too much of it

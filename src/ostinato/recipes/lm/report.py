@@ -12,7 +12,7 @@ from rich.table import Table
 from ostinato.recipes.lm.figures import Figures
 from ostinato.recipes.lm.result import Result
 from ostinato.recipes.trained import Scores
-from ostinato.training.console import standard_output
+from ostinato.training.loop.console import standard_output
 
 NETWORK = "network (this run)"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ostinato.recipes.lm.figures import Figures
-from ostinato.training.counters import Outcome
-from ostinato.training.run_folder import RunFolder
+from ostinato.training.loop.counters import Outcome
+from ostinato.training.run.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings
-from ostinato.training.settings import TrainingSettings
+from ostinato.training.run.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from rich.console import Console
 
-from ostinato.data.prefetch import Prefetch
-from ostinato.data.splits import Splits
-from ostinato.data.streams import Chunk, Streams
-from ostinato.data.vocabulary import Vocabulary, load_vocabulary, vocabulary_from_dict
-from ostinato.models.language_model import LanguageModel
+from ostinato.data.batches.prefetch import Prefetch
+from ostinato.data.batches.streams import Chunk, Streams
+from ostinato.data.records.splits import Splits
+from ostinato.data.tokens.vocabulary import Vocabulary, load_vocabulary, vocabulary_from_dict
+from ostinato.models.text.language_model import LanguageModel
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.lm.baselines import baselines
 from ostinato.recipes.lm.figures import figures
@@ -27,12 +27,12 @@ from ostinato.recipes.lm.result import Result
 from ostinato.recipes.lm.settings import LanguageModelSettings
 from ostinato.recipes.lm.text import Text, open_part, open_text, unknown_tokens
 from ostinato.recipes.task import Finished, Opening, Task
-from ostinato.training.device import choose_device
-from ostinato.training.distributed import Processes
-from ostinato.training.evaluation import Evaluation, evaluate
-from ostinato.training.files import write_json
-from ostinato.training.fingerprint import fingerprint
-from ostinato.training.progress import Progress
+from ostinato.training.distributed.device import choose_device
+from ostinato.training.distributed.processes import Processes
+from ostinato.training.loop.evaluation import Evaluation, evaluate
+from ostinato.training.loop.progress import Progress
+from ostinato.training.run.files import write_json
+from ostinato.training.run.fingerprint import fingerprint
 
 SAMPLE_LINE = 80  # tokens at an evaluation
 SAMPLE_END = 600  # tokens at the end

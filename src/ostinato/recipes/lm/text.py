@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.data.corpus import open_corpus, open_to_score
-from ostinato.data.splits import Splits
-from ostinato.data.tokens import Tokens
-from ostinato.data.vocabulary import Vocabulary
+from ostinato.data.records.splits import Splits
+from ostinato.data.tokens.corpus import open_corpus, open_to_score
+from ostinato.data.tokens.tokens import Tokens
+from ostinato.data.tokens.vocabulary import Vocabulary
 from ostinato.recipes.lm.settings import LanguageModelSettings
 from ostinato.recipes.task import Opening
 

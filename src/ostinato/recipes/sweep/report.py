@@ -14,8 +14,8 @@ from rich.table import Table
 from ostinato.recipes.sweep.measure import Measure, measure_of
 from ostinato.recipes.sweep.search import LOSS, open_study, trial_number
 from ostinato.recipes.sweep.space import Searched, Space
-from ostinato.training.console import standard_output
-from ostinato.training.files import write_bytes, write_text
+from ostinato.training.loop.console import standard_output
+from ostinato.training.run.files import write_bytes, write_text
 
 if TYPE_CHECKING:
     from optuna import Study

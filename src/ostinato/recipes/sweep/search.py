@@ -30,12 +30,12 @@ from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
 import yaml
 
-from ostinato.data.plain_file import read_plain
+from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import OstinatoError, RunError
 from ostinato.recipes.sweep.space import Space, parse
-from ostinato.training.files import write_text
-from ostinato.training.interrupt import Interrupt
-from ostinato.training.run_folder import CONFIG_BYTES
+from ostinato.training.loop.interrupt import Interrupt
+from ostinato.training.run.files import write_text
+from ostinato.training.run.run_folder import CONFIG_BYTES
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -126,7 +126,7 @@ def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -
     from ostinato.recipes.registry import find
     from ostinato.recipes.sweep.measure import measure_of
     from ostinato.recipes.task_training import train
-    from ostinato.training.divergence import DivergedError
+    from ostinato.training.loop.divergence import DivergedError
 
     path = folder / f"trial-{trial_number(study.trials[trial.number]):03d}"
     settings = dataclasses.replace(

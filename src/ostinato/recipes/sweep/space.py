@@ -33,7 +33,7 @@ from ostinato.errors import ConfigError, OstinatoError, did_you_mean
 from ostinato.recipes.papers import resolve
 from ostinato.recipes.registry import DEFAULT, find
 from ostinato.recipes.sweep.measure import measure_of
-from ostinato.training.budget import LIMITS
+from ostinato.training.loop.budget import LIMITS
 
 if TYPE_CHECKING:
     from optuna import Trial

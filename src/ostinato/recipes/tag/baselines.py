@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from ostinato.data.conll import Sentence
-from ostinato.data.syntax import SYNTAX_CLASSES
-from ostinato.data.words import normalised
-from ostinato.nn.span_schemes import SpanScheme
+from ostinato.data.records.conll import Sentence
+from ostinato.data.sources.syntax import SYNTAX_CLASSES
+from ostinato.data.tokens.words import normalised
+from ostinato.nn.crf.span_schemes import SpanScheme
 from ostinato.recipes import confusion
 from ostinato.recipes.tag.data import Part, is_source
 from ostinato.recipes.tag.settings import ReadingSettings

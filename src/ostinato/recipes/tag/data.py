@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from typing_extensions import TypeIs  # typing's own from Python 3.13 on
 
-from ostinato.data.batches import Batch, pad
-from ostinato.data.conll import Sentence
-from ostinato.data.syntax import SYNTAX_CLASSES, Highlighted
-from ostinato.data.vocabulary import CharVocabulary, frequent
-from ostinato.data.words import Normalisation, normalised
-from ostinato.models.tagger_words import Words
-from ostinato.nn.span_schemes import SCHEMES, SpanScheme
+from ostinato.data.batches.batches import Batch, pad
+from ostinato.data.records.conll import Sentence
+from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted
+from ostinato.data.tokens.vocabulary import CharVocabulary, frequent
+from ostinato.data.tokens.words import Normalisation, normalised
+from ostinato.models.tagging.words import Words
+from ostinato.nn.crf.span_schemes import SCHEMES, SpanScheme
 from ostinato.recipes.tag.settings import ReadingSettings
 
 Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...]

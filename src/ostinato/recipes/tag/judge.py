@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ostinato.data.batches import Batch
-from ostinato.models.tagger import Tagger
-from ostinato.models.tagger_words import Words
-from ostinato.nn.span_schemes import SpanScheme
+from ostinato.data.batches.batches import Batch
+from ostinato.models.tagging.tagger import Tagger
+from ostinato.models.tagging.words import Words
+from ostinato.nn.crf.span_schemes import SpanScheme
 from ostinato.recipes import confusion
 from ostinato.recipes.tag.spans import SpanCounter
 from ostinato.recipes.task import Judge

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ostinato.data.conll import Sentence, read_sentence_splits, read_sentences
-from ostinato.data.lines import PART_NAMES, bytes_of_stdin, find_parts, lines_of_stdin, numbered_lines, suffix_of
-from ostinato.data.splits import Splits, stratified_split
-from ostinato.data.syntax import Highlighted, highlight, python_source
-from ostinato.data.text import Document, find_text
-from ostinato.data.words import without_marks_around
+from ostinato.data.records.conll import Sentence, read_sentence_splits, read_sentences
+from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.sources.lines import (
+    PART_NAMES,
+    bytes_of_stdin,
+    find_parts,
+    lines_of_stdin,
+    numbered_lines,
+    suffix_of,
+)
+from ostinato.data.sources.syntax import Highlighted, highlight, python_source
+from ostinato.data.sources.text import Document, find_text
+from ostinato.data.tokens.words import without_marks_around
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.tag.data import Part, cut
 from ostinato.recipes.tag.settings import ReadingSettings

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from ostinato.cell_names import CellName
 from ostinato.recipes.settings import TaskSettings, check_reading
-from ostinato.training.budget import Budget
-from ostinato.training.settings import UpdateSettings
+from ostinato.training.loop.budget import Budget
+from ostinato.training.run.settings import UpdateSettings
 
 
 @dataclass(frozen=True)

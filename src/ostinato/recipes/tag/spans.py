@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ostinato.data.conll import Sentence
-from ostinato.nn.span_schemes import OUTSIDE, Mark, SpanScheme, mark_of, neighbours_in
+from ostinato.data.records.conll import Sentence
+from ostinato.nn.crf.span_schemes import OUTSIDE, Mark, SpanScheme, mark_of, neighbours_in
 
 
 class Span(NamedTuple):

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 import torch
 from rich.text import Text
 
-from ostinato.data.batches import Batch, Examples
-from ostinato.data.conll import Sentence
-from ostinato.data.splits import Splits
-from ostinato.data.syntax import Highlighted
-from ostinato.data.vectors import load_vectors
-from ostinato.models.tagger import Tagger
-from ostinato.models.tagger_words import WordEncoder
-from ostinato.nn.crf import span_constraints
+from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.records.conll import Sentence
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.syntax import Highlighted
+from ostinato.data.tokens.vectors import load_vectors
+from ostinato.models.tagging.tagger import Tagger
+from ostinato.models.tagging.words import WordEncoder
+from ostinato.nn.crf.crf import span_constraints
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.tag.baselines import baselines

@@ -7,8 +7,8 @@ from itertools import chain
 
 import numpy as np
 
-from ostinato.data.pairs import Pair, Pairs
-from ostinato.data.words import pieces
+from ostinato.data.records.pairs import Pair, Pairs
+from ostinato.data.tokens.words import pieces
 from ostinato.recipes.translate.data import normalised_pairs
 from ostinato.recipes.translate.judge import figures_of_texts
 from ostinato.recipes.translate.settings import ReadingSettings, ScoringSettings

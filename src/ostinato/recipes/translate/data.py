@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ostinato.data.batches import TargetBatch, pad
-from ostinato.data.dates import dates_to_iso
-from ostinato.data.lines import lines_of_stdin, numbered_lines, suffix_of
-from ostinato.data.marked import MarkedVocabulary
-from ostinato.data.pairs import (
+from ostinato.data.batches.batches import TargetBatch, pad
+from ostinato.data.records.dates import dates_to_iso
+from ostinato.data.records.marked import MarkedVocabulary
+from ostinato.data.records.pairs import (
     NAMED_COLUMNS,
     Pair,
     Pairs,
@@ -24,10 +23,11 @@ from ostinato.data.pairs import (
     read_pairs,
     read_sources,
 )
-from ostinato.data.splits import Splits
-from ostinato.data.tables import is_folder
-from ostinato.data.vocabulary import CharVocabulary, WordVocabulary, build_vocabulary, vocabulary_from_dict
-from ostinato.data.words import Breaks, normalised, spaced
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.lines import lines_of_stdin, numbered_lines, suffix_of
+from ostinato.data.sources.tables import is_folder
+from ostinato.data.tokens.vocabulary import CharVocabulary, WordVocabulary, build_vocabulary, vocabulary_from_dict
+from ostinato.data.tokens.words import Breaks, normalised, spaced
 from ostinato.errors import DataError
 from ostinato.recipes.translate.settings import ReadingSettings
 

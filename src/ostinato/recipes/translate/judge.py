@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ostinato.data.batches import Batch, TargetBatch
-from ostinato.data.marked import MarkedVocabulary
-from ostinato.data.pairs import Pairs
+from ostinato.data.batches.batches import Batch, TargetBatch
+from ostinato.data.records.marked import MarkedVocabulary
+from ostinato.data.records.pairs import Pairs
 from ostinato.recipes.task import Judge
 from ostinato.recipes.text_target import scores_of_texts
 from ostinato.recipes.translate.settings import ScoringSettings

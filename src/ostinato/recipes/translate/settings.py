@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.settings import TaskSettings, check_answering, check_reading
-from ostinato.training.budget import Budget
-from ostinato.training.settings import AveragingName, UpdateSettings
+from ostinato.training.loop.budget import Budget
+from ostinato.training.run.settings import AveragingName, UpdateSettings
 
 
 @dataclass(frozen=True)

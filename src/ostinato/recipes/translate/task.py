@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 from rich.text import Text
 
-from ostinato.data.batches import Batch, Examples, TargetBatch
-from ostinato.data.pairs import Pairs
-from ostinato.data.splits import Splits
+from ostinato.data.batches.batches import Batch, Examples, TargetBatch
+from ostinato.data.records.pairs import Pairs
+from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError
-from ostinato.models.seq2seq import Seq2Seq
-from ostinato.models.seq2seq_sampling import ScheduledSampling
+from ostinato.models.writing.scheduled_sampling import ScheduledSampling
+from ostinato.models.writing.seq2seq import Seq2Seq
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.text_target import checksum

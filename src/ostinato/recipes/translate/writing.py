@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ostinato.data.batches import TargetBatch
-from ostinato.models.decoding import Hypothesis, copy_unknown
-from ostinato.models.seq2seq import Seq2Seq
+from ostinato.data.batches.batches import TargetBatch
+from ostinato.models.writing.decoding import Hypothesis, copy_unknown
+from ostinato.models.writing.seq2seq import Seq2Seq
 from ostinato.recipes.text_target import beam_settings, hypotheses
 from ostinato.recipes.translate.data import Known, joined, never_written, prepared, texts_of_tokens
 from ostinato.recipes.translate.settings import Answering, ReadingSettings

@@ -11,8 +11,8 @@ import pytest
 from ostinato.kernels.cpu.code.kernel import shape
 from ostinato.kernels.cpu.code.product import DEPTH, scratch_bytes
 from ostinato.kernels.cpu.run.library import library
-from ostinato.kernels.cpu.run.meeting import MET
-from ostinato.kernels.cpu.run.threads import meeting_place
+from ostinato.kernels.cpu.threads.meeting import MET
+from ostinato.kernels.cpu.threads.openmp import meeting_place
 
 DTYPE = {False: np.float32, True: np.float64}
 TOLERANCE = {False: 2e-6, True: 1e-14}

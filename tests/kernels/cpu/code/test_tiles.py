@@ -19,7 +19,7 @@ from ostinato.kernels.cpu.code.kernel import shape
 from ostinato.kernels.cpu.code.target import assembly
 from ostinato.kernels.cpu.run.buffers import pool
 from ostinato.kernels.cpu.run.library import tile_library
-from ostinato.kernels.cpu.run.threads import run
+from ostinato.kernels.cpu.threads.openmp import run
 from ostinato.kernels.reference import Reference
 from tests.kernels.cpu.against import Example, outcome
 from tests.kernels.cpu.code.test_product import panels_of

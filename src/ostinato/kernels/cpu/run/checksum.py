@@ -23,8 +23,8 @@ from typing import Any
 from llvmlite import ir
 
 from ostinato.kernels.cpu.code.builder import I8, I32, I64, POINTER, Code, Value
-from ostinato.kernels.cpu.run.cores import threads_for
-from ostinato.kernels.cpu.run.threads import InTurn, run
+from ostinato.kernels.cpu.threads.cores import threads_for
+from ostinato.kernels.cpu.threads.openmp import InTurn, run
 from ostinato.types import Tensor
 
 LANES = 8  # of 64 bits

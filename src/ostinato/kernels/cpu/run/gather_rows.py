@@ -10,8 +10,8 @@ from llvmlite import ir
 from ostinato.kernels.cpu.code.builder import POINTER, Code
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.run.buffers import pool
-from ostinato.kernels.cpu.run.cores import threads_for
-from ostinato.kernels.cpu.run.threads import run
+from ostinato.kernels.cpu.threads.cores import threads_for
+from ostinato.kernels.cpu.threads.openmp import run
 from ostinato.types import Tensor
 
 UNROLLED = 4  # vectors that are copied in a turn

@@ -14,8 +14,8 @@ from llvmlite import ir
 
 from ostinato.kernels.cpu.code.builder import POINTER, Code
 from ostinato.kernels.cpu.code.product import SHARE
-from ostinato.kernels.cpu.run.cores import threads_for
-from ostinato.kernels.cpu.run.threads import run
+from ostinato.kernels.cpu.threads.cores import threads_for
+from ostinato.kernels.cpu.threads.openmp import run
 
 Where = tuple[int, int]  # which of a call's numbers, and what to add to it: an address, and how many bytes behind it
 

@@ -11,7 +11,7 @@ from ostinato.kernels.cpu.run.layer_jobs import BackwardJobs, ForwardJobs
 from ostinato.kernels.cpu.run.passes import Team
 from ostinato.kernels.cpu.run.route import MaskKind, Part, Route
 from ostinato.kernels.cpu.run.sizes import Sizes
-from ostinato.kernels.cpu.run.threads import InTurn, run_beside
+from ostinato.kernels.cpu.threads.openmp import InTurn, run_beside
 from ostinato.types import Tensor
 
 KEPT_BYTES = 1 << 16  # of a launch's memory up to which it is kept; else it is taken for each call

@@ -11,7 +11,8 @@ from ostinato.kernels.cpu.code import cache, product, tiles
 from ostinato.kernels.cpu.code.kernel import key_of, shape
 from ostinato.kernels.cpu.code.target import Loaded, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
-from ostinato.kernels.cpu.run import checksum, gather_rows, jobs, meeting
+from ostinato.kernels.cpu.run import checksum, gather_rows, jobs
+from ostinato.kernels.cpu.threads import meeting
 from ostinato.locks import compiling
 
 _LIBRARY = (

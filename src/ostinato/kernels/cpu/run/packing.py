@@ -17,8 +17,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.run.buffers import pool
 from ostinato.kernels.cpu.run.checksum import Checksum, Checksums
-from ostinato.kernels.cpu.run.cores import FEW_BYTES, threads_for
-from ostinato.kernels.cpu.run.threads import InTurn, run
+from ostinato.kernels.cpu.threads.cores import FEW_BYTES, threads_for
+from ostinato.kernels.cpu.threads.openmp import InTurn, run
 from ostinato.locks import lock
 from ostinato.types import Tensor
 

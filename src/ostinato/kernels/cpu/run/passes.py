@@ -19,12 +19,12 @@ import torch
 from ostinato.kernels.cpu.code import tiles
 from ostinato.kernels.cpu.code.kernel import Description, Kernel
 from ostinato.kernels.cpu.code.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape, scratch_bytes
-from ostinato.kernels.cpu.run.cores import most_threads
-from ostinato.kernels.cpu.run.division import UNIT, Work
 from ostinato.kernels.cpu.run.library import library, tile_library
 from ostinato.kernels.cpu.run.packing import Packing
 from ostinato.kernels.cpu.run.rows import Rows
-from ostinato.kernels.cpu.run.threads import function, meeting_place, run_pieces, run_shares
+from ostinato.kernels.cpu.threads.cores import most_threads
+from ostinato.kernels.cpu.threads.division import UNIT, Work
+from ostinato.kernels.cpu.threads.openmp import function, meeting_place, run_pieces, run_shares
 
 CHUNK_BYTES = 1 << 19  # of projected input that waits for the loop
 ALIGNED = 16  # numbers: whole cache lines

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from ostinato.kernels.cpu.run.cores import most_threads
-from ostinato.kernels.cpu.run.division import divided, is_small, is_worth_two
 from ostinato.kernels.cpu.run.jobs import Where
 from ostinato.kernels.cpu.run.order import Order
 from ostinato.kernels.cpu.run.passes import Team, aligned
 from ostinato.kernels.cpu.run.sizes import Sizes
+from ostinato.kernels.cpu.threads.cores import most_threads
+from ostinato.kernels.cpu.threads.division import divided, is_small, is_worth_two
 
 MaskKind = Literal["one", "row", "flat"]  # one row for all, a row for each row of the batch, or for each flat row
 

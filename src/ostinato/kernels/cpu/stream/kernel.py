@@ -20,11 +20,11 @@ from ostinato.kernels.cpu.code.kernel import key_of, observed, shape
 from ostinato.kernels.cpu.code.target import Loaded, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
 from ostinato.kernels.cpu.run.buffers import pool
-from ostinato.kernels.cpu.run.cores import most_threads
-from ostinato.kernels.cpu.run.lateness import Lateness
 from ostinato.kernels.cpu.run.library import library
-from ostinato.kernels.cpu.run.threads import meeting_place, openmp, slept_s
 from ostinato.kernels.cpu.stream.record import ARGUMENTS, HEADER, NAME, START, THREADS, Described
+from ostinato.kernels.cpu.threads.cores import most_threads
+from ostinato.kernels.cpu.threads.lateness import Lateness
+from ostinato.kernels.cpu.threads.openmp import meeting_place, openmp, slept_s
 from ostinato.kernels.reading.current import current
 from ostinato.locks import compiling
 from ostinato.types import Tensor

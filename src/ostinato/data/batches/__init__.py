@@ -1,0 +1,1 @@
+"""What models are handed: chunks of streams, batches of examples."""

@@ -1,0 +1,260 @@
+"""Independent examples in batches of about equal length: what is read by every task but language models.
+
+Nothing goes from one batch to the next, unlike the chunks of `ostinato.data.batches.streams`, so the order is free. Each epoch
+has one of its own: the examples are shuffled, cut into pools of many batches, sorted by length within a pool, cut into batches,
+and those are shuffled. Little is padded then, and still what is beside an example changes from epoch to epoch. The order is a
+function of the seed and the number of the epoch, so that a place in the data is two numbers.
+
+Several processes share the rows of every batch, however many there are: `Batch.weight` makes the mean of the processes' losses
+the mean over all rows.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ostinato.errors import ConfigError, DataError, RunError
+
+POOL_BATCHES = 50  # sorted together; the larger, the less padding and the less mixing
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples side by side, padded to the longest. A task that needs more tensors adds fields in a class of its own.
+
+    Attributes:
+        input: time first, (T, B, ...).
+        target: (B,) for one answer an example, (T, B, ...) for one a step.
+        lengths: (B,) int64, the steps of `input` that are real, from 0 to T; None where all are.
+        rows: (B,) int64, which examples these are.
+        count: how many terms `loss` is the mean of; 0 for a row that is there only because a process must have one.
+        total: the same, over the rows of all processes.
+        weight: what the loss of these rows is multiplied by, so that the mean over the processes is the mean over all rows.
+    """
+
+    input: Any
+    target: Any
+    lengths: torch.Tensor | None
+    rows: torch.Tensor
+    count: int = 0
+    total: int = 0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class TargetBatch(Batch):
+    """A batch whose answers are sequences with lengths of their own, as of a translator or a captioner.
+
+    Attributes:
+        target: (T_out, B, ...), padded to the longest answer.
+        target_lengths: (B,) int64, the steps of `target` that are real, from 0 to T_out; None where all are.
+    """
+
+    target_lengths: torch.Tensor | None = None
+
+
+class Examples(Protocol):
+    """What can be put into batches.
+
+    Attributes:
+        lengths: (N,) integers, the steps of each example; those of like length come together.
+        counts: (N,) integers, the terms of the loss that each example has: 1 for one answer, its steps for one a step.
+    """
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) integers: steps."""
+        ...
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(N,) integers: terms of the loss."""
+        ...
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The examples `rows`, (B,) int64, side by side; its `count` and what follows are set by others."""
+        ...
+
+
+class Batches:
+    """Examples in random batches, epoch after epoch; what `ostinato.training.fit` takes for its training data.
+
+    Iterating goes from `position` to the end of the epoch and sets `position` back to 0. `position` counts a batch as soon as it is
+    given, so a state saved while a batch is worked on begins after it.
+
+    Args:
+        examples: at least one.
+        batch_size: the most rows of a batch, those of all processes together; at least 1.
+        max_steps: the most steps of a batch, padding counted, so that batches of long examples have fewer rows; at least 1, or None
+            for any number. An example that is longer has a batch of its own.
+        seed: of the order.
+        rank: which share of the rows of each batch these are.
+        world: how many shares there are.
+
+    Raises:
+        ConfigError: a size is out of its range.
+        DataError: there are no examples.
+    """
+
+    chunk_length: int | None = None  # batches are never cut
+    rows = range(0)  # of a state that goes on: none does
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        *,
+        max_steps: int | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        _check_sizes(examples, batch_size, max_steps)
+        if not 0 <= rank < world:
+            raise ConfigError(f"rank: expected 0 <= rank < world = {world}, got {rank}")
+        self.examples, self.batch_size, self.max_steps, self.seed = examples, batch_size, max_steps, seed
+        self._rank, self._world = rank, world
+        self.position = 0
+        self._begin_epoch(0)
+
+    def share(self, rank: int, world: int) -> Batches:
+        """The same batches at the same place, but of their rows only those of process `rank` of `world`."""
+        shared = copy.copy(self)
+        shared._rank, shared._world = rank, world
+        return shared
+
+    @property
+    def chunks_per_epoch(self) -> int:
+        """Batches in this epoch; with `max_steps` not the same in each."""
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        while self.position < len(self._order):
+            rows = self._order[self.position]
+            self.position += 1
+            yield _shared(self.examples, rows, self._rank, self._world)
+        self.position = 0
+        self._begin_epoch(self.epoch + 1)
+
+    def _begin_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        generator = np.random.default_rng((self.seed, epoch))
+        lengths = np.asarray(self.examples.lengths)
+        shuffled = generator.permutation(len(lengths))
+        pool = POOL_BATCHES * self.batch_size
+        batches: list[np.ndarray] = []
+        for start in range(0, len(shuffled), pool):
+            rows = shuffled[start : start + pool]
+            batches += _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, self.batch_size, self.max_steps)
+        self._order = [batches[at] for at in generator.permutation(len(batches))]
+
+    def state_dict(self) -> dict[str, int | None]:
+        """Where this is, and what the place depends on; the same for every process and any number of them."""
+        return {"position": self.position, "epoch": self.epoch, **self._sizes()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken.
+
+        Raises:
+            RunError: the state is that of other examples or sizes.
+        """
+        sizes = self._sizes()
+        saved = {name: state.get(name) for name in sizes}
+        if saved != sizes:
+            raise RunError(
+                f"the saved place is in batches with {saved}, but these have {sizes}: resume with the same data and sizes"
+            )
+        self._begin_epoch(state["epoch"])
+        self.position = state["position"]
+
+    def _sizes(self) -> dict[str, int | None]:
+        return {
+            "examples": len(self.examples.lengths),
+            "batch_size": self.batch_size,
+            "max_steps": self.max_steps,
+            "order_seed": self.seed,
+        }
+
+
+class InOrder:
+    """Every example once, the shortest first, always in the same batches: for evaluation and prediction.
+
+    Args:
+        examples: at least one.
+        batch_size: the most rows of a batch; at least 1.
+        max_steps: as in `Batches`.
+
+    Raises:
+        ConfigError: a size is out of its range.
+        DataError: there are no examples.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int, *, max_steps: int | None = None):
+        _check_sizes(examples, batch_size, max_steps)
+        self.examples = examples
+        lengths = np.asarray(examples.lengths)
+        self._order = _cut(np.argsort(lengths, kind="stable"), lengths, batch_size, max_steps)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rows in self._order:
+            yield _shared(self.examples, rows, 0, 1)
+
+
+def pad(sequences: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Sequences side by side, time first, padded with zeros at their ends.
+
+    Args:
+        sequences: B arrays (T_b, ...), alike but for T_b, which may be 0.
+
+    Returns:
+        (T, B, ...), with T at least 1, for no layer runs over no steps; and the lengths, (B,) int64, or None where all are T.
+    """
+    lengths = [len(each) for each in sequences]
+    T = max(1, *lengths)
+    padded = np.zeros((T, len(sequences), *sequences[0].shape[1:]), dtype=sequences[0].dtype)
+    for row, each in enumerate(sequences):
+        padded[: len(each), row] = each
+    return torch.from_numpy(padded), None if min(lengths) == T else torch.tensor(lengths)
+
+
+def _check_sizes(examples: Examples, batch_size: int, max_steps: int | None) -> None:
+    if batch_size < 1:
+        raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
+    if max_steps is not None and max_steps < 1:
+        raise ConfigError(f"max_steps: expected at least 1, or none, got {max_steps}")
+    if len(examples.lengths) == 0:
+        raise DataError("expected at least one example, got none; give data with examples in it")
+
+
+def _cut(rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_steps: int | None) -> list[np.ndarray]:
+    """Batches of `rows`, whose lengths must ascend."""
+    if max_steps is None:
+        return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    batches, start = [], 0
+    for end in range(1, len(rows) + 1):
+        # One more row would be the longest, and all others be padded to it.
+        full = end - start == batch_size
+        if end == len(rows) or full or (end - start + 1) * max(int(lengths[rows[end]]), 1) > max_steps:
+            batches.append(rows[start:end])
+            start = end
+    return batches
+
+
+def _shared(examples: Examples, rows: np.ndarray, rank: int, world: int) -> Batch:
+    counts = np.asarray(examples.counts)
+    own, total = rows[rank::world], int(counts[rows].sum())
+    count = int(counts[own].sum())
+    if not len(own):  # fewer rows than processes: each must take part in the exchange of gradients
+        own = rows[:1]
+    weight = count * world / total if total else 0.0
+    return dataclasses.replace(examples.batch(own), count=count, total=total, weight=weight)

@@ -1,0 +1,258 @@
+"""Pictures and what people say about them: image files, and their captions in JSON lines."""
+
+from __future__ import annotations
+
+import io
+import urllib.parse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ostinato.data.records.brightness import as_eight_bits, white_of
+from ostinato.data.records.images import Images
+from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.sources.hidden import visible
+from ostinato.data.sources.lines import PART_NAMES, find_parts, open_file, suffix_of
+from ostinato.data.sources.tables import json_lines
+from ostinato.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+_LISTING_SUFFIXES = (".jsonl", ".ndjson")
+_FILE_NAMES = ("file", "image", "file_name", "filename")
+_CAPTION_NAMES = ("caption", "captions", "text")
+_DEEP_MODES = ("I", "F")  # whose values Pillow's own conversions cut off at 255
+_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Images with what people say about them.
+
+    Attributes:
+        images: N of them.
+        captions: Of each image, any number of texts.
+        names: Of each image, its file; empty where they have none.
+    """
+
+    images: Images
+    captions: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def take(self, indices: np.ndarray | Sequence[int]) -> Captioned:
+        """The images with these indices, and what belongs to them."""
+        captions = tuple(self.captions[index] for index in indices)
+        return Captioned(self.images.take(indices), captions, tuple(self.names[i] for i in indices if self.names))
+
+
+def read_captions(
+    path: str | Path, *, size: tuple[int, int] | None = None, grey: bool | None = None, white: float | None = None
+) -> Captioned:
+    """Pictures and their captions.
+
+    Args:
+        path: JSON lines, each with `file` (or `image`, `file_name`, `filename`), relative to this file, and `caption` (or `text`),
+            a text or a list of texts; or a folder that holds one such file. A picture in several lines has several captions. A URL
+            will do, and so it will for a picture.
+        size: (height, width) that every picture is scaled to; None to expect that they have one size.
+        grey: Read them without colours; None to do so where all of them have none.
+        white: What is white in pictures of more than eight bits or of floats, as `Images.deep_white` says of others of the same
+            origin; None to tell it by these.
+
+    Raises:
+        DataError: A line lacks a name or a caption, a picture cannot be read or has another size.
+    """
+    listing = _listing(_place(path))
+    captions: dict[str, list[str]] = {}
+    for number, row in json_lines(listing):
+        name = next((row[key] for key in _FILE_NAMES if key in row), None)
+        said = next((row[key] for key in _CAPTION_NAMES if key in row), None)
+        said = said if isinstance(said, list) else [said]
+        texts = [text for text in said if isinstance(text, str)]
+        if not isinstance(name, str) or not texts or len(texts) < len(said):
+            raise DataError(
+                f'{listing}, line {number}: expected {{"file": "a.png", "caption": "..."}}, got {str(row)[:80]}'
+            )
+        captions.setdefault(name, []).extend(texts)
+    if not captions:
+        raise DataError(f"{listing}: there is no line in it; expected a picture and its caption a line")
+    images = _stacked([_beside(listing, name) for name in captions], size, grey, white)
+    return Captioned(images, tuple(map(tuple, captions.values())), tuple(captions))
+
+
+def read_caption_splits(
+    path: str | Path,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    grey: bool | None = None,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+) -> Splits[Captioned]:
+    """Pictures and their captions in three parts; those that have no file of their own are drawn by picture.
+
+    Args:
+        path: As for `read_captions`; or a folder with train.jsonl, and perhaps dev.jsonl and test.jsonl.
+        validation: As `path`, for validation alone.
+        test: The same for test.
+        size: As for `read_captions`; where it is None, the size of the training pictures is that of the others too.
+        grey: As for `read_captions`.
+        validation_share: Of the pictures of `path`, 0 <= share < 1, where validation has no file.
+        test_share: The same for test.
+        seed: Of the draw.
+
+    Raises:
+        DataError: As for `read_captions`, or there are too few pictures.
+        ConfigError: A share is out of range.
+    """
+    place = _place(path)
+    found: dict[str, Path] = {}
+    if isinstance(place, Path) and place.is_dir():
+        found = find_parts(place, PART_NAMES, _LISTING_SUFFIXES)
+    if found and "train" not in found:
+        raise DataError(f"{path}: there is {next(iter(found.values())).name}, but no train.jsonl; name the files")
+    validation, test = validation or found.get("validation"), test or found.get("test")
+    pictures = read_captions(found.get("train", place), size=size, grey=grey)
+    shape, white = pictures.images.pixels.shape, pictures.images.deep_white
+    # What the training pictures are like is what the network is made for.
+    others = [
+        None
+        if part is None
+        else read_captions(part, size=size or (shape[1], shape[2]), grey=len(shape) == 3, white=white)
+        for part in (validation, test)
+    ]
+    shares = [
+        share if part is None else 0.0 for share, part in zip((validation_share, test_share), others, strict=True)
+    ]
+    drawn = list(map(pictures.take, stratified_split([0] * len(pictures), *shares, seed=seed, what="pictures")))
+    parts = (drawn[0], *(own if own is not None else rest for own, rest in zip(others, drawn[1:], strict=True)))
+    return Splits(PurePath(place).name, *parts)
+
+
+def read_pictures(
+    path: str | Path | Sequence[str],
+    *,
+    size: tuple[int, int] | None = None,
+    grey: bool | None = None,
+    white: float | None = None,
+) -> tuple[tuple[str, ...], Images]:
+    """Pictures without captions, and their names.
+
+    Args:
+        path: One file, or its URL; a folder, for all pictures in it, by name; a glob such as `photos/*.jpg`; or the names of
+            several files.
+        size: As for `read_captions`.
+        grey: As for `read_captions`.
+        white: As for `read_captions`.
+
+    Raises:
+        DataError: There is no picture, or one cannot be read or has another size.
+    """
+    if not isinstance(path, str | Path):
+        return tuple(path), _stacked([_place(name) for name in path], size, grey, white)
+    place = _place(path)
+    if isinstance(place, str):
+        return (PurePath(place.partition("?")[0]).name,), _stacked([place], size, grey, white)
+    files = [place]
+    if place.is_dir():
+        files = [file for file in visible(place.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
+        if not files:
+            raise DataError(
+                f"{path}: there is no picture in this folder; expected files in {', '.join(PICTURE_SUFFIXES)}"
+            )
+    elif not place.exists() and any(mark in place.name for mark in "*?["):
+        files = [file for file in visible(place.parent.glob(place.name)) if file.is_file()]
+        if not files:
+            raise DataError(f"{path}: no file has such a name; check it")
+    return tuple(file.name for file in files), _stacked(files, size, grey, white)
+
+
+def _place(path: str | Path) -> str | Path:
+    """A URL as it is, for a Path would take one of its slashes away."""
+    return str(path) if "://" in str(path) else Path(path).expanduser()
+
+
+def _beside(listing: str | Path, name: str) -> str | Path:
+    if "://" in name or isinstance(listing, Path):
+        return name if "://" in name else Path(listing).parent / name
+    return urllib.parse.urljoin(listing, urllib.parse.quote(name))
+
+
+def _listing(path: str | Path) -> str | Path:
+    if isinstance(path, str) or not path.is_dir():
+        return path
+    files = [file for file in visible(path.iterdir()) if suffix_of(file) in _LISTING_SUFFIXES]
+    if len(files) != 1:
+        raise DataError(
+            f"{path}: expected one .jsonl file with pictures and captions there, found {len(files)}; name it"
+        )
+    return files[0]
+
+
+def _stacked(
+    files: Sequence[str | Path], size: tuple[int, int] | None, grey: bool | None, white: float | None
+) -> Images:
+    pixels = [_picture(file, size, grey) for file in files]
+    for file, picture in zip(files, pixels, strict=True):
+        if picture.shape[:2] != pixels[0].shape[:2]:
+            raise DataError(
+                f"{file}: is {_by(picture)}, the first picture {_by(pixels[0])} (height x width); "
+                "give the size that all are scaled to, --reading.size"
+            )
+    deep = [picture for picture in pixels if picture.dtype != np.uint8]
+    if deep:
+        white = white_of(deep) if white is None else white
+        pixels = [picture if picture.dtype == np.uint8 else as_eight_bits(picture, white) for picture in pixels]
+    if len({picture.ndim for picture in pixels}) > 1:  # grey ones among others
+        pixels = [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2) for picture in pixels]
+    return Images(np.stack(pixels), None, (), 255.0, white if deep else None)
+
+
+def _by(picture: np.ndarray) -> str:
+    return f"{picture.shape[0]} x {picture.shape[1]}"
+
+
+def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+    """(height, width) of a picture without colours, (height, width, 3) of others: uint8; float32 of more than eight bits."""
+    import PIL.Image  # here, not above: it is needed for pictures only
+    import PIL.ImageOps
+
+    try:
+        with ExitStack() as stack:
+            file = path if isinstance(path, Path) else io.BytesIO(stack.enter_context(open_file(path)).read())
+            opened = stack.enter_context(PIL.Image.open(file))
+            # A camera that was held upright says so beside the pixels.
+            image, is_deep = PIL.ImageOps.exif_transpose(opened), opened.mode.startswith(_DEEP_MODES)
+            is_grey = opened.mode in _GREY_MODES if grey is None else grey
+            if is_deep:
+                image = PIL.Image.fromarray(np.asarray(image).astype(np.float32))
+            else:
+                image = _on_white(image).convert("L" if is_grey else "RGB")
+            if size is not None and image.size != (size[1], size[0]):
+                image = image.resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR)
+            pixels = np.asarray(image)
+            return pixels if is_grey or not is_deep else np.repeat(pixels[:, :, None], 3, axis=2)
+    except (OSError, PIL.Image.DecompressionBombError, ValueError, SyntaxError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise DataError(f"{path}: is not a picture that can be read ({reason}); check the file") from error
+
+
+def _on_white(image: Image) -> Any:
+    """What is seen of an image on white paper: Pillow's own conversions forget what can be seen through."""
+    import PIL.Image
+
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
+    return image

@@ -1,0 +1,309 @@
+"""Pairs of texts: two files whose lines belong together, or one file with both sides in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.sources.lines import COMPRESSIONS, PART_NAMES, numbered_lines, part_of_name, suffix_of
+from ostinato.data.sources.tables import JSON_SUFFIXES, PARQUET_SUFFIXES, read_cells
+from ostinato.errors import DataError
+
+NAMED_COLUMNS = (".csv", *JSON_SUFFIXES, *PARQUET_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A text and what it becomes."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs in order, and what was left out.
+
+    Attributes:
+        name: Of the files.
+        pairs: Those that are used.
+        empty: Numbers of the lines that are left out because a side of them is empty.
+        equal: How many pairs have the same text on both sides: copied, not translated.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+    empty: tuple[int, ...]
+    equal: int
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def report(self) -> str:
+        """One line for people: how many pairs there are, how many differ, and which were left out."""
+        left_out = (
+            f"; left out {len(self.empty):,} with an empty side (line {self.empty[0]} first)" if self.empty else ""
+        )
+        differ = len(self.pairs) - self.equal
+        return f"{self.name}: {len(self.pairs):,} pairs, {differ:,} of them with two different sides{left_out}"
+
+
+def read_pairs(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    columns: tuple[str, str] | None = None,
+    keep_empty: bool = False,
+) -> Pairs:
+    """The pairs of two files, line by line, or of one table; compressed or not.
+
+    Blanks around a text are left out.
+
+    Args:
+        source: A text a line; without `target` a .tsv file with source, tab and target a line (more columns are passed over), or a
+            table with named columns: .csv, .jsonl (also with the pair in `translation`, as {"de": ..., "en": ...}) or .parquet.
+        target: What each line of `source` becomes.
+        columns: Of such a table, the names of the columns of source and target; None for `source` and `target`, or the only two.
+        keep_empty: Keep pairs with an empty side, so that line n is pair n: for what is evaluated or predicted.
+
+    Raises:
+        DataError: A file cannot be read, the files differ in length, a line of a .tsv file has no tab, a table lacks a column, or
+            no pair is left.
+    """
+    if target is not None:
+        lines = _both_files(source, target)
+    else:
+        lines = _named_columns(source, columns) if suffix_of(source) in NAMED_COLUMNS else _two_columns(source)
+    pairs: list[Pair] = []
+    empty: list[int] = []
+    equal = 0
+    for number, left, right in lines:
+        pair = Pair(left.strip(), right.strip())
+        if not (pair.source and pair.target) and not keep_empty:
+            empty.append(number)
+            continue
+        equal += pair.source == pair.target
+        pairs.append(pair)
+    name = Path(str(source)).name + (f" and {Path(str(target)).name}" if target is not None else "")
+    if not pairs:
+        raise DataError(f"{name}: there is no pair in which both sides have text; expected at least one")
+    return Pairs(name, tuple(pairs), tuple(empty), equal)
+
+
+def read_pair_splits(
+    folder: str | Path,
+    source: str | None = None,
+    target: str | None = None,
+    *,
+    validation: Pairs | None = None,
+    test: Pairs | None = None,
+) -> Splits[Pairs]:
+    """The parts of a folder with files like train.de, train.en, val.de, test_2016_flickr.de, or train.tsv; compressed or not.
+
+    Args:
+        folder: Where they lie.
+        source: What the names of the source files end in: "de"; or the column of the sources in a table such as train.csv; None for
+            .tsv files, which hold both sides, and for tables whose columns tell.
+        target: The same for the target.
+        validation: Pairs in the place of the folder's.
+        test: The same for test.
+
+    Raises:
+        DataError: A part for training or validation is missing, several files could be a part, or a file has no counterpart.
+    """
+    place = Path(folder).expanduser()
+    if not place.is_dir():
+        raise DataError(
+            f"{folder}: expected a folder with files like train.{source or 'de'} and train.{target or 'en'}"
+        )
+    columns = None if source is None or target is None else (source, target)
+    given = {"validation": validation, "test": test}
+    parts = {part: pairs for part, pairs in given.items() if pairs is not None}
+    layouts = [[f".{language}" for language in columns]] if columns else []
+    layouts += [[ending] for ending in (".tsv", *NAMED_COLUMNS)]
+    files = next((found for endings in layouts if (found := _Files(folder, place, endings)).has("train")), None)
+    files = files or _Files(folder, place, layouts[0])
+    for part in PART_NAMES:
+        if part not in parts and files.has(part):
+            parts[part] = read_pairs(*files.of(part), columns=columns, keep_empty=part == "test")
+    for part in ("train", "validation"):
+        if part not in parts:
+            raise files.missing(part)
+    none = Pairs("no test part", (), (), 0)
+    return Splits(place.name, parts["train"], parts["validation"], parts.get("test", none))
+
+
+class _Files:
+    """The files of a folder whose names end in some way, by what is before that.
+
+    Args:
+        folder: As it was named.
+        place: Where it is.
+        endings: Of the two sides, or of a table.
+    """
+
+    def __init__(self, folder: str | Path, place: Path, endings: list[str]):
+        self.folder, self.endings = folder, endings
+        self.sides: list[dict[str, Path]] = [{} for _ in endings]
+        self.others = set[str]()
+        for file in sorted(place.iterdir()):
+            name = file.name.lower()
+            for compression in COMPRESSIONS:
+                name = name.removesuffix(compression)
+            if file.name.startswith(".") or not file.is_file():
+                continue
+            if part_of_name(name.rpartition(".")[0], PART_NAMES) == "train":
+                self.others.add(name.rpartition(".")[2])
+            for side, ending in zip(self.sides, endings, strict=True):
+                if name.endswith(ending.lower()):
+                    side.setdefault(name.removesuffix(ending.lower()), file)
+
+    def _stems(self, part: str) -> tuple[list[str], list[str]]:
+        """Of files of a part that have all sides, and of those that have not."""
+        stems = sorted({stem for side in self.sides for stem in side if part_of_name(stem, PART_NAMES) == part})
+        whole = [stem for stem in stems if all(stem in side for side in self.sides)]
+        exact = [stem for stem in whole if stem in PART_NAMES[part]]
+        return exact or whole, [stem for stem in stems if stem not in whole]
+
+    def has(self, part: str) -> bool:
+        return any(self._stems(part))
+
+    def of(self, part: str) -> list[Path]:
+        """The one file, or the two, of a part."""
+        whole, half = self._stems(part)
+        if not whole:
+            there = next(side[half[0]] for side in self.sides if half[0] in side)
+            other = next(ending for side, ending in zip(self.sides, self.endings, strict=True) if half[0] not in side)
+            raise DataError(f"{there}: has no counterpart that ends in {other} in its folder; put both sides there")
+        if len(whole) > 1:
+            first, second = ([side[stem].name for side in self.sides] for stem in whole[:2])
+            option = {"train": "--data", "validation": "--reading.validation", "test": "--reading.test"}[part]
+            named = ",".join(str(Path(self.folder) / name) for name in first)
+            rest = (
+                "" if part != "train" else ", and the other parts likewise with --reading.validation and --reading.test"
+            )
+            raise DataError(
+                f"{self.folder}: {first[0]} and {second[0]} could both be the {part} part; say which, such as "
+                f"{option} {named}{rest}"
+            )
+        return [side[whole[0]] for side in self.sides]
+
+    def missing(self, part: str) -> DataError:
+        stem = PART_NAMES[part][0]
+        expected = " and ".join(f"{stem}{ending}" for ending in self.endings)
+        hint = ""
+        if len(self.endings) == 1:
+            there = f" (there are {', '.join(sorted(self.others))})" if self.others - {"tsv"} else ""
+            hint = f"; of two files a part, say what they end in: --reading.source de --reading.target en{there}"
+        return DataError(f"{self.folder}: expected {expected} there{hint}")
+
+
+def read_sources(path: str | Path, column: str | None = None) -> list[str]:
+    """The texts of one side of a table with named columns, to be translated.
+
+    Args:
+        path: .csv, .jsonl or .parquet.
+        column: Its name; None for `source`, or the first.
+
+    Raises:
+        DataError: The table cannot be read, or has no such column.
+    """
+    columns, rows = _cells(path)
+    name = column or next((name for name in ("source", "src") if name in columns), columns[0])
+    return [_text(path, place, name, row) for place, row in rows]
+
+
+def draw_pair_splits(
+    pairs: Pairs, validation_share: float = 0.1, test_share: float = 0.1, *, seed: int = 0
+) -> Splits[Pairs]:
+    """Draw three parts of one file of pairs.
+
+    All pairs with the same source go to one part, so that no source of a test was trained on.
+
+    Args:
+        pairs: Of the file.
+        validation_share: Of the different sources, 0 <= share < 1.
+        test_share: The same for test.
+        seed: Of the draw.
+
+    Raises:
+        DataError: There are too few sources for a share that is more than 0.
+        ConfigError: A share is out of range.
+    """
+    sources = [*dict.fromkeys(pair.source for pair in pairs.pairs)]
+    rows = stratified_split([0] * len(sources), validation_share, test_share, seed=seed, what="different sources")
+    part_of = {sources[row]: part for part, indices in enumerate(rows) for row in indices}
+
+    def drawn(part: int, name: str) -> Pairs:
+        chosen = tuple(pair for pair in pairs.pairs if part_of[pair.source] == part)
+        return Pairs(f"{pairs.name}, {name}", chosen, (), sum(pair.source == pair.target for pair in chosen))
+
+    return Splits(pairs.name, drawn(0, "train"), drawn(1, "validation"), drawn(2, "test"))
+
+
+def _both_files(source: str | Path, target: str | Path) -> Iterator[tuple[int, str, str]]:
+    lengths = [0, 0]
+    for left, right in zip_longest(numbered_lines(source), numbered_lines(target)):
+        for side, line in enumerate((left, right)):
+            lengths[side] += line is not None
+        if left is not None and right is not None:
+            yield left[0], left[1], right[1]
+    if lengths[0] != lengths[1]:
+        raise DataError(
+            f"{source} has {lengths[0]:,} lines, {target} {lengths[1]:,}: they differ by {abs(lengths[0] - lengths[1]):,}; "
+            "expected line n of one to belong to line n of the other"
+        )
+
+
+def _named_columns(path: str | Path, names: tuple[str, str] | None) -> Iterator[tuple[int, str, str]]:
+    columns, rows = _cells(path)
+    wanted = names or next(
+        (pair for pair in (("source", "target"), ("src", "tgt")) if set(pair) <= set(columns)),
+        (columns[0], columns[1]) if len(columns) == 2 else None,
+    )
+    if wanted is None or not set(wanted) <= set(columns):
+        expected = " and ".join(wanted or ("source", "target"))
+        raise DataError(
+            f"{path}: expected columns {expected}, got {', '.join(columns)}; name both: --reading.source de --reading.target en"
+        )
+    for number, (place, row) in enumerate(rows, start=1):
+        digits = "".join(filter(str.isdigit, place))
+        left, right = (_text(path, place, name, row) for name in wanted)
+        yield int(digits or number), left, right
+
+
+def _cells(path: str | Path) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    """Columns and rows of a table; where a pair is in one cell, as {"de": ..., "en": ...}, those of the cell."""
+    columns, rows = read_cells(path)
+    if "translation" in columns and any(isinstance(row.get("translation"), dict) for _, row in rows):
+        rows = [(place, dict(row.get("translation") or {})) for place, row in rows]
+        columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    return columns, rows
+
+
+def _text(path: str | Path, place: str, column: str, row: dict[str, Any]) -> str:
+    text = row.get(column)
+    if text is None or isinstance(text, str):
+        return text or ""
+    raise DataError(f"{path}, {place}: expected a text in column {column}, got {str(text)[:40]}")
+
+
+def _two_columns(path: str | Path) -> Iterator[tuple[int, str, str]]:
+    if suffix_of(path) not in (".tsv", ".tab", ".txt"):
+        next(numbered_lines(path), None)  # a name that is wrong is told as that
+        raise DataError(
+            f"{path}: expected a second file with the targets, or a .tsv file with both sides a line; .csv and .jsonl name "
+            "their columns"
+        )
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            yield number, "", ""
+            continue
+        cells = line.split("\t")
+        if len(cells) < 2:
+            raise DataError(f"{path}, line {number}: expected source, tab and target; there is no tab in {line[:40]!r}")
+        yield number, cells[0], cells[1]

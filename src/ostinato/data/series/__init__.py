@@ -1,0 +1,1 @@
+"""Tables of series over time: their columns, times and grids."""

@@ -1,0 +1,1 @@
+"""Where data come from: files, folders, archives and addresses, and tables in them."""

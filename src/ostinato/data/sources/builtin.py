@@ -1,0 +1,79 @@
+"""Real data that is on every machine: nothing to download, the same everywhere, in fixed parts.
+
+| data | from | parts |
+| --- | --- | --- |
+| `digits` | scikit-learn: 1,797 digits, 8 x 8 pixels, of 13 people (Alpaydin & Kaynak 1998) | drawn, each digit in its share |
+| `digits_in_words` | the same, and their names in a language of Unicode's CLDR | the same |
+| `syntax.python_source` | Python's standard library, characters labelled by `tokenize` | by file, in the order of a hash |
+| `dates.dates_to_iso` | days from 1900 to 2099, written by Babel from the CLDR in 38 languages | by day, by a hash |
+| `carbon_dioxide` | CO2 in the air of Mauna Loa, weekly from 1958 to 2001, ppm (Keeling & Whorf 2004) | by time |
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ostinato.data.records.captions import Captioned
+from ostinato.data.records.images import Images
+from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.series.series import SeriesTable, read_series
+from ostinato.errors import ConfigError
+
+_VALIDATION_SHARE = 0.1
+_TEST_SHARE = 0.2
+
+
+def digits() -> Splits[Images]:
+    """Handwritten digits: 8 rows of 8 pixels, 16 is white; 1,261 for training, 179 for validation, 357 for test."""
+    from sklearn.datasets import load_digits  # here, not above: it takes a second
+
+    pixels, labels = (np.asarray(array) for array in load_digits(return_X_y=True))
+    images = Images(pixels.reshape(-1, 8, 8).astype(np.uint8), labels.astype(np.int64), tuple("0123456789"), 16.0)
+    parts = stratified_split(labels.tolist(), _VALIDATION_SHARE, _TEST_SHARE)
+    return Splits("handwritten digits of scikit-learn", *map(images.take, parts))
+
+
+def digits_in_words(language: str = "en") -> Splits[Captioned]:
+    """The handwritten digits, each with its name: "seven", in German "sieben".
+
+    Args:
+        language: A code of Unicode's CLDR, for example en, de, fr, ko, sw; `number_words` lists them in its error.
+
+    Raises:
+        ConfigError: Nothing is known about numbers in that language.
+    """
+    words = number_words(language)
+    parts = digits()
+
+    def described(images: Images) -> Captioned:
+        assert images.labels is not None
+        return Captioned(images, tuple((words[label],) for label in images.labels.tolist()))
+
+    return Splits(f"{parts.name}, in words ({language})", *map(described, (parts.train, parts.validation, parts.test)))
+
+
+def number_words(language: str, count: int = 10) -> tuple[str, ...]:
+    """The names of the numbers 0 to `count` - 1, by the spell-out rules of Unicode's CLDR.
+
+    Raises:
+        ConfigError: The CLDR has no rules for the language.
+    """
+    from unicode_rbnf import RbnfEngine
+
+    known = RbnfEngine.get_supported_languages()
+    if language not in known:
+        raise ConfigError(f"language must be one whose number words are known, {', '.join(known)}; got {language!r}")
+    engine = RbnfEngine.for_language(language)
+    return tuple(engine.format_number(number).text for number in range(count))
+
+
+def carbon_dioxide() -> SeriesTable:
+    """Carbon dioxide in the air of Mauna Loa, Hawaii: 2,284 weeks, of which 59 are missing, in parts per million.
+
+    A trend that grows, a season of a year, little noise. The measurements are in the public domain: C. D. Keeling and T. P.
+    Whorf, *Atmospheric CO2 concentrations derived from flask air samples at sites in the SIO network*, CDIAC, Oak Ridge 2004. No
+    library that we need has a series with a season in its wheel, so these 39 kB lie beside this file.
+    """
+    return read_series(Path(__file__).with_name("mauna_loa_co2.csv"), ["co2"], time="date")

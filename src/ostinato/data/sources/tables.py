@@ -1,0 +1,342 @@
+"""Tables of texts and labels: CSV, TSV, JSON lines and Parquet.
+
+Cells stay as they are written, and errors name the line: so CSV is read by Python's own csv module here, and by polars
+where numbers are wanted (`frames`).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
+from ostinato.data.sources.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
+from ostinato.data.sources.memory import check_texts
+from ostinato.data.sources.text_folders import is_text_folder, part_folders, read_text_folder
+from ostinato.errors import DataError
+
+if TYPE_CHECKING:
+    import polars
+
+TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "message", "tweet", "document", "body", "input", "x")
+LABEL_NAMES = ("label", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "rating", "tag", "y")
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+TABLE_SUFFIXES = (*SEPARATORS, *JSON_SUFFIXES, *PARQUET_SUFFIXES)
+NO_HEADER = "If its first line is a row like others, add --reading.header false: the columns are then called 1, 2, ..."
+_LONGEST_CELL = 2**30
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text and what it is.
+
+    Attributes:
+        text: As it stands in the file; may be empty.
+        label: Its class, without blanks around it; None where the file says none.
+        had_blanks: Whether the file has blanks around the label.
+    """
+
+    text: str
+    label: str | None
+    had_blanks: bool = False
+
+
+def read_examples(
+    path: str | Path,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    with_labels: bool = True,
+    dialect: Dialect | None = None,
+) -> tuple[Example, ...]:
+    """The texts of a table with their labels, in order.
+
+    An empty cell of text is the empty text. Labels may be words or numbers; each stays as it is written, without blanks around it.
+
+    Args:
+        path: A file or URL, as for `read_cells`; or a folder with a folder of texts for each class, see `text_folders`.
+        text: Name of the column of texts; None for the one whose name says so (`TEXT_NAMES`), or the only one beside the labels.
+        label: Name of the column of labels; None for the one whose name says so (`LABEL_NAMES`), if there is one.
+        with_labels: Whether labels are wanted. If not, a column of them is passed over, whatever is in it.
+        dialect: How CSV or TSV is written; None for the usual.
+
+    Raises:
+        DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
+    """
+    if is_folder(path):
+        found = read_text_folder(Path(path).expanduser(), with_labels=with_labels)
+        return tuple(Example(*each) for each in found)
+    columns, rows = read_cells(path, dialect)
+    if not with_labels and label not in columns:
+        label = None
+    label_column = _named(path, columns, label, "--reading.label") or _guess(columns, LABEL_NAMES, taken=text)
+    text_column = _named(path, columns, text, "--reading.text") or _guess(columns, TEXT_NAMES, taken=label_column)
+    if text_column is None:
+        others = [column for column in columns if column != label_column]
+        if len(others) != 1:
+            raise DataError(
+                f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text. {NO_HEADER}"
+            )
+        text_column = others[0]
+    examples: list[Example] = []
+    for place, row in rows:
+        words = _written(row.get(text_column), f"{path}, {place}: column {text_column!r}") or ""
+        name = written = None
+        if with_labels and label_column is not None:
+            written = _written(row.get(label_column), f"{path}, {place}: column {label_column!r}")
+            name = (written or "").strip()
+            if not name:
+                raise DataError(
+                    f"{path}, {place}: column {label_column!r} is empty; give every row a label or leave the row out"
+                )
+        examples.append(Example(words, name, name != written))
+    return tuple(examples)
+
+
+def read_labelled(
+    train: str | Path,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+    dialect: Dialect | None = None,
+) -> Splits[tuple[Example, ...]]:
+    """A data set of texts and labels in three parts.
+
+    Args:
+        train: A table, or a folder that holds train, validation (valid, val, dev) and test tables; or one with a folder of texts
+            for each class, or with such for each part.
+        validation: A table; None to draw `validation_share` of the training rows, each label in its share.
+        test: A table; None to draw `test_share` of the training rows.
+        text: As for `read_examples`.
+        label: As for `read_examples`.
+        validation_share: Of the rows of `train`, 0 <= share < 1; not used where there is a table of its own.
+        test_share: The same for test.
+        seed: Of the draw.
+        dialect: How CSV or TSV is written; None for the usual.
+
+    Raises:
+        DataError: As for `read_examples`; there is no row or no column of labels.
+        ConfigError: A share is out of range.
+    """
+    name = Path(str(train)).name
+    if is_folder(train):
+        folder = Path(train).expanduser()
+        parts = find_parts(folder, PART_NAMES, TABLE_SUFFIXES)
+        if "train" not in parts and is_text_folder(folder):
+            parts = {"train": folder, **part_folders(folder)}
+        if "train" not in parts:
+            raise DataError(
+                f"{train}: expected a table called train.csv (.tsv, .jsonl, .parquet) in this folder, or a folder of texts (.txt) "
+                "for each class"
+            )
+        train, validation, test = parts["train"], validation or parts.get("validation"), test or parts.get("test")
+    rows = labelled(read_examples(train, text=text, label=label, dialect=dialect), train)
+    kept, drawn, last = stratified_split(
+        [row.label for row in rows],
+        validation_share if validation is None else 0.0,
+        test_share if test is None else 0.0,
+        seed=seed,
+    )
+
+    def part(path: str | Path | None, indices: Iterable[int]) -> tuple[Example, ...]:
+        if path is None:
+            return tuple(rows[index] for index in indices)
+        return labelled(read_examples(path, text=text, label=label, dialect=dialect), path)
+
+    return Splits(name, part(None, kept), part(validation, drawn), part(test, last))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether it is one on this machine."""
+    return "://" not in str(path) and Path(path).expanduser().is_dir()
+
+
+def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]:
+    """The rows, if there are any and they have labels.
+
+    Raises:
+        DataError: There is no row, or no label.
+    """
+    if not rows:
+        raise DataError(f"{path}: there is no row in it; expected at least one")
+    if rows[0].label is None:
+        raise DataError(
+            f"{path}: none of its columns is called label, class or category; name it with --reading.label. {NO_HEADER}"
+        )
+    return rows
+
+
+def read_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    """The columns of a table, and its rows with where they are ("line 7"). Empty lines are no rows.
+
+    Args:
+        path: .csv or .tsv, whose first line names the columns; .jsonl (also .ndjson, .json: an object a line) or .parquet.
+        dialect: How CSV or TSV is written; None for the usual.
+
+    Raises:
+        DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
+    """
+    dialect, suffix = dialect or Dialect(), suffix_of(path)
+    if suffix not in SEPARATORS and suffix in TABLE_SUFFIXES:
+        dialect.refuse(path)
+    if suffix in JSON_SUFFIXES:
+        rows = [(f"line {number}", row) for number, row in json_lines(path)]
+        columns = [*dict.fromkeys(column for _, row in rows for column in row)]
+    elif suffix in PARQUET_SUFFIXES:
+        table = read_parquet(path)
+        check_texts(str(path), table)
+        rows = [(f"row {number}", row) for number, row in enumerate(table.iter_rows(named=True), start=1)]
+        columns = table.columns
+    elif suffix in SEPARATORS:
+        content = table_text(path)
+        columns, rows = _separated(path, content, separator_of(path, content, suffix, dialect), dialect)
+    else:
+        raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
+    if not columns:
+        raise DataError(f"{path}: there is nothing in it; expected a table whose columns have names")
+    return columns, rows
+
+
+class _AsWritten(float):
+    """A number of JSON that remembers how it is written: 1.10 is another name than 1.1."""
+
+    def __new__(cls, text: str) -> _AsWritten:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines with their line numbers; empty lines are passed over.
+
+    Raises:
+        DataError: A line is not a JSON object; the message names it.
+    """
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_float=_AsWritten)
+        except (ValueError, RecursionError) as error:
+            is_syntax = isinstance(error, json.JSONDecodeError)  # its own text counts lines of the one line that it saw
+            wrong = f"{error.msg} at character {error.colno}" if is_syntax else one_line(error)
+            raise DataError(f"{path}, line {number}: is not JSON ({wrong}); write one object a line") from error
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{path}, line {number}: expected a JSON object with named values, got {type(row).__name__}"
+            )
+        yield number, row
+
+
+def read_parquet(path: str | Path) -> polars.DataFrame:
+    """A Parquet file or URL.
+
+    Raises:
+        DataError: It is not one, or not whole.
+    """
+    import polars
+
+    with open_file(path) as file:
+        content = file.read()
+    try:
+        return polars.read_parquet(io.BytesIO(content))
+    except Exception as error:  # polars has errors of its own, without a common class
+        raise DataError(f"{path}: is not a whole Parquet file ({one_line(error)}); write it again") from error
+
+
+def _separated(
+    path: str | Path, content: bytes, separator: str, dialect: Dialect
+) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    try:
+        return _rows(path, content, separator, dialect, quoted=True)
+    except DataError:
+        if separator != "\t":
+            raise
+        # Some TSV files quote cells as CSV does; in most a quotation mark is a character like others.
+        return _rows(path, content, separator, dialect, quoted=False)
+
+
+def _rows(
+    path: str | Path, content: bytes, separator: str, dialect: Dialect, *, quoted: bool
+) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    columns: list[str] = []
+    rows: list[tuple[str, dict[str, Any]]] = []
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    begin = 1
+    limit = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        reader = csv.reader(_raw_lines(path, content), delimiter=separator, quoting=quoting, strict=True)
+        for cells in reader:
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                if not columns:
+                    columns = header_of(path, cells, dialect)
+                    if dialect.header:
+                        begin = reader.line_num + 1
+                        continue
+                if len(cells) > len(columns):
+                    raise DataError(
+                        f"{path}, line {begin}: has {len(cells)} cells, but the {'header' if dialect.header else 'first line'} has "
+                        f"{len(columns)}; put a cell that contains {separator!r} in double quotes"
+                    )
+                rows.append((f"line {begin}", dict(zip(columns, cells, strict=False))))
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {begin}: {one_line(error)}; double a quotation mark within a quoted cell, and end the cell with one"
+        ) from error
+    finally:
+        csv.field_size_limit(limit)
+    return columns, rows
+
+
+def _raw_lines(path: str | Path, content: bytes) -> Iterator[str]:
+    for number, raw in enumerate(io.BytesIO(content), start=1):
+        line = decoded(raw, path, number)
+        yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+
+
+def _written(cell: Any, place: str) -> str | None:
+    """A cell as it is written; None where it is missing."""
+    if cell is None or isinstance(cell, str):
+        if cell and any("\ud800" <= character <= "\udfff" for character in cell):
+            raise DataError(f"{place} has half a character (a lone surrogate); write the file again")
+        return cell
+    if isinstance(cell, list | dict):
+        raise DataError(f"{place} holds {type(cell).__name__}, expected a text or a number; name another column")
+    return json.dumps(cell) if isinstance(cell, bool) else str(cell)
+
+
+def _named(path: str | Path, columns: list[str], name: str | None, option: str) -> str | None:
+    if name is not None and name not in columns:
+        raise DataError(
+            f"{path}: has no column {name!r}; its columns are {', '.join(columns)}: name one with {option}. {NO_HEADER}"
+        )
+    return name
+
+
+def _guess(columns: list[str], names: tuple[str, ...], taken: str | None) -> str | None:
+    free = {column.strip().lower(): column for column in columns if column != taken}
+    return next((free[name] for name in names if name in free), None)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,1 @@
+"""Text as tokens: vocabularies, vectors, and corpora that were tokenised once."""

@@ -1,0 +1,1 @@
+"""Networks with one answer for a sequence."""

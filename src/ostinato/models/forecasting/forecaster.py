@@ -1,0 +1,343 @@
+"""Aligned, then fed back: reads a series step by step, says how the next value is distributed, and reads what it has drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ostinato.data.batches.batches import Batch
+from ostinato.errors import ConfigError
+from ostinato.models.forecasting.baseline import Baseline, BaselineName, shifted
+from ostinato.models.forecasting.heads import LEVELS, HeadName, make_head
+from ostinato.models.forecasting.scale import Scale, fill_forward
+from ostinato.models.parts.dropout import Dropout, check_rate
+from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.states import map_state
+
+_MOST_PATHS = 65_536  # that are drawn at once: more wait, so that memory does not grow with them
+
+
+@dataclass(frozen=True)
+class SeriesBatch(Batch):
+    """Windows of series side by side: what was, and behind it what is to come; padded at their ends.
+
+    `input` are values (T, B), NaN where missing; `lengths` are the steps of a window, past and future together. `target` is unused.
+
+    Attributes:
+        past: (B,) int64, from 1: how many steps of each row were; the others are to come.
+        known: (T, B, K), covariates that are known ahead of time, of every step.
+        observed: (T, B, P), covariates that are known up to now only, NaN where missing; those to come are not looked at.
+        series: (B,) int64, which series it is; 0 for one that training never had.
+        least_scale: (B,), the least scale of a row, at least 0; see `Scale`.
+    """
+
+    past: torch.Tensor = None  # pyright: ignore[reportAssignmentType]  # a field behind one with a default must have one
+    known: torch.Tensor | None = None
+    observed: torch.Tensor | None = None
+    series: torch.Tensor | None = None
+    least_scale: torch.Tensor | None = None
+
+
+class Forecaster(nn.Module):
+    """Recurrent layers over a series and a distribution of its next value, fed back at inference.
+
+        z_t = (x_t - x_n) / scale,   h_t = recurrent(z_{t-1}, lags, covariates_t, h_{t-1}),   z_t - b_t ~ head(W h_t + b)
+
+    with n the last step of the past, and `scale` of the past too (`Scale`): a series that moves to another level, or is measured in
+    another unit, is the same to it. b_t is what anybody would forecast (`Baseline`), such as z_{t-1}, or the value a season ago.
+    Training reads the true values (teacher forcing) and has its loss on the steps to come, whose past is what a forecast would have
+    had; forecasts feed back what they draw, many paths at once.
+
+    Source: Salinas et al. 2020 (DeepAR), arXiv 1704.04110, equations 1 and 2. Different here: the change from a baseline is
+    modelled, not the value; the scale is the spread of the past, not its mean; the loss has no step of the past.
+
+    Args:
+        head: what is said about the next value.
+        baseline: what the distribution is measured from, see `Baseline`.
+        season: in steps, of the baseline; at least 1.
+        start: K numbers of the head, see `Head.start`: before training the forecast is the baseline with their distribution around
+            it, whatever the series. None for random weights of the output layer.
+        lags: steps back, beside 1, whose values are inputs too, such as a season; each at least 2.
+        limit: spreads of a window beyond which values that are inputs grow with their logarithm, above 0: after a jump that
+            training never had the like of, the recurrent layers are not driven where they never were. None for no limit.
+        known_size: K, covariates known ahead of time.
+        observed_size: P, covariates known up to now; in the steps to come the model is told that they are not there.
+        num_series: N, series that training has; an embedding tells them apart where there are several.
+        series_size: width of that embedding.
+        unknown_rate: how often training hides which series it is, so that the model knows what to do with a new one.
+        cell: the recurrent layer.
+        hidden_size: H, or one number a layer.
+        num_layers: recurrent layers.
+        dropout: between the layers and before the output, from 0 to below 1.
+        options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
+        levels: of the head "quantiles".
+
+    Raises:
+        ConfigError: sizes, rates or options that do not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        head: HeadName = "student-t",
+        baseline: BaselineName = "last_value",
+        season: int = 1,
+        start: Sequence[float] | None = None,
+        lags: Sequence[int] = (),
+        limit: float | None = None,
+        known_size: int = 0,
+        observed_size: int = 0,
+        num_series: int = 1,
+        series_size: int = 8,
+        unknown_rate: float = 0.1,
+        cell: CellName = "lstm",
+        hidden_size: int | Sequence[int] = 64,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        options: Mapping[str, Any] | None = None,
+        levels: Sequence[float] = LEVELS,
+    ):
+        super().__init__()
+        for name, value, least in (
+            ("known_size", known_size, 0),
+            ("observed_size", observed_size, 0),
+            ("num_series", num_series, 1),
+            ("series_size", series_size, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"{name}: expected at least {least}, got {value}")
+        if any(lag < 2 for lag in lags) or len(set(lags)) != len(lags):
+            raise ConfigError(f"lags: expected different numbers of at least 2 (1 is always there), got {list(lags)}")
+        if limit is not None and not limit > 0:
+            raise ConfigError(f"limit: expected a number above 0, or none, got {limit}")
+        check_rate("dropout", dropout)
+        check_rate("unknown_rate", unknown_rate)
+        self.lags, self.known_size, self.observed_size = tuple(lags), known_size, observed_size
+        self.num_series, self.unknown_rate, self.limit = num_series, unknown_rate, limit
+        self.head, self.baseline = make_head(head, levels), Baseline(baseline, season)
+        self.embedding = nn.Embedding(num_series + 1, series_size) if num_series > 1 else None
+        several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
+        self._reads_baseline = baseline != "last_value"  # which is an input anyway
+        width = (
+            2 * (1 + len(lags))
+            + self._reads_baseline
+            + known_size
+            + 2 * observed_size
+            + (series_size if num_series > 1 else 0)
+        )
+        self.recurrent = make_layers(
+            cell,
+            width,
+            hidden_size,
+            num_layers,
+            options=options,
+            dropout=dropout if several else 0.0,
+            bidirectional=False,
+        )
+        self.dropout = Dropout(dropout)
+        self.output = nn.Linear(output_size(self.recurrent), self.head.size)
+        nn.init.zeros_(self.output.bias)
+        if start is not None:
+            self._begin_with(start)
+
+    @torch.no_grad()
+    def _begin_with(self, start: Sequence[float]) -> None:
+        if len(start) != self.head.size:
+            raise ConfigError(f"start: expected {self.head.size} numbers for this head, got {len(start)}")
+        self.output.weight.zero_()
+        self.output.bias.copy_(torch.tensor(start))
+
+    # --- training ---
+
+    def loss(self, batch: SeriesBatch, state: Any = None) -> tuple[torch.Tensor, None]:
+        """The mean loss of the head over the values to come that are there, in the scale of each window, and no state.
+
+        Values of a row whose past has no scale are left out; without any other it is 0.
+        """
+        z, scale = self.scaled(batch)
+        filled, is_there = fill_forward(z)
+        baseline = self.baseline.of_window(filled, is_there, batch.past)
+        x = self._inputs(batch, filled, is_there, baseline, self._hidden_series(batch))
+        begin = int(
+            batch.past.min()
+        )  # most rows have the same past: what lies before all their origins needs no output
+        raw = self.output(self.dropout(self.recurrent(x, lengths=batch.lengths)[0][begin:]))
+        counted = (is_there & self.to_come(batch) & (scale.width > 0))[begin:]
+        change = torch.where(counted, (z - baseline)[begin:], 0.0)
+        losses = self.head.loss(raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw, change)
+        return losses.masked_fill(~counted, 0.0).sum() / counted.sum().clamp_min(1), None
+
+    @staticmethod
+    def scaled(batch: SeriesBatch) -> tuple[torch.Tensor, Scale]:
+        """The values in the scale of each window, (T, B), NaN where missing; and that scale."""
+        scale = Scale.of(batch.input, batch.past, batch.least_scale)
+        real = batch.input
+        if batch.lengths is not None:
+            ends = torch.arange(len(real), device=real.device).unsqueeze(1) >= batch.lengths
+            real = real.masked_fill(ends, torch.nan)
+        return scale.apply(real), scale
+
+    @staticmethod
+    def to_come(batch: SeriesBatch) -> torch.Tensor:
+        """(T, B) bool: the steps behind the past; those that are padding have no value."""
+        return torch.arange(len(batch.input), device=batch.input.device).unsqueeze(1) >= batch.past
+
+    def _hidden_series(self, batch: SeriesBatch) -> torch.Tensor | None:
+        if batch.series is None or not self.training or self.embedding is None:
+            return batch.series
+        hidden = torch.rand(batch.series.shape, device=batch.series.device) < self.unknown_rate
+        return batch.series.masked_fill(hidden, 0)
+
+    def _inputs(
+        self,
+        batch: SeriesBatch,
+        filled: torch.Tensor,
+        is_there: torch.Tensor,
+        baseline: torch.Tensor,
+        series: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """(T, B, I): at each step the value before it, those at the lags, what the baseline says, covariates.
+
+        The first is told that nothing was.
+        """
+        there = is_there.to(filled.dtype)
+        parts: list[torch.Tensor] = []
+        for lag in (1, *self.lags):
+            parts += [self._squashed(shifted(filled, lag)), shifted(there, lag)]
+        parts += [self._squashed(baseline)] if self._reads_baseline else []
+        known = self._covariates(batch.known, self.known_size, batch.input, "known")
+        observed = self._covariates(batch.observed, self.observed_size, batch.input, "observed")
+        observed = shifted(observed.masked_fill(self.to_come(batch).unsqueeze(-1), torch.nan), 1, torch.nan)
+        parts = [part.unsqueeze(-1) for part in parts]
+        parts += [known.nan_to_num(0.0), observed.nan_to_num(0.0), (~observed.isnan()).to(filled.dtype)]
+        if self.embedding is not None:
+            chosen = torch.zeros_like(batch.past) if series is None else series
+            parts.append(self.embedding(chosen).expand(len(filled), -1, -1))
+        weights = self.output.weight
+        return torch.cat([part.to(weights.dtype) for part in parts], -1)
+
+    def _squashed(self, z: torch.Tensor) -> torch.Tensor:
+        """Values as inputs: about as they are up to the limit, with the logarithm of what is far beyond."""
+        return z if self.limit is None else self.limit * torch.asinh(z / self.limit)
+
+    def _covariates(self, given: torch.Tensor | None, size: int, like: torch.Tensor, name: str) -> torch.Tensor:
+        if given is None and size:
+            raise ConfigError(f"{name}: expected {size} covariates at each step, got none")
+        return like.new_zeros((*like.shape, 0)) if given is None else given
+
+    # --- inference ---
+
+    def sample(
+        self, batch: SeriesBatch, future: torch.Tensor | None, horizon: int, uniform: torch.Tensor
+    ) -> torch.Tensor:
+        """Paths that go on from the past of each row (ancestral sampling): each step is drawn given those drawn before.
+
+        Args:
+            batch: whose past is read; what comes behind it is not looked at.
+            future: (horizon, B, K), covariates known ahead of time; None where K is 0.
+            horizon: steps to forecast, at least 1.
+            uniform: (horizon, 2, S), numbers above 0 and below 1, see `uniform_numbers`; the same for every row.
+
+        Returns:
+            (horizon, B, S), in the unit of the series.
+
+        Raises:
+            ConfigError: `horizon`, `future` or `uniform` does not fit.
+        """
+        if horizon < 1:
+            raise ConfigError(f"horizon: expected at least 1 step to forecast, got {horizon}")
+        if uniform.dim() != 3 or uniform.shape[:2] != (horizon, 2):
+            raise ConfigError(f"uniform: expected numbers ({horizon}, 2, S), got {tuple(uniform.shape)}")
+        if self.known_size and (future is None or future.shape[::2] != (horizon, self.known_size)):
+            got = "none" if future is None else tuple(future.shape)
+            raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")
+        z, scale = self.scaled(batch)
+        filled, is_there = fill_forward(z.masked_fill(self.to_come(batch), torch.nan))
+        baseline = self.baseline.of_window(filled, is_there, batch.past)
+        x = self._inputs(batch, filled, is_there, baseline, batch.series)
+        _, state = self.recurrent(x, lengths=batch.past)
+        reach = max(self.baseline.reach, *self.lags, 1)
+        # (reach, B), the last steps of the past of each row, where it has so many.
+        back = batch.past + torch.arange(-reach, 0, device=z.device).unsqueeze(1)
+        ends = [
+            torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
+            for each in (filled, is_there.to(filled.dtype), is_there.to(filled.dtype).cummax(0).values)
+        ]
+        means = self.baseline.means(filled, is_there, batch.past)
+        # The first step to come still sees what was observed last.
+        beside = [
+            self._beside(batch, None if future is None else future[step], batch.observed if step == 0 else None)
+            for step in range(horizon)
+        ]
+        at_once = max(1, _MOST_PATHS // len(batch.past))
+        parts = uniform.to(device=z.device, dtype=z.dtype).split(at_once, 2)
+        return torch.cat([scale.invert(self._paths(part, state, ends, means, beside)) for part in parts], 2)
+
+    def _paths(
+        self,
+        uniform: torch.Tensor,
+        state: Any,
+        ends: Sequence[torch.Tensor],
+        means: torch.Tensor | None,
+        beside: Sequence[torch.Tensor],
+    ) -> torch.Tensor:
+        """Feeds back what is drawn.
+
+        Args:
+            uniform: (horizon, 2, S).
+            state: behind the past, of B rows.
+            ends: of the past, (reach, B) each: its last values, in the scale of the window; 1 where there was one, else 0; 1 where
+                there had been one by then.
+            means: (m, B), of the baseline.
+            beside: for each step (B, .), the inputs that are no values.
+
+        Returns:
+            (horizon, B, S), in the scale of the window.
+        """
+        S, B = uniform.shape[2], ends[0].shape[1]
+        state = map_state(lambda part: part.repeat_interleave(S, 1), state)
+        values, flags, begun = (list(each.repeat_interleave(S, 1)) for each in ends)
+        means = None if means is None else means.repeat_interleave(S, 1)
+        weights = self.output.weight
+        for step, others in enumerate(beside):
+            parts: list[torch.Tensor] = []
+            for lag in (1, *self.lags):
+                parts += [self._squashed(values[-lag]), flags[-lag]]
+            mean = None if means is None else means[step % len(means)]
+            baseline = self.baseline.next(lambda lag: values[-lag], lambda lag: begun[-lag].bool(), mean)
+            parts += [self._squashed(baseline)] if self._reads_baseline else []
+            x = torch.cat([torch.stack(parts, 1), others.repeat_interleave(S, 0)], 1).to(weights.dtype)
+            output, state = self.recurrent(x.unsqueeze(0), state)
+            change = self.head.sample(self.output(output[0]).to(baseline.dtype), uniform[step].repeat(1, B))
+            values.append(baseline + change)
+            flags.append(torch.ones_like(change))
+            begun.append(flags[-1])
+        return torch.stack(values[-len(beside) :]).reshape(len(beside), B, S)
+
+    def _beside(self, batch: SeriesBatch, known: torch.Tensor | None, observed: torch.Tensor | None) -> torch.Tensor:
+        """(B, .): the inputs of one step behind the past, without those that are values of the series."""
+        B, like = len(batch.past), batch.input
+        parts = [like.new_zeros((B, 0)) if known is None else known.nan_to_num(0.0)]
+        seen = like.new_full((B, self.observed_size), torch.nan)
+        if observed is not None and self.observed_size:
+            seen = observed[batch.past - 1, torch.arange(B, device=like.device)]
+        parts += [seen.nan_to_num(0.0), (~seen.isnan()).to(like.dtype)]
+        if self.embedding is not None:
+            parts.append(self.embedding(torch.zeros_like(batch.past) if batch.series is None else batch.series))
+        return torch.cat([part.to(like.dtype) for part in parts], -1)
+
+
+def uniform_numbers(horizon: int, samples: int, seed: int) -> torch.Tensor:
+    """(horizon, 2, S): each row has one number from each of S equal parts of [0, 1], in an order of its own.
+
+    So the S draws of one step are as evenly spread as they can be (Latin hypercube; McKay et al. 1979), and intervals need fewer.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu").argsort(-1)
+    within = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu")
+    # Away from 0 and 1 in float32 too, whose logarithms and inverses are then finite.
+    return ((order + within) / samples).clamp(1e-6, 1.0 - 1e-6).float()

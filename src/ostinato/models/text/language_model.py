@@ -1,0 +1,353 @@
+"""A recurrent language model: it reads a text token by token and says what comes next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ostinato.data.batches.streams import Chunk
+from ostinato.data.tokens.vocabulary import Vocabulary
+from ostinato.errors import ConfigError
+from ostinato.models.parts.dropout import Dropout, LockedDropout, WordDropout, check_rate
+from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.penalties import activation_penalty, check_weight
+from ostinato.models.parts.reading import reading
+from ostinato.models.parts.starting_weights import fill_ends, fill_uniform
+from ostinato.models.parts.states import map_state, replace_rows
+from ostinato.models.text.output_loss import output_cross_entropy
+from ostinato.models.text.sampling import check_numbers, check_sampling, probabilities
+from ostinato.models.writing.scores import Score, TextState, to_score
+
+_BLOCK = 256  # tokens run at once where a whole text is read; bounds the memory
+
+
+class LanguageModel(nn.Module):
+    """Embedding, recurrent layers, dropout, output layer: p(token t+1 | tokens up to t).
+
+        h_t, state = recurrent(embedding(token_t), state),   logits_t = W h_t + b
+
+    Args:
+        vocabulary: what the tokens are; V = len(vocabulary).
+        embedding_size: E, of the vector that stands for a token.
+        hidden_size: H, units of each recurrent layer; or one number for each layer, first layer first.
+        num_layers: recurrent layers; may be left out where `hidden_size` has one number a layer.
+        cell: the recurrent layer, by the name of its cell, such as "lstm" or "mingru".
+        dropout: between recurrent layers and, without `output_dropout`, before the output layer (Zaremba et al. 2014), in [0, 1).
+        tied: the output layer uses the embedding's weights (Press & Wolf 2017); the last layer's output must then be E wide.
+        options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`, or `{"depth": 10}` of an RHN.
+        embedding_dropout: of whole words, in [0, 1); see `WordDropout`.
+        input_dropout: of what enters the first layer, in [0, 1).
+        output_dropout: of what enters the output layer, in [0, 1); None for `dropout`.
+        locked_dropout: `dropout`, `input_dropout` and `output_dropout` keep one mask for all steps; see `LockedDropout`. With
+            several layers, `input_dropout` must then be at least `dropout`.
+        activation_regularisation: alpha, at least 0; see `activation_penalty`.
+        temporal_activation_regularisation: beta, at least 0; see `activation_penalty`.
+        initial_range: r > 0: all weights and biases start uniform in [-r, r]; None for torch's.
+        embedding_range: r > 0: embedding and output weights alone do, and the output bias at 0; None for torch's.
+
+    Attributes:
+        penalty: what regularisation added to the last loss in training, a scalar without gradient; zero otherwise. A loss less
+            its penalty is a cross entropy.
+
+    Raises:
+        ConfigError: an option that the layer does not have or whose value it refuses, or sizes that do not fit.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        embedding_size: int = 256,
+        hidden_size: int | Sequence[int] = 512,
+        num_layers: int = 1,
+        cell: CellName = "lstm",
+        dropout: float = 0.0,
+        tied: bool = False,
+        options: Mapping[str, Any] | None = None,
+        *,
+        embedding_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        output_dropout: float | None = None,
+        locked_dropout: bool = False,
+        activation_regularisation: float = 0.0,
+        temporal_activation_regularisation: float = 0.0,
+        initial_range: float | None = None,
+        embedding_range: float | None = None,
+    ):
+        super().__init__()
+        output_dropout = dropout if output_dropout is None else output_dropout
+        widths = [hidden_size] if isinstance(hidden_size, int) else list(hidden_size)
+        _check_sizes(embedding_size=[embedding_size], hidden_size=widths, num_layers=[num_layers])
+        for name, rate in (
+            ("dropout", dropout),
+            ("embedding_dropout", embedding_dropout),
+            ("input_dropout", input_dropout),
+            ("output_dropout", output_dropout),
+        ):
+            check_rate(name, rate)
+        check_weight("activation_regularisation", activation_regularisation)
+        check_weight("temporal_activation_regularisation", temporal_activation_regularisation)
+        self.vocabulary = vocabulary
+        self.alpha, self.beta = activation_regularisation, temporal_activation_regularisation
+        self.embedding = nn.Embedding(len(vocabulary), embedding_size)
+        between = _Between(dropout if max(num_layers, len(widths)) > 1 else 0.0, locked_dropout)
+        given = between.options(options or {})
+        self.recurrent = make_layers(cell, embedding_size, hidden_size, num_layers, options=options, **given)
+        self.word_dropout = WordDropout(embedding_dropout)
+        self.input_dropout = _dropout(between.left_of(input_dropout), locked_dropout)
+        self.dropout = _dropout(output_dropout, locked_dropout)
+        width = output_size(self.recurrent)
+        self.output = nn.Linear(width, len(vocabulary))
+        if tied:
+            if width != embedding_size:
+                raise ConfigError(
+                    f"tied weights need embedding_size equal to the layers' width, got {embedding_size} and {width}"
+                )
+            # An embedding's N(0, 1) as output weights would begin with logits of size sqrt(E).
+            nn.init.uniform_(self.embedding.weight, -1.0 / math.sqrt(width), 1.0 / math.sqrt(width))
+            self.output.weight = self.embedding.weight
+        if initial_range is not None:
+            fill_uniform(self.embedding, self.recurrent, self.output, initial_range)
+        if embedding_range is not None:
+            fill_ends(self.embedding, self.output, embedding_range)
+        self.penalty = torch.zeros(())
+
+    def forward(
+        self, input: torch.Tensor, state: Any = None, resets: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Reads T tokens of B texts.
+
+        Args:
+            input: (T, B) int64.
+            state: the recurrent state before the first step; None for a fresh one.
+            resets: (T, B) bool: True where a row begins a new text at that step, with a fresh state.
+
+        Returns:
+            logits: (T, B, V), of the token after each.
+            state: after the last step.
+        """
+        h, state = self.features(input, state, resets)
+        return self.output(self.dropout(h)), state
+
+    def features(
+        self, input: torch.Tensor, state: Any = None, resets: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """What the last recurrent layer gives, (T, B, H), before dropout and output layer, and the state; as `forward`."""
+        x = self.word_dropout(self.embedding(input), input, self.embedding.num_embeddings)  # (T, B, E)
+        x = self.input_dropout(x)
+        if resets is None:
+            return self.recurrent(x, state)
+        return self._in_segments(x, state, resets)
+
+    def _in_segments(self, x: torch.Tensor, state: Any, resets: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """Runs the layers from reset to reset; a row that resets goes on with the state of one that begins."""
+        T = x.shape[0]
+        cuts = resets.any(dim=1).nonzero().flatten().tolist()
+        outputs = []
+        for start, end in zip([0, *(c for c in cuts if c > 0)], [*(c for c in cuts if c > 0), T], strict=True):
+            if state is not None and start in cuts:
+                state = replace_rows(state, self._fresh(x, state), resets[start])
+            h, state = self.recurrent(x[start:end], state)
+            outputs.append(h)
+        return torch.cat(outputs), state
+
+    def _fresh(self, x: torch.Tensor, like: Any) -> Any:
+        """The state of B texts that begin."""
+        if self.recurrent.options.initial_state.is_zero:
+            return map_state(torch.zeros_like, like)
+        # After no steps at all, a layer is where it begins, learned or noisy as that may be.
+        return self.recurrent(x[:1], lengths=[0] * x.shape[1])[1]
+
+    def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Returns the mean cross entropy of a chunk in nats a token, a scalar, and the state after it.
+
+        In training, and only there, the `penalty` is added to it.
+        """
+        h, state = self.features(chunk.input, state, chunk.resets)
+        dropped = self.dropout(h)
+        loss = self._cross_entropy(dropped, chunk)
+        self.penalty = loss.new_zeros(())
+        if self.training and (self.alpha or self.beta):
+            penalty = activation_penalty(dropped, h, self.alpha, self.beta)
+            self.penalty = penalty.detach()
+            loss = loss + penalty
+        return loss, state
+
+    def _cross_entropy(self, h: torch.Tensor, chunk: Chunk) -> torch.Tensor:
+        """The mean over the steps that have data, 0 where none has; h: (T, B, H), after dropout."""
+        h, target = h.flatten(0, 1), chunk.target.flatten()
+        if chunk.mask is not None:
+            # Not a product with the mask: where there is no data, not even NaN may come in.
+            valid = chunk.mask.flatten()
+            h, target = h[valid], target[valid]
+        return output_cross_entropy(self.output, h, target)
+
+    # --- text in, text out ---
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        state: TextState | None = None,
+    ) -> str:
+        """Returns `length` tokens of text that follow `prompt` (which is not repeated); for the arguments see `stream`."""
+        pieces = self.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, state=state)
+        return "".join(pieces)
+
+    def stream(
+        self,
+        prompt: str = "",
+        length: int | None = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        state: TextState | None = None,
+    ) -> Iterator[str]:
+        """Yields text piece by piece as it is written, one recurrent step a token; close the iterator to stop.
+
+        Args:
+            prompt: read first. Without a prompt and a state, the text begins as if after a line end.
+            length: tokens to write; None for no end.
+            temperature: below 1 more careful, above 1 wilder; 0 always takes the most likely token.
+            top_k: draw from this many most likely tokens only.
+            top_p: draw from the most likely tokens that make up this share only, in (0, 1].
+            seed: the same seed writes the same text; None for a new one each time. The global generator is not touched.
+            state: go on after a text that was scored.
+
+        Raises:
+            ConfigError: an argument is out of range.
+            ModelError: the model gives NaN or infinity; the message names weights that are not finite.
+        """
+        check_sampling(temperature, top_k, top_p)
+        if length is not None and length < 0:
+            raise ConfigError(f"length: expected at least 0 tokens, got {length}")
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        ids = self.vocabulary.encode(prompt).tolist()
+        hidden = None
+        if state is not None:
+            hidden, ids = state.hidden, [state.last, *ids]
+        elif not ids:
+            ids = self.vocabulary.encode("\n").tolist()
+        return self._stream(ids, hidden, length, temperature, top_k, top_p, generator)
+
+    def _stream(
+        self,
+        ids: list[int],
+        hidden: Any,
+        length: int | None,
+        temperature: float,
+        top_k: int | None,
+        top_p: float | None,
+        generator: torch.Generator,
+    ) -> Iterator[str]:
+        decoder = self.vocabulary.decoder()
+        for id in ids[-8:]:  # so that the first word knows what it follows
+            decoder.push(id)
+        decoder.flush()
+        for _, after in self._blocks(np.array(ids[:-1], dtype=np.int64), hidden):
+            hidden = after
+        last, written = ids[-1], 0
+        while length is None or written < length:
+            with self.reading():
+                logits, hidden = self(torch.full((1, 1), last, device=self._device), hidden)
+            logits = logits.flatten().cpu()
+            check_numbers(float(logits.max()), self)
+            p = probabilities(logits, temperature, top_k, top_p)
+            last = int(torch.multinomial(p, 1, generator=generator))
+            written += 1
+            if piece := decoder.push(last):
+                yield piece
+        if piece := decoder.flush():
+            yield piece
+
+    def score(self, text: str, state: TextState | None = None) -> Score:
+        """How well the model predicts `text`; in blocks, so that memory does not grow with it.
+
+        Scoring a text in parts, each with the state of the one before, adds up to scoring the whole, where the parts are cut
+        between tokens.
+
+        Args:
+            text: any length.
+            state: of the text before; None if this is the beginning, whose first token is then given, not predicted.
+        """
+        ids, hidden, characters, words = to_score(self.vocabulary, text, state)
+        if not len(ids):
+            return Score(0.0, 0, 0, 0, None)
+        nats, position = 0.0, 1
+        for logits, after in self._blocks(ids[:-1], hidden):
+            hidden = after
+            targets = torch.from_numpy(ids[position : position + len(logits)]).to(logits.device)
+            nats += float(F.cross_entropy(logits.double(), targets, reduction="sum"))
+            position += len(logits)
+        return Score(nats, len(ids) - 1, characters, words, TextState(hidden, int(ids[-1])))
+
+    def _blocks(self, ids: np.ndarray, hidden: Any) -> Iterator[tuple[torch.Tensor, Any]]:
+        """Reads one text, (N,) tokens, and yields (logits (n, V), state) block by block."""
+        for start in range(0, len(ids), _BLOCK):
+            block = torch.from_numpy(ids[start : start + _BLOCK]).to(self._device)
+            with self.reading():
+                logits, hidden = self(block[:, None], hidden)
+            yield logits[:, 0], hidden
+
+    @property
+    def _device(self) -> torch.device:
+        return self.embedding.weight.device
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Evaluation mode without gradients; left between two pieces, so that the caller may train meanwhile."""
+        return reading(self)
+
+
+class _Between(NamedTuple):
+    """Dropout between the layers, which the layers do themselves; where it is locked, at the entrance of the first one too."""
+
+    rate: float
+    locked: bool
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The layer's arguments for it, beside the `given` ones."""
+        if not self.locked:
+            return {"dropout": self.rate}
+        if "variational_dropout" in given:
+            raise ConfigError(
+                "locked_dropout and options.variational_dropout would mask the same twice; give the rates of one of them"
+            )
+        return {"variational_dropout": (self.rate, 0.0, 0.0)} if self.rate else {}
+
+    def left_of(self, rate: float) -> float:
+        """The rate that makes `rate` together with what the first layer drops: two masks that both keep a unit multiply."""
+        if not self.locked or not self.rate:
+            return rate
+        if rate < self.rate:
+            raise ConfigError(
+                f"input_dropout: with locked_dropout and several layers, expected at least dropout = {self.rate}, got {rate}"
+            )
+        return 1.0 - (1.0 - rate) / (1.0 - self.rate)
+
+
+def _check_sizes(**given: Sequence[int]) -> None:
+    for name, sizes in given.items():
+        for size in sizes:
+            if size < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {size}")
+
+
+def _dropout(rate: float, locked: bool) -> nn.Module:
+    return LockedDropout(rate) if locked else Dropout(rate)

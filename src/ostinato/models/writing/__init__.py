@@ -1,0 +1,1 @@
+"""Networks that write: for a text, for an image; decoding, beam search."""

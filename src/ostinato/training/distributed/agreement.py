@@ -1,0 +1,57 @@
+"""What the processes of a run have to see alike: the clock, a wish to stop, the moment to show how it goes.
+
+Whoever evaluates, saves or stops has to do so after the same step in every process, or all wait for ever. So the clock is that of
+the first process, and a signal that one has received counts for all; one short message a step tells.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ostinato.training.distributed.processes import Processes
+from ostinato.training.loop.evaluation import never
+
+
+class Agreement:
+    """Of one process alone it asks at once; of several, it knows what was agreed on when all last called `renew`.
+
+    Args:
+        processes: those of the run.
+        is_show_due: whether the first process would like to show something.
+    """
+
+    def __init__(self, processes: Processes, is_show_due: Callable[[], bool] = never):
+        self._processes = processes
+        self._is_alone = processes.world == 1
+        self._is_show_due = is_show_due
+        self._asked = 0
+        self.is_stop_wanted: Callable[[], bool] = never
+        """Whether this process was asked to stop."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Asks all processes; each must call it equally often."""
+        if self._is_alone:
+            return
+        mine = (time.monotonic(), float(self._is_show_due())) if self._processes.is_first else (0.0, 0.0)
+        self._now_s, self._shows, self._stops = self._processes.total([*mine, float(self.is_stop_wanted())])
+
+    def now_s(self) -> float:
+        """The time in seconds since some moment."""
+        return time.monotonic() if self._is_alone else self._now_s
+
+    def stops(self) -> bool:
+        """Whether a process was asked to stop."""
+        return self.is_stop_wanted() if self._is_alone else self._stops > 0
+
+    def shows(self) -> bool:
+        """Whether it is time to show something."""
+        return self._is_show_due() if self._is_alone else self._shows > 0
+
+    def stops_in_between(self) -> bool:
+        """`stops`, for something that is asked often: only every sixteenth time all processes are."""
+        self._asked += 1
+        if self._asked % 16 == 0:
+            self.renew()
+        return self.stops()

@@ -1,0 +1,203 @@
+"""Several processes that train one model: what they tell each other beside the gradients.
+
+Each reads its own rows of a batch. Gradients are averaged by DDP or FSDP. All else goes through groups of its own, over gloo, on
+the CPU: so that it neither waits for a device nor is confused with what is sent there, and so that whoever waits in it is told at
+once when a process dies, whatever the devices use. Nothing is pickled: numbers, JSON and tensors are sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import distributed as dist
+
+from ostinato.errors import OstinatoError, PeerError, RunError
+from ostinato.training.update.tree import map_tensors
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+# A death is noticed at once, however long these are; a machine that vanishes from the network only after them.
+PATIENCE = timedelta(days=7)  # for what the first process does alone: tokenising, say
+STEP = timedelta(minutes=10)  # for a step, a checkpoint, a sample
+
+
+class Processes:
+    """The processes of a run, seen from one of them.
+
+    Args:
+        fabric: launched, as `make_fabric` returns it.
+
+    Attributes:
+        fabric: the same.
+        rank: the number of this process, from 0.
+        world: how many there are.
+    """
+
+    def __init__(self, fabric: Fabric):
+        self.fabric = fabric
+        self.rank, self.world = fabric.global_rank, fabric.world_size
+        self._group: Any = None
+        self._patient_group: Any = None
+        if self.world > 1:
+            with self._told_of_deaths():
+                self._group = dist.new_group(backend="gloo", timeout=STEP)
+                self._patient_group = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+    def first(self, function: Callable[[], Any]) -> Any:
+        """Calls `function` in the first process, while the others wait, and returns its result in all.
+
+        Args:
+            function: returns what JSON can hold.
+
+        Raises:
+            OstinatoError: in the first process what the function raised; in the others a `PeerError`.
+        """
+        if self.world == 1:
+            return function()
+        if not self.is_first:
+            answer = json.loads(self._broadcast(b""))
+            if "error" in answer:
+                raise PeerError(f"process 0 has stopped: {answer['error']}")
+            return answer["result"]
+        try:
+            result = function()
+        except OstinatoError as error:
+            self._broadcast(json.dumps({"error": str(error)}).encode())
+            raise
+        self._broadcast(json.dumps({"result": result}).encode())
+        return result
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sums of each of `values` over all processes, in float64; the same bits in every process."""
+        if self.world == 1:
+            return list(values)
+        sums = torch.tensor(values, dtype=torch.float64)
+        with self._told_of_deaths():
+            dist.all_reduce(sums, group=self._group)
+        return sums.tolist()
+
+    def gather(self, tree: Any) -> list[Any]:
+        """The `tree` of every process, by rank, with its tensors on the CPU; all must be built alike."""
+        if self.world == 1:
+            return [tree]
+        gathered: list[list[torch.Tensor]] = []
+
+        def exchange(tensor: torch.Tensor) -> None:
+            mine = tensor.detach().cpu().contiguous()
+            all_of_them = [torch.empty_like(mine) for _ in range(self.world)]
+            dist.all_gather(all_of_them, mine, group=self._group)
+            gathered.append(all_of_them)
+
+        with self._told_of_deaths():
+            map_tensors(exchange, tree)
+        return [self._with(tree, [tensors[rank] for tensors in gathered]) for rank in range(self.world)]
+
+    def texts(self, text: str) -> list[str]:
+        """What every process says, by rank; of several, up to 1,000 bytes each."""
+        if self.world == 1:
+            return [text]
+        mine = torch.frombuffer(bytearray(text.encode()[:1000].ljust(1000)), dtype=torch.uint8)
+        return [bytes(each.tolist()).decode(errors="replace").rstrip() for each in self.gather(mine)]
+
+    @staticmethod
+    def _with(tree: Any, tensors: list[torch.Tensor]) -> Any:
+        left = iter(tensors)
+        return map_tensors(lambda _: next(left), tree)
+
+    def join_rows(self, tree: Any, dim: int, rows: int) -> Any:
+        """The tree of one process that has all rows.
+
+        Args:
+            tree: its tensors that have `rows` rows in dimension `dim` are joined, in the order of the processes; the others stay.
+            dim: of the rows.
+            rows: of each process.
+        """
+        if self.world == 1:
+            return tree
+        return map_tensors(
+            lambda *parts: torch.cat(parts, dim) if _has(parts[0], dim, rows) else parts[0], *self.gather(tree)
+        )
+
+    def split_rows(self, tree: Any, dim: int, rows: int) -> Any:
+        """The inverse of `join_rows`: of a tree with the rows of all processes, of any number of them, those of this one."""
+        total, start = rows * self.world, rows * self.rank
+        return map_tensors(lambda tensor: tensor.narrow(dim, start, rows) if _has(tensor, dim, total) else tensor, tree)
+
+    def check_alike(self, what: str, value: float | None) -> None:
+        """Makes sure that all processes have found the same.
+
+        Raises:
+            RunError: this one has found something else than the first.
+        """
+        told = self.first(lambda: value)
+        if told != value:
+            raise RunError(
+                f"process {self.rank} found {what} {value} where process 0 found {told}; "
+                "put the run folder on a file system that all machines share"
+            )
+
+    def seed_apart(self) -> None:
+        """Gives every process random numbers of its own, a function of the seed and of its rank; the first keeps those it has."""
+        if self.rank > 0:
+            # A product with an odd number of 64 bits (Knuth's multiplicative hashing) keeps neighbours apart.
+            torch.manual_seed((torch.initial_seed() + self.rank * 0x9E3779B97F4A7C15) % 2**63)
+
+    def barrier(self) -> None:
+        """Waits for all processes."""
+        self.total([0.0])
+
+    def _broadcast(self, content: bytes) -> bytes:
+        with self._told_of_deaths():
+            size = torch.tensor([len(content)])
+            dist.broadcast(size, 0, group=self._patient_group)
+            data = torch.zeros(int(size), dtype=torch.uint8)
+            if self.is_first:
+                data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            dist.broadcast(data, 0, group=self._patient_group)
+        return bytes(data.tolist())
+
+    @contextmanager
+    def _told_of_deaths(self) -> Iterator[None]:
+        with told_of_deaths(self.world):
+            yield
+
+
+@contextmanager
+def told_of_deaths(world: int) -> Iterator[None]:
+    """Turns the many ways in which torch tells that another process is gone into one.
+
+    Raises:
+        PeerError: another process is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if world > 1 and _is_of_a_peer(error):
+            raise PeerError(
+                "another process of this run is gone; training has stopped in all. Its last checkpoint is whole: "
+                "start the same command again with --resume"
+            ) from error
+        raise
+
+
+def _is_of_a_peer(error: RuntimeError) -> bool:
+    text = str(error)
+    return isinstance(error, dist.DistError) or any(
+        sign in text
+        for sign in ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
+    )
+
+
+def _has(tensor: torch.Tensor, dim: int, rows: int) -> bool:
+    return tensor.dim() > dim and tensor.shape[dim] == rows

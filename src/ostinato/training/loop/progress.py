@@ -1,0 +1,214 @@
+"""What a person sees while a model trains."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
+
+from ostinato.training.loop.console import standard_output
+from ostinato.training.loop.evaluation import Evaluation, bits_per_character
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands.
+
+    Args:
+        step: updates made.
+        used: share of the budget used, in [0, 1].
+        loss: mean over the steps since the last line of metrics, nats a token.
+        gradient_norm: before clipping.
+        tokens_per_s: speed, without evaluations; of examples or whatever else the loss is the mean of.
+        time_left_s: estimated, in seconds.
+    """
+
+    step: int
+    used: float
+    loss: float
+    gradient_norm: float
+    tokens_per_s: float
+    time_left_s: float
+
+
+class Progress:
+    """A bar in a terminal, plain lines elsewhere, nothing when quiet.
+
+    Args:
+        quiet: show nothing at all.
+        console: where to; standard output by default.
+    """
+
+    item = "token"  # what the loss is the mean of
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+        self.console = console or standard_output()
+        self.characters_per_token = 1.0
+        self.validation_characters_per_token = 1.0
+        self.shows_perplexity = False  # a token; of characters nobody asks for it
+        self._quiet = quiet
+        self._live = self.console.is_terminal and not quiet
+        self._interval_s = 0.25 if self._live else 5.0
+        self._shown_at = -float("inf")
+        self._bar: Bar | None = None
+        self._task = TaskID(0)
+
+    @contextmanager
+    def running(self) -> Iterator[Progress]:
+        """Shows the bar while something runs."""
+        if not self._live:
+            self._shown_at = time.monotonic()  # what is over at once needs no line
+            yield self
+            return
+        # Refreshed by hand: a refreshing thread would take its share of the interpreter from training.
+        columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+        try:
+            with Bar(*columns, console=self.console, auto_refresh=False, transient=True) as self._bar:
+                self._task = self._bar.add_task("", total=1.0)
+                yield self
+        finally:
+            self._bar = None
+
+    def due(self) -> bool:
+        """True if enough time has passed since the last update to show another."""
+        return not self._quiet and time.monotonic() - self._shown_at >= self._interval_s
+
+    def show(self, moment: Moment) -> None:
+        """Shows how training goes."""
+        self._update(
+            moment.used,
+            f"step {moment.step}  {self.loss_text(moment.loss)}  "
+            f"{moment.tokens_per_s:,.0f} {self.item}s/s  |g| {moment.gradient_norm:.2f}  {_clock(moment.time_left_s)} left",
+        )
+
+    def loss_text(self, loss: float) -> str:
+        """The training loss, with its units."""
+        return f"loss {loss:.3f} nats/token  {self.bits(loss):.3f} bits/char"
+
+    def validation_text(self, evaluation: Evaluation) -> str:
+        """An evaluation, with its units."""
+        nats = evaluation.nats_per_token
+        perplexity = f" (perplexity {_perplexity(nats):,.4g})" if self.shows_perplexity else ""
+        return f"{nats:.3f} nats/token{perplexity}, {self.validation_bits(nats):.3f} bits/char"
+
+    def training_figures(self, loss: float) -> dict[str, float]:
+        """What to keep of a training loss beside itself, by name."""
+        return {"bits_per_character": self.bits(loss)}
+
+    def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
+        """What to keep of an evaluation beside its loss, by name."""
+        nats = evaluation.nats_per_token
+        perplexity = {"perplexity_per_token": _perplexity(nats)} if self.shows_perplexity else {}
+        return {"bits_per_character": self.validation_bits(nats), **perplexity, **evaluation.figures}
+
+    def show_reading(self, done: int, total: int | None) -> None:
+        """Shows how far the text is read, in bytes, if it is time to."""
+        if self.due():
+            share = min(done / total, 1.0) if total else 0.0
+            self._update(share, f"reading the text, {done / 1e6:,.0f} MB{f' of {total / 1e6:,.0f}' if total else ''}")
+
+    def show_judging(self, what: str, done: int, total: int) -> None:
+        """Shows how many examples of some data are judged, if it is time to."""
+        if self.due():
+            self._update(done / total, f"judging {escape(what)}: {done:,} of {total:,} examples")
+
+    def _update(self, share: float, text: str) -> None:
+        self._shown_at = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=share, description=text)
+            self._bar.refresh()
+        else:
+            self.say(f"{share:4.0%}  {text}")
+
+    def evaluated(self, step: int, evaluation: Evaluation, *, best: bool, sample: str | None = None) -> None:
+        """Prints the line of an evaluation, and one of sample text."""
+        mark = "  best so far" if best else ""
+        self.say(f"step {step}: validation {self.validation_text(evaluation)}{mark}")
+        if sample is not None:
+            # Control characters of an untrained model must not reach the terminal.
+            line = "".join(c if c.isprintable() else "⏎" if c == "\n" else " " for c in sample)
+            self.say(f"  [dim]{escape(line)}[/dim]")
+
+    def say(self, text: str) -> None:
+        """Prints a line, which may hold rich markup, unless quiet.
+
+        Once nobody reads the lines any more (`ostinato train lm | head`), it is quiet: what trains should not be lost for that.
+        """
+        if self._quiet:
+            return
+        try:
+            self.console.print(text, soft_wrap=True)
+        except BrokenPipeError:
+            self._quiet = True
+
+    def warn(self, text: str) -> None:
+        """Prints a line on standard error, quiet or not."""
+        Console(stderr=True, highlight=False, markup=False).print(text, soft_wrap=True)
+
+    def bits(self, nats_per_token: float) -> float:
+        """A loss on the training text, in bits per character, if `characters_per_token` was set."""
+        return bits_per_character(nats_per_token, self.characters_per_token)
+
+    def validation_bits(self, nats_per_token: float) -> float:
+        """A loss on the validation text, in bits per character."""
+        return bits_per_character(nats_per_token, self.validation_characters_per_token)
+
+
+class ExampleProgress(Progress):
+    """The same for a task that is learnt from examples.
+
+    Args:
+        item: what the loss is the mean of, such as "example" or "word".
+        percentages: figures to show as such; the others are shown as numbers.
+        quiet: show nothing at all.
+        console: where to; standard output by default.
+    """
+
+    def __init__(
+        self, item: str, percentages: Sequence[str] = (), *, quiet: bool = False, console: Console | None = None
+    ):
+        super().__init__(quiet=quiet, console=console)
+        self.item, self._percentages = item, frozenset(percentages)
+
+    def loss_text(self, loss: float) -> str:
+        """The training loss, with its unit."""
+        return f"loss {loss:.4f} nats/{self.item}"
+
+    def validation_text(self, evaluation: Evaluation) -> str:
+        """The task's figures, then the loss."""
+        shown = [f"{name.replace('_', ' ')} {self.number(name, value)}" for name, value in evaluation.figures.items()]
+        return ", ".join([*shown, self.loss_text(evaluation.nats_per_token)])
+
+    def number(self, name: str, value: float) -> str:
+        """A figure as it is shown; a dash where there is none, such as the accuracy on unknown words where all are known."""
+        if math.isnan(value):
+            return "-"
+        return f"{value:.2%}" if name in self._percentages else f"{value:.4g}"
+
+    def training_figures(self, loss: float) -> dict[str, float]:
+        """Nothing beside the loss."""
+        return {}
+
+    def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
+        """The task's figures."""
+        return dict(evaluation.figures)
+
+
+def _perplexity(nats: float) -> float:
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,58 @@
+"""Shares themselves need several processes: see test_distributed."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from ostinato.training.distributed.sharding import (
+    is_sharded,
+    shared_by_name,
+    shared_like,
+    shared_optimizer_state,
+    weights_together,
+    whole,
+)
+
+
+def test_what_is_whole_stays_as_it_is():
+    module, tree = nn.Linear(2, 3), {"a": [torch.ones(2), 3, None]}
+    assert not is_sharded(module)
+    assert whole(tree) == tree
+    with weights_together(module):
+        assert module(torch.ones(1, 2)).shape == (1, 3)
+    tensor = torch.ones(3)
+    assert shared_like(tensor, torch.zeros(3)) is tensor
+    assert shared_by_name({"a": tensor, "b": tensor}, {"a": torch.zeros(3)}) == {"a": tensor, "b": tensor}
+
+
+def test_the_state_of_a_fused_optimiser_does_not_fuse_another():
+    module = nn.Linear(2, 3)
+    fused, plain = (torch.optim.Adam(module.parameters(), lr=0.1, fused=fused) for fused in (True, False))
+    module(torch.ones(1, 2)).sum().backward()
+    fused.step()
+    state = shared_optimizer_state(fused.state_dict(), plain)
+    plain.load_state_dict(state)
+    assert [group["fused"] for group in plain.param_groups] == [False]
+    torch.testing.assert_close(plain.state_dict()["state"], fused.state_dict()["state"])
+
+
+def test_a_state_brings_neither_momentum_nor_decay_along():
+    module = nn.Linear(2, 3)
+    first = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    module(torch.ones(1, 2)).sum().backward()
+    first.step()
+    second = torch.optim.SGD(module.parameters(), lr=0.3, momentum=0.5)
+    second.load_state_dict(shared_optimizer_state(first.state_dict(), second))
+    assert [(g["lr"], g["momentum"], g["weight_decay"]) for g in second.param_groups] == [(0.1, 0.5, 0.0)]
+    torch.testing.assert_close(second.state_dict()["state"], first.state_dict()["state"])
+
+
+@pytest.mark.parametrize(
+    "kinds", [*itertools.permutations((torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop), 2)]
+)
+def test_a_state_of_another_optimiser_is_refused(kinds):
+    first, second = (kind(nn.Linear(2, 3).parameters(), lr=0.1) for kind in kinds)
+    with pytest.raises(ValueError, match=r"training\.optimizer is another"):
+        shared_optimizer_state(first.state_dict(), second)

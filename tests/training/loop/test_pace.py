@@ -1,0 +1,77 @@
+"""A clock that the test moves on, against sums written out."""
+
+import pytest
+
+from ostinato.training.loop.pace import EVALUATIONS, Pace
+from ostinato.training.run.settings import UpdateSettings
+
+
+class Data:
+    """Ten chunks an epoch."""
+
+    position, chunks_per_epoch = 0, 10
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def made(**settings):
+    data, clock = Data(), Clock()
+    return Pace(UpdateSettings(**settings), data, clock), data, clock  # pyright: ignore[reportArgumentType]
+
+
+def test_time_goes_on_from_the_sessions_before():
+    pace, _, clock = made(max_time_s=50.0)
+    pace.counters.elapsed_s = 30.0
+    pace.restart()
+    clock.now += 10
+    assert pace.elapsed_s() == pytest.approx(40.0)
+    assert pace.used() == pytest.approx(0.8)
+
+
+def test_speed_is_that_of_training_alone():
+    pace, _, clock = made(max_steps=1)
+    clock.now += 10
+    pace.counters.tokens += 600
+    pace.leave_out(4.0)
+    pace.waited_s += 1.5
+    assert pace.tokens_per_s() == pytest.approx(100.0)
+    assert pace.waiting_share() == pytest.approx(0.25)
+    pace.restart()
+    clock.now += 1
+    assert (pace.tokens_per_s(), pace.waiting_share()) == (0.0, 0.0)
+
+
+def test_the_learning_rate_is_that_of_the_middle_of_the_update():
+    pace, data, _ = made(max_epochs=2.0, schedule="linear", warmup=0.0, learning_rate=0.1, accumulate=2)
+    pace.counters.epoch, data.position = 1, 2  # two of an update's chunks have been given
+    assert pace.learning_rate(48) == pytest.approx(0.1 * (1 - 1.1 / 2))
+
+
+def test_without_a_distance_evaluations_are_spread_over_the_budget():
+    pace, _, _ = made(max_steps=60)
+    due = []
+    for step in range(1, 61):
+        pace.counters.step = step
+        if pace.evaluation_due():
+            due.append(step)
+            pace.counters.evaluations += 1
+            pace.counters.evaluated_step = step
+            assert not pace.evaluation_due()
+    assert due == [60 * each // EVALUATIONS for each in range(1, EVALUATIONS + 1)]
+    assert pace.evaluations_by_now() == EVALUATIONS
+
+
+def test_evaluations_by_epochs():
+    pace, data, _ = made(max_epochs=1.0, evaluate_every_epochs=0.3)
+    due = []
+    for step in range(1, 11):
+        pace.counters.step, data.position = step, step
+        if pace.evaluation_due():
+            due.append(step)
+            pace.counters.evaluated_step, pace.counters.evaluated_epochs = step, pace.epochs()
+    assert due == [3, 6, 9, 10]
