@@ -57,7 +57,7 @@ assert sum("LeakyNet" in text or "leakynet" in text for text in stubs().values()
 
 
 def test_the_one_file_of_the_contributors_guide_is_all_that_a_named_cell_needs(tmp_path: Path) -> None:
-    (written,) = [each for each in snippets(ROOT / "CONTRIBUTING.md") if each.language == "python"]
+    (written,) = [each for each in snippets(ROOT / "CONTRIBUTING.md") if "@named(" in each.code]
     shutil.copytree(Path(ostinato.__file__).parent, tmp_path / "ostinato", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "ostinato/cells/leaky.py").write_text(written.code, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

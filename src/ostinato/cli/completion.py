@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
@@ -52,7 +55,8 @@ def _whole() -> argparse.ArgumentParser:
         if name == "train":
             tasks = command.add_subparsers()
             for task, entry in registry.tasks().items():
-                _copy(train_parser(task), tasks.add_parser(task, help=_plain(entry.summary)))
+                with contextlib.suppress(ConfigError):  # of another package, that cannot be loaded
+                    _copy(train_parser(task), tasks.add_parser(task, help=_plain(entry.summary)))
         elif name == "lab":
             _copy(importlib.import_module("ostinato.cli.lab").parser(), command.add_subparsers().add_parser("run"))
         else:

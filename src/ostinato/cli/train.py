@@ -119,7 +119,8 @@ def _settings_of(run: str, task: str) -> list[str]:
 
     folder = RunFolder(run)
     folder.check(resume=True)
-    if (other := task_of(run)) != task:  # it reads the file, so that a damaged one is called that
+    other = task_of(run)  # it reads the file, so that a damaged one is called that
+    if find(other).task != find(task).task:
         again = shlex.join(["ostinato", "train", other, "--run", run, "--resume"])
         raise ConfigError(f"{run} is a run of the task {other}, not {task}; go on with it by `{again}`")
     return ["--config", str(folder.config_file)]

@@ -68,8 +68,16 @@ class Entry:
         return self.settings_class().from_dict({**given, **changes})
 
     def make(self) -> Task[Any, Any, Any, Any]:
-        """Loads the task."""
-        return _load(self.task)()
+        """Loads the task.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
+        kind = _load(self.task)
+        try:
+            return kind()
+        except TypeError as error:  # methods are missing, or it wants arguments
+            raise ConfigError(f"{self.task}: expected a task that can be made without arguments; {error}") from error
 
 
 TASKS: dict[str, Entry] = {
@@ -130,8 +138,24 @@ def register(task: type[Task[Any, Any, Any, Any]]) -> type[Task[Any, Any, Any, A
 
 
 def entry_of(task: type[Task[Any, Any, Any, Any]]) -> Entry:
-    """What the registry holds of a class of one's own."""
-    summary = (task.__doc__ or task.name).strip().partition("\n")[0].removesuffix(".")
+    """What the registry holds of a class of one's own.
+
+    Raises:
+        ConfigError: it is no task, or has no name or no settings.
+    """
+    from ostinato.recipes.settings import TaskSettings
+    from ostinato.recipes.task import Task
+
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise ConfigError(f"expected a class made from ostinato.recipes.task.Task, got {task!r}")
+    name, settings = getattr(task, "name", None), getattr(task, "settings", None)
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f'{_place_of(task)}: expected a name, such as name = "mine", got {name!r}')
+    if not (isinstance(settings, type) and issubclass(settings, TaskSettings)):
+        raise ConfigError(
+            f"{_place_of(task)}: expected settings, a data class made from ostinato.recipes.settings.TaskSettings, got {settings!r}"
+        )
+    summary = (task.__doc__ or name).strip().partition("\n")[0].removesuffix(".")
     return Entry(summary[:1].lower() + summary[1:], _place_of(task.settings), _place_of(task))
 
 
@@ -155,6 +179,12 @@ def find(name: str) -> Entry:
     raise ConfigError(f"{name} is no recipe{hint} Expected one of {', '.join(known)}: ostinato train lm")
 
 
+def name_of(task: Task[Any, Any, Any, Any]) -> str:
+    """What the command line finds a task by: its name, or where that finds none or another, its place."""
+    known, place = tasks().get(task.name), _place_of(type(task))
+    return task.name if known is not None and known.task == place else place
+
+
 def task_of(run: str | os.PathLike[str]) -> str:
     """The name of the task of a run, or where no name finds it its place, as its config.yaml says.
 
@@ -167,8 +197,8 @@ def task_of(run: str | os.PathLike[str]) -> str:
     name = folder.read_config().get("task", DEFAULT)
     known = tasks()
     place = _place_in(folder.path)
-    if place is not None and (name not in known or known[name].task != place):
-        return place
+    if place is not None:
+        return next((name for name, entry in known.items() if entry.task == place), place)
     if not isinstance(name, str) or name not in known:
         raise RunError(f"{folder.config_file}: expected a task of {', '.join(known)}, got {name}; a newer ostinato?")
     return name
@@ -202,8 +232,8 @@ def _place_in(folder: Path) -> str | None:
         return None
     try:
         place = json.loads(read_plain(file))["class"]
-        if ":" not in place:
-            raise ValueError(f"expected module:class, got {place}")
+        if not isinstance(place, str) or ":" not in place:
+            raise ValueError(f"expected module:class, got {place!r}")
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged: {' '.join(str(error).split())}") from error
     return place
@@ -215,23 +245,21 @@ def _entry_at(place: str) -> Entry:
     Raises:
         ConfigError: there is no such class, or it is no task.
     """
-    from ostinato.recipes.task import Task
-
     if place.startswith("__main__:") or "<locals>" in place:
         raise ConfigError(
             f"{place}: the class was made in a script or in a function; move it into a module that can be imported"
         )
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.append(os.getcwd())  # behind all else, so that a file in it takes nobody's place
-    found = _load(place)
-    if not (isinstance(found, type) and issubclass(found, Task)):
-        raise ConfigError(f"{place}: expected a class made from ostinato.recipes.task.Task, got {found!r}")
-    return entry_of(found)
+    return entry_of(_load(place))
 
 
 @functools.cache
 def _installed() -> Mapping[str, Entry]:
-    """The tasks of other packages. Each entry point gives an `Entry`, which loads nothing else, or the class of a task."""
+    """The tasks of other packages. Each entry point gives an `Entry`, which loads nothing else, or the class of a task.
+
+    One with the name of a built-in task does not take its place.
+    """
     found: dict[str, Entry] = {}
     for point in metadata.entry_points(group=GROUP):
         if point.name not in _BUILT_IN:
@@ -241,11 +269,10 @@ def _installed() -> Mapping[str, Entry]:
 
 def _of_point(point: metadata.EntryPoint) -> Entry:
     try:
-        given = point.load()
+        given = _load(point.value)
         return given if isinstance(given, Entry) else entry_of(given)
-    except Exception as error:  # whatever another package does must not take the other tasks away
-        reason = " ".join(str(error).split())
-        return Entry(f"cannot be loaded: {reason}", point.value, point.value)
+    except ConfigError as error:  # whatever another package does must not take the other tasks away
+        return Entry(f"cannot be loaded: {error}", point.value, point.value)
 
 
 def _place_of(kind: type[Any]) -> str:
@@ -254,13 +281,18 @@ def _place_of(kind: type[Any]) -> str:
 
 def _load(place: str) -> Any:
     module, _, name = place.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        raise ConfigError(f"{place}: expected a class at a place module:class, with points between folders")
     try:
         found: Any = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever somebody's module does, even to leave the program
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
-            f"{place}: expected a class at this place, module:class; it cannot be loaded: {reason}"
+            f"{place}: expected a class at this place, module:class; it cannot be loaded ({reason}); is its folder the one "
+            "that you are in, or in PYTHONPATH?"
         ) from error
     return found

@@ -68,7 +68,7 @@ class RunSettings:
             name: _changed(groups[name], value, f"{name}.") if name in groups else value
             for name, value in values.items()
         }
-        _check_fields(cls, built, "")
+        check_fields(cls, built, "")
         return cls(**built)
 
 
@@ -148,11 +148,21 @@ def _changed(default: Any, values: Any, prefix: str) -> Any:
     """A group of settings: those of `default`, but for `values`."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{prefix[:-1]}: expected settings by name, got {values!r}")
-    _check_fields(type(default), values, prefix)
+    check_fields(type(default), values, prefix)
     return dataclasses.replace(default, **values)
 
 
-def _check_fields(kind: type[Any], values: Mapping[str, Any], prefix: str) -> None:
+def check_fields(kind: type[Any], values: Mapping[str, Any], prefix: str) -> None:
+    """Looks at values by name for the fields of a data class.
+
+    Args:
+        kind: the data class.
+        values: by name.
+        prefix: of the names, for the message, such as "model.".
+
+    Raises:
+        ConfigError: an unknown name, or a value of another type.
+    """
     names = [each.name for each in dataclasses.fields(kind)]
     unknown = [str(name) for name in values if name not in names]
     if unknown:

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from ostinato.data.batches.batches import Batch, Batches, Examples, InOrder
 from ostinato.data.records.splits import Splits
-from ostinato.errors import DataError
+from ostinato.errors import ConfigError, DataError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes.few import few
 from ostinato.recipes.knowledge import KNOWLEDGE, read_json
@@ -112,6 +112,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         item: what the loss is the mean of.
         noun: what its data are called where a run is given others.
         percentages: the figures that are shown as such.
+        errors: the figures of which the smallest is best; of all others the largest is.
         files: the settings, such as "reading.test", that name files.
         rows: of a batch in evaluation and prediction; changes no result.
         answering: a dataclass of what a user can set about answers, such as how wide a beam is; None for nothing.
@@ -125,6 +126,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     item: ClassVar[str] = "example"
     noun: ClassVar[str] = "data set"
     percentages: ClassVar[tuple[str, ...]] = ()
+    errors: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[int] = 256
     answering: ClassVar[type[Any] | None] = None
@@ -312,7 +314,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return learnt
 
     def judged_by(self, settings: S) -> str | None:
-        """The figure that says which weights are best, largest first; None for the loss, smallest first."""
+        """The figure that says which weights are best, largest first unless it is one of `errors`; None for the loss."""
         return None
 
     @abstractmethod
@@ -354,7 +356,12 @@ class Task(ABC, Generic[S, Part, Known, Model]):
                     on_batch(done, len(examples.lengths))
         means = torch.stack(losses).tolist()  # the only time that the device is waited for
         nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
-        return Evaluation(nats, sum(counts), judge.figures(), self.judged_by(learnt.settings))
+        figures, chosen = judge.figures(), self.judged_by(learnt.settings)
+        if chosen is not None and chosen not in figures:
+            raise ConfigError(
+                f"judged_by of {self.name} expected one of its figures, {', '.join(figures)}, got {chosen}"
+            )
+        return Evaluation(nats, sum(counts), figures, chosen, chosen in self.errors)
 
     def in_order(self, learnt: Learnt[S, Known, Model], examples: Examples) -> Iterator[Batch]:
         """Every example once, on the model's device."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ostinato.errors import OstinatoError
+from ostinato.recipes.registry import name_of
 from ostinato.recipes.task import Task
 from ostinato.recipes.task_training import TaskResult, without_nan
 from ostinato.recipes.trained import Scores
@@ -21,7 +22,7 @@ from ostinato.training.loop.progress import ExampleProgress
 
 def resume_command(result: TaskResult) -> str:
     """The command that goes on with a run."""
-    return shlex.join(["ostinato", "train", result.task.name, "--run", str(result.run), "--resume"])
+    return shlex.join(["ostinato", "train", name_of(result.task), "--run", str(result.run), "--resume"])
 
 
 def show(result: TaskResult, console: Console | None = None) -> None:
@@ -85,13 +86,17 @@ def lost(task: Task[Any, Any, Any, Any], scores: Scores) -> list[str]:
             f"nats/{task.item}" if figure == "loss" else figure.replace("_", " ")
             for figure, value in figures.items()
             if figure != "calibration_error"  # a model that knows nothing can have none
-            and (scores.loss > value if figure == "loss" else scores.figures[figure] < value)
+            and _is_better(task, figure, value, scores.loss if figure == "loss" else scores.figures[figure])
         ]
         worse = [figure for figure in worse if theirs[figure] != ours[figure]]  # what shows no difference is no loss
         if worse:
             said = ", ".join(f"{figure} {theirs[figure]} against {ours[figure]}" for figure in worse)
             lines.append(f"the model loses to {name}: {said}")
     return lines
+
+
+def _is_better(task: Task[Any, Any, Any, Any], figure: str, one: float, other: float) -> bool:
+    return one < other if figure == "loss" or figure in task.errors else one > other
 
 
 def _cells(

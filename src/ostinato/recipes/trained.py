@@ -18,6 +18,7 @@ from ostinato.data.sources.memory import holding
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes.learnt import Known, Learnt, Model, S
+from ostinato.recipes.settings import check_fields
 from ostinato.recipes.task import Judge, Opening, Part, Task
 from ostinato.training.distributed.device import choose_device
 from ostinato.training.loop.evaluation import never
@@ -84,7 +85,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
             options: by name; those left out are at their default.
 
         Raises:
-            ConfigError: the task has no such option.
+            ConfigError: the task has no such option, or it has another type or range.
         """
         kind = self.task.answering
         names = [] if kind is None else [each.name for each in dataclasses.fields(kind)]
@@ -92,6 +93,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
             expected = f"expected one of {', '.join(names)}" if names else "it has none; leave it out"
             raise ConfigError(f"unknown option {unknown[0]} of the answers of {self.task.name}; {expected}")
         if kind is not None:
+            check_fields(kind, options, "")
             self.answering = kind(**options)
         return self
 

@@ -51,19 +51,19 @@ def test_the_air_of_mauna_loa():
 
 def test_libraries_are_loaded_when_data_is_read():
     names = (
-        "builtin",
-        "captions",
-        "conll",
-        "dates",
-        "frames",
-        "images",
-        "marked",
-        "pairs",
-        "series",
-        "syntax",
-        "tables",
-        "vectors",
-        "windows",
+        "sources.builtin",
+        "records.captions",
+        "records.conll",
+        "records.dates",
+        "sources.frames",
+        "records.images",
+        "records.marked",
+        "records.pairs",
+        "series.series",
+        "sources.syntax",
+        "sources.tables",
+        "tokens.vectors",
+        "series.windows",
     )
     program = f"import sys, {', '.join('ostinato.data.' + name for name in names)}; print(*sys.modules)"
     loaded = set(

@@ -95,7 +95,7 @@ class InspectedTask(Inspected):
         return max(1, *(tensor.shape[0] for tensor in tensors_of(self.batch.input)))
 
 
-def inspected_task(path: str | os.PathLike[str], data: str | None, folder: Path) -> InspectedTask:
+def inspected_task(path: str | os.PathLike[str], data: str | None, folder: Path | None = None) -> InspectedTask:
     """A run, and data to look at it on.
 
     Args:

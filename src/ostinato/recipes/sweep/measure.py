@@ -15,13 +15,15 @@ class Measure:
 
     Attributes:
         name: of the figure, such as "accuracy", or the unit of the loss, such as "nats/token".
-        is_figure: whether it is a figure, of which the largest is best; of a loss the smallest is.
+        is_figure: whether it is a figure, of which the largest is best unless it is an error; of a loss the smallest is.
         is_share: whether it is shown as a percentage.
+        is_error: whether the smallest is best.
     """
 
     name: str
     is_figure: bool = False
     is_share: bool = False
+    is_error: bool = False
 
     @property
     def column(self) -> str:
@@ -34,8 +36,8 @@ class Measure:
         return self.name.replace("_", " ")
 
     def value(self, minimised: float) -> float:
-        """From what a sweep minimises, which of a figure is its negative."""
-        return -minimised if self.is_figure else minimised
+        """From what a sweep minimises, which of a figure is its negative unless it is an error."""
+        return -minimised if self.is_figure and not self.is_error else minimised
 
     def number(self, minimised: float) -> str:
         """The value as it is shown."""
@@ -71,4 +73,4 @@ def measure_of(space: Sweep, settings: Any = None) -> Measure:
     figure = task.judged_by(space.settings({}) if settings is None else settings)
     if figure is None:
         return Measure(f"nats/{task.item}")
-    return Measure(figure, is_figure=True, is_share=figure in task.percentages)
+    return Measure(figure, True, is_share=figure in task.percentages, is_error=figure in task.errors)

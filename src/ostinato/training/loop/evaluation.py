@@ -22,13 +22,15 @@ class Evaluation:
         nats: negative log likelihood of all tokens.
         tokens: how many.
         figures: of the task by name, such as accuracy.
-        judged_by: the name of the figure that tells which weights are best, largest first; None for the loss.
+        judged_by: the name of the figure that tells which weights are best; None for the loss.
+        smallest_first: whether that figure is an error, of which the smallest is best; else the largest is.
     """
 
     nats: float
     tokens: int
     figures: Mapping[str, float] = field(default_factory=dict)
     judged_by: str | None = None
+    smallest_first: bool = False
 
     @property
     def nats_per_token(self) -> float:
@@ -37,8 +39,10 @@ class Evaluation:
 
     @property
     def to_minimise(self) -> float:
-        """The lower, the better: the mean loss, or the figure that the task is judged by, negative."""
-        return self.nats_per_token if self.judged_by is None else -self.figures[self.judged_by]
+        """The lower, the better: the mean loss, or the figure that the task is judged by, negative unless it is an error."""
+        if self.judged_by is None:
+            return self.nats_per_token
+        return self.figures[self.judged_by] if self.smallest_first else -self.figures[self.judged_by]
 
     def is_better_than(self, best: float | None, best_loss: float | None) -> bool:
         """Whether its weights are to be kept in place of those that were best so far.
