@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ostinato.recipes import train
-from ostinato.recipes.classify.settings import ClassifySettings, ReadingSettings
+from ostinato.recipes.classify.settings import ClassifyReadingSettings, ClassifySettings
 
 
 def cells(figures: Mapping[str, float]) -> list[str]:
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--max_time_s", type=float, help="of each run; without it, the default budget")
     parser.add_argument("--max_epochs", type=float, help="likewise, for machines that are slow or busy")
     given = parser.parse_args()
-    reading = ReadingSettings(validation=given.validation, test=given.test, text=given.text, label=given.label)
+    reading = ClassifyReadingSettings(validation=given.validation, test=given.test, text=given.text, label=given.label)
     settings = ClassifySettings(data=given.train, reading=reading)
     budget = {"max_time_s": given.max_time_s, "max_epochs": given.max_epochs}
     settings = dataclasses.replace(settings, training=dataclasses.replace(settings.training, **budget))

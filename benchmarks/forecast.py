@@ -18,13 +18,13 @@ from rich.table import Table
 
 from ostinato import load
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
-from ostinato.recipes.forecast.data import Part, SeriesWindows
+from ostinato.recipes.forecast.data import ForecastPart, SeriesWindows
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import crps_of_gaussian, edges, gaussian_quantile
 from ostinato.recipes.forecast.start import thinned
 
 
-def exponential_smoothing(part: Part, history: int) -> tuple[np.ndarray, np.ndarray]:
+def exponential_smoothing(part: ForecastPart, history: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of AutoETS, (N, horizon) each, fitted on at most `history` steps before each origin."""
     from statsforecast.models import AutoETS  # pyright: ignore[reportMissingImports]  # an extra of its own
 

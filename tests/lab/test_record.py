@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ostinato.errors import OstinatoError
-from ostinato.lab.experiment import Result, table
+from ostinato.lab.experiment import ExperimentResult, table
 from ostinato.lab.pictures import panels
 from ostinato.lab.record import command, outcome, write
 
@@ -12,7 +12,7 @@ from .test_experiment import make
 
 
 def result(*, reproduced=True):
-    return Result(table("side", [(0.5,)]), panels(1)[0], ("It fell.", "Again."), reproduced)
+    return ExperimentResult(table("side", [(0.5,)]), panels(1)[0], ("It fell.", "Again."), reproduced)
 
 
 def test_a_run_leaves_a_picture_in_two_formats_a_table_and_a_page(tmp_path):

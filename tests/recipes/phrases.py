@@ -4,8 +4,8 @@ import dataclasses
 import random
 
 from ostinato.recipes.translate.settings import (
-    ReadingSettings,
     ScoringSettings,
+    TranslateReadingSettings,
     TranslateSettings,
     TranslatorSettings,
     UpdateSettings,
@@ -37,7 +37,7 @@ def small(folder, data, **changes):
         device="cpu",
         precision="32-true",
         quiet=True,
-        reading=ReadingSettings(tokens="word", joint=False, min_count=1),
+        reading=TranslateReadingSettings(tokens="word", joint=False, min_count=1),
         model=TranslatorSettings(embedding_size=16, hidden_size=32, dropout=0.0, label_smoothing=0.0),
         scoring=ScoringSettings(best_by="chrf"),  # they are too short for BLEU
         training=UpdateSettings(batch_size=30, learning_rate=0.01, max_steps=300, evaluate_every=100),

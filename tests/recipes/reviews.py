@@ -3,7 +3,12 @@
 import dataclasses
 import random
 
-from ostinato.recipes.classify.settings import ClassifierSettings, ClassifySettings, ReadingSettings, UpdateSettings
+from ostinato.recipes.classify.settings import (
+    ClassifierSettings,
+    ClassifyReadingSettings,
+    ClassifySettings,
+    UpdateSettings,
+)
 
 WORDS = {"bad": ["bad", "awful", "dull"], "good": ["good", "great", "fun"]}
 BETWEEN = ["the", "film", "was", "a", "very"]
@@ -33,7 +38,7 @@ def small(folder, data, **changes):
         device="cpu",
         precision="32-true",
         quiet=True,
-        reading=ReadingSettings(),
+        reading=ClassifyReadingSettings(),
         model=ClassifierSettings(embedding_size=8, hidden_size=8, dropout=0.0, input_dropout=0.0),
         training=UpdateSettings(batch_size=7, learning_rate=0.05, max_steps=45, evaluate_every=15),
     )

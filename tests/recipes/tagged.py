@@ -3,7 +3,7 @@
 import dataclasses
 import random
 
-from ostinato.recipes.tag.settings import ReadingSettings, TaggerSettings, TagSettings, UpdateSettings, WordSettings
+from ostinato.recipes.tag.settings import TaggerSettings, TagReadingSettings, TagSettings, UpdateSettings, WordSettings
 
 WORDS = {"DET": ["the", "a"], "NOUN": ["dog", "house", "fox", "rain"], "VERB": ["sees", "likes", "hears", "finds"]}
 PATTERN = ["DET", "NOUN", "VERB", "DET", "NOUN"]
@@ -40,7 +40,7 @@ def small(folder, data, **changes):
         device="cpu",
         precision="32-true",
         quiet=True,
-        reading=ReadingSettings(min_count=1, piece_length=64),
+        reading=TagReadingSettings(min_count=1, piece_length=64),
         word=WordSettings(embedding_size=8, character_embedding_size=4, character_hidden_size=4),
         model=TaggerSettings(embedding_size=8, hidden_size=8, num_layers=1, dropout=0.0, input_dropout=0.0),
         training=UpdateSettings(batch_size=8, learning_rate=0.05, max_steps=40, evaluate_every=20),

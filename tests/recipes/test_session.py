@@ -3,7 +3,7 @@ import os
 import pytest
 
 from ostinato.errors import RunError
-from ostinato.recipes.classify.settings import ClassifySettings, ReadingSettings
+from ostinato.recipes.classify.settings import ClassifyReadingSettings, ClassifySettings
 from ostinato.recipes.session import for_the_record, opened
 from ostinato.training import Progress, RunFolder
 from ostinato.training.run.settings import UpdateSettings
@@ -31,7 +31,7 @@ def test_the_record_says_where_files_are_and_nothing_about_the_call(tmp_path, mo
         quiet=True,
         resume=True,
         devices=2,
-        reading=ReadingSettings(test="https://host/t.csv", validation="v.csv"),
+        reading=ClassifyReadingSettings(test="https://host/t.csv", validation="v.csv"),
         training=UpdateSettings(),
     )
     record = for_the_record(

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ostinato.errors import DataError, RunError
 from ostinato.recipes import load, train
-from ostinato.recipes.classify.settings import ClassifySettings, ReadingSettings
+from ostinato.recipes.classify.settings import ClassifyReadingSettings, ClassifySettings
 from ostinato.training import Progress, RunFolder
 
 from .reviews import rows, small, write
@@ -123,7 +123,7 @@ def test_a_run_that_is_there_is_not_written_over(result, table):
 
 def test_validation_needs_a_label_that_training_has(table, tmp_path):
     validation = write(tmp_path / "validation.csv", [("good film", "other")])
-    reading = ReadingSettings(validation=validation)
+    reading = ClassifyReadingSettings(validation=validation)
     with pytest.raises(DataError, match="expected labels to validate with that training has too"):
         train(small(tmp_path / "run", table, reading=reading))
     assert not RunFolder(tmp_path / "run").config_file.exists()

@@ -4,7 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from ostinato.recipes.forecast.settings import ForecasterSettings, ForecastSettings, ReadingSettings, UpdateSettings
+from ostinato.recipes.forecast.settings import (
+    ForecasterSettings,
+    ForecastReadingSettings,
+    ForecastSettings,
+    UpdateSettings,
+)
 
 START = np.datetime64("2024-01-01T00:00", "s")
 
@@ -26,7 +31,9 @@ def write(path, found):
     return str(path)
 
 
-READING = ReadingSettings(values=["sold"], known=["price"], observed=["weather"], season=8, horizon=4, context=24)
+READING = ForecastReadingSettings(
+    values=["sold"], known=["price"], observed=["weather"], season=8, horizon=4, context=24
+)
 
 
 def small(folder, data, **changes):

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from ostinato.cells.named import Gates
 from ostinato.insight.layers import InsightError, Loss, trajectories
 from ostinato.insight.tables import make_table, text_of
-from ostinato.insight.trajectory import Part, Trajectory
+from ostinato.insight.trajectory import Trajectory, TrajectoryPart
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def nonlinearities(run: Trajectory) -> dict[tuple[str, str], Tensor]:
     return {key: torch.cat([part[key] for part in parts])[taken.order] for key in (parts[0] if parts else {})}
 
 
-def _values_of(part: Part) -> dict[tuple[str, str], Tensor]:
+def _values_of(part: TrajectoryPart) -> dict[tuple[str, str], Tensor]:
     follower = _Follower()
     follower.mark(part.inputs)
     if part.product is not None:

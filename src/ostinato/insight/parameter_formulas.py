@@ -14,7 +14,7 @@ from ostinato.types import Tensor
 
 
 @dataclass(frozen=True)
-class Piece:
+class FormulaPiece:
     """One direction of one layer of a recurrent module, or another module that holds parameters itself.
 
     In a formula a space multiplies: `4 (I + H + 2) H`.
@@ -39,7 +39,7 @@ class Piece:
     kept: int | None = None
 
 
-def pieces_of(name: str, module: Any) -> list[Piece]:
+def pieces_of(name: str, module: Any) -> list[FormulaPiece]:
     """The pieces of a module itself, without its children.
 
     Args:
@@ -59,15 +59,15 @@ def pieces_of(name: str, module: Any) -> list[Piece]:
         letters = {"I": module.in_features, "O": module.out_features}
         formulas = {key: "O I" if p.dim() == 2 else "O" for key, p in own.items()}
         whole = "O I" if module.bias is None else "(I + 1) O"
-        return [Piece(name, kind, formulas, whole, letters, letters["I"] * letters["O"], letters["I"])]
+        return [FormulaPiece(name, kind, formulas, whole, letters, letters["I"] * letters["O"], letters["I"])]
     if isinstance(module, nn.Embedding):
         letters = {"V": module.num_embeddings, "E": module.embedding_dim}
         # A row is looked up: nothing is multiplied, and what is kept is its number.
-        return [Piece(name, kind, dict.fromkeys(own, "V E"), "V E", letters, 0, 1)]
+        return [FormulaPiece(name, kind, dict.fromkeys(own, "V E"), "V E", letters, 0, 1)]
     return [_other(name, kind, own)]
 
 
-def _layers(name: str, dot: str, module: Recurrent, own: Mapping[str, Tensor]) -> list[Piece]:
+def _layers(name: str, dot: str, module: Recurrent, own: Mapping[str, Tensor]) -> list[FormulaPiece]:
     pieces = []
     for layer, _, suffix in module._places():
         size_in = module.input_size if layer == 0 else module._output_size(layer - 1)
@@ -78,7 +78,9 @@ def _layers(name: str, dot: str, module: Recurrent, own: Mapping[str, Tensor]) -
     return [*pieces, _other(name, type(module).__name__, rest)] if rest else pieces
 
 
-def _direction(module: Any, label: str, dot: str, suffix: str, size_in: int, hidden: int, projected: int) -> Piece:
+def _direction(
+    module: Any, label: str, dot: str, suffix: str, size_in: int, hidden: int, projected: int
+) -> FormulaPiece:
     cell: Cell = module._cells[True]  # the parameters are the same in evaluation
     bias = bool(module.bias)
     shapes = cell.parameter_sizes(size_in, hidden, projected, bias)
@@ -97,7 +99,7 @@ def _direction(module: Any, label: str, dot: str, suffix: str, size_in: int, hid
         terms = [_times(len(cell.input_gates), f"(I{plus}) H")]
         terms += [_times(len(cell.gates), f"({out}{plus}) H")] if cell.recurrent else []
     sizes = {"I": size_in, "H": hidden} | ({"P": projected} if projected else {})
-    return Piece(
+    return FormulaPiece(
         label,
         type(module).__name__,
         {f"{dot}{key}{suffix}": text for key, text in texts.items()},
@@ -108,9 +110,9 @@ def _direction(module: Any, label: str, dot: str, suffix: str, size_in: int, hid
     )
 
 
-def _other(name: str, kind: str, own: Mapping[str, Tensor]) -> Piece:
+def _other(name: str, kind: str, own: Mapping[str, Tensor]) -> FormulaPiece:
     texts = {key: " ".join(str(size) for size in p.shape) or "1" for key, p in own.items()}
-    return Piece(name, kind, texts, " + ".join(texts.values()))
+    return FormulaPiece(name, kind, texts, " + ".join(texts.values()))
 
 
 def _times(number: int, text: str) -> str:

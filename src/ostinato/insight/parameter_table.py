@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ostinato.insight.layers import InsightError, convert_alone
-from ostinato.insight.parameter_formulas import Piece, pieces_of
+from ostinato.insight.parameter_formulas import FormulaPiece, pieces_of
 from ostinato.insight.tables import csv_of, make_table, text_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ParameterRow:
     Attributes:
         name: in the `state_dict`.
         shape: of the tensor.
-        formula: of the count, in letters, see `Piece`; numbers where the module is of a kind without letters.
+        formula: of the count, in letters, see `FormulaPiece`; numbers where the module is of a kind without letters.
         count: of numbers in it.
         tied_to: the name of the parameter that it is, if that is another one; it is counted there.
         is_trained: it has a gradient.
@@ -78,7 +78,7 @@ class ParameterTable:
     """
 
     rows: list[ParameterRow]
-    pieces: list[Piece]
+    pieces: list[FormulaPiece]
     count: int
     weights_bytes: int
     gradients_bytes: int
@@ -190,6 +190,6 @@ def parameters(model: nn.Module, *, T: int = 1, B: int = 1, optimizer: str = "ad
     )
 
 
-def _kept_bytes(piece: Piece, element_size: int) -> int:
+def _kept_bytes(piece: FormulaPiece, element_size: int) -> int:
     # What an embedding keeps is an index.
     return (piece.kept or 0) * (8 if piece.kind == "Embedding" else element_size)

@@ -91,7 +91,7 @@ class Trajectory:
                 return _cast(torch.stack(each).detach()[where, of], dtype)
 
             parts.append(
-                Part(
+                TrajectoryPart(
                     self.cell,
                     Gates(**{n: gather([getattr(self.inputs[t], n) for t in at]) for n in self.inputs[0].names}),
                     State(**{n: gather([getattr(self.before[t], n) for t in at]) for n in self.cell.states}),
@@ -107,7 +107,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class TrajectoryPart:
     """Rows that share a recurrent product."""
 
     cell: Cell
@@ -130,7 +130,7 @@ class Taken:
         order: `(K,)`, where each place is among the rows of all parts.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[TrajectoryPart, ...]
     order: Tensor
 
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 
-class Writer(Protocol):
+class FigureWriter(Protocol):
     """Where curves go; TensorBoard's `SummaryWriter` is one."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any:
@@ -63,7 +63,7 @@ class Watch:
         batch: Any,
         loss: Loss | None = None,
         *,
-        writer: Writer | None = None,
+        writer: FigureWriter | None = None,
         every: int = 100,
         at_most: float = 0.05,
         clock: Callable[[], float] = time.perf_counter,

@@ -97,7 +97,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Result:
+class ExperimentResult:
     """What a run of an experiment gives.
 
     Attributes:
@@ -144,7 +144,7 @@ class Experiment:
         """The files of the notes and the paper."""
         return f"{', '.join(NOTES[number] for number in self.notes)}; {self.paper}"
 
-    def run(self, seed: int = 0, quick: bool = False) -> Result:
+    def run(self, seed: int = 0, quick: bool = False) -> ExperimentResult:
         """Measures, judges and draws. The same seed gives the same table; the caller's random numbers stay as they were.
 
         Args:
@@ -155,4 +155,4 @@ class Experiment:
             torch.manual_seed(seed)
             measured = self.measure(seed, quick)
         verdict = self.judge(measured)
-        return Result(measured, self.draw(measured), (verdict.first, verdict.second), verdict.reproduced)
+        return ExperimentResult(measured, self.draw(measured), (verdict.first, verdict.second), verdict.reproduced)

@@ -11,7 +11,7 @@ from torch import nn
 from ostinato.insight import plots
 from ostinato.lab import pictures
 from ostinato.lab.experiment import Table, Verdict, table
-from ostinato.lab.tasks import Task
+from ostinato.lab.tasks import LabTask
 from ostinato.nn import GRU, LSTM, RHN, RNN, MinGRU, chrono
 from ostinato.training.update.clipping import clip
 
@@ -31,7 +31,7 @@ _LOOK_EVERY = 25  # updates between two looks at fresh data, of this many rows
 _LOOK_ROWS = 256
 
 
-def learn(task: Task, cell: str, length: int, updates: int, rate: float) -> tuple[float, int]:
+def learn(task: LabTask, cell: str, length: int, updates: int, rate: float) -> tuple[float, int]:
     """Trains one network, until it has solved the task or the updates are over. Gates begin as chrono(length) says.
 
     Returns:
@@ -57,7 +57,7 @@ def learn(task: Task, cell: str, length: int, updates: int, rate: float) -> tupl
     return lowest, updates
 
 
-def measure(task: Task, lengths: Sequence[int], updates: int, rate: float, quick: bool) -> Table:
+def measure(task: LabTask, lengths: Sequence[int], updates: int, rate: float, quick: bool) -> Table:
     """Every cell at every length; quick at the first length alone, a few updates."""
     rows = []
     for length in lengths[:1] if quick else lengths:

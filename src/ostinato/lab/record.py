@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ostinato.errors import OstinatoError
 from ostinato.insight import plots
-from ostinato.lab.experiment import Experiment, Result
+from ostinato.lab.experiment import Experiment, ExperimentResult
 
 
 def command(experiment: Experiment, folder: Path, seed: int, quick: bool) -> str:
@@ -28,7 +28,7 @@ def make_folder(folder: Path) -> None:
         raise OstinatoError(f"the folder {folder} cannot be made: {error.strerror}; choose another --output") from error
 
 
-def write(experiment: Experiment, result: Result, folder: Path, seed: int, quick: bool) -> list[Path]:
+def write(experiment: Experiment, result: ExperimentResult, folder: Path, seed: int, quick: bool) -> list[Path]:
     """Writes NAME.png, NAME.svg, NAME.csv and NAME.md into `folder`, which is made where there is none.
 
     Returns:
@@ -50,14 +50,14 @@ def write(experiment: Experiment, result: Result, folder: Path, seed: int, quick
     return paths
 
 
-def outcome(result: Result, quick: bool) -> str:
+def outcome(result: ExperimentResult, quick: bool) -> str:
     """One line: whether the claim was reproduced."""
     if result.reproduced:
         return "The claim is reproduced."
     return "The claim is not reproduced" + (", at the sizes of a quick run." if quick else ".")
 
 
-def _page(experiment: Experiment, result: Result, repeat: str) -> str:
+def _page(experiment: Experiment, result: ExperimentResult, repeat: str) -> str:
     return "\n".join(
         [
             f"# {experiment.name}",

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ostinato.types import Tensor
 
 
-class Batch(NamedTuple):
+class LabBatch(NamedTuple):
     """Sequences and what to say after them.
 
     Attributes:
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Task:
+class LabTask:
     """A task.
 
     Attributes:
@@ -42,7 +42,7 @@ class Task:
     name: str
     inputs: int
     outputs: int
-    make: Callable[[int, int], Batch]
+    make: Callable[[int, int], LabBatch]
     error: Callable[[Tensor, Tensor], float]
     guessing: float
     solved: float
@@ -54,36 +54,36 @@ class Task:
         return F.cross_entropy(output[-len(target) :].flatten(0, 1), target.flatten())
 
 
-def _adding(length: int, rows: int) -> Batch:
+def _adding(length: int, rows: int) -> LabBatch:
     """Add the two numbers that are marked, one in each half; Hochreiter & Schmidhuber 1997, 5.4, with numbers in [0, 1]."""
     numbers, marks = torch.rand(length, rows), torch.zeros(length, rows)
     columns, half = torch.arange(rows), length // 2
     first, second = torch.randint(half, (rows,)), torch.randint(half, length, (rows,))
     marks[first, columns] = marks[second, columns] = 1.0
-    return Batch(torch.stack((numbers, marks), -1), numbers[first, columns] + numbers[second, columns])
+    return LabBatch(torch.stack((numbers, marks), -1), numbers[first, columns] + numbers[second, columns])
 
 
 _ALPHABET, _COPIED = 4, 2
 
 
-def _copy(length: int, rows: int) -> Batch:
+def _copy(length: int, rows: int) -> LabBatch:
     """Say two symbols again, `length` steps after the last of them; as Arjovsky et al. 2016, section 4.1, but shorter."""
     symbols = torch.randint(_ALPHABET, (_COPIED, rows))
     blank, cue = _ALPHABET, _ALPHABET + 1
     ids = torch.full((length + 2 * _COPIED, rows), blank)
     ids[:_COPIED] = symbols
     ids[-_COPIED] = cue
-    return Batch(F.one_hot(ids, _ALPHABET + 2).float(), symbols)
+    return LabBatch(F.one_hot(ids, _ALPHABET + 2).float(), symbols)
 
 
-def _order(length: int, rows: int) -> Batch:
+def _order(length: int, rows: int) -> LabBatch:
     """In which order did X and Y come, at a tenth and at the half, among noise? Hochreiter & Schmidhuber 1997, 5.6, task 6a."""
     ids = torch.randint(4, (length, rows))  # a b c d; X and Y are 4 and 5
     columns, kinds = torch.arange(rows), torch.randint(2, (2, rows))
     tenth = max(1, length // 10)
     for kind, start in zip(kinds, (tenth, length // 2), strict=True):
         ids[start + torch.randint(tenth, (rows,)), columns] = 4 + kind
-    return Batch(F.one_hot(ids, 6).float(), (2 * kinds[0] + kinds[1])[None])
+    return LabBatch(F.one_hot(ids, 6).float(), (2 * kinds[0] + kinds[1])[None])
 
 
 def waves(rows: int, steps: int, noise: float) -> tuple[Tensor, Tensor]:
@@ -110,6 +110,6 @@ def _wrong(output: Tensor, target: Tensor) -> float:
     return float((output[-len(target) :].argmax(-1) != target).float().mean())
 
 
-ADDING = Task("adding", 2, 1, _adding, _square, guessing=1 / 6, solved=1 / 60)
-COPY = Task("copy", _ALPHABET + 2, _ALPHABET, _copy, _wrong, guessing=1 - 1 / _ALPHABET, solved=0.05)
-ORDER = Task("order", 6, 4, _order, _wrong, guessing=0.75, solved=0.05)
+ADDING = LabTask("adding", 2, 1, _adding, _square, guessing=1 / 6, solved=1 / 60)
+COPY = LabTask("copy", _ALPHABET + 2, _ALPHABET, _copy, _wrong, guessing=1 - 1 / _ALPHABET, solved=0.05)
+ORDER = LabTask("order", 6, 4, _order, _wrong, guessing=0.75, solved=0.05)

@@ -12,7 +12,7 @@ from ostinato.cells.named import State
 from ostinato.errors import ConfigError
 from ostinato.kernels.storage import check_storage, missing
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.stream_weights import Weights, check, in_evaluation, kernel_of, tensors_of
+from ostinato.nn.stream_weights import StreamWeights, check, in_evaluation, kernel_of, tensors_of
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ class Stream:
             raise ConfigError(
                 "Stream expected a layer in evaluation mode, got one in training mode; use Stream(layer.eval())"
             )
-        self._start(Weights(layer, streaming_dtype), check_weights)
+        self._start(StreamWeights(layer, streaming_dtype), check_weights)
         self.reset()
 
-    def _start(self, weights: Weights, check_weights: bool) -> None:
+    def _start(self, weights: StreamWeights, check_weights: bool) -> None:
         from ostinato.kernels.cpu.stream.kernel import Runner
 
         layer = weights.layer

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _version, _address, _stride = attrgetter("_version"), Tensor.data_ptr, Tensor.stride
 
 
-class Weights:
+class StreamWeights:
     """The packed weights that copies of a stream share, and what they were packed from.
 
     Args:

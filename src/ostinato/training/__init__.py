@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ostinato.training.run.settings import TrainingSettings
     from ostinato.training.update.clipping import clip
     from ostinato.training.update.schedules import learning_rate_factor
-    from ostinato.training.update.truncated_bptt import Chunks, Window, chunks, detach
+    from ostinato.training.update.truncated_bptt import BPTTWindow, Chunks, chunks, detach
 
 _HOMES = {
     "Budget": "loop.budget",
@@ -34,7 +34,7 @@ _HOMES = {
     "Progress": "loop.progress",
     "RunFolder": "run.run_folder",
     "TrainingSettings": "run.settings",
-    "Window": "update.truncated_bptt",
+    "BPTTWindow": "update.truncated_bptt",
     "clip": "update.clipping",
     "chunks": "update.truncated_bptt",
     "detach": "update.truncated_bptt",
@@ -45,6 +45,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BPTTWindow",
     "Budget",
     "Chunks",
     "DivergedError",
@@ -54,7 +55,6 @@ __all__ = [
     "Progress",
     "RunFolder",
     "TrainingSettings",
-    "Window",
     "chunks",
     "clip",
     "detach",

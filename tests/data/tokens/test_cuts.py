@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.data.tokens import cuts
-from ostinato.data.tokens.cuts import Places, cut
+from ostinato.data.tokens.cuts import CutPlaces, cut
 
 
 @given(st.lists(st.text("ab \n", min_size=1), max_size=8), st.sampled_from([r"\n", r"\s"]))
 def test_places_are_those_of_the_whole_text_wherever_it_is_cut_into_pieces(pieces, pattern):
-    places, start = Places(pattern), 0
+    places, start = CutPlaces(pattern), 0
     for piece in pieces:
         places.add(piece, start)
         start += len(piece)
@@ -20,7 +20,7 @@ def test_places_are_those_of_the_whole_text_wherever_it_is_cut_into_pieces(piece
 @pytest.mark.parametrize("size", [7, 1000, 100_000])
 def test_a_long_text_keeps_a_bounded_number_of_places_at_even_distances(monkeypatch, size):
     monkeypatch.setattr(cuts, "MOST", 64)
-    places, text = Places(r"\n"), "a line\n" * 20_000
+    places, text = CutPlaces(r"\n"), "a line\n" * 20_000
     for start in range(0, len(text), size):
         places.add(text[start : start + size], start)
     assert 32 <= len(places.places) <= 64

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.data import BPEVocabulary, ByteVocabulary, CharVocabulary, WordVocabulary
-from ostinato.data.tokens.pool import Pool, cores
+from ostinato.data.tokens.pool import WorkerPool, cores
 from ostinato.data.tokens.worker import count_words, counted_words, encoded, receive, send
 from ostinato.errors import DataError
 
@@ -29,7 +29,7 @@ VOCABULARIES = [
 @pytest.mark.parametrize("vocabulary", VOCABULARIES, ids=lambda each: each.kind)
 @pytest.mark.parametrize("workers", [1, 3])
 def test_results_come_in_order_and_are_those_of_the_vocabulary(vocabulary, workers):
-    with Pool(vocabulary, workers) as pool:
+    with WorkerPool(vocabulary, workers) as pool:
         results = list(pool.map(enumerate(LINES)))
     assert [number for number, _ in results] == list(range(50))
     for number, result in results:
@@ -41,7 +41,7 @@ def test_results_come_in_order_and_are_those_of_the_vocabulary(vocabulary, worke
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_words_are_counted(workers):
-    with Pool(None, workers) as pool:
+    with WorkerPool(None, workers) as pool:
         counts = [counted_words(result) for _, result in pool.map(enumerate(LINES))]
     assert counts[6] == {"line": 1, "6:": 1, "the": 1, "weaver": 1, "é": 1, "word": 6}
     assert WordVocabulary.from_counts(counts, 20).words == WordVocabulary.build(LINES, 20).words
@@ -69,7 +69,7 @@ def test_messages_are_read_as_they_were_sent(messages, torn):
 
 
 def test_more_processes_than_blocks_and_no_blocks_at_all():
-    with Pool(ByteVocabulary(), 3) as pool:
+    with WorkerPool(ByteVocabulary(), 3) as pool:
         assert list(pool.map([])) == []
         assert [label for label, _ in pool.map([("one", "a")])] == ["one"]
 
@@ -82,7 +82,7 @@ def test_as_many_blocks_are_under_way_as_there_are_processes():
             given.append(number)
             yield number, "x"
 
-    with Pool(ByteVocabulary(), 2) as pool:
+    with WorkerPool(ByteVocabulary(), 2) as pool:
         results = pool.map(blocks())
         assert next(results)[0] == 0
         assert given == [0, 1, 2]  # two under way, and the next in hand
@@ -90,12 +90,12 @@ def test_as_many_blocks_are_under_way_as_there_are_processes():
 
 def test_blocks_larger_than_a_pipe_do_not_lock_up():
     large = "x" * 3_000_000
-    with Pool(ByteVocabulary(), 2) as pool:
+    with WorkerPool(ByteVocabulary(), 2) as pool:
         assert [len(result) for _, result in pool.map((number, large) for number in range(5))] == [3_000_008] * 5
 
 
 def test_a_process_that_dies_is_one_line():
-    with Pool(ByteVocabulary(), 2) as pool:
+    with WorkerPool(ByteVocabulary(), 2) as pool:
         pool._processes[1].kill()
         with pytest.raises(DataError, match=r"ended with status -9 .*fewer workers, and it goes on") as caught:
             list(pool.map(enumerate(LINES)))
@@ -103,7 +103,7 @@ def test_a_process_that_dies_is_one_line():
 
 
 def test_nothing_runs_on_after_the_pool():
-    with Pool(ByteVocabulary(), 2) as pool:
+    with WorkerPool(ByteVocabulary(), 2) as pool:
         processes = pool._processes
     assert [process.returncode for process in processes] == [-signal.SIGKILL] * 2
 

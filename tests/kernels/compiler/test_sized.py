@@ -10,7 +10,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ostinato.kernels.compiler.graph import Graph, Unsupported
-from ostinato.kernels.compiler.sized import Sizes, Value, numbers
+from ostinato.kernels.compiler.sized import TracedSizes, Value, numbers
 
 graph = Graph()
 A, B = (graph.leaf("x", (n,), "H") for n in range(2))
@@ -38,7 +38,7 @@ def test_zero_is_known() -> None:
     assert not Value((zero, A), (5, 5)).is_zero
 
 
-SIZES = (Sizes(13, 101, 97), Sizes(17, 103, 89))
+SIZES = (TracedSizes(13, 101, 97), TracedSizes(17, 103, 89))
 
 
 def explained(number: Callable[[int, int, int], float]) -> Any:
@@ -85,5 +85,5 @@ def test_recordings_of_different_steps_are_refused() -> None:
 
 
 def test_without_projection_there_is_no_p() -> None:
-    assert Sizes(2, 101, 101).letters() == {"H": 101}
-    assert Sizes(2, 101, 97).letters() == {"H": 101, "P": 97}
+    assert TracedSizes(2, 101, 101).letters() == {"H": 101}
+    assert TracedSizes(2, 101, 97).letters() == {"H": 101, "P": 97}

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ostinato.errors import ConfigError
 from ostinato.models import BeamSettings
 from ostinato.models.writing.captioner import CaptionBatch, Captioner
-from ostinato.models.writing.first_states import FirstState
+from ostinato.models.writing.first_states import VectorFirstState
 from ostinato.models.writing.image_encoder import ConvolutionalEncoder, ImageShape, RowEncoder
 from ostinato.nn import LSTM
 
@@ -206,7 +206,7 @@ def test_rows_are_read_by_a_recurrence():
 
 
 def test_first_states_fit_layers_of_all_kinds():
-    first = FirstState(3, LSTM(2, 5, num_layers=2))
+    first = VectorFirstState(3, LSTM(2, 5, num_layers=2))
     v = torch.randn(4, 3)
     h, c = first(v)
     assert h.shape == c.shape == (2, 4, 5)

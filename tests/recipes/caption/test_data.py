@@ -6,10 +6,10 @@ import torch
 
 from ostinato.data.records.captions import Captioned
 from ostinato.data.records.images import Images
-from ostinato.recipes.caption.data import CaptionedImages, Known, prepared
-from ostinato.recipes.caption.settings import ReadingSettings
+from ostinato.recipes.caption.data import CaptionedImages, CaptionKnown, prepared
+from ostinato.recipes.caption.settings import CaptionReadingSettings
 
-READING = ReadingSettings()
+READING = CaptionReadingSettings()
 SAID = (("A dog, running.", "One dog!"), ("a cat (asleep)",), ("",), ())
 
 
@@ -24,25 +24,25 @@ def test_words_and_marks_are_tokens_and_are_written_as_people_do():
         prepared("A dog,  isn't it? Well-known (so)", "word", lower_case=True) == "a dog , isn't it ? well-known ( so )"
     )
     assert prepared(" A  dog,\n", "char", lower_case=False) == "A dog,"
-    known = Known.of(part(), dataclasses.replace(READING, min_count=1))
+    known = CaptionKnown.of(part(), dataclasses.replace(READING, min_count=1))
     assert known.vocabulary.kind == "word"
     tokens = known.marked.encode(known.prepared("A dog (running)."))
     assert known.said(tokens) == known.normal("A dog (running).") == "a dog (running)."
 
 
 def test_no_word_is_cut_at_a_combining_mark_but_where_a_run_of_before_did():
-    known = Known.of(
+    known = CaptionKnown.of(
         part((("फिल्म अच्छी cafe\u0301's",),)), dataclasses.replace(READING, min_count=1, normalisation="nfc")
     )
     assert known.vocabulary.words[2:] == sorted(["फिल्म", "अच्छी", "caf\u00e9's"])
-    again = Known.from_dict(known.to_dict())
+    again = CaptionKnown.from_dict(known.to_dict())
     assert again.prepared("cafe\u0301's फि") == "caf\u00e9's फि"
     content = {key: value for key, value in known.to_dict().items() if key not in ("breaks", "normalisation")}
-    assert Known.from_dict(content).prepared("cafe\u0301 फि") == "cafe \u0301 फ ि"
+    assert CaptionKnown.from_dict(content).prepared("cafe\u0301 फि") == "cafe \u0301 फ ि"
 
 
 def test_rare_words_are_unknown_but_not_in_what_is_wanted():
-    known = Known.of(part(), READING)  # of a and dog there are two each
+    known = CaptionKnown.of(part(), READING)  # of a and dog there are two each
     assert known.vocabulary.unknown_id is not None
     ids = known.marked.encode(known.prepared("a dog running"))
     assert (ids == known.vocabulary.unknown_id).tolist() == [False, False, True]
@@ -54,14 +54,14 @@ def test_rare_words_are_unknown_but_not_in_what_is_wanted():
     [((("seven",), ("one",)), "char"), ((("a dog",), ("cats run",)), "word"), ((("",), ("",)), "char")],
 )
 def test_single_words_are_read_by_their_letters(captions, kind):
-    assert Known.of(part(captions), READING).vocabulary.kind == kind
+    assert CaptionKnown.of(part(captions), READING).vocabulary.kind == kind
 
 
 @pytest.mark.parametrize("tokens", ["word", "char", "byte", "bpe"])
 @pytest.mark.parametrize("channels", [0, 1, 3])
 def test_what_is_known_comes_back_from_plain_values(tokens, channels):
-    known = Known.of(part(channels=channels), dataclasses.replace(READING, tokens=tokens, vocabulary_size=300))
-    again = Known.from_dict(known.to_dict())
+    known = CaptionKnown.of(part(channels=channels), dataclasses.replace(READING, tokens=tokens, vocabulary_size=300))
+    again = CaptionKnown.from_dict(known.to_dict())
     assert again.to_dict() == known.to_dict()
     assert again.shape == (channels or 1, 4, 5)
     assert again.normal("A dog!") == known.normal("A dog!")
@@ -69,7 +69,7 @@ def test_what_is_known_comes_back_from_plain_values(tokens, channels):
 
 def test_an_example_is_an_image_with_all_of_its_captions():
     given = part()
-    known = Known.of(given, READING)
+    known = CaptionKnown.of(given, READING)
     examples = CaptionedImages(given, known)
     assert examples.lengths.tolist() == [5, 5, 0, 0]
     assert examples.counts.tolist() == [5 + 1 + 3 + 1, 5 + 1, 0 + 1, 0]
@@ -87,7 +87,7 @@ def test_an_example_is_an_image_with_all_of_its_captions():
 @pytest.mark.parametrize("channels", [0, 3])
 def test_pixels_have_a_mean_of_0_and_a_deviation_of_1(channels):
     given = part(channels=channels)
-    images = CaptionedImages(given, Known.of(given, READING)).batch(np.arange(4)).input
+    images = CaptionedImages(given, CaptionKnown.of(given, READING)).batch(np.arange(4)).input
     assert images.shape == (4, channels or 1, 4, 5)
     values = given.images.pixels / 255.0
     expected = (values - values.mean()) / values.std()

@@ -9,16 +9,16 @@ from ostinato.data.records.captions import Captioned
 from ostinato.data.records.images import Images
 from ostinato.models.writing.captioner import Captioner
 from ostinato.models.writing.decoding import Hypothesis
-from ostinato.recipes.caption.data import CaptionedImages, Known
+from ostinato.recipes.caption.data import CaptionedImages, CaptionKnown
 from ostinato.recipes.caption.judge import CaptionJudge
-from ostinato.recipes.caption.settings import ReadingSettings
+from ostinato.recipes.caption.settings import CaptionReadingSettings
 
 
 def judged(captions, answers, *, names: tuple[str, ...] = (), order=None, tokens: Any = "word", has_attention=True):
     """A judge that has seen a captioner whose answers are known; `order` is that in which the images come."""
     pixels = np.random.default_rng(0).integers(0, 256, (len(captions), 4, 4)).astype(np.uint8)
     part = Captioned(Images(pixels, None, (), 255.0), tuple(map(tuple, captions)), names)
-    known = Known.of(part, ReadingSettings(tokens=tokens, min_count=1))
+    known = CaptionKnown.of(part, CaptionReadingSettings(tokens=tokens, min_count=1))
     marked = known.marked
     torch.manual_seed(0)
     model = Captioner(

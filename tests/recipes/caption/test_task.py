@@ -13,8 +13,8 @@ from ostinato.recipes import load, train
 from ostinato.recipes.caption.settings import (
     CaptionAnswering,
     CaptionerSettings,
+    CaptionReadingSettings,
     CaptionSettings,
-    ReadingSettings,
     UpdateSettings,
 )
 
@@ -53,18 +53,18 @@ def run(tmp_path_factory, photos):
 
 def test_the_built_in_digits_are_named_in_a_language(tmp_path):
     training = dataclasses.replace(TRAINING, batch_size=64, learning_rate=4e-3, max_steps=2, evaluate_every=2)
-    result = train(small(tmp_path / "run", reading=ReadingSettings(language="de"), training=training))
+    result = train(small(tmp_path / "run", reading=CaptionReadingSettings(language="de"), training=training))
     assert result.scores["test"].examples == 357
     assert load(result.run.path).known.normal("Fünf") == "fünf"
     with pytest.raises(ConfigError, match="language must be one whose number words are known"):
-        train(small(tmp_path / "x", reading=ReadingSettings(language="xx")))
+        train(small(tmp_path / "x", reading=CaptionReadingSettings(language="xx")))
     with pytest.raises(ConfigError, match="are for data of your own"):
-        train(small(tmp_path / "x", reading=ReadingSettings(size=9)))
+        train(small(tmp_path / "x", reading=CaptionReadingSettings(size=9)))
 
 
 def test_a_language_is_not_for_captions_of_ones_own(tmp_path, photos):
     with pytest.raises(ConfigError, match=r"reading\.language is of the built-in digits"):
-        train(small(tmp_path / "x", photos, reading=ReadingSettings(language="de")))
+        train(small(tmp_path / "x", photos, reading=CaptionReadingSettings(language="de")))
 
 
 def test_a_folder_of_pictures_is_learnt(run, photos):
@@ -158,10 +158,10 @@ def test_images_of_another_shape_are_refused(run):
 @pytest.mark.parametrize(
     ("group", "values", "message"),
     [
-        (ReadingSettings, {"size": [3]}, r"reading.size: expected one or two numbers of at least 1, got \[3\]"),
-        (ReadingSettings, {"size": 0}, "reading.size: expected one or two numbers"),
-        (ReadingSettings, {"min_count": 0}, "reading.min_count: expected at least 1, got 0"),
-        (ReadingSettings, {"validation_share": 0.0}, "expected shares above 0"),
+        (CaptionReadingSettings, {"size": [3]}, r"reading.size: expected one or two numbers of at least 1, got \[3\]"),
+        (CaptionReadingSettings, {"size": 0}, "reading.size: expected one or two numbers"),
+        (CaptionReadingSettings, {"min_count": 0}, "reading.min_count: expected at least 1, got 0"),
+        (CaptionReadingSettings, {"validation_share": 0.0}, "expected shares above 0"),
         (CaptionAnswering, {"beam": 0}, "beam: expected an integer of at least 1, got 0"),
         (CaptionAnswering, {"beam": "many"}, "beam: expected an integer of at least 1, got 'many'"),
         (CaptionAnswering, {"n_best": 6}, "n_best: expected a number from 1 to beam = 5, got 6"),

@@ -6,9 +6,9 @@ import pytest
 from ostinato.data.records.images import Images
 from ostinato.data.sources.tables import Example
 from ostinato.recipes.classify.baselines import baselines
-from ostinato.recipes.classify.settings import ReadingSettings
+from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
-READING = ReadingSettings(tokens="word")
+READING = ClassifyReadingSettings(tokens="word")
 
 
 def texts(*rows):

@@ -8,10 +8,18 @@ import torch
 from ostinato.data.records.images import Images
 from ostinato.data.sources.tables import Example
 from ostinato.errors import DataError
-from ostinato.recipes.classify.data import ImageRows, Known, Texts, is_texts, prepared, read_pictures, read_texts
-from ostinato.recipes.classify.settings import ReadingSettings
+from ostinato.recipes.classify.data import (
+    ClassifyKnown,
+    ImageRows,
+    Texts,
+    is_texts,
+    prepared,
+    read_pictures,
+    read_texts,
+)
+from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
-READING = ReadingSettings(tokens="word")
+READING = ClassifyReadingSettings(tokens="word")
 
 
 def table(*rows):
@@ -34,26 +42,26 @@ def test_words_and_marks_are_tokens_without_regard_to_case():
 
 
 def test_words_of_a_run_of_before_are_read_as_they_were():
-    content = Known.of(TRAIN, READING).to_dict()
-    assert Known.from_dict(content).breaks == "clusters"
+    content = ClassifyKnown.of(TRAIN, READING).to_dict()
+    assert ClassifyKnown.from_dict(content).breaks == "clusters"
     del content["breaks"]
-    assert Known.from_dict(content).breaks == "code points"
+    assert ClassifyKnown.from_dict(content).breaks == "code points"
     assert prepared("फि", READING, "code points") == "फ ि"
     assert prepared("Good?", dataclasses.replace(READING, tokens="char")) == "good?"
 
 
 def test_rare_and_new_words_are_one_and_the_same_unknown_word():
-    known = Known.of(TRAIN, READING)
+    known = ClassifyKnown.of(TRAIN, READING)
     assert known.vocabulary is not None
     assert known.vocabulary.encode("once").tolist() == known.vocabulary.encode("zebra").tolist() == [0]
     assert known.vocabulary.encode("good film").min() > 0
-    all_rare = Known.of(table(("one", "a"), ("two", "b")), READING)
+    all_rare = ClassifyKnown.of(table(("one", "a"), ("two", "b")), READING)
     assert all_rare.vocabulary is not None
     assert all_rare.vocabulary.encode("one").min() > 0
 
 
 def test_texts_become_batches_with_their_lengths():
-    known = Known.of(TRAIN, READING)
+    known = ClassifyKnown.of(TRAIN, READING)
     examples = Texts(table(("good film", "no"), ("", "yes"), ("film", None), ("bad", "maybe")), known, READING)
     assert examples.lengths.tolist() == [2, 0, 1, 1]
     assert examples.labels.tolist() == [0, 1, -1, 2]
@@ -69,13 +77,13 @@ def test_texts_become_batches_with_their_lengths():
 
 def test_a_sequence_is_read_up_to_its_longest_length():
     short = dataclasses.replace(READING, max_length=2)
-    known = Known.of(TRAIN, short)
+    known = ClassifyKnown.of(TRAIN, short)
     assert Texts(table(("good good good good", "yes")), known, short).lengths.tolist() == [2]
-    assert ImageRows(images(), Known.of(images(), short), short).batch(np.array([0])).input.shape == (2, 1, 3)
+    assert ImageRows(images(), ClassifyKnown.of(images(), short), short).batch(np.array([0])).input.shape == (2, 1, 3)
 
 
 def test_the_rows_of_an_image_are_steps_of_mean_0_and_deviation_1():
-    known = Known.of(images(), READING)
+    known = ClassifyKnown.of(images(), READING)
     examples = ImageRows(images(), known, READING)
     batch = examples.batch(np.arange(6))
     assert batch.input.shape == (4, 6, 3)
@@ -88,8 +96,8 @@ def test_the_rows_of_an_image_are_steps_of_mean_0_and_deviation_1():
 
 
 def test_classes_are_those_that_training_has():
-    assert Known.of(images(), READING).classes == ("a", "b", "c")  # d is never shown
-    known = Known.of(TRAIN, READING)
+    assert ClassifyKnown.of(images(), READING).classes == ("a", "b", "c")  # d is never shown
+    known = ClassifyKnown.of(TRAIN, READING)
     assert (known.classes, known.counts) == (("no", "yes"), (2, 2))
     assert known.with_unknown(table(("x", "yes"), ("x", "zz"), ("x", "aa"), ("x", None))) == ["no", "yes", "aa", "zz"]
 
@@ -98,8 +106,8 @@ def test_classes_are_those_that_training_has():
 def test_what_is_known_comes_back_from_plain_values(kind):
     reading = dataclasses.replace(READING, tokens=kind, vocabulary_size=300)
     for part in (TRAIN, images()):
-        known = Known.of(part, reading)
-        again = Known.from_dict(known.to_dict())
+        known = ClassifyKnown.of(part, reading)
+        again = ClassifyKnown.from_dict(known.to_dict())
         assert again.to_dict() == known.to_dict()
         assert (again.classes, again.counts, again.mean) == (known.classes, known.counts, known.mean)
 
@@ -123,7 +131,7 @@ def test_which_data_are_texts(tmp_path):
 
 
 def test_images_must_be_like_those_of_training(tmp_path):
-    known = Known.of(images(), READING)
+    known = ClassifyKnown.of(images(), READING)
     path = tmp_path / "wide.npz"
     np.savez(path, images=np.zeros((2, 4, 5), np.uint8))
     with pytest.raises(DataError, match="expected images whose rows have 3 values, like those of training, got 5"):
@@ -143,19 +151,20 @@ def test_images_must_be_like_those_of_training(tmp_path):
     ],
 )
 def test_tokens_are_characters_where_words_hardly_occur_twice(texts, kind):
-    known = Known.of(table(*((text, "ab"[n % 2]) for n, text in enumerate(texts))), ReadingSettings(), counting=True)
+    part = table(*((text, "ab"[n % 2]) for n, text in enumerate(texts)))
+    known = ClassifyKnown.of(part, ClassifyReadingSettings(), counting=True)
     assert known.vocabulary is not None
     assert known.vocabulary.kind == kind
     assert known.runs is not None
     assert len(known.runs) == {"char": 3, "word": 1}[kind]
     chosen = dataclasses.replace(READING, tokens="word")
-    assert Known.of(table((texts[0], "a"), (texts[1], "b")), chosen).vocabulary.kind == "word"  # pyright: ignore
+    assert ClassifyKnown.of(table((texts[0], "a"), (texts[1], "b")), chosen).vocabulary.kind == "word"  # pyright: ignore
 
 
 def test_what_was_counted_is_known_by_its_size():
-    assert Known.of(TRAIN, READING).runs is None
-    known = Known.of(TRAIN, READING, counting=True)
-    again = Known.from_dict(json.loads(json.dumps(known.to_dict())))
+    assert ClassifyKnown.of(TRAIN, READING).runs is None
+    known = ClassifyKnown.of(TRAIN, READING, counting=True)
+    again = ClassifyKnown.from_dict(json.loads(json.dumps(known.to_dict())))
     assert (again.runs, again.counted) == (known.runs, None)
     older = {name: value for name, value in known.to_dict().items() if name != "runs"}
-    assert Known.from_dict(older).runs is None
+    assert ClassifyKnown.from_dict(older).runs is None

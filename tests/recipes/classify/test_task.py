@@ -6,7 +6,12 @@ import torch
 
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import load, train
-from ostinato.recipes.classify.settings import ClassifierSettings, ClassifySettings, ReadingSettings, UpdateSettings
+from ostinato.recipes.classify.settings import (
+    ClassifierSettings,
+    ClassifyReadingSettings,
+    ClassifySettings,
+    UpdateSettings,
+)
 from ostinato.recipes.classify.task import Classify
 
 from ..reviews import rows, small, write
@@ -51,7 +56,7 @@ def test_images_of_a_user_are_learnt_and_predicted_for(tmp_path):
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_texts_can_be_read_in_other_tokens(tmp_path, kind):
     data = write(tmp_path / "reviews.csv", rows())
-    reading = ReadingSettings(tokens=kind, vocabulary_size=280)
+    reading = ClassifyReadingSettings(tokens=kind, vocabulary_size=280)
     result = train(small(tmp_path / "run", data, reading=reading))
     assert load(result.run.path).evaluate()[0].figures["accuracy"] > 0.6
 
@@ -73,7 +78,7 @@ def test_the_embedding_begins_with_word_vectors(tmp_path):
     data = write(tmp_path / "reviews.csv", rows())
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("good " + " ".join(["0.5"] * 8) + "\nbad " + " ".join(["-0.5"] * 8) + "\n")
-    task, settings = Classify(), small(tmp_path / "run", data, reading=ReadingSettings(vectors=str(vectors)))
+    task, settings = Classify(), small(tmp_path / "run", data, reading=ClassifyReadingSettings(vectors=str(vectors)))
     known = task.learn(settings, task.read(settings).train)
     model = task.build(settings, known)
     (line,) = task.begin(settings, known, model)
@@ -87,11 +92,11 @@ def test_the_embedding_begins_with_word_vectors(tmp_path):
 
 def test_word_vectors_need_words(tmp_path):
     with pytest.raises(ConfigError, match=r"reading[.]vectors: expected texts that are read as words"):
-        train(small(tmp_path / "run", images(tmp_path / "rows.npz"), reading=ReadingSettings(vectors="v.txt")))
+        train(small(tmp_path / "run", images(tmp_path / "rows.npz"), reading=ClassifyReadingSettings(vectors="v.txt")))
 
 
 def test_only_tables_have_files_of_their_own(tmp_path):
-    reading = ReadingSettings(test="test.csv")
+    reading = ClassifyReadingSettings(test="test.csv")
     with pytest.raises(DataError, match="only tables have files of their own"):
         train(small(tmp_path / "run", images(tmp_path / "rows.npz"), reading=reading))
 
@@ -100,7 +105,7 @@ def test_separate_files_are_read_and_paths_are_kept_whole(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     for name, count in (("a.csv", 60), ("b.csv", 20), ("c.csv", 10)):
         write(tmp_path / name, rows(count))
-    result = train(small("run", "a.csv", reading=ReadingSettings(validation="b.csv", test="c.csv")))
+    result = train(small("run", "a.csv", reading=ClassifyReadingSettings(validation="b.csv", test="c.csv")))
     assert {part: scores.examples for part, scores in result.scores.items()} == {"validation": 20, "test": 10}
     monkeypatch.chdir("/")
     assert load(tmp_path / "run").evaluate()[0].examples == 10
@@ -111,9 +116,9 @@ def test_separate_files_are_read_and_paths_are_kept_whole(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("group", "values", "message"),
     [
-        (ReadingSettings, {"min_count": 0}, "reading.min_count: expected at least 1, got 0"),
-        (ReadingSettings, {"max_length": 0}, "reading.max_length: expected at least 1, got 0"),
-        (ReadingSettings, {"validation_share": 0.6, "test_share": 0.4}, "together below 1, got 0.6 and 0.4"),
+        (ClassifyReadingSettings, {"min_count": 0}, "reading.min_count: expected at least 1, got 0"),
+        (ClassifyReadingSettings, {"max_length": 0}, "reading.max_length: expected at least 1, got 0"),
+        (ClassifyReadingSettings, {"validation_share": 0.6, "test_share": 0.4}, "together below 1, got 0.6 and 0.4"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(group, values, message):
@@ -131,7 +136,7 @@ def test_one_class_is_nothing_to_learn(tmp_path):
 def test_a_table_without_a_header_is_read_as_settings_say(tmp_path):
     (tmp_path / "a.csv").write_text("".join(f"film {n}; {'good' if n % 2 else 'NA'}\n" for n in range(40)))
     settings = ClassifySettings(
-        data=str(tmp_path / "a.csv"), reading=ReadingSettings(header=False, separator=";", label="2")
+        data=str(tmp_path / "a.csv"), reading=ClassifyReadingSettings(header=False, separator=";", label="2")
     )
     task = Classify()
     splits = task.read(settings)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
-from ostinato.recipes.forecast.data import Part, Track
+from ostinato.recipes.forecast.data import ForecastPart, Track
 from ostinato.recipes.forecast.metrics import crps_of_gaussian
 
 CONTEXT = 8
@@ -12,7 +12,7 @@ def part_of(values, origins, horizon, season):
     nothing = np.zeros((len(values), 0))
     track = Track("", np.arange(len(values)), values, nothing, nothing)
     zeros = np.zeros(len(origins), dtype=np.int64)
-    return Part("", (track,), "1", zeros, np.array(origins), horizon, CONTEXT, season, (len(values),), ((), ()))
+    return ForecastPart("", (track,), "1", zeros, np.array(origins), horizon, CONTEXT, season, (len(values),), ((), ()))
 
 
 def by_hand(name, past, horizon, season):

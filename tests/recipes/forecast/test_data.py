@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from ostinato.data.series.series import read_series
 from ostinato.errors import DataError
 from ostinato.models.forecasting.forecaster import Forecaster
-from ostinato.recipes.forecast.data import LEAST_OF_HISTORY, Known, Part, SeriesWindows, Track, origins, tracks_of
+from ostinato.recipes.forecast.data import (
+    LEAST_OF_HISTORY,
+    ForecastKnown,
+    ForecastPart,
+    SeriesWindows,
+    Track,
+    origins,
+    tracks_of,
+)
 
 maybe = st.one_of(st.just(float("nan")), st.integers(-9, 9).map(float))
 
@@ -24,12 +32,12 @@ def track(values, id=""):
 def part_of(tracks, series, origin, horizon=2, context=4):
     lengths = tuple(len(each) for each in tracks)
     names = (("price",), ("weather",))
-    return Part("", tuple(tracks), "1", np.array(series), np.array(origin), horizon, context, 1, lengths, names)
+    return ForecastPart("", tuple(tracks), "1", np.array(series), np.array(origin), horizon, context, 1, lengths, names)
 
 
 def known_of(**changes):
     scales = {"known": (("price", 2.0, 4.0),), "observed": (("weather", -1.0, 2.0),)}
-    return Known(
+    return ForecastKnown(
         **{"horizon": 2, "context": 4, "season": 1, "step": "1", "ids": ("a", "b"), "cycles": (), **scales, **changes}
     )
 
@@ -120,11 +128,11 @@ def test_columns_become_series_of_their_own(tmp_path):
 def test_knowledge_comes_from_the_steps_of_training_alone_and_can_be_written():
     tracks = [track(np.arange(10.0), "a"), track(np.arange(10.0), "b")]
     part = part_of(tracks, [0], [5])
-    part = Part(**{**part.__dict__, "fitted": (4, 6)})
-    known = Known.of(part, with_calendar=True)
+    part = ForecastPart(**{**part.__dict__, "fitted": (4, 6)})
+    known = ForecastKnown.of(part, with_calendar=True)
     seen = np.concatenate([np.arange(4), np.arange(6)])
     assert known.known == (("price", pytest.approx(seen.mean()), pytest.approx(seen.std())),)
     assert known.ids == ("a", "b")
     assert known.cycles == ()
-    assert Known.from_dict(known.to_dict()) == known
+    assert ForecastKnown.from_dict(known.to_dict()) == known
     assert (known.number("b"), known.number("c")) == (2, 0)

@@ -8,7 +8,7 @@ from scipy import stats
 from ostinato.data.batches.batches import InOrder
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.forecaster import Forecaster
-from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track
+from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import INTERVALS, crps_of_gaussian
 from ostinato.recipes.forecast.settings import AnswerSettings
@@ -31,8 +31,8 @@ def made(values, origin, *, final=True, ids=("",), samples=400, **how):
     )
     series = np.repeat(np.arange(len(tracks)), len(origin))
     steps = np.tile(np.array(origin), len(tracks))
-    part = Part("", tracks, "1", series, steps, H, 8, 2, (10,) * len(tracks), ((), ()))
-    known = Known(H, 8, 2, "1", ids, (), (), ())
+    part = ForecastPart("", tracks, "1", series, steps, H, 8, 2, (10,) * len(tracks), ((), ()))
+    known = ForecastKnown(H, 8, 2, "1", ids, (), (), ())
     windows = SeriesWindows(part, known)
     judge = ForecastJudge(
         Oracle(hidden_size=2).eval(), windows, known, AnswerSettings(samples=samples, **how), final=final

@@ -7,8 +7,8 @@ import torch
 from ostinato.models.forecasting.baseline import Baseline
 from ostinato.models.forecasting.heads import make_head
 from ostinato.recipes import load, train
-from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track, origins
-from ostinato.recipes.forecast.settings import ForecastSettings, ReadingSettings, UpdateSettings
+from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track, origins
+from ostinato.recipes.forecast.settings import ForecastReadingSettings, ForecastSettings, UpdateSettings
 from ostinato.recipes.forecast.start import begin, centred, one_step_errors
 
 DRAW = np.random.default_rng(0)
@@ -21,8 +21,8 @@ def forecasts(values, season, horizon=7):
     nothing = np.zeros((len(values), 0))
     track = Track("", np.arange(len(values)), np.asarray(values, dtype=float), nothing, nothing)
     series, steps = origins([track], [(1, len(values))], 64, horizon, 1)
-    part = Part("", (track,), "1", series, steps, horizon, 64, season, (len(values),), ((), ()))
-    return part, Known.of(part, with_calendar=False)
+    part = ForecastPart("", (track,), "1", series, steps, horizon, 64, season, (len(values),), ((), ()))
+    return part, ForecastKnown.of(part, with_calendar=False)
 
 
 def chosen(values, season, wanted=None):
@@ -75,7 +75,7 @@ def test_a_sharp_season_is_forecast_as_anybody_would(tmp_path, head, peak):
     data = tmp_path / "saw.csv"
     data.write_text("time,value\n" + "".join(f"{day},{value}\n" for day, value in zip(days, values, strict=True)))
     settings = ForecastSettings(data=str(data), run=str(tmp_path / "run"), device="cpu", quiet=True,
-                                reading=ReadingSettings(test_share=0.1))  # fmt: skip
+                                reading=ForecastReadingSettings(test_share=0.1))  # fmt: skip
     training = UpdateSettings(batch_size=16, learning_rate=0.1, max_steps=4, evaluate_every=2, evaluate_first=True)
     model = dataclasses.replace(settings.model, hidden_size=4, head=head)
     result = train(dataclasses.replace(settings, training=training, model=model))
@@ -92,8 +92,8 @@ def test_after_one_value_a_series_spreads_as_it_did_in_training_or_as_others_do(
         Track(id, AT[:200], size * (AT[:200] % 7.0), nothing, nothing) for id, size in (("a", 1.0), ("b", 100.0))
     )
     series, steps = origins(tracks, [(1, 200)] * 2, 64, 7, 1)
-    part = Part("", tracks, "1", series, steps, 7, 64, 7, (200, 200), ((), ()))
-    known = begin(part, Known.of(part, with_calendar=False), make_head("gaussian"), "last_value")
+    part = ForecastPart("", tracks, "1", series, steps, 7, 64, 7, (200, 200), ((), ()))
+    known = begin(part, ForecastKnown.of(part, with_calendar=False), make_head("gaussian"), "last_value")
     assert known.width("a") == pytest.approx(12 / 7, rel=0.05)
     assert known.width("b") == pytest.approx(1200 / 7, rel=0.05)
     assert known.width("new") == pytest.approx(606 / 7, rel=0.05)
@@ -109,8 +109,8 @@ def test_a_few_values_spread_as_the_series_usually_does():
     values = [level + np.append([0.0, 0.001], draw.normal(size=8)) for level in draw.uniform(20, 80, 60)]
     tracks = tuple(Track(str(n), np.arange(10), each, nothing, nothing) for n, each in enumerate(values))
     series, steps = origins(tracks, [(1, 10)] * 60, 64, 5, 1)
-    part = Part("", tracks, "1", series, steps, 5, 64, 1, (10,) * 60, ((), ()))
-    known = begin(part, Known.of(part, with_calendar=False), make_head("gaussian"), "last_value")
+    part = ForecastPart("", tracks, "1", series, steps, 5, 64, 1, (10,) * 60, ((), ()))
+    known = begin(part, ForecastKnown.of(part, with_calendar=False), make_head("gaussian"), "last_value")
     usual = [np.abs(each - each.mean()).mean() for each in values]
     np.testing.assert_allclose(known.widths, usual)
     least = SeriesWindows(part, known).batch(np.arange(len(part))).least_scale.numpy()

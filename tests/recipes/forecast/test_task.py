@@ -10,8 +10,8 @@ from ostinato.recipes import load, train
 from ostinato.recipes.forecast.settings import (
     AnswerSettings,
     ForecasterSettings,
+    ForecastReadingSettings,
     ForecastSettings,
-    ReadingSettings,
     UpdateSettings,
 )
 from ostinato.recipes.forecast.task import Forecast
@@ -133,7 +133,7 @@ def test_other_heads_learn_too_and_parquet_is_read(tmp_path, head):
         run=str(tmp_path / "run"),
         device="cpu",
         quiet=True,
-        reading=ReadingSettings(horizon=4, context=16),
+        reading=ForecastReadingSettings(horizon=4, context=16),
         model=ForecasterSettings(hidden_size=8, head=head, dropout=0.0),
         training=UpdateSettings(batch_size=16, learning_rate=0.02, max_steps=60, evaluate_every=30),
     )
@@ -200,9 +200,9 @@ def test_data_that_cannot_be_learnt_from_are_told_in_a_line(tmp_path, content, m
 @pytest.mark.parametrize(
     ("group", "values", "message"),
     [
-        (ReadingSettings, {"horizon": 0}, "reading.horizon: expected at least 1, or null, got 0"),
-        (ReadingSettings, {"context": 1}, "reading.context: expected at least 2, or null, got 1"),
-        (ReadingSettings, {"test_share": 1.0}, "together below 1, got 0.1 and 1.0"),
+        (ForecastReadingSettings, {"horizon": 0}, "reading.horizon: expected at least 1, or null, got 0"),
+        (ForecastReadingSettings, {"context": 1}, "reading.context: expected at least 2, or null, got 1"),
+        (ForecastReadingSettings, {"test_share": 1.0}, "together below 1, got 0.1 and 1.0"),
         (AnswerSettings, {"samples": 1}, "options.samples: expected a whole number from 2 to 10000, got 1"),
         (AnswerSettings, {"horizon": "day"}, "options.horizon: expected a whole number from 1 to 10000, got 'day'"),
         (AnswerSettings, {"seed": -1}, "options.seed: expected a whole number from 0 to .*, got -1"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ostinato.errors import ConfigError, DataError
-from ostinato.recipes.forecast.settings import ForecasterSettings, ForecastSettings, ReadingSettings
+from ostinato.recipes.forecast.settings import ForecasterSettings, ForecastReadingSettings, ForecastSettings
 from ostinato.recipes.forecast.task import Forecast
 from ostinato.recipes.trained import Trained
 
@@ -35,7 +35,7 @@ def little(data, **reading):
     """A forecaster that knows its data and has learnt nothing: times are those of a trained one."""
     settings = ForecastSettings(
         data=data,
-        reading=ReadingSettings(horizon=8, context=16, season=5, **reading),
+        reading=ForecastReadingSettings(horizon=8, context=16, season=5, **reading),
         model=ForecasterSettings(hidden_size=4),
     )
     task = Forecast()
@@ -138,4 +138,4 @@ def test_a_table_is_read_as_settings_say(tmp_path):
     assert answer["last"] == {"time": f"{CALENDARS['working'][29]:%d.%m.%Y}", "value": 4.5}
     assert answer["times"] == [f"{time:%d.%m.%Y}" for time in CALENDARS["working"][30:38]]
     with pytest.raises(ConfigError, match="separator: expected one character"):
-        ReadingSettings(separator=";;")
+        ForecastReadingSettings(separator=";;")

@@ -6,7 +6,7 @@ import pytest
 from ostinato.data.records.conll import Sentence
 from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted
 from ostinato.recipes.tag.baselines import baselines
-from ostinato.recipes.tag.settings import ReadingSettings
+from ostinato.recipes.tag.settings import TagReadingSettings
 
 
 def sentence(text):
@@ -17,7 +17,7 @@ def sentence(text):
 def test_each_word_gets_the_tag_that_it_has_most_often():
     train = (sentence("Run/VERB run/NOUN run/NOUN the/DET the/DET the/DET"), sentence("cat/NOUN dog/-"))
     test = (sentence("RUN/NOUN the/DET cat/VERB zebra/DET yak/NOUN hm/-"),)
-    found = baselines(train, {"test": test}, ReadingSettings())["test"]["most frequent tag"]
+    found = baselines(train, {"test": test}, TagReadingSettings())["test"]["most frequent tag"]
     # NOUN, DET, NOUN; DET and NOUN have three each: DET, the first by name
     assert found["accuracy"] == pytest.approx(3 / 5)
     assert found["unknown_word_accuracy"] == 1 / 2
@@ -27,11 +27,11 @@ def test_each_word_gets_the_tag_that_it_has_most_often():
 def test_spans_are_counted_whole_where_tags_mark_them():
     train = (sentence("Ada/B-PER Byron/I-PER is/O Rome/B-LOC"),)
     test = (sentence("Ada/B-PER Byron/I-PER in/O Kiel/B-LOC"),)
-    found = baselines(train, {"test": test}, ReadingSettings())["test"]["most frequent tag"]
+    found = baselines(train, {"test": test}, TagReadingSettings())["test"]["most frequent tag"]
     assert found["accuracy"] == 3 / 4  # an unknown word is B-LOC: of tags that are there once the first by name
     assert found["span_f1"] == pytest.approx(2 * 2 / (2 + 3))
     assert math.isnan(
-        baselines(train, {"test": train}, ReadingSettings())["test"]["most frequent tag"]["unknown_word_accuracy"]
+        baselines(train, {"test": train}, TagReadingSettings())["test"]["most frequent tag"]["unknown_word_accuracy"]
     )
 
 
@@ -41,5 +41,5 @@ def test_of_source_it_is_the_tag_of_a_character():
 
     train = (source("xx1x", ["name", "name", "number", "keyword"]), Highlighted("b", "zz", None))
     test = (source("x1ü1", ["name", "number", "name", "name"]),)
-    found = baselines(train, {"test": test}, ReadingSettings())["test"]["most frequent tag"]
+    found = baselines(train, {"test": test}, TagReadingSettings())["test"]["most frequent tag"]
     assert found["accuracy"] == 3 / 4

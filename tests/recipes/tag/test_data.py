@@ -7,10 +7,10 @@ import torch
 
 from ostinato.data.records.conll import Sentence
 from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted, highlight
-from ostinato.recipes.tag.data import CharacterExamples, Known, WordExamples, cut, is_source
-from ostinato.recipes.tag.settings import ReadingSettings
+from ostinato.recipes.tag.data import CharacterExamples, TagKnown, WordExamples, cut, is_source
+from ostinato.recipes.tag.settings import TagReadingSettings
 
-READING = ReadingSettings(min_count=2)
+READING = TagReadingSettings(min_count=2)
 
 
 def sentence(*pairs):
@@ -28,59 +28,59 @@ def source(text):
 
 
 def test_tags_words_and_characters_are_those_of_training():
-    known = Known.of(TRAIN, READING)
+    known = TagKnown.of(TRAIN, READING)
     assert known.tags == ("DET", "NOUN", "VERB", "X")
     assert known.tag_counts == (2, 1, 2, 1)
     assert dict(zip(known.words, known.counts, strict=True)) == {"the": 2, "cat": 2, "sat": 2, "qui": 1}
     assert known.word_ids(["THE", "cat", "zebra"]).tolist() == [known.words.index("the") + 1, 1, 0]
     assert set(known.characters.characters) == set("hecats")  # "T", "q", "u" and "i" occur once
-    exact = Known.of(TRAIN, dataclasses.replace(READING, lower_case=False, vocabulary_size=3))
+    exact = TagKnown.of(TRAIN, dataclasses.replace(READING, lower_case=False, vocabulary_size=3))
     assert len(exact.words) == 3
     assert exact.word_ids(["THE"]).tolist() == [0]
     assert known.with_unknown((sentence(("x", "AUX"), ("y", None)),)) == ["DET", "NOUN", "VERB", "X", "AUX"]
 
 
 def test_characters_are_never_all_unknown():
-    assert Known.of((sentence(("ab", "X")),), READING).characters.characters == "ab"
+    assert TagKnown.of((sentence(("ab", "X")),), READING).characters.characters == "ab"
 
 
 IOB1 = (sentence(("Ada", "I-PER"), ("Byron", "B-PER"), ("in", "O"), ("Rome", "I-LOC")), sentence(("no", "O")))
 
 
 def test_the_scheme_of_spans_is_that_of_the_data_and_is_kept():
-    known = Known.of(IOB1, READING)
+    known = TagKnown.of(IOB1, READING)
     assert known.scheme.name == "IOB1"
-    assert Known.from_dict(json.loads(json.dumps(known.to_dict()))).scheme == known.scheme
-    assert Known.of(TRAIN, READING).scheme is None
+    assert TagKnown.from_dict(json.loads(json.dumps(known.to_dict()))).scheme == known.scheme
+    assert TagKnown.of(TRAIN, READING).scheme is None
 
 
 def test_a_word_with_an_accent_in_two_ways_is_one_where_words_are_normalised():
     train = (sentence(("cafe\u0301", "NOUN"), ("caf\u00e9", "NOUN")),)
-    known = Known.of(train, dataclasses.replace(READING, normalisation="nfc"))
+    known = TagKnown.of(train, dataclasses.replace(READING, normalisation="nfc"))
     assert known.words == ("caf\u00e9",)
-    again = Known.from_dict(known.to_dict())
+    again = TagKnown.from_dict(known.to_dict())
     assert again.word_ids(["cafe\u0301"]).tolist() == [1]
     assert len(WordExamples(train, again).batch(np.array([0])).input.spellings) == 4
 
 
 def test_runs_of_before_the_scheme_was_kept_have_that_of_the_letters():
-    content = Known.of(IOB1, READING).to_dict()
+    content = TagKnown.of(IOB1, READING).to_dict()
     del content["scheme"]
-    assert Known.from_dict(content).scheme.name == "IOB2"
+    assert TagKnown.from_dict(content).scheme.name == "IOB2"
     with pytest.raises(ValueError, match="scheme 'IOB9'"):
-        Known.from_dict({**content, "scheme": {"name": "IOB9", "broken": []}})
+        TagKnown.from_dict({**content, "scheme": {"name": "IOB9", "broken": []}})
 
 
 def test_what_is_known_comes_back_from_plain_values():
     for part in (TRAIN, (source("x = 1\n"),)):
-        known = Known.of(part, READING)
-        again = Known.from_dict(known.to_dict())
+        known = TagKnown.of(part, READING)
+        again = TagKnown.from_dict(known.to_dict())
         assert again.to_dict() == known.to_dict()
         assert again.word_ids(["the", "cat"]).tolist() == known.word_ids(["the", "cat"]).tolist()
 
 
 def test_a_batch_has_each_spelling_once():
-    known = Known.of(TRAIN, READING)
+    known = TagKnown.of(TRAIN, READING)
     part = (TRAIN[1], sentence(), sentence(("cat", "NEW"), ("Cat", "DET")))
     examples = WordExamples(part, known)
     assert examples.lengths.tolist() == [4, 0, 2]
@@ -101,21 +101,21 @@ def test_a_batch_has_each_spelling_once():
 
 
 def test_a_batch_of_empty_sentences_can_be_made():
-    batch = WordExamples((sentence(), sentence()), Known.of(TRAIN, READING)).batch(np.array([0, 1]))
+    batch = WordExamples((sentence(), sentence()), TagKnown.of(TRAIN, READING)).batch(np.array([0, 1]))
     assert batch.input.ids.shape == (1, 2)
     assert batch.input.spelling_lengths.tolist() == [0]
 
 
 def test_of_a_very_long_word_both_ends_are_read():
-    examples = WordExamples((sentence(("t" * 500 + "sat", "X")),), Known.of(TRAIN, READING))
+    examples = WordExamples((sentence(("t" * 500 + "sat", "X")),), TagKnown.of(TRAIN, READING))
     batch = examples.batch(np.array([0]))
     assert batch.input.spelling_lengths.tolist() == [40]
-    assert batch.input.spellings[-3:, 0].tolist() == Known.of(TRAIN, READING).characters.encode("sat").tolist()
+    assert batch.input.spellings[-3:, 0].tolist() == TagKnown.of(TRAIN, READING).characters.encode("sat").tolist()
 
 
 def test_source_is_read_character_by_character():
     text = "if x:\n    pass  # ü\n"
-    known = Known.of((source(text * 3),), READING)
+    known = TagKnown.of((source(text * 3),), READING)
     assert known.tags == SYNTAX_CLASSES
     assert known.words is None
     assert known.tag_counts == tuple(np.bincount(highlight(text * 3), minlength=7))

@@ -5,11 +5,11 @@ import pytest
 from ostinato.data.sources.syntax import highlight
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.tag.reading import is_python, plain_sentences, read_source, read_splits, read_words
-from ostinato.recipes.tag.settings import ReadingSettings
+from ostinato.recipes.tag.settings import TagReadingSettings
 
 from ..tagged import sentences, write, write_conllu
 
-READING = ReadingSettings()
+READING = TagReadingSettings()
 
 
 def folder_of_source(path):
@@ -37,7 +37,7 @@ def test_which_data_are_source(tmp_path):
 def test_source_of_a_folder_is_split_by_file_and_cut_for_training_only(tmp_path):
     splits = read_splits(
         folder_of_source(tmp_path / "source"),
-        ReadingSettings(piece_length=50, validation_share=0.2, test_share=0.2),
+        TagReadingSettings(piece_length=50, validation_share=0.2, test_share=0.2),
     )
     assert max(len(piece.text) for piece in splits.train) == 50
     whole = [*splits.validation, *splits.test]
@@ -69,7 +69,7 @@ def test_a_folder_without_source_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["validation", "test", "column", "vectors"])
 def test_source_has_no_columns_and_no_files_of_its_own(name):
     with pytest.raises(ConfigError, match=f"reading.{name}: is for tagged sentences"):
-        read_splits(None, ReadingSettings(**{name: "x"}))
+        read_splits(None, TagReadingSettings(**{name: "x"}))
 
 
 def test_words_are_parted_from_the_marks_around_them():
@@ -104,7 +104,7 @@ def test_lines_and_files_of_words_can_be_predicted_for(tmp_path, monkeypatch):
     assert [each.words for each in read_words("-", READING, tagged=False)] == expected
     columns = tmp_path / "words.conll"
     columns.write_text("the\ndog\n\na\n")
-    reading = ReadingSettings(column="3")
+    reading = TagReadingSettings(column="3")
     assert [each.words for each in read_words(str(columns), reading, tagged=False)] == [("the", "dog"), ("a",)]
     with pytest.raises(DataError, match="expected a word and its tag a line"):
         read_words(str(columns), READING, tagged=True)
@@ -112,11 +112,11 @@ def test_lines_and_files_of_words_can_be_predicted_for(tmp_path, monkeypatch):
 
 def test_the_column_can_be_chosen(tmp_path):
     path = write_conllu(tmp_path / "a.conllu", sentences(3))
-    assert read_words(path, ReadingSettings(column="xpos"), tagged=True)[0].tags[0] == "det"
+    assert read_words(path, TagReadingSettings(column="xpos"), tagged=True)[0].tags[0] == "det"
     assert read_words(path, READING, tagged=True)[0].tags[0] == "DET"
     assert read_words(write(tmp_path / "a.conll", sentences(3)), READING, tagged=True)[0].tags[0] == "DET"
     with pytest.raises(ConfigError, match="column must be one of"):
-        read_words(path, ReadingSettings(column="pos"), tagged=True)
+        read_words(path, TagReadingSettings(column="pos"), tagged=True)
 
 
 def test_standard_input_is_one_file_of_source(monkeypatch):

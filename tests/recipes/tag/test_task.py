@@ -12,7 +12,7 @@ from ostinato.data.sources.syntax import Highlighted, highlight, python_source
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import load, train
 from ostinato.recipes.registry import TASKS
-from ostinato.recipes.tag.settings import ReadingSettings, TaggerSettings, UpdateSettings
+from ostinato.recipes.tag.settings import TaggerSettings, TagReadingSettings, UpdateSettings
 from ostinato.recipes.tag.task import Tag
 
 from ..tagged import sentences, small, write, write_conllu
@@ -103,7 +103,7 @@ def test_the_words_own_vectors_begin_with_those_of_a_file(tmp_path):
     data = write(tmp_path / "bank.conll", sentences())
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("dog " + " ".join(["0.5"] * 8) + "\nfox " + " ".join(["-0.5"] * 8) + "\n")
-    settings = small(tmp_path / "run", data, reading=ReadingSettings(vectors=str(vectors)))
+    settings = small(tmp_path / "run", data, reading=TagReadingSettings(vectors=str(vectors)))
     task = Tag()
     known = task.learn(settings, task.read(settings).train)
     model = task.build(settings, known)
@@ -183,7 +183,7 @@ def test_predict_shows_source_and_sentences_for_people(highlighter, run, tmp_pat
 )
 def test_settings_that_cannot_be_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
-        ReadingSettings(**values)
+        TagReadingSettings(**values)
 
 
 def test_a_rare_tag_is_found_where_tags_are_balanced(tmp_path):
@@ -193,7 +193,7 @@ def test_a_rare_tag_is_found_where_tags_are_balanced(tmp_path):
     recall = {}
     for weights in ("none", "balanced"):
         model = dataclasses.replace(small(tmp_path, data).model, class_weights=weights)
-        reading = ReadingSettings(validation=data, test=data)
+        reading = TagReadingSettings(validation=data, test=data)
         result = train(small(tmp_path / weights, data, model=model, reading=reading))
         recall[weights] = result.scores["test"].details["classes"]["RARE"]["recall"]
     assert recall == {"none": 0.0, "balanced": 1.0}

@@ -4,7 +4,7 @@ import pytest
 
 from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.recipes.translate.baselines import baselines, word_by_word, word_table
-from ostinato.recipes.translate.settings import ReadingSettings, ScoringSettings
+from ostinato.recipes.translate.settings import ScoringSettings, TranslateReadingSettings
 
 TEXTS = [
     ("das Haus", "the house"),
@@ -57,7 +57,7 @@ def test_words_that_are_not_in_the_table_stay_and_so_do_blanks():
 def test_copies_and_words_are_judged_as_translations_are():
     part = Pairs("test", (Pair("Das Buch", "the book"), Pair("Kiel", "Kiel")), (), 0)
     train = Pairs("train", PAIRS, (), 0)
-    found = baselines(train, {"test": part}, ReadingSettings(lower_case=True), ScoringSettings())["test"]
+    found = baselines(train, {"test": part}, TranslateReadingSettings(lower_case=True), ScoringSettings())["test"]
     assert found["copy of the source"]["exact_match"] == 0.5
     assert found["word by word"]["exact_match"] == 1.0
     assert found["word by word"]["chrf"] == pytest.approx(100.0)

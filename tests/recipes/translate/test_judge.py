@@ -7,12 +7,12 @@ from torch.nn import functional as F
 
 from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.models import Seq2Seq
-from ostinato.recipes.translate.data import Known, TokenPairs
+from ostinato.recipes.translate.data import TokenPairs, TranslateKnown
 from ostinato.recipes.translate.judge import TranslationJudge
-from ostinato.recipes.translate.settings import Answering, ReadingSettings, ScoringSettings
+from ostinato.recipes.translate.settings import Answering, ScoringSettings, TranslateReadingSettings
 from ostinato.recipes.translate.writing import Translation, Writer
 
-READING = ReadingSettings(tokens="word", joint=False, min_count=1)
+READING = TranslateReadingSettings(tokens="word", joint=False, min_count=1)
 PAIRS = Pairs(
     "some",
     (
@@ -27,7 +27,7 @@ PAIRS = Pairs(
 
 def judge(**scoring):
     torch.manual_seed(0)
-    known = Known.of(PAIRS, READING)
+    known = TranslateKnown.of(PAIRS, READING)
     model = Seq2Seq(
         len(known.source),
         len(known.target),

@@ -12,8 +12,8 @@ from ostinato.recipes import load, train
 from ostinato.recipes.registry import find
 from ostinato.recipes.translate.settings import (
     Answering,
-    ReadingSettings,
     SamplingSettings,
+    TranslateReadingSettings,
     TranslateSettings,
     TranslatorSettings,
     UpdateSettings,
@@ -185,7 +185,7 @@ def test_tokens_and_models_of_all_kinds_train_and_load(tmp_path, table, reading,
     settings = small(
         tmp_path / "run",
         table,
-        reading=ReadingSettings(**reading),
+        reading=TranslateReadingSettings(**reading),
         model=TranslatorSettings(**{"embedding_size": 6, "hidden_size": 8, **model}),
         sampling=SamplingSettings(decay="linear", k=2.0),
         training=UpdateSettings(batch_size=50, max_steps=3),
@@ -207,7 +207,7 @@ def test_a_folder_of_two_languages_is_read_in_its_parts(tmp_path):
         with gzip.open(tmp_path / f"{part}.de.gz", "wt", encoding="utf-8") as file:
             file.write("".join(source + "\n" for source, _ in found))
         (tmp_path / f"{part}.en").write_text("".join(target + "\n" for _, target in found))
-    reading = ReadingSettings(source="de", target="en", tokens="word", min_count=1)
+    reading = TranslateReadingSettings(source="de", target="en", tokens="word", min_count=1)
     training = UpdateSettings(batch_size=20, max_steps=2)
     result = train(small(tmp_path / "run", str(tmp_path), reading=reading, training=training))
     assert {part: scores.examples for part, scores in result.scores.items()} == {"validation": 10, "test": 5}
@@ -217,7 +217,10 @@ def test_a_folder_of_two_languages_is_read_in_its_parts(tmp_path):
 
 def test_lines_that_are_left_out_are_told(tmp_path):
     data = write(tmp_path / "data.tsv", [*phrases(40), ("ein", ""), ("", "two"), ("same", "same")])
-    task, settings = Translate(), small(tmp_path / "run", data, reading=ReadingSettings(validation=data, test=data))
+    task, settings = (
+        Translate(),
+        small(tmp_path / "run", data, reading=TranslateReadingSettings(validation=data, test=data)),
+    )
     lines = task.remarks(task.read(settings))
     assert any("left out 2 with an empty side (line 41 first)" in line for line in lines)
 
@@ -240,17 +243,17 @@ def test_the_built_in_dates_have_settings_of_their_own():
 
 def test_built_in_data_have_parts_of_their_own(tmp_path):
     with pytest.raises(DataError, match="the built-in data have parts for validation and test; leave out"):
-        train(small(tmp_path / "run", None, reading=ReadingSettings(test="x.tsv")))
+        train(small(tmp_path / "run", None, reading=TranslateReadingSettings(test="x.tsv")))
 
 
 @pytest.mark.parametrize(
     ("group", "values", "message"),
     [
-        (ReadingSettings, {"min_count": 0}, "reading.min_count: expected at least 1, got 0"),
-        (ReadingSettings, {"batch_tokens": 0}, "reading.batch_tokens: expected at least 1, got 0"),
-        (ReadingSettings, {"validation_share": 0.0}, "expected shares above 0"),
-        (ReadingSettings, {"source": "de"}, "expected both, such as de and en, or neither, got de and None"),
-        (ReadingSettings, {"source": "de", "target": "de"}, "expected both, such as de and en, or neither"),
+        (TranslateReadingSettings, {"min_count": 0}, "reading.min_count: expected at least 1, got 0"),
+        (TranslateReadingSettings, {"batch_tokens": 0}, "reading.batch_tokens: expected at least 1, got 0"),
+        (TranslateReadingSettings, {"validation_share": 0.0}, "expected shares above 0"),
+        (TranslateReadingSettings, {"source": "de"}, "expected both, such as de and en, or neither, got de and None"),
+        (TranslateReadingSettings, {"source": "de", "target": "de"}, "expected both, such as de and en, or neither"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(group, values, message):

@@ -24,8 +24,8 @@ from typing import Any
 from ostinato.data.sources.text import BLOCK_BYTES, Piece, Text
 from ostinato.data.sources.text_parts import TextParts, find_text_parts, find_text_to_score
 from ostinato.data.tokens.blocks import Block, by_part, whole_tokens
-from ostinato.data.tokens.cuts import Places, cut
-from ostinato.data.tokens.pool import Pool, cores
+from ostinato.data.tokens.cuts import CutPlaces, cut
+from ostinato.data.tokens.pool import WorkerPool, cores
 from ostinato.data.tokens.token_file import Place, TokenFile, stored_about, stored_tokens, unfinished
 from ostinato.data.tokens.tokens import PARTS, TokenList, Tokens
 from ostinato.data.tokens.vocabulary import Vocabulary, WordVocabulary, vocabulary_class, vocabulary_from_dict
@@ -186,7 +186,7 @@ def _build(chosen: type[Vocabulary], size: int, blocks: Iterable[Block], reading
     if chosen.kind == "bpe":  # its counts of words grow with the text, so a long one is sampled evenly
         training = islice(training, 0, None, 1 + reading.size // _BPE_TRAINING_BYTES)
     if chosen is WordVocabulary and reading.is_large:
-        with Pool(None, workers) as pool:
+        with WorkerPool(None, workers) as pool:
             counts = (counted_words(result) for _, result in pool.map((None, text) for text in training))
             return WordVocabulary.from_counts(counts, size)
     return chosen.build(training, size)
@@ -205,7 +205,7 @@ def _mapped(
     reading: _Reading, parts: TextParts, vocabulary: Vocabulary, about: dict[str, Any], folder: Path, workers: int
 ) -> Corpus:
     ends = about["ends"]
-    with TokenFile(folder, vocabulary.dtype, about) as file, Pool(vocabulary, workers) as pool:
+    with TokenFile(folder, vocabulary.dtype, about) as file, WorkerPool(vocabulary, workers) as pool:
         blocks = reading.blocks(type(vocabulary), ends, file.place)
         for block, result in pool.map((block, block.text) for block in blocks):
             found, ids = encoded(result, vocabulary)
@@ -268,7 +268,7 @@ class _Reading:
         self.name = text.name
         self.size = 0
         self.document_ends: list[int] = []
-        self.lines, self.words = Places(r"\n"), Places(r"\s")
+        self.lines, self.words = CutPlaces(r"\n"), CutPlaces(r"\s")
         self._text = text
         self._kept: list[Piece] | None = [] if characters is None else None
         self._on_progress = on_progress

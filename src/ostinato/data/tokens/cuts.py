@@ -15,7 +15,7 @@ MOST = 2**12
 _LEAST, _MOST_TIMES = Fraction(1, 2), 2  # of the share that was asked for
 
 
-class Places:
+class CutPlaces:
     """Places in a text, as numbers of characters before them.
 
     Args:

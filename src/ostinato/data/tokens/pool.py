@@ -34,7 +34,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Pool:
+class WorkerPool:
     """Processes for one job: to encode texts (see `worker.encoder`), or without a vocabulary, to count their words.
 
     Args:
@@ -69,7 +69,7 @@ class Pool:
         while waiting:
             yield _next_result(waiting)
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(

@@ -78,7 +78,7 @@ class Call:
 
 
 @dataclass
-class Pass:
+class ProbePass:
     """One pass over a batch, forward and backward.
 
     Attributes:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ostinato.insight.diagnosis.passes import Criteria, Pass, watched
+from ostinato.insight.diagnosis.passes import Criteria, ProbePass, watched
 from ostinato.insight.flow import Flow, gradient_flow
 from ostinato.insight.gates import Saturation, saturation
 from ostinato.insight.layers import InsightError, Loss
@@ -76,7 +76,7 @@ class Patient:
     baselines: Mapping[str, Mapping[str, float]] | None = None
 
     @cached_property
-    def seen(self) -> Pass:
+    def seen(self) -> ProbePass:
         """The pass over `batch`, on a copy of its own: a model may keep a state from call to call."""
         return self.run(self.another(), self.batch)
 
@@ -121,7 +121,7 @@ class Patient:
             raise InsightError(f"loss: expected a scalar tensor, or (scalar tensor, state), got {shape}; take its mean")
         return loss.reshape(()), after
 
-    def run(self, model: nn.Module, batch: Any, state: Any = None) -> Pass:
+    def run(self, model: nn.Module, batch: Any, state: Any = None) -> ProbePass:
         """Runs forward and backward and keeps what there is to see; the model's gradients are empty afterwards."""
         criteria, bad, calls = Criteria(), [], {}
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -132,7 +132,9 @@ class Patient:
             loss.backward()
             gradients = {name: p.grad for name, p in parameters.items()}
         model.zero_grad(set_to_none=True)
-        return Pass(float(loss.detach()), detached(after), criteria.calls, calls, gradients, bad[0] if bad else None)
+        return ProbePass(
+            float(loss.detach()), detached(after), criteria.calls, calls, gradients, bad[0] if bad else None
+        )
 
     def another(self) -> nn.Module:
         """A fresh copy of the copy, to try a remedy on."""

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
 from ostinato.kernels.compiler.operations import POINTWISE, as_condition, as_number
-from ostinato.kernels.compiler.sized import Constants, Sizes, Value
+from ostinato.kernels.compiler.sized import Constants, TracedSizes, Value
 from ostinato.types import Tensor
 
 
@@ -29,7 +29,7 @@ class Lowering:
         constants: from `numbers`.
     """
 
-    def __init__(self, graph: Graph, module: fx.GraphModule, sizes: Sizes, constants: Constants) -> None:
+    def __init__(self, graph: Graph, module: fx.GraphModule, sizes: TracedSizes, constants: Constants) -> None:
         self._graph, self._module, self._sizes, self._constants = graph, module, sizes, constants
         self._values: dict[fx.Node, Any] = {}
         self._place = {node: at for at, node in enumerate(module.graph.nodes)}

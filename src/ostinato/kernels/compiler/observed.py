@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Unsupported
-from ostinato.kernels.compiler.sized import Sizes
+from ostinato.kernels.compiler.sized import TracedSizes
 from ostinato.kernels.compiler.trace import Cuts, NoRandomNumbers, Run, alone
 from ostinato.types import Tensor
 
@@ -119,11 +119,11 @@ class Observed:
         return {"B": rows, "H": hidden} | ({"P": projected} if self._projected else {})
 
     def _calls(self, rows: int, hidden: int, projected: int, dtype: torch.dtype = torch.float64) -> _Calls:
-        sizes = Sizes(rows, hidden, projected if self._projected else hidden)
+        sizes = TracedSizes(rows, hidden, projected if self._projected else hidden)
         return alone(_calls, self._cell, self._bias, sizes, dtype)
 
 
-def _calls(cell: Cell, bias: bool, sizes: Sizes, dtype: torch.dtype) -> _Calls:
+def _calls(cell: Cell, bias: bool, sizes: TracedSizes, dtype: torch.dtype) -> _Calls:
     run = Run(cell, bias, sizes, dtype=dtype)
     arguments = {**run.primals, **run.masks}
     versions = {key: v._version for key, v in arguments.items()}

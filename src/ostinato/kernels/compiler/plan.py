@@ -72,7 +72,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Slots:
+class GradientSlots:
     """A run of gradient slots that a matrix product reads: slots `first`, `first + 1`, ... hold the gates `order`."""
 
     space: str
@@ -104,8 +104,8 @@ class Plan:
     training: Schedule
     backward: Schedule
     slots: Mapping[str, int]
-    dx: Slots
-    du: tuple[Slots, ...]
+    dx: GradientSlots
+    du: tuple[GradientSlots, ...]
     parameters: Mapping[str, tuple[tuple[str, int], ...]]
     parameter_slots: Mapping[tuple[str, int], tuple[str, int]]
     rows: int
@@ -428,19 +428,19 @@ def _regions(program: Program) -> list[Node] | None:
 
 def _gradient_slots(
     program: Program, region: list[Node] | None, base: Mapping[str, int]
-) -> tuple[dict[str, int], Slots, tuple[Slots, ...], list[Store]]:
+) -> tuple[dict[str, int], GradientSlots, tuple[GradientSlots, ...], list[Store]]:
     stores: list[Store] = []
     used = dict(base)
 
-    def fresh(nodes: tuple[Node, ...], space: str) -> Slots:
+    def fresh(nodes: tuple[Node, ...], space: str) -> GradientSlots:
         first = used[space]
         stores.extend(Store(n, ("gradient", first + i), space) for i, n in enumerate(nodes))
         used[space] += len(nodes)
-        return Slots(space, first, tuple(range(len(nodes))))
+        return GradientSlots(space, first, tuple(range(len(nodes))))
 
-    def shared(nodes: tuple[Node, ...], order: list[Node]) -> Slots:
+    def shared(nodes: tuple[Node, ...], order: list[Node]) -> GradientSlots:
         at = {order.index(n): gate for gate, n in enumerate(nodes)}
-        return Slots("H", base["H"] + min(at, default=0), tuple(at[i] for i in sorted(at)))
+        return GradientSlots("H", base["H"] + min(at, default=0), tuple(at[i] for i in sorted(at)))
 
     if region is not None:
         fresh(tuple(region), "H")

@@ -22,7 +22,7 @@ _INFIX = {
 
 
 @dataclass(frozen=True)
-class Product:
+class ProductNode:
     """A product with a matrix inside the step, `v M^T` cut by rows of the matrix into pieces.
 
     Attributes:
@@ -58,7 +58,7 @@ class Program:
         dparameters: for each vector parameter and piece, the value whose sum over all rows and steps is the gradient.
     """
 
-    products: tuple[Product, ...]
+    products: tuple[ProductNode, ...]
     states: dict[str, Node]
     dx: tuple[Node, ...]
     du: tuple[tuple[Node, ...], ...]

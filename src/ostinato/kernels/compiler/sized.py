@@ -21,7 +21,7 @@ Constants = dict[tuple[int, object], tuple[float, str | None, int] | None]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class TracedSizes:
     """The sizes of one recording: `B`, `H`, `P`; distinct primes, P equal to H without projection."""
 
     rows: int
@@ -81,7 +81,7 @@ class Value:
         return Value(tuple(cut.pieces[n] for n in inside), tuple(cut.widths[n] for n in inside), self.rows)
 
 
-def numbers(recordings: Sequence[tuple[fx.GraphModule, Sizes]]) -> Constants:
+def numbers(recordings: Sequence[tuple[fx.GraphModule, TracedSizes]]) -> Constants:
     """Every number in the two recordings by its node's place and its own; None where it follows no size.
 
     Raises:
@@ -111,7 +111,7 @@ def _arguments(node: fx.Node, module: fx.GraphModule) -> Iterator[tuple[object, 
             yield key, value
 
 
-def _explained(a: float, b: float, sizes: Sizes, others: Sizes) -> tuple[float, str | None, int] | None:
+def _explained(a: float, b: float, sizes: TracedSizes, others: TracedSizes) -> tuple[float, str | None, int] | None:
     if a == b or (a != a and b != b):
         return float(a), None, 1
     for letter, size in sizes.letters().items():

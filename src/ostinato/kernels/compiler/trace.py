@@ -27,12 +27,12 @@ from ostinato.cells.product import Product as RecurrentProduct
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Graph, Node, Space, Unsupported
 from ostinato.kernels.compiler.lowering import Lowering
-from ostinato.kernels.compiler.program import Product, Program
-from ostinato.kernels.compiler.sized import Constants, Sizes, Value, numbers
+from ostinato.kernels.compiler.program import ProductNode, Program
+from ostinato.kernels.compiler.sized import Constants, TracedSizes, Value, numbers
 from ostinato.locks import RECORDER, compiling
 from ostinato.types import Tensor
 
-__all__ = ["Node", "Product", "Program", "Unsupported", "trace"]
+__all__ = ["Node", "ProductNode", "Program", "Unsupported", "trace"]
 
 # Primes, so that a width tells what it is made of, up to this many gates.
 _SIZES = ((13, 101, 97), (17, 103, 89))
@@ -119,7 +119,7 @@ if hasattr(os, "register_at_fork"):  # a child has no threads but the one that f
 def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
     if len(cell.gates) > _MOST_GATES:
         raise Unsupported(f"it has {len(cell.gates)} gates, and the compiler takes up to {_MOST_GATES}")
-    sizes = [Sizes(rows, hidden, other if projected else hidden) for rows, hidden, other in _SIZES]
+    sizes = [TracedSizes(rows, hidden, other if projected else hidden) for rows, hidden, other in _SIZES]
     aliases: dict[int, int] = {}
     while True:
         recordings = [_Recording(cell, bias, at, aliases) for at in sizes]
@@ -134,7 +134,7 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
         aliases = {**aliases, calls[twice[1]]: calls[twice[0]]}
 
 
-def _repeated(products: Sequence[Product]) -> tuple[int, int] | None:
+def _repeated(products: Sequence[ProductNode]) -> tuple[int, int] | None:
     """An earlier and a later product that are the same."""
     seen: dict[object, int] = {}
     for at, product in enumerate(products):
@@ -223,7 +223,7 @@ class Run:
         self,
         cell: Cell,
         bias: bool,
-        sizes: Sizes,
+        sizes: TracedSizes,
         aliases: Mapping[int, int] | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -273,7 +273,7 @@ class Run:
 class _Recording(Run):
     """The step and its derivative; `module` holds them."""
 
-    def __init__(self, cell: Cell, bias: bool, sizes: Sizes, aliases: Mapping[int, int]) -> None:
+    def __init__(self, cell: Cell, bias: bool, sizes: TracedSizes, aliases: Mapping[int, int]) -> None:
         super().__init__(cell, bias, sizes, aliases)
         cuts = Cuts(aliases, None)
         with NoRandomNumbers():
@@ -330,7 +330,7 @@ class _Recording(Run):
             return node
 
         products = tuple(
-            Product(matrix, gates, one(results, "dv", n), self._space(self.primals["u", n].shape[-1]))
+            ProductNode(matrix, gates, one(results, "dv", n), self._space(self.primals["u", n].shape[-1]))
             for n, (matrix, gates) in enumerate(self._products)
         )
         return Program(

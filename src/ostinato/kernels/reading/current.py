@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.reading.fingerprint import Reading, read
-from ostinato.kernels.reading.watch import Watch
+from ostinato.kernels.reading.watch import StepWatch
 from ostinato.locks import compiling
 
 # Of one cell. Who compiles takes a second for each, so that a number which changes at every step is better not compiled in.
@@ -52,7 +52,7 @@ def check_unchanged(cell: Cell, digest: str | None, since: str) -> None:
 
 def refuse(cell: Cell, why: str) -> Reading:
     """For good: nothing outside of the step could make it another."""
-    reading = Reading(None, why, Watch())
+    reading = Reading(None, why, StepWatch())
     vars(cell)[_NAME] = [reading]
     return reading
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.reading.reader import Reader, Unread
-from ostinato.kernels.reading.watch import Watch
+from ostinato.kernels.reading.watch import StepWatch
 
 _PASSES = 20  # each finds the attributes that the code found by the one before looks up
 
@@ -35,7 +35,7 @@ class Reading:
 
     digest: str | None
     refusal: str | None
-    watch: Watch
+    watch: StepWatch
     is_ours: bool = False
     names: frozenset[str] = frozenset()
     kernels: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -59,9 +59,9 @@ def read(cell: Cell) -> Reading:
             return Reading(None, f"what the step reads cannot be followed ({error})", reader.watch)
         if reader.names <= names and reader.by_any_name <= by_any_name:
             digest = hashlib.sha256(b"".join(reader.written)).hexdigest()
-            return Reading(digest, None, Watch() if reader.is_ours else reader.watch, reader.is_ours, names)
+            return Reading(digest, None, StepWatch() if reader.is_ours else reader.watch, reader.is_ours, names)
         names, by_any_name = names | reader.names, by_any_name or reader.by_any_name
-    return Reading(None, "what the step reads cannot be followed", Watch())
+    return Reading(None, "what the step reads cannot be followed", StepWatch())
 
 
 def fingerprint(cell: Cell) -> str | None:

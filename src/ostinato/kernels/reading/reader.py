@@ -19,7 +19,7 @@ import torch
 from ostinato.cells.spec import Cell
 from ostinato.kernels.reading import classes, trusted
 from ostinato.kernels.reading.bytecode import ANY_NAME, looked_up
-from ostinato.kernels.reading.watch import Watch
+from ostinato.kernels.reading.watch import StepWatch
 
 _BY_NAME = trusted.STANDARD | {"torch"}
 _OURS = "ostinato"
@@ -61,7 +61,7 @@ class Reader:
         self.by_any_name = False
         self.is_ours = True
         self.written: list[bytes] = []
-        self.watch = Watch()
+        self.watch = StepWatch()
         # By identity, as functions refer to themselves. Not for constants: whether two equal ones are one object differs from a
         # fresh compilation to one that was read from a .pyc file.
         self._seen: dict[object, int] = {}

@@ -10,7 +10,7 @@ from typing import Any
 _call: Callable[[Callable[[Any], Any], Any], Any] = call  # pyright: ignore[reportAssignmentType]
 
 
-class Watch:
+class StepWatch:
     """Places where a step reads, and what was there. It holds on to all of it, so that no identity is used again.
 
     A look at one place takes about 50 ns, as it is all done by loops of Python's own.

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ostinato.insight import plots
 from ostinato.lab import pictures
 from ostinato.lab.experiment import Experiment, Table, Verdict, table
-from ostinato.lab.tasks import ORDER, Batch
+from ostinato.lab.tasks import ORDER, LabBatch
 from ostinato.nn import RNN
 from ostinato.training.update.clipping import clip
 from ostinato.types import Tensor
@@ -35,7 +35,7 @@ def network(connection: str, depth: int) -> tuple[RNN, nn.Linear]:
     return layer, nn.Linear(_HIDDEN, ORDER.outputs)
 
 
-def share_at_first_layer(layer: RNN, head: nn.Linear, batch: Batch) -> float:
+def share_at_first_layer(layer: RNN, head: nn.Linear, batch: LabBatch) -> float:
     """||dL/dW_hh|| of the first layer as a share of that of the last layer."""
     loss = ORDER.loss(head(layer(batch.input)[0]), batch.target)
     weights = [layer.get_parameter(f"weight_hh_l{n}") for n in (0, layer.num_layers - 1)]

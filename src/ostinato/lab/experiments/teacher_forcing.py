@@ -32,7 +32,7 @@ _NETWORKS = 3  # of each way: one alone depends much on how it began
 _NOISE = 0.2  # standard deviation of what is measured around the true wave, of size 1
 
 
-class Forecaster(nn.Module):
+class OneStepForecaster(nn.Module):
     """A GRU that is fed a value a step and says the next."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Forecaster(nn.Module):
         return torch.stack(said)
 
 
-def train(share: Callable[[float], float], updates: int) -> Forecaster:
+def train(share: Callable[[float], float], updates: int) -> OneStepForecaster:
     """A forecaster trained on noisy waves, fed its own forecasts as `share` says."""
-    model = Forecaster()
+    model = OneStepForecaster()
     parameters = list(model.parameters())
     optimizer = torch.optim.Adam(parameters, _RATE)
     for update in range(updates):

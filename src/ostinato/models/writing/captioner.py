@@ -16,7 +16,7 @@ from ostinato.models.parts.reading import reading
 from ostinato.models.writing.beam import BeamSettings, beam_search
 from ostinato.models.writing.decoder import AttentionDecoder, DecoderState
 from ostinato.models.writing.decoding import DrawOptions, Hypothesis, WritingOptions, decode
-from ostinato.models.writing.first_states import FirstState
+from ostinato.models.writing.first_states import VectorFirstState
 from ostinato.models.writing.image_encoder import EncoderName, ImageShape, make_image_encoder
 from ostinato.models.writing.target_model import Predicted, TargetModel
 from ostinato.nn.attention import Score
@@ -114,7 +114,7 @@ class Captioner(TargetModel):
             tied=tied,
             options=options,
         )
-        self.first = FirstState(self.encoder.size, self.decoder.recurrent)
+        self.first = VectorFirstState(self.encoder.size, self.decoder.recurrent)
 
     def encode(self, images: torch.Tensor, owners: torch.Tensor | None = None) -> DecoderState:
         """Looks at the images, (B, channels, height, width); returns the state of the decoder before its first token.

@@ -105,7 +105,7 @@ class Bridge(_DecoderStates):
         return both.transpose(0, 1).flatten(1)
 
 
-class FirstState(_DecoderStates):
+class VectorFirstState(_DecoderStates):
     """The first states of recurrent layers from one vector: W v + b for each layer and state, through tanh but for memory cells.
 
     Args:

@@ -63,7 +63,7 @@ class Score:
             return math.inf
 
 
-class Reader(Protocol):
+class ScoreReader(Protocol):
     """What scores a text chunk by chunk: a language model, or one that adapts to what it reads."""
 
     def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
@@ -89,7 +89,12 @@ def to_score(vocabulary: Vocabulary, text: str, state: TextState | None) -> tupl
 
 @torch.no_grad()
 def score_text(
-    reader: Reader, vocabulary: Vocabulary, text: str, state: TextState | None, device: torch.device, chunk_length: int
+    reader: ScoreReader,
+    vocabulary: Vocabulary,
+    text: str,
+    state: TextState | None,
+    device: torch.device,
+    chunk_length: int,
 ) -> Score:
     """Reads `text` as one stream, `chunk_length` tokens at a time; see `LanguageModel.score`."""
     ids, hidden, characters, words = to_score(vocabulary, text, state)

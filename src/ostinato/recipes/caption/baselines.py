@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from ostinato.data.records.captions import Captioned
 from ostinato.recipes.caption.data import joined, kind_of, prepared
 from ostinato.recipes.caption.judge import metrics_of_captions
-from ostinato.recipes.caption.settings import ReadingSettings
+from ostinato.recipes.caption.settings import CaptionReadingSettings
 
 
 def baselines(
-    train: Captioned, parts: Mapping[str, Captioned], reading: ReadingSettings
+    train: Captioned, parts: Mapping[str, Captioned], reading: CaptionReadingSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
     """The most frequent caption, of equals the first by the alphabet.
 

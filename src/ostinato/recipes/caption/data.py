@@ -20,14 +20,14 @@ from ostinato.data.tokens.words import Breaks, Normalisation, normalised, spaced
 from ostinato.errors import DataError
 from ostinato.models.writing.captioner import CaptionBatch
 from ostinato.models.writing.image_encoder import ImageShape
-from ostinato.recipes.caption.settings import ReadingSettings
+from ostinato.recipes.caption.settings import CaptionReadingSettings
 
 _WITHIN = "'\u2019-"
 """Marks that a word may have within: no blank is put around them when a caption is written."""
 
 
 @dataclass(frozen=True)
-class Known:
+class CaptionKnown:
     """What a captioner knows beside its weights.
 
     Attributes:
@@ -53,7 +53,7 @@ class Known:
     deep_white: float | None = None
 
     @classmethod
-    def of(cls, train: Captioned, reading: ReadingSettings) -> Known:
+    def of(cls, train: Captioned, reading: CaptionReadingSettings) -> CaptionKnown:
         """From the training data."""
         texts = [text for of_image in train.captions for text in of_image]
         kind, form = kind_of(texts, reading), reading.normalisation
@@ -79,7 +79,7 @@ class Known:
         return {**values, "vocabulary": self.vocabulary.to_dict(), "shape": list(self.shape)}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Known:
+    def from_dict(cls, content: dict[str, Any]) -> CaptionKnown:
         """The inverse."""
         made = {"vocabulary": vocabulary_from_dict(content["vocabulary"]), "shape": ImageShape(*content["shape"])}
         return cls(**{"breaks": "code points", **content, **made})
@@ -113,7 +113,7 @@ class CaptionedImages:
         DataError: the images are not like those of training.
     """
 
-    def __init__(self, part: Captioned, known: Known, max_length: int | None = None):
+    def __init__(self, part: Captioned, known: CaptionKnown, max_length: int | None = None):
         if (shape := shape_of(part)) != known.shape:
             raise DataError(
                 f"expected images of {known.shape.height} x {known.shape.width} with {known.shape.channels} channels, like those "
@@ -150,7 +150,7 @@ def shape_of(part: Captioned) -> ImageShape:
     return ImageShape(channels[0] if channels else 1, height, width)
 
 
-def kind_of(texts: Sequence[str], reading: ReadingSettings) -> str:
+def kind_of(texts: Sequence[str], reading: CaptionReadingSettings) -> str:
     """Of tokens, as set; by default words, but of texts that are hardly more than one word characters."""
     if reading.tokens != "auto":
         return reading.tokens
@@ -172,7 +172,7 @@ def prepared(
     return spaced(text, within=_WITHIN, breaks=breaks) if kind == "word" else " ".join(text.split())
 
 
-def read_part(data: str, known: Known, *, labelled: bool) -> Captioned:
+def read_part(data: str, known: CaptionKnown, *, labelled: bool) -> Captioned:
     """Captions to evaluate on; or pictures to caption, by JSON lines too, or by names on standard input where `data` is "-".
 
     Raises:

@@ -12,7 +12,7 @@ from ostinato.data.batches.batches import Batch
 from ostinato.data.records.captions import Captioned
 from ostinato.models.writing.captioner import CaptionBatch, Captioner
 from ostinato.models.writing.decoding import Hypothesis
-from ostinato.recipes.caption.data import Known
+from ostinato.recipes.caption.data import CaptionKnown
 from ostinato.recipes.caption.pictures import Shown, plot_captions, plot_looks
 from ostinato.recipes.task import Judge
 from ostinato.recipes.text_target import scores_of_texts
@@ -37,7 +37,7 @@ class CaptionJudge(Judge):
     """
 
     def __init__(
-        self, model: Captioner, known: Known, part: Captioned, write: Callable[[torch.Tensor], list[Hypothesis]]
+        self, model: Captioner, known: CaptionKnown, part: Captioned, write: Callable[[torch.Tensor], list[Hypothesis]]
     ):
         self.model, self.known, self.part, self._write = model, known, part, write
         self._answers: dict[int, Hypothesis] = {}

@@ -13,7 +13,7 @@ from ostinato.training.run.settings import UpdateSettings
 
 
 @dataclass(frozen=True)
-class ReadingSettings:
+class CaptionReadingSettings:
     """Which data, and how they are read.
 
     Args:
@@ -125,7 +125,7 @@ class CaptionSettings(TaskSettings):
     """
 
     task: Literal["caption"] = "caption"
-    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    reading: CaptionReadingSettings = field(default_factory=CaptionReadingSettings)
     model: CaptionerSettings = field(default_factory=CaptionerSettings)
     training: UpdateSettings = field(default_factory=CaptionerTraining)
 

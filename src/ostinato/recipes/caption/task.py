@@ -18,9 +18,9 @@ from ostinato.errors import ConfigError
 from ostinato.models.writing.captioner import CaptionBatch, Captioner
 from ostinato.models.writing.decoding import Hypothesis
 from ostinato.recipes.caption.baselines import baselines
-from ostinato.recipes.caption.data import CaptionedImages, Known, read_part
+from ostinato.recipes.caption.data import CaptionedImages, CaptionKnown, read_part
 from ostinato.recipes.caption.judge import CaptionJudge
-from ostinato.recipes.caption.settings import CaptionAnswering, CaptionSettings, ReadingSettings
+from ostinato.recipes.caption.settings import CaptionAnswering, CaptionReadingSettings, CaptionSettings
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.text_target import checksum, hypotheses
@@ -28,10 +28,10 @@ from ostinato.recipes.text_target import checksum, hypotheses
 if TYPE_CHECKING:
     from rich.text import Text
 
-LearntCaptioner: TypeAlias = Learnt[CaptionSettings, Known, Captioner]
+LearntCaptioner: TypeAlias = Learnt[CaptionSettings, CaptionKnown, Captioner]
 
 
-class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
+class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
     """Captions of images.
 
     An answer is the caption and its log probability, for files their name too; where more than one is asked for, `captions` has
@@ -55,7 +55,7 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
                     "reading.validation, test, size and grey are for data of your own; give data, or leave them out"
                 )
             return digits_in_words(reading.language)
-        if reading.language != ReadingSettings.language:
+        if reading.language != CaptionReadingSettings.language:
             raise ConfigError("reading.language is of the built-in digits; leave it out where there are data")
         return read_caption_splits(
             settings.data,
@@ -67,23 +67,23 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
             test_share=reading.test_share,
         )
 
-    def read_part(self, settings: CaptionSettings, known: Known, data: str, *, labelled: bool) -> Captioned:
+    def read_part(self, settings: CaptionSettings, known: CaptionKnown, data: str, *, labelled: bool) -> Captioned:
         """Pictures, scaled to the size that the run has learnt."""
         return read_part(data, known, labelled=labelled)
 
-    def learn(self, settings: CaptionSettings, train: Captioned) -> Known:
+    def learn(self, settings: CaptionSettings, train: Captioned) -> CaptionKnown:
         """Vocabulary and scale."""
-        return Known.of(train, settings.reading)
+        return CaptionKnown.of(train, settings.reading)
 
-    def to_dict(self, known: Known) -> dict[str, Any]:
+    def to_dict(self, known: CaptionKnown) -> dict[str, Any]:
         """Plain values."""
         return known.to_dict()
 
-    def from_dict(self, content: dict[str, Any]) -> Known:
+    def from_dict(self, content: dict[str, Any]) -> CaptionKnown:
         """The inverse."""
-        return Known.from_dict(content)
+        return CaptionKnown.from_dict(content)
 
-    def examples(self, settings: CaptionSettings, known: Known, part: Captioned) -> Examples:
+    def examples(self, settings: CaptionSettings, known: CaptionKnown, part: Captioned) -> Examples:
         """Images with all of their captions."""
         return CaptionedImages(part, known, settings.reading.max_length)
 
@@ -94,7 +94,7 @@ class Caption(Task[CaptionSettings, Captioned, Known, Captioner]):
         captions = (ids for of_image in examples.ids for ids in of_image)
         return checksum(captions, str(pixels.shape).encode(), pixels.tobytes())
 
-    def build(self, settings: CaptionSettings, known: Known) -> Captioner:
+    def build(self, settings: CaptionSettings, known: CaptionKnown) -> Captioner:
         """The untrained model."""
         # The fields of CaptionerSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}

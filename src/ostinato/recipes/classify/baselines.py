@@ -11,13 +11,13 @@ import torch
 from ostinato.data.records.images import Images
 from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
 from ostinato.recipes.classify.judge import calibration_error
-from ostinato.recipes.classify.settings import ReadingSettings
+from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
 _MOST_NUMBERS = 8_000_000  # of a table of features and classes
 
 
 def baselines(
-    train: Part, parts: Mapping[str, Part], reading: ReadingSettings
+    train: Part, parts: Mapping[str, Part], reading: ClassifyReadingSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Simple models, trained on what the network was trained on.
 

@@ -23,7 +23,7 @@ from ostinato.data.tokens.vocabulary import Vocabulary, build_vocabulary, vocabu
 from ostinato.data.tokens.words import Breaks, normalised, spaced
 from ostinato.errors import DataError
 from ostinato.models.classifying.naive_bayes import FeatureCounts, count_features
-from ostinato.recipes.classify.settings import ReadingSettings
+from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
 # Tokens of the longest run that is counted: a word or two, or about as many letters as tell a word's beginning or end.
 _LONGEST_RUN = {"word": 2, "bpe": 2, "char": 4, "byte": 4}
@@ -32,7 +32,7 @@ Part: TypeAlias = Images | tuple[Example, ...]
 
 
 @dataclass(frozen=True)
-class Known:
+class ClassifyKnown:
     """What a classifier knows beside its weights.
 
     Attributes:
@@ -60,7 +60,7 @@ class Known:
     counted: FeatureCounts | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, train: Part, reading: ReadingSettings, *, counting: bool = False) -> Known:
+    def of(cls, train: Part, reading: ClassifyReadingSettings, *, counting: bool = False) -> ClassifyKnown:
         """From the training data; classes that they never have are none.
 
         Args:
@@ -83,7 +83,7 @@ class Known:
         known = cls(classes, numbers, vocabulary)
         return known._counting(train, reading) if counting else known
 
-    def _counting(self, train: tuple[Example, ...], reading: ReadingSettings) -> Known:
+    def _counting(self, train: tuple[Example, ...], reading: ClassifyReadingSettings) -> ClassifyKnown:
         assert self.vocabulary is not None
         texts = Texts(train, self, reading)
         features = count_features(
@@ -102,7 +102,7 @@ class Known:
         return {**values, "classes": list(self.classes), "counts": list(self.counts), "vocabulary": vocabulary}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Known:
+    def from_dict(cls, content: dict[str, Any]) -> ClassifyKnown:
         """The inverse."""
         held = content["vocabulary"]
         vocabulary = None if held is None else vocabulary_from_dict(held)
@@ -131,7 +131,7 @@ class Texts:
         reading: how they are read.
     """
 
-    def __init__(self, texts: tuple[Example, ...], known: Known, reading: ReadingSettings):
+    def __init__(self, texts: tuple[Example, ...], known: ClassifyKnown, reading: ClassifyReadingSettings):
         assert known.vocabulary is not None
         encode, reading = known.vocabulary.encode, dataclasses.replace(reading, tokens=known.vocabulary.kind)
         self.labels = known.labels_of(texts)
@@ -154,7 +154,7 @@ class ImageRows:
         reading: how they are read.
     """
 
-    def __init__(self, images: Images, known: Known, reading: ReadingSettings):
+    def __init__(self, images: Images, known: ClassifyKnown, reading: ClassifyReadingSettings):
         self.images, self._known = images, known
         self.labels = known.labels_of(images)
         height = images.pixels.shape[1]
@@ -170,7 +170,7 @@ class ImageRows:
         return Batch(input, torch.from_numpy(self.labels[rows]), None, torch.from_numpy(rows))
 
 
-def _has_class(labels: np.ndarray, known: Known) -> np.ndarray:
+def _has_class(labels: np.ndarray, known: ClassifyKnown) -> np.ndarray:
     """(N,) int64: 1 where there is a loss."""
     return ((labels >= 0) & (labels < len(known.classes))).astype(np.int64)
 
@@ -182,7 +182,9 @@ def names_of(part: Part) -> list[str | None]:
     return [None] * len(part) if part.labels is None else [part.classes[label] for label in part.labels.tolist()]
 
 
-def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters", *, tokens: str | None = None) -> str:
+def prepared(
+    text: str, reading: ClassifyReadingSettings, breaks: Breaks = "clusters", *, tokens: str | None = None
+) -> str:
     """A text as the vocabulary gets it: of words, with spaces around punctuation marks; normalised, in small letters, if so set.
 
     Args:
@@ -195,7 +197,7 @@ def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters", *
     return spaced(text, breaks=breaks) if (tokens or reading.tokens) == "word" else text
 
 
-def with_tokens(reading: ReadingSettings, texts: Sequence[str]) -> ReadingSettings:
+def with_tokens(reading: ClassifyReadingSettings, texts: Sequence[str]) -> ClassifyReadingSettings:
     """What "auto" stands for in training texts: characters, if more than half of the words are there once only, else words."""
     if reading.tokens != "auto":
         return reading
@@ -213,7 +215,7 @@ def is_texts(data: str) -> bool:
     return suffix_of(data) in TABLE_SUFFIXES
 
 
-def read_texts(data: str, reading: ReadingSettings, *, with_labels: bool) -> tuple[Example, ...]:
+def read_texts(data: str, reading: ClassifyReadingSettings, *, with_labels: bool) -> tuple[Example, ...]:
     """A table or a folder of texts, of one with parts the test; to predict for, also lines of a .txt file or of stdin ("-").
 
     Raises:
@@ -238,7 +240,7 @@ def blanks_told(splits: Splits[Part]) -> list[str]:
     return [f"{splits.name}: {number:,} labels have blanks around them, which are left out"] if number else []
 
 
-def read_pictures(data: str, known: Known, *, with_labels: bool) -> Images:
+def read_pictures(data: str, known: ClassifyKnown, *, with_labels: bool) -> Images:
     """A file of images; of a folder with MNIST's files, those for test.
 
     Raises:

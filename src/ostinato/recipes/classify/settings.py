@@ -13,7 +13,7 @@ from ostinato.training.run.settings import UpdateSettings
 
 
 @dataclass(frozen=True)
-class ReadingSettings:
+class ClassifyReadingSettings:
     """Which data, and how they are read.
 
     Args:
@@ -119,6 +119,6 @@ class ClassifySettings(TaskSettings):
     """
 
     task: Literal["classify"] = "classify"
-    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    reading: ClassifyReadingSettings = field(default_factory=ClassifyReadingSettings)
     model: ClassifierSettings = field(default_factory=ClassifierSettings)
     training: UpdateSettings = field(default_factory=ClassifierTraining)

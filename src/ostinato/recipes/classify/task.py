@@ -22,8 +22,8 @@ from ostinato.models.classifying.classifier import Classifier
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.classify.baselines import baselines
 from ostinato.recipes.classify.data import (
+    ClassifyKnown,
     ImageRows,
-    Known,
     Part,
     Texts,
     blanks_told,
@@ -40,10 +40,10 @@ from ostinato.training.loop.evaluation import Evaluation
 # Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
 _DROPOUT = {"word": (0.5, 0.5), "bpe": (0.5, 0.5), "char": (0.5, 0.2), "byte": (0.5, 0.2), "image": (0.2, 0.0)}
 
-LearntClassifier: TypeAlias = Learnt[ClassifySettings, Known, Classifier]
+LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier]
 
 
-class Classify(Task[ClassifySettings, Part, Known, Classifier]):
+class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     """Classification of sequences.
 
     An answer is the class, its probability and the probabilities of all; of texts, the text too.
@@ -74,15 +74,15 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
             raise DataError(f"{data}: only tables have files of their own for validation and test; leave out reading's")
         return read_image_splits(data, validation_share=reading.validation_share, test_share=reading.test_share)
 
-    def read_part(self, settings: ClassifySettings, known: Known, data: str, *, labelled: bool) -> Part:
+    def read_part(self, settings: ClassifySettings, known: ClassifyKnown, data: str, *, labelled: bool) -> Part:
         """Texts where the run has learnt texts, else images of the size that it has learnt."""
         if known.vocabulary is not None:
             return read_texts(data, settings.reading, with_labels=labelled)
         return read_pictures(data, known, with_labels=labelled)
 
-    def learn(self, settings: ClassifySettings, train: Part) -> Known:
+    def learn(self, settings: ClassifySettings, train: Part) -> ClassifyKnown:
         """Classes, vocabulary and scale."""
-        known = Known.of(train, settings.reading, counting=settings.model.naive_bayes)
+        known = ClassifyKnown.of(train, settings.reading, counting=settings.model.naive_bayes)
         if len(known.classes) < 2:
             raise DataError(
                 f"expected at least two classes to tell apart, got {len(known.classes)} ({', '.join(known.classes)}); "
@@ -90,15 +90,15 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
             )
         return known
 
-    def to_dict(self, known: Known) -> dict[str, Any]:
+    def to_dict(self, known: ClassifyKnown) -> dict[str, Any]:
         """Plain values."""
         return known.to_dict()
 
-    def from_dict(self, content: dict[str, Any]) -> Known:
+    def from_dict(self, content: dict[str, Any]) -> ClassifyKnown:
         """The inverse."""
-        return Known.from_dict(content)
+        return ClassifyKnown.from_dict(content)
 
-    def examples(self, settings: ClassifySettings, known: Known, part: Part) -> Examples:
+    def examples(self, settings: ClassifySettings, known: ClassifyKnown, part: Part) -> Examples:
         """Token ids, or rows of pixels."""
         if isinstance(part, Images):
             return ImageRows(part, known, settings.reading)
@@ -116,7 +116,7 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
             digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def build(self, settings: ClassifySettings, known: Known) -> Classifier:
+    def build(self, settings: ClassifySettings, known: ClassifyKnown) -> Classifier:
         """The untrained model."""
         # The other fields of ClassifierSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
@@ -130,7 +130,7 @@ class Classify(Task[ClassifySettings, Part, Known, Classifier]):
         size = None if known.vocabulary is None else len(known.vocabulary)
         return Classifier(len(known.classes), input_size=known.row, vocabulary_size=size, **given)
 
-    def begin(self, settings: ClassifySettings, known: Known, model: Classifier) -> list[str]:
+    def begin(self, settings: ClassifySettings, known: ClassifyKnown, model: Classifier) -> list[str]:
         """Puts in what was counted, and pretrained word vectors into the embedding; tells which tokens suit the texts."""
         if model.naive_bayes is not None and known.counted is not None:
             model.naive_bayes.take(known.counted, balanced=settings.model.class_weights == "balanced")

@@ -12,12 +12,12 @@ from functools import partial
 
 import numpy as np
 
-from ostinato.recipes.forecast.data import Part, Track
+from ostinato.recipes.forecast.data import ForecastPart, Track
 
 BASELINES = ("last_value", "seasonal_naive", "season_mean", "drift")
 
 
-def baseline(name: str, part: Part) -> tuple[np.ndarray, np.ndarray]:
+def baseline(name: str, part: ForecastPart) -> tuple[np.ndarray, np.ndarray]:
     """Its forecasts.
 
     Args:

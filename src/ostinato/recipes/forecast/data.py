@@ -71,7 +71,7 @@ class Track:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ForecastPart:
     """Forecasts to make, N of them: each reads what its series has before its origin.
 
     Attributes:
@@ -123,7 +123,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Known:
+class ForecastKnown:
     """What a forecaster knows beside its weights.
 
     Attributes:
@@ -155,7 +155,7 @@ class Known:
     widths: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, train: Part, *, with_calendar: bool) -> Known:
+    def of(cls, train: ForecastPart, *, with_calendar: bool) -> ForecastKnown:
         """From what training has of each series."""
         pieces = list(zip(train.tracks, train.fitted, strict=True))
         times, layout = [track.times[:end] for track, end in pieces], train.layout
@@ -175,7 +175,7 @@ class Known:
         return {**dataclasses.asdict(self), "layout": None if self.layout is None else self.layout.to_dict()}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Known:
+    def from_dict(cls, content: Mapping[str, Any]) -> ForecastKnown:
         """The inverse."""
         rows = {
             name: tuple((str(n), float(m), float(d)) for n, m, d in content[name]) for name in ("known", "observed")
@@ -237,7 +237,7 @@ class SeriesWindows:
         known: what is known about the series.
     """
 
-    def __init__(self, part: Part, known: Known):
+    def __init__(self, part: ForecastPart, known: ForecastKnown):
         self.part, self._context = part, known.context
         tracks = part.tracks
         self._known = [known.inputs(track.times, track.known) for track in tracks]

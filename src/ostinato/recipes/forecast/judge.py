@@ -12,7 +12,7 @@ from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
-from ostinato.recipes.forecast.data import Known, SeriesWindows
+from ostinato.recipes.forecast.data import ForecastKnown, SeriesWindows
 from ostinato.recipes.forecast.metrics import (
     INTERVALS,
     crps_of_gaussian,
@@ -60,7 +60,7 @@ class ForecastJudge(Judge):
     """
 
     def __init__(
-        self, model: Forecaster, windows: SeriesWindows, known: Known, answering: AnswerSettings, *, final: bool
+        self, model: Forecaster, windows: SeriesWindows, known: ForecastKnown, answering: AnswerSettings, *, final: bool
     ):
         part = windows.part
         if answering.horizon not in (None, part.horizon):

@@ -14,7 +14,7 @@ from ostinato.training.run.settings import AveragingName, UpdateSettings
 
 
 @dataclass(frozen=True)
-class ReadingSettings:
+class ForecastReadingSettings:
     """Which columns there are, and what is forecast.
 
     Args:
@@ -141,6 +141,6 @@ class ForecastSettings(TaskSettings):
     """
 
     task: Literal["forecast"] = "forecast"
-    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    reading: ForecastReadingSettings = field(default_factory=ForecastReadingSettings)
     model: ForecasterSettings = field(default_factory=ForecasterSettings)
     training: UpdateSettings = field(default_factory=ForecasterTraining)

@@ -11,14 +11,14 @@ from ostinato.models.forecasting.baseline import BASELINE_NAMES, Baseline, Basel
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import Head
 from ostinato.models.forecasting.scale import fill_forward
-from ostinato.recipes.forecast.data import Known, Part, SeriesWindows
+from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows
 
 _MOST_WINDOWS = 512  # evenly spread, that errors are taken of
 _SURE = 3.0  # deviations of a fair coin, from which on errors have a side
 _NEARLY = 1.02  # times the least error: the simplest of the baselines up to it
 
 
-def begin(train: Part, known: Known, head: Head, wanted: BaselineName | None) -> Known:
+def begin(train: ForecastPart, known: ForecastKnown, head: Head, wanted: BaselineName | None) -> ForecastKnown:
     """What is known, with the baseline, the numbers that the output layer begins with, and how far series spread.
 
     The baseline is the one whose errors a step ahead, from the true values before it, are smallest: what training has its loss on.
@@ -44,7 +44,7 @@ def begin(train: Part, known: Known, head: Head, wanted: BaselineName | None) ->
     return dataclasses.replace(known, baseline=best, start=start)
 
 
-def thinned(part: Part, most: int) -> Part:
+def thinned(part: ForecastPart, most: int) -> ForecastPart:
     """At most so many of its forecasts, evenly spread."""
     rows = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).round().astype(int))
     return dataclasses.replace(part, series=part.series[rows], origin=part.origin[rows])
@@ -69,7 +69,7 @@ def centred(errors: torch.Tensor) -> torch.Tensor:
     return errors if abs(above - below) > _SURE * np.sqrt(above + below) else errors - errors.median()
 
 
-def _widths(train: Part) -> tuple[float, ...]:
+def _widths(train: ForecastPart) -> tuple[float, ...]:
     """How far the values of each series spread in as many steps as a window reads; of one without values, what is usual.
 
     Of a series that is no longer than that, it is the spread of all it has in training: windows with little past say less.

@@ -22,7 +22,7 @@ from ostinato.errors import DataError
 from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
 from ostinato.models.forecasting.heads import make_head
 from ostinato.recipes.forecast.calendar import find_season
-from ostinato.recipes.forecast.data import Known, Part, SeriesWindows, Track, origins, tracks_of
+from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track, origins, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import INTERVALS, edges, sample_quantile
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
@@ -30,7 +30,7 @@ from ostinato.recipes.forecast.start import begin
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 
-LearntForecaster: TypeAlias = Learnt[ForecastSettings, Known, Forecaster]
+LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 
 _SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
 _HORIZON_WITHOUT_SEASON = 12
@@ -38,7 +38,7 @@ _LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed
 _MOST_VALIDATION, _MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
 
 
-class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
+class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     """Probabilistic forecasts of one or many series.
 
     An answer is the series, the times of the steps to come, mean, median and central intervals of each.
@@ -54,13 +54,13 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         "expected values that change in the steps to validate with, got the same one everywhere (in 16 digits), or none"
     )
 
-    def read(self, settings: ForecastSettings) -> Splits[Part]:
+    def read(self, settings: ForecastSettings) -> Splits[ForecastPart]:
         """The beginning of each series to learn from, then its validation, its end for the test."""
         table = carbon_dioxide() if settings.data is None else _read(settings, settings.data)
         name = "carbon dioxide of Mauna Loa" if settings.data is None else table.name
         return split(table, settings, name)
 
-    def read_part(self, settings: ForecastSettings, known: Known, data: str, *, labelled: bool) -> Part:
+    def read_part(self, settings: ForecastSettings, known: ForecastKnown, data: str, *, labelled: bool) -> ForecastPart:
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
         if data == "-":
             raise DataError("expected a table in a file, whose name tells the format; standard input has none")
@@ -71,7 +71,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         if not labelled:
             notes += (*_strange(data, known, tracks), *_still(data, known, tracks))
         made = partial(
-            Part,
+            ForecastPart,
             table.name,
             tracks,
             known.step,
@@ -95,28 +95,28 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
             )
         return made(series=series, origin=steps, horizon=known.horizon)
 
-    def remarks(self, splits: Splits[Part]) -> list[str]:
+    def remarks(self, splits: Splits[ForecastPart]) -> list[str]:
         """About the times of the table."""
         return list(splits.train.notes)
 
-    def notes(self, part: Part) -> list[str]:
+    def notes(self, part: ForecastPart) -> list[str]:
         """Rows that were left out, series that training never had."""
         return list(part.notes)
 
-    def learn(self, settings: ForecastSettings, train: Part) -> Known:
+    def learn(self, settings: ForecastSettings, train: ForecastPart) -> ForecastKnown:
         """Season, cycles of the calendar, scales of covariates, names of the series, what the model begins as."""
-        known = Known.of(train, with_calendar=settings.model.calendar)
+        known = ForecastKnown.of(train, with_calendar=settings.model.calendar)
         return begin(train, known, make_head(settings.model.head), settings.model.baseline)
 
-    def to_dict(self, known: Known) -> dict[str, Any]:
+    def to_dict(self, known: ForecastKnown) -> dict[str, Any]:
         """Plain values."""
         return known.to_dict()
 
-    def from_dict(self, content: dict[str, Any]) -> Known:
+    def from_dict(self, content: dict[str, Any]) -> ForecastKnown:
         """The inverse."""
-        return Known.from_dict(content)
+        return ForecastKnown.from_dict(content)
 
-    def examples(self, settings: ForecastSettings, known: Known, part: Part) -> Examples:
+    def examples(self, settings: ForecastSettings, known: ForecastKnown, part: ForecastPart) -> Examples:
         """Windows."""
         return SeriesWindows(part, known)
 
@@ -129,7 +129,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
                 digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def build(self, settings: ForecastSettings, known: Known) -> Forecaster:
+    def build(self, settings: ForecastSettings, known: ForecastKnown) -> Forecaster:
         """The untrained model."""
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         del given["calendar"]
@@ -144,12 +144,12 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         """The skill of whole forecasts, not the loss of single steps."""
         return "skill"
 
-    def judge(self, learnt: LearntForecaster, part: Part, examples: Examples, *, final: bool) -> Judge:
+    def judge(self, learnt: LearntForecaster, part: ForecastPart, examples: Examples, *, final: bool) -> Judge:
         """Errors, CRPS and coverage, beside those of baselines."""
         assert isinstance(examples, SeriesWindows)
         return ForecastJudge(learnt.model, examples, learnt.known, learnt.answering, final=final)
 
-    def answers(self, learnt: LearntForecaster, part: Part, batch: Batch) -> list[dict[str, Any]]:
+    def answers(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch) -> list[dict[str, Any]]:
         """The future of each series."""
         assert isinstance(batch, SeriesBatch)
         known, how = learnt.known, learnt.answering
@@ -170,7 +170,7 @@ class Forecast(Task[ForecastSettings, Part, Known, Forecaster]):
         ]
 
 
-def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[Part]:
+def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[ForecastPart]:
     """Three parts of every series, one behind the other; the season is found in the first.
 
     Raises:
@@ -209,7 +209,7 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[P
                 f"{name}: expected a series with at least {_needed(horizon, reading.test_share)} steps to forecast {horizon} of, "
                 f"but the longest has {max(lengths)}; give more rows, or forecast fewer steps with reading.horizon"
             )
-        parts[kind] = Part(
+        parts[kind] = ForecastPart(
             name,
             tracks,
             table.step,
@@ -227,7 +227,7 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[P
     return Splits(name, parts["train"], parts["validation"], parts["test"])
 
 
-def default_lags(known: Known) -> list[int]:
+def default_lags(known: ForecastKnown) -> list[int]:
     """A season and a step on either side of it, which tell how the same time of the last season changed, where they are read."""
     return [
         lag
@@ -252,7 +252,7 @@ def _read(settings: ForecastSettings, data: str, like: Layout | None = None) -> 
     )
 
 
-def _strange(data: str, known: Known, tracks: tuple[Track, ...]) -> list[str]:
+def _strange(data: str, known: ForecastKnown, tracks: tuple[Track, ...]) -> list[str]:
     """A line if training had several series, but not all of these."""
     strange = [track.id for track in tracks if not known.number(track.id)] if len(known.ids) > 1 else []
     if not strange:
@@ -262,7 +262,7 @@ def _strange(data: str, known: Known, tracks: tuple[Track, ...]) -> list[str]:
     return [f"{data}: training never had the series {names} (it had {had}): forecast by what their past says"]
 
 
-def _still(data: str, known: Known, tracks: tuple[Track, ...]) -> list[str]:
+def _still(data: str, known: ForecastKnown, tracks: tuple[Track, ...]) -> list[str]:
     """Lines if series have not changed so far, so that nothing of their own tells how far they may go."""
     alone = [track.id for track in tracks if track.seen[-1] == 1 and known.width(track.id) > 0]
     still = [track.id for track in tracks if track.moved[-1] == 0 and track.id not in alone]
@@ -303,7 +303,7 @@ def _at_most(
     return origins(tracks, spans, context, horizon, max(1, -(-possible // most)))
 
 
-def _times(part: Part, track: Track, origin: int, horizon: int) -> np.ndarray:
+def _times(part: ForecastPart, track: Track, origin: int, horizon: int) -> np.ndarray:
     """Of the steps to come: those that the table has behind the last value, then those that follow.
 
     Raises:
@@ -322,7 +322,7 @@ def _times(part: Part, track: Track, origin: int, horizon: int) -> np.ndarray:
     return np.concatenate([there, following(track.times, track.grid, missing)])
 
 
-def _covariates(part: Part, track: Track, origin: int, horizon: int) -> np.ndarray:
+def _covariates(part: ForecastPart, track: Track, origin: int, horizon: int) -> np.ndarray:
     """(horizon, K): what the table says about the steps to come.
 
     Raises:
@@ -338,7 +338,7 @@ def _covariates(part: Part, track: Track, origin: int, horizon: int) -> np.ndarr
     return found if names else np.zeros((horizon, 0))
 
 
-def _answer(part: Part, track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
+def _answer(part: ForecastPart, track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
     """A line of JSON.
 
     Args:

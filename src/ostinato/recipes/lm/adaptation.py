@@ -10,7 +10,7 @@ from ostinato.errors import ConfigError
 from ostinato.models.text.cache import ContinuousCache
 from ostinato.models.text.dynamic import DynamicEvaluation, Rule, gradient_rms
 from ostinato.models.text.language_model import LanguageModel
-from ostinato.recipes.lm.reading import Reading
+from ostinato.recipes.lm.reading import TextReading
 from ostinato.training.update.tree import map_tensors
 
 _STATISTICS_ROWS = 100  # the batch of the paper's code
@@ -83,7 +83,7 @@ class DynamicSettings:
         statistics = None
         if self.needs_training_text:
             assert training_text is not None
-            reading = Reading(training_text, _STATISTICS_ROWS, self.segment, self.statistics_tokens)
+            reading = TextReading(training_text, _STATISTICS_ROWS, self.segment, self.statistics_tokens)
             device = model.embedding.weight.device
             statistics = gradient_rms(model, (map_tensors(lambda v: v.to(device), chunk) for chunk in reading()))
         return DynamicEvaluation(model, self.rule, self.learning_rate, self.decay, self.epsilon, statistics)

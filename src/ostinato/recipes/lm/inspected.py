@@ -15,10 +15,10 @@ from ostinato.insight.unit_values import Activations, activations
 from ostinato.insight.units import MeaningfulUnit, meaningful_units
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
-from ostinato.recipes.lm.reading import Reading
+from ostinato.recipes.lm.reading import TextReading
 from ostinato.recipes.lm.settings import LanguageModelSettings
 from ostinato.recipes.lm.task import LanguageModelling
-from ostinato.recipes.lm.text import Text
+from ostinato.recipes.lm.text import TextPart
 from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import load, read_splits
 from ostinato.training.run.run_folder import RunFolder
@@ -41,7 +41,7 @@ class InspectedText(Inspected):
 
     settings: LanguageModelSettings
     model: LanguageModel
-    text: Text
+    text: TextPart
 
     @property
     def tokens(self) -> Tokens:
@@ -89,7 +89,7 @@ class InspectedText(Inspected):
     @cached_property
     def _chunks(self) -> tuple[Chunk, Chunk | None]:
         """The first chunk of the text as parallel streams, and the one that follows it if there is one."""
-        found = iter(Reading(self.tokens, _ROWS, _STEPS)())
+        found = iter(TextReading(self.tokens, _ROWS, _STEPS)())
         return next(found), next(found, None)
 
     @property

@@ -11,7 +11,7 @@ import torch
 from ostinato.errors import ConfigError
 from ostinato.recipes.lm.adaptation import CacheSettings, DynamicSettings
 from ostinato.recipes.lm.figures import Figures, figures
-from ostinato.recipes.lm.text import Text
+from ostinato.recipes.lm.text import TextPart
 from ostinato.recipes.task import Judge
 from ostinato.training.loop.evaluation import Evaluation
 
@@ -43,7 +43,7 @@ class TextJudge(Judge):
         found: the figures, once the text is scored.
     """
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: TextPart) -> None:
         self._text = text
         self.found: Figures | None = None
 

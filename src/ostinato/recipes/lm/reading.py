@@ -15,7 +15,7 @@ from ostinato.errors import DataError
 _LONG = 1024  # tokens; the state of a shorter stream would be fresh for too much of it
 
 
-class Reading:
+class TextReading:
     """A text cut into streams for evaluation, all of it or an even share of every stream.
 
     Args:
@@ -54,7 +54,7 @@ class Reading:
             self.chunks = min(self.chunks, max(1, max_tokens // (rows * steps)))
         self.predicted = min(self.chunks * steps, streams.stream_length) * rows
 
-    def share(self, rank: int, world: int) -> Reading:
+    def share(self, rank: int, world: int) -> TextReading:
         """The same text, of whose streams process `rank` of `world` reads its own; all of them, if they cannot be shared evenly."""
         shared = copy.copy(self)
         if self._rows % world == 0:

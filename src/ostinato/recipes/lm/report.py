@@ -10,19 +10,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from ostinato.recipes.lm.figures import Figures
-from ostinato.recipes.lm.result import Result
+from ostinato.recipes.lm.result import LanguageModelResult
 from ostinato.recipes.trained import Scores
 from ostinato.training.loop.console import standard_output
 
 NETWORK = "network (this run)"
 
 
-def resume_command(result: Result) -> str:
+def resume_command(result: LanguageModelResult) -> str:
     """The command that goes on with a run."""
     return shlex.join(["ostinato", "train", "lm", "--run", str(result.run), "--resume"])
 
 
-def show(result: Result, console: Console | None = None) -> None:
+def show(result: LanguageModelResult, console: Console | None = None) -> None:
     """Prints the comparison, a sample and what can be done next."""
     console = console or standard_output()
     if result.network is None:

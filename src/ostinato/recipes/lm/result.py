@@ -11,7 +11,7 @@ from ostinato.training.run.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Result:
+class LanguageModelResult:
     """What training gave.
 
     Args:

@@ -22,10 +22,10 @@ from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.lm.baselines import baselines
 from ostinato.recipes.lm.figures import figures
 from ostinato.recipes.lm.judge import Scoring, TextJudge
-from ostinato.recipes.lm.reading import Reading
-from ostinato.recipes.lm.result import Result
+from ostinato.recipes.lm.reading import TextReading
+from ostinato.recipes.lm.result import LanguageModelResult
 from ostinato.recipes.lm.settings import LanguageModelSettings
-from ostinato.recipes.lm.text import Text, open_part, open_text, unknown_tokens
+from ostinato.recipes.lm.text import TextPart, open_part, open_text, unknown_tokens
 from ostinato.recipes.task import Finished, Opening, Task
 from ostinato.training.distributed.device import choose_device
 from ostinato.training.distributed.processes import Processes
@@ -42,7 +42,7 @@ WHOLE_ROWS, WHOLE_STEPS = 64, 256  # of the streams that a whole text is read in
 LearntLanguage: TypeAlias = Learnt[LanguageModelSettings, Vocabulary, LanguageModel]
 
 
-class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageModel]):
+class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, LanguageModel]):
     """Predicts each token of a text from those before it. What is known about the data is the vocabulary."""
 
     name = "lm"
@@ -56,19 +56,19 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
 
     # --- data ---
 
-    def read(self, settings: LanguageModelSettings) -> Splits[Text]:
+    def read(self, settings: LanguageModelSettings) -> Splits[TextPart]:
         """The text in its parts."""
         return open_text(settings, Opening())
 
-    def open(self, settings: LanguageModelSettings, opening: Opening) -> Splits[Text]:
+    def open(self, settings: LanguageModelSettings, opening: Opening) -> Splits[TextPart]:
         """The same; a large text leaves its tokens in the folder."""
         return open_text(settings, opening)
 
-    def read_part(self, settings: LanguageModelSettings, known: Vocabulary, data: str, *, labelled: bool) -> Text:
+    def read_part(self, settings: LanguageModelSettings, known: Vocabulary, data: str, *, labelled: bool) -> TextPart:
         """A text to score."""
         return open_part(settings, known, data)
 
-    def learn(self, settings: LanguageModelSettings, train: Text) -> Vocabulary:
+    def learn(self, settings: LanguageModelSettings, train: TextPart) -> Vocabulary:
         """The vocabulary that its tokens are of."""
         return train.vocabulary
 
@@ -88,20 +88,20 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
         """The inverse."""
         return load_vocabulary(folder)
 
-    def examples(self, settings: LanguageModelSettings, known: Vocabulary, part: Text) -> Any:
+    def examples(self, settings: LanguageModelSettings, known: Vocabulary, part: TextPart) -> Any:
         """The text itself: how it is cut into streams depends on what for."""
         return part
 
-    def check(self, settings: LanguageModelSettings, splits: Splits[Text], validation: Any) -> None:
+    def check(self, settings: LanguageModelSettings, splits: Splits[TextPart], validation: Any) -> None:
         """A text that is too short should not be told after training."""
         for reading in self._readings(settings, splits).values():
             assert reading.chunks
 
-    def title(self, part: Text, data: str) -> str:
+    def title(self, part: TextPart, data: str) -> str:
         """The name of the text."""
         return part.name
 
-    def sizes(self, settings: LanguageModelSettings, splits: Splits[Text], known: Vocabulary) -> str:
+    def sizes(self, settings: LanguageModelSettings, splits: Splits[TextPart], known: Vocabulary) -> str:
         """In tokens."""
         test = f"{len(splits.test):,} to test, " if len(splits.test) else ""
         return (
@@ -109,7 +109,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
             f"{test}{len(known):,} different"
         )
 
-    def remarks(self, splits: Splits[Text]) -> list[str]:
+    def remarks(self, splits: Splits[TextPart]) -> list[str]:
         """Which files are for what, and how much of the text is not in the vocabulary."""
         files = [] if splits.train.remark is None else [splits.train.remark]
         return [*files, *unknown_tokens(splits)]
@@ -132,7 +132,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
         """In nats a token and bits a character."""
         return Progress(quiet=quiet, console=console)
 
-    def set_units(self, progress: Progress, settings: LanguageModelSettings, splits: Splits[Text]) -> None:
+    def set_units(self, progress: Progress, settings: LanguageModelSettings, splits: Splits[TextPart]) -> None:
         """How many characters a token has."""
         train, validation = splits.train.tokens, splits.validation.tokens
         progress.characters_per_token = train.characters / len(train)
@@ -157,7 +157,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
 
     def watched(self, settings: LanguageModelSettings, examples: Any, rows: int, steps: int) -> Chunk:
         """The first chunk of a few streams."""
-        return next(Reading(examples.tokens, rows, steps)())
+        return next(TextReading(examples.tokens, rows, steps)())
 
     def sample(self, learnt: LearntLanguage) -> Callable[[], str]:
         """Some text that the model writes, from the same random numbers each time."""
@@ -166,7 +166,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
     def validate(
         self,
         learnt: LearntLanguage,
-        part: Text,
+        part: TextPart,
         examples: Any,
         *,
         should_stop: Callable[[], bool],
@@ -178,25 +178,25 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
         reading = self._reading(learnt.settings, part).share(processes.rank, processes.world)
         return evaluate(learnt.model, reading(), should_stop=should_stop, total=total)
 
-    def _reading(self, settings: LanguageModelSettings, validation: Text) -> Reading:
+    def _reading(self, settings: LanguageModelSettings, validation: TextPart) -> TextReading:
         how = settings.training
         resets = settings.tokens.reset_at_documents
-        return Reading(
+        return TextReading(
             validation.tokens, how.batch_size, how.chunk_length, how.max_validation_tokens, reset_at_documents=resets
         )
 
-    def _readings(self, settings: LanguageModelSettings, splits: Splits[Text]) -> dict[str, Reading]:
+    def _readings(self, settings: LanguageModelSettings, splits: Splits[TextPart]) -> dict[str, TextReading]:
         """What the network is scored on, by the part of the text."""
         found = {"validation": self._reading(settings, splits.validation)}
         if len(splits.test):
             resets = settings.tokens.reset_at_documents
-            found["test"] = Reading(splits.test.tokens, WHOLE_ROWS, WHOLE_STEPS, reset_at_documents=resets)
+            found["test"] = TextReading(splits.test.tokens, WHOLE_ROWS, WHOLE_STEPS, reset_at_documents=resets)
         return found
 
-    def finish(self, learnt: LearntLanguage | None, finished: Finished) -> Result:
+    def finish(self, learnt: LearntLanguage | None, finished: Finished) -> LanguageModelResult:
         """Compares the network with simpler models that have seen as much of the text, and has it write."""
         if learnt is None:
-            return Result(finished.run, finished.outcome)
+            return LanguageModelResult(finished.run, finished.outcome)
         settings, model, progress = learnt.settings, learnt.model, finished.progress
         loss = finished.outcome.counters.best
         assert loss is not None  # no budget ends without an evaluation
@@ -218,7 +218,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
             for part, losses in baselines(seen, runs, len(learnt.known), settings.baselines).items()
         }
         network = figures(loss, readings["validation"].predicted, texts["validation"])
-        result = Result(
+        result = LanguageModelResult(
             finished.run, finished.outcome, network, compared["validation"], test, compared.get("test", {}), sample
         )
         with finished.run.writing():
@@ -232,7 +232,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
         """The model, which writes and scores texts by itself."""
         return learnt.model
 
-    def judge(self, learnt: LearntLanguage, part: Text, examples: Any, *, final: bool) -> TextJudge:
+    def judge(self, learnt: LearntLanguage, part: TextPart, examples: Any, *, final: bool) -> TextJudge:
         """All units of the loss."""
         return TextJudge(part)
 
@@ -255,7 +255,7 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
                 text = self.open(settings, Opening(learnt.folder, learnt.known)).train.tokens
             module, rows, steps = how.adaptation.adapted(learnt.model, text), 1, how.adaptation.chunk_length
         resets = settings.tokens.reset_at_documents
-        reading = Reading(examples.tokens, rows, steps, how.max_tokens, reset_at_documents=resets)
+        reading = TextReading(examples.tokens, rows, steps, how.max_tokens, reset_at_documents=resets)
         found = evaluate(module, reading(), should_stop=should_stop)
         if found is None:
             return None
@@ -266,6 +266,6 @@ class LanguageModelling(Task[LanguageModelSettings, Text, Vocabulary, LanguageMo
         """There are no answers to give."""
         raise NotImplementedError(self.no_answers)
 
-    def answers(self, learnt: LearntLanguage, part: Text, batch: Any) -> list[dict[str, Any]]:
+    def answers(self, learnt: LearntLanguage, part: TextPart, batch: Any) -> list[dict[str, Any]]:
         """Likewise."""
         raise NotImplementedError(self.no_answers)

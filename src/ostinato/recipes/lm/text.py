@@ -23,7 +23,7 @@ _COUNTED = 2**24  # ids at once
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
+class TextPart:
     """A part of a text.
 
     Attributes:
@@ -42,7 +42,7 @@ class Text:
         return len(self.tokens)
 
 
-def open_text(settings: LanguageModelSettings, opening: Opening) -> Splits[Text]:
+def open_text(settings: LanguageModelSettings, opening: Opening) -> Splits[TextPart]:
     """The text that a run learns from, in its parts.
 
     Args:
@@ -61,19 +61,19 @@ def open_text(settings: LanguageModelSettings, opening: Opening) -> Splits[Text]
         on_progress=opening.on_progress,
     )
     train, validation, test = (
-        Text(part, corpus.vocabulary, corpus.name, corpus.remark)
+        TextPart(part, corpus.vocabulary, corpus.name, corpus.remark)
         for part in (corpus.train, corpus.validation, corpus.test)
     )
     return Splits(corpus.name, train, validation, test)
 
 
-def open_part(settings: LanguageModelSettings, vocabulary: Vocabulary, data: str) -> Text:
+def open_part(settings: LanguageModelSettings, vocabulary: Vocabulary, data: str) -> TextPart:
     """A text to score, all of it; of one with parts the test part, else that of validation."""
     folder = tempfile.TemporaryDirectory()  # for the tokens of a large one
     try:
         by_name = settings.reading.parts_by_name
         name, tokens = open_to_score(data, vocabulary, Path(folder.name), parts_by_name=by_name)
-        text = Text(tokens, vocabulary, name)
+        text = TextPart(tokens, vocabulary, name)
     except BaseException:
         folder.cleanup()
         raise
@@ -81,7 +81,7 @@ def open_part(settings: LanguageModelSettings, vocabulary: Vocabulary, data: str
     return text
 
 
-def unknown_tokens(splits: Splits[Text]) -> Iterator[str]:
+def unknown_tokens(splits: Splits[TextPart]) -> Iterator[str]:
     """How many tokens of what the network is judged on it does not know, in a line, where there are any."""
     shares = [
         f"{count:,} ({count / len(part):.2%}) of {name}"

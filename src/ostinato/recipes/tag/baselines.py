@@ -13,7 +13,7 @@ from ostinato.data.tokens.words import normalised
 from ostinato.nn.crf.span_schemes import SpanScheme
 from ostinato.recipes import confusion
 from ostinato.recipes.tag.data import Part, is_source
-from ostinato.recipes.tag.settings import ReadingSettings
+from ostinato.recipes.tag.settings import TagReadingSettings
 from ostinato.recipes.tag.spans import SpanCounter
 
 _NAME = "most frequent tag"
@@ -21,7 +21,7 @@ _POINTS = 0x110000
 
 
 def baselines(
-    train: Part, parts: Mapping[str, Part], reading: ReadingSettings
+    train: Part, parts: Mapping[str, Part], reading: TagReadingSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
     """The most frequent tag of each word or character; for those that training never had, the most frequent tag of all.
 
@@ -47,11 +47,11 @@ def baselines(
     return {name: {_NAME: _judged(part, table, usual, reading, scheme)} for name, part in parts.items()}
 
 
-def _looked_up(word: str, reading: ReadingSettings) -> str:
+def _looked_up(word: str, reading: TagReadingSettings) -> str:
     return normalised(word, reading.normalisation, lower_case=reading.lower_case)
 
 
-def _tagged(part: Part, reading: ReadingSettings) -> Iterator[tuple[str, str]]:
+def _tagged(part: Part, reading: TagReadingSettings) -> Iterator[tuple[str, str]]:
     for sentence in part:
         assert isinstance(sentence, Sentence)
         for word, tag in zip(sentence.words, sentence.tags, strict=True):
@@ -60,7 +60,7 @@ def _tagged(part: Part, reading: ReadingSettings) -> Iterator[tuple[str, str]]:
 
 
 def _judged(
-    part: Part, table: Mapping[str, str], usual: str, reading: ReadingSettings, scheme: SpanScheme | None
+    part: Part, table: Mapping[str, str], usual: str, reading: TagReadingSettings, scheme: SpanScheme | None
 ) -> dict[str, float]:
     names: dict[str, int] = {}
     pairs, unknown = Counter[tuple[int, int]](), Counter[bool]()

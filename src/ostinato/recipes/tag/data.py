@@ -19,14 +19,14 @@ from ostinato.data.tokens.vocabulary import CharVocabulary, frequent
 from ostinato.data.tokens.words import Normalisation, normalised
 from ostinato.models.tagging.words import Words
 from ostinato.nn.crf.span_schemes import SCHEMES, SpanScheme
-from ostinato.recipes.tag.settings import ReadingSettings
+from ostinato.recipes.tag.settings import TagReadingSettings
 
 Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...]
 _LONGEST_SPELLING = 40  # of a longer word, such as an address, the beginning and the end are read
 
 
 @dataclass(frozen=True)
-class Known:
+class TagKnown:
     """What a tagger knows beside its weights.
 
     Attributes:
@@ -50,7 +50,7 @@ class Known:
     normalisation: Normalisation = "none"
 
     @classmethod
-    def of(cls, train: Part, reading: ReadingSettings) -> Known:
+    def of(cls, train: Part, reading: TagReadingSettings) -> TagKnown:
         """From the training data."""
         if is_source(train):
             numbers = sum(
@@ -83,7 +83,7 @@ class Known:
         }
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Known:
+    def from_dict(cls, content: dict[str, Any]) -> TagKnown:
         """The inverse."""
         words = content["words"]
         return cls(
@@ -122,10 +122,10 @@ class WordExamples:
         known: their words, characters and tags.
 
     Attributes:
-        targets: of each sentence (T,) int64, places in `Known.with_unknown`; -1 for no tag.
+        targets: of each sentence (T,) int64, places in `TagKnown.with_unknown`; -1 for no tag.
     """
 
-    def __init__(self, sentences: tuple[Sentence, ...], known: Known):
+    def __init__(self, sentences: tuple[Sentence, ...], known: TagKnown):
         places = {name: place for place, name in enumerate(known.with_unknown(sentences))}
         self.ids = [known.word_ids(sentence.words) for sentence in sentences]
         self.targets = [
@@ -169,7 +169,7 @@ class CharacterExamples:
         targets: of each file (T,) int64; -1 where nobody says.
     """
 
-    def __init__(self, files: tuple[Highlighted, ...], known: Known):
+    def __init__(self, files: tuple[Highlighted, ...], known: TagKnown):
         self.ids = [known.characters.encode(file.text) for file in files]
         self.targets = [
             np.full(len(file.text), -1, np.int64) if file.labels is None else file.labels.astype(np.int64)
@@ -201,7 +201,7 @@ def cut(files: tuple[Highlighted, ...], length: int) -> tuple[Highlighted, ...]:
     )
 
 
-def _known_tags(targets: list[np.ndarray], known: Known) -> np.ndarray:
+def _known_tags(targets: list[np.ndarray], known: TagKnown) -> np.ndarray:
     """(N,) int64: how many steps of each example have a loss."""
     return np.array([((each >= 0) & (each < len(known.tags))).sum() for each in targets], dtype=np.int64)
 

@@ -20,13 +20,13 @@ from ostinato.data.sources.text import Document, find_text
 from ostinato.data.tokens.words import without_marks_around
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.tag.data import Part, cut
-from ostinato.recipes.tag.settings import ReadingSettings
+from ostinato.recipes.tag.settings import TagReadingSettings
 
 _COLUMNS = (".conllu", ".conll", ".tsv", ".bio")
 _TAGGED = (*_COLUMNS, ".txt")
 
 
-def read_splits(data: str | None, reading: ReadingSettings) -> Splits[Part]:
+def read_splits(data: str | None, reading: TagReadingSettings) -> Splits[Part]:
     """The data to learn from; source code is cut into pieces for training.
 
     Raises:
@@ -107,7 +107,7 @@ def _decoded(raw: bytes, name: str) -> str:
         ) from error
 
 
-def read_words(data: str, reading: ReadingSettings, *, tagged: bool) -> tuple[Sentence, ...]:
+def read_words(data: str, reading: TagReadingSettings, *, tagged: bool) -> tuple[Sentence, ...]:
     """Sentences; to predict for, also plain text, a sentence a line.
 
     Args:

@@ -12,7 +12,7 @@ from ostinato.training.run.settings import UpdateSettings
 
 
 @dataclass(frozen=True)
-class ReadingSettings:
+class TagReadingSettings:
     """Which data, and how they are read.
 
     Args:
@@ -130,7 +130,7 @@ class TagSettings(TaskSettings):
     """
 
     task: Literal["tag"] = "tag"
-    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    reading: TagReadingSettings = field(default_factory=TagReadingSettings)
     word: WordSettings = field(default_factory=WordSettings)
     model: TaggerSettings = field(default_factory=TaggerSettings)
     training: UpdateSettings = field(default_factory=TaggerTraining)

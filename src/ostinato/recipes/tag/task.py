@@ -23,19 +23,19 @@ from ostinato.recipes.balance import balanced
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.colours import coloured
-from ostinato.recipes.tag.data import CharacterExamples, Known, Part, WordExamples, is_source
+from ostinato.recipes.tag.data import CharacterExamples, Part, TagKnown, WordExamples, is_source
 from ostinato.recipes.tag.judge import TagJudge
 from ostinato.recipes.tag.reading import read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import TagSettings
 from ostinato.recipes.tag.spans import scheme_told
 from ostinato.recipes.task import Judge, Task
 
-LearntTagger: TypeAlias = Learnt[TagSettings, Known, Tagger]
+LearntTagger: TypeAlias = Learnt[TagSettings, TagKnown, Tagger]
 
 _BATCH_STEPS = 2**15  # what a layer keeps of them is some 100 MB
 
 
-class Tag(Task[TagSettings, Part, Known, Tagger]):
+class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     """Tagging of sequences.
 
     An answer for a sentence is its words, their tags and the probability of each; for source code its name, its text and the spans
@@ -52,25 +52,25 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         """The standard library without data; Python source or sentences."""
         return read_splits(settings.data, settings.reading)
 
-    def read_part(self, settings: TagSettings, known: Known, data: str, *, labelled: bool) -> Part:
+    def read_part(self, settings: TagSettings, known: TagKnown, data: str, *, labelled: bool) -> Part:
         """Source code where the run has learnt source code, else sentences."""
         if known.words is None:
             return read_source(data, labelled=labelled)
         return read_words(data, settings.reading, tagged=labelled)
 
-    def learn(self, settings: TagSettings, train: Part) -> Known:
+    def learn(self, settings: TagSettings, train: Part) -> TagKnown:
         """Tags, words and characters."""
-        return Known.of(train, settings.reading)
+        return TagKnown.of(train, settings.reading)
 
-    def to_dict(self, known: Known) -> dict[str, Any]:
+    def to_dict(self, known: TagKnown) -> dict[str, Any]:
         """Plain values."""
         return known.to_dict()
 
-    def from_dict(self, content: dict[str, Any]) -> Known:
+    def from_dict(self, content: dict[str, Any]) -> TagKnown:
         """The inverse."""
-        return Known.from_dict(content)
+        return TagKnown.from_dict(content)
 
-    def examples(self, settings: TagSettings, known: Known, part: Part) -> Examples:
+    def examples(self, settings: TagSettings, known: TagKnown, part: Part) -> Examples:
         """Words with their spelling, or characters."""
         if known.words is None:
             return CharacterExamples(part, known)  # pyright: ignore[reportArgumentType]
@@ -92,7 +92,7 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
             digest.update(str(len(array)).encode() + array.tobytes())
         return digest.hexdigest()
 
-    def build(self, settings: TagSettings, known: Known) -> Tagger:
+    def build(self, settings: TagSettings, known: TagKnown) -> Tagger:
         """The untrained model."""
         # The other fields of TaggerSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
@@ -114,7 +114,7 @@ class Tag(Task[TagSettings, Part, Known, Tagger]):
         constraints = span_constraints(known.tags, known.scheme) if has_rules else None
         return Tagger(encoder, len(known.tags), constraints=constraints, **given)
 
-    def begin(self, settings: TagSettings, known: Known, model: Tagger) -> list[str]:
+    def begin(self, settings: TagSettings, known: TagKnown, model: Tagger) -> list[str]:
         """Puts pretrained word vectors into the embedding."""
         path = settings.reading.vectors
         if path is None:

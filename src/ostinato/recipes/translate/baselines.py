@@ -11,7 +11,7 @@ from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.data.tokens.words import pieces
 from ostinato.recipes.translate.data import normalised_pairs
 from ostinato.recipes.translate.judge import figures_of_texts
-from ostinato.recipes.translate.settings import ReadingSettings, ScoringSettings
+from ostinato.recipes.translate.settings import ScoringSettings, TranslateReadingSettings
 
 _ROUNDS = 5
 _LINKS = 4_000_000  # pairs of words that stand in the same pair of texts: some 100 MB, and seconds
@@ -19,7 +19,7 @@ _LONGEST = 100  # words of a text
 
 
 def baselines(
-    train: Pairs, parts: Mapping[str, Pairs], reading: ReadingSettings, scoring: ScoringSettings
+    train: Pairs, parts: Mapping[str, Pairs], reading: TranslateReadingSettings, scoring: ScoringSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Texts that nobody translated, and texts that a table of words translated, in the order of the source.
 
@@ -63,7 +63,7 @@ def word_table(pairs: Sequence[Pair], *, lower_case: bool = False) -> dict[str, 
         pairs: sources and targets.
         lower_case: in small letters.
     """
-    sources, targets = _Numbers(), _Numbers()
+    sources, targets = _SourceNumbers(), _SourceNumbers()
     sides: list[tuple[np.ndarray, np.ndarray]] = []
     links = 0
     for pair in _spread(pairs):
@@ -113,7 +113,7 @@ def _spread(pairs: Sequence[Pair]) -> Iterable[Pair]:
     return (pairs[at] for at in order.tolist())
 
 
-class _Numbers(dict[str, int]):
+class _SourceNumbers(dict[str, int]):
     """Words by number, in the order in which they came."""
 
     def of(self, words: Iterable[str]) -> np.ndarray:

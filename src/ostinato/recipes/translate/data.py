@@ -29,14 +29,14 @@ from ostinato.data.sources.tables import is_folder
 from ostinato.data.tokens.vocabulary import CharVocabulary, WordVocabulary, build_vocabulary, vocabulary_from_dict
 from ostinato.data.tokens.words import Breaks, normalised, spaced
 from ostinato.errors import DataError
-from ostinato.recipes.translate.settings import ReadingSettings
+from ostinato.recipes.translate.settings import TranslateReadingSettings
 
 JOINER = "￭"
 """Before a word that follows without a blank, so that words can be put together again as they were."""
 
 
 @dataclass(frozen=True)
-class Known:
+class TranslateKnown:
     """What a translator knows beside its weights.
 
     Attributes:
@@ -50,7 +50,7 @@ class Known:
     breaks: Breaks = "clusters"
 
     @classmethod
-    def of(cls, train: Pairs, reading: ReadingSettings) -> Known:
+    def of(cls, train: Pairs, reading: TranslateReadingSettings) -> TranslateKnown:
         """From the training data."""
         sources, targets = [pair.source for pair in train.pairs], [pair.target for pair in train.pairs]
         if reading.joint:
@@ -69,7 +69,7 @@ class Known:
         return {"source": source, "target": self.target.vocabulary.to_dict(), "breaks": self.breaks}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Known:
+    def from_dict(cls, content: dict[str, Any]) -> TranslateKnown:
         """The inverse."""
         target = _marked(content["target"])
         source = target if content["source"] is None else _marked(content["source"])
@@ -85,7 +85,7 @@ class TokenPairs:
         reading: how they are read.
     """
 
-    def __init__(self, pairs: Sequence[Pair], known: Known, reading: ReadingSettings):
+    def __init__(self, pairs: Sequence[Pair], known: TranslateKnown, reading: TranslateReadingSettings):
         self.sources = [known.source.encode(prepared(pair.source, reading, known.breaks)) for pair in pairs]
         self.targets = [known.target.encode(prepared(pair.target, reading, known.breaks)) for pair in pairs]
         read, written = (np.array([len(ids) for ids in side], dtype=np.int64) for side in (self.sources, self.targets))
@@ -99,7 +99,7 @@ class TokenPairs:
         return TargetBatch(input, target, lengths, torch.from_numpy(rows), target_lengths=target_lengths)
 
 
-def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters") -> str:
+def prepared(text: str, reading: TranslateReadingSettings, breaks: Breaks = "clusters") -> str:
     """A text as the vocabulary gets it: normalised, in small letters, if so set; of words, with blanks around punctuation.
 
     Blanks at its ends should be gone already.
@@ -110,14 +110,14 @@ def prepared(text: str, reading: ReadingSettings, breaks: Breaks = "clusters") -
     return spaced(text, joiner=JOINER, breaks=breaks) if reading.tokens == "word" else text
 
 
-def normalised_pairs(pairs: Pairs, reading: ReadingSettings) -> Pairs:
+def normalised_pairs(pairs: Pairs, reading: TranslateReadingSettings) -> Pairs:
     """The same pairs in the normal form that is set: what answers are compared with."""
     form = reading.normalisation
     same = tuple(Pair(normalised(pair.source, form), normalised(pair.target, form)) for pair in pairs.pairs)
     return dataclasses.replace(pairs, pairs=same)
 
 
-def joined(text: str, reading: ReadingSettings) -> str:
+def joined(text: str, reading: TranslateReadingSettings) -> str:
     """The inverse of `prepared`, but for letters that were made small and more than one blank."""
     if reading.tokens == "bpe":
         return text.removeprefix(" ")
@@ -137,7 +137,7 @@ def never_written(vocabulary: MarkedVocabulary) -> tuple[int, ...]:
     return (1,) if isinstance(vocabulary.vocabulary, WordVocabulary) else ()
 
 
-def read(data: str | None, reading: ReadingSettings) -> Splits[Pairs]:
+def read(data: str | None, reading: TranslateReadingSettings) -> Splits[Pairs]:
     """The data to learn from.
 
     Raises:
@@ -159,7 +159,7 @@ def read(data: str | None, reading: ReadingSettings) -> Splits[Pairs]:
     return Splits(parts.name, parts.train, validation or parts.validation, test or parts.test)
 
 
-def read_part(data: str, reading: ReadingSettings, *, labelled: bool) -> Pairs:
+def read_part(data: str, reading: TranslateReadingSettings, *, labelled: bool) -> Pairs:
     """Pairs to evaluate on, every line one of them; or texts to translate, a line each, also of standard input: "-".
 
     Raises:
@@ -177,7 +177,7 @@ def read_part(data: str, reading: ReadingSettings, *, labelled: bool) -> Pairs:
     return Pairs(data, tuple(Pair(line.strip(), "") for line in lines), (), 0)
 
 
-def read_file(data: str, reading: ReadingSettings | None = None, *, keep_empty: bool = False) -> Pairs:
+def read_file(data: str, reading: TranslateReadingSettings | None = None, *, keep_empty: bool = False) -> Pairs:
     """Pairs of two files, as data.de,data.en, of a .tsv file, or of a table whose columns `reading` may name."""
     source, comma, target = data.partition(",")
     columns = None if reading is None or reading.source is None else (reading.source, reading.target or "")
@@ -188,7 +188,7 @@ def read_file(data: str, reading: ReadingSettings | None = None, *, keep_empty: 
     return read_pairs(source, target, keep_empty=keep_empty)
 
 
-def _vocabulary(texts: Sequence[str], reading: ReadingSettings) -> MarkedVocabulary:
+def _vocabulary(texts: Sequence[str], reading: TranslateReadingSettings) -> MarkedVocabulary:
     texts = [prepared(text, reading) for text in texts]
     return MarkedVocabulary(build_vocabulary(texts, reading.tokens, reading.vocabulary_size, reading.min_count))
 

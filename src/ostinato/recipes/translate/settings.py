@@ -13,7 +13,7 @@ from ostinato.training.run.settings import AveragingName, UpdateSettings
 
 
 @dataclass(frozen=True)
-class ReadingSettings:
+class TranslateReadingSettings:
     """Which data, and how they are read.
 
     Args:
@@ -201,7 +201,7 @@ class TranslateSettings(TaskSettings):
     """
 
     task: Literal["translate"] = "translate"
-    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    reading: TranslateReadingSettings = field(default_factory=TranslateReadingSettings)
     model: TranslatorSettings = field(default_factory=TranslatorSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)

@@ -18,15 +18,15 @@ from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.text_target import checksum
 from ostinato.recipes.translate.baselines import baselines
-from ostinato.recipes.translate.data import Known, TokenPairs, normalised_pairs, read, read_part
+from ostinato.recipes.translate.data import TokenPairs, TranslateKnown, normalised_pairs, read, read_part
 from ostinato.recipes.translate.judge import TranslationJudge
 from ostinato.recipes.translate.settings import Answering, TranslateSettings
 from ostinato.recipes.translate.writing import Writer
 
-LearntTranslator: TypeAlias = Learnt[TranslateSettings, Known, Seq2Seq]
+LearntTranslator: TypeAlias = Learnt[TranslateSettings, TranslateKnown, Seq2Seq]
 
 
-class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
+class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     """Translation.
 
     An answer has the source, its translation, and how likely it is.
@@ -43,23 +43,23 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
         """Dates without data, else pairs of texts."""
         return read(settings.data, settings.reading)
 
-    def read_part(self, settings: TranslateSettings, known: Known, data: str, *, labelled: bool) -> Pairs:
+    def read_part(self, settings: TranslateSettings, known: TranslateKnown, data: str, *, labelled: bool) -> Pairs:
         """Pairs, or texts a line each."""
         return read_part(data, settings.reading, labelled=labelled)
 
-    def learn(self, settings: TranslateSettings, train: Pairs) -> Known:
+    def learn(self, settings: TranslateSettings, train: Pairs) -> TranslateKnown:
         """The vocabularies."""
-        return Known.of(train, settings.reading)
+        return TranslateKnown.of(train, settings.reading)
 
-    def to_dict(self, known: Known) -> dict[str, Any]:
+    def to_dict(self, known: TranslateKnown) -> dict[str, Any]:
         """Plain values."""
         return known.to_dict()
 
-    def from_dict(self, content: dict[str, Any]) -> Known:
+    def from_dict(self, content: dict[str, Any]) -> TranslateKnown:
         """The inverse."""
-        return Known.from_dict(content)
+        return TranslateKnown.from_dict(content)
 
-    def examples(self, settings: TranslateSettings, known: Known, part: Pairs) -> Examples:
+    def examples(self, settings: TranslateSettings, known: TranslateKnown, part: Pairs) -> Examples:
         """Token ids of both sides."""
         return TokenPairs(part.pairs, known, settings.reading)
 
@@ -76,7 +76,7 @@ class Translate(Task[TranslateSettings, Pairs, Known, Seq2Seq]):
         assert isinstance(examples, TokenPairs)
         return checksum((*examples.sources, *examples.targets))
 
-    def build(self, settings: TranslateSettings, known: Known) -> Seq2Seq:
+    def build(self, settings: TranslateSettings, known: TranslateKnown) -> Seq2Seq:
         """The untrained model."""
         # The other fields of TranslatorSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}

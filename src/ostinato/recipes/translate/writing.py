@@ -10,8 +10,8 @@ from ostinato.data.batches.batches import TargetBatch
 from ostinato.models.writing.decoding import Hypothesis, copy_unknown
 from ostinato.models.writing.seq2seq import Seq2Seq
 from ostinato.recipes.text_target import beam_settings, hypotheses
-from ostinato.recipes.translate.data import Known, joined, never_written, prepared, texts_of_tokens
-from ostinato.recipes.translate.settings import Answering, ReadingSettings
+from ostinato.recipes.translate.data import TranslateKnown, joined, never_written, prepared, texts_of_tokens
+from ostinato.recipes.translate.settings import Answering, TranslateReadingSettings
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Writer:
         ConfigError: settings of `answering` do not fit.
     """
 
-    def __init__(self, model: Seq2Seq, known: Known, reading: ReadingSettings, answering: Answering):
+    def __init__(self, model: Seq2Seq, known: TranslateKnown, reading: TranslateReadingSettings, answering: Answering):
         self.model, self.known, self.reading, self.answering = model, known, reading, answering
         beam_settings(answering)  # which refuses what cannot be
         self._pieces = texts_of_tokens(known.target)

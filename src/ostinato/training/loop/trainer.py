@@ -30,7 +30,7 @@ from ostinato.training.run.checkpoints import Checkpoint
 from ostinato.training.run.run_folder import RunFolder
 from ostinato.training.run.settings import UpdateSettings
 from ostinato.training.update.generators import kept_generators
-from ostinato.training.update.truncated_bptt import Window, chunks
+from ostinato.training.update.truncated_bptt import BPTTWindow, chunks
 from ostinato.training.update.update import Measured, NotFiniteError, Updater
 
 
@@ -142,7 +142,7 @@ class Trainer:
 
     # --- the loop ---
 
-    def _windows(self) -> Iterator[Window]:
+    def _windows(self) -> Iterator[BPTTWindow]:
         while True:
             yield from self.source  # it ends with a fresh state: each stream's beginning does not follow its end
             self.counters.epoch += 1
@@ -179,7 +179,7 @@ class Trainer:
             elif self.agreement.shows():
                 self.progress.show(self._moment())
 
-    def _step(self, windows: Iterator[Window]) -> None:
+    def _step(self, windows: Iterator[BPTTWindow]) -> None:
         updater, counters = self.updater, self.counters
         updater.begin(dataclasses.replace(counters))
         steps = 0

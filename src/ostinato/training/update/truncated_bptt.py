@@ -51,7 +51,7 @@ def chunks(
     fresh: Fresh | None = None,
     device: torch.device | str | None = None,
 ) -> Chunks:
-    """Goes through sequences for truncated BPTT: gives one `Window` an update and carries the state from each to the next.
+    """Goes through sequences for truncated BPTT: gives one `BPTTWindow` an update and carries the state from each to the next.
 
         lstm, head = torch.nn.LSTM(8, 32), torch.nn.Linear(32, 8)
         optimizer = torch.optim.Adam([*lstm.parameters(), *head.parameters()])
@@ -86,7 +86,7 @@ def chunks(
     return Chunks(source, k1, k2, batch_dim=batch_dim, fresh=fresh, device=device)
 
 
-class Window:
+class BPTTWindow:
     """The steps of one update: the new ones, and those before them that the gradient goes back to.
 
     Args:
@@ -246,7 +246,7 @@ class Chunks:
         self._k1 = k1
         self.reset()
 
-    def __iter__(self) -> Iterator[Window]:
+    def __iter__(self) -> Iterator[BPTTWindow]:
         for piece in self._pieces():
             if isinstance(piece, Batch) and (self._k1 is not None or self.overlap):
                 raise ValueError("k1, k2: expected none of them for batches of examples, which are not cut")
@@ -254,7 +254,7 @@ class Chunks:
             T = _length(whole)
             kept = max(0, T - self.overlap)
             self._past = _cut(whole, kept, T) if self.overlap else None
-            self._window = window = Window(whole, T - _length(piece), kept, self)
+            self._window = window = BPTTWindow(whole, T - _length(piece), kept, self)
             yield window
             if not window.is_carried and self._window is window:
                 raise RuntimeError(
@@ -267,7 +267,7 @@ class Chunks:
         self.state = None
         self._leaves: list[torch.Tensor] | None = None  # of a state that was loaded and waits for its types
         self._past: Chunk | list[torch.Tensor] | None = None  # the last k2 - k1 steps; loaded, their tensors
-        self._window: Window | None = None
+        self._window: BPTTWindow | None = None
         # Where the source is: what it says itself, else how many pieces are done with; and how many steps of the piece at work.
         self._place: dict[str, Any] = {"state": None, "pieces": 0, "steps": 0}
         self._before = self._now()  # all of it, before the window at work
@@ -308,13 +308,13 @@ class Chunks:
         else:
             self._leaves = state
 
-    def undo(self, window: Window) -> None:
-        """See `Window.give_back`."""
+    def undo(self, window: BPTTWindow) -> None:
+        """See `BPTTWindow.give_back`."""
         if self._window is not window:
             raise RuntimeError("expected the window that was given last; an older one cannot be given back")
         self.state, window.is_carried = window.state, False
 
-    def rebuild(self, window: Window, example: Callable[[], Any]) -> None:
+    def rebuild(self, window: BPTTWindow, example: Callable[[], Any]) -> None:
         """Gives a state of named tuples or dataclasses that was loaded its types again, which no file says: those of an example."""
         if self._leaves is None:
             return

@@ -20,7 +20,7 @@ from ostinato.training.update.clipping import clip
 from ostinato.training.update.generators import Generators, read_generators, set_generators
 from ostinato.training.update.optimizers import make_optimizer
 from ostinato.training.update.tree import map_tensors
-from ostinato.training.update.truncated_bptt import Chunks, Window
+from ostinato.training.update.truncated_bptt import BPTTWindow, Chunks
 
 
 class _Loss(nn.Module):
@@ -30,7 +30,7 @@ class _Loss(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, window: Window) -> torch.Tensor:
+    def forward(self, window: BPTTWindow) -> torch.Tensor:
         loss = window.loss(self.module)  # pyright: ignore[reportArgumentType]
         return loss if window.weight == 1.0 else loss * window.weight
 
@@ -52,7 +52,7 @@ class Attempt:
     mark: Any
     place: dict[str, Any]
     generators: Generators
-    windows: list[Window] = field(default_factory=list)
+    windows: list[BPTTWindow] = field(default_factory=list)
     losses: list[torch.Tensor] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     norm: torch.Tensor | None = None
@@ -143,7 +143,7 @@ class Updater:
         """Begins an update; `mark` comes back where it is not made."""
         self._attempt = Attempt(mark, self.source.state_dict(), read_generators(self.fabric.device))
 
-    def add(self, window: Window) -> int:
+    def add(self, window: BPTTWindow) -> int:
         """Forward and backward of one of the update's windows; returns how many terms its loss has, over all processes."""
         attempt = self._attempt
         assert attempt is not None
@@ -160,7 +160,7 @@ class Updater:
         return terms
 
     def _forward_and_backward(
-        self, window: Window, context: AbstractContextManager[Any], share: float = 1.0
+        self, window: BPTTWindow, context: AbstractContextManager[Any], share: float = 1.0
     ) -> torch.Tensor:
         """`share`: its terms, in those of the update's first window; how many there will be in all is not known yet."""
         accumulate = self.settings.accumulate
@@ -169,7 +169,7 @@ class Updater:
             self.fabric.backward(loss if accumulate == 1 else loss * share / accumulate)
         return loss
 
-    def _terms(self, window: Window) -> int:
+    def _terms(self, window: BPTTWindow) -> int:
         """How many terms the loss of a window is the mean of, those of all processes together: the same number in each of them."""
         if self.processes.world == 1:
             return window.count

@@ -15,14 +15,14 @@ from ostinato.kernels.cpu.code.kernel import shape
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.run import packing
 from ostinato.kernels.cpu.run.library import library
-from ostinato.kernels.cpu.run.packing import Job, Packing, panels_of
+from ostinato.kernels.cpu.run.packing import Packing, PackingJob, panels_of
 
 FLOAT32 = shape(False)
 FUNCTIONS = library(False)
 
 
 def pack(weight: torch.Tensor, how: Packing, of: Shape, functions: Mapping[str, int]) -> torch.Tensor:
-    job = Job(weight, how, of, functions)
+    job = PackingJob(weight, how, of, functions)
     job.run()
     return job.panels
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ostinato.kernels.compiler.plan import Slots
+from ostinato.kernels.compiler.plan import GradientSlots
 from ostinato.kernels.cpu.code.builder import Int, Value
 from ostinato.kernels.cpu.code.loops import ROWS_TOGETHER, Loop, Range
 from ostinato.kernels.cpu.code.product import BEHIND, BOTH, TIME
@@ -36,7 +36,7 @@ class Backward(Loop):
         code, row = self.code, self.row_bytes(name)
         return code.at(self.address(f"carry_{name}"), code.mul(parity, self["B"], row)), row
 
-    def _runs(self, slots: Slots) -> tuple[Int, Int, Int]:
+    def _runs(self, slots: GradientSlots) -> tuple[Int, Int, Int]:
         """How the vectors of a gradient lie in a row: runs, numbers in a run, bytes between them."""
         count, own = self.plan.slots[slots.space], len(slots.order)
         numbers = own * self.shape.lanes
@@ -133,7 +133,7 @@ class Backward(Loop):
                 0,
             )
 
-    def _weight_gradient(self, name: str, slots: Slots, columns: Value) -> None:
+    def _weight_gradient(self, name: str, slots: GradientSlots, columns: Value) -> None:
         code, own, width = self.code, self.own_units[slots.space], self.width[slots.space]
         with code.when(code.is_(self[f"dweight_{name}"], "!=", 0)), code.when(code.is_(own.begin, "<", own.end)):
             code.jump(

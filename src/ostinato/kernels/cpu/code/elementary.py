@@ -16,7 +16,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from ostinato.kernels.cpu.code.lanes import Lanes, Value, Words
+from ostinato.kernels.cpu.code.lanes import Lanes, LaneWords, Value
 from ostinato.kernels.cpu.code.target import host
 
 
@@ -101,7 +101,7 @@ DOUBLE = Precision(
 )
 
 
-class Elementary(Words):
+class Elementary(LaneWords):
     """Writes the functions at the builder's place."""
 
     def __init__(self, builder: Any, lanes: Lanes) -> None:

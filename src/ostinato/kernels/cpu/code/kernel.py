@@ -99,7 +99,7 @@ class Description:
 
 
 @dataclass(frozen=True)
-class Part:
+class CodePart:
     """One compiled function and what it reads.
 
     Attributes:
@@ -138,7 +138,7 @@ class Kernel:
         self.observed: Observed | None = None if self.reading.is_ours else observed(cell, bias, projected, self.reading)
         self._key = f"{self.reading.digest} {bias} {projected}"
         self.passes: dict[object, Any] = {}  # by sizes, see `bound`
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, CodePart] = {}
         self._description: Description | None = None
         self.part("inference")
 
@@ -152,7 +152,7 @@ class Kernel:
         assert self._description is not None
         return self._description
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> CodePart:
         """The code of one of `PARTS`."""
         if (found := self._parts.get(name)) is None:
             with compiling:
@@ -162,18 +162,18 @@ class Kernel:
                     self.part("backward")  # what the step reads may have changed when it is asked for
         return found
 
-    def _make(self, name: str) -> Part:
+    def _make(self, name: str) -> CodePart:
         key = key_of(f"{self._key} {name}", self.shape)
         if (kept := cache.load(key)) is not None:
             head, _, code = kept.partition(b"\n")
             read = json.loads(head)
             self._description = Description.read(read["description"])
-            return Part((loaded := load(code, [name])).address(name), tuple(read["fields"]), loaded)
+            return CodePart((loaded := load(code, [name])).address(name), tuple(read["fields"]), loaded)
         module, fields = self.module(name)
         code = machine_code(module)
         head = json.dumps({"description": asdict(self.description), "fields": fields})
         cache.store(key, head.encode() + b"\n" + code)
-        return Part((loaded := load(code, [name])).address(name), tuple(fields), loaded)
+        return CodePart((loaded := load(code, [name])).address(name), tuple(fields), loaded)
 
     def module(self, name: str) -> tuple[ir.Module, list[str]]:
         """The LLVM code of a part, and the names of its fields."""

@@ -76,7 +76,7 @@ class Lanes:
         return builder.shuffle_vector(first, ir.Constant(self.type, ir.Undefined), where)
 
 
-class Words:
+class LaneWords:
     """Writes short operations on vectors of one kind at the builder's place."""
 
     def __init__(self, builder: Any, lanes: Lanes) -> None:

@@ -14,7 +14,7 @@ from ostinato.kernels.cpu.code.kernel import Kernel
 from ostinato.kernels.cpu.run import gather_rows
 from ostinato.kernels.cpu.run.launch import Launch, Stock
 from ostinato.kernels.cpu.run.order import Order, Ways, order_of
-from ostinato.kernels.cpu.run.packing import Job, Known, Packed, seen
+from ostinato.kernels.cpu.run.packing import KnownWeights, Packed, PackingJob, seen
 from ostinato.kernels.cpu.run.route import MaskKind, Part, Route
 from ostinato.kernels.cpu.run.rows import KEPT_ROWS
 from ostinato.kernels.cpu.run.sizes import Sizes
@@ -50,7 +50,7 @@ class Binding(Sizes):
         self._shown = [self.directions * first.states[name] for name in spec.shown]
         self._shown *= spec.layers if spec.every_state else 1
         self._dims = 2 if spec.packed else 3
-        self._known, self._end = Known([]), self.count - self.states
+        self._known, self._end = KnownWeights([]), self.count - self.states
         self._zeros: dict[int, list[Tensor]] = {}
         self._kinds: list[object] = []
         self._storages: list[int] = []
@@ -114,7 +114,7 @@ class Binding(Sizes):
         self._square = [n for n, v in enumerate(parameters) if v.dim() == 2 and v.shape[0] == v.shape[1]]
         self._strides = [parameters[n].stride() for n in self._square]
         self._storages = list(map(_bytes, map(_storage, parameters)))
-        self._known = Known(parameters)
+        self._known = KnownWeights(parameters)
         return True
 
     def whole(self, given: Sequence[Tensor], order: Order) -> list[Tensor]:
@@ -192,12 +192,12 @@ class Binding(Sizes):
         found.append(memory)
         return found
 
-    def panels(self, given: Sequence[Tensor], now: Sequence[object] | None) -> list[Job]:
+    def panels(self, given: Sequence[Tensor], now: Sequence[object] | None) -> list[PackingJob]:
         """The weights packed for the forward parts, to be held while they are read; `now` is what `look` gave."""
         weights = [given[n] for n in self.packed_from]
         return self._packed.jobs(weights, now or seen(weights))
 
-    def panels_back(self, given: Sequence[Tensor], part: Part) -> list[Job | None]:
+    def panels_back(self, given: Sequence[Tensor], part: Part) -> list[PackingJob | None]:
         """The same for the backward part; None for those that are not read."""
         if (found := self._packed_back.get(part[1:3])) is None:
             low = part.lowest * self.directions

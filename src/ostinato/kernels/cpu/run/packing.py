@@ -52,7 +52,7 @@ def _row_places(packing: Packing, lanes: int, row: int) -> np.ndarray:
     return np.where(unit < packing.units, (gate * packing.units + unit) * row, -1).reshape(-1)
 
 
-class Job:
+class PackingJob:
     """The packing of a weight that lies at one address: to be done again and again.
 
     Attributes:
@@ -105,7 +105,7 @@ class Panels:
 
     def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
         self._packing, self._shape, self._functions = packing, shape, functions
-        self.job: Job | None = None
+        self.job: PackingJob | None = None
         self._seen: tuple[object, ...] = ()
         self._checksum: Checksum | None = None
         self._sums: bytes | None = None
@@ -113,7 +113,7 @@ class Panels:
         self._count = itertools.count(1)
         self.time = 0
 
-    def packed(self, weight: Tensor) -> Job:
+    def packed(self, weight: Tensor) -> PackingJob:
         """The panels of the weight as it is now; to be held while they are read."""
         # Tensors made in inference mode have no version; for them the bits have to tell.
         seen = 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.shape
@@ -128,7 +128,7 @@ class Panels:
             return self._packed_now(weight, seen)
         return job
 
-    def _packed_now(self, weight: Tensor, seen: tuple[object, ...]) -> Job:
+    def _packed_now(self, weight: Tensor, seen: tuple[object, ...]) -> PackingJob:
         with self._lock:
             job, sums = self.job, None
             if seen == self._seen:
@@ -139,7 +139,7 @@ class Panels:
                 self._checksum, job = None, None
             # In bfloat16 the memory holds other numbers for a while, and another thread may be reading it.
             if job is None or self._packing.paired:
-                job = Job(weight, self._packing, self._shape, self._functions)
+                job = PackingJob(weight, self._packing, self._shape, self._functions)
             job.run()
             self.job, self._seen, self._sums = job, seen, sums
             self.time = next(self._count)
@@ -151,7 +151,7 @@ class Panels:
         return self.time
 
 
-class Known:
+class KnownWeights:
     """Which tensors these are, without holding them, as they may have been made by a graph of somebody's."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
@@ -177,13 +177,13 @@ def seen(tensors: Sequence[Tensor]) -> list[object]:
 class _State(NamedTuple):
     """What `Packed` knows after a call; one object, as other threads may be calling."""
 
-    known: Known
+    known: KnownWeights
     seen: Sequence[object]
     panels: list[Panels]
     times: list[int]
     checksums: Checksums | None
     sums: bytes | None
-    jobs: list[Job]
+    jobs: list[PackingJob]
     sources: list[int]  # of the jobs
     at_once: InTurn | None  # all jobs, where they are small
 
@@ -200,9 +200,9 @@ class Packed:
 
     def __init__(self, packings: Sequence[Packing], shape: Shape, functions: Mapping[str, int], keeps: bool) -> None:
         self._packings, self._shape, self._functions, self._keeps = packings, shape, functions, keeps
-        self._state = _State(Known([]), [], [], [], None, None, [], [], None)
+        self._state = _State(KnownWeights([]), [], [], [], None, None, [], [], None)
 
-    def jobs(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[Job]:
+    def jobs(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[PackingJob]:
         """The panels of the weights as they are now, to be held while they are read.
 
         Args:
@@ -221,7 +221,7 @@ class Packed:
             return state.jobs
         return self._anew(weights, now)
 
-    def _anew(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[Job]:
+    def _anew(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[PackingJob]:
         state, checksums, sums = self._state, None, None
         is_known = state.known.are(weights)
         if is_known and now == state.seen and sum(v.nbytes for v in weights) <= FEW_BYTES:
@@ -245,7 +245,7 @@ class Packed:
         if not is_known:
             pairs = zip(weights, self._packings, strict=True)
             panels = [panels_of(weight, packing, self._shape, self._functions) for weight, packing in pairs]
-            known = Known(weights)
+            known = KnownWeights(weights)
         jobs = [each.packed(weight) for each, weight in zip(panels, weights, strict=True)]
         if self._keeps:
             times, at_once = list(map(_time, panels)), None

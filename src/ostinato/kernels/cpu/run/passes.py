@@ -108,7 +108,7 @@ def kept_rows(
     return rows
 
 
-class Fields:
+class FieldPlaces:
     """Where the fields of a part lie; those that its code does not read lie behind the last one."""
 
     def __init__(self, part: str, names: Sequence[str], of: Pass) -> None:
@@ -161,7 +161,7 @@ class Frame:
         carries: where in it each state's gradient goes from step to step.
     """
 
-    def __init__(self, at: Fields, address: int, team: Team, is_backward: bool) -> None:
+    def __init__(self, at: FieldPlaces, address: int, team: Team, is_backward: bool) -> None:
         self.at, self.function, self.team, self._is_backward = at, address, team, is_backward
         self.run, self.meeting = function(address), meeting_place()
         self.fields = (ctypes.c_int64 * at.count)()
@@ -220,7 +220,7 @@ class Pass:
         matrices: the names of the others.
         masks: the names of the cell's.
         states: the width of each.
-        packings: for each panel that the forward parts read, in the order of `Fields.panels`, the matrix and how it is packed.
+        packings: for each panel that the forward parts read, in the order of `FieldPlaces.panels`, the matrix and how it is packed.
         transposed: the same for the backward part.
         nothing: zeros, as many as a row of two directions has.
         written: how many rows of each parameter's gradient the backward part writes; the others are to be zero.
@@ -245,7 +245,7 @@ class Pass:
         self.multiply_adds = sum(math.prod(self.shapes[m]) for m in self.matrices if m != "weight_ih")
         self._pack()
         self.nothing = torch.zeros(2 * max(self.width.values()) + self.shape.panel, dtype=self.dtype, device="cpu")
-        self._fields: dict[str, Fields] = {}
+        self._fields: dict[str, FieldPlaces] = {}
         self._kept: dict[tuple[int, tuple[int, ...]], Kept] = {}
 
     def _fits_tiles(self) -> bool:
@@ -327,7 +327,7 @@ class Pass:
         """
         compiled = self.kernel.part(part)
         if (at := self._fields.get(part)) is None:
-            at = self._fields[part] = Fields(part, compiled.fields, self)
+            at = self._fields[part] = FieldPlaces(part, compiled.fields, self)
         frame = Frame(at, compiled.address, team, is_backward=part == "backward")
         shares = (ctypes.c_int64 * (team.shares + 1))(*rows.shares(team.shares))
         frame.hold(shares, rows, self)

@@ -76,11 +76,11 @@ class StreamKernel:
         from ostinato.kernels.compiler.plan import plan
         from ostinato.kernels.compiler.trace import trace
         from ostinato.kernels.cpu.code.loops import Fields
-        from ostinato.kernels.cpu.stream.step import Step, entered_space
+        from ostinato.kernels.cpu.stream.step import StreamStep, entered_space
 
         planned = plan(trace(self.cell, bias, self.projected))
         module, fields = ir.Module(f"{self.cell.name}_streaming"), Fields()
-        step = Step(module, planned, self.shape, fields, self.cell.states, self.half)
+        step = StreamStep(module, planned, self.shape, fields, self.cell.states, self.half)
         step.write()
         fields.index("x")  # has a place also where the step does not look at its input
         products = planned.program.products

@@ -47,7 +47,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Pass:
+class StreamPass:
     """One walk over the blocks of units.
 
     Attributes:
@@ -74,7 +74,7 @@ class Passes:
         kept: for each space, the leaves that are kept for a later pass, by slot.
     """
 
-    all: list[Pass] = field(default_factory=list)
+    all: list[StreamPass] = field(default_factory=list)
     kept: dict[str, list[Node]] = field(default_factory=dict)
 
 
@@ -104,9 +104,9 @@ def passes(plan: Plan, letters: Mapping[str, str]) -> Passes:
                 stores = [n for n, s in enumerate(stage.stores) if _target(plan, s, letters) == space]
                 if first or (stores and not before_sums):
                     segments = tuple(_segments(first))
-                    made.all.append(Pass(at, space, segments, () if before_sums else tuple(stores), before_sums))
+                    made.all.append(StreamPass(at, space, segments, () if before_sums else tuple(stores), before_sums))
             if before_sums and stage.sums and not any(p.stage == at and p.sums for p in made.all):
-                made.all.append(Pass(at, "H", (), (), True))
+                made.all.append(StreamPass(at, "H", (), (), True))
     return made
 
 
@@ -139,7 +139,7 @@ def entered_space(plan: Plan, product: int, letters: Mapping[str, str]) -> str:
     return "P" if described.gates and "P" in letters.values() else "H"
 
 
-class Step:
+class StreamStep:
     """Writes the function: `void stream(fields, thread, threads)`.
 
     The fields are `HEADER`, then one record for each layer with the numbers and addresses of `fields`, all 64 bits. What lies
@@ -272,7 +272,7 @@ class Step:
     def _is_fresh(self, product: int) -> bool:
         return self.plan.program.products[product].enters.op != "state"
 
-    def _walk(self, number: int, each: Pass, stage: Stage) -> None:
+    def _walk(self, number: int, each: StreamPass, stage: Stage) -> None:
         code, arg = self.code, self.code.arg
         total = self.blocks(each.space)
         begin = code.div(code.mul(total, arg.thread), arg.threads)
