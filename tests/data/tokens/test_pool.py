@@ -111,8 +111,8 @@ def test_nothing_runs_on_after_the_pool():
 PARENT = """
 import sys
 from ostinato.data import ByteVocabulary
-from ostinato.data.tokens.pool import Pool
-pool = Pool(ByteVocabulary(), 2)
+from ostinato.data.tokens.pool import WorkerPool
+pool = WorkerPool(ByteVocabulary(), 2)
 list(pool.map([(0, "a"), (1, "b")]))
 print(*(process.pid for process in pool._processes), flush=True)
 sys.stdin.read()
@@ -150,8 +150,8 @@ def test_the_processes_load_no_torch():
 def test_a_script_without_a_guard_may_use_them(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from ostinato.data import ByteVocabulary\nfrom ostinato.data.tokens.pool import Pool\n"
-        "with Pool(ByteVocabulary(), 2) as pool:\n    print(len(list(pool.map(enumerate('abc')))))\n"
+        "from ostinato.data import ByteVocabulary\nfrom ostinato.data.tokens.pool import WorkerPool\n"
+        "with WorkerPool(ByteVocabulary(), 2) as pool:\n    print(len(list(pool.map(enumerate('abc')))))\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("3\n", "")
