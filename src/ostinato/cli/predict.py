@@ -48,13 +48,9 @@ def main(words: Sequence[str]) -> int:
     if given.show and given.output is not None:
         raise ConfigError("--show and --output: expected one of them; the file gets JSON")
 
-    from ostinato.recipes.registry import task_for
-    from ostinato.recipes.trained import load
+    from ostinato.recipes import open_run
 
-    task = task_for(given.run)
-    if task.no_answers:
-        raise ConfigError(f"{given.run} {task.no_answers}")
-    trained = load(task, given.run).to(given.device).answer_with(given.options)
+    trained = open_run(given.run).to(given.device).answer_with(given.options)
 
     if given.show:
         answers = trained.stream(given.input)

@@ -119,7 +119,10 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
 
         Raises:
             DataError: the data cannot be read.
+            ConfigError: the task gives no answers.
         """
+        if self.task.no_answers:
+            raise ConfigError(f"{self.folder or self.task.name} {self.task.no_answers}")
         part: Any = data
         if isinstance(data, str | os.PathLike):
             part = self.read_part(os.fspath(data), labelled=False)

@@ -11,7 +11,7 @@ from rich.console import Console
 from ostinato.data import open_corpus
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models import Markov
-from ostinato.recipes import load, train
+from ostinato.recipes import load, open_run, train
 from ostinato.recipes.lm.evaluating import evaluate_run
 from ostinato.recipes.lm.settings import (
     BaselineSettings,
@@ -224,3 +224,8 @@ def test_a_test_text_of_one_token_is_told_before_training(tmp_path):
     with pytest.raises(DataError, match="at least 2 tokens"):
         train(small(tmp_path / "run", tmp_path / "a.txt", reading=reading))
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_from_python_too_it_says_that_there_are_no_answers(result, text):
+    with pytest.raises(ConfigError, match="is a language model: let it write with `ostinato generate`"):
+        open_run(result.run.path).predict(str(text))

@@ -6,7 +6,7 @@ Its examples are the chunks of long streams, through which the state is carried.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -262,10 +262,6 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         judge.take(found)
         return dataclasses.replace(found, figures=judge.figures())
 
-    def in_order(self, learnt: LearntLanguage, examples: Any) -> Iterator[Any]:
-        """There are no answers to give."""
-        raise NotImplementedError(self.no_answers)
-
     def answers(self, learnt: LearntLanguage, part: TextPart, batch: Any) -> list[dict[str, Any]]:
-        """Likewise."""
+        """There are none: `Trained` says so before it asks."""
         raise NotImplementedError(self.no_answers)

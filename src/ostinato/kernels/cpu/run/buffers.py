@@ -16,9 +16,9 @@ from ostinato.types import Tensor
 KEPT_BYTES = 1 << 30  # what is kept for the next call at most
 _GRAIN = 1 << 16  # bytes; below, the system's allocator is quicker, and keeps what it is given back
 
-HUGE = (
-    1 << 21
-)  # bytes of the pages that larger blocks ask for: weights are found in the caches, but not their addresses
+# Bytes of the pages that larger blocks ask for. Where weights lie in small ones, the table of addresses is read from memory anew
+# with every few kilobytes of them.
+HUGE = 1 << 21
 
 # `new_empty` takes half the time of `torch.empty`, and asks for no default device. Made when first used: this module may be
 # imported while torch.compile makes shapes, where a tensor that is made has no memory.
