@@ -35,7 +35,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def _not_for(cell: cells.Cell) -> set[str]:
+def not_for(cell: cells.Cell) -> set[str]:
     """What a cell has no place for, as its description says."""
     gates, states = set(cell.gates), set(cell.states)
     missing = {
@@ -50,9 +50,7 @@ def _not_for(cell: cells.Cell) -> set[str]:
     return {option for option, is_missing in missing.items() if is_missing}
 
 
-NOT_FOR = {
-    named.choose(**own).name: _not_for(named.choose(**own)) for named in NAMED.values() for own in named.variants
-}
+NOT_FOR = {named.choose(**own).name: not_for(named.choose(**own)) for named in NAMED.values() for own in named.variants}
 PAIRS = [(name, option) for name in CELLS for option in OPTIONS if option not in NOT_FOR[name]]
 REFUSED = [(name, option) for name in CELLS for option in OPTIONS if option in NOT_FOR[name]]
 

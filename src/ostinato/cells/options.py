@@ -6,7 +6,7 @@ next, what mixes old and new states last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -41,6 +41,30 @@ def require_product(cell: Cell, option: str, remedy: str) -> None:
         )
 
 
+def _changed(cell: Cell, x: Any, named: dict[str, Any], change: Callable[[Gates], Gates]) -> Any:
+    """`x` with another value of its gates; where the step gets the input itself, `W` gives the gates."""
+    if not cell.raw:
+        return change(x)
+    named["W"] = replace(named["W"], then=(*named["W"].then, change))
+    return x
+
+
+def num_heads(cell: Cell, count: int) -> Cell:
+    """The recurrent matrix is block-diagonal: each of `count` heads of units sees its own units of the step before alone.
+
+    Source: Beck et al. 2024, xLSTM, arXiv 2405.04517, 2.2 ("memory mixing" within heads).
+
+    Raises:
+        CellError: the cell has neither a recurrent product nor states or operations of heads.
+    """
+    described = " ".join([*cell.states.values(), *(letter for p in cell.parameters for letter in p.shape)]).split()
+    if not cell.counts_heads and not {"N", "d"} & set(described):
+        require_product(cell, "num_heads", "Leave num_heads out")
+    made = cell.changed("num_heads", heads=count)
+    made.check()
+    return made
+
+
 def coupled_gates(cell: Cell) -> Cell:
     """Coupled input and forget gate: i = 1 - f, with one gate's parameters fewer.
 
@@ -55,7 +79,7 @@ def coupled_gates(cell: Cell) -> Cell:
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         if cell.recurrent:
             U = replace(U, then=(*U.then, with_i))
-        return cell.step(with_i(x), s, U, **named)
+        return cell.step(_changed(cell, x, named, with_i), s, U, **named)
 
     gates, input_gates = (tuple(gate for gate in some if gate != "i") for some in (cell.gates, cell.input_gates))
     coupled = cell.changed("coupled_gates", step=step, gates=gates, input_gates=input_gates, write=None)
@@ -81,11 +105,14 @@ def peephole(cell: Cell) -> Cell:
 
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         weight = {gate: named.pop(f"weight_c{gate}") for gate in (*before, "o")}
-        x = x.with_(**{gate: getattr(x, gate) + weight[gate] * s.c for gate in before})
         if cell.recurrent:
             U = U.remembering()
+        if cell.raw:
+            named["W"] = named["W"].remembering()
+        x = _changed(cell, x, named, lambda v: v.with_(**{g: getattr(v, g) + weight[g] * s.c for g in before}))
         c = cell.step(x, s, U, **named).c
-        return cell.step(x.with_(o=x.o + weight["o"] * c), s, U, **named)
+        x = _changed(cell, x, named, lambda v: v.with_(o=v.o + weight["o"] * c))
+        return cell.step(x, s, U, **named)
 
     weights = tuple(Parameter(f"weight_c{gate}", ("H",)) for gate in (*before, "o"))
     return cell.changed("peephole", step=step, parameters=(*cell.parameters, *weights))
@@ -106,15 +133,18 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
     def enter(product: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         return norm(product, parameters["norm_ih"])
 
+    def normed(product: Product, gain: Tensor) -> Product:
+        def after(rows: Tensor, select: Select) -> Tensor:
+            return norm(rows, select(gain))
+
+        return replace(product, after=(*product.after, after))
+
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
-        named.pop("norm_ih")  # acts on the input's product of all time steps, before the loop
+        gain = named.pop("norm_ih")
+        if cell.raw:  # else it acts on the input's product of all time steps, before the loop
+            named["W"] = normed(named["W"], gain)
         if cell.recurrent:
-            gain = named.pop("norm_hh")
-
-            def after(product: Tensor, select: Select) -> Tensor:
-                return norm(product, select(gain))
-
-            U = replace(U, after=(*U.after, after))
+            U = normed(U, named.pop("norm_hh"))
         if normalise_memory:
             weight, bias = named.pop("norm_c_weight"), named.pop("norm_c_bias")
             outer = named.pop("memory", identity)
@@ -131,7 +161,8 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
         own += (Parameter("norm_hh", ("G",), 1.0),)
     if normalise_memory:
         own += (Parameter("norm_c_weight", ("H",), 1.0), Parameter("norm_c_bias", ("H",), 0.0))
-    return cell.changed("layer_norm", step=step, parameters=(*cell.parameters, *own), enter=(*cell.enter, enter))
+    before = cell.enter if cell.raw else (*cell.enter, enter)
+    return cell.changed("layer_norm", step=step, parameters=(*cell.parameters, *own), enter=before)
 
 
 def recurrent_dropout(cell: Cell, rate: float) -> Cell:

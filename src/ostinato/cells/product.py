@@ -1,4 +1,4 @@
-"""The recurrent product `U` of a step, and the places where options wrap it."""
+"""The products `U` and `W` of a step, and the places where options wrap them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ Select = Callable[[Tensor], Tensor]
 
 @dataclass(eq=False)  # not frozen: torch.compile cannot follow `replace` of a frozen one
 class Product:
-    """The recurrent product `U(v) = W_hh v + b_hh`, split by gate, with what enters and leaves it.
+    """The recurrent product `U(v) = W_hh v + b_hh`, or the input's, split by gate, with what enters and leaves it.
 
     Attributes:
         gates: the gates that this product yields, in the order of the weight's rows.
-        weight: `W_hh`, `(G H, P)`.
+        weight: `W_hh`, `(G H, P)`; with heads `(G H, P / N)`, of each gate the blocks on the diagonal below each other.
         bias: `b_hh`, `(G H,)`, or None.
         size: `H`, the rows of one gate.
+        heads: `N`, the blocks on the diagonal.
         before: what is done to `v`, in order (a dropout mask, say).
         after: what is done to `W_hh v`, `(B, g H)`, before the bias (a normalisation, say). Each gets a `select` that takes
             the rows of this product's gates out of a `(G H,)` vector.
@@ -37,6 +38,7 @@ class Product:
     weight: Tensor
     bias: Tensor | None
     size: int
+    heads: int = 1
     before: tuple[Wrap, ...] = ()
     after: tuple[Callable[[Tensor, Select], Tensor], ...] = ()
     then: tuple[Callable[[Gates], Gates], ...] = ()
@@ -73,7 +75,12 @@ class Product:
 
     def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
         """`W_hh v + bias` for the chosen gates, `(B, g H)`: the one place where a matrix is met, for a compiler to cut at."""
-        return F.linear(v, self._select(self.weight), bias)
+        weight = self._select(self.weight)
+        if self.heads == 1:
+            return F.linear(v, weight, bias)
+        blocks = weight.unflatten(0, (-1, self.heads, self.size // self.heads))
+        rows = torch.einsum("bnk,gnjk->bgnj", v.unflatten(-1, (self.heads, -1)), blocks).flatten(1)
+        return rows if bias is None else rows + bias
 
     def only(self, gates: str) -> Product:
         """The product for some of the gates only, for a step that multiplies more than once; `gates`: "r z"."""

@@ -164,7 +164,8 @@ class Compiled:
             from ostinato.kernels.cpu.run.bound import bound
             from ostinato.kernels.graphs.autograd import run_bound
 
-            call = bound(spec_of(request, _in_bf16(dtype)), given)
+            is_plain = not (cell.raw or cell.extras or cell.widths or cell.heads > 1)
+            call = bound(spec_of(request, is_plain and _in_bf16(dtype)), given)
             call.check_parameters(given)
             found = run_bound(call, given, None, masks, request.lengths)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
@@ -234,10 +235,11 @@ def _reason_at_sizes(observed: Observed, request: Request) -> str | None:
     cell, rows = request.cell, request.input.shape[1]
     if request.packed and request.lengths is not None:
         rows = len(request.lengths)
-    hidden, output = request.weights.ih.shape[0] // len(cell.input_gates), getattr(request.first, cell.output).shape[1]
-    if not all(type(size) is int for size in (rows, hidden, output)):
+    hidden, inputs = request.weights.ih.shape[0] // len(cell.input_gates), request.weights.ih.shape[1]
+    sizes = rows, inputs, hidden, getattr(request.first, cell.output).shape[1]
+    if not all(type(size) is int for size in sizes):
         return _unknown_sizes(observed.where)
-    return observed.differs(rows, hidden, output)
+    return observed.differs(*sizes)
 
 
 def _unknown_sizes(where: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product
 from ostinato.kernels.request import Request, Result
+from ostinato.types import Tensor
 
 
 class Reference:
@@ -51,17 +53,17 @@ class Reference:
             # So that not even NaN in the padding reaches a gradient.
             past = torch.arange(steps, device=lengths.device)[:, None] >= lengths
             request = replace(request, input=request.input.masked_fill(past[:, :, None], 0))
-        inputs = request.projected_input().unbind(0)
-        U = None if weights.hh is None else Product(cell.gates, weights.hh, weights.bias_hh, hidden)
+        inputs = _Inputs(request, hidden)
+        U = None if weights.hh is None else Product(cell.gates, weights.hh, weights.bias_hh, hidden, cell.heads)
         masks_of_sequence = {n.name: request.masks[n.name] for n in cell.noise if not n.every_step}
         masks_of_step = {n.name: request.masks[n.name].unbind(0) for n in cell.noise if n.every_step}
         state = request.first
         history: list[State] = []
         for t in reversed(range(steps)) if request.reverse else range(steps):
-            x = Gates(**dict(zip(cell.input_gates, inputs[t].chunk(len(cell.input_gates), -1), strict=True)))
-            masks = {name: mask[t] for name, mask in masks_of_step.items()}
+            x, more = inputs.at(t)
+            more |= {name: mask[t] for name, mask in masks_of_step.items()}
             if lengths is None:
-                state = cell.step(x, state, U, **weights.own, **masks_of_sequence, **masks)
+                state = inputs.step(x, state, U, **weights.own, **masks_of_sequence, **more)
                 history.append(state)
             else:
                 valid = (t < lengths)[:, None]
@@ -72,7 +74,7 @@ class Reference:
                         for n, v in zip(cell.states, state, strict=True)
                     }
                 )
-                new = cell.step(x, before, U, **weights.own, **masks_of_sequence, **masks)
+                new = inputs.step(x, before, U, **weights.own, **masks_of_sequence, **more)
                 # A row that has ended carries its last state on, and shows nothing.
                 # Under autocast the step may have another dtype than the states that it was given.
                 state = State(
@@ -88,3 +90,48 @@ class Reference:
         states = State(**{n: torch.stack([getattr(at, n) for at in history]) for n in shown})
         last = State(**{n: getattr(state, n) for n in cell.states})
         return Result(getattr(states, cell.output), last, states if request.every_state else None)
+
+
+class _Inputs:
+    """What a step gets from outside besides its states, step by step.
+
+    Args:
+        request: of which.
+        hidden: `H`.
+    """
+
+    def __init__(self, request: Request, hidden: int) -> None:
+        cell, weights = request.cell, request.weights
+        output, inputs = getattr(request.first, cell.output).shape[1], weights.ih.shape[1]
+        self._cell, self._shapes = cell, cell.state_shapes(hidden, output, inputs)
+        self._offered: dict[str, Any] = {"num_heads": cell.heads} if cell.counts_heads else {}
+        if cell.raw:
+            self._offered["W"] = Product(cell.input_gates, weights.ih, weights.bias_ih, hidden)
+        self._x = (request.input[..., :inputs] if cell.raw else request.projected_input()).unbind(0)
+        self._extras: dict[str, tuple[Tensor, ...]] = {}
+        for name, size in cell.extra_sizes(inputs, hidden, output).items():
+            self._extras[name] = request.input[..., inputs : inputs + size].unbind(0)
+            inputs += size
+
+    def at(self, t: int) -> tuple[Any, dict[str, Any]]:
+        """`x` of a time step, and its extras by name, with whatever else the step asks for."""
+        x: Any = self._x[t]
+        if not self._cell.raw:
+            x = Gates(**dict(zip(self._cell.input_gates, x.chunk(len(self._cell.input_gates), -1), strict=True)))
+        return x, self._offered | {name: steps[t] for name, steps in self._extras.items()}
+
+    def step(self, x: Any, state: State, U: Any, **named: Any) -> State:
+        """One step of flat states."""
+        if all(len(shape) == 1 for shape in self._shapes.values()):
+            return self._cell.step(x, state, U, **named)
+        whole = State(**dict(self._each(state, self._shapes)))
+        for noise in self._cell.noise:
+            if len(shape := self._shapes[noise.state]) > 1:
+                named[noise.name] = named[noise.name].unflatten(-1, shape)
+        new = self._cell.step(x, whole, U, **named)
+        return State(**{name: v.flatten(1) for name, v in self._each(new, {})})
+
+    def _each(self, state: State, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, Tensor]]:
+        for name in self._cell.states:
+            v: Tensor = getattr(state, name)
+            yield name, v.unflatten(1, shapes[name]) if len(shapes.get(name, ())) > 1 else v

@@ -18,7 +18,7 @@ class Weights:
 
     Attributes:
         ih: `W_ih`, `(G H, I)`, with the rows of the cell's `input_gates` only.
-        hh: `W_hh`, `(G H, P)`, or None for a cell without a recurrent product.
+        hh: `W_hh`, `(G H, P / N)`, or None for a cell without a recurrent product.
         bias_ih: `(G H,)`, with the rows of the cell's `input_gates` only, or None.
         bias_hh: `(G H,)` or None.
         own: the cell's own parameters by name.
@@ -37,9 +37,10 @@ class Request:
 
     Attributes:
         cell: the recurrence.
-        input: `(T, B, I)`.
+        input: `(T, B, I)`; the cell's extras follow in further columns, `(T, B, I + E)`, so that all that is done with time steps
+            and rows is done with them too.
         weights: of this direction.
-        first: the states before the first step, `(B, H)` each.
+        first: the states before the first step, `(B, H)` each; those of several dimensions flat.
         lengths: valid steps of each row, `(B,)` int64 on the input's device, or None when all are valid. What a row holds past
             its end is anything, NaN included.
         reverse: run from the last valid step of each row to its first.
@@ -65,9 +66,10 @@ class Request:
     def projected_input(self) -> Tensor:
         """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, of the cell's `input_gates` only."""
         weights = self.weights
+        input = self.input[..., : weights.ih.shape[1]] if self.cell.extras else self.input
         if not self.cell.enter:
-            return F.linear(self.input, weights.ih, weights.bias_ih)
-        product = F.linear(self.input, weights.ih)
+            return F.linear(input, weights.ih, weights.bias_ih)
+        product = F.linear(input, weights.ih)
         for enter in self.cell.enter:
             product = enter(product, weights.own)
         return product if weights.bias_ih is None else product + weights.bias_ih

@@ -11,6 +11,7 @@ import torch
 from torch.nn import init
 
 from ostinato.cells.spec import Cell
+from ostinato.cells.start import start
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
@@ -40,20 +41,24 @@ class Initialisation:
     def fill(self, cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int) -> None:
         """Fill the parameters of one direction of one layer, given by their names without suffix, in place.
 
-        Every gate's block of a weight is a matrix of its own, so that the number of gates does not change its scale. The cell's own
-        `forget_bias` comes last; chrono has a better one.
+        Every gate's block of a weight is a matrix of its own, so that the number of gates does not change its scale; so is that of
+        a head. The cell's own `forget_bias` comes last; chrono has a better one.
         """
-        bound = 1.0 / math.sqrt(hidden_size) if hidden_size > 0 else 0.0
         own = {p.name: p for p in cell.parameters}
         for name, parameter in parameters.items():
             if name in own and (fill := own[name].fill) is not None:
-                init.constant_(parameter, fill)
+                start(name, fill).fill(parameter)
+            elif name in cell.starts and self.name in ("torch", "chrono"):
+                cell.starts[name].fill(parameter)
             elif self.name in ("torch", "chrono") or (name in own and parameter.dim() == 1):
+                units = hidden_size // cell.heads if name == "weight_hh" else hidden_size
+                bound = 1.0 / math.sqrt(units) if units > 0 else 0.0
                 init.uniform_(parameter, -bound, bound)
             elif parameter.dim() == 1:
                 init.zeros_(parameter)
             else:
-                blocks = parameter.split(hidden_size) if name in ("weight_ih", "weight_hh") else (parameter,)
+                heads = cell.heads if name == "weight_hh" else 1
+                blocks = parameter.split(hidden_size // heads) if name in ("weight_ih", "weight_hh") else (parameter,)
                 for block in blocks:
                     self._fill_block(block, recurrent=name != "weight_ih")
         if self.longest is not None:

@@ -24,6 +24,8 @@ class StepOptions(TypedDict, total=False):
         layer_norm: normalise the products and the cell state (Ba et al. 2016).
         peephole: the gates see the cell state (Gers et al. 2002).
         coupled_gates: i = 1 - f (Greff et al. 2017).
+        num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units sees
+            its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
         forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes, its
             negative. None for what the cell says, if it says anything.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
@@ -36,6 +38,7 @@ class StepOptions(TypedDict, total=False):
     layer_norm: bool
     peephole: bool
     coupled_gates: bool
+    num_heads: int
     forget_bias: float | None
     init: str | Initialisation
     backend: Literal["auto", "compiled", "vendor", "reference"]
@@ -81,6 +84,7 @@ class Options:
     layer_norm: bool = False
     peephole: bool = False
     coupled_gates: bool = False
+    num_heads: int = 1
     connection: str | None = None
     forget_bias: float | None = None
     init: Initialisation = dataclasses.field(default_factory=lambda: initialisation("torch"))
@@ -91,6 +95,7 @@ class Options:
     def cell(self, base: Cell, *, projected: bool, training: bool = True) -> Cell:
         """`base` with these options; in evaluation without those that act in training only, so that a plain cell is plain."""
         steps: list[tuple[bool, Callable[[Cell], Cell]]] = [
+            (self.num_heads > 1, lambda c: transform.num_heads(c, self.num_heads)),
             (self.coupled_gates, transform.coupled_gates),
             (self.peephole, transform.peephole),
             (self.layer_norm, transform.layer_norm),
@@ -143,6 +148,11 @@ def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
     for name in ("layer_norm", "peephole", "coupled_gates"):
         if not isinstance(values.get(name, False), bool):
             raise TypeError(f"{name} should be of type bool, got: {type(values[name]).__name__}")
+    heads = values.get("num_heads", 1)
+    if isinstance(heads, bool) or not isinstance(heads, int):
+        raise TypeError(f"num_heads expected a number of heads, at least 1, got: {type(heads).__name__}")
+    if heads < 1:
+        raise ValueError(f"num_heads expected a number of heads, at least 1, got {heads}")
     if "variational_dropout" in values:
         values["variational_dropout"] = _rates(values["variational_dropout"])
     if "zoneout" in values:

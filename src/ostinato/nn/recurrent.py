@@ -16,6 +16,7 @@ from ostinato.kernels import dispatch
 from ostinato.kernels.packed import lengths_of, rows_of_data
 from ostinato.kernels.request import Result
 from ostinato.nn.dynamo import allow
+from ostinato.nn.extras import beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, parse
@@ -93,9 +94,16 @@ class Recurrent(torch.nn.RNNBase):
         self.base_cell = cell
         self.options = parse(options, cell, LayerOptions)
         self.backend = self.options.backend
+        self._check_heads()
         self._make_cells()
         self._make_parameters({"device": device, "dtype": dtype})
         self.reset_parameters()
+
+    def _check_heads(self) -> None:
+        heads = self.options.num_heads
+        for name, width in (*(("hidden_size", hidden) for hidden in self.hidden_sizes), ("proj_size", self.proj_size)):
+            if width % heads:
+                raise ValueError(f"num_heads expected a divisor of {name}={width}, got {heads}")
 
     def _make_cells(self) -> None:
         projected = self.proj_size > 0
@@ -104,9 +112,19 @@ class Recurrent(torch.nn.RNNBase):
             for training in (True, False)
         }
         options = self.options
-        uniform = len(set(self.hidden_sizes)) == 1
-        sizes = [self._cells[True].state_sizes(hidden, self.proj_size) for hidden in self.hidden_sizes]
-        self._layout = StateLayout({name: [s[name] for s in sizes] for name in sizes[0]}, self.num_directions)
+        cell, layers = self._cells[True], range(self.num_layers)
+        shapes = [cell.state_shapes(self.hidden_sizes[n], self.proj_size, self._input_size(n)) for n in layers]
+        self._layout = StateLayout({name: [s[name] for s in shapes] for name in shapes[0]}, self.num_directions)
+        extras = [cell.extra_sizes(self._input_size(n), self.hidden_sizes[n], self.proj_size) for n in layers]
+        self._extra_sizes = extras[0]
+        if wrong := next((n for n, sizes in enumerate(extras) if sizes != extras[0]), None):
+            raise ValueError(
+                f"num_layers expected 1, as layer {wrong} gets the extras {', '.join(cell.extras)} too, and for it their "
+                f"widths are {list(extras[wrong].values())}, not {list(extras[0].values())}"
+            )
+        # One call for a whole stack has one width, and extras for its first layer alone.
+        uniform = len(set(self.hidden_sizes)) == 1 and all(len(set(each)) == 1 for each in self._layout.shapes.values())
+        uniform = uniform and not cell.derived and (self.num_layers == 1 or not cell.extras)
         # Whether nothing of ours acts between the layers, in training and in evaluation.
         self._plain_stack = {
             training: uniform
@@ -133,6 +151,9 @@ class Recurrent(torch.nn.RNNBase):
             for direction in range(self.num_directions):
                 yield layer, direction, f"_l{layer}" + ("_reverse" if direction else "")
 
+    def _input_size(self, layer: int) -> int:
+        return self.input_size if layer == 0 else self._output_size(layer - 1)
+
     def _output_size(self, layer: int) -> int:
         return (self.proj_size or self.hidden_sizes[layer]) * self.num_directions
 
@@ -141,17 +162,16 @@ class Recurrent(torch.nn.RNNBase):
         self._flat_weights_names: list[str] = []
         self._all_weights: list[list[str]] = []
         for layer, _, suffix in self._places():
-            hidden = self.hidden_sizes[layer]
-            size_in = self.input_size if layer == 0 else self._output_size(layer - 1)
-            shapes = cell.parameter_sizes(size_in, hidden, self.proj_size, self.bias)
+            shapes = cell.parameter_sizes(self._input_size(layer), self.hidden_sizes[layer], self.proj_size, self.bias)
             for name, shape in shapes.items():
-                setattr(self, name + suffix, Parameter(torch.empty(shape, **factory)))
+                is_learned = name not in cell.fixed
+                setattr(self, name + suffix, Parameter(torch.empty(shape, **factory), requires_grad=is_learned))
             self._all_weights.append([name + suffix for name in shapes])
             self._flat_weights_names += self._all_weights[-1]
         if self.options.initial_state.learned:
             for layer, _, suffix in self._places():
-                for name, size in cell.state_sizes(self.hidden_sizes[layer], self.proj_size).items():
-                    setattr(self, f"initial_{name}{suffix}", Parameter(torch.empty(size, **factory)))
+                for name, sizes in self._layout.sizes.items():
+                    setattr(self, f"initial_{name}{suffix}", Parameter(torch.empty(sizes[layer], **factory)))
         if self.options.connection:
             for layer in range(1, self.num_layers):
                 size = self._output_size(layer)
@@ -169,6 +189,11 @@ class Recurrent(torch.nn.RNNBase):
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
         names = self._all_weights[layer * self.num_directions + direction]
         return {name.removesuffix(suffix): getattr(self, name) for name in names}
+
+    def _multiplied(self, layer: int, direction: int) -> dict[str, Tensor]:
+        """As the step gets them: those that the cell derives from what is learned are derived."""
+        weights = self._named_weights(layer, direction)
+        return weights | {name: derive(weights[name]) for name, derive in self.cell.derived.items()}
 
     def reset_parameters(self) -> None:
         """Fill all parameters anew, as `init` and `forget_bias` say; the default draws what torch.nn would draw."""
@@ -218,6 +243,7 @@ class Recurrent(torch.nn.RNNBase):
         # Not keyword-only: the ONNX exporter hands every argument over by its place.
         lengths: Lengths | int | None = None,
         return_states: bool = False,
+        **extras: Any,
     ) -> Any:
         """Run the stack over a sequence.
 
@@ -229,6 +255,7 @@ class Recurrent(torch.nn.RNNBase):
             lengths: valid steps of each row, `(B,)` integers from 0 to `T` in any order, on any device. Output past a row's end
                 is zero, last states are those of its last valid step, padding changes no result and no gradient.
             return_states: give every state of every step as well.
+            **extras: those of the cell by name, laid out like the input: `(T, B)`, or `(T, B, width)`. Every layer gets them.
 
         Returns:
             `(output, states)` as torch.nn does: output `(T, B, D H)`, states like `hx`. With `return_states` also the
@@ -239,10 +266,12 @@ class Recurrent(torch.nn.RNNBase):
         """
         if type(input) is not torch.Tensor:
             if is_symbolic(input):
-                return as_one_node(self, input, hx, lengths=lengths, return_states=return_states)
+                return as_one_node(self, input, hx, lengths=lengths, return_states=return_states, **extras)
             check_tensor(input, "a tensor, (T, B, I) or (T, I), or a PackedSequence", PackedSequence)
         if hx is not None:
             hx = without_names(hx, self.cell.states)
+        if extras or self._extra_sizes:
+            check_names(self.cell, extras, f"{type(self).__name__}.forward()")
         # A stack with nothing of ours in it is one call, bound to this layer, or torch's own.
         is_plain = self._plain_stack[self.training]
         between = self.training and self.dropout > 0 and self.num_layers > 1
@@ -264,17 +293,18 @@ class Recurrent(torch.nn.RNNBase):
                     "lengths expected None for a PackedSequence, which has lengths of its own; leave them out"
                 )
             self.check_input(input.data, input.batch_sizes)
-            return self._run_packed(input, hx, return_states, name)
+            return self._run_packed(input, hx, return_states, name, extras)
         if input.dim() not in (2, 3):
             own = (self.torch_class or type(self)).__name__
             tensor = "tensor " if own == "RNN" else ""  # torch.nn's classes do not all say the same
             raise ValueError(f"{own}: Expected input to be 2D or 3D, got {input.dim()}D {tensor}instead")
         if input.dim() == 2:
-            x, lay_out = input.unsqueeze(1), lambda v: v.squeeze(1)
+            lay_in, lay_out = (lambda v: v.unsqueeze(1)), (lambda v: v.squeeze(1))
         elif self.batch_first:
-            x, lay_out = input.transpose(0, 1), lambda v: v.transpose(0, 1)
+            lay_in = lay_out = lambda v: v.transpose(0, 1)
         else:
-            x, lay_out = input, lambda v: v
+            lay_in = lay_out = lambda v: v
+        x = lay_in(input)
         if x.shape[-1] != self.input_size or x.dtype is not self._flat_weights[0].dtype:  # pyright: ignore[reportOptionalMemberAccess]
             self.check_input(x, None)
         steps, rows = x.shape[:2]
@@ -284,14 +314,19 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
+        beyond = beside(self.cell, self._extra_sizes, extras, x, lay_in) if extras else None
+        if name and beyond is not None:
+            x, beyond = torch.cat([x, beyond], -1), None
         if name and (found := run_stack(self, name, x, hx, rows, batched, valid, return_states)) is not None:
             output, last, every = found
             return self._closed(lay_out(output), self._layout.close_whole(last, batched), every, lay_out)
         first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched, dtype=x.dtype)
-        x, last, every = self._run(x, first, valid, return_states)
+        x, last, every = self._run(x, first, valid, return_states, extras=beyond)
         return self._closed(lay_out(x), self._layout.close(last, batched), every, lay_out)
 
-    def _run_packed(self, input: PackedSequence, hx: Any, return_states: bool, name: str | None) -> Any:
+    def _run_packed(
+        self, input: PackedSequence, hx: Any, return_states: bool, name: str | None, extras: Mapping[str, Any]
+    ) -> Any:
         """As it is: rows that have ended are not there, and the others are in the order of the recurrence."""
         lengths = lengths_of(input.batch_sizes)
         rows = lengths.numel()
@@ -299,10 +334,19 @@ class Recurrent(torch.nn.RNNBase):
         def lay_out(v: Tensor) -> PackedSequence:
             return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
 
+        x, beyond = input.data, None
+        if extras:
+            if any(
+                not isinstance(v, PackedSequence) or not v.batch_sizes.equal(input.batch_sizes) for v in extras.values()
+            ):
+                raise ValueError(
+                    f"{', '.join(extras)} expected PackedSequences of the input's lengths, packed with the same enforce_sorted"
+                )
+            beyond = beside(self.cell, self._extra_sizes, extras, x, lambda v: v)
+            if name:
+                x = torch.cat([x, beyond], -1)
         if name and (
-            found := run_stack(
-                self, name, input.data, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True
-            )
+            found := run_stack(self, name, x, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True)
         ):
             output, last, every = found
             if input.unsorted_indices is not None:
@@ -316,7 +360,7 @@ class Recurrent(torch.nn.RNNBase):
         )
         if hx is not None and input.sorted_indices is not None:
             first = [_reordered(state, input.sorted_indices) for state in first]
-        x, last, every = self._run(input.data, first, lengths.to(input.data.device), return_states, of)
+        x, last, every = self._run(input.data, first, lengths.to(input.data.device), return_states, of, beyond)
         if input.unsorted_indices is not None:
             last = [_reordered(state, input.unsorted_indices) for state in last]
         return self._closed(lay_out(x), self._layout.close(last, True), every, lay_out)
@@ -330,7 +374,13 @@ class Recurrent(torch.nn.RNNBase):
         return output, last, States({name: tuple(lay_out(v) for v in layers) for name, layers in every.items()})
 
     def _run(
-        self, x: Tensor, first: Sequence[State], lengths: Tensor | None, every_state: bool, of: Tensor | None = None
+        self,
+        x: Tensor,
+        first: Sequence[State],
+        lengths: Tensor | None,
+        every_state: bool,
+        of: Tensor | None = None,
+        extras: Tensor | None = None,
     ) -> tuple[Tensor, list[State], dict[str, list[Tensor]] | None]:
         """The layers one after the other.
 
@@ -340,6 +390,7 @@ class Recurrent(torch.nn.RNNBase):
             lengths: of the rows.
             every_state: give all states of all steps.
             of: for packed input, `(N,)`, which row of the batch each of its rows belongs to.
+            extras: in columns, laid out like the input.
 
         Returns:
             The output, laid out like the input; the last states of each layer and direction; every state of each layer.
@@ -352,6 +403,7 @@ class Recurrent(torch.nn.RNNBase):
             if layer > 0:
                 x = F.dropout(x, self.dropout, self.training)
             x = self._same_mask(x, options.variational_dropout.input, of)
+            x = x if extras is None else torch.cat([x, extras], -1)
             results = [
                 self._run_direction(x, layer, d, first[layer * directions + d], lengths, every_state, of is not None)
                 for d in range(directions)
@@ -370,9 +422,9 @@ class Recurrent(torch.nn.RNNBase):
             State(
                 **{
                     name: self.options.initial_state.make(
-                        getattr(self, f"initial_{name}{suffix}", None), x, rows, size, self.training
+                        getattr(self, f"initial_{name}{suffix}", None), x, rows, sizes[layer], self.training
                     )
-                    for name, size in self.cell.state_sizes(self.hidden_sizes[layer], self.proj_size).items()
+                    for name, sizes in self._layout.sizes.items()
                 }
             )
             for layer, _, suffix in self._places()
@@ -388,7 +440,7 @@ class Recurrent(torch.nn.RNNBase):
         every_state: bool,
         packed: bool,
     ) -> Result:
-        parameters = self._named_weights(layer, direction)
+        parameters = self._multiplied(layer, direction)
         if self.cell.recurrent:
             parameters["weight_hh"] = F.dropout(parameters["weight_hh"], self.options.weight_dropout, self.training)
         request = make_request(

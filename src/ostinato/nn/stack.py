@@ -106,7 +106,8 @@ def run_stack(
     has_first = hx is not None or not layer._starts_at_zero
     is_one_step = lengths is None and x.shape[0] == 1
     names = layer._flat_weights_names
-    shown = _run(layer, found, name, x, names, first_states, has_first, lengths, is_one_step)
+    zeros = None if hx is not None or layer._starts_at_zero else lambda: _zeros(layer, x, rows)
+    shown = _run(layer, found, name, x, names, first_states, has_first, lengths, is_one_step, zeros)
     if shown is None:
         return None
     states = len(cell.states)
@@ -145,6 +146,7 @@ def _run(
     has_first: bool,
     lengths: Tensor | None,
     is_one_step: bool,
+    zeros: Callable[[], list[Tensor]] | None = None,
 ) -> Sequence[Tensor] | None:
     """What a call gives, see `CallSpec`; None where no backend binds it.
 
@@ -158,15 +160,21 @@ def _run(
         has_first: whether they are others than zeros.
         lengths: of the rows.
         is_one_step: whether all rows have a single step.
+        zeros: gives first states of the same sizes, where those of `first_states` are random.
     """
     spec, calls = known
     has_noise = layer.training and bool(spec.cell.noise)
     given = [x, *_weights(layer, names)]
     parameters = len(given)
-    if has_first or has_noise:
-        given += first_states()
     key = x.dtype, is_one_step, name
     call = calls.get(key)
+    if call is None and zeros is not None:
+        # Before first states are drawn at random, which who runs the call instead would draw again.
+        if (call := dispatch.bind(spec, [*given, *zeros()], is_one_step, name)) is None:
+            return None
+        calls[key] = call
+    if has_first or has_noise:
+        given += first_states()
     if call is None or (now := call.look(given)) is None:
         # A call is bound to the sizes of the states, too.
         whole = given if len(given) > parameters else [*given, *first_states()]
@@ -186,10 +194,14 @@ def _first_states(
         first = layer._layout.open_whole(hx, rows, batched, packed, x.dtype)
         return first if order is None else [v.index_select(1, order) for v in first]
     if layer._starts_at_zero:
-        places = layer.num_layers * layer.num_directions
-        return [x.new_zeros(places, rows, widths[0]) for widths in layer._layout.sizes.values()]
+        return _zeros(layer, x, rows)
     states = layer._first_states(x, rows)
     return [torch.stack([getattr(state, name) for state in states]) for name in layer.cell.states]
+
+
+def _zeros(layer: Stack, x: Tensor, rows: int) -> list[Tensor]:
+    places = layer.num_layers * layer.num_directions
+    return [x.new_zeros(places, rows, widths[0]) for widths in layer._layout.sizes.values()]
 
 
 def _weights(layer: torch.nn.Module, names: Sequence[str]) -> list[Tensor]:

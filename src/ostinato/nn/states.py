@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -58,12 +60,22 @@ class StateLayout:
     layers of `(D, B, H)` in place of each tensor. Inside: one `State` for each layer and direction, `(B, H)` each.
 
     Attributes:
-        sizes: for each state of the cell, its width in each layer.
+        shapes: for each state of the cell, that of a row in each layer: `(H,)`, or with several dimensions, which are flat inside.
         directions: `D`.
     """
 
-    sizes: Mapping[str, Sequence[int]]
+    shapes: Mapping[str, Sequence[tuple[int, ...]]]
     directions: int
+
+    @cached_property
+    def sizes(self) -> Mapping[str, Sequence[int]]:
+        """For each state of the cell, how many numbers it has in each layer."""
+        return {name: list(map(math.prod, shapes)) for name, shapes in self.shapes.items()}
+
+    @cached_property
+    def has_vectors_only(self) -> bool:
+        """Whether no state has several dimensions."""
+        return all(len(shape) == 1 for shapes in self.shapes.values() for shape in shapes)
 
     def open(
         self, hx: Any, rows: int, batched: bool, packed: bool = False, dtype: torch.dtype | None = None
@@ -105,7 +117,7 @@ class StateLayout:
         if not isinstance(given, tuple | list) or len(given) != len(names):
             got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
             raise ValueError(f"hx expected one entry for each of the states {', '.join(names)}, got {got}")
-        if not packed:
+        if not packed and self.has_vectors_only:
             _check_dims(names, given, batched)
         found = {}
         for at, (name, entry) in enumerate(zip(names, given, strict=True)):
@@ -119,41 +131,44 @@ class StateLayout:
         return found
 
     def _layers(self, name: str, entry: Any, rows: int, batched: bool, message: str) -> list[Tensor]:
-        sizes = self.sizes[name]
+        shapes = self.shapes[name]
         if isinstance(entry, torch.Tensor):
-            if len(set(sizes)) > 1:
+            if len(set(shapes)) > 1:
                 raise ValueError(
-                    f"hx expected a list over layers for {name}, as their widths {list(sizes)} differ, got a tensor"
+                    f"hx expected a list over layers for {name}, as their widths {list(self.sizes[name])} differ, got a tensor"
                 )
-            return [_checked(entry, len(sizes) * self.directions, rows, sizes[0], batched, message)]
-        if not isinstance(entry, tuple | list) or len(entry) != len(sizes):
+            return [_checked(entry, len(shapes) * self.directions, rows, shapes[0], batched, message)]
+        if not isinstance(entry, tuple | list) or len(entry) != len(shapes):
             got = f"{len(entry)} entries" if isinstance(entry, tuple | list) else type(entry).__name__
             raise ValueError(
-                f"hx expected a tensor or a list of {len(sizes)} tensors, one a layer, for {name}, got {got}"
+                f"hx expected a tensor or a list of {len(shapes)} tensors, one a layer, for {name}, got {got}"
             )
         if others := [type(e).__name__ for e in entry if not isinstance(e, torch.Tensor)]:
             raise ValueError(
-                f"hx expected a list of {len(sizes)} tensors, one a layer, for {name}, got {others[0]} in it"
+                f"hx expected a list of {len(shapes)} tensors, one a layer, for {name}, got {others[0]} in it"
             )
         return [
-            _checked(e, self.directions, rows, size, batched, message) for e, size in zip(entry, sizes, strict=True)
+            _checked(e, self.directions, rows, shape, batched, message) for e, shape in zip(entry, shapes, strict=True)
         ]
 
     def close_whole(self, last: Sequence[Tensor], batched: bool) -> Any:
         """The same of states that are laid out so already, `(L D, B, H)`: a tensor, or a tuple where there are several."""
         closed = last if batched else [v.squeeze(1) for v in last]
+        if not self.has_vectors_only:
+            closed = [_whole(v, shapes[0]) for v, shapes in zip(closed, self.shapes.values(), strict=True)]
         return tuple(closed) if len(closed) > 1 else closed[0]
 
     def close(self, last: Sequence[State], batched: bool) -> Any:
         """From inside to outside."""
         closed: list[Any] = []
-        for name, sizes in self.sizes.items():
+        for name, shapes in self.shapes.items():
             tensors = [getattr(state, name) if batched else getattr(state, name).squeeze(0) for state in last]
-            if len(set(sizes)) == 1:
-                closed.append(torch.stack(tensors))
+            if len(set(shapes)) == 1:
+                closed.append(_whole(torch.stack(tensors), shapes[0]))
             else:
                 each = self.directions
-                closed.append([torch.stack(tensors[n : n + each]) for n in range(0, len(tensors), each)])
+                layers = (torch.stack(tensors[n : n + each]) for n in range(0, len(tensors), each))
+                closed.append([_whole(v, shape) for v, shape in zip(layers, shapes, strict=True)])
         return tuple(closed) if len(closed) > 1 else closed[0]
 
 
@@ -174,9 +189,14 @@ def _check_dims(names: Sequence[str], given: Sequence[Any], batched: bool) -> No
     raise RuntimeError(f"For {kind} input, {what} should also be {dims}-D but got {found}{hint}")
 
 
-def _checked(entry: Tensor, places: int, rows: int, size: int, batched: bool, message: str) -> Tensor:
+def _checked(entry: Tensor, places: int, rows: int, shape: tuple[int, ...], batched: bool, message: str) -> Tensor:
     """`(places, B, H)`."""
     whole = entry if batched else entry.unsqueeze(1)
-    if (expected := (places, rows, size)) != tuple(whole.shape):
+    if (expected := (places, rows, *shape)) != tuple(whole.shape):
         raise RuntimeError(message.format(expected, list(whole.shape)))
-    return whole
+    return whole if len(shape) == 1 else whole.flatten(2)
+
+
+def _whole(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A state in all its dimensions."""
+    return flat if len(shape) == 1 else flat.unflatten(-1, shape)

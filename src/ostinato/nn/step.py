@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Unpack
 
 import torch
@@ -11,11 +12,12 @@ from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
 from ostinato.kernels.vendor import step_function
+from ostinato.nn.extras import beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.stack import Calls, run_step
-from ostinato.nn.states import check_floating, check_tensor, without_names
+from ostinato.nn.states import StateLayout, check_floating, check_tensor, without_names
 from ostinato.nn.symbolic import as_one_node, is_symbolic, not_scriptable
 from ostinato.types import Tensor
 
@@ -56,10 +58,14 @@ class Step(torch.nn.RNNCellBase):
         self.options = parse(options, cell, StepOptions)
         self.backend = self.options.backend
         self._make_cells()
-        shapes = self._cells[True].parameter_sizes(input_size, hidden_size, bias=bias)
+        if hidden_size % self.options.num_heads:
+            raise ValueError(f"num_heads expected a divisor of hidden_size={hidden_size}, got {self.options.num_heads}")
+        cell = self._cells[True]
+        shapes = cell.parameter_sizes(input_size, hidden_size, bias=bias)
         self._parameter_names = tuple(shapes)
         for name, shape in shapes.items():
-            self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            empty = torch.empty(shape, device=device, dtype=dtype)
+            self.register_parameter(name, Parameter(empty, requires_grad=name not in cell.fixed))
         if not bias:
             self.register_parameter("bias_ih", None)
             self.register_parameter("bias_hh", None)
@@ -69,6 +75,10 @@ class Step(torch.nn.RNNCellBase):
         self._cells = {t: self.options.cell(self.base_cell, projected=False, training=t) for t in (True, False)}
         self._torch_steps = {t: step_function(cell) for t, cell in self._cells.items()}
         self._state_count = len(self.base_cell.states)
+        sizes = self.input_size, self.hidden_size
+        shapes = self._cells[True].state_shapes(sizes[1], 0, sizes[0])
+        self._layout = StateLayout({name: [shape] for name, shape in shapes.items()}, 1)
+        self._extra_sizes = self._cells[True].extra_sizes(*sizes)
         self._bound = Calls()
 
     @property
@@ -87,12 +97,13 @@ class Step(torch.nn.RNNCellBase):
         if self.options.forget_bias is not None:
             set_forget_bias(self._cells[True], parameters, self.hidden_size, self.options.forget_bias)
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
+    def forward(self, input: Tensor, hx: Any = None, **extras: Any) -> Any:
         """One step.
 
         Args:
             input: `(B, I)` or `(I,)`.
             hx: the states before it, `(B, H)` or `(H,)`, a tuple (h, c) for the LSTM, or a `State`; None for zeros.
+            **extras: those of the cell by name, `(B,)`, or `(B, width)`; without `B` where the input has none.
 
         Returns:
             The states after it, like `hx`.
@@ -105,7 +116,7 @@ class Step(torch.nn.RNNCellBase):
             ):  # one may be computed from others
                 return torch_step(input, hx, *map(known.__getitem__, _TORCHS))
         if is_symbolic(input):
-            return as_one_node(self, input, hx)
+            return as_one_node(self, input, hx, **extras)
         check_tensor(input, "a tensor, (B, I) or (I,)")
         hx = without_names(hx, self.cell.states)
         self._check_states(hx, input.dtype)
@@ -115,15 +126,21 @@ class Step(torch.nn.RNNCellBase):
             raise ValueError(f"{self._name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         first = self._first(hx, x, batched=input.dim() == 2)
-        name = dispatch.binds(self.backend, x)
-        if name is not None and (found := run_step(self, name, x, list(first))) is not None:
-            states = found if input.dim() == 2 else [v.squeeze(0) for v in found]
-            return tuple(states) if len(states) > 1 else states[0]
-        # By attribute, as a weight may be computed from others (torch.nn.utils.parametrizations).
-        parameters = {name: getattr(self, name) for name in self._parameter_names}
-        request = make_request(self.cell, parameters, x.unsqueeze(0), first, training=self.training)
-        last = dispatch.run(request, self.backend).last
-        states = [v if input.dim() == 2 else v.squeeze(0) for v in last]
+        if extras or self._extra_sizes:
+            check_names(self.cell, extras, f"{self._name}.forward()")
+            lay_in: Callable[[Tensor], Tensor] = (lambda v: v) if input.dim() == 2 else (lambda v: v.unsqueeze(0))
+            x = torch.cat([x, beside(self.cell, self._extra_sizes, extras, x, lay_in)], -1)
+        name = None if self.cell.derived else dispatch.binds(self.backend, x)
+        if name is None or (states := run_step(self, name, x, list(first))) is None:
+            # By attribute, as a weight may be computed from others (torch.nn.utils.parametrizations).
+            parameters = {name: getattr(self, name) for name in self._parameter_names}
+            parameters |= {name: derive(parameters[name]) for name, derive in self.cell.derived.items()}
+            request = make_request(self.cell, parameters, x.unsqueeze(0), first, training=self.training)
+            states = list(dispatch.run(request, self.backend).last)
+        if not self._layout.has_vectors_only:
+            shapes = (shape for (shape,) in self._layout.shapes.values())
+            states = [v.unflatten(1, shape) if len(shape) > 1 else v for v, shape in zip(states, shapes, strict=True)]
+        states = states if input.dim() == 2 else [v.squeeze(0) for v in states]
         return tuple(states) if len(states) > 1 else states[0]
 
     def _check_states(self, hx: Any, dtype: torch.dtype) -> None:
@@ -142,25 +159,26 @@ class Step(torch.nn.RNNCellBase):
     def _first(self, hx: Any, x: Tensor, batched: bool) -> State:
         names = list(self.cell.states)
         given = () if hx is None else hx if len(names) > 1 else (hx,)
-        for at, v in enumerate(given):
-            if v.dim() not in (1, 2):
+        shapes = [shape for (shape,) in self._layout.shapes.values()]
+        for at, (v, shape) in enumerate(zip(given, shapes, strict=False)):
+            if v.dim() not in (dims := (len(shape), len(shape) + 1)):
                 what = "hidden" if len(names) == 1 else f"hx[{at}]"
-                raise ValueError(f"{self._name}: Expected {what} to be 1D or 2D, got {v.dim()}D instead")
+                expected = " or ".join(f"{n}D" for n in dims)
+                raise ValueError(f"{self._name}: Expected {what} to be {expected}, got {v.dim()}D instead")
         if x.size(-1) != self.input_size:
             raise RuntimeError(f"input has inconsistent input_size: got {x.size(-1)} expected {self.input_size}")
         if hx is None:
-            zeros = torch.zeros(x.shape[0], self.hidden_size, dtype=x.dtype, device=x.device)
-            return State(**dict.fromkeys(names, zeros))
+            return State(**{n: x.new_zeros(x.shape[0], size) for n, (size,) in self._layout.sizes.items()})
         rows = [v if batched else v.unsqueeze(0) for v in given]
-        for at, v in enumerate(rows):
+        for at, (v, shape) in enumerate(zip(rows, shapes, strict=True)):
             if v.size(0) != x.size(0):
                 raise RuntimeError(f"Input batch size {x.size(0)} doesn't match hidden{at} batch size {v.size(0)}")
-            if v.dim() == 1 or v.size(1) != self.hidden_size:
+            if v.dim() == 1 or v.size(1) != shape[0]:
                 got = v.size(1) if v.dim() > 1 else 1
-                raise RuntimeError(f"hidden{at} has inconsistent hidden_size: got {got}, expected {self.hidden_size}")
-            if v.dim() != 2:
-                raise RuntimeError(f"hx[{at}] should be 1D, as the input is, got {v.dim() - 1}D")
-        return State(**dict(zip(names, rows, strict=True)))
+                raise RuntimeError(f"hidden{at} has inconsistent hidden_size: got {got}, expected {shape[0]}")
+            if tuple(v.shape[1:]) != shape:
+                raise RuntimeError(f"hx[{at}] should be {len(shape)}D, as the input is, got {v.dim() - 1}D")
+        return State(**{name: v.flatten(1) if v.dim() > 2 else v for name, v in zip(names, rows, strict=True)})
 
     def __prepare_scriptable__(self) -> Any:  # torch.jit.script's
         raise not_scriptable(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 from ostinato.cells.named import State
 from ostinato.errors import ConfigError
 from ostinato.kernels.storage import check_storage, missing
+from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.stream_weights import StreamWeights, check, in_evaluation, kernel_of, tensors_of
 from ostinato.types import Tensor
@@ -47,6 +48,8 @@ class Stream:
     their numbers lie where they lay, and in the same version, and packs the weights anew where they are not. Weights that a forward
     pre-hook makes of these are made anew before. What leaves no such trace, a write through `.data` or a step of an optimiser with
     `fused=True`, must be followed by `refresh()`.
+
+    A cell's extras come by name, `stream(x, dt=0.5)`: one number, or `(width,)`.
 
     A stream serves one caller at a time. `copy()` makes more of them on the same packed weights.
 
@@ -92,11 +95,12 @@ class Stream:
             runner.y,
         )
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, **extras: Any) -> Tensor:
         """One step.
 
         Args:
             x: `(I,)` or `(1, I)`, of the layer's dtype.
+            **extras: those of the cell by name: a number, or a tensor `(width,)` or `(1, width)`.
 
         Returns:
             The output, `(H,)` or `(1, H)` like the input (`P` units where the layer projects), a new tensor without gradient.
@@ -118,6 +122,8 @@ class Stream:
             usable = False
         if not usable or x.requires_grad:
             x = self._usable(x)
+        if extras or self._runner.extras:
+            self._take(self._runner, extras)
         stock = self._stock[x.dim()]
         y = stock.pop() if stock else self._new_output(x.dim())
         runner = self._runner
@@ -138,6 +144,17 @@ class Stream:
             like = torch.empty(self._width if dims == 1 else (1, self._width), dtype=self._dtype, device="cpu")
             self._stock[dims] += [torch.empty_like(like) for _ in range(STOCK)]
         return like
+
+    def _take(self, runner: Runner, extras: Mapping[str, Any]) -> None:
+        """Put the extras of the next step where the code reads them."""
+        check_names(self.layer.cell, extras, "Stream()")
+        for name, width in self.layer._extra_sizes.items():
+            v = torch.as_tensor(extras[name]).detach()
+            if v.shape not in ((width,), (1, width)) and not (width == 1 and v.dim() == 0):
+                raise ConfigError(
+                    f"{name} expected {'a number' if width == 1 else f'a tensor of shape ({width},)'}, got {tuple(v.shape)}"
+                )
+            runner.extras[name][:width] = v.reshape(-1)
 
     def _usable(self, x: Any) -> Tensor:
         """A contiguous input, or the reason why there is none."""
@@ -226,12 +243,15 @@ class Stream:
         if self._weights.error is None:
             generator = torch.Generator().manual_seed(0)
             probe = torch.randn(PROBE_STEPS, self.layer.input_size, generator=generator, device="cpu")
-            self._weights.error = self.measure_error(probe)
+            extras = {name: torch.ones(PROBE_STEPS, width) for name, width in self.layer._extra_sizes.items()}
+            self._weights.error = self.measure_error(probe, **extras)
         return self._weights.error
 
     @torch.no_grad()
-    def measure_error(self, inputs: Tensor) -> ErrorReport:
+    def measure_error(self, inputs: Tensor, **extras: Tensor) -> ErrorReport:
         """The error of `streaming_dtype` on a sequence of your own, `(T, I)`, from the first state; the stream is left as it is.
+
+        Extras come by name, `(T,)` or `(T, width)`.
 
         Raises:
             ConfigError: for inputs of another shape, dtype or device.
@@ -248,7 +268,7 @@ class Stream:
         with in_evaluation(self.layer):
             layers, packed = tensors_of(self.layer), self._weights.packed
         exact = PackedStack(kernel_of(self.layer, half=False), layers, packed.residual)
-        want, got = (_outputs(Runner(each), self.layer, inputs) for each in (exact, packed))
+        want, got = (self._outputs(Runner(each), inputs, extras) for each in (exact, packed))
         matrices = torch.cat([m.flatten() for layer in layers for m in (layer.weight_ih, *layer.matrices.values())])
         rounded = matrices if self.streaming_dtype is None else matrices.to(self.streaming_dtype)
         return ErrorReport(
@@ -256,6 +276,17 @@ class Stream:
             float((got - want).abs().max() / want.abs().max()),
             len(inputs),
         )
+
+    def _outputs(self, runner: Runner, inputs: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
+        """From the first state over a sequence, `(T, I)` to `(T, H)`."""
+        layer = self.layer
+        _put(runner, _first_states(layer))
+        outputs = inputs.new_empty(len(inputs), layer.proj_size or layer.hidden_sizes[-1])
+        for t, (x, y) in enumerate(zip(inputs, outputs, strict=True)):
+            if layer._extra_sizes:
+                self._take(runner, {name: v[t] for name, v in extras.items()})
+            runner.step(x, y)
+        return outputs
 
     def __repr__(self) -> str:
         dtype = "" if self.streaming_dtype is None else f", streaming_dtype={self.streaming_dtype}"
@@ -284,12 +315,3 @@ def _first_states(layer: Recurrent) -> list[State]:
         return start.make(getattr(layer, f"initial_{name}_l{at}", None), like, 1, sizes[name][at], training=False)
 
     return [State(**{name: first(name, at) for name in sizes}) for at in range(layer.num_layers)]
-
-
-def _outputs(runner: Runner, layer: Recurrent, inputs: Tensor) -> Tensor:
-    """From the first state over a sequence, `(T, I)` to `(T, H)`."""
-    _put(runner, _first_states(layer))
-    outputs = inputs.new_empty(len(inputs), layer.proj_size or layer.hidden_sizes[-1])
-    for x, y in zip(inputs, outputs, strict=True):
-        runner.step(x, y)
-    return outputs

@@ -214,8 +214,9 @@ def kernel_of(layer: Recurrent, half: bool) -> StreamKernel:
             f"Stream needs a cell that the compiler takes, and {found}; call the layer itself step by step"
         )
     observed = found.observed
-    for hidden in layer.hidden_sizes:
-        if observed is not None and (why := observed.differs(1, hidden, layer.proj_size or hidden)) is not None:
+    for at, hidden in enumerate(layer.hidden_sizes):
+        sizes = layer._input_size(at), hidden, layer.proj_size or hidden
+        if observed is not None and (why := observed.differs(1, *sizes)) is not None:
             raise ConfigError(
                 f"Stream needs a cell that the compiler takes, and {why}; call the layer itself step by step"
             )
@@ -228,8 +229,8 @@ def tensors_of(layer: Recurrent) -> list[LayerTensors]:
 
     made, cell = [], layer._cells[False]
     for at, hidden in enumerate(layer.hidden_sizes):
-        weights = {name: v.detach() for name, v in layer._named_weights(at, 0).items()}
-        inputs = layer.input_size if at == 0 else layer._output_size(at - 1)
+        weights = {name: v.detach() for name, v in layer._multiplied(at, 0).items()}
+        inputs = layer._input_size(at)
         for name, shape in cell.parameter_sizes(inputs, hidden, layer.proj_size, layer.bias).items():
             if (got := tuple(weights[name].shape)) != shape:
                 raise ConfigError(f"Stream expected {name}_l{at} of the shape {shape}, got {got}; make the layer anew")
@@ -239,6 +240,6 @@ def tensors_of(layer: Recurrent) -> list[LayerTensors]:
         rest = {name: v for name, v in weights.items() if name != "weight_ih"}
         matrices = {name: v for name, v in rest.items() if v.dim() == 2}
         vectors = {name: v for name, v in rest.items() if v.dim() == 1}
-        widths = {"H": hidden, "P": layer.proj_size or hidden}
-        made.append(LayerTensors(weights["weight_ih"], matrices, vectors, widths, masks))
+        widths = cell.widths_at(inputs, hidden, layer.proj_size).every()
+        made.append(LayerTensors(weights["weight_ih"], matrices, vectors, widths, layer._extra_sizes, masks))
     return made

@@ -9,8 +9,8 @@ import pytest
 
 from ostinato import cells
 from ostinato.cells import Cell, options
-from ostinato.kernels.compiler.graph import Node
-from ostinato.kernels.compiler.plan import WIDE, Plan, Schedule, plan, walk
+from ostinato.kernels.compiler.graph import Node, walk
+from ostinato.kernels.compiler.plan import Plan, Schedule, plan
 from ostinato.kernels.compiler.trace import trace
 from tests.kernels.cpu.random_cells import random_cell
 
@@ -111,7 +111,7 @@ def test_a_product_is_added_to_a_gradient_that_was_written_before(each: Plan) ->
 
 
 def test_slots_are_all_written_and_none_twice(each: Plan) -> None:
-    for space in WIDE:
+    for space in each.program.spaces:
         saved = [
             s.to[1]
             for stage in each.training.stages

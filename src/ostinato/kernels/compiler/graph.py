@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-Space = Literal["H", "P", "row", "one"]
+Space = str  # the letter of a width, "row" for one number a row, or "one" for one number
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "lt": operator.lt,
@@ -59,9 +58,9 @@ class Node:
 
     Attributes:
         op: of `POINTWISE`; "sum" over the units, from space H or P to "row"; "const"; or the name of a leaf: "x", "u", "state",
-            "parameter", "mask", "dstate", "dv".
+            "parameter", "mask", "input", "dstate", "dv".
         args: what it is computed from. `where` has (condition, value if true, value if false).
-        space: "H": `(B, H)`; "P": `(B, P)`; "row": `(B, 1)`, one number a row; "one": a number.
+        space: "H": `(B, H)`; "P": `(B, P)`, and so for all widths; "row": `(B, 1)`, one number a row; "one": a number.
         key: of a leaf, what it is, see `trace`: `number_of`, `name_of` and `piece_of` read it; of a const `(value, size, power)`,
             which `parts_of` reads; else ().
     """
@@ -104,7 +103,7 @@ class Graph:
         return self._node("const", (), "one", (float(value), size, power if size else 1))
 
     def sum(self, v: Node) -> Node:
-        """The sum over the units; `v` has the space H or P."""
+        """The sum over the units; `v` varies over them."""
         return self._node("sum", (v,), "row")
 
     def apply(self, op: str, *args: Node) -> Node:
@@ -210,10 +209,27 @@ class Graph:
 
 
 def _joined(spaces: list[Space]) -> Space:
-    if "H" in spaces and "P" in spaces:
-        raise Unsupported("the step combines values of H and of P units")
-    widest: tuple[Space, ...] = ("H", "P", "row", "one")
-    return next(space for space in widest if space in spaces)
+    wide = sorted({*spaces} - {"row", "one"})
+    if len(wide) > 1:
+        raise Unsupported(f"the step combines values of {wide[0]} and of {wide[1]} units")
+    return next(space for space in (*wide, "row", "one") if space in spaces)
+
+
+def walk(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) -> Iterator[Node]:
+    """Every node below the roots once, arguments before what uses them; not below a node at which to stop."""
+    seen: set[Node] = set()
+
+    def visit(node: Node) -> Iterator[Node]:
+        if node in seen:
+            return
+        seen.add(node)
+        if not stop(node):
+            for arg in node.args:
+                yield from visit(arg)
+        yield node
+
+    for root in roots:
+        yield from visit(root)
 
 
 def number_of(leaf: Node) -> int:
@@ -224,7 +240,7 @@ def number_of(leaf: Node) -> int:
 
 
 def name_of(leaf: Node) -> str:
-    """The name of a "state", "dstate", "parameter" or "mask"."""
+    """The name of a "state", "dstate", "parameter", "mask" or "input"."""
     return str(leaf.key[0])
 
 
@@ -236,7 +252,7 @@ def piece_of(leaf: Node) -> int:
 
 
 def parts_of(const: Node) -> tuple[float, str | None, int]:
-    """A const as (value, size, power), which is value * size**power: size None, "H" or "P" and power 1 or -1."""
+    """A const as (value, size, power), which is value * size**power: size None or a letter, and power 1 or -1."""
     value, size, power = const.key
     assert isinstance(value, float)
     assert size is None or isinstance(size, str)

@@ -115,7 +115,7 @@ class Lowering:
 
     def _of_columns(self, width: int) -> Node:
         """A number of columns as a const."""
-        for letter, size in self._sizes.letters().items():
+        for letter, size in self._sizes.letters.items():
             if width % size == 0:
                 return self._graph.const(width // size, letter)
         return self._graph.const(width)
@@ -202,7 +202,7 @@ class Lowering:
         graph = self._graph
         total = graph.const(0)
         for piece, width in zip(value.pieces, value.widths, strict=True):
-            wide = piece.space in ("H", "P")
+            wide = piece.space not in ("row", "one")
             part = graph.sum(piece) if wide else graph.apply("mul", piece, self._of_columns(width))
             total = graph.apply("add", total, part)
         return total

@@ -20,11 +20,10 @@ from torch.overrides import TorchFunctionMode
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Unsupported
-from ostinato.kernels.compiler.sized import TracedSizes
+from ostinato.kernels.compiler.sized import TracedSizes, traced_sizes
 from ostinato.kernels.compiler.trace import Cuts, NoRandomNumbers, Run, alone
 from ostinato.types import Tensor
 
-_SIZES = ((13, 101, 97), (17, 103, 89))  # as in `trace`
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)  # in which a step may run
 _LOOKS_AT_SIZE = frozenset({"shape", "size", "numel", "nelement", "__len__"})
 _DEPENDS_ON_SIZE = frozenset({"squeeze", "squeeze_"})  # how many dimensions there are then
@@ -63,63 +62,71 @@ class Observed:
 
     def __init__(self, cell: Cell, bias: bool, projected: bool, names: frozenset[str]) -> None:
         self._cell, self._bias, self._projected = cell, bias, projected
-        self._answers: dict[tuple[int, int, int], str | None] = {}
-        seen = self._calls(*_SIZES[0])
+        self._answers: dict[tuple[int, int, int, int], str | None] = {}
+        self._at, self._other_at = traced_sizes(cell, projected)
+        seen = self._calls(self._at)
         self.where = seen.size_at or (_start(cell) if "size" in names else None)
         self._first: list[_Token] = seen.tokens
         self._second: list[_Token] = seen.tokens
         if self.where is not None:
-            other = self._calls(*_SIZES[1])
+            other = self._calls(self._other_at)
             self._second = other.tokens
             if (at := _unlike(self._first, self._second)) is not None:
                 raise _depends("the sizes of its tensors", other.size_before(at) or self.where)
             for a, b in zip(self._first, self._second, strict=True):
-                if not (isinstance(a, str) or isinstance(b, str)) and _predicted(a, b, self._sizes(*_SIZES[0])) is None:
+                if not (isinstance(a, str) or isinstance(b, str)) and self._law(a, b) is None:
                     raise Unsupported(
                         f"a number in the step depends on the sizes otherwise than H, 1/H, P or 1/P do ({self.where})"
                     )
         if seen.dtype_at is not None:
             for dtype in _DTYPES:
-                if self._calls(*_SIZES[0], dtype=dtype).tokens != self._first:
+                if self._calls(self._at, dtype=dtype).tokens != self._first:
                     raise _depends("the dtype of its tensors", seen.dtype_at)
 
-    def differs(self, rows: int, hidden: int, projected: int) -> str | None:
+    def differs(self, rows: int, inputs: int, hidden: int, projected: int) -> str | None:
         """Why a program does not hold at these sizes, or None."""
         if self.where is None:
             return None
-        sizes = (rows, hidden, projected)
+        sizes = (rows, inputs, hidden, projected)
         if sizes not in self._answers:
             if len(self._answers) >= _KEPT:
                 self._answers.clear()
             self._answers[sizes] = self._answer(sizes)
         return self._answers[sizes]
 
-    def _answer(self, sizes: tuple[int, int, int]) -> str | None:
+    def _answer(self, sizes: tuple[int, int, int, int]) -> str | None:
+        rows, inputs, hidden, projected = sizes
+        letters = (
+            {"H": hidden} | ({"P": projected} if self._projected else {}) | {"I": inputs} | dict(self._cell.widths)
+        )
+        heads = self._cell.heads
+        at = TracedSizes(rows, letters | ({"d": hidden // heads} if heads > 1 else {}), heads)
         try:
-            seen = self._calls(*sizes)
+            seen = self._calls(at)
         except Unsupported as reason:
             return str(reason)
-        for at, (a, b, got) in enumerate(zip(self._first, self._second, seen.tokens, strict=False)):
+        for place, (a, b, got) in enumerate(zip(self._first, self._second, seen.tokens, strict=False)):
             want: _Token | None = a
             if not (isinstance(a, str) or isinstance(b, str)):
-                want = _number(a, b, self._sizes(*_SIZES[0]), self._sizes(*sizes))
+                law = self._law(a, b)
+                want = None if law is None else law[0] * _product(law[1], _sizes(at))
             if isinstance(want, str) or isinstance(got, str):
                 same = want == got
             else:
                 same = want is not None and math.isclose(want, got, rel_tol=1e-12)
             if not same:
-                return self._otherwise(seen.size_before(at), sizes)
-        return None if len(seen.tokens) == len(self._first) else self._otherwise(seen.size_at, sizes)
+                return self._otherwise(seen.size_before(place), at)
+        return None if len(seen.tokens) == len(self._first) else self._otherwise(seen.size_at, at)
 
-    def _otherwise(self, where: str | None, sizes: tuple[int, int, int]) -> str:
-        shown = ", ".join(f"{k} = {v}" for k, v in self._sizes(*sizes).items())
+    def _otherwise(self, where: str | None, sizes: TracedSizes) -> str:
+        shown = ", ".join(f"{k} = {v}" for k, v in _sizes(sizes).items() if k != "I" or self._cell.raw)
         return f"what the step does at {shown} is not what it does at other sizes: it looks at a size ({where or self.where})"
 
-    def _sizes(self, rows: int, hidden: int, projected: int) -> dict[str, int]:
-        return {"B": rows, "H": hidden} | ({"P": projected} if self._projected else {})
+    def _law(self, a: float, b: float) -> tuple[float, Mapping[str, int]] | None:
+        """What a number is at all sizes, as a factor and powers of them, from what it is at the two."""
+        return next(_laws(a, b, _sizes(self._at), _sizes(self._other_at)), None)
 
-    def _calls(self, rows: int, hidden: int, projected: int, dtype: torch.dtype = torch.float64) -> _Calls:
-        sizes = TracedSizes(rows, hidden, projected if self._projected else hidden)
+    def _calls(self, sizes: TracedSizes, dtype: torch.dtype = torch.float64) -> _Calls:
         return alone(_calls, self._cell, self._bias, sizes, dtype)
 
 
@@ -282,30 +289,23 @@ def _unlike(first: list[_Token], second: list[_Token]) -> int | None:
     return None if len(first) == len(second) else min(len(first), len(second))
 
 
-_POWERS = ({"B": 1}, {"H": 1}, {"P": 1}, {"B": 1, "H": 1}, {"B": 1, "P": 1}, {"H": -1}, {"P": -1}, {"B": -1})
+def _sizes(sizes: TracedSizes) -> dict[str, int]:
+    return {"B": sizes.rows, **sizes.letters}
 
 
-def _laws(a: float, b: float, sizes: Mapping[str, int]) -> Iterator[tuple[float, Mapping[str, int]]]:
-    others = dict(zip("BHP", _SIZES[1], strict=True))
+def _laws(
+    a: float, b: float, sizes: Mapping[str, int], others: Mapping[str, int]
+) -> Iterator[tuple[float, Mapping[str, int]]]:
     if a == b or (a != a and b != b):
         yield a, {}
         return
-    for powers in _POWERS:
-        if powers.keys() <= sizes.keys():
-            factor, other = (v / _product(powers, at) for v, at in ((a, sizes), (b, others)))
-            if math.isclose(factor, other, rel_tol=1e-14):
-                yield factor, powers
+    letters = list(sizes)
+    powers = [{letter: 1} for letter in letters] + [{"B": 1, letter: 1} for letter in letters[1:]]
+    for each in powers + [{letter: -1} for letter in letters]:
+        factor, other = a / _product(each, sizes), b / _product(each, others)
+        if math.isclose(factor, other, rel_tol=1e-14):
+            yield factor, each
 
 
 def _product(powers: Mapping[str, int], sizes: Mapping[str, int]) -> float:
     return math.prod(float(sizes[letter]) ** power for letter, power in powers.items())
-
-
-def _predicted(a: float, b: float, sizes: Mapping[str, int]) -> tuple[float, Mapping[str, int]] | None:
-    """What a number is at all sizes, as a factor and powers of them, from what it is at the two."""
-    return next(_laws(a, b, sizes), None)
-
-
-def _number(a: float, b: float, at: Mapping[str, int], sizes: Mapping[str, int]) -> float | None:
-    law = _predicted(a, b, at)
-    return None if law is None else law[0] * _product(law[1], sizes)

@@ -8,17 +8,18 @@ between.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of, plain
+from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of, plain, walk
 from ostinato.kernels.compiler.program import Program
 
 # Worth a load and a store rather than being computed again.
 COSTLY = frozenset(
     ["exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"]
 )
-WIDE: tuple[str, ...] = ("H", "P")
+SINGLE = ("row", "one")
+LEAVES = frozenset(["x", "u", "state", "mask", "parameter", "input", "dstate", "dv"])
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Store:
     Attributes:
         node: the value.
         to: what is written: `("state", name)`, `("enters", product)`, `("saved", slot)`, `("gradient", slot)`,
-            `("parameter", slot)`, `("carry", name)` or `("scratch", slot)`. Slots are counted for each space alone.
+            `("parameter", slot)`, `("input", name)`, `("carry", name)` or `("scratch", slot)`. Slots are counted for each space
+            alone.
         space: of the slot of a gradient or parameter, whose value may be of a smaller one.
     """
 
@@ -112,38 +114,24 @@ class Plan:
     accumulated: Mapping[int, tuple[str, bool]]
 
 
-def walk(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) -> Iterator[Node]:
-    """Every node below the roots once, arguments before what uses them; not below a node at which to stop."""
-    seen: set[Node] = set()
-
-    def visit(node: Node) -> Iterator[Node]:
-        if node in seen:
-            return
-        seen.add(node)
-        if not stop(node):
-            for arg in node.args:
-                yield from visit(arg)
-        yield node
-
-    for root in roots:
-        yield from visit(root)
-
-
 def plan(program: Program) -> Plan:
     """Schedule both directions of a step."""
     # Values of a row are not looked up where they were written for all units, but follow from sums again.
-    states = {node: ("state", name) for name, node in program.states.items() if node.space in WIDE}
-    enters = [(p.enters, ("enters", k)) for k, p in enumerate(program.products) if p.enters.op != "state"]
-    entered = {node: to for node, to in enters if node.space in WIDE}
+    states = {node: ("state", name) for name, node in program.states.items() if node.space not in SINGLE}
+    spaces = program.spaces
+    enters = [
+        (p.enters, ("enters", k)) for k, p in enumerate(program.products) if p.enters.op not in ("state", "input")
+    ]
+    entered = {node: to for node, to in enters if node.space not in SINGLE}
     outputs = [Store(n, to) for n, to in (*enters, *_stores(program.states, "state"))]
     inference = _schedule(program, outputs, {}, forward=True)
 
     direct, accumulated = _peel(program)
-    roots = [*program.dx, *(n for du in program.du for n in du), *direct.values()]
+    roots = [*program.dx, *(n for du in program.du for n in du), *direct.values(), *program.dinputs.values()]
     pieces = {(name, i): node for name, nodes in program.dparameters.items() for i, node in enumerate(nodes)}
     roots += pieces.values()
     saved, rows = _saved(roots, free={**states, **entered})
-    by_space = {space: [n for n in saved if n.space == space] for space in WIDE}
+    by_space = {space: [n for n in saved if n.space == space] for space in spaces}
     places = {n: ("saved", by_space[n.space].index(n)) for n in saved}
     stores = [*outputs, *(Store(n, to) for n, to in places.items())]
     training = _schedule(program, stores, {n: ("sum", i) for i, n in enumerate(rows)}, forward=True)
@@ -153,13 +141,14 @@ def plan(program: Program) -> Plan:
     known |= {**entered, **places, **{n: ("saved_sum", i) for i, n in enumerate(training.rows)}}
     parameters, parameter_slots, writes = _parameter_slots(program, pieces)
     writes += [Store(n, ("carry", name)) for name, n in direct.items()]
+    writes += [Store(n, ("input", name)) for name, n in program.dinputs.items()]
     region = _regions(program)
-    for base in (dict.fromkeys(WIDE, 0), {space: len(by_space[space]) for space in WIDE}):
+    for base in (dict.fromkeys(spaces, 0), {space: len(by_space[space]) for space in spaces}):
         slots, dx, du, gradients = _gradient_slots(program, region, base)
         backward = _schedule(program, [*writes, *gradients], known, accumulated, forward=False)
         if not _overwrites(backward, known):
             break
-    counts = {space: max(slots[space], len(by_space[space])) for space in WIDE}
+    counts = {space: max(slots[space], len(by_space[space])) for space in spaces}
     return Plan(
         program,
         inference,
@@ -186,7 +175,7 @@ def _peel(program: Program) -> tuple[dict[str, Node], dict[int, tuple[str, bool]
     """
     uses: dict[Node, int] = {}
     everything = [*program.dx, *(n for du in program.du for n in du), *program.dstates.values()]
-    everything += [n for nodes in program.dparameters.values() for n in nodes]
+    everything += [n for nodes in program.dparameters.values() for n in nodes] + [*program.dinputs.values()]
     for node in walk(everything):
         for arg in node.args:
             uses[arg] = uses.get(arg, 0) + 1
@@ -224,7 +213,7 @@ def _saved(roots: list[Node], free: Mapping[Node, object]) -> tuple[list[Node], 
         late[node] = node.op in ("dstate", "dv") or any(late[arg] for arg in node.args)
     saved: dict[Node, None] = {}
     rows: dict[Node, None] = {}
-    given = ("state", "parameter", "mask", "const")
+    given = ("state", "parameter", "mask", "input", "const")
 
     def at_hand(node: Node) -> bool:
         """Whether it follows from what is kept anyway by a few cheap operations."""
@@ -316,7 +305,7 @@ def _schedule(
         else:
             stage[node] = latest
             columns[node] = max((columns[arg] for arg in args), default=-1 if node.space in ("row", "one") else 0)
-            if node.op in ("x", "u", "state", "mask", "parameter", "dstate", "dv"):
+            if node.op in LEAVES:
                 columns[node] = stage[node]
 
     stages = [Stage() for _ in range(max(stage.values(), default=0) + 1)]
@@ -350,25 +339,28 @@ def _schedule(
     for slot, node in enumerate(rows):
         found[node] = ("sum", slot)
         made[node] = stage[node]
-    leaves = ("x", "u", "state", "mask", "parameter", "dstate", "dv")
     for node in order:
-        if node.op in leaves and node not in found:
+        if node.op in LEAVES and node not in found:
             found[node] = (node.op, 0)
             made[node] = stage[node]
     for store in stores:
         stages[stage[store.node]].stores.append(store)
-        if store.to[0] in ("state", "enters", "saved") and store.node.space in WIDE and store.node not in found:
+        if store.to[0] in ("state", "enters", "saved") and store.node.space not in SINGLE and store.node not in found:
             found[store.node] = ("new", store.to[1]) if store.to[0] == "state" else store.to
             made[store.node] = stage[store.node] + 1
-    scratch = _hand_on(stages, stage, found, made)
+    scratch = _hand_on(program, stages, stage, found, made)
     return Schedule(tuple(stages), found, made, rows, scratch)
 
 
 def _hand_on(
-    stages: list[Stage], stage: Mapping[Node, int], found: dict[Node, tuple[str, str | int]], made: dict[Node, int]
+    program: Program,
+    stages: list[Stage],
+    stage: Mapping[Node, int],
+    found: dict[Node, tuple[str, str | int]],
+    made: dict[Node, int],
 ) -> dict[str, int]:
     """Costly values that a later stage needs as well are kept in scratch; all others are computed again."""
-    scratch = dict.fromkeys(WIDE, 0)
+    scratch = dict.fromkeys(program.spaces, 0)
     for at in reversed(range(len(stages))):
         # Stores that are added to an earlier stage while going down are seen when that stage comes.
         roots = [store.node for store in stages[at].stores] + [n.args[0] for p in stages[at].sums for n in p]
@@ -378,7 +370,7 @@ def _hand_on(
 
         pending = list(walk(roots, loaded))
         for node in pending:
-            if loaded(node) or node.space not in WIDE or node.op not in COSTLY or stage[node] >= at:
+            if loaded(node) or node.space in SINGLE or node.op not in COSTLY or stage[node] >= at:
                 continue
             found[node] = ("scratch", scratch[node.space])
             made[node] = stage[node] + 1
@@ -391,12 +383,13 @@ def _parameter_slots(
     program: Program, pieces: Mapping[tuple[str, int], Node]
 ) -> tuple[dict[str, tuple[tuple[str, int], ...]], dict[tuple[str, int], tuple[str, int]], list[Store]]:
     """Parameters with the same gradient (b_ih and b_hh, most often) share one slot."""
-    slots: dict[str, dict[Node, int]] = {space: {} for space in WIDE}
-    names: dict[str, list[tuple[str, int]]] = {space: [] for space in WIDE}
+    slots: dict[str, dict[Node, int]] = {space: {} for space in program.spaces}
+    names: dict[str, list[tuple[str, int]]] = {space: [] for space in program.spaces}
     where: dict[tuple[str, int], tuple[str, int]] = {}
     stores = []
     used = walk([*program.states.values(), *(product.enters for product in program.products)])
-    spaces = {(name_of(leaf), piece_of(leaf)): leaf.space for leaf in used if leaf.op == "parameter"}
+    leaves = (leaf for leaf in used if leaf.op == "parameter")
+    spaces = {(name_of(leaf), piece_of(leaf)): "1" if leaf.space == "one" else leaf.space for leaf in leaves}
     for piece, node in pieces.items():
         if plain(node) == 0 or piece not in spaces:  # no gradient
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ostinato.kernels.compiler.graph import Node, name_of, number_of, parts_of, piece_of
+from ostinato.kernels.compiler.graph import Node, name_of, number_of, parts_of, piece_of, walk
 
 _INFIX = {
     "add": "+",
@@ -26,16 +26,20 @@ class ProductNode:
     """A product with a matrix inside the step, `v M^T` cut by rows of the matrix into pieces.
 
     Attributes:
-        matrix: "weight_hh", or the name of a matrix of the cell's own.
-        gates: the blocks of `H` rows of `weight_hh` that it uses, in order, a piece each; () for an own matrix: one piece.
-        enters: `v`, of space H or P (or smaller: the same for all units).
-        space: of its pieces, "H" or "P".
+        matrix: "weight_hh", "weight_ih", or the name of a matrix of the cell's own.
+        gates: the blocks of `H` rows of the matrix that it uses, in order, a piece each; () for a matrix of one piece.
+        enters: `v`, of the space `entered` (or smaller: the same for all units).
+        space: of its pieces.
+        entered: of what enters.
+        heads: the blocks on the diagonal of each piece, of which alone the matrix consists.
     """
 
     matrix: str
     gates: tuple[int, ...]
     enters: Node
     space: str
+    entered: str
+    heads: int = 1
 
     @property
     def pieces(self) -> int:
@@ -56,6 +60,8 @@ class Program:
         du: for each product and piece, the gradient of its raw output. It depends on `dv` of later products only.
         dstates: the gradient of the old states; what reaches them through the products is in it, as `dv`.
         dparameters: for each vector parameter and piece, the value whose sum over all rows and steps is the gradient.
+        dinputs: for the input itself, "x", and each extra, its gradient; what reaches the input through `W_ih x` is not in it.
+        letters: the width of each state and of each of `dinputs`, by name; "1" for one number a row.
     """
 
     products: tuple[ProductNode, ...]
@@ -64,6 +70,18 @@ class Program:
     du: tuple[tuple[Node, ...], ...]
     dstates: dict[str, Node]
     dparameters: dict[str, tuple[Node, ...]]
+    dinputs: dict[str, Node]
+    letters: dict[str, str]
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The letters of all widths that vary within the step: "H" first, "1" where single numbers are kept."""
+        found = ["H", *self.letters.values(), *(letter for p in self.products for letter in (p.space, p.entered))]
+        scalars = (
+            leaf for leaf in walk([*self.states.values(), *(p.enters for p in self.products)]) if leaf.space == "one"
+        )
+        found += ["1" for leaf in scalars if leaf.op == "parameter"]
+        return tuple(dict.fromkeys(found))
 
     def __str__(self) -> str:
         return "\n".join(_Listing(self).lines())
@@ -91,6 +109,8 @@ class _Listing:
             yield from self._result(f"dx[{gate}]", node)
         for name, node in program.dstates.items():
             yield from self._result(f"d{name}", node)
+        for name, node in program.dinputs.items():
+            yield from self._result(f"dinput {name}", node)
         for name, nodes in program.dparameters.items():
             for piece, node in enumerate(nodes):
                 yield from self._result(f"d{name}[{piece}]", node, "+=")
@@ -147,6 +167,8 @@ def _leaf(node: Node) -> str:
             return repr(value) if size is None else f"({value!r} {'*' if power == 1 else '/'} {size})"
         case "state" | "mask":
             return name_of(node)
+        case "input":
+            return f"input {name_of(node)}"
         case "dstate":
             return f"d{name_of(node)}'"
         case "u":

@@ -7,13 +7,14 @@ numbers that differ between recordings at two sizes are explained as multiples o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Literal
 
 from torch import fx
 
+from ostinato.cells.recurrence import Cell
 from ostinato.kernels.compiler.graph import Node, Unsupported, plain
 
 # Numbers in a recording, by the place of their node and their own, as (value, size, power) of a const; None for an unexplained one.
@@ -22,15 +23,64 @@ Constants = dict[tuple[int, object], tuple[float, str | None, int] | None]
 
 @dataclass(frozen=True)
 class TracedSizes:
-    """The sizes of one recording: `B`, `H`, `P`; distinct primes, P equal to H without projection."""
+    """The sizes of one recording, or of a request: `B`, and the number of each letter of `ostinato.cells.widths`.
+
+    Attributes:
+        rows: `B`.
+        letters: numbers by letter: "H"; "P" where it is another; "I"; the cell's own; "d" where there are heads.
+        heads: `N`.
+    """
 
     rows: int
-    hidden: int
-    projected: int
+    letters: Mapping[str, int]
+    heads: int = 1
 
-    def letters(self) -> dict[str, int]:
-        """H, and P where it is another."""
-        return {"H": self.hidden} | ({"P": self.projected} if self.projected != self.hidden else {})
+    @property
+    def hidden(self) -> int:
+        """`H`."""
+        return self.letters["H"]
+
+    @property
+    def projected(self) -> int:
+        """`P`, or `H` where there is no other."""
+        return self.letters.get("P", self.hidden)
+
+    @property
+    def inputs(self) -> int:
+        """`I`."""
+        return self.letters["I"]
+
+    def cell(self, cell: Cell) -> Cell:
+        """The cell with these numbers in the place of its own."""
+        return replace(cell, widths={letter: self.letters[letter] for letter in cell.widths}) if cell.widths else cell
+
+
+# Primes, so that a width tells what it is made of, up to `MOST_GATES` gates.
+MOST_GATES = 88
+_ROWS = (13, 17)
+_PRIMES = ((101, 103), (97, 89), (107, 109), (113, 127), (131, 137), (139, 149), (151, 157), (163, 167), (173, 179))
+
+
+def traced_sizes(cell: Cell, projected: bool) -> tuple[TracedSizes, TracedSizes]:
+    """Two sets of sizes at which a cell is recorded.
+
+    Raises:
+        Unsupported: for more letters than there are primes.
+    """
+    if len(cell.widths) > len(_PRIMES) - 3:
+        raise Unsupported(
+            f"it has {len(cell.widths)} widths of its own, and the compiler takes up to {len(_PRIMES) - 3}"
+        )
+    first, second = (_traced_sizes(cell, projected, n) for n in range(2))
+    return first, second
+
+
+def _traced_sizes(cell: Cell, projected: bool, n: int) -> TracedSizes:
+    primes = iter(_PRIMES)
+    units, output, inputs = (next(primes)[n] for _ in range(3))
+    letters = {"H": cell.heads * units} | ({"P": cell.heads * output} if projected else {}) | {"I": inputs}
+    letters |= {letter: next(primes)[n] for letter in cell.widths}
+    return TracedSizes(_ROWS[n], letters | ({"d": units} if cell.heads > 1 else {}), cell.heads)
 
 
 @dataclass(frozen=True)
@@ -114,8 +164,8 @@ def _arguments(node: fx.Node, module: fx.GraphModule) -> Iterator[tuple[object, 
 def _explained(a: float, b: float, sizes: TracedSizes, others: TracedSizes) -> tuple[float, str | None, int] | None:
     if a == b or (a != a and b != b):
         return float(a), None, 1
-    for letter, size in sizes.letters().items():
-        other = others.letters()[letter]
+    for letter, size in sizes.letters.items():
+        other = others.letters[letter]
         if math.isclose(a / size, b / other, rel_tol=1e-15):
             return a / size, letter, 1
         if math.isclose(a * size, b * other, rel_tol=1e-15):

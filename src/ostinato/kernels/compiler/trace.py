@@ -25,18 +25,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product as RecurrentProduct
 from ostinato.cells.spec import Cell
-from ostinato.kernels.compiler.graph import Graph, Node, Space, Unsupported
+from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
 from ostinato.kernels.compiler.lowering import Lowering
 from ostinato.kernels.compiler.program import ProductNode, Program
-from ostinato.kernels.compiler.sized import Constants, TracedSizes, Value, numbers
+from ostinato.kernels.compiler.sized import MOST_GATES, Constants, TracedSizes, Value, numbers, traced_sizes
 from ostinato.locks import RECORDER, compiling
 from ostinato.types import Tensor
 
 __all__ = ["Node", "ProductNode", "Program", "Unsupported", "trace"]
 
-# Primes, so that a width tells what it is made of, up to this many gates.
-_SIZES = ((13, 101, 97), (17, 103, 89))
-_MOST_GATES = 88
+_OF_HEADS = {"N", "d"}
 
 
 def trace(cell: Cell, bias: bool, projected: bool) -> Program:
@@ -47,9 +45,10 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
     | op | key | what it is |
     | --- | --- | --- |
     | x | (gate,) | `W_ih x` of a gate, by its place in `cell.input_gates`; before `cell.enter` and before `bias_ih` |
+    | input | (name,) | the input itself, "x", or an extra, as it came |
     | u | (product, piece) | what a product yields, before anything is done to it and before `bias_hh` |
     | state | (name,) | before the step |
-    | parameter | (name, piece) | H or P numbers of `bias_ih`, `bias_hh` or a vector of the cell's own, the same for all rows |
+    | parameter | (name, piece) | the numbers of `bias_ih`, `bias_hh` or a vector of the cell's own, the same for all rows |
     | mask | (name,) | the cell's noise |
     | dstate | (name,) | the gradient of a new state |
     | dv | (product,) | the gradient of what entered a product |
@@ -117,9 +116,9 @@ if hasattr(os, "register_at_fork"):  # a child has no threads but the one that f
 
 
 def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
-    if len(cell.gates) > _MOST_GATES:
-        raise Unsupported(f"it has {len(cell.gates)} gates, and the compiler takes up to {_MOST_GATES}")
-    sizes = [TracedSizes(rows, hidden, other if projected else hidden) for rows, hidden, other in _SIZES]
+    if len(cell.gates) > MOST_GATES:
+        raise Unsupported(f"it has {len(cell.gates)} gates, and the compiler takes up to {MOST_GATES}")
+    sizes = traced_sizes(cell, projected)
     aliases: dict[int, int] = {}
     while True:
         recordings = [_Recording(cell, bias, at, aliases) for at in sizes]
@@ -154,7 +153,7 @@ class Cuts:
     def __init__(self, aliases: Mapping[int, int], given: Sequence[Tensor] | None) -> None:
         self._aliases, self._given = aliases, given
         self._by_call: list[Tensor] = []
-        self.products: list[tuple[str, tuple[int, ...]]] = []  # matrix and gates
+        self.products: list[tuple[str, tuple[int, ...]]] = []  # matrix and gates, none for a matrix of one piece
         self.entered: list[Tensor] = []
         self.yielded: list[Tensor] = []
 
@@ -176,24 +175,42 @@ class Cuts:
 
 @dataclass(eq=False)
 class _CutProduct(RecurrentProduct):
-    """The recurrent product with another way to multiply."""
+    """A product with another way to multiply.
 
+    Attributes:
+        matrix: its name.
+        cuts: what does it.
+        of_input: the input, and its product, which is made of all time steps at once.
+    """
+
+    matrix: str = "weight_hh"
     cuts: Cuts | None = None
+    of_input: tuple[Tensor, Tensor] | None = None
 
     def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
         assert self.cuts is not None
         gates = tuple(range(len(self.gates))) if self.chosen is None else self.chosen
-        raw = self.cuts("weight_hh", gates, v, (len(gates) * self.size, self.weight.shape[1]))
+        if self.of_input is not None and v is self.of_input[0]:
+            every = self.of_input[1].chunk(len(self.gates), -1)
+            raw = torch.cat([every[n] for n in gates], -1)
+        else:
+            raw = self.cuts(self.matrix, gates, v, (len(gates) * self.size, self.weight.shape[1] * self.heads))
         return raw if bias is None else raw + bias
 
 
 class _CutLinear(TorchFunctionMode):
-    """Cuts `F.linear` with one of these matrices."""
+    """Cuts `F.linear` with one of these matrices.
 
-    def __init__(self, matrices: Mapping[str, Tensor], cuts: Cuts) -> None:
+    Args:
+        matrices: by name.
+        gates: of each, as `Cuts` wants them.
+        cuts: what cuts.
+    """
+
+    def __init__(self, matrices: Mapping[str, Tensor], gates: Mapping[str, tuple[int, ...]], cuts: Cuts) -> None:
         super().__init__()
         self._names = {id(matrix): name for name, matrix in matrices.items()}
-        self._cuts = cuts
+        self._gates, self._cuts = gates, cuts
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -201,7 +218,8 @@ class _CutLinear(TorchFunctionMode):
         named = dict(zip(("input", "weight", "bias"), args, strict=False)) | dict(kwargs or {})
         if func is not F.linear or id(named["weight"]) not in self._names:
             return func(*args, **(kwargs or {}))
-        raw = self._cuts(self._names[id(named["weight"])], (), named["input"], named["weight"].shape)
+        name = self._names[id(named["weight"])]
+        raw = self._cuts(name, self._gates[name], named["input"], named["weight"].shape)
         return raw if named.get("bias") is None else raw + named["bias"]
 
 
@@ -228,8 +246,10 @@ class Run:
         dtype: torch.dtype = torch.float64,
     ) -> None:
         self.cell, self.sizes, self.aliases = cell, sizes, aliases or {}
-        shapes = cell.parameter_sizes(1, sizes.hidden, sizes.projected, bias)
-        self.states = cell.state_sizes(sizes.hidden, sizes.projected)
+        at = sizes.hidden, sizes.projected, sizes.inputs
+        shapes = sizes.cell(cell).parameter_sizes(sizes.inputs, sizes.hidden, sizes.projected, bias)
+        self.states = sizes.cell(cell).state_sizes(*at)
+        extras = sizes.cell(cell).extra_sizes(sizes.inputs, sizes.hidden, sizes.projected)
 
         def ones(*shape: int) -> Tensor:
             return torch.ones(shape, dtype=dtype, device="cpu")
@@ -242,6 +262,8 @@ class Run:
         # What the step is differentiated by, besides what its products yield.
         self.primals: dict[_Key, Tensor] = {
             ("x", None): ones(sizes.rows, len(cell.input_gates) * sizes.hidden),
+            **({("input", "x"): ones(sizes.rows, sizes.inputs)} if cell.raw else {}),
+            **{("input", name): ones(sizes.rows, width) for name, width in extras.items()},
             **{("state", name): ones(sizes.rows, width) for name, width in self.states.items()},
             **{("parameter", name): ones(*shape) for name, shape in shapes.items() if len(shape) == 1},
         }
@@ -249,31 +271,48 @@ class Run:
     def step(self, given: Mapping[_Key, Tensor], cuts: Cuts) -> dict[_Key, Tensor]:
         """Run the step. Returns its results by the leaves of their gradients."""
         cell, sizes = self.cell, self.sizes
-        of = {op: {name: v for (at, name), v in given.items() if at == op} for op in ("state", "parameter", "mask")}
-        vectors = of["parameter"]
+        of = {op: {n: v for (at, n), v in given.items() if at == op} for op in ("state", "parameter", "mask", "input")}
+        vectors, inputs = of["parameter"], of["input"]
         own = {p.name: (self.matrices | vectors)[p.name] for p in cell.parameters}
-        x = given["x", None]
-        for enter in cell.enter:
-            x = enter(x, own)
-        if (bias := vectors.get("bias_ih")) is not None:
-            x = x + bias
+        offered: dict[str, Any] = {"num_heads": cell.heads} if cell.counts_heads else {}
         U = None
         if cell.recurrent:
-            U = _CutProduct(cell.gates, self.matrices["weight_hh"], vectors.get("bias_hh"), sizes.hidden, cuts=cuts)
-        gates = dict(zip(cell.input_gates, x.chunk(len(cell.input_gates), -1), strict=True))
-        with _CutLinear({p.name: own[p.name] for p in cell.parameters if p.name in self.matrices}, cuts):
-            new = cell.step(Gates(**gates), State(**of["state"]), U, **own, **of["mask"])
+            weight, bias = self.matrices["weight_hh"], vectors.get("bias_hh")
+            U = _CutProduct(cell.gates, weight, bias, sizes.hidden, cell.heads, cuts=cuts)
+        x: Any = given["x", None]
+        bias = vectors.get("bias_ih")
+        if cell.raw:
+            raw, weight = inputs.pop("x"), self.matrices["weight_ih"]
+            offered["W"] = _CutProduct(
+                cell.input_gates, weight, bias, sizes.hidden, matrix="weight_ih", cuts=cuts, of_input=(raw, x)
+            )
+            x = raw
+        else:
+            for enter in cell.enter:
+                x = enter(x, own)
+            x = x if bias is None else x + bias
+            x = Gates(**dict(zip(cell.input_gates, x.chunk(len(cell.input_gates), -1), strict=True)))
+        matrices = {p.name: own[p.name] for p in cell.parameters if p.name in self.matrices}
+        with _CutLinear(matrices, {name: self._gates_of(name) for name in matrices}, cuts):
+            new = cell.step(x, State(**of["state"]), U, **own, **of["mask"], **inputs, **offered)
         for name, width in self.states.items():
             if (shape := tuple(getattr(new, name).shape)) != (sizes.rows, width):
                 raise Unsupported(f"the step gives {name} the shape {shape} at (B, width) = {(sizes.rows, width)}")
         states: dict[_Key, Tensor] = {("dstate", name): getattr(new, name) for name in self.states}
         return states | {("dv", n): v for n, v in enumerate(cuts.entered)}
 
+    def _gates_of(self, matrix: str) -> tuple[int, ...]:
+        """The blocks of `H` rows of a matrix of the cell's own; none for one piece."""
+        rows = next(p.shape[0] for p in self.cell.parameters if p.name == matrix)
+        count = {"G": len(self.cell.gates), "G_ih": len(self.cell.input_gates)}
+        return tuple(range(count.get(rows, 0)))
+
 
 class _Recording(Run):
     """The step and its derivative; `module` holds them."""
 
     def __init__(self, cell: Cell, bias: bool, sizes: TracedSizes, aliases: Mapping[int, int]) -> None:
+        _check(cell)
         super().__init__(cell, bias, sizes, aliases)
         cuts = Cuts(aliases, None)
         with NoRandomNumbers():
@@ -323,16 +362,18 @@ class _Recording(Run):
             # A gradient of one row is made of all rows, by a sum and nothing after it that is not linear.
             if value.rows != ("each" if len(shape) == 2 else "summed") and not value.is_zero:
                 raise Unsupported(f"the gradient of {key[1]} is no sum over the rows of a batch")
-            return value.cut(self._widths(shape[-1])).pieces
+            return value.cut([self._width(letter) for letter in self._letters(key)]).pieces
 
         def one(values: Mapping[_Key, Value], *key: Any) -> Node:
             (node,) = pieces(values, *key)
             return node
 
-        products = tuple(
-            ProductNode(matrix, gates, one(results, "dv", n), self._space(self.primals["u", n].shape[-1]))
-            for n, (matrix, gates) in enumerate(self._products)
-        )
+        def product(n: int, matrix: str, gates: tuple[int, ...]) -> ProductNode:
+            heads = self.cell.heads if matrix == "weight_hh" else 1
+            space, entered = self._spaces_of(n)
+            return ProductNode(matrix, gates, one(results, "dv", n), space, entered, heads)
+
+        products = tuple(product(n, *described) for n, described in enumerate(self._products))
         return Program(
             products=products,
             states={name: one(results, "dstate", name) for name in self.states},
@@ -340,25 +381,71 @@ class _Recording(Run):
             du=tuple(pieces(gradients, "u", n) for n in range(len(products))),
             dstates={name: one(gradients, "state", name) for name in self.states},
             dparameters={name: pieces(gradients, op, name) for op, name in self.primals if op == "parameter"},
+            dinputs={name: one(gradients, op, name) for op, name in self.primals if op == "input"},
+            letters={name: self._letters((op, name))[0] for op, name in self.primals if op in ("state", "input")},
         )
 
     def _leaves(self, graph: Graph, key: _Key, like: Tensor) -> Value:
         op, name = key
-        widths = self._widths(like.shape[-1])
+        letters = self._letters(key)
         begin = () if name is None else (name,)
+        # One number a row is a space of its own; one number for all rows is none.
+        scalar = "row" if like.dim() == 2 else "one"
         nodes = [
-            graph.leaf(op, (*begin, n) if op in ("x", "u", "parameter") else begin, self._space(width))
-            for n, width in enumerate(widths)
+            graph.leaf(op, (*begin, n) if op in ("x", "u", "parameter") else begin, scalar if letter == "1" else letter)
+            for n, letter in enumerate(letters)
         ]
-        return Value(tuple(nodes), tuple(widths), "each" if like.dim() == 2 else "same")
+        widths = tuple(map(self._width, letters))
+        return Value(tuple(nodes), widths, "each" if like.dim() == 2 else "same")
 
-    def _widths(self, width: int) -> list[int]:
-        if width == self.sizes.projected:
-            return [width]
-        return [self.sizes.hidden] * (width // self.sizes.hidden)
+    def _letters(self, key: _Key) -> list[str]:
+        """The spaces of the pieces of an argument or a gradient, "1" for a single number."""
+        op, name = key
+        cell = self.cell
+        match op:
+            case "x":
+                found = ["H"] * len(cell.input_gates)
+            case "u":
+                space, _ = self._spaces_of(name)
+                found = [space] * max(1, len(self._products[name][1]))
+            case "dv":
+                found = [self._spaces_of(name)[1]]
+            case "state" | "dstate":
+                found = [cell.states[name]]
+            case "mask":
+                found = [cell.states[next(noise.state for noise in cell.noise if noise.name == name)]]
+            case "input":
+                found = ["I" if cell.raw and name == "x" else cell.extras[name]]
+            case _:
+                found = self._vector(name)
+        return ["H" if letter == "P" and "P" not in self.sizes.letters else letter for letter in found]
 
-    def _space(self, width: int) -> Space:
-        return "H" if width % self.sizes.hidden == 0 else "P"
+    def _vector(self, name: str) -> list[str]:
+        pieces = {"G": len(self.cell.gates), "G_ih": len(self.cell.input_gates)}
+        letter = {"bias_ih": "G_ih", "bias_hh": "G"} | {p.name: p.shape[0] for p in self.cell.parameters}
+        return ["H"] * pieces[letter[name]] if letter[name] in pieces else [letter[name]]
+
+    def _spaces_of(self, product: int) -> tuple[str, str]:
+        """Of the pieces of a product, and of what enters it."""
+        matrix, gates = self._products[product]
+        letters = {"weight_hh": ("G", "P"), "weight_ih": ("G_ih", "I")} | {
+            p.name: p.shape for p in self.cell.parameters
+        }
+        space, entered = ("H" if gates else letters[matrix][0]), letters[matrix][1]
+        missing = "P" not in self.sizes.letters
+        return ("H" if space == "P" and missing else space), ("H" if entered == "P" and missing else entered)
+
+    def _width(self, letter: str) -> int:
+        return 1 if letter == "1" else self.sizes.letters[letter]
+
+
+def _check(cell: Cell) -> None:
+    """Raise `Unsupported` for what the compiler has no memory for."""
+    if any(" " in described or described in _OF_HEADS for described in cell.states.values()):
+        raise Unsupported("it has states of several dimensions or of heads, which the compiler does not know")
+    for p in cell.parameters:
+        if _OF_HEADS & set(p.shape) or (len(p.shape) == 2 and "1" in p.shape):
+            raise Unsupported(f"its parameter {p.name} has the shape {p.shape}, which the compiler does not know")
 
 
 def _changes_in_place(module: fx.GraphModule) -> bool:

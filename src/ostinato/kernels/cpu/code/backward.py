@@ -18,6 +18,7 @@ class Backward(Loop):
             self._clear()
             with code.loop(0, self["steps"], down=True) as s, self.at_step(s):
                 self.ahead = code.sub(self.offset_before, self.offset)
+                self.begin_step()
                 for at, stage in enumerate(self.schedule.stages):
                     self.stage(at, stage)
         with code.when(code.is_(self["halves"], "==", BOTH)):
@@ -25,9 +26,9 @@ class Backward(Loop):
         with code.when(code.is_(self["halves"], "!=", TIME)):
             with code.when(code.is_(self["dx"], "!=", 0)):
                 self._input_gradient()
-            self._weight_gradient("x", self.plan.dx, self["x_width"])
+            self._weight_gradient("x", self.plan.dx, self["I"])
             for k, slots in enumerate(self.plan.du):
-                self._weight_gradient(str(k), slots, self.width[self.entered_space(k)])
+                self._weight_gradient(str(k), slots, self.width[self.plan.program.products[k].entered], k)
             self._reduce()
         code.end()
 
@@ -36,18 +37,18 @@ class Backward(Loop):
         code, row = self.code, self.row_bytes(name)
         return code.at(self.address(f"carry_{name}"), code.mul(parity, self["B"], row)), row
 
-    def _runs(self, slots: GradientSlots) -> tuple[Int, Int, Int]:
-        """How the vectors of a gradient lie in a row: runs, numbers in a run, bytes between them."""
+    def _runs(self, slots: GradientSlots, blocks: Value | None = None) -> tuple[Int, Int, Int]:
+        """How the vectors of a gradient lie in so many blocks of a row, or all: runs, numbers in a run, bytes between them."""
         count, own = self.plan.slots[slots.space], len(slots.order)
-        numbers = own * self.shape.lanes
+        numbers, blocks = own * self.shape.lanes, self.blocks[slots.space] if blocks is None else blocks
         if count == own:
-            return 1, self.code.mul(self.blocks[slots.space], numbers), 0
-        return self.blocks[slots.space], numbers, (count - own) * self.vector
+            return 1, self.code.mul(blocks, numbers), 0
+        return blocks, numbers, (count - own) * self.vector
 
     def multiply(self, product: int, here: Range | None = None) -> None:
         """dv = W^T du, where possible straight into the gradient of the state that entered."""
         code, slots = self.code, self.plan.du[product]
-        space = self.entered_space(product)
+        space = self.plan.program.products[product].entered
         own, width = self.units[space], self.width[space]
         add = 0
         if product in self.plan.accumulated:
@@ -58,21 +59,54 @@ class Backward(Loop):
             to, row = self.address(f"dv_{product}"), code.mul(width, self.shape.bytes)
         a_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
         first = code.add(self.offset, self.rows.begin)
-        panel = code.mul(
-            self.blocks[slots.space], len(slots.order) * self.shape.lanes * self.shape.across * self.vector
-        )
-        self._call_multiply(
-            code.at(self.address(f"slots_{slots.space}"), code.mul(first, a_row), slots.first * self.vector),
-            a_row,
-            self._runs(slots),
-            code.at(self.address(f"weight_t_{product}"), code.mul(code.div(own.begin, self.shape.across), panel)),
-            panel,
-            code.at(to, code.mul(self.rows.begin, row), code.mul(own.begin, self.vector)),
-            row,
-            code.sub(code.min(self.rows.end, self.count), self.rows.begin),
-            code.sub(code.min(code.mul(own.end, self.shape.lanes), width), code.mul(own.begin, self.shape.lanes)),
-            add,
-        )
+        a = code.at(self.address(f"slots_{slots.space}"), code.mul(first, a_row), slots.first * self.vector)
+        c = code.at(to, code.mul(self.rows.begin, row))
+        rows = code.sub(code.min(self.rows.end, self.count), self.rows.begin)
+        weight, panel_bytes = self.address(f"weight_t_{product}"), self.shape.across * self.vector
+        numbers = len(slots.order) * self.shape.lanes
+        heads = self.plan.program.products[product].heads
+        if heads == 1:
+            panel = code.mul(self.blocks[slots.space], numbers * panel_bytes)
+            columns = code.min(code.mul(own.end, self.shape.lanes), width)
+            self._call_multiply(
+                a,
+                a_row,
+                self._runs(slots),
+                code.at(weight, code.mul(code.div(own.begin, self.shape.across), panel)),
+                panel,
+                code.at(c, code.mul(own.begin, self.vector)),
+                row,
+                rows,
+                code.sub(columns, code.mul(own.begin, self.shape.lanes)),
+                add,
+            )
+            return
+        deep, columns = self[f"deep_{product}"], code.div(width, heads)
+        panel = code.mul(deep, numbers * panel_bytes)
+        of_head = code.mul(code.ceil_div(columns, self.shape.panel), panel)
+        mine = self.heads_of(product)
+        with code.loop(mine.begin, mine.end) as head:
+            begin, _ = self._blocks_of(head, slots.space, heads)
+            begin = code.min(begin, code.sub(self.blocks[slots.space], deep))
+            self._call_multiply(
+                code.at(a, code.mul(begin, self.plan.slots[slots.space] * self.vector)),
+                a_row,
+                self._runs(slots, deep),
+                code.at(weight, code.mul(head, of_head)),
+                panel,
+                code.at(c, code.mul(head, columns, self.shape.bytes)),
+                row,
+                rows,
+                columns,
+                add,
+            )
+        self.meet()  # what it wrote may be of other threads' units
+
+    def _blocks_of(self, head: Value, space: str, heads: int) -> tuple[Value, Value]:
+        """The first block of units that a head has a unit in, and the end of the last."""
+        code, units = self.code, self.code.div(self.width[space], heads)
+        begin, end = code.mul(head, units), code.mul(code.add(head, 1), units)
+        return code.div(begin, self.shape.lanes), code.ceil_div(end, self.shape.lanes)
 
     def _clear(self) -> None:
         """Parameter gradients start at zero, one row for each row of the batch."""
@@ -117,7 +151,7 @@ class Backward(Loop):
         blocks = code.ceil_div(self["rows"], ROWS_TOGETHER)
         first, last = (code.div(code.mul(blocks, n), threads) for n in (thread, code.add(thread, 1)))
         a_row = code.mul(self.blocks["H"], self.plan.slots["H"] * self.vector)
-        c_row = code.mul(self["x_width"], self.shape.bytes)
+        c_row = self.input_row
         with code.loop(first, last) as block:
             row = code.mul(block, ROWS_TOGETHER)
             self._call_multiply(
@@ -129,28 +163,45 @@ class Backward(Loop):
                 code.at(self.address("dx"), code.mul(row, c_row)),
                 c_row,
                 code.min(code.sub(self["rows"], row), ROWS_TOGETHER),
-                self["x_width"],
-                0,
+                self["I"],
+                # What the step itself gives the input's gradient is there already.
+                int("x" in self.plan.program.dinputs),
             )
 
-    def _weight_gradient(self, name: str, slots: GradientSlots, columns: Value) -> None:
+    def _weight_gradient(self, name: str, slots: GradientSlots, columns: Value, product: int | None = None) -> None:
         code, own, width = self.code, self.own_units[slots.space], self.width[slots.space]
-        with code.when(code.is_(self[f"dweight_{name}"], "!=", 0)), code.when(code.is_(own.begin, "<", own.end)):
+        heads = 1 if product is None else self.plan.program.products[product].heads
+        slot_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
+
+        def part(sources: Value, columns: Value, begin: Value, end: Value, first: Int, units: Value) -> None:
             code.jump(
                 self["weight_gradient"],
                 code.at(self.address(f"slots_{slots.space}"), slots.first * self.vector),
-                code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector),
+                slot_row,
                 self["rows"],
-                self.address(f"sources_{name}"),
+                sources,
                 columns,
                 self.address(f"dweight_{name}"),
                 code.mul(columns, self.shape.bytes),
-                own.begin,
-                own.end,
+                begin,
+                end,
                 self.plan.slots[slots.space] * self.vector,
                 len(slots.order),
                 self.address(f"gate_rows_{name}"),
-                width,
+                first,
+                units,
                 code.at(self.address("work"), code.mul(code.arg.thread, self["work_bytes"])),
                 self[f"add_{name}"],
             )
+
+        sources = self.address(f"sources_{name}")
+        with code.when(code.is_(self[f"dweight_{name}"], "!=", 0)):
+            if product is None or heads == 1:
+                with code.when(code.is_(own.begin, "<", own.end)):
+                    part(sources, columns, own.begin, own.end, 0, width)
+                return
+            mine, units, columns = self.heads_of(product, alone=False), code.div(width, heads), code.div(columns, heads)
+            with code.loop(mine.begin, mine.end) as head:
+                begin, end = self._blocks_of(head, slots.space, heads)
+                of_head = code.at(sources, code.mul(head, self["rows"], 8))
+                part(of_head, columns, begin, end, code.mul(head, units), code.mul(code.add(head, 1), units))

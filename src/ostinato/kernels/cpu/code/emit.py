@@ -33,8 +33,8 @@ class Places(Protocol):
         """How many units a space has, by its letter."""
         ...
 
-    def sum_at(self, node: Node, b: Value) -> Value:
-        """The address of a sum over a row."""
+    def number(self, node: Node, b: Value) -> Value:
+        """A value that is the same for all units of a row: a sum over them, say."""
         ...
 
     def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
@@ -100,7 +100,7 @@ class RowValues:
                 number = code.builder.fmul(number, units) if power == 1 else code.builder.fdiv(number, units)
             return shape.splat(code, number)
         if self.lies_in_memory(node):
-            return shape.splat(code, code.load(self.places.sum_at(node, self.b), shape.scalar, shape.bytes))
+            return shape.splat(code, self.places.number(node, self.b))
         return emit(code.builder, self.places.lanes, node.op, [self.value(arg) for arg in node.args])
 
 

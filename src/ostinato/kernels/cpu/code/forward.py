@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ostinato.kernels.compiler.graph import number_of
-from ostinato.kernels.compiler.plan import Stage, Store, walk
-from ostinato.kernels.cpu.code.builder import Value
+from ostinato.kernels.compiler.graph import number_of, walk
+from ostinato.kernels.compiler.plan import Stage, Store
+from ostinato.kernels.cpu.code.builder import I64, Int, Value
 from ostinato.kernels.cpu.code.loops import Loop, Range
 from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS
 
@@ -62,6 +62,7 @@ class Forward(Loop):
             self._project(first, last)
             with code.loop(first, last) as s, self.at_step(s):
                 self.in_chunk = self._in_chunk(s, first, self.offset)
+                self.begin_step()
                 for at, stage in enumerate(self.schedule.stages):
                     self.stage(at, stage)
         code.end()
@@ -104,7 +105,7 @@ class Forward(Loop):
         code, own = self.code, self.units["H"]
         size = self.vector * self.gates
         c_row = code.mul(self.blocks["H"], size)
-        x_row = code.mul(self["I"], self.shape.bytes)
+        x_row = self.input_row
         panel = code.mul(self["I"], self.shape.across * self.vector)
         self._call_multiply(
             code.at(self.address("x"), code.mul(row, x_row)),
@@ -126,7 +127,7 @@ class Forward(Loop):
         code, described = self.code, self.plan.program.products[product]
         own, size = here or self.units[described.space], self.vector * described.pieces
         v, v_row = self.entering(product)
-        depth = self.width[self.entered_space(product)]
+        depth = code.div(self.width[described.entered], described.heads)
         panel = code.mul(depth, self.shape.across * self.vector)
         if here is None:
             c_row = code.mul(self.blocks[described.space], size)
@@ -135,16 +136,35 @@ class Forward(Loop):
             c_row = code.int(LOCAL_BLOCKS * size)
             c = code.at(self._local_base(product), code.mul(self.rows.begin, c_row))
         end = code.min(self.rows.end, self.count)
-        first = code.div(code.mul(own.begin, described.pieces), self.shape.across)
-        self._call_multiply(
-            code.at(v, code.mul(self.rows.begin, v_row)),
-            v_row,
-            (1, depth, 0),
-            code.at(self.address(f"weight_{product}"), code.mul(first, panel)),
-            panel,
-            c,
-            c_row,
-            code.sub(end, self.rows.begin),
-            code.mul(code.sub(own.end, own.begin), described.pieces * self.shape.lanes),
-            0,
-        )
+
+        def part(begin: Value, end_of_units: Value, first: Value, v: Value, weight: Value, add: Int) -> None:
+            """The units from `begin` on, of blocks that are packed together from `first` on."""
+            skipped = code.div(code.mul(code.sub(begin, first), described.pieces), self.shape.across)
+            self._call_multiply(
+                code.at(v, code.mul(self.rows.begin, v_row)),
+                v_row,
+                (1, depth, 0),
+                code.at(weight, code.mul(skipped, panel)),
+                panel,
+                code.at(c, code.mul(code.sub(begin, own.begin), size)),
+                c_row,
+                code.sub(end, self.rows.begin),
+                code.mul(code.sub(end_of_units, begin), described.pieces * self.shape.lanes),
+                add,
+            )
+
+        weight = self.address(f"weight_{product}")
+        if described.heads == 1:
+            part(own.begin, own.end, code.int(0), v, weight, 0)
+            return
+        # Heads whose units fill whole blocks only together share their blocks, and each adds its part: see `passes.heads_together`.
+        together, blocks = self[f"together_{product}"], self.blocks[described.space]
+        shared = code.div(code.mul(blocks, together), described.heads)
+        bytes_of_head = code.mul(code.ceil_div(code.mul(shared, described.pieces), self.shape.across), panel)
+        with code.loop(0, described.heads) as head:
+            first = code.mul(code.div(head, together), shared)
+            begin, end_of_units = code.max(own.begin, first), code.min(own.end, code.add(first, shared))
+            with code.when(code.is_(begin, "<", end_of_units)):
+                of_head = code.at(v, code.mul(head, depth, self.shape.bytes))
+                is_later = code.builder.zext(code.is_(code.builder.urem(head, together), ">", 0), I64)
+                part(begin, end_of_units, first, of_head, code.at(weight, code.mul(head, bytes_of_head)), is_later)

@@ -41,9 +41,11 @@ class Multiplied:
         gates: blocks of rows of it, in the order of the pieces.
         pieces: how many.
         space: of its pieces.
-        state: the state that enters it as it is, or None where a computed value does.
+        state: the state that enters it as it is, or None.
+        input: the input, "x", or the extra that enters it as it is, or None; where both are None a computed value enters.
         entered_space: of what enters.
         accumulated: whether its gradient goes straight into that state's.
+        heads: the blocks on the diagonal of each piece, of which alone the matrix consists.
     """
 
     matrix: str
@@ -51,8 +53,10 @@ class Multiplied:
     pieces: int
     space: str
     state: str | None
+    input: str | None
     entered_space: str
     accumulated: bool
+    heads: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Description:
     Attributes:
         gates: gates that W_ih x has.
         letters: width of each state.
+        spaces: the letters of all widths.
         products: in order.
         slots: vectors that a row and unit block keeps, for each space.
         dx: gates in the order of their gradient slots.
@@ -77,6 +82,7 @@ class Description:
 
     gates: int
     letters: dict[str, str]
+    spaces: tuple[str, ...]
     products: tuple[Multiplied, ...]
     slots: dict[str, int]
     dx: tuple[int, ...]
@@ -93,7 +99,7 @@ class Description:
     def read(cls, plain: dict[str, Any]) -> Description:
         """From what JSON gives."""
         plain["products"] = tuple(Multiplied(**{**p, "gates": tuple(p["gates"])}) for p in plain["products"])
-        for name in ("dx", "du", "du_slots", "parameter_slots"):
+        for name in ("dx", "du", "du_slots", "parameter_slots", "spaces"):
             plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
         return cls(**plain)
 
@@ -182,9 +188,9 @@ class Kernel:
         from ostinato.kernels.cpu.code.loops import Fields
 
         plan = self._plan
-        letters = {n: "P" if self.projected and at == "P" else "H" for n, at in self.cell.states.items()}
+        letters = plan.program.letters
         if self._description is None:
-            self._description = _describe(plan, letters)
+            self._description = _describe(plan, {name: letters[name] for name in self.cell.states})
         module, fields = ir.Module(f"{self.cell.name}_{name}"), Fields()
         kind = Backward if name == "backward" else Forward
         kind(module, name, plan, getattr(plan, name), self.shape, fields, letters).write()
@@ -225,16 +231,21 @@ class Kernel:
 
 def _describe(plan: Any, letters: dict[str, str]) -> Description:
     program = plan.program
-    wide = "P" if "P" in letters.values() else "H"
+
+    def entering(op: str, node: Any) -> str | None:
+        return name_of(node) if node.op == op else None
+
     products = tuple(
         Multiplied(
             p.matrix,
             tuple(p.gates),
             p.pieces,
             p.space,
-            name_of(p.enters) if p.enters.op == "state" else None,
-            wide if p.gates else "H",
+            entering("state", p.enters),
+            entering("input", p.enters),
+            p.entered,
             k in plan.accumulated,
+            p.heads,
         )
         for k, p in enumerate(program.products)
     )
@@ -243,6 +254,7 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
     return Description(
         len(program.dx),
         letters,
+        program.spaces,
         products,
         dict(plan.slots),
         plan.dx.order,

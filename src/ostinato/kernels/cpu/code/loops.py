@@ -81,7 +81,7 @@ class Loop:
         self.in_chunk: Value | None = None  # where a step's first row lies in `projected`
         self.local: dict[int, Value] = {}  # products whose result is kept for a few blocks only, to the first block
         self._first = self.code.builder.block
-        self.spaces = ["H"] + ["P"] * ("P" in letters.values())
+        self.spaces = plan.program.spaces
         self.width = {space: self[space] for space in self.spaces}
         self.blocks = {space: self.code.ceil_div(self.width[space], shape.lanes) for space in self.spaces}
         self._partition()
@@ -130,6 +130,20 @@ class Loop:
             self.units[space] = Range(code.choose(alone, zero, own.begin), code.choose(alone, blocks, own.end))
         self.together = code.choose(alone, 1, threads)
 
+    def begin_step(self) -> None:
+        """Single numbers of a row are written by one thread, and read by all in the next step."""
+        if "1" in self.letters.values():
+            self.meet()
+
+    def heads_of(self, product: int, alone: bool = True) -> Range:
+        """The heads of a product that are this thread's; with `alone` all, where it has rows of its own."""
+        code, heads = self.code, self.plan.program.products[product].heads
+        thread, threads = code.arg.thread, code.arg.threads
+        begin, end = (code.div(code.mul(n, heads), threads) for n in (thread, code.add(thread, 1)))
+        if not alone:
+            return Range(begin, end)
+        return Range(code.choose(self.alone, code.int(0), begin), code.choose(self.alone, code.int(heads), end))
+
     def meet(self, threads: Value | None = None) -> None:
         """Wait for the other threads of this loop; with `threads`, for all."""
         self.code.jump(self["meet"], self.address("meeting"), self.together if threads is None else threads)
@@ -167,22 +181,25 @@ class Loop:
 
     def entering(self, product: int) -> tuple[Value, Value]:
         """The address and the bytes of a row of what enters a product in this step."""
-        enters, code = self.plan.program.products[product].enters, self.code
-        if enters.op == "state":
-            name = name_of(enters)
+        described, code = self.plan.program.products[product], self.code
+        if described.enters.op == "state":
+            name = name_of(described.enters)
             return self.old[name], self.old_row[name]
-        space = self.entered_space(product)
-        row = code.mul(self.width[space], self.shape.bytes)
+        if described.enters.op == "input":
+            return self._input(name_of(described.enters), self.offset), self.input_row
+        row = code.mul(self.width[described.entered], self.shape.bytes)
         ring = code.is_(self["enters_ring"], "!=", 0)
         at = code.choose(ring, code.mul(self.odd, self["B"]), self.offset)
         return code.at(self.address(f"enters_{product}"), code.mul(at, row)), row
 
-    def entered_space(self, product: int) -> str:
-        """H or P."""
-        described = self.plan.program.products[product]
-        if not described.gates:
-            return "H"
-        return "P" if "P" in self.spaces else "H"
+    @property
+    def input_row(self) -> Value:
+        """Bytes of a row of the input, its extras included."""
+        return self.code.mul(self["x_row"], self.shape.bytes)
+
+    def _input(self, name: str, flat: Value, field: str = "x") -> Value:
+        """The address of the input itself, or of an extra, of a flat row; or of its gradient, in the field "dx"."""
+        return self.code.at(self.address(field), self.code.mul(flat, self.input_row), self[f"input_{name}"])
 
     def stage(self, at: int, stage: Stage) -> None:
         """Products, sums, and what the units compute."""
@@ -204,7 +221,9 @@ class Loop:
         if kind in ("state", "carry"):
             return self.letters[str(name)]
         if kind == "enters":
-            return self.entered_space(int(name))
+            return self.plan.program.products[int(name)].entered
+        if kind == "input":
+            return self.letters[str(name)]
         return store.space or store.node.space
 
     def multiply(self, product: int, here: Range | None = None) -> None:
@@ -234,27 +253,66 @@ class Loop:
 
     def unit_count(self, size: str) -> Value:
         """How many units a space has, by its letter."""
-        return self.width.get(size, self.width["H"])
+        return self[size]
 
-    def sum_at(self, node: Node, b: Value) -> Value:
-        """The address of a sum over a row."""
-        kind, slot = self.schedule.found[node]
-        if kind == "sum":
-            base = self.sums_of(b)
-        else:  # saved_sum
-            flat = self.code.add(self.offset, b)
-            base = self.code.at(self.address("saved_sums"), self.code.mul(flat, self.plan.rows * self.shape.bytes))
-        return self.code.at(base, int(slot) * self.shape.bytes)
+    def number(self, node: Node, b: Value) -> Value:
+        """A value that is the same for all units of a row: a sum over them, say."""
+        code, (kind, slot) = self.code, self.schedule.found[node]
+        match kind:
+            case "sum":
+                address = code.at(self.sums_of(b), int(slot) * self.shape.bytes)
+            case "saved_sum":
+                row = code.mul(code.add(self.offset, b), self.plan.rows * self.shape.bytes)
+                address = code.at(self.address("saved_sums"), row, int(slot) * self.shape.bytes)
+            case "dstate":
+                later, outside = (
+                    code.load(address, self.shape.scalar, self.shape.bytes) for address in self._dstate(node, b)
+                )
+                return code.builder.fadd(later, outside)
+            case _:
+                address = self._row_of(node, b)
+        return code.load(address, self.shape.scalar, self.shape.bytes)
+
+    def _dstate(self, node: Node, b: Value) -> tuple[Value, Value]:
+        """Where the two parts of a new state's gradient lie: from the later step, and from outside."""
+        code, name = self.code, name_of(node)
+        base, row = self.carry(name, self.odd)
+        flat = code.mul(code.add(self.offset, b), self[f"dstate_{name}_row"])
+        return code.at(base, code.mul(b, row)), code.at(self.address(f"dstate_{name}"), flat)
+
+    def _row_of(self, node: Node, b: Value) -> Value:
+        """The address of a row of what lies in plain rows."""
+        code, (kind, slot) = self.code, self.schedule.found[node]
+        match kind:
+            case "state":
+                return code.at(self.old[name_of(node)], code.mul(b, self.old_row[name_of(node)]))
+            case "new":
+                return code.at(self.new[str(slot)], code.mul(b, self[f"state_{slot}_row"]))
+            case "enters":
+                base, row = self.entering(int(slot))
+                return code.at(base, code.mul(b, row))
+            case "parameter":
+                base = self.address(f"parameter_{name_of(node)}")
+                if node.space == "one":
+                    return base
+                return code.at(base, code.mul(self.width[node.space], piece_of(node) * self.shape.bytes))
+            case "mask":
+                name, flat = name_of(node), code.add(self.offset, b)
+                row = code.choose(code.is_(self[f"mask_{name}_flat"], "!=", 0), flat, b)
+                return code.at(self.address(f"mask_{name}"), code.mul(row, self[f"mask_{name}_row"]))
+            case "input":
+                return self._input(name_of(node), code.add(self.offset, b))
+            case "dv":
+                k = number_of(node)
+                row = code.mul(self.width[self.plan.program.products[k].entered], self.shape.bytes)
+                return code.at(self.address(f"dv_{k}"), code.mul(b, row))
+        raise AssertionError(kind)
 
     def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
         """A vector of a value that varies over units."""
         code, shape, plan = self.code, self.shape, self.plan
         kind, slot = self.schedule.found[node]
-        flat = code.add(self.offset, b)
-
-        def plain(base: Value, *offsets: Int) -> Value:
-            return shape.load(code, code.at(base, *offsets, code.mul(v, self.vector)), mask)
-
+        flat, at_v = code.add(self.offset, b), code.mul(v, self.vector)
         match kind:
             case "x":
                 in_chunk = code.add(self.in_chunk, b)
@@ -266,21 +324,7 @@ class Loop:
                     return shape.load(code, self.local_address(k, b, v, piece_of(node)))
                 return shape.load(code, self.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))
             case "state":
-                row = self.old_row[name_of(node)]
-                address = code.at(self.old[name_of(node)], code.mul(b, row), code.mul(v, self.vector))
-                return self._kept(address, row, mask)
-            case "new":
-                return plain(self.new[str(slot)], code.mul(b, self[f"state_{slot}_row"]))
-            case "enters":
-                base, row = self.entering(int(slot))
-                return plain(base, code.mul(b, row))
-            case "parameter":
-                offset = code.mul(self.width[node.space], piece_of(node) * shape.bytes)
-                return plain(self.address(f"parameter_{name_of(node)}"), offset)
-            case "mask":
-                name = name_of(node)
-                row = code.choose(code.is_(self[f"mask_{name}_flat"], "!=", 0), flat, b)
-                return plain(self.address(f"mask_{name}"), code.mul(row, self[f"mask_{name}_row"]))
+                return self._kept(code.at(self._row_of(node, b), at_v), self.old_row[name_of(node)], mask)
             case "saved":
                 count = plan.slots[node.space]
                 address = self.blocked(f"slots_{node.space}", node.space, count, flat, v, int(slot))
@@ -289,16 +333,11 @@ class Loop:
                 count = self.schedule.scratch[node.space]
                 return shape.load(code, self.blocked(f"scratch_{node.space}", node.space, count, b, v, int(slot)))
             case "dstate":
-                name = name_of(node)
-                base, row = self.carry(name, self.odd)
-                later = plain(base, code.mul(b, row))
-                row = self[f"dstate_{name}_row"]
-                address = code.at(self.address(f"dstate_{name}"), code.mul(flat, row), code.mul(v, self.vector))
-                return code.builder.fadd(later, self._kept(address, row, mask))
-            case "dv":
-                k = number_of(node)
-                return plain(self.address(f"dv_{k}"), code.mul(b, self.width[self.entered_space(k)], shape.bytes))
-        raise AssertionError(kind)
+                later, outside = (code.at(address, at_v) for address in self._dstate(node, b))
+                row = self[f"dstate_{name_of(node)}_row"]
+                return code.builder.fadd(shape.load(code, later, mask), self._kept(outside, row, mask))
+            case _:
+                return shape.load(code, code.at(self._row_of(node, b), at_v), mask)
 
     def _kept(self, address: Value, row: Int, mask: Value | None) -> Value:
         """A vector of a memory that is as long as the sequence, with `row` bytes for each flat row."""
@@ -367,6 +406,10 @@ class Loop:
             case "carry":
                 base, row = self.carry(str(name), self.even)
                 shape.store(code, value, code.at(base, code.mul(b, row), plain), mask)
+            case "input":
+                with code.when(code.is_(self["dx"], "!=", 0)):
+                    to = code.at(self._input(str(name), code.add(self.offset, b), "dx"), plain)
+                    shape.store(code, value, to, mask)
             case "parameter":
                 count = len(self.plan.parameters[space])
                 to = self.blocked(f"gradients_{space}", space, count, b, v, int(name))

@@ -379,7 +379,7 @@ def _share(module: ir.Module, shape: Shape, name: str) -> None:
     code.end()
 
 
-_GRADIENT = "*a a_row depth *sources columns *c c_row begin end block gates *gate_rows units *scratch add"
+_GRADIENT = "*a a_row depth *sources columns *c c_row begin end block gates *gate_rows first units *scratch add"
 DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: what is packed of it stays in the second cache
 WIDTH = 256  # rows of the weight in such a block
 
@@ -403,8 +403,8 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
     """dW = A^T B over all rows of a sequence.
 
     `a` holds `depth` rows `a_row` bytes apart. In a row, unit block v (`lanes` units) begins at `v block`, and there lie `gates`
-    vectors. `gate_rows[g]` is the first row of that gate in C; `units` is how many each gate has. `sources[k]` is the address of
-    row k of B. Unit blocks from `begin` to `end` are done.
+    vectors. `gate_rows[g]` is the first row of that gate in C, which has a row for each unit; rows are written of the units from
+    `first` up to `units`. `sources[k]` is the address of row k of B. Unit blocks from `begin` to `end` are done.
     """
     code = Code(module, "weight_gradient", _GRADIENT)
     b, arg, size = code.builder, code.arg, shape.lanes * shape.bytes
@@ -435,9 +435,12 @@ def _weight_gradient(module: ir.Module, shape: Shape) -> None:
                 v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
                 unit = code.mul(v, shape.lanes)
                 row = code.add(code.load(code.at(arg.gate_rows, code.mul(g, 8))), unit)
+                before = code.max(code.sub(arg.first, unit), 0)
+                count = code.sub(code.min(code.sub(arg.units, unit), shape.lanes), before)
                 line = code.mul(panel, shape.panel * shape.bytes)
                 packed_panel = code.at(packed_b, code.mul(line, depth))
-                for _, begin, rows in _even_tiles(code, shape, code.min(code.sub(arg.units, unit), shape.lanes)):
+                for _, start, rows in _even_tiles(code, shape, count):
+                    begin = code.add(start, before)
                     b.call(
                         tiles[rows, vectors],
                         [

@@ -86,7 +86,7 @@ class Binding(Sizes):
             return None
         x, dtype = given[0], self.dtype
         shape = x.shape
-        if not _is_plain(x, dtype) or len(shape) != self._dims or shape[-1] != self.inputs or not x.numel():
+        if not _is_plain(x, dtype) or len(shape) != self._dims or shape[-1] != self.input_row or not x.numel():
             return None
         for v, width in zip(given[self._end :], self.widths, strict=False):
             of = v.shape

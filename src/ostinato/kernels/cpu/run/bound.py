@@ -188,7 +188,7 @@ class BoundCall(Binding):
         order, states, first = saved.route.order, self.states, self.count - self.states
         part = self._part(wanted)
         dfirst = [pool.take(self.places, order.batch, w, dtype=self.dtype) for w in self.widths if part.has_dfirst]
-        dx = pool.take(order.total, self.inputs, dtype=self.dtype) if part.has_dx else None
+        dx = pool.take(order.total, self.input_row, dtype=self.dtype) if part.has_dx else None
         for (n, is_written), here in zip(self._gradients, wanted[1:first], strict=True):
             if here:
                 found[n] = pool.like(saved.given[n]) if is_written else torch.zeros_like(saved.given[n])

@@ -130,7 +130,7 @@ class ForwardJobs(LayerJobs):
                 self._tell(frame, field, (n, 0))
             made.behind.extend(self._last(place, frame))
             if turned is not None:
-                made.before.append(self._move(self._route.inputs[place], below, turned[0], of.inputs))
+                made.before.append(self._move(self._route.inputs[place], below, turned[0], of.input_row))
                 made.behind.extend(self._turn_back(layer, place, turned[1]))
         return made
 
@@ -176,7 +176,7 @@ class BackwardJobs(LayerJobs):
             frame = self._frame(place)
             made.frames.append(frame)
             if has_dx:
-                inputs = self._order.total * self._call.passes[place].inputs
+                inputs = self._order.total * self._call.passes[place].input_row
                 self.dx[place] = (self._dx, 0) if place == 0 else self._take(inputs)
                 if self._in_code:
                     self._tell(frame, frame.at.dx, self.dx[place])
@@ -186,7 +186,7 @@ class BackwardJobs(LayerJobs):
         for place, turned in zip(places[1:], self._order.turned[1:], strict=True):
             if has_dx:
                 way = self._order.rows[0].numbers if turned is None else turned[1]
-                width = self._call.passes[place].inputs
+                width = self._call.passes[place].input_row
                 made.behind.append(self._move(self.dx[places[0]], self.dx[place], way, width, name="add_share"))
         return made
 
@@ -262,7 +262,7 @@ class BackwardJobs(LayerJobs):
     def _entered(self, place: int, name: str, frame: Frame, sources: Sources) -> Iterator[Job]:
         """The addresses of the rows that entered a product; "x" is the input's."""
         route, of = self._route, self._call.passes[place]
-        if name == "x":
+        if name == "x" or of.described.products[int(name)].input is not None:
             where = route.inputs[place]
         elif (state := of.described.products[int(name)].state) is None:
             where = route.block, route.kept[place] + frame.kept.offsets["enters", name]
@@ -273,7 +273,8 @@ class BackwardJobs(LayerJobs):
             yield self._rows(sources.addresses, sources.offsets, where)
             # In the first step they are the first states.
             first = self._call.count - self._states + n, place * self._order.batch * row
-            yield self._rows(sources.at_first, sources.first, first)
+            for addresses, offsets in zip(sources.at_first, sources.first, strict=True):
+                yield self._rows(addresses, offsets, first)
             return
         yield self._rows(sources.addresses, sources.offsets, where)
 

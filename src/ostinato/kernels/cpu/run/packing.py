@@ -35,21 +35,31 @@ class Packing:
         units: rows of a block.
         transposed: pack for a product with the transposed weight.
         paired: in bfloat16, as `tiles` wants it; the functions must have `pair_share`.
+        heads: `(first block, blocks)` of units for each head, whose panels lie behind each other; those of other heads among them
+            count as zeros. None for a whole matrix.
     """
 
     gates: tuple[int, ...]
     units: int
     transposed: bool
     paired: bool = False
+    heads: tuple[tuple[int, int], ...] | None = None
 
 
 @functools.lru_cache(maxsize=256)
-def _row_places(packing: Packing, lanes: int, row: int) -> np.ndarray:
-    """For each place `(block, gate, lane)` how many bytes the row of the weight lies behind its first, or -1 past the last unit."""
-    blocks = -(-packing.units // lanes)
-    unit = np.arange(blocks * lanes).reshape(blocks, 1, lanes)
-    gate = np.array(packing.gates).reshape(1, -1, 1)
-    return np.where(unit < packing.units, (gate * packing.units + unit) * row, -1).reshape(-1)
+def _row_places(packing: Packing, lanes: int, row: int) -> list[np.ndarray]:
+    """For each place `(block, gate, lane)` how many bytes the row of the weight lies behind its first, or -1 past the last unit.
+
+    One array for a whole matrix, or one for each head.
+    """
+    parts = packing.heads or ((0, -(-packing.units // lanes)),)
+    each, found = packing.units // len(parts), []
+    for n, (first, blocks) in enumerate(parts):
+        unit = (np.arange(blocks * lanes) + first * lanes).reshape(blocks, 1, lanes)
+        gate = np.array(packing.gates).reshape(1, -1, 1)
+        is_there = (unit >= n * each) & (unit < (n + 1) * each)
+        found.append(np.where(is_there, (gate * packing.units + unit) * row, -1).reshape(-1))
+    return found
 
 
 class PackingJob:
@@ -63,17 +73,21 @@ class PackingJob:
 
     def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
         self.source = weight.data_ptr()
-        places = _row_places(packing, shape.lanes, weight.shape[1] * shape.bytes)
-        sources = np.where(places < 0, 0, self.source + places)
-        depth, columns = (places.size, weight.shape[1]) if packing.transposed else (weight.shape[1], places.size)
+        parts = _row_places(packing, shape.lanes, weight.shape[1] * shape.bytes)
+        size = parts[0].size
+        depth, columns = (size, weight.shape[1]) if packing.transposed else (weight.shape[1], size)
         count = -(-columns // shape.panel)
-        self.panels = pool.take(count, depth, shape.panel, dtype=weight.dtype)
+        self.panels = pool.take(len(parts), count, depth, shape.panel, dtype=weight.dtype)
         self.address = self.panels.data_ptr()
         self._region, self._bytes, self._count = functions["region"], weight.numel() * weight.itemsize, count
         loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
-        fields = (ctypes.c_int64 * 4)(self.address, sources.ctypes.data, depth, columns)
-        self.steps = [(loop, ctypes.addressof(fields))]
-        self._held: list[object] = [sources, fields]
+        self.steps: list[tuple[int, int]] = []
+        self._held: list[object] = []
+        for places, panels in zip(parts, self.panels, strict=True):
+            sources = np.where(places < 0, 0, self.source + places)
+            fields = (ctypes.c_int64 * 4)(panels.data_ptr(), sources.ctypes.data, depth, columns)
+            self.steps.append((loop, ctypes.addressof(fields)))
+            self._held += [sources, fields]
         if packing.paired:
             pairs = (ctypes.c_int64 * 3)(self.address, count, depth)
             self.steps.append((functions["pair_share"], ctypes.addressof(pairs)))

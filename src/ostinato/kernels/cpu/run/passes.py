@@ -50,18 +50,38 @@ class Sources:
     Args:
         offsets: of the rows, in bytes.
         first: flat rows whose source lies in another memory: where they begin, how many, and bytes of one.
+        heads: how many parts of a row enter apart, each with addresses of its own behind those of the one before.
+        row: bytes of what enters.
 
     Attributes:
         offsets: of the rows, in bytes.
         addresses: for every call to fill in.
         first: offsets of those that lie in another memory.
-        at_first: their addresses.
+        at_first: their addresses, for each head.
     """
 
-    def __init__(self, offsets: np.ndarray, first: tuple[int, int, int] = (0, 0, 0)) -> None:
-        self.offsets, self.addresses = offsets, np.empty_like(offsets)
-        begin, count, row = first
-        self.first, self.at_first = np.arange(count) * row, self.addresses[begin : begin + count]
+    def __init__(
+        self, offsets: np.ndarray, first: tuple[int, int, int] = (0, 0, 0), heads: int = 1, row: int = 0
+    ) -> None:
+        parts = np.arange(heads) * (row // heads)
+        self.offsets = (parts[:, None] + offsets).reshape(-1)
+        self.addresses = np.empty_like(self.offsets)
+        begin, count, first_row = first
+        self.first = [np.arange(count) * first_row + part for part in parts]
+        total = len(offsets)
+        self.at_first = [self.addresses[n * total + begin : n * total + begin + count] for n in range(heads)]
+
+
+def heads_together(heads: int, units: int, shape: Shape) -> int:
+    """How many heads of so many units fill whole blocks, which are then packed together: the fewest that do, or all.
+
+    Panels of such blocks must begin where a thread's units may.
+    """
+    for count in range(1, heads):
+        blocks, rest = divmod(count * units, shape.lanes)
+        if not heads % count and not rest and (not blocks % shape.across or not shape.across % blocks):
+            return count
+    return heads
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,7 @@ def kept_rows(
     }
     rows["sums", ""] = (max(1, described.sums["training"]),)
     for k, product in enumerate(described.products):
-        if product.state is None:
+        if product.state is None and product.input is None:
             rows["enters", str(k)] = (width[product.entered_space],)
     return rows
 
@@ -215,6 +235,8 @@ class Pass:
         bf16: as in `CallSpec`.
 
     Attributes:
+        input_row: numbers of a row of the input, its extras included.
+        input_offsets: where in a row each lies, the input itself as "x".
         shapes: of each parameter.
         vectors: the names of those that are vectors.
         matrices: the names of the others.
@@ -231,11 +253,17 @@ class Pass:
         self.described, self.shape = kernel.description, kernel.shape
         self.dtype = torch.float64 if self.shape.double else torch.float32
         cell, letters = kernel.cell, self.described.letters
-        self.shapes = cell.parameter_sizes(inputs, hidden, output if kernel.projected else 0, kernel.bias)
+        at = inputs, hidden, output if kernel.projected else 0
+        self.shapes = cell.parameter_sizes(*at, kernel.bias)
+        self.input_offsets, self.input_row = {"x": 0}, inputs
+        for name, size in cell.extra_sizes(*at).items():
+            self.input_offsets[name] = self.input_row
+            self.input_row += size
         self.vectors = tuple(name for name, size in self.shapes.items() if len(size) == 1)
         self.matrices = tuple(name for name, size in self.shapes.items() if len(size) == 2)
         self.masks = tuple(noise.name for noise in cell.noise)
-        self.width = {"H": hidden, "P": output}
+        widths = cell.widths_at(*at)
+        self.width = widths.every()
         self.states = {name: self.width[letter] for name, letter in letters.items()}
         self.blocks = {space: -(-width // self.shape.lanes) for space, width in self.width.items()}
         self.functions = library(self.shape.double)
@@ -243,6 +271,7 @@ class Pass:
         if self.paired:
             self.functions = {**self.functions, **tile_library()}
         self.multiply_adds = sum(math.prod(self.shapes[m]) for m in self.matrices if m != "weight_ih")
+        self.constants: dict[str, int] = {}
         self._pack()
         self.nothing = torch.zeros(2 * max(self.width.values()) + self.shape.panel, dtype=self.dtype, device="cpu")
         self._fields: dict[str, FieldPlaces] = {}
@@ -250,6 +279,9 @@ class Pass:
 
     def _fits_tiles(self) -> bool:
         """Whether the processor's tiles can do the products."""
+        cell = self.kernel.cell
+        if cell.raw or cell.extras or cell.widths or cell.heads > 1:
+            return False
         depths = [self.inputs, *self.states.values(), self.hidden, self.described.gates * self.hidden]
         return tiles.has_tiles() and min(depths) >= tiles.LEAST_DEPTH and max(depths) <= tiles.MOST_DEPTH
 
@@ -274,13 +306,29 @@ class Pass:
         self.written = {"weight_ih": len(described.dx) * hidden}
         for k, order, units in self.gradients():
             matrix = described.products[k].matrix
-            self.packings.append((matrix, Packing(*self.gates(k), False, paired)))
-            self.transposed.append((matrix, Packing(order, units, True, paired)))
-            self.written.setdefault(matrix, len(order) * units)
+            forward, backward = self._heads(k)
+            self.packings.append((matrix, Packing(*self.gates(k), False, paired, forward)))
+            self.transposed.append((matrix, Packing(order, units, True, paired, backward)))
+            self.written[matrix] = max(self.written.get(matrix, 0), len(order) * units)
         for name, _, space, _ in described.parameter_slots:
             self.written[name] = self.written.get(name, 0) + self.width[space]
         self._gate_rows = [np.array([gate * hidden for gate in described.dx])]
         self._gate_rows += [np.array([gate * units for gate in order]) for _, order, units in self.gradients()]
+
+    def _heads(self, k: int) -> tuple[tuple[tuple[int, int], ...] | None, tuple[tuple[int, int], ...] | None]:
+        """The blocks of each head of a product, forward and backward; None for a whole matrix."""
+        product, lanes = self.described.products[k], self.shape.lanes
+        if (heads := product.heads) == 1:
+            return None, None
+        blocks, units = self.blocks[product.space], self.width[product.space] // heads
+        together = heads_together(heads, units, self.shape)
+        shared = blocks * together // heads
+        forward = tuple((head // together * shared, shared) for head in range(heads))
+        exact = [(head * units // lanes, -(-(head + 1) * units // lanes)) for head in range(heads)]
+        deep = max(end - begin for begin, end in exact)
+        backward = tuple((min(begin, blocks - deep), deep) for begin, _ in exact)
+        self.constants |= {f"together_{k}": together, f"deep_{k}": deep}
+        return forward, backward
 
     # memory
 
@@ -337,7 +385,9 @@ class Pass:
         frame.set(
             {
                 **self.width,
-                **dict.fromkeys(("I", "x_width"), self.inputs),
+                **{f"input_{name}": offset * self.shape.bytes for name, offset in self.input_offsets.items()},
+                "x_row": self.input_row,
+                **self.constants,
                 "B": rows.batch,
                 "steps": rows.steps,
                 "rows": rows.total,
@@ -378,7 +428,7 @@ class Pass:
         for k, product in enumerate(described.products):
             together = max(self.blocks[product.space], team.shares * LOCAL_BLOCKS)
             frame.reserve(f"u_{k}", rows.batch, together, product.pieces, lanes)
-            if product.state is None and part == "inference":
+            if product.state is None and product.input is None and part == "inference":
                 frame.reserve(f"enters_{k}", 2 * rows.batch, self.width[product.entered_space])
         if part == "inference":
             frame.reserve("sums", rows.batch, max(1, described.sums[part]))
@@ -395,19 +445,25 @@ class Pass:
         work = scratch_bytes(shape, rows.total, self.inputs, described.gates)
         numbers, before = rows.numbers.numpy(), rows.before.numpy()
         begin, count = rows.begin
-        frame.sources["x"] = Sources(numbers * (self.inputs * shape.bytes))
+        frame.sources["x"] = Sources(numbers * (self.input_row * shape.bytes))
         pitch = {n: (p or w) * shape.bytes for (n, w), p in zip(self.states.items(), pitches, strict=True)}
         for k, order, _ in self.gradients():
             product = described.products[k]
             width = self.width[product.entered_space]
-            work = max(work, scratch_bytes(shape, rows.total, width, len(order)))
+            work = max(work, scratch_bytes(shape, rows.total, width // product.heads, len(order)))
             if not product.accumulated:
                 frame.reserve(f"dv_{k}", rows.batch, width)
-            if product.state is None:
-                frame.sources[str(k)] = Sources(numbers * (width * shape.bytes))
+            if product.input is not None:
+                offset = self.input_offsets[product.input] * shape.bytes
+                frame.sources[str(k)] = Sources(numbers * (self.input_row * shape.bytes) + offset)
+            elif product.state is None:
+                frame.sources[str(k)] = Sources(
+                    numbers * (width * shape.bytes), heads=product.heads, row=width * shape.bytes
+                )
             else:  # in the first step what entered are the first states
-                row = pitch[product.state]
-                frame.sources[str(k)] = Sources((before - rows.batch) * row, (begin, count, width * shape.bytes))
+                first = begin, count, width * shape.bytes
+                offsets = (before - rows.batch) * pitch[product.state]
+                frame.sources[str(k)] = Sources(offsets, first, product.heads, width * shape.bytes)
         for (name, source), gate_rows in zip(frame.sources.items(), self._gate_rows, strict=True):
             frame.set({f"sources_{name}": source.addresses.ctypes.data, f"gate_rows_{name}": gate_rows.ctypes.data})
         work = -(-work // 64) * 64

@@ -109,7 +109,7 @@ class Route:
         of, total = call.passes[len(self.pitches)], self.order.total
         times = 1 if is_turned else len(call.spec.directions)
         self.pitches.append(tuple(times * width if name in names else 0 for name, width in of.states.items()))
-        self.inputs.append(self._take(total * of.inputs) if is_turned else self.below(call, layer))
+        self.inputs.append(self._take(total * of.input_row) if is_turned else self.below(call, layer))
         states: list[Where | None] = []
         for name, width in of.states.items():
             if name not in names:

@@ -26,8 +26,9 @@ def shapes(spec: CallSpec, given: Sequence[Tensor]) -> list[tuple[_Size, ...]]:
     compiled = kernel(spec.cell, spec.bias, spec.projected, given[0].dtype is torch.float64)
     assert isinstance(compiled, Kernel)
     letters, (steps, batch) = compiled.description.letters, given[0].shape[:2]
-    first = zip(letters.values(), given[-len(letters) :], strict=True)
-    width = {letter: v.shape[-1] for letter, v in first} | {"H": given[1].shape[0] // compiled.description.gates}
+    weight, first = given[1], zip(letters.values(), given[-len(letters) :], strict=True)
+    width: dict[str, _Size] = {"I": weight.shape[1], "1": 1, **spec.cell.widths}
+    width |= {letter: v.shape[-1] for letter, v in first} | {"H": weight.shape[0] // len(spec.cell.input_gates)}
     rows = kept_rows(compiled.description, compiled.shape, width, spec.shown)
     return [(sum(aligned(steps * batch * math.prod(row)) for row in rows.values()),)]
 

@@ -23,6 +23,7 @@ class Sizes:
         output: `P`, or `H` without a projection.
 
     Attributes:
+        input_row: numbers of a row of the first layer's input, its extras included.
         directions: how many.
         places: layers times directions.
         states: how many a place has.
@@ -47,6 +48,7 @@ class Sizes:
             for _ in spec.directions
         ]
         first = self.passes[0]
+        self.input_row = first.input_row
         self.widths = list(first.states.values())
         self.dtype, self.bytes, self.functions = first.dtype, first.shape.bytes, first.functions
         self.count = 1 + spec.places * self.each + self.states
@@ -71,8 +73,8 @@ def sizes_of(spec: CallSpec, given: Sequence[Tensor]) -> tuple[int, int, int]:
     """`I`, `H`, and `P` or `H`, of the first layer."""
     cell, first = spec.cell, given[len(given) - len(spec.cell.states) :]
     width = {letter: v.shape[-1] for letter, v in zip(cell.states.values(), first, strict=True)}
-    hidden = width.get("H", given[1].shape[0] // len(cell.input_gates))
-    return given[0].shape[-1], hidden, width[cell.states[cell.output]]
+    weight = given[1]  # the input's, which may lie beside extras
+    return weight.shape[1], weight.shape[0] // len(cell.input_gates), width[cell.states[cell.output]]
 
 
 def _pass(kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> Pass:

@@ -76,11 +76,12 @@ class StreamKernel:
         from ostinato.kernels.compiler.plan import plan
         from ostinato.kernels.compiler.trace import trace
         from ostinato.kernels.cpu.code.loops import Fields
-        from ostinato.kernels.cpu.stream.step import StreamStep, entered_space
+        from ostinato.kernels.cpu.stream.step import StreamStep
 
         planned = plan(trace(self.cell, bias, self.projected))
         module, fields = ir.Module(f"{self.cell.name}_streaming"), Fields()
-        step = StreamStep(module, planned, self.shape, fields, self.cell.states, self.half)
+        letters = {name: planned.program.letters[name] for name in self.cell.states}
+        step = StreamStep(module, planned, self.shape, fields, letters, self.half)
         step.write()
         fields.index("x")  # has a place also where the step does not look at its input
         products = planned.program.products
@@ -88,9 +89,7 @@ class StreamKernel:
             tuple(fields.names),
             tuple(tuple((s.source, s.pieces) for s in each.segments) for each in step.passes.all),
             tuple(each.space for each in step.passes.all),
-            tuple(
-                (p.matrix, tuple(p.gates), entered_space(planned, k, self.cell.states)) for k, p in enumerate(products)
-            ),
+            tuple((p.matrix, tuple(p.gates), p.entered, p.heads) for p in products),
             {space: len(leaves) for space, leaves in step.passes.kept.items()},
             dict(planned.inference.scratch),
             len(planned.inference.rows),
@@ -101,7 +100,7 @@ def _read(plain: dict[str, Any]) -> Described:
     """From what JSON gives."""
     plain["fields"], plain["spaces"] = tuple(plain["fields"]), tuple(plain["spaces"])
     plain["passes"] = tuple(tuple((source, tuple(pieces)) for source, pieces in each) for each in plain["passes"])
-    plain["products"] = tuple((matrix, tuple(gates), space) for matrix, gates, space in plain["products"])
+    plain["products"] = tuple((matrix, tuple(gates), *rest) for matrix, gates, *rest in plain["products"])
     return Described(**plain)
 
 
@@ -125,7 +124,8 @@ class LayerTensors:
         weight_ih: `(G H, I)`.
         matrices: `weight_hh` and own matrices by name.
         vectors: biases and own vectors by name.
-        widths: units of "H" and "P".
+        widths: the number of every letter.
+        extras: the width of each.
         masks: noise by name: what its mean is for every unit.
     """
 
@@ -133,6 +133,7 @@ class LayerTensors:
     matrices: Mapping[str, Tensor]
     vectors: Mapping[str, Tensor]
     widths: Mapping[str, int]
+    extras: Mapping[str, int] = field(default_factory=dict)
     masks: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -147,7 +148,8 @@ class PackedStack:
 
     def __init__(self, kernel: StreamKernel, layers: Sequence[LayerTensors], residual: bool) -> None:
         self.kernel, self.residual = kernel, residual
-        self.widths = [layer.widths for layer in layers]
+        self.widths = [{**layer.widths, **self._blocks_of_heads(layer.widths)} for layer in layers]
+        self.extras = layers[0].extras
         self.inputs = [layer.weight_ih.shape[1] for layer in layers]
         self.records = [self._record(layer) for layer in layers]
 
@@ -156,6 +158,16 @@ class PackedStack:
         for record, layer in zip(self.records, layers, strict=True):
             for name, new in self._record(layer).items():
                 record[name].copy_(new)
+
+    def _blocks_of_heads(self, widths: Mapping[str, int]) -> dict[str, int]:
+        """For each product with heads the units that enter a block, and the blocks that share them."""
+        found = {}
+        for k, (_, _, entered, heads) in enumerate(self.kernel.described.products):
+            if heads > 1:
+                together, lanes = _heads_together(heads, widths["d"], self.kernel.shape.lanes), self.kernel.shape.lanes
+                found[f"depth_{k}"] = widths[entered] // heads * together
+                found[f"shared_{k}"] = max(1, -(-widths["H"] // lanes) * together // heads)
+        return found
 
     @torch.no_grad()
     def _record(self, layer: LayerTensors) -> dict[str, Tensor]:
@@ -168,7 +180,7 @@ class PackedStack:
                 found[f"weights_{n}"] = torch.cat(parts, 1, out=held)
         own = {p.name: p.shape for p in self.kernel.cell.parameters}
         for name, vector in layer.vectors.items():
-            width = layer.widths["P" if own.get(name) == ("P",) else "H"]
+            width = layer.widths["H" if (letter := own.get(name, ("G",))[0]) in ("G", "G_ih") else letter]
             found[f"parameter_{name}"] = F.pad(vector.detach().view(-1, width), (0, -width % lanes)).contiguous()
         for name, mean in layer.masks.items():
             found[f"mask_{name}"] = layer.weight_ih.new_full((_whole(max(layer.widths.values()), lanes),), mean)
@@ -176,13 +188,16 @@ class PackedStack:
 
     def _segment(self, layer: LayerTensors, space: str, source: str, pieces: tuple[int, ...]) -> Tensor:
         """`(blocks, numbers)`: `[k][piece][lane]`."""
-        units, lanes = layer.widths[space], self.kernel.shape.lanes
+        units, lanes, heads = layer.widths[space], self.kernel.shape.lanes, 1
         if source == "x":
             matrix, blocks = layer.weight_ih, pieces
         else:
-            name, gates, _ = self.kernel.described.products[int(source)]
-            matrix, blocks = layer.matrices[name], tuple(gates[piece] for piece in pieces) if gates else (0,)
+            name, gates, _, heads = self.kernel.described.products[int(source)]
+            matrix = layer.weight_ih if name == "weight_ih" else layer.matrices[name]
+            blocks = tuple(gates[piece] for piece in pieces) if gates else (0,)
         rows = torch.stack([matrix.detach()[n * units : (n + 1) * units] for n in blocks])
+        if heads > 1:
+            rows = _beside_others(rows, heads, _heads_together(heads, units // heads, lanes))
         rows = F.pad(rows, (0, 0, 0, -units % lanes))  # (pieces, blocks * lanes, K)
         packed = rows.view(len(blocks), -1, lanes, rows.shape[2]).permute(1, 3, 0, 2)  # (blocks, K, pieces, lanes)
         if self.kernel.half:
@@ -193,6 +208,18 @@ class PackedStack:
     def weight_bytes(self) -> int:
         """Of the weights that a step reads."""
         return sum(v.nbytes for record in self.records for n, v in record.items() if n.startswith("weights_"))
+
+
+def _heads_together(heads: int, units: int, lanes: int) -> int:
+    """How many heads of so many units fill whole blocks: the fewest that do, or all."""
+    return next((n for n in range(1, heads) if not heads % n and not n * units % lanes), heads)
+
+
+def _beside_others(rows: Tensor, heads: int, together: int) -> Tensor:
+    """The rows of each head, `(pieces, H, K)`, in the columns that are its own among those of heads that share blocks."""
+    parts = rows.unflatten(1, (heads // together, together, -1))  # (pieces, groups, heads, units, K)
+    where = torch.eye(together, dtype=rows.dtype, device=rows.device)
+    return torch.einsum("pghuk,hj->pghujk", parts, where).flatten(4).flatten(1, 3)
 
 
 def _paired(packed: Tensor) -> Tensor:
@@ -216,6 +243,7 @@ class Runner:
         calls: the argument of `call`, by turn.
         fields: two sets, which differ in what is old and what is new, and in the direction in which the weights are read.
         x, y: places of the addresses of input and output in `fields`.
+        extras: what the next step gets besides its input, by name, filled up to whole vectors.
         turn: which set is next.
         states: for each layer, by name, `(2, filled up width)`; the one at `turn` is the state before the next step.
     """
@@ -227,6 +255,9 @@ class Runner:
         like = torch.float64 if kernel.shape.double else torch.float32
         self.turn = 0
         self.states: list[dict[str, Tensor]] = []
+        self.extras = {
+            name: torch.zeros(_whole(width, lanes), dtype=like, device="cpu") for name, width in packed.extras.items()
+        }
         self._own: list[dict[str, Tensor]] = []
         for widths in packed.widths:
             filled = {space: _whole(width, lanes) for space, width in widths.items()}
@@ -235,7 +266,7 @@ class Runner:
                 return torch.zeros(sizes, dtype=like, device="cpu")
 
             self.states.append({name: room(2, filled[letter]) for name, letter in kernel.cell.states.items()})
-            own = {f"enters_{k}": room(filled[space]) for k, (_, _, space) in enumerate(described.products)}
+            own = {f"enters_{k}": room(filled[p[2]]) for k, p in enumerate(described.products)}
             for what, counts in (("kept", described.kept), ("scratch", described.scratch)):
                 own |= {f"{what}_{s}": room(filled.get(s, 0), max(1, n)) for s, n in counts.items()}
             own |= {"sums": room(max(1, described.sums)), "output": room(max(filled.values()))}
@@ -291,6 +322,7 @@ class Runner:
         last = layer == len(packed.records) - 1
         values = {**packed.widths[layer], "I": packed.inputs[layer], "residual": 0}
         values |= {name: v.data_ptr() for name, v in (packed.records[layer] | self._own[layer]).items()}
+        values |= {f"extra_{name}": v.data_ptr() for name, v in self.extras.items()}
         for name, pair in self.states[layer].items():
             values[f"old_{name}"], values[f"new_{name}"] = pair[turn].data_ptr(), pair[1 - turn].data_ptr()
         if not packed.residual and not last:

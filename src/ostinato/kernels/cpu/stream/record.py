@@ -17,7 +17,7 @@ class Described:
         fields: names of the fields of a layer's record, in order.
         passes: what each pass multiplies: (source, pieces), source "x" or the number of a product.
         spaces: of the units of each pass.
-        products: matrix, gates, and the space of what enters, of each product.
+        products: matrix, gates, the space of what enters, and the heads, of each product.
         kept: products' results that are kept, for each space.
         scratch: values that are kept, for each space.
         sums: sums over units.
@@ -26,7 +26,7 @@ class Described:
     fields: tuple[str, ...]
     passes: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...]
     spaces: tuple[str, ...]
-    products: tuple[tuple[str, tuple[int, ...], str], ...]
+    products: tuple[tuple[str, tuple[int, ...], str, int], ...]
     kept: dict[str, int]
     scratch: dict[str, int]
     sums: int

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 
 from llvmlite import ir
 
-from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
-from ostinato.kernels.compiler.plan import Plan, Stage, Store, walk
+from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of, walk
+from ostinato.kernels.compiler.plan import SINGLE, Plan, Stage, Store
 from ostinato.kernels.cpu.code.builder import I32, POINTER, Code, Value
 from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
 from ostinato.kernels.cpu.code.loops import Fields
@@ -80,7 +80,7 @@ class Passes:
 
 def passes(plan: Plan, letters: Mapping[str, str]) -> Passes:
     """Cut the inference schedule into passes. A product is made where it is first used."""
-    schedule, made = plan.inference, Passes(kept={"H": [], "P": []})
+    schedule, made = plan.inference, Passes(kept={space: [] for space in plan.program.spaces})
 
     def leaves(roots: Sequence[Node], at: int) -> dict[Node, None]:
         found = walk(roots, lambda n: n in schedule.found and schedule.made[n] <= at)
@@ -99,7 +99,7 @@ def passes(plan: Plan, letters: Mapping[str, str]) -> Passes:
             made.kept[leaf.space].append(leaf)
     for at, stage in enumerate(schedule.stages):
         for before_sums in (True, False):
-            for space in ("H", "P"):
+            for space in plan.program.spaces:
                 first = [n for n, where in uses.items() if where[0] == (at, before_sums) and n.space == space]
                 stores = [n for n, s in enumerate(stage.stores) if _target(plan, s, letters) == space]
                 if first or (stores and not before_sums):
@@ -127,16 +127,8 @@ def _target(plan: Plan, store: Store, letters: Mapping[str, str]) -> str:
     if kind == "state":
         return letters[str(name)]
     if kind == "enters":
-        return entered_space(plan, int(name), letters)
-    return "P" if store.node.space == "P" else "H"
-
-
-def entered_space(plan: Plan, product: int, letters: Mapping[str, str]) -> str:
-    """The space of what enters a product."""
-    described = plan.program.products[product]
-    if described.enters.op == "state":
-        return letters[name_of(described.enters)]
-    return "P" if described.gates and "P" in letters.values() else "H"
+        return plan.program.products[int(name)].entered
+    return "H" if store.node.space in SINGLE else store.node.space
 
 
 class StreamStep:
@@ -150,7 +142,7 @@ class StreamStep:
         plan: of the cell.
         shape: of the vectors.
         fields: filled with the names in a record.
-        letters: the width of each state, "H" or "P".
+        letters: the width of each state.
         half: weights are bfloat16, two in 32 bits: those of k in the low half, those of k + 1 in the high one.
     """
 
@@ -219,14 +211,20 @@ class StreamStep:
 
     def unit_count(self, size: str) -> Value:
         """How many units a space has, by its letter."""
-        return self[size if size == "H" or "P" in self.letters.values() else "H"]
+        return self[size]
 
-    def sum_at(self, node: Node, b: Value) -> Value:
-        """The address of a sum over the row."""
-        return self.code.at(self.address("sums"), int(self.schedule.found[node][1]) * self.shape.bytes)
+    def number(self, node: Node, b: Value) -> Value:
+        """A value that is the same for all units: a sum over them, say."""
+        code, (kind, slot) = self.code, self.schedule.found[node]
+        sums = code.at(self.address("sums"), int(slot) * self.shape.bytes) if kind == "sum" else None
+        return code.load(sums or self._place(node, code.int(0)), self.shape.scalar, self.shape.bytes)
 
     def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
-        """A vector of a value that varies over units; all memory is filled up to whole vectors."""
+        """A vector of a value that varies over units; all memory but `x` is filled up to whole vectors."""
+        if node.op == "input" and name_of(node) == "x":
+            code = self.code
+            mask = self.shape.mask(code, code.sub(self["I"], code.mul(v, self.shape.lanes)))
+            return self.shape.load(code, self._place(node, v), mask)
         return self.shape.load(self.code, self._place(node, v))
 
     def _place(self, node: Node, v: Value) -> Value:
@@ -241,7 +239,11 @@ class StreamStep:
                 return code.at(self.address(f"{kind}_{slot}"), plain)
             case "mask":
                 return code.at(self.address(f"mask_{name_of(node)}"), plain)
+            case "input":
+                return code.at(self._given(name_of(node)), plain)
             case "parameter":
+                if node.space == "one":
+                    return self.address(f"parameter_{name_of(node)}")
                 units = code.mul(self.blocks(node.space), self.vector)
                 return code.at(self.address(f"parameter_{name_of(node)}"), code.mul(units, piece_of(node)), plain)
             case "scratch":
@@ -270,7 +272,11 @@ class StreamStep:
         code.end()
 
     def _is_fresh(self, product: int) -> bool:
-        return self.plan.program.products[product].enters.op != "state"
+        return self.plan.program.products[product].enters.op not in ("state", "input")
+
+    def _given(self, name: str) -> Value:
+        """Where the input, "x", or an extra lies."""
+        return self.address("x" if name == "x" else f"extra_{name}")
 
     def _walk(self, number: int, each: StreamPass, stage: Stage) -> None:
         code, arg = self.code, self.code.arg
@@ -289,7 +295,7 @@ class StreamStep:
             if each.segments:
                 weights = code.at(self.address(f"weights_{number}"), code.mul(v, bytes_of_block))
                 for segment in each.segments:
-                    block.known |= self._multiply(segment, weights)
+                    block.known |= self._multiply(segment, weights, v)
                     weights = code.at(weights, self._bytes(segment))
             for leaf, value in block.known.items():
                 if leaf in self.passes.kept[each.space]:
@@ -301,7 +307,8 @@ class StreamStep:
     def _depth(self, segment: Segment) -> Value:
         if segment.source == "x":
             return self["I"]
-        return self.unit_count(entered_space(self.plan, int(segment.source), self.letters))
+        product = self.plan.program.products[int(segment.source)]
+        return self[product.entered] if product.heads == 1 else self[f"depth_{segment.source}"]
 
     def _bytes(self, segment: Segment) -> Value:
         """Of a segment's weights in one block."""
@@ -309,13 +316,25 @@ class StreamStep:
         rows = code.ceil_div(self._depth(segment), 2) if self.half else self._depth(segment)
         return code.mul(rows, len(segment.pieces) * self.vector)
 
-    def _entering(self, segment: Segment) -> Value:
+    def _entering(self, segment: Segment, v: Value) -> Value:
+        """Where what enters the products of a block of units lies: with heads, the units of those that share the block."""
         if segment.source == "x":
             return self.address("x")
-        enters = self.plan.program.products[int(segment.source)].enters
-        return self.address(f"old_{name_of(enters)}" if enters.op == "state" else f"enters_{segment.source}")
+        product = self.plan.program.products[int(segment.source)]
+        enters, code = product.enters, self.code
+        match enters.op:
+            case "state":
+                address = self.address(f"old_{name_of(enters)}")
+            case "input":
+                address = self._given(name_of(enters))
+            case _:
+                address = self.address(f"enters_{segment.source}")
+        if product.heads == 1:
+            return address
+        which = code.div(v, self[f"shared_{segment.source}"])
+        return code.at(address, code.mul(which, self._depth(segment), self.shape.bytes))
 
-    def _multiply(self, segment: Segment, weights: Value) -> dict[Node, Value]:
+    def _multiply(self, segment: Segment, weights: Value, v: Value) -> dict[Node, Value]:
         """The products of one block: for each leaf a vector. Each lane is summed in an order that depends on the depth alone."""
         code, shape, b = self.code, self.shape, self.code.builder
         pieces, at_a_time = len(segment.pieces), 2 if self.half else 1
@@ -324,7 +343,7 @@ class StreamStep:
         sums = [[code.slot(shape.vector) for _ in segment.pieces] for _ in range(chains)]
         for slot in (slot for chain in sums for slot in chain):
             b.store(shape.zero(), slot)
-        depth, entering = self._depth(segment), self._entering(segment)
+        depth, entering = self._depth(segment), self._entering(segment, v)
 
         def add(k: Value, more: int, chain: int, weight: Sequence[Value]) -> None:
             number = code.load(
@@ -416,7 +435,7 @@ class StreamStep:
             for node in nodes:
                 row.prepare(node.args[0])
                 code.builder.store(shape.zero(), totals[node])
-            for space in ("H", "P"):
+            for space in self.plan.program.spaces:
                 if not (here := [n for n in nodes if n.args[0].space == space]):
                     continue
                 with code.loop(0, self.blocks(space)) as v:

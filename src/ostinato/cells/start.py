@@ -1,0 +1,87 @@
+"""How a parameter starts: a number, a distribution by its name, or a function that fills it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import init
+
+from ostinato.errors import CellError
+from ostinato.types import Tensor
+
+
+def _orthogonal(v: Tensor) -> Tensor:
+    if v.dtype in (torch.float32, torch.float64):
+        return init.orthogonal_(v)
+    return v.copy_(init.orthogonal_(torch.empty_like(v, dtype=torch.float32)))  # there is no QR in half precision
+
+
+def _log_uniform(v: Tensor, low: float, high: float) -> Tensor:
+    return init.uniform_(v, math.log(low), math.log(high)).exp_()
+
+
+def _identity(v: Tensor, scale: float = 1.0) -> Tensor:
+    return init.eye_(v).mul_(scale)
+
+
+# By name: the function, and how many numbers it takes, at least and at most.
+_KNOWN: Mapping[str, tuple[Callable[..., Any], int, int]] = {
+    "uniform": (init.uniform_, 2, 2),
+    "log_uniform": (_log_uniform, 2, 2),
+    "normal": (init.normal_, 2, 2),
+    "constant": (init.constant_, 1, 1),
+    "identity": (_identity, 0, 1),
+    "orthogonal": (_orthogonal, 0, 0),
+    "xavier": (init.xavier_uniform_, 0, 0),
+    "he": (lambda v: init.kaiming_uniform_(v, nonlinearity="relu"), 0, 0),
+}
+NAMES = (
+    "uniform(low, high), log_uniform(low, high), normal(mean, std), identity, identity(scale), orthogonal, xavier, he"
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What fills a parameter.
+
+    Attributes:
+        fill: fills a tensor in place.
+        text: as it was described.
+    """
+
+    fill: Callable[[Tensor], Any]
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def start(what: str, given: object) -> Start:
+    """That of a number, of one of `NAMES`, or of a function that fills a tensor in place as those of `torch.nn.init` do.
+
+    Raises:
+        CellError: for anything else.
+    """
+    if isinstance(given, Start):
+        return given
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        number = float(given)
+        return Start(lambda v: init.constant_(v, number), repr(number))
+    if callable(given):
+        return Start(given, getattr(given, "__name__", type(given).__name__))
+    if isinstance(given, str) and (found := re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", given)) and found[1] in _KNOWN:
+        function, least, most = _KNOWN[found[1]]
+        try:
+            numbers = [float(each) for each in found[2].split(",")] if (found[2] or "").strip() else []
+        except ValueError:
+            numbers = [math.nan] * (most + 1)
+        if least <= len(numbers) <= most:
+            return Start(lambda v: function(v, *numbers), given)
+    raise CellError(
+        f"the start of {what} expected a number, one of {NAMES}, or a function that fills a tensor, got {given!r}"
+    )
