@@ -15,6 +15,7 @@ from torch import Tensor
 
 import ostinato
 from ostinato import GRU, LSTM, RNN, backend
+from ostinato.kernels.compiled import Compiled
 from ostinato.kernels.cpu.run.bound import BoundCall
 from ostinato.kernels.cpu.run.buffers import pool
 
@@ -429,3 +430,31 @@ def test_forward_derivatives_of_gradients(kind: Any) -> None:
             found.append(torch.autograd.forward_ad.unpack_dual(dx).tangent)
     (linear,) = torch.autograd.grad(ours(x.requires_grad_())[0], x, t)
     torch.testing.assert_close(found, [linear] * len(found))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"layer_norm": True}, {"initial_state": ostinato.noisy(0.3), "peephole": True}]
+)
+def test_each_mode_is_bound_once(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[object] = []
+    bind = Compiled.bind
+
+    def counting(self: Compiled, *given: Any) -> Any:
+        bound.append(given)
+        return bind(self, *given)
+
+    monkeypatch.setattr(Compiled, "bind", counting)
+    layer, x = ostinato.LSTM(3, 4, **options), torch.randn(5, 2, 3)
+    reference = ostinato.LSTM(3, 4, **options, backend="reference")
+    reference.load_state_dict(layer.state_dict())
+    for _ in range(3):
+        for each in (layer, reference):
+            each.train()
+        found = []
+        for each in (layer, reference):
+            torch.manual_seed(0)
+            found.append(each(x)[0])
+        torch.testing.assert_close(*found)
+        layer.eval()
+        layer(x)
+    assert len(bound) == 2
