@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import ostinato
-from ostinato.cell_names import Declared, declared
+from ostinato import catalogue
+from ostinato.cell_names import Declared, catalogued, classes, declared
 from ostinato.cells import library
 from ostinato.nn import layers, steps
 
@@ -27,9 +28,10 @@ def stubs() -> dict[Path, str]:
     """The text of each file by its path."""
     return {
         ROOT / "cell_names.pyi": _names(),
+        ROOT / "catalogue.pyi": _catalogue(),
         ROOT / "cells/library.pyi": _library(),
-        ROOT / "nn/layers.pyi": _classes(layers, "Recurrent", "recurrent", "LayerOptions"),
-        ROOT / "nn/steps.pyi": _classes(steps, "Step", "step", "StepOptions"),
+        ROOT / "nn/layers.pyi": _classes(layers, "Recurrent"),
+        ROOT / "nn/steps.pyi": _classes(steps, "Step"),
     }
 
 
@@ -39,7 +41,10 @@ def _names() -> str:
     return (
         f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\nCellName: TypeAlias = Literal[{keys}]\n\n"
         f"class Declared(NamedTuple):\n{fields}    @property\n    def key(self) -> str: ...\n\n"
-        "def declared() -> tuple[Declared, ...]: ...\ndef classes() -> list[str]: ...\n"
+        "def declared() -> tuple[Declared, ...]: ...\n"
+        "def catalogued() -> tuple[Declared, ...]: ...\n"
+        "def every() -> tuple[Declared, ...]: ...\n"
+        "def classes(of: tuple[Declared, ...] | None = None) -> list[str]: ...\n"
     )
 
 
@@ -61,13 +66,44 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _classes(module: Any, base: str, home: str, options: str) -> str:
-    several = "from collections.abc import Sequence\n" if base == "Recurrent" else ""
+_HOMES = {"Recurrent": ("recurrent", "LayerOptions"), "Step": ("step", "StepOptions")}
+
+
+def _classes(module: Any, base: str) -> str:
+    return _page([base], [_class(getattr(module, name), base) for name in module.__all__], module.__all__)
+
+
+def _catalogue() -> str:
+    names = classes(catalogued())
+    kinds = [
+        _class(getattr(catalogue, name), "Recurrent" if at < len(names) / 2 else "Step")
+        for at, name in enumerate(names)
+    ]
+    functions = [
+        _function(each)
+        for each in vars(catalogue).values()
+        if inspect.isfunction(each) and each.__module__ == catalogue.__name__ and not each.__name__.startswith("_")
+    ]
+    more = "from ostinato.cells.registry import NamedCell\nfrom ostinato.cells.spec import Cell\n"
+    return _page(["Recurrent", "Step"], functions + kinds, catalogue.__all__, more)
+
+
+def _page(bases: list[str], parts: list[str], public: list[str], more: str = "") -> str:
+    several = "from collections.abc import Sequence\n" if "Recurrent" in bases else ""
+    options = ", ".join(_HOMES[base][1] for base in bases)
+    homes = "".join(f"from ostinato.nn.{_HOMES[base][0]} import {base}\n" for base in bases)
     head = (
         f"{HEAD}{several}from typing import Any, Unpack\n\nimport torch\n\n"
-        f"from ostinato.nn.options import {options}\nfrom ostinato.nn.{home} import {base}\n"
+        f"{more}from ostinato.nn.options import {options}\n{homes}"
     )
-    return "\n".join([head, *(_class(getattr(module, name), base) for name in module.__all__), _public(module.__all__)])
+    return "\n".join([head, *parts, _public(public)])
+
+
+def _function(of: Any) -> str:
+    signature = inspect.signature(of)
+    arguments = textwrap.indent("\n".join(_written(signature.parameters.values())), "    ")
+    head = f"def {of.__name__}(" + f"\n{arguments}\n" * bool(arguments) + f") -> {signature.return_annotation}:"
+    return f'{head}\n    """{of.__doc__}"""\n'
 
 
 def _class(kind: Any, base: str) -> str:
