@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 
 import ostinato
 from ostinato import catalogue
-from ostinato.cell_names import Declared, catalogued, classes, declared
+from ostinato.cell_names import Declared, catalogued, classes, declared, every
 from ostinato.cells import library
 from ostinato.nn import layers, steps
 
@@ -36,15 +36,18 @@ def stubs() -> dict[Path, str]:
 
 
 def _names() -> str:
-    keys = ", ".join(f'"{each.key}"' for each in declared())
+    keys = ", ".join(f'"{each.key}"' for each in every())
     fields = "".join(f"    {name}: {kind.__name__}\n" for name, kind in get_type_hints(Declared).items())
     return (
-        f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\nCellName: TypeAlias = Literal[{keys}]\n\n"
+        f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\nCellName: TypeAlias = Literal[{keys}] | str\n\n"
         f"class Declared(NamedTuple):\n{fields}    @property\n    def key(self) -> str: ...\n\n"
         "def declared() -> tuple[Declared, ...]: ...\n"
         "def catalogued() -> tuple[Declared, ...]: ...\n"
         "def every() -> tuple[Declared, ...]: ...\n"
         "def classes(of: tuple[Declared, ...] | None = None) -> list[str]: ...\n"
+        "def names_a_cell(text: object) -> bool: ...\n"
+        "def expected() -> str: ...\n"
+        "def unknown(name: object) -> str: ...\n"
     )
 
 
@@ -84,12 +87,13 @@ def _catalogue() -> str:
         for each in vars(catalogue).values()
         if inspect.isfunction(each) and each.__module__ == catalogue.__name__ and not each.__name__.startswith("_")
     ]
-    more = "from ostinato.cells.registry import NamedCell\nfrom ostinato.cells.spec import Cell\n"
+    more = "from ostinato.cell_names import CellName\nfrom ostinato.cells.spec import Cell\n"
     return _page(["Recurrent", "Step"], functions + kinds, catalogue.__all__, more)
 
 
 def _page(bases: list[str], parts: list[str], public: list[str], more: str = "") -> str:
     several = "from collections.abc import Sequence\n" if "Recurrent" in bases else ""
+    several = several.replace("Sequence", "Callable, Sequence") if more else several
     options = ", ".join(_HOMES[base][1] for base in bases)
     homes = "".join(f"from ostinato.nn.{_HOMES[base][0]} import {base}\n" for base in bases)
     head = (

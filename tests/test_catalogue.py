@@ -39,7 +39,7 @@ def test_a_cell_is_the_same_object_for_the_same_arguments() -> None:
 
 @pytest.mark.parametrize("name", ["jannet", "JANET"])
 def test_a_name_that_no_cell_has(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} is no cell; did you mean janet\? Expected one of lstm, .*janet"):
+    with pytest.raises(ConfigError, match=rf"cell: expected one of lstm, .*janet.*, got {name}; did you mean janet\?"):
         catalogue.make(name, 3, 4)
 
 

@@ -27,6 +27,10 @@ FOLLOWS = """
 import inspect, pickle, sys
 import ostinato
 assert {"LeakyNet", "LeakyNetCell"} <= set(ostinato.catalogue.__all__) and "leakynet" in ostinato.catalogue.names()
+from ostinato.cli.train import parser
+from ostinato.recipes.registry import TASKS
+for task in TASKS:
+    assert "leakynet, or the place of one of your own" in " ".join(parser(task).format_help().split()), task
 assert "torch" not in sys.modules
 
 import torch
@@ -40,13 +44,17 @@ assert "linear" in inspect.signature(ostinato.catalogue.LeakyNetCell).parameters
 assert type(pickle.loads(pickle.dumps(layer))) is ostinato.catalogue.LeakyNet
 assert type(ostinato.catalogue.make("leakynet", 3, 4, linear=True)) is ostinato.catalogue.LeakyNet
 
+from ostinato.models.parts.layers import make_layers
+assert type(make_layers("leakynet", 3, 4, options={"linear": True})) is ostinato.catalogue.LeakyNet
+
 from tests.contracts.menu import CATALOGUE
 from tests.contracts.test_catalogue import SETTINGS, test_every_cell_with_options_compiled_as_in_the_reference
 assert {"leaky", "leaky_linear"} < set(CATALOGUE)
 test_every_cell_with_options_compiled_as_in_the_reference("leaky", SETTINGS[0])
 
 from tests.stubs import stubs
-assert ["catalogue.pyi"] == [path.name for path, text in stubs().items() if "LeakyNet" in text or "leakynet" in text]
+seen = [path.name for path, text in stubs().items() if "LeakyNet" in text or "leakynet" in text]
+assert seen == ["cell_names.pyi", "catalogue.pyi"]
 """
 
 
@@ -62,6 +70,11 @@ def test_the_one_file_of_the_contributors_guide_is_all_that_a_named_cell_needs(t
 
     done = run("-c", FOLLOWS)
     assert done.returncode == 0, done.stderr
+    done = run("-m", "ostinato.cli.main", "train", "lm", "--model.cell", "leekynet")
+    assert (
+        "janet, leakynet, or the place of one of your own, module:cell, got leekynet; did you mean leakynet"
+        in done.stderr
+    )
 
 
 def test_what_editors_see_is_what_is_there() -> None:

@@ -6,24 +6,26 @@ ostinato.catalogue.JANETCell(64, 128)
 ostinato.catalogue.make("janet", 64, 128, num_layers=2)
 ```
 
-The names for `make` and `cell` are those of the built-in cells as well, as everywhere where a cell is named.
+`make` and `cell` know the built-in cells too, and cells of your own by their place, as everywhere where a cell is named.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ostinato.cell_names import catalogued, classes, every
-from ostinato.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from ostinato.cells.registry import NamedCell
+    from ostinato.cell_names import CellName
     from ostinato.cells.spec import Cell
     from ostinato.nn.recurrent import Recurrent
 
 __all__ = ["cell", "make", "names", *classes(catalogued())]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+_made: dict[str, type[Any]] = {}
 
 
 def names() -> list[str]:
@@ -32,73 +34,76 @@ def names() -> list[str]:
 
 
 def make(
-    name: str, input_size: int, hidden_size: int | Sequence[int], num_layers: int = 1, **options: Any
+    cell: CellName | Cell, input_size: int, hidden_size: int | Sequence[int], num_layers: int = 1, **options: Any
 ) -> Recurrent:
     """The layer of a cell, by name.
 
     Args:
-        name: of the cell, such as "janet".
+        cell: a name, such as "janet"; the place of a cell of your own, "module:cell"; or a cell.
         input_size: `I`.
         hidden_size: `H`, or a list with one number for each layer.
         num_layers: `L`; may be left out where `hidden_size` is a list.
         **options: what the layer takes besides, such as `zoneout=0.1`, and the cell's own arguments, such as `beta=0.0`.
 
     Raises:
-        ConfigError: no cell has this name.
+        ConfigError: there is no such cell.
     """
-    return layer_class(name)(input_size, hidden_size, num_layers, **options)
+    return layer_of(cell)(input_size, hidden_size, num_layers, **options)
 
 
-def cell(name: str, **own: Any) -> Cell:
+def cell(name: CellName, **own: Any) -> Cell:
     """The cell itself, by name.
 
     Args:
-        name: of the cell, such as "janet".
+        name: such as "janet"; or the place of a cell of your own, "module:cell".
         **own: the cell's own arguments, such as `beta=0.0`.
 
     Raises:
-        ConfigError: no cell has this name.
+        ConfigError: there is no such cell.
     """
-    return named_cell(name).choose(**own)
+    from ostinato.cells.places import find
+
+    return find(name).choose(**own)
 
 
-def layer_class(name: str) -> type[Any]:
-    """The class that the layers of a cell have.
+def layer_of(cell: CellName | Cell) -> Callable[..., Recurrent]:
+    """What makes layers of a cell: the class that has its name, or `Recurrent` of it.
 
     Raises:
-        ConfigError: no cell has this name.
+        ConfigError: there is no such cell.
     """
-    kind = named_cell(name).name
-    home = __name__ if kind in __all__ else "ostinato.nn.layers"
-    return getattr(importlib.import_module(home), kind)
+    from ostinato.cells.places import find
+    from ostinato.cells.spec import Cell
+    from ostinato.nn import Recurrent, layers
 
+    if isinstance(cell, Cell):
+        return partial(Recurrent, cell)
+    named = find(cell)
+    if named.name in __all__:
+        return __getattr__(named.name)
+    if ":" not in cell:
+        return getattr(layers, named.name)
 
-def named_cell(name: str) -> NamedCell:
-    """What was declared under this name.
+    def at_place(*sizes: Any, **options: Any) -> Recurrent:
+        own = {argument: options.pop(argument) for argument in named.arguments if argument in options}
+        return Recurrent(named.choose(**own), *sizes, **options)
 
-    Raises:
-        ConfigError: no cell has this name.
-    """
-    known = {each.key: each for each in every()}
-    if name not in known:
-        raise ConfigError(f"{name} is no cell{did_you_mean(name.lower(), known)} Expected one of {', '.join(known)}")
-    from ostinato.cells.registry import REGISTRY
-
-    importlib.import_module(known[name].module)
-    return REGISTRY[known[name].name]
+    return at_place
 
 
 def __getattr__(name: str) -> Any:
     declared = {each.name + kind: (each, kind) for kind in ("", "Cell") for each in catalogued()}
     if name not in declared:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ostinato.nn.named import named_class
-    from ostinato.nn.recurrent import Recurrent
-    from ostinato.nn.step import Step
+    if name not in _made:
+        from ostinato.cells.places import find
+        from ostinato.nn.named import named_class
+        from ostinato.nn.recurrent import Recurrent
+        from ostinato.nn.step import Step
 
-    of, kind = declared[name]
-    made = named_class(named_cell(of.key), Step if kind else Recurrent, name, __name__)
-    return globals().setdefault(name, made)
+        of, kind = declared[name]
+        _made.setdefault(name, named_class(find(of.key), Step if kind else Recurrent, name, __name__))
+    return _made[name]
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,10 @@
 # Written by `make stubs` from the files in ostinato/cells, not by hand.
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import torch
 
-from ostinato.cells.registry import NamedCell
+from ostinato.cell_names import CellName
 from ostinato.cells.spec import Cell
 from ostinato.nn.options import LayerOptions, StepOptions
 from ostinato.nn.recurrent import Recurrent
@@ -14,7 +14,7 @@ def names() -> list[str]:
     """The names of all cells, the built-in ones first."""
 
 def make(
-    name: str,
+    cell: CellName | Cell,
     input_size: int,
     hidden_size: int | Sequence[int],
     num_layers: int = 1,
@@ -23,46 +23,37 @@ def make(
     """The layer of a cell, by name.
 
     Args:
-        name: of the cell, such as "janet".
+        cell: a name, such as "janet"; the place of a cell of your own, "module:cell"; or a cell.
         input_size: `I`.
         hidden_size: `H`, or a list with one number for each layer.
         num_layers: `L`; may be left out where `hidden_size` is a list.
         **options: what the layer takes besides, such as `zoneout=0.1`, and the cell's own arguments, such as `beta=0.0`.
 
     Raises:
-        ConfigError: no cell has this name.
+        ConfigError: there is no such cell.
     """
 
 def cell(
-    name: str,
+    name: CellName,
     **own: Any,
 ) -> Cell:
     """The cell itself, by name.
 
     Args:
-        name: of the cell, such as "janet".
+        name: such as "janet"; or the place of a cell of your own, "module:cell".
         **own: the cell's own arguments, such as `beta=0.0`.
 
     Raises:
-        ConfigError: no cell has this name.
+        ConfigError: there is no such cell.
     """
 
-def layer_class(
-    name: str,
-) -> type[Any]:
-    """The class that the layers of a cell have.
+def layer_of(
+    cell: CellName | Cell,
+) -> Callable[..., Recurrent]:
+    """What makes layers of a cell: the class that has its name, or `Recurrent` of it.
 
     Raises:
-        ConfigError: no cell has this name.
-    """
-
-def named_cell(
-    name: str,
-) -> NamedCell:
-    """What was declared under this name.
-
-    Raises:
-        ConfigError: no cell has this name.
+        ConfigError: there is no such cell.
     """
 
 class JANET(Recurrent):

@@ -6,7 +6,9 @@ import ast
 import functools
 import math
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+from ostinato.errors import did_you_mean
 
 
 class Declared(NamedTuple):
@@ -65,4 +67,23 @@ def classes(of: tuple[Declared, ...] | None = None) -> list[str]:
     return [each.name + kind for kind in ("", "Cell") for each in (declared() if of is None else of)]
 
 
-CellName = Literal[tuple(each.key for each in declared())]  # pyright: ignore[reportInvalidTypeForm]
+class CellName(str):
+    """The type of a setting that names a cell: one that has a name, or one of one's own by its place, "module:name"."""
+
+    __slots__ = ()
+
+
+def names_a_cell(text: object) -> bool:
+    """Whether a cell has this name, or this may be the place of one."""
+    return isinstance(text, str) and (":" in text or any(text == each.key for each in every()))
+
+
+def expected() -> str:
+    """What a `CellName` may be, in words."""
+    return f"one of {', '.join(each.key for each in every())}, or the place of one of your own, module:cell"
+
+
+def unknown(name: object) -> str:
+    """What is wrong with a name that no cell has."""
+    close = did_you_mean(str(name).lower(), [each.key for each in every()]).removesuffix(".")
+    return f"expected {expected()}, got {name}{close}"

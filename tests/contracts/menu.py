@@ -11,6 +11,7 @@ import ostinato
 from ostinato import Recurrent, catalogue, cells, chrono, noisy
 from ostinato.cell_names import catalogued
 from ostinato.cells.library import NAMED
+from ostinato.cells.places import find
 from ostinato.cells.registry import NamedCell
 from ostinato.nn import StepOptions
 
@@ -21,7 +22,7 @@ def _variants(of: Iterable[NamedCell]) -> dict[str, tuple[NamedCell, Mapping[str
 
 
 _BUILT_IN = _variants(NAMED.values())
-_CATALOGUED = _variants(catalogue.named_cell(each.key) for each in catalogued())
+_CATALOGUED = _variants(find(each.key) for each in catalogued())
 _VARIANTS = _BUILT_IN | _CATALOGUED
 CELLS = tuple(_BUILT_IN)
 CATALOGUE = tuple(_CATALOGUED)  # of which there are many: `test_catalogue` tries each with few combinations of options
