@@ -1,5 +1,7 @@
 """Writes what editors and type checkers see of the cells that have a name, whose classes are made when they are imported.
 
+And their table in the documentation.
+
 ```shell
 make stubs
 ```
@@ -18,9 +20,11 @@ import ostinato
 from ostinato import catalogue
 from ostinato.cell_names import Declared, catalogued, classes, declared, every
 from ostinato.cells import library
+from ostinato.cells.places import find
 from ostinato.nn import layers, steps
 
 ROOT = Path(ostinato.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs/catalogue.md"
 HEAD = "# Written by `make stubs` from the files in ostinato/cells, not by hand.\n"
 
 
@@ -32,7 +36,21 @@ def stubs() -> dict[Path, str]:
         ROOT / "cells/library.pyi": _library(),
         ROOT / "nn/layers.pyi": _classes(layers, "Recurrent"),
         ROOT / "nn/steps.pyi": _classes(steps, "Step"),
+        PAGE: _page_of_cells(),
     }
+
+
+def _page_of_cells() -> str:
+    rows = ["| name | layer | states | gates | source |", "| --- | --- | --- | --- | --- |"]
+    for each in every():
+        made = find(each.key)
+        of, own = made.choose(), ", ".join(f"{name}={p.default!r}" for name, p in made.arguments.items())
+        layer = f"{'catalogue.' * (each in catalogued())}{each.name}({own})"
+        cells = [f"`{each.key}`", f"`{layer}`", f"`{' '.join(of.states)}`", f"`{' '.join(of.gates)}`", of.source]
+        rows.append(f"| {' | '.join(cells)} |")
+    start, end = "<!-- cells -->\n", "<!-- end of cells -->"
+    before, after = PAGE.read_text(encoding="utf-8").split(start)
+    return "\n".join([f"{before}{start}", *rows, "", f"{end}{after.partition(end)[2]}"])
 
 
 def _names() -> str:

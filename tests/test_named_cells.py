@@ -54,7 +54,7 @@ test_every_cell_with_options_compiled_as_in_the_reference("leaky", SETTINGS[0])
 
 from tests.stubs import stubs
 seen = [path.name for path, text in stubs().items() if "LeakyNet" in text or "leakynet" in text]
-assert seen == ["cell_names.pyi", "catalogue.pyi"]
+assert seen == ["cell_names.pyi", "catalogue.pyi", "catalogue.md"]
 """
 
 
@@ -113,6 +113,12 @@ def test_a_name_is_given_once() -> None:
         @named("Lstm")
         def named_lstm() -> Cell:
             return lstm
+
+
+def test_every_cell_says_where_it_is_from() -> None:
+    """The table in docs/catalogue.md is among the stubs."""
+    for name in ostinato.catalogue.names():
+        assert ostinato.catalogue.cell(name).source, f"@cell(..., source=...) of {name}: expected a paper"
 
 
 def test_the_guide_has_every_layer() -> None:
