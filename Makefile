@@ -46,9 +46,9 @@ format: $(VENV)/.dev-installed ## rewrite the sources in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-stubs: $(VENV)/.dev-installed ## write what editors see of the cells that have a name, and format it
+stubs: $(VENV)/.dev-installed ## write what editors see of the cells that have a name, and their table in docs/catalogue.md
 	$(BIN)/python -m tests.stubs
-	$(BIN)/ruff format --quiet src/ostinato/cells src/ostinato/nn
+	$(BIN)/ruff format --quiet src/ostinato
 
 docs: $(VENV)/.dev-installed ## build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,5 +1,7 @@
 """Writes what editors and type checkers see of the cells that have a name, whose classes are made when they are imported.
 
+And their table in the documentation.
+
 ```shell
 make stubs
 ```
@@ -15,11 +17,14 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import ostinato
-from ostinato.cell_names import Declared, declared
+from ostinato import catalogue
+from ostinato.cell_names import Declared, catalogued, classes, declared, every
 from ostinato.cells import library
+from ostinato.cells.places import find
 from ostinato.nn import layers, steps
 
 ROOT = Path(ostinato.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs/catalogue.md"
 HEAD = "# Written by `make stubs` from the files in ostinato/cells, not by hand.\n"
 
 
@@ -27,19 +32,40 @@ def stubs() -> dict[Path, str]:
     """The text of each file by its path."""
     return {
         ROOT / "cell_names.pyi": _names(),
+        ROOT / "catalogue.pyi": _catalogue(),
         ROOT / "cells/library.pyi": _library(),
-        ROOT / "nn/layers.pyi": _classes(layers, "Recurrent", "recurrent", "LayerOptions"),
-        ROOT / "nn/steps.pyi": _classes(steps, "Step", "step", "StepOptions"),
+        ROOT / "nn/layers.pyi": _classes(layers, "Recurrent"),
+        ROOT / "nn/steps.pyi": _classes(steps, "Step"),
+        PAGE: _page_of_cells(),
     }
 
 
+def _page_of_cells() -> str:
+    rows = ["| name | layer | states | gates | source |", "| --- | --- | --- | --- | --- |"]
+    for each in every():
+        made = find(each.key)
+        of, own = made.choose(), ", ".join(f"{name}={p.default!r}" for name, p in made.arguments.items())
+        layer = f"{'catalogue.' * (each in catalogued())}{each.name}({own})"
+        cells = [f"`{each.key}`", f"`{layer}`", f"`{' '.join(of.states)}`", f"`{' '.join(of.gates)}`", of.source]
+        rows.append(f"| {' | '.join(cells)} |")
+    start, end = "<!-- cells -->\n", "<!-- end of cells -->"
+    before, after = PAGE.read_text(encoding="utf-8").split(start)
+    return "\n".join([f"{before}{start}", *rows, "", f"{end}{after.partition(end)[2]}"])
+
+
 def _names() -> str:
-    keys = ", ".join(f'"{each.key}"' for each in declared())
+    keys = ", ".join(f'"{each.key}"' for each in every())
     fields = "".join(f"    {name}: {kind.__name__}\n" for name, kind in get_type_hints(Declared).items())
     return (
-        f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\nCellName: TypeAlias = Literal[{keys}]\n\n"
+        f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\nCellName: TypeAlias = Literal[{keys}] | str\n\n"
         f"class Declared(NamedTuple):\n{fields}    @property\n    def key(self) -> str: ...\n\n"
-        "def declared() -> tuple[Declared, ...]: ...\ndef classes() -> list[str]: ...\n"
+        "def declared() -> tuple[Declared, ...]: ...\n"
+        "def catalogued() -> tuple[Declared, ...]: ...\n"
+        "def every() -> tuple[Declared, ...]: ...\n"
+        "def classes(of: tuple[Declared, ...] | None = None) -> list[str]: ...\n"
+        "def names_a_cell(text: object) -> bool: ...\n"
+        "def expected() -> str: ...\n"
+        "def unknown(name: object) -> str: ...\n"
     )
 
 
@@ -61,13 +87,45 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _classes(module: Any, base: str, home: str, options: str) -> str:
-    several = "from collections.abc import Sequence\n" if base == "Recurrent" else ""
+_HOMES = {"Recurrent": ("recurrent", "LayerOptions"), "Step": ("step", "StepOptions")}
+
+
+def _classes(module: Any, base: str) -> str:
+    return _page([base], [_class(getattr(module, name), base) for name in module.__all__], module.__all__)
+
+
+def _catalogue() -> str:
+    names = classes(catalogued())
+    kinds = [
+        _class(getattr(catalogue, name), "Recurrent" if at < len(names) / 2 else "Step")
+        for at, name in enumerate(names)
+    ]
+    functions = [
+        _function(each)
+        for each in vars(catalogue).values()
+        if inspect.isfunction(each) and each.__module__ == catalogue.__name__ and not each.__name__.startswith("_")
+    ]
+    more = "from ostinato.cell_names import CellName\nfrom ostinato.cells.spec import Cell\n"
+    return _page(["Recurrent", "Step"], functions + kinds, catalogue.__all__, more)
+
+
+def _page(bases: list[str], parts: list[str], public: list[str], more: str = "") -> str:
+    several = "from collections.abc import Sequence\n" if "Recurrent" in bases else ""
+    several = several.replace("Sequence", "Callable, Sequence") if more else several
+    options = ", ".join(_HOMES[base][1] for base in bases)
+    homes = "".join(f"from ostinato.nn.{_HOMES[base][0]} import {base}\n" for base in bases)
     head = (
         f"{HEAD}{several}from typing import Any, Unpack\n\nimport torch\n\n"
-        f"from ostinato.nn.options import {options}\nfrom ostinato.nn.{home} import {base}\n"
+        f"{more}from ostinato.nn.options import {options}\n{homes}"
     )
-    return "\n".join([head, *(_class(getattr(module, name), base) for name in module.__all__), _public(module.__all__)])
+    return "\n".join([head, *parts, _public(public)])
+
+
+def _function(of: Any) -> str:
+    signature = inspect.signature(of)
+    arguments = textwrap.indent("\n".join(_written(signature.parameters.values())), "    ")
+    head = f"def {of.__name__}(" + f"\n{arguments}\n" * bool(arguments) + f") -> {signature.return_annotation}:"
+    return f'{head}\n    """{of.__doc__}"""\n'
 
 
 def _class(kind: Any, base: str) -> str:

@@ -1,4 +1,4 @@
-"""A cell that has a name is one file: its classes, its place in models, on the command line and in the tests follow from it."""
+"""A cell that has a name is one file: its classes, its stubs and its place in the tests follow from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import ostinato
-from ostinato.cell_names import classes, declared
+from ostinato.cell_names import classes, declared, every
 from ostinato.cells import Cell, lstm
 from ostinato.cells.registry import named
 from ostinato.errors import CellError
@@ -26,40 +26,42 @@ from tests.test_documents import ROOT, snippets
 FOLLOWS = """
 import inspect, pickle, sys
 import ostinato
-assert "torch" not in sys.modules and {"LeakyNet", "LeakyNetCell"} <= set(ostinato.__all__)
-
+assert {"LeakyNet", "LeakyNetCell"} <= set(ostinato.catalogue.__all__) and "leakynet" in ostinato.catalogue.names()
 from ostinato.cli.train import parser
 from ostinato.recipes.registry import TASKS
 for task in TASKS:
-    assert "{lstm,gru,rnn,rhn,mingru,minlstm,leakynet}" in parser(task).format_help(), task
+    assert "leakynet, or the place of one of your own" in " ".join(parser(task).format_help().split()), task
 assert "torch" not in sys.modules
 
 import torch
-layer = ostinato.LeakyNet(3, 4, 2, linear=True, proj_size=2, zoneout=0.1)
-step = ostinato.nn.LeakyNetCell(3, 4, linear=True)
-assert layer.base_cell is step.base_cell is ostinato.cells.leaky_linear and layer.linear and step.linear
+layer = ostinato.catalogue.LeakyNet(3, 4, 2, linear=True, proj_size=2, zoneout=0.1)
+step = ostinato.catalogue.LeakyNetCell(3, 4, linear=True)
+assert layer.base_cell is step.base_cell is ostinato.catalogue.cell("leakynet", linear=True)
+assert layer.linear and step.linear
 assert layer(torch.ones(5, 2, 3))[0].shape == (5, 2, 2) and len(step(torch.ones(2, 3))) == 2
-assert "linear: h' = c'." in ostinato.LeakyNet.__doc__ and "proj_size: `P`" in ostinato.LeakyNet.__doc__
-assert "linear" in inspect.signature(ostinato.LeakyNetCell).parameters
-assert type(pickle.loads(pickle.dumps(layer))) is ostinato.LeakyNet
+assert "linear: h' = c'." in ostinato.catalogue.LeakyNet.__doc__ and "proj_size: `P`" in ostinato.catalogue.LeakyNet.__doc__
+assert "linear" in inspect.signature(ostinato.catalogue.LeakyNetCell).parameters
+assert type(pickle.loads(pickle.dumps(layer))) is ostinato.catalogue.LeakyNet
+assert type(ostinato.catalogue.make("leakynet", 3, 4, linear=True)) is ostinato.catalogue.LeakyNet
 
 from ostinato.models.parts.layers import make_layers
-assert type(make_layers("leakynet", 3, 4, options={"linear": True})) is ostinato.LeakyNet
+assert type(make_layers("leakynet", 3, 4, options={"linear": True})) is ostinato.catalogue.LeakyNet
 
-from tests.contracts.menu import CELLS, NOT_FOR, REFUSED, STEP_PAIRS, layer
-assert {"leaky", "leaky_linear"} < set(CELLS) and ("leaky", "forget_bias") in STEP_PAIRS
-from tests.contracts.test_cells_by_options import holds
-holds(layer("leaky", 3, 5, 2, bidirectional=True, dtype=torch.float64), [4, 0, 6, 1])
+from tests.contracts.menu import CATALOGUE
+from tests.contracts.test_catalogue import SETTINGS, test_every_cell_with_options_compiled_as_in_the_reference
+assert {"leaky", "leaky_linear"} < set(CATALOGUE)
+test_every_cell_with_options_compiled_as_in_the_reference("leaky", SETTINGS[0])
 
 from tests.stubs import stubs
-assert sum("LeakyNet" in text or "leakynet" in text for text in stubs().values()) == 3
+seen = [path.name for path, text in stubs().items() if "LeakyNet" in text or "leakynet" in text]
+assert seen == ["cell_names.pyi", "catalogue.pyi", "catalogue.md"]
 """
 
 
 def test_the_one_file_of_the_contributors_guide_is_all_that_a_named_cell_needs(tmp_path: Path) -> None:
     (written,) = [each for each in snippets(ROOT / "CONTRIBUTING.md") if "@named(" in each.code]
     shutil.copytree(Path(ostinato.__file__).parent, tmp_path / "ostinato", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "ostinato/cells/leaky.py").write_text(written.code, encoding="utf-8")
+    (tmp_path / "ostinato/cells/catalogue/leaky.py").write_text(written.code, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -69,7 +71,10 @@ def test_the_one_file_of_the_contributors_guide_is_all_that_a_named_cell_needs(t
     done = run("-c", FOLLOWS)
     assert done.returncode == 0, done.stderr
     done = run("-m", "ostinato.cli.main", "train", "lm", "--model.cell", "leekynet")
-    assert "one of lstm, gru, rnn, rhn, mingru, minlstm, leakynet, got leekynet" in done.stderr
+    assert (
+        "janet, leakynet, or the place of one of your own, module:cell, got leekynet; did you mean leakynet"
+        in done.stderr
+    )
 
 
 def test_what_editors_see_is_what_is_there() -> None:
@@ -77,13 +82,15 @@ def test_what_editors_see_is_what_is_there() -> None:
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is not up to date; write it with: make stubs"
 
 
-@pytest.mark.parametrize("name", classes())
+@pytest.mark.parametrize("name", classes(every()))
 def test_every_argument_of_a_class_is_documented_and_typed(name: str) -> None:
-    kind = getattr(ostinato, name)
+    is_catalogued = name in ostinato.catalogue.__all__
+    kind = getattr(ostinato.catalogue if is_catalogued else ostinato, name)
     arguments = list(inspect.signature(kind).parameters)
     assert all(f"    {'**' * (argument == 'options')}{argument}: " in kind.__doc__ for argument in arguments)
     assert set(arguments) < set(typing.get_type_hints(kind.__init__))
-    assert (kind.__module__, kind.__qualname__) == (f"ostinato.nn.{'steps' if 'Cell' in name else 'layers'}", name)
+    home = "catalogue" if is_catalogued else f"nn.{'steps' if 'Cell' in name else 'layers'}"
+    assert (kind.__module__, kind.__qualname__) == (f"ostinato.{home}", name)
     assert type(pickle.loads(pickle.dumps(kind(3, 4)))) is kind
 
 
@@ -98,13 +105,20 @@ def test_torchs_arguments_are_in_torchs_order(name: str) -> None:
 
 
 def test_a_name_is_given_once() -> None:
+    assert len({each.key for each in every()}) == len(every())
     with pytest.raises(
-        CellError, match=r"expected a name that no other cell has, got 'LSTM', which ostinato\.cells\.lstm"
+        CellError, match=r"expected a name that no other cell has, got 'Lstm', which ostinato\.cells\.lstm"
     ):
 
-        @named("LSTM")
+        @named("Lstm")
         def named_lstm() -> Cell:
             return lstm
+
+
+def test_every_cell_says_where_it_is_from() -> None:
+    """The table in docs/catalogue.md is among the stubs."""
+    for name in ostinato.catalogue.names():
+        assert ostinato.catalogue.cell(name).source, f"@cell(..., source=...) of {name}: expected a paper"
 
 
 def test_the_guide_has_every_layer() -> None:

@@ -10,7 +10,7 @@ from ostinato.cell_names import classes
 from ostinato.version import __version__
 
 if TYPE_CHECKING:
-    from ostinato import cells, errors, nn
+    from ostinato import catalogue, cells, errors, nn
     from ostinato import data as data
     from ostinato import insight as insight
     from ostinato import lab as lab
@@ -34,6 +34,7 @@ __all__ = [
     "Stream",
     "__version__",
     "backend",
+    "catalogue",
     "cell",
     "cells",
     "chrono",
@@ -60,7 +61,7 @@ _HOMES = {
     ),
     "ostinato.recipes": ("load",),
 }
-_FLOORS = ("cells", "data", "errors", "insight", "lab", "models", "nn", "recipes", "training")
+_FLOORS = ("catalogue", "cells", "data", "errors", "insight", "lab", "models", "nn", "recipes", "training")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 

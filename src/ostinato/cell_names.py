@@ -1,4 +1,4 @@
-"""The names of the built-in cells, read from the sources in `cells/`: the command line lists them without waiting for torch."""
+"""The names of the cells, read from the sources in `cells/`: the command line lists them without waiting for torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import ast
 import functools
 import math
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+from ostinato.errors import did_you_mean
 
 
 class Declared(NamedTuple):
@@ -30,9 +32,25 @@ class Declared(NamedTuple):
 
 @functools.cache
 def declared() -> tuple[Declared, ...]:
-    """Every `@named("...", order=...)` of a function in a file of `ostinato.cells`, in order."""
+    """The built-in cells, in order: every `@named("...", order=...)` of a function in a file of `ostinato.cells`."""
+    return _read("cells")
+
+
+@functools.cache
+def catalogued() -> tuple[Declared, ...]:
+    """Those of `ostinato.cells.catalogue`, by name. Apart, as reading all of it takes a moment: `import ostinato` does without."""
+    return _read("cells/catalogue")
+
+
+def every() -> tuple[Declared, ...]:
+    """The built-in cells and those of the catalogue."""
+    return (*declared(), *catalogued())
+
+
+def _read(folder: str) -> tuple[Declared, ...]:
     found: list[Declared] = []
-    for file in Path(__file__).with_name("cells").glob("*.py"):
+    home = f"ostinato.{folder.replace('/', '.')}"
+    for file in (Path(__file__).parent / folder).glob("*.py"):
         if "@named(" not in (source := file.read_text(encoding="utf-8")):
             continue
         functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
@@ -40,13 +58,32 @@ def declared() -> tuple[Declared, ...]:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "named":
                 told = {each.arg: each.value for each in call.keywords}
                 order = ast.literal_eval(told["order"]) if "order" in told else math.inf
-                found.append(Declared(order, ast.literal_eval(call.args[0]), f"ostinato.cells.{file.stem}"))
+                found.append(Declared(order, ast.literal_eval(call.args[0]), f"{home}.{file.stem}"))
     return tuple(sorted(found))
 
 
-def classes() -> list[str]:
-    """The names of all layers, then of all single steps."""
-    return [each.name + kind for kind in ("", "Cell") for each in declared()]
+def classes(of: tuple[Declared, ...] | None = None) -> list[str]:
+    """The names of all layers, then of all single steps; of the built-in cells, or of these."""
+    return [each.name + kind for kind in ("", "Cell") for each in (declared() if of is None else of)]
 
 
-CellName = Literal[tuple(each.key for each in declared())]  # pyright: ignore[reportInvalidTypeForm]
+class CellName(str):
+    """The type of a setting that names a cell: one that has a name, or one of one's own by its place, "module:name"."""
+
+    __slots__ = ()
+
+
+def names_a_cell(text: object) -> bool:
+    """Whether a cell has this name, or this may be the place of one."""
+    return isinstance(text, str) and (":" in text or any(text == each.key for each in every()))
+
+
+def expected() -> str:
+    """What a `CellName` may be, in words."""
+    return f"one of {', '.join(each.key for each in every())}, or the place of one of your own, module:cell"
+
+
+def unknown(name: object) -> str:
+    """What is wrong with a name that no cell has."""
+    close = did_you_mean(str(name).lower(), [each.key for each in every()]).removesuffix(".")
+    return f"expected {expected()}, got {name}{close}"

@@ -26,6 +26,7 @@ def test_bash_completes_commands_tasks_flags_and_choices(script):
     assert completed(script, "ostinato", "train", "lm", "--training.learning") == ["--training.learning_rate"]
     assert completed(script, "ostinato", "lab", "r") == ["run"]
     assert completed(script, "ostinato", "evaluate", "--max") == ["--max_tokens"]
+    assert completed(script, "ostinato", "train", "lm", "--model.cell", "jan") == ["janet"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

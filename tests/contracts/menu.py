@@ -1,19 +1,31 @@
-"""Every built-in cell, every option, and which of them do not go together: what the contract tests run over."""
+"""Every cell that has a name, every option, and which of them do not go together: what the contract tests run over."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
 import ostinato
-from ostinato import Recurrent, cells, chrono, noisy
+from ostinato import Recurrent, catalogue, cells, chrono, noisy
+from ostinato.cell_names import catalogued
 from ostinato.cells.library import NAMED
+from ostinato.cells.places import find
+from ostinato.cells.registry import NamedCell
 from ostinato.nn import StepOptions
 
-# By the name of the cell: the class that has it, and the arguments that choose it.
-_VARIANTS = {named.choose(**own).name: (named.name, own) for named in NAMED.values() for own in named.variants}
-CELLS = tuple(_VARIANTS)
+
+def _variants(of: Iterable[NamedCell]) -> dict[str, tuple[NamedCell, Mapping[str, Any]]]:
+    """By the name of the cell: what it is a variant of, and the arguments that choose it."""
+    return {named.choose(**own).name: (named, own) for named in of for own in named.variants}
+
+
+_BUILT_IN = _variants(NAMED.values())
+_CATALOGUED = _variants(find(each.key) for each in catalogued())
+_VARIANTS = _BUILT_IN | _CATALOGUED
+CELLS = tuple(_BUILT_IN)
+CATALOGUE = tuple(_CATALOGUED)  # of which there are many: `test_catalogue` tries each with few combinations of options
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -50,21 +62,23 @@ def not_for(cell: cells.Cell) -> set[str]:
     return {option for option, is_missing in missing.items() if is_missing}
 
 
-NOT_FOR = {named.choose(**own).name: not_for(named.choose(**own)) for named in NAMED.values() for own in named.variants}
+NOT_FOR = {name: not_for(named.choose(**own)) for name, (named, own) in _VARIANTS.items()}
 PAIRS = [(name, option) for name in CELLS for option in OPTIONS if option not in NOT_FOR[name]]
-REFUSED = [(name, option) for name in CELLS for option in OPTIONS if option in NOT_FOR[name]]
+REFUSED = [(name, option) for name in _VARIANTS for option in OPTIONS if option in NOT_FOR[name]]
 
 
 def layer(name: str, *args: Any, **options: Any) -> Recurrent:
     """A layer of this cell by its public class: `layer("rnn_tanh", input_size, hidden_size, num_layers, ...)`."""
-    kind, own = _VARIANTS[name]
-    return getattr(ostinato, kind)(*args, **own, **options)
+    return _class_of(name, "")(*args, **_VARIANTS[name][1], **options)
 
 
 def step(name: str, *args: Any, **options: Any) -> torch.nn.RNNCellBase:
     """The same cell as a single step: `step("rnn_tanh", input_size, hidden_size, ...)`."""
-    kind, own = _VARIANTS[name]
-    return getattr(ostinato, f"{kind}Cell")(*args, **own, **options)
+    return _class_of(name, "Cell")(*args, **_VARIANTS[name][1], **options)
+
+
+def _class_of(name: str, kind: str) -> Any:
+    return getattr(ostinato if name in _BUILT_IN else catalogue, _VARIANTS[name][0].name + kind)
 
 
 STEP_PAIRS = [(name, option) for name, option in PAIRS if OPTIONS[option].keys() <= StepOptions.__annotations__.keys()]

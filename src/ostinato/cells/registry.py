@@ -54,8 +54,9 @@ def named(
     """
 
     def register(choose: Callable[..., Cell]) -> Callable[..., Cell]:
-        known = REGISTRY.get(name)
-        if known is not None and known.choose.__module__ != choose.__module__:
+        # Models and the command line have the name in small letters.
+        known = next((each for each in REGISTRY.values() if each.name.lower() == name.lower()), None)
+        if known is not None and (known.name, known.choose.__module__) != (name, choose.__module__):
             raise CellError(
                 f"expected a name that no other cell has, got {name!r}, which {known.choose.__module__} has; choose another"
             )

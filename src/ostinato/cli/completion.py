@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from ostinato.cell_names import every
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,12 +68,16 @@ def _whole() -> argparse.ArgumentParser:
 def _copy(of: Parser, to: argparse.ArgumentParser) -> None:
     import shtab
 
+    from ostinato.cli.parser import names_cells
+
     for action in of._actions:
         if not action.option_strings:
             to.add_argument(action.dest, nargs="?").complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
         elif "--help" not in action.option_strings:
-            copied = to.add_argument(*action.option_strings, choices=action.choices, help=_plain(str(action.help)))
-            copied.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
+            choices = [each.key for each in every()] if names_cells(action) else action.choices
+            copied = to.add_argument(*action.option_strings, choices=choices, help=_plain(str(action.help)))
+            if choices is None:
+                copied.complete = shtab.FILE  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _plain(text: str) -> str:

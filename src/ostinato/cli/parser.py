@@ -8,14 +8,30 @@ import re
 import sys
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import register_type
 
+from ostinato.cell_names import CellName, expected, names_a_cell, unknown
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
+
+def _cell_name(text: str) -> str:
+    if not names_a_cell(text):
+        raise ValueError(unknown(text))
+    return text
+
+
+register_type(CellName, str, _cell_name)  # pyright: ignore[reportArgumentType] - which sees a Literal
+
+
+def names_cells(action: argparse.Action) -> bool:
+    """Whether the values of a flag are names of cells."""
+    return getattr(action, "_typehint", None) is CellName
 
 
 class Parser(ArgumentParser):
@@ -41,6 +57,14 @@ class Parser(ArgumentParser):
             return self.parse_args(self._with_values(words))
         except (argparse.ArgumentError, TypeError, ValueError, KeyError) as error:
             raise ConfigError(self._explain(str(error), words)) from error
+
+    def add_class_arguments(self, *args: Any, **options: Any) -> list[str]:
+        """jsonargparse's own; the help of a cell lists the names there are."""
+        added = super().add_class_arguments(*args, **options)
+        for action in self._actions:
+            if names_cells(action):
+                action.help = f"{str(action.help).removesuffix('.')}: {expected()}"
+        return added
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         (file or sys.stderr).write(message)  # argparse's own says nothing where it cannot write
@@ -78,7 +102,7 @@ class Parser(ArgumentParser):
             return self._unknown_key(found[1] + ".", found[2])
         if found := re.search(r"Option '(\S+)' is not accepted", line):
             return self._unknown_key("", found[1])
-        if found := re.fullmatch(r'Parser key "(\S+)": (.*)', line):
+        if found := re.fullmatch(r'Parser key "(\S+)": (?:Not of type CellName: )?(.*)', line):
             return f"{found[1]}: {_plain(found[2])}"
         return _plain(line)
 

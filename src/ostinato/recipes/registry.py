@@ -7,16 +7,15 @@ A task of one's own is registered by `register`, or, so that the command line kn
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ostinato import places
 from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import ConfigError, RunError, did_you_mean
 
@@ -52,7 +51,7 @@ class Entry:
 
     def settings_class(self) -> type[Any]:
         """Loads the settings, which need no torch."""
-        return _load(self.settings)
+        return places.load(self.settings, "class")
 
     @property
     def built_in_file(self) -> Path | None:
@@ -73,7 +72,7 @@ class Entry:
         Raises:
             ConfigError: it cannot be made.
         """
-        kind = _load(self.task)
+        kind = places.load(self.task, "class")
         try:
             return kind()
         except TypeError as error:  # methods are missing, or it wants arguments
@@ -245,13 +244,7 @@ def _entry_at(place: str) -> Entry:
     Raises:
         ConfigError: there is no such class, or it is no task.
     """
-    if place.startswith("__main__:") or "<locals>" in place:
-        raise ConfigError(
-            f"{place}: the class was made in a script or in a function; move it into a module that can be imported"
-        )
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())  # behind all else, so that a file in it takes nobody's place
-    return entry_of(_load(place))
+    return entry_of(places.load_from_here(place, "class"))
 
 
 @functools.cache
@@ -269,7 +262,7 @@ def _installed() -> Mapping[str, Entry]:
 
 def _of_point(point: metadata.EntryPoint) -> Entry:
     try:
-        given = _load(point.value)
+        given = places.load(point.value, "class")
         return given if isinstance(given, Entry) else entry_of(given)
     except ConfigError as error:  # whatever another package does must not take the other tasks away
         return Entry(f"cannot be loaded: {error}", point.value, point.value)
@@ -277,22 +270,3 @@ def _of_point(point: metadata.EntryPoint) -> Entry:
 
 def _place_of(kind: type[Any]) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _load(place: str) -> Any:
-    module, _, name = place.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-        raise ConfigError(f"{place}: expected a class at a place module:class, with points between folders")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # whatever somebody's module does, even to leave the program
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(
-            f"{place}: expected a class at this place, module:class; it cannot be loaded ({reason}); is its folder the one "
-            "that you are in, or in PYTHONPATH?"
-        ) from error
-    return found

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ostinato.recipes import own_cells
 from ostinato.recipes.runs import new_run
 from ostinato.recipes.settings import RunSettings
 from ostinato.training.distributed.device import make_fabric
@@ -45,6 +46,7 @@ def opened(settings: RunSettings, make_progress: Callable[[bool], Progress]) -> 
     """
     if settings.run is not None:
         RunFolder(settings.run).check(resume=settings.resume)
+    own_cells.check(settings, RunFolder(settings.run).path if settings.resume and settings.run is not None else None)
     fabric = make_fabric(
         settings.device,
         settings.precision,

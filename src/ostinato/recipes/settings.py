@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.typed import field_types, fits, in_words
 from ostinato.training.run.settings import Precision, UpdateSettings
@@ -52,6 +53,7 @@ class RunSettings:
             if getattr(self, name) == "":  # as of a variable of the shell that is not set
                 raise ConfigError(f"{name}: expected a name, got an empty one; leave it out for {otherwise}")
         if dataclasses.is_dataclass(model := getattr(self, "model", None)):
+            object.__setattr__(self, "model", model := _with_texts(model))
             _check_extent(model)
 
     @classmethod
@@ -175,6 +177,19 @@ def check_fields(kind: type[Any], values: Mapping[str, Any], prefix: str) -> Non
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _with_texts(model: Any) -> Any:
+    """With the text that finds it again in place of a cell, as a run is kept in text: what cannot be found is told of now."""
+    kinds = field_types(type(model))
+    cells = {name: getattr(model, name) for name, kind in kinds.items() if kind is CellName}
+    if all(isinstance(each, str) for each in cells.values()):
+        return model
+    from ostinato.cells.places import text_of  # here, as it loads torch
+
+    return dataclasses.replace(
+        model, **{name: each if isinstance(each, str) else text_of(each) for name, each in cells.items()}
+    )
 
 
 def _check_extent(model: Any) -> None:

@@ -4,6 +4,7 @@
 | --- | --- |
 | `knowledge.json` | what is known about the data: labels, vocabularies, scales; a language model has `vocabulary.json` |
 | `task.json` | of a task of one's own: where its class is |
+| `cells.json` | of cells of one's own: in which files they were |
 | `report.json` | figures and details on the validation and the test data |
 | `pictures/` | what there is to see of them, as PNG and SVG |
 """
@@ -26,7 +27,7 @@ from torch import nn
 from ostinato.data.batches.batches import Examples
 from ostinato.data.records.splits import Splits
 from ostinato.errors import DataError
-from ostinato.recipes import registry
+from ostinato.recipes import own_cells, registry
 from ostinato.recipes.learnt import Known, Model, S
 from ostinato.recipes.session import Session, for_the_record, opened
 from ostinato.recipes.settings import TaskSettings
@@ -152,6 +153,7 @@ def _train(
         with run.writing():
             task.save_known(trained.known, run.path)
             registry.record(task, run.path)
+            own_cells.record(settings, run.path)
 
     processes.first(create)
     task.set_units(progress, settings, prepared.splits)

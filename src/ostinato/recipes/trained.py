@@ -17,6 +17,7 @@ from ostinato.data.records.splits import Splits
 from ostinato.data.sources.memory import holding
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models.parts.reading import reading
+from ostinato.recipes import own_cells
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.recipes.settings import check_fields
 from ostinato.recipes.task import Judge, Opening, Part, Task
@@ -217,6 +218,7 @@ def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Tra
 
     Raises:
         RunError: there is no run of this task, or a file of it is missing or damaged.
+        ConfigError: a cell of one's own is not there any more.
     """
     run = RunFolder(path)
     config = run.read_config()
@@ -224,6 +226,7 @@ def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Tra
         settings = task.settings.from_dict(config)
     except (ConfigError, TypeError) as error:
         raise RunError(f"{run.config_file} is damaged, or of another version of ostinato: {error}") from error
+    own_cells.check(settings, run.path)
     known = task.load_known(run.path)
     return Trained(task, settings, known, run.load_model(lambda: task.build(settings, known)), run.path)
 

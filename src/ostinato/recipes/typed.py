@@ -8,6 +8,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ostinato.cell_names import CellName, expected, names_a_cell
+
 _WORDS = {
     int: "an integer",
     float: "a number",
@@ -31,11 +33,13 @@ def fits(kind: Any, value: Any) -> bool:
     An integer is a number, true and false are neither; not-a-number is no number. A tuple is a list.
 
     Args:
-        kind: bool, int, float, str, None, Literal, list, dict, unions of these, Any, or a class.
+        kind: bool, int, float, str, None, Literal, CellName, list, dict, unions of these, Any, or a class.
         value: as YAML, JSON or Python gives it.
     """
     if kind is Any:
         return True
+    if kind is CellName:
+        return names_a_cell(value)
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
         return any(type(value) is type(each) and value == each for each in inner)
@@ -54,6 +58,8 @@ def fits(kind: Any, value: Any) -> bool:
 
 def in_words(kind: Any) -> str:
     """A type, for people."""
+    if kind is CellName:
+        return expected()
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
         return f"one of {', '.join(map(str, inner))}"

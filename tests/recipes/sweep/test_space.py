@@ -99,7 +99,7 @@ def test_a_configuration_comes_before_the_base(tmp_path):
         ({"space": {"model.cell": {"choice": ["lstm", "lsmt"]}}}, "space.model.cell: expected .*lstm.*, got 'lsmt'"),
         (
             {"space": {"training.accumulate": {"choice": [8, "many"]}}},
-            "space.training.accumulate: expected int, got 'many'",
+            "space.training.accumulate: expected an integer, got 'many'",
         ),
         (
             {"space": {"model.options": {"choice": [{"zoneout": 0.1}]}}},
@@ -110,7 +110,7 @@ def test_a_configuration_comes_before_the_base(tmp_path):
             "-1 does not fit: training.learning_rate: expected",
         ),
         ({"base": {"model": {"hiden_size": 1}}}, "base: unknown setting model.hiden_size"),
-        ({"base": {"training": {"batch_size": "a"}}}, "base.training.batch_size: expected int, got 'a'"),
+        ({"base": {"training": {"batch_size": "a"}}}, "base.training.batch_size: expected an integer, got 'a'"),
         ({"base": {"run": "here"}}, "base.run: a sweep sets this for each run"),
         ({"base": [1]}, "base: expected settings"),
         ({"trials": 0}, "trials: expected an integer of at least 1, got 0"),
@@ -177,7 +177,7 @@ def test_the_built_in_data_are_searched_with_the_settings_that_suit_them():
         ),
         (
             {"space": {"model.pooling": {"choice": ["first"]}}},
-            "space.model.pooling: expected last, mean, max, attention",
+            "space.model.pooling: expected one of last, mean, max, attention",
         ),
         (
             {"space": {"model.class_weights": {"choice": ["none", "balanced"]}}},

@@ -16,7 +16,7 @@ from ostinato.models.classifying.calibration import best_scales
 from ostinato.models.classifying.naive_bayes import NaiveBayes
 from ostinato.models.classifying.pooling import Pooling, PoolingName
 from ostinato.models.parts.dropout import Dropout, check_rate
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.nn.lengths import takes_lists
 from ostinato.types import Lengths
 
@@ -65,7 +65,7 @@ class Classifier(nn.Module):
         input_size: int | None = None,
         vocabulary_size: int | None = None,
         embedding_size: int = 128,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         hidden_size: int | Sequence[int] = 128,
         num_layers: int = 1,
         bidirectional: bool = False,

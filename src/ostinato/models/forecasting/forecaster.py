@@ -15,7 +15,7 @@ from ostinato.models.forecasting.baseline import Baseline, BaselineName, shifted
 from ostinato.models.forecasting.heads import LEVELS, HeadName, make_head
 from ostinato.models.forecasting.scale import Scale, fill_forward
 from ostinato.models.parts.dropout import Dropout, check_rate
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.parts.states import map_state
 
 _MOST_PATHS = 65_536  # that are drawn at once: more wait, so that memory does not grow with them
@@ -94,7 +94,7 @@ class Forecaster(nn.Module):
         num_series: int = 1,
         series_size: int = 8,
         unknown_rate: float = 0.1,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         hidden_size: int | Sequence[int] = 64,
         num_layers: int = 1,
         dropout: float = 0.0,

@@ -1,14 +1,17 @@
-"""Recurrent layers by name, with the arguments that a model leaves to its user."""
+"""Recurrent layers by their cell, with the arguments that a model leaves to its user."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from ostinato.cell_names import CellName as CellName
-from ostinato.cells.library import NAMED
+from ostinato.catalogue import layer_of
+from ostinato.cell_names import CellName, unknown
+from ostinato.cells.spec import Cell
 from ostinato.errors import CellError, ConfigError
-from ostinato.nn import Recurrent, layers
+from ostinato.nn import Recurrent
+
+AnyCell: TypeAlias = CellName | Cell
 
 _SET_BY_THE_MODEL = frozenset(
     {"input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "device", "dtype"}
@@ -16,7 +19,7 @@ _SET_BY_THE_MODEL = frozenset(
 
 
 def make_layers(
-    cell: CellName,
+    cell: AnyCell,
     input_size: int,
     hidden_size: int | Sequence[int],
     num_layers: int = 1,
@@ -27,25 +30,27 @@ def make_layers(
     """A stack of recurrent layers.
 
     Args:
-        cell: which.
+        cell: by its name, such as "lstm" or "janet"; by its place, "module:cell", where a cell of one's own is; or the cell itself.
         input_size: I.
         hidden_size: H, or one number a layer.
         num_layers: L; may be left out where `hidden_size` has one number a layer.
-        options: keyword options of the layer that the user chose, such as `{"zoneout": 0.1}`.
+        options: keyword options of the layer that the user chose, such as `{"zoneout": 0.1}`, and arguments of the cell, such as
+            `{"depth": 10}` of an RHN.
         **given: those that the model chose, such as `bidirectional`.
 
     Raises:
         ConfigError: an unknown cell, or an option that the layer does not have, that is not the user's, or whose value is refused.
     """
-    if cell not in NAMED:
-        raise ConfigError(f"cell: expected one of {', '.join(NAMED)}, got {cell}")
-    layer = getattr(layers, NAMED[cell].name)
+    if not isinstance(cell, str | Cell):
+        raise ConfigError(f"cell: {unknown(repr(cell))}")
+    layer = layer_of(cell)
     if taken := sorted(set(options or {}) & (_SET_BY_THE_MODEL | set(given))):
         raise ConfigError(f"options: {', '.join(taken)} cannot be given here; the model sets it itself")
     try:
         return layer(input_size, hidden_size, num_layers, **given, **(options or {}))
     except (CellError, TypeError, ValueError) as error:
-        raise ConfigError(f"options of {layer.__name__}: {error}") from error
+        name = layer.__name__ if isinstance(layer, type) else cell if isinstance(cell, str) else cell.name
+        raise ConfigError(f"options of {name}: {error}") from error
 
 
 def output_size(layers: Recurrent) -> int:

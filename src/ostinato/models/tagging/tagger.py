@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout, check_rate
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.tagging.windows import in_windows
 from ostinato.models.tagging.words import WordEncoder
 from ostinato.nn.crf.crf import CRF, Constraints
@@ -60,7 +60,7 @@ class Tagger(nn.Module):
         encoder: nn.Embedding | WordEncoder,
         num_tags: int,
         *,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         hidden_size: int | Sequence[int] = 128,
         num_layers: int = 1,
         bidirectional: bool = True,

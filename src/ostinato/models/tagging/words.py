@@ -10,7 +10,7 @@ from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.models.classifying.pooling import Pooling
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 
 
 class Words(NamedTuple):
@@ -66,7 +66,7 @@ class WordEncoder(nn.Module):
         embedding_size: int = 100,
         character_embedding_size: int = 32,
         character_hidden_size: int = 64,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         word_dropout: float = 0.25,
     ):
         super().__init__()

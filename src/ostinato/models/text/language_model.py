@@ -16,7 +16,7 @@ from ostinato.data.batches.streams import Chunk
 from ostinato.data.tokens.vocabulary import Vocabulary
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout, LockedDropout, WordDropout, check_rate
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.parts.penalties import activation_penalty, check_weight
 from ostinato.models.parts.reading import reading
 from ostinato.models.parts.starting_weights import fill_ends, fill_uniform
@@ -38,7 +38,8 @@ class LanguageModel(nn.Module):
         embedding_size: E, of the vector that stands for a token.
         hidden_size: H, units of each recurrent layer; or one number for each layer, first layer first.
         num_layers: recurrent layers; may be left out where `hidden_size` has one number a layer.
-        cell: the recurrent layer, by the name of its cell, such as "lstm" or "mingru".
+        cell: the recurrent layer, by the name of its cell, such as "lstm" or "janet", by the place of one's own, "module:cell", or
+            the cell itself.
         dropout: between recurrent layers and, without `output_dropout`, before the output layer (Zaremba et al. 2014), in [0, 1).
         tied: the output layer uses the embedding's weights (Press & Wolf 2017); the last layer's output must then be E wide.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`, or `{"depth": 10}` of an RHN.
@@ -66,7 +67,7 @@ class LanguageModel(nn.Module):
         embedding_size: int = 256,
         hidden_size: int | Sequence[int] = 512,
         num_layers: int = 1,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         dropout: float = 0.0,
         tied: bool = False,
         options: Mapping[str, Any] | None = None,

@@ -11,7 +11,7 @@ import torch
 from ostinato.data.batches.batches import TargetBatch
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout
-from ostinato.models.parts.layers import CellName
+from ostinato.models.parts.layers import AnyCell
 from ostinato.models.parts.reading import reading
 from ostinato.models.writing.beam import BeamSettings, beam_search
 from ostinato.models.writing.decoder import AttentionDecoder, DecoderState
@@ -84,7 +84,7 @@ class Captioner(TargetModel):
         embedding_size: int = 64,
         hidden_size: int = 128,
         num_layers: int = 1,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         attention: Score | None = "scaled",
         coverage: bool = False,
         input_feeding: bool = False,

@@ -11,7 +11,7 @@ from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout, check_rate
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.parts.states import map_state
 from ostinato.models.writing.decoding import log_softmax
 from ostinato.nn.attention import Attended, Attention, Memory, Score
@@ -97,7 +97,7 @@ class AttentionDecoder(nn.Module):
         embedding_size: int = 256,
         hidden_size: int | Sequence[int] = 512,
         num_layers: int = 1,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         *,
         attention: Score | None = "scaled",
         attention_units: int | None = None,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ostinato.errors import ConfigError
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 
 EncoderName: TypeAlias = Literal["convolution", "rows"]
 ENCODERS: tuple[EncoderName, ...] = ("convolution", "rows")
@@ -102,7 +102,7 @@ class RowEncoder(nn.Module):
         ConfigError: a number is out of its range.
     """
 
-    def __init__(self, shape: ImageShape, features: int = 128, cell: CellName = "lstm"):
+    def __init__(self, shape: ImageShape, features: int = 128, cell: AnyCell = "lstm"):
         super().__init__()
         if features < 2 or features % 2:
             raise ConfigError(f"features: expected an even number for two directions over the rows, got {features}")
@@ -116,7 +116,7 @@ class RowEncoder(nn.Module):
 
 
 def make_image_encoder(
-    name: EncoderName, shape: ImageShape, features: int, stages: int | None, cell: CellName
+    name: EncoderName, shape: ImageShape, features: int, stages: int | None, cell: AnyCell
 ) -> ConvolutionalEncoder | RowEncoder:
     """The encoder of a name; arguments that it has no use for are not looked at, but for `stages`.
 

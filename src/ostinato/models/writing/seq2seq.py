@@ -11,7 +11,7 @@ from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout
-from ostinato.models.parts.layers import CellName, make_layers, output_size
+from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.parts.reading import reading
 from ostinato.models.writing.beam import BeamSettings, beam_search
 from ostinato.models.writing.decoder import AttentionDecoder, Choice, DecoderState
@@ -109,7 +109,7 @@ class Seq2Seq(TargetModel):
         embedding_size: int = 256,
         hidden_size: int = 512,
         num_layers: int = 1,
-        cell: CellName = "lstm",
+        cell: AnyCell = "lstm",
         bidirectional: bool = True,
         bridge: BridgeName = "linear",
         attention: Score | None = "scaled",

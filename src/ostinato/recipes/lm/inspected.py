@@ -14,6 +14,7 @@ from ostinato.data.tokens.tokens import Tokens
 from ostinato.insight.unit_values import Activations, activations
 from ostinato.insight.units import MeaningfulUnit, meaningful_units
 from ostinato.models.text.language_model import LanguageModel
+from ostinato.nn import Recurrent
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
 from ostinato.recipes.lm.reading import TextReading
 from ostinato.recipes.lm.settings import LanguageModelSettings
@@ -52,9 +53,10 @@ class InspectedText(Inspected):
     def about(self) -> str:
         """Cell, sizes, vocabulary, text."""
         model, settings = self.model, self.settings
-        layers = " + ".join(map(str, model.recurrent.hidden_sizes))
+        kind, layers = type(model.recurrent), " + ".join(map(str, model.recurrent.hidden_sizes))
+        name = model.recurrent.base_cell.name if kind is Recurrent else kind.__name__
         return (
-            f"{settings.model.cell.upper()} of {layers} units that reads {_TOKENS[settings.tokens.kind]}, "
+            f"{name} of {layers} units that reads {_TOKENS[settings.tokens.kind]}, "
             f"{len(model.vocabulary):,} different ones. It is looked at here on {self.data_name}."
         )
 

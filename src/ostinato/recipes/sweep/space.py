@@ -24,8 +24,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import yaml
 
@@ -33,6 +32,7 @@ from ostinato.errors import ConfigError, OstinatoError, did_you_mean
 from ostinato.recipes.papers import resolve
 from ostinato.recipes.registry import DEFAULT, find
 from ostinato.recipes.sweep.measure import measure_of
+from ostinato.recipes.typed import fits, in_words
 from ostinato.training.loop.budget import LIMITS
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _searched(groups: dict[str, dict[str, Any]], name: str, how: Any) -> Searche
     searched = Searched(name, str(kind), tuple(values))
     for setting in searched.settings:
         _check_setting(groups, name, setting)
-    is_whole = not any(_fits(0.5, _hint(groups, setting)) for setting in searched.settings)
+    is_whole = not any(fits(_hint(groups, setting), 0.5) for setting in searched.settings)
     searched = dataclasses.replace(searched, is_whole=is_whole)
     if kind == "choice":
         if not all(isinstance(value, Value) for value in values):
@@ -290,22 +290,8 @@ def _hint(groups: dict[str, dict[str, Any]], setting: str) -> Any:
 
 
 def _check_type(where: str, hint: Any, value: Any) -> None:
-    if hint is not None and not _fits(value, hint):
-        allowed = (
-            ", ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else getattr(hint, "__name__", hint)
-        )
-        raise ConfigError(f"{where}: expected {allowed}, got {value!r}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if get_origin(hint) in (Union, UnionType):
-        return any(_fits(value, each) for each in get_args(hint))
-    if isinstance(value, bool):
-        return hint is bool
-    kind = get_origin(hint) or hint
-    return isinstance(value, (int, float) if kind is float else (list, tuple) if kind is tuple else kind)
+    if hint is not None and not fits(hint, value):
+        raise ConfigError(f"{where}: expected {in_words(hint)}, got {value!r}")
 
 
 def _number(value: Any) -> Any:

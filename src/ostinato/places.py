@@ -1,0 +1,53 @@
+"""What is named by its place, "module:name": tasks and cells of one's own."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from ostinato.errors import ConfigError
+
+
+def load(place: str, what: str) -> Any:
+    """What is at a place.
+
+    Args:
+        place: "module:name", with points between folders.
+        what: it should be, in a word, such as "class".
+
+    Raises:
+        ConfigError: there is nothing, or its module cannot be imported.
+    """
+    module, _, name = place.partition(":")
+    if not name.strip() or not all(part.isidentifier() for part in module.split(".")):
+        raise ConfigError(f"{place}: expected a {what} at a place module:{what}, with points between folders")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in [name] if hasattr(found, name) else name.split("."):
+            found = getattr(found, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever somebody's module does, even to leave the program
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(
+            f"{place}: expected a {what} at this place, module:{what}; it cannot be loaded ({reason}); is its folder the one "
+            "that you are in, or in PYTHONPATH?"
+        ) from error
+    return found
+
+
+def load_from_here(place: str, what: str) -> Any:
+    """The same, also from the folder that the process is in.
+
+    Raises:
+        ConfigError: see `load`; or it was made where no other process can import it.
+    """
+    if place.startswith("__main__:") or "<locals>" in place:
+        raise ConfigError(
+            f"{place}: the {what} was made in a script or in a function; move it into a module that can be imported"
+        )
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())  # behind all else, so that a file in it takes nobody's place
+    return load(place, what)

@@ -1,0 +1,114 @@
+"""Every cell of the catalogue: what the contracts say of all cells, with few combinations of options in which each pair meets."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from ostinato import backend, explain
+from ostinato.nn import StepOptions
+from tests.contracts.menu import CATALOGUE, NOT_FOR, OPTIONS
+from tests.contracts.test_cells_by_options import (
+    LENGTHS,
+    a_layer_is_the_same_after_it_was_kept,
+    a_single_step_is_a_step_of_the_layer,
+    batch,
+    built,
+    everything,
+    holds,
+    tensors,
+)
+from tests.pairwise import covering, meetings
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "whole": (True, False),
+    "bidirectional": (False, True),
+    "bias": (True, False),
+    "connection": (None, "residual", "highway"),
+    "start": (None, "forget_bias", "xavier", "orthogonal", "chrono"),
+    "first": (None, "learned", "noisy"),
+}
+_SWITCHES = ("zoneout", "recurrent_dropout", "variational_dropout", "weight_dropout", "layer_norm")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a layer is built and called; pairs of these values meet in `SETTINGS`."""
+
+    whole: bool
+    bidirectional: bool
+    bias: bool
+    connection: str | None
+    start: str | None
+    first: str | None
+    zoneout: bool
+    recurrent_dropout: bool
+    variational_dropout: bool
+    weight_dropout: bool
+    layer_norm: bool
+
+    def options(self, name: str) -> dict[str, Any]:
+        """What of it a cell can take."""
+        wanted = [v for v in (self.connection, self.start, self.first) if v is not None]
+        wanted += [option for option in _SWITCHES if getattr(self, option)]
+        options = {k: v for option in wanted if option not in NOT_FOR[name] for k, v in OPTIONS[option].items()}
+        if not self.bias:
+            options = {k: v for k, v in options.items() if k not in ("forget_bias", "init") or v == "xavier"}
+        return {**options, "bias": self.bias}
+
+    def __str__(self) -> str:
+        return "-".join(v if isinstance(v, str) else k for k, v in asdict(self).items() if v) or "plain"
+
+
+@cache
+def drawn() -> list[Setting]:
+    r = random.Random(0)
+    choices = [_CHOICES.get(each.name, (False, True)) for each in fields(Setting)]
+    return [Setting(*map(r.choice, choices)) for _ in range(300)]
+
+
+SETTINGS = [drawn()[at] for at in covering([asdict(each) for each in drawn()])]
+
+
+def test_every_pair_meets_and_the_settings_are_few() -> None:
+    sizes = [len(_CHOICES.get(each.name, (False, True))) for each in fields(Setting)]
+    pairs = sum(a * b for at, a in enumerate(sizes) for b in sizes[:at])
+    assert len({met for each in SETTINGS for met in meetings(asdict(each))}) == pairs
+    assert len(SETTINGS) <= 20
+
+
+def results(made: torch.nn.Module, lengths: list[int] | None, by: str) -> list[torch.Tensor]:
+    made.zero_grad()
+    x = batch().requires_grad_()
+    torch.manual_seed(5)
+    with backend(by):
+        output, last, states = made(x, lengths=lengths, return_states=True)
+    found = tensors((output, last, states))
+    torch.stack([(v * v.detach().cos()).sum() for v in found]).sum().backward()
+    return [*(v.detach() for v in found), *(p.grad for p in (x, *made.parameters()) if p.grad is not None)]
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_cell_with_options_compiled_as_in_the_reference(name: str, setting: Setting) -> None:
+    lengths = None if setting.whole else LENGTHS
+    made = built(name, setting.bidirectional, **setting.options(name))
+    assert explain(made, batch()).backends == {"compiled"}
+    for got, expected in zip(*(results(made, lengths, by) for by in ("compiled", "reference")), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-11)
+    made.zero_grad()
+    holds(made, lengths)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_cell_has_a_single_step_and_can_be_kept(name: str) -> None:
+    a_single_step_is_a_step_of_the_layer(name)
+    of_steps = StepOptions.__annotations__.keys()
+    a_single_step_is_a_step_of_the_layer(name, **{k: v for k, v in everything(name).items() if k in of_steps})
+    a_layer_is_the_same_after_it_was_kept(name, "pickle")

@@ -1,0 +1,211 @@
+"""A cell outside the tree, in a temporary module: trained with from the command line, kept by its place, missed when it is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ostinato
+from ostinato.cells import lstm, rhn
+from ostinato.cells.options import zoneout
+from ostinato.cells.places import text_of
+from ostinato.cells.spec import Cell
+from ostinato.cli.main import main
+from ostinato.errors import ConfigError
+from ostinato.models import (
+    AttentionDecoder,
+    Captioner,
+    Classifier,
+    Forecaster,
+    ImageShape,
+    Seq2Seq,
+    Tagger,
+    WordEncoder,
+)
+from ostinato.models.parts.layers import make_layers
+from ostinato.models.writing.image_encoder import RowEncoder
+from ostinato.recipes.classify.settings import ClassifierSettings, ClassifySettings
+from tests.models.support import small
+
+MODULE = """
+from torch import sigmoid, tanh
+
+from ostinato import State, cell
+
+
+@cell(gates="f z", states="h c", keep="f")
+def leaky(x, s, U):
+    u = U(s.h)
+    c = sigmoid(x.f + u.f) * s.c + tanh(x.z + u.z)
+    return State(h=tanh(c), c=c)
+
+
+def leaky_by(*, rate: float = 0.5):
+    @cell(gates="z", states="h")
+    def made(x, s, U):
+        return State(h=rate * s.h + (1 - rate) * tanh(x.z + U(s.h).z))
+
+    return made
+
+
+def no_cell():
+    return 3
+"""
+
+
+@pytest.fixture
+def within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """In a folder with the module, which can be imported from there."""
+    (tmp_path / "my_cells.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    sys.modules.pop("my_cells", None)
+
+
+def ostinato_in(folder: Path, *words: str) -> None:
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "ostinato",
+        *words,
+    ]  # without the folder in sys.path, as in the installed command
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+SMALL = """
+data: text.txt
+model: {embedding_size: 4, hidden_size: 8}
+training: {max_steps: 4, evaluate_every: 2, batch_size: 8}
+baselines: {markov_orders: 0, window: 0}
+"""
+
+
+def test_a_run_is_trained_with_it_and_says_so_when_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, elsewhere, run = tmp_path / "home", tmp_path / "elsewhere", tmp_path / "run"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+    (home / "my_cells.py").write_text(MODULE)
+    (home / "text.txt").write_text("hello ostinato, how are you?\n" * 40)
+    (home / "small.yaml").write_text(SMALL)
+    ostinato_in(home, "train", "lm", "--config", "small.yaml", "--run", str(run), "--model.cell", "my_cells:leaky")
+    ostinato_in(home, "generate", str(run), "--length", "20")
+    assert "cell: my_cells:leaky\n" in (run / "config.yaml").read_text()
+    assert json.loads((run / "cells.json").read_text()) == {"my_cells:leaky": str(home / "my_cells.py")}
+
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    kept = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    resume = ["train", "lm", "--run", str(run), "--resume", "--training.max_steps", "6"]
+    for words in (["generate", str(run)], resume, ["inspect", str(run)], ["evaluate", str(run)]):
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line.startswith(
+            "ostinato: my_cells:leaky: expected a cell at this place, module:cell; it cannot be loaded"
+        )
+        assert f"or in PYTHONPATH? It was in {home / 'my_cells.py'} when the run {run} began" in line
+    assert kept == {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    (home / "my_cells.py").rename(elsewhere / "my_cells.py")
+    try:
+        assert main(resume) == 0
+        assert main(["inspect", str(run)]) == 0
+        assert "leaky of 8 units" in (run / "inspection.html").read_text()
+    finally:
+        sys.modules.pop("my_cells", None)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere:cell", r"cannot be loaded \(ModuleNotFoundError"),
+        ("my_cells:leeky", r"cannot be loaded \(AttributeError"),
+        ("my_cells:tanh", "expected a cell, made with .*, got builtin_function_or_method"),
+        ("my_cells:", "expected a cell at a place module:cell"),
+        ("lsmt", "model.cell: expected one of lstm, .*, got lsmt; did you mean lstm"),
+    ],
+)
+def test_what_is_not_there_is_told_before_the_data_are_read(
+    place: str, said: str, within: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "classify", "--data", "missing.csv", "--model.cell", place]) == 2
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_a_function_returns_a_cell_and_its_arguments_are_options(within: Path) -> None:
+    layer = make_layers("my_cells:leaky_by", 3, 4, options={"rate": 0.1, "zoneout": 0.2})
+    assert layer.base_cell.name == "made"
+    assert layer.options.zoneout == {"h": 0.2}
+    assert type(make_layers("ostinato.cells.highway:rhn", 3, 4, options={"depth": 3}).base_cell) is Cell
+    assert ostinato.catalogue.make("my_cells:leaky", 3, 4).base_cell is ostinato.catalogue.cell("my_cells:leaky")
+    for place, options, said in [
+        ("my_cells:no_cell", {}, "got a function that returns int"),
+        ("my_cells:leaky_by", {"rte": 0.1}, "options of my_cells:leaky_by: unexpected keyword argument 'rte'"),
+        ("ostinato.cells.highway:rhn", {}, "options of .*: .*missing 1 required .* 'depth'"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            make_layers(place, 3, 4, options=options)
+
+
+def test_settings_keep_a_cell_as_the_text_that_finds_it(within: Path) -> None:
+    ostinato.catalogue.make("my_cells:leaky", 1, 1)
+    import my_cells  # pyright: ignore[reportMissingImports]
+
+    for cell, text in [
+        (my_cells.leaky, "my_cells:leaky"),
+        (lstm, "lstm"),
+        (rhn(4), "rhn"),
+        (rhn(3), "ostinato.cells.highway:rhn_3"),
+        (ostinato.catalogue.cell("janet"), "janet"),
+        (ostinato.catalogue.cell("janet", beta=-0.5), "ostinato.cells.catalogue.janet:janet_-0.5"),
+    ]:
+        assert text_of(cell) == text
+        assert ClassifySettings(model=ClassifierSettings(cell=cell)).model.cell == text
+        assert make_layers(text, 3, 4).base_cell is cell
+    for cell, said in [
+        (
+            my_cells.leaky_by(),
+            r"the cell 'made' cannot be kept by its name, my_cells:made: .*; define it, under this name",
+        ),
+        (zoneout(lstm, {"h": 0.1}), "it was changed by zoneout"),
+        (3, "cell: expected one of lstm, .*, got 3"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            ClassifySettings(model=ClassifierSettings(cell=cell))
+
+
+def models(cell: Any) -> list[torch.nn.Module]:
+    words = WordEncoder([1, 2, 3], 5, embedding_size=4, character_hidden_size=4, cell=cell)
+    sizes = {"embedding_size": 4, "hidden_size": 6, "cell": cell}
+    ends = {"begin": 0, "end": 1}
+    return [
+        small(cell, num_layers=2),
+        Classifier(3, vocabulary_size=5, embedding_size=4, hidden_size=6, bidirectional=True, cell=cell),
+        Forecaster(hidden_size=6, cell=cell),
+        Tagger(words, 3, hidden_size=6, cell=cell),
+        Seq2Seq(5, 6, **sizes, **ends),
+        AttentionDecoder(5, 4, **sizes),
+        RowEncoder(ImageShape(1, 4, 4), 4, cell),
+        Captioner((1, 4, 4), 6, **sizes, **ends, encoder="rows", features=4),
+    ]
+
+
+@pytest.mark.parametrize("cell", ["janet", "my_cells:leaky", "my_cells:leaky_by", rhn(2)], ids=str)
+def test_every_model_takes_it(cell: Any, within: Path) -> None:
+    base = make_layers(cell, 1, 1).base_cell
+    for model in models(cell):
+        found = [each for each in model.modules() if isinstance(each, ostinato.Recurrent)]
+        assert found
+        assert {each.base_cell.name for each in found} == {base.name}
