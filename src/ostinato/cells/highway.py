@@ -33,7 +33,7 @@ def rhn(depth: int) -> Cell:
     Raises:
         CellError: if it is not a whole number of at least 1.
     """
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise CellError(f"depth expected the number of layers in a step, an integer of at least 1, got {depth!r}")
     return _rhn(depth)
 

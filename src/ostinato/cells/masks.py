@@ -39,6 +39,6 @@ def kept_units(shape: tuple[int, ...], probability: float, like: Tensor) -> Tens
         words = torch.empty(wanted, dtype=torch.int64, device="cpu").random_(-(1 << 63), None)
     else:
         seed = int(torch.randint(torch.iinfo(torch.int64).max, (), device="cpu"))
-        words = torch.from_numpy(np.random.SFC64(seed).random_raw(wanted).view(np.int64))
+        words = torch.as_tensor(np.random.SFC64(seed).random_raw(wanted).view(np.int64), device="cpu")
     mask = torch.empty(count, dtype=like.dtype, device="cpu")
     return torch.lt(words.view(torch.int16)[:count], level - _LEVELS // 2, out=mask).view(shape)

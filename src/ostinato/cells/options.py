@@ -77,9 +77,8 @@ def coupled_gates(cell: Cell) -> Cell:
         return v.with_(i=-v.f)
 
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
-        if cell.recurrent:
-            U = replace(U, then=(*U.then, with_i))
-        return cell.step(_changed(cell, x, named, with_i), s, U, **named)
+        product = replace(U, then=(*U.then, with_i)) if cell.recurrent else U
+        return cell.step(_changed(cell, x, named, with_i), s, product, **named)
 
     gates, input_gates = (tuple(gate for gate in some if gate != "i") for some in (cell.gates, cell.input_gates))
     coupled = cell.changed("coupled_gates", step=step, gates=gates, input_gates=input_gates, write=None)
@@ -105,14 +104,20 @@ def peephole(cell: Cell) -> Cell:
 
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         weight = {gate: named.pop(f"weight_c{gate}") for gate in (*before, "o")}
-        if cell.recurrent:
-            U = U.remembering()
+        product = U.remembering() if cell.recurrent else U
         if cell.raw:
             named["W"] = named["W"].remembering()
-        x = _changed(cell, x, named, lambda v: v.with_(**{g: getattr(v, g) + weight[g] * s.c for g in before}))
-        c = cell.step(x, s, U, **named).c
-        x = _changed(cell, x, named, lambda v: v.with_(o=v.o + weight["o"] * c))
-        return cell.step(x, s, U, **named)
+
+        def seeing(v: Gates) -> Gates:
+            return v.with_(**{gate: getattr(v, gate) + weight[gate] * s.c for gate in before})
+
+        x = _changed(cell, x, named, seeing)
+        c = cell.step(x, s, product, **named).c
+
+        def seeing_new(v: Gates) -> Gates:
+            return v.with_(o=v.o + weight["o"] * c)
+
+        return cell.step(_changed(cell, x, named, seeing_new), s, product, **named)
 
     weights = tuple(Parameter(f"weight_c{gate}", ("H",)) for gate in (*before, "o"))
     return cell.changed("peephole", step=step, parameters=(*cell.parameters, *weights))
@@ -143,8 +148,7 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
         gain = named.pop("norm_ih")
         if cell.raw:  # else it acts on the input's product of all time steps, before the loop
             named["W"] = normed(named["W"], gain)
-        if cell.recurrent:
-            U = normed(U, named.pop("norm_hh"))
+        product = normed(U, named.pop("norm_hh")) if cell.recurrent else U
         if normalise_memory:
             weight, bias = named.pop("norm_c_weight"), named.pop("norm_c_bias")
             outer = named.pop("memory", identity)
@@ -154,7 +158,7 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
                 return outer(c)
 
             named["memory"] = memory
-        return cell.step(x, s, U, **named)
+        return cell.step(x, s, product, **named)
 
     own = (Parameter("norm_ih", ("G_ih",), 1.0),)
     if cell.recurrent:
@@ -175,7 +179,11 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
 
     def step(x: Gates, s: State, U: Product, **named: Any) -> State:
         mask, outer = named.pop(name), named.pop("candidate", identity)
-        return cell.step(x, s, U, candidate=lambda v: outer(v * mask), **named)
+
+        def masked(v: Tensor) -> Tensor:
+            return outer(v * mask)
+
+        return cell.step(x, s, U, candidate=masked, **named)
 
     # The candidate has the width of the memory: the last state, H wide also where the output is projected.
     noise = MaskSpec(name, rate, list(cell.states)[-1], every_step=True, scaled=True)

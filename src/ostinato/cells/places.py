@@ -58,7 +58,7 @@ def text_of(cell: Cell) -> str:
     Raises:
         ConfigError: there is none.
     """
-    if not isinstance(cell, Cell):
+    if not isinstance(cell, Cell):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"cell: {unknown(repr(cell))}")
     for each in every():
         named = REGISTRY.get(each.name) if each.module == cell.module else None

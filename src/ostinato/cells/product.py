@@ -78,8 +78,9 @@ class Product:
         weight = self._select(self.weight)
         if self.heads == 1:
             return F.linear(v, weight, bias)
-        blocks = weight.unflatten(0, (-1, self.heads, self.size // self.heads))
-        rows = torch.einsum("bnk,gnjk->bgnj", v.unflatten(-1, (self.heads, -1)), blocks).flatten(1)
+        units = self.size // self.heads
+        blocks = weight.view(-1, self.heads, units, weight.shape[1])
+        rows = torch.einsum("bnk,gnjk->bgnj", v.view(len(v), self.heads, -1), blocks).flatten(1)
         return rows if bias is None else rows + bias
 
     def only(self, gates: str) -> Product:

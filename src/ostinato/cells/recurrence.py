@@ -134,13 +134,13 @@ class Cell:
     recurrent: bool = True
     forget_bias: float | None = None
     raw: bool = False
-    extras: Mapping[str, str] = field(default_factory=dict)
-    widths: Mapping[str, int] = field(default_factory=dict)
+    extras: Mapping[str, str] = field(default_factory=dict[str, str])
+    widths: Mapping[str, int] = field(default_factory=dict[str, int])
     heads: int = 1
     counts_heads: bool = False
-    starts: Mapping[str, Start] = field(default_factory=dict)
+    starts: Mapping[str, Start] = field(default_factory=dict[str, Start])
     fixed: frozenset[str] = frozenset()
-    derived: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    derived: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict[str, Callable[[Tensor], Tensor]])
     number: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

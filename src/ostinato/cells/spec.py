@@ -54,7 +54,7 @@ def _names(what: str, text: str) -> tuple[str, ...]:
 def _parameters(
     described: Mapping[str, str], starts: Mapping[str, object], own: Mapping[str, int]
 ) -> tuple[Parameter, ...]:
-    found = []
+    found: list[Parameter] = []
     for name, text in described.items():
         if name in WEIGHTS:
             raise CellError(f"parameters expected other names than the weights' {', '.join(WEIGHTS)}, got {name!r}")
@@ -69,7 +69,8 @@ def _parameters(
     return tuple(found)
 
 
-def _own_widths(given: Mapping[str, int]) -> dict[str, int]:
+def _own_widths(given: Mapping[str, object]) -> dict[str, int]:
+    found: dict[str, int] = {}
     for letter, size in given.items():
         if not letter.isidentifier() or letter in (*LETTERS, "G", "G_ih", "B", "T"):
             raise CellError(
@@ -77,7 +78,8 @@ def _own_widths(given: Mapping[str, int]) -> dict[str, int]:
             )
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise CellError(f"widths expected a number of at least 1 for {letter!r}, got {size!r}")
-    return dict(given)
+        found[letter] = size
+    return found
 
 
 def cell(

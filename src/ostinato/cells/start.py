@@ -25,6 +25,10 @@ def _log_uniform(v: Tensor, low: float, high: float) -> Tensor:
     return init.uniform_(v, math.log(low), math.log(high)).exp_()
 
 
+def _he(v: Tensor) -> Tensor:
+    return init.kaiming_uniform_(v, nonlinearity="relu")
+
+
 def _identity(v: Tensor, scale: float = 1.0) -> Tensor:
     return init.eye_(v).mul_(scale)
 
@@ -38,7 +42,7 @@ _KNOWN: Mapping[str, tuple[Callable[..., Any], int, int]] = {
     "identity": (_identity, 0, 1),
     "orthogonal": (_orthogonal, 0, 0),
     "xavier": (init.xavier_uniform_, 0, 0),
-    "he": (lambda v: init.kaiming_uniform_(v, nonlinearity="relu"), 0, 0),
+    "he": (_he, 0, 0),
 }
 NAMES = (
     "uniform(low, high), log_uniform(low, high), normal(mean, std), identity, identity(scale), orthogonal, xavier, he"

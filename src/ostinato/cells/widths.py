@@ -35,7 +35,7 @@ class Widths:
     hidden: int
     projected: int = 0
     heads: int = 1
-    own: Mapping[str, int] = field(default_factory=dict)
+    own: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def __getitem__(self, letter: str) -> int:
         match letter:
@@ -51,7 +51,8 @@ class Widths:
                 return self.hidden // self.heads
             case "1":
                 return 1
-        return self.own[letter]
+            case _:
+                return self.own[letter]
 
     def every(self) -> dict[str, int]:
         """The number of every letter."""

@@ -129,7 +129,7 @@ class Attention(nn.Module):
             total = None
         else:
             total = query.new_zeros(query.shape[1], len(memory.keys)) if coverage is None else coverage
-            steps = []
+            steps: list[Tensor] = []
             for t in range(len(query)):
                 steps.append(self._weights(self._scores(query[t : t + 1], memory.keys, total), memory.valid))
                 total = total + steps[-1][0]

@@ -1,10 +1,13 @@
 """From torch.nn to Ostinato: whole models at once, weights kept; and between the two meanings of a GRU's update gate."""
 
+# What torch keeps in a module has names with an underscore.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any, TypeVar, Unpack
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, Unpack, cast
 
 import torch
 from torch.nn.utils import parametrize
@@ -53,7 +56,8 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
         UserWarning: recurrent modules were left as they are.
     """
     whole = convert_known(module, options)
-    left = [f"{name or 'the module itself'} ({reason})" for name, m in whole.named_modules() if (reason := _reason(m))]
+    named = cast("Iterator[tuple[str, torch.nn.Module]]", whole.named_modules())
+    left = [f"{name or 'the module itself'} ({reason})" for name, m in named if (reason := _reason(m))]
     if left:
         warnings.warn(f"ostinato.convert left as they are: {'; '.join(left)}", UserWarning, stacklevel=2)
     return whole
@@ -137,7 +141,7 @@ def negate_update_gate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Args:
         state_dict: of a GRU or GRUCell; only `weight_*` and `bias_*` entries with three equal blocks of rows change.
     """
-    turned = {}
+    turned: dict[str, Tensor] = {}
     for name, value in state_dict.items():
         if name.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")):
             r, z, n = value.chunk(3)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from ostinato.kernels.dispatch import Choice, recording
 from ostinato.kernels.listing import listing as listing_of_cell
@@ -29,7 +31,7 @@ class Explanation:
         return {choice.backend for choices in self.choices.values() for choice in choices}
 
     def __str__(self) -> str:
-        lines = []
+        lines: list[str] = []
         for name, choices in self.choices.items():
             seen = list(dict.fromkeys(choices))
             lines += [f"{name}: {choice.backend} ({choice.reason})" for choice in seen] or [f"{name}: did not run"]
@@ -50,15 +52,16 @@ def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
     Raises:
         TypeError: if there is no layer of Ostinato in `module`.
     """
-    layers = {name: m for name, m in module.named_modules() if isinstance(m, Recurrent | Step)}
+    named = cast("Iterator[tuple[str, torch.nn.Module]]", module.named_modules())
+    layers = {name: m for name, m in named if isinstance(m, Recurrent | Step)}
     if not layers:
         raise TypeError(
             f"explain expected a recurrent layer of ostinato or a module that holds one, got {type(module).__name__}; "
             "ostinato.convert(module) replaces torch.nn's"
         )
     found: dict[str, list[Choice]] = {}
-    with recording() as choices, torch.random.fork_rng():
-        handles = []
+    with recording() as choices, torch.random.fork_rng():  # pyright: ignore[reportUnknownMemberType]
+        handles: list[RemovableHandle] = []
         for name, layer in layers.items():
             label = name or type(layer).__name__
             found[label] = []
@@ -95,7 +98,7 @@ def listing(
         TypeError: if `layer` is not a layer of Ostinato.
         ConfigError: where the compiler does not take the cell, with the reason.
     """
-    if not isinstance(layer, Recurrent | Step):
+    if not isinstance(layer, Recurrent | Step):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"listing expected a recurrent layer of ostinato, got {type(layer).__name__}")
     double = next(layer.parameters()).dtype is torch.float64
     return listing_of_cell(layer.cell, bool(layer.bias), double, kind, part)

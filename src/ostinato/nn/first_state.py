@@ -24,7 +24,8 @@ class FirstState:
     std: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.std, bool) or not isinstance(self.std, int | float) or not 0 <= self.std < math.inf:
+        is_number = isinstance(self.std, int | float) and not isinstance(self.std, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not is_number or not 0 <= self.std < math.inf:
             raise ValueError(f"noisy expected a standard deviation of at least 0, got {self.std!r}")
 
     def make(self, parameter: Tensor | None, like: Tensor, rows: int, size: int, training: bool) -> Tensor:
@@ -49,7 +50,7 @@ def noisy(std: float) -> FirstState:
     return FirstState(std=std)
 
 
-def first_state(given: str | FirstState) -> FirstState:
+def first_state(given: object) -> FirstState:
     """One of: "zeros", "learned", "noisy(std)".
 
     Raises:

@@ -58,7 +58,8 @@ class Initialisation:
                 init.zeros_(parameter)
             else:
                 heads = cell.heads if name == "weight_hh" else 1
-                blocks = parameter.split(hidden_size // heads) if name in ("weight_ih", "weight_hh") else (parameter,)
+                is_gated = name in ("weight_ih", "weight_hh")
+                blocks = torch.split(parameter, hidden_size // heads) if is_gated else (parameter,)
                 for block in blocks:
                     self._fill_block(block, recurrent=name != "weight_ih")
         if self.longest is not None:
@@ -134,12 +135,12 @@ def chrono(longest: int) -> Initialisation:
     b_keep = log U(1, longest - 1), b_write = -b_keep; other biases 0.
     Source: Tallec & Ollivier 2018, arXiv 1804.11188, (16).
     """
-    if not isinstance(longest, int) or isinstance(longest, bool) or longest < 2:
+    if not isinstance(longest, int) or isinstance(longest, bool) or longest < 2:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"chrono expected the longest dependency in steps, an integer of at least 2, got {longest!r}")
     return Initialisation("chrono", longest)
 
 
-def initialisation(given: str | Initialisation) -> Initialisation:
+def initialisation(given: object) -> Initialisation:
     """One of: "torch" (uniform in +-1/sqrt(H), as torch.nn), "xavier", "he", "orthogonal", "chrono(T_max)".
 
     Sources: Glorot & Bengio 2010; He et al. 2015; Saxe et al. 2014 (orthogonal W_hh, Xavier W_ih); Tallec & Ollivier 2018.

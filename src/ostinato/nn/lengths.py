@@ -89,7 +89,8 @@ def _tensor_for_list(given: Any) -> Any:
 
 
 def _are_integers(given: Any) -> bool:
-    if type(given) is not list and type(given) is not tuple:
+    kind = type(given)  # pyright: ignore[reportUnknownVariableType]
+    if kind is not list and kind is not tuple:
         return False
     for n in given:  # `all` would be given a frame of its own
         if not isinstance(n, int | np.integer):

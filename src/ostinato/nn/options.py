@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict, TypeGuard, cast
 
 from ostinato.cells import options as transform
 from ostinato.cells.spec import Cell
@@ -78,7 +78,7 @@ class Options:
     """`LayerOptions`, checked and complete. Made by `parse`."""
 
     variational_dropout: Rates = dataclasses.field(default_factory=Rates)
-    zoneout: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    zoneout: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float])
     recurrent_dropout: float = 0.0
     weight_dropout: float = 0.0
     layer_norm: bool = False
@@ -186,8 +186,13 @@ def _rate(name: str, value: object) -> float:
     return float(value)
 
 
+def is_several(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether an option has a value for each of several things."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
 def _rates(value: object) -> Rates:
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if not is_several(value):
         rate = _rate("variational_dropout", value)
         return Rates(rate, rate, rate)
     if len(value) != 3:
@@ -197,10 +202,11 @@ def _rates(value: object) -> Rates:
 
 def _zoneout(value: object, states: list[str]) -> dict[str, float]:
     if isinstance(value, Mapping):
-        if unknown := [name for name in value if name not in states]:
+        rates = cast("Mapping[str, object]", value)
+        if unknown := [name for name in rates if name not in states]:
             raise ValueError(f"zoneout expected rates for some of the states {', '.join(states)}, got {unknown[0]!r}")
-        return {name: _rate(f"zoneout of {name}", rate) for name, rate in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+        return {name: _rate(f"zoneout of {name}", rate) for name, rate in rates.items()}
+    if is_several(value):
         if len(value) != len(states):
             raise ValueError(
                 f"zoneout expected one rate, or one for each of the states {', '.join(states)}, got {len(value)}"

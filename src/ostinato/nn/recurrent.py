@@ -19,7 +19,7 @@ from ostinato.nn.dynamo import allow
 from ostinato.nn.extras import beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
-from ostinato.nn.options import LayerOptions, parse
+from ostinato.nn.options import LayerOptions, is_several, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.stack import Calls, run_stack
 from ostinato.nn.states import StateLayout, States, check_tensor, without_names
@@ -69,7 +69,7 @@ class Recurrent(torch.nn.RNNBase):
         dtype: torch.dtype | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
-        if not isinstance(cell, Cell):
+        if not isinstance(cell, Cell):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"cell expected a Cell, made with the decorator ostinato.cell, got: {type(cell).__name__}")
         cell.check()
         widths = _widths(hidden_size, num_layers)
@@ -225,7 +225,7 @@ class Recurrent(torch.nn.RNNBase):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # pyright: ignore[reportUnknownMemberType]
         self._make_cells()
 
     def extra_repr(self) -> str:
@@ -299,11 +299,11 @@ class Recurrent(torch.nn.RNNBase):
             tensor = "tensor " if own == "RNN" else ""  # torch.nn's classes do not all say the same
             raise ValueError(f"{own}: Expected input to be 2D or 3D, got {input.dim()}D {tensor}instead")
         if input.dim() == 2:
-            lay_in, lay_out = (lambda v: v.unsqueeze(1)), (lambda v: v.squeeze(1))
+            lay_in, lay_out = _with_batch, _without_batch
         elif self.batch_first:
-            lay_in = lay_out = lambda v: v.transpose(0, 1)
+            lay_in = lay_out = _batch_first
         else:
-            lay_in = lay_out = lambda v: v
+            lay_in = lay_out = _as_it_is
         x = lay_in(input)
         if x.shape[-1] != self.input_size or x.dtype is not self._flat_weights[0].dtype:  # pyright: ignore[reportOptionalMemberAccess]
             self.check_input(x, None)
@@ -479,14 +479,30 @@ class Recurrent(torch.nn.RNNBase):
 allow(Recurrent)
 
 
+def _with_batch(v: Tensor) -> Tensor:
+    return v.unsqueeze(1)
+
+
+def _without_batch(v: Tensor) -> Tensor:
+    return v.squeeze(1)
+
+
+def _batch_first(v: Tensor) -> Tensor:
+    return v.transpose(0, 1)
+
+
+def _as_it_is(v: Tensor) -> Tensor:
+    return v
+
+
 def _reordered(state: State, order: Tensor) -> State:
     return type(state)(**{name: getattr(state, name).index_select(0, order) for name in state.names})
 
 
 def _widths(hidden_size: Any, num_layers: Any) -> list[int] | None:
-    if not isinstance(hidden_size, Sequence) or isinstance(hidden_size, str):
+    if not is_several(hidden_size):
         return None
-    widths = list(hidden_size)
+    widths: list[int] = list(hidden_size)
     if not widths or (num_layers not in (1, len(widths))):
         raise ValueError(
             f"hidden_size expected one width for each of the num_layers={num_layers} layers, got {len(widths)} widths; "

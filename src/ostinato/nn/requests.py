@@ -44,7 +44,7 @@ def make_request(
         parameters.get("bias_hh"),
         {p.name: parameters[p.name] for p in cell.parameters},
     )
-    masks = {}
+    masks: dict[str, Tensor] = {}
     for noise in cell.noise:
         like = getattr(first, noise.state)
         # Packed, every valid step is a row of its own.

@@ -1,5 +1,8 @@
 """A stack of layers, or a single step, as one call that is bound to its layer: where nothing of ours acts between the layers."""
 
+# A layer and its calls are one thing in two modules.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -215,7 +218,8 @@ def _weights(layer: torch.nn.Module, names: Sequence[str]) -> list[Tensor]:
 
 def _draw_masks(spec: CallSpec, steps: int, first: Sequence[Tensor]) -> list[Tensor]:
     """The cell's noise of each place."""
-    cell, masks = spec.cell, []
+    cell = spec.cell
+    masks: list[Tensor] = []
     rows = dict(zip(cell.states, first, strict=True))
     for place in range(spec.places):
         for noise in cell.noise:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from typing_extensions import TypeIs  # typing's own from Python 3.13 on
 
 from ostinato.cells.named import State
 from ostinato.types import Tensor
@@ -17,9 +18,14 @@ from ostinato.types import Tensor
 def check_tensor(input: Any, expected: str, also: type = torch.Tensor) -> None:
     """Raises a TypeError that says what to do unless the input of a layer is a tensor, or of this other type."""
     if not isinstance(input, (torch.Tensor, also)):
-        is_array = isinstance(input, tuple | list) or hasattr(input, "__array__")
+        is_array = are_entries(input) or hasattr(input, "__array__")
         hint = "; convert it: torch.as_tensor(input, dtype=torch.float32)" if is_array else ""
         raise TypeError(f"input expected {expected}, got {type(input).__name__}{hint}")
+
+
+def are_entries(given: object) -> TypeIs[tuple[Any, ...] | list[Any]]:
+    """Whether a user gave several things."""
+    return isinstance(given, tuple | list)
 
 
 def check_floating(name: str, v: Tensor, dtype: torch.dtype, like: str) -> None:
@@ -114,12 +120,12 @@ class StateLayout:
         """Of each state the tensors that the user gave, one for all layers or one for each, `(D, B, H)`."""
         names = list(self.sizes)
         given = hx if len(names) > 1 else (hx,)
-        if not isinstance(given, tuple | list) or len(given) != len(names):
-            got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
+        if not are_entries(given) or len(given) != len(names):
+            got = f"{len(hx)} entries" if are_entries(hx) else type(hx).__name__
             raise ValueError(f"hx expected one entry for each of the states {', '.join(names)}, got {got}")
         if not packed and self.has_vectors_only:
             _check_dims(names, given, batched)
-        found = {}
+        found: dict[str, list[Tensor]] = {}
         for at, (name, entry) in enumerate(zip(names, given, strict=True)):
             message = (
                 f"Expected hidden[{at}] size {{}}, got {{}}" if len(names) > 1 else "Expected hidden size {}, got {}"
@@ -138,8 +144,8 @@ class StateLayout:
                     f"hx expected a list over layers for {name}, as their widths {list(self.sizes[name])} differ, got a tensor"
                 )
             return [_checked(entry, len(shapes) * self.directions, rows, shapes[0], batched, message)]
-        if not isinstance(entry, tuple | list) or len(entry) != len(shapes):
-            got = f"{len(entry)} entries" if isinstance(entry, tuple | list) else type(entry).__name__
+        if not are_entries(entry) or len(entry) != len(shapes):
+            got = f"{len(entry)} entries" if are_entries(entry) else type(entry).__name__
             raise ValueError(
                 f"hx expected a tensor or a list of {len(shapes)} tensors, one a layer, for {name}, got {got}"
             )
@@ -174,7 +180,7 @@ class StateLayout:
 
 def _check_dims(names: Sequence[str], given: Sequence[Any], batched: bool) -> None:
     dims, kind = (3, "batched 3-D") if batched else (2, "unbatched 2-D")
-    tensors = [v for entry in given for v in (entry if isinstance(entry, tuple | list) else [entry])]
+    tensors = [v for entry in given for v in (entry if are_entries(entry) else [entry])]
     got = [f"{v.dim()}-D" for v in tensors if isinstance(v, torch.Tensor)]
     if set(got) <= {f"{dims}-D"}:
         return
@@ -183,7 +189,7 @@ def _check_dims(names: Sequence[str], given: Sequence[Any], batched: bool) -> No
     else:
         what, found = " and ".join(f"{name}x" for name in names), f"({', '.join(got)}) tensors"
     hint = ""
-    if len(names) == 1 and isinstance(given[0], tuple | list):
+    if len(names) == 1 and are_entries(given[0]):
         each = "(D, B, H)" if batched else "(D, H)"
         hint = f"; a list has one tensor {each} for each layer"
     raise RuntimeError(f"For {kind} input, {what} should also be {dims}-D but got {found}{hint}")
@@ -199,4 +205,4 @@ def _checked(entry: Tensor, places: int, rows: int, shape: tuple[int, ...], batc
 
 def _whole(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
     """A state in all its dimensions."""
-    return flat if len(shape) == 1 else flat.unflatten(-1, shape)
+    return flat if len(shape) == 1 else flat.view(*flat.shape[:-1], *shape)

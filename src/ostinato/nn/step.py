@@ -17,7 +17,7 @@ from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.requests import make_request
 from ostinato.nn.stack import Calls, run_step
-from ostinato.nn.states import StateLayout, check_floating, check_tensor, without_names
+from ostinato.nn.states import StateLayout, are_entries, check_floating, check_tensor, without_names
 from ostinato.nn.symbolic import as_one_node, is_symbolic, not_scriptable
 from ostinato.types import Tensor
 
@@ -139,7 +139,7 @@ class Step(torch.nn.RNNCellBase):
             states = list(dispatch.run(request, self.backend).last)
         if not self._layout.has_vectors_only:
             shapes = (shape for (shape,) in self._layout.shapes.values())
-            states = [v.unflatten(1, shape) if len(shape) > 1 else v for v, shape in zip(states, shapes, strict=True)]
+            states = [v.view(len(v), *shape) if len(shape) > 1 else v for v, shape in zip(states, shapes, strict=True)]
         states = states if input.dim() == 2 else [v.squeeze(0) for v in states]
         return tuple(states) if len(states) > 1 else states[0]
 
@@ -148,8 +148,8 @@ class Step(torch.nn.RNNCellBase):
             return
         names = list(self.cell.states)
         given = hx if len(names) > 1 else (hx,)
-        if not isinstance(given, tuple | list) or len(given) != len(names):
-            got = f"{len(hx)} entries" if isinstance(hx, tuple | list) else type(hx).__name__
+        if not are_entries(given) or len(given) != len(names):
+            got = f"{len(hx)} entries" if are_entries(hx) else type(hx).__name__
             raise ValueError(f"hx expected one tensor for each of the states {', '.join(names)}, got {got}")
         for name, v in zip(names, given, strict=True):
             if not isinstance(v, torch.Tensor):
@@ -189,7 +189,7 @@ class Step(torch.nn.RNNCellBase):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # pyright: ignore[reportUnknownMemberType]
         self._make_cells()
 
     def extra_repr(self) -> str:
@@ -207,7 +207,8 @@ def _are_plain(input: Any, hx: Any, count: int) -> bool:
     """Whether input and so many states are tensors of one dtype with a batch dimension; all else torch checks."""
     if count == 1:
         return _is_plain(input) and _is_plain(hx) and hx.dtype is input.dtype
-    if type(hx) is not tuple or len(hx) != count or not _is_plain(input):
+    kind = type(hx)  # pyright: ignore[reportUnknownVariableType]
+    if kind is not tuple or len(hx) != count or not _is_plain(input):
         return False
     for v in hx:  # noqa: SIM110 - `all` would take as long as the step
         if not _is_plain(v) or v.dtype is not input.dtype:

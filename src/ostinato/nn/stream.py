@@ -1,5 +1,8 @@
 """One step after the other for a live service: a layer with its state inside, and as little as can be around its arithmetic."""
 
+# A stream reads what its layer holds.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +16,7 @@ from ostinato.errors import ConfigError
 from ostinato.kernels.storage import check_storage, missing
 from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.states import are_entries
 from ostinato.nn.stream_weights import StreamWeights, check, in_evaluation, kernel_of, tensors_of
 from ostinato.types import Tensor
 
@@ -205,8 +209,8 @@ class Stream:
 
     @state.setter
     def state(self, hx: Any) -> None:
-        entries = hx if isinstance(hx, tuple | list) else (hx,)
-        every = [v for e in entries for v in (e if isinstance(e, tuple | list) else [e])]
+        entries = hx if are_entries(hx) else (hx,)
+        every = [v for e in entries for v in (e if are_entries(e) else [e])]
         first = next(iter(every), None)
         check_storage(("hx", v) for v in every if isinstance(v, Tensor))
         batched = isinstance(first, Tensor) and first.dim() == 3
@@ -258,8 +262,9 @@ class Stream:
         """
         from ostinato.kernels.cpu.stream.kernel import PackedStack, Runner
 
-        if not isinstance(inputs, Tensor) or inputs.dim() == 0 or not len(inputs):
-            got = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+        is_tensor = isinstance(inputs, Tensor)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not is_tensor or inputs.dim() == 0 or not len(inputs):
+            got = tuple(inputs.shape) if is_tensor else type(inputs).__name__
             raise ConfigError(
                 f"inputs expected a tensor of shape (T, {self.layer.input_size}), T at least 1; got {got}"
             )
@@ -272,7 +277,7 @@ class Stream:
         matrices = torch.cat([m.flatten() for layer in layers for m in (layer.weight_ih, *layer.matrices.values())])
         rounded = matrices if self.streaming_dtype is None else matrices.to(self.streaming_dtype)
         return ErrorReport(
-            float((rounded - matrices).norm() / matrices.norm()),
+            float((rounded - matrices).norm() / matrices.norm()),  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
             float((got - want).abs().max() / want.abs().max()),
             len(inputs),
         )

@@ -1,9 +1,12 @@
 """The weights that a stream has packed, and whether they are still what its layer computes with."""
 
+# A stream reads what its layer holds, and what torch keeps in it.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from itertools import chain
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
@@ -127,7 +130,7 @@ class _Seen:
 
 
 @contextlib.contextmanager
-def in_evaluation(layer: Recurrent) -> Iterator[None]:
+def in_evaluation(layer: Recurrent) -> Generator[None]:
     """The layer as a call in evaluation finds it, without gradient: with the weights that hooks make before each call.
 
     `torch.nn.utils.prune`, and the `weight_norm` and `spectral_norm` before torch's parametrizations, put a plain tensor in the
@@ -146,17 +149,21 @@ def in_evaluation(layer: Recurrent) -> Iterator[None]:
             module.training = training
 
 
+def _hooks(layer: Recurrent) -> Mapping[int, Callable[..., Any]]:
+    return layer._forward_pre_hooks  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
 def _call_hooks(layer: Recurrent) -> None:
     weight: Tensor = layer.all_weights[0][0]
     step = weight.new_zeros(1, layer.input_size)
-    for number, hook in list(layer._forward_pre_hooks.items()):
+    for number, hook in list(_hooks(layer).items()):
         more: Any = ({},) if number in layer._forward_pre_hooks_with_kwargs else ()
         hook(layer, (step,), *more)
 
 
 def _made_by_hooks_of_ones_own(layer: Recurrent) -> list[str]:
     """The weights that are no parameters, and of which torch's own hooks do not say what they are made of."""
-    by_torch = [h for h in layer._forward_pre_hooks.values() if _is_of_torch(h)]
+    by_torch = [h for h in _hooks(layer).values() if _is_of_torch(h)]
     known = {getattr(hook, attribute, None) for hook in by_torch for attribute in ("_tensor_name", "name")}
     return [name for name in layer._flat_weights_names if name in vars(layer) and name not in known]
 
@@ -186,7 +193,8 @@ def check(layer: Any, streaming_dtype: Any) -> None:
         raise ConfigError(
             f"Stream expected parameters of torch.float32 or torch.float64 on the CPU, got {', '.join(found)}"
         )
-    for name, v in chain(layer.named_parameters(), layer.named_buffers(), vars(layer).items()):
+    held: Iterable[tuple[str, object]] = chain(layer.named_parameters(), layer.named_buffers(), vars(layer).items())
+    for name, v in held:
         if isinstance(v, Tensor) and (wrong := missing(v)) is not None:
             raise ConfigError(f"{name} {wrong}")
     if streaming_dtype not in (None, torch.bfloat16):
@@ -227,7 +235,8 @@ def tensors_of(layer: Recurrent) -> list[LayerTensors]:
     """The parameters as they are now, layer by layer."""
     from ostinato.kernels.cpu.stream.kernel import LayerTensors
 
-    made, cell = [], layer._cells[False]
+    cell = layer._cells[False]
+    made: list[LayerTensors] = []
     for at, hidden in enumerate(layer.hidden_sizes):
         weights = {name: v.detach() for name, v in layer._multiplied(at, 0).items()}
         inputs = layer._input_size(at)

@@ -32,7 +32,7 @@ def janet(beta: float = 1.0) -> Cell:
     Raises:
         CellError: if it is not a finite number.
     """
-    if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
+    if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise CellError(f"beta expected a finite number, got {beta!r}")
     return _janet(float(beta))
 

@@ -153,7 +153,7 @@ class Batches:
         for start in range(0, len(shuffled), pool):
             rows = shuffled[start : start + pool]
             batches += _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, self.batch_size, self.max_steps)
-        self._order = [batches[at] for at in generator.permutation(len(batches))]
+        self._order = [batches[int(at)] for at in generator.permutation(len(batches))]
 
     def state_dict(self) -> dict[str, int | None]:
         """Where this is, and what the place depends on; the same for every process and any number of them."""
@@ -224,7 +224,7 @@ def pad(sequences: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor | N
     padded = np.zeros((T, len(sequences), *sequences[0].shape[1:]), dtype=sequences[0].dtype)
     for row, each in enumerate(sequences):
         padded[: len(each), row] = each
-    return torch.from_numpy(padded), None if min(lengths) == T else torch.tensor(lengths)
+    return torch.as_tensor(padded, device="cpu"), None if min(lengths) == T else torch.tensor(lengths)
 
 
 def _check_sizes(examples: Examples, batch_size: int, max_steps: int | None) -> None:
@@ -240,7 +240,8 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_steps: int 
     """Batches of `rows`, whose lengths must ascend."""
     if max_steps is None:
         return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    batches, start = [], 0
+    batches: list[np.ndarray] = []
+    start = 0
     for end in range(1, len(rows) + 1):
         # One more row would be the longest, and all others be padded to it.
         full = end - start == batch_size

@@ -138,7 +138,7 @@ class Streams:
 
     def _chunk(self, start: int, end: int) -> Chunk:
         rows = self._streams[self.rows.start : self.rows.stop]
-        steps = torch.from_numpy(rows[:, start : end + 1].T.astype(np.int64, order="C"))  # (T + 1, B)
+        steps = torch.as_tensor(rows[:, start : end + 1].T.astype(np.int64, order="C"), device="cpu")  # (T + 1, B)
         return Chunk(steps[:-1], steps[1:], self._resets(start, end) if self._reset_at_documents else None)
 
     def _resets(self, start: int, end: int) -> torch.Tensor:
@@ -148,7 +148,7 @@ class Streams:
         first, last = np.searchsorted(starts, (offsets + start, offsets + end))
         for row in np.flatnonzero(first < last):
             steps = starts[first[row] : last[row]] - offsets[row] - start
-            resets[torch.from_numpy(steps), int(row)] = True
+            resets[torch.as_tensor(steps, device="cpu"), int(row)] = True
         return resets
 
     def seen(self, chunks: int) -> list[np.ndarray]:
@@ -210,7 +210,8 @@ _HALF_LENGTH, _DEVIATION, _SHORTEST = 0.05, 5.0, 5
 def _random_ends(stream_length: int, chunk_length: int, seed: int, epoch: int) -> np.ndarray:
     """The steps at which the chunks of one epoch end, the last at `stream_length`."""
     generator = np.random.default_rng((seed, epoch))
-    ends, end = [], 0
+    ends: list[np.ndarray] = []
+    end = 0
     while end < stream_length:
         count = 16 + (stream_length - end) // chunk_length
         base = np.where(generator.random(count) < _HALF_LENGTH, chunk_length / 2, chunk_length)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -76,9 +76,9 @@ def read_captions(
     for number, row in json_lines(listing):
         name = next((row[key] for key in _FILE_NAMES if key in row), None)
         said = next((row[key] for key in _CAPTION_NAMES if key in row), None)
-        said = said if isinstance(said, list) else [said]
-        texts = [text for text in said if isinstance(text, str)]
-        if not isinstance(name, str) or not texts or len(texts) < len(said):
+        every = cast("list[Any]", said) if isinstance(said, list) else [said]
+        texts = [text for text in every if isinstance(text, str)]
+        if not isinstance(name, str) or not texts or len(texts) < len(every):
             raise DataError(
                 f'{listing}, line {number}: expected {{"file": "a.png", "caption": "..."}}, got {str(row)[:80]}'
             )

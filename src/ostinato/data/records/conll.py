@@ -108,7 +108,7 @@ def read_sentence_splits(
         seed=seed,
         what="sentences",
     )
-    drawn = [tuple(sentences[index] for index in indices) for indices in rows]
+    drawn = [tuple(sentences[int(index)] for index in indices) for indices in rows]
     own = [
         None if path is None else read_sentences(path, column, word_column=word_column) for path in (validation, test)
     ]

@@ -236,7 +236,7 @@ def draw_pair_splits(
     """
     sources = [*dict.fromkeys(pair.source for pair in pairs.pairs)]
     rows = stratified_split([0] * len(sources), validation_share, test_share, seed=seed, what="different sources")
-    part_of = {sources[row]: part for part, indices in enumerate(rows) for row in indices}
+    part_of = {sources[int(row)]: part for part, indices in enumerate(rows) for row in indices}
 
     def drawn(part: int, name: str) -> Pairs:
         chosen = tuple(pair for pair in pairs.pairs if part_of[pair.source] == part)

@@ -57,7 +57,7 @@ def expanded(
     for name in names:
         column = table[name]
         if like is None:
-            is_words = column.dtype in (polars.String, polars.Categorical, polars.Enum) and not is_numeric(
+            is_words = isinstance(column.dtype, polars.String | polars.Categorical | polars.Enum) and not is_numeric(
                 column.cast(polars.String)
             )
         else:

@@ -204,7 +204,7 @@ def read_times(path: str | Path, table: polars.DataFrame, name: str | None, *, d
         return Times(
             moments, Form(between="T", zone="Z" if zone == "UTC" else "+00:00"), zone_offsets(moments, zone), zone
         )
-    if column.dtype in (polars.Date, polars.Datetime):
+    if isinstance(column.dtype, polars.Date | polars.Datetime):
         moments = column.to_numpy().astype("datetime64[us]")
         has_hours = (moments != moments.astype("datetime64[D]")).any()
         return Times(moments, Form(between="T" if has_hours else ""))

@@ -119,12 +119,13 @@ class Slots(Grid):
     cycle: int = WEEK
 
     @property
-    def _begin(self) -> int:
+    def begin(self) -> int:
+        """Where a cycle begins, microseconds."""
         return MONDAY if self.cycle % WEEK == 0 else 0
 
     def numbers(self, times: np.ndarray) -> np.ndarray:
         """Which of its times each is, or `OFF`."""
-        cycles, within = np.divmod(_whole(times) - self._begin, self.cycle)
+        cycles, within = np.divmod(_whole(times) - self.begin, self.cycle)
         offsets = np.array(self.offsets)
         place = np.searchsorted(offsets, within).clip(0, len(offsets) - 1)
         return np.where(offsets[place] == within, cycles * len(offsets) + place, OFF)
@@ -132,7 +133,7 @@ class Slots(Grid):
     def times(self, numbers: np.ndarray) -> np.ndarray:
         """The inverse of `numbers`."""
         cycles, place = np.divmod(numbers, len(self.offsets))
-        return (self._begin + cycles * self.cycle + np.array(self.offsets)[place]).astype("datetime64[us]")
+        return (self.begin + cycles * self.cycle + np.array(self.offsets)[place]).astype("datetime64[us]")
 
     def fitted(self, times: np.ndarray) -> Slots:
         """Begun as a series begins."""
@@ -262,9 +263,11 @@ def days_of_months(times: np.ndarray) -> int | None:
 def grid_from_dict(content: Mapping[str, Any]) -> Grid:
     """The inverse of `Grid.to_dict`; KeyError, TypeError or ValueError for what it cannot be."""
     kind = {"Every": Every, "Slots": Slots, "Months": Months}[content["kind"]]
-    values = {name: value for name, value in content.items() if name != "kind"}
-    grid = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-    numbers = [each for value in vars(grid).values() for each in (value if isinstance(value, tuple) else (value,))]
+    values: dict[str, Any] = {name: value for name, value in content.items() if name != "kind"}
+    lists = {name: tuple[Any, ...](values[name]) for name in ("offsets", "of_year") if name in values}
+    values |= lists
+    grid = kind(**values)
+    numbers = [each for name, value in values.items() for each in lists.get(name, (value,))]
     sizes = [getattr(grid, name, 1) for name in ("size", "base", "cycle")]
     if not all(isinstance(number, int) for number in numbers) or min(sizes) < 1 or getattr(grid, "offsets", 1) == ():
         raise ValueError(f"{content} is no grid")

@@ -52,7 +52,8 @@ def same_step(path: str | Path, series: Mapping[str, np.ndarray], layout: Layout
     """Raises a DataError where the rows of a table are regularly further apart than the steps of training, or closer together."""
     if layout.grid is None or not layout.filled:
         return
-    gaps, rows, filled, off = [], 0, 0, 0
+    gaps: list[np.ndarray] = []
+    rows = filled = off = 0
     for name, moments in series.items():
         grid = layout.grid_of(name)
         assert grid is not None
@@ -138,7 +139,7 @@ def laid(
         return moments, content, grid
     filled = np.full((count, content.shape[1]), np.nan)
     filled[places] = content
-    return grid.times(np.arange(numbers[0], numbers[-1] + 1)), filled, grid
+    return grid.times(np.arange(numbers[0], numbers[-1] + 1, dtype=np.int64)), filled, grid
 
 
 def _in_words(moment: Any) -> str:

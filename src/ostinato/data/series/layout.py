@@ -32,10 +32,10 @@ class Layout:
 
     columns: Columns
     grid: Grid | None = None
-    own: Mapping[str, Grid] = field(default_factory=dict)
+    own: Mapping[str, Grid] = field(default_factory=dict[str, Grid])
     filled: bool = True
     clock: Clock = ""
-    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     zone: str | None = None
     offsets: tuple[int, ...] = ()
     decimal: str | None = None

@@ -71,7 +71,7 @@ def read_numbers(
     columns: dict[str, polars.Series] = {}
     for name in names:
         kind = table[name].dtype
-        if not kind.is_numeric() and kind not in (polars.String, polars.Boolean, polars.Null):
+        if not kind.is_numeric() and not isinstance(kind, polars.String | polars.Boolean | polars.Null):
             raise DataError(f"{path}: expected numbers in column {name!r}, got {kind}")
         columns[name] = _there(table[name]) if kind == polars.String else table[name]
     sign = decimal or decimal_sign(path, table, names, separator=separator) or "."

@@ -172,7 +172,7 @@ def _slots(series: Sequence[np.ndarray], base: int) -> Iterator[tuple[Slots, flo
 
 def _seen(series: Sequence[np.ndarray], cycle: int) -> tuple[dict[int, int], dict[int, int]]:
     """How often each offset in a cycle is there, and how often it could be."""
-    begin = Slots(DAY, (0,), cycle)._begin
+    begin = Slots(DAY, (0,), cycle).begin
     whole = [times.astype(np.int64) - begin for times in series]
     offsets, counts = np.unique(np.concatenate(whole) % cycle, return_counts=True)
     could = np.zeros(len(offsets), dtype=np.int64)
@@ -200,7 +200,8 @@ def _days_by_hours(
 ) -> Iterator[tuple[tuple[int, ...], float]]:
     """The same hours on some days of the week: fewer words than a set of hours a day, and no hole where a few are missing."""
     for least in (0.0, _RARE):
-        by_day, by_hour = ({} for _ in range(2))
+        by_day: dict[int, tuple[int, int]] = {}
+        by_hour: dict[int, tuple[int, int]] = {}
         for offset, count in seen.items():
             for parts, key in ((by_day, offset // DAY), (by_hour, offset % DAY)):
                 there, could = parts.get(key, (0, 0))

@@ -174,7 +174,7 @@ def read_series(
         times, clock = _same_clock(path, times, like, notes)
         layout = dataclasses.replace(like, columns=columns, clock=clock)
     moments = times.local if layout.clock == "local" else times.moments
-    pieces = {}
+    pieces: dict[str, np.ndarray] = {}
     for name, its in rows.items():
         its = its[np.argsort(moments[its], kind="stable")]
         no_time_twice(path, name, moments[its])
@@ -182,7 +182,7 @@ def read_series(
     if like is not None:
         same_step(path, {name: moments[its] for name, its in pieces.items()}, layout)
     edges = [len(columns.values), len(columns.values) + len(ahead.names)]
-    series = []
+    series: list[Series] = []
     for name, its in pieces.items():
         when, content, fitted = laid(path, name, moments[its], numbers[its], layout, notes)
         series.append(Series(name, when, *np.split(content, edges, axis=1), grid=fitted))

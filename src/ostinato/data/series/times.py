@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 from collections.abc import Sequence
@@ -124,7 +125,7 @@ def zone_offsets(moments: np.ndarray, zone: str, *, local: bool = False) -> np.n
         info = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise DataError(f"the time zone {zone!r} is not known on this machine; install the package tzdata") from error
-    ahead = []
+    ahead: list[int] = []
     for moment in moments.astype("datetime64[us]").tolist():
         there = moment.replace(tzinfo=info) if local else moment.replace(tzinfo=datetime.UTC).astimezone(info)
         ahead.append(there.utcoffset() // datetime.timedelta(microseconds=1))
@@ -176,7 +177,7 @@ def parse_times(cells: Sequence[str | None], *, day_first: bool | None = None) -
             ahead = moment.utcoffset() or datetime.timedelta()
             offsets[row], moment = ahead // datetime.timedelta(microseconds=1), moment.replace(tzinfo=None) - ahead
         days[row] = moment
-    form = Form(**{**form.__dict__, "padded": padded})
+    form = dataclasses.replace(form, padded=padded)
     return Times(days, form, offsets if with_zone else None)
 
 
@@ -196,7 +197,7 @@ def parse_numbers(numbers: np.ndarray, *, whole: bool = True) -> Times:
         except DataError:
             pass
         else:
-            return Times(found.moments, Form(**{**found.form.__dict__, "whole": whole}))
+            return Times(found.moments, dataclasses.replace(found.form, whole=whole))
     return Times(numbers.astype(np.int64), Form(kind="number", whole=whole))
 
 
@@ -290,11 +291,11 @@ def _day_comes_first(written: list[str], usual: bool | None) -> bool:
 def _written(moments: list[datetime.datetime], form: Form, offsets: list[int] | None) -> list[str] | list[int]:
     # Hours that the form lacks would be lost.
     if form.kind == "day" and not form.between and any(moment.time() != datetime.time() for moment in moments):
-        form = Form(**{**form.__dict__, "between": "T", "fine": "second"})
+        form = dataclasses.replace(form, between="T", fine="second")
     if form.between and form.fine != "fraction" and any(moment.microsecond for moment in moments):
-        form = Form(**{**form.__dict__, "fine": "fraction"})
+        form = dataclasses.replace(form, fine="fraction")
     if form.between and form.fine == "minute" and any(moment.second for moment in moments):
-        form = Form(**{**form.__dict__, "fine": "second"})
+        form = dataclasses.replace(form, fine="second")
     zones = [None] * len(moments) if offsets is None else offsets
     texts = [_text(moment, form, ahead) for moment, ahead in zip(moments, zones, strict=True)]
     return [int(text) for text in texts] if form.whole else texts

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -27,9 +28,10 @@ _TEST_SHARE = 0.2
 
 def digits() -> Splits[Images]:
     """Handwritten digits: 8 rows of 8 pixels, 16 is white; 1,261 for training, 179 for validation, 357 for test."""
-    from sklearn.datasets import load_digits  # here, not above: it takes a second
+    # Here, not above: it takes a second.
+    from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs]
 
-    pixels, labels = (np.asarray(array) for array in load_digits(return_X_y=True))
+    pixels, labels = cast("tuple[np.ndarray, np.ndarray]", load_digits(return_X_y=True))
     images = Images(pixels.reshape(-1, 8, 8).astype(np.uint8), labels.astype(np.int64), tuple("0123456789"), 16.0)
     parts = stratified_split(labels.tolist(), _VALIDATION_SHARE, _TEST_SHARE)
     return Splits("handwritten digits of scikit-learn", *map(images.take, parts))
@@ -49,7 +51,7 @@ def digits_in_words(language: str = "en") -> Splits[Captioned]:
 
     def described(images: Images) -> Captioned:
         assert images.labels is not None
-        return Captioned(images, tuple((words[label],) for label in images.labels.tolist()))
+        return Captioned(images, tuple((words[int(label)],) for label in images.labels))
 
     return Splits(f"{parts.name}, in words ({language})", *map(described, (parts.train, parts.validation, parts.test)))
 

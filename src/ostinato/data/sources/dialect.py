@@ -127,7 +127,7 @@ def header_of(path: str | Path, cells: Sequence[str], dialect: Dialect) -> list[
 
 
 def _cells(line: str, mark: str) -> list[str]:
-    return next(iter(_all_cells([line], mark)), [])
+    return next(iter(_all_cells([line], mark)), list[str]())
 
 
 def _all_cells(lines: Sequence[str], mark: str) -> list[list[str]]:

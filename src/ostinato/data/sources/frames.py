@@ -88,7 +88,7 @@ def _separated(path: str | Path, content: bytes, separator: str, dialect: Dialec
 def _bare(content: bytes, separator: str) -> bytes:
     """The same cells without blanks before a quoted one, and a header that ends in a separator where all rows do."""
     mark = re.escape(separator.encode())
-    if separator != " " and re.search(rb"(?m)(?:^|" + mark + rb') +"', content):
+    if separator != " " and b'"' in content and re.search(rb"(?m)(?:^|" + mark + rb') +"', content):
         try:
             out = io.StringIO()
             reader = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator, skipinitialspace=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import lzma
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 @contextmanager
-def open_file(path: str | Path) -> Iterator[BinaryIO]:
+def open_file(path: str | Path) -> Generator[BinaryIO]:
     """The bytes of one file or URL, decompressed where its name ends in .gz, .xz, .bz2 or .zst.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ _TEXT_BYTES = 56
 
 
 @contextmanager
-def holding(name: str) -> Iterator[None]:
+def holding(name: str) -> Generator[None]:
     """Around reading data.
 
     Args:

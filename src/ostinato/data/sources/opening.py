@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -30,14 +30,14 @@ def is_compressed(name: str) -> bool:
 
 
 @contextmanager
-def open_local(path: Path) -> Iterator[BinaryIO]:
+def open_local(path: Path) -> Generator[BinaryIO]:
     """The bytes of a file of this machine, decompressed."""
     with path.open("rb") as file, _decompressed(file, path.name) as content:
         yield content
 
 
 @contextmanager
-def open_remote(filesystem: Any, path: str, size: int | None) -> Iterator[BinaryIO]:
+def open_remote(filesystem: Any, path: str, size: int | None) -> Generator[BinaryIO]:
     """The bytes of a document in an fsspec file system, decompressed.
 
     Args:
@@ -191,17 +191,19 @@ def _skip(file: BinaryIO, size: int) -> None:
 
 
 @contextmanager
-def _decompressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
+def _decompressed(file: BinaryIO, name: str) -> Generator[BinaryIO]:
     kind = _COMPRESSIONS.get(_suffix(name))
     if kind is None:
         yield file
         return
-    import fsspec.compression  # here, not above: importing it costs more than importing this module
+    # Here, not above: importing it costs more than importing this module.
+    import fsspec.compression  # pyright: ignore[reportMissingTypeStubs]
 
-    if kind not in fsspec.compression.compr:
+    openers = cast("dict[str, Any]", fsspec.compression.compr)  # pyright: ignore[reportUnknownMemberType]
+    if kind not in openers:
         raise DataError(f"{name}: files that end in {_suffix(name)} need one more package: pip install zstandard")
     with ExitStack() as stack:
-        content = stack.enter_context(fsspec.compression.compr[kind](file, mode="rb"))
+        content = stack.enter_context(openers[kind](file, mode="rb"))
         yield cast(BinaryIO, stack.enter_context(Decompressed(content, file)))
 
 

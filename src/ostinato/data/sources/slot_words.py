@@ -38,7 +38,7 @@ def _weekdays(days: list[int]) -> str:
     if len(days) == 7:
         return "every day"
     starts = [day for day in days if (day - 1) % 7 not in days]
-    runs = []
+    runs: list[str] = []
     for start in starts:
         length = next(n for n in range(1, 8) if (start + n) % 7 not in days)
         end = _DAYS[(start + length - 1) % 7]

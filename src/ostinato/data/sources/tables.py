@@ -313,14 +313,14 @@ def _raw_lines(path: str | Path, content: bytes) -> Iterator[str]:
         yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
 
 
-def _written(cell: Any, place: str) -> str | None:
+def _written(cell: object, place: str) -> str | None:
     """A cell as it is written; None where it is missing."""
     if cell is None or isinstance(cell, str):
         if cell and any("\ud800" <= character <= "\udfff" for character in cell):
             raise DataError(f"{place} has half a character (a lone surrogate); write the file again")
         return cell
-    if isinstance(cell, list | dict):
-        raise DataError(f"{place} holds {type(cell).__name__}, expected a text or a number; name another column")
+    if issubclass(kind := type(cell), list | dict):
+        raise DataError(f"{place} holds {kind.__name__}, expected a text or a number; name another column")
     return json.dumps(cell) if isinstance(cell, bool) else str(cell)
 
 

@@ -19,12 +19,12 @@ import hashlib
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ostinato.data.sources.far_errors import explained, steadily
 from ostinato.data.sources.opening import Decompressed, is_compressed, open_local, open_remote
@@ -193,10 +193,11 @@ def _is_binary(document: Document) -> bool:
 
 
 def _remote(url: str) -> Text:
-    import fsspec.core  # here, not above: importing it costs more than importing this module
+    # Here, not above: importing it costs more than importing this module.
+    import fsspec.core  # pyright: ignore[reportMissingTypeStubs]
 
     with _reading(url):
-        filesystem, path = fsspec.core.url_to_fs(url)
+        filesystem, path = cast("tuple[Any, str]", fsspec.core.url_to_fs(url))  # pyright: ignore[reportUnknownMemberType]
 
         def info(found: str) -> dict[str, Any]:
             return steadily(lambda: filesystem.info(found))
@@ -234,7 +235,7 @@ def _some(documents: tuple[Document, ...], data: str) -> tuple[Document, ...]:
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _reading(name: str) -> Generator[None]:
     """Whatever a file system raises becomes one line that names the document; wrap calls of file systems only."""
     try:
         yield

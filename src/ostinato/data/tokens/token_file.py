@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,8 +65,8 @@ class _Shards:
         place: After the last.
     """
 
-    ends: list[int] = field(default_factory=list)
-    checksums: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list[int])
+    checksums: list[int] = field(default_factory=list[int])
     tokens: list[int] = field(default_factory=lambda: [0] * PARTS)
     starts: list[list[int]] = field(default_factory=lambda: [[] for _ in range(PARTS)])
     place: Place = field(default_factory=Place)
@@ -77,13 +77,13 @@ class _Shards:
         return self.ends[-1] if self.ends else 0
 
     def add(self, line: dict[str, Any]) -> None:
-        place = Place(**{**line["place"], "words": tuple(line["place"]["words"])})
+        place: dict[str, Any] = {**line["place"], "words": tuple(line["place"]["words"])}
         self.ends.append(line["end"])
         self.checksums.append(line["crc32"])
         self.tokens = line["tokens"]
         for part, more in zip(self.starts, line["document_starts"], strict=True):
             part.extend(more)
-        self.place = place
+        self.place = Place(**place)
 
 
 class TokenFile:
@@ -192,8 +192,7 @@ class TokenFile:
 
 def unfinished(folder: Path) -> dict[str, Any] | None:
     """What the token file that is begun in `folder` is of; None if none is."""
-    lines = _journal_lines(folder)
-    return next(lines, {}).get("about")
+    return next(_journal_lines(folder), dict[str, Any]()).get("about")
 
 
 def stored_about(folder: Path) -> dict[str, Any] | None:
@@ -280,7 +279,7 @@ def _mapped(folder: Path, description: dict[str, Any]) -> tuple[Tokens, Tokens, 
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _writing(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

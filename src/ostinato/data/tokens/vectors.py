@@ -136,7 +136,8 @@ def load_vectors(
     """
     import torch
 
-    rows, size = embedding.weight.shape
+    weight = embedding.weight
+    rows, size = weight.shape
     if rows < len(words):
         raise DataError(f"the embedding has {rows} rows for {len(words)} words; expected a row for each word")
     vectors, known, coverage = read_vectors(path, words, counts=counts)
@@ -146,8 +147,8 @@ def load_vectors(
             f"make an embedding of size {vectors.shape[1]}"
         )
     with torch.no_grad():
-        chosen = torch.from_numpy(np.flatnonzero(known)).to(embedding.weight.device)
-        embedding.weight[chosen] = torch.from_numpy(vectors[known]).to(embedding.weight)
+        chosen = torch.as_tensor(np.flatnonzero(known), device=weight.device)
+        weight[chosen] = torch.as_tensor(vectors[known], dtype=weight.dtype, device=weight.device)
     return coverage
 
 

@@ -315,7 +315,8 @@ class BPEVocabulary(Vocabulary):
 
     @override
     def decode(self, ids: Iterable[int]) -> str:
-        return b"".join([self._bytes[id] for id in self._checked(ids).tolist()]).decode("utf-8", "replace")
+        checked: list[int] = self._checked(ids).tolist()
+        return b"".join([self._bytes[id] for id in checked]).decode("utf-8", "replace")
 
     @override
     def decoder(self) -> Decoder:

@@ -45,7 +45,7 @@ def log_partition(chain: Chain) -> Tensor:
         return chain.emissions.sum((0, 2))
     if is_recorded():  # whether float64's range suffices can be seen in values only
         return log_partition_by_steps(chain)
-    return _LogPartition.apply(*chain)
+    return _LogPartition.apply(*chain)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def log_partition_by_steps(chain: Chain) -> Tensor:

@@ -93,6 +93,8 @@ class CRF(nn.Module):
         ConfigError: num_tags is below 1, or the constraints are for another number of tags.
     """  # noqa: D415
 
+    forbidden_transitions: Tensor | None
+
     def __init__(
         self,
         num_tags: int,

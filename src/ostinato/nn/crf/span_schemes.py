@@ -164,7 +164,7 @@ def _form(tags: Sequence[str]) -> re.Pattern[str] | None:
     """The form that all tags but "O" have; None where they mark no spans."""
     marking = [tag for tag in tags if tag != "O"]
     form = next((form for form in _FORMS if marking and all(map(form.fullmatch, marking))), None)
-    letters = set() if form is None else _letters(form, marking)
+    letters = set[str]() if form is None else _letters(form, marking)
     # "S-bar" alone is a phrase, and "I" may be a class.
     needed = "B" in letters and len({*letters, *tags}) > 1 if form is _FORMS[-1] else not letters.isdisjoint("BIM")
     return form if needed else None
