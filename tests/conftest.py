@@ -15,6 +15,9 @@ from tests.warm import warm
 # Before torch is imported: its threads spin while they wait, and two test processes that spin on two cores stand still.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Imports, collecting and tracing make far more that stays than they leave as garbage: it need not be looked for every 700 objects.
+gc.set_threshold(20_000)
+
 LEFT = pytest.StashKey[int]()
 
 
