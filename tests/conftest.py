@@ -3,16 +3,29 @@
 import gc
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.pairwise import beyond_pairs
+from tests.warm import warm
 
 # Before torch is imported: its threads spin while they wait, and two test processes that spin on two cores stand still.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Imports, collecting and tracing make far more that stays than they leave as garbage: it need not be looked for every 700 objects.
+gc.set_threshold(20_000)
+
 LEFT = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session")
+def warm_command() -> Iterator[Path]:
+    """A folder with an `ostinato` that does not wait for imports."""
+    with warm() as folder:
+        yield folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

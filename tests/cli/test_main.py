@@ -28,6 +28,18 @@ sys.exit(status)
         assert all(command in done.stdout for command in ("train", "generate", "evaluate"))
 
 
+def test_judging_and_writing_load_nothing_that_they_do_not_use(run):
+    code = f"""
+import sys
+from ostinato.cli.main import main
+assert main(["evaluate", {run!r}]) == main(["generate", {run!r}, "--length", "1"]) == 0
+heavy = ("torch._dynamo", "sympy", "lightning_fabric", "matplotlib", "scipy", "sklearn", "torchmetrics")
+print([name for name in heavy if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "[]\n"
+
+
 def test_an_unknown_command_is_answered_with_the_closest(ostinato):
     status, out, error = ostinato("trian")
     assert (status, out) == (2, "")

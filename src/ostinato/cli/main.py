@@ -5,6 +5,8 @@ It loads nothing but the subcommand that was chosen: `ostinato --help` and `osti
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import io
 import os
@@ -75,6 +77,8 @@ def _run(command: str, words: list[str]) -> int:
     from ostinato.training.loop.interrupt import terminable
 
     _write_any_character()
+    # A million objects are left when the process ends and goes with all of them: Python need not look for garbage among them.
+    atexit.register(gc.freeze)
     try:
         with terminable():
             return importlib.import_module(f"ostinato.cli.{command}").main(words)

@@ -65,7 +65,8 @@ def test_libraries_are_loaded_when_data_is_read():
         "tokens.vectors",
         "series.windows",
     )
-    program = f"import sys, {', '.join('ostinato.data.' + name for name in names)}; print(*sys.modules)"
+    program = f"import sys, {', '.join('ostinato.data.' + name for name in names)}"
+    program += "; ostinato.data.digits(); print(*sys.modules)"  # of scikit-learn, a file is read
     loaded = set(
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     )

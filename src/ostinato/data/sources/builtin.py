@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -28,13 +29,19 @@ _TEST_SHARE = 0.2
 
 def digits() -> Splits[Images]:
     """Handwritten digits: 8 rows of 8 pixels, 16 is white; 1,261 for training, 179 for validation, 357 for test."""
-    # Here, not above: it takes a second.
-    from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs]
-
-    pixels, labels = cast("tuple[np.ndarray, np.ndarray]", load_digits(return_X_y=True))
-    images = Images(pixels.reshape(-1, 8, 8).astype(np.uint8), labels.astype(np.int64), tuple("0123456789"), 16.0)
+    rows = np.loadtxt(_folder_of("sklearn") / "datasets" / "data" / "digits.csv.gz", dtype=np.int64, delimiter=",")
+    pixels, labels = rows[:, :-1], rows[:, -1]
+    images = Images(pixels.reshape(-1, 8, 8).astype(np.uint8), labels, tuple("0123456789"), 16.0)
     parts = stratified_split(labels.tolist(), _VALIDATION_SHARE, _TEST_SHARE)
     return Splits("handwritten digits of scikit-learn", *map(images.take, parts))
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package lies; it is not imported, as scikit-learn takes seconds, for one of its files."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
 
 
 def digits_in_words(language: str = "en") -> Splits[Captioned]:

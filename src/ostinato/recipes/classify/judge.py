@@ -1,4 +1,4 @@
-"""How good a classifier is: torchmetrics on its answers, and a confusion matrix to look at."""
+"""How good a classifier is: figures of its answers, and a confusion matrix to look at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
 from ostinato.data.batches.batches import Batch
 from ostinato.models.classifying.classifier import Classifier
@@ -57,10 +56,8 @@ class ClassJudge(Judge):
 
     def confusion(self) -> np.ndarray:
         """(K, K) int64: how many examples of each label (rows) got each answer (columns)."""
-        answers, targets = self._logits().argmax(-1), torch.cat(self._targets)
-        if len(self.names) == 1:  # torchmetrics knows no task with one class
-            return np.array([[len(answers)]])
-        return multiclass_confusion_matrix(answers, targets, num_classes=len(self.names)).numpy()
+        answers, targets, names = self._logits().argmax(-1), torch.cat(self._targets), len(self.names)
+        return torch.bincount(targets * names + answers, minlength=names**2).view(names, names).numpy()
 
     def figures(self) -> dict[str, float]:
         """Accuracy; F1 averaged over the labels that occur; expected calibration error (Guo et al. 2017, equation 3)."""
@@ -91,10 +88,9 @@ def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> flo
         probabilities: (N, C).
         targets: (N,) int64; from C on, labels that training never had, for which any answer is wrong.
     """
-    classes = probabilities.shape[1]
-    if classes == 1:  # it is always certain: wrong where the label is another
-        return float((targets >= classes).double().mean())
-    # Whatever was answered to a label that training never had is wrong; the class after it says so.
-    wrong = (probabilities.argmax(-1) + 1) % classes
-    targets = torch.where(targets < classes, targets, wrong)
-    return float(multiclass_calibration_error(probabilities, targets, num_classes=classes, n_bins=_BINS))
+    confidence, answers = probabilities.max(-1)
+    # Certainty is a bin of its own.
+    bins = torch.bucketize(confidence, torch.linspace(0, 1, _BINS + 1, dtype=confidence.dtype), right=True)
+    # |accuracy - confidence| of a bin times its share of the examples: a sum of differences.
+    gaps = torch.zeros(_BINS + 2, dtype=torch.float64).index_add(0, bins, (answers == targets).double() - confidence)
+    return float(gaps.abs().sum() / len(targets))

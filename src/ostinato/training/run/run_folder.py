@@ -12,6 +12,7 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch.overrides import TorchFunctionMode
 
 from ostinato.data.sources.plain_file import open_plain, read_plain
 from ostinato.errors import RunError
@@ -224,7 +225,7 @@ class RunFolder:
         """
         weights = self.read_model()
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _Unfilled():
                 shapes = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
         except Exception as error:  # what a model says of settings that nobody gave it can be anything
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -246,6 +247,18 @@ class RunFolder:
             RunError: the file is missing or damaged.
         """
         return _read_tensors(self.model_file, "train until the first evaluation, or resume the run")
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves weights as they are made: where they take no memory, torch loads its compiler to give them first values."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
