@@ -156,7 +156,9 @@ _OPERATIONS: dict[str, Callable[..., Tensor]] = {
         name: getattr(torch, name)
         for name in (
             *("add", "sub", "mul", "div", "neg", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "abs"),
-            *("sigmoid", "tanh", "minimum", "maximum", "lt", "le", "gt", "ge", "eq", "ne", "where"),
+            *("sigmoid", "tanh", "minimum", "maximum", "lt", "le", "gt", "ge", "eq", "ne", "where", "pow", "fmod"),
+            *("exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh"),
+            *("asinh", "acosh", "atanh", "erf", "erfc", "floor", "ceil", "trunc", "round", "hypot", "copysign"),
         )
     },
     "and": torch.logical_and,

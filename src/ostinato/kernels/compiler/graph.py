@@ -22,6 +22,12 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "ne": operator.ne,
 }
 BOOLEAN = frozenset({*COMPARISONS, "and", "or", "not"})
+
+
+def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
+    return lambda v: math.copysign(function(v), v)
+
+
 UNARY: dict[str, Callable[[float], float]] = {
     "neg": operator.neg,
     "exp": math.exp,
@@ -34,6 +40,16 @@ UNARY: dict[str, Callable[[float], float]] = {
     "abs": abs,
     "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
     "tanh": math.tanh,
+    **{
+        op: getattr(math, op)
+        for op in (
+            *("exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan"),
+            *("sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc"),
+        )
+    },
+    # Python's are whole numbers, of which zero has no sign.
+    **{op: _rounded(getattr(math, op)) for op in ("floor", "ceil", "trunc")},
+    "round": _rounded(round),
 }
 BINARY: dict[str, Callable[[float, float], float]] = {
     "add": operator.add,
@@ -42,10 +58,15 @@ BINARY: dict[str, Callable[[float, float], float]] = {
     "div": operator.truediv,
     "minimum": min,
     "maximum": max,
+    "pow": math.pow,
+    "fmod": math.fmod,
+    "atan2": math.atan2,
+    "hypot": math.hypot,
+    "copysign": math.copysign,
     **COMPARISONS,
 }
 POINTWISE = frozenset({*UNARY, *BINARY, *BOOLEAN, "where"})
-_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "eq", "ne", "and", "or"})
+_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "hypot", "eq", "ne", "and", "or"})
 
 
 class Unsupported(Exception):  # noqa: N818 - not a user's error: it sends the cell to another backend, with this reason

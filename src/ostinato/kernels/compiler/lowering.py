@@ -137,6 +137,8 @@ class Lowering:
             if alpha is not None:
                 scaled = 0 if name == "rsub" else 1
                 values[scaled] = self._combined("mul", partial(graph.apply, "mul"), [values[scaled], alpha])
+        elif name == "div" and (rounded := node.kwargs.get("rounding_mode")) is not None:
+            name = f"div_{rounded}"
         elif any(value is not None for value in node.kwargs.values()):
             raise Unsupported(f"the step uses {_full_name(node)} with {', '.join(node.kwargs)}")
         value = self._spread(self._combined(name, partial(POINTWISE[name], graph), values), node.meta["val"])

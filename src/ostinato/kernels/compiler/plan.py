@@ -16,7 +16,11 @@ from ostinato.kernels.compiler.program import Program
 
 # Worth a load and a store rather than being computed again.
 COSTLY = frozenset(
-    ["exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"]
+    [
+        *("exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"),
+        *("exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh"),
+        *("atanh", "erf", "erfc", "pow", "fmod", "atan2", "hypot"),
+    ]
 )
 SINGLE = ("row", "one")
 LEAVES = frozenset(["x", "u", "state", "mask", "parameter", "input", "dstate", "dv"])

@@ -329,6 +329,7 @@ class _Recording(Run):
 
         aten = torch.ops.aten
         more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
+        more += [aten.gelu, aten.ldexp, aten._softmax, aten._log_softmax, aten.linalg_vector_norm]
         table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
 
         def step(masks: Sequence[Tensor], *primals: Tensor) -> tuple[Tensor, ...]:
