@@ -22,6 +22,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "ne": operator.ne,
 }
 BOOLEAN = frozenset({*COMPARISONS, "and", "or", "not"})
+REDUCTIONS = frozenset({"sum", "max"})  # over the units of a row: the space becomes "row"
 
 
 def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
@@ -78,7 +79,7 @@ class Node:
     """One value of a step. Two nodes of a graph are equal only if they are the same object.
 
     Attributes:
-        op: of `POINTWISE`; "sum" over the units, from space H or P to "row"; "const"; or the name of a leaf: "x", "u", "state",
+        op: of `POINTWISE`; of `REDUCTIONS`; "const"; "unit", the number of the unit; or the name of a leaf: "x", "u", "state",
             "parameter", "mask", "input", "dstate", "dv".
         args: what it is computed from. `where` has (condition, value if true, value if false).
         space: "H": `(B, H)`; "P": `(B, P)`, and so for all widths; "row": `(B, 1)`, one number a row; "one": a number.
@@ -126,6 +127,10 @@ class Graph:
     def sum(self, v: Node) -> Node:
         """The sum over the units; `v` varies over them."""
         return self._node("sum", (v,), "row")
+
+    def max(self, v: Node) -> Node:
+        """The largest over the units, or NaN where any is; `v` varies over them."""
+        return self._node("max", (v,), "row")
 
     def apply(self, op: str, *args: Node) -> Node:
         """A pointwise operation."""

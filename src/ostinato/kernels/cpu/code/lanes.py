@@ -127,9 +127,9 @@ class LaneWords:
 
     def rarely(self, where: Value, usual: Value, name: str, *args: Value) -> Value:
         """`usual`, and where the condition holds what C's library says; for a vector where it holds nowhere, that is not called."""
-        any = _call(self.b, f"llvm.vector.reduce.or.v{self.lanes.count}i1", ir.IntType(1), [where])
+        somewhere = _call(self.b, f"llvm.vector.reduce.or.v{self.lanes.count}i1", ir.IntType(1), [where])
         before = self.b.block
-        with self.b.if_then(any, likely=False):
+        with self.b.if_then(somewhere, likely=False):
             slow = self.b.select(where, self.each_lane(name, *args), usual)
             inside = self.b.block
         result = self.b.phi(self.lanes.type)
