@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from ostinato import cells
 from ostinato.cells import Cell, Gates, Parameter, State, cell, identity
 from ostinato.cells import options as option
 from ostinato.errors import CellError
-from ostinato.kernels.compiler.trace import Program, Unsupported, trace
+from ostinato.kernels.compiler.sized import traced_sizes
+from ostinato.kernels.compiler.trace import Program, Unsupported, _Recording, trace
 from tests.kernels.programs import Example, nodes_of
 
 CELLS = {c.name: c for c in (*vars(cells).values(), cells.rhn(1), cells.rhn(3)) if isinstance(c, Cell)}
@@ -409,6 +411,29 @@ def test_what_is_refused_and_why(name: str) -> None:
         trace(of_one(function), True, False)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def of_lines(v: Tensor) -> Tensor:
+    v = F.mish(v)  # is decomposed, and changes something in place
+    v = torch.sin(v + 0.25)
+    return v * 2
+
+
+def test_every_operation_has_its_line_and_a_derivative_that_of_what_it_is_of() -> None:
+    made = of_one(of_lines)
+    module = _Recording(made, True, traced_sizes(made, False)[0], {}).module
+    first = of_lines.__code__.co_firstlineno
+    lines = {str(node.target): node.stack_trace for node in module.graph.nodes}
+    assert lines["aten.log1p.default"] == f"test_trace.py:{first + 1}"
+    assert lines["aten.sin.default"] == lines["aten.cos.default"] == f"test_trace.py:{first + 2}"
+
+
+def test_a_refusal_names_the_line_also_within_an_option() -> None:
+    refused = option.zoneout(of_one(lambda v: (v * 0.7).cumsum(-1)), {"h": 0.5})
+    with pytest.raises(Unsupported, match=r"aten\.cumsum.*\(test_trace\.py:\d+\)$") as caught:
+        trace(refused, True, False)
+    number = int(str(caught.value).rpartition(":")[2][:-1])
+    assert "cumsum" in Path(__file__).read_text().splitlines()[number - 1]
 
 
 def test_a_step_that_changes_its_state_is_refused() -> None:

@@ -38,7 +38,7 @@ class Lowering:
         """`inputs`: one for each placeholder. Returns the recording's results, flat."""
         for node in self._module.graph.nodes:
             if node.op == "call_function" and node.target is not operator.getitem and _name(node) not in _KNOWN:
-                raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know")
+                raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know{_line(node)}")
         given = iter(inputs)
         for node in self._module.graph.nodes:
             if node.op == "placeholder":
@@ -46,7 +46,10 @@ class Lowering:
             elif node.op == "get_attr":
                 self._values[node] = self._captured(node)
             elif node.op == "call_function":
-                self._values[node] = self._call(node)
+                try:
+                    self._values[node] = self._call(node)
+                except Unsupported as reason:
+                    raise Unsupported(f"{reason}{_line(node)}") from None
         (output,) = (node for node in self._module.graph.nodes if node.op == "output")
         return [self._values[node] for node in tree_leaves(output.args)]
 
@@ -345,6 +348,11 @@ def _name(node: fx.Node) -> str:
 
 def _full_name(node: fx.Node) -> str:
     return str(getattr(node.target, "overloadpacket", node.target))
+
+
+def _line(node: fx.Node) -> str:
+    """The line of the step that uses it, or whose derivative does, where that is known."""
+    return f" ({node.stack_trace})" if node.stack_trace else ""
 
 
 def _input(node: fx.Node) -> fx.Node:
