@@ -123,12 +123,14 @@ class _Run:
 
     def _leaf(self, node: Node) -> Tensor:
         example, key = self._example, node.key
-        at: Any = key[0]
+        at: Any = key[0] if key else None
         piece: Any = key[1] if len(key) > 1 else 0
         match node.op:
             case "const":
                 size = {"H": example.hidden, "P": example.proj, None: 1}[key[1]]  # pyright: ignore
                 return torch.tensor(at * size ** key[2], dtype=torch.float64)  # pyright: ignore
+            case "unit":
+                return torch.arange(example.proj if node.space == "P" else example.hidden, dtype=torch.float64)
             case "x":
                 return example.x.split(example.hidden, -1)[at]
             case "state":
@@ -156,13 +158,16 @@ _OPERATIONS: dict[str, Callable[..., Tensor]] = {
         name: getattr(torch, name)
         for name in (
             *("add", "sub", "mul", "div", "neg", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "abs"),
-            *("sigmoid", "tanh", "minimum", "maximum", "lt", "le", "gt", "ge", "eq", "ne", "where"),
+            *("sigmoid", "tanh", "minimum", "maximum", "lt", "le", "gt", "ge", "eq", "ne", "where", "pow", "fmod"),
+            *("exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh"),
+            *("asinh", "acosh", "atanh", "erf", "erfc", "floor", "ceil", "trunc", "round", "hypot", "copysign"),
         )
     },
     "and": torch.logical_and,
     "or": torch.logical_or,
     "not": torch.logical_not,
     "sum": lambda v: v.sum(-1, keepdim=True),
+    "max": lambda v: v.amax(-1, keepdim=True),
 }
 
 

@@ -132,10 +132,11 @@ def guarded(x: Any, s: Any, U: Any) -> State:
 )
 def test_an_operation_that_it_does_not_know_is_named_and_the_reference_runs(made: Cell, reason: str) -> None:
     r = request(made)
-    assert compiled.refusal(r) == reason
+    said = re.sub(r" \(test_\w+\.py:\d+\)$", "", compiled.refusal(r) or "")
+    assert said == reason
     choice = dispatch.choose(r)
     assert choice.backend == "reference"
-    assert f"; not compiled: {reason}; not vendor: " in choice.reason
+    assert f"; not compiled: {compiled.refusal(r)}; not vendor: " in choice.reason
     assert_same(dispatch.run(r), reference.run(r), tolerance=0)
 
 

@@ -31,7 +31,12 @@ def summed(x: Any, s: Any, U: Any) -> State:
 
 def said(layer: torch.nn.Module, *args: Any, **kwargs: Any) -> str:
     """What `explain` says, with N for the width of this machine's vectors."""
-    return re.sub(r"\d+ numbers", "N numbers", str(explain(layer, *args, **kwargs)))
+    return without_line(re.sub(r"\d+ numbers", "N numbers", str(explain(layer, *args, **kwargs))))
+
+
+def without_line(text: str) -> str:
+    """Without the line of an operation: that of the first step that computes the same."""
+    return re.sub(r" \(test_\w+\.py:\d+\)", "", text)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +164,9 @@ def test_a_backend_asked_for_by_name_that_cannot_run_says_why(by_block: bool) ->
         if not by_block:
             layer.backend = name
         message = f"backend {name!r} was asked for by name, but {reason}. Use backend='auto'"
-        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"), backend(name if by_block else "auto"):
+        with pytest.raises(ConfigError) as caught, backend(name if by_block else "auto"):
             layer(X)
+        assert without_line(str(caught.value)) == message
 
 
 @pytest.mark.parametrize("name", ["", "cudnn", "Vendor"])

@@ -82,11 +82,11 @@ def test_every_option_in_evaluation(name: str) -> None:
 
 @cell(gates="a b", states="h m", parameters={"decay": "H", "shift": "G"})
 def own_cell(x: Any, s: Any, U: Any, *, decay: Any, shift: Any) -> State:
-    """Two products, the second of a computed value, a row sum, a condition, and parameters of its own."""
+    """Two products, the second of a computed value, a sum and the largest of a row, a condition, and parameters of its own."""
     u = U.only("b")(s.h)
     m = torch.where(x.b + u.b > s.m, decay * s.m, torch.tanh(x.b + shift[: x.b.shape[1]]))
     v = U.only("a")(m - m.mean(-1, keepdim=True))
-    return State(h=torch.exp(-torch.abs(v.a)) * x.a, m=m)
+    return State(h=torch.exp(-torch.abs(v.a)) * x.a + m.amax(-1, keepdim=True), m=m)
 
 
 def test_a_cell_of_ones_own() -> None:

@@ -28,6 +28,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
     "tanh": np.tanh,
+    **{name: getattr(np, name) for name in ("exp2", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh")},
+    **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    "atan2": np.arctan2,
+    "erf": np.vectorize(math.erf),
+    "erfc": np.vectorize(math.erfc),
+    **{name: getattr(np, name) for name in ("floor", "ceil", "trunc", "fmod", "hypot", "copysign")},
+    "round": np.rint,
+    "pow": np.float_power,
     "minimum": np.minimum,
     "maximum": np.maximum,
     "lt": np.less,
@@ -50,8 +58,8 @@ numbers = st.deferred(
     lambda: st.one_of(
         st.tuples(st.just("leaf"), st.sampled_from(sorted(LEAVES))),
         st.tuples(st.just("const"), st.sampled_from(CONSTANTS)),
-        st.tuples(st.sampled_from(("neg", "abs", "tanh", "sigmoid", "reciprocal")), numbers),
-        st.tuples(st.sampled_from(("add", "sub", "mul", "div", "minimum", "maximum")), numbers, numbers),
+        st.tuples(st.sampled_from(("neg", "abs", "tanh", "sigmoid", "reciprocal", "cos", "erf")), numbers),
+        st.tuples(st.sampled_from(("add", "sub", "mul", "div", "minimum", "maximum", "hypot")), numbers, numbers),
         st.tuples(st.just("where"), conditions, numbers, numbers),
     )
 )
@@ -210,6 +218,15 @@ def test_a_value_that_only_overflows_when_folded_is_left_for_the_machine() -> No
     graph = Graph()
     assert graph.apply("exp", graph.const(1000)).op == "exp"
     assert graph.apply("log", graph.const(0)).op == "log"
+
+
+@pytest.mark.parametrize("op", ["floor", "ceil", "trunc", "round"])
+def test_what_is_rounded_when_folded_is_rounded_as_at_run_time(op: str) -> None:
+    graph = Graph()
+    for value in (-2.5, -0.5, -0.3, -0.0, 0.5, 1.5, 2.5, 1e300):
+        found = plain(graph.apply(op, graph.const(value)))
+        assert (found, np.signbit(found)) == (OPERATIONS[op](value), np.signbit(OPERATIONS[op](value)))
+    assert graph.apply(op, graph.const(math.inf)).op == op
 
 
 def test_zeros_of_either_sign_and_nan() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ostinato import cells
 from ostinato.cells import Cell, options
-from ostinato.kernels.compiler.graph import Node, walk
+from ostinato.kernels.compiler.graph import REDUCTIONS, Node, walk
 from ostinato.kernels.compiler.plan import Plan, Schedule, plan
 from ostinato.kernels.compiler.trace import trace
 from tests.kernels.cpu.random_cells import random_cell
@@ -60,7 +60,7 @@ def test_a_value_is_loaded_in_no_earlier_stage_than_it_is_there(each: Plan) -> N
                 return n in schedule.found and schedule.made[n] <= at
 
             for node in walk(roots, loaded):
-                assert loaded(node) or node.op not in (leaves | {"sum"})
+                assert loaded(node) or node.op not in (leaves | REDUCTIONS)
 
 
 def test_every_product_is_done_once_and_after_what_enters_it(each: Plan) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from ostinato import cells
 from ostinato.cells import Cell, Gates, Parameter, State, cell, identity
 from ostinato.cells import options as option
 from ostinato.errors import CellError
-from ostinato.kernels.compiler.trace import Program, Unsupported, trace
+from ostinato.kernels.compiler.sized import traced_sizes
+from ostinato.kernels.compiler.trace import Program, Unsupported, _Recording, trace
 from tests.kernels.programs import Example, nodes_of
 
 CELLS = {c.name: c for c in (*vars(cells).values(), cells.rhn(1), cells.rhn(3)) if isinstance(c, Cell)}
@@ -158,6 +160,50 @@ POINTWISE: dict[str, Callable[[Tensor], Tensor]] = {
     "add with alpha": lambda v: torch.add(v, v * v, alpha=0.3) - torch.sub(v, v * v, alpha=0.2) + torch.rsub(v, 2.0),
     "a pass in a shape": lambda v: v.view(v.shape).reshape(-1, v.shape[-1]).contiguous().clone().expand_as(v),
     "square": torch.square,
+    "sin, cos": lambda v: torch.sin(v) * torch.cos(2 * v) + torch.sinc(v),
+    "tan": lambda v: torch.tan(torch.tanh(v)),
+    "atan": torch.atan,
+    "asin, acos": lambda v: torch.asin(0.9 * torch.tanh(v)) + torch.acos(0.9 * torch.tanh(v)) * v,
+    "atan2": lambda v: torch.atan2(v, v * v - 1),
+    "sinh, cosh": lambda v: torch.sinh(v) - torch.cosh(v) * v,
+    "asinh": torch.asinh,
+    "acosh, atanh": lambda v: torch.acosh(1.1 + v * v) + torch.atanh(0.9 * torch.tanh(v)),
+    "erf, erfc": lambda v: torch.erf(v) + torch.erfc(v) * v,
+    "gelu": lambda v: F.gelu(v) + F.gelu(v * v, approximate="tanh"),
+    "elu with alpha": lambda v: F.elu(v, 0.3) + F.celu(v, 0.7),
+    "tanhshrink, hardshrink": lambda v: F.tanhshrink(v) + F.hardshrink(v, 0.3),
+    "softshrink, threshold": lambda v: F.softshrink(v, 0.3) + F.threshold(v, 0.1, 0.7),
+    "glu": lambda v: F.glu(torch.cat([v, 2 * v], -1), -1),
+    "exp2, log2, log10": lambda v: torch.exp2(v) + torch.log2(1 + v * v) - torch.log10(2 + v * v),
+    "any power": lambda v: (v.abs() + 0.1) ** 1.7 + (v * v + 1) ** -2.3 + v**11,
+    "a power of a tensor": lambda v: (v.abs() + 1) ** v,
+    "a power of a number": lambda v: 2.0**v + 0.7**v + torch.ldexp(v, v),
+    "whole numbers": lambda v: v.floor() + 2 * v.ceil() + 3 * v.round() + 4 * v.trunc() + v.frac() * v,
+    "remainder": lambda v: v.remainder(0.7) + v.remainder(-0.7) * v + torch.remainder(v, v * v + 0.3),
+    "fmod": lambda v: v.fmod(0.7) + v.fmod(-0.7) * v + torch.fmod(v, v * v + 0.3),
+    "a whole division": lambda v: (
+        v * torch.div(v, 0.3, rounding_mode="floor") + torch.div(v, -0.3, rounding_mode="trunc")
+    ),
+    "hypot": lambda v: torch.hypot(v, 1 - v),
+    "logaddexp": lambda v: torch.logaddexp(v, 1 - v) + torch.logaddexp2(v, 2 - v),
+    "xlogy": lambda v: torch.xlogy(v, v * v + 1) + torch.special.xlog1py(v, v * v),
+    "copysign": lambda v: torch.copysign(v * v, v - 0.5) + torch.where(torch.signbit(v), v, v * v),
+    "not finite": lambda v: torch.where(torch.isnan(v) | torch.isinf(v) | ~torch.isfinite(v), 0.5, v).nan_to_num(
+        1, 2, 3
+    ),
+    "clamp by tensors": lambda v: torch.clamp(v, v * v - 1, v * v) + torch.clamp(v, min=-v * v),
+    "amax, amin": lambda v: v - v.amax(-1, keepdim=True) + v * v.amin(-1, keepdim=True),
+    "amax of equals": lambda v: v.round().amax(-1, keepdim=True) * v + v.clamp(-0.1, 0.1).amax(-1, keepdim=True) * v,
+    "max, min": lambda v: v * v.max(-1, keepdim=True).values + v.min(-1).values[:, None],
+    "max of equals": lambda v: v * v.clamp(-0.1, 0.1).max(-1, keepdim=True).values,
+    "max of gates": lambda v: v + torch.cat([v, 2 * v], -1).amax(-1, keepdim=True),
+    "softmax": lambda v: v.softmax(-1) + F.log_softmax(v, -1) + F.softmin(v, -1),
+    "logsumexp": lambda v: v - v.logsumexp(-1, keepdim=True),
+    "norms": lambda v: v / v.norm(dim=-1, keepdim=True) + v * v.norm(1, -1, True) + v * v.norm(torch.inf, -1, True),
+    "another norm": lambda v: v / torch.linalg.vector_norm(v, 3, -1, keepdim=True),
+    "normalize": lambda v: F.normalize(v, dim=-1) + v * F.cosine_similarity(v, v * v, dim=-1)[:, None],
+    "std": lambda v: v / v.std(-1, unbiased=False, keepdim=True),
+    "fmax, fmin": lambda v: torch.fmax(v, 1 - v) + 2 * torch.fmin(v, v * v),
     "glu in two": lambda v: torch.cat([v, v * 2], -1)[..., v.shape[-1] :] * torch.cat([v, -v], -1)[:, : v.shape[-1]],
 }
 
@@ -165,6 +211,14 @@ POINTWISE: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", POINTWISE)
 def test_pointwise_operations_of_a_users_own_cell(name: str) -> None:
     assert_right(of_one(POINTWISE[name]))
+
+
+def test_hardsigmoid_has_the_slope_of_a_sixth_which_torch_rounds_to_float32() -> None:
+    made = of_one(F.hardsigmoid)
+    example = Example(made)
+    got, expected = example.by_program(trace(made, True, False)), example.by_autograd()
+    torch.testing.assert_close(got["h'"], expected["h'"], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(got["dx"], expected["dx"], rtol=1e-7, atol=0)
 
 
 @cell(gates="a b", states="h m", parameters={"decay": "H", "gain": "G", "slope": "P"})
@@ -318,7 +372,9 @@ class Flip(torch.autograd.Function):
 
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "an unknown operation": (lambda v: v.cumsum(-1), "aten.cumsum, which the compiler does not know"),
-    "sine": (torch.sin, "aten.sin"),
+    "a sorted state": (lambda v: v.sort(-1).values, "aten.sort"),
+    "a transform of Fourier": (lambda v: torch.fft.rfft(v).abs().sum(-1, keepdim=True) + v, "aten._fft_r2c"),
+    "a gamma function": (lambda v: torch.lgamma(v.abs() + 1), "aten.lgamma"),
     "a random number": (lambda v: v * torch.rand_like(v), "aten.rand"),
     "a matrix product": (lambda v: v @ torch.ones(v.shape[-1], v.shape[-1], dtype=v.dtype), "aten.mm"),
     "a tensor from outside": (lambda v: v * CAPTURED, "a tensor that it did not get as an argument"),
@@ -327,6 +383,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "a branch": (lambda v: v if v.sum() > 0 else -v, "cannot be recorded"),
     "the batch's mean": (lambda v: v - v.mean(0), "rows of a batch"),
     "the batch's sum": (lambda v: v / (1 + (v * v).sum(0)), "rows of a batch"),
+    "the batch's largest": (lambda v: v - v.amax(0), "rows of a batch"),
+    "the largest of all": (lambda v: v / v.abs().max(), "rows of a batch"),
     "a shuffle of rows": (lambda v: torch.cat([v[1:], v[:1]]), "rows of a batch"),
     "a shuffle of units": (lambda v: torch.cat([v[:, 1:], v[:, :1]], -1), "some of the units"),
     "one unit": (lambda v: v * v[:, :1], "some of the units"),
@@ -340,9 +398,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "bits": (lambda v: v * ((v > 0).long() & 3), "aten.bitwise_and on numbers"),
     "a whole number": (lambda v: v * v.long(), "rounds to whole numbers"),
     "a unit set in place": (shifted, "aten."),
-    "a power of e": (lambda v: v.abs() ** 1.7, "aten.pow with the exponent 1.7"),
-    "a power of a tensor": (lambda v: (v.abs() + 1) ** v, "aten.pow"),
-    "a whole division": (lambda v: torch.div(v, 2, rounding_mode="floor"), "rounding_mode"),
+    "decimals": (lambda v: torch.round(v, decimals=2), "aten.round with decimals"),
     "an unsplit median": (lambda v: v - v.median(-1, keepdim=True).values, "aten."),
     "a function of the old kind": (Flip.apply, "cannot be recorded"),
 }
@@ -355,6 +411,29 @@ def test_what_is_refused_and_why(name: str) -> None:
         trace(of_one(function), True, False)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def of_lines(v: Tensor) -> Tensor:
+    v = F.mish(v)  # is decomposed, and changes something in place
+    v = torch.sin(v + 0.25)
+    return v * 2
+
+
+def test_every_operation_has_its_line_and_a_derivative_that_of_what_it_is_of() -> None:
+    made = of_one(of_lines)
+    module = _Recording(made, True, traced_sizes(made, False)[0], {}).module
+    first = of_lines.__code__.co_firstlineno
+    lines = {str(node.target): node.stack_trace for node in module.graph.nodes}
+    assert lines["aten.log1p.default"] == f"test_trace.py:{first + 1}"
+    assert lines["aten.sin.default"] == lines["aten.cos.default"] == f"test_trace.py:{first + 2}"
+
+
+def test_a_refusal_names_the_line_also_within_an_option() -> None:
+    refused = option.zoneout(of_one(lambda v: (v * 0.7).cumsum(-1)), {"h": 0.5})
+    with pytest.raises(Unsupported, match=r"aten\.cumsum.*\(test_trace\.py:\d+\)$") as caught:
+        trace(refused, True, False)
+    number = int(str(caught.value).rpartition(":")[2][:-1])
+    assert "cumsum" in Path(__file__).read_text().splitlines()[number - 1]
 
 
 def test_a_step_that_changes_its_state_is_refused() -> None:

@@ -50,7 +50,7 @@ def module_of(vectors: Lanes, arguments: int, body: Callable[..., Any]) -> ir.Mo
     result = body(builder, *(builder.load(at(array), typ=vectors.type, align=4) for array in inputs))
     builder.store(result, at(output), align=4)
     following = builder.add(i, I64(1))
-    i.add_incoming(following, loop)
+    i.add_incoming(following, builder.block)  # an operation may have made blocks of its own
     builder.cbranch(builder.icmp_unsigned("<", following, count), loop, end)
     builder.position_at_end(end)
     builder.ret_void()

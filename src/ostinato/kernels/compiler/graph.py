@@ -22,6 +22,13 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "ne": operator.ne,
 }
 BOOLEAN = frozenset({*COMPARISONS, "and", "or", "not"})
+REDUCTIONS = frozenset({"sum", "max"})  # over the units of a row: the space becomes "row"
+
+
+def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
+    return lambda v: math.copysign(function(v), v)
+
+
 UNARY: dict[str, Callable[[float], float]] = {
     "neg": operator.neg,
     "exp": math.exp,
@@ -34,6 +41,16 @@ UNARY: dict[str, Callable[[float], float]] = {
     "abs": abs,
     "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
     "tanh": math.tanh,
+    **{
+        op: getattr(math, op)
+        for op in (
+            *("exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan"),
+            *("sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc"),
+        )
+    },
+    # Python's are whole numbers, of which zero has no sign.
+    **{op: _rounded(getattr(math, op)) for op in ("floor", "ceil", "trunc")},
+    "round": _rounded(round),
 }
 BINARY: dict[str, Callable[[float, float], float]] = {
     "add": operator.add,
@@ -42,10 +59,15 @@ BINARY: dict[str, Callable[[float, float], float]] = {
     "div": operator.truediv,
     "minimum": min,
     "maximum": max,
+    "pow": math.pow,
+    "fmod": math.fmod,
+    "atan2": math.atan2,
+    "hypot": math.hypot,
+    "copysign": math.copysign,
     **COMPARISONS,
 }
 POINTWISE = frozenset({*UNARY, *BINARY, *BOOLEAN, "where"})
-_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "eq", "ne", "and", "or"})
+_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "hypot", "eq", "ne", "and", "or"})
 
 
 class Unsupported(Exception):  # noqa: N818 - not a user's error: it sends the cell to another backend, with this reason
@@ -57,7 +79,7 @@ class Node:
     """One value of a step. Two nodes of a graph are equal only if they are the same object.
 
     Attributes:
-        op: of `POINTWISE`; "sum" over the units, from space H or P to "row"; "const"; or the name of a leaf: "x", "u", "state",
+        op: of `POINTWISE`; of `REDUCTIONS`; "const"; "unit", the number of the unit; or the name of a leaf: "x", "u", "state",
             "parameter", "mask", "input", "dstate", "dv".
         args: what it is computed from. `where` has (condition, value if true, value if false).
         space: "H": `(B, H)`; "P": `(B, P)`, and so for all widths; "row": `(B, 1)`, one number a row; "one": a number.
@@ -105,6 +127,10 @@ class Graph:
     def sum(self, v: Node) -> Node:
         """The sum over the units; `v` varies over them."""
         return self._node("sum", (v,), "row")
+
+    def max(self, v: Node) -> Node:
+        """The largest over the units, or NaN where any is; `v` varies over them."""
+        return self._node("max", (v,), "row")
 
     def apply(self, op: str, *args: Node) -> Node:
         """A pointwise operation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
 from itertools import accumulate, pairwise, starmap
 from typing import Any, Literal
 
@@ -38,7 +38,7 @@ class Lowering:
         """`inputs`: one for each placeholder. Returns the recording's results, flat."""
         for node in self._module.graph.nodes:
             if node.op == "call_function" and node.target is not operator.getitem and _name(node) not in _KNOWN:
-                raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know")
+                raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know{_line(node)}")
         given = iter(inputs)
         for node in self._module.graph.nodes:
             if node.op == "placeholder":
@@ -46,7 +46,10 @@ class Lowering:
             elif node.op == "get_attr":
                 self._values[node] = self._captured(node)
             elif node.op == "call_function":
-                self._values[node] = self._call(node)
+                try:
+                    self._values[node] = self._call(node)
+                except Unsupported as reason:
+                    raise Unsupported(f"{reason}{_line(node)}") from None
         (output,) = (node for node in self._module.graph.nodes if node.op == "output")
         return [self._values[node] for node in tree_leaves(output.args)]
 
@@ -137,6 +140,8 @@ class Lowering:
             if alpha is not None:
                 scaled = 0 if name == "rsub" else 1
                 values[scaled] = self._combined("mul", partial(graph.apply, "mul"), [values[scaled], alpha])
+        elif name == "div" and (rounded := node.kwargs.get("rounding_mode")) is not None:
+            name = f"div_{rounded}"
         elif any(value is not None for value in node.kwargs.values()):
             raise Unsupported(f"the step uses {_full_name(node)} with {', '.join(node.kwargs)}")
         value = self._spread(self._combined(name, partial(POINTWISE[name], graph), values), node.meta["val"])
@@ -202,7 +207,7 @@ class Lowering:
         graph = self._graph
         total = graph.const(0)
         for piece, width in zip(value.pieces, value.widths, strict=True):
-            wide = piece.space not in ("row", "one")
+            wide, piece = piece.space not in ("row", "one"), as_number(graph, piece)
             part = graph.sum(piece) if wide else graph.apply("mul", piece, self._of_columns(width))
             total = graph.apply("add", total, part)
         return total
@@ -225,6 +230,49 @@ class Lowering:
         squares = Value(tuple(graph.apply("mul", v, v) for v in off), value.widths, value.rows)
         variance = Value((self._mean_of_units(node, squares),), (1,), value.rows)
         return (variance, Value((mean,), (1,), value.rows)) if _name(node) == "var_mean" else variance
+
+    def _largest(self, node: fx.Node) -> Any:
+        """`amax` and `amin`; `max` and `min` along a dimension with the number of the first unit that has it."""
+        graph, name, value = self._graph, _name(node), self._values[_input(node)]
+        if self._axes(node) != {"units"} or value.rows == "summed":
+            raise Unsupported(f"the step uses {_full_name(node)} over the rows of a batch, which are to be independent")
+        pieces = [as_number(graph, piece) for piece in value.pieces]
+        largest = self._max_of_units(pieces) if "max" in name else self._min_of_units(pieces)
+        found = Value((largest,), (1,), value.rows)
+        if name in ("amax", "amin"):
+            return found
+        unit, (piece,) = self._unit(node, value), pieces
+        is_it = graph.apply("or", graph.apply("eq", piece, largest), graph.apply("ne", piece, piece))
+        at = self._min_of_units([graph.apply("where", is_it, unit, graph.const(math.inf))])
+        return found, Value((at,), (1,), value.rows)
+
+    def _unit(self, node: fx.Node, value: Value) -> Node:
+        """The number of each unit in its row."""
+        letters = {size: space for space, size in self._sizes.letters.items()}
+        if len(value.pieces) != 1 or value.width not in letters:
+            raise Unsupported(f"the step uses {_full_name(node)} otherwise than over the units of a gate or a state")
+        return self._graph.leaf("unit", (), letters[value.width])
+
+    def _max_of_units(self, pieces: Sequence[Node]) -> Node:
+        graph = self._graph
+        each = [piece if piece.space in ("row", "one") else graph.max(piece) for piece in pieces]
+        return reduce(partial(graph.apply, "maximum"), each)
+
+    def _min_of_units(self, pieces: Sequence[Node]) -> Node:
+        graph = self._graph
+        return graph.apply("neg", self._max_of_units([graph.apply("neg", piece) for piece in pieces]))
+
+    def _scatter(self, node: fx.Node) -> Value:
+        """One number a row is put where an index says: the gradient of `max` along a dimension."""
+        base, at, source = (self._values[node.args[n]] for n in (0, 2, 3))  # pyright: ignore[reportArgumentType]
+        dim: Any = node.args[1]
+        self._columns_only(node, dim)
+        unit = self._unit(node, base)
+        if at.width != 1 or source.width != 1:
+            raise Unsupported(f"the step uses {_full_name(node)} otherwise than with one unit of a row")
+        is_it = self._graph.apply("eq", unit, at.pieces[0])
+        found = self._graph.apply("where", is_it, source.pieces[0], base.pieces[0])
+        return Value((found,), base.widths, "each")
 
     def _cat(self, node: fx.Node) -> Value:
         parts: Any = node.args[0]
@@ -302,6 +350,11 @@ def _full_name(node: fx.Node) -> str:
     return str(getattr(node.target, "overloadpacket", node.target))
 
 
+def _line(node: fx.Node) -> str:
+    """The line of the step that uses it, or whose derivative does, where that is known."""
+    return f" ({node.stack_trace})" if node.stack_trace else ""
+
+
 def _input(node: fx.Node) -> fx.Node:
     return node.args[0]  # pyright: ignore[reportReturnType]
 
@@ -339,6 +392,8 @@ _STRUCTURAL: dict[str, Callable[[Lowering, fx.Node], Any]] = {
     **dict.fromkeys(("_to_copy", "copy"), Lowering._converted),
     "sum": Lowering._sum,
     "mean": Lowering._mean,
+    **dict.fromkeys(("amax", "amin", "max", "min"), Lowering._largest),
+    "scatter": Lowering._scatter,
     "cat": Lowering._cat,
     "slice": Lowering._slice,
     "slice_scatter": Lowering._slice_scatter,

@@ -9,7 +9,6 @@ compared with those at the sizes of a request, before it runs.
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Unsupported
+from ostinato.kernels.compiler.lines import OURS, TORCHS, line
 from ostinato.kernels.compiler.sized import TracedSizes, traced_sizes
 from ostinato.kernels.compiler.trace import Cuts, NoRandomNumbers, Run, alone
 from ostinato.types import Tensor
@@ -35,9 +35,6 @@ _CONSTANT = frozenset(
         *("is_cpu", "is_cuda", "is_xpu", "is_meta", "is_mps", "is_sparse", "is_quantized", "is_nested", "get_device"),
     }
 )
-# Folders: beside `torch` there may be a `torchvision`.
-_OURS = f"{Path(__file__).parents[2]}{os.sep}"
-_TORCHS = f"{Path(torch.__file__).parent}{os.sep}"
 _WRAPPERS = frozenset({__file__, torch.overrides.__file__, str(Path(torch.__file__).parent / "_tensor.py")})
 _KEPT = 4096  # answers, one for each set of sizes
 
@@ -263,18 +260,14 @@ def _looking() -> str | None:
     frame: Any = sys._getframe(2)
     while frame is not None and (frame.f_code.co_filename in _WRAPPERS or frame.f_code.co_name == "__torch_function__"):
         frame = frame.f_back
-    if frame is None or frame.f_code.co_filename.startswith((_OURS, _TORCHS)):
+    if frame is None or frame.f_code.co_filename.startswith((OURS, TORCHS)):
         return None
-    return f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
-
-
-def _short(file: str) -> str:
-    return file if file.startswith("<") else Path(file).name
+    return line(frame.f_code.co_filename, frame.f_lineno)
 
 
 def _start(cell: Cell) -> str | None:
     code = getattr(cell.step, "__code__", None)
-    return None if code is None else f"{_short(code.co_filename)}:{code.co_firstlineno}"
+    return None if code is None else line(code.co_filename, code.co_firstlineno)
 
 
 def _depends(on: str, where: str) -> Unsupported:

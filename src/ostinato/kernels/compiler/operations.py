@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-from ostinato.kernels.compiler.graph import Graph, Node, Unsupported, plain
+from ostinato.kernels.compiler.graph import Graph, Node, plain
 
 
 def as_number(g: Graph, v: Node) -> Node:
@@ -30,17 +31,53 @@ def _where(g: Graph, condition: Node, a: Node, b: Node) -> Node:
 
 
 def _pow(g: Graph, v: Node, exponent: Node) -> Node:
+    v, exponent = as_number(g, v), as_number(g, exponent)
     power = plain(exponent)
-    v = as_number(g, v)
     if power == -0.5:
         return g.apply("rsqrt", v)
     if power is None or 2 * power != int(2 * power) or abs(power) > 8:
-        raise Unsupported(f"the step uses aten.pow with the exponent {'of a tensor' if power is None else power}")
+        return g.apply("exp2", exponent) if plain(v) == 2 else g.apply("pow", v, exponent)
     whole, half = divmod(abs(power), 1)
     result = g.apply("sqrt", v) if half else g.const(1)
     for _ in range(int(whole)):
         result = g.apply("mul", result, v)
     return g.apply("reciprocal", result) if power < 0 else result
+
+
+def _remainder(g: Graph, v: Node, by: Node) -> Node:
+    """With the sign of the divisor; that of fmod has the dividend's."""
+    v, by, zero = as_number(g, v), as_number(g, by), g.const(0)
+    rest = g.apply("fmod", v, by)
+    below = g.apply("and", g.apply("lt", by, zero), g.apply("gt", rest, zero))
+    above = g.apply("and", g.apply("gt", by, zero), g.apply("lt", rest, zero))
+    return g.apply("where", g.apply("or", below, above), g.apply("add", rest, by), rest)
+
+
+def _floor_divided(g: Graph, v: Node, by: Node) -> Node:
+    """The whole number below v / by, which must not be one more where the quotient is rounded up; v / 0 as it is."""
+    v, by = as_number(g, v), as_number(g, by)
+    quotient = g.apply("div", v, by)
+    whole = g.apply("round", g.apply("div", g.apply("sub", v, _remainder(g, v, by)), by))
+    return g.apply("where", g.apply("eq", by, g.const(0)), quotient, whole)
+
+
+def _is_nan(g: Graph, v: Node) -> Node:
+    return g.apply("ne", v, v)
+
+
+def _fmax(sign: str) -> Callable[..., Node]:
+    """The larger (`ge`) or smaller (`le`) number; of a number and NaN the number."""
+
+    def chosen(g: Graph, a: Node, b: Node) -> Node:
+        a, b = as_number(g, a), as_number(g, b)
+        return g.apply("where", g.apply("or", g.apply(sign, a, b), _is_nan(g, b)), a, b)
+
+    return chosen
+
+
+def _shrunk_gradient(g: Graph, gradient: Node, v: Node, bound: Node) -> Node:
+    inside = g.apply("le", g.apply("abs", v), bound)
+    return g.apply("where", inside, g.const(0), gradient)
 
 
 def _clamp(g: Graph, v: Node, low: Node | None = None, high: Node | None = None) -> Node:
@@ -62,12 +99,24 @@ POINTWISE: dict[str, Callable[..., Node]] = {
         for op in (
             *("add", "sub", "mul", "div", "neg", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "abs"),
             *("sigmoid", "tanh", "minimum", "maximum", "lt", "le", "gt", "ge", "eq", "ne"),
+            *("exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh"),
+            *("asinh", "acosh", "atanh", "erf", "erfc", "floor", "ceil", "trunc", "round", "fmod", "hypot", "copysign"),
         )
     },
     **{f"{kind}_{op}": _on_conditions(op) for kind in ("logical", "bitwise") for op in ("and", "or", "not")},
     "rsub": lambda g, a, b: g.apply("sub", b, a),
     "square": lambda g, v: g.apply("mul", v, v),
     "pow": _pow,
+    "remainder": _remainder,
+    "div_floor": _floor_divided,
+    "div_trunc": lambda g, a, b: g.apply("trunc", g.apply("div", as_number(g, a), as_number(g, b))),
+    "isnan": _is_nan,
+    "isinf": lambda g, v: g.apply("eq", g.apply("abs", v), g.const(math.inf)),
+    "signbit": lambda g, v: g.apply("lt", g.apply("copysign", g.const(1), v), g.const(0)),
+    "fmax": _fmax("ge"),
+    "fmin": _fmax("le"),
+    "hardshrink_backward": _shrunk_gradient,
+    "softshrink_backward": _shrunk_gradient,
     "relu": lambda g, v: g.apply("maximum", v, g.const(0)),
     "clamp": _clamp,
     "clamp_min": _clamp,

@@ -1,6 +1,7 @@
 """From the graphs of a step to a schedule: what is computed when, what is stored where, what is saved for the backward pass.
 
-A time step is a few *stages*. Between two stages lies what needs the values of all units: matrix products and sums over a row.
+A time step is a few *stages*. Between two stages lies what needs the values of all units: matrix products, and sums (or the
+largest) over a row, which are called sums below.
 Within a stage every unit is on its own, so that vectors of units are worked on from their loads to their stores without anything
 between.
 """
@@ -11,12 +12,16 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of, plain, walk
+from ostinato.kernels.compiler.graph import REDUCTIONS, Node, name_of, number_of, piece_of, plain, walk
 from ostinato.kernels.compiler.program import Program
 
 # Worth a load and a store rather than being computed again.
 COSTLY = frozenset(
-    ["exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"]
+    [
+        *("exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"),
+        *("exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh"),
+        *("atanh", "erf", "erfc", "pow", "fmod", "atan2", "hypot"),
+    ]
 )
 SINGLE = ("row", "one")
 LEAVES = frozenset(["x", "u", "state", "mask", "parameter", "input", "dstate", "dv"])
@@ -213,18 +218,18 @@ def _saved(roots: list[Node], free: Mapping[Node, object]) -> tuple[list[Node], 
         late[node] = node.op in ("dstate", "dv") or any(late[arg] for arg in node.args)
     saved: dict[Node, None] = {}
     rows: dict[Node, None] = {}
-    given = ("state", "parameter", "mask", "input", "const")
+    given = ("state", "parameter", "mask", "input", "const", "unit")
 
     def at_hand(node: Node) -> bool:
         """Whether it follows from what is kept anyway by a few cheap operations."""
-        if node in free or node.op in given or node.op == "sum":
+        if node in free or node.op in given or node.op in REDUCTIONS:
             return True
         return node.op not in ("x", "u") and node.op not in COSTLY and all(at_hand(arg) for arg in node.args)
 
     def obtain(node: Node) -> None:
         if node in free or node.op in given or node in saved:
             return
-        if node.op == "sum":
+        if node.op in REDUCTIONS:
             rows[node] = None
         elif node.space == "row" or node.space == "one" or at_hand(node):
             for arg in node.args:
@@ -299,7 +304,7 @@ def _schedule(
         if node.op in ("u", "dv") and node not in found:
             stage[node] = latest + 1
             columns[node] = stage[node]
-        elif node.op == "sum" and node not in found:
+        elif node.op in REDUCTIONS and node not in found:
             stage[node] = max(columns[node.args[0]] + 1, latest)
             columns[node] = -1
         else:
@@ -324,7 +329,7 @@ def _schedule(
         while len(stages) <= s:
             stages.append(Stage())
         stages[s].products.append(k)
-    sums = [n for n in order if n.op == "sum" and n not in found]
+    sums = [n for n in order if n.op in REDUCTIONS and n not in found]
     passes: dict[Node, int] = {}
     for node in sums:
         inner = [

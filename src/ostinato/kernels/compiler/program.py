@@ -177,5 +177,7 @@ def _leaf(node: Node) -> str:
             return f"{name_of(node)}[{piece_of(node)}]"
         case "dv":
             return f"dv{number_of(node)}"
+        case "unit":
+            return "unit"
         case _:
             return f"{node.op}[{number_of(node)}]"

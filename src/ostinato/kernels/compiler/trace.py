@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.fx.traceback import preserve_node_meta
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,6 +27,7 @@ from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product as RecurrentProduct
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
+from ostinato.kernels.compiler.lines import Lines, users_line
 from ostinato.kernels.compiler.lowering import Lowering
 from ostinato.kernels.compiler.program import ProductNode, Program
 from ostinato.kernels.compiler.sized import MOST_GATES, Constants, TracedSizes, Value, numbers, traced_sizes
@@ -98,8 +100,10 @@ class NoRandomNumbers(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if torch.Tag.nondeterministic_seeded in func.tags:
+            where = users_line(Run.step.__code__)
             raise Unsupported(
-                f"the step draws random numbers ({func.overloadpacket}); give it a mask, as the options for dropout do"
+                f"the step draws random numbers ({func.overloadpacket}{f', {where}' if where else ''}); give it a mask, "
+                "as the options for dropout do"
             )
         return func(*args, **(kwargs or {}))
 
@@ -329,6 +333,7 @@ class _Recording(Run):
 
         aten = torch.ops.aten
         more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
+        more += [aten.gelu, aten.ldexp, aten._softmax, aten._log_softmax, aten.linalg_vector_norm]
         table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
 
         def step(masks: Sequence[Tensor], *primals: Tensor) -> tuple[Tensor, ...]:
@@ -337,14 +342,20 @@ class _Recording(Run):
             return tuple(self.step(given, Cuts(self.aliases, yields)).values())
 
         def step_and_gradients(*flat: Tensor) -> tuple[Any, ...]:
+            with Lines(Run.step.__code__):
+                return results_and_gradients(*flat)
+
+        def results_and_gradients(*flat: Tensor) -> tuple[Any, ...]:
             primals, masks = flat[: len(self.primals)], flat[len(self.primals) : -len(self._cotangents)]
             results, gradients, *_ = torch.func.vjp(partial(step, masks), *primals)
             return *results, *gradients(tuple(flat[-len(self._cotangents) :]))
 
         arguments = (*self.primals.values(), *self.masks.values(), *self._cotangents.values())
-        module = make_fx(step_and_gradients, decomposition_table=table)(*arguments)
-        if _changes_in_place(module):  # some of PyTorch's own decompositions do
-            module = make_fx(torch.func.functionalize(module, remove="mutations"))(*arguments)
+        with preserve_node_meta():  # the lines of the step
+            module = make_fx(step_and_gradients, decomposition_table=table)(*arguments)
+            if _changes_in_place(module):  # some of PyTorch's own decompositions do
+                run = fx.Interpreter(module).run
+                module = make_fx(torch.func.functionalize(run, remove="mutations"))(*arguments)
         module.graph.eliminate_dead_code()
         return module
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,12 @@ def _softplus(x: np.ndarray) -> np.ndarray:
     return np.where(x > 20, x, np.log1p(np.exp(np.minimum(x, 21))))
 
 
+ARC = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+NAMED = ("exp2", "log2", "log10", "sin", "cos", "tan", *ARC, "sinh", "cosh", "erf", "erfc")
 WIDE: dict[str, Callable[[Any], Any]] = {
+    **{name: getattr(np, ARC.get(name, name)) for name in NAMED if not name.startswith("erf")},
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
     "exp": np.exp,
     "expm1": np.expm1,
     "log": np.log,
@@ -35,6 +41,10 @@ WIDE: dict[str, Callable[[Any], Any]] = {
     "rsqrt": lambda x: 1 / np.sqrt(x),
 }
 PRECISE: dict[str, Callable[[Any], Any]] = {
+    **{name: getattr(mpmath, name) for name in NAMED if name not in ("exp2", "log2", "erfc")},
+    "erfc": lambda x: mpmath.erfc(min(x, 1000)),
+    "exp2": lambda x: mpmath.mpf(2) ** x,
+    "log2": lambda x: mpmath.log(x, 2),
     "exp": mpmath.exp,
     "expm1": mpmath.expm1,
     "log": mpmath.log,
@@ -46,8 +56,25 @@ PRECISE: dict[str, Callable[[Any], Any]] = {
     "sqrt": mpmath.sqrt,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
 }
-POSITIVE = {"log", "sqrt", "rsqrt"}
+POSITIVE = {"log", "log2", "log10", "sqrt", "rsqrt"}
+WITHIN_ONE = {"asin", "acos", "atanh"}
 SPECIAL: dict[str, list[tuple[float, float]]] = {
+    "exp2": [(INF, INF), (-INF, 0), (0, 1), (-0.0, 1), (1e30, INF), (-1e30, 0), (10, 1024), (-3, 0.125)],
+    "log2": [(INF, INF), (0, -INF), (-0.0, -INF), (-1, NAN), (-INF, NAN), (1, 0), (1024, 10)],
+    "log10": [(INF, INF), (0, -INF), (-0.0, -INF), (-1, NAN), (-INF, NAN), (1, 0)],
+    "sin": [(INF, NAN), (-INF, NAN), (0, 0), (2.0**70, math.sin(2.0**70))],
+    "cos": [(INF, NAN), (-INF, NAN), (0, 1), (-(2.0**70), math.cos(2.0**70))],
+    "tan": [(INF, NAN), (-INF, NAN), (0, 0)],
+    "asin": [(INF, NAN), (-INF, NAN), (0, 0), (1, math.pi / 2), (-1, -math.pi / 2), (1.01, NAN)],
+    "acos": [(INF, NAN), (-INF, NAN), (0, math.pi / 2), (1, 0), (-1, math.pi), (-1.01, NAN)],
+    "atan": [(INF, math.pi / 2), (-INF, -math.pi / 2), (0, 0), (1e30, math.pi / 2), (1, math.pi / 4)],
+    "sinh": [(INF, INF), (-INF, -INF), (0, 0), (1e5, INF), (-1e5, -INF)],
+    "cosh": [(INF, INF), (-INF, INF), (0, 1), (1e5, INF), (-1e5, INF)],
+    "asinh": [(INF, INF), (-INF, -INF), (0, 0), (-1e30, math.asinh(-1e30))],
+    "acosh": [(INF, INF), (-INF, NAN), (0, NAN), (1, 0), (1e30, math.acosh(1e30)), (-1e30, NAN)],
+    "atanh": [(INF, NAN), (-INF, NAN), (0, 0), (1, INF), (-1, -INF), (1.01, NAN)],
+    "erf": [(INF, 1), (-INF, -1), (0, 0), (30, 1), (-30, -1), (1e30, 1)],
+    "erfc": [(INF, 0), (-INF, 2), (0, 1), (30, 0), (-30, 2), (1e30, 0)],
     "exp": [(INF, INF), (-INF, 0), (0, 1), (-0.0, 1), (1e30, INF), (-1e30, 0)],
     "expm1": [(INF, INF), (-INF, -1), (0, 0), (1e30, INF), (-1e30, -1)],
     "log": [(INF, INF), (0, -INF), (-0.0, -INF), (-1, NAN), (-INF, NAN), (1, 0)],
@@ -61,7 +88,7 @@ SPECIAL: dict[str, list[tuple[float, float]]] = {
 }
 
 
-def _arguments(double: bool, positive: bool) -> np.ndarray:
+def _arguments(op: str, double: bool) -> np.ndarray:
     """Any bits; and more where the functions have their steps and bends."""
     generator = np.random.default_rng(0)
     dtype, whole = (np.float64, np.uint64) if double else (np.float32, np.uint32)
@@ -69,9 +96,11 @@ def _arguments(double: bool, positive: bool) -> np.ndarray:
     edge = 750 if double else 105
     some = [generator.uniform(-w, w, 1 << 15).astype(dtype) for w in (edge, 20, 3, 0.1)]
     near_one = (1 + generator.uniform(-0.01, 0.01, 1 << 12)).astype(dtype)
-    x = np.concatenate([anything, *some, near_one, -near_one])
+    by_quarters = (np.arange(1 << 12) * np.pi / 2).astype(dtype)  # as near to the zeros of sine and cosine as can be
+    x = np.concatenate([anything, *some, near_one, -near_one, by_quarters])
     x = x[np.isfinite(x)]
-    x = np.abs(x) if positive else x
+    x = np.abs(x) if op in POSITIVE else x
+    x = x[np.abs(x) <= 1] if op in WITHIN_ONE else x[x >= 1] if op == "acosh" else x
     return x[: x.size // 16 * 16]
 
 
@@ -89,9 +118,12 @@ def _ulps(result: np.ndarray, exact: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("op", WIDE)
 def test_float32_is_within_four_units_in_the_last_place(op: str, machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(LESSER[machine], monkeypatch)
-    x = _arguments(False, op in POSITIVE)
+    x = _arguments(op, False)
     with np.errstate(all="ignore"):
-        errors = _ulps(run_op(op, Lanes(16), x), WIDE[op](x.astype(np.float64)))
+        wide = x.astype(np.float64)
+        if op in ("sin", "cos", "tan"):
+            wide = wide.astype(np.longdouble)  # their zeros are nearer to float32s than float64 can tell
+        errors = _ulps(run_op(op, Lanes(16), x), WIDE[op](wide))
     assert errors.max() <= ULPS, (x[errors.argmax()], errors.max())  # a NaN among the errors is no less than 4
 
 
@@ -99,7 +131,7 @@ def test_float32_is_within_four_units_in_the_last_place(op: str, machine: str, m
 @pytest.mark.parametrize("op", WIDE)
 def test_float64_is_within_four_units_in_the_last_place(op: str, machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(LESSER[machine], monkeypatch)
-    x = _arguments(True, op in POSITIVE)[::64]
+    x = _arguments(op, True)[::64]
     x = x[: x.size // 8 * 8]
     result = run_op(op, Lanes(8, double=True), x)
     least, largest = np.finfo(np.float64).tiny, np.finfo(np.float64).max
@@ -123,7 +155,7 @@ def test_float64_is_within_four_units_in_the_last_place(op: str, machine: str, m
 def test_special_values(op: str, double: bool, machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(LESSER[machine], monkeypatch)
     cases = [(NAN, NAN), (-NAN, NAN), *SPECIAL[op]]
-    cases += [(0.5, float(WIDE[op](0.5)))] * (-len(cases) % 16)
+    cases += cases[:1] * (-len(cases) % 16)
     x, expected = np.array(cases).T
     result = run_op(op, Lanes(16, double), x)
     np.testing.assert_allclose(result, expected, rtol=1e-6)

@@ -120,21 +120,30 @@ class Elementary(LaneWords):
         """X + sign n ln 2, as if ln 2 had more bits than it has room for."""
         return self.fma(n, sign * self.precision.ln2_low, self.fma(n, sign * self.precision.ln2_high, x))
 
-    def exp(self, x: Value) -> Value:
-        """e^x."""
+    def exp(self, x: Value, lost: Value | None = None) -> Value:
+        """e^(x + lost), with what was lost when x was rounded."""
         x = self.at_most(self.at_least(x, self.precision.exp_zero), self.precision.exp_infinite)
         n, _ = self.power_of_two(x, 1 / math.log(2))
-        return self.scale(self.polynomial(self.plus_ln2(x, n, -1), self.precision.exp), n)
+        r = self.plus_ln2(x, n, -1)
+        if lost is not None:
+            r = self.b.fadd(r, lost)
+        return self.scale(self.polynomial(r, self.precision.exp), n)
 
     def expm1(self, x: Value) -> Value:
         """e^x - 1, exact to the last bits near zero too."""
-        x = self.at_most(self.at_least(x, -self.precision.expm1_one), self.precision.exp_infinite)
         # Half of the result, which has room where 2^n alone would be infinite already.
-        n, half = self.power_of_two(x, 1 / math.log(2), shift=-1)
+        half = self.expm1_scaled(x, -1)
+        return self.b.fadd(half, half)
+
+    def expm1_scaled(self, x: Value, shift: int) -> Value:
+        """2^shift (e^x - 1), for a negative shift."""
+        x = self.at_most(
+            self.at_least(x, -self.precision.expm1_one), self.precision.exp_infinite - (shift + 1) * math.log(2)
+        )
+        n, power = self.power_of_two(x, 1 / math.log(2), shift)
         r = self.plus_ln2(x, n, -1)
         near_zero = self.fma(self.b.fmul(r, r), self.polynomial(r, self.precision.expm1), r)
-        result = self.fma(half, near_zero, self.b.fsub(half, self.const(0.5)))
-        return self.b.fadd(result, result)
+        return self.fma(power, near_zero, self.b.fsub(power, self.const(2.0**shift)))
 
     def sigmoid(self, x: Value) -> Value:
         """1 / (1 + exp(-x)), with the minus in the constants."""
@@ -192,7 +201,7 @@ class Elementary(LaneWords):
         usable = self.b.fcmp_ordered("<", self.intrinsic("fabs", wrong), one)
         return self.b.select(usable, self.fma(estimate, wrong, estimate), estimate)
 
-    def log_of_normal(self, x: Value, lost: Value | None = None) -> Value:
+    def log_of_normal(self, x: Value, lost: Value | None = None, base: float = math.e) -> Value:
         """Log(x + lost), for finite positive numbers with a full mantissa, and what was lost when x was rounded."""
         b, lanes, precision = self.b, self.lanes, self.precision
         bits, mantissa = b.bitcast(x, lanes.whole), lanes.const_whole(lanes.mantissa)
@@ -206,20 +215,23 @@ class Elementary(LaneWords):
         n = b.sitofp(n, lanes.type)
         if not lanes.double:
             rest = self.fma(b.fmul(f, f), self.polynomial(f, precision.log), f)
-            return self.fma(n, math.log(2), rest)
-        s = b.fdiv(f, b.fadd(f, self.const(2.0)))
-        square = b.fmul(s, s)
-        # 2 artanh(s) begins with 2 s = f - s f: the rounding of s does not count.
-        rest = self.fma(s, b.fsub(b.fmul(square, self.polynomial(square, precision.log)), f), f)
-        return self.fma(n, math.log(2), rest)
+        else:
+            s = b.fdiv(f, b.fadd(f, self.const(2.0)))
+            square = b.fmul(s, s)
+            # 2 artanh(s) begins with 2 s = f - s f: the rounding of s does not count.
+            rest = self.fma(s, b.fsub(b.fmul(square, self.polynomial(square, precision.log)), f), f)
+        if base != math.e:  # a power of two has the rest 0, and with the base 2 an exact logarithm
+            rest = b.fmul(rest, self.const(1 / math.log(base)))
+        return self.fma(n, math.log(2) / math.log(base), rest)
 
-    def log(self, x: Value) -> Value:
-        """The natural logarithm."""
+    def log(self, x: Value, base: float = math.e) -> Value:
+        """The logarithm to a base."""
         b, precision = self.b, self.precision
         bits = self.lanes.mantissa + 1
         denormal = b.fcmp_ordered("<", x, self.const(precision.least_normal))
-        normal = self.log_of_normal(b.select(denormal, b.fmul(x, self.const(2.0**bits)), x))
-        scaled_back = b.fsub(normal, b.select(denormal, self.const(bits * math.log(2)), self.const(0.0)))
+        normal = self.log_of_normal(b.select(denormal, b.fmul(x, self.const(2.0**bits)), x), base=base)
+        less = self.const(bits * (math.log(2) / math.log(base)))
+        scaled_back = b.fsub(normal, b.select(denormal, less, self.const(0.0)))
         return self.log_at_ends(x, scaled_back)
 
     def log_at_ends(self, x: Value, result: Value) -> Value:

@@ -119,7 +119,16 @@ class BlockValues:
             places = self.row.places
             if self.row.lies_in_memory(node):
                 self.known[node] = places.load(node, self.row.b, self.v, self.mask)
+            elif node.op == "unit":
+                self.known[node] = self._units()
             else:
                 args = [self.value(arg) for arg in node.args]
                 self.known[node] = emit(places.code.builder, places.lanes, node.op, args)
         return self.known[node]
+
+    def _units(self) -> Value:
+        """The numbers of the units."""
+        places, code = self.row.places, self.row.places.code
+        first = code.builder.sitofp(code.mul(self.v, places.lanes.count), places.lanes.scalar)
+        inside = ir.Constant(places.lanes.type, [float(n) for n in range(places.lanes.count)])
+        return code.builder.fadd(places.lanes.splat(code.builder, first), inside)

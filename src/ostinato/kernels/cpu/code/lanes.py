@@ -105,6 +105,38 @@ class LaneWords:
             total = self.fma(x, total, coefficient)
         return total
 
+    def each_lane(self, name: str, *args: Value) -> Value:
+        """A function of C's library, one lane after the other; `name` is that for float64."""
+        lanes, module = self.lanes, self.b.module
+        own = f"{name}.v{lanes.count}f{64 if lanes.double else 32}"
+        function = module.globals.get(own)
+        if function is None:
+            # A function of its own: where it is called seldom, the registers of what is around it are its affair.
+            function = ir.Function(module, ir.FunctionType(lanes.type, [lanes.type] * len(args)), own)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            inner = ir.IRBuilder(function.append_basic_block())
+            result: Value = ir.Constant(lanes.type, ir.Undefined)
+            for lane in range(lanes.count):
+                at = ir.Constant(I32, lane)
+                numbers = [inner.extract_element(a, at) for a in function.args]
+                one = _call(inner, name if lanes.double else f"{name}f", lanes.scalar, numbers)
+                result = inner.insert_element(result, one, at)
+            inner.ret(result)
+        return self.b.call(function, args)
+
+    def rarely(self, where: Value, usual: Value, name: str, *args: Value) -> Value:
+        """`usual`, and where the condition holds what C's library says; for a vector where it holds nowhere, that is not called."""
+        somewhere = _call(self.b, f"llvm.vector.reduce.or.v{self.lanes.count}i1", ir.IntType(1), [where])
+        before = self.b.block
+        with self.b.if_then(somewhere, likely=False):
+            slow = self.b.select(where, self.each_lane(name, *args), usual)
+            inside = self.b.block
+        result = self.b.phi(self.lanes.type)
+        result.add_incoming(usual, before)
+        result.add_incoming(slow, inside)
+        return result
+
     # A comparison with NaN is false and chooses x, which keeps NaN; and x86 has this very choice as one instruction.
 
     def at_least(self, x: Value, low: float) -> Value:

@@ -22,6 +22,7 @@ from ostinato.kernels.compiler.plan import Plan, Schedule, Stage, Store
 from ostinato.kernels.cpu.code.builder import POINTER, Code, Int, Value
 from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
 from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS, Shape
+from ostinato.kernels.cpu.code.reduction import Reduction
 from ostinato.kernels.cpu.code.vector import Lanes
 
 ROWS_TOGETHER = 48  # flat rows that stay in the cache while they are multiplied with all panels
@@ -462,7 +463,8 @@ class Loop:
                 row = RowValues(self, at, b, own, made)
                 for node in nodes:
                     row.prepare(node.args[0])
-                totals = {node: code.slot(shape.vector, shape.zero()) for node in nodes}
+                kinds = {node: Reduction(node.op, shape) for node in nodes}
+                totals = {node: code.slot(shape.vector, kind.nothing) for node, kind in kinds.items()}
                 for space in self.spaces:
                     here = [n for n in nodes if n.args[0].space == space]
                     if not here:
@@ -476,11 +478,10 @@ class Loop:
                             for node in here:
                                 value = block.value(node.args[0])
                                 if mask is not None:
-                                    value = code.builder.select(mask, value, shape.zero())
+                                    value = code.builder.select(mask, value, kinds[node].nothing)
                                 total = code.load(totals[node], shape.vector)
-                                code.store(code.builder.fadd(total, value), totals[node])
+                                code.store(kinds[node].joined(code, total, value), totals[node])
                 for node in nodes:
-                    total = code.load(totals[node], shape.vector)
-                    number = shape.total(code, total)
+                    number = kinds[node].number(code, code.load(totals[node], shape.vector))
                     code.store(number, code.at(self.sums_of(b), slots[node] * shape.bytes), shape.bytes)
                     made[node] = shape.splat(code, number)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
-from ostinato.kernels.cpu.code.elementary import Elementary
 from ostinato.kernels.cpu.code.lanes import Lanes, Value
+from ostinato.kernels.cpu.code.special import Special
 
 __all__ = ["OPERATIONS", "Lanes", "emit"]
 
@@ -19,15 +19,40 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "neg": lambda e, a: e.b.fneg(a),
     "abs": lambda e, a: e.intrinsic("fabs", a),
     "sqrt": lambda e, a: e.intrinsic("sqrt", a),
-    "rsqrt": Elementary.rsqrt,
-    "reciprocal": Elementary.reciprocal,
-    "exp": Elementary.exp,
-    "expm1": Elementary.expm1,
-    "log": Elementary.log,
-    "log1p": Elementary.log1p,
-    "sigmoid": Elementary.sigmoid,
-    "tanh": Elementary.tanh,
-    "softplus": Elementary.softplus,
+    "rsqrt": Special.rsqrt,
+    "reciprocal": Special.reciprocal,
+    "exp": Special.exp,
+    "expm1": Special.expm1,
+    "log": Special.log,
+    "log1p": Special.log1p,
+    "sigmoid": Special.sigmoid,
+    "tanh": Special.tanh,
+    "softplus": Special.softplus,
+    "exp2": Special.exp2,
+    "log2": lambda e, a: e.log(a, 2),
+    "log10": lambda e, a: e.log(a, 10),
+    "sin": Special.sin,
+    "cos": Special.cos,
+    "tan": Special.tan,
+    "asin": Special.asin,
+    "acos": Special.acos,
+    "atan": Special.atan,
+    "sinh": Special.sinh,
+    "cosh": Special.cosh,
+    "asinh": Special.asinh,
+    "acosh": Special.acosh,
+    "atanh": Special.atanh,
+    "erf": Special.erf,
+    "erfc": lambda e, a: e.each_lane("erfc", a),
+    "floor": lambda e, a: e.intrinsic("floor", a),
+    "ceil": lambda e, a: e.intrinsic("ceil", a),
+    "trunc": lambda e, a: e.intrinsic("trunc", a),
+    "round": lambda e, a: e.intrinsic("rint", a),  # halves to even numbers
+    "pow": Special.pow,
+    "fmod": Special.fmod,
+    "atan2": Special.atan2,
+    "hypot": Special.hypot,
+    "copysign": lambda e, a, b: e.intrinsic("copysign", a, b),
     "minimum": lambda e, a, b: e.extreme(a, b, "<"),
     "maximum": lambda e, a, b: e.extreme(a, b, ">"),
     "where": lambda e, condition, a, b: e.b.select(condition, a, b),
@@ -59,4 +84,4 @@ def emit(builder: ir.IRBuilder, lanes: Lanes, op: str, args: Sequence[Value]) ->
     """
     if op not in _OPERATIONS:
         raise NotImplementedError(f"expected one of {', '.join(sorted(OPERATIONS))}, got {op!r}")
-    return _OPERATIONS[op](Elementary(builder, lanes), *args)
+    return _OPERATIONS[op](Special(builder, lanes), *args)

@@ -25,6 +25,7 @@ from ostinato.kernels.cpu.code.builder import I32, POINTER, Code, Value
 from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
 from ostinato.kernels.cpu.code.loops import Fields
 from ostinato.kernels.cpu.code.product import Shape
+from ostinato.kernels.cpu.code.reduction import Reduction
 from ostinato.kernels.cpu.code.vector import Lanes
 from ostinato.kernels.cpu.stream.record import HEADER, NAME, START, THREADS
 
@@ -431,10 +432,11 @@ class StreamStep:
         slots = {node: slot for slot, node in enumerate(self.schedule.rows)}
         for number, nodes in enumerate(stage.sums):
             row = RowValues(self, at, code.int(0), {n for later in stage.sums[number:] for n in later})
+            kinds = {node: Reduction(node.op, shape) for node in nodes}
             totals = {node: code.slot(shape.vector) for node in nodes}
             for node in nodes:
                 row.prepare(node.args[0])
-                code.builder.store(shape.zero(), totals[node])
+                code.builder.store(kinds[node].nothing, totals[node])
             for space in self.plan.program.spaces:
                 if not (here := [n for n in nodes if n.args[0].space == space]):
                     continue
@@ -442,10 +444,9 @@ class StreamStep:
                     mask = shape.mask(code, code.sub(self.unit_count(space), code.mul(v, shape.lanes)))
                     block = BlockValues(row, v)
                     for node in here:
-                        value = code.builder.select(mask, block.value(node.args[0]), shape.zero())
+                        value = code.builder.select(mask, block.value(node.args[0]), kinds[node].nothing)
                         total = code.builder.load(totals[node], typ=shape.vector)
-                        code.builder.store(code.builder.fadd(total, value), totals[node])
+                        code.builder.store(kinds[node].joined(code, total, value), totals[node])
             for node in nodes:
-                total = code.builder.load(totals[node], typ=shape.vector)
-                number_ = shape.total(code, total)
-                code.store(number_, code.at(self.address("sums"), slots[node] * shape.bytes), shape.bytes)
+                result = kinds[node].number(code, code.builder.load(totals[node], typ=shape.vector))
+                code.store(result, code.at(self.address("sums"), slots[node] * shape.bytes), shape.bytes)
