@@ -13,6 +13,7 @@ from torch import sigmoid, tanh
 from ostinato import Recurrent
 from ostinato.cells import Cell, Gates, MaskSpec, Parameter, Product, State, cell, gru, identity, lstm
 from ostinato.cells.options import layer_norm, peephole
+from ostinato.cells.widths import Widths
 from ostinato.errors import CellError
 
 
@@ -107,8 +108,8 @@ def test_a_parameter_does_not_take_the_name_of_a_weight(name: str) -> None:
 
 
 def test_a_parameter_s_shape_is_a_letter() -> None:
-    with pytest.raises(CellError, match=r"parameters expected the letter 'H', 'G' or 'P' for 'decay', got 'X'"):
-        cell(gates="a", states="h", parameters={"decay": "X"})(lambda x, s, U, decay: s)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(CellError, match=r"the parameter 'decay' expected letters of G, G_ih, H, P, I, N, d, 1, got 'X'"):
+        cell(gates="a", states="h", parameters={"decay": "X"})(lambda x, s, U, decay: s)
 
 
 # -- Cell.check ---------------------------------------------------------------------------------------------------------------
@@ -324,11 +325,13 @@ def test_a_mask_is_drawn_in_training_and_its_expectation_stands_in_evaluation(
 
 
 def test_a_parameter_s_letters_are_sizes() -> None:
-    assert Parameter("w", ("P", "H")).sizes(gates=4, hidden_size=5, proj_size=2) == (2, 5)
-    assert Parameter("w", ("P", "H")).sizes(gates=4, hidden_size=5, proj_size=0) == (5, 5)
-    assert Parameter("w", ("G",)).sizes(gates=4, hidden_size=5, proj_size=2) == (20,)
-    assert Parameter("w", ("G_ih",)).sizes(gates=4, hidden_size=5, proj_size=2, input_gates=3) == (15,)
-    assert Parameter("w", ("G_ih",)).sizes(gates=4, hidden_size=5, proj_size=2) == (20,)
+    widths = Widths(input=7, hidden=6, projected=2, heads=3, own={"M": 11})
+    assert Parameter("w", ("P", "H")).sizes(widths, 4, 4) == (2, 6)
+    assert Parameter("w", ("P", "H")).sizes(Widths(7, 6), 4, 4) == (6, 6)
+    assert Parameter("w", ("G",)).sizes(widths, 4, 3) == (24,)
+    assert Parameter("w", ("G_ih", "I")).sizes(widths, 4, 3) == (18, 7)
+    assert Parameter("w", ("M", "d")).sizes(widths, 4, 4) == (11, 2)
+    assert Parameter("w", ("N", "1")).sizes(widths, 4, 4) == (3, 1)
 
 
 # -- a cell is code -----------------------------------------------------------------------------------------------------------
@@ -404,7 +407,7 @@ def test_a_constant_for_each_unit_that_is_closed_over_is_told_where_it_belongs()
     def closing(x: Any, s: Any, U: Any) -> State:
         return State(h=tau * s.h + x.a)
 
-    with pytest.raises(CellError, match=r'parameters=\{"tau": "H"\}.*requires_grad_\(False\)'):
+    with pytest.raises(CellError, match=r'parameters=\{"tau": "H"\}.*fixed="tau" where it is not to be learned'):
         closing.check()
 
 

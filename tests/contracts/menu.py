@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "layer_norm": {"layer_norm": True},
     "peephole": {"peephole": True},
     "coupled_gates": {"coupled_gates": True},
+    "num_heads": {"num_heads": 2},
     "residual": {"connection": "residual"},
     "highway": {"connection": "highway"},
     "forget_bias": {"forget_bias": 1.5},
@@ -58,6 +59,7 @@ def not_for(cell: cells.Cell) -> set[str]:
         "coupled_gates": not gates >= {"i", "f"},
         "variational_dropout": not cell.recurrent,
         "weight_dropout": not cell.recurrent,
+        "num_heads": not (cell.recurrent or cell.counts_heads),
     }
     return {option for option, is_missing in missing.items() if is_missing}
 

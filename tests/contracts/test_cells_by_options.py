@@ -16,7 +16,7 @@ from ostinato import Recurrent, backend, chrono, noisy
 from ostinato.errors import CellError
 from tests.contracts.menu import CELLS, NOT_FOR, OPTIONS, PAIRS, REFUSED, STEP_PAIRS, layer, step
 
-STEPS, ROWS, INPUT, HIDDEN = 6, 4, 3, 5
+STEPS, ROWS, INPUT, HIDDEN = 6, 4, 3, 6
 LENGTHS = [4, 0, 6, 1]
 
 

@@ -162,7 +162,7 @@ def cell(
         wanted = {*further, *(p.name for p in own)}
         if len(signature) < 3 or taken - offered != wanted:
             raise CellError(
-                f"the step {step.__name__!r} must take (x, s, U), then its extras and parameters "
+                f"the step {step.__name__!r} must take (x, s, U), then its {'extras and ' if further else ''}parameters "
                 f"({', '.join([*further, *(p.name for p in own)]) or 'none described'}), then seams with the default identity; "
                 f"it takes ({', '.join(p.name for p in signature)})"
             )

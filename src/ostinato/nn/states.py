@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -68,20 +67,21 @@ class StateLayout:
     Attributes:
         shapes: for each state of the cell, that of a row in each layer: `(H,)`, or with several dimensions, which are flat inside.
         directions: `D`.
+        sizes: for each state of the cell, how many numbers it has in each layer.
+        has_vectors_only: whether no state has several dimensions.
     """
 
     shapes: Mapping[str, Sequence[tuple[int, ...]]]
     directions: int
+    sizes: Mapping[str, Sequence[int]] = field(init=False)
+    has_vectors_only: bool = field(init=False)
 
-    @cached_property
-    def sizes(self) -> Mapping[str, Sequence[int]]:
-        """For each state of the cell, how many numbers it has in each layer."""
-        return {name: list(map(math.prod, shapes)) for name, shapes in self.shapes.items()}
-
-    @cached_property
-    def has_vectors_only(self) -> bool:
-        """Whether no state has several dimensions."""
-        return all(len(shape) == 1 for shapes in self.shapes.values() for shape in shapes)
+    def __post_init__(self) -> None:
+        sizes = {name: list(map(math.prod, shapes)) for name, shapes in self.shapes.items()}
+        object.__setattr__(self, "sizes", sizes)
+        object.__setattr__(
+            self, "has_vectors_only", all(len(shape) == 1 for shapes in self.shapes.values() for shape in shapes)
+        )
 
     def open(
         self, hx: Any, rows: int, batched: bool, packed: bool = False, dtype: torch.dtype | None = None

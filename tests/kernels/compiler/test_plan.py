@@ -163,7 +163,7 @@ def test_the_lstm_saves_its_four_gates_and_writes_their_gradients_over_them() ->
     assert stored(found.inference, "saved") == []
     assert (found.dx.first, found.dx.order) == (0, (0, 1, 2, 3))
     assert found.du[0] == found.dx
-    assert found.slots == {"H": 4, "P": 0}
+    assert found.slots == {"H": 4}
     assert found.accumulated == {0: ("h", False)}
     assert [stage.products for stage in found.training.stages] == [[], [0]]
 
@@ -188,7 +188,7 @@ def test_the_gru_keeps_four_vectors_for_four_gradients() -> None:
 def test_a_plain_rnn_saves_nothing_as_its_derivative_follows_from_its_output(cell: Cell) -> None:
     found = planned(cell)
     assert stored(found.training, "saved") == []
-    assert found.slots == {"H": 1, "P": 0}
+    assert found.slots == {"H": 1}
 
 
 def test_a_product_after_another_has_a_stage_of_its_own() -> None:
@@ -216,8 +216,8 @@ def test_means_and_variances_are_passes_of_one_stage_while_they_need_no_other_un
 
 def test_a_costly_value_of_an_earlier_stage_is_kept_for_a_later_one() -> None:
     found = planned(cells.gru_reset_before)
-    assert found.inference.scratch == {"H": 1, "P": 0}
-    assert found.training.scratch == {"H": 0, "P": 0}  # there it is saved anyway
+    assert found.inference.scratch == {"H": 1}
+    assert found.training.scratch == {"H": 0}  # there it is saved anyway
 
 
 def test_a_projection_has_slots_of_its_own_width() -> None:

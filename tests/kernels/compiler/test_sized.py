@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from ostinato import cells
+from ostinato.cells import options
 from ostinato.kernels.compiler.graph import Graph, Unsupported
-from ostinato.kernels.compiler.sized import TracedSizes, Value, numbers
+from ostinato.kernels.compiler.sized import TracedSizes, Value, numbers, traced_sizes
 
 graph = Graph()
 A, B = (graph.leaf("x", (n,), "H") for n in range(2))
@@ -38,7 +40,7 @@ def test_zero_is_known() -> None:
     assert not Value((zero, A), (5, 5)).is_zero
 
 
-SIZES = (TracedSizes(13, 101, 97), TracedSizes(17, 103, 89))
+SIZES = (TracedSizes(13, {"H": 101, "P": 97}), TracedSizes(17, {"H": 103, "P": 89}))
 
 
 def explained(number: Callable[[int, int, int], float]) -> Any:
@@ -85,5 +87,8 @@ def test_recordings_of_different_steps_are_refused() -> None:
 
 
 def test_without_projection_there_is_no_p() -> None:
-    assert TracedSizes(2, 101, 101).letters() == {"H": 101}
-    assert TracedSizes(2, 101, 97).letters() == {"H": 101, "P": 97}
+    assert [set(sizes.letters) for sizes in traced_sizes(cells.lstm, False)] == [{"H", "I"}] * 2
+    assert [set(sizes.letters) for sizes in traced_sizes(cells.lstm, True)] == [{"H", "P", "I"}] * 2
+    of_heads = traced_sizes(options.num_heads(cells.lstm, 4), True)
+    assert [sizes.hidden // sizes.letters["d"] for sizes in of_heads] == [4, 4]
+    assert [sizes.projected % 4 for sizes in of_heads] == [0, 0]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 

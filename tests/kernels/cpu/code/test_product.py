@@ -117,8 +117,33 @@ def test_weight_gradient(double: bool, depth: int) -> None:
         for begin, end in ((0, blocks // 2), (blocks // 2, blocks)):  # as two threads would
             call(
                 double, "weight_gradient", first, a.strides[0], depth, sources.ctypes.data, columns, c.ctypes.data,
-                c.strides[0], begin, end, a.strides[1], gates, gate_rows.ctypes.data, units, work.ctypes.data, add,
+                c.strides[0], begin, end, a.strides[1], gates, gate_rows.ctypes.data, 0, units, work.ctypes.data, add,
             )  # fmt: skip
+        close(c, expected, double, depth)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_weight_gradient_of_some_units_leaves_the_others_alone(double: bool) -> None:
+    """As of a head, whose units may begin and end within a block."""
+    r, of, dtype = np.random.default_rng(0), shape(double), DTYPE[double]
+    depth, units, columns, gates = 9, 50, 7, 2
+    blocks = -(-units // of.lanes)
+    a = r.standard_normal((depth, blocks, gates, of.lanes)).astype(dtype)
+    b = r.standard_normal((depth, columns)).astype(dtype)
+    sources = b.ctypes.data + np.arange(depth) * b.strides[0]
+    plain = a.transpose(0, 2, 1, 3).reshape(depth, gates, -1)[:, :, :units].astype(np.float64)
+    work = np.full(scratch_bytes(of, depth, columns, gates) // dtype().itemsize, np.nan, dtype)
+    for first, end in ((0, 50), (0, 10), (10, 20), (3, 37), (of.lanes, 2 * of.lanes), (49, 50)):
+        c = np.full((gates * units, columns), 7.0, dtype)
+        expected = np.full(c.shape, 7.0)
+        for g in range(gates):
+            expected[g * units + first : g * units + end] = plain[:, g, first:end].T @ b
+        gate_rows = (np.arange(gates) * units).astype(np.int64)
+        call(
+            double, "weight_gradient", a.ctypes.data, a.strides[0], depth, sources.ctypes.data, columns, c.ctypes.data,
+            c.strides[0], first // of.lanes, -(-end // of.lanes), a.strides[1], gates, gate_rows.ctypes.data, first, end,
+            work.ctypes.data, 0,
+        )  # fmt: skip
         close(c, expected, double, depth)
 
 

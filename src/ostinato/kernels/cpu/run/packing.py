@@ -77,13 +77,13 @@ class PackingJob:
         size = parts[0].size
         depth, columns = (size, weight.shape[1]) if packing.transposed else (weight.shape[1], size)
         count = -(-columns // shape.panel)
-        self.panels = pool.take(len(parts), count, depth, shape.panel, dtype=weight.dtype)
-        self.address = self.panels.data_ptr()
+        whole = pool.take(len(parts), count, depth, shape.panel, dtype=weight.dtype)
+        self.panels, self.address = whole.squeeze(0), whole.data_ptr()
         self._region, self._bytes, self._count = functions["region"], weight.numel() * weight.itemsize, count
         loop = functions["pack_share" if packing.transposed else "pack_transposed_share"]
         self.steps: list[tuple[int, int]] = []
         self._held: list[object] = []
-        for places, panels in zip(parts, self.panels, strict=True):
+        for places, panels in zip(parts, whole, strict=True):
             sources = np.where(places < 0, 0, self.source + places)
             fields = (ctypes.c_int64 * 4)(panels.data_ptr(), sources.ctypes.data, depth, columns)
             self.steps.append((loop, ctypes.addressof(fields)))
