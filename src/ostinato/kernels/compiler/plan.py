@@ -9,7 +9,7 @@ between.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ostinato.kernels.compiler.graph import REDUCTIONS, Node, name_of, number_of, piece_of, plain, walk
@@ -104,6 +104,9 @@ class Plan:
         parameter_slots: (name, piece) to the space and slot of its gradient, where it has one.
         rows: sums over rows that are saved.
         accumulated: product to the state into whose gradient its transposed product is added.
+        behind: product of an input to the input's name, where its transposed product is added to the gradient of that once for all
+            time steps.
+        dinputs: what the time loop itself writes of the inputs' gradients.
     """
 
     program: Program
@@ -117,6 +120,8 @@ class Plan:
     parameter_slots: Mapping[tuple[str, int], tuple[str, int]]
     rows: int
     accumulated: Mapping[int, tuple[str, bool]]
+    behind: Mapping[int, str]
+    dinputs: Mapping[str, Node]
 
 
 def plan(program: Program) -> Plan:
@@ -131,8 +136,8 @@ def plan(program: Program) -> Plan:
     outputs = [Store(n, to) for n, to in (*enters, *_stores(program.states, "state"))]
     inference = _schedule(program, outputs, {}, forward=True)
 
-    direct, accumulated = _peel(program)
-    roots = [*program.dx, *(n for du in program.du for n in du), *direct.values(), *program.dinputs.values()]
+    direct, accumulated, dinputs, behind = _peel(program)
+    roots = [*program.dx, *(n for du in program.du for n in du), *direct.values(), *dinputs.values()]
     pieces = {(name, i): node for name, nodes in program.dparameters.items() for i, node in enumerate(nodes)}
     roots += pieces.values()
     saved, rows = _saved(roots, free={**states, **entered})
@@ -146,11 +151,11 @@ def plan(program: Program) -> Plan:
     known |= {**entered, **places, **{n: ("saved_sum", i) for i, n in enumerate(training.rows)}}
     parameters, parameter_slots, writes = _parameter_slots(program, pieces)
     writes += [Store(n, ("carry", name)) for name, n in direct.items()]
-    writes += [Store(n, ("input", name)) for name, n in program.dinputs.items()]
+    writes += [Store(n, ("input", name)) for name, n in dinputs.items()]
     region = _regions(program)
     for base in (dict.fromkeys(spaces, 0), {space: len(by_space[space]) for space in spaces}):
         slots, dx, du, gradients = _gradient_slots(program, region, base)
-        backward = _schedule(program, [*writes, *gradients], known, accumulated, forward=False)
+        backward = _schedule(program, [*writes, *gradients], known, accumulated, behind, forward=False)
         if not _overwrites(backward, known):
             break
     counts = {space: max(slots[space], len(by_space[space])) for space in spaces}
@@ -166,6 +171,8 @@ def plan(program: Program) -> Plan:
         parameter_slots,
         len(training.rows),
         accumulated,
+        behind,
+        dinputs,
     )
 
 
@@ -173,10 +180,13 @@ def _stores(nodes: Mapping[str, Node], kind: str) -> list[tuple[Node, tuple[str,
     return [(node, (kind, name)) for name, node in nodes.items()]
 
 
-def _peel(program: Program) -> tuple[dict[str, Node], dict[int, tuple[str, bool]]]:
-    """Gradients of the old states without the term W^T du, where a product can add that in place.
+def _peel(
+    program: Program,
+) -> tuple[dict[str, Node], dict[int, tuple[str, bool]], dict[str, Node], dict[int, str]]:
+    """Gradients of the old states and of the inputs without the terms W^T du that a product can add in place.
 
-    Returns what the units still compute for each state, and product to (state, whether there is something to add to).
+    Returns what the units still compute for each state; product to (state, whether there is something to add to); what they still
+    compute for each input; product to input.
     """
     uses: dict[Node, int] = {}
     everything = [*program.dx, *(n for du in program.du for n in du), *program.dstates.values()]
@@ -189,19 +199,30 @@ def _peel(program: Program) -> tuple[dict[str, Node], dict[int, tuple[str, bool]
 
     direct, accumulated = dict(program.dstates), {}
     for name, node in program.dstates.items():
-        if node.op == "dv" and uses[node] == 1:
-            accumulated[number_of(node)] = (name, False)
-            del direct[name]
-        elif node.op == "add":
-            terms = _terms(node, uses)
-            mine = [t for t in terms if t.op == "dv" and uses[t] == 1 and number_of(t) not in accumulated]
-            # One product alone, and one that everything else is computed before.
-            if mine:
-                first = min(mine, key=lambda t: number_of(t))
-                rest = [t for t in terms if t is not first]
-                accumulated[number_of(first)] = (name, True)
-                direct[name] = functools.reduce(lambda a, b: Node("add", (a, b), node.space), rest)
-    return direct, accumulated
+        terms = _terms(node, uses)
+        mine = [t for t in terms if t.op == "dv" and uses[t] == 1 and number_of(t) not in accumulated]
+        # One product alone, and one that everything else is computed before.
+        if mine:
+            first = min(mine, key=lambda t: number_of(t))
+            accumulated[number_of(first)] = (name, len(terms) > 1)
+            _set_sum(direct, name, [t for t in terms if t is not first])
+    dinputs, behind = dict(program.dinputs), {}
+    for name, node in program.dinputs.items():
+        terms = _terms(node, uses)
+        mine = [t for t in terms if t.op == "dv" and uses[t] == 1 and program.products[number_of(t)].is_of_input]
+        behind |= {number_of(t): name for t in mine}
+        _set_sum(dinputs, name, [t for t in terms if t not in mine])
+    return direct, accumulated, dinputs, behind
+
+
+def _set_sum(sums: dict[str, Node], name: str, terms: list[Node]) -> None:
+    """Make one of them the sum of these terms, or nothing where there are none."""
+    if terms:
+        sums[name] = functools.reduce(
+            lambda a, b: Node("add", (a, b), a.space if b.space in SINGLE else b.space), terms
+        )
+    else:
+        del sums[name]
 
 
 def _terms(node: Node, uses: Mapping[Node, int]) -> list[Node]:
@@ -262,18 +283,23 @@ def _schedule(
     stores: list[Store],
     known: Mapping[Node, tuple[str, str | int]],
     added: Mapping[int, tuple[str, bool]] | None = None,
+    behind: Collection[int] = (),
     *,
     forward: bool,
 ) -> Schedule:
-    """Put everything that the stores need into stages; `added`: `Plan.accumulated`."""
+    """Put everything that the stores need into stages; `added`: `Plan.accumulated`, `behind`: `Plan.behind`."""
     found: dict[Node, tuple[str, str | int]] = {} if forward else dict(known)
     roots = [store.node for store in stores]
     wanted_sums = [n for n, (kind, _) in known.items() if kind == "sum"] if forward else []
     products = dict(enumerate(program.products)) if forward else {}
 
+    def is_of_input(node: Node) -> bool:
+        """Whether it is there before the first stage."""
+        return node.op == "u" and program.products[number_of(node)].is_of_input
+
     def below(node: Node) -> tuple[Node, ...]:
         """What must be there before a node: its arguments; for a product's result, what enters the product."""
-        if node in found:
+        if node in found or is_of_input(node):
             return ()
         if node.op == "u":
             return (products[number_of(node)].enters,)
@@ -301,7 +327,7 @@ def _schedule(
     for node in order:
         args = below(node)
         latest = max((stage[arg] for arg in args), default=0)
-        if node.op in ("u", "dv") and node not in found:
+        if node.op in ("u", "dv") and node not in found and not is_of_input(node):
             stage[node] = latest + 1
             columns[node] = stage[node]
         elif node.op in REDUCTIONS and node not in found:
@@ -316,11 +342,12 @@ def _schedule(
     stages = [Stage() for _ in range(max(stage.values(), default=0) + 1)]
     made = dict.fromkeys(found, 0)
     if forward:
-        used = {number_of(n) for n in order if n.op == "u"}
+        used = {number_of(n) for n in order if n.op == "u" and not is_of_input(n)}
         after = {k: stage[products[k].enters] + 1 for k in used}
     else:
         # Every product is needed: what it gives is either used here or added in place.
-        after = {k: max(stage[n] for n in program.du[k]) + 1 for k in range(len(program.products))}
+        in_loop = [k for k in range(len(program.products)) if k not in behind]
+        after = {k: max(stage[n] for n in program.du[k]) + 1 for k in in_loop}
         carried = {store.to[1]: stage[store.node] for store in stores if store.to[0] == "carry"}
         for k, (name, has_rest) in (added or {}).items():
             if has_rest:  # it adds to what must have been written before

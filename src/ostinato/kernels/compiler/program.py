@@ -46,6 +46,11 @@ class ProductNode:
         """How many pieces it yields."""
         return len(self.gates) or 1
 
+    @property
+    def is_of_input(self) -> bool:
+        """Whether an input enters it as it came, so that it can be made of many time steps at once."""
+        return self.enters.op == "input"
+
 
 @dataclass(frozen=True)
 class Program:

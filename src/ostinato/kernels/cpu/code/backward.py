@@ -145,28 +145,35 @@ class Backward(Loop):
             shape.store(code, code.load(total, shape.vector), to, mask)
 
     def _input_gradient(self) -> None:
-        """dx = W_ih^T of all rows, in blocks of rows that stay in the cache."""
-        code, slots = self.code, self.plan.dx
+        """dx = W_ih^T of all rows, in blocks of rows that stay in the cache; so for all products of inputs."""
+        code = self.code
         thread, threads = code.arg.thread, code.arg.threads
         blocks = code.ceil_div(self["rows"], ROWS_TOGETHER)
         first, last = (code.div(code.mul(blocks, n), threads) for n in (thread, code.add(thread, 1)))
-        a_row = code.mul(self.blocks["H"], self.plan.slots["H"] * self.vector)
-        c_row = self.input_row
+        parts = [("x", self.plan.dx, "weight_x_t", self["I"])]
+        for k, name in self.plan.behind.items():
+            width = self.width[self.plan.program.products[k].entered]
+            parts.append((name, self.plan.du[k], f"weight_t_{k}", width))
+        written = set(self.plan.dinputs)  # by the time loop
         with code.loop(first, last) as block:
             row = code.mul(block, ROWS_TOGETHER)
-            self._call_multiply(
-                code.at(self.address("slots_H"), code.mul(row, a_row), slots.first * self.vector),
-                a_row,
-                self._runs(slots),
-                self.address("weight_x_t"),
-                code.mul(self.blocks["H"], len(slots.order) * self.shape.lanes * self.shape.across * self.vector),
-                code.at(self.address("dx"), code.mul(row, c_row)),
-                c_row,
-                code.min(code.sub(self["rows"], row), ROWS_TOGETHER),
-                self["I"],
-                # What the step itself gives the input's gradient is there already.
-                int("x" in self.plan.program.dinputs),
-            )
+            for name, slots, weight, width in parts:
+                a_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
+                depth = code.mul(self.blocks[slots.space], len(slots.order) * self.shape.lanes)
+                to = code.at(self.address("dx"), code.mul(row, self.input_row))
+                self._call_multiply(
+                    code.at(self.address(f"slots_{slots.space}"), code.mul(row, a_row), slots.first * self.vector),
+                    a_row,
+                    self._runs(slots),
+                    self.address(weight),
+                    code.mul(depth, self.shape.across * self.vector),
+                    to if name == "x" else code.at(to, self[f"input_{name}"]),
+                    self.input_row,
+                    code.min(code.sub(self["rows"], row), ROWS_TOGETHER),
+                    width,
+                    int(name in written),
+                )
+                written.add(name)
 
     def _weight_gradient(self, name: str, slots: GradientSlots, columns: Value, product: int | None = None) -> None:
         code, own, width = self.code, self.own_units[slots.space], self.width[slots.space]

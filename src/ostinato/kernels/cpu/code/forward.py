@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ostinato.kernels.compiler.graph import number_of, walk
+from ostinato.kernels.compiler.graph import name_of, number_of, walk
 from ostinato.kernels.compiler.plan import Stage, Store
 from ostinato.kernels.cpu.code.builder import I64, Int, Value
 from ostinato.kernels.cpu.code.loops import Loop, Range
@@ -102,23 +102,41 @@ class Forward(Loop):
             self._project_rows(code.add(offset, self.rows.begin), own, to)
 
     def _project_rows(self, row: Value, rows: Value, to: Value) -> None:
-        code, own = self.code, self.units["H"]
-        size = self.vector * self.gates
-        c_row = code.mul(self.blocks["H"], size)
-        x_row = self.input_row
-        panel = code.mul(self["I"], self.shape.across * self.vector)
+        """All products of inputs, of these flat rows."""
+        self._project_one("x", "projected", "H", self.gates, row, rows, to)
+        for k, product in enumerate(self.plan.program.products):
+            if product.is_of_input:
+                self._project_one(name_of(product.enters), f"u_{k}", product.space, product.pieces, row, rows, to, k)
+
+    def _project_one(
+        self,
+        name: str,
+        field: str,
+        space: str,
+        pieces: int,
+        row: Value,
+        rows: Value,
+        to: Value,
+        product: int | None = None,
+    ) -> None:
+        code, own = self.code, self.units[space]
+        depth = self["I"] if product is None else self.width[self.plan.program.products[product].entered]
+        size = self.vector * pieces
+        c_row = code.mul(self.blocks[space], size)
+        panel = code.mul(depth, self.shape.across * self.vector)
+        weight = self.address("weight_x" if product is None else f"weight_{product}")
+        # Without extras a row is the input's, and its offset no field.
+        x = code.at(self.address("x"), code.mul(row, self.input_row)) if name == "x" else self._input(name, row)
         self._call_multiply(
-            code.at(self.address("x"), code.mul(row, x_row)),
-            x_row,
-            (1, self["I"], 0),
-            code.at(
-                self.address("weight_x"), code.mul(code.div(code.mul(own.begin, self.gates), self.shape.across), panel)
-            ),
+            x,
+            self.input_row,
+            (1, depth, 0),
+            code.at(weight, code.mul(code.div(code.mul(own.begin, pieces), self.shape.across), panel)),
             panel,
-            code.at(self.address("projected"), code.mul(to, c_row), code.mul(own.begin, size)),
+            code.at(self.address(field), code.mul(to, c_row), code.mul(own.begin, size)),
             c_row,
             rows,
-            code.mul(code.sub(own.end, own.begin), self.gates * self.shape.lanes),
+            code.mul(code.sub(own.end, own.begin), pieces * self.shape.lanes),
             0,
         )
 

@@ -321,6 +321,12 @@ class Loop:
             case "u":
                 k = number_of(node)
                 product = plan.program.products[k]
+                if product.is_of_input:
+                    assert self.in_chunk is not None
+                    row = code.add(self.in_chunk, b)
+                    return shape.load(
+                        code, self.blocked(f"u_{k}", product.space, product.pieces, row, v, piece_of(node))
+                    )
                 if k in self.local:
                     return shape.load(code, self.local_address(k, b, v, piece_of(node)))
                 return shape.load(code, self.blocked(f"u_{k}", product.space, product.pieces, b, v, piece_of(node)))

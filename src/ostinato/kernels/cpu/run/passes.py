@@ -421,11 +421,16 @@ class Pass:
     def _go_forward(self, frame: Frame, part: str, rows: Rows, team: Team) -> None:
         described, lanes = self.described, self.shape.lanes
         row = described.gates * self.blocks["H"] * lanes
-        steps = max(1, min(rows.steps, CHUNK_BYTES // max(1, row * self.shape.bytes * rows.batch)))
+        of_input = {k: self.blocks[p.space] * p.pieces * lanes for k, p in enumerate(described.products) if p.input}
+        whole = row + sum(of_input.values())
+        steps = max(1, min(rows.steps, CHUNK_BYTES // max(1, whole * self.shape.bytes * rows.batch)))
         steps = max(steps, -(-64 // max(1, rows.batch)))
         frame.set({"chunk": steps})
         frame.reserve("projected", min(steps, max(1, rows.steps)) * rows.batch, row)
         for k, product in enumerate(described.products):
+            if k in of_input:
+                frame.reserve(f"u_{k}", min(steps, max(1, rows.steps)) * rows.batch, of_input[k])
+                continue
             together = max(self.blocks[product.space], team.shares * LOCAL_BLOCKS)
             frame.reserve(f"u_{k}", rows.batch, together, product.pieces, lanes)
             if product.state is None and product.input is None and part == "inference":
@@ -451,7 +456,7 @@ class Pass:
             product = described.products[k]
             width = self.width[product.entered_space]
             work = max(work, scratch_bytes(shape, rows.total, width // product.heads, len(order)))
-            if not product.accumulated:
+            if not product.accumulated:  # nor behind the loop: then its code has no such field
                 frame.reserve(f"dv_{k}", rows.batch, width)
             if product.input is not None:
                 offset = self.input_offsets[product.input] * shape.bytes

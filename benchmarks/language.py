@@ -1,0 +1,65 @@
+"""`python -m benchmarks.language`: what heads, elapsed time and masks cost, beside the same cell without them, and beside LSTM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import ostinato
+from benchmarks.timing import Subject, measure
+from ostinato import catalogue
+
+T, B, H, INPUTS = 100, 32, 256, 64
+PAIRS = (
+    ("sLSTM, 4 heads", "sLSTM"),
+    ("sLSTM, 4 heads", "LSTM"),
+    ("LSTM, 4 heads", "LSTM"),
+    ("GRU-D", "GRU"),
+)
+
+
+def training_step(layer: Any, **extras: torch.Tensor) -> Callable[[], None]:
+    """Forward and backward over a batch, the input's gradient included."""
+    x = torch.randn(T, B, layer.input_size, requires_grad=True)
+    grad = torch.randn(T, B, layer.hidden_size)
+
+    def step() -> None:
+        layer.zero_grad(set_to_none=True)
+        x.grad = None
+        layer(x, **extras)[0].backward(grad)
+
+    return step
+
+
+def subjects() -> dict[str, Callable[[], None]]:
+    """A training step of each by name: I = H, but for the GRUs, whose input is that of some sensors."""
+    mask, dt = torch.rand(T, B, INPUTS).round(), torch.rand(T, B, INPUTS)
+    return {
+        "sLSTM, 4 heads": training_step(catalogue.make("slstm", H, H, num_heads=4)),
+        "sLSTM": training_step(catalogue.make("slstm", H, H)),
+        "LSTM, 4 heads": training_step(ostinato.LSTM(H, H, num_heads=4)),
+        "LSTM": training_step(ostinato.LSTM(H, H)),
+        "GRU-D": training_step(catalogue.make("grud", INPUTS, H), mask=mask, dt=dt),
+        "GRU": training_step(ostinato.GRU(INPUTS, H)),
+    }
+
+
+def main(budget_s: float = 60.0) -> None:
+    """Measure in turns and print."""
+    steps = subjects()
+    for step in steps.values():
+        step()
+    found = measure([Subject(name, step, 0) for name, step in steps.items()], dict.fromkeys(steps, 0.0), budget_s)
+    table = Table("", "ms", "beside", "ms", "ratio", title=f"a training step, T={T} B={B} H={H}: medians")
+    for name, other in PAIRS:
+        a, b = found[name].median_s, found[other].median_s
+        table.add_row(name, f"{a * 1e3:.1f}", other, f"{b * 1e3:.1f}", f"{a / b:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
