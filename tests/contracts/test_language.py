@@ -34,7 +34,8 @@ def drawn(seed: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
     heads = r.choice((1, 2, 3, 4, 6, 8)) if name != "skew" else 1
     units = r.choice(UNITS)
     layers = 1 if name == "decaying" else r.choice((1, 2))
-    allowed = [option for option in OPTIONS if option not in NOT_FOR.get(name, not_for(CELLS[name]))]
+    not_here = NOT_FOR.get(name, not_for(CELLS[name])) | {"num_heads"}  # which have numbers of their own above
+    allowed = [option for option in OPTIONS if option not in not_here]
     options: dict[str, Any] = {}
     for option in r.sample(allowed, r.choice((0, 0, 1, 2))):
         options |= OPTIONS[option]
