@@ -108,7 +108,9 @@ def test_a_parameter_does_not_take_the_name_of_a_weight(name: str) -> None:
 
 
 def test_a_parameter_s_shape_is_a_letter() -> None:
-    with pytest.raises(CellError, match=r"the parameter 'decay' expected letters of G, G_ih, H, P, I, N, d, 1, got 'X'"):
+    with pytest.raises(
+        CellError, match=r"the parameter 'decay' expected letters of G, G_ih, H, P, I, N, d, 1, got 'X'"
+    ):
         cell(gates="a", states="h", parameters={"decay": "X"})(lambda x, s, U, decay: s)
 
 

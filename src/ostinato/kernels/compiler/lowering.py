@@ -14,6 +14,7 @@ from torch import fx
 from torch.utils._pytree import tree_leaves
 
 from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
+from ostinato.kernels.compiler.heads import Heads
 from ostinato.kernels.compiler.operations import POINTWISE, as_condition, as_number
 from ostinato.kernels.compiler.sized import Constants, TracedSizes, Value
 from ostinato.types import Tensor
@@ -32,6 +33,7 @@ class Lowering:
     def __init__(self, graph: Graph, module: fx.GraphModule, sizes: TracedSizes, constants: Constants) -> None:
         self._graph, self._module, self._sizes, self._constants = graph, module, sizes, constants
         self._values: dict[fx.Node, Any] = {}
+        self._heads = Heads(graph, sizes.heads) if sizes.heads > 1 else None
         self._place = {node: at for at, node in enumerate(module.graph.nodes)}
 
     def run(self, inputs: Sequence[Value]) -> list[Value]:
@@ -93,18 +95,37 @@ class Lowering:
                 return (True, 1) if size == rows else (False, size)
             case (first, width) if first in (1, rows):
                 return first == rows, width
-        raise Unsupported("the step uses tensors of other shapes than (B, width), (width,) and (B,)")
+            case (first, 1, 1) if first in (1, rows):
+                return first == rows, 1
+            case (first, heads, units) if first in (1, rows) and heads == self._sizes.heads:
+                return first == rows, heads * units
+            case (heads, units) if heads == self._sizes.heads:
+                return False, heads * units
+        raise Unsupported(
+            "the step uses tensors of other shapes than (B, width), (width,), (B,) and, with num_heads, (B, N, units)"
+        )
 
-    def _axis(self, node: fx.Node, dim: int) -> Literal["rows", "units"]:
-        """Which dimension of `node` this is."""
-        shape = node.meta["val"].shape
+    def _axis(self, node: fx.Node, dim: int) -> Literal["rows", "units", "heads", "head"]:
+        """Which dimension of `node` this is: "head" is that of the units of a head, "heads" that before it."""
+        shape = tuple(node.meta["val"].shape)
+        if self._is_by_heads(shape):
+            place = dim % len(shape) - len(shape)
+            if place == -1:
+                return "head" if self._heads else "units"
+            return "heads" if place == -2 else "rows"
         if dim % max(len(shape), 1) < len(shape) - 1 or tuple(shape) == (self._sizes.rows,):
             return "rows"
         return "units"
 
+    def _is_by_heads(self, shape: tuple[int, ...]) -> bool:
+        first = shape[0] if shape else 0
+        return len(shape) == 3 or (len(shape) == 2 and first == self._sizes.heads > 1)
+
     def _spread(self, value: Value, like: Tensor) -> Value:
         """The value in another shape, or broadcast."""
         has_rows, width = self._layout(like)
+        if self._heads and value.width == self._sizes.heads != width and self._is_by_heads(tuple(like.shape)):
+            value = Value((self._heads.spread(value.cut((1,) * value.width).pieces),), (width,), value.rows)
         if value.width != width and value.width != 1:
             raise Unsupported("the step mixes up gates or units by a change of shape, which the compiler does not know")
         rows = value.rows
@@ -144,6 +165,9 @@ class Lowering:
             name = f"div_{rounded}"
         elif any(value is not None for value in node.kwargs.values()):
             raise Unsupported(f"the step uses {_full_name(node)} with {', '.join(node.kwargs)}")
+        if self._is_by_heads(tuple(node.meta["val"].shape)):
+            like = node.meta["val"]
+            values = [v if v is None or v.width == 1 else self._spread(v, like.new_empty(like.shape)) for v in values]
         value = self._spread(self._combined(name, partial(POINTWISE[name], graph), values), node.meta["val"])
         if node.meta["val"].dtype is torch.bool:  # a sum of conditions is one
             return Value(tuple(as_condition(graph, piece) for piece in value.pieces), value.widths, value.rows)
@@ -190,8 +214,9 @@ class Lowering:
 
     def _sum(self, node: fx.Node) -> Value:
         value, axes = self._values[_input(node)], self._axes(node)
-        if "units" in axes:
-            value = Value((self._sum_of_units(value),), (1,), value.rows)
+        if over := axes & {"units", "head", "heads"}:
+            numbers = self._sums(value, over)
+            value = Value(numbers, (1,) * len(numbers), value.rows)
         if "rows" in axes and value.rows == "each":
             value = Value(value.pieces, value.widths, "summed")
         return value
@@ -201,7 +226,26 @@ class Lowering:
         dims: Any = node.args[1] if len(node.args) > 1 else None
         if isinstance(dims, int):
             dims = [dims]
-        return {self._axis(source, dim) for dim in dims or range(source.meta["val"].dim())}
+        axes = {self._axis(source, dim) for dim in dims or range(source.meta["val"].dim())}
+        return axes if self._heads else axes - {"heads"}  # of which there is one
+
+    def _sums(self, value: Value, over: set[str]) -> tuple[Node, ...]:
+        """The sum of all units, or one of each head."""
+        if over != {"head"}:
+            if over == {"heads"} and value.width != self._sizes.heads:
+                raise Unsupported("the step adds up heads unit by unit, which the compiler does not know")
+            return (self._sum_of_units(value),)
+        return self._of_heads(value, self._graph.sum, 0.0)
+
+    def _of_heads(self, value: Value, over_units: Callable[[Node], Node], nothing: float) -> tuple[Node, ...]:
+        assert self._heads is not None
+        if value.width == self._sizes.heads:  # a number each already
+            return value.cut((1,) * value.width).pieces
+        if len(value.pieces) != 1:
+            raise Unsupported(
+                "the step does something to the heads of several gates together, which the compiler does not know"
+            )
+        return self._heads.each(as_number(self._graph, value.pieces[0]), over_units, nothing)
 
     def _sum_of_units(self, value: Value) -> Node:
         graph = self._graph
@@ -214,28 +258,53 @@ class Lowering:
 
     def _mean(self, node: fx.Node) -> Value:
         value = self._values[_input(node)]
-        return Value((self._mean_of_units(node, value),), (1,), value.rows)
+        numbers = self._means(node, value)
+        return Value(numbers, (1,) * len(numbers), value.rows)
 
-    def _mean_of_units(self, node: fx.Node, value: Value) -> Node:
-        if self._axes(node) != {"units"}:
+    def _means(self, node: fx.Node, value: Value) -> tuple[Node, ...]:
+        """The mean of all units, or one of each head."""
+        over = self._over(node)
+        sums = self._sums(value, over)
+        columns = self._of_columns(value.width // len(sums))
+        return tuple(self._graph.apply("div", each, columns) for each in sums)
+
+    def _over(self, node: fx.Node) -> set[str]:
+        """What is taken together: the units of a row, or of a head."""
+        over = self._axes(node)
+        if over == {"heads"}:
+            raise Unsupported(
+                f"the step uses {_full_name(node)} over heads unit by unit, which the compiler does not know"
+            )
+        if over not in ({"units"}, {"head"}, {"head", "heads"}):
             raise Unsupported(f"the step uses {_full_name(node)} over the rows of a batch, which are to be independent")
-        return self._graph.apply("div", self._sum_of_units(value), self._of_columns(value.width))
+        return over
 
     def _var(self, node: fx.Node) -> Any:
         graph, value = self._graph, self._values[_input(node)]
         if node.kwargs.get("correction") != 0:
             raise Unsupported(f"the step uses {_full_name(node)} with another correction than 0 (unbiased=False)")
-        mean = self._mean_of_units(node, value)
+        means = self._means(node, value)
+        mean = means[0] if self._heads is None or len(means) == 1 else self._heads.spread(means)
         off = [graph.apply("sub", piece, mean) for piece in value.pieces]
         squares = Value(tuple(graph.apply("mul", v, v) for v in off), value.widths, value.rows)
-        variance = Value((self._mean_of_units(node, squares),), (1,), value.rows)
-        return (variance, Value((mean,), (1,), value.rows)) if _name(node) == "var_mean" else variance
+        widths = (1,) * len(means)
+        variance = Value(self._means(node, squares), widths, value.rows)
+        return (variance, Value(means, widths, value.rows)) if _name(node) == "var_mean" else variance
 
     def _largest(self, node: fx.Node) -> Any:
         """`amax` and `amin`; `max` and `min` along a dimension with the number of the first unit that has it."""
         graph, name, value = self._graph, _name(node), self._values[_input(node)]
-        if self._axes(node) != {"units"} or value.rows == "summed":
+        over = self._over(node)
+        if value.rows == "summed":
             raise Unsupported(f"the step uses {_full_name(node)} over the rows of a batch, which are to be independent")
+        if over == {"head"} and name in ("amax", "amin"):
+            largest_of, nothing = (graph.max, -math.inf) if name == "amax" else (self._min_of_piece, math.inf)
+            numbers = self._of_heads(value, largest_of, nothing)
+            return Value(numbers, (1,) * len(numbers), value.rows)
+        if over != {"units"}:
+            raise Unsupported(
+                f"the step uses {_full_name(node)} over heads, which the compiler does not know; amax it does"
+            )
         pieces = [as_number(graph, piece) for piece in value.pieces]
         largest = self._max_of_units(pieces) if "max" in name else self._min_of_units(pieces)
         found = Value((largest,), (1,), value.rows)
@@ -261,6 +330,9 @@ class Lowering:
     def _min_of_units(self, pieces: Sequence[Node]) -> Node:
         graph = self._graph
         return graph.apply("neg", self._max_of_units([graph.apply("neg", piece) for piece in pieces]))
+
+    def _min_of_piece(self, piece: Node) -> Node:
+        return self._min_of_units([piece])
 
     def _scatter(self, node: fx.Node) -> Value:
         """One number a row is put where an index says: the gradient of `max` along a dimension."""

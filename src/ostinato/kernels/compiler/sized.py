@@ -57,7 +57,7 @@ class TracedSizes:
 
 # Primes, so that a width tells what it is made of, up to `MOST_GATES` gates.
 MOST_GATES = 88
-_ROWS = (13, 17)
+_ROWS = ((13, 17), (19, 23))
 _PRIMES = ((101, 103), (97, 89), (107, 109), (113, 127), (131, 137), (139, 149), (151, 157), (163, 167), (173, 179))
 
 
@@ -80,7 +80,9 @@ def _traced_sizes(cell: Cell, projected: bool, n: int) -> TracedSizes:
     units, output, inputs = (next(primes)[n] for _ in range(3))
     letters = {"H": cell.heads * units} | ({"P": cell.heads * output} if projected else {}) | {"I": inputs}
     letters |= {letter: next(primes)[n] for letter in cell.widths}
-    return TracedSizes(_ROWS[n], letters | ({"d": units} if cell.heads > 1 else {}), cell.heads)
+    # Not as many as heads: a tensor's first dimension tells which it is.
+    rows = next(each for each in _ROWS if cell.heads not in each)[n]
+    return TracedSizes(rows, letters | ({"d": units} if cell.heads > 1 else {}), cell.heads)
 
 
 @dataclass(frozen=True)

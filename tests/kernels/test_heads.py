@@ -1,0 +1,85 @@
+"""What a step does to each head by itself, compiled and streamed, beside the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, tanh
+from torch.nn import functional as F
+
+from ostinato import Recurrent, Stream, explain
+from ostinato.cells import Cell, Gates, State, cell
+
+UNITS, INPUTS, STEPS, ROWS = 5, 4, 6, 3
+
+# Of v and w, (B, N, d).
+OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "softmax": lambda v, w: F.softmax(v, -1),
+    "log_softmax": lambda v, w: F.log_softmax(v, -1),
+    "logsumexp": lambda v, w: v - torch.logsumexp(v, -1, keepdim=True),
+    "norm": lambda v, w: v / v.norm(dim=-1, keepdim=True),
+    "normalize": lambda v, w: F.normalize(v, dim=-1),
+    "layer_norm": lambda v, w: F.layer_norm(v, v.shape[-1:]),
+    "rms_norm": lambda v, w: F.rms_norm(v, v.shape[-1:]),
+    "mean": lambda v, w: v - v.mean(-1, keepdim=True),
+    "amax": lambda v, w: v - v.amax(-1, keepdim=True),
+    "amin": lambda v, w: v * v.amin(-1, keepdim=True),
+    "var": lambda v, w: v / (1 + v.var(-1, unbiased=False, keepdim=True)),
+    "std": lambda v, w: v / (1 + v.std(-1, unbiased=False, keepdim=True)),
+    "a gate of the head": lambda v, w: v * w.mean(-1, keepdim=True).sigmoid(),
+    "a number of the head": lambda v, w: v * torch.exp(-w.sum(-1).square())[..., None],
+    "all heads": lambda v, w: v * w.sum((-1, -2), keepdim=True).tanh(),
+    "softmax over the heads": lambda v, w: v * F.softmax(w.mean(-1), -1)[..., None],
+    "where": lambda v, w: torch.where(w.mean(-1, keepdim=True) > 0, v, -v),
+}
+
+
+def of_heads(name: str) -> Cell:
+    operation = OPERATIONS[name]
+
+    def step(x: Gates, s: State, U: Any, num_heads: int) -> State:
+        u = U(s.h)
+        v, w = (each.unflatten(-1, (num_heads, -1)) for each in (x.a + u.a, x.b))
+        return State(h=tanh(x.b + u.b) * 0.5 + 0.3 * operation(v, w).flatten(-2))
+
+    return cell(gates="a b", states="h")(step)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 13])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_on_heads_is_compiled(name: str, heads: int) -> None:
+    torch.manual_seed(0)
+    each = of_heads(name)
+    compiled = Recurrent(each, INPUTS, heads * UNITS, num_heads=heads, dtype=torch.float64)
+    reference = Recurrent(each, INPUTS, heads * UNITS, num_heads=heads, dtype=torch.float64, backend="reference")
+    reference.load_state_dict(compiled.state_dict())
+    x = torch.randn(STEPS, ROWS, INPUTS, dtype=torch.float64)
+    assert explain(compiled, x).backends == {"compiled"}
+    weight = torch.randn(STEPS, ROWS, heads * UNITS, dtype=torch.float64)
+    found: list[list[Tensor]] = []
+    for layer in (compiled, reference):
+        leaf = x.clone().requires_grad_()
+        y, _ = layer(leaf, lengths=[STEPS, 2, 0])
+        (y * weight).sum().backward()
+        found.append([y, *(v.grad for v in (leaf, *layer.parameters()) if v.grad is not None)])
+    for got, want in zip(*found, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+    stream = Stream(compiled.eval())
+    with torch.no_grad():
+        whole, _ = compiled(x[:, :1])
+    torch.testing.assert_close(torch.stack([stream(v) for v in x[:, 0]]), whole[:, 0])
+
+
+def test_what_adds_up_heads_unit_by_unit_is_told() -> None:
+    @cell(gates="a", states="h")
+    def together(x: Gates, s: State, U: Any, num_heads: int) -> State:
+        v = (x.a + U(s.h).a).unflatten(-1, (num_heads, -1))
+        return State(h=tanh(v - v.mean(-2, keepdim=True)).flatten(-2))
+
+    layer = Recurrent(together, INPUTS, 6, num_heads=2)
+    assert "over the rows" not in (told := str(explain(layer, torch.randn(2, 1, INPUTS))))
+    assert "heads" in told
+    assert explain(layer, torch.randn(2, 1, INPUTS)).backends == {"reference"}
