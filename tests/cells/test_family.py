@@ -17,7 +17,7 @@ def test_the_same_numbers_make_the_same_cell_which_is_pickled_by_name() -> None:
     assert antisymmetric(1) is antisymmetric(1.0)
     for cell in (antisymmetric(1e-9), cornn(implicit=True), fastrnn_lowrank(3)):
         assert pickle.loads(pickle.dumps(cell)) is cell
-    assert (antisymmetric.__name__, antisymmetric().name) == ("antisymmetric", "antisymmetric_0.01_0.01")
+    assert (antisymmetric.name, antisymmetric().name) == ("antisymmetric", "antisymmetric_0.01_0.01")
     assert "epsilon" in str(antisymmetric().__doc__)
 
 

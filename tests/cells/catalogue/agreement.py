@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ def agrees(
     x = trial.input.clone().requires_grad_()
     given = tuple(v[None] for v in trial.first)
     _, _, states = layer(x, given[0] if len(given) == 1 else given, return_states=True)
-    sum((v[0] * _factors(v[0].shape)).sum() for v in states.values()).backward()
+    torch.stack([(v[0] * _factors(v[0].shape)).sum() for v in states.values()]).sum().backward()
     assert x.grad is not None
     learned = {f"{name}_l0": getattr(layer, f"{name}_l0") for name in weights.split()}
     for name, v, gradient in [("input", trial.input, x.grad), *((n, p.detach(), p.grad) for n, p in learned.items())]:
@@ -45,7 +45,7 @@ def agrees(
             np.testing.assert_allclose(gradient.reshape(-1)[at], wanted, rtol=1e-5, atol=1e-7, err_msg=f"{name} {at}")
 
 
-def figures(layer: Recurrent, weights: dict[str, Sequence[float]], input: Sequence[Sequence[float]]) -> Array:
+def figures(layer: Recurrent, weights: Mapping[str, Sequence[float]], input: Sequence[Sequence[float]]) -> Array:
     """The outputs `(T, H)` of a layer with these weights, row after row, for one sequence; what is not named is zero."""
     layer = layer.double()
     with torch.no_grad():
@@ -78,6 +78,11 @@ def _sum(trial: Trial, step: Step) -> float:
 def wave(count: int, start: float) -> list[float]:
     """Some numbers, 0.8 sin(start + 0.9 n): weights that are easily made in other languages too."""
     return [0.8 * float(np.sin(start + 0.9 * n)) for n in range(count)]
+
+
+def started(layer: Recurrent, name: str) -> torch.Tensor:
+    """A parameter of the first layer."""
+    return layer.state_dict()[f"{name}_l0"]
 
 
 INPUT = [wave(2, 10.0 + t) for t in range(4)]  # of four steps, for `figures`

@@ -5,7 +5,7 @@ import pytest
 
 from ostinato import catalogue
 from ostinato.errors import CellError
-from tests.cells.catalogue.agreement import agrees
+from tests.cells.catalogue.agreement import agrees, started
 from tests.cells.equations import Array, Step, Weights, sigmoid
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -39,8 +39,8 @@ def test_the_equations_with_a_gate() -> None:
 
 def test_weights_start_by_their_width() -> None:
     layer = catalogue.AntisymmetricRNN(100, 400)
-    assert abs(layer.weight_hh_l0.std().item() - 1 / 20) < 0.002
-    assert abs(layer.weight_ih_l0.std().item() - 1 / 10) < 0.002
+    assert abs(started(layer, "weight_hh").std().item() - 1 / 20) < 0.002
+    assert abs(started(layer, "weight_ih").std().item() - 1 / 10) < 0.002
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from ostinato import catalogue
 from ostinato.errors import CellError
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -57,15 +57,15 @@ def test_a_reservoir_has_its_spectral_radius_and_is_not_learned() -> None:
         for number in range(2):
             U = getattr(layer, f"weight_hh_l{number}")
             assert abs(abs(np.linalg.eigvals(U.double())).max() - 0.8) < 1e-5
-        assert 0.19 < layer.weight_ih_l0.abs().max() <= 0.2
-        assert 0 < layer.bias_ih_l0.abs().max() <= 0.2
+        assert 0.19 < started(layer, "weight_ih").abs().max() <= 0.2
+        assert 0 < started(layer, "bias_ih").abs().max() <= 0.2
         assert not any(v.requires_grad for v in layer.parameters())
-    O = catalogue.ES2N(3, 50).O_l0.numpy()  # noqa: E741
+    O = started(catalogue.ES2N(3, 50), "O").numpy()  # noqa: E741
     np.testing.assert_allclose(O @ O.T, np.eye(50), atol=1e-5)
 
 
 def test_so_has_every_block_of_a_reservoir_of_heads() -> None:
-    for block in catalogue.ESN(3, 40, num_heads=4).weight_hh_l0.view(4, 10, 10):
+    for block in started(catalogue.ESN(3, 40, num_heads=4), "weight_hh").view(4, 10, 10):
         assert abs(abs(np.linalg.eigvals(block.double())).max() - 0.9) < 1e-5
 
 

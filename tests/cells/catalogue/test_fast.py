@@ -5,7 +5,7 @@ import pytest
 
 from ostinato import catalogue
 from ostinato.errors import CellError
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights, sigmoid
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -84,11 +84,11 @@ def test_all_starts_as_in_the_authors_code() -> None:
         assert not start["bias_z_l0"].any()
         assert all(0.09 < v.std() < 0.11 for v in start.values() if v.dim() == 2)
     layer = catalogue.FastRNN(3, 4)
-    assert (layer.alpha_l0.item(), layer.beta_l0.item()) == (-3, 3)
+    assert (started(layer, "alpha").item(), started(layer, "beta").item()) == (-3, 3)
 
 
 @pytest.mark.parametrize("rank", [0, -1, 1.5, True, "2"])
 def test_a_rank_is_a_whole_number(rank: object) -> None:
     for made in (catalogue.FastRNN, catalogue.FastGRNN):
         with pytest.raises(CellError, match="rank expected a whole number of at least 1, got"):
-            made(3, 4, rank=rank)
+            made(3, 4, rank=rank)  # pyright: ignore[reportArgumentType]

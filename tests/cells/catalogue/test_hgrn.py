@@ -5,7 +5,7 @@ import pytest
 
 from ostinato import catalogue
 from ostinato.errors import CellError
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights, sigmoid
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -70,7 +70,7 @@ def test_the_figures_of_the_authors_code() -> None:
 
 
 def test_theta_starts_as_in_rotary_embeddings() -> None:
-    np.testing.assert_allclose(catalogue.HGRN(3, 4).theta_l0.detach(), [1, 1e-2, 1e-4, 1e-6], rtol=1e-6)
+    np.testing.assert_allclose(started(catalogue.HGRN(3, 4), "theta"), [1, 1e-2, 1e-4, 1e-6], rtol=1e-6)
 
 
 @pytest.mark.parametrize("bound", [-0.1, 1.0, float("nan")])

@@ -5,7 +5,7 @@ import pytest
 
 from ostinato import catalogue
 from ostinato.errors import CellError
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -31,7 +31,7 @@ def test_the_figures_of_the_authors_code() -> None:
 
 
 def test_u_starts_between_0_and_1() -> None:
-    u = catalogue.IndRNN(3, 500).u_l0.detach()
+    u = started(catalogue.IndRNN(3, 500), "u")
     assert 0 <= u.min() < 0.1
     assert 0.9 < u.max() <= 1
 

@@ -9,7 +9,7 @@ import torch
 from ostinato import catalogue
 from ostinato.cells.catalogue.lmu import legendre
 from ostinato.errors import CellError
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -73,12 +73,12 @@ def test_the_memory_tells_the_signal_of_a_time_ago() -> None:
 
 def test_what_it_starts_with_and_what_is_learned() -> None:
     layer = catalogue.LMU(3, 4, order=3, theta=5.0)
-    np.testing.assert_allclose(layer.A_l0, A, atol=1e-6)
-    np.testing.assert_allclose(layer.B_l0, B, atol=1e-6)
+    np.testing.assert_allclose(started(layer, "A"), A, atol=1e-6)
+    np.testing.assert_allclose(started(layer, "B"), B, atol=1e-6)
     assert {name for name, v in layer.named_parameters() if not v.requires_grad} == {"A_l0", "B_l0"}
-    assert not layer.e_m_l0.any()
-    assert 0 < layer.e_h_l0.abs().max() <= math.sqrt(3 / 4)
-    assert torch.equal(catalogue.LMU(3, 4, order=3, theta=5.0).A_l0, layer.A_l0)
+    assert not started(layer, "e_m").any()
+    assert 0 < started(layer, "e_h").abs().max() <= math.sqrt(3 / 4)
+    assert torch.equal(started(catalogue.LMU(3, 4, order=3, theta=5.0), "A"), started(layer, "A"))
 
 
 @pytest.mark.parametrize(("name", "value"), [("order", 0), ("theta", 0.0), ("order", 2.0)])

@@ -7,7 +7,7 @@ import pytest
 
 from ostinato import catalogue
 from ostinato.errors import CellError
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -52,7 +52,7 @@ def test_eigenvalues_start_on_a_ring_and_are_normalised() -> None:
         (catalogue.LRU(2, 5000), 0.0, 1.0, 2 * math.pi),
         (catalogue.LRU(2, 5000, r_min=0.6, r_max=0.8, max_phase=0.5), 0.6, 0.8, 0.5),
     ):
-        nu, theta, gamma = layer.ring_l0.detach().double().chunk(3)
+        nu, theta, gamma = started(layer, "ring").double().chunk(3)
         squared, angle = (-2 * nu.exp()).exp(), theta.exp()
         assert inner**2 - 1e-6 <= squared.min()
         assert squared.max() <= outer**2 + 1e-6

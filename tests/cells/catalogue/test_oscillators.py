@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ostinato import catalogue
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights, sigmoid
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -74,8 +74,8 @@ def test_without_force_unicornn_keeps_its_energy() -> None:
 
 def test_what_unicornn_starts_with() -> None:
     layer = catalogue.UnICORNN(30, 500)
-    assert 0 <= layer.w_l0.min() < 0.1
-    assert layer.w_l0.max() <= 1
-    assert 0.09 < layer.c_l0.abs().max() <= 0.1
-    assert not layer.bias_ih_l0.any()
-    assert 0.9 < layer.weight_ih_l0.abs().max() / np.sqrt(6 / (1 + 8**2) / 30) <= 1
+    assert 0 <= started(layer, "w").min() < 0.1
+    assert started(layer, "w").max() <= 1
+    assert 0.09 < started(layer, "c").abs().max() <= 0.1
+    assert not started(layer, "bias_ih").any()
+    assert 0.9 < started(layer, "weight_ih").abs().max() / np.sqrt(6 / (1 + 8**2) / 30) <= 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ostinato import catalogue
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights, sigmoid
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -37,7 +37,7 @@ def test_the_figures_of_the_authors_code() -> None:
 
 
 def test_an_open_gate_keeps_nine_tenths_or_more_at_the_start() -> None:
-    a = catalogue.RGLRU(3, 5000).Lambda_l0.detach().double().sigmoid() ** 8
+    a = started(catalogue.RGLRU(3, 5000), "Lambda").double().sigmoid() ** 8
     assert 0.9 <= a.min() < 0.901
     assert 0.998 < a.max() <= 0.9991
     assert abs(a.mean() - 0.9495) < 0.002

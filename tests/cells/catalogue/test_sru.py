@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ostinato import catalogue
-from tests.cells.catalogue.agreement import INPUT, agrees, figures, wave
+from tests.cells.catalogue.agreement import INPUT, agrees, figures, started, wave
 from tests.cells.equations import Array, Step, Weights, sigmoid
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -50,7 +50,7 @@ def test_the_figures_of_the_authors_code() -> None:
 @pytest.mark.parametrize("skip", [True, False])
 def test_all_starts_as_in_the_authors_code(skip: bool) -> None:
     layer = catalogue.SRU(100, 400, skip=skip)
-    for rows, scale in zip(layer.weight_ih_l0.detach().chunk(3 + skip), (0.5, 0.5, 1, 3), strict=False):
+    for rows, scale in zip(started(layer, "weight_ih").chunk(3 + skip), (0.5, 0.5, 1, 3), strict=False):
         assert abs(rows.var() * 100 / scale - 1) < 0.03
-    assert not layer.bias_ih_l0.any()
-    assert abs(layer.v_f_l0.var() * 2 - 1) < 0.15
+    assert not started(layer, "bias_ih").any()
+    assert abs(started(layer, "v_f").var() * 2 - 1) < 0.15
