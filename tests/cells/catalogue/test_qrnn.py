@@ -11,7 +11,7 @@ from tests.cells.equations import Array, Step, Weights, sigmoid
 pytestmark = pytest.mark.usefixtures("each_backend")
 
 
-GATES = {"f": "z f", "fo": "z f o", "ifo": "z f o i"}
+GATES = {"f": "z f", "fo": "z f o", "ifo": "z f o w"}
 
 
 @pytest.mark.parametrize("window", [1, 2])
@@ -26,7 +26,7 @@ def test_the_equations_of_the_paper(pooling: str, window: int) -> None:
             before = dict(zip(gates, kept or [0.0] * len(gates), strict=True))
             v = {name: w.x(name) @ x + w.rows("bias_ih", name) + before[name] for name in gates}
             f = sigmoid(v["f"])
-            c = f * c + (sigmoid(v["i"]) if pooling == "ifo" else 1 - f) * np.tanh(v["z"])
+            c = f * c + (sigmoid(v["w"]) if pooling == "ifo" else 1 - f) * np.tanh(v["z"])
             new = (c,) if pooling == "f" else (sigmoid(v["o"]) * c, c)
             return new if window == 1 else (*new, *np.split(w["V"] @ x, len(gates)))
 

@@ -34,10 +34,10 @@ def qrnn_fo(x: Gates, s: State, U: None, candidate: Wrap = identity, memory: Wra
     return State(h=sigmoid(x.o) * memory(c), c=c)
 
 
-@cell(gates="z f o i", states="h c", recurrent=False, keep="f", write="i", source=f"{SOURCE}, (5)")
+@cell(gates="z f o w", states="h c", recurrent=False, keep="f", write="w", source=f"{SOURCE}, (5)")
 def qrnn_ifo(x: Gates, s: State, U: None, candidate: Wrap = identity, memory: Wrap = identity) -> State:
-    """c' = f c + i tanh(z); h' = o c'."""
-    c = sigmoid(x.f) * s.c + sigmoid(x.i) * candidate(tanh(x.z))
+    """c' = f c + w tanh(z); h' = o c'."""
+    c = sigmoid(x.f) * s.c + sigmoid(x.w) * candidate(tanh(x.z))
     return State(h=sigmoid(x.o) * memory(c), c=c)
 
 
@@ -79,11 +79,11 @@ def qrnn_fo_window(
 
 
 @cell(
-    gates="z f o i",
-    states="h c z_before f_before o_before i_before",
+    gates="z f o w",
+    states="h c z_before f_before o_before w_before",
     recurrent=False,
     keep="f",
-    write="i",
+    write="w",
     parameters=_V,
     source=f"{SOURCE}, (2), (5)",
 )
@@ -91,7 +91,7 @@ def qrnn_ifo_window(
     x: Tensor, s: State, U: None, W: Any, V: Tensor, candidate: Wrap = identity, memory: Wrap = identity
 ) -> State:
     """As `qrnn_ifo`, with all gates of two steps."""
-    return _kept(qrnn_ifo.step(_of_two(x, W, s), s, U, candidate=candidate, memory=memory), x, V, "z f o i")
+    return _kept(qrnn_ifo.step(_of_two(x, W, s), s, U, candidate=candidate, memory=memory), x, V, "z f o w")
 
 
 _FORMS = {
@@ -114,7 +114,7 @@ def named_qrnn(*, pooling: str = "fo", window: int = 2) -> Cell:
     Source: Bradbury et al. 2017, arXiv 1611.01576, (2) to (5).
 
     Args:
-        pooling: "f", h' = f h + (1 - f) z; "fo"; or "ifo", c' = f c + i z.
+        pooling: "f", h' = f h + (1 - f) z; "fo"; or "ifo", c' = f c + w z (the paper's i).
         window: how many time steps the gates see, 1 or 2, as in the authors' code.
     """
     if pooling not in ("f", "fo", "ifo"):
