@@ -27,7 +27,9 @@ def _by_width(v: Tensor) -> Tensor:
 
 
 def _skew(w: Tensor) -> Tensor:
-    return w - w.t()
+    """Of every block on the diagonal, which lie below each other; there is one, or one a head."""
+    blocks = w.view(-1, w.shape[1], w.shape[1])
+    return (blocks - blocks.transpose(1, 2)).reshape(w.shape)
 
 
 def _check(epsilon: float, gamma: float) -> None:
@@ -78,7 +80,7 @@ def named_antisymmetric(*, gated: bool = False, epsilon: float = 0.01, gamma: fl
     """Antisymmetric network: h' = h + epsilon tanh((W - W^T - gamma I) h + V x + b).
 
     W and V start normal, of variance one over their columns; biases at 0. `weight_hh` (`weight` where it is gated) is W, of
-    which the half above its diagonal would do. It is square, so `num_heads` does not go with it.
+    which the half above its diagonal would do.
 
     Source: Chang et al. 2019, arXiv 1902.09689, section 3. The paper chooses epsilon, gamma and the variance
     of W by validation.
