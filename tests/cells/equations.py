@@ -111,7 +111,8 @@ class Trial:
         with torch.no_grad():
             first = given[0] if len(given) == 1 else given
             _, _, states = self.layer(self.input, first, return_states=True, **self.extras)
-        return [layers[0].numpy() for layers in states.values()]
+        every = zip(states.values(), self.first, strict=True)
+        return [layers[0].view(*self.input.shape[:2], *v.shape[1:]).numpy() for layers, v in every]
 
     def follows(self, step: Step) -> None:
         """Assert that the layer computes what `step(x_t, *states, t, b) -> states` does, vector by vector."""
@@ -144,7 +145,7 @@ class Trial:
         _, _, states = self.layer(x, given[0] if len(given) == 1 else given, return_states=True, **self.extras)
         self.layer.zero_grad()
         torch.stack(
-            [(f * layers[0]).sum() for f, layers in zip(factors, states.values(), strict=True)]
+            [(f.view_as(layers[0]) * layers[0]).sum() for f, layers in zip(factors, states.values(), strict=True)]
         ).sum().backward()
         leaves = {"input": (self.input, x.grad)}
         leaves |= {
