@@ -159,9 +159,11 @@ def cell(
     def decorate(step: Callable[..., State]) -> Cell:
         signature = list(inspect.signature(step).parameters.values())
         seams = {p.name for p in signature[3:] if p.default is identity}
-        taken = {p.name for p in signature[3:]} - seams
         offered = {"W", "num_heads"}  # what a step may take without saying so elsewhere
         wanted = {*further, *(p.name for p in own)}
+        taken = {p.name for p in signature[3:] if p.kind is not p.VAR_KEYWORD} - seams
+        if any(p.kind is p.VAR_KEYWORD for p in signature[3:]):  # as many parameters as the description has
+            taken |= wanted
         if len(signature) < 3 or taken - offered != wanted:
             raise CellError(
                 f"the step {step.__name__!r} must take (x, s, U), then its extras and parameters "
