@@ -79,7 +79,7 @@ def _phased_lstm(leak: float) -> Cell:
     )(step)
 
 
-@named("PhasedLSTM", variants=[{}, {"leak": 0.0}])
+@named("PhasedLSTM")
 def named_phased_lstm(*, leak: float = 0.001) -> Cell:
     """The phased LSTM, for events at any time: a unit takes part for a share of its period, and keeps its state for the rest of it.
 
