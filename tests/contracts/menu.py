@@ -51,12 +51,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def not_for(cell: cells.Cell) -> set[str]:
     """What a cell has no place for, as its description says."""
     gates, states = set(cell.gates), set(cell.states)
+    has_peepholes = any(p.name == "weight_co" for p in cell.parameters)
     missing = {
         "recurrent_dropout": "candidate" not in cell.seams,
         "forget_bias": not (cell.keep or cell.write),
         "chrono": not (cell.keep or cell.write),
-        "peephole": not (gates >= {"f", "o"} and "c" in states),
-        "coupled_gates": not gates >= {"i", "f"},
+        "peephole": has_peepholes or not (gates >= {"f", "o"} and "c" in states),
+        "coupled_gates": has_peepholes or not gates >= {"i", "f"},
         "variational_dropout": not cell.recurrent,
         "weight_dropout": not cell.recurrent,
         "num_heads": not (cell.recurrent or cell.counts_heads),
@@ -72,6 +73,12 @@ REFUSED = [(name, option) for name in _VARIANTS for option in OPTIONS if option 
 def layer(name: str, *args: Any, **options: Any) -> Recurrent:
     """A layer of this cell by its public class: `layer("rnn_tanh", input_size, hidden_size, num_layers, ...)`."""
     return _class_of(name, "")(*args, **_VARIANTS[name][1], **options)
+
+
+def cell_of(name: str) -> cells.Cell:
+    """The cell itself."""
+    named, own = _VARIANTS[name]
+    return named.choose(**own)
 
 
 def step(name: str, *args: Any, **options: Any) -> torch.nn.RNNCellBase:

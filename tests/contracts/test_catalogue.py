@@ -20,6 +20,7 @@ from tests.contracts.test_cells_by_options import (
     batch,
     built,
     everything,
+    extras,
     holds,
     tensors,
 )
@@ -56,7 +57,8 @@ class Setting:
         """What of it a cell can take."""
         wanted = [v for v in (self.connection, self.start, self.first) if v is not None]
         wanted += [option for option in _SWITCHES if getattr(self, option)]
-        options = {k: v for option in wanted if option not in NOT_FOR[name] for k, v in OPTIONS[option].items()}
+        left_out = NOT_FOR[name] | LEFT_OUT.get(name, set())
+        options = {k: v for option in wanted if option not in left_out for k, v in OPTIONS[option].items()}
         if not self.bias:
             options = {k: v for k, v in options.items() if k not in ("forget_bias", "init") or v == "xavier"}
         return {**options, "bias": self.bias}
@@ -72,6 +74,11 @@ def drawn() -> list[Setting]:
     return [Setting(*map(r.choice, choices)) for _ in range(300)]
 
 
+# What the compiler has no code for: memories that are matrices.
+NOT_COMPILED = ("mlstm",)
+# What a cell takes, but with results that no two programs share: a normaliser that noise has brought near zero.
+LEFT_OUT = {"slstm": {"noisy"}}
+
 SETTINGS = [drawn()[at] for at in covering([asdict(each) for each in drawn()])]
 
 
@@ -82,12 +89,17 @@ def test_every_pair_meets_and_the_settings_are_few() -> None:
     assert len(SETTINGS) <= 20
 
 
+def by_now(name: str) -> str:
+    """The backend that runs the cell by itself."""
+    return "reference" if name in NOT_COMPILED else "compiled"
+
+
 def results(made: torch.nn.Module, lengths: list[int] | None, by: str) -> list[torch.Tensor]:
     made.zero_grad()
     x = batch().requires_grad_()
     torch.manual_seed(5)
     with backend(by):
-        output, last, states = made(x, lengths=lengths, return_states=True)
+        output, last, states = made(x, lengths=lengths, return_states=True, **extras(made))
     found = tensors((output, last, states))
     torch.stack([(v * v.detach().cos()).sum() for v in found]).sum().backward()
     # Some backends give zeros where nothing depends on a parameter.
@@ -101,8 +113,8 @@ def results(made: torch.nn.Module, lengths: list[int] | None, by: str) -> list[t
 def test_every_cell_with_options_compiled_as_in_the_reference(name: str, setting: Setting) -> None:
     lengths = None if setting.whole else LENGTHS
     made = built(name, setting.bidirectional, **setting.options(name))
-    assert explain(made, batch()).backends == {"compiled"}
-    for got, expected in zip(*(results(made, lengths, by) for by in ("compiled", "reference")), strict=True):
+    assert explain(made, batch(), **extras(made)).backends == {by_now(name)}
+    for got, expected in zip(*(results(made, lengths, by) for by in (by_now(name), "reference")), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-11)
     made.zero_grad()
     holds(made, lengths)

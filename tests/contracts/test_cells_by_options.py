@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ostinato import Recurrent, backend, chrono, noisy
 from ostinato.cells import Cell
 from ostinato.errors import CellError
-from tests.cells.language import extras
-from tests.contracts.menu import CELLS, NOT_FOR, OPTIONS, PAIRS, REFUSED, STEP_PAIRS, layer, step
+from tests.cells import language
+from tests.contracts.menu import CELLS, NOT_FOR, OPTIONS, PAIRS, REFUSED, STEP_PAIRS, cell_of, layer, step
 
 STEPS, ROWS, INPUT, HIDDEN = 6, 4, 3, 6
 LENGTHS = [4, 0, 6, 1]
@@ -25,7 +25,9 @@ LENGTHS = [4, 0, 6, 1]
 
 def built(name: str, bidirectional: bool, **options: Any) -> Recurrent:
     torch.manual_seed(1)
-    made = layer(name, INPUT, HIDDEN, 2, bidirectional=bidirectional, dtype=torch.float64, **options)
+    # An extra of the input's width has the same width in every layer only where there is one.
+    layers = 1 if "I" in cell_of(name).extras.values() else 2
+    made = layer(name, INPUT, HIDDEN, layers, bidirectional=bidirectional, dtype=torch.float64, **options)
     with torch.no_grad():  # what starts at zero or one would hide a parameter that is not used
         for parameter in made.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -34,6 +36,13 @@ def built(name: str, bidirectional: bool, **options: Any) -> Recurrent:
 
 def batch() -> torch.Tensor:
     return torch.randn(STEPS, ROWS, INPUT, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+def extras(made: Any) -> dict[str, torch.Tensor]:
+    """What the cell has beside the input, of all time steps; the same at every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return language.extras(made, STEPS, ROWS)
 
 
 def tensors(result: Any) -> list[torch.Tensor]:
@@ -61,7 +70,7 @@ def holds(made: Recurrent, lengths: list[int] | None) -> None:
 
 
 def in_training_every_gradient_is_there(made: Recurrent, x: torch.Tensor, lengths: list[int] | None) -> None:
-    output, last = made(x, lengths=lengths)
+    output, last = made(x, lengths=lengths, **extras(made))
     width = HIDDEN if not made.proj_size else made.proj_size
     assert output.shape == (STEPS, ROWS, width * made.num_directions)
     results = tensors((output, last))
@@ -83,16 +92,16 @@ def states_that_no_step_reads(cell: Cell) -> list[str]:
     made = Recurrent(cell, INPUT, HIDDEN, dtype=torch.float64, backend="reference")
     shapes = cell.state_shapes(HIDDEN, 0, INPUT)
     given = tuple(torch.rand(1, ROWS, *shape, dtype=torch.float64, requires_grad=True) for shape in shapes.values())
-    result = made(batch()[:1], given if len(given) > 1 else given[0], **extras(made, 1, ROWS))
+    result = made(batch()[:1], given if len(given) > 1 else given[0], **language.extras(made, 1, ROWS))
     gradients = torch.autograd.grad(sum(v.sum() for v in tensors(result)), given, allow_unused=True)
     return [name for name, gradient in zip(shapes, gradients, strict=True) if gradient is None]
 
 
 def evaluation_is_a_function(made: Recurrent, x: torch.Tensor, lengths: list[int] | None) -> None:
-    before = torch.get_rng_state()
+    before, more = torch.get_rng_state(), extras(made)
     with torch.no_grad():
-        one, two = made(x, lengths=lengths), made(x, lengths=lengths)
-        every = made(x, lengths=lengths, return_states=True)
+        one, two = made(x, lengths=lengths, **more), made(x, lengths=lengths, **more)
+        every = made(x, lengths=lengths, return_states=True, **more)
     assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(two), strict=True))
     assert torch.equal(torch.get_rng_state(), before)
     assert_close(every[:2], one)
@@ -101,23 +110,27 @@ def evaluation_is_a_function(made: Recurrent, x: torch.Tensor, lengths: list[int
 
 @torch.no_grad()
 def a_row_is_alone(made: Recurrent, x: torch.Tensor, lengths: list[int]) -> None:
-    padded = x.detach().clone()
-    padded[torch.arange(STEPS)[:, None] >= torch.tensor(lengths)] = float("nan")
-    output, last = made(padded, lengths=lengths)
+    beyond = torch.arange(STEPS)[:, None] >= torch.tensor(lengths)
+    padded, more = x.detach().clone(), extras(made)
+    for v in (padded, *more.values()):
+        v[beyond] = float("nan")
+    output, last = made(padded, lengths=lengths, **more)
     for b, length in enumerate(lengths):
         assert not output[length:, b].any()
         if length:
-            alone, last_alone = made(x[:length, b : b + 1])
+            alone, last_alone = made(x[:length, b : b + 1], **{name: v[:length, b : b + 1] for name, v in more.items()})
             assert_close(output[:length, b : b + 1], alone)
             assert_close([v[:, b : b + 1] for v in tensors(last)], last_alone)
 
 
 @torch.no_grad()
 def chunks_are_the_whole(made: Recurrent, x: torch.Tensor) -> None:
-    output, last = made(x)
-    chunks, state = [], None
+    more = extras(made)
+    output, last = made(x, **more)
+    chunks, state, at = [], None, 0
     for chunk in x.split([1, 3, 2]):
-        seen, state = made(chunk, state)
+        seen, state = made(chunk, state, **{name: v[at : at + len(chunk)] for name, v in more.items()})
+        at += len(chunk)
         chunks.append(seen)
     assert_close([torch.cat(chunks), state], [output, last])
 
@@ -195,20 +208,20 @@ def a_single_step_is_a_step_of_the_layer(name: str, **options: Any) -> None:
     whole = layer(name, INPUT, HIDDEN, dtype=torch.float64, **options).eval()
     single = step(name, INPUT, HIDDEN, dtype=torch.float64, **options)
     single.load_state_dict({key.removesuffix("_l0"): v for key, v in whole.state_dict().items()})
-    x, state = batch(), None
+    x, state, more = batch(), None, extras(whole)
     with torch.no_grad():
-        output, last = whole(x)
+        output, last = whole(x, **more)
         single.eval()
         for at in range(STEPS):
-            state = single(x[at], state)
+            state = single(x[at], state, **{name: v[at] for name, v in more.items()})
             assert_close(tensors(state)[0], output[at])
     assert_close([v[None] for v in tensors(state)], last)
     # In training both draw the same masks for the same seed, as they draw them in the same order.
     kept = copy.deepcopy(single).train()
     torch.manual_seed(5)
-    last = whole.train()(x[:1])[1]
+    last = whole.train()(x[:1], **{name: v[:1] for name, v in more.items()})[1]
     torch.manual_seed(5)
-    state = kept(x[0].requires_grad_())
+    state = kept(x[0].requires_grad_(), **{name: v[0] for name, v in more.items()})
     assert_close([v[None] for v in tensors(state)], last)
     torch.stack([v.square().sum() for v in tensors(state)]).sum().backward()
     learned = [p for p in kept.parameters() if p.requires_grad]
@@ -265,7 +278,7 @@ def a_layer_is_the_same_after_it_was_kept(name: str, keep: str) -> None:
             torch.manual_seed(4)
             each.train(training)
             assert each.cell.options == made.cell.options
-            results.append(each(batch(), lengths=LENGTHS))
+            results.append(each(batch(), lengths=LENGTHS, **extras(each)))
         assert all(torch.equal(a, b) for a, b in zip(tensors(results[0]), tensors(results[1]), strict=True))
     with torch.no_grad():
         again.get_parameter("weight_ih_l0").zero_()

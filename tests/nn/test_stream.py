@@ -262,7 +262,11 @@ def test_a_wrong_input_is_told_and_changes_nothing(x: Any, said: str) -> None:
         (lambda: Stream(LSTM(3, 5, device="meta").eval()), "on meta"),
         (lambda: Stream(LSTM(3, 5).eval(), torch.float16), "streaming_dtype expected None or torch.bfloat16"),
         (lambda: Stream(LSTM(3, 5).eval().double(), torch.bfloat16), r"use layer.float\(\)"),
-        (lambda: Stream(Recurrent(unknown_to_the_compiler, 3, 5).eval()), "cell that the compiler takes, and"),
+        (
+            lambda: Stream(Recurrent(unknown_to_the_compiler, 3, 5).eval(), torch.bfloat16),
+            "expected None, as nothing is packed",
+        ),
+        (lambda: Stream(Recurrent(unknown_to_the_compiler, 3, 5)), "evaluation mode, got one in training mode"),
     ],
 )
 def test_what_cannot_be_streamed_is_told(make: Callable[[], Stream], said: str) -> None:
@@ -273,6 +277,87 @@ def test_what_cannot_be_streamed_is_told(make: Callable[[], Stream], said: str) 
 @cell(gates="a", states="h")
 def unknown_to_the_compiler(x: Any, s: Any, U: Any) -> State:
     return State(h=torch.cumsum(x.a + U(s.h).a, -1))
+
+
+# in plain PyTorch
+
+
+def plain(**options: Any) -> Recurrent:
+    return Recurrent(unknown_to_the_compiler, 3, 5, **options).eval()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: plain(num_layers=2, layer_norm=True, connection="residual"),
+        lambda: plain(initial_state="learned", zoneout=0.2),
+        lambda: ostinato.catalogue.MLSTM(3, 6, 2, num_heads=2).eval(),
+    ],
+)
+def test_a_cell_that_the_compiler_does_not_take_is_streamed_in_plain_pytorch(make: Callable[[], Recurrent]) -> None:
+    check(make().double(), 1e-10)
+
+
+def test_a_stream_in_plain_pytorch_is_used_as_every_other() -> None:
+    layer = ostinato.catalogue.MLSTM(3, 6, num_heads=2).eval()
+    inputs, stream = torch.randn(9, 3), Stream(layer)
+    assert isinstance(stream, Stream)
+    assert "in plain PyTorch, as it has states of several dimensions" in repr(stream)
+    assert stream.error_report is None
+    assert stream.measure_error(inputs).outputs == 0
+    assert stream.weight_bytes == 4 * sum(p.numel() for p in layer.parameters())
+    first = streamed(stream, inputs[:3])
+    with torch.no_grad():
+        middle, state = layer(inputs[3:6], stream.state)
+    stream.state = state
+    others = stream.copy(), copy.deepcopy(stream), pickle.loads(pickle.dumps(stream))
+    want = expected(layer, inputs)
+    for each in (stream, *others):
+        each.refresh()
+        got = torch.cat([first, middle, streamed(each, inputs[6:])])
+        torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=1e-6)
+        assert not got.requires_grad
+        each.reset()
+        assert all(v.shape == w.shape and not v.any() for v, w in zip(each.state, state, strict=True))
+    assert stream(inputs[:1]).shape == (1, 6)
+    with pytest.raises(ConfigError, match="x expected a tensor of shape"):
+        stream(torch.zeros(4))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dt'"):
+        stream(inputs[0], dt=1.0)
+
+
+@cell(gates="a", states="h", extras="dt mask:I")
+def timed_but_unknown(x: Any, s: Any, U: Any, dt: Any, mask: Any) -> State:
+    return State(h=torch.cumsum(x.a + dt * U(s.h).a, -1) * mask.sum(-1, keepdim=True))
+
+
+def test_extras_in_plain_pytorch() -> None:
+    layer = Recurrent(timed_but_unknown, 3, 5).eval()
+    x, dt, mask = torch.randn(4, 3), torch.rand(4), torch.rand(4, 3).round()
+    with torch.no_grad():
+        want = layer(x, dt=dt, mask=mask)[0]
+    stream = Stream(layer)
+    got = [stream(x[t], dt=float(dt[t]), mask=mask[t]) for t in range(4)]
+    torch.testing.assert_close(torch.stack(got), want)
+    with pytest.raises(ConfigError, match=r"mask expected a tensor of shape \(3,\), got \(2,\)"):
+        stream(x[0], dt=0.5, mask=torch.zeros(2))
+
+
+def test_in_plain_pytorch_other_weights_are_there_at_once_and_another_dtype_is_told() -> None:
+    layer = plain()
+    stream = Stream(layer)
+    stream.state = torch.ones(1, 5)
+    assert_follows(stream, layer, _load_own)
+    layer.train()
+    stream(torch.randn(3))
+    assert layer.training
+    layer.double()
+    with pytest.raises(ConfigError, match=r"the layer expected torch.float32, .*; make a new stream"):
+        stream(torch.zeros(3))
+
+
+def _load_own(layer: Recurrent) -> None:
+    layer.load_state_dict(plain().state_dict())
 
 
 # the weights

@@ -33,6 +33,15 @@ def _require(cell: Cell, option: str, gates: str = "", states: str = "", seams: 
             )
 
 
+def _require_no_peepholes(cell: Cell, option: str) -> None:
+    """A step that has peepholes adds them to its gates after this option has changed them."""
+    if any(p.name == "weight_co" for p in cell.parameters):
+        raise CellError(
+            f"{option} needs a cell with no peepholes of its own; {cell.name!r} has the parameter 'weight_co'. "
+            f"Leave {option} out, or use another cell"
+        )
+
+
 def require_product(cell: Cell, option: str, remedy: str) -> None:
     """Raise `CellError` where a cell has no recurrent product for an option to act on; `remedy`: "Leave it out"."""
     if not cell.recurrent:
@@ -72,6 +81,7 @@ def coupled_gates(cell: Cell) -> Cell:
     `forget_bias` acts as in the LSTM. As sigmoid(-a) = 1 - sigmoid(a), the input gate sees the forget gate's sum negated.
     """
     _require(cell, "coupled_gates", gates="i f")
+    _require_no_peepholes(cell, "coupled_gates")
 
     def with_i(v: Gates) -> Gates:
         return v.with_(i=-v.f)
@@ -100,6 +110,7 @@ def peephole(cell: Cell) -> Cell:
     step is evaluated twice, the first time for c_t alone; a compiler removes what is computed twice.
     """
     _require(cell, "peephole", gates="f o", states="c")
+    _require_no_peepholes(cell, "peephole")
     before = tuple(gate for gate in ("i", "f") if gate in cell.input_gates)
 
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
@@ -185,8 +196,9 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
 
         return cell.step(x, s, U, candidate=masked, **named)
 
-    # The candidate has the width of the memory: the last state, H wide also where the output is projected.
-    noise = MaskSpec(name, rate, list(cell.states)[-1], every_step=True, scaled=True)
+    # The candidate has H units, also where the output is projected: it gets the mask of a state that has.
+    state = next((n for n in reversed([*cell.states]) if cell.states[n] == "H"), list(cell.states)[-1])
+    noise = MaskSpec(name, rate, state, every_step=True, scaled=True)
     return cell.changed("recurrent_dropout", step=step, noise=(*cell.noise, noise))
 
 

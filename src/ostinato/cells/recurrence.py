@@ -132,7 +132,7 @@ class Cell:
     module: str = field(default="", repr=False)
     input_gates: tuple[str, ...] = ()
     recurrent: bool = True
-    forget_bias: float | None = None
+    forget_bias: float | Start | None = None
     raw: bool = False
     extras: Mapping[str, str] = field(default_factory=dict[str, str])
     widths: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -92,12 +92,12 @@ def cell(
     extras: str = "",
     parameters: Mapping[str, str] | None = None,
     widths: Mapping[str, int] | None = None,
-    starts: Mapping[str, float | str | Callable[[Tensor], Any]] | None = None,
+    starts: Mapping[str, float | str | Callable[..., Any]] | None = None,
     fixed: str = "",
     derived: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
     keep: str | None = None,
     write: str | None = None,
-    forget_bias: float | None = None,
+    forget_bias: float | Callable[..., Any] | None = None,
     vendor: str | None = None,
 ) -> Callable[[Callable[..., State]], Cell]:
     """Make a cell of a step function.
@@ -119,13 +119,15 @@ def cell(
             multiplies with `torch.nn.functional.linear`.
         widths: the cell's own letters, each with its number.
         starts: name to first value of parameters, weights or biases: a number, "uniform(0.9, 0.999)" or another of
-            `ostinato.cells.start.NAMES`, or a function that fills a tensor in place. Vectors of the cell's own start at zero where
-            nothing is said; all else as the layer's `init` has it, which another `init` than "torch" has for weights anyway.
+            `ostinato.cells.start.NAMES`, or a function that fills a tensor in place, which gets the layer's `num_heads` where it
+            has an argument of that name. Vectors of the cell's own start at zero where nothing is said; all else
+            as the layer's `init` has it, which another `init` than "torch" has for weights anyway.
         fixed: names of parameters, weights or biases that are not learned.
         derived: name of a weight or matrix to a function that makes what is multiplied of what is learned, once a call.
         keep: the gate that keeps the memory when it is open, or several; `forget_bias` and chrono initialisation act there.
         write: the gate that overwrites the memory when it is open, or several.
-        forget_bias: what a layer's `forget_bias` is where it is not given.
+        forget_bias: what a layer's `forget_bias` is where it is not given: a number, or a function as in `starts` for the `(H,)`
+            biases of each gate that keeps or writes.
         vendor: the mode of torch's own kernels that computes exactly this step.
 
     Raises:
@@ -157,9 +159,11 @@ def cell(
     def decorate(step: Callable[..., State]) -> Cell:
         signature = list(inspect.signature(step).parameters.values())
         seams = {p.name for p in signature[3:] if p.default is identity}
-        taken = {p.name for p in signature[3:]} - seams
         offered = {"W", "num_heads"}  # what a step may take without saying so elsewhere
         wanted = {*further, *(p.name for p in own)}
+        taken = {p.name for p in signature[3:] if p.kind is not p.VAR_KEYWORD} - seams
+        if any(p.kind is p.VAR_KEYWORD for p in signature[3:]):  # as many parameters as the description has
+            taken |= wanted
         if len(signature) < 3 or taken - offered != wanted:
             raise CellError(
                 f"the step {step.__name__!r} must take (x, s, U), then its {'extras and ' if further else ''}parameters "
@@ -175,7 +179,7 @@ def cell(
             seams=frozenset(seams),
             keep=keep,
             write=write,
-            forget_bias=forget_bias,
+            forget_bias=start("forget_bias", forget_bias) if callable(forget_bias) else forget_bias,
             input_gates=tuple(gate for gate in gate_names if gate in input_names),
             recurrent=recurrent,
             vendor=vendor,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +25,10 @@ def _orthogonal(v: Tensor) -> Tensor:
 
 def _log_uniform(v: Tensor, low: float, high: float) -> Tensor:
     return init.uniform_(v, math.log(low), math.log(high)).exp_()
+
+
+def _with(function: Callable[..., Any], numbers: Sequence[float], v: Tensor) -> Any:
+    return function(v, *numbers)
 
 
 def _he(v: Tensor) -> Tensor:
@@ -56,10 +62,19 @@ class Start:
     Attributes:
         fill: fills a tensor in place.
         text: as it was described.
+        counts_heads: whether it takes `num_heads` too.
     """
 
-    fill: Callable[[Tensor], Any]
+    fill: Callable[..., Any]
     text: str
+    counts_heads: bool = False
+
+    def __call__(self, v: Tensor, heads: int) -> None:
+        """Fill `v`, of a layer with so many heads."""
+        if self.counts_heads:
+            self.fill(v, num_heads=heads)
+        else:
+            self.fill(v)
 
     def __repr__(self) -> str:
         return self.text
@@ -68,6 +83,8 @@ class Start:
 def start(what: str, given: object) -> Start:
     """That of a number, of one of `NAMES`, or of a function that fills a tensor in place as those of `torch.nn.init` do.
 
+    A function with an argument `num_heads` gets the layer's.
+
     Raises:
         CellError: for anything else.
     """
@@ -75,9 +92,10 @@ def start(what: str, given: object) -> Start:
         return given
     if isinstance(given, int | float) and not isinstance(given, bool):
         number = float(given)
-        return Start(lambda v: init.constant_(v, number), repr(number))
+        return Start(partial(init.constant_, val=number), repr(number))
     if callable(given):
-        return Start(given, getattr(given, "__name__", type(given).__name__))
+        counts_heads = inspect.isfunction(given) and "num_heads" in inspect.signature(given).parameters
+        return Start(given, getattr(given, "__name__", type(given).__name__), counts_heads)
     if isinstance(given, str) and (found := re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", given)) and found[1] in _KNOWN:
         function, least, most = _KNOWN[found[1]]
         try:
@@ -85,7 +103,7 @@ def start(what: str, given: object) -> Start:
         except ValueError:
             numbers = [math.nan] * (most + 1)
         if least <= len(numbers) <= most:
-            return Start(lambda v: function(v, *numbers), given)
+            return Start(partial(_with, function, numbers), given)
     raise CellError(
         f"the start of {what} expected a number, one of {NAMES}, or a function that fills a tensor, got {given!r}"
     )

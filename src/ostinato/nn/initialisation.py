@@ -11,7 +11,7 @@ import torch
 from torch.nn import init
 
 from ostinato.cells.spec import Cell
-from ostinato.cells.start import start
+from ostinato.cells.start import Start, start
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
@@ -47,9 +47,9 @@ class Initialisation:
         own = {p.name: p for p in cell.parameters}
         for name, parameter in parameters.items():
             if name in own and (fill := own[name].fill) is not None:
-                start(name, fill).fill(parameter)
+                start(name, fill)(parameter, cell.heads)
             elif name in cell.starts and self.name in ("torch", "chrono"):
-                cell.starts[name].fill(parameter)
+                cell.starts[name](parameter, cell.heads)
             elif self.name in ("torch", "chrono") or (name in own and parameter.dim() == 1):
                 units = hidden_size // cell.heads if name == "weight_hh" else hidden_size
                 bound = 1.0 / math.sqrt(units) if units > 0 else 0.0
@@ -110,7 +110,7 @@ def set_gate_bias(
 
 
 @torch.no_grad()
-def set_forget_bias(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int, value: float) -> None:
+def set_forget_bias(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int, value: float | Start) -> None:
     """Make the biases of the gate that keeps the memory add up to `value` (for a gate that writes, to `-value`).
 
     Where several gates of a cell keep or write, one after the other, each of them gets it.
@@ -126,7 +126,13 @@ def set_forget_bias(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: i
             "Leave forget_bias out, or use another cell"
         )
     for gate in gates.split():
-        set_gate_bias(cell, parameters, gate, hidden_size, sign * value)
+        biases: Tensor | float
+        if isinstance(value, Start):
+            biases = parameters["bias_ih"].new_empty(hidden_size)
+            value(biases, cell.heads)
+        else:
+            biases = value
+        set_gate_bias(cell, parameters, gate, hidden_size, sign * biases)
 
 
 def chrono(longest: int) -> Initialisation:

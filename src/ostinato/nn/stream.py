@@ -17,7 +17,7 @@ from ostinato.kernels.storage import check_storage, missing
 from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.states import are_entries
-from ostinato.nn.stream_weights import StreamWeights, check, in_evaluation, kernel_of, tensors_of
+from ostinato.nn.stream_weights import StreamWeights, check, in_evaluation, kernel_of, refusal, tensors_of
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class Stream:
 
     A stream serves one caller at a time. `copy()` makes more of them on the same packed weights.
 
+    Where the compiler does not take the layer's cell, a stream is the layer's own step in plain PyTorch: used the same, but slower,
+    and without `streaming_dtype`. Its `repr` says so, with the reason.
+
     Args:
         layer: in evaluation mode, float32 or float64, on CPU, of one direction.
         streaming_dtype: `torch.bfloat16` holds the weights of the products at half their size, see `error_report`; None leaves
@@ -67,14 +70,24 @@ class Stream:
         ConfigError: for a layer or an argument that cannot be streamed, with the reason.
     """
 
-    def __init__(
-        self, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
-    ) -> None:
+    def __new__(
+        cls, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
+    ) -> Stream:
+        """One of machine code, or where there is none for the cell, of plain PyTorch."""
         check(layer, streaming_dtype)
         if layer.training:
             raise ConfigError(
                 "Stream expected a layer in evaluation mode, got one in training mode; use Stream(layer.eval())"
             )
+        if refusal(layer) is None:
+            return object.__new__(Stream)
+        from ostinato.nn.stream_plain import PlainStream
+
+        return object.__new__(PlainStream)
+
+    def __init__(
+        self, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
+    ) -> None:
         self._start(StreamWeights(layer, streaming_dtype), check_weights)
         self.reset()
 
@@ -153,12 +166,16 @@ class Stream:
         """Put the extras of the next step where the code reads them."""
         check_names(self.layer.cell, extras, "Stream()")
         for name, width in self.layer._extra_sizes.items():
-            v = torch.as_tensor(extras[name]).detach()
-            if v.shape not in ((width,), (1, width)) and not (width == 1 and v.dim() == 0):
-                raise ConfigError(
-                    f"{name} expected {'a number' if width == 1 else f'a tensor of shape ({width},)'}, got {tuple(v.shape)}"
-                )
-            runner.extras[name][:width] = v.reshape(-1)
+            runner.extras[name][:width] = self._checked_extra(name, extras[name], width).reshape(-1)
+
+    @staticmethod
+    def _checked_extra(name: str, given: Any, width: int) -> Tensor:
+        v = torch.as_tensor(given).detach()
+        if v.shape not in ((width,), (1, width)) and not (width == 1 and v.dim() == 0):
+            raise ConfigError(
+                f"{name} expected {'a number' if width == 1 else f'a tensor of shape ({width},)'}, got {tuple(v.shape)}"
+            )
+        return v
 
     def _usable(self, x: Any) -> Tensor:
         """A contiguous input, or the reason why there is none."""
@@ -209,24 +226,28 @@ class Stream:
 
     @state.setter
     def state(self, hx: Any) -> None:
+        _put(self._runner, self._opened(hx))
+
+    def _opened(self, hx: Any) -> list[State]:
+        """A state that was given, checked, layer by layer."""
         entries = hx if are_entries(hx) else (hx,)
         every = [v for e in entries for v in (e if are_entries(e) else [e])]
         first = next(iter(every), None)
         check_storage(("hx", v) for v in every if isinstance(v, Tensor))
         batched = isinstance(first, Tensor) and first.dim() == 3
-        _put(self._runner, self.layer._layout.open(hx, 1, batched))
+        return self.layer._layout.open(hx, 1, batched)
 
     def reset(self) -> None:
         """Go back to the layer's first state: zeros, or what it has learned."""
         if self.layer.options.initial_state.learned:
             check_storage(self.layer.named_parameters())
         with in_evaluation(self.layer):
-            first = _first_states(self.layer)
+            first = first_states(self.layer)
         _put(self._runner, first)
 
     def copy(self) -> Stream:
         """Another stream on the same packed weights, which goes on from this one's state on its own."""
-        made = Stream.__new__(Stream)
+        made = object.__new__(Stream)
         made._start(self._weights, self.check_weights)
         made.state = self.state
         return made
@@ -262,13 +283,7 @@ class Stream:
         """
         from ostinato.kernels.cpu.stream.kernel import PackedStack, Runner
 
-        is_tensor = isinstance(inputs, Tensor)  # pyright: ignore[reportUnnecessaryIsInstance]
-        if not is_tensor or inputs.dim() == 0 or not len(inputs):
-            got = tuple(inputs.shape) if is_tensor else type(inputs).__name__
-            raise ConfigError(
-                f"inputs expected a tensor of shape (T, {self.layer.input_size}), T at least 1; got {got}"
-            )
-        inputs = torch.stack([self._usable(x).view(-1) for x in inputs])
+        inputs = self._sequence(inputs)
         check(self.layer, self.streaming_dtype)
         with in_evaluation(self.layer):
             layers, packed = tensors_of(self.layer), self._weights.packed
@@ -282,10 +297,20 @@ class Stream:
             len(inputs),
         )
 
+    def _sequence(self, inputs: Tensor) -> Tensor:
+        """The steps of a sequence, checked one by one, `(T, I)`."""
+        is_tensor = isinstance(inputs, Tensor)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not is_tensor or inputs.dim() == 0 or not len(inputs):
+            got = tuple(inputs.shape) if is_tensor else type(inputs).__name__
+            raise ConfigError(
+                f"inputs expected a tensor of shape (T, {self.layer.input_size}), T at least 1; got {got}"
+            )
+        return torch.stack([self._usable(x).view(-1) for x in inputs])
+
     def _outputs(self, runner: Runner, inputs: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
         """From the first state over a sequence, `(T, I)` to `(T, H)`."""
         layer = self.layer
-        _put(runner, _first_states(layer))
+        _put(runner, first_states(layer))
         outputs = inputs.new_empty(len(inputs), layer.proj_size or layer.hidden_sizes[-1])
         for t, (x, y) in enumerate(zip(inputs, outputs, strict=True)):
             if layer._extra_sizes:
@@ -313,7 +338,8 @@ def _put(runner: Runner, states: Sequence[State]) -> None:
             pair[runner.turn][: new.numel()] = new
 
 
-def _first_states(layer: Recurrent) -> list[State]:
+def first_states(layer: Recurrent) -> list[State]:
+    """The layer's, `(1, H)` for each of its own layers."""
     like, sizes, start = layer.all_weights[0][0].detach(), layer._layout.sizes, layer.options.initial_state
 
     def first(name: str, at: int) -> Tensor:

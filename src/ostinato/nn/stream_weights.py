@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ostinato.errors import ConfigError
+from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.reading.current import current
 from ostinato.kernels.storage import missing
 from ostinato.nn.recurrent import Recurrent
@@ -213,22 +214,33 @@ def dtype_of(layer: Recurrent) -> torch.dtype:
 def kernel_of(layer: Recurrent, half: bool) -> StreamKernel:
     """The code of its cell, with the weights in bfloat16 if `half`; raises `ConfigError` where there is none."""
     try:
-        from ostinato.kernels.cpu.stream.kernel import StreamKernel, stream_kernel
+        from ostinato.kernels.cpu.stream.kernel import stream_kernel
     except ImportError as error:
         raise ConfigError(f"Stream needs llvmlite, which cannot be imported ({error}); install it") from error
     found = stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, half)
-    if not isinstance(found, StreamKernel):
-        raise ConfigError(
-            f"Stream needs a cell that the compiler takes, and {found}; call the layer itself step by step"
-        )
-    observed = found.observed
+    why = _refused(layer, found)
+    if isinstance(found, Unsupported) or why is not None:
+        raise ConfigError(f"this stream needs a cell that the compiler takes, and {why}; make a new stream")
+    return found
+
+
+def refusal(layer: Recurrent) -> str | None:
+    """Why the compiler has no code for the layer's cell, or None."""
+    try:
+        from ostinato.kernels.cpu.stream.kernel import stream_kernel
+    except ImportError:
+        return None  # `kernel_of` tells what to install
+    return _refused(layer, stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, False))
+
+
+def _refused(layer: Recurrent, found: StreamKernel | Unsupported) -> str | None:
+    if isinstance(found, Unsupported):
+        return str(found)
     for at, hidden in enumerate(layer.hidden_sizes):
         sizes = layer._input_size(at), hidden, layer.proj_size or hidden
-        if observed is not None and (why := observed.differs(1, *sizes)) is not None:
-            raise ConfigError(
-                f"Stream needs a cell that the compiler takes, and {why}; call the layer itself step by step"
-            )
-    return found
+        if found.observed is not None and (why := found.observed.differs(1, *sizes)) is not None:
+            return why
+    return None
 
 
 def tensors_of(layer: Recurrent) -> list[LayerTensors]:

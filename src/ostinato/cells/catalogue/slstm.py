@@ -1,0 +1,62 @@
+"""sLSTM, the LSTM of xLSTM with a memory of numbers: exponential gates, a normaliser and a stabiliser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import exp, maximum, sigmoid, tanh, where
+from torch.nn import functional as F
+
+from ostinato.cells.named import Gates, State
+from ostinato.cells.product import Wrap
+from ostinato.cells.registry import named
+from ostinato.cells.spec import Cell, cell, identity
+from ostinato.types import Tensor
+
+__all__ = ["slstm"]
+
+
+def forgetting(bias: Tensor, num_heads: int) -> Tensor:
+    """From 5 down to -7 in each head of d units: 5 - 12 (j / (d - 1))^0.3 for j = 0 .. d - 1."""
+    units = len(bias) // num_heads
+    places = torch.arange(units, dtype=bias.dtype, device=bias.device) / max(units - 1, 1)
+    return bias.view(num_heads, units).copy_(5 - 12 * places**0.3)
+
+
+@cell(
+    gates="i f z o",
+    states="h c n m",
+    keep="f",
+    starts={"weight_hh": 0.0, "bias_ih": 0.0, "bias_hh": 0.0},
+    forget_bias=forgetting,
+    source="Beck et al. 2024, arXiv 2405.04517, xLSTM, 2.2",
+)
+def slstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = identity) -> State:
+    """m' = max(log f + m, i); c' = f' c + i' tanh(z); n' = f' n + i'; h' = sigmoid(o) c' / n'.
+
+    Here f' = exp(log f + m - m') and i' = exp(i - m'), with log f = log sigmoid(f): (8) to (17) with the forget gate that the
+    authors' code has, of the two that the paper allows. Where nothing was written yet, n = 0, there is nothing to keep and m' = i.
+    """
+    u = U(s.h)
+    i, f = x.i + u.i, F.logsigmoid(x.f + u.f) + s.m
+    is_first = s.n == 0
+    m = where(is_first, i, maximum(f, i))
+    i, f = exp(i - m), exp(where(is_first, 0.0, f - m))
+    c, n = f * s.c + i * candidate(tanh(x.z + u.z)), f * s.n + i
+    return State(h=sigmoid(x.o + u.o) * memory(c / n), c=c, n=n, m=m)
+
+
+@named("SLSTM")
+def named_slstm() -> Cell:
+    """The sLSTM of xLSTM: c' = f c + exp(i) tanh(z); n' = f n + exp(i); h' = sigmoid(o) c' / n', stabilised by m.
+
+    `num_heads` gives it heads, which do not see each other. It is the recurrence alone: the authors' block has a convolution, a
+    normalisation of each head and a feed-forward part around it. As theirs it starts with a recurrent matrix of zeros, and in
+    each head with biases of f from 5 down to -7. The options `zoneout` of c, n or m, `peephole` and `coupled_gates` act on
+    numbers that the stabiliser has scaled, or on gates that are no sigmoids; they are the LSTM's.
+
+    Source: Beck et al. 2024, arXiv 2405.04517. Of the two forget gates that the paper allows, sigmoid and exp, this is sigmoid,
+    as in the authors' code.
+    """
+    return slstm
