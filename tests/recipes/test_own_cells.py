@@ -202,7 +202,9 @@ def models(cell: Any) -> list[torch.nn.Module]:
     ]
 
 
-@pytest.mark.parametrize("cell", ["janet", "my_cells:leaky", "my_cells:leaky_by", rhn(2)], ids=str)
+@pytest.mark.parametrize(
+    "cell", ["janet", "my_cells:leaky", "my_cells:leaky_by", rhn(2)], ids=lambda cell: getattr(cell, "name", cell)
+)
 def test_every_model_takes_it(cell: Any, within: Path) -> None:
     base = make_layers(cell, 1, 1).base_cell
     for model in models(cell):

@@ -50,7 +50,7 @@ class PlainStream(Stream):
 
     def _stepped(self, x: Tensor, state: Any, extras: Mapping[str, Any]) -> tuple[Tensor, Any]:
         check_names(self.layer.cell, extras, "Stream()")
-        more = {name: self._extra(name, extras[name]) for name in self.layer._extra_sizes}
+        more: dict[str, Any] = {name: self._extra(name, extras[name]) for name in self.layer._extra_sizes}
         with torch.inference_mode(False), in_evaluation(self.layer):
             # Not the layer's call: as in every stream its hooks are left alone.
             return self.layer.forward(x, state, **more)

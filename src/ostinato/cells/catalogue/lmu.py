@@ -70,6 +70,12 @@ def lmu(order: int = 32, theta: float = 100.0) -> Cell:
         m = F.linear(s.m, A) + B * candidate(u)
         return State(h=tanh(W(x).h + U(s.h).h + F.linear(m, W_m)), m=m)
 
+    def fill_a(v: Tensor) -> None:
+        v.copy_(A_held)
+
+    def fill_b(v: Tensor) -> None:
+        v.copy_(B_held)
+
     return cell(
         gates="h",
         states="h m:M",
@@ -78,8 +84,8 @@ def lmu(order: int = 32, theta: float = 100.0) -> Cell:
         starts={
             "e_x": _lecun,
             "e_h": _lecun,
-            "A": lambda v: v.copy_(A_held),
-            "B": lambda v: v.copy_(B_held),
+            "A": fill_a,
+            "B": fill_b,
             "W_m": _glorot,
             "weight_ih": _glorot,
             "weight_hh": _glorot,
