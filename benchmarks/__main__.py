@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.busy import busy
 from benchmarks.case import Case
+from benchmarks.names import check_names
 from benchmarks.options import options
 from benchmarks.peak import MultiplyAdd, measure_peak
 from benchmarks.plain import inference, training
@@ -81,13 +82,6 @@ def selected(given: Any) -> Iterator[Case]:
         section = SECTIONS[name]
         kept = [size for size in section.sizes if not given.sizes or str(size) in given.sizes]
         yield from section.cases(kept, given.cells)
-
-
-def check_names(flag: str, names: Sequence[str], known: Sequence[str]) -> None:
-    """Raise `ConfigError` for a name that is not known."""
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"{flag} expected some of {' '.join(known)}, got {name!r}")
 
 
 def run(words: Sequence[str]) -> None:

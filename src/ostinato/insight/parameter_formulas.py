@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,21 +85,25 @@ def _direction(
     cell: Cell = module._cells[True]  # the parameters are the same in evaluation
     bias = bool(module.bias)
     shapes = cell.parameter_sizes(size_in, hidden, projected, bias)
+    widths = cell.widths_at(size_in, hidden, projected)
     out = "P" if projected else "H"
+    # A head has a block on the diagonal.
+    columns = out if cell.heads == 1 else "P / N" if projected else "d"
     rows = {"ih": _times(len(cell.input_gates), "H"), "hh": _times(len(cell.gates), "H")}
-    letters = {"H": "H", "P": out, "G": rows["hh"], "G_ih": rows["ih"]}
-    texts = {"weight_ih": f"{rows['ih']} I", "weight_hh": f"{rows['hh']} {out}"}
+    letters = {letter: letter for letter in widths.every()} | {"P": out, "G": rows["hh"], "G_ih": rows["ih"]}
+    texts = {"weight_ih": f"{rows['ih']} I", "weight_hh": f"{rows['hh']} {columns}"}
     texts |= {"bias_ih": rows["ih"], "bias_hh": rows["hh"]}
     texts |= {p.name: " ".join(letters[letter] for letter in p.shape) for p in cell.parameters}
     texts = {key: texts[key] for key in shapes}
     extra = [texts[p.name] for p in cell.parameters]
-    if cell.recurrent and len(cell.input_gates) == len(cell.gates) and not projected:
+    if cell.recurrent and len(cell.input_gates) == len(cell.gates) and columns == "H":
         terms = [_times(len(cell.gates), f"(I + H{' + 2' if bias else ''}) H")]
     else:
         plus = " + 1" if bias else ""
         terms = [_times(len(cell.input_gates), f"(I{plus}) H")]
-        terms += [_times(len(cell.gates), f"({out}{plus}) H")] if cell.recurrent else []
-    sizes = {"I": size_in, "H": hidden} | ({"P": projected} if projected else {})
+        terms += [_times(len(cell.gates), f"({columns}{plus}) H")] if cell.recurrent else []
+    used = {"I", "H", *re.findall(r"[A-Za-z]\w*", " ".join(texts.values()))}
+    sizes = {letter: size for letter, size in widths.every().items() if letter in used}
     return FormulaPiece(
         label,
         type(module).__name__,
