@@ -4,7 +4,15 @@ import pytest
 
 from ostinato.lab import NAMES, find, tasks
 from ostinato.lab.experiment import Table, table
-from ostinato.lab.experiments import clipping, dropout, first_state, forget_bias, gradient_reach, lstm_and_resnet
+from ostinato.lab.experiments import (
+    clipping,
+    dropout,
+    first_state,
+    forget_bias,
+    gradient_reach,
+    lstm_and_resnet,
+    state_tracking,
+)
 from ostinato.lab.long_memory import CELLS, longest_solved
 
 # Those that a quick run is enough for, or whose full run takes a second.
@@ -27,6 +35,20 @@ def long_memory(guessing):
             solved = cell != "RNN" or length == 10
             rows.append((cell, length, 0.0 if solved else guessing, guessing, solved, 100))
     return table("cell length_steps error guessing_error is_solved updates", rows)
+
+
+def tracked():
+    """Nonlinear cells are right at every length, the one with signed factors to 40, the others to 4."""
+    reach = {"nonlinear": 200, "signed": 40, "linear": 4, "unmixed": 4}
+    return table(
+        "cell recurrence network length_steps right_share",
+        [
+            (name, of.recurrence, network, length, 1.0 if length <= reach[of.recurrence] else 0.5)
+            for name, of in state_tracking.CELLS.items()
+            for network in (0, 1, 2)
+            for length in state_tracking.LENGTHS
+        ],
+    )
 
 
 def made_up():
@@ -66,6 +88,7 @@ def made_up():
             "updates held_out_nats real_words_share sample",
             [(n, 2.5 - 0.3 * k, 0.2 + 0.2 * k, "word") for k, n in enumerate((100, 300, 700, 2000))],
         ),
+        "state_tracking": tracked(),
     }
 
 
@@ -88,6 +111,7 @@ EFFECT = {
     "temporal_order": ["is_solved"],
     "samples": ["held_out_nats"],
     "lstm_and_resnet": ["gradient_share"],
+    "state_tracking": ["right_share"],
 }
 TABLES: dict[str, Table] = {}
 
@@ -230,6 +254,9 @@ def like(name, column, like_whom, **whose):
             {"training": "teacher forcing"},
             {"training": "scheduled sampling"},
         ),
+        *(("state_tracking", "right_share", {"cell": "minGRU"}, {"cell": cell}) for cell in ("RNN", "LSTM", "sLSTM")),
+        *(("state_tracking", "right_share", {"cell": "RNN"}, {"cell": cell}) for cell in ("minGRU", "minLSTM", "LRU")),
+        ("state_tracking", "right_share", {"cell": "minGRU"}, {"cell": "signed minGRU"}),
         ("first_state", "error_after_wrong_start", {"first_state": "zeros"}, {"first_state": "noisy"}),
     ],
 )

@@ -30,6 +30,7 @@ NAMES = (
     "temporal_order",
     "samples",
     "lstm_and_resnet",
+    "state_tracking",
 )
 
 
