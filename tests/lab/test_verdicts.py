@@ -1,5 +1,7 @@
 """A verdict is true of numbers that have the effect, and false of the same numbers without it."""
 
+import math
+
 import pytest
 
 from ostinato.lab import NAMES, find, tasks
@@ -7,6 +9,7 @@ from ostinato.lab.experiment import Table, table
 from ostinato.lab.experiments import (
     clipping,
     dropout,
+    elapsed_time,
     first_state,
     forget_bias,
     gradient_reach,
@@ -51,6 +54,23 @@ def tracked():
     )
 
 
+def faded():
+    """Those that are told of the time keep what is true; at new gaps they err, least where the memory decays."""
+    off = {elapsed_time.IGNORES: (0.3, 0.6), elapsed_time.DECAYS: (0.02, 0.05)}
+    rows = []
+    for name in elapsed_time.WAYS:
+        for tau in elapsed_time.TIME_CONSTANTS:
+            for gap in elapsed_time.GAPS:
+                is_new = not elapsed_time.SHORTEST_SEEN <= gap <= elapsed_time.LONGEST_SEEN
+                true = math.exp(-gap / tau)
+                left = 0.5 if name == elapsed_time.IGNORES else true
+                rows.append((name, tau, gap, off.get(name, (0.02, 0.2))[is_new], left, left, true))
+    return table(
+        "network time_constant_hours gap_hours error_doses left_share unit_keeps_share true_share",
+        rows,
+    )
+
+
 def made_up():
     """Tables with the effects, for the experiments that must train for long."""
     ways = {"teacher forcing": (0.1, 0.03), "scheduled sampling": (0.12, 0.01), "free running": (0.15, 0.02)}
@@ -89,6 +109,7 @@ def made_up():
             [(n, 2.5 - 0.3 * k, 0.2 + 0.2 * k, "word") for k, n in enumerate((100, 300, 700, 2000))],
         ),
         "state_tracking": tracked(),
+        "elapsed_time": faded(),
     }
 
 
@@ -112,6 +133,7 @@ EFFECT = {
     "samples": ["held_out_nats"],
     "lstm_and_resnet": ["gradient_share"],
     "state_tracking": ["right_share"],
+    "elapsed_time": ["left_share"],
 }
 TABLES: dict[str, Table] = {}
 
@@ -257,6 +279,13 @@ def like(name, column, like_whom, **whose):
         *(("state_tracking", "right_share", {"cell": "minGRU"}, {"cell": cell}) for cell in ("RNN", "LSTM", "sLSTM")),
         *(("state_tracking", "right_share", {"cell": "RNN"}, {"cell": cell}) for cell in ("minGRU", "minLSTM", "LRU")),
         ("state_tracking", "right_share", {"cell": "minGRU"}, {"cell": "signed minGRU"}),
+        *(
+            ("elapsed_time", column, {"network": elapsed_time.IGNORES}, {"network": name})
+            for column in ("error_doses", "left_share")
+            for name in elapsed_time.WAYS
+            if name != elapsed_time.IGNORES
+        ),
+        ("elapsed_time", "error_doses", {"network": elapsed_time.READS}, {"network": elapsed_time.DECAYS}),
         ("first_state", "error_after_wrong_start", {"first_state": "zeros"}, {"first_state": "noisy"}),
     ],
 )

@@ -31,6 +31,7 @@ NAMES = (
     "samples",
     "lstm_and_resnet",
     "state_tracking",
+    "elapsed_time",
 )
 
 
