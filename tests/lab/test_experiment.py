@@ -54,6 +54,7 @@ def test_the_same_seed_measures_the_same_and_leaves_the_callers_numbers_alone():
 
 def test_a_source_is_a_file_of_the_notes_and_a_paper():
     assert make().source == "001_6d4d04a15d3d4f46.txt; Nobody 1900"
+    assert make(notes=()).source == "Nobody 1900"
     with pytest.raises(ValueError, match="notes expected some of 000"):
         make(notes=("9",))
 

@@ -1,10 +1,21 @@
 """A verdict is true of numbers that have the effect, and false of the same numbers without it."""
 
+import math
+
 import pytest
 
 from ostinato.lab import NAMES, find, tasks
 from ostinato.lab.experiment import Table, table
-from ostinato.lab.experiments import clipping, dropout, first_state, forget_bias, gradient_reach, lstm_and_resnet
+from ostinato.lab.experiments import (
+    clipping,
+    dropout,
+    elapsed_time,
+    first_state,
+    forget_bias,
+    gradient_reach,
+    lstm_and_resnet,
+    state_tracking,
+)
 from ostinato.lab.long_memory import CELLS, longest_solved
 
 # Those that a quick run is enough for, or whose full run takes a second.
@@ -27,6 +38,37 @@ def long_memory(guessing):
             solved = cell != "RNN" or length == 10
             rows.append((cell, length, 0.0 if solved else guessing, guessing, solved, 100))
     return table("cell length_steps error guessing_error is_solved updates", rows)
+
+
+def tracked():
+    """Nonlinear cells are right at every length, the one with signed factors to 40, the others to 4."""
+    reach = {"nonlinear": 200, "signed": 40, "linear": 4, "unmixed": 4}
+    return table(
+        "cell recurrence network length_steps right_share",
+        [
+            (name, of.recurrence, network, length, 1.0 if length <= reach[of.recurrence] else 0.5)
+            for name, of in state_tracking.CELLS.items()
+            for network in (0, 1, 2)
+            for length in state_tracking.LENGTHS
+        ],
+    )
+
+
+def faded():
+    """Those that are told of the time keep what is true; at new gaps they err, least where the memory decays."""
+    off = {elapsed_time.IGNORES: (0.3, 0.6), elapsed_time.DECAYS: (0.02, 0.05)}
+    rows = []
+    for name in elapsed_time.WAYS:
+        for tau in elapsed_time.TIME_CONSTANTS:
+            for gap in elapsed_time.GAPS:
+                is_new = not elapsed_time.SHORTEST_SEEN <= gap <= elapsed_time.LONGEST_SEEN
+                true = math.exp(-gap / tau)
+                left = 0.5 if name == elapsed_time.IGNORES else true
+                rows.append((name, tau, gap, off.get(name, (0.02, 0.2))[is_new], left, left, true))
+    return table(
+        "network time_constant_hours gap_hours error_doses left_share unit_keeps_share true_share",
+        rows,
+    )
 
 
 def made_up():
@@ -66,6 +108,8 @@ def made_up():
             "updates held_out_nats real_words_share sample",
             [(n, 2.5 - 0.3 * k, 0.2 + 0.2 * k, "word") for k, n in enumerate((100, 300, 700, 2000))],
         ),
+        "state_tracking": tracked(),
+        "elapsed_time": faded(),
     }
 
 
@@ -88,6 +132,8 @@ EFFECT = {
     "temporal_order": ["is_solved"],
     "samples": ["held_out_nats"],
     "lstm_and_resnet": ["gradient_share"],
+    "state_tracking": ["right_share"],
+    "elapsed_time": ["left_share"],
 }
 TABLES: dict[str, Table] = {}
 
@@ -230,6 +276,16 @@ def like(name, column, like_whom, **whose):
             {"training": "teacher forcing"},
             {"training": "scheduled sampling"},
         ),
+        *(("state_tracking", "right_share", {"cell": "minGRU"}, {"cell": cell}) for cell in ("RNN", "LSTM", "sLSTM")),
+        *(("state_tracking", "right_share", {"cell": "RNN"}, {"cell": cell}) for cell in ("minGRU", "minLSTM", "LRU")),
+        ("state_tracking", "right_share", {"cell": "minGRU"}, {"cell": "signed minGRU"}),
+        *(
+            ("elapsed_time", column, {"network": elapsed_time.IGNORES}, {"network": name})
+            for column in ("error_doses", "left_share")
+            for name in elapsed_time.WAYS
+            if name != elapsed_time.IGNORES
+        ),
+        ("elapsed_time", "error_doses", {"network": elapsed_time.READS}, {"network": elapsed_time.DECAYS}),
         ("first_state", "error_after_wrong_start", {"first_state": "zeros"}, {"first_state": "noisy"}),
     ],
 )

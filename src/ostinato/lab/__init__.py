@@ -30,6 +30,8 @@ NAMES = (
     "temporal_order",
     "samples",
     "lstm_and_resnet",
+    "state_tracking",
+    "elapsed_time",
 )
 
 

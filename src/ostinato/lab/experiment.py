@@ -115,12 +115,12 @@ class ExperimentResult:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A claim of the notes, and how to show it.
+    """A claim of the notes or of a paper, and how to show it.
 
     Attributes:
         name: how the command line calls it; the name of its module.
         claim: what is to be shown, one sentence.
-        notes: which of the notes say so, by number; see `NOTES`.
+        notes: which of the notes say so, by number; see `NOTES`. None for a claim that the paper alone makes.
         paper: where the claim comes from.
         measure: `(seed, quick) -> Table`; quick is a second or two, at sizes that need not bear the claim out.
         judge: what the table shows.
@@ -141,8 +141,9 @@ class Experiment:
 
     @property
     def source(self) -> str:
-        """The files of the notes and the paper."""
-        return f"{', '.join(NOTES[number] for number in self.notes)}; {self.paper}"
+        """The files of the notes, where there are some, and the paper."""
+        files = ", ".join(NOTES[number] for number in self.notes)
+        return f"{files}; {self.paper}" if files else self.paper
 
     def run(self, seed: int = 0, quick: bool = False) -> ExperimentResult:
         """Measures, judges and draws. The same seed gives the same table; the caller's random numbers stay as they were.

@@ -1,0 +1,23 @@
+"""Threads of the experiments that train many small networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread, and afterwards in as many as before.
+
+    A step of a small network takes microseconds. Threads that wait for each other take longer than that, and much
+    longer on a busy machine.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
