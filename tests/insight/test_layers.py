@@ -10,12 +10,15 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 import ostinato
+from ostinato import catalogue
 from ostinato.data import CharVocabulary
 from ostinato.data.batches.streams import Chunk
 from ostinato.errors import OstinatoError
 from ostinato.insight import InsightError, gradient_flow, saturation, trajectories
+from ostinato.insight.gates import saturation_of
 from ostinato.insight.layers import watched
 from ostinato.models import LanguageModel
+from tests.cells import language
 from tests.insight.models import KINDS, Loop, Tagger, square_loss, tagger_loss
 
 IDS = torch.arange(24).mul(5).remainder(7).view(8, 3)
@@ -226,3 +229,24 @@ def test_a_language_model_needs_no_loss_and_goes_on_over_resets(options: dict[st
     (alone,) = gradient_flow(model, Chunk(ids[:-1, :1], ids[1:, :1], resets[:, :1])).layers
     assert flow.gain[4] == pytest.approx(alone.gain[4] / 2**0.5, rel=1e-9)
     assert model.penalty.grad_fn is None
+
+
+@pytest.mark.parametrize("name", [*catalogue.names(), "slstm of heads"])
+def test_the_steps_of_every_named_cell_can_be_taken_again(name: str) -> None:
+    """With extras of every place, and the input's product where the step has it."""
+    key, _, heads = name.partition(" of ")
+    layer = catalogue.make(key, 4, 6, dtype=torch.float64, **({"num_heads": 2} if heads else {}))
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+    more = language.extras(layer, 5, 3)
+
+    def loss(model: Any, batch: torch.Tensor) -> torch.Tensor:
+        return model(batch, lengths=[5, 2, 4], **more)[0].sum()
+
+    (run,) = trajectories(layer, x, loss)
+    steps, rows = run.places()
+    taken = run.take(steps, rows)
+    want = torch.cat([v.detach().flatten(1) for v in run.after[0]], -1).new_empty(len(steps), run.size)
+    for n, (t, b) in enumerate(zip(steps.tolist(), rows.tolist(), strict=True)):
+        want[n] = torch.cat([v[b].detach().flatten() for v in run.after[t]])
+    torch.testing.assert_close(taken(taken.start).detach(), want)
+    assert saturation_of([run]) is not None

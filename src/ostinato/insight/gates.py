@@ -201,12 +201,21 @@ def nonlinearities(run: Trajectory) -> dict[tuple[str, str], Tensor]:
 
 def _values_of(part: TrajectoryPart) -> dict[tuple[str, str], Tensor]:
     follower = _Follower()
-    follower.mark(part.inputs)
+    if isinstance(part.inputs, Gates):
+        follower.mark(part.inputs)
+    else:  # the step makes its gates itself
+        product = part.named["W"]
+        named = {**part.named, "W": replace(product, then=(follower.mark, *product.then))}
+        part = replace(part, named=named)
     if part.product is not None:
         part = replace(part, product=replace(part.product, then=(follower.mark, *part.product.then)))
     with torch.no_grad(), follower:
         part.run(part.before)
-    return follower.found
+    rows = len(next(iter(part.before)))
+    # Of a parameter alone: a rate, the same for all rows.
+    return {
+        key: v if v.dim() > 1 and len(v) == rows else v.expand(rows, *v.shape[-1:]) for key, v in follower.found.items()
+    }
 
 
 class _Follower(TorchFunctionMode):

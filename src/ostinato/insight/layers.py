@@ -85,12 +85,12 @@ def scalar_loss(model: nn.Module, batch: Any, loss: Loss | None) -> Tensor:
 class _Moment:
     """What one step was given and gave."""
 
-    inputs: Gates
+    inputs: Gates | Tensor
     before: State
     after: State
     handed: State
     product: Product | None
-    named: dict[str, Tensor]
+    named: dict[str, Any]
 
 
 class Recorder:
