@@ -54,10 +54,11 @@ def _page_of_cells() -> str:
 
 
 def _names() -> str:
-    keys = ", ".join(f'"{each.key}"' for each in every())
+    keys = "".join(f'        "{each.key}",\n' for each in every())
     fields = "".join(f"    {name}: {kind.__name__}\n" for name, kind in get_type_hints(Declared).items())
     return (
-        f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\nCellName: TypeAlias = Literal[{keys}] | str\n\n"
+        f"{HEAD}from typing import Literal, NamedTuple, TypeAlias\n\n"
+        f"CellName: TypeAlias = (\n    Literal[\n{keys}    ]\n    | str\n)\n\n"
         f"class Declared(NamedTuple):\n{fields}    @property\n    def key(self) -> str: ...\n\n"
         "def declared() -> tuple[Declared, ...]: ...\n"
         "def catalogued() -> tuple[Declared, ...]: ...\n"

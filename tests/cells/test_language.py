@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import ostinato
 from ostinato.cells import Gates, State, cell
 from ostinato.errors import CellError
+from ostinato.models.parts.layers import make_layers
 from tests.cells.language import (
     COMPILED,
     counting,
@@ -229,7 +230,7 @@ def _step(x: Any, s: State, U: Any) -> State:
 @pytest.mark.parametrize(
     ("described", "message"),
     [
-        ({"states": "h:Q"}, r"the state 'h' expected letters of H, P, I, N, d, 1, got 'Q'; .* widths=\{\"Q\": 64\}"),
+        ({"states": "h c:Q"}, r"the state 'c' expected letters of H, P, I, N, d, 1, got 'Q'; .* widths=\{\"Q\": 64\}"),
         ({"parameters": {"w": "Q"}}, "the parameter 'w' expected letters of G, G_ih, H, P, I, N, d, 1, got 'Q'"),
         ({"parameters": {"w": "H G"}}, "one letter for a vector or two for a matrix, its rows first; got 'H G'"),
         ({"parameters": {"w": "H H H"}}, "one letter for a vector or two for a matrix"),
@@ -242,6 +243,8 @@ def _step(x: Any, s: State, U: Any) -> State:
         ({"fixed": "w"}, "fixed expected some of weight_ih"),
         ({"derived": {"w": len}}, "derived expected some of weight_ih"),
         ({"extras": "dt"}, r"must take \(x, s, U\), then its extras and parameters \(dt\)"),
+        ({"states": "h:M c", "widths": {"M": 3}}, "the first one, which is the output, to have H units, got h:M"),
+        ({"extras": "lengths"}, "extras expected other names than the layer's own arguments, got 'lengths'"),
         ({"extras": "dt:N,d"}, "extras expected one letter for the width of 'dt', got 'N d'"),
     ],
 )
@@ -316,3 +319,47 @@ def test_the_stabilised_cell_with_heads_is_its_heads_side_by_side() -> None:
                 p.copy_(getattr(layer, name).unflatten(0, (4, 2, H // 2))[:, head].flatten(0, 1))
         parts.append(one(x)[0])
     torch.testing.assert_close(layer(x)[0], torch.cat(parts, -1))
+
+
+def test_a_step_may_take_as_many_parameters_as_the_description_has() -> None:
+    @cell(gates="a", states="h", parameters={"v": "H", "w": "H"}, starts={"v": 1.0, "w": 2.0})
+    def several(x: Gates, s: State, U: Any, **own: Tensor) -> State:
+        return State(h=tanh(x.a + U(s.h).a) * sum(own.values()))
+
+    layer, x = made(several), torch.randn(T, B, FEATURES, dtype=D)
+    assert ostinato.explain(layer, x).backends == {"compiled"}
+    torch.testing.assert_close(layer(x)[0], made(several, backend="reference")(x)[0])
+
+
+def test_extras_that_are_packed_in_another_order_are_refused() -> None:
+    layer, x, dt = made(timed), torch.randn(T, B, FEATURES, dtype=D), torch.rand(T, B, dtype=D)
+    packed = pack_padded_sequence(x, [2, 6, 4], enforce_sorted=False)
+    for other in ([6, 4, 2], [4, 2, 6]):
+        with pytest.raises(ValueError, match="packed with the same enforce_sorted"):
+            layer(packed, dt=pack_padded_sequence(dt, other, enforce_sorted=False))
+
+
+def test_heads_of_no_rows() -> None:
+    for backend in ("reference", "auto"):
+        layer = made(ostinato.cells.lstm, num_heads=2, backend=backend)
+        assert layer(torch.empty(T, 0, FEATURES, dtype=D))[0].shape == (T, 0, H)
+
+
+def test_what_is_derived_has_the_shape_of_what_it_is_made_of() -> None:
+    @cell(gates="h", states="h", derived={"weight_hh": lambda w: w[:2]})
+    def cut(x: Gates, s: State, U: Any) -> State:
+        return State(h=tanh(x.h + U(s.h).h))
+
+    with pytest.raises(CellError, match=r"derived\['weight_hh'\] of cell 'cut' expected to give the shape \(6, 6\)"):
+        made(cut)(torch.randn(T, B, FEATURES, dtype=D))
+
+
+def test_a_model_has_no_extras_to_give() -> None:
+    with pytest.raises(ostinato.errors.ConfigError, match="needs mask, dt at every step, and a model has none"):
+        make_layers("grud", 4, 4)
+
+
+def test_a_catalogued_cell_is_filled_whatever_the_default_device_is() -> None:
+    with torch.device("meta"):
+        ostinato.catalogue.make("lmu", 4, 4, theta=7.5)
+    assert ostinato.catalogue.make("lmu", 4, 4, theta=7.5).A_l0.isfinite().all()

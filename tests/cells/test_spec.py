@@ -79,7 +79,6 @@ def test_states_need_distinct_names_that_can_be_read(states: str) -> None:
         lambda x, s, U, other: None,
         lambda x, s, U, decay, candidate: None,
         lambda x, s, U, decay, candidate=None: None,
-        lambda x, s, U, **named: None,
     ],
 )
 def test_the_step_takes_what_is_described_and_seams_only(step: Any) -> None:

@@ -80,7 +80,7 @@ class Product:
             return F.linear(v, weight, bias)
         units = self.size // self.heads
         blocks = weight.view(-1, self.heads, units, weight.shape[1])
-        rows = torch.einsum("bnk,gnjk->bgnj", v.view(len(v), self.heads, -1), blocks).flatten(1)
+        rows = torch.einsum("bnk,gnjk->bgnj", v.view(len(v), self.heads, weight.shape[1]), blocks).flatten(1)
         return rows if bias is None else rows + bias
 
     def only(self, gates: str) -> Product:

@@ -136,8 +136,17 @@ def cell(
     gate_names, own_widths = _names("gates", gates), _own_widths(widths or {})
     _names("states", states)
     described = {n: " ".join(at) for n, at in named_widths("the state", states, "H", own_widths).items()}
+    if described[first := next(iter(described))] != "H":
+        raise CellError(
+            f"states expected the first one, which is the output, to have H units, got {first}:{described[first]}; put it second, "
+            "behind an output that is made of it"
+        )
     if extras.strip():
         _names("extras", extras)
+    if taken := {"input", "hx", "lengths", "return_states", "self", "x"} & {
+        each.partition(":")[0] for each in extras.split()
+    }:
+        raise CellError(f"extras expected other names than the layer's own arguments, got {min(taken)!r}; rename it")
     further = {n: " ".join(at) for n, at in named_widths("the extra", extras, "1", own_widths).items()}
     if several := [name for name, at in further.items() if " " in at]:
         raise CellError(f"extras expected one letter for the width of {several[0]!r}, got {further[several[0]]!r}")

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
+from ostinato.errors import CellError
 from ostinato.kernels import dispatch
 from ostinato.kernels.packed import lengths_of, rows_of_data
 from ostinato.kernels.request import Result
@@ -193,7 +194,16 @@ class Recurrent(torch.nn.RNNBase):
     def _multiplied(self, layer: int, direction: int) -> dict[str, Tensor]:
         """As the step gets them: those that the cell derives from what is learned are derived."""
         weights = self._named_weights(layer, direction)
-        return weights | {name: derive(weights[name]) for name, derive in self.cell.derived.items()}
+        for name, derive in self.cell.derived.items():
+            made: Any = derive(weights[name])
+            if not isinstance(made, Tensor) or made.shape != weights[name].shape:
+                got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+                raise CellError(
+                    f"derived[{name!r}] of cell {self.cell.name!r} expected to give the shape {tuple(weights[name].shape)} that it "
+                    f"was given, got {got}; with num_heads the blocks of the heads lie below each other"
+                )
+            weights[name] = made
+        return weights
 
     def reset_parameters(self) -> None:
         """Fill all parameters anew, as `init` and `forget_bias` say; the default draws what torch.nn would draw."""
@@ -336,9 +346,7 @@ class Recurrent(torch.nn.RNNBase):
 
         x, beyond = input.data, None
         if extras:
-            if any(
-                not isinstance(v, PackedSequence) or not v.batch_sizes.equal(input.batch_sizes) for v in extras.values()
-            ):
+            if any(not isinstance(v, PackedSequence) or not _are_packed_alike(v, input) for v in extras.values()):
                 raise ValueError(
                     f"{', '.join(extras)} expected PackedSequences of the input's lengths, packed with the same enforce_sorted"
                 )
@@ -477,6 +485,12 @@ class Recurrent(torch.nn.RNNBase):
 
 
 allow(Recurrent)
+
+
+def _are_packed_alike(a: PackedSequence, b: PackedSequence) -> bool:
+    if not a.batch_sizes.equal(b.batch_sizes) or (a.sorted_indices is None) != (b.sorted_indices is None):
+        return False
+    return a.sorted_indices is None or b.sorted_indices is None or a.sorted_indices.equal(b.sorted_indices)
 
 
 def _with_batch(v: Tensor) -> Tensor:

@@ -12,9 +12,8 @@ from torch.nn import init
 
 from ostinato.cells.family import Family, member, number, whole
 from ostinato.cells.named import State
-from ostinato.cells.product import Wrap
 from ostinato.cells.registry import named
-from ostinato.cells.spec import Cell, cell, identity
+from ostinato.cells.spec import Cell, cell
 from ostinato.types import Tensor
 
 __all__ = ["legendre", "lmu"]
@@ -27,11 +26,12 @@ def legendre(order: int, theta: float) -> tuple[Tensor, Tensor]:
         order: how many coefficients.
         theta: the length of the window, in steps.
     """
-    n = torch.arange(order, dtype=torch.float64)
+    # Whatever the default device is: the cell is kept, and filled into layers of any.
+    n = torch.arange(order, dtype=torch.float64, device="cpu")
     sign, i, j = (-1.0) ** n, n[:, None], n[None, :]
     scale = (2 * n + 1) / theta
-    A = torch.where(i < j, -1.0, (-1.0) ** (i - j + 1)) * scale[:, None]
-    both = torch.zeros(order + 1, order + 1, dtype=torch.float64)
+    A = torch.where(i < j, -torch.ones_like(i * j), (-1.0) ** (i - j + 1)) * scale[:, None]
+    both = torch.zeros(order + 1, order + 1, dtype=torch.float64, device="cpu")
     both[:order, :order], both[:order, order] = A, sign * scale
     held = torch.matrix_exp(both)
     return held[:order, :order], held[:order, order]
@@ -64,10 +64,9 @@ def lmu(order: int = 32, theta: float = 100.0) -> Cell:
         A: Tensor,
         B: Tensor,
         W_m: Tensor,
-        candidate: Wrap = identity,
     ) -> State:
         u = (e_x * x).sum(-1, keepdim=True) + (e_h * s.h).sum(-1, keepdim=True) + (e_m * s.m).sum(-1, keepdim=True)
-        m = F.linear(s.m, A) + B * candidate(u)
+        m = F.linear(s.m, A) + B * u
         return State(h=tanh(W(x).h + U(s.h).h + F.linear(m, W_m)), m=m)
 
     def fill_a(v: Tensor) -> None:

@@ -47,10 +47,16 @@ def make_layers(
     if taken := sorted(set(options or {}) & (_SET_BY_THE_MODEL | set(given))):
         raise ConfigError(f"options: {', '.join(taken)} cannot be given here; the model sets it itself")
     try:
-        return layer(input_size, hidden_size, num_layers, **given, **(options or {}))
+        made = layer(input_size, hidden_size, num_layers, **given, **(options or {}))
     except (CellError, TypeError, ValueError) as error:
         name = layer.__name__ if isinstance(layer, type) else cell if isinstance(cell, str) else cell.name
         raise ConfigError(f"options of {name}: {error}") from error
+    if extras := made.base_cell.extras:
+        raise ConfigError(
+            f"cell expected one that needs no more than its input, got {made.base_cell.name}, which needs {', '.join(extras)} at "
+            "every step, and a model has none; use a layer of it in a model of your own"
+        )
+    return made
 
 
 def output_size(layers: Recurrent) -> int:

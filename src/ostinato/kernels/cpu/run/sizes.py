@@ -73,8 +73,9 @@ def sizes_of(spec: CallSpec, given: Sequence[Tensor]) -> tuple[int, int, int]:
     """`I`, `H`, and `P` or `H`, of the first layer."""
     cell, first = spec.cell, given[len(given) - len(spec.cell.states) :]
     width = {letter: v.shape[-1] for letter, v in zip(cell.states.values(), first, strict=True)}
-    weight = given[1]  # the input's, which may lie beside extras
-    return weight.shape[1], weight.shape[0] // len(cell.input_gates), width[cell.states[cell.output]]
+    weight = given[1]
+    inputs = weight.shape[1] if cell.extras else given[0].shape[-1]  # extras lie beside the input
+    return inputs, width.get("H", weight.shape[0] // len(cell.input_gates)), width[cell.states[cell.output]]
 
 
 def _pass(kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> Pass:
