@@ -363,3 +363,9 @@ def test_a_catalogued_cell_is_filled_whatever_the_default_device_is() -> None:
     with torch.device("meta"):
         ostinato.catalogue.make("lmu", 4, 4, theta=7.5)
     assert ostinato.catalogue.make("lmu", 4, 4, theta=7.5).A_l0.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["lem", "cornn", "grud", "lmu", "unicornn"])
+def test_a_cell_that_adds_its_output_to_what_is_wider_takes_no_projection(name: str) -> None:
+    with pytest.raises(CellError, match=r"proj_size needs a step that .* Leave proj_size out, or use another cell"):
+        ostinato.catalogue.make(name, FEATURES, H, proj_size=2)

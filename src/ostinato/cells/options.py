@@ -236,9 +236,15 @@ def projection(cell: Cell) -> Cell:
     # torch's LSTM kernels know projections, so this option alone keeps the cell's vendor.
     states = {name: "P" if name == cell.output else letter for name, letter in cell.states.items()}
     weight = Parameter("weight_hr", ("P", "H"))
-    return replace(
-        cell.changed("projection", step=step, states=states, parameters=(weight, *cell.parameters)), vendor=cell.vendor
-    )
+    made = cell.changed("projection", step=step, states=states, parameters=(weight, *cell.parameters))
+    try:
+        made.check()
+    except CellError as error:
+        raise CellError(
+            f"proj_size needs a step that combines its output of the step before with nothing of H units but by a product; "
+            f"{cell.name!r} does: {error}. Leave proj_size out, or use another cell"
+        ) from error
+    return replace(made, vendor=cell.vendor)
 
 
 def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:

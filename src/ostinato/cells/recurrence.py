@@ -159,6 +159,11 @@ class Cell:
         """The name of the state that is the output."""
         return next(iter(self.states))
 
+    @property
+    def has_whole_products(self) -> bool:
+        """Whether all it multiplies is the whole input, or a state of H or P units, with a matrix that is stored whole."""
+        return not (self.raw or self.extras or self.widths or self.heads > 1)
+
     def changed(self, option: str, **changes: Any) -> Cell:
         """The cell that `option` makes of this one. torch's kernels do not know it.
 
@@ -207,7 +212,7 @@ class Cell:
         return shapes | {p.name: p.sizes(widths, gates, input_gates) for p in self.parameters}
 
     def check(self) -> None:
-        """Run the step once on two rows of three units, or of three for each head.
+        """Run the step once on two rows of three units, or of three for each head, and fewer of a projected output.
 
         Raises:
             CellError: where step and description disagree, or the step changes what it is given.
@@ -256,17 +261,18 @@ def _find(module: str, name: str) -> Cell:
 def _check(cell: Cell) -> None:
     """See `Cell.check`."""
     hidden = _UNITS * cell.heads
+    projected = (_UNITS - 1) * cell.heads if "P" in cell.states.values() else 0
     features = _FEATURES if cell.raw or cell.extras or "I" in cell.states.values() else _UNITS
-    sizes = cell.parameter_sizes(features, hidden, bias=False)
+    sizes = cell.parameter_sizes(features, hidden, projected, bias=False)
 
     def zeros(*shape: int) -> Tensor:
         return torch.zeros(shape, device="cpu")
 
-    shapes = {name: (_ROWS, *shape) for name, shape in cell.state_shapes(hidden, 0, features).items()}
+    shapes = {name: (_ROWS, *shape) for name, shape in cell.state_shapes(hidden, projected, features).items()}
     s = State(**{name: zeros(*shape) for name, shape in shapes.items()})
     U = Product(cell.gates, zeros(*sizes["weight_hh"]), None, hidden, cell.heads) if cell.recurrent else None
     named = {p.name: zeros(*sizes[p.name]) for p in cell.parameters}
-    named |= {name: zeros(_ROWS, size) for name, size in cell.extra_sizes(features, hidden).items()}
+    named |= {name: zeros(_ROWS, size) for name, size in cell.extra_sizes(features, hidden, projected).items()}
     masks = {n.name: zeros(*shapes[n.state]) for n in cell.noise}
     given = {f"s.{n}": getattr(s, n) for n in s.names} | named | masks
     x: Any

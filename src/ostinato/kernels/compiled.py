@@ -164,8 +164,7 @@ class Compiled:
             from ostinato.kernels.cpu.run.bound import bound
             from ostinato.kernels.graphs.autograd import run_bound
 
-            is_plain = not (cell.raw or cell.extras or cell.widths or cell.heads > 1)
-            call = bound(spec_of(request, is_plain and _in_bf16(dtype)), given)
+            call = bound(spec_of(request, cell.has_whole_products and _in_bf16(dtype)), given)
             call.check_parameters(given)
             found = run_bound(call, given, None, masks, request.lengths)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)

@@ -194,10 +194,9 @@ class Reader:
         parameters = tuple((p.name, p.shape) for p in cell.parameters)
         noise = tuple((n.name, n.state, n.every_step) for n in cell.noise)
         states = tuple(cell.states.items())
+        extras = tuple(cell.extras.items())
         shape = (cell.name, cell.gates, cell.input_gates, cell.recurrent, states, parameters, noise)
-        if cell.raw or cell.extras or cell.widths or cell.heads > 1 or cell.counts_heads:
-            extras = tuple(cell.extras.items())
-            shape += (cell.raw, extras, tuple(cell.widths), cell.heads, cell.counts_heads)
+        shape += (cell.raw, extras, tuple(cell.widths), cell.heads, cell.counts_heads)
         self._parts("cell", (*shape, cell.enter, cell.step), cell.name)
 
     # Functions

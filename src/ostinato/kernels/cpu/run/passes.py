@@ -279,8 +279,7 @@ class Pass:
 
     def _fits_tiles(self) -> bool:
         """Whether the processor's tiles can do the products."""
-        cell = self.kernel.cell
-        if cell.raw or cell.extras or cell.widths or cell.heads > 1:
+        if not self.kernel.cell.has_whole_products:
             return False
         depths = [self.inputs, *self.states.values(), self.hidden, self.described.gates * self.hidden]
         return tiles.has_tiles() and min(depths) >= tiles.LEAST_DEPTH and max(depths) <= tiles.MOST_DEPTH
