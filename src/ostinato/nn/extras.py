@@ -27,7 +27,12 @@ def check_names(cell: Cell, given: Mapping[str, object], called: str) -> None:
 
 
 def beside(
-    cell: Cell, sizes: Mapping[str, int], given: Mapping[str, Any], x: Tensor, lay_in: Callable[[Tensor], Tensor]
+    cell: Cell,
+    sizes: Mapping[str, int],
+    given: Mapping[str, Any],
+    x: Tensor,
+    dims: int,
+    lay_in: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """The extras of all time steps in columns, `(T, B, E)`, or packed `(N, E)`.
 
@@ -37,6 +42,7 @@ def beside(
         given: by name, laid out like the input; without a last dimension where the width is one number a row. Truth values count
             1 or 0.
         x: the input, `(T, B, I)` or packed `(N, I)`.
+        dims: how many dimensions it had as the caller gave it.
         lay_in: from the layout of the caller's input to that of `x`.
 
     Raises:
@@ -56,15 +62,15 @@ def beside(
                 f"{name} expected {x.dtype} on {x.device}, as the input is, got {v.dtype} on {v.device}; "
                 f"convert it: .to(device, {x.dtype})"
             )
-        got = tuple(v.shape)
-        # With a last dimension of one number `lay_in` finds the dimensions where those of the input are.
-        whole = lay_in(v.unsqueeze(-1) if cell.extras[name] == "1" and v.shape[-1:] != (1,) else v) if v.dim() else v
-        if cell.extras[name] == "1" and tuple(whole.shape) != (*x.shape[:-1], 1) and v.shape[-1:] == (1,):
-            whole = lay_in(v.unsqueeze(-1))  # a batch, or a sequence, of one
-        if tuple(whole.shape) != (*x.shape[:-1], size):
-            last = "" if cell.extras[name] == "1" else f", and {size} numbers each"
+        got, is_number = tuple(v.shape), cell.extras[name] == "1"
+        if is_number and v.dim() == dims - 1:
+            v = v.unsqueeze(-1)
+        whole = lay_in(v) if v.dim() == dims else v
+        if tuple(whole.shape) != (expected := (*x.shape[:-1], size)):
+            time_first = "" if len(expected) < 3 else f", {expected[:2]} of time and rows"
+            last = "" if is_number else f", and {size} numbers each"
             raise RuntimeError(
-                f"{name} expected one entry for each time step and row of the input, laid out like it{last}; got {got}"
+                f"{name} expected one entry for each time step and row of the input{time_first}, laid out like it{last}; got {got}"
             )
         columns.append(whole)
     return columns[0] if len(columns) == 1 else torch.cat(columns, -1)
