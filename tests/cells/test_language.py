@@ -369,3 +369,26 @@ def test_a_catalogued_cell_is_filled_whatever_the_default_device_is() -> None:
 def test_a_cell_that_adds_its_output_to_what_is_wider_takes_no_projection(name: str) -> None:
     with pytest.raises(CellError, match=r"proj_size needs a step that .* Leave proj_size out, or use another cell"):
         ostinato.catalogue.make(name, FEATURES, H, proj_size=2)
+
+
+@pytest.mark.parametrize("rank", [2, 3, 4, 5])
+def test_a_width_of_its_own_is_taken_for_no_other(rank: int) -> None:
+    def the_wrong_way_round(x: Gates, s: State, U: Any, A: Tensor) -> State:
+        return State(h=tanh(x.a + s.h @ A))
+
+    described: dict[str, Any] = {"parameters": {"A": "R H"}, "widths": {"R": rank}}
+    with pytest.raises(CellError, match="cannot be multiplied"):
+        made(cell(gates="a", states="h", **described)(the_wrong_way_round))
+    with pytest.raises(CellError, match="cannot be multiplied"):
+        made(cell(gates="a", states="h", parameters={"A": "I H"})(the_wrong_way_round))
+
+
+def test_the_input_s_product_stands_behind_the_recurrent_one() -> None:
+    with pytest.raises(CellError, match=r"must take \(x, s, U\).*; it takes \(x, s, W\)"):
+        cell(gates="a", states="h", recurrent=False)(lambda x, s, W: s)
+
+
+def test_an_extra_of_another_layout_is_told_the_layout_of_the_input() -> None:
+    layer = made(timed, batch_first=True)
+    with pytest.raises(RuntimeError, match=r"laid out like it, \(3, 6\); got \(6, 3\)"):
+        layer(torch.randn(B, T, FEATURES, dtype=D), dt=torch.rand(T, B, dtype=D))

@@ -23,7 +23,7 @@ WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 # On which a step is tried.
-_ROWS, _UNITS, _FEATURES = 2, 3, 4
+_ROWS, _UNITS = 2, 3
 
 
 def identity(v: Tensor) -> Tensor:
@@ -260,9 +260,13 @@ def _find(module: str, name: str) -> Cell:
 @torch.inference_mode(False)  # whose tensors do not say whether they were changed
 def _check(cell: Cell) -> None:
     """See `Cell.check`."""
-    hidden = _UNITS * cell.heads
-    projected = (_UNITS - 1) * cell.heads if "P" in cell.states.values() else 0
-    features = _FEATURES if cell.raw or cell.extras or "I" in cell.states.values() else _UNITS
+    # Different numbers for all letters, so that none is taken for another.
+    taken = set(cell.widths.values())
+    count = next(n for n in itertools.count(_UNITS) if n * cell.heads not in taken)
+    hidden = count * cell.heads
+    others = (n for n in itertools.count(2) if n != count and not {n, n * cell.heads} & taken)
+    projected = next(others) * cell.heads if "P" in cell.states.values() else 0
+    features = next(n for n in others if n not in (hidden, projected))
     sizes = cell.parameter_sizes(features, hidden, projected, bias=False)
 
     def zeros(*shape: int) -> Tensor:
@@ -297,7 +301,8 @@ def _check(cell: Cell) -> None:
                 f'parameters={{"{own[0]}": "H"}}, and into the layer\'s parameter of that name; fixed="{own[0]}" '
                 "where it is not to be learned)"
             )
-        units = "three units" if cell.heads == 1 else f"{cell.heads} heads of three units"
+        number = "three" if count == _UNITS else str(count)
+        units = f"{number} units" if cell.heads == 1 else f"{cell.heads} heads of {number} units"
         raise CellError(
             f"the step of cell {cell.name!r} failed on two rows of {units}: {type(error).__name__}: {said}{hint}"
         ) from error

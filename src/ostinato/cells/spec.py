@@ -173,7 +173,8 @@ def cell(
         taken = {p.name for p in signature[3:] if p.kind is not p.VAR_KEYWORD} - seams
         if any(p.kind is p.VAR_KEYWORD for p in signature[3:]):  # as many parameters as the description has
             taken |= wanted
-        if len(signature) < 3 or taken - offered != wanted:
+        first_three = {p.name for p in signature[:3]}
+        if len(signature) < 3 or first_three & offered or taken - offered != wanted:
             raise CellError(
                 f"the step {step.__name__!r} must take (x, s, U), then its {'extras and ' if further else ''}parameters "
                 f"({', '.join([*further, *(p.name for p in own)]) or 'none described'}), then seams with the default identity; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ def beside(
     sizes: Mapping[str, int],
     given: Mapping[str, Any],
     x: Tensor,
-    dims: int,
+    shape: Sequence[int],
     lay_in: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """The extras of all time steps in columns, `(T, B, E)`, or packed `(N, E)`.
@@ -42,7 +42,7 @@ def beside(
         given: by name, laid out like the input; without a last dimension where the width is one number a row. Truth values count
             1 or 0.
         x: the input, `(T, B, I)` or packed `(N, I)`.
-        dims: how many dimensions it had as the caller gave it.
+        shape: of the input as the caller gave it.
         lay_in: from the layout of the caller's input to that of `x`.
 
     Raises:
@@ -63,14 +63,13 @@ def beside(
                 f"convert it: .to(device, {x.dtype})"
             )
         got, is_number = tuple(v.shape), cell.extras[name] == "1"
-        if is_number and v.dim() == dims - 1:
+        if is_number and v.dim() == len(shape) - 1:
             v = v.unsqueeze(-1)
-        whole = lay_in(v) if v.dim() == dims else v
-        if tuple(whole.shape) != (expected := (*x.shape[:-1], size)):
-            time_first = "" if len(expected) < 3 else f", {expected[:2]} of time and rows"
-            last = "" if is_number else f", and {size} numbers each"
+        whole = lay_in(v) if v.dim() == len(shape) else v
+        if tuple(whole.shape) != (*x.shape[:-1], size):
+            expected = tuple(shape[:-1]) if is_number else (*shape[:-1], size)
             raise RuntimeError(
-                f"{name} expected one entry for each time step and row of the input{time_first}, laid out like it{last}; got {got}"
+                f"{name} expected one entry for each time step and row of the input, laid out like it, {expected}; got {got}"
             )
         columns.append(whole)
     return columns[0] if len(columns) == 1 else torch.cat(columns, -1)

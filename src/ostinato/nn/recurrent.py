@@ -324,7 +324,7 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
-        beyond = beside(self.cell, self._extra_sizes, extras, x, input.dim(), lay_in) if extras else None
+        beyond = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in) if extras else None
         if name and beyond is not None:
             x, beyond = torch.cat([x, beyond], -1), None
         if name and (found := run_stack(self, name, x, hx, rows, batched, valid, return_states)) is not None:
@@ -350,7 +350,7 @@ class Recurrent(torch.nn.RNNBase):
                 raise ValueError(
                     f"{', '.join(extras)} expected PackedSequences of the input's lengths, packed with the same enforce_sorted"
                 )
-            beyond = beside(self.cell, self._extra_sizes, extras, x, 2, lambda v: v)
+            beyond = beside(self.cell, self._extra_sizes, extras, x, x.shape, lambda v: v)
             if name:
                 x = torch.cat([x, beyond], -1)
         if name and (
