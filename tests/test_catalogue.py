@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,6 +15,8 @@ from ostinato import catalogue
 from ostinato.cells.catalogue.janet import janet
 from ostinato.cells.lstm import lstm
 from ostinato.errors import ConfigError
+
+untyped: Any = catalogue
 
 
 def test_a_layer_and_a_single_step_by_class_and_by_name() -> None:
@@ -41,6 +45,29 @@ def test_a_cell_is_the_same_object_for_the_same_arguments() -> None:
 def test_a_name_that_no_cell_has(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"cell: expected one of lstm, .*janet.*, got {name}; did you mean janet\?"):
         catalogue.make(name, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: untyped.JANET(3, 4, betta=1), r"keyword argument 'betta'; did you mean 'beta'\? .*: backend, beta,"),
+        (
+            lambda: catalogue.JANETCell(3, 4, betta=1),
+            r"keyword argument 'betta'; did you mean 'beta'\? .*: backend, beta,",
+        ),
+        (lambda: catalogue.make("janet", 3, 4, betta=1), r"keyword argument 'betta'; did you mean 'beta'\?"),
+        (lambda: catalogue.cell("janet", betta=1), r"'betta' of JANET: its own are beta; did you mean beta\?"),
+        (lambda: catalogue.cell("lstm", beta=1), "'beta' of LSTM: it has none of its own$"),
+    ],
+)
+def test_an_argument_that_a_cell_does_not_have(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        make()
+
+
+def test_a_cell_is_named_by_a_text() -> None:
+    with pytest.raises(ConfigError, match=r"module:cell, got 3$"):
+        catalogue.cell(cast("Any", 3))
 
 
 def test_names_and_dir_do_not_wait_for_torch() -> None:

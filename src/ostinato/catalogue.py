@@ -60,10 +60,11 @@ def cell(name: CellName, **own: Any) -> Cell:
 
     Raises:
         ConfigError: there is no such cell.
+        TypeError: an argument that it does not have.
     """
     from ostinato.cells.places import find
 
-    return find(name).choose(**own)
+    return find(name).cell(own)
 
 
 def layer_of(cell: CellName | Cell) -> Callable[..., Recurrent]:
@@ -86,7 +87,7 @@ def layer_of(cell: CellName | Cell) -> Callable[..., Recurrent]:
 
     def at_place(*sizes: Any, **options: Any) -> Recurrent:
         own = {argument: options.pop(argument) for argument in named.arguments if argument in options}
-        return Recurrent(named.choose(**own), *sizes, **options)
+        return Recurrent(named.cell(own), *sizes, **options)
 
     return at_place
 

@@ -85,5 +85,8 @@ def expected() -> str:
 
 def unknown(name: object) -> str:
     """What is wrong with a name that no cell has."""
-    close = did_you_mean(str(name).lower(), [each.key for each in every()]).removesuffix(".")
+    if (place := str(name)).replace(".", "").isidentifier() and "." in place:
+        close = "; did you mean {}:{}?".format(*place.rsplit(".", 1))
+    else:
+        close = did_you_mean(place.lower(), [each.key for each in every()]).removesuffix(".")
     return f"expected {expected()}, got {name}{close}"

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, did_you_mean
 
 
 def load(place: str, what: str) -> Any:
@@ -32,10 +32,21 @@ def load(place: str, what: str) -> Any:
     except BaseException as error:  # whatever somebody's module does, even to leave the program
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
-            f"{place}: expected a {what} at this place, module:{what}; it cannot be loaded ({reason}); is its folder the one "
-            "that you are in, or in PYTHONPATH?"
+            f"{place}: expected a {what} at this place, module:{what}; it cannot be loaded ({reason}){_advice(module, name, error)}"
         ) from error
     return found
+
+
+def _advice(module: str, name: str, error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        if module.endswith(".py"):
+            return f"; did you mean {module[:-3]}:{name}?"
+        return "; is its folder the one that you are in, or in PYTHONPATH?"
+    if (found := sys.modules.get(module)) is not None:
+        file = getattr(found, "__file__", None)
+        here = f"; the module is {file}" if file else ", and the module is a folder without __init__.py"
+        return here + did_you_mean(name, vars(found)).removesuffix(".")
+    return ""
 
 
 def load_from_here(place: str, what: str) -> Any:

@@ -65,6 +65,27 @@ def test_gates_need_distinct_names_that_can_be_read(gates: str) -> None:
         cell(gates=gates, states="h")
 
 
+@pytest.mark.parametrize("role", ["gates", "states"])
+def test_names_come_in_one_text(role: str) -> None:
+    with pytest.raises(CellError, match=rf"{role} expected names in one text .*, got \['a', 'b'\]"):
+        cell(**{"gates": "a", "states": "h", role: cast("Any", ["a", "b"])})
+
+
+@pytest.mark.parametrize("role", ["parameters", "widths", "starts", "derived"])
+def test_what_goes_by_name_comes_in_a_mapping(role: str) -> None:
+    with pytest.raises(CellError, match=rf"{role} expected a mapping from names, got \('a', 'H'\)"):
+        cell(gates="a", states="h", **{role: cast("Any", ("a", "H"))})
+
+
+def test_a_cell_is_shown_in_a_line() -> None:
+    assert repr(leaky) == "<cell leaky: gates f z; states h>"
+
+
+def test_a_cell_is_checked_as_it_is_whatever_types_are_set_outside() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        leaky.check()
+
+
 @pytest.mark.parametrize("states", ["", "h h", "1", "names"])
 def test_states_need_distinct_names_that_can_be_read(states: str) -> None:
     with pytest.raises(CellError, match=r"states expected distinct names"):
@@ -133,6 +154,14 @@ def test_a_parameter_s_shape_is_a_letter() -> None:
         (lambda x, s, U: State(h=cast("Any", 0.5)), "returned a float for h, not a tensor"),
         (lambda x, s, U: State(h=x.a @ x.a), "failed on two rows of three units"),
         (lambda x, s, U: State(h=x.a + U(s)), "failed on two rows of three units"),
+        (
+            lambda x, s, U: State(h=x.a + U(s.h)),
+            r"U\(...\) and x hold a tensor for each gate: read one, such as U\(s.h\).a",
+        ),
+        (
+            lambda x, s, U: State(h=x.a.double()),
+            r"was given torch.float32 and returned torch.float64 for h; compute it in",
+        ),
     ],
 )
 def test_a_layer_of_a_cell_that_disagrees_with_its_description_is_not_made(step: Any, message: str) -> None:

@@ -58,6 +58,10 @@ def leaky_by(*, rate: float = 0.5):
 
 def no_cell():
     return 3
+
+
+def plain(x, s, U):
+    return State(h=tanh(x.h + U(s.h).h))
 """
 
 
@@ -65,6 +69,7 @@ def no_cell():
 def within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """In a folder with the module, which can be imported from there."""
     (tmp_path / "my_cells.py").write_text(MODULE)
+    (tmp_path / "unfinished.py").write_text("def leaky(")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
@@ -130,8 +135,11 @@ def test_a_run_is_trained_with_it_and_says_so_when_it_is_gone(
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("nowhere:cell", r"cannot be loaded \(ModuleNotFoundError"),
-        ("my_cells:leeky", r"cannot be loaded \(AttributeError"),
+        ("nowhere:cell", r"cannot be loaded \(ModuleNotFoundError.*; is its folder"),
+        ("my_cells:leeky", r"cannot be loaded \(AttributeError.*; the module is .*my_cells.py; did you mean leaky\?"),
+        ("my_cells.py:leaky", r"; did you mean my_cells:leaky\?"),
+        ("my_cells.leaky", r"; did you mean my_cells:leaky\?"),
+        ("unfinished:leaky", r"\(SyntaxError: [^;]*\)$"),
         ("my_cells:tanh", "expected a cell, made with .*, got builtin_function_or_method"),
         ("my_cells:", "expected a cell at a place module:cell"),
         ("lsmt", "model.cell: expected one of lstm, .*, got lsmt; did you mean lstm"),
@@ -144,6 +152,12 @@ def test_what_is_not_there_is_told_before_the_data_are_read(
     assert re.search(said, capsys.readouterr().err)
 
 
+def test_a_step_without_its_description_is_told(within: Path) -> None:
+    said = "^cell my_cells:plain: .* needs the arguments x, s, U; if it is a step, put the decorator ostinato.cell above it"
+    with pytest.raises(ConfigError, match=said):
+        make_layers("my_cells:plain", 3, 4)
+
+
 def test_a_function_returns_a_cell_and_its_arguments_are_options(within: Path) -> None:
     layer = make_layers("my_cells:leaky_by", 3, 4, options={"rate": 0.1, "zoneout": 0.2})
     assert layer.base_cell.name == "made"
@@ -153,7 +167,7 @@ def test_a_function_returns_a_cell_and_its_arguments_are_options(within: Path) -
     for place, options, said in [
         ("my_cells:no_cell", {}, "got a function that returns int"),
         ("my_cells:leaky_by", {"rte": 0.1}, "options of my_cells:leaky_by: unexpected keyword argument 'rte'"),
-        ("ostinato.cells.highway:rhn", {}, "options of .*: .*missing 1 required .* 'depth'"),
+        ("ostinato.cells.highway:rhn", {}, "^cell .*: .* needs the argument depth"),
     ]:
         with pytest.raises(ConfigError, match=said):
             make_layers(place, 3, 4, options=options)

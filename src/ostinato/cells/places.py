@@ -26,6 +26,8 @@ def find(text: str) -> NamedCell:
     Raises:
         ConfigError: no cell has this name, or none is at this place.
     """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"cell: {unknown(repr(text))}")
     if ":" in text:
         return _at(text)
     known = {each.key: each for each in every()}

@@ -83,7 +83,7 @@ class MaskSpec:
 InputHook = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cell:
     """A recurrence: its step and its description. Made by the decorator `cell`; changed by `ostinato.cells.options`.
 
@@ -129,7 +129,7 @@ class Cell:
     vendor: str | None = None
     options: tuple[str, ...] = ()
     source: str = ""
-    module: str = field(default="", repr=False)
+    module: str = ""
     input_gates: tuple[str, ...] = ()
     recurrent: bool = True
     forget_bias: float | Start | None = None
@@ -141,7 +141,7 @@ class Cell:
     starts: Mapping[str, Start] = field(default_factory=dict[str, Start])
     fixed: frozenset[str] = frozenset()
     derived: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict[str, Callable[[Tensor], Tensor]])
-    number: int = field(init=False, repr=False)
+    number: int = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.input_gates:
@@ -211,13 +211,20 @@ class Cell:
             shapes |= {f"bias_{at}": (size,) for at, size in rows.items()}
         return shapes | {p.name: p.sizes(widths, gates, input_gates) for p in self.parameters}
 
+    def __repr__(self) -> str:
+        named = [("gates", self.gates), ("states", self.states), ("extras", self.extras), ("options", self.options)]
+        told = "; ".join(f"{what} {' '.join(names)}" for what, names in named if names)
+        return f"<cell {self.name}: {told}>"
+
     def check(self) -> None:
         """Run the step once on two rows of three units, or of three for each head, and fewer of a projected output.
 
         Raises:
             CellError: where step and description disagree, or the step changes what it is given.
         """
-        _check(self)
+        # Outside inference mode, whose tensors do not say whether they were changed, and autocast, which changes types.
+        with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+            _check(self)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         # A cell is code: pickled by the name under which its module holds it, like a function.
@@ -257,7 +264,6 @@ def _find(module: str, name: str) -> Cell:
     return found
 
 
-@torch.inference_mode(False)  # whose tensors do not say whether they were changed
 def _check(cell: Cell) -> None:
     """See `Cell.check`."""
     # Different numbers for all letters, so that none is taken for another.
@@ -295,6 +301,8 @@ def _check(cell: Cell) -> None:
     except Exception as error:  # whatever a user's step may raise
         said = str(error).partition("\n")[0]
         hint = "" if cell.recurrent else " (U is None, as the cell is described with recurrent=False)"
+        if isinstance(error, TypeError) and "'Gates'" in said:
+            hint += f" (U(...){'' if cell.raw else ' and x'} hold a tensor for each gate: read one, such as U(s.h).{cell.gates[0]})"
         if own := _tensors_outside(cell.step):
             hint += (
                 f" (the step reads the tensor {own[0]!r} outside of its arguments; a number for each unit belongs into "
@@ -311,10 +319,10 @@ def _check(cell: Cell) -> None:
             f"the step of cell {cell.name!r} changes {changed[0]} in place, which its caller has still in use (the first state "
             f"is the layer's hx); compute a new tensor, as in {changed[0]} * 0.5 instead of {changed[0]}.mul_(0.5)"
         )
-    _check_states(cell, after, shapes)
+    _check_states(cell, after, shapes, getattr(s, s.names[0]).dtype)
 
 
-def _check_states(cell: Cell, after: object, shapes: dict[str, tuple[int, ...]]) -> None:
+def _check_states(cell: Cell, after: object, shapes: dict[str, tuple[int, ...]], dtype: torch.dtype) -> None:
     if not isinstance(after, State):
         raise CellError(f"the step of cell {cell.name!r} must return a State, got {type(after).__name__}")
     if set(after.names) != set(cell.states):
@@ -325,6 +333,11 @@ def _check_states(cell: Cell, after: object, shapes: dict[str, tuple[int, ...]])
     for name in after.names:
         if not isinstance(new := getattr(after, name), Tensor):
             raise CellError(f"the step of cell {cell.name!r} returned a {type(new).__name__} for {name}, not a tensor")
+        if new.dtype != dtype:
+            raise CellError(
+                f"the step of cell {cell.name!r} was given {dtype} and returned {new.dtype} for {name}; compute it in the "
+                f"type that comes in, as in {name}.to(s.{name}.dtype)"
+            )
         if (got := tuple(new.shape)) != shapes[name]:
             described = ", ".join(["B", *cell.states[name].split()])
             raise CellError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ostinato.cells.spec import Cell
-from ostinato.errors import CellError
+from ostinato.errors import CellError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,24 @@ class NamedCell:
     def arguments(self) -> Mapping[str, inspect.Parameter]:
         """The arguments that are its own, which its layer and its single step have beside those of every other."""
         return inspect.signature(self.choose).parameters
+
+    def cell(self, own: Mapping[str, Any]) -> Cell:
+        """The cell that these arguments choose.
+
+        Raises:
+            TypeError: one of them is none of its own, or one is missing; in words that name the cell, not the function.
+        """
+        if unknown := [argument for argument in own if argument not in self.arguments]:
+            has = f"its own are {', '.join(self.arguments)}" if self.arguments else "it has none of its own"
+            close = did_you_mean(unknown[0], self.arguments).removesuffix(".")
+            raise TypeError(f"unexpected keyword argument {unknown[0]!r} of {self.name}: {has}{close}")
+        wanted = [each.name for each in self.arguments.values() if each.default is each.empty and each.name not in own]
+        if wanted:
+            step = ""
+            if len(wanted) > 2:  # the most likely mistake
+                step = "; if it is a step, put the decorator ostinato.cell above it, with its gates and states"
+            raise TypeError(f"{self.name} needs the argument{'s'[: len(wanted) > 1]} {', '.join(wanted)}{step}")
+        return self.choose(**own)
 
 
 REGISTRY: dict[str, NamedCell] = {}

@@ -43,6 +43,8 @@ __all__ = ["Cell", "MaskSpec", "Parameter", "cell", "identity", "living", "numbe
 
 
 def _names(what: str, text: str) -> tuple[str, ...]:
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise CellError(f'{what} expected names in one text with spaces between, like "i f g o", got {text!r}')
     names = tuple(each.partition(":")[0] for each in text.split())
     # A name that `Named` has itself, like `with_`, could not be read as `x.with_`.
     bad = [n for n in names if not n.isidentifier() or keyword.iskeyword(n) or n.startswith("_") or hasattr(Named, n)]
@@ -133,6 +135,9 @@ def cell(
     Raises:
         CellError: where names are malformed or the step's signature does not fit the description.
     """
+    for role, some in (("parameters", parameters), ("widths", widths), ("starts", starts), ("derived", derived)):
+        if not isinstance(some, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise CellError(f"{role} expected a mapping from names, got {some!r}")
     gate_names, own_widths = _names("gates", gates), _own_widths(widths or {})
     _names("states", states)
     described = {n: " ".join(at) for n, at in named_widths("the state", states, "H", own_widths).items()}

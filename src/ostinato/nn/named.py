@@ -12,6 +12,7 @@ import torch
 from ostinato.cells.registry import NamedCell
 from ostinato.cells.spec import Cell
 from ostinato.errors import CellError
+from ostinato.nn.options import LayerOptions, StepOptions, check_names
 
 # Where torch.nn's RNN and RNNCell have `nonlinearity`, after two sizes and `num_layers` or `bias`.
 _OWN_PLACE = 3
@@ -34,12 +35,14 @@ def named_class(named: NamedCell, base: Any, name: str, module: str) -> type[Any
     shared = dict(inspect.signature(base.__init__).parameters)
     del shared["cell"]
     takes_projection = "proj_size" in shared
+    options_of = (LayerOptions if takes_projection else StepOptions).__annotations__
     if takes_projection and len(cell.states) == 1:
         del shared["proj_size"]
 
     def initialise(self: Any, given: dict[str, Any], options: dict[str, Any]) -> None:
         if torch_class is not None and takes_projection and "proj_size" in options:
             torch_class(1, 1, proj_size=options["proj_size"])  # raises with torch.nn's own words
+        check_names(options, {*options_of, *named.arguments})
         own = {argument: given.pop(argument) for argument in named.arguments}
         base.__init__(self, _chosen(named, own, torch_class), **given, **options)
         for argument, value in own.items():

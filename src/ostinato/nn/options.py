@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypedDict, TypeGuard, cast
 
@@ -119,6 +119,19 @@ class Options:
         return {name: value for name, value in values.items() if value != getattr(default, name)}
 
 
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `TypeError` for a keyword that is none of those that are known."""
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            raise TypeError(
+                f"unexpected keyword argument {name!r}"
+                + (f"; did you mean {close[0]!r}?" if close else ".")
+                + f" Beside torch.nn's arguments there are: {', '.join(names)}"
+            )
+
+
 def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
     """Check options and complete them.
 
@@ -132,15 +145,7 @@ def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
         ValueError: for a value out of its range.
         CellError: where `base` cannot take an option.
     """
-    names = list(allowed.__annotations__)
-    for name in given:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            raise TypeError(
-                f"unexpected keyword argument {name!r}"
-                + (f"; did you mean {close[0]!r}?" if close else ".")
-                + f" Beside torch.nn's arguments there are: {', '.join(sorted(names))}"
-            )
+    check_names(given, allowed.__annotations__)
     values = dict(given)
     for name in ("recurrent_dropout", "weight_dropout"):
         if name in values:
