@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import ostinato
-from ostinato.cells import Gates, State, cell
+from ostinato.cells import Gates, State, cell, identity
 from ostinato.errors import CellError
 from ostinato.models.parts.layers import make_layers
 from tests.cells.language import (
@@ -381,6 +381,29 @@ def test_a_width_of_its_own_is_taken_for_no_other(rank: int) -> None:
         made(cell(gates="a", states="h", **described)(the_wrong_way_round))
     with pytest.raises(CellError, match="cannot be multiplied"):
         made(cell(gates="a", states="h", parameters={"A": "I H"})(the_wrong_way_round))
+
+
+def test_what_is_about_to_be_written_is_dropped_wherever_it_is_written() -> None:
+    @cell(gates="a", states="h slow:M", widths={"M": 2}, parameters={"B": "M H"})
+    def slow(x: Gates, s: State, U: Any, B: Tensor, candidate: Any = identity) -> State:
+        new = candidate(torch.nn.functional.linear(x.a, B))
+        return State(h=tanh(x.a + U(s.h).a), slow=s.slow + new)
+
+    layer = made(slow, recurrent_dropout=0.5)
+    torch.manual_seed(1)
+    _, _, states = layer(torch.randn(T, B, FEATURES, dtype=D), return_states=True)
+    written = states.slow[0].diff(dim=0)
+    assert 0.2 < (written == 0).double().mean() < 0.8
+
+    @cell(gates="a", states="h slow:M", widths={"M": 2, "R": 5}, parameters={"B": "R H"})
+    def nowhere(x: Gates, s: State, U: Any, B: Tensor, candidate: Any = identity) -> State:
+        new = candidate(torch.nn.functional.linear(x.a, B)).sum(-1, keepdim=True)
+        return State(h=tanh(x.a + U(s.h).a), slow=s.slow + new)
+
+    with pytest.raises(
+        CellError, match=r"candidate at tensors of the shapes \(2, 5\) where its states have h \(2, 3\)"
+    ):
+        made(nowhere, recurrent_dropout=0.5)
 
 
 def test_the_input_s_product_stands_behind_the_recurrent_one() -> None:

@@ -13,6 +13,7 @@ from torch import sigmoid, tanh
 from ostinato import Recurrent
 from ostinato.cells import Cell, Gates, MaskSpec, Parameter, Product, State, cell, gru, identity, lstm
 from ostinato.cells.options import layer_norm, peephole
+from ostinato.cells.trial import check
 from ostinato.cells.widths import Widths
 from ostinato.errors import CellError
 
@@ -83,7 +84,7 @@ def test_a_cell_is_shown_in_a_line() -> None:
 
 def test_a_cell_is_checked_as_it_is_whatever_types_are_set_outside() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        leaky.check()
+        check(leaky)
 
 
 @pytest.mark.parametrize("states", ["", "h h", "1", "names"])
@@ -171,9 +172,9 @@ def test_a_layer_of_a_cell_that_disagrees_with_its_description_is_not_made(step:
 
 
 def test_the_check_passes_a_cell_whose_description_is_right() -> None:
-    leaky.check()
-    lstm.check()
-    peephole(lstm).check()
+    check(leaky)
+    check(lstm)
+    check(peephole(lstm))
 
 
 # -- what the input reaches, and whether there is a recurrence ----------------------------------------------------------------
@@ -240,10 +241,10 @@ def test_the_input_reaches_gates_that_there_are(inputs: str, message: str) -> No
 def test_a_step_has_no_more_than_its_description_gives_it() -> None:
     beyond = cell(gates="a b", states="h", inputs="b")(lambda x, s, U: State(h=x.a))
     with pytest.raises(CellError, match=r"expected one of b, got 'a'$"):
-        beyond.check()
+        check(beyond)
     product = cell(gates="a", states="h", recurrent=False)(lambda x, s, U: State(h=x.a + U(s.h).a))
     with pytest.raises(CellError, match=r"not callable \(U is None, as the cell is described with recurrent=False\)$"):
-        product.check()
+        check(product)
 
 
 @pytest.mark.parametrize("description", [{"recurrent": False}, {"inputs": "a"}])
@@ -427,7 +428,7 @@ def test_an_option_does_not_take_the_name_of_a_parameter(name: str, option: str)
 def test_a_step_that_changes_what_it_is_given_is_told(step: Any, what: str) -> None:
     made = Cell("careless", step, ("a",), {"h": "H"}, (Parameter("decay", ("H",)),))
     with pytest.raises(CellError, match=f"changes {what} in place"):
-        made.check()
+        check(made)
 
 
 def test_a_constant_for_each_unit_that_is_closed_over_is_told_where_it_belongs() -> None:
@@ -438,9 +439,9 @@ def test_a_constant_for_each_unit_that_is_closed_over_is_told_where_it_belongs()
         return State(h=tau * s.h + x.a)
 
     with pytest.raises(CellError, match=r'parameters=\{"tau": "H"\}.*fixed="tau" where it is not to be learned'):
-        closing.check()
+        check(closing)
 
 
 def test_a_cell_can_be_checked_in_inference_mode() -> None:
     with torch.inference_mode():
-        lstm.check()
+        check(lstm)

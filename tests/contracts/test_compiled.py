@@ -293,7 +293,7 @@ def test_a_stack_in_both_directions_is_the_references(option: str) -> None:
     """Plain layers of every cell, and the LSTM's with every option."""
     for name in ["lstm"] if option != "plain" else sorted({n for n, o in PAIRS if o == option}):
         torch.manual_seed(1)
-        made = layer(name, 3, 5, 2, bidirectional=True, dtype=torch.float64, **OPTIONS[option])
+        made = layer(name, 3, 6, 2, bidirectional=True, dtype=torch.float64, **OPTIONS[option])
         assert explain(made, torch.zeros(2, 1, 3, dtype=torch.float64)).backends == {"compiled"}
         for lengths in (None, [4, 0, 6, 1]):
             got, expected = (everything(made, lengths, by) for by in ("compiled", "reference"))

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product, Select
 from ostinato.cells.spec import Cell, MaskSpec, Parameter, identity
+from ostinato.cells.trial import check, state_at
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
@@ -70,7 +71,7 @@ def num_heads(cell: Cell, count: int) -> Cell:
     if not cell.counts_heads and not {"N", "d"} & set(described):
         require_product(cell, "num_heads", "Leave num_heads out")
     made = cell.changed("num_heads", heads=count)
-    made.check()
+    check(made)
     return made
 
 
@@ -93,7 +94,7 @@ def coupled_gates(cell: Cell) -> Cell:
     gates, input_gates = (tuple(gate for gate in some if gate != "i") for some in (cell.gates, cell.input_gates))
     coupled = cell.changed("coupled_gates", step=step, gates=gates, input_gates=input_gates, write=None)
     try:
-        coupled.check()
+        check(coupled)
     except CellError as error:
         raise CellError(
             f"coupled_gates needs a step that asks every recurrent product for all gates; {cell.name!r} does not: {error}. "
@@ -196,9 +197,7 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
 
         return cell.step(x, s, U, candidate=masked, **named)
 
-    # The candidate has H units, also where the output is projected: it gets the mask of a state that has.
-    state = next((n for n in reversed([*cell.states]) if cell.states[n] == "H"), list(cell.states)[-1])
-    noise = MaskSpec(name, rate, state, every_step=True, scaled=True)
+    noise = MaskSpec(name, rate, state_at(cell, "candidate"), every_step=True, scaled=True)
     return cell.changed("recurrent_dropout", step=step, noise=(*cell.noise, noise))
 
 
@@ -238,7 +237,7 @@ def projection(cell: Cell) -> Cell:
     weight = Parameter("weight_hr", ("P", "H"))
     made = cell.changed("projection", step=step, states=states, parameters=(weight, *cell.parameters))
     try:
-        made.check()
+        check(made)
     except CellError as error:
         raise CellError(
             f"proj_size needs a step that combines its output of the step before with nothing of H units but by a product; "

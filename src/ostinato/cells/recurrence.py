@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
 from ostinato.cells.masks import kept_units
 from ostinato.cells.named import Gates, State
-from ostinato.cells.product import Product
 from ostinato.cells.start import Start
 from ostinato.cells.widths import Widths
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-# On which a step is tried.
-_ROWS, _UNITS = 2, 3
 
 
 def identity(v: Tensor) -> Tensor:
@@ -205,7 +197,8 @@ class Cell:
             len(self.input_gates),
         )
         rows = {"ih": input_gates * hidden_size} | ({"hh": gates * hidden_size} if self.recurrent else {})
-        columns = {"ih": input_size, "hh": (proj_size or hidden_size) // self.heads}
+        width = proj_size or hidden_size
+        columns = {"ih": input_size, "hh": width if self.heads == 1 else width // self.heads}
         shapes: dict[str, tuple[int, ...]] = {f"weight_{at}": (size, columns[at]) for at, size in rows.items()}
         if bias:
             shapes |= {f"bias_{at}": (size,) for at, size in rows.items()}
@@ -215,16 +208,6 @@ class Cell:
         named = [("gates", self.gates), ("states", self.states), ("extras", self.extras), ("options", self.options)]
         told = "; ".join(f"{what} {' '.join(names)}" for what, names in named if names)
         return f"<cell {self.name}: {told}>"
-
-    def check(self) -> None:
-        """Run the step once on two rows of three units, or of three for each head, and fewer of a projected output.
-
-        Raises:
-            CellError: where step and description disagree, or the step changes what it is given.
-        """
-        # Outside inference mode, whose tensors do not say whether they were changed, and autocast, which changes types.
-        with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
-            _check(self)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         # A cell is code: pickled by the name under which its module holds it, like a function.
@@ -262,95 +245,3 @@ def _find(module: str, name: str) -> Cell:
     if not isinstance(found, Cell):
         raise CellError(f"expected the module {module} to hold a cell named {name!r}; define it there at top level")
     return found
-
-
-def _check(cell: Cell) -> None:
-    """See `Cell.check`."""
-    # Different numbers for all letters, so that none is taken for another.
-    taken = set(cell.widths.values())
-    count = next(n for n in itertools.count(_UNITS) if n * cell.heads not in taken)
-    hidden = count * cell.heads
-    others = (n for n in itertools.count(2) if n != count and not {n, n * cell.heads} & taken)
-    projected = next(others) * cell.heads if "P" in cell.states.values() else 0
-    features = next(n for n in others if n not in (hidden, projected))
-    sizes = cell.parameter_sizes(features, hidden, projected, bias=False)
-
-    def zeros(*shape: int) -> Tensor:
-        return torch.zeros(shape, device="cpu")
-
-    shapes = {name: (_ROWS, *shape) for name, shape in cell.state_shapes(hidden, projected, features).items()}
-    s = State(**{name: zeros(*shape) for name, shape in shapes.items()})
-    U = Product(cell.gates, zeros(*sizes["weight_hh"]), None, hidden, cell.heads) if cell.recurrent else None
-    named = {p.name: zeros(*sizes[p.name]) for p in cell.parameters}
-    named |= {name: zeros(_ROWS, size) for name, size in cell.extra_sizes(features, hidden, projected).items()}
-    masks = {n.name: zeros(*shapes[n.state]) for n in cell.noise}
-    given = {f"s.{n}": getattr(s, n) for n in s.names} | named | masks
-    x: Any
-    if cell.raw:
-        x = given["x"] = zeros(_ROWS, features)
-    else:
-        x = Gates(**{name: zeros(_ROWS, hidden) for name in cell.input_gates})
-        given |= {f"x.{n}": getattr(x, n) for n in x.names}
-    offered: dict[str, Any] = {"num_heads": cell.heads} if cell.counts_heads else {}
-    if cell.raw:
-        offered["W"] = Product(cell.input_gates, zeros(*sizes["weight_ih"]), None, hidden)
-    try:
-        after = cell.step(x, s, U, **named, **masks, **offered)
-    except CellError:
-        raise
-    except Exception as error:  # whatever a user's step may raise
-        said = str(error).partition("\n")[0]
-        hint = "" if cell.recurrent else " (U is None, as the cell is described with recurrent=False)"
-        if isinstance(error, TypeError) and "'Gates'" in said:
-            hint += f" (U(...){'' if cell.raw else ' and x'} hold a tensor for each gate: read one, such as U(s.h).{cell.gates[0]})"
-        if own := _tensors_outside(cell.step):
-            hint += (
-                f" (the step reads the tensor {own[0]!r} outside of its arguments; a number for each unit belongs into "
-                f'parameters={{"{own[0]}": "H"}}, and into the layer\'s parameter of that name; fixed="{own[0]}" '
-                "where it is not to be learned)"
-            )
-        number = "three" if count == _UNITS else str(count)
-        units = f"{number} units" if cell.heads == 1 else f"{cell.heads} heads of {number} units"
-        raise CellError(
-            f"the step of cell {cell.name!r} failed on two rows of {units}: {type(error).__name__}: {said}{hint}"
-        ) from error
-    if changed := [name for name, v in given.items() if v._version]:
-        raise CellError(
-            f"the step of cell {cell.name!r} changes {changed[0]} in place, which its caller has still in use (the first state "
-            f"is the layer's hx); compute a new tensor, as in {changed[0]} * 0.5 instead of {changed[0]}.mul_(0.5)"
-        )
-    _check_states(cell, after, shapes, getattr(s, s.names[0]).dtype)
-
-
-def _check_states(cell: Cell, after: object, shapes: dict[str, tuple[int, ...]], dtype: torch.dtype) -> None:
-    if not isinstance(after, State):
-        raise CellError(f"the step of cell {cell.name!r} must return a State, got {type(after).__name__}")
-    if set(after.names) != set(cell.states):
-        raise CellError(
-            f"cell {cell.name!r} is described with the states {' '.join(cell.states)!r} "
-            f"but its step returned {' '.join(after.names)!r}"
-        )
-    for name in after.names:
-        if not isinstance(new := getattr(after, name), Tensor):
-            raise CellError(f"the step of cell {cell.name!r} returned a {type(new).__name__} for {name}, not a tensor")
-        if new.dtype != dtype:
-            raise CellError(
-                f"the step of cell {cell.name!r} was given {dtype} and returned {new.dtype} for {name}; compute it in the "
-                f"type that comes in, as in {name}.to(s.{name}.dtype)"
-            )
-        if (got := tuple(new.shape)) != shapes[name]:
-            described = ", ".join(["B", *cell.states[name].split()])
-            raise CellError(
-                f"the step of cell {cell.name!r} changed the shape of {name} from ({described}) = {shapes[name]} to {got}"
-            )
-
-
-def _tensors_outside(step: Callable[..., Any]) -> list[str]:
-    """Names of tensors that a step closes over, or finds in its module."""
-    if not inspect.isfunction(step):
-        return []
-    try:
-        found = inspect.getclosurevars(step)
-    except ValueError:  # a variable that is not set yet
-        return []
-    return [name for name, v in {**found.nonlocals, **found.globals}.items() if isinstance(v, Tensor)]

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
+from ostinato.cells.trial import check
 from ostinato.errors import CellError
 from ostinato.kernels import dispatch
 from ostinato.kernels.packed import lengths_of, rows_of_data
@@ -72,7 +73,7 @@ class Recurrent(torch.nn.RNNBase):
     ) -> None:
         if not isinstance(cell, Cell):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"cell expected a Cell, made with the decorator ostinato.cell, got: {type(cell).__name__}")
-        cell.check()
+        check(cell)
         widths = _widths(hidden_size, num_layers)
         layers = len(widths) if widths else num_layers
         for width in cast("list[int]", widths or [hidden_size]):
@@ -103,7 +104,7 @@ class Recurrent(torch.nn.RNNBase):
     def _check_heads(self) -> None:
         heads = self.options.num_heads
         for name, width in (*(("hidden_size", hidden) for hidden in self.hidden_sizes), ("proj_size", self.proj_size)):
-            if width % heads:
+            if heads > 1 and width % heads:
                 raise ValueError(f"num_heads expected a divisor of {name}={width}, got {heads}")
 
     def _make_cells(self) -> None:

@@ -58,7 +58,7 @@ class Step(torch.nn.RNNCellBase):
         self.options = parse(options, cell, StepOptions)
         self.backend = self.options.backend
         self._make_cells()
-        if hidden_size % self.options.num_heads:
+        if self.options.num_heads > 1 and hidden_size % self.options.num_heads:
             raise ValueError(f"num_heads expected a divisor of hidden_size={hidden_size}, got {self.options.num_heads}")
         cell = self._cells[True]
         shapes = cell.parameter_sizes(input_size, hidden_size, bias=bias)

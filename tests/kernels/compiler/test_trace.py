@@ -389,7 +389,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "a shuffle of units": (lambda v: torch.cat([v[:, 1:], v[:, :1]], -1), "some of the units"),
     "one unit": (lambda v: v * v[:, :1], "some of the units"),
     "a transposition": (lambda v: v.T.T * 1.0, "aten."),
-    "three dimensions": (lambda v: v[:, None, :].sum(1), "other shapes"),
+    "three dimensions": (lambda v: (v[:, None, :] * v[:, :, None]).sum(1), "other shapes"),
     "a number by the root of H": (lambda v: v / v.shape[-1] ** 0.5, "depends on the sizes"),
     "a number by the batch": (lambda v: v / v.shape[0], "depends on the sizes"),
     "steps by the width": (lambda v: v if v.shape[-1] > 102 else v * 2, "depends on the sizes"),
@@ -446,12 +446,12 @@ def test_a_step_that_changes_its_state_is_refused() -> None:
 
 
 def test_what_enters_a_product_must_have_its_width() -> None:
-    @cell(gates="a", states="h c")
+    @cell(gates="a", states="h m:M", widths={"M": 2})
     def wide(x: Gates, s: State, U: Any) -> State:
-        return State(h=torch.tanh(x.a + U(s.c).a), c=s.c)
+        return State(h=torch.tanh(x.a + U(s.m).a), m=s.m)
 
     with pytest.raises(Unsupported, match="what enters the product with weight_hh has the shape"):
-        trace(option.projection(wide), True, True)
+        trace(wide, True, False)
 
 
 def test_a_matrix_outside_a_product_is_refused() -> None:

@@ -248,10 +248,8 @@ class BackwardJobs(LayerJobs):
         first = self._dparameters - 1  # parameters follow the input
         for field, name in zip(at.dvectors, of.vectors, strict=True):
             self._tell(frame, field, (first + call.parameter(place, name), 0))
-        seen = set()
-        for (field, add), (name, _) in zip(at.dweights, of.packings, strict=True):
-            frame.fields[add] = int(name in seen)
-            seen.add(name)
+        for (field, add), (name, _), adds in zip(at.dweights, of.packings, of.adds, strict=True):
+            frame.fields[add] = int(adds)
             if self._in_code:
                 self._tell(frame, field, (first + call.parameter(place, name), 0))
         for name, sources in frame.sources.items():

@@ -246,6 +246,7 @@ class Pass:
         transposed: the same for the backward part.
         nothing: zeros, as many as a row of two directions has.
         written: how many rows of each parameter's gradient the backward part writes; the others are to be zero.
+        adds: for each of `packings`, whether its matrix has been written when its gradient comes.
     """
 
     def __init__(self, kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> None:
@@ -302,17 +303,25 @@ class Pass:
         every = Packing(tuple(range(described.gates)), hidden, False, paired)
         self.packings = [("weight_ih", every)]
         self.transposed = [("weight_ih", Packing(described.dx, hidden, True, paired))]
-        self.written = {"weight_ih": len(described.dx) * hidden}
+        self.written: dict[str, int] = {}
+        self.adds: list[bool] = []
+        self._write("weight_ih", len(described.dx) * hidden)
         for k, order, units in self.gradients():
             matrix = described.products[k].matrix
             forward, backward = self._heads(k)
             self.packings.append((matrix, Packing(*self.gates(k), False, paired, forward)))
             self.transposed.append((matrix, Packing(order, units, True, paired, backward)))
-            self.written[matrix] = max(self.written.get(matrix, 0), len(order) * units)
+            self._write(matrix, len(order) * units)
         for name, _, space, _ in described.parameter_slots:
             self.written[name] = self.written.get(name, 0) + self.width[space]
         self._gate_rows = [np.array([gate * hidden for gate in described.dx])]
         self._gate_rows += [np.array([gate * units for gate in order]) for _, order, units in self.gradients()]
+
+    def _write(self, matrix: str, rows: int) -> None:
+        # The first product that gives a matrix a gradient writes it, for its own gates; those behind it add theirs.
+        self.adds.append(matrix in self.written)
+        if rows:
+            self.written.setdefault(matrix, rows)
 
     def _heads(self, k: int) -> tuple[tuple[tuple[int, int], ...] | None, tuple[tuple[int, int], ...] | None]:
         """The blocks of each head of a product, forward and backward; None for a whole matrix."""
