@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,7 +43,7 @@ def state_at(cell: Cell, seam: str) -> str:
 
 
 @contextmanager
-def _as_it_is() -> Iterator[None]:
+def _as_it_is() -> Generator[None]:
     """Outside inference mode, whose tensors do not say whether they were changed, and autocast, which changes types."""
     with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
         yield

@@ -130,20 +130,18 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
         program, other = (r.lowered(constants) for r in recordings)
         if str(program) != str(other):
             raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
-        if (twice := _repeated(program.products)) is None:
+        if not (repeated := _repeated(program.products)):
             return program
         # Products are numbered without the calls that are aliases.
         calls = [call for call in range(len(program.products) + len(aliases)) if call not in aliases]
-        aliases = {**aliases, calls[twice[1]]: calls[twice[0]]}
+        aliases |= {calls[later]: calls[first] for later, first in repeated.items()}
 
 
-def _repeated(products: Sequence[ProductNode]) -> tuple[int, int] | None:
-    """An earlier and a later product that are the same."""
+def _repeated(products: Sequence[ProductNode]) -> dict[int, int]:
+    """Products that are the same as an earlier one, and which."""
     seen: dict[object, int] = {}
-    for at, product in enumerate(products):
-        if (first := seen.setdefault((product.matrix, product.gates, product.enters), at)) != at:
-            return first, at
-    return None
+    at_first = [seen.setdefault((each.matrix, each.gates, each.enters), at) for at, each in enumerate(products)]
+    return {at: first for at, first in enumerate(at_first) if first != at}
 
 
 class Cuts:
@@ -328,13 +326,9 @@ class _Recording(Run):
 
     def _recorded(self) -> fx.GraphModule:
         # Here and not at the top: a process that finds its machine code on disk needs none of it.
-        from torch._decomp import core_aten_decompositions, get_decompositions
+        from torch._guards import TracingContext, tracing
+        from torch._subclasses import FakeTensorMode
         from torch.fx.experimental.proxy_tensor import make_fx
-
-        aten = torch.ops.aten
-        more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
-        more += [aten.gelu, aten.ldexp, aten._softmax, aten._log_softmax, aten.linalg_vector_norm]
-        table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
 
         def step(masks: Sequence[Tensor], *primals: Tensor) -> tuple[Tensor, ...]:
             given = dict(zip((*self.primals, *self.masks), (*primals, *masks), strict=True))
@@ -351,8 +345,10 @@ class _Recording(Run):
             return *results, *gradients(tuple(flat[-len(self._cotangents) :]))
 
         arguments = (*self.primals.values(), *self.masks.values(), *self._cotangents.values())
-        with preserve_node_meta():  # the lines of the step
-            module = make_fx(step_and_gradients, decomposition_table=table)(*arguments)
+        # The shapes that PyTorch notes beside every node are made in one mode; left alone it makes one for each, and each
+        # writes down where in the program it was made.
+        with preserve_node_meta(), tracing(TracingContext(FakeTensorMode())):  # the lines of the step
+            module = make_fx(step_and_gradients, decomposition_table=_decompositions())(*arguments)
             if _changes_in_place(module):  # some of PyTorch's own decompositions do
                 run = fx.Interpreter(module).run
                 module = make_fx(torch.func.functionalize(run, remove="mutations"))(*arguments)
@@ -448,6 +444,16 @@ class _Recording(Run):
 
     def _width(self, letter: str) -> int:
         return 1 if letter == "1" else self.sizes.letters[letter]
+
+
+@functools.cache  # it is a list of all operators
+def _decompositions() -> dict[Any, Any]:
+    from torch._decomp import core_aten_decompositions, get_decompositions
+
+    aten = torch.ops.aten
+    more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
+    more += [aten.gelu, aten.ldexp, aten._softmax, aten._log_softmax, aten.linalg_vector_norm]
+    return {**core_aten_decompositions(), **get_decompositions(more)}
 
 
 def _check(cell: Cell) -> None:

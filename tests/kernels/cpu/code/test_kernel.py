@@ -99,10 +99,23 @@ def test_each_part_is_compiled_once_and_then_found(compiled: list[str]) -> None:
 def test_every_dtype_bias_and_cell_has_code_of_its_own(compiled: list[str]) -> None:
     made()
     made(False)
-    Kernel(cells.rnn_tanh, False, False, True)
-    Kernel(cells.rnn_relu, True, False, True)
+    Kernel(cells.rnn_tanh, False, False, True).part("inference")
+    Kernel(cells.rnn_relu, True, False, True).part("inference")
     assert Counter(compiled)["rnn_tanh_inference"] == 3
     assert Counter(compiled)["rnn_relu_inference"] == 1
+
+
+def test_who_trains_compiles_no_inference_and_a_later_process_finds_what_is_there(compiled: list[str]) -> None:
+    first = Kernel(cells.rnn_tanh, True, False, True)
+    assert compiled == []
+    first.part("training")
+    first.part("backward")
+    assert compiled == ["rnn_tanh_training", "rnn_tanh_backward"]
+    later = Kernel(cells.rnn_tanh, True, False, True)
+    assert later.description == first.description
+    assert "_plan" not in vars(later)  # it was not traced
+    later.part("inference")
+    assert compiled[2:] == ["rnn_tanh_inference"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "a bit", "empty", "another's"])

@@ -146,7 +146,12 @@ class Kernel:
         self.passes: dict[object, Any] = {}  # by sizes, see `bound`
         self._parts: dict[str, CodePart] = {}
         self._description: Description | None = None
-        self.part("inference")
+        # What is told of it is kept beside any part; else the step is recorded. Machine code is made when it is asked for, as who
+        # trains may never ask for inference alone; but of a step that reads what may change, before it does.
+        if len(self.reading.watch):
+            self.part("inference")
+        elif not any(map(self._read, PARTS)):
+            self._describe()
 
     def follow(self, cell: Cell, reading: Reading) -> None:
         """Make what is still to be made of another cell, which computes the same."""
@@ -170,16 +175,28 @@ class Kernel:
 
     def _make(self, name: str) -> CodePart:
         key = key_of(f"{self._key} {name}", self.shape)
-        if (kept := cache.load(key)) is not None:
-            head, _, code = kept.partition(b"\n")
-            read = json.loads(head)
-            self._description = Description.read(read["description"])
-            return CodePart((loaded := load(code, [name])).address(name), tuple(read["fields"]), loaded)
+        if (kept := self._read(name)) is not None:
+            fields, code = kept
+            return CodePart((loaded := load(code, [name])).address(name), fields, loaded)
         module, fields = self.module(name)
         code = machine_code(module)
         head = json.dumps({"description": asdict(self.description), "fields": fields})
         cache.store(key, head.encode() + b"\n" + code)
         return CodePart((loaded := load(code, [name])).address(name), tuple(fields), loaded)
+
+    def _read(self, name: str) -> tuple[tuple[str, ...], bytes] | None:
+        """The fields and the code of a part that an earlier process has kept; sets the description."""
+        if (kept := cache.load(key_of(f"{self._key} {name}", self.shape))) is None:
+            return None
+        head, _, code = kept.partition(b"\n")
+        read = json.loads(head)
+        self._description = Description.read(read["description"])
+        return tuple(read["fields"]), code
+
+    def _describe(self) -> None:
+        if self._description is None:
+            letters = self._plan.program.letters
+            self._description = _describe(self._plan, {name: letters[name] for name in self.cell.states})
 
     def module(self, name: str) -> tuple[ir.Module, list[str]]:
         """The LLVM code of a part, and the names of its fields."""
@@ -188,12 +205,10 @@ class Kernel:
         from ostinato.kernels.cpu.code.loops import Fields
 
         plan = self._plan
-        letters = plan.program.letters
-        if self._description is None:
-            self._description = _describe(plan, {name: letters[name] for name in self.cell.states})
+        self._describe()
         module, fields = ir.Module(f"{self.cell.name}_{name}"), Fields()
         kind = Backward if name == "backward" else Forward
-        kind(module, name, plan, getattr(plan, name), self.shape, fields, letters).write()
+        kind(module, name, plan, getattr(plan, name), self.shape, fields, plan.program.letters).write()
         return module, fields.names
 
     @functools.cached_property
