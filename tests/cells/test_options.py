@@ -11,6 +11,7 @@ from torch import tanh
 
 from ostinato import GRU, LSTM, RNN, Recurrent, State, backend, cell, cells
 from ostinato.cells import options as transform
+from ostinato.cells.trial import check
 from ostinato.errors import CellError
 from tests.cells.equations import Array, Trial, Weights, normalised, sigmoid
 
@@ -291,7 +292,7 @@ def test_gates_of_several_products_cannot_be_coupled(one: str, other: str) -> No
         u = U.only(one)(s.h).with_(**{gate: getattr(U.only(other)(s.h), gate) for gate in other.split()})
         return State(h=torch.sigmoid(x.f + u.f) * s.h + torch.sigmoid(x.i + u.i) * tanh(x.g + u.g))
 
-    own.check()
+    check(own)
     with pytest.raises(
         CellError, match=r"coupled_gates needs a step that asks .*; 'own' does not: .*another cell"
     ) as caught:
