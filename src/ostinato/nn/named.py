@@ -42,7 +42,7 @@ def named_class(named: NamedCell, base: Any, name: str, module: str) -> type[Any
     def initialise(self: Any, given: dict[str, Any], options: dict[str, Any]) -> None:
         if torch_class is not None and takes_projection and "proj_size" in options:
             torch_class(1, 1, proj_size=options["proj_size"])  # raises with torch.nn's own words
-        check_names(options, {*options_of, *named.arguments})
+        check_names(options.keys() - {"proj_size"}, {*options_of, *named.arguments})  # of which `base` says why
         own = {argument: given.pop(argument) for argument in named.arguments}
         base.__init__(self, _chosen(named, own, torch_class), **given, **options)
         for argument, value in own.items():

@@ -23,6 +23,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 }
 BOOLEAN = frozenset({*COMPARISONS, "and", "or", "not"})
 REDUCTIONS = frozenset({"sum", "max"})  # over the units of a row: the space becomes "row"
+MOVES = frozenset({"roll", "flip"})  # each unit gets the value of another one of its row
 
 
 def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
@@ -79,12 +80,12 @@ class Node:
     """One value of a step. Two nodes of a graph are equal only if they are the same object.
 
     Attributes:
-        op: of `POINTWISE`; of `REDUCTIONS`; "const"; "unit", the number of the unit; or the name of a leaf: "x", "u", "state",
-            "parameter", "mask", "input", "dstate", "dv".
+        op: of `POINTWISE`; of `REDUCTIONS`; of `MOVES`; "const"; "unit", the number of the unit; or the name of a leaf: "x", "u",
+            "state", "parameter", "mask", "input", "dstate", "dv".
         args: what it is computed from. `where` has (condition, value if true, value if false).
         space: "H": `(B, H)`; "P": `(B, P)`, and so for all widths; "row": `(B, 1)`, one number a row; "one": a number.
         key: of a leaf, what it is, see `trace`: `number_of`, `name_of` and `piece_of` read it; of a const `(value, size, power)`,
-            which `parts_of` reads; else ().
+            which `parts_of` reads; of a roll by how many units; else ().
     """
 
     op: str
@@ -131,6 +132,18 @@ class Graph:
     def max(self, v: Node) -> Node:
         """The largest over the units, or NaN where any is; `v` varies over them."""
         return self._node("max", (v,), "row")
+
+    def roll(self, v: Node, by: int) -> Node:
+        """Unit `n` gets the value of unit `n - by`, around the end."""
+        if v.op == "roll":
+            v, by = v.args[0], by + number_of(v)
+        return v if by == 0 or v.space in ("row", "one") else self._node("roll", (v,), v.space, (by,))
+
+    def flip(self, v: Node) -> Node:
+        """The first unit gets the value of the last one."""
+        if v.op == "flip":
+            return v.args[0]
+        return v if v.space in ("row", "one") else self._node("flip", (v,), v.space)
 
     def apply(self, op: str, *args: Node) -> Node:
         """A pointwise operation."""
@@ -259,7 +272,7 @@ def walk(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) 
 
 
 def number_of(leaf: Node) -> int:
-    """Which gate an "x" is, or which product a "u" or "dv" belongs to."""
+    """Which gate an "x" is, which product a "u" or "dv" belongs to, or by how many units a "roll" moves."""
     number = leaf.key[0]
     assert isinstance(number, int)
     return number

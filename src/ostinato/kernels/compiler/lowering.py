@@ -17,6 +17,7 @@ from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
 from ostinato.kernels.compiler.heads import Heads
 from ostinato.kernels.compiler.operations import POINTWISE, as_condition, as_number
 from ostinato.kernels.compiler.sized import Constants, TracedSizes, Value
+from ostinato.kernels.compiler.units import Units
 from ostinato.types import Tensor
 
 
@@ -34,6 +35,7 @@ class Lowering:
         self._graph, self._module, self._sizes, self._constants = graph, module, sizes, constants
         self._values: dict[fx.Node, Any] = {}
         self._heads = Heads(graph, sizes.heads) if sizes.heads > 1 else None
+        self._units = Units(graph, sizes.letters)
         self._place = {node: at for at, node in enumerate(module.graph.nodes)}
 
     def run(self, inputs: Sequence[Value]) -> list[Value]:
@@ -70,7 +72,12 @@ class Lowering:
             raise Unsupported(
                 f"a number in the step depends on the sizes otherwise than H, 1/H, P or 1/P do (in {_full_name(node)})"
             )
-        return self._graph.const(*number)
+        graph, size = self._graph, number.size
+        if not number.more:
+            return graph.const(number.value if number.power == 1 else 1 / number.value, size, number.power)
+        units = graph.apply("add", graph.const(1, size), graph.const(number.more))
+        found = graph.apply("mul", units, graph.const(number.value))
+        return found if number.power == 1 else graph.apply("reciprocal", found)
 
     def _call(self, node: fx.Node) -> Any:
         if node.target is operator.getitem:
@@ -137,13 +144,6 @@ class Lowering:
             raise Unsupported("the step mixes up the rows of a batch by a change of shape")
         return Value(value.pieces, value.widths if value.width == width else (width,), rows)
 
-    def _of_columns(self, width: int) -> Node:
-        """A number of columns as a const."""
-        for letter, size in self._sizes.letters.items():
-            if width % size == 0:
-                return self._graph.const(width // size, letter)
-        return self._graph.const(width)
-
     # Pointwise operations
 
     def _operands(self, node: fx.Node) -> Iterator[Value | None]:
@@ -182,7 +182,8 @@ class Lowering:
         ends = sorted({end for value in given if value.width == width for end in accumulate(value.widths)})
         widths = tuple(b - a for a, b in pairwise([0, *ends]))
         columns = [
-            (None,) * len(widths) if v is None else v.cut(widths if v.width == width else (1,)).pieces for v in values
+            (None,) * len(widths) if v is None else v.cut(widths if v.width == width else (1,), self._units.some).pieces
+            for v in values
         ]
         columns = [c * (len(widths) // len(c)) for c in columns]
         return Value(tuple(starmap(apply, zip(*columns, strict=True))), widths, _rows(name, given))
@@ -251,8 +252,8 @@ class Lowering:
         graph = self._graph
         total = graph.const(0)
         for piece, width in zip(value.pieces, value.widths, strict=True):
-            wide, piece = piece.space not in ("row", "one"), as_number(graph, piece)
-            part = graph.sum(piece) if wide else graph.apply("mul", piece, self._of_columns(width))
+            wide, piece = piece.space not in ("row", "one"), self._units.only(piece, width, 0.0)
+            part = graph.sum(piece) if wide else graph.apply("mul", piece, self._units.count(width))
             total = graph.apply("add", total, part)
         return total
 
@@ -265,7 +266,7 @@ class Lowering:
         """The mean of all units, or one of each head."""
         over = self._over(node)
         sums = self._sums(value, over)
-        columns = self._of_columns(value.width // len(sums))
+        columns = self._units.count(value.width // len(sums))
         return tuple(self._graph.apply("div", each, columns) for each in sums)
 
     def _over(self, node: fx.Node) -> set[str]:
@@ -305,7 +306,10 @@ class Lowering:
             raise Unsupported(
                 f"the step uses {_full_name(node)} over heads, which the compiler does not know; amax it does"
             )
-        pieces = [as_number(graph, piece) for piece in value.pieces]
+        nothing = -math.inf if "max" in name else math.inf
+        pieces = [
+            self._units.only(piece, width, nothing) for piece, width in zip(value.pieces, value.widths, strict=True)
+        ]
         largest = self._max_of_units(pieces) if "max" in name else self._min_of_units(pieces)
         found = Value((largest,), (1,), value.rows)
         if name in ("amax", "amin"):
@@ -318,9 +322,10 @@ class Lowering:
     def _unit(self, node: fx.Node, value: Value) -> Node:
         """The number of each unit in its row."""
         letters = {size: space for space, size in self._sizes.letters.items()}
-        if len(value.pieces) != 1 or value.width not in letters:
+        (piece, *others), space = value.pieces, letters.get(value.width)
+        if others or space is None or piece.space not in ("row", "one", space):
             raise Unsupported(f"the step uses {_full_name(node)} otherwise than over the units of a gate or a state")
-        return self._graph.leaf("unit", (), letters[value.width])
+        return self._units.number(space)
 
     def _max_of_units(self, pieces: Sequence[Node]) -> Node:
         graph = self._graph
@@ -351,11 +356,59 @@ class Lowering:
         dim: Any = node.args[1] if len(node.args) > 1 else 0
         if self._axis(parts[0], dim) != "units":
             raise Unsupported("the step lays rows of a batch one after another (aten.cat)")
-        return _beside([self._values[part] for part in parts])
+        return self._beside([self._values[part] for part in parts])
+
+    def _beside(self, values: Sequence[Value]) -> Value:
+        present = [value for value in values if value.widths]
+        pieces = [piece for value in present for piece in zip(value.pieces, value.widths, strict=True)]
+        together = self._units.together(pieces)
+        return Value(tuple(p for p, _ in together), tuple(w for _, w in together), _rows("add", present))
+
+    def _columns(self, value: Value, start: int, end: int) -> Value:
+        return self._beside([value.columns(start, end, self._units.some)])
 
     def _columns_only(self, node: fx.Node, dim: int) -> None:
-        if self._axis(_input(node), dim) != "units":
+        axis = self._axis(_input(node), dim)
+        if axis in ("head", "heads"):
+            raise Unsupported(f"the step takes or moves some of the units of a head ({_full_name(node)})")
+        if axis != "units":
             raise Unsupported(f"the step takes some of the rows of a batch ({_full_name(node)})")
+
+    def _select(self, node: fx.Node) -> Value:
+        value = self._values[_input(node)]
+        dim, at = _integers(node, 1, 2)
+        self._columns_only(node, dim)
+        at %= value.width
+        return self._columns(value, at, at + 1)
+
+    def _select_scatter(self, node: fx.Node) -> Value:
+        base, one = self._values[_input(node)], self._values[node.args[1]]  # pyright: ignore[reportArgumentType]
+        dim, at = _integers(node, 2, 3)
+        self._columns_only(node, dim)
+        at %= base.width
+        return self._beside([self._columns(base, 0, at), one, self._columns(base, at + 1, base.width)])
+
+    def _roll(self, node: fx.Node) -> Value:
+        value = self._values[_input(node)]
+        shifts: Any = node.args[1]
+        dims = _argument(node, 2, "dims", [])
+        if len(shifts) != 1 or len(dims) != 1:
+            raise Unsupported("the step rolls other than its units")
+        self._columns_only(node, dims[0])
+        (by,) = shifts
+        if len(value.pieces) == 1 and value.width == self._units.size(piece := value.pieces[0]):
+            return Value((self._units.rolled(piece, by),), value.widths, value.rows)
+        start = -by % value.width
+        return self._beside([self._columns(value, start, value.width), self._columns(value, 0, start)])
+
+    def _flip(self, node: fx.Node) -> Value:
+        value = self._values[_input(node)]
+        dims: Any = node.args[1]
+        if len(dims) != 1:
+            raise Unsupported("the step flips other than its units")
+        self._columns_only(node, dims[0])
+        pieces = [self._units.flipped(p, w) for p, w in zip(value.pieces, value.widths, strict=True)]
+        return Value(tuple(pieces[::-1]), value.widths[::-1], value.rows)
 
     def _split(self, node: fx.Node) -> list[Value]:
         value = self._values[_input(node)]
@@ -363,30 +416,31 @@ class Lowering:
         self._columns_only(node, _argument(node, 2, "dim", 0))
         sizes = size if isinstance(size, list | tuple) else [size] * (value.width // size)
         starts = [0, *accumulate(sizes)]
-        return [value.columns(a, b) for a, b in pairwise(starts)]
+        return [self._columns(value, a, b) for a, b in pairwise(starts)]
 
     def _slice(self, node: fx.Node) -> Value:
         value = self._values[_input(node)]
         if tuple(node.meta["val"].shape) == tuple(_input(node).meta["val"].shape):
             return value
         self._columns_only(node, _argument(node, 1, "dim", 0))
-        return value.columns(*_bounds(node, 2, value.width))
+        return self._columns(value, *_bounds(node, 2, value.width))
 
     def _slice_scatter(self, node: fx.Node) -> Value:
         base, part = self._values[_input(node)], self._values[node.args[1]]  # pyright: ignore[reportArgumentType]
         self._columns_only(node, _argument(node, 2, "dim", 0))
         start, end = _bounds(node, 3, base.width)
-        return _beside([base.columns(0, start), part, base.columns(end, base.width)])
+        return self._beside([self._columns(base, 0, start), part, self._columns(base, end, base.width)])
 
     def _padded(self, node: fx.Node) -> Value:
         value = self._values[_input(node)]
         pads: Any = node.args[1]
         left, right, *others = pads
-        if any(others) or _argument(node, 2, "value", 0) != 0 or min(left, right) < 0:
+        if any(others) or _argument(node, 2, "value", 0) != 0:
             raise Unsupported(f"the step uses {_full_name(node)} otherwise than with zeros beside the units")
+        value = self._columns(value, max(-left, 0), value.width - max(-right, 0))  # what is negative cuts off
         zero = self._graph.const(0)
         beside = [Value((zero,) * (width > 0), (width,) * (width > 0), value.rows) for width in (left, right)]
-        return _beside([beside[0], value, beside[1]])
+        return self._beside([beside[0], value, beside[1]])
 
 
 def _rows(name: str, values: list[Value]) -> Literal["same", "each", "summed"]:
@@ -405,13 +459,6 @@ def _rows(name: str, values: list[Value]) -> Literal["same", "each", "summed"]:
     if not linear.get(name, False):
         raise Unsupported("the step combines the rows of a batch, which are to be independent")
     return "summed"
-
-
-def _beside(values: Sequence[Value]) -> Value:
-    present = [value for value in values if value.widths]
-    pieces = tuple(piece for value in present for piece in value.pieces)
-    widths = tuple(width for value in present for width in value.widths)
-    return Value(pieces, widths, _rows("add", present))
 
 
 def _name(node: fx.Node) -> str:
@@ -435,9 +482,15 @@ def _argument(node: fx.Node, place: int, name: str, default: Any) -> Any:
     return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
 
 
+def _integers(node: fx.Node, *places: int) -> tuple[int, ...]:
+    found = tuple(node.args[place] for place in places)
+    assert all(isinstance(each, int) for each in found)
+    return found  # pyright: ignore[reportReturnType]
+
+
 def _bounds(node: fx.Node, place: int, width: int) -> tuple[int, int]:
     if _argument(node, place + 2, "step", 1) != 1:
-        raise Unsupported("the step takes some of the units of a gate or a state, which the compiler does not know")
+        raise Unsupported("the step takes every so many units, which the compiler does not know")
     start, end = _argument(node, place, "start", None), _argument(node, place + 1, "end", None)
     first, last, _ = slice(start, end).indices(width)
     return first, last
@@ -470,5 +523,9 @@ _STRUCTURAL: dict[str, Callable[[Lowering, fx.Node], Any]] = {
     "slice": Lowering._slice,
     "slice_scatter": Lowering._slice_scatter,
     "constant_pad_nd": Lowering._padded,
+    "select": Lowering._select,
+    "select_scatter": Lowering._select_scatter,
+    "roll": Lowering._roll,
+    "flip": Lowering._flip,
 }
 _KNOWN = POINTWISE.keys() | _STRUCTURAL.keys()

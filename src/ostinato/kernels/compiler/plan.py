@@ -1,7 +1,7 @@
 """From the graphs of a step to a schedule: what is computed when, what is stored where, what is saved for the backward pass.
 
-A time step is a few *stages*. Between two stages lies what needs the values of all units: matrix products, and sums (or the
-largest) over a row, which are called sums below.
+A time step is a few *stages*. Between two stages lies what needs the values of all units: matrix products, sums (or the largest)
+over a row, which are called sums below, and units that get the value of another unit.
 Within a stage every unit is on its own, so that vectors of units are worked on from their loads to their stores without anything
 between.
 """
@@ -12,7 +12,7 @@ import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from ostinato.kernels.compiler.graph import REDUCTIONS, Node, name_of, number_of, piece_of, plain, walk
+from ostinato.kernels.compiler.graph import MOVES, REDUCTIONS, Node, name_of, number_of, piece_of, plain, walk
 from ostinato.kernels.compiler.program import Program
 
 # Worth a load and a store rather than being computed again.
@@ -52,11 +52,13 @@ class Stage:
         products: the recurrent products that are done first.
         sums: the sums over rows that come next, in passes: a sum may need those of the passes before it.
         stores: what the units then compute.
+        moves: whether they read what an earlier stage wrote for other units.
     """
 
     products: list[int] = field(default_factory=list)
     sums: list[list[Node]] = field(default_factory=list)
     stores: list[Store] = field(default_factory=list)
+    moves: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Schedule:
     made: Mapping[Node, int]
     rows: tuple[Node, ...]
     scratch: Mapping[str, int]
+
+    @property
+    def moves(self) -> bool:
+        """Whether units read what was written for others."""
+        return any(stage.moves for stage in self.stages)
 
 
 @dataclass(frozen=True)
@@ -240,12 +247,13 @@ def _saved(roots: list[Node], free: Mapping[Node, object]) -> tuple[list[Node], 
     saved: dict[Node, None] = {}
     rows: dict[Node, None] = {}
     given = ("state", "parameter", "mask", "input", "const", "unit")
+    kept = {"x", "u", *MOVES}
 
     def at_hand(node: Node) -> bool:
         """Whether it follows from what is kept anyway by a few cheap operations."""
         if node in free or node.op in given or node.op in REDUCTIONS:
             return True
-        return node.op not in ("x", "u") and node.op not in COSTLY and all(at_hand(arg) for arg in node.args)
+        return node.op not in kept and node.op not in COSTLY and all(at_hand(arg) for arg in node.args)
 
     def obtain(node: Node) -> None:
         if node in free or node.op in given or node in saved:
@@ -255,7 +263,7 @@ def _saved(roots: list[Node], free: Mapping[Node, object]) -> tuple[list[Node], 
         elif node.space == "row" or node.space == "one" or at_hand(node):
             for arg in node.args:
                 obtain(arg)
-        elif node.op in ("x", "u") or (node.op in COSTLY and not all(at_hand(arg) for arg in node.args)):
+        elif node.op in kept or (node.op in COSTLY and not all(at_hand(arg) for arg in node.args)):
             saved[node] = None
         else:
             for arg in node.args:
@@ -330,6 +338,8 @@ def _schedule(
         if node.op in ("u", "dv") and node not in found and not is_of_input(node):
             stage[node] = latest + 1
             columns[node] = stage[node]
+        elif node.op in MOVES and node not in found:
+            stage[node] = columns[node] = latest + 1
         elif node.op in REDUCTIONS and node not in found:
             stage[node] = max(columns[node.args[0]] + 1, latest)
             columns[node] = -1
@@ -375,13 +385,36 @@ def _schedule(
         if node.op in LEAVES and node not in found:
             found[node] = (node.op, 0)
             made[node] = stage[node]
+    moved = _move([n for n in order if n.op in MOVES and n not in found], stages, stage, found, made)
     for store in stores:
         stages[stage[store.node]].stores.append(store)
         if store.to[0] in ("state", "enters", "saved") and store.node.space not in SINGLE and store.node not in found:
             found[store.node] = ("new", store.to[1]) if store.to[0] == "state" else store.to
             made[store.node] = stage[store.node] + 1
-    scratch = _hand_on(program, stages, stage, found, made)
+    scratch = _hand_on(program, stages, stage, found, made, moved)
     return Schedule(tuple(stages), found, made, rows, scratch)
+
+
+def _move(
+    moves: list[Node],
+    stages: list[Stage],
+    stage: Mapping[Node, int],
+    found: dict[Node, tuple[str, str | int]],
+    made: dict[Node, int],
+) -> dict[str, int]:
+    """What units get of each other goes through scratch. Returns how many values of each space lie there."""
+    scratch: dict[str, int] = {}
+    slots: dict[Node, int] = {}
+    for node in moves:
+        (source,) = node.args
+        if source not in slots:
+            slots[source] = scratch.setdefault(source.space, 0)
+            scratch[source.space] += 1
+            stages[stage[source]].stores.append(Store(source, ("scratch", slots[source])))
+        found[node] = (node.op, slots[source])
+        made[node] = stage[node]
+        stages[stage[node]].moves = True
+    return scratch
 
 
 def _hand_on(
@@ -390,9 +423,10 @@ def _hand_on(
     stage: Mapping[Node, int],
     found: dict[Node, tuple[str, str | int]],
     made: dict[Node, int],
+    moved: Mapping[str, int],
 ) -> dict[str, int]:
-    """Costly values that a later stage needs as well are kept in scratch; all others are computed again."""
-    scratch = dict.fromkeys(program.spaces, 0)
+    """Costly values that a later stage needs as well are kept in scratch, behind those that `moved`; others are computed again."""
+    scratch = {**dict.fromkeys(program.spaces, 0), **moved}
     for at in reversed(range(len(stages))):
         # Stores that are added to an earlier stage while going down are seen when that stage comes.
         roots = [store.node for store in stages[at].stores] + [n.args[0] for p in stages[at].sums for n in p]

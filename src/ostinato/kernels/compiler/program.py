@@ -150,6 +150,8 @@ class _Listing:
         args = [self._names[a] for a in node.args]
         name = self._names[node] = f"v{self._count}"
         self._count += 1
+        if node.op == "roll":
+            args.append(str(number_of(node)))
         text = f" {_INFIX[node.op]} ".join(args) if node.op in _INFIX else f"{node.op}({', '.join(args)})"
         yield f"  {name} = {text}" + ("" if node.space == "H" else f"  # {node.space}")
 

@@ -7,7 +7,7 @@ numbers that differ between recordings at two sizes are explained as multiples o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -17,8 +17,18 @@ from torch import fx
 from ostinato.cells.recurrence import Cell
 from ostinato.kernels.compiler.graph import Node, Unsupported, plain
 
-# Numbers in a recording, by the place of their node and their own, as (value, size, power) of a const; None for an unexplained one.
-Constants = dict[tuple[int, object], tuple[float, str | None, int] | None]
+# Numbers in a recording, by the place of their node and their own; None for an unexplained one.
+Constants = dict[tuple[int, object], "Number | None"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """`(value * (size + more))**power`, with the size of a letter; without one, `value`."""
+
+    value: float
+    size: str | None = None
+    power: int = 1
+    more: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,8 @@ class Value:
 
     Attributes:
         pieces: nodes side by side along the last dimension.
-        widths: how many columns each takes; a piece of the space "row" or "one" is spread over them.
+        widths: how many columns each takes; a piece of the space "row" or "one" is spread over them. Where they are fewer than the
+            units of a piece's space, they are the first of them.
         rows: "each" row of the batch has its own values; they are the "same" for all; or it is to be "summed" over the rows, which
             only a parameter's gradient may be.
     """
@@ -110,25 +121,40 @@ class Value:
         """Whether it is known to be zero throughout."""
         return all(plain(piece) == 0 for piece in self.pieces)
 
-    def cut(self, widths: Sequence[int]) -> Value:
-        """The same in pieces of these widths, which sum to `width`."""
+    def cut(self, widths: Sequence[int], some: Callable[[Node, int, int], Node] | None = None) -> Value:
+        """The same in pieces of these widths, which sum to `width`.
+
+        Args:
+            widths: of the pieces.
+            some: makes a node of some units of a piece, by the first of them and how many.
+
+        Raises:
+            Unsupported: some of the units of a piece are asked for, and there is no `some`.
+        """
         ends = list(accumulate(self.widths))
         pieces: list[Node] = []
         start = 0
         for width in widths:
             at = next(n for n, end in enumerate(ends) if end > start)
-            if start + width > ends[at] or (width != self.widths[at] and self.pieces[at].space not in ("row", "one")):
+            piece, here = self.pieces[at], self.widths[at]
+            if start + width > ends[at]:
                 raise Unsupported(
-                    "the step takes some of the units of a gate or a state, which the compiler does not know"
+                    "the step mixes up gates or units by a change of shape, which the compiler does not know"
                 )
-            pieces.append(self.pieces[at])
+            if width != here and piece.space not in ("row", "one"):
+                if some is None:
+                    raise Unsupported(
+                        "the step takes some of the units of a gate or a state, which the compiler does not know"
+                    )
+                piece = some(piece, start - (ends[at] - here), width)
+            pieces.append(piece)
             start += width
         return Value(tuple(pieces), tuple(widths), self.rows)
 
-    def columns(self, start: int, end: int) -> Value:
-        """Those from `start` up to `end`."""
+    def columns(self, start: int, end: int, some: Callable[[Node, int, int], Node] | None = None) -> Value:
+        """Those from `start` up to `end`; `some` as for `cut`."""
         bounds = sorted({0, start, end, self.width, *accumulate(self.widths)})
-        cut = self.cut([b - a for a, b in pairwise(bounds)])
+        cut = self.cut([b - a for a, b in pairwise(bounds)], some)
         inside = [n for n, (a, b) in enumerate(pairwise(bounds)) if start <= a and b <= end]
         return Value(tuple(cut.pieces[n] for n in inside), tuple(cut.widths[n] for n in inside), self.rows)
 
@@ -163,13 +189,20 @@ def _arguments(node: fx.Node, module: fx.GraphModule) -> Iterator[tuple[object, 
             yield key, value
 
 
-def _explained(a: float, b: float, sizes: TracedSizes, others: TracedSizes) -> tuple[float, str | None, int] | None:
+def _explained(a: float, b: float, sizes: TracedSizes, others: TracedSizes) -> Number | None:
     if a == b or (a != a and b != b):
-        return float(a), None, 1
+        return Number(float(a))
     for letter, size in sizes.letters.items():
         other = others.letters[letter]
         if math.isclose(a / size, b / other, rel_tol=1e-15):
-            return a / size, letter, 1
+            return Number(a / size, letter)
         if math.isclose(a * size, b * other, rel_tol=1e-15):
-            return a * size, letter, -1
+            return Number(1 / (a * size), letter, -1)
+    for letter, size in sizes.letters.items():  # all but a few units
+        other = others.letters[letter]
+        for power, u, v in ((1, size, other), (-1, other, size)):
+            more = (b * u - a * v) / (a - b)
+            if -size < 2 * more < 0 and abs(more - round(more)) < 1e-9:
+                more = round(more)
+                return Number(a / (size + more) if power == 1 else 1 / (a * (size + more)), letter, power, more)
     return None

@@ -453,7 +453,10 @@ def _decompositions() -> dict[Any, Any]:
     aten = torch.ops.aten
     more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
     more += [aten.gelu, aten.ldexp, aten._softmax, aten._log_softmax, aten.linalg_vector_norm]
-    return {**core_aten_decompositions(), **get_decompositions(more)}
+    table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
+    for known in (aten.roll, aten.select_scatter):  # by numbers of units in a tensor
+        table.pop(known.default, None)
+    return table
 
 
 def _check(cell: Cell) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from llvmlite import ir
 
-from ostinato.kernels.compiler.graph import Node, parts_of
+from ostinato.kernels.compiler.graph import Node, number_of, parts_of
 from ostinato.kernels.compiler.plan import Schedule
 from ostinato.kernels.cpu.code.builder import Code, Value
 from ostinato.kernels.cpu.code.product import Shape
@@ -132,3 +132,34 @@ class BlockValues:
         first = code.builder.sitofp(code.mul(self.v, places.lanes.count), places.lanes.scalar)
         inside = ir.Constant(places.lanes.type, [float(n) for n in range(places.lanes.count)])
         return code.builder.fadd(places.lanes.splat(code.builder, first), inside)
+
+
+def moved(code: Code, shape: Shape, node: Node, row: Value, count: int, v: Value, width: Value) -> Value:
+    """A vector of units that get the values of other units of their row.
+
+    Args:
+        code: where it is written.
+        shape: of the vectors.
+        node: a roll or a flip.
+        row: the address of the first vector of what is moved, in a row of `[block][count][lane]`.
+        count: vectors in a block.
+        v: the block of units that is asked for.
+        width: units of the row. Lanes past them get some value of it.
+    """
+    lanes, last = shape.lanes, code.sub(width, 1)
+    by = 0 if node.op == "flip" else number_of(node)
+    forward = code.sub(width, code.builder.srem(code.int(by), width))  # in (0, 2 width)
+    found = ir.Constant(shape.vector, ir.Undefined)
+    for lane in range(lanes):
+        unit = code.min(code.add(code.mul(v, lanes), lane), last)
+        if node.op == "flip":
+            source = code.sub(last, unit)
+        else:
+            source = code.add(unit, forward)
+            for _ in range(2):
+                source = code.choose(code.is_(source, ">", last), code.sub(source, width), source)
+        block, inside = code.div(source, lanes), code.builder.urem(source, code.int(lanes))
+        at = code.at(row, code.mul(block, count * lanes * shape.bytes), code.mul(inside, shape.bytes))
+        number = code.load(at, shape.scalar, shape.bytes)
+        found = code.builder.insert_element(found, number, ir.Constant(ir.IntType(32), lane))
+    return found

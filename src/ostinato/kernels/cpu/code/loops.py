@@ -20,7 +20,7 @@ from llvmlite import ir
 from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
 from ostinato.kernels.compiler.plan import Plan, Schedule, Stage, Store
 from ostinato.kernels.cpu.code.builder import POINTER, Code, Int, Value
-from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
+from ostinato.kernels.cpu.code.emit import BlockValues, RowValues, moved
 from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS, Shape
 from ostinato.kernels.cpu.code.reduction import Reduction
 from ostinato.kernels.cpu.code.vector import Lanes
@@ -132,8 +132,8 @@ class Loop:
         self.together = code.choose(alone, 1, threads)
 
     def begin_step(self) -> None:
-        """Single numbers of a row are written by one thread, and read by all in the next step."""
-        if "1" in self.letters.values():
+        """Single numbers of a row are written by one thread, and read by all in the next step; what moves is read by others."""
+        if "1" in self.letters.values() or self.schedule.moves:
             self.meet()
 
     def heads_of(self, product: int, alone: bool = True) -> Range:
@@ -204,10 +204,10 @@ class Loop:
 
     def stage(self, at: int, stage: Stage) -> None:
         """Products, sums, and what the units compute."""
-        if stage.products:
+        if stage.products or stage.moves:
             self.meet()
-            for product in stage.products:
-                self.multiply(product)
+        for product in stage.products:
+            self.multiply(product)
         if stage.sums:
             self.meet()
             self._sums(at, stage.sums)
@@ -339,6 +339,10 @@ class Loop:
             case "scratch":
                 count = self.schedule.scratch[node.space]
                 return shape.load(code, self.blocked(f"scratch_{node.space}", node.space, count, b, v, int(slot)))
+            case "roll" | "flip":
+                count = self.schedule.scratch[node.space]
+                row = self.blocked(f"scratch_{node.space}", node.space, count, b, code.int(0), int(slot))
+                return moved(code, shape, node, row, count, v, self.width[node.space])
             case "dstate":
                 later, outside = (code.at(address, at_v) for address in self._dstate(node, b))
                 row = self[f"dstate_{name_of(node)}_row"]

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 
 from llvmlite import ir
 
-from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of, walk
+from ostinato.kernels.compiler.graph import MOVES, Node, name_of, number_of, piece_of, walk
 from ostinato.kernels.compiler.plan import SINGLE, Plan, Stage, Store
 from ostinato.kernels.cpu.code.builder import I32, POINTER, Code, Value
-from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
+from ostinato.kernels.cpu.code.emit import BlockValues, RowValues, moved
 from ostinato.kernels.cpu.code.loops import Fields
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.code.reduction import Reduction
@@ -226,6 +226,11 @@ class StreamStep:
             code = self.code
             mask = self.shape.mask(code, code.sub(self["I"], code.mul(v, self.shape.lanes)))
             return self.shape.load(code, self._place(node, v), mask)
+        if node.op in MOVES:
+            count = self.schedule.scratch[node.space]
+            _, slot = self.schedule.found[node]
+            row = self.slot("scratch", node.space, count, int(slot), self.code.int(0))
+            return moved(self.code, self.shape, node, row, count, v, self[node.space])
         return self.shape.load(self.code, self._place(node, v))
 
     def _place(self, node: Node, v: Value) -> Value:
@@ -261,7 +266,10 @@ class StreamStep:
         code = self.code
         for number, each in enumerate(self.passes.all):
             stage = self.schedule.stages[each.stage]
-            if any(s.source != "x" and self._is_fresh(int(s.source)) for s in each.segments):
+            begins = number == 0 or self.passes.all[number - 1].stage != each.stage
+            if any(s.source != "x" and self._is_fresh(int(s.source)) for s in each.segments) or (
+                begins and stage.moves
+            ):
                 self.meet()
             self._walk(number, each, stage)
             following = self.passes.all[number + 1] if number + 1 < len(self.passes.all) else None

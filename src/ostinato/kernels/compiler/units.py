@@ -1,0 +1,127 @@
+"""Some of the units of a row, and units in another order.
+
+Vectors of units have the widths that letters name, and no others. So the units from one on, `v[:, 1:]`, are those of all of `v`,
+moved to the front, of which only so many count; what is laid side by side to as many units as a letter names is chosen unit by
+unit; and a single unit, `v[:, 3]`, is a sum in which the others are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ostinato.kernels.compiler.graph import Graph, Node
+from ostinato.kernels.compiler.operations import as_condition, as_number
+
+_SINGLE = ("row", "one")
+_Piece = tuple[Node, int]
+
+
+class Units:
+    """The units of a recording.
+
+    Args:
+        graph: where nodes are made.
+        sizes: the numbers of the letters.
+    """
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
+        self._graph, self._sizes = graph, sizes
+
+    def number(self, space: str) -> Node:
+        """The number of each unit in its row."""
+        return self._graph.leaf("unit", (), space)
+
+    def size(self, piece: Node) -> int | None:
+        """How many units a piece has; None for a single number."""
+        return self._sizes.get(piece.space)
+
+    def count(self, width: int, space: str | None = None) -> Node:
+        """A number of units as it follows from the sizes; by `space` those that are fewer are told by what is missing, too."""
+        graph = self._graph
+        for letter, size in self._sizes.items():
+            if width and width % size == 0:
+                return graph.const(width // size, letter)
+        near = [letter for letter, size in self._sizes.items() if size // 2 < width < size and space in (None, letter)]
+        if not near:
+            return graph.const(width)
+        return graph.apply("sub", graph.const(1, near[0]), graph.const(self._sizes[near[0]] - width))
+
+    def only(self, piece: Node, width: int, nothing: float) -> Node:
+        """The first units of a piece, and `nothing` in the place of the others."""
+        graph, v = self._graph, as_number(self._graph, piece)
+        if self.size(piece) in (None, width):
+            return v
+        return graph.apply("where", self._before(width, piece.space), v, graph.const(nothing))
+
+    def some(self, piece: Node, begin: int, width: int) -> Node:
+        """The units of a piece from `begin` on, to the front; a single one as a number of the row."""
+        graph, v = self._graph, as_number(self._graph, piece)
+        if width == 1:
+            is_it = graph.apply("eq", self.number(piece.space), self.count(begin, piece.space))
+            found = graph.sum(graph.apply("where", is_it, v, graph.const(0.0)))
+        else:
+            found = graph.roll(v, self._near(-begin, piece))
+        return self._as(piece, found)
+
+    def rolled(self, piece: Node, by: int) -> Node:
+        """All units of a piece, each moved by so many."""
+        return self._as(piece, self._graph.roll(as_number(self._graph, piece), by))
+
+    def flipped(self, piece: Node, width: int) -> Node:
+        """The first units of a piece from the last to the first."""
+        if self.size(piece) is None:
+            return piece
+        found = self._graph.flip(as_number(self._graph, piece))
+        return self._as(piece, self._graph.roll(found, self._near(width, piece)))
+
+    def together(self, pieces: Sequence[_Piece]) -> list[_Piece]:
+        """Pieces side by side, with one in the place of those that are all units of a space together."""
+        found: list[_Piece] = []
+        at = 0
+        while at < len(pieces):
+            end, space = self._group(pieces, at)
+            if space is None:
+                found.append(pieces[at])
+            else:
+                found.append((self._joined(pieces[at:end], space), self._sizes[space]))
+            at = end
+        return found
+
+    def _group(self, pieces: Sequence[_Piece], at: int) -> tuple[int, str | None]:
+        """The end of those that make up a space together, and the space; None for a piece that is to be left alone."""
+        total, space = 0, None
+        for end, (piece, width) in enumerate(pieces[at:], at + 1):
+            total += width
+            if piece.space not in _SINGLE:
+                if width == self.size(piece):
+                    break
+                space = space or piece.space
+            fitting = [letter for letter, size in self._sizes.items() if size == total and space in (None, letter)]
+            if fitting:
+                return (end, fitting[0]) if end > at + 1 else (end, None)
+        return at + 1, None
+
+    def _joined(self, pieces: Sequence[_Piece], space: str) -> Node:
+        graph, end = self._graph, self._sizes[space]
+        is_condition = all(piece.is_boolean for piece, _ in pieces)
+        found: Node | None = None
+        for piece, width in reversed(pieces):
+            begin = end - width
+            v = as_number(graph, piece)
+            v = v if self.size(piece) is None else graph.roll(v, self._near(begin, piece))
+            found = v if found is None else graph.apply("where", self._before(end, space), v, found)
+            end = begin
+        assert found is not None
+        return as_condition(graph, found) if is_condition else found
+
+    def _before(self, width: int, space: str) -> Node:
+        return self._graph.apply("lt", self.number(space), self.count(width, space))
+
+    def _near(self, by: int, piece: Node) -> int:
+        """The same move around the end, as the smaller number: it is the one that does not follow the sizes."""
+        size = self._sizes[piece.space]
+        by %= size
+        return by if by <= size // 2 else by - size
+
+    def _as(self, piece: Node, found: Node) -> Node:
+        return as_condition(self._graph, found) if piece.is_boolean else found

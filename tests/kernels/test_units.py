@@ -1,0 +1,123 @@
+"""Steps that take some units of a row, or give units the values of others: compiled, as the reference has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, sigmoid, tanh
+from torch.nn import functional as F
+
+import ostinato
+from ostinato import Recurrent, State, backend, cell, explain
+from ostinato.cells.spec import Cell
+
+D = torch.float64
+
+MOVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "roll": lambda v: torch.roll(v, 1, -1),
+    "roll back": lambda v: torch.roll(v, -3, 1) * v,
+    "roll, roll": lambda v: torch.roll(tanh(torch.roll(v, 2, 1)), -5, 1),
+    "flip": lambda v: 0.5 * torch.flip(v, [-1]) + 0.1 * v,
+    "neighbours": lambda v: 0.3 * torch.roll(v, 1, 1) + 0.4 * v + 0.3 * torch.roll(v, -1, 1),
+    "shuffle": lambda v: torch.cat([v[:, 1:], v[:, :1]], -1),
+    "the first unit": lambda v: tanh(v) * v[:, :1],
+    "the third unit": lambda v: tanh(v) * v[:, 2].unsqueeze(-1),
+    "the last unit": lambda v: 0.5 * v + 0.1 * v[:, -1:],
+    "the last two": lambda v: torch.cat([v[:, :-2], tanh(v[:, -2:])], -1),
+    "a shift": lambda v: F.pad(v[:, :-1], (1, 0)),
+    "differences": lambda v: F.pad(v[:, 1:] - v[:, :-1], (0, 1)),
+    "a sum of some": lambda v: tanh(v) * v[:, 2:].sum(-1, keepdim=True).tanh(),
+    "a mean of some": lambda v: tanh(v) * v[:, :-2].mean(-1, keepdim=True),
+    "a variance of some": lambda v: tanh(v) * v[:, 1:].var(-1, keepdim=True, unbiased=False),
+    "the largest of some": lambda v: v + 0.1 * v[:, 1:].amax(-1, keepdim=True),
+    "a softmax of some": lambda v: v + F.pad(torch.softmax(v[:, :-1], -1), (0, 1)),
+    "each half backwards": lambda v: torch.cat([v[:, :2].flip(-1), v[:, 2:].flip(-1)], -1),
+    "conditions": lambda v: torch.where((v > 0).roll(1, -1), v, 0.5 * v),
+}
+
+
+def moving(function: Callable[[Tensor], Tensor]) -> Cell:
+    """Of what comes in, of a state and of what is computed."""
+
+    @cell(gates="a z", states="h c")
+    def made(x: Any, s: State, U: Any) -> State:
+        u = U(s.h)
+        v = function(x.a + u.a + 0.3 * function(s.c))
+        z = sigmoid(x.z + u.z)
+        return State(h=tanh(v) * z, c=z * s.c + (1 - z) * function(tanh(v)))
+
+    return made
+
+
+def results(layer: Recurrent, x: Tensor, by: str) -> list[Tensor]:
+    with backend(by):
+        output, last, states = layer(x, lengths=[7, 0, 4], return_states=True)
+    found = [output, *last, *states.h, *states.c]
+    torch.stack([(v * v.detach().cos()).sum() for v in found]).sum().backward()
+    gradients = [p.grad for p in (x, *layer.parameters())]
+    for p in (x, *layer.parameters()):
+        p.grad = None
+    return [*(v.detach() for v in found), *(v for v in gradients if v is not None)]
+
+
+@pytest.mark.parametrize("hidden", [5, 16, 37])
+@pytest.mark.parametrize("name", MOVES)
+def test_it_is_compiled_with_lengths_and_gradients_and_streamed(name: str, hidden: int) -> None:
+    of = moving(MOVES[name])
+    torch.manual_seed(0)
+    layer = Recurrent(of, 4, hidden, 2, bidirectional=True, dtype=D)
+    x = torch.randn(7, 3, 4, dtype=D, requires_grad=True)
+    assert explain(layer, x).backends == {"compiled"}
+    got, expected = (results(layer, x, by) for by in ("compiled", "reference"))
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
+
+    one = Recurrent(of, 4, hidden, 2, dtype=D).eval()
+    stream = ostinato.Stream(one)
+    assert type(stream) is ostinato.Stream
+    with torch.no_grad(), backend("reference"):
+        whole = one(x[:, :1])[0]
+    torch.testing.assert_close(torch.stack([stream(v[0]) for v in x.detach()]), whole[:, 0], rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda v: v * v[:, ::2].sum(-1, keepdim=True), "takes every so many units"),
+        (lambda v: torch.roll(v, 1), "rolls other than its units"),
+        (lambda v: torch.roll(v, 1, 0), "takes some of the rows of a batch"),
+        (lambda v: v.flip(0), "takes some of the rows of a batch"),
+        (lambda v: v.roll(v.shape[-1] // 2, -1), "depends on the sizes"),
+    ],
+)
+def test_what_else_units_do_is_told(function: Callable[[Tensor], Tensor], reason: str) -> None:
+    layer = Recurrent(moving(function), 4, 5)
+    assert reason in str(explain(layer, torch.randn(2, 3, 4)))
+
+
+def test_units_of_heads_are_not_moved() -> None:
+    @cell(gates="a", states="h")
+    def turned(x: Any, s: State, U: Any, num_heads: int = 1) -> State:
+        by_head = (x.a + U(s.h).a).unflatten(-1, (num_heads, -1))
+        return State(h=tanh(by_head.roll(1, -1).flatten(-2)))
+
+    said = str(explain(Recurrent(turned, 4, 6, num_heads=2), torch.randn(2, 3, 4)))
+    assert "takes or moves some of the units of a head (aten.roll)" in said
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_with_units_of_their_own_wait_for_each_other(threads: int) -> None:
+    layer = Recurrent(moving(MOVES["neighbours"]), 64, 300).eval()
+    x = torch.randn(40, 2, 64)
+    before = torch.get_num_threads()
+    try:
+        with torch.no_grad():
+            torch.set_num_threads(1)
+            alone = layer(x)[0]
+            torch.set_num_threads(threads)
+            assert all(torch.equal(layer(x)[0], alone) for _ in range(20))
+    finally:
+        torch.set_num_threads(before)
