@@ -45,6 +45,7 @@ def cell(
 
     Raises:
         ConfigError: there is no such cell.
+        TypeError: an argument that it does not have.
     """
 
 def layer_of(

@@ -12,6 +12,7 @@ from ostinato.nn.layers import *  # noqa: F403 - whatever has a name
 from ostinato.nn.options import LayerOptions, StepOptions
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.states import States
+from ostinato.nn.step import Step
 from ostinato.nn.steps import *  # noqa: F403
 from ostinato.nn.stream import ErrorReport, Stream
 
@@ -27,6 +28,7 @@ __all__ = [
     "Recurrent",
     "SpanScheme",
     "States",
+    "Step",
     "StepOptions",
     "Stream",
     "chrono",
