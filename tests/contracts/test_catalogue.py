@@ -24,6 +24,7 @@ from tests.contracts.test_cells_by_options import (
     holds,
     tensors,
 )
+from tests.kernels.cpu.against import error
 from tests.pairwise import covering, meetings
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
@@ -111,7 +112,7 @@ def test_every_cell_with_options_compiled_as_in_the_reference(name: str, setting
     made = built(name, setting.bidirectional, **setting.options(name))
     assert explain(made, batch(), **extras(made)).backends == {by_now(name)}
     for got, expected in zip(*(results(made, lengths, by) for by in (by_now(name), "reference")), strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-11)
+        assert error(got, expected) <= 1e-12
     made.zero_grad()
     holds(made, lengths)
 
