@@ -270,6 +270,14 @@ def test_cells_that_nobody_would_write(seed: int) -> None:
     assert_right(Example(random_cell(seed), 3, 3, 2, 9, lengths=lengths, every_state=True, seed=seed))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_cells_whose_units_move_in_ways_that_nobody_would_write(seed: int) -> None:
+    r = random.Random(seed)
+    lengths = LENGTHS[r.choice(("whole", "ragged"))](r, 3, 3)
+    hidden = r.choice((3, 9, 16, 21))
+    assert_right(Example(random_cell(seed, moves=True), 3, 3, 2, hidden, lengths=lengths, every_state=True, seed=seed))
+
+
 # Whole layers, by their public classes
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ostinato.cells import Cell, Gates, Parameter, State, cell
 
@@ -33,9 +34,26 @@ _BINARY: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 )
 
 
-def random_cell(seed: int) -> Cell:
-    """A cell with up to three states, four gates and five products: which values there are, and what becomes a state, is drawn."""
+# What units do with each other.
+_MOVES: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda v: v.roll(1, -1),
+    lambda v: v.roll(-2, -1),
+    lambda v: v.flip(-1),
+    lambda v: F.pad(v[:, :-1], (1, 0)),
+    lambda v: torch.cat([v[:, 1:], v[:, :1]], -1),
+    lambda v: torch.cat([v[:, :2].flip(-1), torch.tanh(v[:, 2:])], -1),
+    lambda v: v * v[:, -1:],
+    lambda v: v + v[:, 1:].mean(-1, keepdim=True),
+)
+
+
+def random_cell(seed: int, moves: bool = False) -> Cell:
+    """A cell with up to three states, four gates and five products: which values there are, and what becomes a state, is drawn.
+
+    With `moves` units get each other's values, too.
+    """
     r = random.Random(seed)
+    unary = (*_UNARY, *_MOVES) if moves else _UNARY
     gates = [f"g{n}" for n in range(r.randint(1, 4))]
     inputs = [g for g in gates if r.random() < 0.8] or gates[:1]
     states = [f"s{n}" for n in range(r.randint(1, 3))]
@@ -53,7 +71,7 @@ def random_cell(seed: int) -> Cell:
             count += len(some)
             multiplied += 1
         elif kind < 0.65:
-            lines.append((r.choice(_UNARY), (r.randrange(late, count),)))
+            lines.append((r.choice(unary), (r.randrange(late, count),)))
             count += 1
         else:
             lines.append((r.choice(_BINARY), (r.randrange(late, count), r.randrange(count))))
