@@ -406,6 +406,35 @@ def test_what_is_about_to_be_written_is_dropped_wherever_it_is_written() -> None
         made(nowhere, recurrent_dropout=0.5)
 
 
+def test_a_memory_of_matrices_that_corrects_itself_has_lengths_and_streams() -> None:
+    """The delta rule, beside a loop over rows, steps and heads."""
+
+    @cell(gates="q k v b", states="h S:N,d,d", recurrent=False)
+    def delta(x: Gates, s: State, U: Any, num_heads: int) -> State:
+        q, k, v, b = (gate.unflatten(-1, (num_heads, -1)) for gate in (x.q, x.k, x.v, x.b))
+        k, rate = torch.nn.functional.normalize(k, dim=-1), torch.sigmoid(b.mean(-1, keepdim=True))
+        there = (s.S @ k.unsqueeze(-1)).squeeze(-1)
+        S = s.S + (rate * (v - there)).unsqueeze(-1) * k.unsqueeze(-2)
+        return State(h=(S @ q.unsqueeze(-1)).squeeze(-1).flatten(-2), S=S)
+
+    layer = made(delta, num_heads=2)
+    x, lengths = torch.randn(T, B, FEATURES, dtype=D), [T, 0, 2]
+    output, (_, last) = layer(x, lengths=lengths)
+    w, d = weights(layer), H // 2
+    for b, length in enumerate(lengths):
+        S = torch.zeros(2, d, d, dtype=D)
+        for t in range(length):
+            q, k, v, gate = (w["weight_ih"] @ x[t, b] + w["bias_ih"]).view(4, 2, d)
+            for n in range(2):
+                key, rate = k[n] / k[n].norm(), torch.sigmoid(gate[n].mean())
+                S[n] += rate * torch.outer(v[n] - S[n] @ key, key)
+                torch.testing.assert_close(output[t, b, n * d : (n + 1) * d], S[n] @ q[n], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(last[0, b], S, rtol=1e-10, atol=1e-12)
+    stream = ostinato.Stream(layer.eval())
+    for t in range(T):
+        torch.testing.assert_close(stream(x[t, 0]), output[t, 0], rtol=1e-10, atol=1e-12)
+
+
 def test_the_input_s_product_stands_behind_the_recurrent_one() -> None:
     with pytest.raises(CellError, match=r"must take \(x, s, U\).*; it takes \(x, s, W\)"):
         cell(gates="a", states="h", recurrent=False)(lambda x, s, W: s)
