@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 import ostinato
+from ostinato.cell_names import CellName
 from ostinato.cells import lstm, rhn
 from ostinato.cells.options import zoneout
 from ostinato.cells.places import text_of
@@ -32,6 +34,7 @@ from ostinato.models import (
 )
 from ostinato.models.parts.layers import make_layers
 from ostinato.models.writing.image_encoder import RowEncoder
+from ostinato.recipes import own_cells
 from ostinato.recipes.classify.settings import ClassifierSettings, ClassifySettings
 from tests.models.support import small
 
@@ -109,7 +112,9 @@ def test_a_run_is_trained_with_it_and_says_so_when_it_is_gone(
     ostinato_in(home, "train", "lm", "--config", "small.yaml", "--run", str(run), "--model.cell", "my_cells:leaky")
     ostinato_in(home, "generate", str(run), "--length", "20")
     assert "cell: my_cells:leaky\n" in (run / "config.yaml").read_text()
-    assert json.loads((run / "cells.json").read_text()) == {"my_cells:leaky": str(home / "my_cells.py")}
+    kept = json.loads((run / "cells.json").read_text())
+    assert [*kept] == ["my_cells:leaky"]
+    assert kept["my_cells:leaky"][0] == str(home / "my_cells.py")
 
     monkeypatch.chdir(elsewhere)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -130,6 +135,38 @@ def test_a_run_is_trained_with_it_and_says_so_when_it_is_gone(
         assert "leaky of 8 units" in (run / "inspection.html").read_text()
     finally:
         sys.modules.pop("my_cells", None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_same"),
+    [
+        ("    u = U(s.h)\n", "    u = U(s.h)  # what it was\n\n", True),
+        ("def leaky(x, s, U):\n", 'def leaky(x, s, U):\n    """It leaks."""\n', True),
+        ("sigmoid(x.f + u.f)", "tanh(x.f + u.f)", False),
+        ('keep="f")', 'write="f")', False),
+        ("return 3", "return 4", True),  # another cell's
+    ],
+)
+def test_a_cell_that_was_written_anew_does_not_go_on(
+    old: str, new: str, is_same: bool, within: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ClassifySettings(model=ClassifierSettings(cell=CellName("my_cells:leaky")))
+    run = tmp_path / "run"
+    run.mkdir()
+    own_cells.record(settings, run)
+    assert MODULE.count(old) == 1
+    (tmp_path / "my_cells.py").write_text(MODULE.replace(old, new))
+    sys.modules.pop("my_cells")
+    linecache.checkcache()
+    if is_same:
+        own_cells.check(settings, run)
+        return
+    with pytest.raises(
+        ConfigError, match=r"my_cells:leaky: it is written otherwise than when the run .* delete .*cells.json"
+    ):
+        own_cells.check(settings, run)
+    (run / "cells.json").write_text(json.dumps({"my_cells:leaky": "somewhere.py"}))  # as it was kept at first
+    own_cells.check(settings, run)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import hashlib
+import inspect
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,31 +18,36 @@ from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import ConfigError
 from ostinato.recipes.typed import field_types
 
-FILE = "cells.json"  # in the folder of a run: of each place, the file where the cell was
+FILE = "cells.json"  # in the folder of a run: of each place, the file where the cell was, and what was written there
 
 
 def check(settings: Any, run: Path | None) -> None:
-    """Looks whether all cells are where the settings say.
+    """Looks whether all cells are where the settings say, and are what they were.
 
     Args:
         settings: of a run.
         run: its folder, if there is one already.
 
     Raises:
-        ConfigError: one is not there; the message says where it was when the run began.
+        ConfigError: one is not there, and the message says where it was when the run began; or it is another one now.
     """
     from ostinato.cells.places import find
 
     for place in places(settings):
+        file, written = (None, None) if run is None else _recorded(run).get(place, (None, None))
         try:
             find(place)
         except ConfigError as error:
-            was = None if run is None else _recorded(run).get(place)
-            if was is None:
+            if file is None:
                 raise
             raise ConfigError(
-                f"{error} It was in {was} when the run {run} began; the run itself is as it was"
+                f"{error} It was in {file} when the run {run} began; the run itself is as it was"
             ) from error
+        if run is not None and written is not None and _written(place) not in (None, written):
+            raise ConfigError(
+                f"{place}: it is written otherwise than when the run {run} began, and would make something else of what was "
+                f"learnt; put it back, or give the new one another name; if it computes the same, delete {run / FILE}"
+            )
 
 
 def record(settings: Any, run: Path) -> None:
@@ -48,8 +57,25 @@ def record(settings: Any, run: Path) -> None:
     check(settings, run)
     # A package without an __init__.py has no file.
     modules = {place: sys.modules[place.partition(":")[0]] for place in places(settings)}
-    if found := {place: getattr(module, "__file__", None) for place, module in modules.items()}:
+    if modules:
+        found = {place: [getattr(module, "__file__", None), _written(place)] for place, module in modules.items()}
         write_json(run / FILE, found)
+
+
+def _written(place: str) -> str | None:
+    """Of the function at a place, without comments and docstrings, a digest; None where its source cannot be read."""
+    from ostinato.cells.spec import Cell
+    from ostinato.places import load_from_here
+
+    found = load_from_here(place, "cell")
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(found.step if isinstance(found, Cell) else found)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 def places(settings: Any) -> Iterator[str]:
@@ -62,9 +88,19 @@ def places(settings: Any) -> Iterator[str]:
             yield from places(value)
 
 
-def _recorded(run: Path) -> dict[str, str]:
+def _recorded(run: Path) -> dict[str, tuple[str | None, str | None]]:
+    """Of each place the file, and the digest of what was written there; None where it is not known."""
     try:
         found = json.loads(read_plain(run / FILE))
     except (OSError, ValueError, RecursionError):
         return {}  # it would only have said more
-    return found if isinstance(found, dict) else {}
+    told: dict[str, tuple[str | None, str | None]] = {}
+    for place, what in (found if isinstance(found, dict) else {}).items():
+        match what:
+            case [str() | None as file, str() | None as written]:
+                told[place] = file, written
+            case str():  # as it was kept at first
+                told[place] = what, None
+            case _:
+                pass
+    return told
