@@ -405,6 +405,19 @@ def test_what_is_about_to_be_written_is_dropped_wherever_it_is_written() -> None
     ):
         made(nowhere, recurrent_dropout=0.5)
 
+    @cell(gates="a", states="h")
+    def of_some(x: Gates, s: State, U: Any, candidate: Any = identity) -> State:
+        return State(h=tanh(x.a + U(s.h).a + candidate(x.a[:, :1])))
+
+    @cell(gates="a", states="h")
+    def silent(x: Gates, s: State, U: Any, candidate: Any = identity) -> State:
+        return State(h=tanh(x.a + U(s.h).a))
+
+    with pytest.raises(CellError, match=r"candidate at tensors of the shapes \(2, 1\) where"):
+        made(of_some, recurrent_dropout=0.5)
+    with pytest.raises(CellError, match="'silent' takes candidate, and never calls it; leave it out, or call it"):
+        made(silent, recurrent_dropout=0.5)
+
 
 def test_a_memory_of_matrices_that_corrects_itself_has_lengths_and_streams() -> None:
     """The delta rule, beside a loop over rows, steps and heads."""

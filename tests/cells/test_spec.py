@@ -72,6 +72,15 @@ def test_names_come_in_one_text(role: str) -> None:
         cell(**{"gates": "a", "states": "h", role: cast("Any", ["a", "b"])})
 
 
+def test_numbers_of_a_start_go_together_and_what_is_derived_is_a_function() -> None:
+    with pytest.raises(
+        CellError, match=r"start of weight_hh got numbers that do not go together, 'uniform\(1, 0\)': uniform_"
+    ):
+        cell(gates="a", states="h", starts={"weight_hh": "uniform(1, 0)"})(lambda x, s, U: s)
+    with pytest.raises(CellError, match="derived expected a function for 'weight_hh', got 3"):
+        cell(gates="a", states="h", derived={"weight_hh": cast("Any", 3)})
+
+
 @pytest.mark.parametrize("role", ["parameters", "widths", "starts", "derived"])
 def test_what_goes_by_name_comes_in_a_mapping(role: str) -> None:
     with pytest.raises(CellError, match=rf"{role} expected a mapping from names, got \('a', 'H'\)"):

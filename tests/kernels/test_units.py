@@ -83,10 +83,87 @@ def test_it_is_compiled_with_lengths_and_gradients_and_streamed(name: str, hidde
     torch.testing.assert_close(torch.stack([stream(v[0]) for v in x.detach()]), whole[:, 0], rtol=1e-10, atol=1e-11)
 
 
+# Numbers of units that some layers have not.
+NUMBERED: dict[str, Callable[[Tensor], Tensor]] = {
+    "the first 5": lambda v: v[:, :5].mean(-1, keepdim=True),
+    "the last 2": lambda v: v[:, -2:].mean(-1, keepdim=True),
+    "some between": lambda v: v[:, 3:7].mean(-1, keepdim=True),
+    "the third": lambda v: v[:, 2].unsqueeze(-1) * 0.1,
+    "some of some": lambda v: v[:, -5:][:, :1] + v[:, :5].flip(-1)[:, :1],
+    "products of some": lambda v: (v[:, :2] * v[:, 1:3]).sum(-1, keepdim=True),
+    "another order": lambda v: torch.cat([v[:, 5:], v[:, :5]], -1),
+    "around several gates": lambda v: torch.cat([v, 0 * v + 2], -1).roll(20, -1).split(v.shape[-1], -1)[0],
+    "the first 44": lambda v: v[:, :44].mean(-1, keepdim=True),
+    "the first 128": lambda v: v[:, :128].mean(-1, keepdim=True),
+    "the last 128": lambda v: v[..., -128:].mean(-1, keepdim=True),
+    "all but 128": lambda v: v[:, 128:].sum(-1, keepdim=True),
+    "three and three": lambda v: v.split(3, -1)[0].mean(-1, keepdim=True) + v.split(3, -1)[-1].mean(-1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("hidden", [1, 4, 16, 150])
+@pytest.mark.parametrize("name", NUMBERED)
+def test_a_slice_that_ends_past_the_units_of_a_layer_is_what_it_is_in_plain_python(name: str, hidden: int) -> None:
+    @cell(gates="h", states="h")
+    def numbered(x: Any, s: State, U: Any) -> State:
+        return State(h=tanh(x.h + U(s.h).h + NUMBERED[name](s.h)))
+
+    torch.manual_seed(0)
+    layer = Recurrent(numbered, 4, hidden, dtype=D)
+    x, h = torch.randn(3, 2, 4, dtype=D), torch.rand(1, 2, hidden, dtype=D)
+
+    def run(by: str) -> list[Tensor] | str:
+        leaf = x.clone().requires_grad_()
+        try:
+            with backend(by):
+                output = layer(leaf, h)[0]
+                output.sum().backward()
+        except (IndexError, RuntimeError) as error:  # as PyTorch has it
+            return type(error).__name__
+        assert leaf.grad is not None
+        return [output.detach(), leaf.grad]
+
+    got, whole = run("auto"), run("reference")
+    if isinstance(whole, str):
+        assert got == whole
+    else:
+        torch.testing.assert_close(got, whole, rtol=1e-10, atol=1e-12, equal_nan=True)
+        stream = ostinato.Stream(layer.eval())
+        stream.state = h[:, 0]
+        torch.testing.assert_close(stream(x[0, 0]), whole[0][0, 0], rtol=1e-10, atol=1e-12, equal_nan=True)
+
+
+def test_why_it_is_not_compiled_is_told_with_the_number_of_units_that_it_wants() -> None:
+    @cell(gates="h", states="h")
+    def fifth(x: Any, s: State, U: Any) -> State:
+        return State(h=tanh(x.h + U(s.h).h * s.h[:, :5].sum(-1, keepdim=True)))
+
+    x = torch.randn(3, 2, 4)
+    assert explain(Recurrent(fifth, 4, 5), x).backends == {"compiled"}
+    said = str(explain(Recurrent(fifth, 4, 4), x))
+    assert "the step takes units by numbers that H = 4 has not: its code is for H from 5 on" in said
+
+
+@pytest.mark.parametrize("inputs", [3, 6, 8, 20, 107])
+def test_all_but_a_few_of_one_width_are_not_those_of_another(inputs: int) -> None:
+    @cell(gates="h", states="h m:M n:N_", widths={"M": 9, "N_": 12})
+    def mixed(x: Any, s: State, U: Any, W: Any) -> State:
+        seen = x[:, 6:].sum(-1, keepdim=True) + s.m[:, 6:].sum(-1, keepdim=True) + s.n[:, 3:].sum(-1, keepdim=True)
+        return State(h=tanh(W(x).h + U(s.h).h + 0.1 * seen), m=s.m + 0.1, n=s.n - 0.1)
+
+    layer = Recurrent(mixed, inputs, 8, dtype=D)
+    x = torch.randn(5, 2, inputs, dtype=D)
+    with torch.no_grad(), backend("reference"):
+        expected = layer(x)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x)[0], expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
         (lambda v: v * v[:, ::2].sum(-1, keepdim=True), "takes every so many units"),
+        (lambda v: v * v[:, :200].sum(-1, keepdim=True), "by numbers that are larger than the compiler follows"),
         (lambda v: torch.roll(v, 1), "rolls other than its units"),
         (lambda v: torch.roll(v, 1, 0), "takes some of the rows of a batch"),
         (lambda v: v.flip(0), "takes some of the rows of a batch"),

@@ -138,6 +138,8 @@ def cell(
     for role, some in (("parameters", parameters), ("widths", widths), ("starts", starts), ("derived", derived)):
         if not isinstance(some, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise CellError(f"{role} expected a mapping from names, got {some!r}")
+    if wrong := [name for name, function in (derived or {}).items() if not callable(function)]:
+        raise CellError(f"derived expected a function for {wrong[0]!r}, got {(derived or {})[wrong[0]]!r}")
     gate_names, own_widths = _names("gates", gates), _own_widths(widths or {})
     _names("states", states)
     described = {n: " ".join(at) for n, at in named_widths("the state", states, "H", own_widths).items()}

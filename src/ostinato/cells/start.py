@@ -103,7 +103,15 @@ def start(what: str, given: object) -> Start:
         except ValueError:
             numbers = [math.nan] * (most + 1)
         if least <= len(numbers) <= most:
-            return Start(partial(_with, function, numbers), given)
+            fill = partial(_with, function, numbers)
+            try:
+                fill(torch.empty(2, 2, device="cpu"))
+            except (RuntimeError, ValueError) as error:
+                said = str(error).partition("\n")[0]
+                raise CellError(
+                    f"the start of {what} got numbers that do not go together, {given!r}: {said}"
+                ) from error
+            return Start(fill, given)
     raise CellError(
         f"the start of {what} expected a number, one of {NAMES}, or a function that fills a tensor, got {given!r}"
     )

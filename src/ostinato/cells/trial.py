@@ -36,8 +36,6 @@ def state_at(cell: Cell, seam: str) -> str:
     Raises:
         CellError: none has, or the step cannot be run.
     """
-    if all(width == "H" for width in cell.states.values()):
-        return list(cell.states)[-1]
     with _as_it_is():
         return _Trial(cell).state_at(seam)
 
@@ -118,10 +116,14 @@ class _Trial:
             return v
 
         self.run(**{seam: look})
+        if not seen:
+            raise CellError(
+                f"the step of cell {self.cell.name!r} takes {seam}, and never calls it; leave it out, or call it"
+            )
         fitting = [name for name, shape in self.shapes.items() if {*seen} == {shape}]
         if not fitting:
             raise CellError(
-                f"cell {self.cell.name!r} has {seam} at tensors of the shapes {', '.join(map(str, seen)) or 'of none'} where its "
+                f"cell {self.cell.name!r} has {seam} at tensors of the shapes {', '.join(map(str, seen))} where its "
                 f"states have {', '.join(f'{n} {shape}' for n, shape in self.shapes.items())}; what has the seam expected the "
                 "shape of a state, always the same"
             )

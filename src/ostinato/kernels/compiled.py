@@ -11,6 +11,7 @@ import torch
 from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels.backend import Bound
 from ostinato.kernels.call import CallSpec, named, result_of, shown_names, spec_of
+from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.graphs import ops
 from ostinato.kernels.graphs.operator_key import spell
 from ostinato.kernels.request import Request, Result
@@ -92,6 +93,8 @@ class Compiled:
         found = _kernel(request.cell, bias, double)
         if isinstance(found, str):
             return found
+        if found.description.least and (why := _too_few(found, request)) is not None:
+            return why
         return None if found.observed is None else _reason_at_sizes(found.observed, request)
 
     def reluctance(self, request: Request) -> str | None:
@@ -140,7 +143,10 @@ class Compiled:
         check_storage(zip(spec.names, given, strict=True))
         from ostinato.kernels.graphs.autograd import BoundNode
 
-        call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)
+        try:
+            call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)
+        except Unsupported:  # at these sizes
+            return None
         call.check_parameters(given)
         return BoundNode(call) if call.look(given) is not None else None
 
@@ -225,6 +231,15 @@ def _kernel(cell: Cell, bias: bool, double: bool) -> Kernel | str:
         return f"llvmlite cannot be imported ({error})"
     found = kernel(cell, bias, "P" in cell.states.values(), double)
     return found if isinstance(found, Kernel) else str(found)
+
+
+def _too_few(kernel: Kernel, request: Request) -> str | None:
+    from ostinato.kernels.cpu.code.kernel import too_few
+
+    cell, weight = request.cell, request.weights.ih
+    projected = getattr(request.first, cell.output).shape[-1] if "P" in cell.states.values() else 0
+    widths = cell.widths_at(weight.shape[1], weight.shape[0] // len(cell.input_gates), projected)
+    return too_few(kernel.description.least, widths.every())
 
 
 def _reason_at_sizes(observed: Observed, request: Request) -> str | None:

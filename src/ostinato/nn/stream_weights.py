@@ -238,6 +238,9 @@ def _refused(layer: Recurrent, found: StreamKernel | Unsupported) -> str | None:
         return str(found)
     for at, hidden in enumerate(layer.hidden_sizes):
         sizes = layer._input_size(at), hidden, layer.proj_size or hidden
+        widths = layer._cells[False].widths_at(*sizes[:2], layer.proj_size)
+        if (why := found.too_few(widths.every())) is not None:
+            return why
         if found.observed is not None and (why := found.observed.differs(1, *sizes)) is not None:
             return why
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import accumulate, pairwise, starmap
@@ -89,6 +90,11 @@ class Lowering:
                 if meta.dtype not in (torch.float64, torch.bool, torch.int64):
                     raise Unsupported(f"the step computes with {meta.dtype} whatever the dtype of its inputs")
         return lower(self, node) if lower else self._pointwise(node, name)
+
+    @property
+    def least(self) -> dict[str, int]:
+        """Of some letters, how many units there must be for what was lowered to hold."""
+        return self._units.least
 
     # Shapes
 
@@ -414,12 +420,13 @@ class Lowering:
         value = self._values[_input(node)]
         size: Any = node.args[1]
         self._columns_only(node, _argument(node, 2, "dim", 0))
-        sizes = size if isinstance(size, list | tuple) else [size] * (value.width // size)
-        starts = [0, *accumulate(sizes)]
+        sizes = size if isinstance(size, list | tuple) else [size] * -(-value.width // size)
+        starts = [min(at, value.width) for at in (0, *accumulate(sizes))]
         return [self._columns(value, a, b) for a, b in pairwise(starts)]
 
     def _slice(self, node: fx.Node) -> Value:
         value = self._values[_input(node)]
+        _bounds(node, 2, _input(node).meta["val"].shape[_argument(node, 1, "dim", 0)])
         if tuple(node.meta["val"].shape) == tuple(_input(node).meta["val"].shape):
             return value
         self._columns_only(node, _argument(node, 1, "dim", 0))
@@ -492,6 +499,9 @@ def _bounds(node: fx.Node, place: int, width: int) -> tuple[int, int]:
     if _argument(node, place + 2, "step", 1) != 1:
         raise Unsupported("the step takes every so many units, which the compiler does not know")
     start, end = _argument(node, place, "start", None), _argument(node, place + 1, "end", None)
+    if any(at is not None and not (-width <= at <= width or at == sys.maxsize) for at in (start, end)):
+        # Past the end here, and perhaps not in a wider layer.
+        raise Unsupported("the step takes units by numbers that are larger than the compiler follows")
     first, last, _ = slice(start, end).indices(width)
     return first, last
 

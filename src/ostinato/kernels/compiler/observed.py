@@ -179,6 +179,9 @@ class _Calls(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         name = _name(func)
+        if name == "__getitem__" and _ends_past(args[0], args[1]):
+            # Nothing is recorded of a slice that holds all: in a wider layer it may not.
+            raise Unsupported("the step takes units by numbers that are larger than the compiler follows")
         found = func(*args, **(kwargs or {}))
         if name in _CONSTANT:
             return found
@@ -247,6 +250,18 @@ class _Calls(TorchFunctionMode):
 def _name(func: Any) -> str:
     name = getattr(func, "__name__", str(func))
     return func.__self__.__name__ if name in ("__get__", "__set__") and hasattr(func, "__self__") else name
+
+
+def _ends_past(v: Tensor, index: Any) -> bool:
+    """Whether a slice begins or ends past the end of what it is of."""
+    places = [at for at in (index if isinstance(index, tuple) else (index,)) if at is not None]
+    named = [at is Ellipsis for at in places]  # what stands behind three points counts from the last dimension
+    first = named.index(True) if True in named else len(places)
+    pairs = [*zip(places[:first], v.shape, strict=False), *zip(places[:first:-1], v.shape[::-1], strict=False)]
+    return any(
+        isinstance(at, slice) and any(isinstance(n, int) and abs(n) > size for n in (at.start, at.stop))
+        for at, size in pairs
+    )
 
 
 def _is_of_tensors(found: Any) -> bool:

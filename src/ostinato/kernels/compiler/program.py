@@ -67,6 +67,7 @@ class Program:
         dparameters: for each vector parameter and piece, the value whose sum over all rows and steps is the gradient.
         dinputs: for the input itself, "x", and each extra, its gradient; what reaches the input through `W_ih x` is not in it.
         letters: the width of each state and of each of `dinputs`, by name; "1" for one number a row.
+        least: of some letters, how many units there must be for the program to hold: it takes units by their numbers.
     """
 
     products: tuple[ProductNode, ...]
@@ -77,6 +78,7 @@ class Program:
     dparameters: dict[str, tuple[Node, ...]]
     dinputs: dict[str, Node]
     letters: dict[str, str]
+    least: dict[str, int]
 
     @property
     def spaces(self) -> tuple[str, ...]:

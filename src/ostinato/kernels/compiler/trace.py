@@ -360,7 +360,8 @@ class _Recording(Run):
         graph = Graph()
         arguments = {**self.primals, **self.masks, **self._cotangents}
         leaves = [self._leaves(graph, key, v) for key, v in arguments.items()]
-        found = Lowering(graph, self.module, self.sizes, constants).run(leaves)
+        lowering = Lowering(graph, self.module, self.sizes, constants)
+        found = lowering.run(leaves)
         results = dict(zip(self._cotangents, found, strict=False))
         gradients = dict(zip(self.primals, found[len(results) :], strict=True))
 
@@ -390,6 +391,7 @@ class _Recording(Run):
             dparameters={name: pieces(gradients, op, name) for op, name in self.primals if op == "parameter"},
             dinputs={name: one(gradients, op, name) for op, name in self.primals if op == "input"},
             letters={name: self._letters((op, name))[0] for op, name in self.primals if op in ("state", "input")},
+            least=lowering.least,
         )
 
     def _leaves(self, graph: Graph, key: _Key, like: Tensor) -> Value:

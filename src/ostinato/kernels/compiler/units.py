@@ -22,10 +22,14 @@ class Units:
     Args:
         graph: where nodes are made.
         sizes: the numbers of the letters.
+
+    Attributes:
+        least: of some letters, how many units there must be: with fewer, a slice ends before the number that it is given.
     """
 
     def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
         self._graph, self._sizes = graph, sizes
+        self.least: dict[str, int] = {}
 
     def number(self, space: str) -> Node:
         """The number of each unit in its row."""
@@ -36,12 +40,13 @@ class Units:
         return self._sizes.get(piece.space)
 
     def count(self, width: int, space: str | None = None) -> Node:
-        """A number of units as it follows from the sizes; by `space` those that are fewer are told by what is missing, too."""
+        """A number of units as it follows from the sizes, or from the size of a space: as so many times it, or all but a few."""
         graph = self._graph
-        for letter, size in self._sizes.items():
+        sizes = self._sizes if space is None else {space: self._sizes[space]}
+        for letter, size in sizes.items():
             if width and width % size == 0:
                 return graph.const(width // size, letter)
-        near = [letter for letter, size in self._sizes.items() if size // 2 < width < size and space in (None, letter)]
+        near = [letter for letter, size in sizes.items() if size // 2 < width < size]
         if not near:
             return graph.const(width)
         return graph.apply("sub", graph.const(1, near[0]), graph.const(self._sizes[near[0]] - width))
@@ -56,6 +61,7 @@ class Units:
     def some(self, piece: Node, begin: int, width: int) -> Node:
         """The units of a piece from `begin` on, to the front; a single one as a number of the row."""
         graph, v = self._graph, as_number(self._graph, piece)
+        self._need(piece.space, begin, begin + width)
         if width == 1:
             is_it = graph.apply("eq", self.number(piece.space), self.count(begin, piece.space))
             found = graph.sum(graph.apply("where", is_it, v, graph.const(0.0)))
@@ -113,6 +119,16 @@ class Units:
             end = begin
         assert found is not None
         return as_condition(graph, found) if is_condition else found
+
+    def _need(self, space: str, begin: int, end: int) -> None:
+        size = self._sizes[space]
+        if begin > size // 2:  # counted from the end
+            least = size - begin
+        elif end <= size // 2:
+            least = end
+        else:
+            least = begin + size - end + 1
+        self.least[space] = max(least, self.least.get(space, 1))
 
     def _before(self, width: int, space: str) -> Node:
         return self._graph.apply("lt", self.number(space), self.count(width, space))

@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class Description:
         sums: sums over rows of each part.
         saved_sums: those that the backward pass loads.
         scratch: scratch vectors of each part, for each space.
+        least: see `too_few`.
     """
 
     gates: int
@@ -94,6 +96,7 @@ class Description:
     sums: dict[str, int]
     saved_sums: int
     scratch: dict[str, dict[str, int]]
+    least: dict[str, int]
 
     @classmethod
     def read(cls, plain: dict[str, Any]) -> Description:
@@ -281,7 +284,22 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
         {part: len(s.rows) for part, s in schedules.items()},
         plan.rows,
         {part: dict(s.scratch) for part, s in schedules.items()},
+        dict(program.least),
     )
+
+
+def too_few(least: Mapping[str, int], widths: Mapping[str, int]) -> str | None:
+    """Why code does not hold at these numbers of units, or None.
+
+    Args:
+        least: of some letters, how many there must be, as the step takes units by their numbers.
+        widths: of each letter.
+    """
+    for letter, count in least.items():
+        if widths[letter] < count:
+            has = widths[letter]
+            return f"the step takes units by numbers that {letter} = {has} has not: its code is for {letter} from {count} on"
+    return None
 
 
 @functools.cache

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.cpu.code import tiles
-from ostinato.kernels.cpu.code.kernel import Description, Kernel
+from ostinato.kernels.cpu.code.kernel import Description, Kernel, too_few
 from ostinato.kernels.cpu.code.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape, scratch_bytes
 from ostinato.kernels.cpu.run.library import library, tile_library
 from ostinato.kernels.cpu.run.packing import Packing
@@ -265,6 +266,8 @@ class Pass:
         self.masks = tuple(noise.name for noise in cell.noise)
         widths = cell.widths_at(*at)
         self.width = widths.every()
+        if (why := too_few(self.described.least, self.width)) is not None:
+            raise Unsupported(why)
         self.states = {name: self.width[letter] for name, letter in letters.items()}
         self.blocks = {space: -(-width // self.shape.lanes) for space, width in self.width.items()}
         self.functions = library(self.shape.double)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.cpu.code import cache
-from ostinato.kernels.cpu.code.kernel import key_of, observed, shape
+from ostinato.kernels.cpu.code.kernel import key_of, observed, shape, too_few
 from ostinato.kernels.cpu.code.target import Loaded, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
 from ostinato.kernels.cpu.run.buffers import pool
@@ -71,6 +71,10 @@ class StreamKernel:
         self._loaded: Loaded = load(code, [NAME, START])
         self.stream, self.start = self._loaded.address(NAME), self._loaded.address(START)
 
+    def too_few(self, widths: Mapping[str, int]) -> str | None:
+        """Why the code does not hold at these numbers of units, or None."""
+        return too_few(self.described.least, widths)
+
     def _module(self, bias: bool) -> tuple[ir.Module, Described]:
         # Only who compiles imports torch's tracer, which takes its time.
         from ostinato.kernels.compiler.plan import plan
@@ -93,6 +97,7 @@ class StreamKernel:
             {space: len(leaves) for space, leaves in step.passes.kept.items()},
             dict(planned.inference.scratch),
             len(planned.inference.rows),
+            dict(planned.program.least),
         )
 
 

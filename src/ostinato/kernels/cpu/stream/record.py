@@ -21,6 +21,7 @@ class Described:
         kept: products' results that are kept, for each space.
         scratch: values that are kept, for each space.
         sums: sums over units.
+        least: of some letters, how many units there must be.
     """
 
     fields: tuple[str, ...]
@@ -30,3 +31,4 @@ class Described:
     kept: dict[str, int]
     scratch: dict[str, int]
     sums: int
+    least: dict[str, int]
