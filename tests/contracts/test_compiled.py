@@ -270,7 +270,20 @@ def test_cells_that_nobody_would_write(seed: int) -> None:
     assert_right(Example(random_cell(seed), 3, 3, 2, 9, lengths=lengths, every_state=True, seed=seed))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("detached", ["first", "later", "a part of it"])
+def test_what_enters_two_products_may_be_the_same_and_its_gradient_not(detached: str) -> None:
+    @cell(gates="a b", states="h")
+    def twice(x: Gates, s: State, U: Any) -> State:
+        whole, other = s.h + x.a, s.h.detach() + (x.a if detached == "a part of it" else x.a.detach())
+        u, v = (U(other), U(whole)) if detached == "first" else (U(whole), U(other))
+        return State(h=torch.tanh(u.a + x.b * torch.sigmoid(v.b)))
+
+    made = Recurrent(twice, 3, 5, 2, bidirectional=True, dtype=torch.float64)
+    got, expected = (everything(made, [4, 0, 6, 1], by) for by in ("compiled", "reference"))
+    torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [*range(7), 326])
 def test_cells_whose_units_move_in_ways_that_nobody_would_write(seed: int) -> None:
     r = random.Random(seed)
     lengths = LENGTHS[r.choice(("whole", "ragged"))](r, 3, 3)

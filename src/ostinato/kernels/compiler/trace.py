@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product as RecurrentProduct
 from ostinato.cells.spec import Cell
-from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
+from ostinato.kernels.compiler.graph import Graph, Node, Unsupported, number_of, walk
 from ostinato.kernels.compiler.lines import Lines, users_line
 from ostinato.kernels.compiler.lowering import Lowering
 from ostinato.kernels.compiler.program import ProductNode, Program
@@ -130,18 +130,26 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
         program, other = (r.lowered(constants) for r in recordings)
         if str(program) != str(other):
             raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
-        if not (repeated := _repeated(program.products)):
+        if not (repeated := _repeated(program)):
             return program
         # Products are numbered without the calls that are aliases.
         calls = [call for call in range(len(program.products) + len(aliases)) if call not in aliases]
         aliases |= {calls[later]: calls[first] for later, first in repeated.items()}
 
 
-def _repeated(products: Sequence[ProductNode]) -> dict[int, int]:
+def _repeated(program: Program) -> dict[int, int]:
     """Products that are the same as an earlier one, and which."""
+    roots = [*program.dx, *(n for du in program.du for n in du), *program.dstates.values(), *program.dinputs.values()]
+    roots += [n for pieces in program.dparameters.values() for n in pieces]
+    # What enters may be the same and its gradient not: one of the two may be detached.
+    reached = [{number_of(n) for n in walk([root]) if n.op == "dv"} for root in roots]
     seen: dict[object, int] = {}
-    at_first = [seen.setdefault((each.matrix, each.gates, each.enters), at) for at, each in enumerate(products)]
-    return {at: first for at, first in enumerate(at_first) if first != at}
+    found: dict[int, int] = {}
+    for at, each in enumerate(program.products):
+        reaches = tuple(at in numbers for numbers in reached)
+        if (first := seen.setdefault((each.matrix, each.gates, each.enters, reaches), at)) != at:
+            found[at] = first
+    return found
 
 
 class Cuts:
