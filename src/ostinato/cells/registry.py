@@ -36,11 +36,14 @@ class NamedCell:
         Raises:
             TypeError: one of them is none of its own, or one is missing; in words that name the cell, not the function.
         """
-        if unknown := [argument for argument in own if argument not in self.arguments]:
+        every = self.arguments.values()
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in every)
+        if unknown := [argument for argument in own if argument not in self.arguments and not takes_all]:
             has = f"its own are {', '.join(self.arguments)}" if self.arguments else "it has none of its own"
             close = did_you_mean(unknown[0], self.arguments).removesuffix(".")
             raise TypeError(f"unexpected keyword argument {unknown[0]!r} of {self.name}: {has}{close}")
-        wanted = [each.name for each in self.arguments.values() if each.default is each.empty and each.name not in own]
+        needed = [each for each in every if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+        wanted = [each.name for each in needed if each.default is each.empty and each.name not in own]
         if wanted:
             step = ""
             if len(wanted) > 2:  # the most likely mistake

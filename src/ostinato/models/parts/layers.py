@@ -50,7 +50,8 @@ def make_layers(
         made = layer(input_size, hidden_size, num_layers, **given, **(options or {}))
     except (CellError, TypeError, ValueError) as error:
         name = layer.__name__ if isinstance(layer, type) else cell if isinstance(cell, str) else cell.name
-        raise ConfigError(f"{'options of' if options else 'cell'} {name}: {error}") from error
+        said = " ".join(str(error).split())  # in one line, whatever a user's function says
+        raise ConfigError(f"{'options of' if options else 'cell'} {name}: {said}") from error
     if extras := made.base_cell.extras:
         raise ConfigError(
             f"cell expected one that needs no more than its input, got {made.base_cell.name}, which needs {', '.join(extras)} at "
