@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import sigmoid, tanh
 
-from ostinato import Recurrent
+from ostinato import Recurrent, Step
 from ostinato.cells import Cell, Gates, MaskSpec, Parameter, Product, State, cell, gru, identity, lstm
 from ostinato.cells.options import layer_norm, peephole
 from ostinato.cells.trial import check
@@ -70,6 +70,39 @@ def test_gates_need_distinct_names_that_can_be_read(gates: str) -> None:
 def test_names_come_in_one_text(role: str) -> None:
     with pytest.raises(CellError, match=rf"{role} expected names in one text .*, got \['a', 'b'\]"):
         cell(**{"gates": "a", "states": "h", role: cast("Any", ["a", "b"])})
+
+
+def test_units_that_a_small_layer_has_not_are_taken_in_a_large_one() -> None:
+    @cell(gates="a", states="h")
+    def fifth(x: Gates, s: State, U: Any) -> State:
+        return State(h=torch.tanh(x.a + U(s.h).a * s.h[:, 4:5]))
+
+    @cell(gates="a", states="h")
+    def short(x: Gates, s: State, U: Any) -> State:
+        return State(h=torch.tanh(x.a)[:, :3])
+
+    layer = Recurrent(fifth, 2, 6)
+    assert layer(torch.randn(5, 3, 2))[0].shape == (5, 3, 6)
+    with pytest.raises(CellError, match=r"failed on two rows of three units"):
+        Recurrent(fifth, 2, 4)(torch.randn(5, 3, 2))
+    for lengths in (None, [5, 0, 2]):
+        with pytest.raises(CellError, match=r"'short' changed the shape of h from \(3, 20\) to \(3, 3\)"):
+            Recurrent(short, 2, 20)(torch.randn(5, 3, 2), lengths=lengths)
+
+
+def test_a_description_draws_no_random_numbers() -> None:
+    before = torch.get_rng_state()
+    cell(gates="a", states="h", starts={"weight_hh": "orthogonal", "weight_ih": "uniform(0, 1)"})(lambda x, s, U: s)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_names_and_letters_of_a_description_are_told() -> None:
+    with pytest.raises(CellError, match='"H" or "P H", got 3'):
+        cell(gates="a", states="h", parameters={"b": cast("Any", 3)})
+    with pytest.raises(CellError, match=r"different names, got 'dt' in both; rename one"):
+        cell(gates="a", states="h", extras="dt", parameters={"dt": "H"})
+    with pytest.raises(TypeError, match=r"cell expected a Cell, made with the decorator ostinato.cell, got: str"):
+        Step(cast("Any", "janet"), 3, 4)
 
 
 def test_numbers_of_a_start_go_together_and_what_is_derived_is_a_function() -> None:

@@ -167,6 +167,8 @@ def cell(
         )
     first_values = dict(starts or {})
     own = _parameters(parameters or {}, first_values, own_widths)
+    if both := [p.name for p in own if p.name in further]:
+        raise CellError(f"extras and parameters expected different names, got {both[0]!r} in both; rename one")
     known = (*WEIGHTS, *(p.name for p in own))
     for role, some in (("starts", first_values), ("fixed", fixed.split()), ("derived", derived or {})):
         if unknown := [name for name in some if name not in known]:

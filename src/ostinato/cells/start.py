@@ -105,7 +105,9 @@ def start(what: str, given: object) -> Start:
         if least <= len(numbers) <= most:
             fill = partial(_with, function, numbers)
             try:
-                fill(torch.empty(2, 2, device="cpu"))
+                # Who describes a cell draws nothing from anybody's generator.
+                with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
+                    fill(torch.empty(2, 2, device="cpu"))
             except (RuntimeError, ValueError) as error:
                 said = str(error).partition("\n")[0]
                 raise CellError(

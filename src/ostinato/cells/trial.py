@@ -20,14 +20,26 @@ from ostinato.types import Tensor
 _ROWS, _UNITS = 2, 3
 
 
-def check(cell: Cell) -> None:
+def check(cell: Cell, sizes: tuple[int, int, int] | None = None) -> None:
     """Run the step of a cell once on two rows of three units, or of three for each head, and fewer of a projected output.
+
+    Args:
+        cell: whose step.
+        sizes: I, H and P (0 for none) at which the step may hold where it does not hold at few units.
 
     Raises:
         CellError: where step and description disagree, or the step changes what it is given.
     """
     with _as_it_is():
-        _Trial(cell).check()
+        try:
+            _Trial(cell).check()
+        except CellError as error:
+            if sizes is None:
+                raise
+            try:
+                _Trial(cell, sizes).check()
+            except CellError:
+                raise error from error.__cause__
 
 
 def state_at(cell: Cell, seam: str) -> str:
@@ -50,7 +62,7 @@ def _as_it_is() -> Generator[None]:
 class _Trial:
     """A cell with zeros for all that its step gets."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, sizes: tuple[int, int, int] | None = None) -> None:
         # Different numbers for all letters, so that none is taken for another.
         taken = set(cell.widths.values())
         count = next(n for n in itertools.count(_UNITS) if n * cell.heads not in taken)
@@ -58,7 +70,9 @@ class _Trial:
         others = (n for n in itertools.count(2) if n != count and not {n, n * cell.heads} & taken)
         projected = next(others) * cell.heads if "P" in cell.states.values() else 0
         features = next(n for n in others if n not in (hidden, projected))
-        sizes = cell.parameter_sizes(features, hidden, projected, bias=False)
+        if sizes is not None:
+            features, hidden, projected = sizes
+        shapes = cell.parameter_sizes(features, hidden, projected, bias=False)
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device="cpu")
@@ -68,15 +82,15 @@ class _Trial:
         self.cell = cell
         self.shapes = {name: (_ROWS, *shape) for name, shape in cell.state_shapes(hidden, projected, features).items()}
         self.s = State(**{name: zeros(*shape) for name, shape in self.shapes.items()})
-        self.U = Product(cell.gates, zeros(*sizes["weight_hh"]), None, hidden, cell.heads) if cell.recurrent else None
-        self.named = {p.name: zeros(*sizes[p.name]) for p in cell.parameters}
+        self.U = Product(cell.gates, zeros(*shapes["weight_hh"]), None, hidden, cell.heads) if cell.recurrent else None
+        self.named = {p.name: zeros(*shapes[p.name]) for p in cell.parameters}
         self.named |= {name: zeros(_ROWS, size) for name, size in cell.extra_sizes(features, hidden, projected).items()}
         self.named |= {n.name: zeros(*self.shapes[n.state]) for n in cell.noise}
         self.offered: dict[str, Any] = {"num_heads": cell.heads} if cell.counts_heads else {}
         self.x: Any
         if cell.raw:
             self.x = zeros(_ROWS, features)
-            self.offered["W"] = Product(cell.input_gates, zeros(*sizes["weight_ih"]), None, hidden)
+            self.offered["W"] = Product(cell.input_gates, zeros(*shapes["weight_ih"]), None, hidden)
         else:
             self.x = Gates(**{name: zeros(_ROWS, hidden) for name in cell.input_gates})
 

@@ -79,6 +79,8 @@ def letters(what: str, text: str, own: Collection[str], more: Collection[str] = 
     Raises:
         CellError: for another letter.
     """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise CellError(f'{what} expected letters in a text, such as "H" or "P H", got {text!r}')
     found = tuple(text.replace(",", " ").split())
     known = (*more, *LETTERS, *own)
     if unknown := [letter for letter in found if letter not in known]:

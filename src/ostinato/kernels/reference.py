@@ -10,6 +10,8 @@ import torch
 
 from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product
+from ostinato.cells.spec import Cell
+from ostinato.errors import CellError
 from ostinato.kernels.request import Request, Result
 from ostinato.types import Tensor
 
@@ -63,7 +65,10 @@ class Reference:
             x, more = inputs.at(t)
             more |= {name: mask[t] for name, mask in masks_of_step.items()}
             if lengths is None:
-                state = inputs.step(x, state, U, **weights.own, **masks_of_sequence, **more)
+                before = state
+                state = inputs.step(x, before, U, **weights.own, **masks_of_sequence, **more)
+                if not history:
+                    _check_shapes(cell, before, state)
                 history.append(state)
             else:
                 valid = (t < lengths)[:, None]
@@ -75,6 +80,8 @@ class Reference:
                     }
                 )
                 new = inputs.step(x, before, U, **weights.own, **masks_of_sequence, **more)
+                if not history:
+                    _check_shapes(cell, before, new)
                 # A row that has ended carries its last state on, and shows nothing.
                 # Under autocast the step may have another dtype than the states that it was given.
                 state = State(
@@ -90,6 +97,14 @@ class Reference:
         states = State(**{n: torch.stack([getattr(at, n) for at in history]) for n in shown})
         last = State(**{n: getattr(state, n) for n in cell.states})
         return Result(getattr(states, cell.output), last, states if request.every_state else None)
+
+
+def _check_shapes(cell: Cell, before: State, after: State) -> None:
+    """A step that is right at the few units on which it was tried may be wrong at those of a layer."""
+    for name in cell.states:
+        was, now = tuple(getattr(before, name).shape), tuple(getattr(after, name).shape)
+        if was != now:
+            raise CellError(f"the step of cell {cell.name!r} changed the shape of {name} from {was} to {now}")
 
 
 class _Inputs:

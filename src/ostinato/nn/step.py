@@ -53,6 +53,8 @@ class Step(torch.nn.RNNCellBase):
         **options: Unpack[StepOptions],
     ) -> None:
         torch.nn.Module.__init__(self)
+        if not isinstance(cell, Cell):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"cell expected a Cell, made with the decorator ostinato.cell, got: {type(cell).__name__}")
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         self.base_cell = cell
         self.options = parse(options, cell, StepOptions)
