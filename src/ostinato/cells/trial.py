@@ -20,12 +20,12 @@ from ostinato.types import Tensor
 _ROWS, _UNITS = 2, 3
 
 
-def check(cell: Cell, sizes: tuple[int, int, int] | None = None) -> None:
+def check(cell: Cell, sizes: tuple[int, int] | None = None) -> None:
     """Run the step of a cell once on two rows of three units, or of three for each head, and fewer of a projected output.
 
     Args:
         cell: whose step.
-        sizes: I, H and P (0 for none) at which the step may hold where it does not hold at few units.
+        sizes: I and H, at which the step may hold where it does not hold at few units; of a cell without a projection.
 
     Raises:
         CellError: where step and description disagree, or the step changes what it is given.
@@ -62,7 +62,7 @@ def _as_it_is() -> Generator[None]:
 class _Trial:
     """A cell with zeros for all that its step gets."""
 
-    def __init__(self, cell: Cell, sizes: tuple[int, int, int] | None = None) -> None:
+    def __init__(self, cell: Cell, sizes: tuple[int, int] | None = None) -> None:
         # Different numbers for all letters, so that none is taken for another.
         taken = set(cell.widths.values())
         count = next(n for n in itertools.count(_UNITS) if n * cell.heads not in taken)
@@ -71,7 +71,7 @@ class _Trial:
         projected = next(others) * cell.heads if "P" in cell.states.values() else 0
         features = next(n for n in others if n not in (hidden, projected))
         if sizes is not None:
-            features, hidden, projected = sizes
+            features, hidden = sizes
         shapes = cell.parameter_sizes(features, hidden, projected, bias=False)
 
         def zeros(*shape: int) -> Tensor:

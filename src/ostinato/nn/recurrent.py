@@ -74,9 +74,10 @@ class Recurrent(torch.nn.RNNBase):
         if not isinstance(cell, Cell):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"cell expected a Cell, made with the decorator ostinato.cell, got: {type(cell).__name__}")
         first = hidden_size[0] if isinstance(hidden_size, list | tuple) and hidden_size else hidden_size
-        sizes = input_size, first, proj_size
-        are_sizes = all(isinstance(n, int) and n >= least for n, least in zip(sizes, (1, 1, 0), strict=True))
-        check(cell, cast("tuple[int, int, int]", sizes) if are_sizes else None)
+        are_sizes = all(
+            isinstance(n, int) and n > 0 for n in (input_size, first)
+        )  # torch.nn tells below where they are not
+        check(cell, cast("tuple[int, int]", (input_size, first)) if are_sizes else None)
         widths = _widths(hidden_size, num_layers)
         layers = len(widths) if widths else num_layers
         for width in cast("list[int]", widths or [hidden_size]):
