@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from torch.nn.utils import prune
 
 import ostinato
-from ostinato import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent, State, Stream, cell
+from ostinato import GRU, LSTM, RHN, RNN, MinGRU, MinLSTM, Recurrent, State, Stream, catalogue, cell
 from ostinato.errors import ConfigError
+from ostinato.kernels.cpu.stream import held, kernel
+from ostinato.kernels.cpu.stream.kernel import StreamKernel
 
 STEPS = 100
 PLAIN: dict[str, Callable[[], Recurrent]] = {
@@ -260,7 +263,10 @@ def test_a_wrong_input_is_told_and_changes_nothing(x: Any, said: str) -> None:
         (lambda: Stream(LSTM(3, 5, 2, connection="highway").eval()), "highway"),
         (lambda: Stream(LSTM(3, 5).eval().bfloat16()), "torch.bfloat16 on cpu"),
         (lambda: Stream(LSTM(3, 5, device="meta").eval()), "on meta"),
-        (lambda: Stream(LSTM(3, 5).eval(), torch.float16), "streaming_dtype expected None or torch.bfloat16"),
+        (
+            lambda: Stream(LSTM(3, 5).eval(), torch.float16),
+            "streaming_dtype expected None, torch.bfloat16 or torch.int8",
+        ),
         (lambda: Stream(LSTM(3, 5).eval().double(), torch.bfloat16), r"use layer.float\(\)"),
         (
             lambda: Stream(Recurrent(unknown_to_the_compiler, 3, 5).eval(), torch.bfloat16),
@@ -637,6 +643,110 @@ def test_bfloat16_weights_are_half_the_size_and_their_error_is_told() -> None:
     )
     _in_place(layer)
     assert rounded.error_report is not report
+
+
+# int8
+
+
+def as_int8(layer: Recurrent) -> Recurrent:
+    """The layer with every weight of a product as int8 holds it: rows of whole numbers up to 127 times a scale."""
+    layer = copy.deepcopy(layer)
+    for parameter in layer.parameters():
+        if parameter.dim() > 1:
+            scale = parameter.data.abs().amax(1, keepdim=True) / 127
+            parameter.data = (parameter.data / scale.clamp_min(1e-30)).round() * scale
+    return layer
+
+
+@pytest.fixture(params=["pairs", "one by one"])
+def tolerance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Of both ways to add up int8, of which a processor takes one: what its rounding of what enters may change."""
+    if request.param == "pairs":
+        return 1e-4
+    monkeypatch.setattr(held, "_has_pairs", lambda: False)
+    monkeypatch.setattr(kernel, "stream_kernel", StreamKernel)  # makes it anew
+    return 1e-5
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 3), st.booleans())
+def test_int8_weights_of_every_size(inputs: int, hidden: int, layers: int, bias: bool) -> None:
+    torch.manual_seed(inputs)
+    layer = LSTM(inputs, hidden, layers, bias).eval()
+    x = torch.randn(4, inputs)
+    got = streamed(Stream(layer, torch.int8), x)
+    torch.testing.assert_close(got.double(), expected(as_int8(layer), x), rtol=0, atol=1e-4)
+
+
+INT8 = {
+    "lstm": lambda: LSTM(7, 37, 2),
+    "projection": lambda: LSTM(7, 37, 2, proj_size=5),
+    "layer norm, peephole": lambda: LSTM(7, 37, layer_norm=True, peephole=True),
+    "reset before": lambda: GRU(7, 37, reset_after=False),
+    "residual, widths": lambda: GRU(7, [37, 37], connection="residual"),
+    "depth": lambda: RHN(7, 19, depth=3),
+    "heads": lambda: catalogue.make("slstm", 7, 24, num_heads=3),
+    "matrices of its own": lambda: catalogue.make("lmu", 7, 12),
+    "extras": lambda: catalogue.make("cfc", 7, 12),
+}
+
+
+@pytest.mark.parametrize("make", INT8.values(), ids=INT8)
+def test_int8_weights_of_every_kind_of_product(tolerance: float, make: Callable[[], Recurrent]) -> None:
+    torch.manual_seed(0)
+    layer = make().eval()
+    extras = {name: torch.rand(6, 1) for name in layer.cell.extras}
+    x = torch.randn(6, 7)
+    stream, plain = Stream(layer, torch.int8), as_int8(layer)
+    got = torch.stack([stream(x[t], **{name: v[t] for name, v in extras.items()}) for t in range(len(x))])
+    with torch.no_grad():
+        want = plain(x, **extras)[0]
+    torch.testing.assert_close(got, want, rtol=0, atol=5 * tolerance)
+
+
+def test_int8_weights_are_a_quarter_of_the_size_and_their_error_is_told() -> None:
+    torch.manual_seed(0)
+    layer = LSTM(64, 64, 2).eval()
+    exact, rounded = Stream(layer), Stream(layer, torch.int8)
+    scales = 4 * sum(2 * p.shape[0] for n, p in layer.named_parameters() if n.startswith("weight_ih"))
+    assert rounded.weight_bytes == exact.weight_bytes // 4 + scales
+    report, plain = rounded.error_report, as_int8(layer)
+    assert report is not None
+    weights, held_weights = (
+        torch.cat([p.detach().flatten() for n, p in each.named_parameters() if n.startswith("weight")])
+        for each in (layer, plain)
+    )
+    assert report.weights == pytest.approx(float((held_weights - weights).norm() / weights.norm()), rel=1e-4)
+    assert 1e-4 < report.outputs < 5e-2
+
+
+@pytest.mark.parametrize("inputs", [1, 516, 517, 5000])
+def test_int8_sums_do_not_overflow(inputs: int) -> None:
+    layer = RNN(inputs, 4, bias=False, nonlinearity="relu").eval()
+    with torch.no_grad():
+        layer.weight_ih_l0.copy_(torch.tensor([1.0, -1.0, 0.5, 0.0])[:, None].expand(4, inputs))
+        layer.weight_hh_l0.zero_()
+    stream = Stream(layer, torch.int8)
+    torch.testing.assert_close(stream(torch.full((inputs,), 3.0)), inputs * torch.tensor([3.0, 0.0, 1.5, 0.0]))
+    stream.reset()
+    torch.testing.assert_close(stream(torch.full((inputs,), -3.0)), inputs * torch.tensor([0.0, 3.0, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_int8_weights_hide_no_number_that_is_not_finite(wrong: float) -> None:
+    stream = Stream(LSTM(5, 20).eval(), torch.int8)
+    x = torch.zeros(5)
+    stream(x)
+    x[3] = wrong
+    assert stream(x).isnan().all()
+
+
+def test_int8_of_zeros() -> None:
+    layer = GRU(3, 5).eval()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    assert torch.equal(Stream(layer, torch.int8)(torch.ones(3)), torch.zeros(5))
 
 
 @pytest.mark.parametrize("inputs", [torch.zeros(0, 3), torch.tensor(1.0), [[1.0, 2.0, 3.0]]])

@@ -279,18 +279,22 @@ class Stream:
         Raises:
             ConfigError: for inputs of another shape, dtype or device.
         """
+        from ostinato.kernels.cpu.stream.held import rounded
         from ostinato.kernels.cpu.stream.kernel import PackedStack, Runner
 
         inputs = self._sequence(inputs)
         check(self.layer, self.streaming_dtype)
         with in_evaluation(self.layer):
             layers, packed = tensors_of(self.layer), self._weights.packed
-        exact = PackedStack(kernel_of(self.layer, half=False), layers, packed.residual)
+        exact = PackedStack(kernel_of(self.layer, None), layers, packed.residual)
         want, got = (self._outputs(Runner(each), inputs, extras) for each in (exact, packed))
-        matrices = torch.cat([m.flatten() for layer in layers for m in (layer.weight_ih, *layer.matrices.values())])
-        rounded = matrices if self.streaming_dtype is None else matrices.to(self.streaming_dtype)
+        matrices = [m for layer in layers for m in (layer.weight_ih, *layer.matrices.values())]
+        true, held = (
+            torch.cat([m.flatten() for m in each])
+            for each in (matrices, [rounded(m, self.streaming_dtype) for m in matrices])
+        )
         return ErrorReport(
-            float((rounded - matrices).norm() / matrices.norm()),  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            float((held - true).norm() / true.norm()),  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
             float((got - want).abs().max() / want.abs().max()),
             len(inputs),
         )

@@ -23,6 +23,7 @@ from ostinato.types import Tensor
 if TYPE_CHECKING:
     from ostinato.kernels.cpu.stream.kernel import LayerTensors, PackedStack, StreamKernel
 
+SMALLER = (torch.bfloat16, torch.int8)  # in which a stream can hold weights
 _version, _address, _stride = attrgetter("_version"), Tensor.data_ptr, Tensor.stride
 
 
@@ -50,7 +51,7 @@ class StreamWeights:
         """That of what the step computes now."""
         watch = current(self.layer._cells[False]).watch
         self._watch = watch if len(watch) else None  # cells of this package have nothing to look at
-        return kernel_of(self.layer, self.streaming_dtype is torch.bfloat16)
+        return kernel_of(self.layer, self.streaming_dtype)
 
     def _packed(self, kernel: StreamKernel) -> PackedStack:
         from ostinato.kernels.cpu.stream.kernel import PackedStack
@@ -198,11 +199,11 @@ def check(layer: Any, streaming_dtype: Any) -> None:
     for name, v in held:
         if isinstance(v, Tensor) and (wrong := missing(v)) is not None:
             raise ConfigError(f"{name} {wrong}")
-    if streaming_dtype not in (None, torch.bfloat16):
-        raise ConfigError(f"streaming_dtype expected None or torch.bfloat16, got {streaming_dtype!r}")
+    if streaming_dtype not in (None, *SMALLER):
+        raise ConfigError(f"streaming_dtype expected None, torch.bfloat16 or torch.int8, got {streaming_dtype!r}")
     if streaming_dtype is not None and dtype_of(layer) is not torch.float32:
         raise ConfigError(
-            "streaming_dtype=torch.bfloat16 expected a layer of torch.float32, got torch.float64; use layer.float()"
+            f"streaming_dtype={streaming_dtype} expected a layer of torch.float32, got torch.float64; use layer.float()"
         )
 
 
@@ -211,13 +212,13 @@ def dtype_of(layer: Recurrent) -> torch.dtype:
     return layer.all_weights[0][0].dtype
 
 
-def kernel_of(layer: Recurrent, half: bool) -> StreamKernel:
-    """The code of its cell, with the weights in bfloat16 if `half`; raises `ConfigError` where there is none."""
+def kernel_of(layer: Recurrent, held: torch.dtype | None) -> StreamKernel:
+    """The code of its cell, with the weights held in `held`, None for as they are; raises `ConfigError` where there is none."""
     try:
         from ostinato.kernels.cpu.stream.kernel import stream_kernel
     except ImportError as error:
         raise ConfigError(f"Stream needs llvmlite, which cannot be imported ({error}); install it") from error
-    found = stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, half)
+    found = stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, held)
     why = _refused(layer, found)
     if isinstance(found, Unsupported) or why is not None:
         raise ConfigError(f"this stream needs a cell that the compiler takes, and {why}; make a new stream")
@@ -230,7 +231,7 @@ def refusal(layer: Recurrent) -> str | None:
         from ostinato.kernels.cpu.stream.kernel import stream_kernel
     except ImportError:
         return None  # `kernel_of` tells what to install
-    return _refused(layer, stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, False))
+    return _refused(layer, stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, None))
 
 
 def _refused(layer: Recurrent, found: StreamKernel | Unsupported) -> str | None:

@@ -21,8 +21,8 @@ from ostinato.kernels.cpu.stream.step import passes
 INPUTS, HIDDEN, PROJECTED = 5, 37, 19
 
 
-def stack(cell: Cell, layers: int = 2, half: bool = False) -> tuple[PackedStack, list[LayerTensors]]:
-    kernel = stream_kernel(cell, True, double=False, half=half)
+def stack(cell: Cell, layers: int = 2, held: torch.dtype | None = None) -> tuple[PackedStack, list[LayerTensors]]:
+    kernel = stream_kernel(cell, True, double=False, held=held)
     assert isinstance(kernel, StreamKernel)
     tensors = []
     projected = PROJECTED if "P" in cell.states.values() else 0
@@ -84,17 +84,19 @@ def test_the_number_of_threads_changes_no_bit(cell: Cell) -> None:
     assert torch.equal(alone, many)
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("held", [None, torch.bfloat16, torch.int8])
 @pytest.mark.parametrize("cell", [lstm, gru_reset_before, projection(lstm), layer_norm(lstm)], ids=lambda c: c.name)
-def test_nothing_is_read_that_was_not_written_and_nothing_beside_is_touched(cell: Cell, half: bool) -> None:
+def test_nothing_is_read_that_was_not_written_and_nothing_beside_is_touched(
+    cell: Cell, held: torch.dtype | None
+) -> None:
     torch.manual_seed(0)
-    packed, _ = stack(cell, half=half)
+    packed, _ = stack(cell, held=held)
     inputs = torch.randn(4, INPUTS)
     want = run(Runner(packed), inputs)
     poisoned = Runner(packed)
     for own, states in zip(poisoned._own, poisoned.states, strict=True):
         for buffer in own.values():
-            buffer.fill_(torch.nan)
+            buffer.view(torch.uint8).fill_(0xFF)  # of floats, NaN
         for name, pair in states.items():
             width = packed.widths[0][cell.states[name]]
             pair[1].fill_(torch.nan)
@@ -111,9 +113,9 @@ def test_nothing_is_read_that_was_not_written_and_nothing_beside_is_touched(cell
 
 def test_a_second_process_finds_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("OSTINATO_CACHE_DIR", str(tmp_path / "cache"))
-    first = StreamKernel(gru_reset_before, True, double=False, half=False)
+    first = StreamKernel(gru_reset_before, True, double=False, held=None)
     monkeypatch.setattr(StreamKernel, "_module", None)  # it need not be made again
-    second = StreamKernel(gru_reset_before, True, double=False, half=False)
+    second = StreamKernel(gru_reset_before, True, double=False, held=None)
     assert second.described == first.described
     torch.manual_seed(0)
     packed, tensors = stack(gru_reset_before)

@@ -23,7 +23,13 @@ HUGE = 1 << 21
 # `new_empty` takes half the time of `torch.empty`, and asks for no default device. Made when first used: this module may be
 # imported while torch.compile makes shapes, where a tensor that is made has no memory.
 _like: dict[torch.dtype, Tensor] = {}
-_NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8, torch.int32: np.int32}
+_NUMPY = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+    torch.uint8: np.uint8,
+    torch.int8: np.int8,
+    torch.int32: np.int32,
+}
 
 
 class _Lent(np.ndarray):

@@ -21,6 +21,7 @@ from ostinato.kernels.cpu.code.target import Loaded, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
 from ostinato.kernels.cpu.run.buffers import pool
 from ostinato.kernels.cpu.run.library import library
+from ostinato.kernels.cpu.stream.held import held_as
 from ostinato.kernels.cpu.stream.record import ARGUMENTS, HEADER, NAME, START, THREADS, Described
 from ostinato.kernels.cpu.threads.cores import most_threads
 from ostinato.kernels.cpu.threads.lateness import Lateness
@@ -45,20 +46,21 @@ class StreamKernel:
         cell: the recurrence, as it is in evaluation.
         bias: whether there are `bias_ih` and `bias_hh`.
         double: float64 rather than float32.
-        half: weights are held in bfloat16.
+        held: the dtype in which the weights are held, one of `held.DTYPES`; None for as they are.
 
     Raises:
         Unsupported: with the reason, where the compiler does not take the cell.
     """
 
-    def __init__(self, cell: Cell, bias: bool, double: bool, half: bool) -> None:
-        self.cell, self.half, self.shape = cell, half, shape(double)
+    def __init__(self, cell: Cell, bias: bool, double: bool, held: torch.dtype | None) -> None:
+        self.cell, self.held, self.shape = cell, held, shape(double)
         self.projected = "P" in cell.states.values()
         self.reading = reading = current(cell)
         if reading.refusal is not None:
             raise Unsupported(reading.refusal)
         self.observed = None if reading.is_ours else observed(cell, bias, self.projected, reading)
-        key = key_of(f"streaming {reading.digest} {bias} {self.projected} {half}", self.shape)
+        way = type(held_as(held)).__name__
+        key = key_of(f"streaming {reading.digest} {bias} {self.projected} {way}", self.shape)
         if (found := cache.load(key)) is not None:
             head, _, code = found.partition(b"\n")
             self.described = _read(json.loads(head))
@@ -85,7 +87,7 @@ class StreamKernel:
         planned = plan(trace(self.cell, bias, self.projected))
         module, fields = ir.Module(f"{self.cell.name}_streaming"), Fields()
         letters = {name: planned.program.letters[name] for name in self.cell.states}
-        step = StreamStep(module, planned, self.shape, fields, letters, self.half)
+        step = StreamStep(module, planned, self.shape, fields, letters, self.held)
         step.write()
         fields.index("x")  # has a place also where the step does not look at its input
         products = planned.program.products
@@ -109,13 +111,13 @@ def _read(plain: dict[str, Any]) -> Described:
     return Described(**plain)
 
 
-def stream_kernel(cell: Cell, bias: bool, double: bool, half: bool) -> StreamKernel | Unsupported:
+def stream_kernel(cell: Cell, bias: bool, double: bool, held: torch.dtype | None) -> StreamKernel | Unsupported:
     """The code of a cell, or the reason why there is none."""
     with compiling:
-        known, key = current(cell).kernels, ("stream", bias, double, half)
+        known, key = current(cell).kernels, ("stream", bias, double, held)
         if key not in known:
             try:
-                known[key] = StreamKernel(cell, bias, double, half)
+                known[key] = StreamKernel(cell, bias, double, held)
             except Unsupported as reason:
                 known[key] = Unsupported(str(reason))  # without the frames that it went through
         return known[key]
@@ -205,9 +207,7 @@ class PackedStack:
             rows = _beside_others(rows, heads, _heads_together(heads, units // heads, lanes))
         rows = F.pad(rows, (0, 0, 0, -units % lanes))  # (pieces, blocks * lanes, K)
         packed = rows.view(len(blocks), -1, lanes, rows.shape[2]).permute(1, 3, 0, 2)  # (blocks, K, pieces, lanes)
-        if self.kernel.half:
-            packed = _paired(packed)
-        return packed.reshape(packed.shape[0], -1)
+        return held_as(self.kernel.held, heads).packed(packed)
 
     @property
     def weight_bytes(self) -> int:
@@ -225,13 +225,6 @@ def _beside_others(rows: Tensor, heads: int, together: int) -> Tensor:
     parts = rows.unflatten(1, (heads // together, together, -1))  # (pieces, groups, heads, units, K)
     where = torch.eye(together, dtype=rows.dtype, device=rows.device)
     return torch.einsum("pghuk,hj->pghujk", parts, where).flatten(4).flatten(1, 3)
-
-
-def _paired(packed: Tensor) -> Tensor:
-    """`(blocks, K, pieces, lanes)` to bfloat16, k and k + 1 side by side in 32 bits."""
-    packed = F.pad(packed, (0, 0, 0, 0, 0, packed.shape[1] % 2))
-    bits = packed.to(torch.bfloat16).view(torch.int16).to(torch.int32)
-    return (bits[:, 0::2] & 0xFFFF) | (bits[:, 1::2] << 16)
 
 
 def _whole(width: int, lanes: int) -> int:
@@ -263,7 +256,11 @@ class Runner:
         self.extras = {
             name: torch.zeros(_whole(width, lanes), dtype=like, device="cpu") for name, width in packed.extras.items()
         }
+        self.threads = self._fitting_threads() if threads is None else threads
         self._own: list[dict[str, Tensor]] = []
+        # What enters a product, as 16 bits, for each thread.
+        self._entering_bytes = 2 * _whole(max(*packed.inputs, *(max(w.values()) for w in packed.widths)), lanes)
+        entering = torch.zeros(self.threads * described.sources * self._entering_bytes, dtype=torch.uint8, device="cpu")
         for widths in packed.widths:
             filled = {space: _whole(width, lanes) for space, width in widths.items()}
 
@@ -274,7 +271,7 @@ class Runner:
             own = {f"enters_{k}": room(filled[p[2]]) for k, p in enumerate(described.products)}
             for what, counts in (("kept", described.kept), ("scratch", described.scratch)):
                 own |= {f"{what}_{s}": room(filled.get(s, 0), max(1, n)) for s, n in counts.items()}
-            own |= {"sums": room(max(1, described.sums)), "output": room(max(filled.values()))}
+            own |= {"entering": entering, "sums": room(max(1, described.sums)), "output": room(max(filled.values()))}
             self._own.append(own)
         self._meeting = meeting_place()
         record = len(described.fields)
@@ -283,7 +280,6 @@ class Runner:
         self.fields = [(ctypes.c_int64 * (len(HEADER) + record * len(packed.records)))() for _ in range(2)]
         self._arguments = [(ctypes.c_int64 * ARGUMENTS)() for _ in range(2)]
         self.calls = tuple(ctypes.addressof(each) for each in self._arguments)
-        self.threads = self._fitting_threads() if threads is None else threads
         # Where others wait for Python's lock, who lets go of it gets it back after 5 ms: a hundred times a short step.
         kind = ctypes.PYFUNCTYPE if packed.weight_bytes <= HELD_BYTES else ctypes.CFUNCTYPE
         self.call = self._start = kind(None, ctypes.c_void_p)(kernel.start)
@@ -326,6 +322,7 @@ class Runner:
         packed, output = self.packed, self.packed.kernel.cell.output
         last = layer == len(packed.records) - 1
         values = {**packed.widths[layer], "I": packed.inputs[layer], "residual": 0}
+        values["entering_bytes"] = self._entering_bytes
         values |= {name: v.data_ptr() for name, v in (packed.records[layer] | self._own[layer]).items()}
         values |= {f"extra_{name}": v.data_ptr() for name, v in self.extras.items()}
         for name, pair in self.states[layer].items():

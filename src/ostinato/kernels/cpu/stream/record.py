@@ -32,3 +32,8 @@ class Described:
     scratch: dict[str, int]
     sums: int
     least: dict[str, int]
+
+    @property
+    def sources(self) -> int:
+        """Vectors that are multiplied in one pass, at most."""
+        return max(len({source for source, _ in segments}) for segments in self.passes)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from llvmlite import ir
 
 from ostinato.kernels.compiler.graph import MOVES, Node, name_of, number_of, piece_of, walk
@@ -27,11 +28,11 @@ from ostinato.kernels.cpu.code.loops import Fields
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.code.reduction import Reduction
 from ostinato.kernels.cpu.code.vector import Lanes
+from ostinato.kernels.cpu.stream.held import Entering, Exact, held_as
+from ostinato.kernels.cpu.stream.multiply import block_bytes, multiply
 from ostinato.kernels.cpu.stream.record import HEADER, NAME, START, THREADS
 
 MOST = 16  # accumulators: more would not leave registers for what is multiplied
-CHAINS = 8  # sums that are added up side by side, to hide the latency of a multiply-add
-UNROLLED = 4  # steps of k in the body of a loop
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,20 @@ class StreamStep:
         shape: of the vectors.
         fields: filled with the names in a record.
         letters: the width of each state.
-        half: weights are bfloat16, two in 32 bits: those of k in the low half, those of k + 1 in the high one.
+        dtype: in which the weights are held, see `held_as`.
     """
 
     def __init__(
-        self, module: ir.Module, plan: Plan, shape: Shape, fields: Fields, letters: Mapping[str, str], half: bool
+        self,
+        module: ir.Module,
+        plan: Plan,
+        shape: Shape,
+        fields: Fields,
+        letters: Mapping[str, str],
+        dtype: torch.dtype | None,
     ) -> None:
         self.module, self.plan, self.shape, self.fields = module, plan, shape, fields
-        self.letters, self.half = letters, half
+        self.letters, self.dtype = letters, dtype
         self.schedule = plan.inference
         self.lanes = Lanes(shape.lanes, shape.double)
         self.vector = shape.lanes * shape.bytes
@@ -297,6 +304,7 @@ class StreamStep:
         for store in stores:
             row.prepare(store.node)
         bytes_of_block = code.add(*(self._bytes(s) for s in each.segments)) if each.segments else code.int(0)
+        entering = self._entering(each.segments)
         with code.loop(begin, end) as i:
             mirrored = code.sub(code.sub(code.add(begin, end), 1), i)
             v = code.choose(code.is_(arg.backwards, "!=", 0), mirrored, i)
@@ -304,7 +312,7 @@ class StreamStep:
             if each.segments:
                 weights = code.at(self.address(f"weights_{number}"), code.mul(v, bytes_of_block))
                 for segment in each.segments:
-                    block.known |= self._multiply(segment, weights, v)
+                    block.known |= self._multiply(segment, entering[segment.source], weights, v)
                     weights = code.at(weights, self._bytes(segment))
             for leaf, value in block.known.items():
                 if leaf in self.passes.kept[each.space]:
@@ -313,6 +321,11 @@ class StreamStep:
             for store, value in zip(stores, values, strict=True):
                 self._store(store, each.space, v, value)
 
+    def _held(self, segment: Segment) -> Exact:
+        """How its weights lie in memory."""
+        products = self.plan.program.products
+        return held_as(self.dtype, 1 if segment.source == "x" else products[int(segment.source)].heads)
+
     def _depth(self, segment: Segment) -> Value:
         if segment.source == "x":
             return self["I"]
@@ -320,74 +333,48 @@ class StreamStep:
         return self[product.entered] if product.heads == 1 else self[f"depth_{segment.source}"]
 
     def _bytes(self, segment: Segment) -> Value:
-        """Of a segment's weights in one block."""
-        code = self.code
-        rows = code.ceil_div(self._depth(segment), 2) if self.half else self._depth(segment)
-        return code.mul(rows, len(segment.pieces) * self.vector)
+        """Of a segment's weights in one block, and of what follows them."""
+        return block_bytes(self.code, self.shape, self._held(segment), self._depth(segment), len(segment.pieces))
 
-    def _entering(self, segment: Segment, v: Value) -> Value:
-        """Where what enters the products of a block of units lies: with heads, the units of those that share the block."""
-        if segment.source == "x":
+    def _entering(self, segments: Sequence[Segment]) -> dict[str, Entering]:
+        """What each of some sources is, ready to be multiplied."""
+        found: dict[str, Entering] = {}
+        code = self.code
+        for segment in segments:
+            if (source := segment.source) not in found:
+                room = code.int(0)
+                if (held := self._held(segment)).fills:
+                    sources = max(len({s.source for s in p.segments}) for p in self.passes.all)
+                    place = code.add(code.mul(code.arg.thread, sources), len(found))
+                    room = code.at(self.address("entering"), code.mul(place, self["entering_bytes"]))
+                found[source] = held.enter(code, self.shape, self._source(source), self._depth(segment), room)
+        return found
+
+    def _source(self, source: str) -> Value:
+        """Where what is multiplied lies."""
+        if source == "x":
             return self.address("x")
-        product = self.plan.program.products[int(segment.source)]
-        enters, code = product.enters, self.code
+        enters = self.plan.program.products[int(source)].enters
         match enters.op:
             case "state":
-                address = self.address(f"old_{name_of(enters)}")
+                return self.address(f"old_{name_of(enters)}")
             case "input":
-                address = self._given(name_of(enters))
+                return self._given(name_of(enters))
             case _:
-                address = self.address(f"enters_{segment.source}")
-        if product.heads == 1:
-            return address
-        which = code.div(v, self[f"shared_{segment.source}"])
-        return code.at(address, code.mul(which, self._depth(segment), self.shape.bytes))
+                return self.address(f"enters_{source}")
 
-    def _multiply(self, segment: Segment, weights: Value, v: Value) -> dict[Node, Value]:
-        """The products of one block: for each leaf a vector. Each lane is summed in an order that depends on the depth alone."""
-        code, shape, b = self.code, self.shape, self.code.builder
-        pieces, at_a_time = len(segment.pieces), 2 if self.half else 1
-        chains = at_a_time * max(1, min(CHAINS // at_a_time, -(-CHAINS // (at_a_time * pieces))))
-        unrolled = max(UNROLLED, chains)
-        sums = [[code.slot(shape.vector) for _ in segment.pieces] for _ in range(chains)]
-        for slot in (slot for chain in sums for slot in chain):
-            b.store(shape.zero(), slot)
-        depth, entering = self._depth(segment), self._entering(segment, v)
-
-        def add(k: Value, more: int, chain: int, weight: Sequence[Value]) -> None:
-            number = code.load(
-                code.at(entering, code.mul(k, shape.bytes), more * shape.bytes), shape.scalar, shape.bytes
-            )
-            wide = shape.splat(code, number)
-            for slot, w in zip(sums[chain], weight, strict=True):
-                b.store(shape.fma(code, wide, w, b.load(slot, typ=shape.vector)), slot)
-
-        def steps(k: Value, count: int) -> None:
-            row = code.at(weights, code.mul(code.div(k, at_a_time), pieces * self.vector))
-            for n in range(0, count, at_a_time):
-                places = [code.at(row, (n // at_a_time * pieces + p) * self.vector) for p in range(pieces)]
-                for more, weight in enumerate(zip(*(self._weights(place) for place in places), strict=True)):
-                    if n + more < count:
-                        add(k, n + more, (n + more) % chains, weight)
-
-        whole = code.mul(code.div(depth, unrolled), unrolled)
-        with code.loop(0, whole, unrolled) as k:
-            steps(k, unrolled)
-        paired = code.mul(code.div(depth, at_a_time), at_a_time)
-        with code.loop(whole, paired, at_a_time) as k:
-            steps(k, at_a_time)
-        if self.half:
-            with code.loop(paired, depth) as k:
-                steps(k, 1)
-        found: dict[Node, Value] = {}
+    def _multiply(self, segment: Segment, entering: Entering, weights: Value, v: Value) -> dict[Node, Value]:
+        """The products of one block: for each leaf a vector. With heads, of the units of those that share the block."""
+        code, source = self.code, segment.source
+        if source != "x" and self.plan.program.products[int(source)].heads > 1:
+            which = code.div(v, self[f"shared_{source}"])
+            at = code.at(entering.address, code.mul(which, self._depth(segment), self.shape.bytes))
+            entering = Entering(at, entering.unit)
+        held, depth, pieces = self._held(segment), self._depth(segment), segment.pieces
+        found = multiply(code, self.shape, held, entering, depth, weights, len(pieces))
         by_key = {n.key: n for n in self._leaves(segment)}
-        for at, piece in enumerate(segment.pieces):
-            total = b.load(sums[0][at], typ=shape.vector)
-            for chain in sums[1:]:
-                total = b.fadd(total, b.load(chain[at], typ=shape.vector))
-            key = (piece,) if segment.source == "x" else (int(segment.source), piece)
-            found[by_key[key]] = total
-        return found
+        keys = [(piece,) if source == "x" else (int(source), piece) for piece in pieces]
+        return {by_key[key]: v for key, v in zip(keys, found, strict=True)}
 
     def _leaves(self, segment: Segment) -> Iterator[Node]:
         roots = [s.node for stage in self.schedule.stages for s in stage.stores]
@@ -395,17 +382,6 @@ class StreamStep:
         for node in walk(roots):
             if node.op == ("x" if segment.source == "x" else "u"):
                 yield node
-
-    def _weights(self, address: Value) -> list[Value]:
-        """The vectors of k, and with bfloat16 of k + 1: its bits are the upper ones of a float32."""
-        shape, b = self.shape, self.code.builder
-        if not self.half:
-            return [shape.load(self.code, address)]
-        kind = ir.VectorType(I32, shape.lanes)
-        both = self.code.load(address, kind, shape.bytes)
-        low = b.shl(both, ir.Constant(kind, [16] * shape.lanes))
-        high = b.and_(both, ir.Constant(kind, [0xFFFF0000] * shape.lanes))
-        return [b.bitcast(low, shape.vector), b.bitcast(high, shape.vector)]
 
     def _store(self, store: Store, space: str, v: Value, value: Value) -> None:
         code, shape, (kind, name) = self.code, self.shape, store.to
