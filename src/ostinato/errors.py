@@ -44,3 +44,7 @@ class ModelError(OstinatoError):
 
 class CellError(OstinatoError):
     """A cell whose step and description disagree, or an option that this cell cannot take."""
+
+
+class StateError(OstinatoError):
+    """A saved state that is damaged, or that is of something else than what it is given to."""

@@ -14,7 +14,7 @@ from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.states import States
 from ostinato.nn.step import Step
 from ostinato.nn.steps import *  # noqa: F403
-from ostinato.nn.stream import ErrorReport, Stream
+from ostinato.nn.streams import ErrorReport, RowStream, StateFile, Stream
 
 __all__ = [
     "CRF",
@@ -26,7 +26,9 @@ __all__ = [
     "Initialisation",
     "LayerOptions",
     "Recurrent",
+    "RowStream",
     "SpanScheme",
+    "StateFile",
     "States",
     "Step",
     "StepOptions",

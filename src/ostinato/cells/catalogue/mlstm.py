@@ -51,7 +51,7 @@ def mlstm(
     """
 
     def heads(v: Tensor) -> Tensor:
-        return v.view(*v.shape[:-1], num_heads, -1)
+        return v.view(*v.shape[:-1], num_heads, v.shape[-1] // num_heads)
 
     w = W(x)
     q, k, v = heads(w.q), heads(w.k) / math.sqrt(w.k.shape[-1] // num_heads), heads(candidate(w.v))

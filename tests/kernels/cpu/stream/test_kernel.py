@@ -15,8 +15,10 @@ from ostinato.cells.options import layer_norm, projection
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.plan import plan
 from ostinato.kernels.compiler.trace import trace
-from ostinato.kernels.cpu.stream.kernel import LayerTensors, PackedStack, Runner, StreamKernel, stream_kernel
-from ostinato.kernels.cpu.stream.step import passes
+from ostinato.kernels.cpu.stream.kernel import StreamKernel, stream_kernel
+from ostinato.kernels.cpu.stream.packed import LayerTensors, PackedStack
+from ostinato.kernels.cpu.stream.passes import passes
+from ostinato.kernels.cpu.stream.runner import Runner
 
 INPUTS, HIDDEN, PROJECTED = 5, 37, 19
 

@@ -145,6 +145,11 @@ class Code:
             self.builder.store(initial, made)
         return made
 
+    def room(self, type: ir.Type, count: int) -> Value:
+        """The address of so many variables of this function, one behind the other."""
+        made = self.entry.alloca(type, count)
+        return self.entry.inttoptr(self.entry.ptrtoint(made, I64), POINTER)
+
     # calls
 
     def call(self, name: str, result: ir.Type, *values: Value) -> Value:

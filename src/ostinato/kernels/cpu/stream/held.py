@@ -34,7 +34,7 @@ class Entering:
 
     Attributes:
         address: of its numbers.
-        unit: what a sum of these numbers is multiplied by; None for 1.
+        unit: what a sum of these numbers is multiplied by, in every lane; None for 1.
     """
 
     address: Value
@@ -68,9 +68,9 @@ class Exact:
         """The type of what is summed up."""
         return shape.vector
 
-    def enter(self, code: Code, shape: Shape, address: Value, depth: Value, room: Value) -> Entering:
-        """So many numbers at an address, ready to be multiplied; `room` is memory of this thread for as many."""
-        return Entering(address)
+    def enter(self, code: Code, shape: Shape, address: Value, depth: Value, room: Value) -> Value | None:
+        """Make so many numbers at an address ready, in `room`; returns their unit, one number. Only where it `fills`."""
+        return None
 
     def number(self, code: Code, shape: Shape, entering: Entering, k: Value, more: int) -> Value:
         """What enters at k + more, in every lane."""
@@ -160,7 +160,7 @@ class PairsOfBytes(Bytes):
         """See `Exact`."""
         return ir.VectorType(I32, shape.lanes)
 
-    def enter(self, code: Code, shape: Shape, address: Value, depth: Value, room: Value) -> Entering:
+    def enter(self, code: Code, shape: Shape, address: Value, depth: Value, room: Value) -> Value | None:
         """See `Exact`. NaN and infinity make the unit NaN or infinite, and with it every product."""
         b, bits = code.builder, ir.VectorType(I32, shape.lanes)
         largest = code.slot(bits, ir.Constant(bits, None))
@@ -183,7 +183,7 @@ class PairsOfBytes(Bytes):
             moved = b.bitcast(b.fadd(b.fmul(numbers(i), wide), shift), bits)
             small = b.trunc(moved, ir.VectorType(I16, shape.lanes))
             code.store(small, code.at(room, code.mul(i, shape.lanes * 2)), 2)
-        return Entering(room, shape.splat(code, b.fdiv(size, steps)))
+        return b.fdiv(size, steps)
 
     def number(self, code: Code, shape: Shape, entering: Entering, k: Value, more: int) -> Value:
         """See `Exact`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 
 from ostinato.kernels.cpu.code.builder import Code, Value
@@ -18,37 +20,45 @@ def block_bytes(code: Code, shape: Shape, held: Exact, depth: Value, pieces: int
     return code.add(groups, pieces * held.tail_bytes(shape))
 
 
+def chains_of(held: Exact, pieces: int) -> int:
+    """Sums of each piece that are made side by side."""
+    return held.loads * max(1, min(CHAINS // held.loads, -(-CHAINS // (held.loads * pieces))))
+
+
 def multiply(
-    code: Code, shape: Shape, held: Exact, entering: Entering, depth: Value, weights: Value, pieces: int
-) -> list[Value]:
-    """The products of one block of units: a vector for each piece. Each lane is summed in an order that depends on the depth alone.
+    code: Code, shape: Shape, held: Exact, entering: Sequence[Entering], depth: Value, weights: Value, pieces: int
+) -> list[list[Value]]:
+    """The products of some rows with one block of units: for each row a vector for each piece.
+
+    Each lane is summed in an order that depends on the depth and on `pieces` alone: a row gets the same bits whatever is beside it.
 
     Args:
         code: what it is written in.
         shape: of the vectors.
         held: how the weights lie in memory.
-        entering: what is multiplied, `depth` numbers.
+        entering: what is multiplied, `depth` numbers of each row.
         depth: K.
         weights: the address of this block's.
         pieces: how many vectors of units there are.
     """
-    b, kind, group, loads = code.builder, held.sums(shape), held.group, held.loads
-    chains = loads * max(1, min(CHAINS // loads, -(-CHAINS // (loads * pieces))))
-    step_bytes = held.group_bytes(shape)
-    sums = [[code.slot(kind) for _ in range(pieces)] for _ in range(chains)]
-    for slot in (slot for chain in sums for slot in chain):
+    b, kind, group, loads, rows = code.builder, held.sums(shape), held.group, held.loads, range(len(entering))
+    chains, step_bytes = chains_of(held, pieces), held.group_bytes(shape)
+    sums = [[[code.slot(kind) for _ in range(pieces)] for _ in rows] for _ in range(chains)]
+    for slot in (slot for chain in sums for row in chain for slot in row):
         b.store(ir.Constant(kind, None), slot)
 
     def steps(k: Value, count: int) -> None:
-        row = code.at(weights, code.mul(code.div(k, group), pieces * step_bytes))
+        at = code.at(weights, code.mul(code.div(k, group), pieces * step_bytes))
         for n in range(0, count, group):
-            places = [code.at(row, (n // group * pieces + piece) * step_bytes) for piece in range(pieces)]
+            places = [code.at(at, (n // group * pieces + piece) * step_bytes) for piece in range(pieces)]
             loaded = zip(*(held.load(code, shape, place) for place in places), strict=True)
             for more, vectors in enumerate(loaded):
-                if n + more < count:
-                    number = held.number(code, shape, entering, k, n + more)
-                    chain = sums[(n // group * loads + more) % chains]
-                    for slot, vector in zip(chain, vectors, strict=True):
+                if n + more >= count:
+                    continue
+                chain = sums[(n // group * loads + more) % chains]
+                for row in rows:
+                    number = held.number(code, shape, entering[row], k, n + more)
+                    for slot, vector in zip(chain[row], vectors, strict=True):
                         total = b.load(slot, typ=kind)
                         b.store(held.multiply_add(code, shape, number, vector, total), slot)
 
@@ -62,7 +72,11 @@ def multiply(
     if group > 1 and not held.fills:
         with code.loop(last, depth) as k:
             steps(k, 1)
-    tail = code.at(weights, code.mul(code.ceil_div(depth, group), pieces * step_bytes))
-    totals = [held.total(code, [b.load(chain[piece], typ=kind) for chain in sums]) for piece in range(pieces)]
-    size = held.tail_bytes(shape)
-    return [held.result(code, shape, v, entering, code.at(tail, at * size)) for at, v in enumerate(totals)]
+    tail, size = code.at(weights, code.mul(code.ceil_div(depth, group), pieces * step_bytes)), held.tail_bytes(shape)
+    places = [code.at(tail, piece * size) for piece in range(pieces)]
+
+    def result(row: int, piece: int) -> Value:
+        total = held.total(code, [b.load(chain[row][piece], typ=kind) for chain in sums])
+        return held.result(code, shape, total, entering[row], places[piece])
+
+    return [[result(row, piece) for piece in range(pieces)] for row in rows]

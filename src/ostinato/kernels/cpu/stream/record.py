@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEADER = ("layers", "record_bytes", "backwards", "meet", "meeting")  # the fields before the layers' records
+HEADER = ("layers", "record_bytes", "backwards", "rows", "meet", "meeting")  # the fields before the layers' records
 NAME, START = "stream", "start"  # of the functions
-ARGUMENTS, THREADS = 8, 5  # numbers that `start` is handed, and which of them says how many threads there are
+UNIT_BYTES = 64  # behind what enters a product in another form, for its unit
+# Numbers that `start` is handed; which of them says how many threads there are; where that of a call behind it begins.
+ARGUMENTS, THREADS, NEXT = 10, 5, 8
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import nn
 
 from ostinato.cells.named import State
 from ostinato.errors import ConfigError
@@ -17,33 +17,20 @@ from ostinato.kernels.storage import check_storage, missing
 from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.states import are_entries
-from ostinato.nn.stream_weights import StreamWeights, check, dtype_of, in_evaluation, kernel_of, refusal, tensors_of
+from ostinato.nn.streams.report import ErrorReport
+from ostinato.nn.streams.snapshot import state_from_bytes, state_to_bytes
+from ostinato.nn.streams.weights import StreamWeights, check, in_evaluation, kernel_of, refusal, tensors_of
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.stream.kernel import Runner
+    from ostinato.kernels.cpu.stream.runner import Runner
 
 PROBE_STEPS = 100
 STOCK = 15  # outputs that are allocated together with one that is needed
 
 
-@dataclass(frozen=True)
-class ErrorReport:
-    """What it costs to hold the weights in a smaller dtype.
-
-    Attributes:
-        weights: |rounded - exact| / |exact|, the norms over all weights of the products.
-        outputs: the greatest difference of an output from that of exact weights, divided by the greatest output.
-        steps: of the sequence on which the outputs were compared.
-    """
-
-    weights: float
-    outputs: float
-    steps: int
-
-
 class Stream:
-    """A layer, or a stack of layers, one step at a time: `y = stream(x)`, with the state kept inside.
+    """A layer, a stack of layers, or a model, one step at a time: `y = stream(x)`, with the state kept inside.
 
     Computes what the layer computes in evaluation, without gradient, for one row. The weights are copied in the order in which
     they are read, and a step is one call of machine code for the whole stack.
@@ -61,54 +48,81 @@ class Stream:
     and without `streaming_dtype`. Its `repr` says so, with the reason.
 
     Args:
-        layer: in evaluation mode, float32 or float64, on CPU, of one direction.
-        streaming_dtype: `torch.bfloat16` holds the weights of the products at half their size, see `error_report`; None leaves
-            them as they are. Inputs, states, biases and sums stay as they are.
+        layer: in evaluation mode, float32 or float64, on CPU, of one direction. Or a model of `ostinato.models`, whose own
+            `stream` this then calls.
+        streaming_dtype: `torch.bfloat16` holds the weights of the products at half their size, `torch.int8` at a quarter, with a
+            scale for each row; see `error_report`. None leaves them as they are. Inputs, states and biases stay as they are.
+        rows: N: keep the states of N rows, of which any may step together, see `RowStream`. None for one row.
+        output: a linear layer that every output goes through, in the same call.
         check_weights: False leaves out the look at the parameters, which costs about 0.2 µs for each.
 
     Raises:
         ConfigError: for a layer or an argument that cannot be streamed, with the reason.
     """
 
+    _kinds: ClassVar[dict[tuple[bool, bool], type[Stream]]] = {}
+    _is_plain = False
+
+    def __init_subclass__(cls, *, of_rows: bool, plain: bool) -> None:
+        cls._is_plain = plain
+        Stream._kinds[of_rows, plain] = cls
+
     def __new__(
-        cls, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
-    ) -> Stream:
-        """One of machine code, or where there is none for the cell, of plain PyTorch."""
-        check(layer, streaming_dtype)
+        cls,
+        layer: Any,
+        streaming_dtype: torch.dtype | None = None,
+        *,
+        rows: int | None = None,
+        output: nn.Linear | None = None,
+        check_weights: bool = True,
+    ) -> Any:
+        """One of machine code, or where there is none for the cell, of plain PyTorch; of one row, or of many; or a model's own."""
+        if not isinstance(layer, Recurrent) and hasattr(layer, "open_stream"):
+            if output is not None:
+                raise ConfigError("output expected None beside a model, which has an output layer of its own")
+            return layer.open_stream(streaming_dtype=streaming_dtype, rows=rows, check_weights=check_weights)
+        check(layer, streaming_dtype, output)
         if layer.training:
             raise ConfigError(
                 "Stream expected a layer in evaluation mode, got one in training mode; use Stream(layer.eval())"
             )
-        if refusal(layer) is None:
-            return object.__new__(Stream)
-        return object.__new__(PlainStream)
+        _check_rows(rows)
+        plain = (why := refusal(layer)) is not None
+        if plain and streaming_dtype is not None:
+            raise ConfigError(f"streaming_dtype expected None, as nothing is packed where {why}; got {streaming_dtype}")
+        kind = Stream if rows is None and not plain else Stream._kinds[rows is not None, plain]
+        return object.__new__(kind)
 
     def __init__(
-        self, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
+        self,
+        layer: Recurrent,
+        streaming_dtype: torch.dtype | None = None,
+        *,
+        rows: int | None = None,
+        output: nn.Linear | None = None,
+        check_weights: bool = True,
     ) -> None:
-        self._start(StreamWeights(layer, streaming_dtype), check_weights)
+        self._start(StreamWeights(layer, streaming_dtype, output), check_weights)
         self.reset()
 
     def _start(self, weights: StreamWeights, check_weights: bool) -> None:
-        from ostinato.kernels.cpu.stream.kernel import Runner
+        from ostinato.kernels.cpu.stream.runner import Runner
 
         layer = weights.layer
-        self.layer, self.streaming_dtype, self.check_weights = layer, weights.streaming_dtype, check_weights
-        self._weights, self._is_stale, self._packed = weights, weights.is_stale, weights.packed
-        self._dtype = weights.dtype
+        self._take_over(weights, check_weights)
         self._sizes = ((layer.input_size,), (1, layer.input_size))
         self._numbers, self._itemsize = layer.input_size, self._dtype.itemsize
-        self._width = layer.proj_size or layer.hidden_sizes[-1]
         self._stock: dict[int, list[Tensor]] = {1: [], 2: []}  # outputs to come, by their dimensions
         # What each call needs lies here at hand.
-        self._runner = runner = Runner(weights.packed)
-        self._call, self._calls, self._fields, self._x, self._y = (
-            runner.call,
-            runner.calls,
-            runner.fields,
-            runner.x,
-            runner.y,
-        )
+        self._runner = runner = Runner(weights.packed, behind=weights.behind)
+        self._call, self._calls, self._fields, self._outputs = runner.call, runner.calls, runner.fields, runner.outputs
+        self._x, self._y = runner.x, runner.y
+
+    def _take_over(self, weights: StreamWeights, check_weights: bool) -> None:
+        self.layer, self.streaming_dtype, self.check_weights = weights.layer, weights.streaming_dtype, check_weights
+        self.output = weights.output
+        self._weights, self._is_stale, self._packed = weights, weights.is_stale, weights.packed
+        self._dtype, self._width = weights.dtype, output_width(weights.layer, weights.output)
 
     def __call__(self, x: Tensor, **extras: Any) -> Tensor:
         """One step.
@@ -118,7 +132,8 @@ class Stream:
             **extras: those of the cell by name: a number, or a tensor `(width,)` or `(1, width)`.
 
         Returns:
-            The output, `(H,)` or `(1, H)` like the input (`P` units where the layer projects), a new tensor without gradient.
+            The output, `(H,)` or `(1, H)` like the input (`P` units where the layer projects, as many as `output` has), a new
+            tensor without gradient.
 
         Raises:
             ConfigError: for an input of another shape, dtype or device, or one that requires a gradient.
@@ -143,9 +158,8 @@ class Stream:
         y = stock.pop() if stock else self._new_output(x.dim())
         runner = self._runner
         turn = runner.turn
-        fields = self._fields[turn]
-        fields[self._x] = x.data_ptr()
-        fields[self._y] = y.data_ptr()
+        self._fields[turn][self._x] = x.data_ptr()
+        self._outputs[turn][self._y] = y.data_ptr()
         self._call(self._calls[turn])
         runner.turn = 1 - turn
         return y
@@ -203,7 +217,8 @@ class Stream:
     @property
     def weight_bytes(self) -> int:
         """Of the packed weights, which every step reads."""
-        return self._weights.packed.weight_bytes
+        behind = self._weights.behind
+        return self._weights.packed.weight_bytes + (0 if behind is None else behind.weight_bytes)
 
     @property
     def threads(self) -> int:
@@ -215,16 +230,22 @@ class Stream:
     @property
     def state(self) -> Any:
         """The state before the next step, a copy, in the layout of the layer's `hx` without a batch: `(L, H)` for each state."""
-        runner, layout = self._runner, self.layer._layout
-        last = [
-            State(**{name: pair[runner.turn][: layout.sizes[name][at]].clone()[None] for name, pair in states.items()})
-            for at, states in enumerate(runner.states)
-        ]
-        return layout.close(last, batched=False)
+        return self.layer._layout.close([State(**states) for states in self._states()], batched=False)
 
     @state.setter
     def state(self, hx: Any) -> None:
-        _put(self._runner, self._opened(hx))
+        self._put(self._opened(hx))
+
+    def _states(self) -> list[dict[str, Tensor]]:
+        """Copies of those before the next step, `(1, H)`, layer by layer."""
+        runner, sizes = self._runner, self.layer._layout.sizes
+        return [
+            {name: pair[runner.turn][: sizes[name][at]].clone()[None] for name, pair in states.items()}
+            for at, states in enumerate(runner.states)
+        ]
+
+    def _put(self, states: Sequence[State]) -> None:
+        _put(self._runner, states)
 
     def _opened(self, hx: Any) -> list[State]:
         """A state that was given, checked, layer by layer."""
@@ -241,7 +262,27 @@ class Stream:
             check_storage(self.layer.named_parameters())
         with in_evaluation(self.layer):
             first = first_states(self.layer)
-        _put(self._runner, first)
+        self._put(first)
+
+    def state_bytes(self) -> bytes:
+        """The state before the next step, with a version and a checksum; `from_bytes` goes on from it, in any process."""
+        return state_to_bytes(self._named_state(), described(self.layer))
+
+    def from_bytes(self, data: bytes) -> None:
+        """Go on from a state that `state_bytes` gave.
+
+        Raises:
+            StateError: it is damaged, or of a layer of another cell, other sizes or another dtype. The stream is left as it is.
+        """
+        given = state_from_bytes(data, self._named_state(), described(self.layer))
+        self._put([State(**{n: given[f"{n}_l{at}"] for n in names}) for at, names in enumerate(self._names())])
+
+    def _names(self) -> list[list[str]]:
+        """Of the states of each layer."""
+        return [list(self.layer._layout.sizes)] * self.layer.num_layers
+
+    def _named_state(self) -> dict[str, Tensor]:
+        return {f"{n}_l{at}": v for at, states in enumerate(self._states()) for n, v in states.items()}
 
     def copy(self) -> Stream:
         """Another stream on the same packed weights, which goes on from this one's state on its own."""
@@ -252,7 +293,7 @@ class Stream:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What is packed holds addresses: a stream that is pickled, or copied with all it holds, packs anew.
-        return _made_again, (self.layer, self.streaming_dtype, self.check_weights, self.state)
+        return rebuilt, (self.layer, self.streaming_dtype, None, self.output, self.check_weights, self.state)
 
     # the error
 
@@ -280,15 +321,22 @@ class Stream:
             ConfigError: for inputs of another shape, dtype or device.
         """
         from ostinato.kernels.cpu.stream.held import rounded
-        from ostinato.kernels.cpu.stream.kernel import PackedStack, Runner
+        from ostinato.kernels.cpu.stream.linear import packed_linear
+        from ostinato.kernels.cpu.stream.packed import PackedStack
+        from ostinato.kernels.cpu.stream.runner import Runner
 
         inputs = self._sequence(inputs)
-        check(self.layer, self.streaming_dtype)
-        with in_evaluation(self.layer):
+        check(self.layer, self.streaming_dtype, self.output)
+        with in_evaluation(self.layer, self.output):
             layers, packed = tensors_of(self.layer), self._weights.packed
-        exact = PackedStack(kernel_of(self.layer, None), layers, packed.residual)
-        want, got = (self._outputs(Runner(each), inputs, extras) for each in (exact, packed))
-        matrices = [m for layer in layers for m in (layer.weight_ih, *layer.matrices.values())]
+            matrices = [m for layer in layers for m in (layer.weight_ih, *layer.matrices.values())]
+            behind = None
+            if self.output is not None:
+                matrices.append(self.output.weight)
+                behind = packed_linear(self.output.weight, self.output.bias, None)
+        exact = Runner(PackedStack(kernel_of(self.layer, None), layers, packed.residual), behind=behind)
+        held_so = Runner(packed, behind=self._weights.behind)
+        want, got = (self._over(runner, inputs, extras) for runner in (exact, held_so))
         true, held = (
             torch.cat([m.flatten() for m in each])
             for each in (matrices, [rounded(m, self.streaming_dtype) for m in matrices])
@@ -309,11 +357,11 @@ class Stream:
             )
         return torch.stack([self._usable(x).view(-1) for x in inputs])
 
-    def _outputs(self, runner: Runner, inputs: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
-        """From the first state over a sequence, `(T, I)` to `(T, H)`."""
+    def _over(self, runner: Runner, inputs: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
+        """From the first state over a sequence, `(T, I)` to `(T, width)`."""
         layer = self.layer
         _put(runner, first_states(layer))
-        outputs = inputs.new_empty(len(inputs), layer.proj_size or layer.hidden_sizes[-1])
+        outputs = inputs.new_empty(len(inputs), self._width)
         for t, (x, y) in enumerate(zip(inputs, outputs, strict=True)):
             if layer._extra_sizes:
                 self._take(runner, {name: v[t] for name, v in extras.items()})
@@ -322,13 +370,37 @@ class Stream:
 
     def __repr__(self) -> str:
         dtype = "" if self.streaming_dtype is None else f", streaming_dtype={self.streaming_dtype}"
-        return f"Stream({self.layer!r}{dtype}, weight_bytes={self.weight_bytes}, threads={self.threads})"
+        behind = "" if self.output is None else f", output={self.output!r}"
+        return f"Stream({self.layer!r}{dtype}{behind}, weight_bytes={self.weight_bytes}, threads={self.threads})"
 
 
-def _made_again(layer: Recurrent, streaming_dtype: torch.dtype | None, check_weights: bool, state: Any) -> Stream:
-    stream = Stream(layer, streaming_dtype, check_weights=check_weights)
+def rebuilt(
+    layer: Recurrent,
+    streaming_dtype: torch.dtype | None,
+    rows: int | None,
+    output: nn.Linear | None,
+    check_weights: bool,
+    state: Any,
+) -> Stream:
+    """A stream that was pickled."""
+    stream = Stream(layer, streaming_dtype, rows=rows, output=output, check_weights=check_weights)
     stream.state = state
     return stream
+
+
+def _check_rows(rows: Any) -> None:
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
+        raise ConfigError(f"rows expected a number of at least 1, or None for a stream of one row, got {rows!r}")
+
+
+def output_width(layer: Recurrent, output: nn.Linear | None) -> int:
+    """Of what a stream gives."""
+    return (layer.proj_size or layer.hidden_sizes[-1]) if output is None else output.out_features
+
+
+def described(layer: Recurrent) -> str:
+    """What a state is of: the cell and the widths of the layers."""
+    return f"{layer.base_cell.name} {list(layer.hidden_sizes)}"
 
 
 @torch.no_grad()
@@ -348,102 +420,3 @@ def first_states(layer: Recurrent) -> list[State]:
         return start.make(getattr(layer, f"initial_{name}_l{at}", None), like, 1, sizes[name][at], training=False)
 
     return [State(**{name: first(name, at) for name in sizes}) for at in range(layer.num_layers)]
-
-
-class PlainStream(Stream):
-    """What `Stream(layer)` is where the compiler does not take the layer's cell: the same calls, at the price of the layer's.
-
-    Nothing is packed: every step has the weights as they are then, also with `check_weights=False`. Copies share the layer.
-    """
-
-    def __init__(
-        self, layer: Recurrent, streaming_dtype: torch.dtype | None = None, *, check_weights: bool = True
-    ) -> None:
-        if streaming_dtype is not None:
-            raise ConfigError(
-                f"streaming_dtype expected None, as nothing is packed where {refusal(layer)}; got {streaming_dtype}"
-            )
-        self._begin(layer, check_weights)
-        self.reset()
-
-    def _begin(self, layer: Recurrent, check_weights: bool) -> None:
-        self.layer, self.streaming_dtype, self.check_weights = layer, None, check_weights
-        self._dtype = dtype_of(layer)
-        self._sizes = ((layer.input_size,), (1, layer.input_size))
-
-    def __call__(self, x: Tensor, **extras: Any) -> Tensor:
-        """One step; see `Stream`."""
-        if self.check_weights and dtype_of(self.layer) is not self._dtype:
-            self.refresh()
-        given = self._usable(x)
-        y, self._state = self._stepped(given.view(1, -1), self._state, extras)
-        return y if given.dim() == 2 else y[0]
-
-    def _stepped(self, x: Tensor, state: Any, extras: Mapping[str, Any]) -> tuple[Tensor, Any]:
-        check_names(self.layer.cell, extras, "Stream()")
-        more: dict[str, Any] = {name: self._extra(name, extras[name]) for name in self.layer._extra_sizes}
-        with torch.inference_mode(False), in_evaluation(self.layer):
-            # Not the layer's call: as in every stream its hooks are left alone.
-            return self.layer.forward(x, state, **more)
-
-    def _extra(self, name: str, given: Any) -> Tensor:
-        v, width = self._checked_extra(name, given, self.layer._extra_sizes[name]), self.layer.cell.extras[name]
-        return v.to(self._dtype).reshape(1 if width == "1" else (1, -1))
-
-    def refresh(self) -> None:
-        """Look whether the layer can still be streamed; there is nothing to pack.
-
-        Raises:
-            ConfigError: it cannot, or has another dtype.
-        """
-        check(self.layer, None)
-        if (dtype := dtype_of(self.layer)) is not self._dtype:
-            raise ConfigError(
-                f"the layer expected {self._dtype}, as when the stream was made, got {dtype}; make a new stream"
-            )
-
-    @property
-    def weight_bytes(self) -> int:
-        """Of the layer's parameters, which every step reads."""
-        return sum(p.nbytes for p in self.layer.parameters())
-
-    @property
-    def threads(self) -> int:
-        """Threads that PyTorch has for its products."""
-        return torch.get_num_threads()
-
-    @property
-    def state(self) -> Any:
-        """See `Stream`."""
-        return _copied(self._state)
-
-    @state.setter
-    def state(self, hx: Any) -> None:
-        self._state = _copied(self.layer._layout.close(self._opened(hx), batched=False))
-
-    def reset(self) -> None:
-        """Go back to the layer's first state: zeros, or what it has learned."""
-        if self.layer.options.initial_state.learned:
-            check_storage(self.layer.named_parameters())
-        with torch.inference_mode(False), in_evaluation(self.layer):
-            self._state = _copied(self.layer._layout.close(first_states(self.layer), batched=False))
-
-    def copy(self) -> Stream:
-        """Another stream of the same layer, which goes on from this one's state on its own."""
-        made = object.__new__(PlainStream)
-        made._begin(self.layer, self.check_weights)
-        made.state = self.state
-        return made
-
-    def measure_error(self, inputs: Tensor, **extras: Tensor) -> ErrorReport:
-        """None of its weights is rounded: the report of no error."""
-        return ErrorReport(0.0, 0.0, len(self._sequence(inputs)))
-
-    def __repr__(self) -> str:
-        return f"Stream({self.layer!r}, in plain PyTorch, as {refusal(self.layer)})"
-
-
-def _copied(state: Any) -> Any:
-    if isinstance(state, Tensor):
-        return state.detach().clone()
-    return type(state)(_copied(v) for v in state)

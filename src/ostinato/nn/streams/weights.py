@@ -12,6 +12,7 @@ from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.kernels.compiler.graph import Unsupported
@@ -21,9 +22,9 @@ from ostinato.nn.recurrent import Recurrent
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.cpu.stream.kernel import LayerTensors, PackedStack, StreamKernel
+    from ostinato.kernels.cpu.stream.kernel import StreamKernel
+    from ostinato.kernels.cpu.stream.packed import LayerTensors, PackedStack
 
-SMALLER = (torch.bfloat16, torch.int8)  # in which a stream can hold weights
 _version, _address, _stride = attrgetter("_version"), Tensor.data_ptr, Tensor.stride
 
 
@@ -33,18 +34,23 @@ class StreamWeights:
     Args:
         layer: to pack.
         streaming_dtype: as in `Stream`.
+        output: as in `Stream`.
 
     Attributes:
         packed: the weights as the code reads them.
+        behind: those of the output layer, or None.
         error: that of `streaming_dtype`, once it was measured.
     """
 
-    def __init__(self, layer: Recurrent, streaming_dtype: torch.dtype | None) -> None:
-        self.layer, self.streaming_dtype, self.dtype = layer, streaming_dtype, dtype_of(layer)
+    def __init__(self, layer: Recurrent, streaming_dtype: torch.dtype | None, output: nn.Linear | None) -> None:
+        self.layer, self.streaming_dtype, self.output, self.dtype = layer, streaming_dtype, output, dtype_of(layer)
+        from ostinato.kernels.cpu.stream.linear import packed_linear
+
         kernel = self._kernel()
-        with in_evaluation(layer):
-            self._seen = _Seen(layer)
+        with in_evaluation(layer, output):
+            self._seen = _Seen(layer, output)
             self.packed = self._packed(kernel)
+            self.behind = None if output is None else packed_linear(output.weight, output.bias, streaming_dtype)
         self.error: Any = None
 
     def _kernel(self) -> StreamKernel:
@@ -54,7 +60,7 @@ class StreamWeights:
         return kernel_of(self.layer, self.streaming_dtype)
 
     def _packed(self, kernel: StreamKernel) -> PackedStack:
-        from ostinato.kernels.cpu.stream.kernel import PackedStack
+        from ostinato.kernels.cpu.stream.packed import PackedStack
 
         return PackedStack(kernel, tensors_of(self.layer), self.layer.options.connection == "residual")
 
@@ -64,31 +70,38 @@ class StreamWeights:
 
     def refresh(self) -> None:
         """Pack anew."""
-        with in_evaluation(self.layer):  # looking at a weight makes it, which in training may change what it is made of
-            check(self.layer, self.streaming_dtype)
+        # Looking at a weight makes it, which in training may change what it is made of.
+        with in_evaluation(self.layer, self.output):
+            check(self.layer, self.streaming_dtype, self.output)
             kernel = self._kernel()
             if (dtype := dtype_of(self.layer)) is not self.dtype:
                 raise ConfigError(
                     f"the layer expected {self.dtype}, as when the stream was made, got {dtype}; make a new stream"
                 )
-            seen = _Seen(self.layer)
+            seen = _Seen(self.layer, self.output)
             if kernel is self.packed.kernel:
                 self.packed.pack(tensors_of(self.layer))
             else:
                 self.packed = self._packed(kernel)
+            if self.behind is not None and self.output is not None:
+                from ostinato.kernels.cpu.stream.linear import linear_tensors
+
+                self.behind.pack([linear_tensors(self.output.weight, self.output.bias)])
         self._seen = seen  # only now: what could not be packed stays stale
         self.error = None
 
 
 class _Seen:
-    """What the weights of a layer are made of at one moment: which objects, in which version, and where their numbers lie."""
+    """What the weights are made of at one moment: which objects, in which version, and where their numbers lie."""
 
-    def __init__(self, layer: Recurrent) -> None:
+    def __init__(self, layer: Recurrent, output: nn.Linear | None) -> None:
         self._layer = layer
-        tables = [table for m in layer.modules() for table in (m._parameters, m._buffers, m._modules)]
+        parts: list[nn.Module] = [layer] if output is None else [layer, output]
+        modules = [m for part in parts for m in part.modules()]
+        tables = [table for m in modules for table in (m._parameters, m._buffers, m._modules)]
         self._tables = [(table, list(table.values())) for table in tables if table]
         self._empty = [table for table in tables if not table]
-        self._tensors = [*layer.parameters(), *layer.buffers()]
+        self._tensors = [v for part in parts for v in (*part.parameters(), *part.buffers())]
         self._addresses = list(map(_address, self._tensors))
         # A square matrix may be turned over where it lies.
         self._square = [v for v in self._tensors if v.dim() == 2 and v.shape[0] == v.shape[1]]
@@ -132,13 +145,14 @@ class _Seen:
 
 
 @contextlib.contextmanager
-def in_evaluation(layer: Recurrent) -> Generator[None]:
+def in_evaluation(layer: Recurrent, output: nn.Linear | None = None) -> Generator[None]:
     """The layer as a call in evaluation finds it, without gradient: with the weights that hooks make before each call.
 
     `torch.nn.utils.prune`, and the `weight_norm` and `spectral_norm` before torch's parametrizations, put a plain tensor in the
     place of a parameter and renew it in a forward pre-hook. Hooks are called as for an input of zeros, `(1, I)`.
     """
-    modes = [(m, m.training) for m in layer.modules()]
+    every = chain(layer.modules(), () if output is None else output.modules())
+    modes = [(m, m.training) for m in every]
     try:
         for module, _ in modes:
             module.training = False
@@ -174,13 +188,15 @@ def _is_of_torch(hook: Any) -> bool:
     return any(kind.__module__.startswith("torch.nn.utils.") for kind in type(hook).__mro__)
 
 
-def check(layer: Any, streaming_dtype: Any) -> None:
+def check(layer: Any, streaming_dtype: Any, output: Any = None) -> None:
     """Raise `ConfigError` for what cannot be streamed."""
     if not isinstance(layer, Recurrent):
         raise ConfigError(
             f"Stream expected a recurrent layer of ostinato, got {type(layer).__name__}; "
             "ostinato.convert(module) replaces torch.nn's"
         )
+    if output is not None:
+        _check_output(layer, output)
     if layer.bidirectional:
         raise ConfigError(
             "Stream expected a layer of one direction, got a bidirectional one, which needs steps to come"
@@ -199,11 +215,29 @@ def check(layer: Any, streaming_dtype: Any) -> None:
     for name, v in held:
         if isinstance(v, Tensor) and (wrong := missing(v)) is not None:
             raise ConfigError(f"{name} {wrong}")
-    if streaming_dtype not in (None, *SMALLER):
+    if streaming_dtype not in (None, torch.bfloat16, torch.int8):
         raise ConfigError(f"streaming_dtype expected None, torch.bfloat16 or torch.int8, got {streaming_dtype!r}")
     if streaming_dtype is not None and dtype_of(layer) is not torch.float32:
         raise ConfigError(
             f"streaming_dtype={streaming_dtype} expected a layer of torch.float32, got torch.float64; use layer.float()"
+        )
+
+
+def _check_output(layer: Recurrent, output: Any) -> None:
+    if not isinstance(output, nn.Linear):
+        raise ConfigError(f"output expected a torch.nn.Linear, got {type(output).__name__}")
+    width = layer.proj_size or layer.hidden_sizes[-1]
+    if output.in_features != width:
+        raise ConfigError(
+            f"output expected in_features={width}, as wide as the layer's output, got {output.in_features}"
+        )
+    weight = output.weight
+    if weight.dtype is not dtype_of(layer) or not weight.is_cpu:
+        raise ConfigError(f"output expected {dtype_of(layer)} on the CPU, got {weight.dtype} on {weight.device}")
+    if "weight" in vars(output):  # which a hook makes before each call
+        raise ConfigError(
+            "output expected a weight that is a parameter or has a parametrization, got one that a hook makes; "
+            "use torch.nn.utils.parametrizations, or remove the hook"
         )
 
 
@@ -249,7 +283,7 @@ def _refused(layer: Recurrent, found: StreamKernel | Unsupported) -> str | None:
 
 def tensors_of(layer: Recurrent) -> list[LayerTensors]:
     """The parameters as they are now, layer by layer."""
-    from ostinato.kernels.cpu.stream.kernel import LayerTensors
+    from ostinato.kernels.cpu.stream.packed import LayerTensors
 
     cell = layer._cells[False]
     made: list[LayerTensors] = []

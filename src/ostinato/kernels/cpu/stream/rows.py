@@ -1,0 +1,153 @@
+"""The states of many streams on the same weights, of which any may take a step together."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+from ostinato.kernels.cpu.stream.packed import PackedStack, whole
+from ostinato.kernels.cpu.stream.record import ARGUMENTS, HEADER
+from ostinato.kernels.cpu.stream.runner import call_of, entering_bytes, header_of, memory_of, start_of
+from ostinato.kernels.cpu.stream.together import Together, fitting_threads
+from ostinato.kernels.cpu.threads.cores import most_threads
+from ostinato.kernels.cpu.threads.openmp import meeting_place
+from ostinato.types import Tensor
+
+TOGETHER = (
+    64  # rows of a call: enough that the time goes into arithmetic, few enough that what lies in between stays in cache
+)
+BACKWARDS, ROWS = HEADER.index("backwards"), HEADER.index("rows")
+
+
+class RowsRunner:
+    """The states of `rows` streams. No state is copied: each row has an old one and a new one, which change places.
+
+    Args:
+        packed: the weights.
+        rows: how many; 0 for a stack that keeps nothing from step to step, such as an output layer, which takes any number.
+
+    Attributes:
+        states: for each layer, by name, `(rows, 2, filled up width)`.
+        turns: `(rows,)` of 0 and 1, which one is the state before the next step.
+    """
+
+    def __init__(self, packed: PackedStack, rows: int) -> None:
+        self.packed, self._kernel = packed, packed.kernel.of_many()
+        self._keeps = rows > 0
+        self.turns = np.zeros(rows or TOGETHER, dtype=np.int64)
+        self.states = [
+            {
+                name: torch.zeros(rows or TOGETHER, 2, self._filled(widths[letter]), dtype=packed.dtype, device="cpu")
+                for name, letter in packed.kernel.cell.states.items()
+            }
+            for widths in packed.widths
+        ]
+        self._meeting = meeting_place()
+        self._own = memory_of(packed, TOGETHER, most_threads())
+        # Addresses by row, a line for each state of each layer, old and then new; for x and y, extras, what residuals add to.
+        count = sum(map(len, self.states))
+        self._old, self._new = (np.zeros((count, TOGETHER), np.int64) for _ in range(2))
+        self._x, self._y = (np.zeros(TOGETHER, np.int64) for _ in range(2))
+        self._extras = {name: np.zeros(TOGETHER, np.int64) for name in packed.extras}
+        self._outputs = [_rows_of(own["output"]) for own in self._own]
+        described = self._kernel.described
+        record = len(described.fields)
+        self._fields = (ctypes.c_int64 * (len(HEADER) + record * len(packed.records)))()
+        self._fields[: len(HEADER)] = header_of(packed, 0, 0, ctypes.addressof(self._meeting))
+        for layer in range(len(packed.records)):
+            values = self._values(layer)
+            begin = len(HEADER) + layer * record
+            self._fields[begin : begin + record] = [values[name] for name in described.fields]
+        place = ctypes.addressof(self._meeting)
+        self._argument = (ctypes.c_int64 * ARGUMENTS)()
+        self._argument[:] = call_of(packed, self._kernel.stream, ctypes.addressof(self._fields), place, 1)
+        start = start_of(self._kernel.start, TOGETHER * packed.weight_bytes)
+        self._together = Together(start, self._meeting, TOGETHER * packed.weight_bytes)
+        self._locate()
+
+    def _filled(self, width: int) -> int:
+        return whole(width, self.packed.kernel.shape.lanes)
+
+    def _locate(self) -> None:
+        """Where each state begins, and how far one row's is from the next one's."""
+        every = [v for states in self.states for v in states.values()]
+        self._bases = np.array([[v.data_ptr()] for v in every], np.int64)
+        self._strides = np.array([[v.stride(1) * v.element_size()] for v in every], np.int64)
+
+    def _values(self, layer: int) -> dict[str, int]:
+        packed = self.packed
+        last = layer == len(packed.records) - 1
+        first = list(accumulate((len(states) for states in self.states), initial=0))
+        values = {**packed.widths[layer], "I": packed.inputs[layer], "entering_bytes": entering_bytes(packed)}
+        values |= {name: v.data_ptr() for name, v in (packed.records[layer] | self._own[layer]).items()}
+        values |= {f"extra_{name}": v.ctypes.data for name, v in self._extras.items()}
+        for n, name in enumerate(self.states[layer]):
+            values[f"old_{name}"] = self._old[first[layer] + n].ctypes.data
+            values[f"new_{name}"] = self._new[first[layer] + n].ctypes.data
+        values["output"] = (self._y if last else self._outputs[layer]).ctypes.data if last or packed.residual else 0
+        values["x"], values["residual"] = self._x.ctypes.data, 0
+        if layer:
+            at = first[layer - 1] + list(self.states[layer - 1]).index(packed.kernel.cell.output)
+            below = self._outputs[layer - 1] if packed.residual else self._new[at]
+            values["x"] = below.ctypes.data
+            values["residual"] = values["x"] if packed.residual else 0
+        return values
+
+    def step(self, rows: np.ndarray, x: Tensor, y: Tensor, extras: Mapping[str, Tensor]) -> None:
+        """One step of some rows.
+
+        Args:
+            rows: `(n,)` int64, each once.
+            x: `(n, I)`, contiguous.
+            y: `(n, width)`, contiguous; the outputs go there.
+            extras: `(n, filled up width)` of each, contiguous.
+        """
+        for start in range(0, len(x), TOGETHER):
+            some = slice(start, min(start + TOGETHER, len(x)))
+            self._step(rows[some], x[some], y[some], {name: v[some] for name, v in extras.items()})
+
+    def _step(self, rows: np.ndarray, x: Tensor, y: Tensor, extras: Mapping[str, Tensor]) -> None:
+        n = len(x)
+        which = rows if self._keeps else np.arange(n)
+        turns = self.turns[which]
+        old = 2 * which + turns
+        np.multiply(self._strides, old, out=self._old[:, :n])
+        self._old[:, :n] += self._bases
+        np.multiply(self._strides, 2 * which + 1 - turns, out=self._new[:, :n])
+        self._new[:, :n] += self._bases
+        for table, v in ((self._x, x), (self._y, y), *((self._extras[name], v) for name, v in extras.items())):
+            table[:n] = _rows_of(v)
+        self._fields[ROWS] = n
+        self._fields[BACKWARDS] ^= 1
+        threads = fitting_threads(n * self.packed.weight_bytes, self.packed.blocks)
+        self._together(ctypes.addressof(self._argument), [self._argument], [threads])
+        if self._keeps:
+            self.turns[which] = 1 - turns
+
+    def before(self, layer: int, name: str, rows: np.ndarray) -> Tensor:
+        """A state before the next step, `(n, width)`, a copy."""
+        v = self.states[layer][name]
+        return v[torch.from_numpy(rows), torch.from_numpy(self.turns[rows])]
+
+    def put(self, layer: int, name: str, rows: np.ndarray, v: Tensor) -> None:
+        """Make this, `(n, width)`, the state before the next step."""
+        self.states[layer][name][torch.from_numpy(rows), torch.from_numpy(self.turns[rows]), : v.shape[1]] = v
+
+    def grow(self, rows: int) -> None:
+        """Have so many rows in all; those that are there keep their states, new ones have zeros."""
+        for states in self.states:
+            for name, old in states.items():
+                states[name] = new = torch.zeros(rows, *old.shape[1:], dtype=old.dtype, device="cpu")
+                new[: len(old)] = old
+        turns, self.turns = self.turns, np.zeros(rows, dtype=np.int64)
+        self.turns[: len(turns)] = turns
+        self._locate()
+
+
+def _rows_of(v: Tensor) -> np.ndarray:
+    """The address of each row."""
+    return v.data_ptr() + np.arange(len(v), dtype=np.int64) * (v.stride(0) * v.element_size())

@@ -1,0 +1,57 @@
+"""One call of machine code by several threads, or by the calling one alone where the others would come late."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable, Sequence
+
+from ostinato.kernels.cpu.stream.record import THREADS
+from ostinato.kernels.cpu.threads.cores import most_threads
+from ostinato.kernels.cpu.threads.lateness import Lateness
+from ostinato.kernels.cpu.threads.openmp import openmp, slept_s
+
+THREAD_BYTES = 1 << 21  # of weights worth a thread: one that sleeps takes longer to wake than to read less
+ASLEEP_S = 2e-3  # after which the threads of torch's pool no longer spin
+GAIN = 0.5  # of lateness, as a share of the time: with more of it several threads gain nothing
+WAKING_BYTES = 1 << 24  # of weights that are worth waking a thread for
+
+
+def fitting_threads(weight_bytes: int, blocks: int) -> int:
+    """For so many bytes that are read, and so many blocks of units to be divided."""
+    return 1 if openmp() is None else max(1, min(most_threads(), blocks, weight_bytes // THREAD_BYTES))
+
+
+class Together:
+    """See above.
+
+    Args:
+        start: takes the address of a call's arguments.
+        meeting: where the threads meet.
+        weight_bytes: that a call reads.
+    """
+
+    def __init__(self, start: Callable[[int], None], meeting: ctypes.Array[ctypes.c_int64], weight_bytes: int) -> None:
+        self._start, self._meeting = start, meeting
+        self._are_worth_waking = weight_bytes >= WAKING_BYTES
+        self._late, self._last = Lateness(), 0.0
+
+    def __call__(
+        self, argument: int, arguments: Sequence[ctypes.Array[ctypes.c_int64]], threads: Sequence[int]
+    ) -> None:
+        """Take one step.
+
+        Args:
+            argument: the address that `start` takes.
+            arguments: of all parts of the call, which are told how many threads there are.
+            threads: for each of them, how many it is worth.
+        """
+        now = time.monotonic()
+        is_paced, self._last = now - self._last > ASLEEP_S, now
+        alone = (is_paced and not self._are_worth_waking) or self._late.now() > GAIN
+        for each, most in zip(arguments, threads, strict=True):
+            each[THREADS] = 1 if alone else most
+        self._start(argument)
+        if not alone and (most := max(threads)) > 1:
+            slept = slept_s(self._meeting) / (most - 1)
+            self._late.note(slept, time.monotonic() - now - slept)

@@ -1,0 +1,266 @@
+"""The states of many rows on the same weights: what a service of many sessions steps together."""
+
+# A stream reads what its layer holds.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ostinato.cells.named import State
+from ostinato.errors import ConfigError
+from ostinato.kernels.storage import check_storage
+from ostinato.nn.extras import check_names
+from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.streams.snapshot import state_from_bytes, state_to_bytes
+from ostinato.nn.streams.stream import Stream, described, first_states, rebuilt
+from ostinato.nn.streams.weights import StreamWeights, in_evaluation
+from ostinato.types import Tensor
+
+Rows: TypeAlias = "int | Sequence[int] | range | Tensor | np.ndarray"
+
+
+class RowStream(Stream, of_rows=True, plain=False):
+    """`Stream(layer, rows=N)`: the states of N rows, and one set of weights: `y = stream(x, [3, 17])`.
+
+    Rows 3 and 17 take a step, with `x` `(2, I)`, and all others keep their states. No state is copied: of each row there are an old
+    one and a new one, which change places. The weights are read once for all rows that step together.
+
+    A row gets the same bits whatever steps beside it, those that a `Stream` of its own would give.
+    """
+
+    def __init__(
+        self,
+        layer: Recurrent,
+        streaming_dtype: torch.dtype | None = None,
+        *,
+        rows: int | None = None,
+        output: nn.Linear | None = None,
+        check_weights: bool = True,
+    ) -> None:
+        assert rows is not None
+        self._begin(StreamWeights(layer, streaming_dtype, output), check_weights, rows)
+        self.reset()
+
+    def _begin(self, weights: StreamWeights, check_weights: bool, rows: int) -> None:
+        from ostinato.kernels.cpu.stream.rows import RowsRunner
+
+        self._take_over(weights, check_weights)
+        self._rows = RowsRunner(weights.packed, rows)
+        self._behind = None if weights.behind is None else RowsRunner(weights.behind, 0)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self._rows.turns)
+
+    def __call__(self, x: Tensor, rows: Rows | None = None, **extras: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step of some rows.
+
+        Args:
+            x: `(n, I)`, of the layer's dtype; `(I,)` for one row that is given as a number.
+            rows: n different numbers from 0 to N - 1; None for all, in order.
+            **extras: those of the cell by name: `(n, width)`, or `(n,)` of one number each, or a number for all.
+
+        Returns:
+            The outputs, `(n, H)` (`(H,)` for one row that is given as a number), a new tensor without gradient.
+
+        Raises:
+            ConfigError: for an input of another shape, dtype or device, for one that requires a gradient, and for rows that are
+                not there or are given twice. No row has taken a step then.
+        """
+        which = self._which(rows)
+        alone = isinstance(rows, int)
+        x = self._usable_rows(x, len(which), alone)
+        more = self._usable_extras(extras, len(which))
+        if self.check_weights and (self._is_stale() or self._packed is not self._weights.packed):
+            self.refresh()
+        y = self._stepped_rows(which, x, more)
+        return y[0] if alone else y
+
+    def _stepped_rows(self, which: np.ndarray, x: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
+        lanes, runner = self._packed.kernel.shape.lanes, self._rows
+        with torch.inference_mode(False):
+            y = torch.empty(len(which), self._packed_width(), dtype=self._dtype, device="cpu")
+            filled = {name: F.pad(v, (0, -v.shape[1] % lanes)).contiguous() for name, v in extras.items()}
+            runner.step(which, x, y, filled)
+            if self._behind is None:
+                return y
+            shown = torch.empty(len(which), self._width, dtype=self._dtype, device="cpu")
+            self._behind.step(which, y, shown, {})
+            return shown
+
+    def _packed_width(self) -> int:
+        return self.layer.proj_size or self.layer.hidden_sizes[-1]
+
+    def _which(self, rows: Rows | None) -> np.ndarray:
+        """The rows as numbers, checked."""
+        if rows is None:
+            return np.arange(self.rows, dtype=np.int64)
+        given = rows.detach().cpu().numpy() if isinstance(rows, Tensor) else np.asarray(rows)
+        if given.size == 0:
+            given = given.astype(np.int64)
+        found = given.reshape(-1) if given.ndim == 0 else given
+        if found.ndim != 1 or found.dtype.kind not in "iu":
+            raise ConfigError(f"rows expected whole numbers, (n,), got {tuple(given.shape)} of {given.dtype}")
+        if found.size and not (found.min() >= 0 and found.max() < self.rows):
+            raise ConfigError(
+                f"rows expected numbers from 0 to {self.rows - 1}, got {found.min()} to {found.max()}; grow(n) adds more"
+            )
+        if len(np.unique(found)) != len(found):
+            raise ConfigError("rows expected every number once, got some twice; a row takes one step at a time")
+        return found.astype(np.int64)
+
+    def _usable_rows(self, x: Any, count: int, alone: bool) -> Tensor:
+        """A contiguous input, or the reason why there is none."""
+        if alone and isinstance(x, Tensor) and x.dim() == 1:
+            x = x[None]
+        size = self.layer.input_size
+        wanted = f"x expected a tensor of shape ({count}, {size}), {self._dtype}, on the CPU"
+        if not isinstance(x, Tensor):
+            raise ConfigError(f"{wanted}; got {type(x).__name__}")
+        if x.shape != (count, size) or x.dtype is not self._dtype or not x.is_cpu:
+            raise ConfigError(f"{wanted}; got {tuple(x.shape)}, {x.dtype}, on {x.device}")
+        check_storage([("x", x)])
+        if x.requires_grad and torch.is_grad_enabled():
+            raise ConfigError("x expected no gradient, as a stream gives none; use x.detach(), or the layer itself")
+        return x.detach().contiguous()
+
+    def _usable_extras(self, extras: Mapping[str, Any], count: int) -> dict[str, Tensor]:
+        """`(n, width)` each."""
+        check_names(self.layer.cell, extras, "Stream()")
+        found: dict[str, Tensor] = {}
+        for name, width in self.layer._extra_sizes.items():
+            v = torch.as_tensor(extras[name], device="cpu").detach().to(self._dtype)
+            if v.dim() == 0:
+                v = v.expand(count, 1)
+            elif v.dim() == 1 and width == 1:
+                v = v[:, None]
+            if v.shape != (count, width):
+                got = tuple(torch.as_tensor(extras[name]).shape)
+                raise ConfigError(f"{name} expected a tensor of shape ({count}, {width}), got {got}")
+            found[name] = v
+        return found
+
+    def refresh(self) -> None:
+        """See `Stream`."""
+        self._weights.refresh()
+        if self._packed is not self._weights.packed:  # other code, as the step reads something else now
+            state, rows = self.state, self.rows
+            self._begin(self._weights, self.check_weights, rows)
+            self.state = state
+
+    @property
+    def threads(self) -> int:
+        """Threads that share the work where all rows step."""
+        from ostinato.kernels.cpu.stream.together import fitting_threads
+
+        return fitting_threads(self.rows * self._packed.weight_bytes, self._packed.blocks)
+
+    # states
+
+    @property
+    def state(self) -> Any:
+        """Of all rows, see `state_of`."""
+        return self.state_of()
+
+    @state.setter
+    def state(self, hx: Any) -> None:
+        self.set_state(hx)
+
+    def state_of(self, rows: Rows | None = None) -> Any:
+        """The states of some rows before their next steps, copies, in the layout of the layer's `hx`: `(L, n, H)` for each state.
+
+        Args:
+            rows: as in a call.
+        """
+        return self.layer._layout.close([State(**v) for v in self._states_of(self._which(rows))], batched=True)
+
+    def set_state(self, hx: Any, rows: Rows | None = None) -> None:
+        """Make these, laid out like `state_of(rows)`, the states of some rows before their next steps.
+
+        Raises:
+            ConfigError: for rows that are not there or are given twice.
+        """
+        which = self._which(rows)
+        self._put_rows(self.layer._layout.open(hx, len(which), True), which)
+
+    def reset(self, rows: Rows | None = None) -> None:
+        """Let some rows, or all, go back to the layer's first state: zeros, or what it has learned."""
+        if self.layer.options.initial_state.learned:
+            check_storage(self.layer.named_parameters())
+        which = self._which(rows)
+        with torch.inference_mode(False), in_evaluation(self.layer):
+            first = first_states(self.layer)
+            every = [State(**{n: getattr(s, n).expand(len(which), -1) for n in s.names}) for s in first]
+            self._put_rows(every, which)
+
+    def grow(self, rows: int) -> None:
+        """Have N rows in all, at least as many as now; the new ones begin where the layer does.
+
+        Raises:
+            ConfigError: there are more already.
+        """
+        if rows < self.rows:
+            raise ConfigError(f"rows expected at least the {self.rows} that are there, got {rows}")
+        before = self.rows
+        self._make_room(rows)
+        self.reset(np.arange(before, rows))
+
+    def _make_room(self, rows: int) -> None:
+        self._rows.grow(rows)
+
+    def state_bytes(self, row: int = 0) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The state of one row, as a `Stream` of one row would give it."""
+        return state_to_bytes(self._named_state_of(row), described(self.layer))
+
+    def from_bytes(self, data: bytes, row: int = 0) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Let one row go on from a state that `state_bytes` gave, this stream's or one of one row.
+
+        Raises:
+            StateError: as of `Stream`.
+        """
+        given = state_from_bytes(data, self._named_state_of(row), described(self.layer))
+        states = [State(**{n: given[f"{n}_l{at}"] for n in names}) for at, names in enumerate(self._names())]
+        self._put_rows(states, self._which(row))
+
+    def _named_state_of(self, row: int) -> dict[str, Tensor]:
+        states = self._states_of(self._which(row))
+        return {f"{n}_l{at}": v for at, layer in enumerate(states) for n, v in layer.items()}
+
+    def _states_of(self, which: np.ndarray) -> list[dict[str, Tensor]]:
+        sizes, runner = self.layer._layout.sizes, self._rows
+        return [
+            {name: runner.before(at, name, which)[:, : sizes[name][at]] for name in states}
+            for at, states in enumerate(runner.states)
+        ]
+
+    @torch.no_grad()
+    def _put_rows(self, states: Sequence[State], which: np.ndarray) -> None:
+        for at, given in enumerate(states):
+            for name in self._rows.states[at]:
+                self._rows.put(at, name, which, getattr(given, name))
+
+    def copy(self) -> RowStream:
+        """Another stream on the same packed weights, whose rows go on from these states on their own."""
+        made = object.__new__(type(self))
+        made._begin(self._weights, self.check_weights, self.rows)
+        made.state = self.state
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuilt, (self.layer, self.streaming_dtype, self.rows, self.output, self.check_weights, self.state)
+
+    def measure_error(self, inputs: Tensor, **extras: Tensor) -> Any:
+        """See `Stream`."""
+        one = Stream(self.layer, self.streaming_dtype, output=self.output, check_weights=self.check_weights)
+        return one.measure_error(inputs, **extras)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, rows={self.rows})"

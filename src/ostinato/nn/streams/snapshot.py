@@ -1,0 +1,91 @@
+"""The state of a stream as bytes, and back: what a service keeps while nobody calls.
+
+The bytes are 8 of a mark with the format's number, 16 of a checksum (BLAKE2b), then a safetensors file whose metadata say which
+version wrote it, and of what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from ostinato.errors import StateError
+from ostinato.types import Tensor
+from ostinato.version import __version__
+
+MARK = b"OSTSTAT1"
+DIGEST = 16
+
+
+def state_to_bytes(tensors: Mapping[str, Tensor], what: str) -> bytes:
+    """Pack them.
+
+    Args:
+        tensors: by name; on the CPU.
+        what: they are the state of, such as "LSTM(64, 128)"; compared when they are read.
+    """
+    # One entry, as safetensors writes several in any order, and equal states shall be equal bytes.
+    metadata = {"state": json.dumps({"of": what, "version": __version__})}
+    file = save({name: v.contiguous() for name, v in tensors.items()}, metadata)
+    return MARK + _digest(file) + file
+
+
+def state_from_bytes(data: bytes, like: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """Unpack them.
+
+    Args:
+        data: from `state_to_bytes`.
+        like: tensors of the names, shapes and dtypes that are expected.
+        what: they are expected to be the state of.
+
+    Raises:
+        StateError: the bytes are damaged, or of something else.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise StateError(f"data expected the bytes of a state, from state_bytes(), got {type(data).__name__}")
+    data = bytes(data)
+    begin = len(MARK) + DIGEST
+    if data[: len(MARK) - 1] != MARK[:-1] or len(data) < begin:
+        raise StateError(
+            f"data expected the bytes of a state, from state_bytes(), got {len(data)} bytes of something else"
+        )
+    if data[: len(MARK)] != MARK:
+        raise StateError(
+            f"data expected the format {MARK[-1:].decode()} of states, got {data[len(MARK) - 1 : len(MARK)]!r}; "
+            f"read them with the version of ostinato that wrote them (this is {__version__})"
+        )
+    file = data[begin:]
+    if data[len(MARK) : begin] != _digest(file):
+        raise StateError(
+            "data expected a state as it was written, got bytes that have changed: the checksum is another"
+        )
+    try:
+        tensors = load(file)
+    except SafetensorError as error:  # nobody's checksum, then
+        raise StateError(f"data expected a safetensors file behind its checksum: {error}") from None
+    found, version = _metadata(file)
+    shapes, expected = ({n: (tuple(v.shape), v.dtype) for n, v in each.items()} for each in (tensors, like))
+    if found != what or shapes != expected:
+        raise StateError(
+            f"data expected the state of {what}, {_told(like)}; got one of {found}, {_told(tensors)}, written by {version}"
+        )
+    return tensors
+
+
+def _metadata(file: bytes) -> tuple[str, str]:
+    """What a file says it is of, and the version that wrote it."""
+    header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
+    more = json.loads(header.get("__metadata__", {}).get("state", "{}"))
+    return more.get("of", "something"), more.get("version", "?")
+
+
+def _told(tensors: Mapping[str, Tensor]) -> str:
+    return ", ".join(f"{n} {tuple(v.shape)} {str(v.dtype).removeprefix('torch.')}" for n, v in sorted(tensors.items()))
+
+
+def _digest(file: bytes) -> bytes:
+    return hashlib.blake2b(file, digest_size=DIGEST).digest()
