@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,20 @@ def test_every_cell_says_where_it_is_from() -> None:
     """The table in docs/catalogue.md is among the stubs."""
     for name in ostinato.catalogue.names():
         assert ostinato.catalogue.cell(name).source, f"@cell(..., source=...) of {name}: expected a paper"
+
+
+# The paper's own numbers were not at hand. Who has read one takes its cell off this list; a new cell comes with its number.
+NO_EQUATION_YET = frozenset(
+    "antisymmetricrnn atr brc cfn es2n esn hgrn janet ligru mgu mingru minimalrnn minlstm nbrc rnn scrn star ugrnn unicornn".split()
+)
+
+
+def test_every_source_names_its_equation() -> None:
+    numbered = re.compile(r"\(\d+\)|\bunnumbered\b")
+    without = {name for name in ostinato.catalogue.names() if not numbered.search(ostinato.catalogue.cell(name).source)}
+    assert without == NO_EQUATION_YET, (
+        "@cell(..., source=...) expected the equation, as in '(3)' or '(1) to (4)', or 'unnumbered'"
+    )
 
 
 def test_the_guide_has_every_layer() -> None:

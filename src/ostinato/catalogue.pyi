@@ -233,9 +233,10 @@ class CfC(Recurrent):
     f and g are tanh, a and b linear, of a backbone z = 1.7159 tanh(0.666 (W x + U h + b)). The extra `dt`, `(T, B)`, is the time
     that has gone by since the step before: ones where all are alike. Its weights start best with `init="xavier"`, as theirs do.
 
-    Source: Hasani et al. 2022, arXiv 2106.13898. It follows the authors' code (raminmh/CfC, mlech26l/ncps), where a dt + b has the
-    sign of g's share, while the paper writes sigmoid(-f t) of the other one; a backbone of several layers is not here. In "pure"
-    their w_tau starts at zero, where |w_tau| has no slope; here it starts in [0, 0.1].
+    Source: Hasani et al. 2022, arXiv 2106.13898v2, (10). It follows the authors' code (raminmh/CfC, mlech26l/ncps), where a dt + b
+    has the sign of g's share, while the paper writes sigmoid(-f t) of the other one; a backbone of several layers is not here.
+    "pure" is (9) with -A for its B, and f(x) for its f(-x), as in their code. There w_tau starts at zero, where |w_tau| has no
+    slope; here it starts in [0, 0.1].
 
     Args:
         input_size: `I`.
@@ -438,7 +439,7 @@ class FastGRNN(Recurrent):
     v = W x + U h is one for both. b_h is `bias_ih` and `bias_hh`; `bias_z` is how far b_z is from b_h. zeta and nu are the
     sigmoids of two learned numbers a layer, which start at 1 and -4; like the biases, which start at 1, as in the authors' code.
 
-    Source: Kusupati et al. 2018, arXiv 1901.02358, 3.2.
+    Source: Kusupati et al. 2018, arXiv 1901.02358, (6); a low rank, (7).
 
     Args:
         input_size: `I`.
@@ -482,7 +483,7 @@ class FastRNN(Recurrent):
 
     alpha and beta are the sigmoids of two learned numbers a layer, which start at -3 and 3, as in the authors' code.
 
-    Source: Kusupati et al. 2018, arXiv 1901.02358, 3.1.
+    Source: Kusupati et al. 2018, arXiv 1901.02358, (2).
 
     Args:
         input_size: `I`.
@@ -529,9 +530,10 @@ class GRUD(Recurrent):
     mean of each variable: copy it there before training; it is not learned, and is zero at first. As the extras are as wide as
     the input, `num_layers` is 1 unless `input_size` is `hidden_size`.
 
-    Source: Che et al. 2018, arXiv 1606.01865. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m
-    instead of m, and keeps z h of the state before its decay, with (1 - z) n; its decays start at zero, where max(0, .) has
-    no slope, so here those of the input start in [0, 1], and those of the state in [0, 0.1].
+    Source: Che et al. 2018, arXiv 1606.01865, (11) to (16), Recurrent neural networks for multivariate time series with missing
+    values. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m instead of m, and keeps z h of
+    the state before its decay, with (1 - z) n; its decays start at zero, where max(0, .) has no slope, so here those of the input
+    start in [0, 1], and those of the state in [0, 0.1].
 
     Args:
         input_size: `I`.
@@ -669,7 +671,7 @@ class IndRNN(Recurrent):
 class JANET(Recurrent):
     """Just another network: h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(W_c x + U_c h + b_c), s = W_f x + U_f h + b_f.
 
-    The authors start b_f by chrono initialisation.
+    The authors start b_f by chrono initialisation. Their code had beta = 1 from the beginning, the paper since it was updated.
 
     Source: van der Westhuizen & Lasenby 2018, arXiv 1804.04849.
 
@@ -816,7 +818,7 @@ class LRU(Recurrent):
     behind it are layers around; its skip is `connection="residual"`. D is a full matrix, so that I and H may differ, where the
     paper has a diagonal; B u has a bias, which starts at 0.
 
-    Source: Orvieto et al. 2023, arXiv 2303.06349, section 3 and appendix A.
+    Source: Orvieto et al. 2023, arXiv 2303.06349, (7), with lambda as in section 3.3; appendix A.
 
     Args:
         input_size: `I`.
@@ -869,9 +871,10 @@ class LTC(Recurrent):
     `dt`, `(T, B)`, is the time that has gone by since the step before: ones where all are alike. tau, which is positive, is
     learned as its logarithm, from tau = 1.
 
-    Source: Hasani et al. 2021, arXiv 2006.04439, algorithm 1. The authors' code (raminmh/liquid_time_constant_networks,
-    mlech26l/ncps) has another f: every pair of units has a synapse w sigmoid(sigma (v - mu)) with a reversal potential of its own
-    in the place of A, and a unit adds up its synapses, of which a wiring may leave out most. Here a unit has one f and one A.
+    Source: Hasani et al. 2021, arXiv 2006.04439, (1), and (3) with algorithm 1. The paper leaves the nonlinearity of f open; its
+    example is tanh. The authors' code (raminmh/liquid_time_constant_networks, mlech26l/ncps) has another f: every pair of units has
+    a synapse w sigmoid(sigma (v - mu)) with a reversal potential of its own in the place of A, and a unit adds up its synapses, of
+    which a wiring may leave out most. Here a unit has one f and one A.
 
     Args:
         input_size: `I`.
@@ -996,9 +999,10 @@ class MLSTM(Recurrent):
     All its gates see the input alone: there is no `weight_hh`. The states are h, C `(N, d, d)`, n `(N, d)` and m `(N,)`, for N
     heads of d = H / N units. The compiler has no code for matrices as states, so it runs in plain PyTorch, step by step.
 
-    Source: Beck et al. 2024, arXiv 2405.04517. It is the recurrence alone; the authors' block (NX-AI/xlstm) has a convolution
-    before q and k and a normalisation of each head after the memory, and its i and f see q, k and v instead of x, with eps = 1e-6
-    added to the divisor. As theirs, i and f start with weights of zero, f with biases from 3 to 6 over the heads.
+    Source: Beck et al. 2024, arXiv 2405.04517, (19) to (27), with the sigmoid of the two that (26) allows. It is the recurrence
+    alone; the authors' block (NX-AI/xlstm) has a convolution before q and k and a normalisation of each head after the memory, and
+    its i and f see q, k and v instead of x, with eps = 1e-6 added to the divisor. As theirs, i and f start with weights of zero,
+    f with biases from 3 to 6 over the heads.
 
     Args:
         input_size: `I`.
@@ -1039,7 +1043,7 @@ class MUT1(Recurrent):
     The paper has tanh(x), as its inputs have the width of the state; W_h lets them have any. `layer_norm` leaves W_h x as it is.
     In the `state_dict` the rows of z are W_z in `weight_ih` and U_h in `weight_hh`.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
         input_size: `I`.
@@ -1078,7 +1082,7 @@ class MUT2(Recurrent):
     The paper has r = sigmoid(x + U_r h + b_r), as its inputs have the width of the state; W_r lets them have any, and makes this
     a GRU with the reset before the product. It starts as such; `weight_ih` may be given the paper's identity.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
         input_size: `I`.
@@ -1114,7 +1118,7 @@ class MUT2(Recurrent):
 class MUT3(Recurrent):
     """The third mutant: h' = (1 - z) h + z tanh(W_h x + U_h (r h) + b_h), z = sigmoid(W_z x + U_z tanh(h) + b_z), r of x and h.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
         input_size: `I`.
@@ -1238,7 +1242,8 @@ class MultiplicativeLSTM(Recurrent):
 
     `forget_bias` is 1.0 where it is not given, as in the authors' code for Chainer.
 
-    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling.
+    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling, (18) to (22) as its ICLR
+    2017 workshop form counts them. The (16) of that form is late_tanh's h' = tanh(o c').
 
     Args:
         input_size: `I`.
@@ -1285,7 +1290,7 @@ class NAS(Recurrent):
     With n_k = W_k x + U_k h + b_k, but for n_3 = (W_3 x + b_3) (U_3 h + b'_3): a = sigmoid(n_0) relu(n_1),
     b = sigmoid(n_2) + relu(n_3), d = tanh(n_4) sigmoid(n_5), e = tanh(n_6) + sigmoid(n_7).
 
-    The paper draws the cell and has no equations; these are those of TensorFlow's `NASCell` (`tf.contrib.rnn.NASCell`). There
+    The paper draws the cell, in its figure 8, and has no equations; these are those of TensorFlow's `NASCell` (`tf.contrib.rnn.NASCell`). There
     biases are off unless asked for (`bias=False` here), and are added to U h alone.
 
     Source: Zoph & Le 2017, arXiv 1611.01578, Neural architecture search with reinforcement learning.
@@ -1409,9 +1414,10 @@ class PhasedLSTM(Recurrent):
     of each step, `(T, B)`, in any unit that suits the periods: they start in U(10, 100) and the shifts in U(0, 1000), as in the
     authors' code for times of up to 1000; for others set them, `layer.period_l0.uniform_(1, 5)`. The ratio, 0.05, is not learned.
 
-    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). Their code (dannyneil/public_plstm) adds the shift to t, and
-    its leak is zero where it does not train: `leak=0.0` with the same `state_dict`. Its peepholes start in N(0, 0.1), and its
-    forget gate at 2, as here.
+    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). In (4) o sees c'; their code (dannyneil/public_plstm) lets it
+    see the proposed c~, as here, and the first author has said that (4) means c~. The code adds the shift to t, and its leak is
+    zero where it does not train: `leak=0.0` with the same `state_dict`. Its peepholes start in N(0, 0.1), and its forget gate at
+    2, as here.
 
     Args:
         input_size: `I`.
@@ -1505,7 +1511,7 @@ class RAN(Recurrent):
 
     `layer_norm` leaves the content W_c x as it is.
 
-    Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks.
+    Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks, (1).
 
     Args:
         input_size: `I`.
@@ -1646,8 +1652,8 @@ class SLSTM(Recurrent):
     each head with biases of f from 5 down to -7. The options `zoneout` of c, n or m, `peephole` and `coupled_gates` act on
     numbers that the stabiliser has scaled, or on gates that are no sigmoids; they are the LSTM's.
 
-    Source: Beck et al. 2024, arXiv 2405.04517. Of the two forget gates that the paper allows, sigmoid and exp, this is sigmoid,
-    as in the authors' code.
+    Source: Beck et al. 2024, arXiv 2405.04517, (8) to (17). Of the two forget gates that (13) allows, sigmoid and exp, this is
+    sigmoid, as in the authors' code.
 
     Args:
         input_size: `I`.
@@ -2016,9 +2022,10 @@ class CfCCell(Step):
     f and g are tanh, a and b linear, of a backbone z = 1.7159 tanh(0.666 (W x + U h + b)). The extra `dt`, `(T, B)`, is the time
     that has gone by since the step before: ones where all are alike. Its weights start best with `init="xavier"`, as theirs do.
 
-    Source: Hasani et al. 2022, arXiv 2106.13898. It follows the authors' code (raminmh/CfC, mlech26l/ncps), where a dt + b has the
-    sign of g's share, while the paper writes sigmoid(-f t) of the other one; a backbone of several layers is not here. In "pure"
-    their w_tau starts at zero, where |w_tau| has no slope; here it starts in [0, 0.1].
+    Source: Hasani et al. 2022, arXiv 2106.13898v2, (10). It follows the authors' code (raminmh/CfC, mlech26l/ncps), where a dt + b
+    has the sign of g's share, while the paper writes sigmoid(-f t) of the other one; a backbone of several layers is not here.
+    "pure" is (9) with -A for its B, and f(x) for its f(-x), as in their code. There w_tau starts at zero, where |w_tau| has no
+    slope; here it starts in [0, 0.1].
 
     Args:
         input_size: `I`.
@@ -2195,7 +2202,7 @@ class FastGRNNCell(Step):
     v = W x + U h is one for both. b_h is `bias_ih` and `bias_hh`; `bias_z` is how far b_z is from b_h. zeta and nu are the
     sigmoids of two learned numbers a layer, which start at 1 and -4; like the biases, which start at 1, as in the authors' code.
 
-    Source: Kusupati et al. 2018, arXiv 1901.02358, 3.2.
+    Source: Kusupati et al. 2018, arXiv 1901.02358, (6); a low rank, (7).
 
     Args:
         input_size: `I`.
@@ -2233,7 +2240,7 @@ class FastRNNCell(Step):
 
     alpha and beta are the sigmoids of two learned numbers a layer, which start at -3 and 3, as in the authors' code.
 
-    Source: Kusupati et al. 2018, arXiv 1901.02358, 3.1.
+    Source: Kusupati et al. 2018, arXiv 1901.02358, (2).
 
     Args:
         input_size: `I`.
@@ -2274,9 +2281,10 @@ class GRUDCell(Step):
     mean of each variable: copy it there before training; it is not learned, and is zero at first. As the extras are as wide as
     the input, `num_layers` is 1 unless `input_size` is `hidden_size`.
 
-    Source: Che et al. 2018, arXiv 1606.01865. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m
-    instead of m, and keeps z h of the state before its decay, with (1 - z) n; its decays start at zero, where max(0, .) has
-    no slope, so here those of the input start in [0, 1], and those of the state in [0, 0.1].
+    Source: Che et al. 2018, arXiv 1606.01865, (11) to (16), Recurrent neural networks for multivariate time series with missing
+    values. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m instead of m, and keeps z h of
+    the state before its decay, with (1 - z) n; its decays start at zero, where max(0, .) has no slope, so here those of the input
+    start in [0, 1], and those of the state in [0, 0.1].
 
     Args:
         input_size: `I`.
@@ -2392,7 +2400,7 @@ class JANETCell(Step):
 
     Just another network: h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(W_c x + U_c h + b_c), s = W_f x + U_f h + b_f.
 
-    The authors start b_f by chrono initialisation.
+    The authors start b_f by chrono initialisation. Their code had beta = 1 from the beginning, the paper since it was updated.
 
     Source: van der Westhuizen & Lasenby 2018, arXiv 1804.04849.
 
@@ -2517,7 +2525,7 @@ class LRUCell(Step):
     behind it are layers around; its skip is `connection="residual"`. D is a full matrix, so that I and H may differ, where the
     paper has a diagonal; B u has a bias, which starts at 0.
 
-    Source: Orvieto et al. 2023, arXiv 2303.06349, section 3 and appendix A.
+    Source: Orvieto et al. 2023, arXiv 2303.06349, (7), with lambda as in section 3.3; appendix A.
 
     Args:
         input_size: `I`.
@@ -2562,9 +2570,10 @@ class LTCCell(Step):
     `dt`, `(T, B)`, is the time that has gone by since the step before: ones where all are alike. tau, which is positive, is
     learned as its logarithm, from tau = 1.
 
-    Source: Hasani et al. 2021, arXiv 2006.04439, algorithm 1. The authors' code (raminmh/liquid_time_constant_networks,
-    mlech26l/ncps) has another f: every pair of units has a synapse w sigmoid(sigma (v - mu)) with a reversal potential of its own
-    in the place of A, and a unit adds up its synapses, of which a wiring may leave out most. Here a unit has one f and one A.
+    Source: Hasani et al. 2021, arXiv 2006.04439, (1), and (3) with algorithm 1. The paper leaves the nonlinearity of f open; its
+    example is tanh. The authors' code (raminmh/liquid_time_constant_networks, mlech26l/ncps) has another f: every pair of units has
+    a synapse w sigmoid(sigma (v - mu)) with a reversal potential of its own in the place of A, and a unit adds up its synapses, of
+    which a wiring may leave out most. Here a unit has one f and one A.
 
     Args:
         input_size: `I`.
@@ -2671,9 +2680,10 @@ class MLSTMCell(Step):
     All its gates see the input alone: there is no `weight_hh`. The states are h, C `(N, d, d)`, n `(N, d)` and m `(N,)`, for N
     heads of d = H / N units. The compiler has no code for matrices as states, so it runs in plain PyTorch, step by step.
 
-    Source: Beck et al. 2024, arXiv 2405.04517. It is the recurrence alone; the authors' block (NX-AI/xlstm) has a convolution
-    before q and k and a normalisation of each head after the memory, and its i and f see q, k and v instead of x, with eps = 1e-6
-    added to the divisor. As theirs, i and f start with weights of zero, f with biases from 3 to 6 over the heads.
+    Source: Beck et al. 2024, arXiv 2405.04517, (19) to (27), with the sigmoid of the two that (26) allows. It is the recurrence
+    alone; the authors' block (NX-AI/xlstm) has a convolution before q and k and a normalisation of each head after the memory, and
+    its i and f see q, k and v instead of x, with eps = 1e-6 added to the divisor. As theirs, i and f start with weights of zero,
+    f with biases from 3 to 6 over the heads.
 
     Args:
         input_size: `I`.
@@ -2706,7 +2716,7 @@ class MUT1Cell(Step):
     The paper has tanh(x), as its inputs have the width of the state; W_h lets them have any. `layer_norm` leaves W_h x as it is.
     In the `state_dict` the rows of z are W_z in `weight_ih` and U_h in `weight_hh`.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
         input_size: `I`.
@@ -2739,7 +2749,7 @@ class MUT2Cell(Step):
     The paper has r = sigmoid(x + U_r h + b_r), as its inputs have the width of the state; W_r lets them have any, and makes this
     a GRU with the reset before the product. It starts as such; `weight_ih` may be given the paper's identity.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
         input_size: `I`.
@@ -2769,7 +2779,7 @@ class MUT3Cell(Step):
 
     The third mutant: h' = (1 - z) h + z tanh(W_h x + U_h (r h) + b_h), z = sigmoid(W_z x + U_z tanh(h) + b_z), r of x and h.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
         input_size: `I`.
@@ -2873,7 +2883,8 @@ class MultiplicativeLSTMCell(Step):
 
     `forget_bias` is 1.0 where it is not given, as in the authors' code for Chainer.
 
-    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling.
+    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling, (18) to (22) as its ICLR
+    2017 workshop form counts them. The (16) of that form is late_tanh's h' = tanh(o c').
 
     Args:
         input_size: `I`.
@@ -2912,7 +2923,7 @@ class NASCell(Step):
     With n_k = W_k x + U_k h + b_k, but for n_3 = (W_3 x + b_3) (U_3 h + b'_3): a = sigmoid(n_0) relu(n_1),
     b = sigmoid(n_2) + relu(n_3), d = tanh(n_4) sigmoid(n_5), e = tanh(n_6) + sigmoid(n_7).
 
-    The paper draws the cell and has no equations; these are those of TensorFlow's `NASCell` (`tf.contrib.rnn.NASCell`). There
+    The paper draws the cell, in its figure 8, and has no equations; these are those of TensorFlow's `NASCell` (`tf.contrib.rnn.NASCell`). There
     biases are off unless asked for (`bias=False` here), and are added to U h alone.
 
     Source: Zoph & Le 2017, arXiv 1611.01578, Neural architecture search with reinforcement learning.
@@ -3014,9 +3025,10 @@ class PhasedLSTMCell(Step):
     of each step, `(T, B)`, in any unit that suits the periods: they start in U(10, 100) and the shifts in U(0, 1000), as in the
     authors' code for times of up to 1000; for others set them, `layer.period_l0.uniform_(1, 5)`. The ratio, 0.05, is not learned.
 
-    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). Their code (dannyneil/public_plstm) adds the shift to t, and
-    its leak is zero where it does not train: `leak=0.0` with the same `state_dict`. Its peepholes start in N(0, 0.1), and its
-    forget gate at 2, as here.
+    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). In (4) o sees c'; their code (dannyneil/public_plstm) lets it
+    see the proposed c~, as here, and the first author has said that (4) means c~. The code adds the shift to t, and its leak is
+    zero where it does not train: `leak=0.0` with the same `state_dict`. Its peepholes start in N(0, 0.1), and its forget gate at
+    2, as here.
 
     Args:
         input_size: `I`.
@@ -3094,7 +3106,7 @@ class RANCell(Step):
 
     `layer_norm` leaves the content W_c x as it is.
 
-    Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks.
+    Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks, (1).
 
     Args:
         input_size: `I`.
@@ -3213,8 +3225,8 @@ class SLSTMCell(Step):
     each head with biases of f from 5 down to -7. The options `zoneout` of c, n or m, `peephole` and `coupled_gates` act on
     numbers that the stabiliser has scaled, or on gates that are no sigmoids; they are the LSTM's.
 
-    Source: Beck et al. 2024, arXiv 2405.04517. Of the two forget gates that the paper allows, sigmoid and exp, this is sigmoid,
-    as in the authors' code.
+    Source: Beck et al. 2024, arXiv 2405.04517, (8) to (17). Of the two forget gates that (13) allows, sigmoid and exp, this is
+    sigmoid, as in the authors' code.
 
     Args:
         input_size: `I`.

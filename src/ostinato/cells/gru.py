@@ -19,7 +19,7 @@ __all__ = ["gru", "gru_reset_before"]
     states="h",
     keep="z",
     vendor="GRU",
-    source="Cho et al. 2014, arXiv 1406.1078v1; as in cuDNN and torch.nn.GRU",
+    source="Cho et al. 2014, arXiv 1406.1078v3, (5) to (8), but reset after the product: v1, cuDNN and torch.nn.GRU",
 )
 def gru(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
     """n = tanh(x_n + r (U_n h + b_n)); h' = (1 - z) n + z h. Reset after the matrix product; an open z keeps."""
@@ -33,7 +33,7 @@ def gru(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
     gates="r z n",
     states="h",
     write="z",
-    source="Cho et al. 2014, arXiv 1406.1078v3; Chung et al. 2014, arXiv 1412.3555",
+    source="Chung et al. 2014, arXiv 1412.3555, 3.2, (5); Cho et al. 2014, arXiv 1406.1078v3, (5) to (8)",
 )
 def gru_reset_before(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
     """n = tanh(x_n + U_n (r h) + b_n); h' = (1 - z) h + z n. Reset before the matrix product; an open z writes."""
@@ -46,6 +46,10 @@ def gru_reset_before(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> 
 @named("GRU", order=2, variants=[{}, {"reset_after": False}])
 def named_gru(*, reset_after: bool = True) -> Cell:
     """Gated recurrent unit, in both forms.
+
+    Source: Cho et al. 2014, arXiv 1406.1078. In its third version, (5) to (8), the reset acts before the product, and an open z
+    keeps; in its first one, as in cuDNN and torch, the reset acts after it. Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
+    unnumbered lines behind it: reset before the product, and an open z writes, as in the second form here.
 
     Args:
         reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for

@@ -60,7 +60,7 @@ def _rhn(depth: int) -> Cell:
         inputs="h1 t1",
         write=" ".join(t for _, t in layers),
         forget_bias=2.0,
-        source="Zilly et al. 2017, arXiv 1607.03474",
+        source="Zilly et al. 2017, arXiv 1607.03474, (6) to (9)",
     )(step)
 
 

@@ -20,7 +20,7 @@ __all__ = ["lstm"]
     keep="f",
     write="i",
     vendor="LSTM",
-    source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000",
+    source="Hochreiter & Schmidhuber 1997, A.1, (7) to (9); forget gate: Gers, Schmidhuber & Cummins 2000",
 )
 def lstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = identity) -> State:
     """c' = f c + i tanh(g); h' = o tanh(c'), with sigmoid gates i, f, o."""
@@ -32,5 +32,9 @@ def lstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = 
 
 @named("LSTM", order=1)
 def named_lstm() -> Cell:
-    """Long short-term memory: c' = f c + i g; h' = o tanh(c')."""
+    """Long short-term memory: c' = f c + i g; h' = o tanh(c').
+
+    Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) as the authors' preprint counts them. There c' = c + i g, without
+    a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
+    """
     return lstm

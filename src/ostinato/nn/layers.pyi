@@ -10,6 +10,9 @@ from ostinato.nn.recurrent import Recurrent
 class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Long short-term memory: c' = f c + i g; h' = o tanh(c'). Drops in for `torch.nn.LSTM`.
 
+    Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) as the authors' preprint counts them. There c' = c + i g, without
+    a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
+
     Args:
         input_size: `I`.
         hidden_size: `H`, at least 1; or one number for each layer, first layer first.
@@ -45,6 +48,10 @@ class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMetho
 
 class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Gated recurrent unit, in both forms. Drops in for `torch.nn.GRU`.
+
+    Source: Cho et al. 2014, arXiv 1406.1078. In its third version, (5) to (8), the reset acts before the product, and an open z
+    keeps; in its first one, as in cuDNN and torch, the reset acts after it. Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
+    unnumbered lines behind it: reset before the product, and an open z writes, as in the second form here.
 
     Args:
         input_size: `I`.

@@ -11,6 +11,9 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
 
     Long short-term memory: c' = f c + i g; h' = o tanh(c').
 
+    Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) as the authors' preprint counts them. There c' = c + i g, without
+    a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
+
     Args:
         input_size: `I`.
         hidden_size: `H`.
@@ -38,6 +41,10 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
     """One step of `GRU`. Drops in for `torch.nn.GRUCell`.
 
     Gated recurrent unit, in both forms.
+
+    Source: Cho et al. 2014, arXiv 1406.1078. In its third version, (5) to (8), the reset acts before the product, and an open z
+    keeps; in its first one, as in cuDNN and torch, the reset acts after it. Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
+    unnumbered lines behind it: reset before the product, and an open z writes, as in the second form here.
 
     Args:
         input_size: `I`.

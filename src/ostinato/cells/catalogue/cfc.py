@@ -23,7 +23,7 @@ HEADS = {"default": "f g a b", "no_gate": "f g a b", "pure": "f"}
 def cfc(mode: str = "default", backbone: int = 1) -> Cell:
     """The cell of this mode and backbone, the same object for the same ones; see `named_cfc`.
 
-    Source: Hasani et al. 2022, arXiv 2106.13898, Closed-form Continuous-time Neural Networks.
+    Source: Hasani et al. 2022, arXiv 2106.13898v2, Closed-form Continuous-time Neural Networks, (10), and (9) for "pure".
 
     Raises:
         CellError: for another mode, or a backbone that is not a whole number of at least 0.
@@ -64,7 +64,7 @@ def _cfc(mode: str, backbone: int) -> Cell:
         extras="dt",
         parameters=parameters,
         starts={"A": 1.0, "w_tau": "uniform(0, 0.1)"} if mode == "pure" else None,
-        source="Hasani et al. 2022, arXiv 2106.13898",
+        source=f"Hasani et al. 2022, arXiv 2106.13898v2, {'(9)' if mode == 'pure' else '(10)'}",
     )(step)
 
 
@@ -82,9 +82,10 @@ def named_cfc(*, mode: str = "default", backbone: int = 1) -> Cell:
     f and g are tanh, a and b linear, of a backbone z = 1.7159 tanh(0.666 (W x + U h + b)). The extra `dt`, `(T, B)`, is the time
     that has gone by since the step before: ones where all are alike. Its weights start best with `init="xavier"`, as theirs do.
 
-    Source: Hasani et al. 2022, arXiv 2106.13898. It follows the authors' code (raminmh/CfC, mlech26l/ncps), where a dt + b has the
-    sign of g's share, while the paper writes sigmoid(-f t) of the other one; a backbone of several layers is not here. In "pure"
-    their w_tau starts at zero, where |w_tau| has no slope; here it starts in [0, 0.1].
+    Source: Hasani et al. 2022, arXiv 2106.13898v2, (10). It follows the authors' code (raminmh/CfC, mlech26l/ncps), where a dt + b
+    has the sign of g's share, while the paper writes sigmoid(-f t) of the other one; a backbone of several layers is not here.
+    "pure" is (9) with -A for its B, and f(x) for its f(-x), as in their code. There w_tau starts at zero, where |w_tau| has no
+    slope; here it starts in [0, 0.1].
 
     Args:
         mode: "default"; "no_gate" for h' = f + t g; "pure" for h' = A - A exp(-dt (|w_tau| + |f|)) f, the solution itself.

@@ -27,7 +27,7 @@ _FASTRNN, _FASTRNN_STARTS = {"alpha": "1", "beta": "1"}, {"alpha": -3.0, "beta":
 _FASTGRNN, _FASTGRNN_STARTS = {"bias_z": "H", "zeta": "1", "nu": "1"}, {"zeta": 1.0, "nu": -4.0}
 
 
-@cell(gates="h", states="h", parameters=_FASTRNN, starts=_FULL | _FASTRNN_STARTS, source=f"{SOURCE}, 3.1")
+@cell(gates="h", states="h", parameters=_FASTRNN, starts=_FULL | _FASTRNN_STARTS, source=f"{SOURCE}, (2)")
 def fastrnn(x: Gates, s: State, U: Any, alpha: Tensor, beta: Tensor, candidate: Wrap = identity) -> State:
     """h' = alpha tanh(W x + U h + b) + beta h, with alpha and beta the sigmoids of two learned numbers."""
     return State(h=sigmoid(alpha) * candidate(tanh(x.h + U(s.h).h)) + sigmoid(beta) * s.h)
@@ -51,7 +51,7 @@ def fastrnn_lowrank(rank: int) -> Cell:
         parameters=_FACTORS | _FASTRNN,
         widths={"R": rank},
         starts={n: v for n, v in (_LOW | _FASTRNN_STARTS).items() if n != "bias_hh"},
-        source=f"{SOURCE}, 3.1",
+        source=f"{SOURCE}, (2)",
     )(step)
 
 
@@ -60,7 +60,7 @@ def _gated(v: Tensor, h: Tensor, bias_z: Tensor, zeta: Tensor, nu: Tensor, candi
     return State(h=(sigmoid(zeta) * (1 - z) + sigmoid(nu)) * candidate(tanh(v)) + z * h)
 
 
-@cell(gates="h", states="h", parameters=_FASTGRNN, starts=_FULL | _FASTGRNN_STARTS, source=f"{SOURCE}, 3.2")
+@cell(gates="h", states="h", parameters=_FASTGRNN, starts=_FULL | _FASTGRNN_STARTS, source=f"{SOURCE}, (6)")
 def fastgrnn(x: Gates, s: State, U: Any, bias_z: Tensor, zeta: Tensor, nu: Tensor, candidate: Wrap = identity) -> State:
     """h' = (zeta (1 - z) + nu) tanh(v + b_h) + z h, with z = sigmoid(v + b_z) and one v = W x + U h for both."""
     return _gated(x.h + U(s.h).h, s.h, bias_z, zeta, nu, candidate)
@@ -91,7 +91,7 @@ def fastgrnn_lowrank(rank: int) -> Cell:
         parameters=_FACTORS | _FASTGRNN,
         widths={"R": rank},
         starts={n: v for n, v in (_LOW | _FASTGRNN_STARTS).items() if n != "bias_hh"},
-        source=f"{SOURCE}, 3.2",
+        source=f"{SOURCE}, (6) and (7)",
     )(step)
 
 
@@ -101,7 +101,7 @@ def named_fastrnn(*, rank: int | None = None) -> Cell:
 
     alpha and beta are the sigmoids of two learned numbers a layer, which start at -3 and 3, as in the authors' code.
 
-    Source: Kusupati et al. 2018, arXiv 1901.02358, 3.1.
+    Source: Kusupati et al. 2018, arXiv 1901.02358, (2).
 
     Args:
         rank: of U = U1 U2, at least 1; None for a full matrix. W of a low rank is a `torch.nn.Linear(I, rank, bias=False)` before
@@ -117,7 +117,7 @@ def named_fastgrnn(*, rank: int | None = None) -> Cell:
     v = W x + U h is one for both. b_h is `bias_ih` and `bias_hh`; `bias_z` is how far b_z is from b_h. zeta and nu are the
     sigmoids of two learned numbers a layer, which start at 1 and -4; like the biases, which start at 1, as in the authors' code.
 
-    Source: Kusupati et al. 2018, arXiv 1901.02358, 3.2.
+    Source: Kusupati et al. 2018, arXiv 1901.02358, (6); a low rank, (7).
 
     Args:
         rank: of U = U1 U2, at least 1; None for a full matrix. W of a low rank is a `torch.nn.Linear(I, rank, bias=False)` before

@@ -31,7 +31,7 @@ __all__ = ["gru_d"]
     },
     starts={"decay_input": "uniform(0, 1)", "decay_hidden": "uniform(0, 0.1)"},
     fixed="mean",
-    source="Che et al. 2018, arXiv 1606.01865, Recurrent Neural Networks for Multivariate Time Series with Missing Values",
+    source="Che et al. 2018, arXiv 1606.01865, (11) to (16)",
 )
 def gru_d(
     x: Tensor,
@@ -73,8 +73,9 @@ def named_gru_d() -> Cell:
     mean of each variable: copy it there before training; it is not learned, and is zero at first. As the extras are as wide as
     the input, `num_layers` is 1 unless `input_size` is `hidden_size`.
 
-    Source: Che et al. 2018, arXiv 1606.01865. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m
-    instead of m, and keeps z h of the state before its decay, with (1 - z) n; its decays start at zero, where max(0, .) has
-    no slope, so here those of the input start in [0, 1], and those of the state in [0, 0.1].
+    Source: Che et al. 2018, arXiv 1606.01865, (11) to (16), Recurrent neural networks for multivariate time series with missing
+    values. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m instead of m, and keeps z h of
+    the state before its decay, with (1 - z) n; its decays start at zero, where max(0, .) has no slope, so here those of the input
+    start in [0, 1], and those of the state in [0, 0.1].
     """
     return gru_d

@@ -57,7 +57,7 @@ def _janet(beta: float) -> Cell:
 def named_janet(*, beta: float = 1.0) -> Cell:
     """Just another network: h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(W_c x + U_c h + b_c), s = W_f x + U_f h + b_f.
 
-    The authors start b_f by chrono initialisation.
+    The authors start b_f by chrono initialisation. Their code had beta = 1 from the beginning, the paper since it was updated.
 
     Source: van der Westhuizen & Lasenby 2018, arXiv 1804.04849.
 

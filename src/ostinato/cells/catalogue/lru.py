@@ -56,7 +56,7 @@ def lru(r_min: float = 0.0, r_max: float = 1.0, max_phase: float = 2 * math.pi) 
         recurrent=False,
         parameters={"ring": "G", "C_re": "H H", "C_im": "H H"},
         starts={"ring": on_a_ring, "C_re": _glorot, "C_im": _glorot, "weight_ih": _glorot_input, "bias_ih": 0.0},
-        source="Orvieto et al. 2023, arXiv 2303.06349, 3",
+        source="Orvieto et al. 2023, arXiv 2303.06349, (7)",
     )(step)
 
 
@@ -84,7 +84,7 @@ def named_lru(*, r_min: float = 0.0, r_max: float = 1.0, max_phase: float = 2 * 
     behind it are layers around; its skip is `connection="residual"`. D is a full matrix, so that I and H may differ, where the
     paper has a diagonal; B u has a bias, which starts at 0.
 
-    Source: Orvieto et al. 2023, arXiv 2303.06349, section 3 and appendix A.
+    Source: Orvieto et al. 2023, arXiv 2303.06349, (7), with lambda as in section 3.3; appendix A.
 
     Args:
         r_min: the least magnitude of lambda at the start, in [0, 1), below r_max.

@@ -20,7 +20,7 @@ __all__ = ["ltc"]
 def ltc(unfolds: int = 6) -> Cell:
     """The cell whose solver takes so many steps, the same object for the same number; see `named_ltc`.
 
-    Source: Hasani et al. 2021, arXiv 2006.04439, Liquid Time-constant Networks, the fused step of algorithm 1.
+    Source: Hasani et al. 2021, arXiv 2006.04439, Liquid Time-constant Networks, (3), the fused step of algorithm 1.
 
     Raises:
         CellError: if it is not a whole number of at least 1.
@@ -48,7 +48,7 @@ def _ltc(unfolds: int) -> Cell:
         extras="dt",
         parameters={"A": "H", "log_tau": "H"},
         starts={"A": "uniform(-1, 1)"},
-        source="Hasani et al. 2021, arXiv 2006.04439",
+        source="Hasani et al. 2021, arXiv 2006.04439, (1) and (3)",
     )(step)
 
 
@@ -60,9 +60,10 @@ def named_ltc(*, unfolds: int = 6) -> Cell:
     `dt`, `(T, B)`, is the time that has gone by since the step before: ones where all are alike. tau, which is positive, is
     learned as its logarithm, from tau = 1.
 
-    Source: Hasani et al. 2021, arXiv 2006.04439, algorithm 1. The authors' code (raminmh/liquid_time_constant_networks,
-    mlech26l/ncps) has another f: every pair of units has a synapse w sigmoid(sigma (v - mu)) with a reversal potential of its own
-    in the place of A, and a unit adds up its synapses, of which a wiring may leave out most. Here a unit has one f and one A.
+    Source: Hasani et al. 2021, arXiv 2006.04439, (1), and (3) with algorithm 1. The paper leaves the nonlinearity of f open; its
+    example is tanh. The authors' code (raminmh/liquid_time_constant_networks, mlech26l/ncps) has another f: every pair of units has
+    a synapse w sigmoid(sigma (v - mu)) with a reversal potential of its own in the place of A, and a unit adds up its synapses, of
+    which a wiring may leave out most. Here a unit has one f and one A.
 
     Args:
         unfolds: steps of the solver, at least 1; theirs are 6.

@@ -29,7 +29,7 @@ def forgetting(bias: Tensor) -> Tensor:
     recurrent=False,
     parameters={"weight_i": "N I", "bias_i": "N", "weight_f": "N I", "bias_f": "N"},
     starts={"weight_i": 0.0, "bias_i": "normal(0, 0.1)", "weight_f": 0.0, "bias_f": forgetting},
-    source="Beck et al. 2024, arXiv 2405.04517, xLSTM, 2.3",
+    source="Beck et al. 2024, arXiv 2405.04517, xLSTM, (19) to (27)",
 )
 def mlstm(
     x: Tensor,
@@ -71,8 +71,9 @@ def named_mlstm() -> Cell:
     All its gates see the input alone: there is no `weight_hh`. The states are h, C `(N, d, d)`, n `(N, d)` and m `(N,)`, for N
     heads of d = H / N units. The compiler has no code for matrices as states, so it runs in plain PyTorch, step by step.
 
-    Source: Beck et al. 2024, arXiv 2405.04517. It is the recurrence alone; the authors' block (NX-AI/xlstm) has a convolution
-    before q and k and a normalisation of each head after the memory, and its i and f see q, k and v instead of x, with eps = 1e-6
-    added to the divisor. As theirs, i and f start with weights of zero, f with biases from 3 to 6 over the heads.
+    Source: Beck et al. 2024, arXiv 2405.04517, (19) to (27), with the sigmoid of the two that (26) allows. It is the recurrence
+    alone; the authors' block (NX-AI/xlstm) has a convolution before q and k and a normalisation of each head after the memory, and
+    its i and f see q, k and v instead of x, with eps = 1e-6 added to the divisor. As theirs, i and f start with weights of zero,
+    f with biases from 3 to 6 over the heads.
     """
     return mlstm

@@ -76,7 +76,7 @@ def _mogrifier_lstm(rounds: int, rank: int) -> Cell:
         write="i",
         parameters=parameters,
         widths={"K": rank} if rank else None,
-        source="Melis, Kocisky & Blunsom 2020, arXiv 1909.01792",
+        source="Melis, Kocisky & Blunsom 2020, arXiv 1909.01792, (1) and (2)",
     )(step)
 
 

@@ -15,7 +15,7 @@ from ostinato.types import Tensor
 
 __all__ = ["multiplicative_lstm", "multiplicative_lstm_late"]
 
-_SOURCE = "Krause et al. 2016, arXiv 1609.07959"
+_SOURCE = "Krause et al. 2016, arXiv 1609.07959, (18) to (22) of its ICLR workshop form"
 # m is as wide as what enters the product that it takes the place of: P, which is H without a projection.
 _OWN = {"weight_mx": "P I", "weight_mh": "P P"}
 
@@ -64,7 +64,8 @@ def named_multiplicative_lstm(*, late_tanh: bool = False) -> Cell:
 
     `forget_bias` is 1.0 where it is not given, as in the authors' code for Chainer.
 
-    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling.
+    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling, (18) to (22) as its ICLR
+    2017 workshop form counts them. The (16) of that form is late_tanh's h' = tanh(o c').
 
     Args:
         late_tanh: c' = f c + i g and h' = tanh(o c'), as in the authors' code for MATLAB, which adds the bias of g within that

@@ -15,7 +15,9 @@ from ostinato.types import Tensor
 
 __all__ = ["mut1", "mut2", "mut3"]
 
-_SOURCE = "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures"
+_SOURCE = (
+    "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures, 4, unnumbered"
+)
 
 
 # z has no recurrent product, and what is written has no other input than tanh(W_h x): so the rows of z are W_z in `weight_ih`
@@ -55,7 +57,7 @@ def named_mut1() -> Cell:
     The paper has tanh(x), as its inputs have the width of the state; W_h lets them have any. `layer_norm` leaves W_h x as it is.
     In the `state_dict` the rows of z are W_z in `weight_ih` and U_h in `weight_hh`.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
     """
     return mut1
 
@@ -67,7 +69,7 @@ def named_mut2() -> Cell:
     The paper has r = sigmoid(x + U_r h + b_r), as its inputs have the width of the state; W_r lets them have any, and makes this
     a GRU with the reset before the product. It starts as such; `weight_ih` may be given the paper's identity.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
     """
     return mut2
 
@@ -76,6 +78,6 @@ def named_mut2() -> Cell:
 def named_mut3() -> Cell:
     """The third mutant: h' = (1 - z) h + z tanh(W_h x + U_h (r h) + b_h), z = sigmoid(W_z x + U_z tanh(h) + b_z), r of x and h.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
     """
     return mut3

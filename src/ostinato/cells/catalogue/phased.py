@@ -75,7 +75,7 @@ def _phased_lstm(leak: float) -> Cell:
         },
         fixed="ratio",
         forget_bias=2.0,
-        source="Neil, Pfeiffer & Liu 2016, arXiv 1610.09513",
+        source="Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10)",
     )(step)
 
 
@@ -88,9 +88,10 @@ def named_phased_lstm(*, leak: float = 0.001) -> Cell:
     of each step, `(T, B)`, in any unit that suits the periods: they start in U(10, 100) and the shifts in U(0, 1000), as in the
     authors' code for times of up to 1000; for others set them, `layer.period_l0.uniform_(1, 5)`. The ratio, 0.05, is not learned.
 
-    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). Their code (dannyneil/public_plstm) adds the shift to t, and
-    its leak is zero where it does not train: `leak=0.0` with the same `state_dict`. Its peepholes start in N(0, 0.1), and its
-    forget gate at 2, as here.
+    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). In (4) o sees c'; their code (dannyneil/public_plstm) lets it
+    see the proposed c~, as here, and the first author has said that (4) means c~. The code adds the shift to t, and its leak is
+    zero where it does not train: `leak=0.0` with the same `state_dict`. Its peepholes start in N(0, 0.1), and its forget gate at
+    2, as here.
 
     Args:
         leak: what of a closed phase is let through, so that gradients pass.

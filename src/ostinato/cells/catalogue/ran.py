@@ -15,7 +15,7 @@ from ostinato.types import Tensor
 
 __all__ = ["ran", "ran_linear"]
 
-_SOURCE = "Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393"
+_SOURCE = "Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, (1)"
 _OWN = {"weight_c": "H I"}  # the content has no recurrent product and no bias, so it is no gate
 
 
@@ -48,7 +48,7 @@ def named_ran(*, linear: bool = False) -> Cell:
 
     `layer_norm` leaves the content W_c x as it is.
 
-    Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks.
+    Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks, (1).
 
     Args:
         linear: h' = c', the paper's other choice of what comes out.

@@ -30,7 +30,7 @@ def forgetting(bias: Tensor, num_heads: int) -> Tensor:
     keep="f",
     starts={"weight_hh": 0.0, "bias_ih": 0.0, "bias_hh": 0.0},
     forget_bias=forgetting,
-    source="Beck et al. 2024, arXiv 2405.04517, xLSTM, 2.2",
+    source="Beck et al. 2024, arXiv 2405.04517, xLSTM, (8) to (17)",
 )
 def slstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = identity) -> State:
     """m' = max(log f + m, i); c' = f' c + i' tanh(z); n' = f' n + i'; h' = sigmoid(o) c' / n'.
@@ -56,7 +56,7 @@ def named_slstm() -> Cell:
     each head with biases of f from 5 down to -7. The options `zoneout` of c, n or m, `peephole` and `coupled_gates` act on
     numbers that the stabiliser has scaled, or on gates that are no sigmoids; they are the LSTM's.
 
-    Source: Beck et al. 2024, arXiv 2405.04517. Of the two forget gates that the paper allows, sigmoid and exp, this is sigmoid,
-    as in the authors' code.
+    Source: Beck et al. 2024, arXiv 2405.04517, (8) to (17). Of the two forget gates that (13) allows, sigmoid and exp, this is
+    sigmoid, as in the authors' code.
     """
     return slstm
