@@ -1290,8 +1290,8 @@ class NAS(Recurrent):
     With n_k = W_k x + U_k h + b_k, but for n_3 = (W_3 x + b_3) (U_3 h + b'_3): a = sigmoid(n_0) relu(n_1),
     b = sigmoid(n_2) + relu(n_3), d = tanh(n_4) sigmoid(n_5), e = tanh(n_6) + sigmoid(n_7).
 
-    The paper draws the cell, in its figure 8, and has no equations; these are those of TensorFlow's `NASCell` (`tf.contrib.rnn.NASCell`). There
-    biases are off unless asked for (`bias=False` here), and are added to U h alone.
+    The paper draws the cell, in its figure 8, and has no equations; these are those of TensorFlow's `NASCell`
+    (`tf.contrib.rnn.NASCell`). There biases are off unless asked for (`bias=False` here), and are added to U h alone.
 
     Source: Zoph & Le 2017, arXiv 1611.01578, Neural architecture search with reinforcement learning.
 
@@ -2923,8 +2923,8 @@ class NASCell(Step):
     With n_k = W_k x + U_k h + b_k, but for n_3 = (W_3 x + b_3) (U_3 h + b'_3): a = sigmoid(n_0) relu(n_1),
     b = sigmoid(n_2) + relu(n_3), d = tanh(n_4) sigmoid(n_5), e = tanh(n_6) + sigmoid(n_7).
 
-    The paper draws the cell, in its figure 8, and has no equations; these are those of TensorFlow's `NASCell` (`tf.contrib.rnn.NASCell`). There
-    biases are off unless asked for (`bias=False` here), and are added to U h alone.
+    The paper draws the cell, in its figure 8, and has no equations; these are those of TensorFlow's `NASCell`
+    (`tf.contrib.rnn.NASCell`). There biases are off unless asked for (`bias=False` here), and are added to U h alone.
 
     Source: Zoph & Le 2017, arXiv 1611.01578, Neural architecture search with reinforcement learning.
 
