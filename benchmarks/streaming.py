@@ -34,6 +34,8 @@ from ostinato.kernels.cpu.threads.openmp import run
 BLOCK = 1 << 14  # bytes that are always read in the same direction
 CHAINS = 8
 ROUNDS = 20
+DTYPES = (None, torch.bfloat16, torch.int8)
+ROWS, TOGETHER = 1000, (16, 256)  # of a service, and how many of them step at a time
 
 
 def read_module() -> ir.Module:
@@ -101,6 +103,49 @@ class Measured:
     onnx_s: float | None
 
 
+@dataclass(frozen=True)
+class Together:
+    """Rows that step together.
+
+    Attributes:
+        name: cell, width and dtype of the weights.
+        rows: that step.
+        together_s: the median of a call.
+        single_s: that of as many steps of a stream of one row.
+        product_s: that of one product of these sizes in PyTorch.
+    """
+
+    name: str
+    rows: int
+    together_s: float
+    single_s: float
+    product_s: float
+
+
+def together(hidden: int, rows: int, of: int, dtype: torch.dtype | None, budget_s: float) -> Together:
+    """Time an LSTM of `I = H = hidden`: some of its rows in one call, and one after the other."""
+    layer = ostinato.LSTM(hidden, hidden).eval()
+    one, many = ostinato.Stream(layer, dtype), ostinato.Stream(layer, dtype, rows=of)
+    x, which = torch.randn(rows, hidden), torch.randperm(of)[:rows]
+    weights, entering = torch.randn(2 * hidden, 4 * hidden), torch.randn(rows, 2 * hidden)
+    subjects: dict[str, Callable[[], Any]] = {
+        "together": lambda: many(x, which),
+        "single": lambda: [one(row) for row in x],
+        "product": lambda: entering @ weights,
+    }
+    first_s = {}
+    for name, call in subjects.items():
+        start = time.perf_counter()
+        call()
+        first_s[name] = time.perf_counter() - start
+    found = measure([Subject(name, call, 0.0) for name, call in subjects.items()], first_s, budget_s)
+    return Together(_named("LSTM", hidden, dtype), rows, *(found[name].median_s for name in subjects))
+
+
+def _named(cell: str, hidden: int, dtype: torch.dtype | None) -> str:
+    return f"{cell} {hidden}, {str(dtype or torch.float32).removeprefix('torch.')}"
+
+
 def measured(cell: str, hidden: int, dtype: torch.dtype | None, budget_s: float) -> Measured:
     """Time a cell of `I = H = hidden`."""
     size = next(s for s in STEPS if hidden == s.H)
@@ -119,7 +164,7 @@ def measured(cell: str, hidden: int, dtype: torch.dtype | None, budget_s: float)
         first_s[name] = time.perf_counter() - start
     found = measure([Subject(name, call, 0.0) for name, call in subjects.items()], first_s, budget_s)
     return Measured(
-        f"{cell} {hidden}, {'float32' if dtype is None else 'bfloat16'}",
+        _named(cell, hidden, dtype),
         stream.weight_bytes,
         threads,
         found["floor"].median_s / ROUNDS,
@@ -143,14 +188,28 @@ def show(console: Console, rows: list[Measured]) -> None:
     console.print(table)
 
 
+def show_together(console: Console, rows: list[Together]) -> None:
+    """Print them."""
+    table = Table(title=f"rows of {ROWS} that step together, I = H, milliseconds")
+    for column in ("", "rows", "together", "one by one", "times", "one product in PyTorch"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in rows:
+        figures = [f"{v * 1e3:.2f}" for v in (row.together_s, row.single_s)]
+        times = f"{row.single_s / row.together_s:.1f}"
+        table.add_row(row.name, str(row.rows), *figures, times, f"{row.product_s * 1e3:.2f}")
+    console.print(table)
+
+
 def main(cells: tuple[str, ...] = tuple(GATES), budget_s: float = 2.0) -> None:
     """Measure and print."""
     rows = []
     with torch.inference_mode():
         for cell in cells:
             for size in STEPS:
-                rows += [measured(cell, size.H, dtype, budget_s) for dtype in (None, torch.bfloat16)]
+                rows += [measured(cell, size.H, dtype, budget_s) for dtype in DTYPES]
     show(Console(width=140), rows)
+    found = [together(512, rows, ROWS, dtype, 5 * budget_s) for dtype in DTYPES for rows in TOGETHER]
+    show_together(Console(width=140), found)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from ostinato.models.classifying.classifier import Classifier
 from ostinato.models.classifying.pooling import Pooling
-from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecasting.forecaster import Forecaster
+from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
 from ostinato.models.parts.dropout import LockedDropout, WordDropout
 from ostinato.models.parts.penalties import activation_penalty
 from ostinato.models.tagging.tagger import Tagger

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
-from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import make_head
+from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
 
 NAN = float("nan")
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.classifying.calibration import best_scales
+from ostinato.models.classifying.class_stream import ClassStream
 from ostinato.models.classifying.naive_bayes import NaiveBayes
 from ostinato.models.classifying.pooling import Pooling, PoolingName
 from ostinato.models.parts.dropout import Dropout, check_rate
@@ -137,6 +138,14 @@ class Classifier(nn.Module):
         if self.training:
             return self._network(input, lengths)
         return self.combined(self.experts(input, lengths))
+
+    def open_stream(self, **arguments: Any) -> ClassStream:
+        """What `Stream(model, ...)` makes of it, see `ClassStream`."""
+        return ClassStream(self, **arguments)
+
+    def stream(self, **arguments: Any) -> ClassStream:
+        """A decision while the sequence is still coming, see `ClassStream`; `**arguments` are those of `Stream`."""
+        return self.open_stream(**arguments)
 
     @takes_lists
     def _network(self, input: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:

@@ -10,8 +10,9 @@ n: without that, long texts would get far too sure an answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -97,6 +98,39 @@ def _counted(features: np.ndarray, rows: np.ndarray, labels: np.ndarray, size: i
     return np.bincount(feature * classes + labels[row], minlength=size * classes).reshape(size, classes)
 
 
+@dataclass
+class Evidence:
+    """What a text has shown so far.
+
+    Attributes:
+        last: its last tokens, as many as the longest run has but one.
+        seen: its features, rows of the table of counts.
+        sums: (C,) float64, what they say together.
+        totals: (C,), log(N_c + F).
+    """
+
+    LISTS: ClassVar[tuple[str, ...]] = ("last", "seen")
+
+    last: list[int]
+    seen: dict[int, None]
+    sums: torch.Tensor
+    totals: torch.Tensor
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All but the totals."""
+        lists = {name: torch.tensor(list(getattr(self, name)), dtype=torch.int64, device="cpu") for name in self.LISTS}
+        return {**lists, "sums": self.sums}
+
+    def with_tensors(self, given: Mapping[str, torch.Tensor]) -> Evidence:
+        """Another of what `tensors` gave."""
+        seen = dict.fromkeys(given["seen"].tolist())
+        return Evidence(given["last"].tolist(), seen, given["sums"].clone(), self.totals)
+
+    def copy(self) -> Evidence:
+        """Another that goes on alone."""
+        return Evidence([*self.last], {**self.seen}, self.sums.clone(), self.totals)
+
+
 class NaiveBayes(nn.Module):
     """Logits from counts, see above; nothing in it is trained.
 
@@ -152,6 +186,35 @@ class NaiveBayes(nn.Module):
         log_p = log_p - log_p.mean(-1, keepdim=True)
         number = is_known.sum(0).clamp_min(1)[:, None]  # (B, 1)
         return self.prior + (log_p * is_known[..., None]).sum(0) / number.sqrt()
+
+    # step by step
+
+    def no_evidence(self) -> Evidence:
+        """That of a text without a token, for `go_on`."""
+        totals = torch.log(self.counts.sum(0) + len(self.counts))
+        return Evidence([], {}, torch.zeros_like(totals, dtype=torch.float64), totals)
+
+    def go_on(self, evidence: Evidence, token: int) -> torch.Tensor:
+        """Logits of the text so far, `(C,)`, with one token more, which `evidence` remembers."""
+        run, start = token, self.vocabulary_size
+        places = [token]
+        for n, size in enumerate(self.runs, start=2):
+            if len(evidence.last) < n - 1:
+                break
+            run += evidence.last[1 - n] * self.vocabulary_size ** (n - 1)
+            if size:
+                keys = self.get_buffer(f"keys_{n}")
+                key = (run + 2**63) % 2**64 - 2**63  # as int64 has it
+                at = min(int(torch.searchsorted(keys, key)), size - 1)
+                if int(keys[at]) == key:
+                    places.append(start + at)
+            start += size
+        if new := [place for place in places if place not in evidence.seen]:
+            evidence.seen |= dict.fromkeys(new)
+            log_p = torch.log(self.counts[new] + 1.0) - evidence.totals
+            evidence.sums += (log_p - log_p.mean(-1, keepdim=True)).double().sum(0)
+        evidence.last = [*evidence.last, token][-len(self.runs) :] if self.runs else []
+        return (self.prior + evidence.sums / max(len(evidence.seen), 1) ** 0.5).to(self.prior.dtype)
 
     def _features(self, ids: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows of the table, (P, B) int64, and which of them count: those that are there, once each."""

@@ -90,6 +90,39 @@ class Pooling(nn.Module):
         weights = scores.masked_fill(past, torch.finfo(scores.dtype).min).softmax(0)
         return weights.masked_fill(past, 0.0)
 
+    # step by step
+
+    def begin(self, rows: int, like: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What so many rows have to remember before their first step, `(rows, ...)` by name, for `go_on`."""
+        zeros, none = like.new_zeros(rows, self.size), like.new_zeros(rows, 1)
+        lowest = -torch.inf
+        return {
+            "last": {},
+            "mean": {"sum": zeros, "steps": none},
+            "max": {"largest": zeros + lowest},
+            "attention": {"weighted": zeros, "weights": none, "largest": none + lowest},
+        }[self.name]
+
+    def go_on(self, before: dict[str, torch.Tensor], h: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """One step more of a direction, `(n, F)`: what is to be remembered then, and the vectors of the steps so far, `(n, F)`.
+
+        Attention is summed up beside its largest score so far, so that nothing overflows (Milakov & Gimelshein 2018, arXiv
+        1805.02867, algorithm 3).
+        """
+        if self.name == "mean":
+            after = {"sum": before["sum"] + h, "steps": before["steps"] + 1}
+            return after, after["sum"] / after["steps"]
+        if self.name == "max":
+            largest = torch.maximum(before["largest"], h)
+            return {"largest": largest}, largest
+        if self.name == "attention":
+            score = self.query(torch.tanh(self.key(h)))
+            largest = torch.maximum(before["largest"], score)
+            old, new = (before["largest"] - largest).exp(), (score - largest).exp()
+            weighted, weights = old * before["weighted"] + new * h, old * before["weights"] + new
+            return {"weighted": weighted, "weights": weights, "largest": largest}, weighted / weights
+        return {}, h
+
     def _last(self, h: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         forward = self.size // self.directions
         last = h[(lengths - 1).clamp_min(0), torch.arange(h.shape[1], device=h.device)]

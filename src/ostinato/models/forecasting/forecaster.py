@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.baseline import Baseline, BaselineName, shifted
+from ostinato.models.forecasting.forecast_stream import ForecastStream
 from ostinato.models.forecasting.heads import LEVELS, HeadName, make_head
 from ostinato.models.forecasting.scale import Scale, fill_forward
+from ostinato.models.forecasting.windows import Behind, SeriesBatch
 from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.parts.states import map_state
 
 _MOST_PATHS = 65_536  # that are drawn at once: more wait, so that memory does not grow with them
-
-
-@dataclass(frozen=True)
-class SeriesBatch(Batch):
-    """Windows of series side by side: what was, and behind it what is to come; padded at their ends.
-
-    `input` are values (T, B), NaN where missing; `lengths` are the steps of a window, past and future together. `target` is unused.
-
-    Attributes:
-        past: (B,) int64, from 1: how many steps of each row were; the others are to come.
-        known: (T, B, K), covariates that are known ahead of time, of every step.
-        observed: (T, B, P), covariates that are known up to now only, NaN where missing; those to come are not looked at.
-        series: (B,) int64, which series it is; 0 for one that training never had.
-        least_scale: (B,), the least scale of a row, at least 0; see `Scale`.
-    """
-
-    past: torch.Tensor = None  # pyright: ignore[reportAssignmentType]  # a field behind one with a default must have one
-    known: torch.Tensor | None = None
-    observed: torch.Tensor | None = None
-    series: torch.Tensor | None = None
-    least_scale: torch.Tensor | None = None
 
 
 class Forecaster(nn.Module):
@@ -255,62 +234,57 @@ class Forecaster(nn.Module):
         if self.known_size and (future is None or future.shape[::2] != (horizon, self.known_size)):
             got = "none" if future is None else tuple(future.shape)
             raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")
-        z, scale = self.scaled(batch)
-        filled, is_there = fill_forward(z.masked_fill(self.to_come(batch), torch.nan))
-        baseline = self.baseline.of_window(filled, is_there, batch.past)
-        x = self._inputs(batch, filled, is_there, baseline, batch.series)
-        _, state = self.recurrent(x, lengths=batch.past)
-        reach = max(self.baseline.reach, *self.lags, 1)
-        # (reach, B), the last steps of the past of each row, where it has so many.
-        back = batch.past + torch.arange(-reach, 0, device=z.device).unsqueeze(1)
-        ends = [
-            torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
-            for each in (filled, is_there.to(filled.dtype), is_there.to(filled.dtype).cummax(0).values)
-        ]
-        means = self.baseline.means(filled, is_there, batch.past)
+        behind = self.behind(batch)
         # The first step to come still sees what was observed last.
         beside = [
             self._beside(batch, None if future is None else future[step], batch.observed if step == 0 else None)
             for step in range(horizon)
         ]
-        at_once = max(1, _MOST_PATHS // len(batch.past))
-        parts = uniform.to(device=z.device, dtype=z.dtype).split(at_once, 2)
-        return torch.cat([scale.invert(self._paths(part, state, ends, means, beside)) for part in parts], 2)
+        return self.paths(behind, beside, uniform)
 
-    def _paths(
-        self,
-        uniform: torch.Tensor,
-        state: Any,
-        ends: Sequence[torch.Tensor],
-        means: torch.Tensor | None,
-        beside: Sequence[torch.Tensor],
-    ) -> torch.Tensor:
-        """Feeds back what is drawn.
+    def behind(self, batch: SeriesBatch) -> Behind:
+        """Where the model stands behind the past of each row of a batch."""
+        z, scale = self.scaled(batch)
+        filled, is_there = fill_forward(z.masked_fill(self.to_come(batch), torch.nan))
+        baseline = self.baseline.of_window(filled, is_there, batch.past)
+        x = self._inputs(batch, filled, is_there, baseline, batch.series)
+        _, state = self.recurrent(x, lengths=batch.past)
+        # (reach, B), the last steps of the past of each row, where it has so many.
+        back = batch.past + torch.arange(-self.reach, 0, device=z.device).unsqueeze(1)
+        values, flags, begun = (
+            torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
+            for each in (filled, is_there.to(filled.dtype), is_there.to(filled.dtype).cummax(0).values)
+        )
+        return Behind(state, scale, values, flags, begun, self.baseline.means(filled, is_there, batch.past))
+
+    @property
+    def reach(self) -> int:
+        """How many values before a step it looks at."""
+        return max(self.baseline.reach, *self.lags, 1)
+
+    def paths(self, behind: Behind, beside: Sequence[torch.Tensor], uniform: torch.Tensor) -> torch.Tensor:
+        """Paths that go on from somewhere, (horizon, B, S), in the unit of the series.
 
         Args:
-            uniform: (horizon, 2, S).
-            state: behind the past, of B rows.
-            ends: of the past, (reach, B) each: its last values, in the scale of the window; 1 where there was one, else 0; 1 where
-                there had been one by then.
-            means: (m, B), of the baseline.
+            behind: where, of B rows.
             beside: for each step (B, .), the inputs that are no values.
-
-        Returns:
-            (horizon, B, S), in the scale of the window.
+            uniform: (horizon, 2, S), as of `sample`.
         """
-        S, B = uniform.shape[2], ends[0].shape[1]
-        state = map_state(lambda part: part.repeat_interleave(S, 1), state)
-        values, flags, begun = (list(each.repeat_interleave(S, 1)) for each in ends)
-        means = None if means is None else means.repeat_interleave(S, 1)
-        weights = self.output.weight
+        like = behind.values
+        at_once = max(1, _MOST_PATHS // like.shape[1])
+        parts = uniform.to(device=like.device, dtype=like.dtype).split(at_once, 2)
+        return torch.cat([behind.scale.invert(self._paths(part, behind, beside)) for part in parts], 2)
+
+    def _paths(self, uniform: torch.Tensor, behind: Behind, beside: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Feeds back what is drawn; for the arguments see `paths`. In the scale of the window."""
+        S, B = uniform.shape[2], behind.values.shape[1]
+        state = map_state(lambda part: part.repeat_interleave(S, 1), behind.state)
+        repeated = [list(each.repeat_interleave(S, 1)) for each in (behind.values, behind.flags, behind.begun)]
+        values, flags, begun = repeated
+        means = None if behind.means is None else behind.means.repeat_interleave(S, 1)
         for step, others in enumerate(beside):
-            parts: list[torch.Tensor] = []
-            for lag in (1, *self.lags):
-                parts += [self._squashed(values[-lag]), flags[-lag]]
             mean = None if means is None else means[step % len(means)]
-            baseline = self.baseline.next(lambda lag: values[-lag], lambda lag: begun[-lag].bool(), mean)
-            parts += [self._squashed(baseline)] if self._reads_baseline else []
-            x = torch.cat([torch.stack(parts, 1), others.repeat_interleave(S, 0)], 1).to(weights.dtype)
+            x, baseline = self.step_input(values, flags, begun, mean, others.repeat_interleave(S, 0))
             output, state = self.recurrent(x.unsqueeze(0), state)
             change = self.head.sample(self.output(output[0]).to(baseline.dtype), uniform[step].repeat(1, B))
             values.append(baseline + change)
@@ -318,26 +292,69 @@ class Forecaster(nn.Module):
             begun.append(flags[-1])
         return torch.stack(values[-len(beside) :]).reshape(len(beside), B, S)
 
+    def step_input(
+        self,
+        values: Sequence[torch.Tensor],
+        flags: Sequence[torch.Tensor],
+        begun: Sequence[torch.Tensor],
+        mean: torch.Tensor | None,
+        others: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What enters the layers at one step, (B, I), and what the baseline says, (B,).
+
+        Args:
+            values: before the step, (B,) each, the last one last; at least as many as `reach`.
+            flags: 1 where there was one, else 0.
+            begun: 1 where there had been one by then.
+            mean: (B,), of the baseline.
+            others: (B, .), the inputs that are no values.
+        """
+        parts: list[torch.Tensor] = []
+        for lag in (1, *self.lags):
+            parts += [self._squashed(values[-lag]), flags[-lag]]
+        baseline = self.baseline.next(lambda lag: values[-lag], lambda lag: begun[-lag].bool(), mean)
+        parts += [self._squashed(baseline)] if self._reads_baseline else []
+        return torch.cat([torch.stack(parts, 1), others], 1).to(self.output.weight.dtype), baseline
+
     def _beside(self, batch: SeriesBatch, known: torch.Tensor | None, observed: torch.Tensor | None) -> torch.Tensor:
         """(B, .): the inputs of one step behind the past, without those that are values of the series."""
-        B, like = len(batch.past), batch.input
+        B = len(batch.past)
+        if observed is not None and self.observed_size:
+            observed = observed[batch.past - 1, torch.arange(B, device=batch.input.device)]
+        return self.others(batch.input.new_zeros(B), known, observed, batch.series)
+
+    def others(
+        self,
+        like: torch.Tensor,
+        known: torch.Tensor | None,
+        observed: torch.Tensor | None,
+        series: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """(B, .): the inputs of one step that are no values of the series.
+
+        Args:
+            like: (B,).
+            known: (B, K), covariates of this step; None for none.
+            observed: (B, P), those of the step before, NaN where missing; None for missing.
+            series: (B,) int64; None for one that training never had.
+        """
+        B = len(like)
         parts = [like.new_zeros((B, 0)) if known is None else known.nan_to_num(0.0)]
         seen = like.new_full((B, self.observed_size), torch.nan)
         if observed is not None and self.observed_size:
-            seen = observed[batch.past - 1, torch.arange(B, device=like.device)]
+            seen = observed
         parts += [seen.nan_to_num(0.0), (~seen.isnan()).to(like.dtype)]
         if self.embedding is not None:
-            parts.append(self.embedding(torch.zeros_like(batch.past) if batch.series is None else batch.series))
+            chosen = torch.zeros(B, dtype=torch.int64, device=like.device) if series is None else series
+            parts.append(self.embedding(chosen))
         return torch.cat([part.to(like.dtype) for part in parts], -1)
 
+    # --- step by step ---
 
-def uniform_numbers(horizon: int, samples: int, seed: int) -> torch.Tensor:
-    """(horizon, 2, S): each row has one number from each of S equal parts of [0, 1], in an order of its own.
+    def open_stream(self, **arguments: Any) -> ForecastStream:
+        """What `Stream(model, ...)` makes of it, see `ForecastStream`."""
+        return ForecastStream(self, **arguments)
 
-    So the S draws of one step are as evenly spread as they can be (Latin hypercube; McKay et al. 1979), and intervals need fewer.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu").argsort(-1)
-    within = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu")
-    # Away from 0 and 1 in float32 too, whose logarithms and inverses are then finite.
-    return ((order + within) / samples).clamp(1e-6, 1.0 - 1e-6).float()
+    def stream(self, **arguments: Any) -> ForecastStream:
+        """Values one by one, and forecasts from where they are, see `ForecastStream`; `**arguments` are those of `Stream`."""
+        return self.open_stream(**arguments)

@@ -14,6 +14,7 @@ from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
+from ostinato.models.tagging.tag_stream import TagStream
 from ostinato.models.tagging.windows import in_windows
 from ostinato.models.tagging.words import WordEncoder
 from ostinato.nn.crf.crf import CRF, Constraints
@@ -129,6 +130,14 @@ class Tagger(nn.Module):
         if not self.training and len(x) > self.window:
             return in_windows(self._emissions, x, None if lengths is None else moved(lengths, x.device), self.window)
         return self._emissions(x, lengths)
+
+    def open_stream(self, **arguments: Any) -> TagStream:
+        """What `Stream(model, ...)` makes of it, see `TagStream`."""
+        return TagStream(self, **arguments)
+
+    def stream(self, **arguments: Any) -> TagStream:
+        """Tags while the sequence is still coming, see `TagStream`; `**arguments` are those of `Stream`."""
+        return self.open_stream(**arguments)
 
     def _emissions(self, x: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
         return self.output(self.dropout(self.recurrent(x, lengths=lengths)[0]))

@@ -22,7 +22,7 @@ from ostinato.models.parts.reading import reading
 from ostinato.models.parts.starting_weights import fill_ends, fill_uniform
 from ostinato.models.parts.states import map_state, replace_rows
 from ostinato.models.text.output_loss import output_cross_entropy
-from ostinato.models.text.sampling import check_numbers, check_sampling, probabilities
+from ostinato.models.text.text_stream import Drawing, TextStream, TokenStream, begin, write
 from ostinato.models.writing.scores import Score, TextState, to_score
 
 _BLOCK = 256  # tokens run at once where a whole text is read; bounds the memory
@@ -216,8 +216,10 @@ class LanguageModel(nn.Module):
         top_p: float | None = None,
         seed: int | None = None,
         state: TextState | None = None,
-    ) -> Iterator[str]:
+    ) -> TextStream:
         """Yields text piece by piece as it is written, one recurrent step a token; close the iterator to stop.
+
+        What it returns can be called with a token's number too, for the scores of the next one; `Stream(model)` is that alone.
 
         Args:
             prompt: read first. Without a prompt and a state, the text begins as if after a line end.
@@ -232,51 +234,15 @@ class LanguageModel(nn.Module):
             ConfigError: an argument is out of range.
             ModelError: the model gives NaN or infinity; the message names weights that are not finite.
         """
-        check_sampling(temperature, top_k, top_p)
+        drawing = Drawing(temperature, top_k, top_p, seed)
         if length is not None and length < 0:
             raise ConfigError(f"length: expected at least 0 tokens, got {length}")
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
-        ids = self.vocabulary.encode(prompt).tolist()
-        hidden = None
-        if state is not None:
-            hidden, ids = state.hidden, [state.last, *ids]
-        elif not ids:
-            ids = self.vocabulary.encode("\n").tolist()
-        return self._stream(ids, hidden, length, temperature, top_k, top_p, generator)
+        ids, hidden = begin(self, prompt, state)
+        return TextStream(self, write(self, ids, hidden, length, drawing))
 
-    def _stream(
-        self,
-        ids: list[int],
-        hidden: Any,
-        length: int | None,
-        temperature: float,
-        top_k: int | None,
-        top_p: float | None,
-        generator: torch.Generator,
-    ) -> Iterator[str]:
-        decoder = self.vocabulary.decoder()
-        for id in ids[-8:]:  # so that the first word knows what it follows
-            decoder.push(id)
-        decoder.flush()
-        for _, after in self._blocks(np.array(ids[:-1], dtype=np.int64), hidden):
-            hidden = after
-        last, written = ids[-1], 0
-        while length is None or written < length:
-            with self.reading():
-                logits, hidden = self(torch.full((1, 1), last, device=self._device), hidden)
-            logits = logits.flatten().cpu()
-            check_numbers(float(logits.max()), self)
-            p = probabilities(logits, temperature, top_k, top_p)
-            last = int(torch.multinomial(p, 1, generator=generator))
-            written += 1
-            if piece := decoder.push(last):
-                yield piece
-        if piece := decoder.flush():
-            yield piece
+    def open_stream(self, **arguments: Any) -> TokenStream:
+        """What `Stream(model, ...)` makes of it: the scores of the next token after each, see `TokenStream`."""
+        return TokenStream(self, **arguments)
 
     def score(self, text: str, state: TextState | None = None) -> Score:
         """How well the model predicts `text`; in blocks, so that memory does not grow with it.
@@ -292,14 +258,14 @@ class LanguageModel(nn.Module):
         if not len(ids):
             return Score(0.0, 0, 0, 0, None)
         nats, position = 0.0, 1
-        for logits, after in self._blocks(ids[:-1], hidden):
+        for logits, after in self.blocks(ids[:-1], hidden):
             hidden = after
             targets = torch.from_numpy(ids[position : position + len(logits)]).to(logits.device)
             nats += float(F.cross_entropy(logits.double(), targets, reduction="sum"))
             position += len(logits)
         return Score(nats, len(ids) - 1, characters, words, TextState(hidden, int(ids[-1])))
 
-    def _blocks(self, ids: np.ndarray, hidden: Any) -> Iterator[tuple[torch.Tensor, Any]]:
+    def blocks(self, ids: np.ndarray, hidden: Any) -> Iterator[tuple[torch.Tensor, Any]]:
         """Reads one text, (N,) tokens, and yields (logits (n, V), state) block by block."""
         for start in range(0, len(ids), _BLOCK):
             block = torch.from_numpy(ids[start : start + _BLOCK]).to(self._device)

@@ -29,6 +29,20 @@ class Constraints(NamedTuple):
     end: Tensor
 
 
+class Scores(NamedTuple):
+    """What paths are given beside the emissions.
+
+    Attributes:
+        transitions: (N, N), from the row's tag to the column's.
+        start: (N,), to begin with the tag.
+        end: (N,), to end with it.
+    """
+
+    transitions: Tensor
+    start: Tensor
+    end: Tensor
+
+
 class Decoded(NamedTuple):
     """The best paths.
 
@@ -206,13 +220,25 @@ class CRF(nn.Module):
             ConfigError: the constraints are for another number of tags.
         """
         chain = self._chain(emissions, lengths, mask)[0]
-        if constraints is not None:
-            forbidden = _forbidden(constraints, self.num_tags, emissions.device)
-            chain = chain._replace(
-                **{name: getattr(chain, name).masked_fill(where, -torch.inf) for name, where in forbidden.items()}
-            )
+        allowed = self.scores(constraints)
+        chain = chain._replace(transitions=allowed.transitions, start=allowed.start, end=allowed.end)
         tags, score = best_path(chain)
         return Decoded(tags, score.to(_result_type(emissions)))
+
+    def scores(self, constraints: Constraints | None = None) -> Scores:
+        """What paths are given beside the emissions, in float64; minus infinity for what they may not do.
+
+        Args:
+            constraints: what they may not do, beside what no path may.
+
+        Raises:
+            ConfigError: the constraints are for another number of tags.
+        """
+        found = {name: self._allowed(name) for name in Scores._fields}
+        if constraints is not None:
+            for name, where in _forbidden(constraints, self.num_tags, self.start.device).items():
+                found[name] = found[name].masked_fill(where, -torch.inf)
+        return Scores(**found)
 
     def _chain(self, emissions: Tensor, lengths: Lengths | None, mask: Tensor | None) -> tuple[Chain, Tensor]:
         """All scores in float64, and which steps are there, (T, B)."""

@@ -156,7 +156,7 @@ class PlainRows(RowStream, of_rows=True, plain=True):
 
     def __call__(self, x: Tensor, rows: Any = None, **extras: Any) -> Tensor:
         """One step of some rows; see `RowStream`."""
-        which, alone = self._which(rows), isinstance(rows, int)
+        which, alone = self.which(rows), isinstance(rows, int)
         x, more = self._usable_rows(x, len(which), alone), self._usable_extras(extras, len(which))
         if self.check_weights and dtype_of(self.layer) is not self._dtype:
             self.refresh()

@@ -18,7 +18,7 @@ from ostinato.errors import ConfigError
 from ostinato.kernels.storage import check_storage
 from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.streams.snapshot import state_from_bytes, state_to_bytes
+from ostinato.nn.streams.snapshot import shapes_of, state_from_bytes, state_to_bytes
 from ostinato.nn.streams.stream import Stream, described, first_states, rebuilt
 from ostinato.nn.streams.weights import StreamWeights, in_evaluation
 from ostinato.types import Tensor
@@ -75,7 +75,7 @@ class RowStream(Stream, of_rows=True, plain=False):
             ConfigError: for an input of another shape, dtype or device, for one that requires a gradient, and for rows that are
                 not there or are given twice. No row has taken a step then.
         """
-        which = self._which(rows)
+        which = self.which(rows)
         alone = isinstance(rows, int)
         x = self._usable_rows(x, len(which), alone)
         more = self._usable_extras(extras, len(which))
@@ -99,8 +99,8 @@ class RowStream(Stream, of_rows=True, plain=False):
     def _packed_width(self) -> int:
         return self.layer.proj_size or self.layer.hidden_sizes[-1]
 
-    def _which(self, rows: Rows | None) -> np.ndarray:
-        """The rows as numbers, checked."""
+    def which(self, rows: Rows | None) -> np.ndarray:
+        """The rows as numbers, `(n,)` int64, checked as in a call."""
         if rows is None:
             return np.arange(self.rows, dtype=np.int64)
         given = rows.detach().cpu().numpy() if isinstance(rows, Tensor) else np.asarray(rows)
@@ -180,7 +180,7 @@ class RowStream(Stream, of_rows=True, plain=False):
         Args:
             rows: as in a call.
         """
-        return self.layer._layout.close([State(**v) for v in self._states_of(self._which(rows))], batched=True)
+        return self.layer._layout.close([State(**v) for v in self._states_of(self.which(rows))], batched=True)
 
     def set_state(self, hx: Any, rows: Rows | None = None) -> None:
         """Make these, laid out like `state_of(rows)`, the states of some rows before their next steps.
@@ -188,14 +188,14 @@ class RowStream(Stream, of_rows=True, plain=False):
         Raises:
             ConfigError: for rows that are not there or are given twice.
         """
-        which = self._which(rows)
+        which = self.which(rows)
         self._put_rows(self.layer._layout.open(hx, len(which), True), which)
 
     def reset(self, rows: Rows | None = None) -> None:
         """Let some rows, or all, go back to the layer's first state: zeros, or what it has learned."""
         if self.layer.options.initial_state.learned:
             check_storage(self.layer.named_parameters())
-        which = self._which(rows)
+        which = self.which(rows)
         with torch.inference_mode(False), in_evaluation(self.layer):
             first = first_states(self.layer)
             every = [State(**{n: getattr(s, n).expand(len(which), -1) for n in s.names}) for s in first]
@@ -218,7 +218,7 @@ class RowStream(Stream, of_rows=True, plain=False):
 
     def state_bytes(self, row: int = 0) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The state of one row, as a `Stream` of one row would give it."""
-        return state_to_bytes(self._named_state_of(row), described(self.layer))
+        return state_to_bytes(self.state_tensors(row), described(self.layer))
 
     def from_bytes(self, data: bytes, row: int = 0) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Let one row go on from a state that `state_bytes` gave, this stream's or one of one row.
@@ -226,12 +226,15 @@ class RowStream(Stream, of_rows=True, plain=False):
         Raises:
             StateError: as of `Stream`.
         """
-        given = state_from_bytes(data, self._named_state_of(row), described(self.layer))
-        states = [State(**{n: given[f"{n}_l{at}"] for n in names}) for at, names in enumerate(self._names())]
-        self._put_rows(states, self._which(row))
+        self.put_state_tensors(state_from_bytes(data, shapes_of(self.state_tensors(row)), described(self.layer)), row)
 
-    def _named_state_of(self, row: int) -> dict[str, Tensor]:
-        states = self._states_of(self._which(row))
+    def put_state_tensors(self, given: Mapping[str, Tensor], row: int = 0) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """See `Stream`."""
+        self._put_rows(self._by_layer(given), self.which(row))
+
+    def state_tensors(self, row: int = 0) -> dict[str, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """See `Stream`; of one row."""
+        states = self._states_of(self.which(row))
         return {f"{n}_l{at}": v for at, layer in enumerate(states) for n, v in layer.items()}
 
     def _states_of(self, which: np.ndarray) -> list[dict[str, Tensor]]:

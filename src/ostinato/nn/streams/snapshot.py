@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ostinato.errors import StateError
 from ostinato.types import Tensor
 from ostinato.version import __version__
+
+Shape: TypeAlias = "tuple[Sequence[int | None], torch.dtype]"  # None: any size
 
 MARK = b"OSTSTAT1"
 DIGEST = 16
@@ -34,12 +38,12 @@ def state_to_bytes(tensors: Mapping[str, Tensor], what: str) -> bytes:
     return MARK + _digest(file) + file
 
 
-def state_from_bytes(data: bytes, like: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+def state_from_bytes(data: bytes, like: Mapping[str, Shape], what: str) -> dict[str, Tensor]:
     """Unpack them.
 
     Args:
         data: from `state_to_bytes`.
-        like: tensors of the names, shapes and dtypes that are expected.
+        like: the names, shapes and dtypes that are expected, see `shapes_of`.
         what: they are expected to be the state of.
 
     Raises:
@@ -68,10 +72,10 @@ def state_from_bytes(data: bytes, like: Mapping[str, Tensor], what: str) -> dict
     except SafetensorError as error:  # nobody's checksum, then
         raise StateError(f"data expected a safetensors file behind its checksum: {error}") from None
     found, version = _metadata(file)
-    shapes, expected = ({n: (tuple(v.shape), v.dtype) for n, v in each.items()} for each in (tensors, like))
-    if found != what or shapes != expected:
+    shapes = shapes_of(tensors)
+    if found != what or shapes.keys() != like.keys() or not all(_fits(shapes[name], like[name]) for name in like):
         raise StateError(
-            f"data expected the state of {what}, {_told(like)}; got one of {found}, {_told(tensors)}, written by {version}"
+            f"data expected the state of {what}, {_told(like)}; got one of {found}, {_told(shapes)}, written by {version}"
         )
     return tensors
 
@@ -83,8 +87,20 @@ def _metadata(file: bytes) -> tuple[str, str]:
     return more.get("of", "something"), more.get("version", "?")
 
 
-def _told(tensors: Mapping[str, Tensor]) -> str:
-    return ", ".join(f"{n} {tuple(v.shape)} {str(v.dtype).removeprefix('torch.')}" for n, v in sorted(tensors.items()))
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """What `state_from_bytes` asks for, of the same."""
+    return {name: (tuple(v.shape), v.dtype) for name, v in tensors.items()}
+
+
+def _fits(found: Shape, expected: Shape) -> bool:
+    sizes = len(found[0]) == len(expected[0]) and all(
+        b in (None, a) for a, b in zip(found[0], expected[0], strict=True)
+    )
+    return sizes and found[1] is expected[1]
+
+
+def _told(shapes: Mapping[str, Shape]) -> str:
+    return ", ".join(f"{n} {tuple(v)} {str(dtype).removeprefix('torch.')}" for n, (v, dtype) in sorted(shapes.items()))
 
 
 def _digest(file: bytes) -> bytes:

@@ -18,7 +18,7 @@ from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.states import are_entries
 from ostinato.nn.streams.report import ErrorReport
-from ostinato.nn.streams.snapshot import state_from_bytes, state_to_bytes
+from ostinato.nn.streams.snapshot import shapes_of, state_from_bytes, state_to_bytes
 from ostinato.nn.streams.weights import StreamWeights, check, in_evaluation, kernel_of, refusal, tensors_of
 from ostinato.types import Tensor
 
@@ -266,7 +266,7 @@ class Stream:
 
     def state_bytes(self) -> bytes:
         """The state before the next step, with a version and a checksum; `from_bytes` goes on from it, in any process."""
-        return state_to_bytes(self._named_state(), described(self.layer))
+        return state_to_bytes(self.state_tensors(), described(self.layer))
 
     def from_bytes(self, data: bytes) -> None:
         """Go on from a state that `state_bytes` gave.
@@ -274,14 +274,18 @@ class Stream:
         Raises:
             StateError: it is damaged, or of a layer of another cell, other sizes or another dtype. The stream is left as it is.
         """
-        given = state_from_bytes(data, self._named_state(), described(self.layer))
-        self._put([State(**{n: given[f"{n}_l{at}"] for n in names}) for at, names in enumerate(self._names())])
+        self.put_state_tensors(state_from_bytes(data, shapes_of(self.state_tensors()), described(self.layer)))
 
-    def _names(self) -> list[list[str]]:
-        """Of the states of each layer."""
-        return [list(self.layer._layout.sizes)] * self.layer.num_layers
+    def put_state_tensors(self, given: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_tensors` gave."""
+        self._put(self._by_layer(given))
 
-    def _named_state(self) -> dict[str, Tensor]:
+    def _by_layer(self, given: Mapping[str, Tensor]) -> list[State]:
+        names = self.layer._layout.sizes
+        return [State(**{n: given[f"{n}_l{at}"] for n in names}) for at in range(self.layer.num_layers)]
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The state before the next step, copies, `(1, H)` by the names of the layer's states, such as "h_l0"."""
         return {f"{n}_l{at}": v for at, states in enumerate(self._states()) for n, v in states.items()}
 
     def copy(self) -> Stream:

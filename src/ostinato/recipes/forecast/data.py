@@ -18,7 +18,7 @@ from ostinato.data.series.series import SeriesTable
 from ostinato.data.series.times import Times
 from ostinato.errors import DataError
 from ostinato.models.forecasting.baseline import BaselineName
-from ostinato.models.forecasting.forecaster import SeriesBatch
+from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
 
 LEAST_OF_HISTORY = 0.1  # a window is at least so wide, as a share of the mean step of its history

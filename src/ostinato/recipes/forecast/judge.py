@@ -10,7 +10,8 @@ import torch
 
 from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
-from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecasting.forecaster import Forecaster
+from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
 from ostinato.recipes.forecast.data import ForecastKnown, SeriesWindows
 from ostinato.recipes.forecast.metrics import (

@@ -19,8 +19,9 @@ from ostinato.data.series.times import Times
 from ostinato.data.sources.builtin import carbon_dioxide
 from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import DataError
-from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch, uniform_numbers
+from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import make_head
+from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
 from ostinato.recipes.forecast.calendar import find_season
 from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track, origins, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge

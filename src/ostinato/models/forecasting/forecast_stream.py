@@ -1,0 +1,260 @@
+"""A series value by value, and forecasts from wherever it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.models.forecasting.baseline import Baseline
+from ostinato.models.forecasting.scale import Scale
+from ostinato.models.forecasting.windows import Behind, SeriesBatch, uniform_numbers
+from ostinato.models.parts.model_stream import ModelStream
+from ostinato.models.parts.reading import reading
+from ostinato.nn.streams.rows import Rows
+
+
+class ForecastStream(ModelStream):
+    """`Stream(forecaster)`: reads a past, then one value after the other, and forecasts from there without reading it again.
+
+        stream.begin(past)
+        stream(value)
+        paths = stream.forecast(horizon)
+
+    The unit in which the model reads, its `Scale`, is that of the past, as for forecasts of a window that begins with it. Where a
+    series moves far from there, begin again with a newer past.
+    """
+
+    def __init__(self, model: Any, **arguments: Any) -> None:
+        super().__init__(model, output=model.output, **arguments)
+
+    def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
+        model, like = self.model, self.model.output.weight.detach()
+        baseline: Baseline = model.baseline
+        ends = {name: like.new_zeros(rows, model.reach) for name in ("values", "flags", "begun")}
+        season = baseline.season if baseline.name == "season_mean" else 0
+        return {
+            **ends,
+            "means": like.new_zeros(rows, season),
+            "observed": like.new_full((rows, model.observed_size), torch.nan),
+            "centre": like.new_zeros(rows),
+            "width": like.new_full((rows,), torch.nan),  # until it has begun
+            "steps": torch.zeros(rows, dtype=torch.int64, device=like.device),
+            "series": torch.zeros(rows, dtype=torch.int64, device=like.device),
+        }
+
+    # steps
+
+    @torch.no_grad()
+    def begin(
+        self,
+        past: Any,
+        *,
+        known: Any = None,
+        observed: Any = None,
+        series: int = 0,
+        least_scale: float = 0.0,
+        row: int = 0,
+    ) -> None:
+        """Read a past, whatever was there before.
+
+        Args:
+            past: `(T,)` values, T at least 1, NaN where missing.
+            known: `(T, K)`, covariates known ahead of time.
+            observed: `(T, P)`, covariates known up to now, NaN where missing.
+            series: which one it is; 0 for one that training never had.
+            least_scale: the least scale, at least 0, see `Scale`.
+            row: with `rows=N`, which one reads it.
+
+        Raises:
+            ConfigError: for a past or covariates of another shape, or a series or row that is not there.
+        """
+        model, which = self.model, self._which(row)
+        like = model.output.weight
+        values = torch.as_tensor(past, dtype=like.dtype, device=like.device)
+        if values.dim() != 1 or not len(values):
+            raise ConfigError(f"past expected values (T,), T at least 1, got {tuple(values.shape)}")
+        count = 1 if model.embedding is None else model.num_series + 1
+        if not 0 <= series < max(count, 2):
+            raise ConfigError(f"series expected a number from 0 to {max(count, 2) - 1}, got {series}")
+        known = _columns("known", known, len(values), model.known_size, like)
+        observed = _columns("observed", observed, len(values), model.observed_size, like)
+        batch = SeriesBatch(
+            input=values.unsqueeze(1),
+            lengths=torch.tensor([len(values)]),
+            rows=torch.tensor([0]),
+            target=values.unsqueeze(1),
+            past=torch.tensor([len(values)]),
+            known=known.unsqueeze(1),
+            observed=observed.unsqueeze(1),
+            series=torch.tensor([series]),
+            least_scale=torch.tensor([least_scale], dtype=values.dtype),
+        )
+        with reading(model):
+            behind = model.behind(batch)
+        if self.rows is None:
+            self.layers.state = behind.state
+        else:
+            self.layers.set_state(behind.state, which)
+        kept = {
+            "values": behind.values.T,
+            "flags": behind.flags.T,
+            "begun": behind.begun.T,
+            "observed": observed[-1:],
+            "centre": behind.scale.centre,
+            "width": behind.scale.width,
+            "steps": torch.zeros(1, dtype=torch.int64),
+            "series": torch.tensor([series]),
+        }
+        if behind.means is not None:
+            kept["means"] = behind.means.T
+        for name, v in kept.items():
+            self._memory[name][which] = v.to(self._memory[name].dtype)
+
+    def __call__(
+        self, input: Any, rows: Rows | None = None, *, known: Any = None, observed: Any = None
+    ) -> torch.Tensor:
+        """The next value.
+
+        Args:
+            input: a number, NaN where it is missing; of n rows `(n,)`.
+            rows: see `ModelStream`.
+            known: `(K,)`, of n rows `(n, K)`: covariates known ahead of time, of this step.
+            observed: `(P,)`, `(n, P)`: covariates that are observed with it, NaN where missing.
+
+        Returns:
+            What was said of this value before it came: the numbers of the head, `(K,)` or `(n, K)`, for its change from the
+            baseline, in the scale of the window.
+
+        Raises:
+            ConfigError: for values or covariates of another shape, or where no past was read.
+        """
+        which = self._which(rows)
+        self._check_begun(which)
+        model, n, like = self.model, len(which), self.model.output.weight
+        values = torch.as_tensor(input, dtype=like.dtype, device=like.device).reshape(-1)
+        if len(values) != n:
+            raise ConfigError(f"input expected {n} values, got {len(values)}")
+        known = _columns("known", known, n, model.known_size, like)
+        observed = _columns("observed", observed, n, model.observed_size, like)
+        return super().__call__((values, known, observed), rows)
+
+    def _one(self, input: Any) -> Any:
+        return input
+
+    def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
+        memory, known = self._of(which), input[1]
+        series = memory["series"] if self.model.embedding is not None else None
+        others = self.model.others(memory["centre"], known, memory["observed"], series)
+        means = memory["means"]
+        mean = means.gather(1, (memory["steps"] % means.shape[1]).unsqueeze(1))[:, 0] if means.shape[1] else None
+        ends = ([*memory[name].T] for name in ("values", "flags", "begun"))
+        return self.model.step_input(*ends, mean, others)[0]
+
+    def _of(self, which: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {name: v[which] for name, v in self._memory.items()}
+
+    def _answer(self, h: torch.Tensor, input: Any, which: torch.Tensor) -> torch.Tensor:
+        values, _, observed = input
+        memory = self._of(which)
+        z = Scale(memory["centre"], memory["width"]).apply(values.unsqueeze(0))[0]
+        is_there = ~z.isnan()
+        last = memory["values"][:, -1]
+        new = {
+            "values": torch.where(is_there, z, last),
+            "flags": is_there.to(z.dtype),
+            "begun": torch.maximum(memory["begun"][:, -1], is_there.to(z.dtype)),
+        }
+        for name, v in new.items():
+            self._memory[name][which] = torch.cat([memory[name][:, 1:], v.unsqueeze(1)], 1)
+        self._memory["observed"][which] = observed
+        self._memory["steps"][which] += 1
+        return h
+
+    def _check_begun(self, which: torch.Tensor) -> None:
+        if bool(self._memory["width"][which].isnan().any()):
+            raise ConfigError("expected a past that was read, got none yet; call begin(past) first")
+
+    # forecasts
+
+    @torch.no_grad()
+    def forecast(
+        self, horizon: int, *, future: Any = None, samples: int = 100, seed: int = 0, rows: Rows | None = None
+    ) -> torch.Tensor:
+        """Paths that go on from here, in the unit of the series; the stream stays where it is.
+
+        Args:
+            horizon: steps, at least 1.
+            future: `(horizon, K)`, covariates known ahead of time; of n rows `(horizon, n, K)`. None where K is 0.
+            samples: S, paths.
+            seed: the same seed draws the same paths.
+            rows: with `rows=N`, those that are forecast; None for all.
+
+        Returns:
+            `(horizon, S)`, or `(horizon, n, S)`; a quantile over the last dimension is an interval's end.
+
+        Raises:
+            ConfigError: an argument is out of range, or no past was read.
+        """
+        if horizon < 1 or samples < 1:
+            raise ConfigError(f"horizon and samples expected at least 1, got {horizon} and {samples}")
+        which, alone = self._which(rows), self.rows is None or isinstance(rows, int)
+        self._check_begun(which)
+        model, memory = self.model, self._of(which)
+        like = memory["values"]
+        if model.known_size and future is None:
+            raise ConfigError(f"future expected covariates ({horizon}, {model.known_size}), got none")
+        given = torch.zeros(horizon, len(which), 0) if future is None else torch.as_tensor(future)
+        if future is not None and alone and given.dim() == 2:
+            given = given.unsqueeze(1)
+        if given.shape != (horizon, len(which), model.known_size):
+            raise ConfigError(
+                f"future expected covariates ({horizon}, {len(which)}, {model.known_size}), got {tuple(given.shape)}"
+            )
+        series = memory["series"] if model.embedding is not None else None
+        centre = memory["centre"]
+        beside = [
+            model.others(centre, given[step].to(like), memory["observed"] if step == 0 else None, series)
+            for step in range(horizon)
+        ]
+        state = self.layers.state if self.rows is None else self.layers.state_of(which)
+        behind = Behind(
+            state if self.rows is not None else _batched(state),
+            Scale(centre, memory["width"]),
+            memory["values"].T,
+            memory["flags"].T,
+            memory["begun"].T,
+            self._means_from_here(memory),
+        )
+        with reading(model):
+            paths = model.paths(behind, beside, uniform_numbers(horizon, samples, seed))
+        return paths[:, 0] if alone else paths
+
+    def _means_from_here(self, memory: dict[str, torch.Tensor]) -> torch.Tensor | None:
+        """Those of the baseline, `(m, n)`, the first one for the next step."""
+        means = memory["means"].T
+        if not len(means):
+            return None
+        return means.gather(0, (torch.arange(len(means)).unsqueeze(1) + memory["steps"]) % len(means))
+
+
+def _columns(name: str, given: Any, rows: int, size: int, like: torch.Tensor) -> torch.Tensor:
+    """Covariates, `(rows, size)`."""
+    if given is None:
+        if size:
+            raise ConfigError(f"{name} expected covariates ({rows}, {size}), got none")
+        return like.new_zeros(rows, 0)
+    v = torch.as_tensor(given, dtype=like.dtype, device=like.device)
+    if v.dim() == 1 and rows == 1:
+        v = v.unsqueeze(0)
+    if v.shape != (rows, size):
+        raise ConfigError(f"{name} expected covariates ({rows}, {size}), got {tuple(v.shape)}")
+    return v
+
+
+def _batched(state: Any) -> Any:
+    """A state of a stream of one row with a dimension of rows."""
+    if isinstance(state, torch.Tensor):
+        return state.unsqueeze(1)
+    return type(state)(_batched(part) for part in state)

@@ -1,0 +1,230 @@
+"""A model one step at a time: its layers in a `Stream`, and what it remembers beside their states."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from ostinato.errors import ConfigError
+from ostinato.models.parts.reading import reading
+from ostinato.nn import ErrorReport, Stream
+from ostinato.nn.streams.rows import Rows
+from ostinato.nn.streams.snapshot import Shape, shapes_of, state_from_bytes, state_to_bytes
+from ostinato.nn.streams.stream import described
+
+PROBE_STEPS = 100
+
+
+class ModelStream:
+    """`Stream(model)`: what the model says after each step, without reading again what came before.
+
+    Of one row, `y = stream(x)`, or with `rows=N` of N rows of which any may step together, `y = stream(x, [3, 17])`; as `Stream`
+    and `RowStream`, whose states, weights and errors these are. What it computes is what the model does in evaluation.
+
+    Args:
+        model: with layers of one direction, `model.recurrent`, float32 or float64, on the CPU.
+        streaming_dtype: of the layers' and the output layer's weights, see `Stream`.
+        rows: see `Stream`.
+        check_weights: see `Stream`.
+        output: a linear layer that is computed with the layers, see `Stream`.
+
+    Attributes:
+        model: the model.
+        layers: the stream of its layers.
+
+    Raises:
+        ConfigError: the model cannot be streamed, with the reason.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        streaming_dtype: torch.dtype | None = None,
+        rows: int | None = None,
+        check_weights: bool = True,
+        output: nn.Linear | None = None,
+    ) -> None:
+        self.model = model
+        with reading(model):
+            self.layers: Any = Stream(
+                model.recurrent, streaming_dtype, rows=rows, output=output, check_weights=check_weights
+            )
+        self.rows = rows
+        self._memory = self._fresh(rows or 1)
+
+    # what a kind of model says
+
+    def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
+        """What enters the layers, `(n, I)`, of an input of n rows that is checked here."""
+        raise NotImplementedError
+
+    def _answer(self, h: torch.Tensor, input: Any, which: torch.Tensor) -> torch.Tensor:
+        """What the model says, `(n, ...)`, of what the layers gave for some rows, `(n, W)`; it may change their memory."""
+        return h
+
+    def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
+        """What so many rows that begin remember beside the layers' states, `(rows, ...)`."""
+        return {}
+
+    # steps
+
+    def __call__(self, input: Any, rows: Rows | None = None) -> torch.Tensor:
+        """One step.
+
+        Args:
+            input: what the model reads at a step; of n rows with `rows=N`, see the class of the model.
+            rows: with `rows=N`, n different numbers from 0 to N - 1; None for all. A number for one row, whose input and answer
+                then have no dimension of rows.
+
+        Returns:
+            What the model says now, without gradient; `(n, ...)` with `rows=N`.
+
+        Raises:
+            ConfigError: for an input or rows that are not that. No row has taken a step then.
+        """
+        if self.rows is None:
+            if rows is not None:
+                raise ConfigError(
+                    "rows expected None, as this is a stream of one row; Stream(model, rows=N) has several"
+                )
+            which, alone = torch.zeros(1, dtype=torch.int64), True
+        else:
+            which, alone = torch.from_numpy(self.layers.which(rows)), isinstance(rows, int)
+        with torch.inference_mode(False), torch.no_grad():  # in which mode the model is makes no difference here
+            x = self._enter(self._one(input) if alone else input, which)
+            h = self.layers(x) if self.rows is None else self.layers(x, which)
+            said = self._answer(h, input, which)
+        return said[0] if alone else said
+
+    def _one(self, input: Any) -> Any:
+        """The input of one row as that of several."""
+        return torch.as_tensor(input)[None]
+
+    # what is kept
+
+    def reset(self, rows: Rows | None = None) -> None:
+        """Let some rows, or all, begin anew."""
+        which = self._which(rows)
+        if self.rows is None:
+            self.layers.reset()
+        else:
+            self.layers.reset(which)
+        for name, fresh in self._fresh(len(which)).items():
+            self._memory[name][which] = fresh
+
+    def grow(self, rows: int) -> None:
+        """Have N rows in all, at least as many as now; the new ones begin anew.
+
+        Raises:
+            ConfigError: there are more already, or this is a stream of one row.
+        """
+        if self.rows is None:
+            raise ConfigError("grow expected a stream of several rows, Stream(model, rows=N), got one of one row")
+        before = self.rows
+        self.layers.grow(rows)
+        self.rows = rows
+        added = self._fresh(rows - before)
+        self._memory = {name: torch.cat([v, added[name]]) for name, v in self._memory.items()}
+
+    def state_bytes(self, row: int = 0) -> bytes:
+        """All that a row remembers, with a version and a checksum; `from_bytes` goes on from it, in any process."""
+        return state_to_bytes(self._state(row), self._described())
+
+    def from_bytes(self, data: bytes, row: int = 0) -> None:
+        """Let a row go on from what `state_bytes` gave.
+
+        Raises:
+            StateError: it is damaged, or of a model of another kind, other sizes or another dtype. The row is left as it is.
+        """
+        given = state_from_bytes(data, self._shapes(row), self._described())
+        layers = {name: v for name, v in given.items() if not name.startswith("memory.")}
+        if self.rows is None:
+            self.layers.put_state_tensors(layers)
+        else:
+            self.layers.put_state_tensors(layers, row)
+        self._put_memory({name.removeprefix("memory."): v for name, v in given.items() if name not in layers}, row)
+
+    def _described(self) -> str:
+        return f"{type(self.model).__name__} of {described(self.model.recurrent)}"
+
+    def _state(self, row: int) -> dict[str, torch.Tensor]:
+        self._which(row)
+        layers = self.layers.state_tensors() if self.rows is None else self.layers.state_tensors(row)
+        return layers | {f"memory.{name}": v for name, v in self._memory_of(row).items()}
+
+    def _shapes(self, row: int) -> Mapping[str, Shape]:
+        return shapes_of(self._state(row))
+
+    def _memory_of(self, row: int) -> dict[str, torch.Tensor]:
+        return {name: v[row] for name, v in self._memory.items()}
+
+    def _put_memory(self, given: Mapping[str, torch.Tensor], row: int) -> None:
+        for name, v in given.items():
+            self._memory[name][row] = v
+
+    def _which(self, rows: Rows | None) -> torch.Tensor:
+        if self.rows is not None:
+            return torch.from_numpy(self.layers.which(rows))
+        if rows not in (None, 0):
+            raise ConfigError(f"row expected 0, as this is a stream of one row, got {rows}")
+        return torch.zeros(1, dtype=torch.int64)
+
+    def copy(self) -> Self:
+        """Another stream on the same weights, which goes on from this one's state on its own."""
+        made = copy.copy(self)
+        made.layers = self.layers.copy()
+        made._memory = {name: v.clone() for name, v in self._memory.items()}
+        return made
+
+    # weights
+
+    def refresh(self) -> None:
+        """Take the weights as they are now, see `Stream.refresh`."""
+        with reading(self.model):
+            self.layers.refresh()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the weights that every step reads."""
+        return self.layers.weight_bytes
+
+    @property
+    def streaming_dtype(self) -> torch.dtype | None:
+        """Of these weights; None where they are the model's own."""
+        return self.layers.streaming_dtype
+
+    def measure_error(self, inputs: Any) -> ErrorReport:
+        """The error of `streaming_dtype` in what is computed with the layers, on a sequence of inputs.
+
+        Args:
+            inputs: T of them, as of a call with T rows.
+        """
+        with reading(self.model):
+            return self.layers.measure_error(self._enter(inputs, torch.arange(len(inputs))))
+
+    def __repr__(self) -> str:
+        return f"Stream({type(self.model).__name__}(...), layers={self.layers!r})"
+
+
+def embedded(embedding: nn.Embedding, tokens: Any, count: int) -> torch.Tensor:
+    """The vectors of `count` tokens, `(count, E)`.
+
+    Raises:
+        ConfigError: they are no numbers of tokens, or not so many.
+    """
+    given = tokens if isinstance(tokens, torch.Tensor) else torch.as_tensor(tokens)
+    if not len(given) and not isinstance(tokens, torch.Tensor):
+        given = given.long()
+    if given.shape != (count,) or given.is_floating_point() or given.dtype is torch.bool:
+        raise ConfigError(
+            f"tokens expected {count} whole numbers, ({count},), got {tuple(given.shape)} of {given.dtype}"
+        )
+    V = embedding.num_embeddings
+    if count and not (int(given.min()) >= 0 and int(given.max()) < V):
+        raise ConfigError(f"tokens expected numbers from 0 to {V - 1}, got {int(given.min())} to {int(given.max())}")
+    return embedding.weight.detach()[given.to(torch.int64)]

@@ -1,0 +1,59 @@
+"""Tags while a sequence is still coming: of each step as soon as it is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ostinato.models.parts.model_stream import ModelStream, embedded
+from ostinato.models.parts.reading import reading
+from ostinato.nn.streams.rows import Rows
+
+
+class TagStream(ModelStream):
+    """`Stream(tagger)`, of one direction: the emissions of each step, `(N,)`, or `(n, N)` of n rows; and `best()`, its tag.
+
+    An input is what the encoder takes: a token's number, of n rows `(n,)`; or, of a `WordEncoder`, `Words` of one step.
+
+    The tag of a step with a CRF is the last one of the best path through the steps so far, which may still go on: it begins as the
+    CRF says, goes where its transitions and the model's constraints let it, and need not be able to end. `viterbi` over the whole
+    sequence may go back on it; whoever can wait has it decoded later.
+    """
+
+    def __init__(self, model: Any, **arguments: Any) -> None:
+        super().__init__(model, output=model.output, **arguments)
+
+    def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
+        like = self.model.output.weight.detach()
+        # Of the best path that ends in each tag; NaN before the first step.
+        return {"scores": torch.full((rows, self.model.num_tags), torch.nan, dtype=torch.float64, device=like.device)}
+
+    def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
+        if isinstance(self.model.encoder, nn.Embedding):
+            return embedded(self.model.encoder, input, len(which))
+        with reading(self.model.encoder):
+            return self.model.encoder(input)[0]
+
+    def _one(self, input: Any) -> Any:
+        return input if isinstance(input, tuple) else super()._one(input)
+
+    def _answer(self, h: torch.Tensor, input: Any, which: torch.Tensor) -> torch.Tensor:
+        model, emissions = self.model, h
+        if model.crf is None:
+            self._memory["scores"][which] = emissions.double()
+            return emissions
+        chain = model.crf.scores(model.constraints)
+        before = self._memory["scores"][which]
+        begins = chain.start.expand_as(before)
+        goes_on = (before.unsqueeze(2) + chain.transitions).amax(1)
+        best = torch.where(before.isnan().any(1, keepdim=True), begins, goes_on)
+        self._memory["scores"][which] = best + emissions.double()
+        return emissions
+
+    def best(self, rows: Rows | None = None) -> torch.Tensor:
+        """The tag of the last step, `()` int64, or `(n,)` of n rows with `rows=N`; see above. 0 before the first step."""
+        which = self._which(rows)
+        tags = self._memory["scores"][which].nan_to_num(-torch.inf).argmax(-1)
+        return tags[0] if self.rows is None or isinstance(rows, int) else tags
