@@ -102,3 +102,13 @@ def test_a_module_without_layers_of_ours_is_told(module: nn.Module) -> None:
         "explain expected a recurrent layer of ostinato or a module that holds one, "
         f"got {type(module).__name__}; ostinato.convert(module) replaces torch.nn's"
     )
+
+
+@pytest.mark.parametrize(
+    "given", [summed, ostinato.Stream(ostinato.LSTM(2, 3).eval()), None], ids=["cell", "stream", "nothing"]
+)
+def test_what_is_no_module_is_told_what_to_do(given: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"explain expected a recurrent layer .*; of a stream print\(stream\) tells what runs it"
+    ):
+        ostinato.explain(given, torch.zeros(1, 2))

@@ -52,6 +52,11 @@ def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
     Raises:
         TypeError: if there is no layer of Ostinato in `module`.
     """
+    if not isinstance(module, torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"explain expected a recurrent layer of ostinato or a module that holds one, got {type(module).__name__}; of a stream "
+            "print(stream) tells what runs it, of a cell make a layer: ostinato.Recurrent(cell, I, H)"
+        )
     named = cast("Iterator[tuple[str, torch.nn.Module]]", module.named_modules())
     layers = {name: m for name, m in named if isinstance(m, Recurrent | Step)}
     if not layers:
