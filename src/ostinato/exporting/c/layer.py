@@ -1,0 +1,518 @@
+"""One layer as a C function: its equations as comments, then one loop over units after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ostinato.cells.spec import Cell
+from ostinato.exporting.c.events import X, Events, Loop, Multiply, Result, is_row, product_of
+from ostinato.exporting.c.expressions import Text, constant, known, operation
+from ostinato.exporting.c.room import arrange
+from ostinato.exporting.c.text import INDENT, block, comment, identifier
+from ostinato.exporting.c.weights import Constants, Matrix
+from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
+from ostinato.kernels.compiler.plan import Schedule
+from ostinato.kernels.compiler.program import Program
+
+_LONG = 88  # an expression that is longer gets a name
+_UNIT = re.compile(r"\bi\b")
+
+
+@dataclass(frozen=True)
+class LayerDescription:
+    """What a layer's function is made of.
+
+    Attributes:
+        number: of the layer, from 0.
+        cell: as it is in evaluation.
+        program: of its step.
+        schedule: of that.
+        matrices: by name without suffix.
+        vectors: names of arrays by name without suffix.
+        sizes: the number of each letter.
+        masks: noise by name: what its mean is.
+    """
+
+    number: int
+    cell: Cell
+    program: Program
+    schedule: Schedule
+    matrices: Mapping[str, Matrix]
+    vectors: Mapping[str, str]
+    sizes: Mapping[str, int]
+    masks: Mapping[str, float]
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many numbers each state has."""
+        return {name: self.sizes[letter] for name, letter in self.cell.states.items()}
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the output has."""
+        return self.states[self.cell.output]
+
+    @property
+    def extras(self) -> dict[str, int]:
+        """How many numbers each extra has; one without a letter is a number, not an array."""
+        return {name: 0 if letter == "1" else self.sizes[letter] for name, letter in self.cell.extras.items()}
+
+
+@dataclass
+class LayerFunction:
+    """Writes it.
+
+    Args:
+        layer: what it computes.
+        constants: where it finds its numbers.
+        prefix: of the network's own types.
+
+    Attributes:
+        lines: of its body.
+        work: how many floats of the work area it needs.
+    """
+
+    layer: LayerDescription
+    constants: Constants
+    prefix: str
+    lines: list[str] = field(default_factory=list[str])
+    work: int = 0
+
+    def __post_init__(self) -> None:
+        self.events = Events(self.layer.program, self.layer.schedule, self.layer.sizes)
+        self.work = arrange(list(self.events.rooms.values()))
+        self._rows: dict[Node, Text] = {}  # what is the same for all units, once it is known
+        self._row_parents = self._parents_of_rows()
+        self._copied: set[str] = set()
+        self._count = 0
+        for room in sorted(self.events.rooms.values(), key=lambda r: r.offset):
+            place = f"work + {room.offset}" if room.offset else "work"
+            self.lines.append(f"float *const {self._array(room.name)} = {place}; /* {room.size} */")
+        for at, event in enumerate(self.events.all):
+            if isinstance(event, Multiply):
+                self._multiply(event)
+            else:
+                self._loop(event)
+            self._copy_after(at)
+
+    # the function
+
+    @property
+    def name(self) -> str:
+        """Of the function, and of the layer's states."""
+        return f"layer{self.layer.number}"
+
+    @property
+    def type(self) -> str:
+        """Of its states."""
+        return f"{self.prefix}_{self.name}"
+
+    @property
+    def parameters(self) -> list[str]:
+        """Of the function, but for its states, the input and the extras."""
+        return ["float *work"] if self.work else []
+
+    def struct(self) -> list[str]:
+        """The type of its states."""
+        fields = [f"{INDENT}float {state(name)}[{size}];" for name, size in self.layer.states.items()]
+        return ["typedef struct {", *fields, f"}} {self.type};"]
+
+    def text(self) -> str:
+        """The whole function."""
+        extras = [f"float {extra(n)}" if not size else f"const float *{extra(n)}" for n, size in self._extras()]
+        given = ", ".join([f"{self.type} *s", "const float *x", *extras, *self.parameters])
+        names = ["s", "x", *(extra(n) for n, _ in self._extras())]
+        unused = [f"(void){n};" for n in names if not re.search(rf"\b{n}\b", "\n".join(self.lines))]
+        head = f"static void {self.name}({given})"
+        return "\n".join([self._comment(), head, "{", *block([*unused, *self.lines]), "}"])
+
+    def _extras(self) -> list[tuple[str, int]]:
+        return list(self.layer.extras.items())
+
+    def _comment(self) -> str:
+        layer, cell = self.layer, self.layer.cell
+        options = f" with {', '.join(cell.options)}" if cell.options else ""
+        told = [f"Layer {layer.number}: {cell.name}{options}; {counted(layer.sizes['I'], 'input')}, {counted(layer.outputs, 'output')}."]
+        if cell.__doc__ and cell.__doc__ != Cell.__doc__:
+            told += ["", *(line.strip() for line in cell.__doc__.strip().splitlines())]
+        if cell.source:
+            told += ["", f"Source: {cell.source}"]
+        if not layer.number:
+            told += ["", *str(layer.program).partition("\nbackward")[0].splitlines()[1:]]
+        return comment(told)
+
+    # events
+
+    def _multiply(self, event: Multiply) -> None:
+        """Rows of a matrix times a vector, in runs of neighbouring rows."""
+        matrix, gates, heads = self._matrix(event.product)
+        size, columns = self.layer.sizes[self.events.space(event.product)], matrix.columns
+        array, v = self._array(self.events.kept_name(event.product)), self._entering(event.product)
+        rows = [gates[piece] if gates else 0 for piece in event.pieces]
+        starts = [n for n in range(len(rows)) if n == 0 or rows[n] != rows[n - 1] + 1]
+        told = ", ".join(self._gate(event.product, piece) for piece in event.pieces if gates)
+        what = f"{matrix.name}{f' [{told}]' if told else ''} {v}"
+        self.lines += [comment([what])]
+        for begin, end in pairwise([*starts, len(rows)]):
+            place = self.events.kept[event.product, event.pieces[begin]] * size
+            to = f"{array}[{place} + i]" if place else f"{array}[i]"
+            row = f"{rows[begin] * size} + i" if rows[begin] else "i"
+            count = (end - begin) * size
+            entering = v if heads == 1 else f"{v} + (i % {size}) / {size // heads} * {columns}"
+            self.lines += [
+                f"for (int i = 0; i < {count}; i++)",
+                INDENT + f"{to} = {dot(self.constants, matrix, row, entering)};",
+            ]
+
+    def _loop(self, loop: Loop) -> None:
+        for result in loop.results:
+            if result.to[0] == "sum":
+                start = "0.0f" if self._reduction(result) == "sum" else "-INFINITY"
+                self.lines.append(f"float sum{result.to[1]} = {start};")
+        parents = self._parents(loop)
+        for node in loop.nodes:
+            if is_row(node) and (node in parents.results or any(not is_row(p) for p in parents.of.get(node, ()))):
+                self._row(node, loop)
+        body = _Body(self, loop, parents)
+        lines = body.write()
+        if loop.width == 1:
+            lines = [_UNIT.sub("0", line) for line in lines]
+            self.lines += ["{", *block(lines), "}"] if len(lines) > 1 else lines
+        else:
+            braces = len(lines) > 1
+            self.lines.append(f"for (int i = 0; i < {loop.width}; i++)" + (" {" if braces else ""))
+            self.lines += [*block(lines), *(["}"] if braces else [])]
+
+    def _reduction(self, result: Result) -> str:
+        return self.layer.schedule.rows[int(result.to[1])].op
+
+    def _copy_after(self, at: int) -> None:
+        for name, new in self.events.new.items():
+            if new.copied == at:
+                self._copied.add(name)
+                self.lines += [
+                    f"for (int i = 0; i < {self.layer.states[name]}; i++)",
+                    INDENT + f"s->{state(name)}[i] = new_{state(name)}[i];",
+                ]
+
+    # what is the same for all units
+
+    def _parents(self, loop: Loop) -> _Parents:
+        of: dict[Node, list[Node]] = {}
+        for node in loop.nodes:
+            if not self.events.is_loaded(node, loop.stage):
+                for arg in node.args:
+                    of.setdefault(arg, []).append(node)
+        return _Parents(of, {r.node for r in loop.results})
+
+    def _parents_of_rows(self) -> dict[Node, set[Node | int]]:
+        """Who needs each value of a row, over the whole step; a loop that needs it itself by its number."""
+        found: dict[Node, set[Node | int]] = {}
+        for at, event in enumerate(self.events.all):
+            if isinstance(event, Loop):
+                parents = self._parents(event)
+                for node in event.nodes:
+                    if is_row(node):
+                        here = found.setdefault(node, set())
+                        here |= {p if is_row(p) else at for p in parents.of.get(node, ())}
+                        here |= {-1 - at} if node in parents.results else set()
+        return found
+
+    def _row(self, node: Node, loop: Loop) -> Text:
+        """A value of a row; what is more than a name or a number gets a name before the loop, if several need it or a loop does."""
+        if node in self._rows:
+            return self._rows[node]
+        value = known(node, self.layer.sizes)
+        if value is not None:
+            text = constant(value)
+        elif self.events.is_loaded(node, loop.stage):
+            text = self._loaded_row(node)
+        else:
+            text = operation(node.op, [self._row(arg, loop) for arg in node.args])
+        needed = self._row_parents.get(node, set())
+        is_inside = len(needed) == 1 and all(isinstance(p, Node) for p in needed)
+        is_old_state = node.op == "state"  # which may be another by then
+        if value is None and (is_old_state or not (is_inside or _is_name(text))):
+            self._count += 1
+            kind = "int" if node.is_boolean else "float"
+            self.lines.append(f"const {kind} r{self._count} = {text.text};")
+            text = Text(f"r{self._count}")
+        self._rows[node] = text
+        return text
+
+    def _loaded_row(self, node: Node) -> Text:
+        kind, what = self.layer.schedule.found[node]
+        match kind:
+            case "sum":
+                return Text(f"sum{what}")
+            case "mask":
+                return constant(self.layer.masks[name_of(node)])
+            case "parameter":
+                return Text(f"{self._vector(name_of(node))}[0]")
+            case "state":
+                return Text(f"s->{state(name_of(node))}[0]")
+            case "input":
+                return Text(extra(name_of(node)))
+            case _:
+                raise AssertionError(kind)
+
+    # what each unit has of its own
+
+    def loaded(self, node: Node) -> Text:
+        """A value that lies in memory."""
+        if node.op in ("x", "u"):
+            return self.multiplied(node)
+        kind, what = self.layer.schedule.found[node]
+        match kind:
+            case "state":
+                return Text(f"s->{state(name_of(node))}[i]")
+            case "new":
+                name = str(what)
+                is_copied = self.events.new[name].copied is None or name in self._copied
+                return Text(f"s->{state(name)}[i]" if is_copied else f"new_{state(name)}[i]")
+            case "parameter":
+                offset = piece_of(node) * self.layer.sizes[node.space]
+                return Text(f"{self._vector(name_of(node))}[{f'{offset} + i' if offset else 'i'}]")
+            case "mask":
+                return constant(self.layer.masks[name_of(node)])
+            case "input":
+                return Text(f"{'x' if name_of(node) == 'x' else extra(name_of(node))}[i]")
+            case "scratch":
+                return Text(f"{self._array(self.events.scratch_name(node.space, int(what)))}[i]")
+            case "roll" | "flip":
+                array = self._array(self.events.scratch_name(node.space, int(what)))
+                return Text(f"{array}[{self._moved(node)}]")
+            case "enters":
+                return Text(f"{self._array(self.events.enters_name(int(what)))}[i]")
+            case _:
+                raise AssertionError(kind)
+
+    def _moved(self, node: Node) -> str:
+        """The unit whose value another one gets."""
+        size = self.layer.sizes[node.space]
+        if node.op == "flip":
+            return f"{size - 1} - i"
+        forward = -number_of(node) % size
+        return f"(i + {forward}) % {size}" if forward else "i"
+
+    def multiplied(self, leaf: Node) -> Text:
+        """One number of a product: from memory, or a row times what enters it."""
+        product, piece = product_of(leaf)
+        size = self.layer.sizes[self.events.space(product)]
+        if (place := self.events.kept.get((product, piece))) is not None:
+            array = self._array(self.events.kept_name(product))
+            return Text(f"{array}[{f'{place * size} + i' if place else 'i'}]")
+        matrix, gates, heads = self._matrix(product)
+        row = (gates[piece] if gates else 0) * size
+        v = self._entering(product)
+        entering = v if heads == 1 else f"{v} + i / {size // heads} * {matrix.columns}"
+        return Text(dot(self.constants, matrix, f"{row} + i" if row else "i", entering))
+
+    def multiplied_name(self, leaf: Node) -> str:
+        """What such a number is called."""
+        product, piece = product_of(leaf)
+        letter = "x" if product == X else f"u{product}" if len(self.layer.program.products) > 1 else "u"
+        gate = self._gate(product, piece)
+        return f"{letter}_{identifier(gate)}" if gate else letter
+
+    def _gate(self, product: int, piece: int) -> str:
+        cell = self.layer.cell
+        if product == X:
+            return cell.input_gates[piece]
+        described = self.layer.program.products[product]
+        if not described.gates:
+            return ""
+        names = cell.input_gates if described.matrix == "weight_ih" else cell.gates
+        gate = described.gates[piece]
+        return names[gate] if gate < len(names) else str(gate)
+
+    def _matrix(self, product: int) -> tuple[Matrix, tuple[int, ...], int]:
+        """The matrix, the blocks of rows of each piece, and the heads."""
+        if product == X:
+            return self.layer.matrices["weight_ih"], tuple(range(len(self.layer.cell.input_gates))), 1
+        described = self.layer.program.products[product]
+        return self.layer.matrices[described.matrix], described.gates, described.heads
+
+    def _entering(self, product: int) -> str:
+        """What enters a product."""
+        if product == X:
+            return "x"
+        enters = self.layer.program.products[product].enters
+        if enters.op == "state":
+            return f"s->{state(name_of(enters))}"
+        if enters.op == "input":
+            return "x" if name_of(enters) == "x" else extra(name_of(enters))
+        return self._array(self.events.enters_name(product))
+
+    def _vector(self, name: str) -> str:
+        return self.constants.use(self.layer.vectors[name])
+
+    def _array(self, name: str) -> str:
+        """The name of memory: new states have those of Python's in them."""
+        return f"new_{state(name.removeprefix('new_'))}" if name.startswith("new_") else name
+
+    def target(self, result: Result) -> str:
+        """Where a result goes, and how."""
+        kind, what = result.to
+        match kind:
+            case "sum":
+                return f"sum{what} += " if self._reduction(result) == "sum" else f"sum{what} = "
+            case "state":
+                is_direct = self.events.new[str(what)].copied is None
+                return f"s->{state(str(what))}[i] = " if is_direct else f"new_{state(str(what))}[i] = "
+            case "enters":
+                return f"{self._array(self.events.enters_name(int(what)))}[i] = "
+            case _:
+                return f"{self._array(self.events.scratch_name(result.node.space, int(what)))}[i] = "
+
+    def made(self, result: Result, text: Text) -> str:
+        """The right-hand side for a result."""
+        if result.to[0] == "sum" and self._reduction(result) == "max":
+            return f"maximum(sum{result.to[1]}, {text.text})"
+        return text.text
+
+    def named(self) -> Iterator[str]:
+        """A fresh name."""
+        while True:
+            self._count += 1
+            yield f"v{self._count}"
+
+
+@dataclass(frozen=True)
+class _Parents:
+    """Who needs a value in a loop.
+
+    Attributes:
+        of: the values that are made of it.
+        results: those that the loop stores.
+    """
+
+    of: Mapping[Node, list[Node]]
+    results: set[Node]
+
+    def count(self, node: Node) -> int:
+        """How often."""
+        return len(self.of.get(node, ())) + (node in self.results)
+
+
+class _Body:
+    """The body of a loop over units."""
+
+    def __init__(self, function: LayerFunction, loop: Loop, parents: _Parents) -> None:
+        self._function, self._loop, self._parents = function, loop, parents
+        self._known: dict[Node, Text] = {}
+        self._lines: list[str] = []
+
+    def write(self) -> list[str]:
+        """Its lines."""
+        function, loop = self._function, self._loop
+        for node in loop.nodes:
+            self._value(node)
+        texts = [self._known[result.node] for result in loop.results]
+        for result, text in zip(loop.results, texts, strict=True):
+            self._lines.append(f"{function.target(result)}{function.made(result, text)};")
+        return self._lines
+
+    def _value(self, node: Node) -> Text:
+        if node not in self._known:
+            self._known[node] = self._named(node, self._made(node))
+        return self._known[node]
+
+    def _made(self, node: Node) -> Text:
+        function = self._function
+        if is_row(node):
+            return function._row(node, self._loop)  # pyright: ignore[reportPrivateUsage]
+        if (value := known(node, function.layer.sizes)) is not None:
+            return constant(value)
+        if function.events.is_loaded(node, self._loop.stage):
+            return function.loaded(node)
+        if node.op == "unit":
+            return Text("(float)i", 6)
+        return operation(node.op, [self._value(arg) for arg in node.args])
+
+    def _named(self, node: Node, text: Text) -> Text:
+        """A name for what several need, for what would be long, and for what must be read before it is written over."""
+        if is_row(node) or _is_name(text) and not self._is_overwritten(node):
+            return text
+        is_product = node.op in ("x", "u") and text.text.startswith("dot")
+        if not (is_product or self._is_overwritten(node) or self._is_worth_a_name(node, text)):
+            return text
+        function = self._function
+        if is_product:
+            name = function.multiplied_name(node)
+        elif node.op == "state":
+            name = f"old_{state(name_of(node))}"
+        else:
+            name = next(function.named())
+        self._lines.append(f"const {'int' if node.is_boolean else 'float'} {name} = {text.text};")
+        return Text(name)
+
+    def _is_worth_a_name(self, node: Node, text: Text) -> bool:
+        is_long = len(text.text) > _LONG and node not in self._parents.results
+        return self._parents.count(node) > 1 or is_long
+
+    def _is_overwritten(self, node: Node) -> bool:
+        """Whether it is an old state, whose place a result of this loop takes before others are made."""
+        if node.op != "state" or len(self._loop.results) < 2:
+            return False
+        new = self._function.events.new.get(name_of(node))
+        is_here = any(r.to == ("state", name_of(node)) for r in self._loop.results)
+        return is_here and new is not None and new.copied is None
+
+
+def dot(constants: Constants, matrix: Matrix, row: str, v: str) -> str:
+    """One row of a matrix times a vector."""
+    name, columns = constants.use(matrix), matrix.columns
+    first = row if columns == 1 else f"({row}) * {columns}" if " " in row else f"{row} * {columns}"
+    place = f"&{name}[{first}]" if first != "0" and not first.startswith("0 *") else name
+    if matrix.is_int8:
+        scale = f"{name}_scale[{row}]"
+        return f"dot8({place}, {v}, {columns}) * {scale}"
+    return f"dot({place}, {v}, {columns})"
+
+
+DOT = {
+    "dot": """\
+/* The sum of w[k] v[k] over `count` numbers. */
+static float dot(const float *w, const float *v, int count)
+{
+    float sum = 0.0f;
+    for (int k = 0; k < count; k++)
+        sum += w[k] * v[k];
+    return sum;
+}
+""",
+    "dot8": """\
+/* The sum of w[k] v[k] over `count` numbers, w in whole numbers, whose scale the caller knows. */
+static float dot8(const signed char *w, const float *v, int count)
+{
+    float sum = 0.0f;
+    for (int k = 0; k < count; k++)
+        sum += (float)w[k] * v[k];
+    return sum;
+}
+""",
+}
+
+
+def state(name: str) -> str:
+    """A state's name in C."""
+    return identifier(name)
+
+
+def extra(name: str) -> str:
+    """An extra's name within a layer."""
+    return f"extra_{identifier(name)}"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of them."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _is_name(text: Text) -> bool:
+    """Whether it costs nothing: a number, a name, or an element of an array."""
+    return re.fullmatch(r"-?[\w.+-]+|[\w>-]+\[[^\[\]]*\]", text.text) is not None

@@ -1,0 +1,136 @@
+"""The numbers of a network as constants of C, in float32 or in eight bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.exporting.c.text import array
+
+WeightsName: TypeAlias = Literal["float32", "int8"]
+
+LARGEST = 127  # of the whole numbers; -128 has no counterpart
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """A matrix that is multiplied, or from which rows are taken.
+
+    Attributes:
+        name: of the array.
+        values: `(rows, columns)`, float32: as the code has them, so with `int8` the rounded ones.
+        whole: with `int8` the whole numbers from -127 to 127 of the same shape, else None.
+        scale: with `int8` what the whole numbers of each row are multiplied by, `(rows,)`, else None.
+    """
+
+    name: str
+    values: torch.Tensor
+    whole: torch.Tensor | None = None
+    scale: torch.Tensor | None = None
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether it has whole numbers."""
+        return self.whole is not None
+
+    @property
+    def columns(self) -> int:
+        """How many numbers a row has."""
+        return self.values.shape[1]
+
+    def texts(self) -> Iterator[str]:
+        """The definitions."""
+        if self.whole is None or self.scale is None:
+            yield array(self.name, self.values.numpy(), "float")
+        else:
+            yield array(self.name, self.whole.numpy(), "signed char")
+            yield array(f"{self.name}_scale", self.scale.numpy(), "float")
+
+    @property
+    def nbytes(self) -> int:
+        """In the read-only memory."""
+        rows, columns = self.values.shape
+        return rows * (columns + 4) if self.is_int8 else 4 * rows * columns
+
+
+@dataclass
+class Constants:
+    """All arrays of a file, each tensor once.
+
+    Attributes:
+        kind: of matrices; vectors are float32 always.
+        matrices: by name.
+        vectors: by name.
+        used: names that some code reads, in order.
+    """
+
+    kind: WeightsName
+    matrices: dict[str, Matrix] = field(default_factory=dict[str, Matrix])
+    vectors: dict[str, torch.Tensor] = field(default_factory=dict[str, torch.Tensor])
+    used: dict[str, None] = field(default_factory=dict[str, None])
+    _by_memory: dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], Matrix] = field(
+        default_factory=dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], Matrix]
+    )
+    _held: list[torch.Tensor] = field(default_factory=list[torch.Tensor])  # whose addresses are keys
+
+    def matrix(self, name: str, given: torch.Tensor) -> Matrix:
+        """A matrix, under the name of an earlier one where it is the same tensor (tied weights).
+
+        Raises:
+            ConfigError: rounding is wanted, and a number is not finite.
+        """
+        given = given.detach()
+        key = (given.data_ptr(), given.storage_offset(), tuple(given.shape), given.stride())
+        if given.numel() and (known := self._by_memory.get(key)) is not None:
+            return known
+        values = _float32(given)
+        made = Matrix(name, values) if self.kind == "float32" else _rounded(name, values)
+        self.matrices[name] = self._by_memory[key] = made
+        self._held.append(given)
+        return made
+
+    def vector(self, name: str, given: torch.Tensor) -> str:
+        """A vector; returns its name."""
+        self.vectors[name] = _float32(given.detach())
+        return name
+
+    def use(self, what: Matrix | str) -> str:
+        """The name of an array that code reads."""
+        name = what.name if isinstance(what, Matrix) else what
+        self.used[name] = None
+        return name
+
+    def texts(self) -> Iterator[str]:
+        """The definitions of what is used."""
+        for name in self.used:
+            if name in self.matrices:
+                yield from self.matrices[name].texts()
+            else:
+                yield array(name, self.vectors[name].numpy(), "float")
+
+    @property
+    def nbytes(self) -> int:
+        """Of what is used."""
+        matrices = sum(m.nbytes for name, m in self.matrices.items() if name in self.used)
+        return matrices + sum(4 * v.numel() for name, v in self.vectors.items() if name in self.used)
+
+
+def _float32(given: torch.Tensor) -> torch.Tensor:
+    return given.to(device="cpu", dtype=torch.float32).contiguous().clone()
+
+
+def _rounded(name: str, values: torch.Tensor) -> Matrix:
+    """Whole numbers with a scale for each row, its largest number being 127."""
+    if not bool(torch.isfinite(values).all()):
+        raise ConfigError(f"weights='int8' expected finite numbers, and {name} has others; use weights='float32'")
+    scale = (values.abs().amax(1) / LARGEST) if values.numel() else values.new_zeros(len(values))
+    # So small a row that its scale is no normal number counts as zero.
+    scale = torch.where(scale >= float(np.finfo(np.float32).tiny), scale, 0.0)
+    divisor = torch.where(scale > 0, scale, 1.0)[:, None]
+    whole = torch.where(scale[:, None] > 0, values / divisor, 0.0).round().clamp(-LARGEST, LARGEST)
+    return Matrix(name, whole * scale[:, None], whole.to(torch.int8), scale)
