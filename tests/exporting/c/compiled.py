@@ -6,34 +6,19 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ostinato.exporting.c.source import Source
+from ostinato.exporting.c import write_c
+from ostinato.exporting.c.models import network_of
+from ostinato.exporting.c.network import Network
+from ostinato.exporting.c.series import SeriesReader
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wdouble-promotion", "-Wshadow"]
 SANITIZED = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-_DRIVER = """\
-#include <stdio.h>
-#include "{name}.h"
-
-int main(void)
-{{
-    static {name}_state s;
-    {x_type} x[{inputs}];
-    {declared}float y[{outputs}];
-    {name}_reset(&s);
-    while (fread(x, sizeof x, 1, stdin) == 1) {{
-        {read}
-        {name}_step(&s, {x}{given}, y);
-        {after}
-        if (fwrite(y, sizeof y, 1, stdout) != 1)
-            return 1;
-    }}
-    return 0;
-}}
-"""
 
 
 def compiler() -> str:
@@ -47,57 +32,82 @@ class Compiled:
     """A network that was written as C, compiled.
 
     Args:
-        source: both files.
-        name: of the network.
-        folder: where they go.
-        inputs: numbers of x.
-        outputs: numbers of y.
-        extras: by name, numbers of each; 0 for a number that is no array.
-        is_token: whether x is a token.
-        after: a call behind each step.
+        network: what was written.
+        folder: where its files are.
+        after: a call behind each step, which may change y.
+        flags: in the place of `SANITIZED`.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        name: str,
-        folder: Path,
-        inputs: int,
-        outputs: int,
-        extras: Mapping[str, int] | None = None,
-        is_token: bool = False,
-        after: str = "",
-        flags: list[str] | None = None,
-    ) -> None:
-        extras = extras or {}
-        folder.mkdir(parents=True, exist_ok=True)
-        self._outputs, self._is_token = outputs, is_token
-        (folder / f"{name}.h").write_text(source.header)
-        (folder / f"{name}.c").write_text(source.body)
-        arrays = {f"e{n}": max(1, size) for n, size in enumerate(extras.values())}
-        driver = _DRIVER.format(
-            name=name,
-            x_type="int" if is_token else "float",
-            inputs=1 if is_token else inputs,
-            x="x[0]" if is_token else "x",
-            declared="".join(f"float {e}[{size}]; " for e, size in arrays.items()),
-            outputs=outputs,
-            read="\n".join(f"if (fread({e}, sizeof {e}, 1, stdin) != 1)\n return 2;" for e in arrays),
-            given="".join(f", {e}" if size else f", {e}[0]" for e, size in zip(arrays, extras.values(), strict=True)),
-            after=after,
-        )
-        (folder / "main.c").write_text(driver)
+    def __init__(self, network: Network, folder: Path, after: str = "", flags: list[str] | None = None) -> None:
+        name, (x, *others) = network.name, network.arguments
+        self._outputs, self._is_token = network.outputs, x.kind == "int"
+        sizes = self._sizes(network)
+        self._names = [argument.reading for argument in others]
+        kinds = {"const float *": "float", "float": "float", "int": "int"}
+        lines = ["#include <stdio.h>", f'#include "{name}.h"', "int main(void)", "{", f"    static {name}_state s;"]
+        lines += [f"    {kinds[a.kind]} a{n}[{sizes[n]}];" for n, a in enumerate(network.arguments)]
+        lines += [f"    float y[{network.outputs}];", f"    {name}_reset(&s);"]
+        self._has_past = any(isinstance(part, SeriesReader) for part in network.parts)
+        if self._has_past:  # how many numbers, and the numbers
+            lines += ["    int count;", "    static float past[1000];"]
+            lines += ["    if (fread(&count, sizeof count, 1, stdin) != 1)", "        return 2;"]
+            lines += ["    if (fread(past, sizeof *past, (unsigned)count, stdin) != (unsigned)count)", "        return 2;"]
+            lines += [f"    {name}_scale(&s, past, count, 0.0f);"]
+        lines += ["    while (fread(a0, sizeof a0, 1, stdin) == 1) {"]
+        for n in range(1, len(network.arguments)):
+            lines += [f"        if (fread(a{n}, sizeof a{n}, 1, stdin) != 1)", "            return 2;"]
+        given = ", ".join(f"a{n}" if a.kind.endswith("*") else f"a{n}[0]" for n, a in enumerate(network.arguments))
+        lines += [f"        {name}_step(&s, {given}, y);", f"        {after}"]
+        lines += ["        if (fwrite(y, sizeof y, 1, stdout) != 1)", "            return 1;", "    }", "    return 0;", "}"]
+        (folder / "main.c").write_text("\n".join(lines) + "\n")
         self._program = folder / "main"
         command = [compiler(), *STRICT, *(flags or SANITIZED), f"{name}.c", "main.c", "-o", "main", "-lm"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    def __call__(self, x: torch.Tensor, extras: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
-        """`(T, I)` or `(T,)` tokens to `(T, outputs)`."""
-        steps = []
+    @staticmethod
+    def _sizes(network: Network) -> list[int]:
+        stack, first = network.layers.stack, network.parts[0]
+        known = {name: max(1, size) for name, size in stack.extras.items()}
+        if isinstance(first, SeriesReader):
+            known |= {"known": first.known, "observed": first.observed, "series": 1}
+        x, *others = network.arguments
+        return [stack.inputs if x.kind.endswith("*") else 1, *(known[a.reading] for a in others)]
+
+    def __call__(self, x: Tensor, more: Mapping[str, Tensor] | None = None) -> Tensor:
+        """What it gives for a sequence.
+
+        Args:
+            x: `(T, I)`; `(T,)` of tokens or of a series.
+            more: what comes besides, by its name in Python, with as many steps; and "past" of a series.
+
+        Returns:
+            `(T, outputs)`.
+        """
+        more = more or {}
+        content = []
+        if self._has_past:
+            past = more["past"].numpy().astype(np.float32)
+            content += [np.int32(len(past)).tobytes(), past.tobytes()]
         for t in range(len(x)):
-            steps.append(x[t].numpy().astype(np.int32 if self._is_token else np.float32).tobytes())
-            steps += [np.atleast_1d(v[t].numpy()).astype(np.float32).tobytes() for v in (extras or {}).values()]
-        done = subprocess.run([self._program], input=b"".join(steps), capture_output=True)
+            for v in (x[t], *(more[name][t] for name in self._names)):
+                kind = np.float32 if v.is_floating_point() else np.int32
+                content.append(np.atleast_1d(v.numpy()).astype(kind).tobytes())
+        done = subprocess.run([self._program], input=b"".join(content), capture_output=True)
         assert done.returncode == 0, done.stderr.decode()
         return torch.from_numpy(np.frombuffer(done.stdout, np.float32).copy()).view(len(x), self._outputs)
+
+
+def compiled(module: torch.nn.Module, folder: Path, **how: Any) -> Compiled:
+    """A module as C, compiled.
+
+    Args:
+        module: in evaluation.
+        folder: where it goes.
+        **how: arguments of `write_c`.
+    """
+    name = how.pop("name", "net")
+    flags, after = how.pop("flags", None), how.pop("after", "")
+    write_c(module, name, folder, **how)
+    network = network_of(module, name, how.get("weights", "float32"))
+    return Compiled(network, folder, after=after, flags=flags)

@@ -508,9 +508,9 @@ def extra(name: str) -> str:
     return f"extra_{identifier(name)}"
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, many: str = "") -> str:
     """So many of them."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun if count == 1 else many or noun + 's'}"
 
 
 def _is_name(text: Text) -> bool:

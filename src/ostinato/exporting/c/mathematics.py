@@ -31,6 +31,7 @@ _HELPERS = {
     "maximum": "static float maximum(float a, float b) { return a > b || a != a ? a : b; }",
     "minimum": "static float minimum(float a, float b) { return a < b || a != a ? a : b; }",
     "sigmoid": "static float sigmoid(float v) { return 1.0f / (1.0f + expf(-v)); }",
+    "softplus": "static float softplus(float v) { return v > 20.0f ? v : log1pf(expf(v)); }",
     "inverse_root": "static float inverse_root(float v) { return 1.0f / sqrtf(v); }",
 }
 _OWN_HELPERS = {

@@ -1,284 +1,66 @@
-"""What a network computes at one step, part by part: as C, and as the same arithmetic in PyTorch, from which its errors are known."""
+"""One step of a whole model: its parts in order, what it is given and what it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch.nn import functional as F
 
-from ostinato.cells.named import State
-from ostinato.cells.spec import Cell
-from ostinato.errors import ConfigError
-from ostinato.exporting.c.layer import LayerDescription
-from ostinato.exporting.c.weights import Constants, Matrix
-from ostinato.kernels.compiler.graph import Unsupported
-from ostinato.kernels.compiler.observed import Observed
-from ostinato.kernels.compiler.plan import plan
-from ostinato.kernels.compiler.program import Program
-from ostinato.kernels.compiler.trace import trace
-from ostinato.kernels.reading.current import current
-from ostinato.kernels.reference import Reference
-from ostinato.nn.recurrent import Recurrent
-from ostinato.nn.requests import make_request
-from ostinato.nn.stream import first_states
-from ostinato.nn.stream_weights import in_evaluation
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The recurrent layers of a network.
-
-    Attributes:
-        layers: from the first to the last.
-        inputs: how many numbers come in.
-        connection: what stands around every layer but the first.
-        gates: with highway connections, of each layer but the first the matrix, the bias' array and its numbers.
-        first: of each layer its first state by name; None where all are zeros.
-        parameters: of each layer what its step is given, by name without suffix, with the matrices as the code has them.
-        bias: whether there are biases.
-    """
-
-    layers: tuple[LayerDescription, ...]
-    inputs: int
-    connection: str | None
-    gates: tuple[tuple[Matrix, str, torch.Tensor], ...]
-    first: tuple[Mapping[str, torch.Tensor], ...]
-    parameters: tuple[Mapping[str, torch.Tensor], ...]
-
-    @property
-    def extras(self) -> dict[str, int]:
-        """How many numbers each extra has; 0 for a number that is no array."""
-        return self.layers[0].extras
-
-    @property
-    def outputs(self) -> int:
-        """How many numbers come out."""
-        return self.layers[-1].outputs
-
-    @property
-    def starts_at_zero(self) -> bool:
-        """Whether all first states are zeros."""
-        return not any(bool(v.any()) for states in self.first for v in states.values())
-
-
-@dataclass(frozen=True)
-class Pool:
-    """From the steps so far to one vector, after each of them.
-
-    Attributes:
-        name: as of `ostinato.models.classifying.pooling`.
-        key: of attention, `(F, F)`.
-        bias: of attention, the array of the key's bias.
-        query: of attention, the array of what all steps are asked.
-        numbers: of attention, bias and query.
-    """
-
-    name: str
-    key: Matrix | None = None
-    bias: str = ""
-    query: str = ""
-    numbers: tuple[torch.Tensor, ...] = ()
-
-    def run(self, h: torch.Tensor) -> torch.Tensor:
-        """`(T, F)` to `(T, F)`: what a whole sequence that ends there would give."""
-        count = torch.arange(1, len(h) + 1)[:, None]
-        match self.name:
-            case "mean":
-                return h.cumsum(0) / count
-            case "max":
-                return h.cummax(0).values
-            case "attention":
-                assert self.key is not None
-                bias, query = self.numbers
-                score = torch.tanh(F.linear(h, self.key.values, bias)) @ query
-                weights = torch.exp(score - score.cummax(0).values[:, None]).tril()
-                return weights @ h / weights.sum(1, keepdim=True)
-            case _:
-                return h
-
-
-@dataclass(frozen=True)
-class Output:
-    """A linear layer.
-
-    Attributes:
-        matrix: `(outputs, F)`.
-        bias: its array, or "".
-        numbers: of the bias.
-    """
-
-    matrix: Matrix
-    bias: str
-    numbers: torch.Tensor | None
-
-    def run(self, h: torch.Tensor) -> torch.Tensor:
-        """`(T, F)` to `(T, outputs)`."""
-        return F.linear(h, self.matrix.values, self.numbers)
+from ostinato.exporting.c.parts import Layers, Part
+from ostinato.exporting.c.step import Argument, Field
+from ostinato.exporting.c.weights import Constants
 
 
 @dataclass(frozen=True)
 class Network:
-    """One step of a whole model.
+    """A model, ready to be written.
 
     Attributes:
-        title: what it is.
-        takes: what x is, for the header.
-        gives: what y is.
-        constants: all numbers.
-        stack: the recurrent layers.
-        embedding: the rows that stand for tokens, where it reads tokens.
-        pool: what a classifier makes of the steps so far.
-        output: the output layer, if there is one.
+        name: with which every public name begins.
+        title: what it is, in a line.
+        constants: its numbers.
+        arguments: what a step is given beside the state, x first.
+        parts: in order.
+        outputs: how many numbers y has.
+        gives: what y is, for the header.
         choices: whether y are scores of which one is chosen.
+        notes: more to be known of it.
     """
 
+    name: str
     title: str
-    takes: str
-    gives: str
     constants: Constants
-    stack: Stack
-    embedding: Matrix | None = None
-    pool: Pool | None = None
-    output: Output | None = None
+    arguments: Sequence[Argument]
+    parts: Sequence[Part]
+    outputs: int
+    gives: str
     choices: bool = False
+    notes: Sequence[str] = ()
 
     @property
-    def inputs(self) -> int:
-        """How many numbers x has; 1 for a token."""
-        return self.stack.inputs if self.embedding is None else 1
+    def layers(self) -> Layers:
+        """The recurrent ones."""
+        return next(part for part in self.parts if isinstance(part, Layers))
 
     @property
-    def outputs(self) -> int:
-        """How many numbers y has."""
-        return self.stack.outputs if self.output is None else len(self.output.matrix.values)
-
-    def fields(self) -> dict[str, int]:
-        """What the state has beside the layers', by name: how many numbers, 0 for one that is no array."""
-        if self.pool is None or self.pool.name == "last":
-            return {}
-        more = {"mean": {"steps": 0}, "attention": {"most": 0, "total": 0}}.get(self.pool.name, {})
-        return {"pooled": self.stack.outputs, **more}
-
-    def first_of(self, name: str) -> str:
-        """What such a field begins with."""
-        assert self.pool is not None
-        is_least = name == "most" or (name == "pooled" and self.pool.name == "max")
-        return "-INFINITY" if is_least else "0.0f"
+    def fields(self) -> list[Field]:
+        """What the state has beside the layers'."""
+        return [each for part in self.parts for each in part.fields]
 
     @torch.no_grad()
-    def run(self, x: torch.Tensor, extras: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
-        """What the code gives for a sequence, by the reference: with the numbers that the code has.
+    def run(self, x: torch.Tensor, more: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """What the code gives for a sequence of one row, in PyTorch, with the numbers that the code has.
 
         Args:
-            x: `(T, I)`, or `(T,)` tokens.
-            extras: by name, `(T,)` or `(T, width)`.
+            x: `(T, I)`; `(T,)` tokens, or values of a series.
+            more: what a step is given besides, by its name in Python: `(T,)`, or `(T, width)`.
 
         Returns:
             `(T, outputs)`.
         """
-        h = x.float() if self.embedding is None else self.embedding.values[x]
-        h = run(self.stack, h, extras or {})
-        h = h if self.pool is None else self.pool.run(h)
-        return h if self.output is None else self.output.run(h)
-
-
-def stack(layer: Recurrent, constants: Constants) -> Stack:
-    """A recurrent layer of one direction as the stack of a network.
-
-    Raises:
-        ConfigError: it has no C, with the reason.
-    """
-    _check(layer)
-    cell = layer._cells[False]  # pyright: ignore[reportPrivateUsage]
-    program = _program(layer, cell)
-    schedule = plan(program).inference
-    layers: list[LayerDescription] = []
-    parameters: list[Mapping[str, torch.Tensor]] = []
-    gates: list[tuple[Matrix, str, torch.Tensor]] = []
-    with in_evaluation(layer):
-        for at, hidden in enumerate(layer.hidden_sizes):
-            weights = {name: v.detach() for name, v in layer._multiplied(at, 0).items()}  # pyright: ignore[reportPrivateUsage]
-            sizes = layer._input_size(at), hidden, layer.proj_size  # pyright: ignore[reportPrivateUsage]
-            for name, shape in cell.parameter_sizes(*sizes, layer.bias).items():
-                if (got := tuple(weights[name].shape)) != shape:
-                    raise ConfigError(f"expected {name}_l{at} of the shape {shape}, got {got}; make the layer anew")
-            matrices = {n: constants.matrix(f"l{at}_{n}", v) for n, v in weights.items() if v.dim() == 2}
-            vectors = {n: constants.vector(f"l{at}_{n}", v) for n, v in weights.items() if v.dim() == 1}
-            like = weights["weight_ih"].new_zeros(1, 1)
-            masks = {noise.name: float(noise.draw(1, like, False).flatten()[0]) for noise in cell.noise}
-            letters = cell.widths_at(*sizes).every()
-            layers.append(LayerDescription(at, cell, program, schedule, matrices, vectors, letters, masks))
-            rounded = {n: m.values for n, m in matrices.items()}
-            parameters.append(rounded | {n: constants.vectors[name] for n, name in vectors.items()})
-        first = tuple(
-            {name: getattr(s, name)[0].detach().float().cpu() for name in s.names} for s in first_states(layer)
-        )
-        if layer.options.connection == "highway":
-            for at in range(1, layer.num_layers):
-                matrix = constants.matrix(f"highway_weight_l{at}", getattr(layer, f"highway_weight_l{at}"))
-                bias = constants.vector(f"highway_bias_l{at}", getattr(layer, f"highway_bias_l{at}"))
-                gates.append((matrix, bias, constants.vectors[bias]))
-    return Stack(tuple(layers), layer.input_size, layer.options.connection, tuple(gates), first, tuple(parameters))
-
-
-def _check(layer: Recurrent) -> None:
-    if layer.bidirectional:
-        raise ConfigError(
-            "C expected a layer of one direction, got a bidirectional one, whose second direction needs the steps to come"
-        )
-    if layer.training:
-        raise ConfigError("C expected a module in evaluation mode, got one in training mode; use module.eval()")
-
-
-def _program(layer: Recurrent, cell: Cell) -> Program:
-    """The traced step, where it holds at the layer's sizes."""
-    try:
-        reading = current(cell)
-        if reading.refusal is not None:
-            raise Unsupported(reading.refusal)
-        projected = "P" in cell.states.values()
-        program = trace(cell, layer.bias, projected)
-        observed = None if reading.is_ours else Observed(cell, layer.bias, projected, reading.names)
-        for at, hidden in enumerate(layer.hidden_sizes):
-            sizes = layer._input_size(at), hidden, layer.proj_size or hidden  # pyright: ignore[reportPrivateUsage]
-            letters = cell.widths_at(sizes[0], hidden, layer.proj_size).every()
-            for letter, least in program.least.items():
-                if letters[letter] < least:
-                    raise Unsupported(
-                        f"the step takes units by numbers that {letter} = {letters[letter]} has not: it needs {least}"
-                    )
-            if observed is not None and (why := observed.differs(1, *sizes)) is not None:
-                raise Unsupported(why)
-    except Unsupported as reason:
-        raise ConfigError(f"there is no C for cell {cell.name!r}: {reason}") from reason
-    return program
-
-
-@torch.no_grad()
-def run(net: Stack, x: torch.Tensor, extras: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """What the stack gives for a sequence, by the reference, with the numbers that the code has.
-
-    Args:
-        net: the stack.
-        x: `(T, I)`.
-        extras: by name, `(T,)` or `(T, width)`.
-
-    Returns:
-        `(T, P)`.
-    """
-    beyond = [extras[name].reshape(len(x), -1).to(x.dtype) for name in net.extras]
-    for at, (layer, parameters) in enumerate(zip(net.layers, net.parameters, strict=True)):
-        first = State(**{name: v[None] for name, v in net.first[at].items()})
-        given = torch.cat([x, *beyond], -1)[:, None]
-        request = make_request(layer.cell, parameters, given, first, training=False)
-        out = Reference().run(request).output[:, 0]
-        if at and net.connection == "residual":
-            out = out + x
-        elif at and net.connection == "highway":
-            matrix, _, bias = net.gates[at - 1]
-            gate = torch.sigmoid(F.linear(x, matrix.values, bias))
-            out = gate * out + (1 - gate) * x
-        x = out
-    return x
+        v, beside = x, dict[str, Any](more or {})
+        for part in self.parts:
+            v = part.run(v, beside)
+        return v

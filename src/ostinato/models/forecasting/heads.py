@@ -20,8 +20,8 @@ from ostinato.errors import ConfigError
 HeadName: TypeAlias = Literal["student-t", "gaussian", "quantiles"]
 
 LEVELS = (0.01, 0.025, 0.05, 0.1, 0.175, 0.25, 0.375, 0.5, 0.625, 0.75, 0.825, 0.9, 0.95, 0.975, 0.99)
-_LEAST_WIDTH = 1e-3  # in the scale of the window: rounded data repeat values exactly, and a density has no bound
-_START = math.log(math.expm1(0.3))  # softplus of it is 0.3: a step is a part of a window's spread
+LEAST_WIDTH = 1e-3  # in the scale of the window: rounded data repeat values exactly, and a density has no bound
+START = math.log(math.expm1(0.3))  # softplus of it is 0.3: a step is a part of a window's spread
 
 
 class Head(Protocol):
@@ -98,7 +98,7 @@ class StudentT:
         square, freedom = (changes - median).square(), _freedom(raw)
         variance = square.mean()
         for _ in range(50):
-            variance = (square * (freedom + 1.0) / (freedom + square / variance.clamp_min(_LEAST_WIDTH**2))).mean()
+            variance = (square * (freedom + 1.0) / (freedom + square / variance.clamp_min(LEAST_WIDTH**2))).mean()
         return torch.stack([median, _raw_width(variance.sqrt()), raw])
 
     def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
@@ -141,7 +141,7 @@ class Quantiles:
     def quantiles(self, raw: torch.Tensor) -> torch.Tensor:
         """(..., K), increasing."""
         middle = self._middle
-        steps = F.softplus(raw + _START - 2.0) + _LEAST_WIDTH
+        steps = F.softplus(raw + START - 2.0) + LEAST_WIDTH
         median = raw[..., middle : middle + 1]
         below = median - steps[..., :middle].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, median + steps[..., middle + 1 :].cumsum(-1)], -1)
@@ -189,13 +189,13 @@ def make_head(name: HeadName, levels: Sequence[float] = LEVELS) -> Head:
 
 
 def _width(raw: torch.Tensor) -> torch.Tensor:
-    return F.softplus(raw + _START) + _LEAST_WIDTH
+    return F.softplus(raw + START) + LEAST_WIDTH
 
 
 def _raw_width(width: torch.Tensor) -> torch.Tensor:
     """The inverse of `_width`; of nearly none, a number that training can still move."""
-    above = (width - _LEAST_WIDTH).clamp_min(_LEAST_WIDTH)
-    return above + (-torch.expm1(-above)).log() - _START  # of a softplus; expm1(above) alone would overflow
+    above = (width - LEAST_WIDTH).clamp_min(LEAST_WIDTH)
+    return above + (-torch.expm1(-above)).log() - START  # of a softplus; expm1(above) alone would overflow
 
 
 def _freedom(raw: torch.Tensor) -> torch.Tensor:
