@@ -474,27 +474,29 @@ def dot(constants: Constants, matrix: Matrix, row: str, v: str) -> str:
     return f"dot({place}, {v}, {columns})"
 
 
+_DOT = """\
+/* The sum of w[k] v[k] over `count` numbersTOLD. */
+static float NAME(const TYPE *w, const float *v, int count)
+{
+    float sum = 0.0f;
+    int k = 0;
+    for (; k + 4 <= count; k += 4)
+        sum += CASTw[k] * v[k] + CASTw[k + 1] * v[k + 1] + CASTw[k + 2] * v[k + 2] + CASTw[k + 3] * v[k + 3];
+    for (; k < count; k++)
+        sum += CASTw[k] * v[k];
+    return sum;
+}
+"""
+
+
+def _dot_text(name: str, kind: str, cast: str, told: str) -> str:
+    text = _DOT.replace("TOLD", told).replace("NAME", name).replace("TYPE", kind)
+    return text.replace("CAST", cast)
+
+
 DOT = {
-    "dot": """\
-/* The sum of w[k] v[k] over `count` numbers. */
-static float dot(const float *w, const float *v, int count)
-{
-    float sum = 0.0f;
-    for (int k = 0; k < count; k++)
-        sum += w[k] * v[k];
-    return sum;
-}
-""",
-    "dot8": """\
-/* The sum of w[k] v[k] over `count` numbers, w in whole numbers, whose scale the caller knows. */
-static float dot8(const signed char *w, const float *v, int count)
-{
-    float sum = 0.0f;
-    for (int k = 0; k < count; k++)
-        sum += (float)w[k] * v[k];
-    return sum;
-}
-""",
+    "dot": _dot_text("dot", "float", "", ""),
+    "dot8": _dot_text("dot8", "signed char", "(float)", ", w in whole numbers whose scale the caller knows"),
 }
 
 
