@@ -22,8 +22,8 @@ from ostinato.kernels.reading.current import current
 from ostinato.kernels.reference import Reference
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.requests import make_request
-from ostinato.nn.stream import first_states
-from ostinato.nn.stream_weights import in_evaluation
+from ostinato.nn.streams.stream import first_states
+from ostinato.nn.streams.weights import in_evaluation
 
 
 @dataclass(frozen=True)
