@@ -5,10 +5,10 @@ The network is written as C, compiled with Debian's `gcc-arm-none-eabi`, linked 
 
 | column | what it is |
 | --- | --- |
-| flash | code and constants of the linked program with the functions of libm that it calls, less those of a program without a network |
+| flash | code and constants of the linked program, with the functions of libm that it calls, without what stands around it |
 | RAM | data and zeroed memory of the network and of libm, and one state |
 | stack | the deepest that a step goes, calls of libm included: bytes that it wrote over in a stack that was painted before |
-| instructions | that qemu executed for one more step, one after the other: no cycles, as a processor waits for its memory and its pipeline |
+| instructions | that qemu executed for one more step: no cycles, as a processor waits for its memory and its pipeline |
 | error | largest difference from the module in float32, over the steps that were run |
 """
 
@@ -31,9 +31,9 @@ from ostinato.errors import ConfigError
 from ostinato.exporting.c import write_c
 from ostinato.models.classifying.classifier import Classifier
 
-CPU = "-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard -ffunction-sections -fdata-sections".split()
-WARNINGS = "-std=c99 -Wall -Wextra -Werror -pedantic -Wconversion -Wdouble-promotion -Wshadow".split()
-LINK = "-nostartfiles --specs=nano.specs --specs=nosys.specs -Wl,--gc-sections -lm".split()
+CPU = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-ffunction-sections", "-fdata-sections"]
+WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wdouble-promotion", "-Wshadow"]
+LINK = ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--gc-sections", "-lm"]
 TOOLS = {"arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi", "qemu-arm": "qemu-user"}
 STEPS, PAINTED = 20, 4096  # bytes of stack that are painted
 
@@ -148,7 +148,9 @@ def missing_tools() -> str | None:
     return f"apt-get install {' '.join(packages)}" if packages else None
 
 
-def measure(module: torch.nn.Module, inputs: torch.Tensor, folder: Path, optimisation: str = "-Os", **how: Any) -> Measured:
+def measure(
+    module: torch.nn.Module, inputs: torch.Tensor, folder: Path, optimisation: str = "-Os", **how: Any
+) -> Measured:
     """Write, compile, run.
 
     Args:
@@ -162,7 +164,9 @@ def measure(module: torch.nn.Module, inputs: torch.Tensor, folder: Path, optimis
         raise ConfigError(f"benchmarks.microcontroller needs {', '.join(TOOLS)}; {install}")
     done = write_c(module, "net", folder, force=True, **how)
     _run(["arm-none-eabi-gcc", *CPU, *WARNINGS, optimisation, "-c", "net.c", "-o", "net.o"], folder)
-    numbers = ", ".join(f"{v:.9g}f" if "." in f"{v:.9g}" or "e" in f"{v:.9g}" else f"{v:.0f}.0f" for v in inputs.flatten().tolist())
+    numbers = ", ".join(
+        f"{v:.9g}f" if "." in f"{v:.9g}" or "e" in f"{v:.9g}" else f"{v:.0f}.0f" for v in inputs.flatten().tolist()
+    )
     main = _MAIN.replace("@NUMBERS@", numbers).replace("PAINTED", str(PAINTED))
     (folder / "main.c").write_text(main)
     (folder / "empty.c").write_text(_EMPTY)
@@ -229,7 +233,18 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     title = f"{given.hidden} units on {given.channels} channels, {given.classes} classes; Cortex-M4F, gcc {given.optimisation}"
     table = Table(title=title)
-    for column in ("cell", "weights", "math", "flash", "of it weights", "RAM", "stack", "RAM + stack", "instructions", "error"):
+    for column in (
+        "cell",
+        "weights",
+        "math",
+        "flash",
+        "of it weights",
+        "RAM",
+        "stack",
+        "RAM + stack",
+        "instructions",
+        "error",
+    ):
         table.add_column(column, justify="left" if column in ("cell", "weights", "math") else "right")
     for cell in given.cell:
         torch.manual_seed(0)

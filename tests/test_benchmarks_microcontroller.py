@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from benchmarks import microcontroller
 from benchmarks.microcontroller import Sections, instructions, measure, missing_tools
+
 from ostinato.errors import ConfigError
 
 SIZE = """\

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ostinato.cells.named import State
     from ostinato.cells.spec import Cell, cell
     from ostinato.kernels.dispatch import backend
-    from ostinato.nn import Recurrent, Step, Stream, chrono, convert, explain, listing, noisy
+    from ostinato.nn import Recurrent, Step, Stream, chrono, convert, explain, listing, noisy, to_torch
     from ostinato.nn import layers as _layers
     from ostinato.nn import steps as _steps
     from ostinato.nn.layers import *  # noqa: F403 - a class for each cell that has a name
@@ -46,6 +46,7 @@ __all__ = [
     "load",
     "nn",
     "noisy",
+    "to_torch",
 ]
 if TYPE_CHECKING:
     __all__ += _layers.__all__
@@ -57,7 +58,7 @@ _HOMES = {
     "ostinato.cells": ("Cell", "State", "cell"),
     "ostinato.kernels.dispatch": ("backend",),
     "ostinato.nn": (
-        *("Recurrent", "Step", "Stream", "chrono", "convert", "explain", "listing", "noisy"),
+        *("Recurrent", "Step", "Stream", "chrono", "convert", "explain", "listing", "noisy", "to_torch"),
         *classes(),
     ),
     "ostinato.recipes": ("load",),

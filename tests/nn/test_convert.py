@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -113,15 +114,41 @@ def test_subclasses_are_left_alone() -> None:
     assert type(model[1]) is ostinato.LSTM
 
 
-@pytest.mark.parametrize("make", [lambda: nn.GRU(3, 4), lambda: nn.LSTMCell(3, 4)])
-def test_parametrized_layers_are_told(make: Any) -> None:
-    layer = make()
-    name = "weight_hh_l0" if isinstance(layer, nn.GRU) else "weight_hh"
-    layer = nn.utils.parametrizations.spectral_norm(layer, name)
-    with pytest.warns(UserWarning, match=rf"encoder \(Parametrized{type(layer).__bases__[0].__name__}: convert first"):
-        ostinato.convert(nn.ModuleDict({"encoder": layer}))
-    with pytest.warns(UserWarning, match="the module itself"):
-        assert ostinato.convert(layer) is layer
+class Doubled(nn.Module):
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        return 2 * v
+
+    def right_inverse(self, v: torch.Tensor) -> torch.Tensor:
+        return v / 2
+
+
+PARAMETRIZATIONS: dict[str, Callable[[nn.Module, str], nn.Module]] = {
+    "weight_norm": nn.utils.parametrizations.weight_norm,
+    "spectral_norm": nn.utils.parametrizations.spectral_norm,
+    "one's own": lambda m, name: nn.utils.parametrize.register_parametrization(m, name, Doubled()) or m,
+}
+
+
+@pytest.mark.parametrize("how", PARAMETRIZATIONS)
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRUCell])
+def test_parametrized_layers_are_converted_with_their_parametrizations(how: str, kind: Any) -> None:
+    old = kind(3, 4)
+    name = "weight_hh_l0" if kind is nn.LSTM else "weight_hh"
+    old = PARAMETRIZATIONS[how](old, name)
+    x = torch.randn(2, 5, 3) if kind is nn.LSTM else torch.randn(5, 3)
+    before = {n: v.clone() for n, v in old.state_dict().items()}
+    new = ostinato.convert(old)
+    assert nn.utils.parametrize.type_before_parametrizations(new) is getattr(ostinato, kind.__name__)
+    assert_same(new.state_dict(), before, atol=0.0)
+    old.eval(), new.eval()
+    with ostinato.backend("vendor"):
+        assert_same(tensors(new(x)), tensors(old(x)), atol=0.0)
+    assert_same(tensors(new(x)), tensors(old(x)), atol=1e-6)
+    torch.stack([v.sum() for v in tensors(new(x)).values()]).sum().backward()
+    assert all(p.grad is not None for p in new.parameters()), "the gradient reaches what the weight is made of"
+    nn.utils.parametrize.remove_parametrizations(new, name)
+    assert type(new) is getattr(ostinato, kind.__name__)
+    assert_same(tensors(new(x)), tensors(old(x)), atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -24,18 +24,6 @@ def test_torchscript_is_refused_in_one_line(make: Any) -> None:
     assert type(model[0]) is make
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
-def test_a_plain_layer_is_quantized_by_way_of_torchs_own() -> None:
-    ours, theirs = ostinato.LSTM(3, 4), nn.LSTM(3, 4)
-    theirs.load_state_dict(ours.state_dict())
-    quantize = torch.ao.quantization.quantize_dynamic
-    assert type(quantize(nn.Sequential(ours), {nn.LSTM, ostinato.LSTM})[0]) is ostinato.LSTM
-    quantized = quantize(nn.Sequential(theirs), {nn.LSTM})[0]
-    assert type(quantized).__module__.startswith("torch.ao.nn.quantized.dynamic")
-    torch.testing.assert_close(quantized(X)[0], ours(X)[0], rtol=0, atol=0.02)
-
-
 def test_the_operator_runs_as_aotinductor_calls_it() -> None:
     """Its programs cannot hand over a list of no tensors."""
     layer = ostinato.LSTM(3, 4).eval()

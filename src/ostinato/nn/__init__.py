@@ -15,6 +15,7 @@ from ostinato.nn.states import States
 from ostinato.nn.step import Step
 from ostinato.nn.steps import *  # noqa: F403
 from ostinato.nn.streams import ErrorReport, RowStream, StateFile, Stream
+from ostinato.nn.to_torch import to_torch
 
 __all__ = [
     "CRF",
@@ -41,6 +42,7 @@ __all__ = [
     "negate_update_gate",
     "noisy",
     "span_constraints",
+    "to_torch",
 ]
 __all__ += layers.__all__
 __all__ += steps.__all__

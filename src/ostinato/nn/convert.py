@@ -12,6 +12,7 @@ from typing import Any, TypeVar, Unpack, cast
 import torch
 from torch.nn.utils import parametrize
 
+from ostinato.nn.exchange import at_rest, exchange, take_over
 from ostinato.nn.layers import GRU, LSTM, RNN
 from ostinato.nn.options import LayerOptions
 from ostinato.nn.recurrent import Recurrent
@@ -38,9 +39,9 @@ _LAYER_ARGUMENTS = ("input_size", "hidden_size", "num_layers", "bias", "batch_fi
 def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.nn.Module:
     """Replace every torch.nn RNN, LSTM, GRU and cell inside `module` by ours, weights kept.
 
-    The parameters are the same objects, so an optimiser that holds them goes on working; mode, hooks and sharing are kept.
-    Left alone are subclasses of torch.nn's layers, as what they changed is not known here, and what torch has put in the place of
-    such a layer (parametrized, quantized, in TorchScript). One warning names each of them and the reason.
+    The parameters are the same objects, so an optimiser that holds them goes on working; mode, hooks, parametrizations and sharing
+    are kept. `to_torch` is the way back. Left alone are subclasses of torch.nn's layers, as what they changed is not known here,
+    and what torch has put in the place of such a layer (quantized, in TorchScript). One warning names each of them and the reason.
 
     Args:
         module: any module; it is changed in place. A recurrent layer itself cannot be, so use what is returned.
@@ -65,22 +66,14 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
 
 def convert_known(module: torch.nn.Module, options: Mapping[str, Any]) -> torch.nn.Module:
     """`convert` without a word of what it leaves."""
-    made: dict[int, torch.nn.Module] = {}
-    whole = _converted(module, options, made)
-    for parent in list(whole.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is not None and (new := _converted(child, options, made)) is not child:
-                parent._modules[name] = new
-    return whole
+    return exchange(module, lambda old: _converted(old, options))
 
 
 def _reason(module: torch.nn.Module) -> str | None:
     """Why a recurrent module that is not ours was left; None for one of ours, and for any other module."""
-    kind = type(module)
+    kind = parametrize.type_before_parametrizations(module)
     if isinstance(module, Recurrent | Step):
         return None
-    if parametrize.is_parametrized(module) and isinstance(module, torch.nn.RNNBase | torch.nn.RNNCellBase):
-        return f"{kind.__name__}: convert first, then register parametrizations"
     if isinstance(module, torch.nn.RNNBase | torch.nn.RNNCellBase):
         return f"{kind.__name__}, a subclass whose changes are not known here; let it inherit from ostinato's layer"
     if isinstance(module, torch.jit.ScriptModule) and module.original_name in _NAMES:
@@ -90,16 +83,15 @@ def _reason(module: torch.nn.Module) -> str | None:
     return None
 
 
-def _converted(old: torch.nn.Module, options: Any, made: dict[int, torch.nn.Module]) -> torch.nn.Module:
-    if id(old) in made:
-        return made[id(old)]
-    kind = type(old)
+def _converted(old: torch.nn.Module, options: Any) -> torch.nn.Module:
+    kind = parametrize.type_before_parametrizations(old)
     extra: dict[str, Any] = {}
+    named: Any = old
     if kind in _LAYERS:
         extra = {name: getattr(old, name) for name in _LAYER_ARGUMENTS}
         new_kind = _LAYERS[kind]
         if new_kind is LSTM:
-            extra["proj_size"] = old.proj_size
+            extra["proj_size"] = named.proj_size
         extra |= options
     elif kind in _STEPS:
         extra = {name: getattr(old, name) for name in ("input_size", "hidden_size", "bias")}
@@ -107,27 +99,30 @@ def _converted(old: torch.nn.Module, options: Any, made: dict[int, torch.nn.Modu
     else:
         return old
     if new_kind in (RNN, RNNCell):
-        extra["nonlinearity"] = old.nonlinearity
+        extra["nonlinearity"] = named.nonlinearity
     if extra.get("num_layers") == 1:
         extra["dropout"] = 0.0  # torch warned when the layer was made; once is enough
     new = new_kind(**extra, device="meta")
-    # Asked of the layer, not of its parameters: weight norm and pruning keep a weight under other names and set an attribute.
-    if added := [name for name in new._parameters if not hasattr(old, name)]:
+    # Asked of the layer, not of its parameters: parametrizations, weight norm and pruning keep a weight under other names and make
+    # an attribute of it.
+    with at_rest(old), torch.no_grad():
+        shapes = {
+            name: getattr(old, name).shape
+            for name, p in new._parameters.items()
+            if p is not None and hasattr(old, name)
+        }
+    if added := [name for name, p in new._parameters.items() if p is not None and name not in shapes]:
         raise ValueError(
             f"convert keeps the weights, so its options must add no parameters, but these are new: {', '.join(added)}. "
             "Build the layer anew for that"
         )
-    for name, parameter in new._parameters.items():
-        if parameter is not None and getattr(old, name).shape != parameter.shape:
+    for name, shape in shapes.items():
+        parameter = new._parameters[name]
+        if parameter is not None and shape != parameter.shape:
             raise ValueError(
                 f"convert keeps the weights, but the options ask for another shape of {name}; build the layer anew"
             )
-    for attribute, value in old.__dict__.items():
-        # Parameters, hooks, mode and whatever the user hung on the layer; what only ours has stays.
-        new.__dict__[attribute] = value
-    if isinstance(new, torch.nn.RNNBase):
-        new._init_flat_weights()
-    made[id(old)] = new
+    take_over(new, old)
     return new
 
 

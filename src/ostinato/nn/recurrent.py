@@ -22,6 +22,7 @@ from ostinato.nn.extras import beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, is_several, parse
+from ostinato.nn.quantizing import Qconfig
 from ostinato.nn.requests import make_request
 from ostinato.nn.stack import Calls, run_stack
 from ostinato.nn.states import StateLayout, States, check_tensor, without_names
@@ -55,6 +56,7 @@ class Recurrent(torch.nn.RNNBase):
 
     # The class of torch.nn whose forward computes the same when no option acts, if there is one.
     torch_class: ClassVar[type[torch.nn.RNNBase] | None] = None
+    qconfig = Qconfig()
 
     def __init__(
         self,

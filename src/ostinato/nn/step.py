@@ -15,6 +15,7 @@ from ostinato.kernels.vendor import step_function
 from ostinato.nn.extras import beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
+from ostinato.nn.quantizing import Qconfig
 from ostinato.nn.requests import make_request
 from ostinato.nn.stack import Calls, run_step
 from ostinato.nn.states import StateLayout, are_entries, check_floating, check_tensor, without_names
@@ -41,6 +42,7 @@ class Step(torch.nn.RNNCellBase):
 
     # The class of torch.nn whose forward computes the same when no option acts, if there is one.
     torch_class: ClassVar[type[torch.nn.RNNCellBase] | None] = None
+    qconfig = Qconfig()
 
     def __init__(
         self,

@@ -23,5 +23,5 @@ def not_scriptable(module: torch.nn.Module) -> TypeError:
     """What `torch.jit.script` is told, which would else fail in the middle of our source."""
     return TypeError(
         f"torch.jit.script takes no ostinato.{type(module).__name__}, whose step is Python; use torch.export or torch.jit.trace, "
-        "or load the state_dict of a plain layer into torch.nn's"
+        "or ostinato.to_torch(model) first, for layers that torch.nn has too"
     )

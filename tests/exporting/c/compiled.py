@@ -51,14 +51,23 @@ class Compiled:
         if self._has_past:  # how many numbers, and the numbers
             lines += ["    int count;", "    static float past[1000];"]
             lines += ["    if (fread(&count, sizeof count, 1, stdin) != 1)", "        return 2;"]
-            lines += ["    if (fread(past, sizeof *past, (unsigned)count, stdin) != (unsigned)count)", "        return 2;"]
+            lines += [
+                "    if (fread(past, sizeof *past, (unsigned)count, stdin) != (unsigned)count)",
+                "        return 2;",
+            ]
             lines += [f"    {name}_scale(&s, past, count, 0.0f);"]
         lines += ["    while (fread(a0, sizeof a0, 1, stdin) == 1) {"]
         for n in range(1, len(network.arguments)):
             lines += [f"        if (fread(a{n}, sizeof a{n}, 1, stdin) != 1)", "            return 2;"]
         given = ", ".join(f"a{n}" if a.kind.endswith("*") else f"a{n}[0]" for n, a in enumerate(network.arguments))
         lines += [f"        {name}_step(&s, {given}, y);", f"        {after}"]
-        lines += ["        if (fwrite(y, sizeof y, 1, stdout) != 1)", "            return 1;", "    }", "    return 0;", "}"]
+        lines += [
+            "        if (fwrite(y, sizeof y, 1, stdout) != 1)",
+            "            return 1;",
+            "    }",
+            "    return 0;",
+            "}",
+        ]
         (folder / "main.c").write_text("\n".join(lines) + "\n")
         self._program = folder / "main"
         command = [compiler(), *STRICT, *(flags or SANITIZED), f"{name}.c", "main.c", "-o", "main", "-lm"]

@@ -115,7 +115,11 @@ def test_steps_that_nobody_would_write(seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "whole",
-    [ostinato.LSTM(5, 6, layer_norm=True), ostinato.MinLSTM(5, 6, positive=True), ostinato.catalogue.make("slstm", 5, 8)],
+    [
+        ostinato.LSTM(5, 6, layer_norm=True),
+        ostinato.MinLSTM(5, 6, positive=True),
+        ostinato.catalogue.make("slstm", 5, 8),
+    ],
     ids=lambda whole: type(whole).__name__,
 )
 def test_own_functions_need_no_library(whole: Recurrent, tmp_path: Path) -> None:

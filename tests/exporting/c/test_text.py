@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import ConfigError
-from ostinato.exporting.c.room import Room, arrange
+from ostinato.exporting.c.step import Room, arrange
 from ostinato.exporting.c.text import check_name, comment, identifier, number
 from ostinato.exporting.c.weights import Constants
 
@@ -42,7 +42,7 @@ def test_other_names_are_told(name: str) -> None:
 def test_names_of_python_become_names_of_c() -> None:
     assert identifier("h") == "h"
     assert identifier("int") == "int_"
-    assert identifier("σ") == "_u3c3"
+    assert identifier("ß") == "_udf"
     assert identifier("x", taken={"x", "x_"}) == "x__"
 
 

@@ -14,7 +14,6 @@ from ostinato.errors import ConfigError
 from ostinato.exporting.c import write_c
 from tests.exporting.c.compiled import SANITIZED, compiled
 
-
 GRU = ostinato.GRU(3, 4).eval()
 
 
@@ -46,7 +45,9 @@ def test_two_networks_live_in_one_program(weights: Any, tmp_path: Path) -> None:
     a, b = ostinato.GRU(3, 4).eval(), ostinato.LSTM(3, 4).eval()
     write_c(b, "other", tmp_path, weights=weights)
     flags = [*SANITIZED, "other.c", "-include", "other.h"]
-    run = compiled(a, tmp_path, weights=weights, flags=flags, after="{ other_state o; other_reset(&o); other_step(&o, a0, y); }")
+    run = compiled(
+        a, tmp_path, weights=weights, flags=flags, after="{ other_state o; other_reset(&o); other_step(&o, a0, y); }"
+    )
     x = torch.randn(1, 3)
     alone = compiled(b, tmp_path / "alone", name="other", weights=weights)
     torch.testing.assert_close(run(x), alone(x), atol=0.0, rtol=0.0)
@@ -63,12 +64,12 @@ def test_a_sequence_begins_anew(tmp_path: Path) -> None:
 
 
 def test_words_of_c_in_names_of_python(tmp_path: Path) -> None:
-    @cell(gates="int switch", states="double σ", extras="s work", source="a */ source \\")
+    @cell(gates="int switch", states="double ß", extras="s work", source="a */ source \\")
     def troublesome(x: Any, state: Any, U: Any, s: Any, work: Any) -> State:
         """Ends a comment */ and begins /* one. ??/"""
         u = U(state.double)
-        σ = torch.sigmoid(x.int + u.int) * state.σ + s
-        return State(double=torch.tanh(x.switch + σ * work), σ=σ)
+        ß = torch.sigmoid(x.int + u.int) * state.ß + s
+        return State(double=torch.tanh(x.switch + ß * work), ß=ß)
 
     torch.manual_seed(0)
     layer = Recurrent(troublesome, 3, 4).eval()
@@ -125,7 +126,10 @@ def test_a_cell_that_has_no_c_is_named_with_its_operation(tmp_path: Path) -> Non
         ({"math": "fast"}, "math expected libm or own"),
         ({"work": "heap"}, "work expected stack or state"),
         ({"inputs": torch.zeros(3, 3)}, "inputs expected none with weights='float32'"),
-        ({"weights": "int8", "inputs": torch.zeros(3, 4)}, r"inputs expected sequences of the shape \(T, 3\), got \(3, 4\)"),
+        (
+            {"weights": "int8", "inputs": torch.zeros(3, 4)},
+            r"inputs expected sequences of the shape \(T, 3\), got \(3, 4\)",
+        ),
         ({"weights": "int8", "inputs": torch.zeros(0, 3)}, "T at least 1"),
         ({"weights": "int8", "inputs": []}, "at least one sequence"),
         ({"weights": "int8", "inputs": {"x": torch.zeros(3, 3), "dt": torch.zeros(3)}}, "expected x; got x, dt"),

@@ -39,7 +39,9 @@ class WeightError:
         """In a line."""
         what = "the inputs that were given" if self.of == "inputs" else "random inputs"
         same = "" if self.same is None else f", {self.same:.1%} of the answers the same"
-        return f"at most {self.largest:.2g}, {self.share:.2%} of the largest output{same}; {self.steps:,} steps of {what}"
+        return (
+            f"at most {self.largest:.2g}, {self.share:.2%} of the largest output{same}; {self.steps:,} steps of {what}"
+        )
 
 
 def measure(exact: Network, rounded: Network, sequences: Sequences | None) -> WeightError:
@@ -65,7 +67,9 @@ def measure(exact: Network, rounded: Network, sequences: Sequences | None) -> We
         answers += int((got.argmax(1) == want.argmax(1)).sum())
         steps += len(x)
     same = answers / steps if exact.choices else None
-    return WeightError(largest, largest / most if most else 0.0, same, steps, "probe" if sequences is None else "inputs")
+    return WeightError(
+        largest, largest / most if most else 0.0, same, steps, "probe" if sequences is None else "inputs"
+    )
 
 
 def _listed(sequences: Sequences) -> Sequence[torch.Tensor | Mapping[str, torch.Tensor]]:
@@ -75,7 +79,9 @@ def _listed(sequences: Sequences) -> Sequence[torch.Tensor | Mapping[str, torch.
     return found
 
 
-def _checked(network: Network, given: torch.Tensor | Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def _checked(
+    network: Network, given: torch.Tensor | Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     named = dict(given) if isinstance(given, Mapping) else {"x": given}
     first, *_ = network.arguments
     is_series = any(isinstance(part, SeriesReader) for part in network.parts)
@@ -97,7 +103,9 @@ def _checked(network: Network, given: torch.Tensor | Mapping[str, torch.Tensor])
     for name, v in named.items():
         if name != "past" and (not isinstance(v, torch.Tensor) or len(v) != len(x)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"{name} expected {len(x)} steps as x has, got {_described(v)}")
-    return (x if is_token else x.float()), {name: v if v.dtype is torch.int64 else v.float() for name, v in named.items()}
+    return (x if is_token else x.float()), {
+        name: v if v.dtype is torch.int64 else v.float() for name, v in named.items()
+    }
 
 
 def _described(v: object) -> str:

@@ -1,7 +1,7 @@
 """The order of a step in C: products that go through memory, loops over units, and what lies where in between.
 
-A loop makes all that follows for one unit from what is there: sums over the units, or values that are stored. A matrix product whose
-result only one loop needs is made in that loop, a row for a unit; others are made before, into memory of their own.
+A loop makes all that follows for one unit from what is there: sums over the units, or values that are stored. A matrix product
+whose result only one loop needs is made in that loop, a row for a unit; others are made before, into memory of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ostinato.exporting.c.room import Room
+from ostinato.exporting.c.step import Room
 from ostinato.kernels.compiler.graph import MOVES, Node, name_of, number_of, piece_of, walk
 from ostinato.kernels.compiler.plan import SINGLE, Schedule, Store
 from ostinato.kernels.compiler.program import Program

@@ -59,8 +59,9 @@ def known(node: Node, sizes: Mapping[str, int]) -> float | None:
     function = UNARY.get(node.op) or (None if node.op in COMPARISONS else BINARY.get(node.op))
     if function is None or not node.args:
         return None
-    values = [known(arg, sizes) for arg in node.args]
-    if any(v is None for v in values):
+    found = [known(arg, sizes) for arg in node.args]
+    values = [v for v in found if v is not None]
+    if len(values) < len(found):
         return None
     try:
         return float(function(*values))

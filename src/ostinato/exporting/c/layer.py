@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ostinato.cells.spec import Cell
-from ostinato.exporting.c.events import X, Events, Loop, Multiply, Result, is_row, product_of
+from ostinato.exporting.c.body import LoopBody, Parents, is_name
+from ostinato.exporting.c.events import Events, Loop, Multiply, Result, X, is_row, product_of
 from ostinato.exporting.c.expressions import Text, constant, known, operation
-from ostinato.exporting.c.room import arrange
-from ostinato.exporting.c.text import INDENT, block, comment, identifier
-from ostinato.exporting.c.weights import Constants, Matrix
+from ostinato.exporting.c.step import arrange
+from ostinato.exporting.c.text import INDENT, block, comment, counted, extra, identifier, state
+from ostinato.exporting.c.weights import Constants, Matrix, dot
 from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
 from ostinato.kernels.compiler.plan import Schedule
 from ostinato.kernels.compiler.program import Program
 
-_LONG = 88  # an expression that is longer gets a name
 _UNIT = re.compile(r"\bi\b")
 
 
@@ -101,6 +101,11 @@ class LayerFunction:
     # the function
 
     @property
+    def sizes(self) -> Mapping[str, int]:
+        """The number of each letter."""
+        return self.layer.sizes
+
+    @property
     def name(self) -> str:
         """Of the function, and of the layer's states."""
         return f"layer{self.layer.number}"
@@ -135,7 +140,9 @@ class LayerFunction:
     def _comment(self) -> str:
         layer, cell = self.layer, self.layer.cell
         options = f" with {', '.join(cell.options)}" if cell.options else ""
-        told = [f"Layer {layer.number}: {cell.name}{options}; {counted(layer.sizes['I'], 'input')}, {counted(layer.outputs, 'output')}."]
+        told = [
+            f"Layer {layer.number}: {cell.name}{options}; {counted(layer.sizes['I'], 'input')}, {counted(layer.outputs, 'output')}."
+        ]
         if cell.__doc__ and cell.__doc__ != Cell.__doc__:
             told += ["", *(line.strip() for line in cell.__doc__.strip().splitlines())]
         if cell.source:
@@ -175,8 +182,8 @@ class LayerFunction:
         parents = self._parents(loop)
         for node in loop.nodes:
             if is_row(node) and (node in parents.results or any(not is_row(p) for p in parents.of.get(node, ()))):
-                self._row(node, loop)
-        body = _Body(self, loop, parents)
+                self.row(node, loop)
+        body = LoopBody(self, loop, parents)
         lines = body.write()
         if loop.width == 1:
             lines = [_UNIT.sub("0", line) for line in lines]
@@ -200,13 +207,13 @@ class LayerFunction:
 
     # what is the same for all units
 
-    def _parents(self, loop: Loop) -> _Parents:
+    def _parents(self, loop: Loop) -> Parents:
         of: dict[Node, list[Node]] = {}
         for node in loop.nodes:
             if not self.events.is_loaded(node, loop.stage):
                 for arg in node.args:
                     of.setdefault(arg, []).append(node)
-        return _Parents(of, {r.node for r in loop.results})
+        return Parents(of, {r.node for r in loop.results})
 
     def _parents_of_rows(self) -> dict[Node, set[Node | int]]:
         """Who needs each value of a row, over the whole step; a loop that needs it itself by its number."""
@@ -221,7 +228,7 @@ class LayerFunction:
                         here |= {-1 - at} if node in parents.results else set()
         return found
 
-    def _row(self, node: Node, loop: Loop) -> Text:
+    def row(self, node: Node, loop: Loop) -> Text:
         """A value of a row; what is more than a name or a number gets a name before the loop, if several need it or a loop does."""
         if node in self._rows:
             return self._rows[node]
@@ -231,11 +238,11 @@ class LayerFunction:
         elif self.events.is_loaded(node, loop.stage):
             text = self._loaded_row(node)
         else:
-            text = operation(node.op, [self._row(arg, loop) for arg in node.args])
+            text = operation(node.op, [self.row(arg, loop) for arg in node.args])
         needed = self._row_parents.get(node, set())
         is_inside = len(needed) == 1 and all(isinstance(p, Node) for p in needed)
         is_old_state = node.op == "state"  # which may be another by then
-        if value is None and (is_old_state or not (is_inside or _is_name(text))):
+        if value is None and (is_old_state or not (is_inside or is_name(text))):
             self._count += 1
             kind = "int" if node.is_boolean else "float"
             self.lines.append(f"const {kind} r{self._count} = {text.text};")
@@ -374,147 +381,7 @@ class LayerFunction:
             return f"maximum(sum{result.to[1]}, {text.text})"
         return text.text
 
-    def named(self) -> Iterator[str]:
+    def named(self) -> str:
         """A fresh name."""
-        while True:
-            self._count += 1
-            yield f"v{self._count}"
-
-
-@dataclass(frozen=True)
-class _Parents:
-    """Who needs a value in a loop.
-
-    Attributes:
-        of: the values that are made of it.
-        results: those that the loop stores.
-    """
-
-    of: Mapping[Node, list[Node]]
-    results: set[Node]
-
-    def count(self, node: Node) -> int:
-        """How often."""
-        return len(self.of.get(node, ())) + (node in self.results)
-
-
-class _Body:
-    """The body of a loop over units."""
-
-    def __init__(self, function: LayerFunction, loop: Loop, parents: _Parents) -> None:
-        self._function, self._loop, self._parents = function, loop, parents
-        self._known: dict[Node, Text] = {}
-        self._lines: list[str] = []
-
-    def write(self) -> list[str]:
-        """Its lines."""
-        function, loop = self._function, self._loop
-        for node in loop.nodes:
-            self._value(node)
-        texts = [self._known[result.node] for result in loop.results]
-        for result, text in zip(loop.results, texts, strict=True):
-            self._lines.append(f"{function.target(result)}{function.made(result, text)};")
-        return self._lines
-
-    def _value(self, node: Node) -> Text:
-        if node not in self._known:
-            self._known[node] = self._named(node, self._made(node))
-        return self._known[node]
-
-    def _made(self, node: Node) -> Text:
-        function = self._function
-        if is_row(node):
-            return function._row(node, self._loop)  # pyright: ignore[reportPrivateUsage]
-        if (value := known(node, function.layer.sizes)) is not None:
-            return constant(value)
-        if function.events.is_loaded(node, self._loop.stage):
-            return function.loaded(node)
-        if node.op == "unit":
-            return Text("(float)i", 6)
-        return operation(node.op, [self._value(arg) for arg in node.args])
-
-    def _named(self, node: Node, text: Text) -> Text:
-        """A name for what several need, for what would be long, and for what must be read before it is written over."""
-        if is_row(node) or _is_name(text) and not self._is_overwritten(node):
-            return text
-        is_product = node.op in ("x", "u") and text.text.startswith("dot")
-        if not (is_product or self._is_overwritten(node) or self._is_worth_a_name(node, text)):
-            return text
-        function = self._function
-        if is_product:
-            name = function.multiplied_name(node)
-        elif node.op == "state":
-            name = f"old_{state(name_of(node))}"
-        else:
-            name = next(function.named())
-        self._lines.append(f"const {'int' if node.is_boolean else 'float'} {name} = {text.text};")
-        return Text(name)
-
-    def _is_worth_a_name(self, node: Node, text: Text) -> bool:
-        is_long = len(text.text) > _LONG and node not in self._parents.results
-        return self._parents.count(node) > 1 or is_long
-
-    def _is_overwritten(self, node: Node) -> bool:
-        """Whether it is an old state, whose place a result of this loop takes before others are made."""
-        if node.op != "state" or len(self._loop.results) < 2:
-            return False
-        new = self._function.events.new.get(name_of(node))
-        is_here = any(r.to == ("state", name_of(node)) for r in self._loop.results)
-        return is_here and new is not None and new.copied is None
-
-
-def dot(constants: Constants, matrix: Matrix, row: str, v: str) -> str:
-    """One row of a matrix times a vector."""
-    name, columns = constants.use(matrix), matrix.columns
-    first = row if columns == 1 else f"({row}) * {columns}" if " " in row else f"{row} * {columns}"
-    place = f"&{name}[{first}]" if first != "0" and not first.startswith("0 *") else name
-    if matrix.is_int8:
-        scale = f"{name}_scale[{row}]"
-        return f"dot8({place}, {v}, {columns}) * {scale}"
-    return f"dot({place}, {v}, {columns})"
-
-
-_DOT = """\
-/* The sum of w[k] v[k] over `count` numbersTOLD. */
-static float NAME(const TYPE *w, const float *v, int count)
-{
-    float sum = 0.0f;
-    int k = 0;
-    for (; k + 4 <= count; k += 4)
-        sum += CASTw[k] * v[k] + CASTw[k + 1] * v[k + 1] + CASTw[k + 2] * v[k + 2] + CASTw[k + 3] * v[k + 3];
-    for (; k < count; k++)
-        sum += CASTw[k] * v[k];
-    return sum;
-}
-"""
-
-
-def _dot_text(name: str, kind: str, cast: str, told: str) -> str:
-    text = _DOT.replace("TOLD", told).replace("NAME", name).replace("TYPE", kind)
-    return text.replace("CAST", cast)
-
-
-DOT = {
-    "dot": _dot_text("dot", "float", "", ""),
-    "dot8": _dot_text("dot8", "signed char", "(float)", ", w in whole numbers whose scale the caller knows"),
-}
-
-
-def state(name: str) -> str:
-    """A state's name in C."""
-    return identifier(name)
-
-
-def extra(name: str) -> str:
-    """An extra's name within a layer."""
-    return f"extra_{identifier(name)}"
-
-
-def counted(count: int, noun: str, many: str = "") -> str:
-    """So many of them."""
-    return f"{count} {noun if count == 1 else many or noun + 's'}"
-
-
-def _is_name(text: Text) -> bool:
-    """Whether it costs nothing: a number, a name, or an element of an array."""
-    return re.fullmatch(r"-?[\w.+-]+|[\w>-]+\[[^\[\]]*\]", text.text) is not None
+        self._count += 1
+        return f"v{self._count}"

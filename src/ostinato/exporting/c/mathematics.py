@@ -16,7 +16,9 @@ OWN_ERRORS = {"exp": 2, "expm1": 4, "log": 2, "log1p": 2, "tanh": 3, "sigmoid": 
 # How each operation of a step is called, by its name in `kernels.compiler.graph`. What stands in `_HELPERS` is defined in the file.
 CALLS = {
     **{op: f"{op}f" for op in ("exp", "log", "log1p", "expm1", "sqrt", "tanh", "exp2", "log2", "log10", "sin", "cos")},
-    **{op: f"{op}f" for op in ("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc")},
+    **{
+        op: f"{op}f" for op in ("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc")
+    },
     **{op: f"{op}f" for op in ("floor", "ceil", "trunc", "pow", "fmod", "atan2", "hypot", "copysign")},
     "abs": "fabsf",
     "round": "rintf",  # halves to even numbers

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from ostinato.errors import ConfigError
-from ostinato.exporting.c.layer import LayerFunction, counted
+from ostinato.exporting.c.layer import LayerFunction
 from ostinato.exporting.c.network import Network
 from ostinato.exporting.c.parts import Answer, Layers, Linear, Part, Pool, Rows
 from ostinato.exporting.c.series import Distribution, SeriesReader
 from ostinato.exporting.c.stack import stack
 from ostinato.exporting.c.step import Argument
-from ostinato.exporting.c.text import identifier
+from ostinato.exporting.c.text import counted, identifier
 from ostinato.exporting.c.weights import Constants, WeightsName
 from ostinato.models.classifying.classifier import Classifier
 from ostinato.models.classifying.pooling import Pooling
@@ -53,7 +52,9 @@ def network_of(module: nn.Module, name: str, weights: WeightsName) -> Network:
                 "ostinato.convert(module) makes torch.nn's layers ours"
             )
         case _:
-            raise ConfigError(f"C expected {_TAKES}, got {type(module).__name__}; export the recurrent layer inside of it")
+            raise ConfigError(
+                f"C expected {_TAKES}, got {type(module).__name__}; export the recurrent layer inside of it"
+            )
 
 
 class _Building:
@@ -70,12 +71,16 @@ class _Building:
         title = f"{module.base_cell.name}, {what}, without an output layer."
         x = _numbers(layers.stack.inputs)
         extras = [
-            Argument(called, "const float *" if size else "float", counted(size, "number") if size else "a number", name)
+            Argument(
+                called, "const float *" if size else "float", counted(size, "number") if size else "a number", name
+            )
             for called, (name, size) in zip(layers.extras, layers.stack.extras.items(), strict=True)
         ]
         width = layers.stack.outputs
         parts = [layers, Answer(width)]
-        return self._network(title, [x, *extras], parts, width, f"{counted(width, 'number')}, the output of the last layer")
+        return self._network(
+            title, [x, *extras], parts, width, f"{counted(width, 'number')}, the output of the last layer"
+        )
 
     def language_model(self, module: LanguageModel) -> Network:
         rows, layers = self._embedding(module.embedding), self._layers(module.recurrent)
@@ -110,8 +115,8 @@ class _Building:
     def tagger(self, module: Tagger) -> Network:
         if not isinstance(module.encoder, nn.Embedding):
             raise ConfigError(
-                f"C expected a Tagger with an Embedding of tokens, got {type(module.encoder).__name__}, which reads the spelling of "
-                "words in both directions"
+                f"C expected a Tagger with an Embedding of tokens, got {type(module.encoder).__name__}, which reads the "
+                "spelling of words in both directions"
             )
         rows, layers = self._embedding(module.encoder), self._layers(module.recurrent)
         output = self._linear(module.output)
@@ -146,7 +151,9 @@ class _Building:
             module.baseline.name != "last_value",
         )
         distribution = Distribution(module.head, names[type(module.head)])
-        arguments = [Argument("x", "float", "the value that has just come; NaN where it is missing, and at the first step")]
+        arguments = [
+            Argument("x", "float", "the value that has just come; NaN where it is missing, and at the first step")
+        ]
         if module.known_size:
             told = f"{counted(module.known_size, 'covariate')} of the step that is forecast; NaN where missing"
             arguments.append(Argument("known", "const float *", told, "known"))

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import torch
 from torch.nn import functional as F
 
-from ostinato.exporting.c.layer import LayerFunction, dot, state
+from ostinato.exporting.c.layer import LayerFunction
 from ostinato.exporting.c.stack import Stack
 from ostinato.exporting.c.step import Field, StepWriter
-from ostinato.exporting.c.text import INDENT, block
-from ostinato.exporting.c.weights import Matrix
+from ostinato.exporting.c.text import INDENT, block, state
+from ostinato.exporting.c.weights import Matrix, dot
 
 
 class Part(Protocol):
@@ -33,7 +33,7 @@ class Part(Protocol):
         ...
 
     def run(self, v: torch.Tensor, more: dict[str, Any]) -> torch.Tensor:
-        """`(T, .)` to `(T, .)`; `more`: what comes beside x, by its name in Python; a part may leave there what a later one needs."""
+        """`(T, .)` to `(T, .)`; `more`: what comes beside x, by its name; a part may leave there what a later one needs."""
         ...
 
 

@@ -79,7 +79,7 @@ class SeriesReader:
         return [(told, f"void {name}_scale({name}_state *s, const float *past, int count, float least)", self._scale())]
 
     def _scale(self) -> list[str]:
-        lines = _SCALE_BODY.splitlines()
+        lines = [*map(str, _SCALE_BODY.splitlines())]
         if self.baseline.name == "season_mean":
             lines += _MEANS_BODY.replace("SEASON", str(self.baseline.season)).splitlines()
         return lines
@@ -258,5 +258,3 @@ for (int place = 0; place < SEASON; place++) {
     s->means[place] = values > 0.0f ? total / values : 0.0f;
 }
 s->place = (SEASON - count % SEASON) % SEASON;"""
-
-

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ostinato.exporting.c.layer import DOT, counted, state
 from ostinato.exporting.c.mathematics import OWN_ERRORS, Mathematics, helpers
 from ostinato.exporting.c.network import Network
 from ostinato.exporting.c.series import SeriesReader
 from ostinato.exporting.c.step import StepWriter, loop
-from ostinato.exporting.c.text import array, block, comment
+from ostinato.exporting.c.text import array, block, comment, counted, state
+from ostinato.exporting.c.weights import DOT
 from ostinato.version import __version__
 
 WorkName: TypeAlias = Literal["stack", "state"]
@@ -66,7 +66,9 @@ class SourceWriter:
     """
 
     def __init__(self, network: Network, mathematics: Mathematics, work: WorkName) -> None:
-        self.network, self.name, self.mathematics, self.work = network, network.name, mathematics, work
+        self.network, self.name = network, network.name
+        self.mathematics: Mathematics = mathematics
+        self.work: WorkName = work
         self.constants, self.stack = network.constants, network.layers.stack
         self._step = StepWriter(self.constants)
         v = network.arguments[0].name
@@ -158,8 +160,13 @@ class SourceWriter:
     def _about_state(self) -> list[str]:
         where = "in the state" if self.work == "state" else "on the stack"
         count = self._state_floats()
-        told = [f"What a sequence needs from step to step: {counted(count, 'number')}. Every sequence has one of its own."]
-        return [*told, *([f"Besides, a step works in {counted(self.floats, 'number')} {where}."] if self.floats else [])]
+        told = [
+            f"What a sequence needs from step to step: {counted(count, 'number')}. Every sequence has one of its own."
+        ]
+        return [
+            *told,
+            *([f"Besides, a step works in {counted(self.floats, 'number')} {where}."] if self.floats else []),
+        ]
 
     def _title(self) -> list[str]:
         kind = "whole numbers of 8 bits with a scale for each row" if self.constants.kind == "int8" else "float32"

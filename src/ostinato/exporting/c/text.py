@@ -15,16 +15,18 @@ _WIDTH = 110  # of a line of numbers, and of a comment
 
 # Names that mean something already, in C99 and in C++, which may include the header; and the macros of what is included.
 _KEYWORDS = frozenset(
-    """
-    auto break case char const continue default do double else enum extern float for goto if inline int long register restrict
-    return short signed sizeof static struct switch typedef union unsigned void volatile while
-    alignas alignof and and_eq asm bitand bitor bool catch char16_t char32_t class compl concept const_cast constexpr decltype
-    delete dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr operator or or_eq private
-    protected public reinterpret_cast requires static_assert static_cast template this thread_local throw true try typeid
-    typename using virtual wchar_t xor xor_eq
-    NAN INFINITY HUGE_VAL HUGE_VALF HUGE_VALL MATH_ERRNO MATH_ERREXCEPT FP_NAN FP_INFINITE FP_ZERO FP_NORMAL FP_SUBNORMAL
-    errno signgam unix linux
-    """.split()
+    " ".join(
+        [
+            "auto break case char const continue default do double else enum extern float for goto if inline int",
+            "long register restrict return short signed sizeof static struct switch typedef union unsigned void",
+            "volatile while alignas alignof and and_eq asm bitand bitor bool catch char16_t char32_t class compl",
+            "concept const_cast constexpr decltype delete dynamic_cast explicit export false friend mutable",
+            "namespace new noexcept not not_eq nullptr operator or or_eq private protected public reinterpret_cast",
+            "requires static_assert static_cast template this thread_local throw true try typeid typename using",
+            "virtual wchar_t xor xor_eq NAN INFINITY HUGE_VAL HUGE_VALF HUGE_VALL MATH_ERRNO MATH_ERREXCEPT FP_NAN",
+            "FP_INFINITE FP_ZERO FP_NORMAL FP_SUBNORMAL errno signgam unix linux",
+        ]
+    ).split()
 )
 
 
@@ -100,3 +102,18 @@ def _harmless(line: str) -> str:
 def block(lines: Sequence[str], depth: int = 1) -> list[str]:
     """Lines further to the right."""
     return [INDENT * depth + line if line else line for line in lines]
+
+
+def state(name: str) -> str:
+    """A state's name in C."""
+    return identifier(name)
+
+
+def extra(name: str) -> str:
+    """An extra's name within a layer."""
+    return f"extra_{identifier(name)}"
+
+
+def counted(count: int, noun: str, many: str = "") -> str:
+    """So many of them."""
+    return f"{count} {noun if count == 1 else many or noun + 's'}"

@@ -73,9 +73,7 @@ class Constants:
     matrices: dict[str, Matrix] = field(default_factory=dict[str, Matrix])
     vectors: dict[str, torch.Tensor] = field(default_factory=dict[str, torch.Tensor])
     used: dict[str, None] = field(default_factory=dict[str, None])
-    _by_memory: dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], Matrix] = field(
-        default_factory=dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], Matrix]
-    )
+    _by_memory: dict[object, Matrix] = field(default_factory=dict[object, Matrix])
     _held: list[torch.Tensor] = field(default_factory=list[torch.Tensor])  # whose addresses are keys
 
     def matrix(self, name: str, given: torch.Tensor) -> Matrix:
@@ -85,7 +83,7 @@ class Constants:
             ConfigError: rounding is wanted, and a number is not finite.
         """
         given = given.detach()
-        key = (given.data_ptr(), given.storage_offset(), tuple(given.shape), given.stride())
+        key = (given.data_ptr(), tuple(given.shape), given.stride(), given.dtype)
         if given.numel() and (known := self._by_memory.get(key)) is not None:
             return known
         values = _float32(given)
@@ -134,3 +132,40 @@ def _rounded(name: str, values: torch.Tensor) -> Matrix:
     divisor = torch.where(scale > 0, scale, 1.0)[:, None]
     whole = torch.where(scale[:, None] > 0, values / divisor, 0.0).round().clamp(-LARGEST, LARGEST)
     return Matrix(name, whole * scale[:, None], whole.to(torch.int8), scale)
+
+
+def dot(constants: Constants, matrix: Matrix, row: str, v: str) -> str:
+    """One row of a matrix times a vector."""
+    name, columns = constants.use(matrix), matrix.columns
+    first = row if columns == 1 else f"({row}) * {columns}" if " " in row else f"{row} * {columns}"
+    place = f"&{name}[{first}]" if first != "0" and not first.startswith("0 *") else name
+    if matrix.is_int8:
+        scale = f"{name}_scale[{row}]"
+        return f"dot8({place}, {v}, {columns}) * {scale}"
+    return f"dot({place}, {v}, {columns})"
+
+
+_DOT = """\
+/* The sum of w[k] v[k] over `count` numbersTOLD. */
+static float NAME(const TYPE *w, const float *v, int count)
+{
+    float sum = 0.0f;
+    int k = 0;
+    for (; k + 4 <= count; k += 4)
+        sum += CASTw[k] * v[k] + CASTw[k + 1] * v[k + 1] + CASTw[k + 2] * v[k + 2] + CASTw[k + 3] * v[k + 3];
+    for (; k < count; k++)
+        sum += CASTw[k] * v[k];
+    return sum;
+}
+"""
+
+
+def _dot_text(name: str, kind: str, cast: str, told: str) -> str:
+    text = _DOT.replace("TOLD", told).replace("NAME", name).replace("TYPE", kind)
+    return text.replace("CAST", cast)
+
+
+DOT = {
+    "dot": _dot_text("dot", "float", "", ""),
+    "dot8": _dot_text("dot8", "signed char", "(float)", ", w in whole numbers whose scale the caller knows"),
+}

@@ -84,7 +84,11 @@ def write_c(
     if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"module expected a torch.nn.Module, got {type(module).__name__}")
     check_name(name)
-    for what, given, known in (("weights", weights, WeightsName), ("math", math, Mathematics), ("work", work, WorkName)):
+    for what, given, known in (
+        ("weights", weights, WeightsName),
+        ("math", math, Mathematics),
+        ("work", work, WorkName),
+    ):
         if given not in get_args(known):
             raise ConfigError(f"{what} expected {' or '.join(get_args(known))}, got {given!r}")
     if inputs is not None and weights == "float32":
@@ -113,4 +117,6 @@ def _put(source: Source, files: tuple[Path, Path]) -> None:
             for file in files:
                 os.replace(Path(partial, file.name), file)
     except OSError as error:
-        raise ConfigError(f"{folder}: expected a folder to write into, got {error.strerror or error}; choose another") from error
+        raise ConfigError(
+            f"{folder}: expected a folder to write into, got {error.strerror or error}; choose another"
+        ) from error

@@ -1,0 +1,58 @@
+"""Tells whoever quantises a model with torch's own tools that they pass our layers by: they know torch.nn's classes only."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import torch
+
+_TORCHS = (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN, torch.nn.LSTMCell, torch.nn.GRUCell, torch.nn.RNNCell)
+
+
+class Qconfig:
+    """The attribute `qconfig` of a module, which `torch.ao.quantization` sets on every one before it replaces those that it knows.
+
+    It is where torch keeps it, and warns when it is set on what torch was to quantise and will leave in float.
+    """
+
+    def __get__(self, module: Any, owner: Any = None) -> Any:
+        """What was set."""
+        if module is None:
+            return self
+        if "qconfig" not in module.__dict__:
+            raise AttributeError(f"{type(module).__name__!r} object has no attribute 'qconfig'")
+        return module.__dict__["qconfig"]
+
+    def __set__(self, module: Any, value: Any) -> None:
+        """Set it, and warn."""
+        module.__dict__["qconfig"] = value
+        if value is not None or _is_asked_for(module):
+            name = type(module).__name__
+            warnings.warn(
+                f"torch.ao.quantization leaves ostinato.{name} in float: it knows torch.nn's classes only. "
+                "Use ostinato.to_torch(model) first, or keep narrow weights in an ostinato.Stream",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def __delete__(self, module: Any) -> None:
+        """Forget it."""
+        if "qconfig" not in module.__dict__:
+            raise AttributeError("qconfig")
+        del module.__dict__["qconfig"]
+
+
+def _is_asked_for(module: torch.nn.Module) -> bool:
+    """Whether the classes that torch was asked to quantise are such that one would expect the module among them.
+
+    They are in the table that torch hands from module to module. Where there is no such table, one would.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and "qconfig_dict" not in frame.f_locals:
+        frame = frame.f_back
+    if frame is None:
+        return True
+    kinds = tuple(kind for kind in frame.f_locals["qconfig_dict"] if isinstance(kind, type))
+    return isinstance(module, kinds) or any(kind in _TORCHS for kind in kinds)
