@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import ostinato
 from ostinato.errors import ConfigError
 from ostinato.exporting.c import write_c
 from ostinato.exporting.c.models import network_of
@@ -169,6 +170,12 @@ def said(model: Any, batch: SeriesBatch) -> Tensor:
     return torch.cat(found, 1)
 
 
+class Shouting(ostinato.LSTM):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output, states = super().forward(*args, **kwargs)
+        return 10 * output, states
+
+
 def test_what_has_no_c_is_told(tmp_path: Path) -> None:
     cases: dict[str, nn.Module] = {
         "got a bidirectional one": classifier(bidirectional=True),
@@ -177,6 +184,10 @@ def test_what_has_no_c_is_told(tmp_path: Path) -> None:
         "in training mode": language_model().train(),
         "ostinato.convert": nn.LSTM(3, 4).eval(),
         "got Linear": nn.Linear(3, 4).eval(),
+        "the single step LSTMCell": ostinato.LSTMCell(3, 4).eval(),
+        "whose `forward` is another": Shouting(3, 4).eval(),
+        "without max_norm": Tagger(nn.Embedding(6, 5, max_norm=1.0), 4, bidirectional=False).eval(),
+        "device meta, and has no numbers": ostinato.GRU(3, 4, device="meta").eval(),
     }
     for said, module in cases.items():
         with pytest.raises(ConfigError, match=said):

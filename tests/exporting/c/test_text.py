@@ -33,7 +33,7 @@ def test_names_of_c(name: str) -> None:
     check_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "2net", "a-b", "_net", "Größe", "int", "class", "net\n", "a" * 65])
+@pytest.mark.parametrize("name", ["", "2net", "a-b", "_net", "Größe", "int", "class", "math", "net\n", "a" * 65])
 def test_other_names_are_told(name: str) -> None:
     with pytest.raises(ConfigError, match="name expected"):
         check_name(name)

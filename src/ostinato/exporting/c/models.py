@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from ostinato.errors import ConfigError
 from ostinato.exporting.c.layer import LayerFunction
@@ -22,6 +23,7 @@ from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.nn.recurrent import Recurrent
+from ostinato.nn.step import Step
 
 _TAKES = "a recurrent layer of ostinato, a LanguageModel, a Classifier, a Tagger or a Forecaster"
 
@@ -34,6 +36,12 @@ def network_of(module: nn.Module, name: str, weights: WeightsName) -> Network:
     """
     if module.training:
         raise ConfigError("C expected a module in evaluation mode, got one in training mode; use module.eval()")
+    for base in (Recurrent, LanguageModel, Classifier, Tagger, Forecaster):
+        if isinstance(module, base) and parametrize.type_before_parametrizations(module).forward is not base.forward:
+            raise ConfigError(
+                f"C expected a {base.__name__} as it is, got {type(module).__name__}, whose `forward` is another; export "
+                "the layers inside of it"
+            )
     building = _Building(name, Constants(weights))
     match module:
         case Recurrent():
@@ -46,6 +54,11 @@ def network_of(module: nn.Module, name: str, weights: WeightsName) -> Network:
             return building.tagger(module)
         case Forecaster():
             return building.forecaster(module)
+        case Step():
+            raise ConfigError(
+                f"C expected {_TAKES}, got the single step {type(module).__name__}; make a layer of its cell, "
+                "and give it the weights"
+            )
         case nn.RNNBase() | nn.RNNCellBase():
             raise ConfigError(
                 f"C expected {_TAKES}, got {type(module).__module__}.{type(module).__name__}; "
@@ -188,6 +201,11 @@ class _Building:
         return Layers(made, functions, [identifier(name, taken) for name in made.extras])
 
     def _embedding(self, module: nn.Embedding) -> Rows:
+        if module.max_norm is not None:
+            raise ConfigError(
+                "C expected an Embedding without max_norm, which shortens rows as they are read; shorten them once, and set "
+                "max_norm=None"
+            )
         return Rows(self.constants.matrix("embedding", module.weight))
 
     def _linear(self, module: nn.Linear, scale: float = 1.0, to: str = "") -> Linear:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-import textwrap
+import struct
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from ostinato.errors import ConfigError
 
 INDENT = "    "
-_WIDTH = 110  # of a line of numbers, and of a comment
+_WIDTH = 110  # of a comment in a line
+_FLOATS, _WHOLE = 8, 24  # numbers in a line
 
 # Names that mean something already, in C99 and in C++, which may include the header; and the macros of what is included.
 _KEYWORDS = frozenset(
@@ -42,11 +44,21 @@ def check_name(name: str) -> None:
         )
     if name in _KEYWORDS:
         raise ConfigError(f"name expected a C identifier, got {name!r}, which is a word of C or C++; try {name}_net")
+    if name.lower() in _HEADERS:
+        raise ConfigError(f"name expected another than that of a header of C, got {name!r}; try {name}_net")
     if len(name) > _LONGEST:
         raise ConfigError(f"name expected at most {_LONGEST} characters, got {len(name)}")
 
 
 _LONGEST = 64
+_HEADERS = frozenset(
+    " ".join(
+        [
+            "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef stdint",
+            "stdio stdlib string tgmath time wchar wctype",
+        ]
+    ).split()
+)
 
 
 def identifier(name: str, taken: Iterable[str] = ()) -> str:
@@ -63,11 +75,13 @@ def number(value: float) -> str:
     >>> number(1.0), number(-0.1)
     ('1.0f', '-0.100000001f')
     """
-    with np.errstate(over="ignore"):
-        v = float(np.float32(value))
+    try:
+        (v,) = struct.unpack("f", struct.pack("f", value))
+    except OverflowError:  # more than a float can be
+        v = math.copysign(math.inf, value)
     if v != v:
         return "NAN"
-    if v in (np.inf, -np.inf):
+    if math.isinf(v):
         return "INFINITY" if v > 0 else "-INFINITY"
     text = f"{v:.9g}"
     return text + ("f" if any(c in text for c in ".e") else ".0f")
@@ -75,10 +89,11 @@ def number(value: float) -> str:
 
 def array(name: str, values: np.ndarray, kind: str) -> str:
     """A constant of many numbers, of the type `kind`: "float" or "signed char"."""
-    flat = values.reshape(-1)
-    items = [number(float(v)) for v in flat] if kind == "float" else [str(int(v)) for v in flat]
-    lines = textwrap.wrap(", ".join(items), _WIDTH, break_long_words=False, break_on_hyphens=False)
-    return "\n".join([f"static const {kind} {name}[{len(items)}] = {{", *(INDENT + line for line in lines), "};"])
+    flat = values.reshape(-1).tolist()
+    items = [number(v) for v in flat] if kind == "float" else [str(v) for v in flat]
+    count = _FLOATS if kind == "float" else _WHOLE
+    lines = [INDENT + ", ".join(items[n : n + count]) + "," for n in range(0, len(items), count)]
+    return "\n".join([f"static const {kind} {name}[{len(items)}] = {{", *lines, "};"])
 
 
 def comment(lines: Iterable[str], indent: str = "") -> str:

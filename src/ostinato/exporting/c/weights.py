@@ -11,6 +11,7 @@ import torch
 
 from ostinato.errors import ConfigError
 from ostinato.exporting.c.text import array
+from ostinato.kernels.storage import missing
 
 WeightsName: TypeAlias = Literal["float32", "int8"]
 
@@ -80,9 +81,9 @@ class Constants:
         """A matrix, under the name of an earlier one where it is the same tensor (tied weights).
 
         Raises:
-            ConfigError: rounding is wanted, and a number is not finite.
+            ConfigError: its numbers are not there, or rounding is wanted and one is not finite.
         """
-        given = given.detach()
+        given = _there(name, given)
         key = (given.data_ptr(), tuple(given.shape), given.stride(), given.dtype)
         if given.numel() and (known := self._by_memory.get(key)) is not None:
             return known
@@ -94,7 +95,7 @@ class Constants:
 
     def vector(self, name: str, given: torch.Tensor) -> str:
         """A vector; returns its name."""
-        self.vectors[name] = _float32(given.detach())
+        self.vectors[name] = _float32(_there(name, given))
         return name
 
     def use(self, what: Matrix | str) -> str:
@@ -116,6 +117,13 @@ class Constants:
         """Of what is used."""
         matrices = sum(m.nbytes for name, m in self.matrices.items() if name in self.used)
         return matrices + sum(4 * v.numel() for name, v in self.vectors.items() if name in self.used)
+
+
+def _there(name: str, given: torch.Tensor) -> torch.Tensor:
+    why = "is on the device meta, and has no numbers" if given.is_meta else missing(given)
+    if why is not None:
+        raise ConfigError(f"{name} {why}; load the weights first")
+    return given.detach()
 
 
 def _float32(given: torch.Tensor) -> torch.Tensor:
