@@ -141,6 +141,18 @@ def test_wrong_arguments_are_told(arguments: dict[str, Any], said: str, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_that_are_not_finite_are_written_or_told(tmp_path: Path) -> None:
+    layer = ostinato.RNN(2, 3).eval()
+    with torch.no_grad():
+        layer.bias_ih_l0[1] = torch.nan
+        layer.bias_ih_l0[2] = torch.inf
+    found = compiled(layer, tmp_path)(torch.zeros(1, 2))[0]
+    assert found.isnan().tolist() == [False, True, False]
+    assert found[2] == 1
+    with pytest.raises(ConfigError, match="math='own' expected weights that are finite"):
+        write_c(layer, "other", tmp_path, math="own")
+
+
 def test_the_error_of_eight_bits_is_that_of_the_inputs(tmp_path: Path) -> None:
     torch.manual_seed(0)
     layer = ostinato.LSTM(3, 8).eval()

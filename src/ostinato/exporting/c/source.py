@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ostinato.errors import ConfigError
 from ostinato.exporting.c.mathematics import OWN_ERRORS, Mathematics, helpers
 from ostinato.exporting.c.network import Network
 from ostinato.exporting.c.series import SeriesReader
@@ -88,6 +89,10 @@ class SourceWriter:
         elif any("int32_t" in text for text in defined):
             includes.append("#include <stdint.h>")
         constants = [*self.constants.texts(), *self._first_states()]
+        if self.mathematics == "own" and any(re.search(r"\b(NAN|INFINITY)\b", text) for text in constants):
+            raise ConfigError(
+                "math='own' expected weights that are finite, as C writes others by names of math.h; use math='libm'"
+            )
         parts = [comment(self._title()), "\n".join(includes), *constants, *defined, *written]
         body = "\n\n".join(part.rstrip() for part in parts) + "\n"
         inside = self.floats if self.work == "state" else 0
