@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -133,6 +134,8 @@ def test_weights_of_fewer_bits(dtype: torch.dtype) -> None:
         (torch.tensor(V), f"got {V} to {V}"),
         (1.5, "tokens expected 1 whole numbers"),
         ([1, 2], "tokens expected 1 whole numbers"),
+        ("a", "input expected numbers, got str"),
+        (None, "input expected numbers, got NoneType"),
         (True, "tokens expected 1 whole numbers"),
     ],
 )
@@ -375,13 +378,20 @@ def test_what_was_said_of_a_value_is_what_training_compares_it_with() -> None:
     [
         (lambda s: s.forecast(3), r"call begin\(past\) first"),
         (lambda s: s(1.0, known=[1.0]), r"call begin\(past\) first"),
-        (lambda s: s.begin([]), r"past expected values \(T,\), T at least 1"),
+        (lambda s: s.begin([]), r"past expected finite values \(T,\), T at least 1"),
         (lambda s: s.begin([1.0, 2.0]), r"known expected covariates \(2, 1\), got none"),
         (lambda s: s.begin([1.0, 2.0], known=[[1.0]]), r"known expected covariates \(2, 1\), got \(1, 1\)"),
         (lambda s: s.begin([1.0], known=[[1.0]], series=9), "series expected a number from 0 to"),
         (lambda s: begun(s)(2.0), r"known expected covariates \(1, 1\), got none"),
-        (lambda s: begun(s)([2.0, 3.0], known=[1.0]), "input expected 1 values, got 2"),
-        (lambda s: begun(s).forecast(0), "horizon and samples expected at least 1"),
+        (lambda s: begun(s)([2.0, 3.0], known=[1.0]), r"input expected 1 finite values, .* got the shape \(2,\)"),
+        (lambda s: begun(s).forecast(0), "horizon expected a whole number of at least 1, got 0"),
+        (lambda s: begun(s).forecast(1, samples=2.5), "samples expected a whole number of at least 1, got 2.5"),
+        (lambda s: begun(s).forecast(1, seed=None), "seed expected a whole number, got None"),
+        (lambda s: s.begin([1.0, float("inf")]), "past expected finite values"),
+        (lambda s: s.begin("abc"), "past expected numbers, got str"),
+        (lambda s: s.begin([1.0], known=[[1.0]], least_scale=-1.0), "least_scale expected a number of at least 0"),
+        (lambda s: s.begin([1.0], known=[[1.0]], row=None), "row expected the number of one row, got None"),
+        (lambda s: s.measure_error([1.0]), r"stream.layers.measure_error\(x\)"),
         (lambda s: begun(s).forecast(2), r"future expected covariates \(2, 1\), got none"),
         (lambda s: begun(s).forecast(2, future=[[1.0]]), r"future expected covariates \(2, 1, 1\)"),
     ],
@@ -444,7 +454,7 @@ def test_a_session_as_bytes(make: Callable[[], Any]) -> None:
     stream.reset()
     assert stream.state_bytes() == Stream(model).state_bytes()
     with pytest.raises(StateError, match="checksum"):
-        stream.from_bytes(data[:-1] + b"\1")
+        stream.from_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(StateError, match="expected the state of"):
         stream.from_bytes(Stream(model.recurrent.eval()).state_bytes())
     with pytest.raises(ConfigError, match="row expected 0"):
@@ -468,3 +478,108 @@ def test_a_stream_of_one_row_has_no_others() -> None:
         stream.grow(3)
     with pytest.raises(ConfigError, match="output expected None beside a model"):
         Stream(language_model(), output=torch.nn.Linear(12, 3))
+
+
+ALL: dict[str, Callable[[], Any]] = {**MODELS, "forecaster": lambda: forecaster(baseline="season_mean", season=3)}
+
+
+def stepped(stream: Any, input: Any) -> torch.Tensor:
+    if hasattr(stream, "begin"):
+        stream.begin(torch.arange(7.0, device="cpu"), **({} if stream.rows is None else {"row": 0}))
+        return stream(float(input), *([] if stream.rows is None else [0]))
+    return stream(input) if stream.rows is None else stream(torch.tensor([input], device="cpu"), [0])[0]
+
+
+@pytest.mark.parametrize("rows", [None, 2])
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_streams_of_models_wherever_they_are_made(make: Callable[[], Any], rows: int | None) -> None:
+    model = make()
+    want = stepped(Stream(model, rows=rows), 1)
+    with torch.inference_mode():
+        stream = Stream(model, rows=rows)
+        torch.testing.assert_close(stepped(stream, 1), want)
+        stream.reset()
+    torch.testing.assert_close(stepped(stream, 1), want)
+    with torch.autocast("cpu", torch.bfloat16):
+        stream.reset()
+        torch.testing.assert_close(stepped(stream, 1), want)
+    with torch.device("meta"):
+        stream.reset()
+        torch.testing.assert_close(stepped(stream, 1), want)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_copies_of_streams_of_a_model_that_trains(make: Callable[[], Any], again: Callable[[Any], Any]) -> None:
+    model = make().train()
+    stream = Stream(model, rows=2)
+    stepped(stream, 1)
+    other, before = again(stream), stream.state_bytes(0)
+    stepped(other, 2)
+    assert stream.state_bytes(0) == before
+    other = again(stream)
+    torch.testing.assert_close(stepped(other, 2), stepped(stream, 2))
+    assert model.training
+
+
+def test_parts_of_a_model_that_are_replaced_are_followed() -> None:
+    model, other = language_model(), language_model(hidden_size=12)
+    stream, rows = Stream(model), Stream(model, rows=2)
+    stream(1), rows([1, 2])
+    model.output = torch.nn.Linear(12, 3)
+    assert stream(2).shape == (3,)
+    assert rows([1, 2]).shape == (2, 3)
+    state = stream.layers.state
+    model.recurrent = other.recurrent
+    with model.reading():
+        want = model.output(model.recurrent(model.embedding(torch.tensor([2])), state)[0])[0]
+    torch.testing.assert_close(stream(2), want, rtol=1e-5, atol=1e-5)
+
+
+def test_an_embedding_that_does_more_than_look_up() -> None:
+    model = language_model()
+    model.embedding = torch.nn.Embedding(V, 8, max_norm=0.1)
+    tokens = torch.tensor([[3], [4]])
+    with model.reading():
+        want = model(tokens)[0][:, 0]
+    stream = Stream(model)
+    torch.testing.assert_close(torch.stack([stream(3), stream(4)]), want, rtol=1e-5, atol=1e-5)
+
+
+def test_one_row_as_one_of_several() -> None:
+    model = with_counts(Classifier(C, input_size=INPUTS, hidden_size=6))
+    x = torch.randn(INPUTS)
+    assert torch.equal(Stream(model)(x[None]), Stream(model)(x)[None])
+    assert torch.equal(Stream(model)(x.numpy()), Stream(model)(x))
+    assert torch.equal(Stream(language_model())(torch.tensor([3])), Stream(language_model())(3)[None])
+    with pytest.raises(ConfigError, match="input expected no gradient"):
+        Stream(model)(x.clone().requires_grad_())
+
+
+def test_taggers_that_cannot_be_streamed() -> None:
+    with pytest.raises(ConfigError, match="one direction, got a bidirectional one"):
+        Stream(Tagger(torch.nn.Embedding(V, 5), 5))
+    words = tagger(encoder=WordEncoder([1, 2, 3], 7, embedding_size=4, character_hidden_size=3))
+    stream = Stream(words)
+    two = Words(torch.zeros(2, 1).long(), torch.zeros(1, 1).long(), torch.tensor([1]), torch.zeros(2, 1).long())
+    for given in (two, torch.tensor([1]), 1):
+        with pytest.raises(ConfigError, match="input expected Words of one step of 1 rows"):
+            stream(given)
+
+
+def test_a_text_is_read_by_one_row() -> None:
+    with pytest.raises(ConfigError, match="read expected a stream of one row"):
+        Stream(language_model(), rows=2).read("abc")
+
+
+def test_a_state_of_another_model_is_refused() -> None:
+    for other in (language_model(embedding_size=9), LanguageModel(CharVocabulary("abc"), 8, 12)):
+        with pytest.raises(StateError, match="expected the state of LanguageModel of lstm"):
+            Stream(language_model()).from_bytes(Stream(other).state_bytes())
+
+
+def test_what_the_streams_tell() -> None:
+    stream = Stream(language_model(), torch.int8)
+    assert stream.threads == 1
+    assert stream.error_report is not None
+    assert stream.error_report.outputs > 0

@@ -135,7 +135,7 @@ def test_reset_and_grow() -> None:
     assert torch.equal(stream(x[0], 99), want)
     stream.reset()
     assert torch.equal(stream(x[0], 0), want)
-    with pytest.raises(ConfigError, match="rows expected at least the 100 that are there, got 99"):
+    with pytest.raises(ConfigError, match="rows expected a number, at least the 100 that are there, got 99"):
         stream.grow(99)
 
 
@@ -212,18 +212,164 @@ def test_a_wrong_number_of_rows(rows: Any) -> None:
         Stream(LSTM(3, 5).eval(), rows=rows)
 
 
+class Doubled(torch.nn.Linear):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(input)
+
+
+def with_hook() -> torch.nn.Linear:
+    output = torch.nn.Linear(5, 2)
+    output.register_forward_hook(lambda *_: None)
+    return output
+
+
+def with_parts(weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.nn.Linear:
+    output = torch.nn.Linear(5, 2, bias=bias is not None)
+    output.weight = torch.nn.Parameter(weight)
+    output.bias = None if bias is None else torch.nn.Parameter(bias)
+    return output
+
+
 OUTPUTS: dict[str, tuple[Any, str]] = {
-    "no layer": (torch.nn.Identity(), "output expected a torch.nn.Linear, got Identity"),
-    "width": (torch.nn.Linear(4, 2), "output expected in_features=5, as wide as the layer's output, got 4"),
-    "dtype": (torch.nn.Linear(5, 2).double(), "output expected torch.float32 on the CPU, got torch.float64"),
-    "hook": (torch.nn.utils.weight_norm, "a weight that is a parameter or has a parametrization"),
+    "no layer": (torch.nn.Identity(), "output expected a torch.nn.Linear, whose forward is its own, got Identity"),
+    "a forward of its own": (Doubled(5, 2), "output expected a torch.nn.Linear, whose forward is its own, got Doubled"),
+    "width": (torch.nn.Linear(4, 2), r"output expected in_features=5, .*; got \(2, 4\)"),
+    "a weight of another shape": (
+        with_parts(torch.zeros(2, 5000)),
+        r"output expected in_features=5, .*; got \(2, 5000\)",
+    ),
+    "nothing": (with_parts(torch.zeros(0, 5)), r"O at least 1; got \(0, 5\)"),
+    "dtype": (torch.nn.Linear(5, 2).double(), r"output.weight expected \(2, 5\), torch.float32 on the CPU"),
+    "another dtype of the bias": (
+        with_parts(torch.zeros(2, 5), torch.zeros(2).double()),
+        r"output.bias expected \(2,\), torch.float32 on the CPU, got \(2,\), torch.float64",
+    ),
+    "a bias of another width": (with_parts(torch.zeros(2, 5), torch.zeros(3)), r"output.bias expected \(2,\)"),
+    "old weight_norm": (lambda: torch.nn.utils.weight_norm(torch.nn.Linear(5, 2)), "a layer without hooks"),
+    "hook": (with_hook(), "a layer without hooks"),
 }
 
 
+@pytest.mark.parametrize("rows", [None, 2])
 @pytest.mark.parametrize(("output", "message"), OUTPUTS.values(), ids=OUTPUTS)
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*")
-def test_a_wrong_output_layer(output: Any, message: str) -> None:
+def test_a_wrong_output_layer(output: Any, message: str, rows: int | None) -> None:
     if not isinstance(output, torch.nn.Module):
-        output = output(torch.nn.Linear(5, 2))
+        output = output()
     with pytest.raises(ConfigError, match=message):
-        Stream(LSTM(3, 5).eval(), output=output)
+        Stream(LSTM(3, 5).eval(), output=output, rows=rows)
+
+
+@pytest.mark.parametrize("rows", [None, 2])
+def test_an_output_layer_that_becomes_another(rows: int | None) -> None:
+    head = torch.nn.Linear(5, 2)
+    stream, x = Stream(LSTM(3, 5).eval(), output=head, rows=rows), torch.zeros(*(() if rows is None else (rows,)), 3)
+    stream(x)
+    bias, head.bias = head.bias, None
+    with pytest.raises(ConfigError, match="a bias or none, as when the stream was made; make a new stream"):
+        stream(x)
+    head.bias = bias
+    stream(x)
+    head.weight = torch.nn.Parameter(torch.zeros(3, 5))
+    head.bias = torch.nn.Parameter(torch.zeros(3))
+    with pytest.raises(ConfigError, match="as many units"):
+        stream(x)
+
+
+# where it is made
+
+
+def test_more_threads_than_when_it_was_made() -> None:
+    layer, before = LSTM(256, 512).eval(), torch.get_num_threads()
+    x = torch.randn(64, 256)
+    try:
+        torch.set_num_threads(1)
+        stream, want = Stream(layer, torch.int8, rows=64), Stream(layer, torch.int8, rows=64)(x)
+        torch.set_num_threads(4)
+        for _ in range(3):
+            stream.reset()
+            assert torch.equal(stream(x), want)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("rows", [None, 3])
+@pytest.mark.parametrize("name", ["two layers", "no code"])
+def test_made_under_inference_mode_and_used_outside(name: str, rows: int | None) -> None:
+    layer = made(LAYERS[name])
+    x = torch.randn(*(() if rows is None else (rows,)), INPUTS)
+    want = Stream(layer, rows=rows)(x)
+    with torch.inference_mode():
+        stream = Stream(layer, rows=rows)
+        torch.testing.assert_close(stream(x), want)
+        other = stream.copy()
+        stream.reset()
+    torch.testing.assert_close(stream(x), want)
+    for each in (stream, other):
+        each.reset()
+        torch.testing.assert_close(each(x), want)
+        data = each.state_bytes()
+        each.state = each.state
+        each.from_bytes(data)
+    with torch.no_grad():
+        next(layer.parameters()).mul_(2.0)
+    stream(x)
+    with torch.inference_mode():
+        stream.from_bytes(data)
+        stream.refresh()
+        stream(x)
+
+
+def test_a_state_that_does_not_fit_changes_nothing() -> None:
+    stream = Stream(made(LAYERS["two layers"]), rows=3)
+    stream(torch.randn(3, INPUTS))
+    before = stream.state
+    h = torch.zeros(2, 2, 37)
+    for hx in ((h, h[:1]), (h, h[:, :, :5]), (h, h.to("meta")), (h, h, h)):
+        with pytest.raises((RuntimeError, ConfigError, ValueError)):
+            stream.set_state(hx, [0, 1])
+    torch.testing.assert_close(stream.state, before, rtol=0, atol=0)
+
+
+def test_rows_for_which_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, x = Stream(made(LAYERS["two layers"]), rows=3), torch.randn(3, INPUTS)
+    other = stream.copy()
+    real, left = torch.zeros, [2]
+
+    def zeros(*sizes: Any, **arguments: Any) -> torch.Tensor:
+        left[0] -= 1
+        if left[0] < 0:
+            raise MemoryError
+        return real(*sizes, **arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "zeros", zeros)
+        with pytest.raises(MemoryError):
+            stream.grow(9)
+    assert stream.rows == 3
+    assert torch.equal(stream(x), other(x))
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s)), lambda s: s.copy()])
+def test_copies_of_a_layer_that_trains_again(again: Callable[[Any], Any]) -> None:
+    layer = made(LAYERS["two layers"])
+    for rows in (None, 2):
+        stream = Stream(layer.eval(), rows=rows)
+        layer.train()
+        x = torch.randn(*(() if rows is None else (rows,)), INPUTS)
+        assert torch.equal(again(stream)(x), stream(x))
+        assert stream.measure_error(torch.randn(3, INPUTS)).outputs == 0
+        assert layer.training
+
+
+@pytest.mark.parametrize("row", [np.int64(2), np.array(2), torch.tensor(2)])
+def test_a_number_of_any_kind_is_one_row(row: Any) -> None:
+    stream, x = Stream(made(LAYERS["two layers"]), rows=3), torch.randn(INPUTS)
+    assert stream(x, row).shape == (37,)
+
+
+@pytest.mark.parametrize("row", [None, [1, 2], [], True, "1"])
+def test_a_state_is_that_of_one_row(row: Any) -> None:
+    stream = Stream(made(LAYERS["two layers"]), rows=3)
+    with pytest.raises(ConfigError, match="row expected one number from 0 to 2"):
+        stream.state_bytes(row)

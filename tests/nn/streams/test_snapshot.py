@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,10 +79,14 @@ WRONG: dict[str, tuple[object, str]] = {
     "longer": (DATA + b"\0", "the checksum is another"),
     "other widths": (
         Stream(LSTM(3, 6).eval()).state_bytes(),
-        r"state of lstm \[5\], .*; got one of lstm \[6\], .* written by",
+        r"state of lstm 3 to \[5\], .*; got one of lstm 3 to \[6\], .* written by",
     ),
-    "other layers": (Stream(LSTM(3, 5, 2).eval()).state_bytes(), r"state of lstm \[5\], .*; got one of lstm \[5, 5\]"),
-    "another cell": (Stream(GRU(3, 5).eval()).state_bytes(), r"state of lstm \[5\], .*; got one of gru"),
+    "other layers": (
+        Stream(LSTM(3, 5, 2).eval()).state_bytes(),
+        r"state of lstm 3 to \[5\], .*; got one of lstm 3 to \[5, 5\]",
+    ),
+    "another cell": (Stream(GRU(3, 5).eval()).state_bytes(), r"state of lstm 3 to \[5\], .*; got one of gru"),
+    "other inputs": (Stream(LSTM(4, 5).eval()).state_bytes(), r"state of lstm 3 to \[5\], .*; got one of lstm 4 to"),
     "another dtype": (Stream(LSTM(3, 5).double().eval()).state_bytes(), "float32.*float64"),
 }
 
@@ -151,3 +159,49 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
         StateFile(tmp_path / "notes.txt")
     with pytest.raises(StateError, match="expected a file of states, or a place for one"):
         StateFile(tmp_path / "missing" / "sessions")
+
+
+def test_another_database_is_left_alone(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE states (something TEXT)")
+    with pytest.raises(StateError, match="got another database"):
+        StateFile(tmp_path / "other.db")
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [(5, b""), (b"a", b""), ("\ud800", b""), ("a", "text"), ("a", None), ("a", 5)]
+)
+def test_what_is_no_name_or_no_state(tmp_path: Path, name: Any, state: Any) -> None:
+    file = StateFile(tmp_path / "sessions")
+    with pytest.raises(StateError, match=r"expected a text|expected bytes"):
+        file[name] = state
+    with pytest.raises(StateError):
+        file.update([("good", b"1"), (name, state)])
+    assert len(file) == 0
+
+
+def test_states_that_changed_in_the_file_are_told(tmp_path: Path) -> None:
+    with StateFile(tmp_path / "sessions") as file:
+        file["bob"] = b"1" * 50
+    with contextlib.closing(sqlite3.connect(tmp_path / "sessions")) as raw:
+        raw.execute("UPDATE states SET name = 'cob'")
+        raw.commit()
+    with pytest.raises(StateError, match="the state of 'cob' as it was written, got one that has changed"):
+        StateFile(tmp_path / "sessions")["cob"]
+
+
+def test_a_file_that_is_closed_or_of_another_thread(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "sessions")
+    with ThreadPoolExecutor() as pool, pytest.raises(StateError, match="thread"):
+        pool.submit(file.__getitem__, "a").result()
+    with file, pytest.raises(StateError, match="one `with` block at a time"):
+        file.__enter__()
+    with pytest.raises(StateError, match="closed"):
+        file["a"]
+
+
+def test_a_dict_of_states(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "sessions")
+    file.update({"a": b"1"}, b=b"2")
+    file.update([("c", b"3")])
+    assert dict(file) == {"a": b"1", "b": b"2", "c": b"3"}

@@ -19,6 +19,10 @@ class ClassStream(ModelStream):
     it; `softmax` makes probabilities of them. An input is a token's number, or a vector `(I,)`; of n rows `(n,)` or `(n, I)`.
     """
 
+    @property
+    def _dims(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return int(self.model.embedding is None)
+
     def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
         made = self.model.pooling.begin(rows, self.model.output.weight.detach())
         self._evidence = [*getattr(self, "_evidence", []), *self._no_evidence(rows)]
@@ -31,17 +35,21 @@ class ClassStream(ModelStream):
         first = bayes.no_evidence()
         return [first.copy() for _ in range(rows)]
 
+    @torch.inference_mode(False)
     def reset(self, rows: Any = None) -> None:
         """Let some rows, or all, begin anew."""
         kept = self._evidence
         super().reset(rows)
         self._evidence = kept
         if kept:
-            for row in self._which(rows).tolist():
-                self._evidence[row] = self._no_evidence(1)[0]
+            which = self._which(rows).tolist()
+            for row, none in zip(which, self._no_evidence(len(which)), strict=True):
+                self._evidence[row] = none
 
     def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
-        return input if self.model.embedding is None else embedded(self.model.embedding, input, len(which))
+        if self.model.embedding is None:
+            return torch.as_tensor(input, device="cpu") if not isinstance(input, torch.Tensor) else input
+        return embedded(self.model.embedding, input, len(which))
 
     def _answer(self, h: torch.Tensor, input: Any, which: torch.Tensor) -> torch.Tensor:
         model = self.model
@@ -51,7 +59,7 @@ class ClassStream(ModelStream):
             self._memory[name][which] = v
         experts = [model.output(pooled)]
         if (bayes := model.naive_bayes) is not None:
-            tokens = torch.as_tensor(input).reshape(-1).tolist()
+            tokens = torch.as_tensor(input, device="cpu").reshape(-1).tolist()
             said = [bayes.go_on(self._evidence[row], token) for row, token in zip(which.tolist(), tokens, strict=True)]
             experts.append(torch.stack(said) if said else torch.zeros_like(experts[0]))
         return model.combined(torch.stack([v.to(experts[0].dtype) for v in experts]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ostinato.models.forecasting.scale import Scale
 from ostinato.models.forecasting.windows import Behind, SeriesBatch, uniform_numbers
 from ostinato.models.parts.model_stream import ModelStream
 from ostinato.models.parts.reading import reading
-from ostinato.nn.streams.rows import Rows
+from ostinato.nn.streams.rows import Rows, is_one
 
 
 class ForecastStream(ModelStream):
@@ -39,14 +40,15 @@ class ForecastStream(ModelStream):
             "means": like.new_zeros(rows, season),
             "observed": like.new_full((rows, model.observed_size), torch.nan),
             "centre": like.new_zeros(rows),
-            "width": like.new_full((rows,), torch.nan),  # until it has begun
+            "width": like.new_zeros(rows),
+            "has_begun": torch.zeros(rows, dtype=torch.bool, device=like.device),
             "steps": torch.zeros(rows, dtype=torch.int64, device=like.device),
             "series": torch.zeros(rows, dtype=torch.int64, device=like.device),
         }
 
     # steps
 
-    @torch.no_grad()
+    @torch.inference_mode(False)
     def begin(
         self,
         past: Any,
@@ -70,29 +72,35 @@ class ForecastStream(ModelStream):
         Raises:
             ConfigError: for a past or covariates of another shape, or a series or row that is not there.
         """
-        model, which = self.model, self._which(row)
+        model, which = self.model, self._row(row)
         like = model.output.weight
-        values = torch.as_tensor(past, dtype=like.dtype, device=like.device)
-        if values.dim() != 1 or not len(values):
-            raise ConfigError(f"past expected values (T,), T at least 1, got {tuple(values.shape)}")
-        count = 1 if model.embedding is None else model.num_series + 1
-        if not 0 <= series < max(count, 2):
-            raise ConfigError(f"series expected a number from 0 to {max(count, 2) - 1}, got {series}")
+        values = _numbers("past", past, like)
+        if values.dim() != 1 or not len(values) or bool(values.isinf().any()):
+            raise ConfigError(
+                f"past expected finite values (T,), T at least 1, NaN where missing, got {_shown(values)}"
+            )
+        count = 1 if model.embedding is None else model.num_series
+        if not isinstance(series, int) or not 0 <= series <= count:
+            raise ConfigError(f"series expected a number from 0 to {count}, got {series!r}")
+        if not 0 <= least_scale < math.inf:
+            raise ConfigError(f"least_scale expected a number of at least 0, got {least_scale}")
         known = _columns("known", known, len(values), model.known_size, like)
         observed = _columns("observed", observed, len(values), model.observed_size, like)
         batch = SeriesBatch(
             input=values.unsqueeze(1),
-            lengths=torch.tensor([len(values)]),
-            rows=torch.tensor([0]),
+            lengths=torch.tensor([len(values)], device=like.device),
+            rows=torch.tensor([0], device=like.device),
             target=values.unsqueeze(1),
-            past=torch.tensor([len(values)]),
+            past=torch.tensor([len(values)], device=like.device),
             known=known.unsqueeze(1),
             observed=observed.unsqueeze(1),
-            series=torch.tensor([series]),
-            least_scale=torch.tensor([least_scale], dtype=values.dtype),
+            series=torch.tensor([series], device=like.device),
+            least_scale=torch.tensor([least_scale], dtype=values.dtype, device=like.device),
         )
-        with reading(model):
+        with torch.no_grad(), reading(model), torch.autocast("cpu", enabled=False):
             behind = model.behind(batch)
+        if not bool((behind.scale.centre + behind.scale.width).isfinite().all()):
+            raise ConfigError("past expected values whose spread is a finite number, got values that are too large")
         if self.rows is None:
             self.layers.state = behind.state
         else:
@@ -104,8 +112,9 @@ class ForecastStream(ModelStream):
             "observed": observed[-1:],
             "centre": behind.scale.centre,
             "width": behind.scale.width,
-            "steps": torch.zeros(1, dtype=torch.int64),
-            "series": torch.tensor([series]),
+            "has_begun": torch.ones(1, dtype=torch.bool, device=like.device),
+            "steps": torch.zeros(1, dtype=torch.int64, device=like.device),
+            "series": torch.tensor([series], device=like.device),
         }
         if behind.means is not None:
             kept["means"] = behind.means.T
@@ -133,15 +142,15 @@ class ForecastStream(ModelStream):
         which = self._which(rows)
         self._check_begun(which)
         model, n, like = self.model, len(which), self.model.output.weight
-        values = torch.as_tensor(input, dtype=like.dtype, device=like.device).reshape(-1)
-        if len(values) != n:
-            raise ConfigError(f"input expected {n} values, got {len(values)}")
+        values = _numbers("input", input, like).reshape(-1)
+        if len(values) != n or bool(values.isinf().any()):
+            raise ConfigError(f"input expected {n} finite values, NaN where missing, got {_shown(values)}")
         known = _columns("known", known, n, model.known_size, like)
         observed = _columns("observed", observed, n, model.observed_size, like)
         return super().__call__((values, known, observed), rows)
 
-    def _one(self, input: Any) -> Any:
-        return input
+    def _one(self, input: Any) -> tuple[Any, bool]:
+        return input, True
 
     def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
         memory, known = self._of(which), input[1]
@@ -173,7 +182,7 @@ class ForecastStream(ModelStream):
         return h
 
     def _check_begun(self, which: torch.Tensor) -> None:
-        if bool(self._memory["width"][which].isnan().any()):
+        if not bool(self._memory["has_begun"][which].all()):
             raise ConfigError("expected a past that was read, got none yet; call begin(past) first")
 
     # forecasts
@@ -197,15 +206,22 @@ class ForecastStream(ModelStream):
         Raises:
             ConfigError: an argument is out of range, or no past was read.
         """
-        if horizon < 1 or samples < 1:
-            raise ConfigError(f"horizon and samples expected at least 1, got {horizon} and {samples}")
-        which, alone = self._which(rows), self.rows is None or isinstance(rows, int)
+        for name, number in (("horizon", horizon), ("samples", samples), ("seed", seed)):
+            if isinstance(number, bool) or not isinstance(number, int) or (name != "seed" and number < 1):
+                raise ConfigError(
+                    f"{name} expected a whole number{'' if name == 'seed' else ' of at least 1'}, got {number!r}"
+                )
+        if not -(2**63) <= seed < 2**64:
+            raise ConfigError(f"seed expected an integer from -2^63 to 2^64 - 1, as torch takes, got {seed}")
+        which, alone = self._which(rows), self.rows is None or is_one(rows)
+        if not len(which):
+            return self.model.output.weight.new_zeros(horizon, 0, samples)
         self._check_begun(which)
         model, memory = self.model, self._of(which)
         like = memory["values"]
         if model.known_size and future is None:
             raise ConfigError(f"future expected covariates ({horizon}, {model.known_size}), got none")
-        given = torch.zeros(horizon, len(which), 0) if future is None else torch.as_tensor(future)
+        given = like.new_zeros(horizon, len(which), 0) if future is None else _numbers("future", future, like)
         if future is not None and alone and given.dim() == 2:
             given = given.unsqueeze(1)
         if given.shape != (horizon, len(which), model.known_size):
@@ -227,16 +243,36 @@ class ForecastStream(ModelStream):
             memory["begun"].T,
             self._means_from_here(memory),
         )
-        with reading(model):
+        with torch.inference_mode(False), reading(model), torch.autocast("cpu", enabled=False):
             paths = model.paths(behind, beside, uniform_numbers(horizon, samples, seed))
         return paths[:, 0] if alone else paths
+
+    def measure_error(self, inputs: Any) -> Any:
+        """Not of a series, as what enters the layers follows from where it is: see `stream.layers.measure_error`."""
+        raise ConfigError(
+            "measure_error expected a stream of tokens or vectors, got one of a series; stream.layers.measure_error(x) takes what "
+            f"enters the layers, (T, {self.model.recurrent.input_size})"
+        )
 
     def _means_from_here(self, memory: dict[str, torch.Tensor]) -> torch.Tensor | None:
         """Those of the baseline, `(m, n)`, the first one for the next step."""
         means = memory["means"].T
         if not len(means):
             return None
-        return means.gather(0, (torch.arange(len(means)).unsqueeze(1) + memory["steps"]) % len(means))
+        return means.gather(
+            0, (torch.arange(len(means), device=means.device).unsqueeze(1) + memory["steps"]) % len(means)
+        )
+
+
+def _numbers(name: str, given: Any, like: torch.Tensor) -> torch.Tensor:
+    try:
+        return torch.as_tensor(given, dtype=like.dtype, device=like.device).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"{name} expected numbers, got {type(given).__name__}") from None
+
+
+def _shown(values: torch.Tensor) -> str:
+    return "infinite ones" if bool(values.isinf().any()) else f"the shape {tuple(values.shape)}"
 
 
 def _columns(name: str, given: Any, rows: int, size: int, like: torch.Tensor) -> torch.Tensor:
@@ -245,7 +281,7 @@ def _columns(name: str, given: Any, rows: int, size: int, like: torch.Tensor) ->
         if size:
             raise ConfigError(f"{name} expected covariates ({rows}, {size}), got none")
         return like.new_zeros(rows, 0)
-    v = torch.as_tensor(given, dtype=like.dtype, device=like.device)
+    v = _numbers(name, given, like)
     if v.dim() == 1 and rows == 1:
         v = v.unsqueeze(0)
     if v.shape != (rows, size):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -12,7 +11,7 @@ from torch import nn
 from ostinato.errors import ConfigError
 from ostinato.models.parts.reading import reading
 from ostinato.nn import ErrorReport, Stream
-from ostinato.nn.streams.rows import Rows
+from ostinato.nn.streams.rows import Rows, is_one
 from ostinato.nn.streams.snapshot import Shape, shapes_of, state_from_bytes, state_to_bytes
 from ostinato.nn.streams.stream import described
 
@@ -40,6 +39,9 @@ class ModelStream:
         ConfigError: the model cannot be streamed, with the reason.
     """
 
+    _dims = 0  # of an input of one row
+
+    @torch.inference_mode(False)  # what is made here is written to anywhere
     def __init__(
         self,
         model: Any,
@@ -50,12 +52,26 @@ class ModelStream:
         output: nn.Linear | None = None,
     ) -> None:
         self.model = model
-        with reading(model):
-            self.layers: Any = Stream(
-                model.recurrent, streaming_dtype, rows=rows, output=output, check_weights=check_weights
-            )
-        self.rows = rows
+        self.rows, self._arguments = rows, (streaming_dtype, check_weights)
+        self._open(output)
         self._memory = self._fresh(rows or 1)
+
+    def _open(self, output: nn.Linear | None) -> None:
+        dtype, check_weights = self._arguments
+        self._modules = self.model.recurrent, output
+        with reading(self.model):
+            self.layers: Any = Stream(
+                self.model.recurrent, dtype, rows=self.rows, output=output, check_weights=check_weights
+            )
+
+    def _follow(self) -> None:
+        """Where the model has other layers or another output layer than before, go on with these."""
+        layers, output = self._modules
+        now = None if output is None else self.model.output
+        if self.model.recurrent is not layers or now is not output:
+            state = self.layers.state
+            self._open(now)
+            self.layers.state = state
 
     # what a kind of model says
 
@@ -92,21 +108,33 @@ class ModelStream:
                 raise ConfigError(
                     "rows expected None, as this is a stream of one row; Stream(model, rows=N) has several"
                 )
-            which, alone = torch.zeros(1, dtype=torch.int64), True
+            which, alone = torch.zeros(1, dtype=torch.int64, device="cpu"), True
         else:
-            which, alone = torch.from_numpy(self.layers.which(rows)), isinstance(rows, int)
-        with torch.inference_mode(False), torch.no_grad():  # in which mode the model is makes no difference here
-            x = self._enter(self._one(input) if alone else input, which)
+            which, alone = torch.from_numpy(self.layers.which(rows)), is_one(rows)
+        if isinstance(input, torch.Tensor) and input.requires_grad and torch.is_grad_enabled():
+            raise ConfigError("input expected no gradient, as a stream gives none; use input.detach()")
+        self._follow()
+        # In which mode the model is makes no difference here.
+        with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+            if alone:
+                input, alone = self._one(input)
+            x = self._enter(input, which)
             h = self.layers(x) if self.rows is None else self.layers(x, which)
             said = self._answer(h, input, which)
         return said[0] if alone else said
 
-    def _one(self, input: Any) -> Any:
-        """The input of one row as that of several."""
-        return torch.as_tensor(input)[None]
+    def _one(self, input: Any) -> tuple[Any, bool]:
+        """The input of one row as that of several, and whether it has no dimension of rows of its own."""
+        try:
+            v = torch.as_tensor(input, device="cpu" if not isinstance(input, torch.Tensor) else None)
+        except (TypeError, ValueError, RuntimeError):
+            raise ConfigError(f"input expected numbers, got {type(input).__name__}") from None
+        has_rows = v.dim() == self._dims + 1 and len(v) == 1
+        return (v, False) if has_rows else (v[None], True)
 
     # what is kept
 
+    @torch.inference_mode(False)
     def reset(self, rows: Rows | None = None) -> None:
         """Let some rows, or all, begin anew."""
         which = self._which(rows)
@@ -117,6 +145,7 @@ class ModelStream:
         for name, fresh in self._fresh(len(which)).items():
             self._memory[name][which] = fresh
 
+    @torch.inference_mode(False)
     def grow(self, rows: int) -> None:
         """Have N rows in all, at least as many as now; the new ones begin anew.
 
@@ -135,6 +164,7 @@ class ModelStream:
         """All that a row remembers, with a version and a checksum; `from_bytes` goes on from it, in any process."""
         return state_to_bytes(self._state(row), self._described())
 
+    @torch.inference_mode(False)
     def from_bytes(self, data: bytes, row: int = 0) -> None:
         """Let a row go on from what `state_bytes` gave.
 
@@ -150,10 +180,15 @@ class ModelStream:
         self._put_memory({name.removeprefix("memory."): v for name, v in given.items() if name not in layers}, row)
 
     def _described(self) -> str:
-        return f"{type(self.model).__name__} of {described(self.model.recurrent)}"
+        sizes = ", ".join(
+            f"{name} {tuple(v.shape)}"
+            for name, v in self.model.state_dict().items()
+            if not name.startswith("recurrent.")
+        )
+        return f"{type(self.model).__name__} of {described(self.model.recurrent)}, {sizes}"
 
     def _state(self, row: int) -> dict[str, torch.Tensor]:
-        self._which(row)
+        self._row(row)
         layers = self.layers.state_tensors() if self.rows is None else self.layers.state_tensors(row)
         return layers | {f"memory.{name}": v for name, v in self._memory_of(row).items()}
 
@@ -170,13 +205,24 @@ class ModelStream:
     def _which(self, rows: Rows | None) -> torch.Tensor:
         if self.rows is not None:
             return torch.from_numpy(self.layers.which(rows))
-        if rows not in (None, 0):
+        if rows is not None and not (is_one(rows) and rows == 0):
             raise ConfigError(f"row expected 0, as this is a stream of one row, got {rows}")
-        return torch.zeros(1, dtype=torch.int64)
+        return torch.zeros(1, dtype=torch.int64, device="cpu")
 
+    def _row(self, row: Any) -> torch.Tensor:
+        """The number of one row, `(1,)`."""
+        if not is_one(row):
+            raise ConfigError(f"row expected the number of one row, got {row!r}")
+        return self._which(row)
+
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    @torch.inference_mode(False)
     def copy(self) -> Self:
         """Another stream on the same weights, which goes on from this one's state on its own."""
-        made = copy.copy(self)
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
         made.layers = self.layers.copy()
         made._memory = {name: v.clone() for name, v in self._memory.items()}
         return made
@@ -198,6 +244,17 @@ class ModelStream:
         """Of these weights; None where they are the model's own."""
         return self.layers.streaming_dtype
 
+    @property
+    def threads(self) -> int:
+        """Threads that read the weights."""
+        return self.layers.threads
+
+    @property
+    def error_report(self) -> ErrorReport | None:
+        """The error of `streaming_dtype` on standard normal numbers that enter the layers, see `Stream.error_report`."""
+        with reading(self.model):
+            return self.layers.error_report
+
     def measure_error(self, inputs: Any) -> ErrorReport:
         """The error of `streaming_dtype` in what is computed with the layers, on a sequence of inputs.
 
@@ -217,8 +274,11 @@ def embedded(embedding: nn.Embedding, tokens: Any, count: int) -> torch.Tensor:
     Raises:
         ConfigError: they are no numbers of tokens, or not so many.
     """
-    given = tokens if isinstance(tokens, torch.Tensor) else torch.as_tensor(tokens)
-    if not len(given) and not isinstance(tokens, torch.Tensor):
+    try:
+        given = tokens if isinstance(tokens, torch.Tensor) else torch.as_tensor(tokens, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"tokens expected {count} whole numbers, got {type(tokens).__name__}") from None
+    if given.dim() == 1 and not len(given):
         given = given.long()
     if given.shape != (count,) or given.is_floating_point() or given.dtype is torch.bool:
         raise ConfigError(
@@ -227,4 +287,9 @@ def embedded(embedding: nn.Embedding, tokens: Any, count: int) -> torch.Tensor:
     V = embedding.num_embeddings
     if count and not (int(given.min()) >= 0 and int(given.max()) < V):
         raise ConfigError(f"tokens expected numbers from 0 to {V - 1}, got {int(given.min())} to {int(given.max())}")
-    return embedding.weight.detach()[given.to(torch.int64)]
+    return embedding(given.to(torch.int64))
+
+
+def is_table(embedding: nn.Embedding) -> bool:
+    """Whether its vectors are rows of its weights and nothing else."""
+    return type(embedding).forward is nn.Embedding.forward and embedding.max_norm is None

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from ostinato.errors import ConfigError
 from ostinato.models.parts.model_stream import ModelStream, embedded
 from ostinato.models.parts.reading import reading
-from ostinato.nn.streams.rows import Rows
+from ostinato.models.tagging.words import WordEncoder, Words
+from ostinato.nn.streams.rows import Rows, is_one
 
 
 class TagStream(ModelStream):
@@ -23,37 +25,47 @@ class TagStream(ModelStream):
     """
 
     def __init__(self, model: Any, **arguments: Any) -> None:
+        if not isinstance(model.encoder, nn.Embedding | WordEncoder):
+            raise ConfigError(
+                f"Stream expected a tagger over tokens, torch.nn.Embedding, or a WordEncoder, got {type(model.encoder).__name__}; "
+                "stream its layers, Stream(model.recurrent, output=model.output)"
+            )
         super().__init__(model, output=model.output, **arguments)
 
     def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
         like = self.model.output.weight.detach()
-        # Of the best path that ends in each tag; NaN before the first step.
-        return {"scores": torch.full((rows, self.model.num_tags), torch.nan, dtype=torch.float64, device=like.device)}
+        # Of the best path that ends in each tag, once it has begun.
+        scores = torch.zeros((rows, self.model.num_tags), dtype=torch.float64, device=like.device)
+        return {"scores": scores, "has_begun": torch.zeros(rows, dtype=torch.bool, device=like.device)}
 
     def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
         if isinstance(self.model.encoder, nn.Embedding):
             return embedded(self.model.encoder, input, len(which))
+        n = len(which)
+        if not isinstance(input, Words) or tuple(input.ids.shape) != (1, n) or tuple(input.places.shape) != (1, n):
+            got = f"ids {tuple(input.ids.shape)}" if isinstance(input, Words) else type(input).__name__
+            raise ConfigError(f"input expected Words of one step of {n} rows, ids and places (1, {n}), got {got}")
         with reading(self.model.encoder):
             return self.model.encoder(input)[0]
 
-    def _one(self, input: Any) -> Any:
-        return input if isinstance(input, tuple) else super()._one(input)
+    def _one(self, input: Any) -> tuple[Any, bool]:
+        return super()._one(input) if isinstance(self.model.encoder, nn.Embedding) else (input, True)
 
     def _answer(self, h: torch.Tensor, input: Any, which: torch.Tensor) -> torch.Tensor:
         model, emissions = self.model, h
         if model.crf is None:
-            self._memory["scores"][which] = emissions.double()
+            self._memory["scores"][which], self._memory["has_begun"][which] = emissions.double(), True
             return emissions
         chain = model.crf.scores(model.constraints)
         before = self._memory["scores"][which]
         begins = chain.start.expand_as(before)
         goes_on = (before.unsqueeze(2) + chain.transitions).amax(1)
-        best = torch.where(before.isnan().any(1, keepdim=True), begins, goes_on)
-        self._memory["scores"][which] = best + emissions.double()
+        best = torch.where(self._memory["has_begun"][which].unsqueeze(1), goes_on, begins)
+        self._memory["scores"][which], self._memory["has_begun"][which] = best + emissions.double(), True
         return emissions
 
     def best(self, rows: Rows | None = None) -> torch.Tensor:
         """The tag of the last step, `()` int64, or `(n,)` of n rows with `rows=N`; see above. 0 before the first step."""
         which = self._which(rows)
-        tags = self._memory["scores"][which].nan_to_num(-torch.inf).argmax(-1)
-        return tags[0] if self.rows is None or isinstance(rows, int) else tags
+        tags = self._memory["scores"][which].argmax(-1)
+        return tags[0] if self.rows is None or is_one(rows) else tags

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.models.parts.model_stream import ModelStream, embedded
+from ostinato.models.parts.model_stream import ModelStream, embedded, is_table
 from ostinato.models.text.sampling import check_numbers, check_sampling, probabilities
 from ostinato.models.writing.scores import TextState
 
@@ -27,9 +27,11 @@ class TokenStream(ModelStream):
 
     def __call__(self, input: Any, rows: Any = None) -> torch.Tensor:
         """One token; see `ModelStream`."""
-        if self.rows is not None or rows is not None or type(input) is not int:
+        embedding = self.model.embedding
+        if self.rows is not None or rows is not None or type(input) is not int or not is_table(embedding):
             return super().__call__(input, rows)
-        table = self.model.embedding.weight
+        self._follow()
+        table = embedding.weight
         if not 0 <= input < len(table):
             raise ConfigError(f"tokens expected numbers from 0 to {len(table) - 1}, got {input}")
         return self.layers(table.detach()[input])
@@ -38,7 +40,13 @@ class TokenStream(ModelStream):
         return embedded(self.model.embedding, input, len(which))
 
     def read(self, text: str) -> torch.Tensor | None:
-        """Read a text, of one row; the logits of what comes next, `(V,)`, or None where it has no token."""
+        """Read a text, of one row; the logits of what comes next, `(V,)`, or None where it has no token.
+
+        Raises:
+            ConfigError: this is a stream of several rows.
+        """
+        if self.rows is not None:
+            raise ConfigError("read expected a stream of one row; give tokens and rows, stream(tokens, rows)")
         logits = None
         for token in self.model.vocabulary.encode(text).tolist():
             logits = self(token)

@@ -17,7 +17,7 @@ from ostinato.kernels.storage import check_storage
 from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.streams.report import ErrorReport
-from ostinato.nn.streams.rows import RowStream
+from ostinato.nn.streams.rows import RowStream, is_one
 from ostinato.nn.streams.stream import Stream, first_states, output_width
 from ostinato.nn.streams.weights import check, dtype_of, in_evaluation, refusal
 from ostinato.types import Tensor
@@ -144,6 +144,7 @@ class PlainRows(RowStream, of_rows=True, plain=True):
         self._kept = self._room(rows)
         self.reset()
 
+    @torch.inference_mode(False)
     def _room(self, rows: int) -> list[dict[str, Tensor]]:
         sizes = self.layer._layout.sizes
         like = self.layer.all_weights[0][0].detach()
@@ -156,7 +157,7 @@ class PlainRows(RowStream, of_rows=True, plain=True):
 
     def __call__(self, x: Tensor, rows: Any = None, **extras: Any) -> Tensor:
         """One step of some rows; see `RowStream`."""
-        which, alone = self.which(rows), isinstance(rows, int)
+        which, alone = self.which(rows), is_one(rows)
         x, more = self._usable_rows(x, len(which), alone), self._usable_extras(extras, len(which))
         if self.check_weights and dtype_of(self.layer) is not self._dtype:
             self.refresh()
@@ -198,8 +199,9 @@ class PlainRows(RowStream, of_rows=True, plain=True):
     def _put_rows(self, states: Any, which: np.ndarray) -> None:
         rows = torch.as_tensor(which)
         for given, kept in zip(states, self._kept, strict=True):
+            made = {name: getattr(given, name).detach().to(v.dtype) for name, v in kept.items()}
             for name, v in kept.items():
-                v[rows] = getattr(given, name).detach()
+                v[rows] = made[name]
 
     def _make_room(self, rows: int) -> None:
         old, self._kept = self._kept, self._room(rows)
@@ -216,7 +218,7 @@ class PlainRows(RowStream, of_rows=True, plain=True):
 
     def measure_error(self, inputs: Tensor, **extras: Tensor) -> ErrorReport:
         """None of its weights is rounded: the report of no error."""
-        return ErrorReport(0.0, 0.0, len(self._sequence(inputs)))
+        return RowStream.measure_error(self, inputs, **extras)
 
     def __repr__(self) -> str:
         return f"Stream({self.layer!r}, rows={self.rows}, in plain PyTorch, as {refusal(self.layer)})"

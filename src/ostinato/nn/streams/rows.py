@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -19,11 +19,18 @@ from ostinato.kernels.storage import check_storage
 from ostinato.nn.extras import check_names
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.streams.snapshot import shapes_of, state_from_bytes, state_to_bytes
-from ostinato.nn.streams.stream import Stream, described, first_states, rebuilt
+from ostinato.nn.streams.stream import Stream, described, first_states, rebuilt, tensors_in
 from ostinato.nn.streams.weights import StreamWeights, in_evaluation
 from ostinato.types import Tensor
 
 Rows: TypeAlias = "int | Sequence[int] | range | Tensor | np.ndarray"
+
+
+def is_one(rows: Any) -> bool:
+    """Whether it is one number, rather than several."""
+    if isinstance(rows, Tensor | np.ndarray):
+        return rows.ndim == 0
+    return hasattr(rows, "__index__") and not isinstance(rows, bool)
 
 
 class RowStream(Stream, of_rows=True, plain=False):
@@ -75,8 +82,7 @@ class RowStream(Stream, of_rows=True, plain=False):
             ConfigError: for an input of another shape, dtype or device, for one that requires a gradient, and for rows that are
                 not there or are given twice. No row has taken a step then.
         """
-        which = self.which(rows)
-        alone = isinstance(rows, int)
+        which, alone = self.which(rows), is_one(rows)
         x = self._usable_rows(x, len(which), alone)
         more = self._usable_extras(extras, len(which))
         if self.check_weights and (self._is_stale() or self._packed is not self._weights.packed):
@@ -103,6 +109,8 @@ class RowStream(Stream, of_rows=True, plain=False):
         """The rows as numbers, `(n,)` int64, checked as in a call."""
         if rows is None:
             return np.arange(self.rows, dtype=np.int64)
+        if isinstance(rows, Tensor) and rows.is_meta:
+            raise ConfigError("rows expected whole numbers, got a tensor on meta, which has none")
         given = rows.detach().cpu().numpy() if isinstance(rows, Tensor) else np.asarray(rows)
         if given.size == 0:
             given = given.astype(np.int64)
@@ -116,6 +124,16 @@ class RowStream(Stream, of_rows=True, plain=False):
         if len(np.unique(found)) != len(found):
             raise ConfigError("rows expected every number once, got some twice; a row takes one step at a time")
         return found.astype(np.int64)
+
+    def one(self, row: Any) -> np.ndarray:
+        """One row as numbers, `(1,)` int64.
+
+        Raises:
+            ConfigError: it is not the number of a row.
+        """
+        if not is_one(row):
+            raise ConfigError(f"row expected one number from 0 to {self.rows - 1}, got {row!r}")
+        return self.which(row)
 
     def _usable_rows(self, x: Any, count: int, alone: bool) -> Tensor:
         """A contiguous input, or the reason why there is none."""
@@ -186,9 +204,11 @@ class RowStream(Stream, of_rows=True, plain=False):
         """Make these, laid out like `state_of(rows)`, the states of some rows before their next steps.
 
         Raises:
-            ConfigError: for rows that are not there or are given twice.
+            ConfigError: for rows that are not there or are given twice, and for states without numbers.
+            RuntimeError: for another shape. No state has changed then.
         """
         which = self.which(rows)
+        tensors_in(hx)
         self._put_rows(self.layer._layout.open(hx, len(which), True), which)
 
     def reset(self, rows: Rows | None = None) -> None:
@@ -207,8 +227,8 @@ class RowStream(Stream, of_rows=True, plain=False):
         Raises:
             ConfigError: there are more already.
         """
-        if rows < self.rows:
-            raise ConfigError(f"rows expected at least the {self.rows} that are there, got {rows}")
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < self.rows:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"rows expected a number, at least the {self.rows} that are there, got {rows!r}")
         before = self.rows
         self._make_room(rows)
         self.reset(np.arange(before, rows))
@@ -230,25 +250,28 @@ class RowStream(Stream, of_rows=True, plain=False):
 
     def put_state_tensors(self, given: Mapping[str, Tensor], row: int = 0) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """See `Stream`."""
-        self._put_rows(self._by_layer(given), self.which(row))
+        self._put_rows(self._by_layer(given), self.one(row))
 
     def state_tensors(self, row: int = 0) -> dict[str, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """See `Stream`; of one row."""
-        states = self._states_of(self.which(row))
+        states = self._states_of(self.one(row))
         return {f"{n}_l{at}": v for at, layer in enumerate(states) for n, v in layer.items()}
 
     def _states_of(self, which: np.ndarray) -> list[dict[str, Tensor]]:
         sizes, runner = self.layer._layout.sizes, self._rows
         return [
-            {name: runner.before(at, name, which)[:, : sizes[name][at]] for name in states}
-            for at, states in enumerate(runner.states)
+            {name: runner.before(at, name, which)[:, : sizes[name][at]] for name in sizes}
+            for at in range(self.layer.num_layers)
         ]
 
     @torch.no_grad()
     def _put_rows(self, states: Sequence[State], which: np.ndarray) -> None:
-        for at, given in enumerate(states):
-            for name in self._rows.states[at]:
-                self._rows.put(at, name, which, getattr(given, name))
+        # Made as they must be first: what cannot be is told before any is put.
+        names = self.layer._layout.sizes
+        made = [{n: cast("Tensor", getattr(given, n)).to(self._dtype) for n in names} for given in states]
+        for at, new in enumerate(made):
+            for name, v in new.items():
+                self._rows.put(at, name, which, v)
 
     def copy(self) -> RowStream:
         """Another stream on the same packed weights, whose rows go on from these states on their own."""
@@ -262,7 +285,8 @@ class RowStream(Stream, of_rows=True, plain=False):
 
     def measure_error(self, inputs: Tensor, **extras: Tensor) -> Any:
         """See `Stream`."""
-        one = Stream(self.layer, self.streaming_dtype, output=self.output, check_weights=self.check_weights)
+        with in_evaluation(self.layer, self.output):
+            one = Stream(self.layer, self.streaming_dtype, output=self.output, check_weights=self.check_weights)
         return one.measure_error(inputs, **extras)
 
     def __repr__(self) -> str:

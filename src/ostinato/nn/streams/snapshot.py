@@ -71,7 +71,12 @@ def state_from_bytes(data: bytes, like: Mapping[str, Shape], what: str) -> dict[
         tensors = load(file)
     except SafetensorError as error:  # nobody's checksum, then
         raise StateError(f"data expected a safetensors file behind its checksum: {error}") from None
-    found, version = _metadata(file)
+    try:
+        found, version = _metadata(file)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise StateError(
+            f"data expected to say what it is the state of, got metadata that cannot be read: {error}"
+        ) from None
     shapes = shapes_of(tensors)
     if found != what or shapes.keys() != like.keys() or not all(_fits(shapes[name], like[name]) for name in like):
         raise StateError(

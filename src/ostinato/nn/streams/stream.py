@@ -182,7 +182,7 @@ class Stream:
 
     @staticmethod
     def _checked_extra(name: str, given: Any, width: int) -> Tensor:
-        v = torch.as_tensor(given).detach()
+        v = torch.as_tensor(given, device="cpu").detach()
         if v.shape not in ((width,), (1, width)) and not (width == 1 and v.dim() == 0):
             raise ConfigError(
                 f"{name} expected {'a number' if width == 1 else f'a tensor of shape ({width},)'}, got {tuple(v.shape)}"
@@ -249,10 +249,7 @@ class Stream:
 
     def _opened(self, hx: Any) -> list[State]:
         """A state that was given, checked, layer by layer."""
-        entries = hx if are_entries(hx) else (hx,)
-        every = [v for e in entries for v in (e if are_entries(e) else [e])]
-        first = next(iter(every), None)
-        check_storage(("hx", v) for v in every if isinstance(v, Tensor))
+        first = next(iter(tensors_in(hx)), None)
         batched = isinstance(first, Tensor) and first.dim() == 3
         return self.layer._layout.open(hx, 1, batched)
 
@@ -310,8 +307,9 @@ class Stream:
             self.refresh()
         if self._weights.error is None:
             generator = torch.Generator().manual_seed(0)
-            probe = torch.randn(PROBE_STEPS, self.layer.input_size, generator=generator, device="cpu")
-            extras = {name: torch.ones(PROBE_STEPS, width) for name, width in self.layer._extra_sizes.items()}
+            like = torch.empty(0, dtype=self._dtype, device="cpu")
+            probe = like.new_empty(PROBE_STEPS, self.layer.input_size).normal_(generator=generator)
+            extras = {name: like.new_ones(PROBE_STEPS, width) for name, width in self.layer._extra_sizes.items()}
             self._weights.error = self.measure_error(probe, **extras)
         return self._weights.error
 
@@ -387,7 +385,8 @@ def rebuilt(
     state: Any,
 ) -> Stream:
     """A stream that was pickled."""
-    stream = Stream(layer, streaming_dtype, rows=rows, output=output, check_weights=check_weights)
+    with in_evaluation(layer, output):
+        stream = Stream(layer, streaming_dtype, rows=rows, output=output, check_weights=check_weights)
     stream.state = state
     return stream
 
@@ -397,6 +396,21 @@ def _check_rows(rows: Any) -> None:
         raise ConfigError(f"rows expected a number of at least 1, or None for a stream of one row, got {rows!r}")
 
 
+def tensors_in(hx: Any) -> list[Any]:
+    """All parts of a state that was given.
+
+    Raises:
+        ConfigError: one has no numbers, or is not on the CPU.
+    """
+    entries = hx if are_entries(hx) else (hx,)
+    every = [v for e in entries for v in (e if are_entries(e) else [e])]
+    for v in every:
+        if isinstance(v, Tensor) and not v.is_cpu:
+            raise ConfigError(f"hx expected tensors on the CPU, got one on {v.device}")
+    check_storage(("hx", v) for v in every if isinstance(v, Tensor))
+    return every
+
+
 def output_width(layer: Recurrent, output: nn.Linear | None) -> int:
     """Of what a stream gives."""
     return (layer.proj_size or layer.hidden_sizes[-1]) if output is None else output.out_features
@@ -404,7 +418,8 @@ def output_width(layer: Recurrent, output: nn.Linear | None) -> int:
 
 def described(layer: Recurrent) -> str:
     """What a state is of: the cell and the widths of the layers."""
-    return f"{layer.base_cell.name} {list(layer.hidden_sizes)}"
+    projected = f", projected to {layer.proj_size}" if layer.proj_size else ""
+    return f"{layer.base_cell.name} {layer.input_size} to {list(layer.hidden_sizes)}{projected}"
 
 
 @torch.no_grad()

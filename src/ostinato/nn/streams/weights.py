@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Mapping
 from itertools import chain
 from operator import attrgetter, is_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -84,11 +84,22 @@ class StreamWeights:
             else:
                 self.packed = self._packed(kernel)
             if self.behind is not None and self.output is not None:
-                from ostinato.kernels.cpu.stream.linear import linear_tensors
-
-                self.behind.pack([linear_tensors(self.output.weight, self.output.bias)])
+                self._pack_behind(self.behind, self.output)
         self._seen = seen  # only now: what could not be packed stays stale
         self.error = None
+
+    @staticmethod
+    def _pack_behind(behind: PackedStack, output: nn.Linear) -> None:
+        from ostinato.kernels.cpu.stream.linear import linear_tensors
+
+        made = linear_tensors(output.weight, output.bias)
+        if behind.widths[0]["H"] != len(output.weight) or ("parameter_bias_ih" in behind.records[0]) != bool(
+            made.vectors
+        ):
+            raise ConfigError(
+                "output expected as many units, and a bias or none, as when the stream was made; make a new stream"
+            )
+        behind.pack([made])
 
 
 class _Seen:
@@ -195,8 +206,7 @@ def check(layer: Any, streaming_dtype: Any, output: Any = None) -> None:
             f"Stream expected a recurrent layer of ostinato, got {type(layer).__name__}; "
             "ostinato.convert(module) replaces torch.nn's"
         )
-    if output is not None:
-        _check_output(layer, output)
+
     if layer.bidirectional:
         raise ConfigError(
             "Stream expected a layer of one direction, got a bidirectional one, which needs steps to come"
@@ -211,6 +221,8 @@ def check(layer: Any, streaming_dtype: Any, output: Any = None) -> None:
         raise ConfigError(
             f"Stream expected parameters of torch.float32 or torch.float64 on the CPU, got {', '.join(found)}"
         )
+    if output is not None:
+        _check_output(layer, output)
     held: Iterable[tuple[str, object]] = chain(layer.named_parameters(), layer.named_buffers(), vars(layer).items())
     for name, v in held:
         if isinstance(v, Tensor) and (wrong := missing(v)) is not None:
@@ -224,21 +236,28 @@ def check(layer: Any, streaming_dtype: Any, output: Any = None) -> None:
 
 
 def _check_output(layer: Recurrent, output: Any) -> None:
-    if not isinstance(output, nn.Linear):
-        raise ConfigError(f"output expected a torch.nn.Linear, got {type(output).__name__}")
-    width = layer.proj_size or layer.hidden_sizes[-1]
-    if output.in_features != width:
+    if not isinstance(output, nn.Linear) or type(output).forward is not nn.Linear.forward:
+        raise ConfigError(f"output expected a torch.nn.Linear, whose forward is its own, got {type(output).__name__}")
+    if output._forward_hooks or output._forward_pre_hooks:  # pyright: ignore[reportUnknownMemberType]
+        raise ConfigError("output expected a layer without hooks, which a stream does not call; remove them")
+    if "weight" in vars(output):  # which a hook made before each call
+        raise ConfigError("output expected a weight that is a parameter or has a parametrization, got a plain tensor")
+    width, dtype = layer.proj_size or layer.hidden_sizes[-1], dtype_of(layer)
+    weight, bias = output.weight, cast("Tensor | None", output.bias)
+    if weight.dim() != 2 or weight.shape[1] != width or not len(weight):
         raise ConfigError(
-            f"output expected in_features={width}, as wide as the layer's output, got {output.in_features}"
+            f"output expected in_features={width}, as wide as the layer's output, and a weight (O, {width}) with O at least 1; got "
+            f"{tuple(weight.shape)}"
         )
-    weight = output.weight
-    if weight.dtype is not dtype_of(layer) or not weight.is_cpu:
-        raise ConfigError(f"output expected {dtype_of(layer)} on the CPU, got {weight.dtype} on {weight.device}")
-    if "weight" in vars(output):  # which a hook makes before each call
-        raise ConfigError(
-            "output expected a weight that is a parameter or has a parametrization, got one that a hook makes; "
-            "use torch.nn.utils.parametrizations, or remove the hook"
-        )
+    for name, v, shape in (("weight", weight, weight.shape), ("bias", bias, weight.shape[:1])):
+        if v is None:
+            continue
+        if v.dtype is not dtype or not v.is_cpu or v.shape != shape:
+            raise ConfigError(
+                f"output.{name} expected {tuple(shape)}, {dtype} on the CPU, got {tuple(v.shape)}, {v.dtype} on {v.device}"
+            )
+        if (wrong := missing(v)) is not None:
+            raise ConfigError(f"output.{name} {wrong}")
 
 
 def dtype_of(layer: Recurrent) -> torch.dtype:

@@ -4,8 +4,8 @@ Weights lie `[k][piece][lane]` for each block of units. What is loaded together,
 
 Sums are float32 or float64, and so is what enters. For int8 they are whole numbers where the processor multiplies pairs of
 16 bits and adds them up in 32 (x86's `pmaddwd`): four times as fast, since the weights are no longer turned into float32 one
-by one. What enters is rounded for it to 16 bits beside its largest number, 128 times finer than the weights are. Of n numbers
-that enter the sum is below n 127 q; where n is above 516, q is less than 16 bits have room for.
+by one. What enters is rounded for it to 16 bits beside its largest number, 128 times finer than the weights are. 512 products of
+127 and 32767 fit in 32 bits; sums of that many are added up in float32.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ostinato.kernels.cpu.code.target import host
 from ostinato.types import Tensor
 
 LARGEST = 127  # of int8, the same on both sides of zero
-WHOLE_SUM = 2**31 - 1
+STEPS = 32767  # of 16 bits, the same on both sides of zero
+FITTING = 512  # products of both whose sum 32 bits have room for
 SHIFT = 12582912.0  # 1.5 * 2^23: added to a float32 of less than 2^22, it leaves the rounded number in the lowest bits
 I8, I16 = ir.IntType(8), ir.IntType(16)
 
@@ -48,9 +49,11 @@ class Exact:
         group: steps of k that are loaded together.
         loads: vectors that a group is multiplied in.
         fills: what enters is filled up to whole groups.
+        most: products that a sum has room for; None for any number.
     """
 
     group, loads, fills = 1, 1, False
+    most: int | None = None
 
     def packed(self, weights: Tensor) -> Tensor:
         """From `(blocks, K, pieces, lanes)` to `(blocks, numbers)`."""
@@ -92,8 +95,12 @@ class Exact:
             first = code.builder.fadd(first, each)
         return first
 
+    def float(self, code: Code, shape: Shape, total: Value) -> Value:
+        """A sum as float."""
+        return total
+
     def result(self, code: Code, shape: Shape, total: Value, entering: Entering, tail: Value) -> Value:
-        """The product, as float; `tail` is the address of what follows the weights for this piece."""
+        """The product, of its sum as float; `tail` is the address of what follows the weights for this piece."""
         return total
 
 
@@ -150,7 +157,7 @@ class Bytes(Exact):
 class PairsOfBytes(Bytes):
     """int8, summed up in whole numbers: those of k and of k + 1 side by side in every lane, zero behind an odd last one."""
 
-    group, fills = 2, True
+    group, fills, most = 2, True, FITTING
 
     def _grouped(self, whole: Tensor) -> Tensor:
         whole = F.pad(whole, (0, 0, 0, 0, 0, whole.shape[1] % 2))
@@ -175,7 +182,7 @@ class PairsOfBytes(Bytes):
             size = b.and_(b.bitcast(numbers(i), bits), ir.Constant(bits, [0x7FFFFFFF] * shape.lanes))
             b.store(_larger(code, shape, b.load(largest, typ=bits), size), largest)
         size = b.bitcast(_largest(code, shape, b.load(largest, typ=bits)), shape.scalar)
-        steps = b.sitofp(code.min(32767, code.div(WHOLE_SUM, code.mul(depth, LARGEST))), shape.scalar)
+        steps = ir.Constant(shape.scalar, float(STEPS))
         zero = ir.Constant(shape.scalar, 0.0)
         per_unit = b.select(b.fcmp_ordered(">", size, zero), b.fdiv(steps, size), zero)
         wide, shift = shape.splat(code, per_unit), ir.Constant(shape.vector, [SHIFT] * shape.lanes)
@@ -210,10 +217,13 @@ class PairsOfBytes(Bytes):
             first = code.builder.add(first, each)
         return first
 
+    def float(self, code: Code, shape: Shape, total: Value) -> Value:
+        """See `Exact`."""
+        return code.builder.sitofp(total, shape.vector)
+
     def result(self, code: Code, shape: Shape, total: Value, entering: Entering, tail: Value) -> Value:
         """See `Exact`."""
-        b = code.builder
-        return b.fmul(b.fmul(b.sitofp(total, shape.vector), entering.unit), shape.load(code, tail))
+        return code.builder.fmul(code.builder.fmul(total, entering.unit), shape.load(code, tail))
 
 
 _MULTIPLY_PAIRS = {

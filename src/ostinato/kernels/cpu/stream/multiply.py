@@ -41,6 +41,42 @@ def multiply(
         weights: the address of this block's.
         pieces: how many vectors of units there are.
     """
+    b, group = code.builder, held.group
+    pieces_of_rows = [(row, piece) for row in range(len(entering)) for piece in range(pieces)]
+    if held.most is None:
+        sums = _sums(code, shape, held, entering, code.int(0), depth, weights, pieces)
+        found = {key: held.float(code, shape, v) for key, v in sums.items()}
+    else:
+        # As many at a time as a sum has room for.
+        totals = {key: code.slot(shape.vector) for key in pieces_of_rows}
+        for slot in totals.values():
+            b.store(shape.zero(), slot)
+        with code.loop(0, depth, held.most) as k:
+            end = code.min(code.add(k, held.most), depth)
+            for key, v in _sums(code, shape, held, entering, k, end, weights, pieces).items():
+                total = b.load(totals[key], typ=shape.vector)
+                b.store(b.fadd(total, held.float(code, shape, v)), totals[key])
+        found = {key: b.load(slot, typ=shape.vector) for key, slot in totals.items()}
+    behind = code.mul(code.ceil_div(depth, group), pieces * held.group_bytes(shape))
+    tail, size = code.at(weights, behind), held.tail_bytes(shape)
+    places = [code.at(tail, piece * size) for piece in range(pieces)]
+    return [
+        [held.result(code, shape, found[row, piece], entering[row], places[piece]) for piece in range(pieces)]
+        for row in range(len(entering))
+    ]
+
+
+def _sums(
+    code: Code,
+    shape: Shape,
+    held: Exact,
+    entering: Sequence[Entering],
+    begin: Value,
+    end: Value,
+    weights: Value,
+    pieces: int,
+) -> dict[tuple[int, int], Value]:
+    """The sums over k from `begin`, the first of a group, to `end`, of each row and piece."""
     b, kind, group, loads, rows = code.builder, held.sums(shape), held.group, held.loads, range(len(entering))
     chains, step_bytes = chains_of(held, pieces), held.group_bytes(shape)
     sums = [[[code.slot(kind) for _ in range(pieces)] for _ in rows] for _ in range(chains)]
@@ -63,20 +99,19 @@ def multiply(
                         b.store(held.multiply_add(code, shape, number, vector, total), slot)
 
     unrolled = max(UNROLLED, chains // loads * group)
-    steps_made = code.mul(code.div(depth, unrolled), unrolled)
-    with code.loop(0, steps_made, unrolled) as k:
+    depth = code.sub(end, begin)
+    whole = code.add(begin, code.mul(code.div(depth, unrolled), unrolled))
+    with code.loop(begin, whole, unrolled) as k:
         steps(k, unrolled)
-    last = code.mul(code.ceil_div(depth, group), group) if held.fills else code.mul(code.div(depth, group), group)
-    with code.loop(steps_made, last, group) as k:
+    groups = code.ceil_div(depth, group) if held.fills else code.div(depth, group)
+    last = code.add(begin, code.mul(groups, group))
+    with code.loop(whole, last, group) as k:
         steps(k, group)
     if group > 1 and not held.fills:
-        with code.loop(last, depth) as k:
+        with code.loop(last, end) as k:
             steps(k, 1)
-    tail, size = code.at(weights, code.mul(code.ceil_div(depth, group), pieces * step_bytes)), held.tail_bytes(shape)
-    places = [code.at(tail, piece * size) for piece in range(pieces)]
-
-    def result(row: int, piece: int) -> Value:
-        total = held.total(code, [b.load(chain[row][piece], typ=kind) for chain in sums])
-        return held.result(code, shape, total, entering[row], places[piece])
-
-    return [[result(row, piece) for piece in range(pieces)] for row in rows]
+    return {
+        (row, piece): held.total(code, [b.load(chain[row][piece], typ=kind) for chain in sums])
+        for row in rows
+        for piece in range(pieces)
+    }

@@ -44,6 +44,7 @@ class PackedStack:
         residual: whether the output of every layer but the first is added to its input.
     """
 
+    @torch.inference_mode(False)  # what is packed here is packed anew anywhere
     def __init__(self, kernel: StreamKernel, layers: Sequence[LayerTensors], residual: bool) -> None:
         self.kernel, self.residual = kernel, residual
         self.widths = [{**layer.widths, **self._blocks_of_heads(layer.widths)} for layer in layers]

@@ -35,6 +35,7 @@ class RowsRunner:
         turns: `(rows,)` of 0 and 1, which one is the state before the next step.
     """
 
+    @torch.inference_mode(False)  # what is made here is written to anywhere
     def __init__(self, packed: PackedStack, rows: int) -> None:
         self.packed, self._kernel = packed, packed.kernel.of_many()
         self._keeps = rows > 0
@@ -47,7 +48,8 @@ class RowsRunner:
             for widths in packed.widths
         ]
         self._meeting = meeting_place()
-        self._own = memory_of(packed, TOGETHER, most_threads())
+        self._most_threads = most_threads()  # that there is memory for
+        self._own = memory_of(packed, TOGETHER, self._most_threads)
         # Addresses by row, a line for each state of each layer, old and then new; for x and y, extras, what residuals add to.
         count = sum(map(len, self.states))
         self._old, self._new = (np.zeros((count, TOGETHER), np.int64) for _ in range(2))
@@ -123,7 +125,8 @@ class RowsRunner:
             table[:n] = _rows_of(v)
         self._fields[ROWS] = n
         self._fields[BACKWARDS] ^= 1
-        threads = fitting_threads(n * self.packed.weight_bytes, self.packed.blocks)
+        fitting = fitting_threads(n * self.packed.weight_bytes, self.packed.blocks)
+        threads = min(fitting, self._most_threads)
         self._together(ctypes.addressof(self._argument), [self._argument], [threads])
         if self._keeps:
             self.turns[which] = 1 - turns
@@ -137,14 +140,20 @@ class RowsRunner:
         """Make this, `(n, width)`, the state before the next step."""
         self.states[layer][name][torch.from_numpy(rows), torch.from_numpy(self.turns[rows]), : v.shape[1]] = v
 
+    @torch.inference_mode(False)
     def grow(self, rows: int) -> None:
         """Have so many rows in all; those that are there keep their states, new ones have zeros."""
-        for states in self.states:
-            for name, old in states.items():
-                states[name] = new = torch.zeros(rows, *old.shape[1:], dtype=old.dtype, device="cpu")
-                new[: len(old)] = old
-        turns, self.turns = self.turns, np.zeros(rows, dtype=np.int64)
-        self.turns[: len(turns)] = turns
+
+        def more(old: Tensor) -> Tensor:
+            new = torch.zeros(rows, *old.shape[1:], dtype=old.dtype, device="cpu")
+            new[: len(old)] = old
+            return new
+
+        # All are made before any takes its place: where there is no room for one, nothing has changed.
+        states = [{name: more(old) for name, old in each.items()} for each in self.states]
+        turns = np.zeros(rows, dtype=np.int64)
+        turns[: len(self.turns)] = self.turns
+        self.states, self.turns = states, turns
         self._locate()
 
 

@@ -84,6 +84,7 @@ class Runner:
         states: for each layer, by name, `(2, filled up width)`; the one at `turn` is the state before the next step.
     """
 
+    @torch.inference_mode(False)  # what is made here is written to anywhere
     def __init__(self, packed: PackedStack, threads: int | None = None, behind: PackedStack | None = None) -> None:
         self.packed = packed
         kernel, described = packed.kernel, packed.kernel.described
