@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 import torch
 from torch._C._functorch import TransformType, get_interpreter_stack, maybe_current_level
 from torch.autograd import forward_ad
@@ -49,3 +53,32 @@ def is_mapped() -> bool:
 def is_differentiated_forward() -> bool:
     """Whether derivatives are computed along with the values, as by `torch.func.jvp`."""
     return forward_ad._current_level >= 0
+
+
+_for_onnx = False
+
+
+@contextlib.contextmanager
+def recording_for_onnx() -> Iterator[None]:
+    """Have what is recorded inside the `with` block be such that it can become ONNX; not for several threads at a time."""
+    global _for_onnx
+    before, _for_onnx = _for_onnx, True
+    try:
+        yield
+    finally:
+        _for_onnx = before
+
+
+def is_for_onnx() -> bool:
+    """Whether what is recorded is to become ONNX: by `ostinato.export`, or by torch's exporter that begins with `torch.export`."""
+    return _for_onnx or (_is_in_onnx_export() and torch.compiler.is_compiling())
+
+
+def is_traced_for_onnx() -> bool:
+    """Whether torch's older exporter, `dynamo=False`, runs the module, and writes down each operator that is called."""
+    return _is_in_onnx_export() and not torch.compiler.is_compiling()
+
+
+def _is_in_onnx_export() -> bool:
+    # To ask `torch.onnx` is to import it, which takes longer than to load a compiled cell.
+    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()

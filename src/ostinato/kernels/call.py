@@ -15,7 +15,7 @@ from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Result, Weights
 from ostinato.types import Tensor
 
-_FIRST = "first "  # before the name of a state, as a parameter may have the same name
+FIRST = "first "  # before the name of a state, as a parameter may have the same name
 
 
 def named(request: Request) -> dict[str, Tensor]:
@@ -23,7 +23,7 @@ def named(request: Request) -> dict[str, Tensor]:
     weights = request.weights
     found = {"input": request.input, "weight_ih": weights.ih, "weight_hh": weights.hh}
     found |= {"bias_ih": weights.bias_ih, "bias_hh": weights.bias_hh, **weights.own}
-    found |= {_FIRST + name: getattr(request.first, name) for name in request.cell.states}
+    found |= {FIRST + name: getattr(request.first, name) for name in request.cell.states}
     return {name: v for name, v in found.items() if v is not None}
 
 
@@ -32,7 +32,7 @@ def operand_names(cell: Cell, bias: bool) -> tuple[str, ...]:
     # Kept with the cell: a table of cells would keep them for good.
     known: dict[bool, tuple[str, ...]] = vars(cell).setdefault("_operand_names", {})
     if bias not in known:
-        known[bias] = ("input", *_parameter_names(cell, bias), *(_FIRST + name for name in cell.states))
+        known[bias] = ("input", *_parameter_names(cell, bias), *(FIRST + name for name in cell.states))
     return known[bias]
 
 
@@ -101,7 +101,7 @@ class CallSpec:
         ends = ("",) if len(self.directions) == 1 else ("", "_reverse")
         suffixes = [f"_l{layer}{end}" for layer in range(self.layers) for end in ends]
         parameters = [name + suffix for suffix in suffixes for name in self.parameters]
-        return ("input", *parameters, *(_FIRST + name for name in self.cell.states))
+        return ("input", *parameters, *(FIRST + name for name in self.cell.states))
 
     def gradients(
         self,
@@ -163,7 +163,7 @@ class CallSpec:
             by_name.get("bias_hh"),
             {p.name: by_name[p.name] for p in cell.parameters},
         )
-        first = State(**{name: by_name[_FIRST + name] for name in cell.states})
+        first = State(**{name: by_name[FIRST + name] for name in cell.states})
         by_mask = {noise.name: mask for noise, mask in zip(cell.noise, masks, strict=True)}
         return Request(
             *(cell, by_name["input"], weights, first, lengths, reverse, by_mask),

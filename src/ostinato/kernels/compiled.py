@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from ostinato.kernels.graphs.operator_key import spell
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.storage import check_storage
 from ostinato.kernels.vendor import ELMAN, Vendor
-from ostinato.recorded import is_differentiated_forward, is_recorded
+from ostinato.recorded import is_differentiated_forward, is_recorded, is_traced_for_onnx
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
@@ -79,8 +78,8 @@ class Compiled:
             return f"the input or a parameter is a {special[0]}"
         if request.input.shape[0] == 0 or (request.input.shape[1] == 0 and not request.packed):
             return "there is nothing to compute"
-        if _exports_to_onnx():
-            return "ONNX does not know its operators"
+        if is_traced_for_onnx():
+            return "torch's older exporter to ONNX does not know its operators"
         if is_differentiated_forward():
             return "its gradients are taken backward, not forward (torch.func.jvp)"
         number, bias, double = (
@@ -131,7 +130,7 @@ class Compiled:
         if (
             dtype not in (torch.float32, torch.float64)
             or any(v.dtype is not dtype for v in given)
-            or _exports_to_onnx()
+            or is_traced_for_onnx()
         ):
             return None
         found = _kernel(spec.cell, spec.bias, dtype is torch.float64)
@@ -212,11 +211,6 @@ def _in_bf16(computed: torch.dtype) -> bool:
     if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") is not torch.bfloat16:
         return False
     return computed is torch.float32 and has_fast_bf16()
-
-
-def _exports_to_onnx() -> bool:
-    # To ask `torch.onnx` is to import it, which takes longer than to load a compiled cell.
-    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
 
 
 def _on_cpu(tensors: list[Tensor]) -> bool:

@@ -13,7 +13,7 @@ import torch
 from torch._C._functorch import maybe_current_level
 
 from ostinato.cells.spec import Cell
-from ostinato.errors import ConfigError
+from ostinato.errors import CellError, ConfigError
 from ostinato.kernels.backend import Backend, Bound
 from ostinato.kernels.call import CallSpec
 from ostinato.kernels.compiled import Compiled
@@ -22,7 +22,7 @@ from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
-from ostinato.recorded import is_mapped, is_recorded, is_transformed, is_unobserved
+from ostinato.recorded import is_for_onnx, is_mapped, is_recorded, is_transformed, is_unobserved
 from ostinato.types import Tensor
 
 # In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
@@ -99,12 +99,25 @@ def wanted(by_layer: str) -> str:
 
 
 def _select(request: Request, by_layer: str) -> Backend:
+    if is_for_onnx():
+        return _for_onnx(request)
     name = wanted(by_layer)
     if name != "auto":
         if refusal := BACKENDS[name].refusal(request):
             raise ConfigError(f"backend {name!r} was asked for by name, but {refusal}. Use backend='auto'")
         return BACKENDS[name]
     return next(b for b in BACKENDS.values() if _passed_over(b, request) is None)
+
+
+def _for_onnx(request: Request) -> Backend:
+    """The one whose operator becomes nodes of ONNX; any other would write down the loop, step by step, at the example's length."""
+    compiled = BACKENDS[Compiled.name]
+    if (refusal := compiled.refusal(request)) is not None:
+        raise CellError(
+            f"the cell {request.cell.name!r} cannot be exported to ONNX: {refusal}. Write its step with what the compiler takes "
+            "(docs/compiler.md), or use another cell"
+        )
+    return compiled
 
 
 def _passed_over(backend: Backend, request: Request) -> str | None:
@@ -199,7 +212,7 @@ def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
         input: what the module was called with, a tensor or a `PackedSequence`; None for a single step, for which
             there is nothing to win.
     """
-    if cell.vendor is None or is_mapped():
+    if cell.vendor is None or is_mapped() or is_for_onnx():
         return False
     name = wanted(by_layer)
     if name != "auto" or input is None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
+from ostinato.errors import ConfigError
 from ostinato.kernels.request import Request, Weights
+from ostinato.recorded import is_for_onnx
 from ostinato.types import Tensor
 
 
@@ -44,6 +46,10 @@ def make_request(
         parameters.get("bias_hh"),
         {p.name: parameters[p.name] for p in cell.parameters},
     )
+    if training and cell.noise and is_for_onnx():
+        raise ConfigError(
+            f"expected a layer in evaluation to export, got one in training, which draws {cell.noise[0].name}; call .eval()"
+        )
     masks: dict[str, Tensor] = {}
     for noise in cell.noise:
         like = getattr(first, noise.state)

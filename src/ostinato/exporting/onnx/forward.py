@@ -1,0 +1,136 @@
+"""The forward half of a program, arranged for a loop whose every operation costs: what needs no state is kept apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+
+from ostinato.kernels.compiler.graph import Graph, Node, number_of, walk
+from ostinato.kernels.compiler.program import ProductNode, Program
+
+_SINGLE = ("row", "one")
+_NO_ROWS = frozenset(["parameter", "const", "unit", "mask"])  # leaves that are the same for all rows
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a step computes.
+
+    Attributes:
+        states: the new ones, by name.
+        products: as in `Program`.
+        letters: as in `Program`.
+    """
+
+    states: Mapping[str, Node]
+    products: tuple[ProductNode, ...]
+    letters: Mapping[str, str]
+
+    @classmethod
+    def of(cls, program: Program) -> Forward:
+        """Those of a program, with sums in another order: in a + (b + c) all that needs no state is added up first."""
+        found = cls(program.states, program.products, program.letters)
+        arranged = _Arranged(found)
+        products = tuple(replace(p, enters=arranged(p.enters)) for p in program.products)
+        return cls({name: arranged(v) for name, v in program.states.items()}, products, program.letters)
+
+    @cached_property
+    def roots(self) -> tuple[Node, ...]:
+        """What the step is for: the new states, and what enters the products that they need."""
+        found, wanted = dict.fromkeys(self.states.values()), list(self.states.values())
+        while wanted:
+            needed = {number_of(node) for node in walk(wanted) if node.op == "u"}
+            wanted = [enters for k in sorted(needed) if (enters := self.products[k].enters) not in found]
+            found |= dict.fromkeys(wanted)
+        return tuple(found)
+
+    @cached_property
+    def late(self) -> Mapping[Node, bool]:
+        """Whether a value needs a state, and with it the loop."""
+        return self._marked(lambda node: node.op == "state")
+
+    @cached_property
+    def varies(self) -> Mapping[Node, bool]:
+        """Whether a value is another one in each time step."""
+        return self._marked(lambda node: node.op in ("state", "x", "input"))
+
+    @cached_property
+    def has_rows(self) -> Mapping[Node, bool]:
+        """Whether a value is another one in each row."""
+        return self._marked(lambda node: not node.args and node.op not in _NO_ROWS)
+
+    def _marked(self, is_marked: object) -> Mapping[Node, bool]:
+        """Of each node whether it, or one that it is made of, is marked; what a product gives is made of what enters it."""
+        assert callable(is_marked)
+        found: dict[Node, bool] = {}
+
+        def visit(root: Node) -> bool:
+            for node in walk([root], found.__contains__):
+                if node not in found:
+                    if node.op == "u":
+                        found[node] = visit(self.products[number_of(node)].enters)
+                    else:
+                        found[node] = bool(is_marked(node)) or any(found[arg] for arg in node.args)
+            return found[root]
+
+        for root in (*self.states.values(), *(p.enters for p in self.products)):
+            visit(root)
+        return found
+
+    @cached_property
+    def users(self) -> Mapping[Node, Sequence[Node]]:
+        """The nodes that each is an argument of."""
+        found: dict[Node, list[Node]] = {}
+        for node in walk(self.roots):
+            for arg in dict.fromkeys(node.args):
+                found.setdefault(arg, []).append(node)
+        return found
+
+
+class _Arranged:
+    """Writes nodes anew, into a graph of its own."""
+
+    def __init__(self, forward: Forward) -> None:
+        self._graph, self._late = Graph(), forward.late
+        self._uses = Counter(arg for node in walk(forward.roots) for arg in node.args)
+        self._uses.update(forward.roots)
+        self._done: dict[Node, Node] = {}
+
+    def __call__(self, root: Node) -> Node:
+        for node in walk([root], self._done.__contains__):
+            if node not in self._done:
+                self._done[node] = self._written(node)
+        return self._done[root]
+
+    def _written(self, node: Node) -> Node:
+        if node.op == "const" or not node.args:
+            return self._graph.leaf(node.op, node.key, node.space)
+        if node.op == "add" and node.space not in _SINGLE and self._late[node]:
+            terms = list(self._terms(node))
+            late = [self._done[term] for term in terms if self._late[term]]
+            early = [self._done[term] for term in terms if not self._late[term]]
+            return self._sum([*late, *([self._sum(early)] if early else [])])
+        args = [self._done[arg] for arg in node.args]
+        match node.op:
+            case "sum":
+                return self._graph.sum(args[0])
+            case "max":
+                return self._graph.max(args[0])
+            case "roll":
+                return self._graph.roll(args[0], number_of(node))
+            case "flip":
+                return self._graph.flip(args[0])
+            case op:
+                return self._graph.apply(op, *args)
+
+    def _terms(self, node: Node) -> Iterable[Node]:
+        for arg in node.args:
+            if arg.op == "add" and arg.space not in _SINGLE and self._uses[arg] == 1:
+                yield from self._terms(arg)
+            else:
+                yield arg
+
+    def _sum(self, terms: Sequence[Node]) -> Node:
+        return reduce(lambda a, b: self._graph.apply("add", a, b), terms)

@@ -1,0 +1,212 @@
+"""ONNX's own LSTM, GRU and RNN, for the cells that compute what these do."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx_ir as ir
+
+from ostinato.cells.elman import rnn_relu, rnn_sigmoid, rnn_tanh
+from ostinato.cells.gru import gru, gru_reset_before
+from ostinato.cells.lstm import lstm
+from ostinato.cells.options import coupled_gates, peephole
+from ostinato.cells.spec import Cell
+from ostinato.exporting.onnx.nodes import Nodes, len_of, size_of
+from ostinato.kernels.call import FIRST
+from ostinato.kernels.compiler.program import Program
+from ostinato.kernels.compiler.trace import trace
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator of ONNX, and how our weights become its.
+
+    Attributes:
+        name: of the operator.
+        rows: for each of ONNX's gates the number of ours, and 1 or -1, which its rows are multiplied by: with sigmoid(-v) = 1 -
+            sigmoid(v) a gate that keeps becomes one that writes.
+        peepholes: for each of ONNX's, i o f, our parameter and its sign; () for none.
+        attributes: of the node.
+    """
+
+    name: str
+    rows: tuple[tuple[int, int], ...]
+    peepholes: tuple[tuple[str, int], ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+_LSTM = ((0, 1), (3, 1), (1, 1), (2, 1))  # i o f g of our i f g o
+_COUPLED = ((0, -1), (2, 1), (0, 1), (1, 1))  # of our f g o: i is 1 - f, and ONNX computes f as 1 - i
+_PEEPHOLES = (("weight_ci", 1), ("weight_co", 1), ("weight_cf", 1))
+_KNOWN: tuple[tuple[Cell, Operator], ...] = (
+    (lstm, Operator("LSTM", _LSTM)),
+    (peephole(lstm), Operator("LSTM", _LSTM, _PEEPHOLES)),
+    (coupled_gates(lstm), Operator("LSTM", _COUPLED, attributes={"input_forget": 1})),
+    (
+        peephole(coupled_gates(lstm)),
+        Operator("LSTM", _COUPLED, (("weight_cf", -1), *_PEEPHOLES[1:]), {"input_forget": 1}),
+    ),
+    (gru, Operator("GRU", ((1, 1), (0, 1), (2, 1)), attributes={"linear_before_reset": 1})),  # z r n of our r z n
+    (gru_reset_before, Operator("GRU", ((1, -1), (0, 1), (2, 1)), attributes={"linear_before_reset": 0})),
+    *(
+        (known, Operator("RNN", ((0, 1),), attributes={"activations": [activation]}))
+        for known, activation in ((rnn_tanh, "Tanh"), (rnn_relu, "Relu"), (rnn_sigmoid, "Sigmoid"))
+    ),
+)
+
+
+def operator_of(cell: Cell, program: Program) -> Operator | None:
+    """The operator that computes a cell, whoever wrote it: its program is the same as that of a cell which ONNX has.
+
+    Args:
+        cell: the cell.
+        program: its step.
+    """
+    if cell.heads > 1 or cell.extras or cell.raw:
+        return None
+    bias = "bias_ih" in program.dparameters
+    for known, operator in _KNOWN:
+        is_like = (len(known.gates), *known.states) == (len(cell.gates), *cell.states)
+        if is_like and len(known.parameters) == len(cell.parameters) and _equations(program) == _known(known, bias):
+            return operator
+    return None
+
+
+def _equations(program: Program) -> str:
+    """What a step computes, of gates by their number."""
+    return str(program).partition("backward")[0]
+
+
+@functools.cache
+def _known(cell: Cell, bias: bool) -> str:
+    return _equations(trace(cell, bias, False))
+
+
+@dataclass
+class Direction:
+    """A node of one direction, as it was written; two of them may become one.
+
+    Attributes:
+        operator: which.
+        input: `(T, B, I)`.
+        lengths: as they were given.
+        is_reverse: its direction.
+        node: the node.
+        output: `(T, B, H)`, of what is made of the node's first output.
+    """
+
+    operator: Operator
+    input: ir.Value
+    lengths: ir.Value | None
+    is_reverse: bool
+    node: ir.Node
+    output: ir.Value
+
+
+def standard(
+    nodes: Nodes, operator: Operator, cell: Cell, given: Mapping[str, ir.Value], reverse: bool, lengths: ir.Value | None
+) -> tuple[list[ir.Value], Direction]:
+    """A recurrence as ONNX's own operator; for arguments and results see `scan`. Also what was written."""
+
+    def signed(v: ir.Value, sign: int) -> ir.Value:
+        return nodes("Neg", v) if sign < 0 else v
+
+    def ordered(name: str) -> ir.Value:
+        v, size = given[name], len_of(given[name]) // len(cell.gates)
+        if all(sign > 0 for _, sign in operator.rows):
+            return nodes.blocks(v, size, [gate for gate, _ in operator.rows])
+        return nodes.concat([signed(nodes.blocks(v, size, [gate]), sign) for gate, sign in operator.rows], 0)
+
+    bias = None
+    if "bias_ih" in given:
+        bias = nodes.unsqueeze(nodes.concat([ordered("bias_ih"), ordered("bias_hh")], 0), 0)
+    first = [nodes.unsqueeze(given[FIRST + name], 0) for name in cell.states]
+    more: list[ir.Value | None] = []
+    if operator.peepholes:
+        parts = [signed(given[name], sign) for name, sign in operator.peepholes]
+        more.append(nodes.unsqueeze(nodes.concat(parts, 0), 0))
+    y, *last = nodes(
+        operator.name,
+        given["input"],
+        nodes.unsqueeze(ordered("weight_ih"), 0),
+        nodes.unsqueeze(ordered("weight_hh"), 0),
+        bias,
+        None if lengths is None else nodes("Cast", lengths, to=int(ir.DataType.INT32)),
+        *first,
+        *more,
+        outputs=1 + len(first),
+        hidden_size=size_of(given["weight_hh"], 1),
+        direction="reverse" if reverse else "forward",
+        **operator.attributes,
+    )
+    node = y.producer()
+    assert node is not None
+    output, last = nodes.squeeze(y, 1), [nodes.squeeze(v, 0) for v in last]
+    if lengths is not None:
+        # ONNX does not say what the last state of a row without steps is; ONNX Runtime gives 0.
+        has_steps = nodes.unsqueeze(nodes("Greater", lengths, nodes.integer(0)), -1)
+        last = [nodes("Where", has_steps, v, given[FIRST + n]) for n, v in zip(cell.states, last, strict=True)]
+    return [output, *last], Direction(operator, given["input"], lengths, reverse, node, output)
+
+
+def join(graph: ir.Graph, nodes: Nodes, directions: Sequence[Direction]) -> None:
+    """Makes one node of each two that are the directions of one layer, and whose outputs are laid side by side.
+
+    Args:
+        graph: that they are in.
+        nodes: an empty list, for what is written.
+        directions: all that were written.
+    """
+    waiting = [each for each in directions if not each.is_reverse]
+    for backward in (each for each in directions if each.is_reverse):
+        for forward in waiting:
+            if (beside := _beside(forward, backward)) is not None:
+                _join(nodes, forward, backward, beside)
+                waiting.remove(forward)
+                break
+    if nodes.all:
+        graph.extend(nodes.all)
+        graph.sort()
+
+
+def _beside(forward: Direction, backward: Direction) -> ir.Node | None:
+    """The node that lays the outputs of two directions of one layer side by side; None of others."""
+    same = forward.input is backward.input and forward.lengths is backward.lengths
+    if not same or forward.operator != backward.operator:
+        return None
+    for user in forward.output.consumers():
+        axis = user.attributes.get_int("axis", 0) if user.op_type == "Concat" else 0
+        if tuple(user.inputs) == (forward.output, backward.output) and axis in (-1, 2):
+            return user
+    return None
+
+
+def _join(nodes: Nodes, forward: Direction, backward: Direction, beside: ir.Node) -> None:
+    pairs = list(zip(forward.node.inputs, backward.node.inputs, strict=True))
+    x, *others = pairs
+    lens = 3  # the place of the lengths behind the input
+    inputs = [
+        a if a is None or b is None or at == lens else nodes("Concat", a, b, axis=0)
+        for at, (a, b) in enumerate(others)
+    ]
+    attributes = dict(forward.operator.attributes)
+    if "activations" in attributes:  # for each direction
+        attributes["activations"] = attributes["activations"] * 2
+    y, *last = nodes(
+        forward.operator.name,
+        x[0],
+        *inputs,
+        outputs=len(forward.node.outputs),
+        hidden_size=forward.node.attributes.get_int("hidden_size"),
+        direction="bidirectional",
+        **attributes,
+    )
+    together = nodes("Reshape", nodes("Transpose", y, perm=[0, 2, 1, 3]), nodes.integers(0, 0, -1))  # from (T, 2, B, H)
+    together.shape, together.type = beside.outputs[0].shape, beside.outputs[0].type
+    ir.convenience.replace_all_uses_with(beside.outputs[0], together, replace_graph_outputs=True)
+    for v, a, b in zip(last, forward.node.outputs[1:], backward.node.outputs[1:], strict=True):
+        first, second = nodes("Split", v, outputs=2, axis=0, num_outputs=2)
+        ir.convenience.replace_all_uses_with([a, b], [first, second])

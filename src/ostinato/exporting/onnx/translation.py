@@ -1,0 +1,65 @@
+"""How torch's exporter writes our layers: the translation of the operator that a layer is in a graph of `torch.export`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import onnx_ir as ir
+import onnxscript
+import torch
+from onnxscript import evaluator
+
+from ostinato.errors import CellError
+from ostinato.exporting.onnx.nodes import Nodes
+from ostinato.exporting.onnx.scan import scan
+from ostinato.exporting.onnx.standard import Direction, operator_of, standard
+from ostinato.kernels.call import operand_names
+from ostinato.kernels.compiler.trace import Unsupported, trace
+from ostinato.kernels.graphs.operator_key import read
+
+
+class Translation:
+    """Writes each `torch.ops.ostinato.recurrence` of one graph.
+
+    Attributes:
+        directions: the nodes of ONNX's own LSTM, GRU and RNN that were written.
+        table: for `torch.onnx.export(custom_translation_table=...)`.
+    """
+
+    def __init__(self) -> None:
+        self.directions: list[Direction] = []
+        self._numbers = itertools.count()
+
+        # torch reads these annotations.
+        def recurrence(
+            what: str,
+            given: Sequence[onnxscript.FLOAT],
+            masks: Sequence[onnxscript.FLOAT],
+            lengths: onnxscript.INT64 | None = None,
+            save: bool = False,
+        ) -> Any:
+            return self._written(what, given, lengths)
+
+        self.table: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.ostinato.recurrence.default: recurrence}
+
+    def _written(self, what: str, given: Sequence[Any], lengths: Any) -> list[ir.Value]:
+        of = read(what)
+        nodes = Nodes(given[0].dtype, self._numbers)
+        by_name = dict(zip(operand_names(of.cell, of.bias), given, strict=True))
+        reverse = of.directions[0]
+        try:
+            program = trace(of.cell, of.bias, of.projected)
+        except Unsupported as error:
+            raise CellError(f"the cell {of.cell.name!r} cannot be exported to ONNX: {error}") from error
+        # ONNX Runtime's LSTM, GRU and RNN know float32 only.
+        operator = None if of.every_state or nodes.dtype != ir.DataType.FLOAT else operator_of(of.cell, program)
+        if operator is None:
+            found = scan(nodes, of.cell, program, by_name, of.shown, reverse, lengths)
+        else:
+            found, direction = standard(nodes, operator, of.cell, by_name, reverse, lengths)
+            self.directions.append(direction)
+        # Where torch's exporter collects the nodes that a translation makes.
+        evaluator.default().nodes.extend(nodes.all)  # pyright: ignore[reportAttributeAccessIssue]
+        return found
