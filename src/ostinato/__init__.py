@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ostinato import training as training
     from ostinato.cells.named import State
     from ostinato.cells.spec import Cell, cell
+    from ostinato.exporting.export import export
     from ostinato.kernels.dispatch import backend
     from ostinato.nn import Recurrent, Step, Stream, chrono, convert, explain, listing, noisy, to_torch
     from ostinato.nn import layers as _layers
@@ -42,6 +43,7 @@ __all__ = [
     "convert",
     "errors",
     "explain",
+    "export",
     "listing",
     "load",
     "nn",
@@ -56,6 +58,7 @@ else:
 
 _HOMES = {
     "ostinato.cells": ("Cell", "State", "cell"),
+    "ostinato.exporting.export": ("export",),
     "ostinato.kernels.dispatch": ("backend",),
     "ostinato.nn": (
         *("Recurrent", "Step", "Stream", "chrono", "convert", "explain", "listing", "noisy", "to_torch"),

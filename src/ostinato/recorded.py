@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import weakref
 from collections.abc import Iterator
 
 import torch
@@ -56,6 +57,8 @@ def is_differentiated_forward() -> bool:
 
 
 _for_onnx = False
+# What says how to write our operator in ONNX, as long as somebody holds it.
+translations: weakref.WeakSet[object] = weakref.WeakSet()
 
 
 @contextlib.contextmanager
@@ -71,12 +74,28 @@ def recording_for_onnx() -> Iterator[None]:
 
 def is_for_onnx() -> bool:
     """Whether what is recorded is to become ONNX: by `ostinato.export`, or by torch's exporter that begins with `torch.export`."""
-    return _for_onnx or (_is_in_onnx_export() and torch.compiler.is_compiling())
+    return torch.compiler.is_compiling() and _becomes_onnx()
+
+
+def has_translation() -> bool:
+    """Whether what becomes ONNX will find out how to write our operator: by `ostinato.export`, or with a table that is there."""
+    return _for_onnx or len(translations) > 0
+
+
+has_translation._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def is_traced_for_onnx() -> bool:
     """Whether torch's older exporter, `dynamo=False`, runs the module, and writes down each operator that is called."""
     return _is_in_onnx_export() and not torch.compiler.is_compiling()
+
+
+def _becomes_onnx() -> bool:
+    return _for_onnx or _is_in_onnx_export()
+
+
+# torch.compile would look into it, and takes `is_in_onnx_export` for false; so it is to be called. See `kernels.compiled`.
+_becomes_onnx._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _is_in_onnx_export() -> bool:

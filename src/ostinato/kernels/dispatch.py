@@ -22,7 +22,7 @@ from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
-from ostinato.recorded import is_for_onnx, is_mapped, is_recorded, is_transformed, is_unobserved
+from ostinato.recorded import has_translation, is_for_onnx, is_mapped, is_recorded, is_transformed, is_unobserved
 from ostinato.types import Tensor
 
 # In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
@@ -111,6 +111,11 @@ def _select(request: Request, by_layer: str) -> Backend:
 
 def _for_onnx(request: Request) -> Backend:
     """The one whose operator becomes nodes of ONNX; any other would write down the loop, step by step, at the example's length."""
+    if not has_translation():
+        raise ConfigError(
+            "torch's exporter to ONNX does not know Ostinato's layers by itself: call ostinato.export(module, example, path), or give "
+            "torch.onnx.export custom_translation_table=ostinato.exporting.onnx.translation_table()"
+        )
     compiled = BACKENDS[Compiled.name]
     if (refusal := compiled.refusal(request)) is not None:
         raise CellError(

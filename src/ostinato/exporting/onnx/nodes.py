@@ -81,7 +81,7 @@ class Nodes:
         return self("Slice", v, self.integers(start), self.integers(end), self.integers(-1))
 
     def blocks(self, v: ir.Value, size: int, chosen: Sequence[int]) -> ir.Value:
-        """Blocks of so many rows of a parameter, in this order. Slices of constants are folded when a model is made smaller, not Split."""
+        """Blocks of so many rows of a parameter, in this order; by slices, which of constants are folded, as Split is not."""
         count = len_of(v) // size
         if list(chosen) == list(range(count)):
             return v
@@ -91,9 +91,7 @@ class Nodes:
                 runs[-1][1] = at + 1
             else:
                 runs.append([at, at + 1])
-        parts = [
-            self("Slice", v, self.integers(a * size), self.integers(b * size), self.integers(0)) for a, b in runs
-        ]
+        parts = [self("Slice", v, self.integers(a * size), self.integers(b * size), self.integers(0)) for a, b in runs]
         return self.concat(parts, 0)
 
     def concat(self, values: Sequence[ir.Value], axis: int) -> ir.Value:

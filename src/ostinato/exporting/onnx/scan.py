@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 
 from ostinato.cells.spec import Cell
-from ostinato.cells.widths import Widths
 from ostinato.exporting.onnx.forward import Forward
 from ostinato.exporting.onnx.nodes import OPSET, Nodes, size_of
 from ostinato.exporting.onnx.values import Pieces, Values, Write
@@ -50,21 +49,17 @@ def scan(
     states = {name: inside.value(name, nodes.dtype) for name in cell.states}
     body = _Step(inside, around, states)
     new = body.new_states()
-    rows = dict(new)
+    rows, time = dict(new), inside.value("t", ir.DataType.INT64)
     if lengths is not None:
-        time = inside.value("t", ir.DataType.INT64)
         new, rows = _while_it_lasts(inside, inside("Less", time, lengths), new, states)
     # What leaves a body is nobody's input, and leaves it once.
     leaving = [inside("Identity", v) for v in (*new.values(), *(rows[name] for name in shown))]
     for v in leaving:
         v.type = ir.TensorType(nodes.dtype)
     entering, scanned = [v for _, v in body.scanned], [v for v, _ in body.scanned]
-    if lengths is not None:
+    if lengths is not None or not scanned:  # a step that looks at no input still is one for each
         scanned.append(_steps(nodes, given["input"]))
         entering.append(time)
-    elif not scanned:  # a step that looks at no input still is one for each
-        scanned.append(_steps(nodes, given["input"]))
-        entering.append(inside.value("t", ir.DataType.INT64))
     graph = ir.Graph(
         [*states.values(), *entering],
         leaving,

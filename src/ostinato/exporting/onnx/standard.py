@@ -123,7 +123,8 @@ def standard(
     bias = None
     if "bias_ih" in given:
         bias = nodes.unsqueeze(nodes.concat([ordered("bias_ih"), ordered("bias_hh")], 0), 0)
-    first = [nodes.unsqueeze(given[FIRST + name], 0) for name in cell.states]
+    begins_at_zero = all(_is_zero(given[FIRST + name]) for name in cell.states)
+    first = [None if begins_at_zero else nodes.unsqueeze(given[FIRST + name], 0) for name in cell.states]
     more: list[ir.Value | None] = []
     if operator.peepholes:
         parts = [signed(given[name], sign) for name, sign in operator.peepholes]
@@ -145,11 +146,20 @@ def standard(
     node = y.producer()
     assert node is not None
     output, last = nodes.squeeze(y, 1), [nodes.squeeze(v, 0) for v in last]
-    if lengths is not None:
+    if lengths is not None and not begins_at_zero:
         # ONNX does not say what the last state of a row without steps is; ONNX Runtime gives 0.
         has_steps = nodes.unsqueeze(nodes("Greater", lengths, nodes.integer(0)), -1)
         last = [nodes("Where", has_steps, v, given[FIRST + n]) for n, v in zip(cell.states, last, strict=True)]
     return [output, *last], Direction(operator, given["input"], lengths, reverse, node, output)
+
+
+def _is_zero(v: ir.Value) -> bool:
+    """Whether a first state is zeros of a shape."""
+    node = v.producer()
+    if node is None or node.op_type != "Expand" or (number := node.inputs[0]) is None:
+        return False
+    tensor = ir.convenience.get_const_tensor(number)
+    return tensor is not None and tensor.size == 1 and not tensor.numpy().any()
 
 
 def join(graph: ir.Graph, nodes: Nodes, directions: Sequence[Direction]) -> None:
@@ -189,17 +199,18 @@ def _join(nodes: Nodes, forward: Direction, backward: Direction, beside: ir.Node
     x, *others = pairs
     lens = 3  # the place of the lengths behind the input
     inputs = [
-        a if a is None or b is None or at == lens else nodes("Concat", a, b, axis=0)
-        for at, (a, b) in enumerate(others)
+        a if a is None or b is None or at == lens else nodes("Concat", a, b, axis=0) for at, (a, b) in enumerate(others)
     ]
     attributes = dict(forward.operator.attributes)
     if "activations" in attributes:  # for each direction
         attributes["activations"] = attributes["activations"] * 2
+    # Where nobody asks for last states, the exporter has taken them away.
+    count = max(2, len(forward.node.outputs), len(backward.node.outputs))
     y, *last = nodes(
         forward.operator.name,
         x[0],
         *inputs,
-        outputs=len(forward.node.outputs),
+        outputs=count,
         hidden_size=forward.node.attributes.get_int("hidden_size"),
         direction="bidirectional",
         **attributes,
@@ -207,6 +218,8 @@ def _join(nodes: Nodes, forward: Direction, backward: Direction, beside: ir.Node
     together = nodes("Reshape", nodes("Transpose", y, perm=[0, 2, 1, 3]), nodes.integers(0, 0, -1))  # from (T, 2, B, H)
     together.shape, together.type = beside.outputs[0].shape, beside.outputs[0].type
     ir.convenience.replace_all_uses_with(beside.outputs[0], together, replace_graph_outputs=True)
-    for v, a, b in zip(last, forward.node.outputs[1:], backward.node.outputs[1:], strict=True):
-        first, second = nodes("Split", v, outputs=2, axis=0, num_outputs=2)
-        ir.convenience.replace_all_uses_with([a, b], [first, second])
+    for at, v in enumerate(last, 1):
+        both = nodes("Split", v, outputs=2, axis=0, num_outputs=2)
+        for direction, part in zip((forward, backward), both, strict=True):
+            if at < len(direction.node.outputs):
+                ir.convenience.replace_all_uses_with(direction.node.outputs[at], part)

@@ -18,6 +18,7 @@ from ostinato.exporting.onnx.standard import Direction, operator_of, standard
 from ostinato.kernels.call import operand_names
 from ostinato.kernels.compiler.trace import Unsupported, trace
 from ostinato.kernels.graphs.operator_key import read
+from ostinato.recorded import translations
 
 
 class Translation:
@@ -25,12 +26,14 @@ class Translation:
 
     Attributes:
         directions: the nodes of ONNX's own LSTM, GRU and RNN that were written.
+        numbers: what names of values end with.
         table: for `torch.onnx.export(custom_translation_table=...)`.
     """
 
     def __init__(self) -> None:
         self.directions: list[Direction] = []
-        self._numbers = itertools.count()
+        self.numbers = itertools.count()
+        translations.add(self)
 
         # torch reads these annotations.
         def recurrence(
@@ -40,13 +43,18 @@ class Translation:
             lengths: onnxscript.INT64 | None = None,
             save: bool = False,
         ) -> Any:
-            return self._written(what, given, lengths)
+            return self._written(what, given, masks, lengths)
 
         self.table: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.ostinato.recurrence.default: recurrence}
 
-    def _written(self, what: str, given: Sequence[Any], lengths: Any) -> list[ir.Value]:
+    def _written(self, what: str, given: Sequence[Any], masks: Sequence[Any], lengths: Any) -> list[ir.Value]:
         of = read(what)
-        nodes = Nodes(given[0].dtype, self._numbers)
+        if any(_is_drawn(mask) for mask in masks[: len(of.cell.noise)]):
+            raise CellError(
+                f"expected a layer in evaluation to export, got one of the cell {of.cell.name!r} in training, which draws "
+                f"{of.cell.noise[0].name}; call .eval()"
+            )
+        nodes = Nodes(given[0].dtype, self.numbers)
         by_name = dict(zip(operand_names(of.cell, of.bias), given, strict=True))
         reverse = of.directions[0]
         try:
@@ -63,3 +71,24 @@ class Translation:
         # Where torch's exporter collects the nodes that a translation makes.
         evaluator.default().nodes.extend(nodes.all)  # pyright: ignore[reportAttributeAccessIssue]
         return found
+
+
+_RANDOM = frozenset(["Bernoulli", "RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike"])
+
+
+def _is_drawn(mask: ir.Value) -> bool:
+    """Whether a mask is drawn at random, and not, as in evaluation, its expectation."""
+    node = mask.producer()
+    if node is None:
+        return False
+    return node.op_type in _RANDOM or any(_is_drawn(v) for v in node.inputs if v is not None)
+
+
+def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """A table with which torch's own exporter knows our layers: one for each export.
+
+    ```python
+    torch.onnx.export(module, (x,), "model.onnx", custom_translation_table=translation_table())
+    ```
+    """
+    return Translation().table

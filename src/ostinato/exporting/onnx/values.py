@@ -195,8 +195,10 @@ class Values(ABC):
         )
         for user in first:
             found = [user]
-            for users in others:
-                found += [other for other in users if other.op == user.op and other not in found][:1]
+            for piece, users in zip(pieces[1:], others, strict=True):
+                found += [
+                    other for other in users if other not in found and _does_the_same(other, piece, user, pieces[0])
+                ][:1]
             if len(found) == len(pieces):
                 yield tuple(found)
 
@@ -208,6 +210,14 @@ def _in_order(node: Node, like: Node) -> tuple[Node, ...]:
         if not (_are_kin(a, c) and _are_kin(b, d)) and _are_kin(a, d) and _are_kin(b, c):
             return b, a
     return node.args
+
+
+def _does_the_same(node: Node, to: Node, other: Node, to_other: Node) -> bool:
+    """Whether a node does to one of its arguments what another does to one of its own."""
+    if node.op != other.op:
+        return False
+    beside, beside_other = ([arg for arg in n.args if arg is not v] for n, v in ((node, to), (other, to_other)))
+    return len(beside) == len(beside_other) and all(map(_are_kin, beside, beside_other))
 
 
 def _are_kin(a: Node, b: Node) -> bool:

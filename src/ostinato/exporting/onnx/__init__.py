@@ -1,0 +1,12 @@
+"""ONNX: graphs that ONNX Runtime and others run, on servers, phones and in browsers."""
+
+from __future__ import annotations
+
+from ostinato.exporting.onnx.needs import check_installed
+
+check_installed()
+
+from ostinato.exporting.onnx.file import Written, write  # noqa: E402
+from ostinato.exporting.onnx.translation import translation_table  # noqa: E402
+
+__all__ = ["Written", "translation_table", "write"]
