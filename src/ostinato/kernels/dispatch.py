@@ -113,8 +113,8 @@ def _for_onnx(request: Request) -> Backend:
     """The one whose operator becomes nodes of ONNX; any other would write down the loop, step by step, at the example's length."""
     if not has_translation():
         raise ConfigError(
-            "torch's exporter to ONNX does not know Ostinato's layers by itself: call ostinato.export(module, example, path), or give "
-            "torch.onnx.export custom_translation_table=ostinato.exporting.onnx.translation_table()"
+            "torch's exporter to ONNX does not know Ostinato's layers by itself: call ostinato.export(module, example, path), or "
+            "give torch.onnx.export custom_translation_table=ostinato.exporting.onnx.translation_table()"
         )
     compiled = BACKENDS[Compiled.name]
     if (refusal := compiled.refusal(request)) is not None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.text import Text
 
+    from ostinato.recipes.exported import Exported
+
 Part = TypeVar("Part")  # of a data set, as it was read
 
 
@@ -402,6 +404,17 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     @abstractmethod
     def answers(self, learnt: Learnt[S, Known, Model], part: Part, batch: Batch) -> list[dict[str, Any]]:
         """What the model says about each row of a batch of `part`, as JSON can hold it."""
+
+    def exported(self, learnt: Any) -> Exported:
+        """What `ostinato export` writes of the model of a run, a `Trained`.
+
+        Raises:
+            ConfigError: the task does not say.
+        """
+        raise ConfigError(
+            f"the task {self.name} does not say what is exported of its models: give it a method `exported` (docs/export.md), or call "
+            "ostinato.export(model, example, path) with the model of the run"
+        )
 
     def shown(self, answer: Mapping[str, Any]) -> Text | None:
         """An answer as a person reads it on a terminal; None where that is its JSON."""

@@ -47,7 +47,7 @@ def _written(exported: ExportedProgram, translation: Translation, shapes: Any, g
     try:
         made = torch.onnx.export(
             exported,
-            custom_translation_table=translation.table,
+            custom_translation_table=translation.table(),
             dynamo=True,
             opset_version=OPSET,
             optimize=False,

@@ -27,13 +27,15 @@ class Translation:
     Attributes:
         directions: the nodes of ONNX's own LSTM, GRU and RNN that were written.
         numbers: what names of values end with.
-        table: for `torch.onnx.export(custom_translation_table=...)`.
     """
 
     def __init__(self) -> None:
         self.directions: list[Direction] = []
         self.numbers = itertools.count()
         translations.add(self)
+
+    def table(self) -> dict[Callable[..., Any], Callable[..., Any]]:
+        """For `torch.onnx.export(custom_translation_table=...)`; whoever has it holds this."""
 
         # torch reads these annotations.
         def recurrence(
@@ -45,7 +47,7 @@ class Translation:
         ) -> Any:
             return self._written(what, given, masks, lengths)
 
-        self.table: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.ostinato.recurrence.default: recurrence}
+        return {torch.ops.ostinato.recurrence.default: recurrence}
 
     def _written(self, what: str, given: Sequence[Any], masks: Sequence[Any], lengths: Any) -> list[ir.Value]:
         of = read(what)
@@ -91,4 +93,4 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     torch.onnx.export(module, (x,), "model.onnx", custom_translation_table=translation_table())
     ```
     """
-    return Translation().table
+    return Translation().table()

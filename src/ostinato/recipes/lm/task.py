@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from rich.console import Console
@@ -33,6 +33,9 @@ from ostinato.training.loop.evaluation import Evaluation, evaluate
 from ostinato.training.loop.progress import Progress
 from ostinato.training.run.files import write_json
 from ostinato.training.run.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from ostinato.recipes.exported import Exported
 
 SAMPLE_LINE = 80  # tokens at an evaluation
 SAMPLE_END = 600  # tokens at the end
@@ -261,6 +264,16 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
             return None
         judge.take(found)
         return dataclasses.replace(found, figures=judge.figures())
+
+    def exported(self, learnt: Any) -> Exported:
+        """The scores of the next token, over a text and one token at a time."""
+        from ostinato.recipes.lm.exported import exported
+        from ostinato.recipes.trained import read_splits
+
+        def text() -> np.ndarray:
+            return read_splits(self, learnt.settings, Opening(learnt.folder, learnt.known)).validation.tokens.ids
+
+        return exported(learnt.model, text)
 
     def answers(self, learnt: LearntLanguage, part: TextPart, batch: Any) -> list[dict[str, Any]]:
         """There are none: `Trained` says so before it asks."""

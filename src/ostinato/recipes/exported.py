@@ -1,0 +1,86 @@
+"""What a task says of its export: which graphs its model is, and what must be known beside them to use it without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.exporting.graph import Axis, Graph, Port
+from ostinato.exporting.layers import StateNames
+from ostinato.nn import Recurrent
+from ostinato.types import Tensor
+
+# In a wheel, and in the repository.
+_RUNNERS = (
+    Path(__file__).parents[1] / "exporting" / "runners",
+    Path(__file__).parents[3] / "examples" / "onnx",
+)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model as what is written into a folder.
+
+    Attributes:
+        graphs: all that is computed.
+        constants: what the runner must know, as JSON can hold it.
+        runner: the file among the examples that becomes run.py, such as "classify.py".
+        judge: from what `run.py` calls `Model`, made of the folder, to figures on validation data, by name.
+        arrays: of numbers, many.
+        beside: other files among the examples that the runner needs.
+    """
+
+    graphs: tuple[Graph, ...]
+    constants: Mapping[str, Any]
+    runner: str
+    judge: Callable[[Any], Mapping[str, float]]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    beside: Sequence[str] = ()
+
+
+def runner_file(name: str) -> Path:
+    """Where a file is that is copied beside a model.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    for folder in _RUNNERS:
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f"expected the runner {name} in {_RUNNERS[0]}, which is part of Ostinato; install it anew")
+
+
+def tokens_port(name: str, axes: tuple[Axis, ...], size: int) -> Port:
+    """Of token ids."""
+    return Port(name, axes, f"token ids from 0 to {size - 1}, int64")
+
+
+def drawn_tokens(axes: tuple[Axis, ...], size: int, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
+    """Any token ids."""
+    shape = [sizes[axis] if isinstance(axis, str) else axis for axis in axes]
+    return torch.randint(0, size, shape, generator=generator, device="cpu")
+
+
+def drawn_lengths(sizes: Mapping[str, int], generator: torch.Generator, least: int = 0) -> Tensor:
+    """Any lengths of rows."""
+    return torch.randint(least, sizes["T"] + 1, (sizes["B"],), generator=generator, device="cpu")
+
+
+LENGTHS = Port("lengths", ("B",), "steps of each row that are there, 0 to T, int64; what lies behind them changes nothing")
+ROW_LENGTHS = Port("lengths", ("B",), "steps of each row that are there, 1 to T, int64; what lies behind them changes nothing")
+
+
+def first_states(layer: Recurrent) -> dict[str, list[Any]]:
+    """What the layers begin with, for one row, by the name of each input."""
+    zero = torch.zeros(1, 1, layer.input_size, dtype=next(layer.parameters()).dtype)
+    with torch.no_grad():
+        states = layer._layout.close(layer._first_states(zero, 1), True)
+    tensors = [states] if isinstance(states, torch.Tensor) else [v for each in states for v in ([each] if isinstance(each, torch.Tensor) else each)]
+    names = [port.name for port in StateNames(layer).ports("0", "")]
+    return {name: v[:, 0].tolist() for name, v in zip(names, tensors, strict=True)}

@@ -1,0 +1,29 @@
+"""The formats that the model of a run can be exported in, by name; each is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ostinato import places
+from ostinato.errors import ConfigError, did_you_mean
+
+# "module:function" of what writes a folder: see `ostinato.recipes.onnx_folder.export_run`.
+FORMATS: dict[str, str] = {
+    "onnx": "ostinato.recipes.onnx_folder:export_run",
+}
+
+
+def find(name: str) -> Callable[..., None]:
+    """What writes a format.
+
+    Raises:
+        ConfigError: there is none of this name, or it needs a package that is missing.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"format {name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS).removesuffix('.')}")
+    if name == "onnx":
+        from ostinato.exporting.onnx.needs import check_installed
+
+        check_installed()
+    return places.load(FORMATS[name], "function")

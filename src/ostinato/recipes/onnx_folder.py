@@ -1,0 +1,205 @@
+"""The model of a run in a folder: ONNX graphs, what must be known beside them, a card that says it all, and a runner."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ostinato.errors import ConfigError, DataError, OstinatoError
+from ostinato.exporting.onnx import Written, write
+from ostinato.exporting.onnx.nodes import OPSET
+from ostinato.exporting.onnx.quantise import quantise
+from ostinato.recipes.exported import Exported, runner_file
+from ostinato.recipes.trained import Trained
+from ostinato.version import __version__
+
+CARD, CONSTANTS, ARRAYS, RUNNER = "card.json", "constants.json", "constants.npz", "run.py"
+_FORMAT = "ostinato.onnx"
+_SIZES = {"T": "time steps, at least 1", "B": "rows"}
+Say = Callable[[str], None]
+
+
+def export_run(
+    trained: Trained[Any, Any, Any, Any], folder: Path, *, weights: str | None = None, force: bool = False, say: Say = print
+) -> None:
+    """Writes the folder, whole or not at all.
+
+    Args:
+        trained: the model of a run.
+        folder: where it goes; its parent is made where it is missing.
+        weights: "int8" for weights in 8 bits, by ONNX Runtime's dynamic quantisation; None as they are.
+        force: write over an export that is there.
+        say: what to do with lines for people.
+
+    Raises:
+        ConfigError: the folder is there; or it is no export, and force was said; or the task has no export; or see `write`.
+        CellError: a cell that has no form in ONNX.
+        ModelError: a graph computes something else than its module.
+    """
+    _check_free(folder, force)
+    exported = trained.task.exported(trained)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _fill(partial, trained, exported, weights, say)
+        partial.chmod(0o755)
+        _put(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    say(f"{folder}: python {folder / RUNNER} --help")
+
+
+def _check_free(folder: Path, force: bool) -> None:
+    if not folder.exists() and not folder.is_symlink():
+        return
+    is_export = folder.is_dir() and (_is_card(folder / CARD) or not any(folder.iterdir()))
+    if not force:
+        raise ConfigError(f"{folder} is there already; choose another folder" + (", or write over it with --force" * is_export))
+    if not is_export:
+        raise ConfigError(f"{folder} is no export, and --force writes over exports only; choose another folder")
+
+
+def _is_card(file: Path) -> bool:
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get("format") == _FORMAT
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """In the place of what is there, which is gone only once the new one is there."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    folder.rename(old / folder.name)
+    try:
+        partial.rename(folder)
+    except BaseException:
+        (old / folder.name).rename(folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _fill(
+    folder: Path, trained: Trained[Any, Any, Any, Any], exported: Exported, weights: str | None, say: Say
+) -> None:
+    written = {graph.name: write(graph, folder / f"{graph.name}.onnx") for graph in exported.graphs}
+    for name, each in written.items():
+        ports = ", ".join(f"{port.name}{_axes(port.axes)}" for port in each.inputs)
+        recurrent = ", ".join(f"{count} {op}" for op, count in each.operators.items()) or "no loop"
+        rounding = "" if each.difference.rounding is None else f" (float32 itself is {each.difference.rounding:.0e} from float64)"
+        say(f"{name}.onnx: {ports}; {recurrent}; at most {each.difference.largest:.0e} from the run's model{rounding}")
+    _write_json(folder / CONSTANTS, exported.constants)
+    if exported.arrays:
+        np.savez(folder / ARRAYS, **exported.arrays)
+    for name, to in ((exported.runner, RUNNER), *((each, each) for each in exported.beside)):
+        shutil.copyfile(runner_file(name), folder / to)
+    card = _card(trained, written)
+    _write_json(folder / CARD, card)
+    if weights is not None:
+        _write_json(folder / CARD, card | _narrowed(folder, trained, exported, card, say))
+
+
+def _card(trained: Trained[Any, Any, Any, Any], written: Mapping[str, Written]) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "version": 1,
+        "ostinato": __version__,
+        "task": trained.task.name,
+        "opset": OPSET,
+        "weights": "float32",
+        "sizes": _SIZES,
+        "graphs": {
+            name: {
+                "file": each.path.name,
+                "inputs": _described(each.path, "inputs", each.inputs),
+                "outputs": _described(each.path, "outputs", each.outputs),
+                "difference": each.difference.largest,
+            }
+            for name, each in written.items()
+        },
+    }
+
+
+def _described(file: Path, which: str, ports: Any) -> list[dict[str, Any]]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    found = session.get_inputs() if which == "inputs" else session.get_outputs()
+    dtypes = {each.name: each.type.removeprefix("tensor(").removesuffix(")") for each in found}
+    dtypes = {name: {"float": "float32", "double": "float64"}.get(dtype, dtype) for name, dtype in dtypes.items()}
+    return [
+        {"name": port.name, "shape": list(port.axes), "dtype": dtypes[port.name], "about": port.about} for port in ports
+    ]
+
+
+def _narrowed(
+    folder: Path, trained: Trained[Any, Any, Any, Any], exported: Exported, card: Mapping[str, Any], say: Say
+) -> dict[str, Any]:
+    """Quantises the graphs; tells what it costs."""
+    files = [folder / graph["file"] for graph in card["graphs"].values()]
+    sizes = [sum(file.stat().st_size for file in files)]
+    figures = [_figures(folder, exported, say)]
+    for file in files:
+        quantise(file)
+    sizes.append(sum(file.stat().st_size for file in files))
+    figures.append(_figures(folder, exported, say))
+    before, after = figures
+    say(f"int8 weights: {sizes[0]:,} bytes to {sizes[1]:,}")
+    for name in before:
+        say(f"validation {name.replace('_', ' ')}: {before[name]:.4g} in float32, {after[name]:.4g} in int8")
+    return {"weights": "int8", "bytes": sizes, "validation": {"float32": before, "int8": after}}
+
+
+def _figures(folder: Path, exported: Exported, say: Say) -> dict[str, float]:
+    """What the runner reaches on validation data; nothing where they cannot be read any more."""
+    try:
+        with runner(folder) as module:
+            return dict(exported.judge(module.Model(folder)))
+    except (DataError, OSError) as error:
+        say(f"validation data cannot be read, so that no figure is told: {' '.join(str(error).split())}")
+        return {}
+
+
+@contextmanager
+def runner(folder: Path) -> Iterator[Any]:
+    """The module run.py of an export; what it imports from its folder is forgotten afterwards."""
+    spec = importlib.util.spec_from_file_location(f"ostinato_run_{abs(hash(folder))}", folder / RUNNER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before, was_writing = set(sys.modules), sys.dont_write_bytecode
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True  # the folder gets no __pycache__
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(folder))
+        sys.dont_write_bytecode = was_writing
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+                del sys.modules[name]
+
+
+def _axes(axes: tuple[str | int, ...]) -> str:
+    return f" ({', '.join(map(str, axes))})"
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+__all__ = ["ARRAYS", "CARD", "CONSTANTS", "RUNNER", "OstinatoError", "export_run", "runner"]
