@@ -21,7 +21,11 @@ def words(text: str, joiner: str = "", within: str = "") -> str:
     for part in text.split():
         found = []
         for at, c in enumerate(part):
-            inside = 0 < at < len(part) - 1 and is_letter(part[at - 1]) and (c in _SOFT or (c in within and is_letter(part[at + 1])))
+            inside = (
+                0 < at < len(part) - 1
+                and is_letter(part[at - 1])
+                and (c in _SOFT or (c in within and is_letter(part[at + 1])))
+            )
             goes_on = found and is_letter(found[-1][0]) and (is_letter(c) or inside)
             goes_on = goes_on and (is_letter(found[-1][-1]) or found[-1][-1] in within + _SOFT)
             if goes_on:
@@ -56,7 +60,9 @@ class Vocabulary:
         if self.kind == "byte":
             return np.frombuffer(text.encode(), np.uint8).astype(np.int64)
         if self.kind == "bpe":
-            return np.array([self.ids[piece] for chunk in self._chunks(text) for piece in self._merged(chunk)], np.int64)
+            return np.array(
+                [self.ids[piece] for chunk in self._chunks(text) for piece in self._merged(chunk)], np.int64
+            )
         if self.kind == "word":
             pieces = [word for line in text.split("\n") for word in (*line.split(), "\n")][:-1]
         else:
@@ -75,7 +81,9 @@ class Vocabulary:
 
     def _chunks(self, text: str):
         kinds = {"L": "L", "N": "N"}
-        shape = "".join(c if c == " " else "S" if c.isspace() else kinds.get(unicodedata.category(c)[0], "O") for c in text)
+        shape = "".join(
+            c if c == " " else "S" if c.isspace() else kinds.get(unicodedata.category(c)[0], "O") for c in text
+        )
         at = 0
         while at < len(text):
             end = (_SHORT.match(text, at) or _CHUNK.match(shape, at)).end()

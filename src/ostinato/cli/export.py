@@ -20,7 +20,9 @@ def parser() -> Parser:
     )
     found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
     found.add_argument("--format", type=str, default="onnx", help="onnx: graphs for ONNX Runtime and browsers")
-    found.add_argument("--output", type=str | None, default=None, help="folder to write; FORMAT in the folder of the run")
+    found.add_argument(
+        "--output", type=str | None, default=None, help="folder to write; FORMAT in the folder of the run"
+    )
     found.add_argument(
         "--weights",
         type=Literal["int8"] | None,

@@ -72,8 +72,12 @@ def drawn_lengths(sizes: Mapping[str, int], generator: torch.Generator, least: i
     return torch.randint(least, sizes["T"] + 1, (sizes["B"],), generator=generator, device="cpu")
 
 
-LENGTHS = Port("lengths", ("B",), "steps of each row that are there, 0 to T, int64; what lies behind them changes nothing")
-ROW_LENGTHS = Port("lengths", ("B",), "steps of each row that are there, 1 to T, int64; what lies behind them changes nothing")
+LENGTHS = Port(
+    "lengths", ("B",), "steps of each row that are there, 0 to T, int64; what lies behind them changes nothing"
+)
+ROW_LENGTHS = Port(
+    "lengths", ("B",), "steps of each row that are there, 1 to T, int64; what lies behind them changes nothing"
+)
 
 
 def first_states(layer: Recurrent) -> dict[str, list[Any]]:
@@ -81,6 +85,10 @@ def first_states(layer: Recurrent) -> dict[str, list[Any]]:
     zero = torch.zeros(1, 1, layer.input_size, dtype=next(layer.parameters()).dtype)
     with torch.no_grad():
         states = layer._layout.close(layer._first_states(zero, 1), True)
-    tensors = [states] if isinstance(states, torch.Tensor) else [v for each in states for v in ([each] if isinstance(each, torch.Tensor) else each)]
+    tensors = (
+        [states]
+        if isinstance(states, torch.Tensor)
+        else [v for each in states for v in ([each] if isinstance(each, torch.Tensor) else each)]
+    )
     names = [port.name for port in StateNames(layer).ports("0", "")]
     return {name: v[:, 0].tolist() for name, v in zip(names, tensors, strict=True)}

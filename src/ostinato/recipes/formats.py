@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ostinato import places
 from ostinato.errors import ConfigError, did_you_mean
@@ -21,7 +20,9 @@ def find(name: str) -> Callable[..., None]:
         ConfigError: there is none of this name, or it needs a package that is missing.
     """
     if name not in FORMATS:
-        raise ConfigError(f"format {name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS).removesuffix('.')}")
+        raise ConfigError(
+            f"format {name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS).removesuffix('.')}"
+        )
     if name == "onnx":
         from ostinato.exporting.onnx.needs import check_installed
 

@@ -29,7 +29,12 @@ Say = Callable[[str], None]
 
 
 def export_run(
-    trained: Trained[Any, Any, Any, Any], folder: Path, *, weights: str | None = None, force: bool = False, say: Say = print
+    trained: Trained[Any, Any, Any, Any],
+    folder: Path,
+    *,
+    weights: str | None = None,
+    force: bool = False,
+    say: Say = print,
 ) -> None:
     """Writes the folder, whole or not at all.
 
@@ -64,7 +69,9 @@ def _check_free(folder: Path, force: bool) -> None:
         return
     is_export = folder.is_dir() and (_is_card(folder / CARD) or not any(folder.iterdir()))
     if not force:
-        raise ConfigError(f"{folder} is there already; choose another folder" + (", or write over it with --force" * is_export))
+        raise ConfigError(
+            f"{folder} is there already; choose another folder" + (", or write over it with --force" * is_export)
+        )
     if not is_export:
         raise ConfigError(f"{folder} is no export, and --force writes over exports only; choose another folder")
 
@@ -99,7 +106,11 @@ def _fill(
     for name, each in written.items():
         ports = ", ".join(f"{port.name}{_axes(port.axes)}" for port in each.inputs)
         recurrent = ", ".join(f"{count} {op}" for op, count in each.operators.items()) or "no loop"
-        rounding = "" if each.difference.rounding is None else f" (float32 itself is {each.difference.rounding:.0e} from float64)"
+        rounding = (
+            ""
+            if each.difference.rounding is None
+            else f" (float32 itself is {each.difference.rounding:.0e} from float64)"
+        )
         say(f"{name}.onnx: {ports}; {recurrent}; at most {each.difference.largest:.0e} from the run's model{rounding}")
     _write_json(folder / CONSTANTS, exported.constants)
     if exported.arrays:

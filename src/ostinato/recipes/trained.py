@@ -213,6 +213,16 @@ def read_splits(task: Task[S, Part, Any, Any], settings: S, opening: Opening = N
         return task.open(settings, opening)
 
 
+def validation_of(task: Task[Any, Part, Any, Any], learnt: Any) -> Callable[[], Part]:
+    """What reads the validation data of a run, when it is called.
+
+    Args:
+        task: of the run.
+        learnt: a `Trained` of it.
+    """
+    return lambda: read_splits(task, learnt.settings, Opening(learnt.folder, learnt.known)).validation
+
+
 def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Trained[S, Part, Known, Model]:
     """The trained model of a run, on the CPU, in evaluation mode, with the weights that were best.
 

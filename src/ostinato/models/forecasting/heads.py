@@ -200,3 +200,19 @@ def _raw_width(width: torch.Tensor) -> torch.Tensor:
 
 def _freedom(raw: torch.Tensor) -> torch.Tensor:
     return 2.0 + F.softplus(raw + 3.0)
+
+
+def distribution(head: Head, raw: torch.Tensor) -> torch.Tensor:
+    """What a head says in numbers that mean something: location and scale, of a Student-t degrees of freedom too; or quantiles.
+
+    Args:
+        head: of this file.
+        raw: (..., K), of the output layer.
+
+    Returns:
+        (..., K).
+    """
+    if isinstance(head, Quantiles):
+        return head.quantiles(raw)
+    parts = [raw[..., 0], _width(raw[..., 1])]
+    return torch.stack([*parts, _freedom(raw[..., 2])] if isinstance(head, StudentT) else parts, -1)

@@ -24,9 +24,12 @@ from ostinato.recipes.caption.settings import CaptionAnswering, CaptionReadingSe
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.text_target import checksum, hypotheses
+from ostinato.recipes.trained import validation_of
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+    from ostinato.recipes.exported import Exported
 
 LearntCaptioner: TypeAlias = Learnt[CaptionSettings, CaptionKnown, Captioner]
 
@@ -115,6 +118,12 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
         """The most frequent caption."""
         return baselines(train, parts, settings.reading)
+
+    def exported(self, learnt: Any) -> Exported:
+        """Encoder, and a step of the decoder."""
+        from ostinato.recipes.caption.exported import exported
+
+        return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def answers(self, learnt: LearntCaptioner, part: Captioned, batch: Batch) -> list[dict[str, Any]]:
         """The captions of each image."""

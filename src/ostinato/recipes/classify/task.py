@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -35,10 +35,14 @@ from ostinato.recipes.classify.judge import ClassJudge
 from ostinato.recipes.classify.settings import ClassifySettings
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import validation_of
 from ostinato.training.loop.evaluation import Evaluation
 
 # Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
 _DROPOUT = {"word": (0.5, 0.5), "bpe": (0.5, 0.5), "char": (0.5, 0.2), "byte": (0.5, 0.2), "image": (0.2, 0.0)}
+
+if TYPE_CHECKING:
+    from ostinato.recipes.exported import Exported
 
 LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier]
 
@@ -165,6 +169,13 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
         """Naive Bayes on words and pairs of words, and the most frequent class."""
         return baselines(train, parts, settings.reading)
+
+    def exported(self, learnt: Any) -> Exported:
+        """The network's logits; the runner adds those of naive Bayes."""
+        from ostinato.recipes.classify.exported import exported
+
+        part = validation_of(self, learnt)
+        return exported(learnt.model, learnt.known, learnt.settings.reading, part)
 
     def answers(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Class and probabilities of each row."""

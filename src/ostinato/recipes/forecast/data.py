@@ -22,7 +22,7 @@ from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
 
 LEAST_OF_HISTORY = 0.1  # a window is at least so wide, as a share of the mean step of its history
-_OWN = 10  # values from which on a window has a spread of its own
+OWN_VALUES = 10  # values from which on a window has a spread of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +221,7 @@ def _least_widths(seen: np.ndarray, moved: np.ndarray, usual: float) -> np.ndarr
         moved: (N,), their mean absolute change from one to the next.
         usual: spread of the series.
     """
-    few = usual * (1.0 - (seen - 1) / _OWN).clip(0.0, 1.0)
+    few = usual * (1.0 - (seen - 1) / OWN_VALUES).clip(0.0, 1.0)
     own = LEAST_OF_HISTORY * moved
     return np.where((moved > 0) | (seen == 1), np.maximum(few, own), own)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,6 +30,10 @@ from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.start import begin
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import validation_of
+
+if TYPE_CHECKING:
+    from ostinato.recipes.exported import Exported
 
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 
@@ -149,6 +153,12 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """Errors, CRPS and coverage, beside those of baselines."""
         assert isinstance(examples, SeriesWindows)
         return ForecastJudge(learnt.model, examples, learnt.known, learnt.answering, final=final)
+
+    def exported(self, learnt: Any) -> Exported:
+        """What reads the past, and one step."""
+        from ostinato.recipes.forecast.exported import exported
+
+        return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def answers(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch) -> list[dict[str, Any]]:
         """The future of each series."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from ostinato.exporting.graph import Around, Axis, Graph, Port, flat
 from ostinato.exporting.layers import StateNames
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.recipes.exported import Exported, drawn_tokens, first_states, tokens_port
+from ostinato.recipes.lm.text import TextPart
 from ostinato.types import Tensor
 
 _JUDGED = 5000  # tokens of the validation text
@@ -45,16 +47,16 @@ def graph_of(model: LanguageModel, name: str, *, step: bool) -> Graph:
     return Graph(name, _Scores(model, step), inputs, outputs, draw, prefix="model.")
 
 
-def exported(model: LanguageModel, text: Any) -> Exported:
+def exported(model: LanguageModel, validation: Callable[[], TextPart]) -> Exported:
     """Both forms, and the vocabulary.
 
     Args:
         model: in evaluation.
-        text: gives the validation text, tokens.
+        validation: reads the validation text.
     """
 
     def judge(runner: Any) -> Mapping[str, float]:
-        ids = torch.as_tensor(text()[: _JUDGED + 1].astype("int64")).numpy()
+        ids = validation().tokens.ids[: _JUDGED + 1].astype(np.int64)
         return {"nats_per_token": runner.score_tokens(ids) / max(len(ids) - 1, 1)}
 
     graphs = tuple(graph_of(model, name, step=name == "step") for name in ("sequence", "step"))

@@ -27,6 +27,7 @@ from ostinato.recipes.lm.result import LanguageModelResult
 from ostinato.recipes.lm.settings import LanguageModelSettings
 from ostinato.recipes.lm.text import TextPart, open_part, open_text, unknown_tokens
 from ostinato.recipes.task import Finished, Opening, Task
+from ostinato.recipes.trained import validation_of
 from ostinato.training.distributed.device import choose_device
 from ostinato.training.distributed.processes import Processes
 from ostinato.training.loop.evaluation import Evaluation, evaluate
@@ -268,12 +269,8 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
     def exported(self, learnt: Any) -> Exported:
         """The scores of the next token, over a text and one token at a time."""
         from ostinato.recipes.lm.exported import exported
-        from ostinato.recipes.trained import read_splits
 
-        def text() -> np.ndarray:
-            return read_splits(self, learnt.settings, Opening(learnt.folder, learnt.known)).validation.tokens.ids
-
-        return exported(learnt.model, text)
+        return exported(learnt.model, validation_of(self, learnt))
 
     def answers(self, learnt: LearntLanguage, part: TextPart, batch: Any) -> list[dict[str, Any]]:
         """There are none: `Trained` says so before it asks."""

@@ -22,7 +22,7 @@ from ostinato.nn.crf.span_schemes import SCHEMES, SpanScheme
 from ostinato.recipes.tag.settings import TagReadingSettings
 
 Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...]
-_LONGEST_SPELLING = 40  # of a longer word, such as an address, the beginning and the end are read
+LONGEST_SPELLING = 40  # of a longer word, such as an address, the beginning and the end are read
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class WordExamples:
 
     def _spelling(self, word: str) -> np.ndarray:
         if word not in self._spellings:
-            half, read = _LONGEST_SPELLING // 2, normalised(word, self._known.normalisation)
-            read = read if len(read) <= _LONGEST_SPELLING else read[:half] + read[-half:]
+            half, read = LONGEST_SPELLING // 2, normalised(word, self._known.normalisation)
+            read = read if len(read) <= LONGEST_SPELLING else read[:half] + read[-half:]
             self._spellings[word] = self._known.characters.encode(read).astype(np.int64)
         return self._spellings[word]
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from rich.text import Text
@@ -29,6 +29,10 @@ from ostinato.recipes.tag.reading import read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import TagSettings
 from ostinato.recipes.tag.spans import scheme_told
 from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import validation_of
+
+if TYPE_CHECKING:
+    from ostinato.recipes.exported import Exported
 
 LearntTagger: TypeAlias = Learnt[TagSettings, TagKnown, Tagger]
 
@@ -139,6 +143,12 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
         """The most frequent tag of each word or character."""
         return baselines(train, parts, settings.reading)
+
+    def exported(self, learnt: Any) -> Exported:
+        """Emissions; the runner finds the best path of a CRF."""
+        from ostinato.recipes.tag.exported import exported
+
+        return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def answers(self, learnt: LearntTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Tags of each row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.text import Text
 
@@ -17,11 +17,15 @@ from ostinato.models.writing.seq2seq import Seq2Seq
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.text_target import checksum
+from ostinato.recipes.trained import validation_of
 from ostinato.recipes.translate.baselines import baselines
 from ostinato.recipes.translate.data import TokenPairs, TranslateKnown, normalised_pairs, read, read_part
 from ostinato.recipes.translate.judge import TranslationJudge
 from ostinato.recipes.translate.settings import Answering, TranslateSettings
 from ostinato.recipes.translate.writing import Writer
+
+if TYPE_CHECKING:
+    from ostinato.recipes.exported import Exported
 
 LearntTranslator: TypeAlias = Learnt[TranslateSettings, TranslateKnown, Seq2Seq]
 
@@ -114,6 +118,12 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
         """The source as it is, and word by word."""
         return baselines(train, parts, settings.reading, settings.scoring)
+
+    def exported(self, learnt: Any) -> Exported:
+        """Encoder, and a step of the decoder."""
+        from ostinato.recipes.translate.exported import exported
+
+        return exported(learnt.model, learnt.known, learnt.settings.reading, validation_of(self, learnt))
 
     def answers(self, learnt: LearntTranslator, part: Pairs, batch: Batch) -> list[dict[str, Any]]:
         """The translations of each row."""

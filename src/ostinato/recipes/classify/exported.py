@@ -1,0 +1,94 @@
+"""A classifier as a graph: logits of the network; what naive Bayes adds is counted by the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.data.records.images import Images
+from ostinato.exporting.graph import Around, Graph, Port
+from ostinato.exporting.layers import drawn
+from ostinato.models.classifying.classifier import Classifier
+from ostinato.recipes.classify.data import ClassifyKnown, Part
+from ostinato.recipes.classify.settings import ClassifyReadingSettings
+from ostinato.recipes.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
+from ostinato.types import Tensor
+
+_JUDGED = 500
+
+
+class _Logits(Around):
+    """As the scale that was fitted has them; rows of pixels have no lengths."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input: Tensor, lengths: Tensor | None = None) -> tuple[Tensor]:
+        """(B, C)."""
+        return (self.model.scales[0] * self.model._network(input, lengths),)
+
+
+def exported(
+    model: Classifier, known: ClassifyKnown, reading: ClassifyReadingSettings, validation: Callable[[], Part]
+) -> Exported:
+    """The graph, classes, and how texts or pixels become its input."""
+    vocabulary = known.vocabulary
+    if vocabulary is None:
+        assert known.row is not None
+        inputs: Sequence[Port] = [
+            Port("rows", ("T", "B", known.row), "pixels of a row, (value / white - mean) / deviation")
+        ]
+    else:
+        inputs = [tokens_port("tokens", ("T", "B"), len(vocabulary)), ROW_LENGTHS]
+
+    def draw(sizes: Mapping[str, int], generator: torch.Generator) -> list[Tensor]:
+        if vocabulary is None:
+            return [drawn(inputs[0].axes, sizes, generator)]
+        tokens = drawn_tokens(("T", "B"), len(vocabulary), sizes, generator)
+        return [tokens, drawn_lengths(sizes, generator, least=1)]
+
+    about = "logits: softmax gives probabilities" + (
+        ", after those of naive Bayes are added" * (model.naive_bayes is not None)
+    )
+    outputs = (Port("logits", ("B", len(known.classes)), about),)
+    graph = Graph("classifier", _Logits(model), tuple(inputs), outputs, draw, prefix="model.")
+    constants = {
+        "classes": list(known.classes),
+        "vocabulary": None if vocabulary is None else vocabulary.to_dict(),
+        "normalisation": reading.normalisation,
+        "lower_case": reading.lower_case,
+        "max_length": reading.max_length,
+        "white": known.white,
+        "mean": known.mean,
+        "deviation": known.deviation,
+    }
+    return Exported((graph,), constants, "classify.py", _judge(known, validation), _counts(model), ("vocabulary.py",))
+
+
+def _counts(model: Classifier) -> dict[str, np.ndarray]:
+    """Of naive Bayes: log p of each feature, less its mean over the classes, and which features there are."""
+    bayes = model.naive_bayes
+    if bayes is None:
+        return {}
+    log_p = torch.log(bayes.counts + 1.0) - torch.log(bayes.counts.sum(0) + len(bayes.counts))
+    keys = {f"keys_{n}": bayes.get_buffer(f"keys_{n}").numpy() for n in range(2, len(bayes.runs) + 2)}
+    numbers = {"log_p": log_p - log_p.mean(-1, keepdim=True), "prior": bayes.prior, "scale": model.scales[1]}
+    return {**{name: v.detach().numpy() for name, v in numbers.items()}, **keys}
+
+
+def _judge(known: ClassifyKnown, validation: Callable[[], Part]) -> Callable[[Any], Mapping[str, float]]:
+    def judge(runner: Any) -> Mapping[str, float]:
+        part = validation()
+        labels = known.labels_of(part)[:_JUDGED]
+        if isinstance(part, Images):
+            answers = runner.classify_images(part.pixels[: len(labels)])
+        else:
+            answers = runner.classify([each.text for each in part[: len(labels)]])
+        right = [known.classes.index(answer["class"]) == label for answer, label in zip(answers, labels, strict=True)]
+        return {"accuracy": float(np.mean(right))}
+
+    return judge

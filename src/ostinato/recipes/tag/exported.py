@@ -1,0 +1,110 @@
+"""A tagger as a graph: emissions of each step. Of a CRF the runner finds the best path, a few lines of numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.exporting.graph import Around, Graph, Port
+from ostinato.models.tagging.tagger import Tagger
+from ostinato.models.tagging.words import Words
+from ostinato.recipes.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
+from ostinato.recipes.tag.data import LONGEST_SPELLING, Part, TagKnown, is_source
+from ostinato.types import Tensor
+
+_JUDGED = 300
+
+
+class _Characters(Around):
+    """Of characters; the windows of long texts are cut by the runner."""
+
+    def __init__(self, model: Tagger) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor]:
+        """(T, B, N)."""
+        return (self.model._emissions(self.model.encoder(tokens), lengths),)
+
+
+class _Words(_Characters):
+    """Of words and how they are spelt."""
+
+    def forward(
+        self, words: Tensor, lengths: Tensor, places: Tensor, spellings: Tensor, spelling_lengths: Tensor
+    ) -> tuple[Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(T, B, N)."""
+        given = Words(words, spellings, spelling_lengths, places)
+        return (self.model._emissions(self.model.encoder(given), lengths),)
+
+
+def exported(model: Tagger, known: TagKnown, validation: Callable[[], Part]) -> Exported:
+    """The graph, the tags, and how words or characters become its input."""
+    characters = len(known.characters)
+    if known.words is None:
+        inputs = (tokens_port("tokens", ("T", "B"), characters), ROW_LENGTHS)
+    else:
+        inputs = (
+            tokens_port("words", ("T", "B"), len(known.words) + 1),
+            ROW_LENGTHS,
+            Port("places", ("T", "B"), "which of the W spellings each word has, int64"),
+            tokens_port("spellings", ("S", "W"), characters),
+            Port("spelling_lengths", ("W",), "characters of each spelling, 0 to S, int64"),
+        )
+
+    def draw(sizes: Mapping[str, int], generator: torch.Generator) -> list[Tensor]:
+        lengths = drawn_lengths(sizes, generator, least=1)
+        if known.words is None:
+            return [drawn_tokens(("T", "B"), characters, sizes, generator), lengths]
+        return [
+            drawn_tokens(("T", "B"), len(known.words) + 1, sizes, generator),
+            lengths,
+            drawn_tokens(("T", "B"), sizes["W"], sizes, generator),
+            drawn_tokens(("S", "W"), characters, sizes, generator),
+            torch.randint(0, sizes["S"] + 1, (sizes["W"],), generator=generator, device="cpu"),
+        ]
+
+    about = "of each tag, before " + ("the best path is looked for" if model.crf is not None else "a softmax")
+    outputs = (Port("emissions", ("T", "B", len(known.tags)), about),)
+    wrapper = _Characters(model) if known.words is None else _Words(model)
+    graph = Graph("tagger", wrapper, inputs, outputs, draw, sizes={"T": 7, "B": 3, "S": 5, "W": 6}, prefix="model.")
+    constants = {
+        "tags": list(known.tags),
+        "characters": known.characters.characters,
+        "words": None if known.words is None else list(known.words),
+        "lower_case": known.lower_case,
+        "normalisation": known.normalisation,
+        "longest_spelling": LONGEST_SPELLING,
+        "window": model.window,
+    }
+    return Exported((graph,), constants, "tag.py", _judge(known, validation), _crf(model))
+
+
+def _crf(model: Tagger) -> dict[str, np.ndarray]:
+    """Scores of steps from tag to tag, of beginnings and ends; minus infinity for what is not allowed."""
+    if model.crf is None:
+        return {}
+    found = {name: getattr(model.crf, name).detach().double() for name in ("transitions", "start", "end")}
+    if model.constraints is not None:
+        for name, v in found.items():
+            v.masked_fill_(getattr(model.constraints, name), -torch.inf)
+    return {name: v.numpy() for name, v in found.items()}
+
+
+def _judge(known: TagKnown, validation: Callable[[], Part]) -> Callable[[Any], Mapping[str, float]]:
+    def judge(runner: Any) -> Mapping[str, float]:
+        part, right, count = validation()[:_JUDGED], 0, 0
+        for each in part:
+            if is_source((each,)):
+                wanted: Any = [known.tags[at] for at in each.labels]
+                found = runner.tag_text(each.text)
+            else:
+                wanted, found = each.tags, runner.tag(list(each.words))["tags"]
+            pairs = [(a, b) for a, b in zip(wanted, found, strict=True) if a is not None]
+            right, count = right + sum(a == b for a, b in pairs), count + len(pairs)
+        return {"accuracy": right / max(count, 1)}
+
+    return judge
