@@ -1,6 +1,6 @@
 """Runs an exported forecaster: python run.py FILE.json, with {"values": [...], "times": [...]}. Needs numpy and onnxruntime.
 
-Missing values are null; times are those of the values and of the steps to come, such as "2024-01-31"; a model without a calendar needs none.
+Missing values are null; times, such as "2024-01-31", are of the values and of the steps to come; not every model needs them.
 """
 
 import json

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,11 +22,8 @@ def words(text: str, joiner: str = "", within: str = "") -> str:
     for part in text.split():
         found = []
         for at, c in enumerate(part):
-            inside = (
-                0 < at < len(part) - 1
-                and is_letter(part[at - 1])
-                and (c in _SOFT or (c in within and is_letter(part[at + 1])))
-            )
+            after = at < len(part) - 1 and is_letter(part[at + 1])
+            inside = 0 < at < len(part) - 1 and is_letter(part[at - 1]) and (c in _SOFT or (c in within and after))
             goes_on = found and is_letter(found[-1][0]) and (is_letter(c) or inside)
             goes_on = goes_on and (is_letter(found[-1][-1]) or found[-1][-1] in within + _SOFT)
             if goes_on:
@@ -63,10 +61,8 @@ class Vocabulary:
             return np.array(
                 [self.ids[piece] for chunk in self._chunks(text) for piece in self._merged(chunk)], np.int64
             )
-        if self.kind == "word":
-            pieces = [word for line in text.split("\n") for word in (*line.split(), "\n")][:-1]
-        else:
-            pieces = text
+        lines = [word for line in text.split("\n") for word in (*line.split(), "\n")]
+        pieces = lines[:-1] if self.kind == "word" else text
         return np.array([self.ids.get(piece, 0) for piece in pieces], np.int64)
 
     def decode(self, ids) -> str:
@@ -93,7 +89,7 @@ class Vocabulary:
     def _merged(self, chunk: str) -> list[str]:
         pieces = [self.shown[byte] for byte in chunk.encode()]
         while len(pieces) > 1:
-            rank, at = min((self.ranks.get(pair, 1 << 60), n) for n, pair in enumerate(zip(pieces, pieces[1:])))
+            rank, at = min((self.ranks.get(pair, 1 << 60), n) for n, pair in enumerate(pairwise(pieces)))
             if rank == 1 << 60:
                 break
             pieces[at : at + 2] = ["".join(pieces[at : at + 2])]

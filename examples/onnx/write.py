@@ -1,4 +1,4 @@
-"""Runs an exported translator or captioner: python run.py FILE, a text a line, or an .npy of images. Needs numpy and onnxruntime."""
+"""Runs an exported translator or captioner: python run.py FILE, a text a line, or an .npy of images. numpy and onnxruntime do."""
 
 import argparse
 import json
@@ -74,58 +74,57 @@ class Model:
 
     def write(self, begun, most, beam=None, temperature=0.0, seed=None):
         """Tokens, their log probability, and where each step looked: greedy, drawn, or the best of a beam."""
-        beam = 1 if temperature else beam or self.known["beam"]
-        end, draw = self.known["end"], np.random.default_rng(seed)
-        inputs = {port["name"]: port for port in self.card["graphs"]["step"]["inputs"]}
-        places = begun["values"].shape[0] if "values" in begun else 0
-        carried = {name: v for name, v in begun.items() if name in inputs}
-        for name in {"fed", "coverage"} & set(inputs):
-            size = places if name == "coverage" else inputs[name]["shape"][1]
-            carried[name] = np.zeros((1, size), np.float32)
-        tokens, total, written, looked = np.array([self.known["begin"]]), np.zeros(1), [()], [()]
-        finished = []
+        width, draw = 1 if temperature else beam or self.known["beam"], np.random.default_rng(seed)
+        carried = self.first(begun)
+        tokens, total, written, looked, finished = np.array([self.known["begin"]]), np.zeros(1), [()], [()], []
         for length in range(most + 1):
             found = self.run("step", {"tokens": tokens, **carried})
-            log_p = found["log_p"]
-            log_p[:, self.known["forbidden"]] = -np.inf
-            if length == most:
-                log_p[:, np.arange(log_p.shape[1]) != end] = -np.inf
-            at = found["weights"].argmax(1).tolist() if "weights" in found else None
+            log_p, at = self.allowed(found["log_p"], is_last=length == most), found.get("weights")
+            ways = (total[:, None] + log_p).reshape(-1)
             if temperature:
                 p = np.exp((log_p[0].astype(np.float64) - log_p[0].max()) / temperature)
                 best = np.array([draw.choice(len(p), p=p / p.sum())])
-                ways = (total[:, None] + log_p).reshape(-1)
             else:
-                ways = (total[:, None] + log_p).reshape(-1)
-                best = np.argsort(-ways, kind="stable")[: 2 * beam if beam > 1 else 1]
+                best = np.argsort(-ways, kind="stable")[: 2 * width if width > 1 else 1]
             parent, token = np.divmod(best, log_p.shape[1])
-            penalty = lambda n: math.exp(self.known["length_penalty"] * math.log((5 + n) / 6))
-            for n, (row, id) in enumerate(zip(parent, token, strict=True)):
-                if id == end and n < beam and ways[best[n]] > -np.inf:
-                    finished.append(
-                        (ways[best[n]] / penalty(length + 1), float(ways[best[n]]), written[row], looked[row])
-                    )
-            on = np.array([n for n in range(len(best)) if token[n] != end and ways[best[n]] > -np.inf][:beam], int)
+            ends = (token == self.known["end"]) & (ways[best] > -np.inf)
+            for n in np.flatnonzero(ends[:width]):
+                score = ways[best[n]] / self.penalty(length + 1)
+                finished.append((score, float(ways[best[n]]), written[parent[n]], looked[parent[n]]))
+            on = np.flatnonzero(~ends & (ways[best] > -np.inf))[:width]
             if not len(on):
                 break
             parent, tokens, total = parent[on], token[on], ways[best[on]]
+            places = [None] * len(log_p) if at is None else at.argmax(1).tolist()
             written = [(*written[row], int(id)) for row, id in zip(parent, tokens, strict=True)]
-            looked = [() if at is None else (*looked[row], at[row]) for row in parent]
-            scores = sorted((each[0] for each in finished), reverse=True)
-            soonest, latest = total.max() / penalty(length + 2), total.max() / penalty(most + 1)
-            if scores and ((len(scores) >= beam and soonest <= scores[0]) or max(soonest, latest) <= scores[0]):
+            looked = [(*looked[row], places[row]) for row in parent]
+            top = max((each[0] for each in finished), default=-math.inf)
+            soonest, latest = total.max() / self.penalty(length + 2), total.max() / self.penalty(most + 1)
+            if max(soonest, latest) <= top or (len(finished) >= width and soonest <= top):
                 break
-            for name in carried:
-                after = found.get(f"{name}_n", found.get(name.replace("_0", "_n", 1), carried[name]))
-                carried[name] = np.take(
-                    after,
-                    parent if len(after) != 1 or name != "x" else parent,
-                    0 if name in ("valid", "fed", "coverage") else 1,
-                )
-        if not finished:
-            return list(written[0]), -math.inf, list(looked[0])
-        best = max(finished, key=lambda each: each[0])
-        return list(best[2]), best[1], list(best[3])
+            for name, v in carried.items():  # what comes out of a step, and of memories the same, for those that go on
+                after = found.get(f"{name}_n", found.get(name.replace("_0", "_n"), v))
+                carried[name] = np.take(after, parent, 0 if name in ("valid", "fed", "coverage") else 1)
+        _, log_p, tokens, looked = max(
+            finished, key=lambda each: each[0], default=(0, -math.inf, written[0], looked[0])
+        )
+        return list(tokens), log_p, list(looked)
+
+    def first(self, begun):
+        """What goes into the first step besides the token."""
+        inputs = {port["name"]: port["shape"] for port in self.card["graphs"]["step"]["inputs"]}
+        sizes = {"fed": lambda: inputs["fed"][1], "coverage": lambda: begun["values"].shape[0]}
+        zeros = {name: np.zeros((1, size()), np.float32) for name, size in sizes.items() if name in inputs}
+        return {name: v for name, v in begun.items() if name in inputs} | zeros
+
+    def allowed(self, log_p, is_last):
+        log_p[:, self.known["forbidden"]] = -np.inf
+        if is_last:
+            log_p[:, np.arange(log_p.shape[1]) != self.known["end"]] = -np.inf
+        return log_p
+
+    def penalty(self, length):
+        return math.exp(self.known["length_penalty"] * math.log((5 + length) / 6))
 
 
 def main():

@@ -43,7 +43,9 @@ def check_evaluation(module: nn.Module) -> None:
 
 def shapes_of(graph: Graph) -> dict[str, Any]:
     """What torch.export wants to be told of the sizes that may vary."""
-    sizes = {letter: Dim(letter, min=graph.least.get(letter, 1)) for letter in graph.letters}
+    # Where a size of 1 lays out memory otherwise, torch.export makes a case of it. ONNX has no such cases: whoever checks the model
+    # at a size of 1 sees whether it holds there.
+    sizes = {letter: Dim(letter, min=min(2, graph.sizes[letter])) for letter in graph.letters}
     each = (
         {at: sizes[axis] for at, axis in enumerate(port.axes) if isinstance(axis, str)} or None for port in graph.inputs
     )

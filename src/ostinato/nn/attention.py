@@ -128,7 +128,7 @@ class Attention(nn.Module):
             weights = self._weights(self._scores(query, memory.keys, None), memory.valid)
             total = None
         else:
-            total = query.new_zeros(query.shape[1], len(memory.keys)) if coverage is None else coverage
+            total = query.new_zeros(query.shape[1], memory.keys.shape[0]) if coverage is None else coverage
             steps: list[Tensor] = []
             for t in range(len(query)):
                 steps.append(self._weights(self._scores(query[t : t + 1], memory.keys, total), memory.valid))

@@ -55,7 +55,8 @@ class _Step(Around):
         memory = Memory(given["values"], given["keys"], given.get("valid")) if "values" in given else None
         states = [v for name, v in given.items() if name.partition("_")[2].startswith("0")]
         state = DecoderState(self._states.opened(states), memory, 1, given.get("fed"), given.get("coverage"))
-        log_p, after = self.decoder.step(state, given["tokens"])
+        written = self.decoder._one(given["tokens"], state)
+        log_p, after = torch.log_softmax(self.decoder.logits(written.readout[0]), 1), written.state
         beside = [v for v in (after.weights, after.fed, after.coverage) if v is not None]
         return (log_p, *beside, *flat(after.hidden))
 

@@ -173,7 +173,7 @@ class Seq2Seq(TargetModel):
     @takes_lists
     def encode(self, source: torch.Tensor, lengths: Lengths | None = None) -> DecoderState:
         """Reads the sources, (T_in, B) int64; returns the state of the decoder before its first token."""
-        if len(source) == 0:  # the layers want a step, which nothing then looks at
+        if source.shape[0] == 0:  # the layers want a step, which nothing then looks at
             source = source.new_zeros(1, source.shape[1])
             lengths = lengths if lengths is not None else source.new_zeros(source.shape[1])
         lengths = None if lengths is None else moved(lengths, source.device)

@@ -84,7 +84,7 @@ class TargetModel(nn.Module):
         output = torch.cat((target, torch.full_like(row, self.end)))
         longer = None if lengths is None else lengths + 1
         written = self.decoder(torch.cat((row, target)), state, longer, choose=choose)
-        valid = None if longer is None else torch.arange(len(output), device=output.device).unsqueeze(1) < longer
+        valid = None if longer is None else torch.arange(output.shape[0], device=output.device).unsqueeze(1) < longer
         return written, output, valid
 
     def _writing(
@@ -100,4 +100,4 @@ def padded(tokens: torch.Tensor, lengths: torch.Tensor | None, id: int) -> torch
     """`tokens`, (T, B), with `id` past each row's end: what a reader of files put there may be no token at all."""
     if lengths is None:
         return tokens
-    return tokens.masked_fill(torch.arange(len(tokens), device=tokens.device).unsqueeze(1) >= lengths, id)
+    return tokens.masked_fill(torch.arange(tokens.shape[0], device=tokens.device).unsqueeze(1) >= lengths, id)
