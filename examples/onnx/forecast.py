@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-_CYCLES = {"day": 86_400.0, "week": 7 * 86_400.0}  # seconds; a year is as long as it is
-
 
 class Model:
     def __init__(self, folder=Path(__file__).parent):
@@ -23,8 +21,9 @@ class Model:
             name: onnxruntime.InferenceSession(folder / graph["file"], providers=["CPUExecutionProvider"])
             for name, graph in card["graphs"].items()
         }
-        self.states = [each["name"] for each in card["graphs"]["step"]["inputs"] if "states" in each["about"]]
-        self.has_series = any(each["name"] == "series" for each in card["graphs"]["step"]["inputs"])
+        names = [each["name"] for each in card["graphs"]["step"]["inputs"]]
+        self.has_series = "series" in names
+        self.states = [name for name in names if name not in ("input", "series")]
 
     def forecast(self, values, times=None, known=None, observed=None, series="", horizon=None):
         """Mean, median and central intervals of the steps behind the last value.
@@ -54,9 +53,8 @@ class Model:
             given = {"input": x, **which, **dict(zip(self.states, states, strict=True))}
             parameters, *states = self.sessions["step"].run(None, given)
             change = self.drawn(parameters, step)
-            for each, v in zip(
-                history, (self.baseline(history, means, step, S) + change, np.ones(S), np.ones(S)), strict=True
-            ):
+            value = self.baseline(history, means, step, S) + change
+            for each, v in zip(history, (value, np.ones(S), np.ones(S)), strict=True):
                 each.append(v.astype(np.float32))
         paths = anchor + (width * np.stack(history[0][-horizon:])).astype(np.float64)
         answer = {"mean": paths.mean(1).tolist(), "median": np.median(paths, axis=1).tolist(), "intervals": {}}
@@ -71,13 +69,12 @@ class Model:
         window, parts = min(T, self.known["context"]), []
         for name in self.known["cycles"]:
             at = np.asarray(times, "datetime64[us]")[T - window : T + horizon]
-            year = at.astype("datetime64[Y]")
             if name == "year":
+                year = at.astype("datetime64[Y]")
                 share = (at - year) / ((year + 1).astype(at.dtype) - year.astype(at.dtype))
             else:
-                share = ((at - np.datetime64("1970-01-01", "us")) / np.timedelta64(1, "s") % _CYCLES[name]) / _CYCLES[
-                    name
-                ]
+                seconds = (at - np.datetime64("1970-01-01", "us")) / np.timedelta64(1, "s")
+                share = seconds % (cycle := {"day": 86_400.0, "week": 604_800.0}[name]) / cycle
             parts += [np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)]
         for at, (_, mean, deviation) in enumerate(self.known["known"]):
             parts.append((np.asarray(known, float)[T - window : T + horizon, at] - mean) / deviation)
@@ -95,9 +92,7 @@ class Model:
         own = self.known["least_of_history"] * moved
         few = usual * min(max(1 - (len(there) - 1) / self.known["own_values"], 0), 1)
         least = np.float32(max(few, own) if moved > 0 or len(there) == 1 else own)
-        apart = x[~np.isnan(x)]
-        spread = np.abs(apart - apart.mean()).mean() if np.abs(apart).max() > 0 else 0
-        width = max(np.float32(spread), least)
+        width = max(np.nanmean(np.abs(x - np.nanmean(x))), least)
         return (x / width if width > 0 else np.where(np.isnan(x), x, np.float32(0))), width
 
     def means(self, z, there):
@@ -117,8 +112,9 @@ class Model:
         if name == "seasonal_naive":
             return np.where(self.back(begun, m, S) > 0, self.back(values, m, S), last)
         if name == "seasonal_change":
-            change = self.back(values, m, S) - self.back(values, m + 1, S)
-            return np.where(self.back(begun, m + 1, S) > 0, last + change, last)
+            return np.where(
+                self.back(begun, m + 1, S) > 0, last + self.back(values, m, S) - self.back(values, m + 1, S), last
+            )
         return last
 
     def inputs(self, history, known, seen, means, place, S):
@@ -127,8 +123,7 @@ class Model:
         squashed = (lambda v: v) if limit is None else (lambda v: limit * np.arcsinh(v / limit))
         for lag in (1, *self.known["lags"]):
             parts += [squashed(self.back(history[0], lag, S)), self.back(history[1], lag, S)]
-        if self.known["baseline"] != "last_value":
-            parts.append(squashed(self.baseline(history, means, place, S)))
+        parts += [squashed(self.baseline(history, means, place, S))] * (self.known["baseline"] != "last_value")
         parts += [np.full(S, v) for v in (*known, *np.nan_to_num(seen), *~np.isnan(seen))]
         return np.stack(parts, 1).astype(np.float32)
 
@@ -144,14 +139,12 @@ class Model:
         above = np.searchsorted(levels, u).clip(1, len(levels) - 1)
         low, high = p[above - 1, rows], p[above, rows]
         slope = (high - low) / (levels[above] - levels[above - 1])
-        inside = low + (u - levels[above - 1]) * slope
         below = p[0] + levels[0] * slope * np.log(np.minimum(u, levels[0]) / levels[0])
         beyond = p[-1] - (1 - levels[-1]) * slope * np.log((1 - np.maximum(u, levels[-1])) / (1 - levels[-1]))
-        return np.where(u < levels[0], below, np.where(u > levels[-1], beyond, inside))
+        return np.where(u < levels[0], below, np.where(u > levels[-1], beyond, low + (u - levels[above - 1]) * slope))
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         raise SystemExit(__doc__)
-    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    print(json.dumps(Model().forecast(**given)))
+    print(json.dumps(Model().forecast(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))))

@@ -47,14 +47,15 @@ class Model:
         ids, states = self.vocabulary.encode(prompt or "\n"), self.first
         if len(ids) > 1:
             _, states = self.run("sequence", ids[:-1, None], states)
-        if beam > 1:
-            return self.vocabulary.decode(self.beam(ids[-1], states, length, beam))
         draw, last, written = np.random.default_rng(seed), ids[-1], []
-        for _ in range(length):
+        if beam > 1:
+            written = self.beam(last, states, length, beam).tolist()
+        while len(written) < length:
             scores, states = self.run("step", np.array([last]), states)
             last = pick(scores[0], temperature, top_k, top_p, draw)
             written.append(last)
-        return self.vocabulary.decode(written)
+        before = ids[-8:].tolist()  # a word stands behind a blank where something is before it
+        return self.vocabulary.decode(before + written)[len(self.vocabulary.decode(before)) :]
 
     def beam(self, last, states, length, width):
         """The likeliest tokens of a length, of those that stay among the `width` likeliest all along."""

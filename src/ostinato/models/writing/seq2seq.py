@@ -166,6 +166,8 @@ class Seq2Seq(TargetModel):
             embedding=self.embedding if tied == "three-way" else None,
             options=options,
         )
+        # Not by whether both embeddings are one object: torch.export makes two of it.
+        self.embedding_scale = self.decoder.embedding_scale if tied == "three-way" else 1.0
         self.bridge = Bridge(bridge, self.encoder, self.decoder.recurrent)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.penalty = torch.zeros(())
@@ -178,8 +180,7 @@ class Seq2Seq(TargetModel):
             lengths = lengths if lengths is not None else source.new_zeros(source.shape[1])
         lengths = None if lengths is None else moved(lengths, source.device)
         source = padded(source, lengths, 0)
-        scale = self.decoder.embedding_scale if self.embedding is self.decoder.embedding else 1.0
-        h, last = self.encoder(self.dropout(self.embedding(source) * scale), lengths=lengths)
+        h, last = self.encoder(self.dropout(self.embedding(source) * self.embedding_scale), lengths=lengths)
         return self.decoder.begin(self.bridge(last), h, lengths)
 
     @takes_lists
