@@ -114,7 +114,8 @@ def _fill(
         say(f"{name}.onnx: {ports}; {recurrent}; at most {each.difference.largest:.0e} from the run's model{rounding}")
     _write_json(folder / CONSTANTS, exported.constants)
     if exported.arrays:
-        np.savez(folder / ARRAYS, **exported.arrays)
+        arrays: dict[str, Any] = dict(exported.arrays)
+        np.savez(folder / ARRAYS, **arrays)
     for name, to in ((exported.runner, RUNNER), *((each, each) for each in exported.beside)):
         shutil.copyfile(runner_file(name), folder / to)
     card = _card(trained, written)

@@ -412,8 +412,8 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             ConfigError: the task does not say.
         """
         raise ConfigError(
-            f"the task {self.name} does not say what is exported of its models: give it a method `exported` (docs/export.md), or call "
-            "ostinato.export(model, example, path) with the model of the run"
+            f"the task {self.name} does not say what is exported of its models: give it a method `exported` (docs/export.md), or "
+            "call ostinato.export(model, example, path) with the model of the run"
         )
 
     def shown(self, answer: Mapping[str, Any]) -> Text | None:

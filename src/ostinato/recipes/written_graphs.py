@@ -24,12 +24,12 @@ class _Encoder(Around):
         super().__init__()
         self.model = model
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, input: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, ...]:
         """Memory and first states."""
-        state: DecoderState = self.model.encode(*inputs)
-        rows = inputs[0].shape[1] if len(inputs) > 1 else inputs[0].shape[0]
+        state: DecoderState = self.model.encode(input) if lengths is None else self.model.encode(input, lengths)
+        rows = input.shape[0 if lengths is None else 1]
         memory = [] if state.memory is None else [v for v in state.memory if v is not None]
-        return (*memory, *_begun(self.model.decoder, state, inputs[0], rows))
+        return (*memory, *_begun(self.model.decoder, state, input, rows))
 
 
 def _begun(decoder: AttentionDecoder, state: DecoderState, like: Tensor, rows: Any) -> list[Tensor]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def quantise(file: Path) -> None:
-    """Rewrites a model with int8 weights in its matrix products, LSTMs and embeddings; what enters a product is rounded as it comes.
+    """Rewrites a model with int8 weights in its products, LSTMs and embeddings; what enters a product is rounded as it comes.
 
     Args:
         file: of the model; it is replaced as a whole.

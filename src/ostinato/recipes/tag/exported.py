@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,12 +31,16 @@ class _Characters(Around):
         return (self.model._emissions(self.model.encoder(tokens), lengths),)
 
 
-class _Words(_Characters):
+class _Words(Around):
     """Of words and how they are spelt."""
+
+    def __init__(self, model: Tagger) -> None:
+        super().__init__()
+        self.model = model
 
     def forward(
         self, words: Tensor, lengths: Tensor, places: Tensor, spellings: Tensor, spelling_lengths: Tensor
-    ) -> tuple[Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    ) -> tuple[Tensor]:
         """(T, B, N)."""
         given = Words(words, spellings, spelling_lengths, places)
         return (self.model._emissions(self.model.encoder(given), lengths),)
@@ -96,15 +101,16 @@ def _crf(model: Tagger) -> dict[str, np.ndarray]:
 
 def _judge(known: TagKnown, validation: Callable[[], Part]) -> Callable[[Any], Mapping[str, float]]:
     def judge(runner: Any) -> Mapping[str, float]:
-        part, right, count = validation()[:_JUDGED], 0, 0
-        for each in part:
-            if is_source((each,)):
-                wanted: Any = [known.tags[at] for at in each.labels]
-                found = runner.tag_text(each.text)
-            else:
-                wanted, found = each.tags, runner.tag(list(each.words))["tags"]
-            pairs = [(a, b) for a, b in zip(wanted, found, strict=True) if a is not None]
-            right, count = right + sum(a == b for a, b in pairs), count + len(pairs)
-        return {"accuracy": right / max(count, 1)}
+        part = validation()[:_JUDGED]
+        pairs: list[tuple[str | None, str]] = []
+        if is_source(part):
+            for file in part:
+                wanted = [] if file.labels is None else [known.tags[at] for at in file.labels]
+                pairs += zip(wanted, runner.tag_text(file.text), strict=True)
+        else:
+            for sentence in part:
+                pairs += zip(sentence.tags, runner.tag(list(sentence.words))["tags"], strict=True)  # pyright: ignore[reportAttributeAccessIssue]
+        right = [wanted == found for wanted, found in pairs if wanted is not None]
+        return {"accuracy": float(np.mean(right)) if right else math.nan}
 
     return judge
