@@ -65,8 +65,10 @@ def parts(run: Any) -> Any:
 # --- language models ---
 
 LANGUAGE = {
-    "char": {},
-    "words": {"tokens": TokenSettings(kind="word", vocabulary_size=12)},
+    "words, widths, tied": {
+        "tokens": TokenSettings(kind="word", vocabulary_size=12),
+        "model": ModelSettings(embedding_size=8, hidden_size=[12, 8], tied=True),
+    },
     "bpe": {"tokens": TokenSettings(kind="bpe", vocabulary_size=300)},
     "bytes, RHN, learned": {
         "tokens": TokenSettings(kind="byte"),
@@ -74,7 +76,6 @@ LANGUAGE = {
             embedding_size=8, hidden_size=16, cell="rhn", options={"depth": 2, "initial_state": "learned"}
         ),
     },
-    "widths, tied": {"model": ModelSettings(embedding_size=8, hidden_size=[12, 8], tied=True)},
 }
 
 
@@ -204,7 +205,6 @@ def test_images_are_captioned_the_same(encoder: Any, tmp_path: Path) -> None:
 
 
 TRANSLATORS = {
-    "words": {},
     "bpe, coverage, input feeding": {
         "reading": TranslateReadingSettings(tokens="bpe", joint=True, vocabulary_size=280),
         "model": TranslatorSettings(
@@ -214,7 +214,9 @@ TRANSLATORS = {
     "no attention, GRU": {
         "model": TranslatorSettings(embedding_size=16, hidden_size=16, attention="none", cell="gru", bridge="linear")
     },
-    "no bridge": {"model": TranslatorSettings(embedding_size=16, hidden_size=16, attention="dot", bridge="none")},
+    "words, no bridge": {
+        "model": TranslatorSettings(embedding_size=16, hidden_size=16, attention="dot", bridge="none")
+    },
 }
 
 
@@ -252,7 +254,7 @@ def test_series_are_forecast_the_same(kind: str, tmp_path: Path) -> None:
     train(waves.small(tmp_path / "run", data, model=model, reading=reading, training=FEW))
     run = open_run(tmp_path / "run")
     part = parts(run).train
-    rows = np.unique(np.linspace(0, len(part) - 1, 70).astype(int))
+    rows = np.unique(np.linspace(0, len(part) - 1, 50).astype(int))
     part = dataclasses.replace(part, series=part.series[rows], origin=part.origin[rows])
     asked, anchors = [], []
     for series, origin in zip(part.series, part.origin, strict=True):
@@ -267,7 +269,7 @@ def test_series_are_forecast_the_same(kind: str, tmp_path: Path) -> None:
         )
     found = calls(exported(tmp_path / "run"), asked)
     wanted = run.predict(part)
-    assert sum(anchors) >= 40
+    assert sum(anchors) >= 30
     for ours, theirs, is_same in zip(wanted, found, anchors, strict=True):
         if is_same:
             for name in ("mean", "median"):
@@ -282,7 +284,7 @@ def test_carbon_dioxide_is_forecast_the_same(tmp_path: Path) -> None:
     train(settings)
     run = open_run(tmp_path / "run")
     part = parts(run).train
-    part = dataclasses.replace(part, series=part.series[-60:], origin=part.origin[-60:])
+    part = dataclasses.replace(part, series=part.series[-30:], origin=part.origin[-30:])
     asked = []
     for origin in part.origin:
         track = part.tracks[0]

@@ -15,8 +15,8 @@ def parser() -> Parser:
 
     found = Parser(
         "ostinato export",
-        "Write the model of a run in a form that needs no torch: a folder with graphs, vocabulary, a card that says what goes in and "
-        "out, and a small program that runs it.",
+        "Write the model of a run in a form that needs no torch: a folder with graphs, vocabulary, a card that says what goes in "
+        "and out, and a small program that runs it.",
     )
     found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
     found.add_argument("--format", type=str, default="onnx", help="onnx: graphs for ONNX Runtime and browsers")

@@ -16,7 +16,7 @@ from ostinato.kernels.graphs.operator_key import spell
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.storage import check_storage
 from ostinato.kernels.vendor import ELMAN, Vendor
-from ostinato.recorded import is_differentiated_forward, is_recorded, is_traced_for_onnx
+from ostinato.recorded import is_differentiated_forward, is_for_onnx, is_recorded, is_traced_for_onnx
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
@@ -88,7 +88,11 @@ class Compiled:
             request.input.dtype is torch.float64,
         )
         if torch.compiler.is_compiling():
-            return reason(number, bias, double) or reason_in_graphs(number, bias, double)
+            if (why := reason(number, bias, double)) is not None:
+                return why
+            if is_for_onnx():  # which holds all sizes but that of the batch
+                return reason_for_any_rows(number, bias, double, *_widths(request))
+            return reason_in_graphs(number, bias, double)
         found = _kernel(request.cell, bias, double)
         if isinstance(found, str):
             return found
@@ -236,15 +240,20 @@ def _too_few(kernel: Kernel, request: Request) -> str | None:
     return too_few(kernel.description.least, widths.every())
 
 
+def _widths(request: Request) -> tuple[int, int, int]:
+    """I, H and P."""
+    cell, weight = request.cell, request.weights.ih
+    return weight.shape[1], weight.shape[0] // len(cell.input_gates), getattr(request.first, cell.output).shape[1]
+
+
 def _reason_at_sizes(observed: Observed, request: Request) -> str | None:
     """Why the compiled step does not hold at the sizes of a request, or None."""
     if observed.where is None:
         return None
-    cell, rows = request.cell, request.input.shape[1]
+    rows = request.input.shape[1]
     if request.packed and request.lengths is not None:
         rows = len(request.lengths)
-    hidden, inputs = request.weights.ih.shape[0] // len(cell.input_gates), request.weights.ih.shape[1]
-    sizes = rows, inputs, hidden, getattr(request.first, cell.output).shape[1]
+    sizes = rows, *_widths(request)
     if not all(type(size) is int for size in sizes):
         return _unknown_sizes(observed.where)
     return observed.differs(*sizes)
@@ -268,6 +277,23 @@ def reason_in_graphs(number: int, bias: bool, double: bool) -> str | None:
     return _unknown_sizes(found.observed.where)
 
 
+def reason_for_any_rows(number: int, bias: bool, double: bool, inputs: int, hidden: int, projected: int) -> str | None:
+    """Why no graph may hold a cell of these sizes, whatever the number of rows, or None."""
+    from ostinato.kernels.cpu.code.kernel import too_few
+
+    cell = numbered(number)
+    found = _kernel(cell, bias, double)
+    if isinstance(found, str):
+        return found
+    widths = cell.widths_at(inputs, hidden, projected if "P" in cell.states.values() else 0)
+    if found.description.least and (why := too_few(found.description.least, widths.every())) is not None:
+        return why
+    if found.observed is None or found.observed.where is None:
+        return None
+    reasons = (found.observed.differs(rows, inputs, hidden, projected) for rows in (1, 2, 5))
+    return next((reason for reason in reasons if reason is not None), None)
+
+
 def spelled(number: int, bias: bool, reverse: bool, every_state: bool, segment: int) -> str:
     """The text of a recurrence, as operators want it."""
     return spell(numbered(number), bias, reverse, every_state, segment)
@@ -276,7 +302,7 @@ def spelled(number: int, bias: bool, reverse: bool, every_state: bool, segment: 
 # For torch.compile, what these find once holds for good, as they depend on the cell and on constants alone. The cell comes as its
 # number: torch 2.11 and 2.12 take no objects here. So marks
 # torch.compiler.assume_constant_result, which imports the whole of torch.compile.
-for _constant in (reason, reason_in_graphs, spelled):
+for _constant in (reason, reason_in_graphs, reason_for_any_rows, spelled):
     _constant._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 

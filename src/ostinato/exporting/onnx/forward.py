@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
-from ostinato.kernels.compiler.graph import Graph, Node, number_of, walk
+from ostinato.kernels.compiler.graph import Graph, Node, number_of, piece_of, walk
 from ostinato.kernels.compiler.program import ProductNode, Program
 
 _SINGLE = ("row", "one")
@@ -134,3 +134,33 @@ class _Arranged:
 
     def _sum(self, terms: Sequence[Node]) -> Node:
         return reduce(lambda a, b: self._graph.apply("add", a, b), terms)
+
+
+COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "hypot", "eq", "ne", "and", "or"})
+
+
+def same_equations(a: Program, b: Program) -> bool:
+    """Whether two steps compute the same, however they are written: in which order they add, and ask for products."""
+    known: dict[object, int] = {}
+    return _numbered(a, known) == _numbered(b, known)
+
+
+def _numbered(program: Program, known: dict[object, int]) -> dict[str, int]:
+    """For each new state a number, the same for the same value; `known` has those of all values that were seen."""
+    found: dict[Node, int] = {}
+
+    def visit(root: Node) -> int:
+        for node in walk([root], found.__contains__):
+            if node not in found:
+                found[node] = known.setdefault(described(node), len(known))
+        return found[root]
+
+    def described(node: Node) -> object:
+        if node.op == "u":
+            product = program.products[number_of(node)]
+            gate = product.gates[piece_of(node)] if product.gates else 0
+            return "u", product.matrix, product.heads, gate, visit(product.enters)
+        args = [found[arg] for arg in node.args]
+        return (node.op, node.space, *map(repr, node.key), *(sorted(args) if node.op in COMMUTATIVE else args))
+
+    return {name: visit(node) for name, node in program.states.items()}

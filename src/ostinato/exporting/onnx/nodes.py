@@ -33,9 +33,9 @@ class Nodes:
         return Nodes(self.dtype, self.numbers)
 
     def value(self, name: str, dtype: ir.DataType | None = None) -> ir.Value:
-        """A value with a name that no other has."""
+        """A value with a name that no other has: torch's exporter writes no slash into the names of its own."""
         type_ = None if dtype is None else ir.TensorType(dtype)
-        return ir.Value(name=f"{name}_{next(self.numbers)}", type=type_)
+        return ir.Value(name=f"{name}/{next(self.numbers)}", type=type_)
 
     def __call__(self, op: str, *inputs: ir.Value | None, outputs: int = 1, name: str = "", **attributes: Any) -> Any:
         """Appends a node; gives its value, or a list where there are several.
@@ -49,7 +49,7 @@ class Nodes:
         """
         values = [self.value(name or op.lower()) for _ in range(outputs)]
         given = ir.convenience.convert_attributes(attributes)
-        self.all.append(ir.Node("", op, inputs, given, outputs=values, name=f"{values[0].name}_node"))
+        self.all.append(ir.Node("", op, inputs, given, outputs=values, name=f"{values[0].name}/node"))
         return values[0] if outputs == 1 else values
 
     def number(self, value: float) -> ir.Value:

@@ -14,6 +14,7 @@ from ostinato.cells.gru import gru, gru_reset_before
 from ostinato.cells.lstm import lstm
 from ostinato.cells.options import coupled_gates, peephole
 from ostinato.cells.spec import Cell
+from ostinato.exporting.onnx.forward import same_equations
 from ostinato.exporting.onnx.nodes import Nodes, len_of, size_of
 from ostinato.kernels.call import FIRST
 from ostinato.kernels.compiler.program import Program
@@ -70,19 +71,14 @@ def operator_of(cell: Cell, program: Program) -> Operator | None:
     bias = "bias_ih" in program.dparameters
     for known, operator in _KNOWN:
         is_like = (len(known.gates), *known.states) == (len(cell.gates), *cell.states)
-        if is_like and len(known.parameters) == len(cell.parameters) and _equations(program) == _known(known, bias):
+        if is_like and len(known.parameters) == len(cell.parameters) and same_equations(program, _known(known, bias)):
             return operator
     return None
 
 
-def _equations(program: Program) -> str:
-    """What a step computes, of gates by their number."""
-    return str(program).partition("backward")[0]
-
-
 @functools.cache
-def _known(cell: Cell, bias: bool) -> str:
-    return _equations(trace(cell, bias, False))
+def _known(cell: Cell, bias: bool) -> Program:
+    return trace(cell, bias, False)
 
 
 @dataclass

@@ -13,14 +13,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ostinato.cells.widths import Widths
-from ostinato.exporting.onnx.forward import Forward
+from ostinato.exporting.onnx.forward import COMMUTATIVE, Forward
 from ostinato.exporting.onnx.nodes import Nodes
 from ostinato.exporting.onnx.norms import Norm, norm_of, number_of_const
 from ostinato.exporting.onnx.operations import operation
 from ostinato.kernels.compiler.graph import MOVES, POINTWISE, Node, number_of, walk
 
 _SINGLE = ("row", "one")
-_COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "hypot", "eq", "ne", "and", "or"})
 Pieces = tuple[Node, ...]
 Write = Callable[[], ir.Value]
 
@@ -205,7 +204,7 @@ class Values(ABC):
 
 def _in_order(node: Node, like: Node) -> tuple[Node, ...]:
     """Its arguments; of an operation that does not mind their order, in that of another one."""
-    if node.op in _COMMUTATIVE:
+    if node.op in COMMUTATIVE:
         (a, b), (c, d) = node.args, like.args
         if not (_are_kin(a, c) and _are_kin(b, d)) and _are_kin(a, d) and _are_kin(b, c):
             return b, a
