@@ -40,6 +40,8 @@ def shell_environment(folder: Path, commands: Path) -> dict[str, str]:
     return environment
 
 
+# torch's exporter says so of itself.
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec:FutureWarning")
 @pytest.mark.parametrize("page", [p for p in PAGES if snippets(p)], ids=lambda p: p.name)
 def test_every_snippet_of_a_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_command: Path
