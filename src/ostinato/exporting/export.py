@@ -51,6 +51,9 @@ def export(
         outputs: of any other module, the names of its results.
         force: write over a file that is there.
 
+    What `torch.export` finds a size of the example in, such as a loop in Python, holds for that size: `Written.inputs` tells which
+    sizes are open.
+
     Returns:
         What was written: inputs, outputs, and the largest difference that was found.
 
@@ -95,7 +98,18 @@ def _graph(
             f"{asked} is for a layer of Ostinato, got a {type(module).__name__}; give states and lengths in its example, and for a "
             "step an example of one step"
         )
+    if (theirs := _of_torch(module)) is not None:
+        raise ConfigError(
+            f"expected Ostinato's layers in the module, got torch.nn.{type(theirs).__name__}, which torch exports for the steps of the "
+            "example only; convert it first: ostinato.export(ostinato.convert(module), ...)"
+        )
     return module_graph(module, example, name, axes=axes, outputs=outputs)
+
+
+def _of_torch(module: nn.Module) -> nn.Module | None:
+    """A layer of torch.nn's own in a module."""
+    parts = (part for part in module.modules() if isinstance(part, nn.RNNBase))
+    return next((part for part in parts if not isinstance(part, Recurrent)), None)
 
 
 def _given(module: nn.Module, example: Any) -> tuple[bool, bool]:

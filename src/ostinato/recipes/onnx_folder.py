@@ -24,7 +24,7 @@ from ostinato.version import __version__
 
 CARD, CONSTANTS, ARRAYS, RUNNER = "card.json", "constants.json", "constants.npz", "run.py"
 _FORMAT = "ostinato.onnx"
-_SIZES = {"T": "time steps, at least 1", "B": "rows"}
+_SIZES = {"T": "time steps, at least 1", "B": "rows, at least 1"}
 Say = Callable[[str], None]
 
 

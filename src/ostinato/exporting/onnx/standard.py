@@ -211,7 +211,10 @@ def _join(nodes: Nodes, forward: Direction, backward: Direction, beside: ir.Node
         direction="bidirectional",
         **attributes,
     )
-    together = nodes("Reshape", nodes("Transpose", y, perm=[0, 2, 1, 3]), nodes.integers(0, 0, -1))  # from (T, 2, B, H)
+    hidden = forward.node.attributes.get_int("hidden_size")
+    together = nodes(
+        "Reshape", nodes("Transpose", y, perm=[0, 2, 1, 3]), nodes.integers(0, 0, 2 * hidden)
+    )  # (T, 2, B, H)
     together.shape, together.type = beside.outputs[0].shape, beside.outputs[0].type
     ir.convenience.replace_all_uses_with(beside.outputs[0], together, replace_graph_outputs=True)
     for at, v in enumerate(last, 1):
