@@ -126,6 +126,11 @@ def test_a_layer_in_training_is_refused(tmp_path: Path) -> None:
         ),
         ((ostinato.LSTM(4, 6).eval(), None), {"form": "step", "lengths": True}, "form step expected no lengths"),
         ((ostinato.LSTM(4, 6).eval(), None), {"form": "whole"}, "form expected sequence or step, got 'whole'"),
+        (
+            (torch.nn.LSTM(4, 6).eval(), torch.randn(5, 2, 4)),
+            {},
+            "got torch.nn.LSTM, which torch exports for the example's length",
+        ),
         ((ostinato.LSTM(4, 6).eval(), "x"), {}, "example expected the input of a layer, a tensor, got str"),
         (
             (ostinato.LSTM(4, 6).eval(), None),

@@ -211,7 +211,7 @@ def _join(nodes: Nodes, forward: Direction, backward: Direction, beside: ir.Node
         direction="bidirectional",
         **attributes,
     )
-    hidden = forward.node.attributes.get_int("hidden_size")
+    hidden = forward.node.attributes.get_int("hidden_size", 0)
     together = nodes(
         "Reshape", nodes("Transpose", y, perm=[0, 2, 1, 3]), nodes.integers(0, 0, 2 * hidden)
     )  # (T, 2, B, H)
