@@ -19,7 +19,7 @@ def parser() -> Parser:
         "and out, and a small program that runs it.",
     )
     found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
-    found.add_argument("--format", type=str, default="onnx", help="onnx: graphs for ONNX Runtime and browsers")
+    found.add_argument("--format", type=str, default="onnx", help="onnx: graphs for ONNX Runtime and browsers; c: C99")
     found.add_argument(
         "--output", type=str | None, default=None, help="folder to write; FORMAT in the folder of the run"
     )

@@ -19,7 +19,7 @@ COMMANDS = {
     "predict": "what the model of a run says about data, a line of JSON for each example",
     "evaluate": "how good the model of a run is on data",
     "sweep": "search for good settings of any task with many runs",
-    "export": "write the model of a run as ONNX, with a small program that runs it without torch",
+    "export": "write the model of a run as ONNX, with a program that runs it without torch, or as C",
     "inspect": "write a report of a run: curves, gradients, units, findings, in one HTML file",
     "lab": "experiments: each shows a claim about recurrent networks, `ostinato lab list`",
     "completion": "what makes a shell complete commands, tasks and flags: `ostinato completion --help`",

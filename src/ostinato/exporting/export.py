@@ -100,8 +100,8 @@ def _graph(
         )
     if (theirs := _of_torch(module)) is not None:
         raise ConfigError(
-            f"expected Ostinato's layers in the module, got torch.nn.{type(theirs).__name__}, which torch exports for the example's "
-            "length only; convert it first: ostinato.export(ostinato.convert(module), ...)"
+            f"expected Ostinato's layers in the module, got torch.nn.{type(theirs).__name__}, which torch exports for the "
+            "example's length only; convert it first: ostinato.export(ostinato.convert(module), ...)"
         )
     return module_graph(module, example, name, axes=axes, outputs=outputs)
 

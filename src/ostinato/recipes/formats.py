@@ -10,6 +10,7 @@ from ostinato.errors import ConfigError, did_you_mean
 # "module:function" of what writes a folder: see `ostinato.recipes.onnx_folder.export_run`.
 FORMATS: dict[str, str] = {
     "onnx": "ostinato.recipes.onnx_folder:export_run",
+    "c": "ostinato.recipes.c_folder:export_run",
 }
 
 
