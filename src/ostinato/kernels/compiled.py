@@ -10,6 +10,7 @@ import torch
 from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels.backend import Bound
 from ostinato.kernels.call import CallSpec, named, result_of, shown_names, spec_of
+from ostinato.kernels.compiler.fits import reason_at_sizes, too_few_of_request, unknown_sizes
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.graphs import ops
 from ostinato.kernels.graphs.operator_key import spell
@@ -20,7 +21,6 @@ from ostinato.recorded import is_differentiated_forward, is_for_onnx, is_recorde
 from ostinato.types import Tensor
 
 if TYPE_CHECKING:
-    from ostinato.kernels.compiler.observed import Observed
     from ostinato.kernels.cpu.code.kernel import Kernel
 
 _COMPUTED_IN = {
@@ -96,9 +96,9 @@ class Compiled:
         found = _kernel(request.cell, bias, double)
         if isinstance(found, str):
             return found
-        if found.description.least and (why := _too_few(found, request)) is not None:
+        if (why := too_few_of_request(found.description.least, request)) is not None:
             return why
-        return None if found.observed is None else _reason_at_sizes(found.observed, request)
+        return None if found.observed is None else reason_at_sizes(found.observed, request)
 
     def reluctance(self, request: Request) -> str | None:
         """Why the next backend should rather run a request that both can, or None."""
@@ -231,36 +231,10 @@ def _kernel(cell: Cell, bias: bool, double: bool) -> Kernel | str:
     return found if isinstance(found, Kernel) else str(found)
 
 
-def _too_few(kernel: Kernel, request: Request) -> str | None:
-    from ostinato.kernels.cpu.code.kernel import too_few
-
-    cell, weight = request.cell, request.weights.ih
-    projected = getattr(request.first, cell.output).shape[-1] if "P" in cell.states.values() else 0
-    widths = cell.widths_at(weight.shape[1], weight.shape[0] // len(cell.input_gates), projected)
-    return too_few(kernel.description.least, widths.every())
-
-
 def _widths(request: Request) -> tuple[int, int, int]:
     """I, H and P."""
     cell, weight = request.cell, request.weights.ih
     return weight.shape[1], weight.shape[0] // len(cell.input_gates), getattr(request.first, cell.output).shape[1]
-
-
-def _reason_at_sizes(observed: Observed, request: Request) -> str | None:
-    """Why the compiled step does not hold at the sizes of a request, or None."""
-    if observed.where is None:
-        return None
-    rows = request.input.shape[1]
-    if request.packed and request.lengths is not None:
-        rows = len(request.lengths)
-    sizes = rows, *_widths(request)
-    if not all(type(size) is int for size in sizes):
-        return _unknown_sizes(observed.where)
-    return observed.differs(*sizes)
-
-
-def _unknown_sizes(where: str) -> str:
-    return f"the step looks at a size ({where}), and a graph holds for sizes that are not known yet"
 
 
 def reason(number: int, bias: bool, double: bool) -> str | None:
@@ -274,13 +248,11 @@ def reason_in_graphs(number: int, bias: bool, double: bool) -> str | None:
     found = _kernel(numbered(number), bias, double)
     if isinstance(found, str) or found.observed is None or found.observed.where is None:
         return None
-    return _unknown_sizes(found.observed.where)
+    return unknown_sizes(found.observed.where)
 
 
 def reason_for_any_rows(number: int, bias: bool, double: bool, inputs: int, hidden: int, projected: int) -> str | None:
     """Why no graph may hold a cell of these sizes, whatever the number of rows, or None."""
-    from ostinato.kernels.cpu.code.kernel import too_few
-
     cell = numbered(number)
     found = _kernel(cell, bias, double)
     if isinstance(found, str):

@@ -7,7 +7,6 @@ import hashlib
 import json
 import platform
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,12 @@ from llvmlite import ir
 from llvmlite.binding import llvm_version_info
 
 from ostinato.cells.spec import Cell
+from ostinato.kernels.compiler.fits import observed
 from ostinato.kernels.compiler.graph import Unsupported, name_of
 from ostinato.kernels.cpu.code import cache, product
 from ostinato.kernels.cpu.code.target import Loaded, assembly, host, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
-from ostinato.kernels.reading.current import current, refuse
+from ostinato.kernels.reading.current import current
 from ostinato.kernels.reading.fingerprint import Reading
 from ostinato.locks import compiling
 from ostinato.version import __version__
@@ -288,20 +288,6 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
     )
 
 
-def too_few(least: Mapping[str, int], widths: Mapping[str, int]) -> str | None:
-    """Why code does not hold at these numbers of units, or None.
-
-    Args:
-        least: of some letters, how many there must be, as the step takes units by their numbers.
-        widths: of each letter.
-    """
-    for letter, count in least.items():
-        if widths[letter] < count:
-            has = widths[letter]
-            return f"the step takes units by numbers that {letter} = {has} has not: its code is for {letter} from {count} on"
-    return None
-
-
 @functools.cache
 def shape(double: bool) -> product.Shape:
     """The vectors of this machine."""
@@ -318,7 +304,8 @@ _SOURCES = ("*.py", "cells/**/*.py", "kernels/**/*.py")
 def _made_by(package: Path = Path(__file__).parents[3]) -> str:
     """Everything besides the cell that the code depends on."""
     digest = hashlib.sha256()
-    for source in sorted(file for pattern in _SOURCES for file in package.glob(pattern)):
+    files = {file for pattern in _SOURCES for file in package.glob(pattern)} - {*package.glob("kernels/gpu/**/*.py")}
+    for source in sorted(files):
         content = source.read_bytes()
         digest.update(f"{source.relative_to(package).as_posix()} {len(content)} ".encode() + content)
     makers = {
@@ -373,24 +360,4 @@ def _found(cell: Cell, reading: Reading, bias: bool, projected: bool, double: bo
             _kernels.popitem(last=False)
     elif isinstance(found, Kernel):
         found.follow(cell, reading)
-    return found
-
-
-def observed(cell: Cell, bias: bool, projected: bool, reading: Reading) -> Observed:
-    """Run a user's step to see what it looks at, and whether it changes what it reads.
-
-    Raises:
-        Unsupported: with what the compiler cannot follow.
-    """
-    from ostinato.kernels.compiler.observed import Observed
-
-    key = ("observed", bias, projected)
-    if (found := reading.kernels.get(key)) is None:
-        found = Observed(cell, bias, projected, reading.names)
-        if not reading.watch.holds():
-            names = ", ".join(reading.watch.changed()) or "what it reads"
-            why = f"the step changes {names}; return what it remembers as a state"
-            refuse(cell, why)
-            raise Unsupported(why)
-        reading.kernels[key] = found
     return found

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ostinato.kernels.compiler.fits import too_few
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.cpu.code import tiles
-from ostinato.kernels.cpu.code.kernel import Description, Kernel, too_few
+from ostinato.kernels.cpu.code.kernel import Description, Kernel
 from ostinato.kernels.cpu.code.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape, scratch_bytes
 from ostinato.kernels.cpu.run.library import library, tile_library
 from ostinato.kernels.cpu.run.packing import Packing

@@ -11,9 +11,10 @@ import torch
 from llvmlite import ir
 
 from ostinato.cells.spec import Cell
+from ostinato.kernels.compiler.fits import observed, too_few
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.cpu.code import cache
-from ostinato.kernels.cpu.code.kernel import key_of, observed, shape, too_few
+from ostinato.kernels.cpu.code.kernel import key_of, shape
 from ostinato.kernels.cpu.code.target import Loaded, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
 from ostinato.kernels.cpu.stream.held import held_as

@@ -1,0 +1,1 @@
+"""From a plan to Triton source, and from the source to functions."""

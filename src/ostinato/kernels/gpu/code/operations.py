@@ -1,0 +1,41 @@
+"""The graph's pointwise operations as Triton's expressions."""
+
+from __future__ import annotations
+
+import math
+
+from ostinato.kernels.gpu.code.prelude import FUNCTIONS, NEEDS
+
+_INFIX = {
+    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|"},
+    **{"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="},
+}
+_ALL_NAN = "propagate_nan=tl.PropagateNan.ALL"
+EXPRESSIONS: dict[str, str] = {
+    **{op: f"{{}} {sign} {{}}" for op, sign in _INFIX.items()},
+    **{op: f"tl.{op}({{}})" for op in ("exp", "log", "sqrt", "rsqrt", "abs", "sigmoid", "exp2", "log2", "sin", "cos")},
+    **{op: f"tl.{op}({{}})" for op in ("erf", "floor", "ceil")},
+    **{op: f"tl.{op}({{}}, {{}}, {_ALL_NAN})" for op in ("minimum", "maximum")},
+    **{op: f"{op}({{}})" for op in ("tanh", "log1p", "expm1", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "trunc")},
+    **{op: f"{op}({{}}, {{}})" for op in ("hypot", "copysign", "fmod")},
+    "round": "round_even({})",
+    "pow": "power({}, {})",
+    "log10": f"tl.log({{}}) * {1 / math.log(10)!r}",
+    "erfc": "1 - tl.erf({})",
+    "neg": "-{}",
+    "not": "{} == 0",
+    "reciprocal": "1 / {}",
+    "where": "tl.where({}, {}, {})",
+}
+
+
+def function_of(op: str) -> str | None:
+    """The function of the prelude that an operation calls, or None."""
+    name = EXPRESSIONS[op].partition("(")[0]
+    return name if name in FUNCTIONS else None
+
+
+def functions(names: set[str]) -> list[str]:
+    """The text of these functions of the prelude, and of those that they call, in an order in which each is known."""
+    wanted = names | {needed for name in names for needed in NEEDS.get(name, ())}
+    return [FUNCTIONS[name] for name in sorted(wanted, key=lambda name: (name in NEEDS, name))]

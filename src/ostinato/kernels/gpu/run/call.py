@@ -1,0 +1,182 @@
+"""One direction of one layer as a node for autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch._C._functorch import is_legacy_batchedtensor
+
+from ostinato.kernels.call import CallSpec, operand_names
+from ostinato.kernels.gpu.run.kernel import SizedKernels, SourceKey
+from ostinato.kernels.gpu.run.launch import Launcher, grid_of
+from ostinato.kernels.gpu.run.passes import DirectionCall, Memories
+from ostinato.kernels.gpu.run.ways import Way
+from ostinato.kernels.reading.current import check_unchanged
+from ostinato.types import Tensor
+
+_FIRST = "first "  # as `ostinato.kernels.call` names first states
+
+poison = False  # whether fresh memory is filled with NaN; tests set it
+
+
+@dataclass(frozen=True)
+class GPUCall:
+    """What of a call of the kernels is not a tensor.
+
+    Attributes:
+        spec: its constants.
+        kernels: of the layer's sizes.
+        way: how its loops run.
+        dtype: of what enters products.
+        digest: of what the step computed when it was called.
+    """
+
+    spec: CallSpec
+    kernels: SizedKernels
+    way: Way
+    dtype: torch.dtype
+    digest: str | None
+
+    @property
+    def acc(self) -> torch.dtype:
+        """The dtype of all that is no product."""
+        return torch.float64 if self.dtype is torch.float64 else torch.float32
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all tensors that may have a gradient."""
+        return operand_names(self.spec.cell, self.spec.bias)
+
+    def memories(self, like: Tensor) -> Memories:
+        """Where memory comes from."""
+        return Memories(like, self.acc, self.dtype, poison)
+
+    def direction(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> DirectionCall:
+        """What of the tensors is no parameter."""
+        by_name = dict(zip(self.names, given, strict=True))
+        cell = self.spec.cell
+        first = {name: by_name[_FIRST + name] for name in cell.states}
+        noise = {each.name: mask for each, mask in zip(cell.noise, masks, strict=True)}
+        return DirectionCall(by_name["input"], first, noise, lengths, self.spec.directions[0])
+
+    def weights(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The parameters by name, matrices in the dtype of the products."""
+        found = dict(zip(self.names, given, strict=True))
+        found = {name: found[name] for name in self.spec.parameters}
+        return {name: (v.to(self.dtype) if v.dim() == 2 else v).contiguous() for name, v in found.items()}
+
+    def forward(
+        self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None, save: bool
+    ) -> tuple[list[Tensor], dict[str, Tensor], DirectionCall]:
+        """Run the forward pass.
+
+        Returns:
+            The states that are shown, `(T, B, W)`, then the last ones; what the backward pass needs; what was read.
+        """
+        call = self.direction(given, masks, lengths)
+        past = None
+        if lengths is not None:
+            past = (torch.arange(call.shape[0], device=lengths.device)[:, None] >= lengths)[:, :, None]
+            call.input = call.input.masked_fill(past, 0)  # so that not even NaN in the padding reaches a gradient
+        call.input = call.input.contiguous()
+        blocks, sizes = self.way.forward, self.kernels.sizes
+        emitted = self.kernels.emitted(
+            SourceKey("training" if save else "inference", self.way, self.dtype, lengths is not None)
+        )
+        launch = Launcher(blocks, sizes.widest, self.way.kind == "persistent")
+        programs, _ = grid_of(blocks, sizes.widest, call.shape[1])
+        kept = self.kernels.passes.forward(
+            call, self.weights(given), emitted, programs, self.memories(given[0]), launch
+        )
+        outputs = [self._shown(kept, name, call, past) for name in self.spec.shown]
+        end = 0 if call.reverse else call.shape[0]
+        outputs += [kept[f"state_{name}"][end].clone() for name in self.spec.cell.states]
+        return outputs, kept, call
+
+    def _shown(self, kept: Mapping[str, Tensor], name: str, call: DirectionCall, past: Tensor | None) -> Tensor:
+        # A memory of its own: who changes the output in place does not mean what the backward pass reads.
+        every = kept[f"state_{name}"]
+        every = every[:-1] if call.reverse else every[1:]
+        return every.clone() if past is None else every.masked_fill(past, 0)
+
+    def backward(
+        self,
+        given: Sequence[Tensor],
+        call: DirectionCall,
+        kept: Mapping[str, Tensor],
+        gradients: Sequence[Tensor | None],
+        wanted: Sequence[bool],
+    ) -> list[Tensor | None]:
+        """Run the backward pass. Returns the gradients of those of `given` that are wanted."""
+        spec = self.spec
+        outside = dict(zip(spec.shown, gradients, strict=False))
+        last = dict(zip(spec.cell.states, gradients[len(spec.shown) :], strict=True))
+        names = [name for name, here in zip(self.names, wanted, strict=True) if here]
+        blocks, sizes = self.way.backward, self.kernels.sizes
+        emitted = self.kernels.emitted(SourceKey("backward", self.way, self.dtype, call.lengths is not None))
+        found = self.kernels.passes.backward(
+            call,
+            self.weights(given),
+            kept,
+            outside,
+            last,
+            emitted,
+            grid_of(blocks, sizes.widest, call.shape[1]),
+            self.memories(given[0]),
+            Launcher(blocks, sizes.widest, self.way.kind == "persistent"),
+            names,
+        )
+        return [
+            None if not here or name not in found else found[name].to(v.dtype)
+            for name, v, here in zip(self.names, given, wanted, strict=True)
+        ]
+
+
+def run_call(
+    call: GPUCall, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None
+) -> Sequence[Tensor]:
+    """What a call gives, as one node for autograd: the states that are shown, then the last ones, in float32 or float64."""
+    if torch.is_grad_enabled() and any(v.requires_grad for v in given):
+        return _OnGPU.apply(call, masks, lengths, *given)  # pyright: ignore[reportReturnType]
+    return call.forward(given, masks, lengths, save=False)[0]
+
+
+_BEFORE = 3  # arguments of `_OnGPU.forward` before the tensors
+
+
+class _OnGPU(torch.autograd.Function):
+    """The kernels under autograd. What is itself to be differentiated, or mapped, is left to the reference."""
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, call: GPUCall, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
+    ) -> tuple[Tensor, ...]:
+        # It may be the user's, who may change it.
+        lengths = None if lengths is None else lengths.clone()
+        outputs, kept, read = call.forward(given, masks, lengths, save=True)
+        ctx.set_materialize_grads(False)
+        ctx.call, ctx.lengths, ctx.masks, ctx.names = call, lengths, len(masks), tuple(kept)
+        ctx.given = len(given)
+        # All of it, so that it goes when autograd lets it go, and to where hooks on saved tensors take it.
+        ctx.save_for_backward(*given, *masks, read.input, *kept.values())
+        return tuple(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        call: GPUCall = ctx.call
+        parts: tuple[Tensor, ...] = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[_BEFORE:]
+        given, masks = parts[: ctx.given], parts[ctx.given : ctx.given + ctx.masks]
+        is_batched = any(g is not None and is_legacy_batchedtensor(g) for g in gradients)
+        if is_batched or torch.is_grad_enabled():
+            check_unchanged(call.spec.cell, call.digest, "the forward pass ran")
+            found = call.spec.gradients(given, masks, ctx.lengths, gradients, wanted)
+        else:
+            read = call.direction(given, masks, ctx.lengths)
+            read.input = parts[ctx.given + ctx.masks]
+            kept = dict(zip(ctx.names, parts[ctx.given + ctx.masks + 1 :], strict=True))
+            found = call.backward(given, read, kept, gradients, wanted)
+        return (*(None,) * _BEFORE, *found)

@@ -1,0 +1,147 @@
+"""A cell on a GPU: its plan, and for the sizes of each layer its kernels."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ostinato.cells.spec import Cell
+from ostinato.kernels.compiler.fits import observed, too_few
+from ostinato.kernels.compiler.graph import Unsupported, walk
+from ostinato.kernels.compiler.plan import Plan, plan
+from ostinato.kernels.compiler.trace import trace
+from ostinato.kernels.gpu.code.kernel import PARTS, Emitted, emit
+from ostinato.kernels.gpu.code.module import is_interpreted
+from ostinato.kernels.gpu.code.operations import EXPRESSIONS
+from ostinato.kernels.gpu.run.passes import Passes
+from ostinato.kernels.gpu.run.sizes import LayerSizes
+from ostinato.kernels.gpu.run.ways import Way
+from ostinato.kernels.reading.current import current
+from ostinato.kernels.reading.fingerprint import Reading
+from ostinato.locks import compiling
+
+if TYPE_CHECKING:
+    from ostinato.kernels.compiler.observed import Observed
+
+MOST_SIZES = 64  # of layers, whose source is kept
+
+
+@dataclass(frozen=True)
+class SourceKey:
+    """What a source is made for."""
+
+    part: str
+    way: Way
+    dtype: torch.dtype
+    with_lengths: bool
+
+
+class SizedKernels:
+    """The kernels of a cell at the sizes of a layer.
+
+    Attributes:
+        sizes: these.
+        passes: who runs them.
+        failure: why they cannot run, once it has been tried; None as long as they can.
+    """
+
+    def __init__(self, plan: Plan, sizes: LayerSizes) -> None:
+        self.plan, self.sizes, self.passes = plan, sizes, Passes(plan, sizes)
+        self.failure: str | None = None
+        self._emitted: dict[object, Emitted] = {}
+
+    def emitted(self, key: SourceKey) -> Emitted:
+        """The source of a part."""
+        known = key, torch.get_float32_matmul_precision()
+        if (found := self._emitted.get(known)) is None:
+            blocks = key.way.blocks(key.part)
+            found = self._emitted[known] = emit(
+                self.plan,
+                key.part,
+                self.sizes.widths,
+                blocks,
+                dtype=key.dtype,
+                with_lengths=key.with_lengths,
+                about=f"the step of {self.sizes.cell.name!r}",
+                interpreted=is_interpreted(),
+            )
+        return found
+
+
+class GPUKernel:
+    """What a cell computes, for GPUs.
+
+    Args:
+        cell: the recurrence.
+        bias: whether there are `bias_ih` and `bias_hh`.
+        projected: whether the output has `P` units.
+
+    Attributes:
+        reading: what of the cell was read.
+        observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing.
+
+    Raises:
+        Unsupported: with the reason, where it has no kernels.
+    """
+
+    def __init__(self, cell: Cell, bias: bool, projected: bool) -> None:
+        self.bias, self.projected = bias, projected
+        self.reading = current(cell)
+        if self.reading.refusal is not None:
+            raise Unsupported(self.reading.refusal)
+        self.observed: Observed | None = None if self.reading.is_ours else observed(cell, bias, projected, self.reading)
+        program = trace(cell, bias, projected)
+        self.plan = plan(program)
+        if not self.reading.watch.holds():
+            raise RuntimeError(f"what the step of cell {cell.name!r} reads changed while it was compiled; call it again")
+        self._check()
+        self._sized: OrderedDict[tuple[int, int, int], SizedKernels] = OrderedDict()
+
+    def _check(self) -> None:
+        """Raise `Unsupported` for an operation that Triton has not."""
+        for part in PARTS:
+            schedule = getattr(self.plan, part)
+            roots = [store.node for stage in schedule.stages for store in stage.stores]
+            roots += [node for stage in schedule.stages for nodes in stage.sums for node in nodes]
+            for node in walk(roots):
+                known = not node.args or node.op in EXPRESSIONS or node.op in ("sum", "max", "roll", "flip")
+                if not known:
+                    raise Unsupported(f"the step uses {node.op}, which the compiler for GPUs does not know")
+
+    def too_few(self, widths: Mapping[str, int]) -> str | None:
+        """Why it does not hold at these numbers of units, or None."""
+        return too_few(self.plan.program.least, widths)
+
+    def sized(self, cell: Cell, inputs: int, hidden: int, projected: int) -> SizedKernels:
+        """At the sizes of a layer."""
+        key = inputs, hidden, projected
+        if (found := self._sized.get(key)) is None:
+            found = self._sized[key] = SizedKernels(self.plan, LayerSizes(cell, self.plan, self.bias, *key))
+            while len(self._sized) > MOST_SIZES:
+                self._sized.popitem(last=False)
+        return found
+
+
+def gpu_kernel(cell: Cell, bias: bool, projected: bool) -> GPUKernel | Unsupported:
+    """That of what a cell computes now, or why there is none."""
+    reading = current(cell)
+    key = "gpu", bias, projected
+    found = reading.kernels.get(key)
+    if found is None:
+        with compiling:
+            reading = current(cell)
+            found = reading.kernels.get(key) or _found(cell, reading, bias, projected)
+            reading.kernels[key] = found
+    return found
+
+
+def _found(cell: Cell, reading: Reading, bias: bool, projected: bool) -> GPUKernel | Unsupported:
+    try:
+        return GPUKernel(cell, bias, projected)
+    except Unsupported as reason:
+        # Another one: what was raised holds the frames that it went through, and they the cell.
+        return Unsupported(str(reason))

@@ -1,0 +1,187 @@
+"""Cells compiled from their step for a GPU, forward and backward, by Triton."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import torch
+
+from ostinato.cells.spec import Cell
+from ostinato.errors import ConfigError
+from ostinato.kernels.call import CallSpec, named, result_of, spec_of
+from ostinato.kernels.compiler.fits import reason_at_sizes, sizes_of_request, too_few_of_request
+from ostinato.kernels.request import Request, Result
+from ostinato.kernels.vendor import Vendor
+from ostinato.recorded import is_differentiated_forward, is_recorded
+from ostinato.types import Tensor
+
+if TYPE_CHECKING:
+    from ostinato.kernels.gpu.run.kernel import GPUKernel
+
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_interpreting: ContextVar[bool] = ContextVar("ostinato_gpu_interpreting", default=False)
+
+
+@contextlib.contextmanager
+def interpreting() -> Iterator[None]:
+    """Have the backend "gpu" take tensors on the CPU, in Triton's interpreter: for tests, on a machine without a GPU.
+
+    Raises:
+        ConfigError: where Triton was not told to interpret, or is missing.
+    """
+    if (missing := _missing()) is not None:
+        raise ConfigError(f"interpreting expected Triton, but {missing}")
+    from ostinato.kernels.gpu.code.module import is_interpreted
+
+    if not is_interpreted():
+        raise ConfigError(
+            "interpreting expected the variable TRITON_INTERPRET to be 1 from the start of the process on; start Python with it"
+        )
+    token = _interpreting.set(True)
+    try:
+        yield
+    finally:
+        _interpreting.reset(token)
+
+
+class OnGPU:
+    """Triton kernels made from the step: traced, differentiated by PyTorch, emitted as tiles of rows and units."""
+
+    name = "gpu"
+    takes_packed = takes_segments = False
+
+    @staticmethod
+    def is_faster(cell: Cell, input: Tensor) -> bool:
+        """Whether it is faster than torch's kernels, where both run a cell: nobody has measured that yet."""
+        return False
+
+    @staticmethod
+    def binds(input: Tensor) -> bool:
+        """It runs requests only."""
+        return False
+
+    @staticmethod
+    def bind(spec: CallSpec, given: Sequence[Tensor], is_one_step: bool) -> None:
+        """It runs requests only."""
+        return
+
+    def refusal(self, request: Request) -> str | None:
+        """Why it cannot run this request, or None."""
+        return _of_device(request) or _of_tensors(request) or _of_cell(request)
+
+    def reluctance(self, request: Request) -> str | None:
+        """Why the next backend should rather run a request that both can, or None."""
+        if request.lengths is None and Vendor().refusal(request) is None:
+            return "torch's kernel has been measured on GPUs, and this one has not"
+        return None
+
+    def acceptance(self, request: Request) -> str:
+        """What it will run."""
+        dtype = str(_multiplied(request)).removeprefix("torch.")
+        return f"the step of {request.cell.name!r} compiled by Triton, matrices in {dtype}"
+
+    def run(self, request: Request) -> Result:
+        """Run it; see `Request` and `Result` for the shapes."""
+        from ostinato.kernels.gpu.run.call import GPUCall, run_call
+        from ostinato.kernels.gpu.run.model import choose
+
+        cell, kernel = request.cell, _kernel(request)
+        assert not isinstance(kernel, str)
+        sized = kernel.sized(cell, *sizes_of_request(request))
+        dtype = _multiplied(request)
+        way = choose(sized.sizes, request.input.shape[1], dtype, request.input.device)
+        call = GPUCall(spec_of(request), sized, way, dtype, kernel.reading.digest)
+        masks = [request.masks[noise.name] for noise in cell.noise]
+        found = run_call(call, list(named(request).values()), masks, request.lengths)
+        shown = _shown_dtype(request)
+        return result_of(request, [v if v.dtype is shown else v.to(shown) for v in found])
+
+
+def _of_device(request: Request) -> str | None:
+    device = request.input.device.type
+    if (missing := _missing()) is not None:
+        return missing
+    if device != "cuda" and not (device == "cpu" and _interpreting.get()):
+        there = "" if torch.cuda.is_available() else ", and this machine has no CUDA device"
+        return f"it compiles for CUDA devices, and the input is on {device}{there}"
+    tensors = _tensors(request)
+    if others := sorted({str(v.device) for v in tensors} - {str(request.input.device)}):
+        return f"the input is on {request.input.device}, and a parameter or state on {others[0]}"
+    return None
+
+
+def _of_tensors(request: Request) -> str | None:
+    if is_recorded():
+        return "it is no operator that torch.compile, torch.export, torch.func or a mode of torch could record"
+    if is_differentiated_forward():
+        return "its gradients are taken backward, not forward (torch.func.jvp)"
+    tensors = _tensors(request)
+    if request.input.dtype not in _DTYPES:
+        return f"it computes in {', '.join(str(d).removeprefix('torch.') for d in _DTYPES)}, not in {request.input.dtype}"
+    if _autocast(request) is None and len({v.dtype for v in tensors}) > 1:
+        return "input, states and parameters have several dtypes"
+    special = [type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter)]
+    if special:
+        return f"the input or a parameter is a {special[0]}"
+    if any(v.is_neg() or v._is_zerotensor() for v in tensors):
+        return "a tensor is a view whose numbers are not those in memory"
+    if request.input.shape[0] == 0 or request.input.shape[1] == 0:
+        return "there is nothing to compute"
+    return None
+
+
+def _of_cell(request: Request) -> str | None:
+    kernel = _kernel(request)
+    if isinstance(kernel, str):
+        return kernel
+    if (why := too_few_of_request(kernel.plan.program.least, request)) is not None:
+        return why
+    return None if kernel.observed is None else reason_at_sizes(kernel.observed, request)
+
+
+@functools.cache
+def _missing() -> str | None:
+    """Why there is no Triton, or None."""
+    try:
+        import triton  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
+    except Exception as error:  # whatever a broken installation raises
+        return f"Triton cannot be imported ({error}); pip install 'ostinato[gpu]'"
+    return None
+
+
+def _kernel(request: Request) -> GPUKernel | str:
+    """The cell's plan, or why there is none."""
+    from ostinato.kernels.gpu.run.kernel import GPUKernel, gpu_kernel
+
+    cell = request.cell
+    found = gpu_kernel(cell, request.weights.bias_ih is not None, "P" in cell.states.values())
+    return found if isinstance(found, GPUKernel) else str(found)
+
+
+def _autocast(request: Request) -> torch.dtype | None:
+    """What autocast wants products to be made in, or None."""
+    device = request.input.device.type
+    if request.weights.ih.dtype is torch.float64 or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
+
+
+def _multiplied(request: Request) -> torch.dtype:
+    """The dtype of what enters products."""
+    return _autocast(request) or request.weights.ih.dtype
+
+
+def _shown_dtype(request: Request) -> torch.dtype:
+    """Of what is given: under autocast that of torch's kernel where there is one, or of what it was computed in."""
+    low = _autocast(request)
+    if low is None:
+        return request.input.dtype
+    return low if Vendor().refusal(request) is None else torch.float32
+
+
+def _tensors(request: Request) -> list[Tensor]:
+    return [*named(request).values(), *request.masks.values()]
