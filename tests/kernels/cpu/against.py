@@ -133,10 +133,12 @@ def error(got: Tensor, expected: Tensor) -> float:
     return ((got.double() - expected).abs().max() / expected.abs().max().clamp(min=1e-2)).item()
 
 
-def assert_right(example: Example, dtype: torch.dtype = torch.float64) -> None:
-    """The compiled backend gives what the reference gives in float64; and with no gradient wanted, what it gives with gradients."""
+def assert_right(
+    example: Example, dtype: torch.dtype = torch.float64, run: Callable[[Request], Result] = Compiled().run
+) -> None:
+    """A backend gives what the reference gives in float64; and with no gradient wanted, what it gives with gradients."""
     request = example.request(dtype, poison=True)
-    got = outcome(example, Compiled().run, request)
+    got = outcome(example, run, request)
     expected = outcome(example, Reference().run, example.request())
     assert list(got) == list(expected)
     for name, wanted in expected.items():
@@ -148,7 +150,7 @@ def assert_right(example: Example, dtype: torch.dtype = torch.float64) -> None:
         assert off <= allowed, f"{name}: off by {off:.2g}, allowed are {allowed:.2g}"
     _assert_ends(example, got)
     with torch.no_grad():
-        quick = results(Compiled().run(request), example.cell)
+        quick = results(run(request), example.cell)
     assert all(torch.equal(quick[name], got[name]) for name in quick), "with and without gradients differ"
 
 

@@ -117,7 +117,10 @@ class _Kernel:
         return len(self._phases) - 1
 
     def emitted(self, about: str) -> Emitted:
-        self._texts()  # a first time to learn what is named, and kept for another phase
+        # A first time to learn what is named, and kept for another phase.
+        self._texts()
+        for at in range(len(self._schedule.stages)):
+            self._tiles(at, Writer())
         texts = self._texts()
         arguments = tuple(self._memory.used)
         parts = []
