@@ -12,7 +12,7 @@ from benchmarks.case import Case, Subject, make_subject
 from benchmarks.loop import Loop
 from benchmarks.onnx_peer import OnnxLayer
 from benchmarks.sizes import GATES, SIZES, Mode, Size
-from ostinato.kernels.dispatch import BACKENDS
+from ostinato.kernels.dispatch import backends_for
 
 PEERS = ("torch.nn", "ONNX Runtime")
 
@@ -55,7 +55,7 @@ def _subjects(cell: str, size: Size, mode: Mode) -> Iterator[Subject]:
         return make_subject(name, layer, lambda x: layer(x)[0], x, mode, flops, "torch.nn", background)
 
     yield module("Ostinato", our_layer(theirs))
-    for backend in BACKENDS:
+    for backend in (each.name for each in backends_for("cpu")):
         yield module(f"Ostinato, {backend}", our_layer(theirs, backend=backend), background=backend == "reference")
     yield module("torch.nn", theirs)
     if mode == "inference":

@@ -27,13 +27,14 @@ from benchmarks.timing import Timing, measure
 from llvmlite import binding as llvm
 from torch.utils.flop_counter import FlopCounterMode
 
-from ostinato.kernels.dispatch import BACKENDS
+from ostinato.kernels.dispatch import backends_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 
 PEAK = Peak(threads=1, one_thread_gflops=100.0, all_threads_gflops=200.0, copy_gbytes=10.0)
 TINY = Size(3, 2, 4, 6)
 SECTIONS = {training: TINY, inference: TINY, options: TINY, ragged: TINY, steps: Size(1, 1, 4, 6)}
+BACKENDS = [each.name for each in backends_for("cpu")]
 SUBJECTS = {
     "training": {"Ostinato", *(f"Ostinato, {name}" for name in BACKENDS), "torch.nn", "Python loop"},
     "inference": {

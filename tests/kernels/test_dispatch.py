@@ -15,6 +15,7 @@ from ostinato.kernels.reference import Reference
 from tests.kernels.requests import assert_same, request
 
 X = torch.randn(4, 2, 3)
+HERE = [each.name for each in dispatch.backends_for("cpu")]
 ALL_STATES = {"return_states": True}
 ONLY_OUTPUT = "torch's kernels give only the output at every step, and all states were asked for"
 COMPILED = "the step of {!r} compiled for this CPU, N numbers at a time"
@@ -120,8 +121,17 @@ def test_without_what_compiles_the_others_run(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_backend_asked_for_by_the_layer_runs() -> None:
-    for name in dispatch.BACKENDS:
+    for name in HERE:
         assert explain(LSTM(3, 4, backend=name), X).backends == {name}  # pyright: ignore[reportArgumentType]
+
+
+def test_a_backend_for_another_device_is_refused_by_name_and_not_spoken_of_otherwise() -> None:
+    with pytest.raises(
+        ConfigError, match="'triton' was asked for by name, but it compiles for CUDA devices, and the input"
+    ):
+        LSTM(3, 4, backend="triton")(X)
+    with backend("auto"):
+        assert "triton" not in said(Recurrent(summed, 3, 4), X)
 
 
 def test_the_innermost_block_has_the_last_word_and_auto_leaves_it_to_the_layer() -> None:
@@ -148,7 +158,7 @@ def test_all_backends_give_the_same() -> None:
     layer = LSTM(3, 4, 2, bidirectional=True).double()
     with backend("reference"):
         expected = layer(X.double(), lengths=[4, 1])[0]
-    for name in dispatch.BACKENDS:
+    for name in HERE:
         with backend(name):
             got = layer(X.double(), lengths=[4, 1])[0]
         torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
@@ -171,7 +181,7 @@ def test_a_backend_asked_for_by_name_that_cannot_run_says_why(by_block: bool) ->
 
 @pytest.mark.parametrize("name", ["", "cudnn", "Vendor"])
 def test_a_backend_that_there_is_not(name: str) -> None:
-    message = f"backend expected one of auto, compiled, vendor, reference, got {name!r}"
+    message = f"backend expected one of auto, compiled, triton, vendor, reference, got {name!r}"
     with pytest.raises(ConfigError, match=re.escape(message)), backend(name):
         pass
     with pytest.raises(ConfigError, match=re.escape(message)):
@@ -180,7 +190,7 @@ def test_a_backend_that_there_is_not(name: str) -> None:
 
 def test_what_is_chosen_is_what_runs() -> None:
     r = request(cells.gru, lengths=[5, 0, 2, 5])
-    for wanted, name in {"auto": "compiled", **{name: name for name in dispatch.BACKENDS}}.items():
+    for wanted, name in {"auto": "compiled", **{name: name for name in HERE}}.items():
         with dispatch.recording() as choices:
             result = dispatch.run(r, wanted)
         assert choices == [dispatch.choose(r, wanted)]
@@ -237,10 +247,12 @@ class Loud(Reference):
 def test_a_backend_that_is_registered_is_asked_by_its_name_and_by_its_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "BACKENDS", dict(dispatch.BACKENDS))
     monkeypatch.setattr(dispatch, "_priorities", dict(dispatch._priorities))
-    with pytest.raises(ConfigError, match="backend expected one of auto, compiled, vendor, reference, got 'loud'"):
+    with pytest.raises(
+        ConfigError, match="backend expected one of auto, compiled, triton, vendor, reference, got 'loud'"
+    ):
         dispatch.check_name("loud")
     dispatch.register(Loud(), 50)
-    assert list(dispatch.BACKENDS) == ["compiled", "vendor", "loud", "reference"]
+    assert list(dispatch.BACKENDS) == ["compiled", "triton", "vendor", "loud", "reference"]
     assert explain(LSTM(3, 4), X).backends == {"compiled"}
     with backend("loud"):
         assert explain(LSTM(3, 4), X).backends == {"loud"}

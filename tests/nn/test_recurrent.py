@@ -224,7 +224,7 @@ untyped: Any = ostinato  # what follows is wrong on purpose
         (lambda: untyped.noisy(-1), ValueError, "noisy expected a standard deviation of at least 0, got -1"),
         (lambda: untyped.LSTM(3, 4, forget_bias="1"), TypeError, "forget_bias expected a number or None, got: str"),
         (lambda: untyped.LSTM(3, 4, bias=False, forget_bias=1.0), ValueError, "forget_bias sets a bias, but bias=False"),
-        (lambda: untyped.LSTM(3, 4, backend="cuda"), ConfigError, "one of auto, compiled, vendor, reference, got 'cuda'"),
+        (lambda: untyped.LSTM(3, 4, backend="cuda"), ConfigError, "one of auto, compiled, triton, vendor, reference, got 'cuda'"),
         (lambda: untyped.GRU(3, 4, peephole=True), CellError, "peephole needs a cell with the gates 'f o'; 'gru' has"),
         (lambda: untyped.Recurrent(leaky, 3, 4, proj_size=2), CellError, "proj_size needs a cell with a memory"),
         (lambda: untyped.Recurrent("lstm", 3, 4), TypeError, "cell expected a Cell, made with the decorator"),

@@ -24,6 +24,11 @@ class Backend(Protocol):
     takes_packed: bool
     takes_segments: bool
 
+    @property
+    def devices(self) -> tuple[str, ...] | None:
+        """The types of devices that it is for: of others "auto" does not ask it. None for one that says itself why not."""
+        ...
+
     def is_faster(self, cell: Cell, input: Tensor) -> bool:
         """Whether it is faster than torch's kernels, where both run a cell."""
         ...

@@ -10,7 +10,7 @@ import torch
 from ostinato.cells.spec import Cell, numbered
 from ostinato.kernels.backend import Bound
 from ostinato.kernels.call import CallSpec, named, result_of, shown_names, spec_of
-from ostinato.kernels.compiler.fits import reason_at_sizes, too_few_of_request, unknown_sizes
+from ostinato.kernels.compiler.fits import reason_at_sizes, too_few, too_few_of_request, unknown_sizes
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.graphs import ops
 from ostinato.kernels.graphs.operator_key import spell
@@ -44,6 +44,7 @@ class Compiled:
     """Machine code made from the step: traced, differentiated by PyTorch, emitted as vectors around packed matrix products."""
 
     name = "compiled"
+    devices = None
     takes_packed = takes_segments = True
 
     @staticmethod

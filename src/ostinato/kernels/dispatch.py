@@ -17,6 +17,7 @@ from ostinato.errors import CellError, ConfigError
 from ostinato.kernels.backend import Backend, Bound
 from ostinato.kernels.call import CallSpec
 from ostinato.kernels.compiled import Compiled
+from ostinato.kernels.on_gpu import OnGPU
 from ostinato.kernels.packed import run_padded
 from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Result
@@ -44,6 +45,7 @@ def register(backend: Backend, priority: int) -> None:
 
 
 register(Compiled(), 200)
+register(OnGPU(), 150)
 register(Vendor(), 100)
 register(Reference(), 0)
 
@@ -75,7 +77,7 @@ def check_name(name: str) -> str:
 
 @contextlib.contextmanager
 def backend(name: str) -> Iterator[None]:
-    """Run every layer inside the `with` block on this backend: "compiled", "vendor", "reference", or "auto".
+    """Run every layer inside the `with` block on this backend: "compiled", "triton", "vendor", "reference", or "auto".
 
     A backend asked for by name that cannot run a request raises `ConfigError` with the reason; "auto" goes on to the next.
     """
@@ -106,7 +108,12 @@ def _select(request: Request, by_layer: str) -> Backend:
         if refusal := BACKENDS[name].refusal(request):
             raise ConfigError(f"backend {name!r} was asked for by name, but {refusal}. Use backend='auto'")
         return BACKENDS[name]
-    return next(b for b in BACKENDS.values() if _passed_over(b, request) is None)
+    return next(b for b in backends_for(request.input.device.type) if _passed_over(b, request) is None)
+
+
+def backends_for(device: str) -> list[Backend]:
+    """The backends for a type of device, "cpu" or "cuda", in the order in which "auto" asks them."""
+    return [b for b in BACKENDS.values() if b.devices is None or device in b.devices]
 
 
 def _for_onnx(request: Request) -> Backend:
@@ -150,7 +157,11 @@ def choose(request: Request, by_layer: str = "auto") -> Choice:
 
 
 def _explained(chosen: Backend, request: Request, by_layer: str) -> Choice:
-    asked = [] if wanted(by_layer) != "auto" else list(takewhile(lambda b: b is not chosen, BACKENDS.values()))
+    asked = (
+        []
+        if wanted(by_layer) != "auto"
+        else list(takewhile(lambda b: b is not chosen, backends_for(request.input.device.type)))
+    )
     refusals = [f"not {b.name}: {_passed_over(b, request)}" for b in asked]
     return Choice(chosen.name, _because(by_layer, chosen.acceptance(request), refusals))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
 from ostinato.kernels.call import CallSpec, named, result_of, spec_of
 from ostinato.kernels.compiler.fits import reason_at_sizes, sizes_of_request, too_few_of_request
+from ostinato.kernels.gpu.available import missing
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.vendor import Vendor
 from ostinato.recorded import is_differentiated_forward, is_recorded
@@ -28,13 +28,13 @@ _interpreting: ContextVar[bool] = ContextVar("ostinato_gpu_interpreting", defaul
 
 @contextlib.contextmanager
 def interpreting() -> Iterator[None]:
-    """Have the backend "gpu" take tensors on the CPU, in Triton's interpreter: for tests, on a machine without a GPU.
+    """Have the backend "triton" take tensors on the CPU, in Triton's interpreter: for tests, on a machine without a GPU.
 
     Raises:
         ConfigError: where Triton was not told to interpret, or is missing.
     """
-    if (missing := _missing()) is not None:
-        raise ConfigError(f"interpreting expected Triton, but {missing}")
+    if (why := missing()) is not None:
+        raise ConfigError(f"interpreting expected Triton to be installed, but {why}")
     from ostinato.kernels.gpu.code.module import is_interpreted
 
     if not is_interpreted():
@@ -51,7 +51,8 @@ def interpreting() -> Iterator[None]:
 class OnGPU:
     """Triton kernels made from the step: traced, differentiated by PyTorch, emitted as tiles of rows and units."""
 
-    name = "gpu"
+    name = "triton"
+    devices = ("cuda",)
     takes_packed = takes_segments = False
 
     @staticmethod
@@ -71,7 +72,7 @@ class OnGPU:
 
     def refusal(self, request: Request) -> str | None:
         """Why it cannot run this request, or None."""
-        return _of_device(request) or _of_tensors(request) or _of_cell(request)
+        return _of_device(request) or _of_tensors(request) or missing() or _of_cell(request)
 
     def reluctance(self, request: Request) -> str | None:
         """Why the next backend should rather run a request that both can, or None."""
@@ -103,8 +104,6 @@ class OnGPU:
 
 def _of_device(request: Request) -> str | None:
     device = request.input.device.type
-    if (missing := _missing()) is not None:
-        return missing
     if device != "cuda" and not (device == "cpu" and _interpreting.get()):
         there = "" if torch.cuda.is_available() else ", and this machine has no CUDA device"
         return f"it compiles for CUDA devices, and the input is on {device}{there}"
@@ -121,7 +120,9 @@ def _of_tensors(request: Request) -> str | None:
         return "its gradients are taken backward, not forward (torch.func.jvp)"
     tensors = _tensors(request)
     if request.input.dtype not in _DTYPES:
-        return f"it computes in {', '.join(str(d).removeprefix('torch.') for d in _DTYPES)}, not in {request.input.dtype}"
+        return (
+            f"it computes in {', '.join(str(d).removeprefix('torch.') for d in _DTYPES)}, not in {request.input.dtype}"
+        )
     if _autocast(request) is None and len({v.dtype for v in tensors}) > 1:
         return "input, states and parameters have several dtypes"
     special = [type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter)]
@@ -141,16 +142,6 @@ def _of_cell(request: Request) -> str | None:
     if (why := too_few_of_request(kernel.plan.program.least, request)) is not None:
         return why
     return None if kernel.observed is None else reason_at_sizes(kernel.observed, request)
-
-
-@functools.cache
-def _missing() -> str | None:
-    """Why there is no Triton, or None."""
-    try:
-        import triton  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
-    except Exception as error:  # whatever a broken installation raises
-        return f"Triton cannot be imported ({error}); pip install 'ostinato[gpu]'"
-    return None
 
 
 def _kernel(request: Request) -> GPUKernel | str:

@@ -20,6 +20,7 @@ class Reference:
     """Calls the step once for every time step."""
 
     name = "reference"
+    devices = None
     takes_packed = takes_segments = False
 
     def is_faster(self, cell: Any, input: Any) -> bool:

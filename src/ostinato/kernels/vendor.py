@@ -39,6 +39,7 @@ class Vendor:
     """torch's kernels, one call a layer and direction; with lengths, one call for each run of steps with the same rows."""
 
     name = "vendor"
+    devices = None
     takes_packed = takes_segments = False
 
     def is_faster(self, cell: Any, input: Any) -> bool:

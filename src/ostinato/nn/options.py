@@ -30,7 +30,8 @@ class StepOptions(TypedDict, total=False):
             negative. None for what the cell says, if it says anything.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
         backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
-            "vendor" (torch's own kernels, plain cells only) or "reference" (the step in a loop, in plain PyTorch).
+            "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+            step in a loop, in plain PyTorch).
     """
 
     zoneout: float | Sequence[float] | Mapping[str, float]
@@ -41,7 +42,7 @@ class StepOptions(TypedDict, total=False):
     num_heads: int
     forget_bias: float | None
     init: str | Initialisation
-    backend: Literal["auto", "compiled", "vendor", "reference"]
+    backend: Literal["auto", "compiled", "triton", "vendor", "reference"]
 
 
 class LayerOptions(StepOptions, total=False):

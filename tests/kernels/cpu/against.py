@@ -16,6 +16,7 @@ from ostinato.kernels.request import Request, Result, Weights
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 NAN = float("nan")
+_compiled = Compiled()
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def error(got: Tensor, expected: Tensor) -> float:
 
 
 def assert_right(
-    example: Example, dtype: torch.dtype = torch.float64, run: Callable[[Request], Result] = Compiled().run
+    example: Example, dtype: torch.dtype = torch.float64, run: Callable[[Request], Result] = _compiled.run
 ) -> None:
     """A backend gives what the reference gives in float64; and with no gradient wanted, what it gives with gradients."""
     request = example.request(dtype, poison=True)

@@ -133,13 +133,17 @@ class _Kernel:
         jit = f"@triton.jit(do_not_specialize={list(_NOT_SPECIALIZED)!r})"
         parts.append("\n".join([jit, head, *body]))
         prelude = PRELUDE.format(about=about, constants="\n".join(self._constants()))
-        source = "\n\n".join([prelude, *(f"\n{text}" for text in functions(self._called)), *(f"\n{t}\n" for t in parts)])
+        source = "\n\n".join(
+            [prelude, *(f"\n{text}" for text in functions(self._called)), *(f"\n{t}\n" for t in parts)]
+        )
         return Emitted(self._part, source, arguments, self._ticks, len(self._schedule.rows))
 
     def _constants(self) -> list[str]:
         blocks, programs = self._blocks, -(-max(self._sizes().values()) // self._blocks.units)
         acc = "tl.float64" if self._dtype is torch.float64 else "tl.float32"
-        constants: dict[str, object] = {f"n_{letter}": width for letter, width in self._sizes().items() if letter != "1"}
+        constants: dict[str, object] = {
+            f"n_{letter}": width for letter, width in self._sizes().items() if letter != "1"
+        }
         constants |= {"BLOCK_B": blocks.rows, "BLOCK_U": blocks.units, "BLOCK_K": blocks.k, "SPLIT": blocks.split}
         constants |= {"PROGRAMS": power(programs), "ACC": acc, "PRECISION": repr(precision(self._dtype))}
         constants["INTERPRETED"] = self._interpreted

@@ -1,8 +1,8 @@
 """Where in memory a program finds the rows and units that are its own.
 
-A memory is rows of numbers, for each time step, `(T, B, slots, units)`; or for the step before and this one, `(2, B, slots, units)`,
-where nobody reads it later: with two in turn, a neighbour that is one step ahead writes nothing that is still read. States have
-`T + 1` *positions*: step t goes from position t to t + 1, or in reverse from t + 1 to t.
+A memory is rows of numbers for each time step, `(T, B, slots, units)`; or, where nobody reads it later, for the step before and
+this one, `(2, B, slots, units)`: with two in turn, a neighbour that is one step ahead writes nothing that is still read. States
+have `T + 1` *positions*: step t goes from position t to t + 1, or in reverse from t + 1 to t.
 
 `reverse` and the lengths of rows are arguments. A row that has ended carries its states on.
 """

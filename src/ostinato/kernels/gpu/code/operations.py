@@ -7,8 +7,18 @@ import math
 from ostinato.kernels.gpu.code.prelude import FUNCTIONS, NEEDS
 
 _INFIX = {
-    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|"},
-    **{"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="},
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "and": "&",
+    "or": "|",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
 }
 _ALL_NAN = "propagate_nan=tl.PropagateNan.ALL"
 EXPRESSIONS: dict[str, str] = {
@@ -16,7 +26,10 @@ EXPRESSIONS: dict[str, str] = {
     **{op: f"tl.{op}({{}})" for op in ("exp", "log", "sqrt", "rsqrt", "abs", "sigmoid", "exp2", "log2", "sin", "cos")},
     **{op: f"tl.{op}({{}})" for op in ("erf", "floor", "ceil")},
     **{op: f"tl.{op}({{}}, {{}}, {_ALL_NAN})" for op in ("minimum", "maximum")},
-    **{op: f"{op}({{}})" for op in ("tanh", "log1p", "expm1", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "trunc")},
+    **{
+        op: f"{op}({{}})"
+        for op in ("tanh", "log1p", "expm1", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "trunc")
+    },
     **{op: f"{op}({{}}, {{}})" for op in ("hypot", "copysign", "fmod")},
     "round": "round_even({})",
     "pow": "power({}, {})",

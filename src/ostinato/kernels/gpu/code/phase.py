@@ -37,9 +37,7 @@ class PhaseText:
         called: the functions of the prelude that it calls.
     """
 
-    def __init__(
-        self, memory: Memory, phase: Phase, widths: Mapping[str, int], blocks: Blocks, writer: Writer
-    ) -> None:
+    def __init__(self, memory: Memory, phase: Phase, widths: Mapping[str, int], blocks: Blocks, writer: Writer) -> None:
         self._memory, self._phase, self._widths, self._blocks, self._w = memory, phase, widths, blocks, writer
         self._schedule, self._at = memory.schedule, phase.stage
         self._known: dict[Node, str] = {}
@@ -219,7 +217,8 @@ class PhaseText:
         w, count = self._w, len(self._schedule.rows)
         slot = self._schedule.found[node][1]
         base = self._memory.pointer("parts" if self._memory.is_forward else "late_parts")
-        return f"{base} + {w.shared(f'(step % 2) * {count}', 'turn')} * (tl.num_programs(0) * B) + {slot} * (tl.num_programs(0) * B)"
+        turn = w.shared(f"(step % 2) * {count}", "turn")
+        return f"{base} + ({turn} + {slot}) * (tl.num_programs(0) * B)"
 
     def _partial(self, node: Node) -> None:
         """Store the sum, or the largest, of this program's own units."""
@@ -265,7 +264,9 @@ class PhaseText:
             if has_rest:
                 place = memory.carry(w, name, new=True)
                 rest = memory.load(w, place)
-                tile = f"tl.where({memory.alive(w)}, {tile}, 0.0) + {rest}" if memory.with_lengths else f"{tile} + {rest}"
+                tile = (
+                    f"tl.where({memory.alive(w)}, {tile}, 0.0) + {rest}" if memory.with_lengths else f"{tile} + {rest}"
+                )
                 memory.store(w, place, tile)
             else:
                 value = self._of_living("carry", name, tile) if memory.with_lengths else tile
@@ -278,4 +279,3 @@ _NOTHING = {"sum": "0.0", "max": 'float("-inf")'}
 
 def _literal(value: float) -> str:
     return repr(value) if math.isfinite(value) else f'float("{value}")'
-

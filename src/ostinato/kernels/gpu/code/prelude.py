@@ -36,34 +36,34 @@ def meet(flags, all, tick):  # every program of a group of rows, each of which h
 '''
 
 FUNCTIONS: dict[str, str] = {
-    "tanh": '''\
+    "tanh": """\
 @triton.jit
 def tanh(v):
     e = tl.exp(-2 * tl.abs(v))
     s = v * v  # near zero the quotient would lose the last bits
     near = v * (1 + s * (-1 / 3 + s * (2 / 15 + s * (-17 / 315 + s * (62 / 2835)))))
     return tl.where(tl.abs(v) < 0.05, near, tl.where(v < 0, e - 1, 1 - e) / (1 + e))
-''',
-    "log1p": '''\
+""",
+    "log1p": """\
 @triton.jit
 def log1p(v):  # Kahan: the rounding of 1 + v cancels out
     w = 1 + v
     found = tl.log(w) * (v / tl.where(w == 1, 1.0, w - 1))
     return tl.where(w == 1, v, tl.where(w == float("inf"), v, found))
-''',
-    "expm1": '''\
+""",
+    "expm1": """\
 @triton.jit
 def expm1(v):
     e = tl.exp(v)
     near = (e - 1) * (v / tl.where(e == 1, 1.0, tl.log(e)))
     return tl.where(e == 1, v, tl.where(tl.abs(v) > 30, e - 1, near))
-''',
-    "trunc": '''\
+""",
+    "trunc": """\
 @triton.jit
 def trunc(v):
     return copysign(tl.floor(tl.abs(v)), v)
-''',
-    "round_even": '''\
+""",
+    "round_even": """\
 @triton.jit
 def round_even(v):  # halves to even numbers
     low = tl.floor(v)
@@ -71,19 +71,19 @@ def round_even(v):  # halves to even numbers
     odd = low - 2 * tl.floor(low * 0.5)
     found = tl.where((rest > 0.5) | ((rest == 0.5) & (odd == 1)), low + 1, low)
     return copysign(found, v)
-''',
-    "copysign": '''\
+""",
+    "copysign": """\
 @triton.jit
 def copysign(v, sign):
     bits = sign.to(tl.int64 if ACC == tl.float64 else tl.int32, bitcast=True)
     return tl.where(bits < 0, -tl.abs(v), tl.abs(v))
-''',
-    "fmod": '''\
+""",
+    "fmod": """\
 @triton.jit
 def fmod(v, by):
     return copysign(tl.abs(v) % tl.abs(by), v)
-''',
-    "hypot": '''\
+""",
+    "hypot": """\
 @triton.jit
 def hypot(v, w):
     v, w = tl.abs(v), tl.abs(w)
@@ -92,8 +92,8 @@ def hypot(v, w):
     q = small / tl.where(large == 0, 1.0, large)
     found = large * tl.sqrt(1 + q * q)
     return tl.where((v == float("inf")) | (w == float("inf")), float("inf"), found)
-''',
-    "power": '''\
+""",
+    "power": """\
 @triton.jit
 def power(v, by):
     size = tl.exp(by * tl.log(tl.where(v == 0, 1.0, tl.abs(v))))
@@ -103,41 +103,41 @@ def power(v, by):
     size = tl.where((v < 0) & odd, -size, size)
     size = tl.where((v < 0) & (whole == 0), float("nan"), size)
     return tl.where((by == 0) | (v == 1), 1.0, size)
-''',
-    "tan": '''\
+""",
+    "tan": """\
 @triton.jit
 def tan(v):
     return tl.sin(v) / tl.cos(v)
-''',
-    "sinh": '''\
+""",
+    "sinh": """\
 @triton.jit
 def sinh(v):
     e = expm1(tl.abs(v))
     return copysign(tl.where(tl.abs(v) > 30, 0.5 * e, 0.5 * (e + e / (e + 1))), v)
-''',
-    "cosh": '''\
+""",
+    "cosh": """\
 @triton.jit
 def cosh(v):
     return 0.5 * tl.exp(v) + 0.5 * tl.exp(-v)
-''',
-    "asinh": '''\
+""",
+    "asinh": """\
 @triton.jit
 def asinh(v):
     a = tl.abs(v)
     return copysign(log1p(a + a * (a / (1 + tl.sqrt(1 + a * a)))), v)
-''',
-    "acosh": '''\
+""",
+    "acosh": """\
 @triton.jit
 def acosh(v):
     u = v - 1
     return log1p(u + tl.sqrt(u * 2 + u * u))
-''',
-    "atanh": '''\
+""",
+    "atanh": """\
 @triton.jit
 def atanh(v):
     a = tl.abs(v)
     return copysign(0.5 * log1p(2 * a / (1 - a)), v)
-''',
+""",
 }
 # Which others a function calls.
 NEEDS = {

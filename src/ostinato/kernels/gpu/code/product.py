@@ -136,7 +136,9 @@ class ProductText:
         memory, blocks = self._memory, self._blocks
         self.setup(writer)
         base, row, first = memory.operand(writer, self.number)
-        rows = writer.shared(f"rows[None, :, :] * {row} + {first}" if first != "0" else f"rows[None, :, :] * {row}", "a")
+        rows = writer.shared(
+            f"rows[None, :, :] * {row} + {first}" if first != "0" else f"rows[None, :, :] * {row}", "a"
+        )
         here = writer.shared("rows[None, :, :] < B", "here")
         total = writer.new(f"tl.zeros((SPLIT, BLOCK_B, {self.tile_columns}), ACC)", "sum")
         summed = self._given if not self.is_forward else self._entered

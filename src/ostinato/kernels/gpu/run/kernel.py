@@ -97,7 +97,9 @@ class GPUKernel:
         program = trace(cell, bias, projected)
         self.plan = plan(program)
         if not self.reading.watch.holds():
-            raise RuntimeError(f"what the step of cell {cell.name!r} reads changed while it was compiled; call it again")
+            raise RuntimeError(
+                f"what the step of cell {cell.name!r} reads changed while it was compiled; call it again"
+            )
         self._check()
         self._sized: OrderedDict[tuple[int, int, int], SizedKernels] = OrderedDict()
 

@@ -95,7 +95,13 @@ class Passes:
         self._saved, self._gradients = saved_slots(plan), gradient_slots(plan)
 
     def forward(
-        self, call: DirectionCall, weights: Mapping[str, Tensor], emitted: Emitted, programs: int, memories: Memories, launch: Any
+        self,
+        call: DirectionCall,
+        weights: Mapping[str, Tensor],
+        emitted: Emitted,
+        programs: int,
+        memories: Memories,
+        launch: Any,
     ) -> dict[str, Tensor]:
         """Run a forward part.
 
