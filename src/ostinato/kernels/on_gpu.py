@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ostinato.cells.spec import Cell
@@ -43,7 +44,8 @@ def interpreting() -> Iterator[None]:
         )
     token = _interpreting.set(True)
     try:
-        yield
+        with np.errstate(all="ignore"):  # infinities and NaN are numbers like others
+            yield
     finally:
         _interpreting.reset(token)
 

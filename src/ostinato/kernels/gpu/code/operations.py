@@ -28,9 +28,23 @@ EXPRESSIONS: dict[str, str] = {
     **{op: f"tl.{op}({{}}, {{}}, {_ALL_NAN})" for op in ("minimum", "maximum")},
     **{
         op: f"{op}({{}})"
-        for op in ("tanh", "log1p", "expm1", "tan", "sinh", "cosh", "asinh", "acosh", "atanh", "trunc")
+        for op in (
+            "tanh",
+            "log1p",
+            "expm1",
+            "tan",
+            "atan",
+            "asin",
+            "acos",
+            "sinh",
+            "cosh",
+            "asinh",
+            "acosh",
+            "atanh",
+            "trunc",
+        )
     },
-    **{op: f"{op}({{}}, {{}})" for op in ("hypot", "copysign", "fmod")},
+    **{op: f"{op}({{}}, {{}})" for op in ("hypot", "copysign", "fmod", "atan2")},
     "round": "round_even({})",
     "pow": "power({}, {})",
     "log10": f"tl.log({{}}) * {1 / math.log(10)!r}",

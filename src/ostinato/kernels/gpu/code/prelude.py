@@ -104,6 +104,56 @@ def power(v, by):
     size = tl.where((v < 0) & (whole == 0), float("nan"), size)
     return tl.where((by == 0) | (v == 1), 1.0, size)
 """,
+    "angle": """\
+@triton.jit
+def angle(y, x):  # atan(y / x) of numbers that are not negative, and not both zero or infinite
+    steep = y > x
+    less, more = tl.where(steep, x, y), tl.where(steep, y, x)
+    turned = less > more * 0.41421356237309503  # above an eighth of a half turn
+    q = tl.where(turned, less - more, less) / tl.where(turned, less + more, more)
+    s = q * q
+    p = -0.01790205482841151 * s + 0.03805946762063743
+    p = p * s - 0.05039087472517617
+    p = p * s + 0.05847836952362706
+    p = p * s - 0.06663096214183165
+    p = p * s + 0.07692059461869068
+    p = p * s - 0.09090897711342211
+    p = p * s + 0.11111110781688865
+    p = p * s - 0.14285714280157633
+    p = p * s + 0.19999999999953164
+    p = p * s - 0.333333333333332
+    r = q + q * s * p
+    r = tl.where(turned, r + 0.7853981633974483, r)
+    return tl.where(steep, 1.5707963267948966 - r, r)
+""",
+    "atan": """\
+@triton.jit
+def atan(v):
+    a = tl.abs(v)
+    return copysign(angle(a, tl.full(a.shape, 1.0, ACC)), v)
+""",
+    "asin": """\
+@triton.jit
+def asin(v):
+    a = tl.abs(v)
+    return copysign(angle(a, tl.sqrt((1 - a) * (1 + a))), v)
+""",
+    "acos": """\
+@triton.jit
+def acos(v):
+    return 2 * angle(tl.sqrt(1 - v), tl.sqrt(1 + v))
+""",
+    "atan2": """\
+@triton.jit
+def atan2(y, x):
+    up, along = tl.abs(y), tl.abs(x)
+    both = (up == float("inf")) & (along == float("inf"))
+    nowhere = up + along == 0
+    found = angle(tl.where(both, 1.0, up), tl.where(both | nowhere, 1.0, along))
+    one = tl.full(found.shape, 1.0, ACC)
+    backwards = copysign(one, x) < 0
+    return copysign(tl.where(backwards, 3.141592653589793 - found, found), y)
+""",
     "tan": """\
 @triton.jit
 def tan(v):
@@ -141,6 +191,10 @@ def atanh(v):
 }
 # Which others a function calls.
 NEEDS = {
+    "atan": ("copysign", "angle"),
+    "asin": ("copysign", "angle"),
+    "acos": ("angle",),
+    "atan2": ("copysign", "angle"),
     "trunc": ("copysign",),
     "round_even": ("copysign",),
     "fmod": ("copysign",),
