@@ -15,6 +15,7 @@ from ostinato.errors import ConfigError
 from ostinato.kernels.call import CallSpec, named, result_of, spec_of
 from ostinato.kernels.compiler.fits import reason_at_sizes, sizes_of_request, too_few_of_request
 from ostinato.kernels.gpu.available import missing
+from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.vendor import Vendor
 from ostinato.recorded import is_differentiated_forward, is_recorded
@@ -22,14 +23,18 @@ from ostinato.types import Tensor
 
 if TYPE_CHECKING:
     from ostinato.kernels.gpu.run.kernel import GPUKernel
+    from ostinato.kernels.gpu.run.ways import Way
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-_interpreting: ContextVar[bool] = ContextVar("ostinato_gpu_interpreting", default=False)
+_interpreting: ContextVar[str] = ContextVar("ostinato_gpu_interpreting", default="")
 
 
 @contextlib.contextmanager
-def interpreting() -> Iterator[None]:
+def interpreting(tried: bool = False) -> Iterator[None]:
     """Have the backend "triton" take tensors on the CPU, in Triton's interpreter: for tests, on a machine without a GPU.
+
+    Args:
+        tried: whether cells are tried there first, as on a device.
 
     Raises:
         ConfigError: where Triton was not told to interpret, or is missing.
@@ -42,7 +47,7 @@ def interpreting() -> Iterator[None]:
         raise ConfigError(
             "interpreting expected the variable TRITON_INTERPRET to be 1 from the start of the process on; start Python with it"
         )
-    token = _interpreting.set(True)
+    token = _interpreting.set("tried" if tried else "untried")
     try:
         with np.errstate(all="ignore"):  # infinities and NaN are numbers like others
             yield
@@ -90,23 +95,27 @@ class OnGPU:
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
         from ostinato.kernels.gpu.run.call import GPUCall, run_call
-        from ostinato.kernels.gpu.run.model import choose
+        from ostinato.kernels.gpu.run.launch import LaunchFailed
 
-        cell, kernel = request.cell, _kernel(request)
+        cell, kernel, dtype = request.cell, _kernel(request), _multiplied(request)
         assert not isinstance(kernel, str)
-        sized = kernel.sized(cell, *sizes_of_request(request))
-        dtype = _multiplied(request)
-        way = choose(sized.sizes, request.input.shape[1], dtype, request.input.device)
-        call = GPUCall(spec_of(request), sized, way, dtype, kernel.reading.digest)
-        masks = [request.masks[noise.name] for noise in cell.noise]
-        found = run_call(call, list(named(request).values()), masks, request.lengths)
+        sized, spec = kernel.sized(cell, *sizes_of_request(request)), spec_of(request)
+        given, masks = list(named(request).values()), [request.masks[noise.name] for noise in cell.noise]
+        found: Sequence[Tensor] | None = None
+        while found is None and not isinstance(way := _way(request, kernel), str):
+            try:
+                found = run_call(GPUCall(spec, sized, way, dtype, kernel.reading.digest), given, masks, request.lengths)
+            except LaunchFailed as reason:
+                sized.fail(way.kind, str(reason), cell.name, request.input.device)
+        if found is None:
+            return Reference().run(request)
         shown = _shown_dtype(request)
         return result_of(request, [v if v.dtype is shown else v.to(shown) for v in found])
 
 
 def _of_device(request: Request) -> str | None:
     device = request.input.device.type
-    if device != "cuda" and not (device == "cpu" and _interpreting.get()):
+    if device != "cuda" and not (device == "cpu" and _interpreting.get() != ""):
         there = "" if torch.cuda.is_available() else ", and this machine has no CUDA device"
         return f"it compiles for CUDA devices, and the input is on {device}{there}"
     tensors = _tensors(request)
@@ -143,7 +152,24 @@ def _of_cell(request: Request) -> str | None:
         return kernel
     if (why := too_few_of_request(kernel.plan.program.least, request)) is not None:
         return why
-    return None if kernel.observed is None else reason_at_sizes(kernel.observed, request)
+    if kernel.observed is not None and (why := reason_at_sizes(kernel.observed, request)) is not None:
+        return why
+    if isinstance(way := _way(request, kernel), str):
+        return way
+    if _interpreting.get() == "untried":
+        return None
+    from ostinato.kernels.gpu.run.trust import distrust
+
+    return distrust(kernel, request.cell, request.weights.ih.dtype, _multiplied(request), request.input.device)
+
+
+def _way(request: Request, kernel: GPUKernel) -> Way | str:
+    """How a request runs, or why it cannot."""
+    sized = kernel.sized(request.cell, *sizes_of_request(request))
+    rows = (
+        request.input.shape[1] if request.lengths is None else len(request.lengths)
+    )  # packed rows lie in one dimension
+    return sized.way(rows, _multiplied(request), request.input.device)
 
 
 def _kernel(request: Request) -> GPUKernel | str:

@@ -64,7 +64,9 @@ def test_every_cell_with_every_option(names: tuple[str, ...], example: Example, 
         assert_right(example, dtype, OnGPU().run)
 
 
-@pytest.mark.parametrize(("names", "example", "dtype", "by"), [c for n, c in enumerate(CASES) if n % EXAMPLES], ids=identified)
+@pytest.mark.parametrize(
+    ("names", "example", "dtype", "by"), [c for n, c in enumerate(CASES) if n % EXAMPLES], ids=identified
+)
 def test_more_sizes(names: tuple[str, ...], example: Example, dtype: torch.dtype, by: str) -> None:
     with way(WAYS[by]):
         assert_right(example, dtype, OnGPU().run)

@@ -1,4 +1,4 @@
-"""Steps of all kinds as Triton kernels in the interpreter: operations, cells of a user's own, random cells, heads, units that move."""
+"""Steps of all kinds as Triton kernels in the interpreter: operations, a user's own, random ones, heads, units that move."""
 
 from __future__ import annotations
 
@@ -115,13 +115,27 @@ def layer_is_right(made: Recurrent, **more: Any) -> None:
     torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", MOVES)
+FEW_MOVES = ("roll back", "flip", "the last two", "a softmax of some", "conditions")
+HEADS = [(name, (1, 2, 3, 13)[n % 4]) for n, name in enumerate(OPERATIONS)]
+
+
+@pytest.mark.parametrize("name", FEW_MOVES)
 def test_units_that_move(name: str) -> None:
     layer_is_right(Recurrent(moving(MOVES[name]), 4, 21, dtype=D))
 
 
-@pytest.mark.parametrize(("name", "heads"), [(name, (1, 2, 3, 13)[n % 4]) for n, name in enumerate(OPERATIONS)])
+@pytest.mark.parametrize("name", [name for name in MOVES if name not in FEW_MOVES])
+def test_more_units_that_move(name: str) -> None:
+    layer_is_right(Recurrent(moving(MOVES[name]), 4, 21, dtype=D))
+
+
+@pytest.mark.parametrize(("name", "heads"), [each for each in HEADS[::3] if each[1] < 13])
 def test_heads(name: str, heads: int) -> None:
+    layer_is_right(Recurrent(of_heads(name), 4, heads * 5, num_heads=heads, dtype=D))
+
+
+@pytest.mark.parametrize(("name", "heads"), HEADS)
+def test_more_heads(name: str, heads: int) -> None:
     layer_is_right(Recurrent(of_heads(name), 4, heads * 5, num_heads=heads, dtype=D))
 
 
@@ -144,7 +158,7 @@ def test_cells_that_say_more_than_gates_and_states(name: str) -> None:
 def test_more_cells_of_the_catalogue(name: str) -> None:
     made = layer(name, 3, 10, dtype=D)
     if name == "mlstm":
-        with pytest.raises(ConfigError, match="triton.*states of several dimensions"):
+        with pytest.raises(ConfigError, match=r"triton.*states of several dimensions"):
             outcome(made, "triton", **language.extras(made, 4, 3))
         return
     layer_is_right(made, **language.extras(made, 4, 3))
@@ -157,15 +171,19 @@ def test_the_cell_of_the_documentation() -> None:
     space: dict[str, Any] = {"__name__": "docs"}
     exec(compile(code, "docs/cells.md", "exec"), space)
     cell_of_docs = space["minimal_gated_unit"]
-    for hidden, rows, steps in ((1, 1, 1), (7, 3, 5), (63, 17, 5)):
-        right(Example(cell_of_docs, steps, rows, 3, hidden))
-        right(Example(cell_of_docs, steps, rows, 3, hidden, reverse=True, every_state=True), torch.float32)
+    with way("auto"):
+        for hidden, rows, steps in ((1, 1, 1), (7, 3, 5), (63, 17, 5)):
+            right(Example(cell_of_docs, steps, rows, 3, hidden))
+            right(Example(cell_of_docs, steps, rows, 3, hidden, reverse=True, every_state=True), torch.float32)
+    right(Example(cell_of_docs, 3, 3, 3, 21, lengths=[3, 0, 1]))
 
 
 def test_it_says_what_it_runs() -> None:
     x = torch.zeros(2, 1, 3)
     made = Recurrent(several_products, 3, 5, backend="triton")
-    said = "Recurrent: triton (the step of 'several_products' compiled by Triton, matrices in float32; asked for by name)"
+    said = (
+        "Recurrent: triton (the step of 'several_products' compiled by Triton, matrices in float32; asked for by name)"
+    )
     assert str(explain(made, x)) == said
 
 

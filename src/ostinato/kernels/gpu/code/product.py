@@ -62,6 +62,11 @@ class ProductText:
         return list(range(0, self.total, self._blocks.depth))
 
     @property
+    def depth(self) -> int:
+        """Columns of a tile that it sums over."""
+        return self._blocks.depth
+
+    @property
     def tile_columns(self) -> int:
         """Columns of a tile of the weights, all pieces beside each other."""
         return power(self.pieces) * self._blocks.units

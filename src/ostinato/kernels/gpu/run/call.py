@@ -11,15 +11,21 @@ from torch._C._functorch import is_legacy_batchedtensor
 
 from ostinato.kernels.call import CallSpec, operand_names
 from ostinato.kernels.gpu.run.kernel import SizedKernels, SourceKey
-from ostinato.kernels.gpu.run.launch import Launcher, grid_of
+from ostinato.kernels.gpu.run.launch import Launcher, LaunchFailed, grid_of
 from ostinato.kernels.gpu.run.passes import DirectionCall, Memories
 from ostinato.kernels.gpu.run.ways import Way
+from ostinato.kernels.gpu.run.workspace import Lease, Recorder
 from ostinato.kernels.reading.current import check_unchanged
 from ostinato.types import Tensor
 
 _FIRST = "first "  # as `ostinato.kernels.call` names first states
 
 poison = False  # whether fresh memory is filled with NaN; tests set it
+
+
+def recorder_of(device: torch.device) -> Recorder | None:
+    """What records launches on a device; None where nothing can be recorded, or somebody records already."""
+    return Recorder() if device.type == "cuda" and not torch.cuda.is_current_stream_capturing() else None
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,23 @@ class GPUCall:
         """Of all tensors that may have a gradient."""
         return operand_names(self.spec.cell, self.spec.bias)
 
-    def memories(self, like: Tensor) -> Memories:
-        """Where memory comes from."""
-        return Memories(like, self.acc, self.dtype, poison)
+    def _lease(self, call: DirectionCall, part: str) -> Lease | None:
+        """Memory that stays, where many launches are worth a recording; None for fresh memory."""
+        device = call.input.device
+        if self.way.kind != "steps" or recorder_of(device) is None:
+            return None
+        stream = torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0
+        kind = part, self.way, self.dtype, call.shape, call.lengths is None, call.reverse, device, stream
+        return self.kernels.workspaces.lease(kind)
+
+    def _memories(self, call: DirectionCall, lease: Lease | None) -> Memories:
+        return Memories(call.input, self.acc, self.dtype, None if lease is None else lease.workspace, poison)
+
+    def _launcher(self, call: DirectionCall, part: str, lease: Lease | None) -> Launcher:
+        in_one = self.way.kind == "persistent"
+        workspace = None if lease is None else lease.workspace
+        recorder = recorder_of(call.input.device)
+        return Launcher(self.way.blocks(part), self.kernels.sizes.widest, in_one, workspace, recorder)
 
     def direction(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> DirectionCall:
         """What of the tensors is no parameter."""
@@ -70,11 +90,12 @@ class GPUCall:
 
     def forward(
         self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None, save: bool
-    ) -> tuple[list[Tensor], dict[str, Tensor], DirectionCall]:
+    ) -> tuple[list[Tensor], dict[str, Tensor], DirectionCall, Lease | None]:
         """Run the forward pass.
 
         Returns:
-            The states that are shown, `(T, B, W)`, then the last ones; what the backward pass needs; what was read.
+            The states that are shown, `(T, B, W)`, then the last ones; what the backward pass needs; what was read; what holds
+            the memory of what the backward pass needs.
         """
         call = self.direction(given, masks, lengths)
         past = None
@@ -82,19 +103,16 @@ class GPUCall:
             past = (torch.arange(call.shape[0], device=lengths.device)[:, None] >= lengths)[:, :, None]
             call.input = call.input.masked_fill(past, 0)  # so that not even NaN in the padding reaches a gradient
         call.input = call.input.contiguous()
-        blocks, sizes = self.way.forward, self.kernels.sizes
-        emitted = self.kernels.emitted(
-            SourceKey("training" if save else "inference", self.way, self.dtype, lengths is not None)
-        )
-        launch = Launcher(blocks, sizes.widest, self.way.kind == "persistent")
-        programs, _ = grid_of(blocks, sizes.widest, call.shape[1])
-        kept = self.kernels.passes.forward(
-            call, self.weights(given), emitted, programs, self.memories(given[0]), launch
-        )
+        part, sizes = "training" if save else "inference", self.kernels.sizes
+        emitted = self.kernels.emitted(SourceKey(part, self.way, self.dtype, lengths is not None))
+        lease = self._lease(call, part)
+        programs, _ = grid_of(self.way.forward, sizes.widest, call.shape[1])
+        memories, launch = self._memories(call, lease), self._launcher(call, part, lease)
+        kept = self.kernels.passes.forward(call, self.weights(given), emitted, programs, memories, launch)
         outputs = [self._shown(kept, name, call, past) for name in self.spec.shown]
         end = 0 if call.reverse else call.shape[0]
         outputs += [kept[f"state_{name}"][end].clone() for name in self.spec.cell.states]
-        return outputs, kept, call
+        return outputs, kept, call, lease
 
     def _shown(self, kept: Mapping[str, Tensor], name: str, call: DirectionCall, past: Tensor | None) -> Tensor:
         # A memory of its own: who changes the output in place does not mean what the backward pass reads.
@@ -115,8 +133,9 @@ class GPUCall:
         outside = dict(zip(spec.shown, gradients, strict=False))
         last = dict(zip(spec.cell.states, gradients[len(spec.shown) :], strict=True))
         names = [name for name, here in zip(self.names, wanted, strict=True) if here]
-        blocks, sizes = self.way.backward, self.kernels.sizes
-        emitted = self.kernels.emitted(SourceKey("backward", self.way, self.dtype, call.lengths is not None))
+        sizes, part = self.kernels.sizes, "backward"
+        emitted = self.kernels.emitted(SourceKey(part, self.way, self.dtype, call.lengths is not None))
+        lease = self._lease(call, part)
         found = self.kernels.passes.backward(
             call,
             self.weights(given),
@@ -124,9 +143,9 @@ class GPUCall:
             outside,
             last,
             emitted,
-            grid_of(blocks, sizes.widest, call.shape[1]),
-            self.memories(given[0]),
-            Launcher(blocks, sizes.widest, self.way.kind == "persistent"),
+            grid_of(self.way.backward, sizes.widest, call.shape[1]),
+            self._memories(call, lease),
+            self._launcher(call, part, lease),
             names,
         )
         return [
@@ -156,7 +175,7 @@ class _OnGPU(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         # It may be the user's, who may change it.
         lengths = None if lengths is None else lengths.clone()
-        outputs, kept, read = call.forward(given, masks, lengths, save=True)
+        outputs, kept, read, ctx.lease = call.forward(given, masks, lengths, save=True)
         ctx.set_materialize_grads(False)
         ctx.call, ctx.lengths, ctx.masks, ctx.names = call, lengths, len(masks), tuple(kept)
         ctx.given = len(given)
@@ -171,12 +190,16 @@ class _OnGPU(torch.autograd.Function):
         wanted = ctx.needs_input_grad[_BEFORE:]
         given, masks = parts[: ctx.given], parts[ctx.given : ctx.given + ctx.masks]
         is_batched = any(g is not None and is_legacy_batchedtensor(g) for g in gradients)
-        if is_batched or torch.is_grad_enabled():
-            check_unchanged(call.spec.cell, call.digest, "the forward pass ran")
-            found = call.spec.gradients(given, masks, ctx.lengths, gradients, wanted)
-        else:
+        found = None
+        if not is_batched and not torch.is_grad_enabled():
             read = call.direction(given, masks, ctx.lengths)
             read.input = parts[ctx.given + ctx.masks]
             kept = dict(zip(ctx.names, parts[ctx.given + ctx.masks + 1 :], strict=True))
-            found = call.backward(given, read, kept, gradients, wanted)
+            try:
+                found = call.backward(given, read, kept, gradients, wanted)
+            except LaunchFailed as reason:
+                call.kernels.fail(call.way.kind, str(reason), call.spec.cell.name, read.input.device)
+        if found is None:
+            check_unchanged(call.spec.cell, call.digest, "the forward pass ran")
+            found = call.spec.gradients(given, masks, ctx.lengths, gradients, wanted)
         return (*(None,) * _BEFORE, *found)

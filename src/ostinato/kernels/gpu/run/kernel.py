@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ from ostinato.kernels.compiler.fits import observed, too_few
 from ostinato.kernels.compiler.graph import Unsupported, walk
 from ostinato.kernels.compiler.plan import Plan, plan
 from ostinato.kernels.compiler.trace import trace
+from ostinato.kernels.gpu.code.blocks import power
 from ostinato.kernels.gpu.code.kernel import PARTS, Emitted, emit
 from ostinato.kernels.gpu.code.module import is_interpreted
 from ostinato.kernels.gpu.code.operations import EXPRESSIONS
+from ostinato.kernels.gpu.run.model import choose
 from ostinato.kernels.gpu.run.passes import Passes
 from ostinato.kernels.gpu.run.sizes import LayerSizes
-from ostinato.kernels.gpu.run.ways import Way
+from ostinato.kernels.gpu.run.ways import Way, forced
+from ostinato.kernels.gpu.run.workspace import Workspaces
 from ostinato.kernels.reading.current import current
 from ostinato.kernels.reading.fingerprint import Reading
 from ostinato.locks import compiling
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from ostinato.kernels.compiler.observed import Observed
 
 MOST_SIZES = 64  # of layers, whose source is kept
+_KINDS = ("persistent", "steps")
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,40 @@ class SizedKernels:
     Attributes:
         sizes: these.
         passes: who runs them.
-        failure: why they cannot run, once it has been tried; None as long as they can.
+        workspaces: memory that stays from call to call.
     """
 
-    def __init__(self, plan: Plan, sizes: LayerSizes) -> None:
-        self.plan, self.sizes, self.passes = plan, sizes, Passes(plan, sizes)
-        self.failure: str | None = None
+    def __init__(self, plan: Plan, sizes: LayerSizes, avoided: Mapping[str, str]) -> None:
+        self.plan, self.sizes, self.passes, self._avoided = plan, sizes, Passes(plan, sizes), avoided
+        self.workspaces = Workspaces()
+        self._failed: dict[str, str] = {}
         self._emitted: dict[object, Emitted] = {}
+        self._ways: dict[object, Way | str] = {}
+
+    def fail(self, kind: str, reason: str, cell: str, device: torch.device) -> None:
+        """Note that a way to run does not work, with the reason, once; where none is left, warn."""
+        if kind in self._failed:
+            return
+        self._failed[kind] = reason
+        if len(self._failed) == len(_KINDS):
+            warnings.warn(
+                f"the cell {cell!r} with {self.sizes.hidden} units runs on the reference on {device}: {reason}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def way(self, rows: int, dtype: torch.dtype, device: torch.device) -> Way | str:
+        """How calls run, or why they cannot."""
+        wanted = forced()
+        # By powers of two: a last batch with fewer rows is no kernel of its own.
+        rows = max(16, power(rows))
+        avoided = (*self._failed, *self._avoided)
+        key = rows, dtype, device, wanted, avoided
+        if (found := self._ways.get(key)) is None:
+            found = self._ways[key] = choose(self.sizes, rows, dtype, device, wanted, avoided)
+        if self._failed and (isinstance(found, str) or found.kind in self._failed):
+            return f"Triton failed for these sizes ({next(reversed(self._failed.values()))})"
+        return found
 
     def emitted(self, key: SourceKey) -> Emitted:
         """The source of a part."""
@@ -83,6 +115,8 @@ class GPUKernel:
     Attributes:
         reading: what of the cell was read.
         observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing.
+        tried: on which devices, and why not to run there; None where it was right.
+        avoided: ways to run that were wrong, and why.
 
     Raises:
         Unsupported: with the reason, where it has no kernels.
@@ -101,6 +135,8 @@ class GPUKernel:
                 f"what the step of cell {cell.name!r} reads changed while it was compiled; call it again"
             )
         self._check()
+        self.tried: dict[object, str | None] = {}
+        self.avoided: dict[str, str] = {}
         self._sized: OrderedDict[tuple[int, int, int], SizedKernels] = OrderedDict()
 
     def _check(self) -> None:
@@ -122,7 +158,9 @@ class GPUKernel:
         """At the sizes of a layer."""
         key = inputs, hidden, projected
         if (found := self._sized.get(key)) is None:
-            found = self._sized[key] = SizedKernels(self.plan, LayerSizes(cell, self.plan, self.bias, *key))
+            found = self._sized[key] = SizedKernels(
+                self.plan, LayerSizes(cell, self.plan, self.bias, *key), self.avoided
+            )
             while len(self._sized) > MOST_SIZES:
                 self._sized.popitem(last=False)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,13 @@ import torch
 from ostinato.kernels.gpu.code.blocks import Blocks
 from ostinato.kernels.gpu.code.kernel import Emitted
 from ostinato.kernels.gpu.code.module import is_interpreted, load
+from ostinato.kernels.gpu.run.workspace import Recorder, Workspace
+
+FEW = 4  # launches, which are not worth a graph
+
+
+class LaunchFailed(RuntimeError):  # noqa: N818 - not a user's error: it sends the call to the reference, with this reason
+    """A kernel that does not compile, or that the device does not take; the message is the reason, as `explain` prints it."""
 
 
 def grid_of(blocks: Blocks, widest: int, rows: int) -> tuple[int, int]:
@@ -24,11 +31,21 @@ class Launcher:
         blocks: the tiles.
         widest: the most units of any space.
         in_one: whether a sequence is one launch where programs meet.
+        workspace: in which all memory lies that the kernels are given; then many launches are recorded and repeated.
+        recorder: what records them.
     """
 
-    def __init__(self, blocks: Blocks, widest: int, in_one: bool) -> None:
+    def __init__(
+        self,
+        blocks: Blocks,
+        widest: int,
+        in_one: bool,
+        workspace: Workspace | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
         self._blocks, self._widest = blocks, widest
         self._in_one = in_one and not is_interpreted()  # which runs programs one after the other
+        self._workspace, self._recorder = workspace, recorder
 
     def __call__(self, emitted: Emitted, steps: int, rows: int, reverse: bool, used: Mapping[str, Any]) -> None:
         """Launch.
@@ -39,21 +56,63 @@ class Launcher:
             rows: `B`.
             reverse: whether the layer runs from the last step to the first.
             used: memories, and their strides, by name.
+
+        Raises:
+            LaunchFailed: where the kernel does not compile or run.
         """
         programs, groups = grid = grid_of(self._blocks, self._widest, rows)
-        kernel: Any = load(emitted.source)[emitted.part]
         given = [used[name] for name in emitted.arguments]
         ticks, sizes = emitted.count(steps), (steps, rows, int(reverse))
         meets = programs > 1 and emitted.ticks > 0
         device = next(v.device for v in given if isinstance(v, torch.Tensor))
-        flags = torch.zeros(programs * groups, dtype=torch.int32, device=device)
         options: dict[str, Any] = {}
         if not is_interpreted():
             options = {"num_warps": self._blocks.warps, "num_stages": self._blocks.stages}
-        if not meets or self._in_one:
-            if meets:
-                options["launch_cooperative_grid"] = True
-            kernel[grid](0, ticks, *sizes, flags, *given, **options)
+        try:
+            kernel: Any = load(emitted.source)[emitted.part]
+            if not meets or self._in_one:
+                if meets:
+                    options["launch_cooperative_grid"] = True
+                flags = torch.zeros(programs * groups if meets else 1, dtype=torch.int32, device=device)
+                kernel[grid](0, ticks, *sizes, flags, *given, **options)
+                return
+            flags = self._unused_flags(device)
+
+            def launches() -> None:
+                for n in range(ticks):
+                    kernel[grid](n, n + 1, *sizes, flags, *given, **options)
+
+            key = (emitted.source, *sizes, *(v.data_ptr() if isinstance(v, torch.Tensor) else v for v in given))
+            self._repeated(key, launches, ticks)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever a compiler, a driver or the interpreter raises
+            raise LaunchFailed(_said(error)) from error
+
+    def _unused_flags(self, device: torch.device) -> torch.Tensor:
+        """Where nobody meets, nobody has a flag."""
+        if self._workspace is None:
+            return torch.zeros(1, dtype=torch.int32, device=device)
+        return self._workspace.take((1,), torch.int32, device)
+
+    def _repeated(self, key: object, launches: Callable[[], None], count: int) -> None:
+        """Launch; from the second time on by what was recorded."""
+        if self._workspace is None or self._recorder is None or count <= FEW:
+            launches()
             return
-        for n in range(ticks):
-            kernel[grid](n, n + 1, *sizes, flags, *given, **options)
+        recorded = self._workspace.recorded
+        if key not in recorded:  # compiles, and may wait for the device, which no recording can
+            recorded[key] = None
+            launches()
+            return
+        if (repeat := recorded[key]) is None:
+            repeat = recorded[key] = self._recorder.record(launches)
+        repeat()
+
+
+def _said(error: BaseException) -> str:
+    """The innermost reason, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}"

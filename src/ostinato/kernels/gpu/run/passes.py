@@ -14,6 +14,7 @@ from ostinato.kernels.compiler.plan import Plan
 from ostinato.kernels.gpu.code.kernel import Emitted, low_states
 from ostinato.kernels.gpu.code.memory import gradient_slots, saved_slots
 from ostinato.kernels.gpu.run.sizes import LayerSizes
+from ostinato.kernels.gpu.run.workspace import Workspace
 from ostinato.types import Tensor
 
 
@@ -48,37 +49,48 @@ class Memories:
         like: a tensor on the device.
         acc: the dtype of all that is no product.
         low: the dtype of what enters products.
-        poison: whether fresh memory is filled with NaN, for tests.
+        workspace: where they stay from call to call; None for fresh ones.
+        poison: whether memory is filled with NaN, for tests.
     """
 
-    def __init__(self, like: Tensor, acc: torch.dtype, low: torch.dtype, poison: bool = False) -> None:
-        self._device, self.acc, self.low, self._poison = like.device, acc, low, poison
+    def __init__(
+        self, like: Tensor, acc: torch.dtype, low: torch.dtype, workspace: Workspace | None = None, poison: bool = False
+    ) -> None:
+        self._device, self.acc, self.low, self._workspace, self._poison = like.device, acc, low, workspace, poison
 
     def fresh(self, *shape: int, low: bool = False) -> Tensor:
         """Memory whose numbers are anything."""
         dtype = self.low if low else self.acc
-        if self._poison:
-            return torch.full(shape, float("nan"), dtype=dtype, device=self._device)
-        return torch.empty(shape, dtype=dtype, device=self._device)
+        if self._workspace is None:
+            found = torch.empty(shape, dtype=dtype, device=self._device)
+        else:
+            found = self._workspace.take(shape, dtype, self._device)
+        return found.fill_(float("nan")) if self._poison else found
 
     def zeros(self, *shape: int) -> Tensor:
         """Memory of zeros."""
-        return torch.zeros(shape, dtype=self.acc, device=self._device)
+        return self.fresh(*shape).zero_()
+
+    def kept(self, v: Tensor) -> Tensor:
+        """A tensor of the caller's, where it stays from call to call if anything does."""
+        if self._workspace is None:
+            return v
+        small = v[tuple(slice(0, 1) if n > 1 and v.stride(at) == 0 else slice(None) for at, n in enumerate(v.shape))]
+        return self._workspace.take(small.shape, v.dtype, v.device).copy_(small).expand(v.shape)
 
 
-def strided(name: str, v: Tensor, steps: bool) -> dict[str, Any]:
-    """A tensor whose steps and rows may be one and the same, as a kernel wants it: units beside each other, and two strides.
+def beside(v: Tensor) -> Tensor:
+    """The same numbers with those of a row beside each other, as kernels read them; steps and rows may be one and the same."""
+    if v.stride(-1) == 1 or v.shape[-1] == 1:
+        return v
+    one = tuple(slice(0, 1) if n > 1 and v.stride(at) == 0 else slice(None) for at, n in enumerate(v.shape[:-1]))
+    return v[(*one, slice(None))].contiguous().expand(v.shape)
 
-    Args:
-        name: of the memory.
-        v: `(T, B, W)`, or `(B, W)`.
-        steps: whether it has time steps.
-    """
-    if v.stride(-1) != 1 and v.shape[-1] > 1:
-        index = [slice(0, 1) if n > 1 and v.stride(at) == 0 else slice(None) for at, n in enumerate(v.shape[:-1])]
-        v = v[(*index, slice(None))].contiguous().expand(v.shape)
-    t = v.stride(0) if steps else 0
-    return {name: v, f"{name}_t": t if v.shape[0] > 1 or not steps else 0, f"{name}_b": v.stride(-2)}
+
+def strided(name: str, v: Tensor) -> dict[str, Any]:
+    """A tensor, `(T, B, W)` or `(B, W)` for all steps, by the names of its memory and of its two strides."""
+    t = v.stride(0) if v.dim() == 3 else 0
+    return {name: v, f"{name}_t": t, f"{name}_b": v.stride(-2)}
 
 
 class Passes:
@@ -120,10 +132,10 @@ class Passes:
         plan, widths, (steps, rows) = self._plan, self._widths, call.shape
         schedule = plan.inference if emitted.part == "inference" else plan.training
         kept: dict[str, Tensor] = {}
-        used: dict[str, Any] = self._given(call, weights)
+        used: dict[str, Any] = self._given(call, weights, memories)
         inputs = self._sizes.inputs
         if "x" in emitted.arguments:
-            used["x"] = F.linear(call.input[..., :inputs].to(memories.low), weights["weight_ih"])
+            used["x"] = memories.kept(F.linear(call.input[..., :inputs].to(memories.low), weights["weight_ih"]))
         position = steps if call.reverse else 0
         for name, first in call.first.items():
             width = widths[plan.program.letters[name]]
@@ -149,17 +161,22 @@ class Passes:
         launch(emitted, steps, rows, call.reverse, used | kept)
         return {name: v for name, v in kept.items() if name in emitted.arguments or name.startswith("state_")}
 
-    def _given(self, call: DirectionCall, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _given(self, call: DirectionCall, weights: Mapping[str, Tensor], memories: Memories) -> dict[str, Any]:
         """What both passes read of the call."""
         used: dict[str, Any] = {
-            f"matrix_{name}" if v.dim() == 2 else f"parameter_{name}": v for name, v in weights.items()
+            f"matrix_{name}" if v.dim() == 2 else f"parameter_{name}": memories.kept(v) for name, v in weights.items()
         }
         for name, mask in call.masks.items():
-            used |= strided(f"mask_{name}", mask, mask.dim() == 3)
-        for name, (first, width) in self._sizes.inputs_at.items():
-            used |= strided(f"input_{name}", call.input[..., first : first + width], True)
+            used |= strided(f"mask_{name}", memories.kept(beside(mask)))
+        schedules = (self._plan.training, self._plan.backward)
+        read = {name_of(node) for schedule in schedules for node in schedule.found if node.op == "input"}
+        read |= {name_of(p.enters) for p in self._plan.program.products if p.enters.op == "input"}
+        input = memories.kept(call.input) if read else call.input
+        for name in read:
+            first, width = self._sizes.inputs_at[name]
+            used |= strided(f"input_{name}", input[..., first : first + width])
         if call.lengths is not None:
-            used["lengths"] = call.lengths
+            used["lengths"] = memories.kept(call.lengths)
         return used
 
     def _scratch(self, counts: Mapping[str, int], rows: int, memories: Memories) -> dict[str, Tensor]:
@@ -179,7 +196,7 @@ class Passes:
         product = self._plan.program.products[k]
         gates, units = self._rows_of(k)
         entered = self._input(input, name_of(product.enters)).to(memories.low)
-        return F.linear(entered, _blocks_of(weights[product.matrix], gates, units))
+        return memories.kept(F.linear(entered, _blocks_of(weights[product.matrix], gates, units)))
 
     def _input(self, input: Tensor, name: str) -> Tensor:
         first, width = self._sizes.inputs_at[name]
@@ -219,11 +236,12 @@ class Passes:
         """
         plan, widths, (steps, rows) = self._plan, self._widths, call.shape
         schedule, letters = plan.backward, plan.program.letters
-        used: dict[str, Any] = self._given(call, weights) | dict(kept)
+        used: dict[str, Any] = self._given(call, weights, memories) | dict(kept)
         nothing = memories.zeros(1, max(widths.values())).expand(rows, -1)
         for name in call.first:
             shown, width = outside.get(name), widths[letters[name]]
-            used |= strided(f"outside_{name}", nothing[:, :width] if shown is None else shown, shown is not None)
+            shown = nothing[:, :width] if shown is None else memories.kept(beside(shown))
+            used |= strided(f"outside_{name}", shown)
             used[f"carry_{name}"] = carry = memories.fresh(2, rows, width)
             carry[0].zero_() if (seed := last.get(name)) is None else carry[0].copy_(seed)
         for space in plan.program.spaces:
@@ -241,7 +259,7 @@ class Passes:
             used["late_parts"] = memories.fresh(2, len(schedule.rows), grid[0], rows)
         used |= self._scratch(schedule.scratch, rows, memories)
         launch(emitted, steps, rows, call.reverse, used)
-        found = {f"first {name}": used[f"carry_{name}"][steps % 2] for name in call.first}
+        found = {f"first {name}": used[f"carry_{name}"][steps % 2].clone() for name in call.first}
         found |= self._vectors(used, wanted)
         found |= self._matrices(call, weights, used, wanted)
         if "input" in wanted:
@@ -348,7 +366,14 @@ class Passes:
         every = [parts.get(name) for name in self._sizes.inputs_at]
         sizes = [width for _, width in self._sizes.inputs_at.values()]
         whole = [wide.new_zeros(*call.shape, n) if v is None else v for v, n in zip(every, sizes, strict=True)]
-        return whole[0] if len(whole) == 1 else torch.cat([v.to(wide.dtype) for v in whole], -1)
+        # What the time loop wrote may be memory that stays.
+        return (
+            whole[0].clone()
+            if len(whole) == 1 and plan.dinputs
+            else whole[0]
+            if len(whole) == 1
+            else torch.cat([v.to(wide.dtype) for v in whole], -1)
+        )
 
     @staticmethod
     def _join(parts: dict[str, Tensor], name: str, more: Tensor) -> None:
