@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import torch
+
 from ostinato.cells.spec import Cell
 from ostinato.errors import ConfigError
 
-KINDS = ("program", "llvm", "assembly")
+KINDS = ("program", "llvm", "assembly", "triton")
 PARTS = ("inference", "training", "backward")
 
 
-def listing(cell: Cell, bias: bool, double: bool, kind: str, part: str) -> str:
+def listing(
+    cell: Cell, bias: bool, dtype: torch.dtype, kind: str, part: str, sizes: tuple[int, int, int] = (16, 16, 0)
+) -> str:
     """What the compiler makes of a cell on this machine; see `ostinato.listing`.
 
     Args:
         cell: with its options.
         bias: whether there are `bias_ih` and `bias_hh`.
-        double: float64 rather than float32.
+        dtype: of the parameters; machine code is for float32 or float64.
         kind: one of `KINDS`.
         part: one of `PARTS`.
+        sizes: `I`, `H`, and `P` or 0, for which Triton's source is made.
 
     Raises:
         ConfigError: for another kind or part, or where the compiler does not take the cell.
@@ -26,9 +31,14 @@ def listing(cell: Cell, bias: bool, double: bool, kind: str, part: str) -> str:
         if given not in known:
             raise ConfigError(f"{what} expected one of {', '.join(known)}, got {given!r}")
     from ostinato.kernels.compiler.graph import Unsupported
+
+    if kind == "triton":
+        from ostinato.kernels.gpu.run.shown import source
+
+        return source(cell, bias, dtype, part, sizes)
     from ostinato.kernels.cpu.code.kernel import kernel
 
-    found = kernel(cell, bias, "P" in cell.states.values(), double)
+    found = kernel(cell, bias, "P" in cell.states.values(), dtype is torch.float64)
     if isinstance(found, Unsupported):
         raise ConfigError(f"there is no code for {cell.name!r}: {found}; it runs on the reference")
     return found.listing(kind, part)

@@ -24,6 +24,7 @@ from ostinato.kernels.gpu.run.sizes import LayerSizes
 from ostinato.kernels.gpu.run.ways import Way
 
 MOST_TILES = 16  # of weights that stay: each is unrolled
+MOST_MULTIPLIED = 512  # products of numbers of a thread, in a tile
 MOST_SUMS = 2048  # numbers that a warp adds up: two registers of a thread for each 64
 
 
@@ -172,6 +173,13 @@ class Model:
             return False
         if blocks.resident and sum(len(p.starts) for p in products) > MOST_TILES:
             return False
+        if (
+            self._bytes > 2
+        ):  # no tensor cores: each thread multiplies, number by number, and every product is an instruction
+            each = [blocks.rows * p.tile_columns * blocks.depth // (32 * blocks.warps) for p in products]
+            unrolled = sum(n * len(p.starts) for n, p in zip(each, products, strict=True)) if blocks.resident else 0
+            if max(each, default=0) > MOST_MULTIPLIED or unrolled > 4 * MOST_MULTIPLIED:
+                return False
         return cost.shared <= self._device.shared and (not in_one or cost.programs <= self._device.processors)
 
     def candidates(self, resident: bool) -> Iterator[Blocks]:
