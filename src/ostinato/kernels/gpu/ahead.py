@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ostinato.kernels.gpu.code.blocks import Blocks
+from ostinato.kernels.gpu.code.blocks import Blocks, compiler_options
 from ostinato.kernels.gpu.code.kernel import Emitted
 from ostinato.kernels.gpu.code.module import load
 
@@ -75,10 +75,7 @@ def compile_for(emitted: Emitted, dtype: torch.dtype, blocks: Blocks, target: An
     names = [name for name in types if name not in ("n0", "n1", "T", "B", "reverse")]
     aligned = {(list(types).index(name),): [["tt.divisibility", 16]] for name in names}
     source = ASTSource(fn=load(emitted.source)[emitted.part], signature=types, constexprs={}, attrs=aligned)
-    options: dict[str, Any] = {"num_warps": blocks.warps, "num_stages": blocks.stages}
-    if in_one and is_cuda:
-        options["launch_cooperative_grid"] = True
-    return triton.compile(source, target=gpu, options=options)
+    return triton.compile(source, target=gpu, options=compiler_options(blocks, in_one and is_cuda))
 
 
 def usage(emitted: Emitted, dtype: torch.dtype, blocks: Blocks, target: str, in_one: bool = True) -> Usage:

@@ -33,6 +33,18 @@ class Blocks:
         return self.k * self.split
 
 
+def compiler_options(blocks: Blocks, in_one: bool) -> dict[str, bool | int]:
+    """What Triton's compiler is told besides the source.
+
+    Args:
+        blocks: the tiles.
+        in_one: whether programs meet within a launch, so that all of them must be on the device at the same time.
+    """
+    # Products and sums in one rounding, as the reference has them on a GPU; versions of Triton differ in what is the default.
+    options: dict[str, bool | int] = {"num_warps": blocks.warps, "num_stages": blocks.stages, "enable_fp_fusion": True}
+    return options | ({"launch_cooperative_grid": True} if in_one else {})
+
+
 def power(n: int) -> int:
     """The smallest power of two that is no smaller."""
     return 1 << max(0, n - 1).bit_length()

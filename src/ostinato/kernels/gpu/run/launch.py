@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ostinato.kernels.gpu.code.blocks import Blocks
+from ostinato.kernels.gpu.code.blocks import Blocks, compiler_options
 from ostinato.kernels.gpu.code.kernel import Emitted
 from ostinato.kernels.gpu.code.module import is_interpreted, load
 from ostinato.kernels.gpu.run.workspace import Recorder, Workspace
@@ -65,14 +65,11 @@ class Launcher:
         ticks, sizes = emitted.count(steps), (steps, rows, int(reverse))
         meets = programs > 1 and emitted.ticks > 0
         device = next(v.device for v in given if isinstance(v, torch.Tensor))
-        options: dict[str, Any] = {}
-        if not is_interpreted():
-            options = {"num_warps": self._blocks.warps, "num_stages": self._blocks.stages}
+        in_one = not meets or self._in_one
+        options: dict[str, Any] = {} if is_interpreted() else compiler_options(self._blocks, meets and in_one)
         try:
             kernel: Any = load(emitted.source)[emitted.part]
-            if not meets or self._in_one:
-                if meets:
-                    options["launch_cooperative_grid"] = True
+            if in_one:
                 flags = torch.zeros(programs * groups if meets else 1, dtype=torch.int32, device=device)
                 kernel[grid](0, ticks, *sizes, flags, *given, **options)
                 return
