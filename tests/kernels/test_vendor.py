@@ -140,3 +140,54 @@ def test_it_names_the_library(cell: cells.Cell, dtype: torch.dtype, library: str
 def test_it_names_no_library_that_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert Vendor.library(cells.lstm, torch.zeros(1)) == "ATen"
+
+
+# -- as on CUDA ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", [*PLAIN, projection(cells.lstm)], ids=lambda c: f"{c.name}{len(c.options) or ''}")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("lengths", [[3, 0, 6, 1], [2, 2, 2, 2], [0, 0, 0, 0]])
+def test_one_call_for_all_lengths_gives_the_same(base: cells.Cell, reverse: bool, lengths: list[int]) -> None:
+    def outcome(packed: bool) -> list[torch.Tensor]:
+        r = request(base, 6, 4, proj=2 if base.options else 0, lengths=lengths, reverse=reverse)
+        assert r.lengths is not None
+        leaves = [r.input, r.weights.ih, r.weights.hh, r.weights.bias_hh, *r.first]
+        for leaf in leaves:
+            assert leaf is not None
+            leaf.requires_grad_()
+        result = vendor._run_packed(r, r.lengths) if packed else reference.run(r)
+        total = torch.stack([(v + v.square()).sum() for v in tensors(result)]).sum()
+        found = torch.autograd.grad(
+            total, [v for v in leaves if v is not None], allow_unused=True, materialize_grads=True
+        )
+        return [*tensors(result), *found]
+
+    torch.testing.assert_close(outcome(True), outcome(False), rtol=1e-11, atol=1e-11)
+
+
+def test_what_the_padding_holds_is_not_read_in_one_call() -> None:
+    r = request(cells.gru, 6, 4, lengths=[3, 0, 6, 1])
+    assert r.lengths is not None
+    ended = torch.arange(6)[:, None] >= r.lengths
+    poisoned = replace(r, input=r.input.masked_fill(ended[..., None], float("nan")))
+    assert_same(vendor._run_packed(poisoned, r.lengths), reference.run(r))
+
+
+def test_weights_are_laid_out_for_the_whole_stack_or_for_each_direction(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out: list[tuple[int, int, int, int]] = []
+
+    def noted(self: Any) -> None:
+        laid_out.append((self.num_layers, len(self._flat_weights), self.input_size, self.hidden_size))
+
+    whole, each = ostinato.LSTM(3, 4, 2, bidirectional=True), ostinato.GRU(3, [4, 5], bidirectional=True)
+    other = ostinato.LSTM(3, 4, zoneout=0.1)
+    monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", noted)
+    whole.flatten_parameters()
+    assert laid_out == [(2, 16, 3, 4)]
+    laid_out.clear()
+    each.flatten_parameters()
+    assert laid_out == [(1, 4, 3, 4), (1, 4, 3, 4), (1, 4, 8, 5), (1, 4, 8, 5)]
+    laid_out.clear()
+    other.eval().flatten_parameters()  # its cell in evaluation is no plain one either
+    assert not laid_out

@@ -25,11 +25,11 @@ def rows_of_data(batch_sizes: Tensor) -> Tensor:
 
 def run_padded(request: Request, run: Callable[[Request], Result]) -> Result:
     """Run a packed request on a backend that wants `(T, B, I)`."""
-    lengths = request.lengths
+    lengths = request.lengths if request.known_lengths is None else request.known_lengths
     assert lengths is not None
     steps, batch = int(lengths.max()), lengths.numel()
     valid = torch.arange(steps, device=lengths.device)[:, None] < lengths  # (T, B)
-    places = valid.flatten().nonzero()[:, 0]
+    places = valid.flatten().nonzero()[:, 0].to(request.input.device, non_blocking=True)
 
     def padded(v: Tensor) -> Tensor:
         whole = v.new_zeros(steps * batch, v.shape[1]).index_copy(0, places, v)

@@ -50,6 +50,7 @@ class Request:
         packed: `lengths` never grow from one row to the next, at least 1 each, and the input is that of the N valid steps alone,
             `(N, I)`: the rows of the first time step, those of the second that go on, and so forth. So are masks and results
             with `(T, B)` everywhere else.
+        known_lengths: `lengths` on the CPU, where they are known there as well; so that nobody need wait for a device.
     """
 
     cell: Cell
@@ -62,6 +63,7 @@ class Request:
     every_state: bool = False
     segment: int = 0
     packed: bool = False
+    known_lengths: Tensor | None = None
 
     def projected_input(self) -> Tensor:
         """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, of the cell's `input_gates` only."""

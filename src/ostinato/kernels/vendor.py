@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import _VF
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
@@ -36,7 +37,7 @@ _STEPS: dict[str | None, Callable[..., Any]] = {
 
 
 class Vendor:
-    """torch's kernels, one call a layer and direction; with lengths, one call for each run of steps with the same rows."""
+    """torch's kernels, one call a layer and direction. With lengths, on CPU one for each run of steps with the same rows."""
 
     name = "vendor"
     devices = None
@@ -113,21 +114,50 @@ class Vendor:
     def run(self, request: Request) -> Result:
         """Run it; see `Request` and `Result` for the shapes."""
         if request.lengths is not None:
-            return self._run_lengths(request, request.lengths)
+            on_gpu = request.input.is_cuda
+            return (self._run_packed if on_gpu else self._run_lengths)(request, request.lengths)
         input = request.input.flip(0) if request.reverse else request.input
         output, last = self._call(request, input, request.first)
         return self._result(request, output.flip(0) if request.reverse else output, last)
 
-    def _call(self, request: Request, input: Tensor, first: State) -> tuple[Tensor, State]:
+    def _run_packed(self, request: Request, lengths: Tensor) -> Result:
+        """One call for all lengths, which torch wants to know on the CPU; with them the device is waited for once."""
+        if request.input.shape[1] == 0:
+            return self.run(replace(request, lengths=None))
+        steps, known = request.input.shape[0], request.known_lengths
+        ends = (lengths if known is None else known).cpu()
+        past = (torch.arange(steps, device=lengths.device)[:, None] >= lengths)[:, :, None]
+        input = request.input.masked_fill(past, 0)
+        if request.reverse:
+            input = _reverse_rows(input, lengths)
+        # A row of no steps is given one, of zeros, and what that gives is left out.
+        packed = pack_padded_sequence(input, ends.clamp(min=1), enforce_sorted=False)
+        order, back = packed.sorted_indices, packed.unsorted_indices
+        names = request.cell.states
+        first = State(**{n: getattr(request.first, n).index_select(0, order) for n in names})
+        data, last = self._call(request, packed.data, first, packed.batch_sizes)
+        output, _ = pad_packed_sequence(packed._replace(data=data), total_length=steps)
+        output = output.masked_fill(past, 0)
+        nothing = (lengths == 0)[:, None]
+        states = {n: getattr(last, n).index_select(0, back) for n in names}
+        states = {n: torch.where(nothing, getattr(request.first, n).to(v.dtype), v) for n, v in states.items()}
+        return self._result(request, _reverse_rows(output, lengths) if request.reverse else output, State(**states))
+
+    def _call(
+        self, request: Request, input: Tensor, first: State, batch_sizes: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         cell, weights = request.cell, request.weights
         parts = (weights.ih, weights.hh, weights.bias_ih, weights.bias_hh, *weights.own.values())
         flat = [v for v in parts if v is not None]
         hx = [s.unsqueeze(0) for s in first]
         training = torch.is_grad_enabled()  # says only whether to keep what the backward pass needs: dropout is 0 here
         kernel = _KERNELS[cell.vendor or ""]
-        output, *last = kernel(
-            input, hx if len(hx) > 1 else hx[0], flat, weights.bias_ih is not None, 1, 0.0, training, False, False
-        )
+        before = hx if len(hx) > 1 else hx[0]
+        bias = weights.bias_ih is not None
+        if batch_sizes is None:
+            output, *last = kernel(input, before, flat, bias, 1, 0.0, training, False, False)
+        else:
+            output, *last = kernel(input, batch_sizes, before, flat, bias, 1, 0.0, training, False)
         return output, State(**{name: v.squeeze(0) for name, v in zip(cell.states, last, strict=True)})
 
     @staticmethod

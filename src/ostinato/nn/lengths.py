@@ -19,6 +19,8 @@ AnyMethod = TypeVar("AnyMethod", bound=Callable[..., Any])
 def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device) -> Tensor:
     """`(B,)` int64 on `device`.
 
+    Lengths that are on a GPU are looked at there, without waiting for it: numbers that are wrong stop it, as a wrong index does.
+
     Raises:
         TypeError: if they are not integers.
         ValueError: if there is not one for each row, or one is not in [0, T].
@@ -42,10 +44,14 @@ def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device
         return lengths
     if is_recorded():  # there are no values to look at; the compiled backend does so when it runs
         return lengths.to(device)
+    expected = f"lengths expected numbers from 0 to the {steps} time steps of the input"
+    if lengths.is_cuda and device.type == "cuda":
+        torch.ops.aten._assert_async.msg(((lengths >= 0) & (lengths <= steps)).all(), expected)
+        return lengths.to(device)
     low, high = int(lengths.min()), int(lengths.max())
     if low < 0 or high > steps:
-        raise ValueError(f"lengths expected numbers from 0 to the {steps} time steps of the input, got {low} to {high}")
-    return lengths.to(device)
+        raise ValueError(f"{expected}, got {low} to {high}")
+    return lengths.to(device, non_blocking=True)
 
 
 def as_tensor(given: Any) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar, Unpack, cast
 
 import torch
@@ -229,9 +230,27 @@ class Recurrent(torch.nn.RNNBase):
                 init.constant_(parameter, -2.0)  # mostly carry at first: Srivastava et al. 2015, arXiv 1505.00387, 2.2
 
     def flatten_parameters(self) -> None:
-        """Lay the weights out as cuDNN wants them, where it will run the whole stack; else nothing."""
-        if self.torch_class is not None and self._plain_stack[False] and self._cells[False].vendor:
+        """Lay the weights out as cuDNN wants them: together where it will run the whole stack, else those of each direction."""
+        if not self._cells[False].vendor:
+            return
+        if self.torch_class is not None and self._plain_stack[False]:
             super().flatten_parameters()
+            return
+        for layer, direction, _ in self._places():
+            names = self._all_weights[layer * self.num_directions + direction]
+            one = SimpleNamespace(
+                _flat_weights=[self._parameters.get(name) for name in names],
+                _flat_weights_names=names,
+                mode=self._cells[False].vendor,
+                bias=self.bias,
+                input_size=self._input_size(layer),
+                hidden_size=self.hidden_sizes[layer],
+                proj_size=self.proj_size,
+                num_layers=1,
+                batch_first=False,
+                bidirectional=False,
+            )
+            torch.nn.RNNBase.flatten_parameters(cast("Any", one))
 
     def __prepare_scriptable__(self) -> Any:  # torch.jit.script's
         raise not_scriptable(self)
@@ -367,7 +386,7 @@ class Recurrent(torch.nn.RNNBase):
             if input.unsorted_indices is not None:
                 last = [v.index_select(1, input.unsorted_indices) for v in last]
             return self._closed(lay_out(output), self._layout.close_whole(last, True), every, lay_out)
-        of = rows_of_data(input.batch_sizes).to(input.data.device)
+        of = rows_of_data(input.batch_sizes).to(input.data.device, non_blocking=True)
         first = (
             self._first_states(input.data, rows)
             if hx is None
@@ -375,7 +394,8 @@ class Recurrent(torch.nn.RNNBase):
         )
         if hx is not None and input.sorted_indices is not None:
             first = [_reordered(state, input.sorted_indices) for state in first]
-        x, last, every = self._run(input.data, first, lengths.to(input.data.device), return_states, of, beyond)
+        valid = lengths.to(input.data.device, non_blocking=True)
+        x, last, every = self._run(input.data, first, valid, return_states, of, beyond, lengths)
         if input.unsorted_indices is not None:
             last = [_reordered(state, input.unsorted_indices) for state in last]
         return self._closed(lay_out(x), self._layout.close(last, True), every, lay_out)
@@ -396,6 +416,7 @@ class Recurrent(torch.nn.RNNBase):
         every_state: bool,
         of: Tensor | None = None,
         extras: Tensor | None = None,
+        known_lengths: Tensor | None = None,
     ) -> tuple[Tensor, list[State], dict[str, list[Tensor]] | None]:
         """The layers one after the other.
 
@@ -406,6 +427,7 @@ class Recurrent(torch.nn.RNNBase):
             every_state: give all states of all steps.
             of: for packed input, `(N,)`, which row of the batch each of its rows belongs to.
             extras: in columns, laid out like the input.
+            known_lengths: of packed rows, on the CPU.
 
         Returns:
             The output, laid out like the input; the last states of each layer and direction; every state of each layer.
@@ -420,7 +442,9 @@ class Recurrent(torch.nn.RNNBase):
             x = self._same_mask(x, options.variational_dropout.input, of)
             x = x if extras is None else torch.cat([x, extras], -1)
             results = [
-                self._run_direction(x, layer, d, first[layer * directions + d], lengths, every_state, of is not None)
+                self._run_direction(
+                    x, layer, d, first[layer * directions + d], lengths, every_state, of is not None, known_lengths
+                )
                 for d in range(directions)
             ]
             last += [result.last for result in results]
@@ -454,6 +478,7 @@ class Recurrent(torch.nn.RNNBase):
         lengths: Tensor | None,
         every_state: bool,
         packed: bool,
+        known_lengths: Tensor | None,
     ) -> Result:
         parameters = self._multiplied(layer, direction)
         if self.cell.recurrent:
@@ -469,6 +494,7 @@ class Recurrent(torch.nn.RNNBase):
             every_state=every_state,
             segment=self.options.checkpoint_segments or 0,
             packed=packed,
+            known_lengths=known_lengths,
         )
         return dispatch.run(request, self.backend)
 

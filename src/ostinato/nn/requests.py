@@ -24,6 +24,7 @@ def make_request(
     every_state: bool = False,
     segment: int = 0,
     packed: bool = False,
+    known_lengths: Tensor | None = None,
 ) -> Request:
     """Sort the parameters of one direction of one layer, given by their names without suffix, and draw the cell's masks.
 
@@ -38,6 +39,7 @@ def make_request(
         every_state: see `Request`.
         segment: see `Request`.
         packed: see `Request`.
+        known_lengths: see `Request`.
     """
     weights = Weights(
         parameters["weight_ih"],
@@ -56,4 +58,4 @@ def make_request(
         # Packed, every valid step is a row of its own.
         like = like[0] if packed and noise.every_step else like
         masks[noise.name] = noise.draw(input.shape[0], like, training)
-    return Request(cell, input, weights, first, lengths, reverse, masks, every_state, segment, packed)
+    return Request(cell, input, weights, first, lengths, reverse, masks, every_state, segment, packed, known_lengths)
