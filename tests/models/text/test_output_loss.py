@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ostinato.models.text import output_loss
-from ostinato.models.text.output_loss import output_cross_entropy
+from ostinato.models.text.output_loss import NO_WORD, output_cross_entropy
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,6 +37,29 @@ def test_loss_and_gradients_are_those_of_all_rows_at_once(rows, words, smoothing
     )
     found = [(loss.detach(), *torch.autograd.grad(3.0 * loss, whole)) for loss in losses]
     torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("words", [12, 2000])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_rows_without_a_word_count_nothing_whatever_they_hold(words, smoothing):
+    torch.manual_seed(0)
+    layer, target = nn.Linear(3, words).double(), torch.randint(words, (20,))
+    x = torch.randn(20, 3, dtype=torch.float64, requires_grad=True)
+    gaps = torch.arange(20) % 3 == 1
+    # Of a leaf each, as a graph goes with its backward pass.
+    holed = torch.where(gaps[:, None], torch.nan, x.detach()).requires_grad_()
+    losses = (
+        output_cross_entropy(layer, x[~gaps], target[~gaps], label_smoothing=smoothing),
+        output_cross_entropy(layer, holed, target.masked_fill(gaps, NO_WORD), label_smoothing=smoothing, has_gaps=True),
+    )
+    found = [
+        [loss.detach(), *torch.autograd.grad(loss, [v, *layer.parameters()])]
+        for loss, v in zip(losses, (x, holed), strict=True)
+    ]
+    torch.testing.assert_close(found[1], found[0])
+    nothing = output_cross_entropy(layer, holed, torch.full((20,), NO_WORD), has_gaps=True)
+    assert nothing.item() == 0
+    assert not torch.autograd.grad(nothing, holed)[0].any()
 
 
 @pytest.mark.parametrize("autocast", [False, True])

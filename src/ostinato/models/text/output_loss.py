@@ -16,8 +16,17 @@ _LOGITS = {"cpu": (2**23, 2**18)}
 _MOST_LOGITS = (2**27, 2**27)
 
 
+NO_WORD = -100
+"""A target that is left out, as of `torch.nn.functional.cross_entropy`."""
+
+
 def output_cross_entropy(
-    output: nn.Linear, readout: torch.Tensor, target: torch.Tensor, *, label_smoothing: float = 0.0
+    output: nn.Linear,
+    readout: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    has_gaps: bool = False,
 ) -> torch.Tensor:
     """The mean cross entropy of `output(readout)`, in nats, a scalar.
 
@@ -30,17 +39,26 @@ def output_cross_entropy(
         readout: (N, R); without rows the loss is 0.
         target: (N,) int64, from 0 to V - 1.
         label_smoothing: share of the target that is spread over all V, in [0, 1) (Szegedy et al. 2016, section 7).
+        has_gaps: whether targets may be `NO_WORD`, whose rows count nothing; where none is left, the loss is 0. So rows of padding
+            need not be taken out, for which the number of the others would have to be known on the CPU.
     """
     if not len(readout):
         # Every parameter has a gradient all the same: where several processes train, the others wait for it.
         return output(readout).to(torch.promote_types(readout.dtype, torch.float32)).sum()
+    if has_gaps:  # not even NaN may come out of them
+        readout = readout.masked_fill((target == NO_WORD).unsqueeze(1), 0)
     # Who listens to torch's functions, such as `ostinato.insight.doctor`, is to hear of the one that this stands for.
     if output.out_features < _FEW_WORDS or has_torch_function_unary(readout):
         logits = output(readout)
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        return F.cross_entropy(logits.to(wide), target, label_smoothing=label_smoothing)
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if not has_gaps:
+            return F.cross_entropy(wide, target, label_smoothing=label_smoothing)
+        total = F.cross_entropy(wide, target, label_smoothing=label_smoothing, ignore_index=NO_WORD, reduction="sum")
+        return total / (target != NO_WORD).sum().clamp(min=1)
     rows = tuple(max(16, limit // output.out_features) for limit in _LOGITS.get(readout.device.type, _MOST_LOGITS))
-    return _InRows.apply(readout, output.weight, output.bias, target, label_smoothing, rows) / len(readout)  # pyright: ignore[reportReturnType, reportOptionalOperand]
+    total = _InRows.apply(readout, output.weight, output.bias, target, label_smoothing, rows, has_gaps)
+    count = (target != NO_WORD).sum().clamp(min=1) if has_gaps else len(readout)
+    return total / count  # pyright: ignore[reportReturnType, reportOptionalOperand]
 
 
 class _InRows(torch.autograd.Function):
@@ -60,6 +78,7 @@ class _InRows(torch.autograd.Function):
         target: torch.Tensor,
         label_smoothing: float,
         rows: tuple[int, int],
+        has_gaps: bool,
     ) -> torch.Tensor:
         kind = readout.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else readout.dtype
@@ -85,6 +104,11 @@ class _InRows(torch.autograd.Function):
                     if bias is not None:
                         log_p += bias
                     torch.log_softmax(log_p, 1, out=log_p)
+                    counts = None
+                    if has_gaps:
+                        counts = (wanted != NO_WORD).unsqueeze(1).to(log_p.dtype)
+                        wanted = wanted.clamp(min=0)
+                        log_p *= counts
                     total -= (1.0 - label_smoothing) * log_p.gather(1, wanted.unsqueeze(1)).sum()
                     if label_smoothing:
                         total -= uniform * log_p.sum()
@@ -92,6 +116,8 @@ class _InRows(torch.autograd.Function):
                         d = log_p.exp_()
                         d -= uniform
                         d[torch.arange(len(d), device=d.device), wanted] -= 1.0 - label_smoothing
+                        if counts is not None:
+                            d *= counts
                         if len(gradients) == 3:
                             gradients[2] += d.sum(0)
                         if numbers is not None:
@@ -109,4 +135,4 @@ class _InRows(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         found = [(gradient * each).to(each.dtype) for each in ctx.saved_tensors]
         bias = found[2] if len(found) == 3 else None
-        return found[0], found[1], bias, None, None, None
+        return found[0], found[1], bias, None, None, None, None

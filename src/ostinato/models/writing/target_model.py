@@ -10,9 +10,10 @@ from torch import nn
 
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import check_rate
-from ostinato.models.text.output_loss import output_cross_entropy
+from ostinato.models.text.output_loss import NO_WORD, output_cross_entropy
 from ostinato.models.writing.decoder import AttentionDecoder, Choice, DecoderState, Written
 from ostinato.nn.lengths import moved
+from ostinato.recorded import is_recorded
 from ostinato.types import Lengths
 
 
@@ -68,10 +69,15 @@ class TargetModel(nn.Module):
         The last two are (T_out + 1, B, T_mem), or None without attention, and (T_out + 1, B) bool, or None for all.
         """
         written, output, valid = self._read(state, target, lengths, choose)
-        # The tokens of padding do not even go through the output layer.
-        readout, wanted = (v.flatten(0, 1) if valid is None else v[valid] for v in (written.readout, output))
-        smoothing = self.label_smoothing if self.training else 0.0
-        loss = output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing)
+        smoothing, has_gaps = self.label_smoothing if self.training else 0.0, False
+        if valid is not None and valid.device.type == "cpu" and not is_recorded():
+            # The tokens of padding do not even go through the output layer.
+            readout, wanted = written.readout[valid], output[valid]
+        else:  # how many they are is not waited for
+            has_gaps = valid is not None
+            readout = written.readout.flatten(0, 1)
+            wanted = (output if valid is None else output.masked_fill(~valid, NO_WORD)).flatten()
+        loss = output_cross_entropy(self.decoder.output, readout, wanted, label_smoothing=smoothing, has_gaps=has_gaps)
         return loss, written.weights, valid
 
     def _read(
