@@ -20,6 +20,9 @@ $(VENV)/.run-installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+# Beside the environment, not in it: torch imports Triton wherever it finds it, at the cost of every process.
+	@[ "$$(uname -s)" != Linux ] || \
+		$(PIP) install --quiet --no-deps --constraint constraints.txt --target $(VENV)/triton --upgrade triton
 	@touch $@ $(VENV)/.run-installed $(VENV)/.bench-installed
 
 $(VENV)/.bench-installed: pyproject.toml constraints.txt | $(BIN)/python

@@ -18,7 +18,8 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.exporting.c import WrittenC, write_c
 from ostinato.exporting.c.text import identifier
 from ostinato.models.classifying.classifier import Classifier
-from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch
+from ostinato.models.forecasting.forecaster import Forecaster
+from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.recipes.task import Opening

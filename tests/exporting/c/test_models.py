@@ -16,8 +16,9 @@ from ostinato.exporting.c import write_c
 from ostinato.exporting.c.models import network_of
 from ostinato.models import LanguageModel
 from ostinato.models.classifying.classifier import Classifier
-from ostinato.models.forecasting.forecaster import Forecaster, SeriesBatch
+from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.scale import fill_forward
+from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.tagging.words import WordEncoder
 from tests.exporting.c.compiled import compiled

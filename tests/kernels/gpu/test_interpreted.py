@@ -1,6 +1,9 @@
-"""The kernels in Triton's interpreter. It is switched on before a kernel is made, and for good: so in a process of its own.
+"""The kernels in Triton's interpreter, and compiled for GPUs that are not here; in processes of their own.
 
-All that is tried there, which takes minutes: TRITON_INTERPRET=1 python -m pytest tests/kernels/gpu/interpreted/check_*.py
+The interpreter is switched on before a kernel is made, and for good. And Triton lies beside the environment, see the Makefile:
+torch imports it wherever it is, which takes time and, beside a build for CPU, leaves a page of warnings behind every process.
+
+All that is tried in the interpreter takes minutes: TRITON_INTERPRET=1 python -m pytest tests/kernels/gpu/interpreted/check_*.py
 """
 
 from __future__ import annotations
@@ -12,14 +15,18 @@ from pathlib import Path
 
 import pytest
 
-ROOM = Path(__file__).parent / "interpreted"
+ROOM, ROOT = Path(__file__).parent, Path(__file__).parents[3]
+BESIDE = Path(sys.prefix) / "triton"  # where `make test` puts Triton
+CHECKS = {file: {"TRITON_INTERPRET": "1"} for file in sorted((ROOM / "interpreted").glob("check_*.py"))}
+CHECKS[ROOM / "check_ahead.py"] = {}
 
 
-@pytest.mark.parametrize("file", sorted(ROOM.glob("check_*.py")), ids=lambda file: file.stem)
-def test_in_the_interpreter(file: Path) -> None:
+@pytest.mark.parametrize("file", CHECKS, ids=lambda file: file.stem)
+def test_in_a_process_of_its_own(file: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("there is no Triton")
-    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(BESIDE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | CHECKS[file]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "not more", str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]

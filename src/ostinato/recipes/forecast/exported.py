@@ -11,8 +11,9 @@ import torch
 
 from ostinato.exporting.graph import Around, Axis, Graph, Port, flat
 from ostinato.exporting.layers import StateNames, drawn
-from ostinato.models.forecasting.forecaster import Forecaster, uniform_numbers
+from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT, distribution
+from ostinato.models.forecasting.windows import uniform_numbers
 from ostinato.recipes.exported import LENGTHS, Exported, drawn_lengths
 from ostinato.recipes.forecast.data import LEAST_OF_HISTORY, OWN_VALUES, ForecastKnown, ForecastPart
 from ostinato.recipes.forecast.metrics import INTERVALS

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator
 
 import pytest
-from triton.runtime import interpreter
 
 from ostinato.kernels.gpu.run import call
 from ostinato.kernels.on_gpu import interpreting
@@ -14,6 +13,8 @@ from ostinato.kernels.on_gpu import interpreting
 
 @pytest.fixture(autouse=True)
 def _interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from triton.runtime import interpreter
+
     monkeypatch.setattr(call, "poison", True)
     # Half of the interpreter's time goes into a look for overflows of whole numbers.
     builder = interpreter.interpreter_builder

@@ -16,7 +16,6 @@ from ostinato.kernels.gpu.ahead import compile_for, signature, usage
 from ostinato.kernels.gpu.code.blocks import Blocks
 from ostinato.kernels.gpu.code.kernel import emit
 
-pytest.importorskip("triton")
 RESIDENT = Blocks(16, 16, 64, 4, resident=True)
 
 
