@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+import scipy.stats
 import torch
 
 from ostinato import Stream
@@ -354,11 +355,11 @@ def whole(
 
 
 def test_what_was_said_of_a_value_is_what_training_compares_it_with() -> None:
-    model, T, more = forecaster(head="gaussian"), 12, 5
+    model, T, more = forecaster(head="gaussian", baseline="seasonal_naive", season=3), 12, 5
     values = series(model, T + more)["values"]
     stream = Stream(model)
     stream.begin(values[:T])
-    raw = torch.stack([stream(v) for v in values[T:]])
+    location, scale = torch.stack([stream(v) for v in values[T:]]).unbind(1)
     batch = SeriesBatch(
         input=values[:, None],
         target=values[:, None],
@@ -366,11 +367,29 @@ def test_what_was_said_of_a_value_is_what_training_compares_it_with() -> None:
         rows=torch.tensor([0]),
         past=torch.tensor([T]),
     )
-    z, _ = model.scaled(batch)
-    change = (z[T:, 0] - torch.cat([z[T - 1 : T, 0], z[T:-1, 0]])).float()
     with torch.no_grad():
-        want, _ = model.loss(batch)
-    torch.testing.assert_close(model.head.loss(raw, change).mean(), want, rtol=1e-5, atol=1e-5)
+        loss, _ = model.loss(batch)
+    density = torch.distributions.Normal(location, scale).log_prob(values[T:])
+    torch.testing.assert_close(-density.mean(), loss + model.scaled(batch)[1].width.log()[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["student-t", "quantiles"])
+def test_what_is_said_of_a_value_are_the_quantiles_of_its_forecast(head: str) -> None:
+    model = forecaster(head=head)
+    stream = Stream(model)
+    stream.begin(series(model, 20)["values"])
+    paths = stream.forecast(1, samples=4000)[0]
+    said = stream(0.0)
+    if head == "quantiles":
+        want = paths.quantile(torch.tensor([0.05, 0.5, 0.95]))
+        got = said[[model.head.levels.index(level) for level in (0.05, 0.5, 0.95)]]
+        torch.testing.assert_close(got, want, rtol=0.02, atol=0.02)
+    else:
+        location, scale, freedom = said.tolist()
+        assert float(paths.median()) == pytest.approx(location, abs=0.05 * scale)
+        inner = float(((paths - location).abs() < scale).float().mean())
+        expected = 2 * float(scipy.stats.t.cdf(1.0, freedom)) - 1
+        assert inner == pytest.approx(expected, abs=0.02)
 
 
 @pytest.mark.parametrize(

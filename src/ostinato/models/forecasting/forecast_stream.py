@@ -9,6 +9,7 @@ import torch
 
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.baseline import Baseline
+from ostinato.models.forecasting.heads import Quantiles, distribution
 from ostinato.models.forecasting.scale import Scale
 from ostinato.models.forecasting.windows import Behind, SeriesBatch, uniform_numbers
 from ostinato.models.parts.model_stream import ModelStream
@@ -133,8 +134,8 @@ class ForecastStream(ModelStream):
             observed: `(P,)`, `(n, P)`: covariates that are observed with it, NaN where missing.
 
         Returns:
-            What was said of this value before it came: the numbers of the head, `(K,)` or `(n, K)`, for its change from the
-            baseline, in the scale of the window.
+            What was said of this value before it came, in the unit of the series, `(K,)` or `(n, K)`: location and scale, of a
+            Student-t the degrees of freedom too; or the quantiles, in the order of the head's levels.
 
         Raises:
             ConfigError: for values or covariates of another shape, or where no past was read.
@@ -159,7 +160,8 @@ class ForecastStream(ModelStream):
         means = memory["means"]
         mean = means.gather(1, (memory["steps"] % means.shape[1]).unsqueeze(1))[:, 0] if means.shape[1] else None
         ends = ([*memory[name].T] for name in ("values", "flags", "begun"))
-        return self.model.step_input(*ends, mean, others)[0]
+        x, self._baseline = self.model.step_input(*ends, mean, others)
+        return x
 
     def _of(self, which: torch.Tensor) -> dict[str, torch.Tensor]:
         return {name: v[which] for name, v in self._memory.items()}
@@ -179,7 +181,15 @@ class ForecastStream(ModelStream):
             self._memory[name][which] = torch.cat([memory[name][:, 1:], v.unsqueeze(1)], 1)
         self._memory["observed"][which] = observed
         self._memory["steps"][which] += 1
-        return h
+        return self._said(h, memory)
+
+    def _said(self, h: torch.Tensor, memory: dict[str, torch.Tensor]) -> torch.Tensor:
+        """What the head says, in the unit of the series."""
+        numbers = distribution(self.model.head, h)
+        centre, width, baseline = (v.unsqueeze(1) for v in (memory["centre"], memory["width"], self._baseline))
+        if isinstance(self.model.head, Quantiles):
+            return centre + width * (baseline + numbers)
+        return torch.cat([centre + width * (baseline + numbers[:, :1]), width * numbers[:, 1:2], numbers[:, 2:]], 1)
 
     def _check_begun(self, which: torch.Tensor) -> None:
         if not bool(self._memory["has_begun"][which].all()):
