@@ -150,9 +150,9 @@ def test_texts_are_told_apart_the_same_with_naive_bayes(reading: Any, pooling: A
 def test_source_code_is_tagged_the_same_in_windows_too(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    text = Path(__file__).read_text(encoding="utf-8")
-    for at in range(12):
-        (source / f"part_{at}.py").write_text(text[at * 1200 : (at + 1) * 1200], encoding="utf-8")
+    for n in range(20):
+        code = f'def f_{n}(x):\n    """Gives {n}."""\n    return x + {n} if x > {n} else "ä{n}"  # {"why " * n}\n\n\n'
+        (source / f"part_{n}.py").write_text(code * 10, encoding="utf-8")
     settings = built_in("tag", tmp_path / "run", data=str(source))
     reading = dataclasses.replace(settings.reading, piece_length=100)
     train(dataclasses.replace(settings, reading=reading, model=dataclasses.replace(settings.model, window=64)))
