@@ -42,6 +42,8 @@ def compiler_options(blocks: Blocks, in_one: bool) -> dict[str, bool | int]:
     """
     # Products and sums in one rounding, as the reference has them on a GPU; versions of Triton differ in what is the default.
     options: dict[str, bool | int] = {"num_warps": blocks.warps, "num_stages": blocks.stages, "enable_fp_fusion": True}
+    # One program a processor is all that is wanted: it may have all registers, and need not spill for a second one.
+    options["maxnreg"] = min(255, 65536 // (32 * blocks.warps))
     return options | ({"launch_cooperative_grid": True} if in_one else {})
 
 
