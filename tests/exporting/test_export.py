@@ -196,6 +196,17 @@ def test_a_layer_that_multiplies_rounding_is_compared_with_float64(tmp_path: Pat
     assert written.difference.rounding > check.TOLERANCE / 10
 
 
+def test_int8_of_an_embedding_that_is_an_output_layer_too(tmp_path: Path) -> None:
+    embedding, output = torch.nn.Embedding(50, 32), torch.nn.Linear(32, 50)
+    output.weight = embedding.weight
+    model = torch.nn.Sequential(embedding, Output(ostinato.GRU(32, 32)), torch.nn.Flatten(0, 1), output).eval()
+    tokens, file = torch.randint(0, 50, (9, 3)), tmp_path / "model.onnx"
+    ostinato.export(model, tokens, file)
+    assert sum(list(each.dims) in ([50, 32], [32, 50]) for each in onnx.load(file).graph.initializer) == 1
+    quantise(file)
+    assert float((run(file, [tokens])[0] - model(tokens).detach()).abs().mean()) < 0.1
+
+
 class Output(torch.nn.Module):
     """Of a layer its output alone."""
 
@@ -219,7 +230,8 @@ class Chaotic(torch.nn.Module):
 
 
 def test_int8_is_a_third_of_the_size_and_nearly_the_same(tmp_path: Path) -> None:
-    model = torch.nn.Sequential(Output(ostinato.LSTM(16, 64)), Output(ostinato.LSTM(64, 64, layer_norm=True))).eval()
+    layers = [Output(ostinato.LSTM(16, 64)), Output(ostinato.LSTM(64, 64, layer_norm=True))]
+    model = torch.nn.Sequential(*layers, torch.nn.Flatten(0, 1), torch.nn.Linear(64, 5)).eval()
     x, file = torch.randn(9, 3, 16), tmp_path / "layer.onnx"
     ostinato.export(model, x, file)
     before = file.stat().st_size

@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+
+import onnx
 
 
 def quantise(file: Path) -> None:
@@ -16,6 +20,11 @@ def quantise(file: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    model = onnx.load(file)
+    # It turns matrices around where they are, and leaves notes of their shapes as they were.
+    for graph in (model.graph, *_bodies(model.graph)):
+        del graph.value_info[:]
+    _give_copies(model.graph)
     handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     os.close(handle)
     root = logging.getLogger()
@@ -23,7 +32,7 @@ def quantise(file: Path) -> None:
     root.setLevel(logging.ERROR)  # it advises to run a preparation that the exporter has done
     try:
         quantize_dynamic(
-            str(file),
+            model,
             partial,
             weight_type=QuantType.QInt8,
             extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True, "DefaultTensorType": 1},
@@ -35,3 +44,24 @@ def quantise(file: Path) -> None:
         raise
     finally:
         root.setLevel(level)
+
+
+def _bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield attribute.g
+                yield from _bodies(attribute.g)
+
+
+def _give_copies(graph: onnx.GraphProto) -> None:
+    """Gives each `Gemm` a matrix of its own: that of an output layer may be an embedding, too."""
+    weights = {each.name: each for each in graph.initializer}
+    uses = Counter(name for node in graph.node for name in node.input)
+    for node in graph.node:
+        name = node.input[1] if node.op_type == "Gemm" else ""
+        if name in weights and uses[name] > 1:
+            copy = graph.initializer.add()
+            copy.CopyFrom(weights[name])
+            copy.name = node.input[1] = f"{name}/{node.output[0]}"
+            uses[name] -= 1
