@@ -176,7 +176,8 @@ def test_every_source_that_takes_part_is_part_of_the_key(package: Path) -> None:
     made_by = module._made_by.__wrapped__
     before = made_by(package)
     assert before == module._made_by()  # it does not matter where the package lies
-    files = [file for pattern in module._SOURCES for file in package.glob(pattern)]
+    every = [file for pattern in module._SOURCES for file in package.glob(pattern)]
+    files = [file for file in every if "gpu" not in file.parts]  # which writes code of its own
     assert len(files) > 50
     seen = {before}
     for file in files:
@@ -204,7 +205,7 @@ sys.settrace(note)
 kernel = Kernel(options.layer_norm(options.zoneout(cells.rnn_tanh, {"h": 0.1})), True, False, False)
 for part in PARTS:
     kernel.part(part)
-StreamKernel(cells.min_gru, True, False, True)
+StreamKernel(cells.min_gru, True, False, None)
 sys.settrace(None)
 print(*sorted(ran), sep="\\n")
 """
