@@ -111,6 +111,28 @@ def test_states_go_over_to_the_layer_and_back(name: str) -> None:
     torch.testing.assert_close(stream(x[0][:1], [7]), other(x[0][:1], [0]), **exact)
 
 
+@pytest.mark.parametrize("name", ["two layers", "learned"])
+def test_any_rows_in_any_order_while_others_join(name: str) -> None:
+    torch.manual_seed(0)
+    layer, chance = made(LAYERS[name]), np.random.default_rng(0)
+    stream, alone = Stream(layer, rows=2), [Stream(layer) for _ in range(150)]
+    for _ in range(60):
+        if stream.rows < len(alone) and chance.random() < 0.3:
+            stream.grow(min(stream.rows + int(chance.integers(1, 40)), len(alone)))
+        which = chance.permutation(stream.rows)[: chance.integers(1, stream.rows + 1)]
+        x = torch.randn(len(which), INPUTS)
+        want = [alone[row](step) for row, step in zip(which, x, strict=True)]
+        assert torch.equal(stream(x, which), torch.stack(want))
+    for row in range(stream.rows):
+        torch.testing.assert_close(stream.state_tensors(row), alone[row].state_tensors(), rtol=0, atol=0)
+
+
+def test_a_row_costs_the_memory_of_one_state() -> None:
+    few, many = (Stream(LSTM(INPUTS, 64, 2).eval(), rows=rows) for rows in (1, 1001))  # units that fill whole registers
+    kept = [sum(v.nbytes for each in stream._rows.states for v in each.values()) for stream in (few, many)]
+    assert kept[1] - kept[0] == 1000 * sum(v.nbytes for v in few.state_tensors(0).values())
+
+
 def test_one_row_that_is_given_as_a_number() -> None:
     layer = made(LAYERS["two layers"])
     stream, alone = Stream(layer, rows=3), Stream(layer)

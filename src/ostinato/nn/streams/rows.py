@@ -36,8 +36,8 @@ def is_one(rows: Any) -> bool:
 class RowStream(Stream, of_rows=True, plain=False):
     """`Stream(layer, rows=N)`: the states of N rows, and one set of weights: `y = stream(x, [3, 17])`.
 
-    Rows 3 and 17 take a step, with `x` `(2, I)`, and all others keep their states. No state is copied: of each row there are an old
-    one and a new one, which change places. The weights are read once for all rows that step together.
+    Rows 3 and 17 take a step, with `x` `(2, I)`, and all others keep their states. No state is copied, and a row
+    costs the memory of one state. The weights are read once for all rows that step together.
 
     A row gets the same bits whatever steps beside it, those that a `Stream` of its own would give.
     """
@@ -65,7 +65,7 @@ class RowStream(Stream, of_rows=True, plain=False):
     @property
     def rows(self) -> int:
         """How many there are."""
-        return len(self._rows.turns)
+        return len(self._rows.places)
 
     def __call__(self, x: Tensor, rows: Rows | None = None, **extras: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One step of some rows.

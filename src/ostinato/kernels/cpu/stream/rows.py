@@ -24,25 +24,30 @@ BACKWARDS, ROWS = HEADER.index("backwards"), HEADER.index("rows")
 
 
 class RowsRunner:
-    """The states of `rows` streams. No state is copied: each row has an old one and a new one, which change places.
+    """The states of `rows` streams. No state is copied: a new one is written to a spare place, and the old place is spare then.
+
+    So a row costs the memory of one state, and as many places as rows of one call are spare.
 
     Args:
         packed: the weights.
         rows: how many; 0 for a stack that keeps nothing from step to step, such as an output layer, which takes any number.
 
     Attributes:
-        states: for each layer, by name, `(rows, 2, filled up width)`.
-        turns: `(rows,)` of 0 and 1, which one is the state before the next step.
+        states: for each layer, by name, `(rows + TOGETHER, filled up width)`, a line a place.
+        places: `(rows,)`, where the state of each is before the next step.
     """
 
     @torch.inference_mode(False)  # what is made here is written to anywhere
     def __init__(self, packed: PackedStack, rows: int) -> None:
         self.packed, self._kernel = packed, packed.kernel.of_many()
         self._keeps = rows > 0
-        self.turns = np.zeros(rows or TOGETHER, dtype=np.int64)
+        self.places = np.arange(rows or TOGETHER, dtype=np.int64)
+        self._spare = len(self.places) + np.arange(TOGETHER, dtype=np.int64)
         self.states = [
             {
-                name: torch.zeros(rows or TOGETHER, 2, self._filled(widths[letter]), dtype=packed.dtype, device="cpu")
+                name: torch.zeros(
+                    len(self.places) + TOGETHER, self._filled(widths[letter]), dtype=packed.dtype, device="cpu"
+                )
                 for name, letter in packed.kernel.cell.states.items()
             }
             for widths in packed.widths
@@ -78,7 +83,7 @@ class RowsRunner:
         """Where each state begins, and how far one row's is from the next one's."""
         every = [v for states in self.states for v in states.values()]
         self._bases = np.array([[v.data_ptr()] for v in every], np.int64)
-        self._strides = np.array([[v.stride(1) * v.element_size()] for v in every], np.int64)
+        self._strides = np.array([[v.stride(0) * v.element_size()] for v in every], np.int64)
 
     def _values(self, layer: int) -> dict[str, int]:
         packed = self.packed
@@ -115,12 +120,10 @@ class RowsRunner:
     def _step(self, rows: np.ndarray, x: Tensor, y: Tensor, extras: Mapping[str, Tensor]) -> None:
         n = len(x)
         which = rows if self._keeps else np.arange(n)
-        turns = self.turns[which]
-        old = 2 * which + turns
-        np.multiply(self._strides, old, out=self._old[:, :n])
-        self._old[:, :n] += self._bases
-        np.multiply(self._strides, 2 * which + 1 - turns, out=self._new[:, :n])
-        self._new[:, :n] += self._bases
+        old, new = self.places[which], self._spare[:n].copy()
+        for addresses, places in ((self._old, old), (self._new, new)):
+            np.multiply(self._strides, places, out=addresses[:, :n])
+            addresses[:, :n] += self._bases
         for table, v in ((self._x, x), (self._y, y), *((self._extras[name], v) for name, v in extras.items())):
             table[:n] = _rows_of(v)
         self._fields[ROWS] = n
@@ -129,31 +132,30 @@ class RowsRunner:
         threads = min(fitting, self._most_threads)
         self._together(ctypes.addressof(self._argument), [self._argument], [threads])
         if self._keeps:
-            self.turns[which] = 1 - turns
+            self.places[which], self._spare[:n] = new, old
 
     def before(self, layer: int, name: str, rows: np.ndarray) -> Tensor:
         """A state before the next step, `(n, width)`, a copy."""
-        v = self.states[layer][name]
-        return v[torch.from_numpy(rows), torch.from_numpy(self.turns[rows])]
+        return self.states[layer][name][torch.from_numpy(self.places[rows])]
 
     def put(self, layer: int, name: str, rows: np.ndarray, v: Tensor) -> None:
         """Make this, `(n, width)`, the state before the next step."""
-        self.states[layer][name][torch.from_numpy(rows), torch.from_numpy(self.turns[rows]), : v.shape[1]] = v
+        self.states[layer][name][torch.from_numpy(self.places[rows]), : v.shape[1]] = v
 
     @torch.inference_mode(False)
     def grow(self, rows: int) -> None:
         """Have so many rows in all; those that are there keep their states, new ones have zeros."""
+        before = len(self.places)
 
         def more(old: Tensor) -> Tensor:
-            new = torch.zeros(rows, *old.shape[1:], dtype=old.dtype, device="cpu")
+            new = torch.zeros(rows + TOGETHER, *old.shape[1:], dtype=old.dtype, device="cpu")
             new[: len(old)] = old
             return new
 
         # All are made before any takes its place: where there is no room for one, nothing has changed.
         states = [{name: more(old) for name, old in each.items()} for each in self.states]
-        turns = np.zeros(rows, dtype=np.int64)
-        turns[: len(self.turns)] = self.turns
-        self.states, self.turns = states, turns
+        self.places = np.concatenate([self.places, TOGETHER + np.arange(before, rows, dtype=np.int64)])
+        self.states = states
         self._locate()
 
 
