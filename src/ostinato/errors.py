@@ -18,6 +18,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else "."
 
 
+def told_kind(given: object) -> str:
+    """What goes behind "got" of what is not the module that was asked for: its type, and where it has a module."""
+    name = type(given).__name__
+    return f"{name}; its network is its attribute `model`" if hasattr(given, "model") else name
+
+
 class OstinatoError(Exception):
     """Something that the user can put right; the message says how."""
 

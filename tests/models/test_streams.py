@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import types
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 import scipy.stats
 import torch
 
+import ostinato
 from ostinato import Stream
 from ostinato.data import CharVocabulary
 from ostinato.errors import ConfigError, StateError
+from ostinato.exporting.c import write_c
 from ostinato.models import (
     Classifier,
     Forecaster,
@@ -602,3 +605,10 @@ def test_what_the_streams_tell() -> None:
     assert stream.threads == 1
     assert stream.error_report is not None
     assert stream.error_report.outputs > 0
+
+
+@pytest.mark.parametrize("takes", [Stream, ostinato.to_torch, lambda m: write_c(m, "m", "."), ostinato.explain])
+def test_what_holds_a_model_is_told_where_it_is(takes: Callable[[Any], object]) -> None:
+    holder = types.SimpleNamespace(model=LanguageModel(CharVocabulary("ab"), 3, 4).eval())
+    with pytest.raises((ConfigError, TypeError), match="got SimpleNamespace; its network is its attribute `model`"):
+        takes(holder)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, told_kind
 from ostinato.exporting.graph import Graph
 from ostinato.exporting.layers import layer_graph, step_graph
 from ostinato.exporting.modules import module_graph
@@ -63,7 +63,7 @@ def export(
         ModelError: the model computes something else than the module.
     """
     if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"module expected a torch.nn.Module, got {type(module).__name__}")
+        raise ConfigError(f"module expected a torch.nn.Module, got {told_kind(module)}")
     if form not in ("sequence", "step"):
         raise ConfigError(f"form expected sequence or step, got {form!r}")
     file = Path(path)

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import torch
 from torch.utils.hooks import RemovableHandle
 
+from ostinato.errors import told_kind
 from ostinato.kernels.dispatch import Choice, recording
 from ostinato.kernels.listing import listing as listing_of_cell
 from ostinato.nn.recurrent import Recurrent
@@ -54,7 +55,7 @@ def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
     """
     if not isinstance(module, torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
-            f"explain expected a recurrent layer of ostinato or a module that holds one, got {type(module).__name__}; of a stream "
+            f"explain expected a recurrent layer of ostinato or a module that holds one, got {told_kind(module)}; of a stream "
             "print(stream) tells what runs it, of a cell make a layer: ostinato.Recurrent(cell, I, H)"
         )
     named = cast("Iterator[tuple[str, torch.nn.Module]]", module.named_modules())

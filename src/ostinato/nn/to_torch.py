@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch.nn.utils import parametrize
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, told_kind
 from ostinato.nn.convert import convert_known
 from ostinato.nn.exchange import exchange, take_over
 from ostinato.nn.recurrent import Recurrent
@@ -58,7 +58,7 @@ def to_torch(module: torch.nn.Module, *, inference: bool = False, leave: bool = 
         UserWarning: layers were left, with `leave`.
     """
     if not isinstance(module, torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"to_torch expected a torch.nn.Module, got {type(module).__name__}")
+        raise ConfigError(f"to_torch expected a torch.nn.Module, got {told_kind(module)}")
     told = [
         f"{name or 'the module itself'} ({_class(m)}: {why})"
         for name, m in cast("Iterator[tuple[str, torch.nn.Module]]", module.named_modules())

@@ -189,6 +189,7 @@ def test_what_has_no_c_is_told(tmp_path: Path) -> None:
         "whose `forward` is another": Shouting(3, 4).eval(),
         "without max_norm": Tagger(nn.Embedding(6, 5, max_norm=1.0), 4, bidirectional=False).eval(),
         "device meta, and has no numbers": ostinato.GRU(3, 4, device="meta").eval(),
+        "recurrent layers of ostinato, got torch.nn.modules.rnn.LSTM": ostinato.to_torch(language_model()),
     }
     for said, module in cases.items():
         with pytest.raises(ConfigError, match=said):

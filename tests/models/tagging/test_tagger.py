@@ -119,6 +119,11 @@ def test_answers_of_softmax_are_the_likeliest_tags():
     torch.testing.assert_close(model.probabilities(e), e.softmax(-1))
 
 
+def test_constraints_for_another_number_of_tags_are_refused():
+    with pytest.raises(ConfigError, match=r"constraints.transitions: expected the shape \(3, 3\) for 3 tags, got \(2, 2\)"):
+        make("crf", constraints=span_constraints(["O", "B-x"]))
+
+
 def test_answers_of_a_crf_heed_the_constraints_and_its_loss_does_not():
     constraints = span_constraints(["O", "B-x", "I-x"])
     free, bound = make("crf").double(), make("crf", constraints=constraints).double()

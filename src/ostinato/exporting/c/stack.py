@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from ostinato.cells.named import State
@@ -121,7 +122,12 @@ def stack(layer: Recurrent, constants: Constants) -> Stack:
     return Stack(tuple(layers), layer.input_size, layer.options.connection, tuple(gates), first, tuple(parameters))
 
 
-def _check(layer: Recurrent) -> None:
+def _check(layer: nn.Module) -> None:
+    if not isinstance(layer, Recurrent):
+        name = f"{type(layer).__module__}.{type(layer).__name__}"
+        raise ConfigError(
+            f"C expected recurrent layers of ostinato, got {name}; ostinato.convert(module) makes torch.nn's layers ours"
+        )
     if layer.bidirectional:
         raise ConfigError(
             "C expected a layer of one direction, got a bidirectional one, whose second direction needs the steps to come"

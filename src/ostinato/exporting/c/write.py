@@ -10,7 +10,7 @@ from typing import get_args
 
 from torch import nn
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, told_kind
 from ostinato.exporting.c.error import Sequences, WeightError, measure
 from ostinato.exporting.c.mathematics import Mathematics
 from ostinato.exporting.c.models import network_of
@@ -82,7 +82,7 @@ def write_c(
         ConfigError: the module has no C, with the reason, or an argument does not fit, or a file is there already.
     """
     if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"module expected a torch.nn.Module, got {type(module).__name__}")
+        raise ConfigError(f"module expected a torch.nn.Module, got {told_kind(module)}")
     check_name(name)
     for what, given, known in (
         ("weights", weights, WeightsName),

@@ -51,7 +51,7 @@ class Tagger(nn.Module):
         window: in evaluation longer sequences are read in overlapping windows of so many steps, see `in_windows`; at least 4.
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit.
+        ConfigError: sizes, rates or options that do not fit, or constraints for another number of tags.
     """
 
     class_weights: torch.Tensor | None
@@ -113,6 +113,8 @@ class Tagger(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(output_size(self.recurrent), num_tags)
         self.crf = CRF(num_tags) if output == "crf" else None
+        if self.crf is not None:
+            self.crf.scores(constraints)  # of as many tags as there are
         self.constraints = constraints
         weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
         # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, told_kind
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.reading.current import current
 from ostinato.kernels.storage import missing
@@ -203,7 +203,7 @@ def check(layer: Any, streaming_dtype: Any, output: Any = None) -> None:
     """Raise `ConfigError` for what cannot be streamed."""
     if not isinstance(layer, Recurrent):
         raise ConfigError(
-            f"Stream expected a recurrent layer of ostinato, got {type(layer).__name__}; "
+            f"Stream expected a recurrent layer of ostinato, or a model of ostinato.models, got {told_kind(layer)}; "
             "ostinato.convert(module) replaces torch.nn's"
         )
 
