@@ -84,7 +84,7 @@ def test_a_language_model_scores_and_writes_the_same(kind: str, tmp_path: Path, 
     settings = small_lm(tmp_path / "run", text, **LANGUAGE[kind])
     train(dataclasses.replace(settings, training=dataclasses.replace(settings.training, max_steps=5)))
     model = open_run(tmp_path / "run").model
-    prompts = [text.read_text()[at : at + 3 + at % 20] for at in range(0, 600, 15)]
+    prompts = [text.read_text()[at : at + 3 + at % 20] for at in range(0, 600, 3)]
     asked = [["generate", [prompt, 5], {"temperature": 0}] for prompt in prompts]
     asked += [["score", [prompt + "zebra, naïve!\n" + prompt], {}] for prompt in prompts]
     found = calls(exported(tmp_path / "run"), asked)
@@ -259,7 +259,7 @@ def test_series_are_forecast_the_same(kind: str, tmp_path: Path) -> None:
     train(waves.small(tmp_path / "run", data, model=model, reading=reading, training=FEW))
     run = open_run(tmp_path / "run")
     part = parts(run).train
-    rows = np.unique(np.linspace(0, len(part) - 1, 50).astype(int))
+    rows = np.unique(np.linspace(0, len(part) - 1, 200).astype(int))
     part = dataclasses.replace(part, series=part.series[rows], origin=part.origin[rows])
     asked, anchors = [], []
     for series, origin in zip(part.series, part.origin, strict=True):
@@ -290,7 +290,7 @@ def test_carbon_dioxide_is_forecast_the_same(tmp_path: Path) -> None:
     train(dataclasses.replace(settings, reading=reading))
     run = open_run(tmp_path / "run")
     part = parts(run).train
-    part = dataclasses.replace(part, series=part.series[-15:], origin=part.origin[-15:])
+    part = dataclasses.replace(part, series=part.series[-200:], origin=part.origin[-200:])
     asked = []
     for origin in part.origin:
         track = part.tracks[0]
