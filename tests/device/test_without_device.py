@@ -16,10 +16,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from ostinato import GRU, LSTM
-from ostinato.data.batches.streams import Chunk
+from ostinato.data.batches.streams import Chunk, steps_of
+from ostinato.training import chunks
 from tests.device.paths import (
     PATHS,
     captioner,
@@ -81,13 +82,29 @@ def test_a_training_step_reads_no_values(name: str) -> None:
     assert all(p.grad is None or p.grad.shape == p.shape for p in model.parameters())
 
 
-def test_where_values_are_read() -> None:
-    """Known: where rows begin a new text within a window, the language model runs piece by piece."""
-    model = language_model()
-    with FakeTensorMode():
+def test_where_texts_begin_is_read_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rows begin a new text within a window, the model runs piece by piece: resets on the CPU say where."""
+    model, batch, asked = language_model(), chunk(resets=True), []
+
+    def on_the_host(resets: Tensor | None) -> list[int]:
+        assert resets is batch.resets
+        with unset_fake_temporarily():
+            asked.append(steps_of(resets))
+        return asked[-1]
+
+    monkeypatch.setattr("ostinato.models.text.language_model.steps_of", on_the_host)
+    with FakeTensorMode(allow_non_fake_inputs=True):
         fake_model(model, "cpu", True)
-        with pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
-            model.loss(fake_batch(chunk(resets=True), "cpu"))
+        loss, _ = model.loss(dataclasses.replace(fake_batch(batch, "cpu"), resets=batch.resets))
+        loss.backward()
+    assert asked == [[2]]
+
+
+def test_resets_are_not_moved_to_a_device() -> None:
+    batch = chunk(resets=True)
+    window = next(iter(chunks(batch, 6, device="meta")))
+    assert window.input.is_meta
+    assert window.whole.resets is batch.resets
 
 
 @torch.no_grad()

@@ -120,7 +120,9 @@ def test_answers_of_softmax_are_the_likeliest_tags():
 
 
 def test_constraints_for_another_number_of_tags_are_refused():
-    with pytest.raises(ConfigError, match=r"constraints.transitions: expected the shape \(3, 3\) for 3 tags, got \(2, 2\)"):
+    with pytest.raises(
+        ConfigError, match=r"constraints.transitions: expected the shape \(3, 3\) for 3 tags, got \(2, 2\)"
+    ):
         make("crf", constraints=span_constraints(["O", "B-x"]))
 
 

@@ -27,7 +27,8 @@ class Chunk:
     Attributes:
         input: (T, B) int64.
         target: (T, B) int64, the tokens that follow those of `input`. It shares memory with `input`: write to neither.
-        resets: (T, B) bool, True where the token of `input` is the first of a document; None unless asked for.
+        resets: (T, B) bool, True where the token of `input` is the first of a document; None unless asked for. They say where a
+            window is run piece by piece, for which nobody waits where they are on the CPU: leave them there.
         mask: (T, B) bool, False where a row has no data any more; None where all rows have data.
     """
 
@@ -35,6 +36,14 @@ class Chunk:
     target: torch.Tensor
     resets: torch.Tensor | None
     mask: torch.Tensor | None = None
+
+
+def steps_of(resets: torch.Tensor | None) -> list[int]:
+    """The steps at which some row begins a text, in order; none for None."""
+    if resets is None:
+        return []
+    some = resets.numpy().any(axis=1) if resets.is_cpu else resets.any(dim=1).cpu().numpy()
+    return np.flatnonzero(some).tolist()
 
 
 class Streams:

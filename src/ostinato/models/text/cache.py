@@ -85,7 +85,11 @@ class ContinuousCache(nn.Module):
 
     @staticmethod
     def _now(chunk: Chunk, h: torch.Tensor, history: History | None) -> History:
-        begun = torch.zeros_like(chunk.target) if chunk.resets is None else chunk.resets.long().cumsum(0)
+        begun = (
+            torch.zeros_like(chunk.target)
+            if chunk.resets is None
+            else chunk.resets.long().cumsum(0).to(chunk.target.device)
+        )
         before = 0 if history is None else history.texts[-1]
         return History(h.double(), chunk.target, before + begun)
 

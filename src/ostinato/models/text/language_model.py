@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ostinato.data.batches.streams import Chunk
+from ostinato.data.batches.streams import Chunk, steps_of
 from ostinato.data.tokens.vocabulary import Vocabulary
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout, LockedDropout, WordDropout, check_rate
@@ -127,7 +127,8 @@ class LanguageModel(nn.Module):
         Args:
             input: (T, B) int64.
             state: the recurrent state before the first step; None for a fresh one.
-            resets: (T, B) bool: True where a row begins a new text at that step, with a fresh state.
+            resets: (T, B) bool: True where a row begins a new text at that step, with a fresh state. On the CPU
+                best: a device would be waited for.
 
         Returns:
             logits: (T, B, V), of the token after each.
@@ -149,11 +150,11 @@ class LanguageModel(nn.Module):
     def _in_segments(self, x: torch.Tensor, state: Any, resets: torch.Tensor) -> tuple[torch.Tensor, Any]:
         """Runs the layers from reset to reset; a row that resets goes on with the state of one that begins."""
         T = x.shape[0]
-        cuts = resets.any(dim=1).nonzero().flatten().tolist()
+        cuts = steps_of(resets)
         outputs = []
         for start, end in zip([0, *(c for c in cuts if c > 0)], [*(c for c in cuts if c > 0), T], strict=True):
             if state is not None and start in cuts:
-                state = replace_rows(state, self._fresh(x, state), resets[start])
+                state = replace_rows(state, self._fresh(x, state), resets[start].to(x.device, non_blocking=True))
             h, state = self.recurrent(x[start:end], state)
             outputs.append(h)
         return torch.cat(outputs), state

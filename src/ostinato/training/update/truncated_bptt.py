@@ -13,13 +13,14 @@ k2 - k1 steps of the data.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
 
 from ostinato.data.batches.batches import Batch
-from ostinato.data.batches.streams import Chunk
+from ostinato.data.batches.streams import Chunk, steps_of
 from ostinato.training.update.tree import is_plain, map_tensors, tensors_of
 
 
@@ -75,7 +76,7 @@ def chunks(
         batch_dim: where the rows are in the state's tensors: 1 for torch.nn's layers, (L, B, H); 0 for cells, (B, H). Needed only
             with resets, and to save the state of several processes.
         fresh: gives the state of rows that begin, from a state of the same shape; zeros by default. Needed only with resets.
-        device: where the chunks go.
+        device: where the chunks go; their resets stay where they are.
 
     Returns:
         An iterable with one pass over `source` each time; every pass begins with the state None, unless a place was loaded.
@@ -153,7 +154,7 @@ class BPTTWindow:
         """
         self._owner.rebuild(self, lambda: function(_cut(self.whole.input, 0, 1), None)[1])
         state, outputs, resets = self.state, [], self.whole.resets
-        begins = [] if resets is None else resets.any(dim=1).nonzero().flatten().tolist()
+        begins = steps_of(resets)
         self._carry(0, state)
         for start, end in self._parts(begins):
             if resets is not None and start in begins and state is not None:
@@ -278,7 +279,7 @@ class Chunks:
         def choose(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
             shape = [1] * old.dim()
             shape[self.batch_dim] = -1
-            return torch.where(begins.view(shape), new.to(old.dtype), old)
+            return torch.where(begins.to(old.device, non_blocking=True).view(shape), new.to(old.dtype), old)
 
         return map_tensors(choose, state, self._fresh(state))
 
@@ -366,7 +367,7 @@ class Chunks:
                         "pieces": pieces + 1,
                         "steps": 0,
                     }
-                yield map_tensors(self._moved, chunk if end - start == T else _cut(chunk, start, end))
+                yield self._moved(chunk if end - start == T else _cut(chunk, start, end))
                 start = end
             pieces, start = pieces + 1, 0
 
@@ -375,8 +376,12 @@ class Chunks:
         first = iter(tensors_of(past))
         return map_tensors(lambda second: torch.cat((next(first), second)), piece)
 
-    def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor if self.device is None else tensor.to(self.device)
+    def _moved(self, chunk: Any) -> Any:
+        if self.device is None:
+            return chunk
+        moved = map_tensors(lambda tensor: tensor.to(self.device), chunk)
+        # Read on the host, which would wait for the device to hand them back.
+        return dataclasses.replace(moved, resets=chunk.resets) if isinstance(chunk, Chunk) else moved
 
 
 def _loss_and_state(module: Any, given: Any) -> Any:
