@@ -15,7 +15,7 @@ $(BIN)/python:
 
 # A stamp a kind of installation: a second call installs nothing unless the requirements have changed.
 $(VENV)/.run-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[tasks,plots,sweep]'
 	@touch $@
 
 $(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python

@@ -52,5 +52,9 @@ class CellError(OstinatoError):
     """A cell whose step and description disagree, or an option that this cell cannot take."""
 
 
+class MissingPackageError(OstinatoError, ModuleNotFoundError):
+    """A package of an extra that is not installed; `pip install` with the extra brings it."""
+
+
 class StateError(OstinatoError):
     """A saved state that is damaged, or that is of something else than what it is given to."""

@@ -247,7 +247,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     there = importlib.util.find_spec
     monkeypatch.setattr(needs, "find_spec", lambda name: None if name == "onnxscript" else there(name))
-    with pytest.raises(ConfigError, match=r"needs onnxscript, .* pip install 'ostinato\[onnx\]'"):
+    with pytest.raises(ConfigError, match=r"needs onnxscript, .* pip install 'ostinato\[export\]'"):
         needs.check_installed()
 
 

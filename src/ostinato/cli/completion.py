@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ostinato.cell_names import every
 from ostinato.errors import ConfigError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
@@ -36,7 +37,8 @@ def main(words: Sequence[str]) -> int:
     """Prints the completion of a shell. Returns 0."""
     given = parser().read(words)
 
-    import shtab
+    with needed():
+        import shtab
 
     print(shtab.complete(_whole(), given.shell))
     return 0
@@ -66,7 +68,8 @@ def _whole() -> argparse.ArgumentParser:
 
 
 def _copy(of: Parser, to: argparse.ArgumentParser) -> None:
-    import shtab
+    with needed():
+        import shtab
 
     from ostinato.cli.parser import names_cells
 

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import register_type
-
 from ostinato.cell_names import CellName, expected, names_a_cell, unknown
 from ostinato.errors import ConfigError
+from ostinato.extras import needed
+
+with needed():
+    from jsonargparse import ArgumentParser, Namespace
+    from jsonargparse.typing import register_type
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import OstinatoError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,8 +44,9 @@ def figure(
     Returns:
         The figure and its axes, row by row.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with needed():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     made = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
@@ -169,7 +171,8 @@ def png(figure: Figure) -> bytes:
 
 def svg(figure: Figure) -> str:
     """The picture as SVG, its text as text; the same figure gives the same characters."""
-    from matplotlib import rc_context
+    with needed():
+        from matplotlib import rc_context
 
     content = io.StringIO()
     with rc_context({"svg.hashsalt": "ostinato", "svg.fonttype": "none"}), _boxes_without_a_word():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ostinato import places
 from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import ConfigError, RunError, did_you_mean
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     from ostinato.recipes.task import Task
@@ -60,7 +61,8 @@ class Entry:
 
     def built_in_settings(self, **changes: Any) -> Any:
         """The settings for the built-in data, with others changed by name, such as `run`."""
-        import yaml
+        with needed():
+            import yaml
 
         file = self.built_in_file
         given = {} if file is None else yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.extras import needed
 from ostinato.models.writing.beam import BeamSettings
 from ostinato.models.writing.decoding import Hypothesis
 
@@ -63,8 +64,9 @@ def scores_of_texts(
         tokenize: how sacreBLEU splits texts for BLEU.
         effective_order: whether BLEU has only the runs of words that a text is long enough for.
     """
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
+    with needed():
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
 
     if not written:
         return dict.fromkeys(_METRICS, (0.0, ""))

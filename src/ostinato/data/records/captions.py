@@ -19,6 +19,7 @@ from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, open_file, suffix_of
 from ostinato.data.sources.tables import json_lines
 from ostinato.errors import DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -225,8 +226,9 @@ def _by(picture: np.ndarray) -> str:
 
 def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
     """(height, width) of a picture without colours, (height, width, 3) of others: uint8; float32 of more than eight bits."""
-    import PIL.Image  # here, not above: it is needed for pictures only
-    import PIL.ImageOps
+    with needed():
+        import PIL.Image  # here, not above: it is needed for pictures only
+        import PIL.ImageOps
 
     try:
         with ExitStack() as stack:
@@ -250,7 +252,8 @@ def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) 
 
 def _on_white(image: Image) -> Any:
     """What is seen of an image on white paper: Pillow's own conversions forget what can be seen through."""
-    import PIL.Image
+    with needed():
+        import PIL.Image
 
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")

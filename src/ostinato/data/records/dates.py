@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -82,7 +83,8 @@ def date_writers(language: str) -> list[Callable[[datetime.date], str]]:
     Raises:
         ConfigError: Babel does not know the language.
     """
-    from babel.dates import format_date
+    with needed():
+        from babel.dates import format_date
 
     locale = _locale(language)
     writers: list[Callable[[datetime.date], str]] = []
@@ -106,7 +108,8 @@ def _patterns(locale: Locale) -> list[str]:
 
 @cache
 def _locale(language: str) -> Locale:
-    from babel import Locale, UnknownLocaleError
+    with needed():
+        from babel import Locale, UnknownLocaleError
 
     try:
         return Locale.parse(language)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ostinato.data.series.numbers import MISSING_WORDS, is_numeric
 from ostinato.errors import DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -50,7 +51,8 @@ def expanded(
     Raises:
         DataError: A column has more words than kinds of something have.
     """
-    import polars
+    with needed():
+        import polars
 
     found: list[str] = []
     words: dict[str, tuple[str, ...]] = {}

@@ -13,6 +13,7 @@ import numpy as np
 from ostinato.data.series.numbers import is_numeric
 from ostinato.data.series.times import Form, Times, parse_numbers, parse_times, zone_offsets
 from ostinato.errors import ConfigError, DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -126,7 +127,8 @@ def _guess_time(path: str | Path, table: polars.DataFrame, taken: set[str | None
 
 
 def _holds_times(column: polars.Series) -> bool:
-    import polars
+    with needed():
+        import polars
 
     if column.dtype != polars.String:
         return False
@@ -142,7 +144,8 @@ def _holds_times(column: polars.Series) -> bool:
 
 def _is_index(column: polars.Series) -> bool:
     """Whether a column holds the numbers of rows, as data frames and data bases write them beside their columns."""
-    import polars
+    with needed():
+        import polars
 
     name = column.name.lower()
     is_index, is_count = INDEX_NAMES.fullmatch(name) is not None, name in (*COUNT_NAMES, *ID_NAMES)
@@ -185,7 +188,8 @@ def read_times(path: str | Path, table: polars.DataFrame, name: str | None, *, d
     Raises:
         DataError: A cell is none.
     """
-    import polars
+    with needed():
+        import polars
 
     if name is None:
         return Times(np.arange(table.height), Form(kind="number"))

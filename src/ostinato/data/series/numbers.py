@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ostinato.errors import DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -30,7 +31,8 @@ _GROUPED = {
 
 def is_numeric(column: polars.Series) -> bool:
     """Whether a column holds numbers: typed so, or texts at least half of which are, those that are missing not counted."""
-    import polars
+    with needed():
+        import polars
 
     if column.dtype != polars.String:
         return column.dtype.is_numeric()
@@ -66,7 +68,8 @@ def read_numbers(
     Raises:
         DataError: A cell is no number, or 1,003 could be two; the message names it.
     """
-    import polars
+    with needed():
+        import polars
 
     columns: dict[str, polars.Series] = {}
     for name in names:
@@ -80,7 +83,8 @@ def read_numbers(
 
 def _there(column: polars.Series) -> polars.Series:
     """The cells without blanks around them; null for words that say that there is none."""
-    import polars
+    with needed():
+        import polars
 
     bare = column.str.strip_chars()
     return polars.select(
@@ -89,7 +93,8 @@ def _there(column: polars.Series) -> polars.Series:
 
 
 def _numbers(path: str | Path, name: str, column: polars.Series, sign: str, hint: str) -> np.ndarray:
-    import polars
+    with needed():
+        import polars
 
     plain = column
     if column.dtype == polars.String and sign == ",":
@@ -171,7 +176,8 @@ def decimal_sign(
     Raises:
         DataError: Some tell the one, some the other; or none tells, where 1,003 may be either.
     """
-    import polars
+    with needed():
+        import polars
 
     told: dict[str, str] = {}
     either: str | None = None

@@ -31,6 +31,7 @@ from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.frames import read_frame
 from ostinato.data.sources.tables import NO_HEADER
 from ostinato.errors import ConfigError, DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -228,7 +229,8 @@ def _as_in_training(
 
 def _without_empty_rows(table: polars.DataFrame) -> polars.DataFrame:
     """Spreadsheets end in rows without anything."""
-    import polars
+    with needed():
+        import polars
 
     cells = [
         (polars.col(name).fill_null("").str.strip_chars() == "")

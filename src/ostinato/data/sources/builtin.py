@@ -21,6 +21,7 @@ from ostinato.data.records.images import Images
 from ostinato.data.records.splits import Splits, stratified_split
 from ostinato.data.series.series import SeriesTable, read_series
 from ostinato.errors import ConfigError
+from ostinato.extras import needed
 
 _VALIDATION_SHARE = 0.1
 _TEST_SHARE = 0.2
@@ -38,8 +39,9 @@ def digits() -> Splits[Images]:
 def _folder_of(package: str) -> Path:
     """Where a package lies; it is not imported, as scikit-learn takes seconds, for one of its files."""
     spec = find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
+    if spec is None or spec.origin is None:
+        with needed():
+            raise ModuleNotFoundError(name=package)
     return Path(spec.origin).parent
 
 
@@ -68,7 +70,8 @@ def number_words(language: str, count: int = 10) -> tuple[str, ...]:
     Raises:
         ConfigError: The CLDR has no rules for the language.
     """
-    from unicode_rbnf import RbnfEngine
+    with needed():
+        from unicode_rbnf import RbnfEngine
 
     known = RbnfEngine.get_supported_languages()
     if language not in known:

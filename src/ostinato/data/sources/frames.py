@@ -19,6 +19,7 @@ from ostinato.data.sources.tables import (
     read_parquet,
 )
 from ostinato.errors import DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -37,7 +38,8 @@ def read_frame(path: str | Path, dialect: Dialect | None = None) -> tuple[polars
     Raises:
         DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
     """
-    import polars
+    with needed():
+        import polars
 
     dialect, suffix, separator = dialect or Dialect(), suffix_of(path), None
     if suffix in SEPARATORS:
@@ -68,7 +70,8 @@ def _text(path: str | Path, cell: Any) -> str | None:
 
 
 def _separated(path: str | Path, content: bytes, separator: str, dialect: Dialect) -> polars.DataFrame:
-    import polars
+    with needed():
+        import polars
 
     content = _bare(content, separator)
     header = decoded(content.lstrip(b"\r\n").partition(b"\n")[0], path, 1).removeprefix("\ufeff")

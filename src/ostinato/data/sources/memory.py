@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ostinato.errors import DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -41,17 +42,18 @@ def check_texts(name: str, table: polars.DataFrame) -> None:
     Raises:
         DataError: that is more than there is.
     """
-    import polars
+    with needed():
+        import polars
 
     texts = table.select(polars.col(polars.String, polars.Categorical).cast(polars.String).str.len_bytes().sum())
-    needed = sum(each or 0 for each in texts.row(0)) + _TEXT_BYTES * table.height * texts.width if texts.width else 0
+    wanted = sum(each or 0 for each in texts.row(0)) + _TEXT_BYTES * table.height * texts.width if texts.width else 0
     free = _free_bytes()
-    if free is not None and needed > free:
-        raise _too_large(name, needed)
+    if free is not None and wanted > free:
+        raise _too_large(name, wanted)
 
 
-def _too_large(name: str, needed: int | None = None) -> DataError:
-    size = "" if needed is None else f" ({needed / 1e9:,.1f} GB)"
+def _too_large(name: str, wanted: int | None = None) -> DataError:
+    size = "" if wanted is None else f" ({wanted / 1e9:,.1f} GB)"
     return DataError(
         f"{name}: there is not enough memory to hold it as a whole{size}; give a part of it, or files in parts, "
         "and look whether a cell is far longer than it should be"

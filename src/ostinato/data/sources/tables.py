@@ -20,6 +20,7 @@ from ostinato.data.sources.lines import PART_NAMES, decoded, find_parts, numbere
 from ostinato.data.sources.memory import check_texts
 from ostinato.data.sources.text_folders import is_text_folder, part_folders, read_text_folder
 from ostinato.errors import DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -252,7 +253,8 @@ def read_parquet(path: str | Path) -> polars.DataFrame:
     Raises:
         DataError: It is not one, or not whole.
     """
-    import polars
+    with needed():
+        import polars
 
     with open_file(path) as file:
         content = file.read()

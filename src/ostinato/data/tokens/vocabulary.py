@@ -31,6 +31,7 @@ from typing_extensions import override  # typing's own from Python 3.12 on
 from ostinato.data.sources.decoding import NEWLINE, BytesDecoder, CharDecoder, Decoder, WordDecoder
 from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.extras import needed
 
 FILE_NAME = "vocabulary.json"
 UNKNOWN = "<unk>"
@@ -283,7 +284,8 @@ class BPEVocabulary(Vocabulary):
     kind = "bpe"
 
     def __init__(self, tokenizer: dict[str, Any]):
-        from tokenizers import Tokenizer
+        with needed():
+            from tokenizers import Tokenizer
 
         self._json = tokenizer
         self._tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
@@ -294,7 +296,8 @@ class BPEVocabulary(Vocabulary):
     @override
     @classmethod
     def build(cls, texts: Iterable[str], size: int) -> Self:
-        from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+        with needed():
+            from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
         if size < 256:
             raise ConfigError(f"vocabulary_size must be at least 256 for bpe (every byte is a token); got {size}")

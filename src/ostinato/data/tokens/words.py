@@ -19,7 +19,11 @@ from functools import cache
 from itertools import groupby
 from typing import Any, Literal, TypeAlias
 
-import regex
+from ostinato.extras import needed
+
+with needed():
+    import regex
+
 
 Breaks: TypeAlias = Literal["clusters", "code points"]
 """How words are found: by what people see as a character, or by code points, as older runs did."""

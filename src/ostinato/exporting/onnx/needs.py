@@ -13,5 +13,5 @@ def check_installed() -> None:
     """Raises a ConfigError that says what to install where a package is missing."""
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise ConfigError(
-            f"exporting to ONNX needs {', '.join(missing)}, which cannot be imported; install them: pip install 'ostinato[onnx]'"
+            f"exporting to ONNX needs {', '.join(missing)}, which cannot be imported; install them: pip install 'ostinato[export]'"
         )

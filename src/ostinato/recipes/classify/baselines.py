@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ostinato.data.records.images import Images
+from ostinato.extras import needed
 from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
 from ostinato.recipes.classify.judge import calibration_error
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
@@ -37,8 +38,9 @@ def baselines(
     }
     if isinstance(train, Images):
         return found
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.naive_bayes import MultinomialNB
+    with needed():
+        from sklearn.feature_extraction.text import CountVectorizer
+        from sklearn.naive_bayes import MultinomialNB
 
     reading = with_tokens(reading, [each.text for each in train])
     room = max(1, _MOST_NUMBERS // len(classes))

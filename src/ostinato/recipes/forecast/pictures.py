@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ostinato.extras import needed
 from ostinato.insight.plots import COLOURS, GREY, figure, name_axes
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _draw(axes: Axes, fan: Fan) -> None:
     axes.axvline(fan.times[fan.past - 1], color=GREY, linewidth=0.8, linestyle=":")
     axes.margins(x=0.01)
     if fan.times.dtype.kind == "M":
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+        with needed():
+            from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
         locator = AutoDateLocator(minticks=3, maxticks=8)  # with more at least, some spans warn
         axes.xaxis.set_major_locator(locator)

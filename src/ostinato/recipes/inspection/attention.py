@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ostinato.extras import needed
 from ostinato.insight.layers import Loss
 from ostinato.models.classifying.pooling import Pooling
 from ostinato.nn.attention import Attention
@@ -58,7 +59,8 @@ def plot_weights(weights: torch.Tensor) -> Figure:
     Args:
         weights: (T_out, B, T_mem), shares; B at least 1.
     """
-    from matplotlib.ticker import MaxNLocator
+    with needed():
+        from matplotlib.ticker import MaxNLocator
 
     from ostinato.insight.plots import SEQUENTIAL, figure, name_axes
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-import docstring_parser
-
+from ostinato.extras import needed
 from ostinato.insight.flow import gradient_flow
 from ostinato.insight.gates import saturation
 from ostinato.insight.html import number, picture, table
@@ -17,6 +16,9 @@ from ostinato.insight.parameter_table import parameters
 from ostinato.insight.watched_plot import plot_watched
 from ostinato.recipes.inspection.inspected import Inspected
 from ostinato.recipes.watching import COST
+
+with needed():
+    import docstring_parser
 
 _PROBED_STEPS = 4  # Jacobians of each layer
 _MOST_EIGENVALUES = 2_500  # N; those of one Jacobian take N^3, some twenty seconds here

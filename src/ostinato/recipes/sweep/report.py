@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from ostinato.extras import needed
 from ostinato.recipes.sweep.measure import Measure, measure_of
 from ostinato.recipes.sweep.search import LOSS, open_study, trial_number
 from ostinato.recipes.sweep.space import Searched, Space
@@ -67,7 +68,8 @@ def importances(study: Study, space: Space) -> dict[str, float]:
 
     Empty where it cannot be told: fewer than eight complete trials, or all of the same value.
     """
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    with needed():
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     values = [_value(trial) for trial in _complete(study.get_trials(deepcopy=False))]
     if len(space.space) < 2 or len(values) < 8 or min(values) == max(values):
@@ -113,8 +115,9 @@ def _plot(
     space: Space, folder: Path, trials: list[FrozenTrial], importance: dict[str, float], measure: Measure
 ) -> None:
     # Late: only a sweep draws. The figure is made without pyplot, which would choose a window system.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with needed():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     trials = [trial for trial in trials if math.isfinite(_value(trial))]
     count = 1 + len(space.space)
@@ -140,7 +143,8 @@ def _plot(
 
 
 def _draw_history(axis: Any, trials: list[FrozenTrial], measure: Measure) -> None:
-    from matplotlib.ticker import MaxNLocator
+    with needed():
+        from matplotlib.ticker import MaxNLocator
 
     _scatter(axis, trials, [trial_number(trial) for trial in trials], measure)
     lowest, best = math.inf, []
@@ -156,7 +160,8 @@ def _draw_history(axis: Any, trials: list[FrozenTrial], measure: Measure) -> Non
 
 
 def _draw_slice(axis: Any, trials: list[FrozenTrial], searched: Searched, measure: Measure) -> None:
-    from matplotlib.ticker import MaxNLocator
+    with needed():
+        from matplotlib.ticker import MaxNLocator
 
     values = {trial.number: trial.params[searched.name] for trial in trials if searched.name in trial.params}
     trials = [trial for trial in trials if trial.number in values]

@@ -28,14 +28,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
-import yaml
-
 from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import OstinatoError, RunError
+from ostinato.extras import needed
 from ostinato.recipes.sweep.space import Space, parse
 from ostinato.training.loop.interrupt import Interrupt
 from ostinato.training.run.files import write_text
 from ostinato.training.run.run_folder import CONFIG_BYTES
+
+with needed():
+    import yaml
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -121,7 +123,8 @@ def run_trials(space: Space, folder: Path, say: Say) -> Ending:
 
 def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -> str:
     """Makes the run of a trial; returns what came of it in words, or "interrupted", which leaves the trial to be run again."""
-    from optuna.trial import TrialState
+    with needed():
+        from optuna.trial import TrialState
 
     from ostinato.recipes.registry import find
     from ostinato.recipes.sweep.measure import measure_of
@@ -166,9 +169,10 @@ def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -
 
 def open_study(space: Space, folder: Path) -> Study:
     """The record of the sweep in a folder."""
-    import optuna  # late: only a sweep needs it
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    with needed():
+        import optuna  # late: only a sweep needs it
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruners = {
@@ -215,13 +219,15 @@ def _prepare(space: Space, folder: Path, resume: bool) -> None:
 
 
 def _sampler(space: Space, number: int):
-    import optuna
+    with needed():
+        import optuna
 
     return optuna.samplers.TPESampler(seed=(space.seed + 1) * 1_000_003 + number, n_startup_trials=_STARTUP)
 
 
 def _states(*names: str):
-    from optuna.trial import TrialState
+    with needed():
+        from optuna.trial import TrialState
 
     return tuple(TrialState[name] for name in names)
 

@@ -26,14 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-import yaml
-
 from ostinato.errors import ConfigError, OstinatoError, did_you_mean
+from ostinato.extras import needed
 from ostinato.recipes.papers import resolve
 from ostinato.recipes.registry import DEFAULT, find
 from ostinato.recipes.sweep.measure import measure_of
 from ostinato.recipes.typed import fits, in_words
 from ostinato.training.loop.budget import LIMITS
+
+with needed():
+    import yaml
 
 if TYPE_CHECKING:
     from optuna import Trial

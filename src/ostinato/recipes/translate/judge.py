@@ -11,6 +11,7 @@ import torch
 from ostinato.data.batches.batches import Batch, TargetBatch
 from ostinato.data.records.marked import MarkedVocabulary
 from ostinato.data.records.pairs import Pairs
+from ostinato.extras import needed
 from ostinato.recipes.task import Judge
 from ostinato.recipes.text_target import scores_of_texts
 from ostinato.recipes.translate.settings import ScoringSettings
@@ -83,7 +84,8 @@ class TranslationJudge(Judge):
 
     def warnings(self) -> list[str]:
         """Where BLEU says nothing."""
-        from sacrebleu.metrics.bleu import BLEU
+        with needed():
+            from sacrebleu.metrics.bleu import BLEU
 
         bleu = BLEU(tokenize=self.scoring.tokenize)
         references = [bleu.tokenizer(self.pairs[row].target).split() for row in self.answers]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import torch
 
 from ostinato.errors import ConfigError
+from ostinato.extras import needed
 from ostinato.training.distributed.launch import is_by_torchrun, is_launched
 from ostinato.training.distributed.processes import STEP, told_of_deaths
 from ostinato.training.distributed.sharding import shard
@@ -66,10 +67,11 @@ def make_fabric(
     chosen = choose_precision(precision, place)
     devices, nodes = _processes(devices, nodes)
     # Imported late: loading Lightning takes a second, and only training needs it.
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-    from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT
+    with needed():
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+        from lightning_fabric.plugins.precision.precision import _PRECISION_INPUT
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on stderr
     if devices * nodes == 1:
@@ -119,11 +121,13 @@ def _processes(devices: int, nodes: int) -> tuple[int, int]:
 
 def _strategy(name: StrategyName, world: int) -> Any:
     if name == "fsdp":
-        from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+        with needed():
+            from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
         return ModelParallelStrategy(
             shard, data_parallel_size=world, tensor_parallel_size=1, save_distributed_checkpoint=False, timeout=STEP
         )
-    from lightning_fabric.strategies.ddp import DDPStrategy
+    with needed():
+        from lightning_fabric.strategies.ddp import DDPStrategy
 
     return DDPStrategy(gradient_as_bucket_view=True, timeout=STEP)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ostinato.data.sources.plain_file import open_plain
+from ostinato.extras import needed
 from ostinato.training.run.files import write_bytes
 from ostinato.training.run.run_folder import RunFolder
 
@@ -28,7 +29,8 @@ class Metrics:
 
     def __init__(self, run: RunFolder, step: int = 0, lines: int = 0):
         # Imported late: TensorBoard is slow to load, and only training needs it.
-        from torch.utils.tensorboard import SummaryWriter
+        with needed():
+            from torch.utils.tensorboard import SummaryWriter
 
         if run.metrics_file.exists():
             with open_plain(run.metrics_file) as file:

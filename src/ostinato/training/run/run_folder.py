@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
 from ostinato.data.sources.plain_file import open_plain, read_plain
 from ostinato.errors import RunError
+from ostinato.extras import needed
 from ostinato.training.run.checkpoints import Checkpoints
 from ostinato.training.run.files import NewFile, remove_leftovers, write_bytes, write_tensors, write_text
 from ostinato.training.run.lock import Lock
+
+with needed():
+    import yaml
 
 CONFIG_BYTES = 2**20  # at most: what people and sweeps write has some kilobytes
 
