@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -135,10 +136,20 @@ def _class(kind: Any, base: str) -> str:
     parameters = inspect.signature(kind.__init__).parameters.values()
     shared = inspect.signature(kind.__base__.__init__).parameters
     attributes = [f"{each.name}: {each.annotation}" for each in parameters if each.name not in shared]
-    body = [f'"""{kind.__doc__}\n"""' if "\n" in kind.__doc__ else f'"""{kind.__doc__}"""', ""]
+    said = kind.__doc__ if kind.__module__ != catalogue.__name__ else _without_options(kind.__doc__)
+    body = [f'"""{said}\n"""' if "\n" in said else f'"""{said}"""', ""]
     body += attributes + [""] * bool(attributes)
     body += ["def __init__(", *textwrap.indent("\n".join(_written(parameters)), "    ").split("\n"), ") -> None: ..."]
     return f"class {kind.__name__}({bases}):{note}\n" + textwrap.indent("\n".join(body), "    ") + "\n"
+
+
+def _without_options(said: str) -> str:
+    """What eighty classes need not repeat: `help` tells it of each."""
+    return re.sub(
+        r"(    \*\*options: )by keyword, (`\w+`):\n(?: {8}.*\n)+",
+        r"\1see \2.\n",
+        said,
+    )
 
 
 def _written(parameters: Any) -> list[str]:

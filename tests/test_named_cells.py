@@ -20,6 +20,7 @@ from ostinato.cell_names import classes, declared, every
 from ostinato.cells import Cell, lstm
 from ostinato.cells.registry import named
 from ostinato.errors import CellError
+from ostinato.nn import LayerOptions, StepOptions
 from tests.stubs import stubs
 from tests.test_documents import ROOT, snippets
 
@@ -87,6 +88,8 @@ def test_every_argument_of_a_class_is_documented_and_typed(name: str) -> None:
     kind = getattr(ostinato.catalogue if is_catalogued else ostinato, name)
     arguments = list(inspect.signature(kind).parameters)
     assert all(f"    {'**' * (argument == 'options')}{argument}: " in kind.__doc__ for argument in arguments)
+    options = typing.get_type_hints(LayerOptions if "num_layers" in arguments else StepOptions)
+    assert all(f"        {option}: " in kind.__doc__ for option in options)
     assert set(arguments) < set(typing.get_type_hints(kind.__init__))
     home = "catalogue" if is_catalogued else f"nn.{'steps' if 'Cell' in name else 'layers'}"
     assert (kind.__module__, kind.__qualname__) == (f"ostinato.{home}", name)

@@ -75,7 +75,7 @@ class ATR(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -118,7 +118,7 @@ class AntisymmetricRNN(Recurrent):
         gated: h' = h + epsilon z tanh(...), with a gate z that has the matrix W too, and its own V and b.
         epsilon: the length of a step, above 0.
         gamma: the strength of the diffusion, at least 0, which keeps Euler's method stable.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -167,7 +167,7 @@ class BRC(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -206,7 +206,7 @@ class CFN(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -251,7 +251,7 @@ class CfC(Recurrent):
         mode: "default"; "no_gate" for h' = f + t g; "pure" for h' = A - A exp(-dt (|w_tau| + |f|)) f, the solution itself.
         backbone: its width for each hidden unit, so that it has `backbone * hidden_size` units; 0 for none, where f, g, a and b
             are linear in x and h at once.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -301,7 +301,7 @@ class CoRNN(Recurrent):
         gamma: how strongly y is drawn back.
         epsilon: how strongly z is damped.
         implicit: the damping is that of z', epsilon z', which is stable for every dt.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -354,7 +354,7 @@ class ES2N(Recurrent):
         beta: how much goes through tanh, in (0, 1]; the rest turns and is kept.
         spectral_radius: the largest magnitude of an eigenvalue of U, at least 0.
         input_scaling: the largest weight of the input and largest bias, at least 0.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -404,7 +404,7 @@ class ESN(Recurrent):
         leak: how much is new in a step, in (0, 1].
         spectral_radius: the largest magnitude of an eigenvalue of U, at least 0; that of (1 - leak) I + leak U is near it.
         input_scaling: the largest weight of the input and largest bias, at least 0.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -453,7 +453,7 @@ class FastGRNN(Recurrent):
         dtype: of the parameters.
         rank: of U = U1 U2, at least 1; None for a full matrix. W of a low rank is a `torch.nn.Linear(I, rank, bias=False)` before
             the layer, whose input is then of width rank.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -497,7 +497,7 @@ class FastRNN(Recurrent):
         dtype: of the parameters.
         rank: of U = U1 U2, at least 1; None for a full matrix. W of a low rank is a `torch.nn.Linear(I, rank, bias=False)` before
             the layer, whose input is then of width rank.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -546,7 +546,7 @@ class GRUD(Recurrent):
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -594,7 +594,7 @@ class HGRN(Recurrent):
         lower_bound: the least that is kept, in [0, 1).
         real: without complex numbers, c' = f c + (1 - f) silu(z) and h' = silu(p) c', the ablation of the paper; P and the layer
             norm are layers around.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -643,7 +643,7 @@ class IndRNN(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         nonlinearity: "relu" or "tanh".
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -686,7 +686,7 @@ class JANET(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         beta: at 0 what is written is what is forgotten; above 0 more is written.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -731,7 +731,7 @@ class LEM(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         dt: the longest time step, above 0.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -779,7 +779,7 @@ class LMU(Recurrent):
         dtype: of the parameters.
         order: how many coefficients m has, at least 1.
         theta: the length of the window, in steps, above 0.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -834,7 +834,7 @@ class LRU(Recurrent):
         r_min: the least magnitude of lambda at the start, in [0, 1), below r_max.
         r_max: the largest, in (0, 1]; near 1 for long memories.
         max_phase: the largest angle at the start, above 0; a tenth of a turn and less for long sequences.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -887,7 +887,7 @@ class LTC(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         unfolds: steps of the solver, at least 1; theirs are 6.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -930,7 +930,7 @@ class LiGRU(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -968,7 +968,7 @@ class MGU(Recurrent):
         dtype: of the parameters.
         variant: 0 for the unit itself; 1, 2 and 3 for f = sigmoid(U_f h + b_f), f = sigmoid(U_f h) and f = sigmoid(b_f). In the
             last two f is no gate of the layer, so that `forget_bias` and chrono initialisation have none to act on.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1015,7 +1015,7 @@ class MLSTM(Recurrent):
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1055,7 +1055,7 @@ class MUT1(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1094,7 +1094,7 @@ class MUT2(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1130,7 +1130,7 @@ class MUT3(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1169,7 +1169,7 @@ class MinimalRNN(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1209,7 +1209,7 @@ class MogrifierLSTM(Recurrent):
         dtype: of the parameters.
         rounds: of gating, the input's first, each with a matrix of its own; theirs are 5 or 6.
         rank: of these matrices, each of which is then a product of two; 0 for whole matrices.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1258,7 +1258,7 @@ class MultiplicativeLSTM(Recurrent):
         dtype: of the parameters.
         late_tanh: c' = f c + i g and h' = tanh(o c'), as in the authors' code for MATLAB, which adds the bias of g within that
             tanh; else c' = f c + i tanh(g) and h' = o tanh(c'), as in their code for Chainer.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1306,7 +1306,7 @@ class NAS(Recurrent):
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1345,7 +1345,7 @@ class NBRC(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1384,7 +1384,7 @@ class PeepholeLSTM(Recurrent):
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1431,7 +1431,7 @@ class PhasedLSTM(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         leak: what of a closed phase is let through, so that gradients pass.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1478,7 +1478,7 @@ class QRNN(Recurrent):
         dtype: of the parameters.
         pooling: "f", h' = f h + (1 - f) z; "fo"; or "ifo", c' = f c + w z (the paper's i).
         window: how many time steps the gates see, 1 or 2, as in the authors' code.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1525,7 +1525,7 @@ class RAN(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         linear: h' = c', the paper's other choice of what comes out.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1574,7 +1574,7 @@ class RGLRU(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1616,7 +1616,7 @@ class SCRN(Recurrent):
         dtype: of the parameters.
         context: slow units, at least 1.
         alpha: how much of themselves they keep, in [0, 1), the same for all.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1666,7 +1666,7 @@ class SLSTM(Recurrent):
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1709,7 +1709,7 @@ class SRU(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         skip: whether h' has the input in it; without, h' = r c'.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1755,7 +1755,7 @@ class STAR(Recurrent):
         dtype: of the parameters.
         as_run: as the authors' code computes it, which writes more than it forgets, as JANET does:
             h' = tanh((1 - sigmoid(a)) h + sigmoid(a + 1) z), with a = W_k x + U_k h + b_k.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1798,7 +1798,7 @@ class UGRNN(Recurrent):
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -1840,7 +1840,7 @@ class UnICORNN(Recurrent):
         dtype: of the parameters.
         dt: the longest step, above 0.
         alpha: how strongly y is drawn back, at least 0.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: see `LayerOptions`.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.

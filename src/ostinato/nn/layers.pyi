@@ -24,7 +24,28 @@ class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMetho
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: by keyword, `LayerOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
+            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
+                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
+            connection: None, "residual" or "highway", around every layer but the first.
+            initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
+                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -66,7 +87,28 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
         reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
             n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
             of z around in a `state_dict`; where the reset acts cannot be converted.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: by keyword, `LayerOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
+            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
+                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
+            connection: None, "residual" or "highway", around every layer but the first.
+            initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
+                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -105,7 +147,28 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
         bidirectional: a second direction, from the last step to the first; `D = 2`.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: by keyword, `LayerOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
+            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
+                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
+            connection: None, "residual" or "highway", around every layer but the first.
+            initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
+                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -148,7 +211,28 @@ class RHN(Recurrent):
         device: where the parameters are made.
         dtype: of the parameters.
         depth: layers in a step, at least 1. The input enters the first one only.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: by keyword, `LayerOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
+            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
+                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
+            connection: None, "residual" or "highway", around every layer but the first.
+            initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
+                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -193,7 +277,28 @@ class MinGRU(Recurrent):
         dtype: of the parameters.
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: by keyword, `LayerOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
+            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
+                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
+            connection: None, "residual" or "highway", around every layer but the first.
+            initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
+                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -239,7 +344,28 @@ class MinLSTM(Recurrent):
         dtype: of the parameters.
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
-        **options: see `LayerOptions`; each has a row in the documentation.
+        **options: by keyword, `LayerOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
+            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
+                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
+            connection: None, "residual" or "highway", around every layer but the first.
+            initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
+            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
+                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.

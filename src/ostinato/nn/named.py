@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +23,8 @@ _OWN_PLACE = 3
 def named_class(named: NamedCell, base: Any, name: str, module: str) -> type[Any]:
     """The layer or the single step of a named cell.
 
-    Its signature and its docstring are those of `base`, without `cell` and with the cell's own arguments, which become attributes.
+    Its signature and its docstring are those of `base`, without `cell` and with the cell's own arguments, which become attributes;
+    the docstring tells each option too.
     Where torch's kernels compute the default cell, torch.nn's class of the same name is a base class.
 
     Args:
@@ -108,8 +111,17 @@ def _docstring(named: NamedCell, base: type[Any], arguments: list[str], torch_cl
         first, _, rest = text.partition("\n")
         text = f"{first} Drops in for `torch.nn.{torch_class.__name__}`.\n{rest}".rstrip()
     told = {argument.lstrip("*"): said for argument, said in (shared | own).items()}
+    told["options"] = _options_told(LayerOptions if "num_layers" in arguments else StepOptions)
     lines = "\n".join(told[argument] for argument in arguments if argument in told)
     return f"{text}\n\nArgs:\n{lines}\n\n{errors}"
+
+
+@functools.cache
+def _options_told(options: type[Any]) -> str:
+    """What can be given by keyword only, and what it means."""
+    kinds = [StepOptions] if options is StepOptions else [StepOptions, LayerOptions]
+    every = "\n".join(inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")[2].rstrip() for kind in kinds)
+    return f"    **options: by keyword, `{options.__name__}`:\n{textwrap.indent(every, '    ')}"
 
 
 def _parts(documented: Any) -> tuple[str, dict[str, str], str]:

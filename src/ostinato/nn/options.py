@@ -24,10 +24,10 @@ class StepOptions(TypedDict, total=False):
         layer_norm: normalise the products and the cell state (Ba et al. 2016).
         peephole: the gates see the cell state (Gers et al. 2002).
         coupled_gates: i = 1 - f (Greff et al. 2017).
-        num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units sees
-            its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-        forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes, its
-            negative. None for what the cell says, if it says anything.
+        num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+            sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+        forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+            its negative. None for what the cell says, if it says anything.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
         backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
             "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
@@ -54,9 +54,9 @@ class LayerOptions(StepOptions, total=False):
         weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
         connection: None, "residual" or "highway", around every layer but the first.
         initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-        checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and compute
-            the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-            with sqrt(T), for about a third more time. None keeps everything.
+        checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
+            compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+            grows with sqrt(T), for about a third more time. None keeps everything.
     """
 
     variational_dropout: float | Sequence[float]

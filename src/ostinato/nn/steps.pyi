@@ -20,7 +20,20 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `StepOptions`.
+        **options: by keyword, `StepOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -55,7 +68,20 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
         reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
             n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
             of z around in a `state_dict`; where the reset acts cannot be converted.
-        **options: see `StepOptions`.
+        **options: by keyword, `StepOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -88,7 +114,20 @@ class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMeth
         nonlinearity: "tanh", "relu", or (new) "sigmoid".
         device: where the parameters are made.
         dtype: of the parameters.
-        **options: see `StepOptions`.
+        **options: by keyword, `StepOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -125,7 +164,20 @@ class RHNCell(Step):
         device: where the parameters are made.
         dtype: of the parameters.
         depth: layers in a step, at least 1. The input enters the first one only.
-        **options: see `StepOptions`.
+        **options: by keyword, `StepOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -164,7 +216,20 @@ class MinGRUCell(Step):
         dtype: of the parameters.
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
-        **options: see `StepOptions`.
+        **options: by keyword, `StepOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
@@ -204,7 +269,20 @@ class MinLSTMCell(Step):
         dtype: of the parameters.
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
-        **options: see `StepOptions`.
+        **options: by keyword, `StepOptions`:
+            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
+            layer_norm: normalise the products and the cell state (Ba et al. 2016).
+            peephole: the gates see the cell state (Gers et al. 2002).
+            coupled_gates: i = 1 - f (Greff et al. 2017).
+            num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
+                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
+                its negative. None for what the cell says, if it says anything.
+            init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
+            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
+                step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: for a bad argument, as torch.nn does.
