@@ -203,7 +203,7 @@ def check(layer: Any, streaming_dtype: Any, output: Any = None) -> None:
     """Raise `ConfigError` for what cannot be streamed."""
     if not isinstance(layer, Recurrent):
         raise ConfigError(
-            f"Stream expected a recurrent layer of ostinato, or a model of ostinato.models, got {told_kind(layer)}; "
+            f"Stream expected a recurrent layer of ostinato, got {told_kind(layer)}; "
             "ostinato.convert(module) replaces torch.nn's"
         )
 
