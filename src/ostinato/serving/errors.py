@@ -1,0 +1,79 @@
+"""What a service answers where it cannot do what is asked: a status, a code and a line for a person."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ostinato.errors import OstinatoError
+
+
+class ServingError(OstinatoError):
+    """A request that is refused, or that failed.
+
+    Args:
+        message: what was expected, what came and what to do, for the client; it holds no text of users.
+        param: the name of the part of the request that is wrong.
+        retry_after: seconds after which another try may go well; None where it will not.
+        **details: more that the answer holds, such as the `step` that a session is at.
+
+    Attributes:
+        status: of HTTP.
+        code: of the kind of error, for programs.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, retry_after: float | None = None, **details: Any
+    ) -> None:
+        super().__init__(message)
+        self.message, self.param, self.retry_after, self.details = message, param, retry_after, details
+
+
+class BadRequestError(ServingError):
+    """A request that is not what the API expects."""
+
+    status, code = 400, "invalid_request"
+
+
+class NotFoundError(ServingError):
+    """There is no such model, session or mark; also for sessions of others."""
+
+    status, code = 404, "not_found"
+
+
+class StepMismatchError(ServingError):
+    """The session is at another step than the client thinks; `details["step"]` is the true one."""
+
+    status, code = 409, "step_mismatch"
+
+
+class GoneError(ServingError):
+    """A session that was there and is not any more: its model was replaced by one that its state does not fit."""
+
+    status, code = 410, "gone"
+
+
+class TooLargeError(ServingError):
+    """More tokens, steps or bytes than a request may have."""
+
+    status, code = 413, "too_large"
+
+
+class KeyReusedError(ServingError):
+    """An idempotency key that came before with another request."""
+
+    status, code = 422, "idempotency_key_reused"
+
+
+class BusyError(ServingError):
+    """A bound is reached: sessions, the queue, or a session that another replica steps."""
+
+    status, code = 429, "busy"
+
+
+class UnavailableError(ServingError):
+    """The service takes nothing at the moment: it starts, drains, or cannot reach its store."""
+
+    status, code = 503, "unavailable"

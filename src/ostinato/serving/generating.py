@@ -1,0 +1,96 @@
+"""How a text is asked for, and the pieces in which it comes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ostinato.serving.errors import BadRequestError
+
+MOST_LOGPROBS = 100
+MOST_STOPS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Generating:
+    """How a text is written.
+
+    Attributes:
+        max_tokens: tokens to write at most, at least 0.
+        temperature: of what is drawn; 0 takes the most likely token.
+        top_k: draw from so many most likely tokens only; None for all.
+        top_p: draw from the most likely tokens that make up this share, in (0, 1]; None for all.
+        seed: the same seed and the same text before write the same; None for a new one.
+        stop: texts that end it; they are not part of it.
+        logprobs: how many most likely tokens are told with each, 0 for the log probability of the token alone; None for none.
+        unit: whose value is told after each token, as `Service.units` names it, such as "1.c.181"; None for none.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        _whole("max_tokens", self.max_tokens, 0, 2**31)
+        _number("temperature", self.temperature)
+        if not 0.0 <= self.temperature < math.inf:
+            raise BadRequestError(f"temperature: expected 0 or above, got {self.temperature}", param="temperature")
+        if self.top_k is not None:
+            _whole("top_k", self.top_k, 1, 2**31)
+        if self.top_p is not None:
+            _number("top_p", self.top_p)
+            if not 0.0 < self.top_p <= 1.0:
+                raise BadRequestError(f"top_p: expected above 0 and up to 1, got {self.top_p}", param="top_p")
+        if self.seed is not None:
+            _whole("seed", self.seed, -(2**63), 2**64 - 1)
+        if self.logprobs is not None:
+            _whole("logprobs", self.logprobs, 0, MOST_LOGPROBS)
+        if len(self.stop) > MOST_STOPS or not all(isinstance(each, str) and each for each in self.stop):
+            raise BadRequestError(f"stop: expected at most {MOST_STOPS} texts that are not empty", param="stop")
+        if self.unit is not None and not isinstance(self.unit, str):
+            raise BadRequestError("unit: expected the name of a unit, such as 1.c.181", param="unit")
+
+
+def _number(name: str, given: Any) -> None:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise BadRequestError(f"{name}: expected a finite number", param=name)
+
+
+def _whole(name: str, given: Any, least: int, most: int) -> None:
+    if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
+        raise BadRequestError(f"{name}: expected a whole number from {least} to {most}", param=name)
+
+
+@dataclass(slots=True)
+class Piece:
+    """A token of a text that is written.
+
+    Attributes:
+        text: what became certain with it; may be empty, in the middle of a character, or where a stop text may be coming.
+        token: its number; None for text that is left at the end.
+        logprob: of the token, nats, at temperature 1; None where it was not asked for.
+        top_logprobs: the most likely tokens, (number, text, log probability) each, best first.
+        unit: the value of the unit that was asked for, in [-1, 1].
+        attention: of translations and captions, where it looked: the weights over the places of the source.
+        finish: of the last piece why it is the last, "stop" or "length"; else None.
+        prompt_tokens: of the last piece, how many tokens were read first.
+        tokens: of the last piece, how many were written.
+        step: of the last piece in a session, the step that it is at.
+    """
+
+    text: str
+    token: int | None = None
+    logprob: float | None = None
+    top_logprobs: list[tuple[int, str, float]] | None = None
+    unit: float | None = None
+    attention: list[float] | None = None
+    finish: str | None = None
+    prompt_tokens: int = 0
+    tokens: int = 0
+    step: int | None = None

@@ -1,0 +1,219 @@
+"""A request as handlers see it, and what they give back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from ostinato.serving.errors import ServingError
+
+if TYPE_CHECKING:
+    from ostinato.serving.http.routes import Route
+
+Headers = Sequence[tuple[bytes, bytes]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+
+_NOTED = {
+    b"authorization": "authorization",
+    b"content-type": "content_type",
+    b"content-length": "content_length",
+    b"idempotency-key": "key",
+    b"x-request-id": "given_id",
+    b"host": "host",
+    b"origin": "origin",
+}
+
+
+class BodyError(ServingError):
+    """A body that cannot be read; the connection is of no use any more."""
+
+
+class DisconnectedError(Exception):
+    """Whoever asked is gone; nobody reads an answer."""
+
+
+class Request:
+    """A request.
+
+    Attributes:
+        method: "GET", "POST", ...
+        path: percent-encoded, as it came.
+        query: what is behind the question mark.
+        route: which of the table; None until it is found.
+        names: the parts of the path that the route leaves open, decoded.
+        owner: the name of the token; "" without tokens.
+        id: of the request, for logs and the header `x-request-id`.
+        received: bytes of the body.
+    """
+
+    __slots__ = (
+        "_body",
+        "_receive",
+        "authorization",
+        "content_length",
+        "content_type",
+        "given_id",
+        "host",
+        "id",
+        "key",
+        "limit",
+        "method",
+        "names",
+        "origin",
+        "owner",
+        "path",
+        "query",
+        "received",
+        "route",
+    )
+
+    def __init__(
+        self, method: str, path: bytes, query: bytes, headers: Headers, receive: Receive, body: bytes | None = None
+    ):
+        self.method, self.path, self.query = method, path, query
+        self.authorization = self.content_type = self.content_length = self.key = None
+        self.given_id = self.host = self.origin = None
+        for name, value in headers:
+            if name in _NOTED:
+                setattr(self, _NOTED[name], value)
+        self.route: Route | None = None
+        self.names: list[str] = []
+        self.owner, self.id = "", ""
+        self.limit = 0
+        self._receive, self._body = receive, body
+        self.received = 0 if body is None else len(body)
+
+    async def body(self) -> bytes:
+        """The body, of at most `limit` bytes: more are not waited for, whatever the headers say.
+
+        Raises:
+            BodyError: there are more (413), or the length is no number (400).
+            DisconnectedError: it ends before its end.
+        """
+        if self._body is not None:
+            if len(self._body) > self.limit:
+                raise self._too_large()
+            return self._body
+        if self.content_length is not None:
+            if not self.content_length.isdigit():
+                raise BodyError(400, "invalid_header", "content-length: expected a number of bytes")
+            if int(self.content_length) > self.limit:
+                raise self._too_large()
+        parts: list[bytes] = []
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise DisconnectedError
+            if part := message.get("body", b""):
+                parts.append(part)
+                self.received += len(part)
+                if self.received > self.limit:
+                    raise self._too_large()
+            if not message.get("more_body", False):
+                break
+        self._body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return self._body
+
+    def _too_large(self) -> BodyError:
+        return BodyError(413, "body_too_large", f"the body is larger than {self.limit} bytes; send less at once")
+
+    async def json(self) -> Any:
+        """The body, read as JSON and checked by the schema of the route.
+
+        Raises:
+            ServingError: it is not that.
+        """
+        kind = (self.content_type or b"").split(b";", 1)[0].strip().lower()
+        if kind != b"application/json":
+            # Also so that no page of another site can post without asking first.
+            raise ServingError(415, "unsupported_media_type", "expected the header content-type: application/json")
+        data = await self.body()
+        try:
+            found = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            where = f" at character {error.pos}" if data else ""
+            raise ServingError(
+                400, "invalid_json", f"the body is no JSON{where}: {error.msg if data else 'it is empty'}"
+            ) from None
+        assert self.route is not None
+        if self.route.check is not None:
+            self.route.check(found, "")
+        return found
+
+    def parameters(self) -> dict[str, str]:
+        """What is behind the question mark, by name; the last of those that are given twice.
+
+        Raises:
+            ServingError: it is not UTF-8, or has many parts.
+        """
+        try:
+            text = self.query.decode("ascii")
+            return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=32, errors="strict"))
+        except ValueError:  # UnicodeError is one
+            raise ServingError(400, "invalid_query", "the query expected name=value&..., in UTF-8") from None
+
+    async def gone(self) -> None:
+        """Returns when whoever asked has gone; the body must have been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+class Reply:
+    """An answer.
+
+    Args:
+        status: of HTTP.
+        body: of it.
+        kind: the content type.
+        headers: others, names in small letters.
+    """
+
+    __slots__ = ("body", "events", "headers", "kind", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        kind: bytes = b"application/json",
+        headers: Headers = (),
+        events: AsyncIterator[bytes] | None = None,
+    ):
+        self.status, self.body, self.kind, self.headers, self.events = status, body, kind, headers, events
+
+
+def as_json(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
+    """An answer in JSON; what is no number is null."""
+    return Reply(status, orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), headers=headers)
+
+
+def as_events(events: AsyncIterator[bytes]) -> Reply:
+    """An answer that comes piece by piece, as server-sent events."""
+    return Reply(
+        200,
+        kind=b"text/event-stream",
+        headers=((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")),
+        events=events,
+    )
+
+
+async def while_there(request: Request, work: Awaitable[Any]) -> Any:
+    """What `work` gives; it is cancelled when whoever asked goes.
+
+    Raises:
+        DisconnectedError: they have gone.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.gone())
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise DisconnectedError
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Sessions: where they are, whose turn it is, and how they come back."""

@@ -1,0 +1,1 @@
+"""One thread a model that steps all sessions that are ready together."""
