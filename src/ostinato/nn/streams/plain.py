@@ -177,6 +177,9 @@ class PlainRows(RowStream, of_rows=True, plain=True):
             y = y if self.output is None else self.output(y)
         return y[0] if alone else y
 
+    def outputs_of(self, rows: Any = None) -> None:
+        """See `RowStream`: nothing here tells."""
+
     def refresh(self) -> None:
         """See `PlainStream`."""
         PlainStream.refresh(self)  # pyright: ignore[reportArgumentType]

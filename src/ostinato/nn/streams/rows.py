@@ -211,6 +211,27 @@ class RowStream(Stream, of_rows=True, plain=False):
         tensors_in(hx)
         self._put_rows(self.layer._layout.open(hx, len(which), True), which)
 
+    def outputs_of(self, rows: Rows | None = None) -> Tensor | None:
+        """What the last step of some rows gave, `(n, H)`, made of their states to the same bits; no row takes a step.
+
+        Args:
+            rows: as in a call. One that has taken no step gives what its first state shows.
+
+        Returns:
+            None where the states do not tell: with residual connections, or without compiled steps.
+        """
+        which, packed = self.which(rows), self._packed
+        if packed.residual:
+            return None
+        name, width = packed.kernel.cell.output, self._packed_width()
+        with torch.inference_mode(False):
+            y = self._rows.before(self.layer.num_layers - 1, name, which)[:, :width].contiguous()
+            if self._behind is None:
+                return y
+            shown = torch.empty(len(which), self._width, dtype=self._dtype, device="cpu")
+            self._behind.step(which, y, shown, {})
+            return shown
+
     def reset(self, rows: Rows | None = None) -> None:
         """Let some rows, or all, go back to the layer's first state: zeros, or what it has learned."""
         if self.layer.options.initial_state.learned:
