@@ -77,3 +77,9 @@ class UnavailableError(ServingError):
     """The service takes nothing at the moment: it starts, drains, or cannot reach its store."""
 
     status, code = 503, "unavailable"
+
+
+class FailedError(ServingError):
+    """The model gave no numbers, or the service failed; the session is at the step before."""
+
+    status, code = 500, "model_failed"

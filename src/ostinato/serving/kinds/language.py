@@ -1,0 +1,131 @@
+"""Sessions of a language model: tokens in, what comes next out; and texts that are written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ostinato.errors import ModelError
+from ostinato.models.text.text_stream import TokenStream
+from ostinato.serving.errors import BadRequestError, TooLargeError
+from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, one_of, text_of, whole
+from ostinato.serving.stepping.bank import Bank
+from ostinato.serving.stepping.job import Job
+
+MOST_TOP = 1000
+
+
+class LanguageKind(Kind):
+    """See `Kind`. An answer is `next`: the most likely next tokens, best first, with their probabilities."""
+
+    task = "lm"
+    reads: ClassVar[tuple[str, ...]] = ("text", "tokens")
+    begins: ClassVar[tuple[str, ...]] = ("text", "tokens")
+    peeks = True
+
+    def __init__(self, trained: Any) -> None:
+        super().__init__(trained)
+        self.vocabulary = self.model.vocabulary
+        self._pieces: dict[int, str] = {}
+        self._keeps = False
+
+    def bank(self) -> Bank:
+        """Where the states do not tell what the last step gave, that is remembered too."""
+        stream = TokenStream(self.model, rows=FIRST_ROWS)
+        V = len(self.vocabulary)
+        self._keeps = stream.layers.outputs_of([0]) is None
+        dtype = torch.empty(0, dtype=self.model.embedding.weight.dtype).numpy().dtype
+        beside = {"said": np.zeros((FIRST_ROWS, V), dtype)} if self._keeps else {}
+        words = json.dumps(self.vocabulary.to_dict(), sort_keys=True).encode()
+        return Bank(stream, beside, hashlib.blake2b(words, digest_size=16).hexdigest())
+
+    def piece(self, token: int) -> str:
+        """The text of a token by itself."""
+        found = self._pieces.get(token)
+        if found is None:
+            found = self._pieces[token] = self.vocabulary.decode([token])
+        return found
+
+    def tokens(self, text: str, most: int, param: str = "text") -> list[int]:
+        """Of a text.
+
+        Raises:
+            BadRequestError, TooLargeError: it is no text, or has too many.
+        """
+        text = text_of(text, param)
+        if len(text) > 64 * most:  # not even counted
+            raise TooLargeError(f"{param}: expected at most {most} tokens", param=param)
+        found: list[int] = self.vocabulary.encode(text).tolist()
+        if len(found) > most:
+            raise TooLargeError(f"{param}: expected at most {most} tokens, got {len(found)}", param=param)
+        return found
+
+    def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
+        """Of "text" or "tokens"."""
+        name = one_of(body, self.reads)
+        if name is None:
+            return []
+        if name == "text":
+            return self.tokens(body["text"], most)
+        given, V = body["tokens"], len(self.vocabulary)
+        if not isinstance(given, list) or not all(type(each) is int and 0 <= each < V for each in given):
+            raise BadRequestError(f"tokens: expected a list of whole numbers from 0 to {V - 1}", param="tokens")
+        if len(given) > most:
+            raise TooLargeError(f"tokens: expected at most {most}, got {len(given)}", param="tokens")
+        return list(given)
+
+    def asked(self, body: Mapping[str, Any]) -> int:
+        """How many of the most likely next tokens."""
+        return whole(body, "top", 10, 0, MOST_TOP)
+
+    def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
+        """Logits, (n, V)."""
+        said = bank.stream(torch.tensor(inputs), rows)
+        if self._keeps:
+            bank.beside["said"][rows] = said.numpy()
+        return said
+
+    def peek(self, bank: Bank, rows: np.ndarray) -> torch.Tensor | None:
+        """Logits of the last step."""
+        if self._keeps:
+            return torch.from_numpy(bank.beside["said"][rows])
+        return bank.stream.layers.outputs_of(rows)
+
+    def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
+        """Ids and probabilities of the most likely tokens, or the reason why there are none."""
+        assert said is not None
+        most = min(max(job.asked for job in jobs), said.shape[1])
+        said = said.double()
+        if most == 0:
+            return [([], [])] * len(jobs)
+        values, ids = torch.topk(said, most, dim=1)
+        p = (values - torch.logsumexp(said, 1, keepdim=True)).exp()
+        broken = ~torch.isfinite(values[:, 0])
+        told = list(zip(ids.tolist(), p.tolist(), strict=True))
+        if bool(broken.any()):
+            for at in broken.nonzero()[:, 0].tolist():
+                told[at] = broken_model(self.model)
+        return told
+
+    def answer(self, job: Job) -> dict[str, Any]:
+        """`next`; of every step a list of such."""
+        found = [self._next(each, job.asked) for each in job.said]
+        return {"next": found if job.every else found[0]} if found else {}
+
+    def _next(self, said: Any, top: int) -> list[dict[str, Any]]:
+        ids, p = said
+        piece = self.piece
+        return [{"token": id, "text": piece(id), "p": q} for id, q in zip(ids[:top], p[:top], strict=True)]
+
+
+def broken_model(model: Any) -> ModelError:
+    """Of scores that are no numbers."""
+    return ModelError(
+        f"expected scores of the next token that are numbers, got NaN or infinity from the {type(model).__name__}; look at the "
+        "weights of the run"
+    )

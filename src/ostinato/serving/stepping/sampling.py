@@ -1,0 +1,118 @@
+"""Tokens drawn for many rows at once. What a row gets depends on its scores, its seed and how many it has drawn, not on others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ostinato.serving.stepping.writing import Writing
+
+_GOLDEN, _A, _B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def uniform(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1), (n,) float64: the count-th of each seed's.
+
+    SplitMix64 (Steele, Lea & Flood 2014), whose state is seed + count * golden ratio; the seed is mixed once before, so that the
+    sequences of neighbouring seeds do not overlap.
+
+    Args:
+        seeds: (n,) uint64.
+        counts: (n,) from 0.
+    """
+    with np.errstate(over="ignore"):
+        state = _mixed(seeds.astype(np.uint64) + _GOLDEN) + (counts.astype(np.uint64) + np.uint64(1)) * _GOLDEN
+        return (_mixed(state) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(z: np.ndarray) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * _A
+    z = (z ^ (z >> np.uint64(27))) * _B
+    return z ^ (z >> np.uint64(31))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Tokens of n rows.
+
+    Attributes:
+        tokens: (n,).
+        broken: (n,) bool, rows whose scores are NaN or infinite, or say that nothing can follow; their tokens mean nothing.
+        logprobs: (n,), of the tokens, nats, at temperature 1; None where nobody asked.
+        top: ids and log probabilities, (n, k) each, of the most likely tokens; None where nobody asked.
+    """
+
+    tokens: list[int]
+    broken: np.ndarray
+    logprobs: list[float] | None
+    top: tuple[list[list[int]], list[list[float]]] | None
+
+
+def draw(logits: torch.Tensor, writings: Sequence[Writing]) -> Drawn:
+    """Draws the next token of each row.
+
+    The distribution is that of `ostinato.models.text.sampling.probabilities`; it is drawn from by the inverse of its distribution
+    function.
+
+    Args:
+        logits: (n, V).
+        writings: n of them.
+    """
+    logits = logits.double()
+    n = len(writings)
+    best, tokens = logits.max(1)
+    broken = ~torch.isfinite(best).numpy()
+    hows = [each.how for each in writings]
+    drawing = [at for at, how in enumerate(hows) if how.temperature > 0.0 and not broken[at]]
+    if drawing:
+        every = len(drawing) == n
+        some = logits if every else logits[torch.tensor(drawing)]
+        top = best if every else best[torch.tensor(drawing)]
+        u = uniform(
+            np.array([writings[at].seed for at in drawing], dtype=np.uint64),
+            np.array([writings[at].written for at in drawing], dtype=np.int64),
+        )
+        temperatures = torch.tensor([hows[at].temperature for at in drawing], dtype=torch.float64)
+        # Less the largest first: whatever the temperature, that one stays 0.
+        p = torch.softmax((some - top.unsqueeze(1)) / temperatures.unsqueeze(1), 1)
+        found = _drawn(p, torch.from_numpy(u), [(hows[at].top_k, hows[at].top_p) for at in drawing])
+        tokens = found if every else tokens.index_copy(0, torch.tensor(drawing), found)
+    logprobs, best_of_all = None, None
+    if any(how.logprobs is not None for how in hows):
+        log_p = torch.log_softmax(logits, 1)
+        logprobs = log_p.gather(1, tokens.unsqueeze(1))[:, 0].tolist()
+        most = min(max(how.logprobs or 0 for how in hows), logits.shape[1])
+        if most:
+            values, ids = torch.topk(log_p, most, dim=1)
+            best_of_all = ids.tolist(), values.tolist()
+    return Drawn(tokens.tolist(), broken, logprobs, best_of_all)
+
+
+def _drawn(p: torch.Tensor, u: torch.Tensor, bounds: list[tuple[int | None, float | None]]) -> torch.Tensor:
+    """(n,) of p (n, V), float64."""
+    bounded = [at for at, each in enumerate(bounds) if each != (None, None)]
+    if not bounded:
+        return _inverse(p, u)
+    if len(bounded) < len(bounds):
+        some = torch.tensor(bounded)
+        found = _inverse(p, u)
+        return found.index_copy(0, some, _drawn(p[some], u[some], [bounds[at] for at in bounded]))
+    V = p.shape[1]
+    ordered, ids = torch.sort(p, 1, descending=True, stable=True)
+    ks = torch.tensor([V if k is None else k for k, _ in bounds])
+    ordered = torch.where(torch.arange(V) < ks.unsqueeze(1), ordered, 0.0)
+    ordered = ordered / ordered.sum(1, keepdim=True)
+    shares = torch.tensor([2.0 if share is None else share for _, share in bounds], dtype=torch.float64)
+    # A token stays if those before it do not reach the share yet; so the first always stays.
+    ordered = torch.where(ordered.cumsum(1) - ordered >= shares.unsqueeze(1), 0.0, ordered)
+    return ids.gather(1, _inverse(ordered, u).unsqueeze(1))[:, 0]
+
+
+def _inverse(p: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    below = p.cumsum(1)
+    drawn = torch.searchsorted(below, (u * below[:, -1]).unsqueeze(1), right=True)[:, 0]
+    last = p.shape[1] - 1 - p.flip(1).ne(0.0).int().argmax(1)  # the last that can be drawn: sums are rounded
+    return torch.minimum(drawn, last)

@@ -1,0 +1,357 @@
+"""The thread that steps the sessions of a model: at every step all that are ready, together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.errors import OstinatoError
+from ostinato.serving.errors import FailedError, ServingError, UnavailableError
+from ostinato.serving.generating import Piece
+from ostinato.serving.kinds.kind import Kind
+from ostinato.serving.stepping.bank import Bank
+from ostinato.serving.stepping.job import Job
+from ostinato.serving.stepping.sampling import draw
+
+_LOG = logging.getLogger("ostinato.serving")
+_FAILED = "the service failed; the session is at the step before, try again"
+
+
+class _Call:
+    __slots__ = ("done", "work")
+
+    def __init__(self, work: Callable[[Bank], Any], done: Callable[[tuple[Any, BaseException | None]], None]) -> None:
+        self.work, self.done = work, done
+
+
+class _Fresh:
+    __slots__ = ("row",)
+
+    def __init__(self, row: int) -> None:
+        self.row = row
+
+
+class Stepper:
+    """Takes jobs from the event loop, and gives their results back, those of a batch at once.
+
+    A row has one job at a time: whoever gives it the next one waits for `Job.done`. Calls are made between two steps, in the order
+    in which they were given, before all jobs that were given after them.
+
+    Args:
+        name: of the thread.
+        kind: of task.
+        bank: of rows; from now on the thread's alone.
+        max_batch: rows that step together at most.
+        max_wait: seconds that a first step waits for others to join it.
+        on_batch: called on the event loop with rows and seconds of each step.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        bank: Bank,
+        *,
+        max_batch: int = 64,
+        max_wait: float = 0.0,
+        on_batch: Callable[[int, float], None] | None = None,
+    ) -> None:
+        self.kind, self.bank = kind, bank
+        self._max_batch, self._max_wait, self._on_batch = max_batch, max_wait, on_batch
+        self._loop = asyncio.get_running_loop()
+        self._inbox: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
+        self._outbox: list[Any] = []
+        self._thread = threading.Thread(target=self._run, name=f"ostinato-step-{name}", daemon=True)
+        self._thread.start()
+
+    # on the event loop
+
+    def submit(self, job: Job) -> None:
+        """Has a job done; its `done` is called at its end."""
+        self._put(job)
+
+    def fresh(self, row: int) -> None:
+        """Lets a row begin anew before what is given next."""
+        self._put(_Fresh(row))
+
+    def call(self, work: Callable[[Bank], Any]) -> asyncio.Future[Any]:
+        """Has something done with the bank between two steps."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(found: tuple[Any, BaseException | None]) -> None:
+            if future.done():  # nobody waits any more
+                return
+            result, error = found
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        self._put(_Call(work, done))
+        return future
+
+    async def stop(self) -> None:
+        """Ends the thread once it has done what it was given."""
+        self._flush()
+        self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _put(self, item: Any) -> None:
+        # What comes in one turn of the event loop steps together.
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(item)
+
+    def _flush(self) -> None:
+        if self._outbox:
+            self._inbox.put(self._outbox)
+            self._outbox = []
+
+    def _deliver(self, events: list[tuple[Callable[[Any], None], Any]]) -> None:
+        for tell, what in events:
+            try:
+                tell(what)
+            except Exception:
+                _LOG.exception("what waits for a result failed")
+
+    # in the thread
+
+    def _run(self) -> None:
+        torch.set_grad_enabled(False)
+        active: list[Job] = []
+        goes_on = True
+        while goes_on or active:
+            events: list[tuple[Callable[[Any], None], Any]] = []
+            items, ends = self._take(block=not active)
+            goes_on = goes_on and not ends
+            self._accept(items, active, events)
+            if active:
+                batch, rest = active[: self._max_batch], active[self._max_batch :]
+                active = rest + self._stepped(batch, events)
+            if events:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                    self._loop.call_soon_threadsafe(self._deliver, events)
+
+    def _take(self, *, block: bool) -> tuple[list[Any], bool]:
+        """What has come, and whether nothing will any more."""
+        items: list[Any] = []
+        if block:
+            first = self._inbox.get()
+            if first is None:
+                return items, True
+            items.extend(first)
+            until = time.monotonic() + self._max_wait
+            while self._max_wait and len(items) < self._max_batch and (left := until - time.monotonic()) > 0:
+                try:
+                    more = self._inbox.get(timeout=left)
+                except queue.Empty:
+                    break
+                if more is None:
+                    return items, True
+                items.extend(more)
+        while not self._inbox.empty():
+            more = self._inbox.get()
+            if more is None:
+                return items, True
+            items.extend(more)
+        return items, False
+
+    def _accept(self, items: list[Any], active: list[Job], events: list[Any]) -> None:
+        fresh: list[int] = []
+        joining: list[Job] = []
+        for item in items:
+            if isinstance(item, Job):
+                joining.append(item)
+            elif isinstance(item, _Fresh):
+                fresh.append(item.row)
+            else:
+                self._reset(fresh)
+                events.append((item.done, self._called(item.work)))
+        self._reset(fresh)
+        if not joining:
+            return
+        several = [job for job in joining if len(job.inputs) > 1]
+        try:
+            for job, packed in zip(several, self._pack(several), strict=True):
+                job.undo = packed
+            still = [job for job in joining if not job.inputs]
+            if still:
+                self._still(still, events)
+            active.extend(job for job in joining if job.at < len(job.inputs))
+        except Exception as error:
+            _LOG.exception("sessions could not be stepped")
+            for job in joining:
+                self._fail(job, error, events)
+
+    def _reset(self, fresh: list[int]) -> None:
+        if fresh:
+            self.bank.reset(np.array(fresh, dtype=np.int64))
+            fresh.clear()
+
+    def _called(self, work: Callable[[Bank], Any]) -> tuple[Any, BaseException | None]:
+        try:
+            return work(self.bank), None
+        except Exception as error:
+            return None, error
+
+    def _pack(self, jobs: list[Job]) -> list[bytes]:
+        return self.bank.pack(np.array([job.row for job in jobs], dtype=np.int64)) if jobs else []
+
+    def _still(self, jobs: list[Job], events: list[Any]) -> None:
+        """Jobs that read nothing first."""
+        rows = np.array([job.row for job in jobs], dtype=np.int64)
+        self._after(jobs, rows, self.kind.peek(self.bank, rows), events)
+
+    def _stepped(self, batch: list[Job], events: list[Any]) -> list[Job]:
+        """One step of these; those that go on."""
+        if any(job.cancelled for job in batch):
+            batch = [job for job in batch if not self._left(job, events)]
+            if not batch:
+                return []
+        began = time.perf_counter()
+        rows = np.array([job.row for job in batch], dtype=np.int64)
+        try:
+            said = self.kind.step(self.bank, [job.inputs[job.at] for job in batch], rows)
+            for job in batch:
+                job.at += 1
+            going = self._after(batch, rows, said, events)
+        except Exception as error:
+            if not isinstance(error, OstinatoError):
+                _LOG.exception("a step failed")
+            for job in batch:
+                self._fail(job, error, events)
+            return []
+        if self._on_batch is not None:
+            events.append((self._observed, (len(batch), time.perf_counter() - began)))
+        return going
+
+    def _observed(self, found: tuple[int, float]) -> None:
+        if self._on_batch is not None:
+            self._on_batch(*found)
+
+    def _after(self, batch: list[Job], rows: np.ndarray, said: torch.Tensor | None, events: list[Any]) -> list[Job]:
+        """What follows a step: something is said, tokens are drawn, jobs end."""
+        saying: list[int] = []
+        drawing: list[int] = []
+        showing: list[int] = []
+        for at, job in enumerate(batch):
+            writing = job.writing
+            if writing is None:
+                if (job.every or job.at >= len(job.inputs)) and job.asked is not None:
+                    saying.append(at)
+            else:
+                if writing.pending is not None:
+                    showing.append(at)
+                if job.at >= len(job.inputs) and writing.finish is None:
+                    drawing.append(at)
+        if saying:
+            self._say(batch, rows, said, saying)
+        if showing:
+            self._show(batch, rows, showing, events)
+        if drawing:
+            assert said is not None
+            self._draw(batch, said, drawing, events)
+        going: list[Job] = []
+        ended: list[Job] = []
+        for job in batch:
+            (ended if job.error is not None or job.at >= len(job.inputs) else going).append(job)
+        if ended:
+            self._end(ended, events)
+        return going
+
+    def _say(self, batch: list[Job], rows: np.ndarray, said: torch.Tensor | None, saying: list[int]) -> None:
+        jobs = batch
+        if len(saying) < len(batch):
+            jobs, rows = [batch[at] for at in saying], rows[saying]
+            said = None if said is None else said[torch.tensor(saying)]
+        for job, told in zip(jobs, self.kind.say(self.bank, said, rows, jobs), strict=True):
+            if isinstance(told, BaseException):
+                job.error = told
+            else:
+                job.said.append(told)
+
+    def _draw(self, batch: list[Job], said: torch.Tensor, drawing: list[int], events: list[Any]) -> None:
+        if len(drawing) < len(batch):
+            batch, said = [batch[at] for at in drawing], said[torch.tensor(drawing)]
+        writings: list[Any] = [job.writing for job in batch]
+        drawn = draw(said, writings)
+        piece_of: Any = getattr(self.kind, "piece", str)
+        for at, (job, writing, token) in enumerate(zip(batch, writings, drawn.tokens, strict=True)):
+            if drawn.broken[at]:
+                job.error = FailedError("the model gave scores of the next token that are no numbers")
+                continue
+            how, job.undo = writing.how, None
+            if not writing.written:
+                writing.prompt = len(job.inputs)
+            piece = Piece(writing.push(token), token)
+            if how.logprobs is not None and drawn.logprobs is not None:
+                piece.logprob = drawn.logprobs[at]
+                if how.logprobs and drawn.top is not None:
+                    ids, values = (each[at][: how.logprobs] for each in drawn.top)
+                    piece.top_logprobs = [(id, piece_of(id), p) for id, p in zip(ids, values, strict=True)]
+            if writing.unit is not None:
+                writing.pending = piece
+            else:
+                events.append((writing.tell, piece))
+            if writing.finish is None or writing.reads_last or writing.unit is not None:
+                job.inputs.append(token)
+
+    def _show(self, batch: list[Job], rows: np.ndarray, showing: list[int], events: list[Any]) -> None:
+        """The value of a unit after the token that was written has been read."""
+        states = self.bank.stream.layers._states_of(rows[showing])
+        for n, at in enumerate(showing):
+            writing: Any = batch[at].writing
+            layer, name, unit = writing.unit
+            piece, writing.pending = writing.pending, None
+            piece.unit = shown_value(name, float(states[layer][name][n, unit]))
+            events.append((writing.tell, piece))
+
+    def _end(self, ended: list[Job], events: list[Any]) -> None:
+        for job in ended:
+            if job.error is not None:
+                self._undo(job)
+        packing = [job for job in ended if job.packs]
+        for job, packed in zip(packing, self._pack(packing), strict=True):
+            job.packed = packed
+        events.extend((job.done, job) for job in ended)
+
+    def _left(self, job: Job, events: list[Any]) -> bool:
+        """Ends a job that nobody waits for, or that must not go on."""
+        if not job.cancelled:
+            return False
+        if job.writing is not None:
+            job.writing.finish = "cancelled"
+        job.error = UnavailableError("the service ends; the session is at the step before, try again", retry_after=1.0)
+        self._end([job], events)
+        return True
+
+    def _undo(self, job: Job) -> None:
+        if job.undo is not None:
+            self.bank.unpack(np.array([job.row], dtype=np.int64), [job.undo])
+            job.at, job.undo = 0, None
+
+    def _fail(self, job: Job, error: Exception, events: list[Any]) -> None:
+        if isinstance(error, ServingError):
+            job.error = error
+        else:
+            job.error = FailedError(str(error) if isinstance(error, OstinatoError) else _FAILED)
+        with contextlib.suppress(Exception):
+            self._undo(job)
+        if job.packs:
+            with contextlib.suppress(Exception):
+                job.packed = self._pack([job])[0]
+        events.append((job.done, job))
+
+
+def shown_value(name: str, value: float) -> float:
+    """A unit's state in [-1, 1]: what lies beyond is squashed."""
+    return value if name == "h" and -1.0 <= value <= 1.0 else float(np.tanh(value))

@@ -1,0 +1,167 @@
+"""Sessions in a file: SQLite with a write-ahead log."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ostinato.errors import StateError
+from ostinato.serving.stores.record import Record
+from ostinato.serving.stores.store import Asked, Lease
+
+APPLICATION = 0x05717A73  # what SQLite keeps in the file's header, for who made it
+_TABLE = (
+    "CREATE TABLE sessions (model TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL, step INTEGER NOT NULL, created REAL NOT NULL, "
+    "used REAL NOT NULL, expires REAL, version INTEGER NOT NULL, lease TEXT, until REAL NOT NULL DEFAULT 0, body BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX by_id ON sessions (model, id)",
+    "CREATE INDEX by_owner ON sessions (model, owner, id)",
+    "CREATE INDEX by_expiry ON sessions (expires) WHERE expires IS NOT NULL",
+)
+_HEAD = "id, owner, step, created, used, expires, version"
+_PUT = (
+    "INSERT INTO sessions (model, id, owner, step, created, used, expires, version, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (model, id) DO UPDATE SET owner = excluded.owner, step = excluded.step, created = excluded.created, "
+    "used = excluded.used, expires = excluded.expires, version = excluded.version, body = excluded.body"
+)
+_COMMIT = (
+    "UPDATE sessions SET step = ?, used = ?, expires = ?, version = ?, body = ?, lease = NULL, until = 0 "
+    "WHERE model = ? AND id = ? AND lease = ?"
+)
+
+
+class SqliteStore:
+    """See `Store`.
+
+    Args:
+        path: of the file; made where it is missing.
+        full: wait for the disk at each transaction, so that nothing that was kept is lost with the power; else only the death of
+            the process loses nothing.
+        clock: unix seconds.
+
+    Raises:
+        StateError: the file is something else, or cannot be opened.
+    """
+
+    def __init__(self, path: str | Path, *, full: bool = False, clock: Callable[[], float] = time.time) -> None:
+        self.path, self._clock = Path(path), clock
+        try:
+            self._file = sqlite3.connect(
+                self.path.absolute(), isolation_level=None, timeout=30.0, check_same_thread=False
+            )
+            self._file.execute("PRAGMA page_size = 8192")
+            self._file.execute("PRAGMA journal_mode = WAL")
+            self._file.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._file.execute("BEGIN IMMEDIATE")
+            with self._file:
+                tables = self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+                mark = self._file.execute("PRAGMA application_id").fetchone()[0]
+                if tables and mark != APPLICATION:
+                    raise StateError(f"{path}: expected a file of sessions, or a place for one, got another database")
+                if not tables:
+                    self._file.execute(f"PRAGMA application_id = {APPLICATION}")
+                    for line in _TABLE:
+                        self._file.execute(line)
+        except sqlite3.Error as error:
+            raise StateError(f"{path}: expected a file of sessions, or a place for one: {error}") from None
+
+    def put(self, records: Sequence[tuple[str, Record]]) -> None:
+        """See `Store`."""
+        with self._block():
+            self._file.executemany(
+                _PUT, ((m, r.id, r.owner, r.step, r.created, r.used, r.expires, r.version, r.body) for m, r in records)
+            )
+
+    def get(self, names: Sequence[tuple[str, str]]) -> list[Record | None]:
+        """See `Store`."""
+        return [self._one(model, id) for model, id in names]
+
+    def _one(self, model: str, id: str, columns: str = f"{_HEAD}, body") -> Record | None:
+        found = self._file.execute(f"SELECT {columns} FROM sessions WHERE model = ? AND id = ?", (model, id)).fetchone()
+        return None if found is None else Record(*found)
+
+    def drop(self, names: Sequence[tuple[str, str]]) -> None:
+        """See `Store`."""
+        with self._block():
+            self._file.executemany("DELETE FROM sessions WHERE model = ? AND id = ?", names)
+
+    def heads(self, model: str, owner: str, limit: int, after: str) -> list[Record]:
+        """See `Store`."""
+        rows = self._file.execute(
+            f"SELECT {_HEAD} FROM sessions WHERE model = ? AND owner = ? AND id > ? AND (expires IS NULL OR expires > ?) "
+            "ORDER BY id LIMIT ?",
+            (model, owner, after, self._clock(), limit),
+        )
+        return [Record(*row) for row in rows]
+
+    def count(self, model: str) -> int:
+        """See `Store`."""
+        return self._file.execute("SELECT count(*) FROM sessions WHERE model = ?", (model,)).fetchone()[0]
+
+    def sweep(self, now: float) -> int:
+        """See `Store`."""
+        with self._block():
+            return self._file.execute("DELETE FROM sessions WHERE expires <= ? AND until <= ?", (now, now)).rowcount
+
+    def acquire(self, asked: Sequence[Asked]) -> list[Lease]:
+        """See `Store`."""
+        now = self._clock()
+        found: list[Lease] = []
+        with self._block():
+            for each in asked:
+                taken = self._file.execute(
+                    "UPDATE sessions SET lease = ?, until = ? WHERE model = ? AND id = ? AND (lease IS NULL OR lease = ? OR until <= ?)",
+                    (each.token, now + each.seconds, each.model, each.id, each.token, now),
+                ).rowcount
+                head = self._one(each.model, each.id, _HEAD)
+                if head is None or not taken:
+                    found.append(Lease(False, head is not None, None))
+                elif head.version == each.version:
+                    found.append(Lease(True, True, head))
+                else:
+                    found.append(Lease(True, True, self._one(each.model, each.id)))
+        return found
+
+    def commit(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
+        """See `Store`."""
+        with self._block():
+            return [
+                self._file.execute(_COMMIT, (r.step, r.used, r.expires, r.version, r.body, model, r.id, token)).rowcount
+                == 1
+                for model, token, r in given
+            ]
+
+    def renew(self, held: Sequence[Asked]) -> list[bool]:
+        """See `Store`."""
+        now = self._clock()
+        with self._block():
+            return [
+                self._file.execute(
+                    "UPDATE sessions SET until = ? WHERE model = ? AND id = ? AND lease = ?",
+                    (now + each.seconds, each.model, each.id, each.token),
+                ).rowcount
+                == 1
+                for each in held
+            ]
+
+    def release(self, held: Sequence[tuple[str, str, str]]) -> None:
+        """See `Store`."""
+        with self._block():
+            self._file.executemany(
+                "UPDATE sessions SET lease = NULL, until = 0 WHERE model = ? AND id = ? AND lease = ?", held
+            )
+
+    def ping(self) -> None:
+        """See `Store`."""
+        self._file.execute("SELECT 1").fetchone()
+
+    def close(self) -> None:
+        """Puts the log into the file."""
+        self._file.close()
+
+    def _block(self) -> Any:
+        """All of it, or nothing."""
+        self._file.execute("BEGIN IMMEDIATE")
+        return self._file
