@@ -30,12 +30,14 @@ class Kind:
         reads: the names of what a body of steps may hold, one of them.
         begins: the names of what the body of a new session may hold.
         peeks: whether something can be said without a step.
+        peeks_first: whether that is so before the first step too.
     """
 
     task: ClassVar[str] = ""
     reads: ClassVar[tuple[str, ...]] = ()
     begins: ClassVar[tuple[str, ...]] = ()
     peeks: ClassVar[bool] = False
+    peeks_first: ClassVar[bool] = False
 
     def __init__(self, trained: Any) -> None:
         self.trained, self.model, self.known = trained, trained.model, trained.known
@@ -89,6 +91,17 @@ class Kind:
     def opening(self, body: Mapping[str, Any], most: int) -> Any:
         """What a session begins with beside what is read, checked; None for nothing. On the event loop."""
         return None
+
+    def steps_of(self, opening: Any) -> int:
+        """How many inputs an opening has."""
+        return 0
+
+    def piece(self, token: int) -> str:
+        """Of a kind that writes, the text of a token by itself."""
+        raise NotImplementedError
+
+    def began(self, bank: Bank, job: Job) -> None:
+        """Of a kind that writes, called in the stepping thread before the first token of a job is drawn."""
 
     def answer(self, job: Job) -> dict[str, Any]:
         """The body of an answer, of what was said."""

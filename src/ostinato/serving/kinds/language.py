@@ -40,9 +40,11 @@ class LanguageKind(Kind):
         V = len(self.vocabulary)
         self._keeps = stream.layers.outputs_of([0]) is None
         dtype = torch.empty(0, dtype=self.model.embedding.weight.dtype).numpy().dtype
-        beside = {"said": np.zeros((FIRST_ROWS, V), dtype)} if self._keeps else {}
+        beside = {"last": np.full(FIRST_ROWS, -1, dtype=np.int32)}  # the token that was read last, -1 for none
+        if self._keeps:
+            beside["said"] = np.zeros((FIRST_ROWS, V), dtype)
         words = json.dumps(self.vocabulary.to_dict(), sort_keys=True).encode()
-        return Bank(stream, beside, hashlib.blake2b(words, digest_size=16).hexdigest())
+        return Bank(stream, beside, hashlib.blake2b(words, digest_size=16).hexdigest(), soft=("last",))
 
     def piece(self, token: int) -> str:
         """The text of a token by itself."""
@@ -86,9 +88,42 @@ class LanguageKind(Kind):
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
         """Logits, (n, V)."""
         said = bank.stream(torch.tensor(inputs), rows)
+        bank.beside["last"][rows] = inputs
         if self._keeps:
             bank.beside["said"][rows] = said.numpy()
         return said
+
+    def unit_of(self, name: str | None) -> tuple[int, str, int] | None:
+        """Layer from 0, state and number of a unit, of "1.c.181".
+
+        Raises:
+            BadRequestError: there is no such unit.
+        """
+        if name is None:
+            return None
+        sizes: Mapping[str, Sequence[int]] = self.model.recurrent._layout.sizes
+        match name.split("."):
+            case [layer, state, unit] if layer.isdecimal() and unit.isdecimal() and state in sizes:
+                if 1 <= int(layer) <= len(sizes[state]) and int(unit) < sizes[state][int(layer) - 1]:
+                    return int(layer) - 1, state, int(unit)
+            case _:
+                pass
+        shown = ", ".join(
+            f"{layer + 1}.{state}.0 to {width - 1}" for state, each in sizes.items() for layer, width in enumerate(each)
+        )
+        raise BadRequestError(f"unit: expected one of {shown}", param="unit")
+
+    def first_tokens(self, session_step: int) -> list[int]:
+        """What is read before a text is written where nothing is given: a text begins as if after a line end."""
+        return [] if session_step else self.vocabulary.encode("\n").tolist()
+
+    def began(self, bank: Bank, job: Job) -> None:
+        """Tells the decoder of a job that begins to write what it follows, so that words are joined as they must."""
+        assert job.writing is not None
+        before = job.inputs[-8:] or [token for token in (int(bank.beside["last"][job.row]),) if token >= 0]
+        for token in before:
+            job.writing.decoder.push(token)
+        job.writing.decoder.flush()
 
     def peek(self, bank: Bank, rows: np.ndarray) -> torch.Tensor | None:
         """Logits of the last step."""

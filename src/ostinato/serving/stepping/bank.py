@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,24 @@ class Bank:
         stream: `Stream(model, rows=N)`.
         beside: what is remembered of each row beside the stream, arrays `(N, ...)` by name, of a row that begins.
         also: what a state belongs to beside the model, such as a vocabulary, as text.
+        soft: names in `beside` that a client need not keep.
 
     Attributes:
         signature: 16 bytes; states of a bank with the same fit.
         size: bytes of a row's state; None where rows differ.
     """
 
-    def __init__(self, stream: Any, beside: Mapping[str, np.ndarray] | None = None, also: str = "") -> None:
+    def __init__(
+        self,
+        stream: Any,
+        beside: Mapping[str, np.ndarray] | None = None,
+        also: str = "",
+        *,
+        soft: Collection[str] = (),
+    ) -> None:
         self.stream = stream
         self.beside = dict(beside or {})
+        self._hard = [name for name in self.beside if name not in soft]
         self._fresh = {name: v[:1].copy() for name, v in self.beside.items()}
         varies = bool(getattr(stream, "_evidence", None))
         told = [stream._described(), also, *(f"{n} {v.dtype} {v.shape[1:]}" for n, v in self.beside.items())]
@@ -116,21 +125,22 @@ class Bank:
             yield _bytes(v[rows], n)
 
     def _packed_one(self, row: int) -> bytes:
-        return self._beside_one(row) + self.stream.state_bytes(row)
+        return self._beside_one(row, self.beside) + self.stream.state_bytes(row)
 
     def _unpack_one(self, row: int, state: bytes) -> None:
         size = sum(v[:1].nbytes for v in self.beside.values())
         if len(state) < size:
             raise StateError(f"expected a state of at least {size} bytes, got {len(state)}")
         self.stream.from_bytes(state[size:], row)
-        self._put_beside(row, state[:size])
+        self._put_beside(row, state[:size], self.beside)
 
-    def _beside_one(self, row: int) -> bytes:
-        return b"".join(v[row : row + 1].tobytes() for v in self.beside.values())
+    def _beside_one(self, row: int, names: Collection[str]) -> bytes:
+        return b"".join(self.beside[name][row : row + 1].tobytes() for name in names)
 
-    def _put_beside(self, row: int, given: bytes) -> None:
+    def _put_beside(self, row: int, given: bytes, names: Collection[str]) -> None:
         at = 0
-        for v in self.beside.values():
+        for name in names:
+            v = self.beside[name]
             size = v[:1].nbytes
             v[row] = np.frombuffer(given[at : at + size], dtype=v.dtype).reshape(v.shape[1:])
             at += size
@@ -139,8 +149,10 @@ class Bank:
 
     def state_bytes(self, row: int) -> bytes:
         """The state as a client keeps it: what the stream's own `state_bytes` gives, before it what else is remembered."""
-        beside = self._beside_one(row)
-        told = _MARK + len(beside).to_bytes(4, "little") + beside if self.beside else b""
+        told = b""
+        if self._hard:
+            beside = self._beside_one(row, self._hard)
+            told = _MARK + len(beside).to_bytes(4, "little") + beside
         return told + self.stream.state_bytes(row)
 
     def put_state_bytes(self, row: int, data: bytes) -> None:
@@ -150,13 +162,15 @@ class Bank:
             StateError: it is damaged, or of something else. The row is left as it is.
         """
         beside = b""
-        if self.beside:
-            begin, size = len(_MARK) + 4, sum(v[:1].nbytes for v in self.beside.values())
+        if self._hard:
+            begin, size = len(_MARK) + 4, sum(self.beside[name][:1].nbytes for name in self._hard)
             if data[: len(_MARK)] != _MARK or data[len(_MARK) : begin] != size.to_bytes(4, "little"):
                 raise StateError("expected the bytes of a session's state, from GET .../state, got something else")
             beside, data = data[begin : begin + size], data[begin + size :]
         self.stream.from_bytes(data, row)
-        self._put_beside(row, beside)
+        for name, v in self.beside.items():
+            v[row] = self._fresh[name][0]
+        self._put_beside(row, beside, self._hard)
 
 
 def _tensors(state: Any) -> Iterator[torch.Tensor]:

@@ -34,10 +34,10 @@ class _Call:
 
 
 class _Fresh:
-    __slots__ = ("row",)
+    __slots__ = ("row", "state")
 
-    def __init__(self, row: int) -> None:
-        self.row = row
+    def __init__(self, row: int, state: bytes | None) -> None:
+        self.row, self.state = row, state
 
 
 class Stepper:
@@ -79,9 +79,9 @@ class Stepper:
         """Has a job done; its `done` is called at its end."""
         self._put(job)
 
-    def fresh(self, row: int) -> None:
-        """Lets a row begin anew before what is given next."""
-        self._put(_Fresh(row))
+    def fresh(self, row: int, state: bytes | None = None) -> None:
+        """Lets a row begin anew, or go on from a state that a bank with the same signature packed, before what is given next."""
+        self._put(_Fresh(row, state))
 
     def call(self, work: Callable[[Bank], Any]) -> asyncio.Future[Any]:
         """Has something done with the bank between two steps."""
@@ -166,13 +166,13 @@ class Stepper:
         return items, False
 
     def _accept(self, items: list[Any], active: list[Job], events: list[Any]) -> None:
-        fresh: list[int] = []
+        fresh: list[_Fresh] = []
         joining: list[Job] = []
         for item in items:
             if isinstance(item, Job):
                 joining.append(item)
             elif isinstance(item, _Fresh):
-                fresh.append(item.row)
+                fresh.append(item)
             else:
                 self._reset(fresh)
                 events.append((item.done, self._called(item.work)))
@@ -192,10 +192,20 @@ class Stepper:
             for job in joining:
                 self._fail(job, error, events)
 
-    def _reset(self, fresh: list[int]) -> None:
-        if fresh:
-            self.bank.reset(np.array(fresh, dtype=np.int64))
-            fresh.clear()
+    def _reset(self, fresh: list[_Fresh]) -> None:
+        if not fresh:
+            return
+        states = {each.row: each.state for each in fresh}  # the last one of each row
+        fresh.clear()
+        anew = [row for row, state in states.items() if state is None]
+        kept = {row: state for row, state in states.items() if state is not None}
+        try:
+            if anew:
+                self.bank.reset(np.array(anew, dtype=np.int64))
+            if kept:
+                self.bank.unpack(np.array(list(kept), dtype=np.int64), list(kept.values()))
+        except Exception:
+            _LOG.exception("states could not be put into rows")
 
     def _called(self, work: Callable[[Bank], Any]) -> tuple[Any, BaseException | None]:
         try:
@@ -221,18 +231,26 @@ class Stepper:
         rows = np.array([job.row for job in batch], dtype=np.int64)
         try:
             said = self.kind.step(self.bank, [job.inputs[job.at] for job in batch], rows)
+        except Exception as error:
+            if isinstance(error, OstinatoError) and len(batch) > 1:  # of one of them; no row has taken a step
+                return [going for job in batch for going in self._stepped([job], events)]
+            return self._failed(batch, error, events)
+        try:
             for job in batch:
                 job.at += 1
             going = self._after(batch, rows, said, events)
         except Exception as error:
-            if not isinstance(error, OstinatoError):
-                _LOG.exception("a step failed")
-            for job in batch:
-                self._fail(job, error, events)
-            return []
+            return self._failed(batch, error, events)
         if self._on_batch is not None:
             events.append((self._observed, (len(batch), time.perf_counter() - began)))
         return going
+
+    def _failed(self, batch: list[Job], error: Exception, events: list[Any]) -> list[Job]:
+        if not isinstance(error, OstinatoError):
+            _LOG.error("a step failed", exc_info=error)
+        for job in batch:
+            self._fail(job, error, events)
+        return []
 
     def _observed(self, found: tuple[int, float]) -> None:
         if self._on_batch is not None:
@@ -284,7 +302,7 @@ class Stepper:
             batch, said = [batch[at] for at in drawing], said[torch.tensor(drawing)]
         writings: list[Any] = [job.writing for job in batch]
         drawn = draw(said, writings)
-        piece_of: Any = getattr(self.kind, "piece", str)
+        piece_of = self.kind.piece
         for at, (job, writing, token) in enumerate(zip(batch, writings, drawn.tokens, strict=True)):
             if drawn.broken[at]:
                 job.error = FailedError("the model gave scores of the next token that are no numbers")
@@ -292,6 +310,7 @@ class Stepper:
             how, job.undo = writing.how, None
             if not writing.written:
                 writing.prompt = len(job.inputs)
+                self.kind.began(self.bank, job)
             piece = Piece(writing.push(token), token)
             if how.logprobs is not None and drawn.logprobs is not None:
                 piece.logprob = drawn.logprobs[at]

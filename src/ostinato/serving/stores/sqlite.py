@@ -14,8 +14,11 @@ from ostinato.serving.stores.store import Asked, Lease
 
 APPLICATION = 0x05717A73  # what SQLite keeps in the file's header, for who made it
 _TABLE = (
-    "CREATE TABLE sessions (model TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL, step INTEGER NOT NULL, created REAL NOT NULL, "
-    "used REAL NOT NULL, expires REAL, version INTEGER NOT NULL, lease TEXT, until REAL NOT NULL DEFAULT 0, body BLOB NOT NULL)",
+    """CREATE TABLE sessions (
+        model TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL, step INTEGER NOT NULL, created REAL NOT NULL,
+        used REAL NOT NULL, expires REAL, version INTEGER NOT NULL, lease TEXT, until REAL NOT NULL DEFAULT 0,
+        body BLOB NOT NULL
+    )""",
     "CREATE UNIQUE INDEX by_id ON sessions (model, id)",
     "CREATE INDEX by_owner ON sessions (model, owner, id)",
     "CREATE INDEX by_expiry ON sessions (expires) WHERE expires IS NOT NULL",
@@ -28,7 +31,7 @@ _PUT = (
 )
 _COMMIT = (
     "UPDATE sessions SET step = ?, used = ?, expires = ?, version = ?, body = ?, lease = NULL, until = 0 "
-    "WHERE model = ? AND id = ? AND lease = ?"
+    "WHERE model = ? AND id = ? AND lease = ? AND version = ?"
 )
 
 
@@ -112,7 +115,8 @@ class SqliteStore:
         with self._block():
             for each in asked:
                 taken = self._file.execute(
-                    "UPDATE sessions SET lease = ?, until = ? WHERE model = ? AND id = ? AND (lease IS NULL OR lease = ? OR until <= ?)",
+                    "UPDATE sessions SET lease = ?, until = ? WHERE model = ? AND id = ? "
+                    "AND (lease IS NULL OR lease = ? OR until <= ?)",
                     (each.token, now + each.seconds, each.model, each.id, each.token, now),
                 ).rowcount
                 head = self._one(each.model, each.id, _HEAD)
@@ -128,7 +132,9 @@ class SqliteStore:
         """See `Store`."""
         with self._block():
             return [
-                self._file.execute(_COMMIT, (r.step, r.used, r.expires, r.version, r.body, model, r.id, token)).rowcount
+                self._file.execute(
+                    _COMMIT, (r.step, r.used, r.expires, r.version, r.body, model, r.id, token, r.version - 1)
+                ).rowcount
                 == 1
                 for model, token, r in given
             ]

@@ -77,7 +77,11 @@ class Store(Protocol):
         ...
 
     def commit(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
-        """Keeps (model, token, record) each and ends the lease; False, and nothing is kept, where another has it or had it since."""
+        """Keeps (model, token, record) each, and ends the lease.
+
+        Returns:
+            False, and nothing is kept, where another replica has the session, or had it since.
+        """
         ...
 
     def renew(self, held: Sequence[Asked]) -> list[bool]:

@@ -1,0 +1,449 @@
+"""Sessions in memory, and how their states come to the store and back.
+
+Alone on its store, a service writes the sessions that have changed every few seconds, or before each answer. Where replicas share
+the store, each session is leased for as long as somebody has its turn, and every change is there before its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ostinato.errors import StateError
+from ostinato.serving.errors import BusyError, GoneError, NotFoundError, ServingError, UnavailableError
+from ostinato.serving.limits import Limits
+from ostinato.serving.sessions.rows import Rows
+from ostinato.serving.sessions.session import Session
+from ostinato.serving.stepping.stepper import Stepper
+from ostinato.serving.stores.keeper import Keeper
+from ostinato.serving.stores.record import Body, Record
+from ostinato.serving.stores.store import Asked
+
+_LOG = logging.getLogger("ostinato.serving")
+_CHUNK = 64  # states that are packed between two steps
+
+Then = Callable[[BaseException | None], None]
+
+
+class Keeping:
+    """The sessions of a model.
+
+    Args:
+        name: of the model.
+        stepper: of their rows.
+        limits: bounds.
+        keeper: of the store; None for memory alone.
+        shared: whether others use the store too.
+        clock: unix seconds.
+
+    Attributes:
+        memory: sessions that have a row, by id.
+        total: how many there are, in memory or in the store; of a shared store as it was last asked.
+        queued: requests that have a turn or wait for one.
+        counts: of "evictions", "loads", "snapshots" and "steps" so far.
+        closing: whether nothing new is taken.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stepper: Stepper,
+        limits: Limits,
+        keeper: Keeper | None = None,
+        *,
+        shared: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name, self.stepper, self.limits, self.keeper = name, stepper, limits, keeper
+        self._shared, self._clock = shared and keeper is not None, clock
+        self._steps_durable = keeper is not None and (self._shared or limits.durability == "step")
+        self.rows = Rows(stepper)
+        self.memory: dict[str, Session] = {}
+        self.total = self.queued = 0
+        self.counts = {"evictions": 0, "loads": 0, "snapshots": 0, "steps": 0}
+        self.closing = False
+        self._token = secrets.token_hex(12)
+        self._held: dict[str, Session] = {}
+        self._dirty: dict[str, Session] = {}
+        self._loading: dict[str, asyncio.Future[None]] = {}
+        self._evicting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._signature = stepper.bank.signature
+
+    # whose turn it is
+
+    async def hold(self, owner: str, id: str) -> Session:
+        """A session in memory, with the turn in it; `keep` or `release` it.
+
+        Raises:
+            ServingError: there is none of this owner, or there is no room.
+        """
+        self.check()
+        self.queued += 1
+        try:
+            while True:
+                session = self.memory.get(id)
+                if session is None:
+                    if not self._shared:
+                        await self._load(owner, id)
+                        continue
+                    await self.room()
+                    session = self.memory.setdefault(id, Session(id, owner, -1, self._clock()))
+                if session.owner != owner and session.row >= 0:
+                    raise _none()
+                await session.turn()
+                if self.memory.get(id) is session:
+                    break
+                session.pass_on()  # it has left memory meanwhile
+            try:
+                if self._shared:
+                    await self._lease(session, owner)
+                if self.is_over(session):
+                    self.forget(session)
+                    if self.keeper is not None:
+                        await self.keeper.drop(self.name, id)
+                    raise _none()
+            except BaseException:
+                if self._shared and self.keeper is not None:
+                    self._held.pop(id, None)
+                    self.keeper.release(self.name, id, self._token)
+                    if session.row < 0:
+                        self.forget(session)
+                session.pass_on()
+                raise
+        except BaseException:
+            self.queued -= 1
+            raise
+        return session
+
+    def check(self) -> None:
+        """Whether another request is taken.
+
+        Raises:
+            BusyError, UnavailableError: it is not.
+        """
+        if self.closing:
+            raise UnavailableError("the service is about to end; try again", retry_after=1.0)
+        if self.queued >= self.limits.max_queue:
+            raise BusyError(f"expected at most {self.limits.max_queue} requests that wait; try again", retry_after=1.0)
+
+    def release(self, session: Session) -> None:
+        """Ends a turn in which nothing has changed."""
+        if self._shared and self.keeper is not None:
+            self._held.pop(session.id, None)
+            self.keeper.release(self.name, session.id, self._token)
+        self._end_turn(session)
+
+    def _end_turn(self, session: Session) -> None:
+        self.queued -= 1
+        if session.is_late:
+            session.is_late = False
+            if self.memory.get(session.id) is session:
+                self._run(self._snapshot([session]))
+        session.pass_on()
+
+    def keep(self, session: Session, state: bytes | None, then: Then, *, new: bool = False) -> None:
+        """Ends a turn in which something has changed.
+
+        Args:
+            session: as it is now.
+            state: packed; needed where changes are on disk before they are told.
+            then: called, without an error, when the change may be told; or with the reason why it is lost.
+            new: whether the store has it not yet.
+        """
+        if not self._steps_durable or self.keeper is None:
+            self._dirty[session.id] = session
+            then(None)
+            self._end_turn(session)
+            return
+        assert state is not None
+        make, step, version = partial(self._record, session, state, *self._meta(session)), session.step, session.version
+
+        def done(found: Any) -> None:
+            if found is None or found is True:
+                session.saved, session.saved_version = step, version
+                then(None)
+            else:  # what is in memory is not what the store has
+                self.forget(session)
+                if not isinstance(found, BaseException):
+                    found = BusyError("another replica has taken the session over; try again", retry_after=0.1)
+                then(found)
+            self._held.pop(session.id, None)
+            self._end_turn(session)
+
+        if self._shared and not new:
+            self.keeper.commit_then(self.name, self._token, make, done)
+        else:
+            self.keeper.put_then(self.name, lambda: [make()], done)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the store is what is true, rather than memory."""
+        return self._shared
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock()
+
+    @property
+    def packs(self) -> bool:
+        """Whether `keep` needs the state."""
+        return self._steps_durable
+
+    def saved(self, session: Session) -> int | None:
+        """The step up to which the state is safe once the change that is being made is told."""
+        if self._steps_durable:
+            return session.step
+        return None if session.saved < 0 else session.saved
+
+    # into memory
+
+    def add(self, owner: str, state: bytes | None = None) -> Session:
+        """A new session with the turn in it; `keep` it as `new`, or `forget` and `release` it."""
+        session = Session(f"s_{secrets.token_urlsafe(15)}", owner, self.rows.take(state), self._clock())
+        session.is_busy = True
+        self.queued += 1
+        self.total += 1
+        self.memory[session.id] = session
+        return session
+
+    def forget(self, session: Session) -> None:
+        """Takes a session out of memory; whoever has its turn does so."""
+        if self.memory.get(session.id) is session:
+            del self.memory[session.id]
+        self._dirty.pop(session.id, None)
+        if session.row >= 0:
+            self.rows.give(session.row)
+            session.row = -1
+
+    async def _load(self, owner: str, id: str) -> None:
+        """Brings a session from the store into memory, once for all who wait for it."""
+        if self.keeper is None:
+            raise _none()
+        if (loading := self._loading.get(id)) is not None:
+            await asyncio.shield(loading)
+            return
+        self._loading[id] = asyncio.get_running_loop().create_future()
+        try:
+            record = await self.keeper.get(self.name, id)
+            if record is None or record.owner != owner:
+                raise _none()
+            body = self._body(record)
+            await self.room()
+            session = Session(id, owner, self.rows.take(body.state), record.created)
+            self._take_over(session, record, body)
+            self.memory[id] = session
+            self.counts["loads"] += 1
+        finally:
+            self._loading.pop(id).set_result(None)
+
+    def _body(self, record: Record) -> Body:
+        try:
+            body = Body.from_bytes(record.body)
+        except (StateError, ValueError, KeyError, TypeError) as error:
+            _LOG.error("a session cannot be read: %s", error)
+            raise GoneError("the session was damaged on its way; begin another") from None
+        if body.signature != self._signature:
+            raise GoneError("the model is another one now, which the session's state does not fit; begin another")
+        return body
+
+    @staticmethod
+    def _take_over(session: Session, record: Record, body: Body) -> None:
+        session.step = session.saved = record.step
+        session.version = session.saved_version = record.version
+        session.created, session.used = record.created, record.used
+        session.marks = dict(body.marks) or None
+        session.key = body.key
+
+    async def _lease(self, session: Session, owner: str) -> None:
+        """Has a session that others may have too, as it is now."""
+        assert self.keeper is not None
+        seconds = self.limits.lease_seconds
+        until, pause = time.monotonic() + 1.5 * seconds, 0.002
+        while True:
+            version = session.version if session.row >= 0 else -1
+            lease = await self.keeper.acquire(Asked(self.name, session.id, self._token, seconds, version))
+            if lease.held or not lease.there:
+                break
+            if time.monotonic() > until:
+                raise BusyError("another replica has the session; try again", retry_after=1.0)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.1)
+        record = lease.record
+        if record is None:
+            self.forget(session)
+        if record is None or record.owner != owner:
+            raise _none()
+        session.owner = owner
+        if record.version != session.version or session.row < 0:
+            body = self._body(record)
+            if session.row < 0:
+                session.row = self.rows.take(body.state)
+            else:
+                self.stepper.fresh(session.row, body.state)
+            self._take_over(session, record, body)
+            self.counts["loads"] += 1
+        self._held[session.id] = session
+
+    # out of memory
+
+    async def room(self) -> None:
+        """Makes room in memory for another session.
+
+        Raises:
+            BusyError: there is none.
+        """
+        most = self.limits.sessions_in_memory
+        if len(self.memory) < most:
+            return
+        for _ in range(2):
+            if self._evicting is None or self._evicting.done():
+                self._evicting = self._run(self._evict(max(1, most // 16)))
+            if len(self.memory) < most + most // 16:  # it is on its way
+                return
+            await asyncio.shield(self._evicting)
+            if len(self.memory) < most + most // 16:
+                return
+        raise BusyError(f"expected at most {most} sessions at a time; try again", retry_after=1.0)
+
+    async def _evict(self, count: int) -> None:
+        """Those that were used longest ago leave memory, once they are in the store."""
+        if self.keeper is None:
+            return
+        idle = (session for session in self.memory.values() if not session.is_busy)
+        leaving = heapq.nsmallest(count, idle, key=lambda session: session.used)
+        for session in leaving:
+            session.is_busy = True  # nobody waits: the turn is free
+        try:
+            if not self._shared:
+                changed = [session for session in leaving if session.version != session.saved_version]
+                for at in range(0, len(changed), _CHUNK):
+                    await self._snapshot(changed[at : at + _CHUNK])
+            for session in leaving:
+                if self._shared or session.version == session.saved_version:
+                    self.forget(session)
+                    self.counts["evictions"] += 1
+        finally:
+            for session in leaving:
+                session.pass_on()
+
+    # the store
+
+    async def snapshot(self, *, all_of_them: bool = False) -> None:
+        """Puts what has changed into the store; sessions in the middle of a turn when it ends, unless `all_of_them`."""
+        if self.keeper is None or self._steps_durable:
+            return
+        changed, self._dirty = list(self._dirty.values()), {}
+        idle: list[Session] = []
+        for session in changed:
+            if session.is_busy and not all_of_them:
+                session.is_late = True
+            else:
+                idle.append(session)
+        for at in range(0, len(idle), _CHUNK):
+            await self._snapshot(idle[at : at + _CHUNK])
+
+    async def _snapshot(self, sessions: Sequence[Session]) -> None:
+        # What is known of them and their states are of one moment: what they do next comes behind the packing.
+        keeper = self.keeper
+        assert keeper is not None
+        rows = np.array([session.row for session in sessions], dtype=np.int64)
+        metas = [(session, session.version, self._meta(session)) for session in sessions]
+        try:
+            states = await self.stepper.call(lambda bank: bank.pack(rows))
+            there = [
+                (session, version, meta, state)
+                for (session, version, meta), state in zip(metas, states, strict=True)
+                if self.memory.get(session.id) is session
+            ]
+            make = [partial(self._record, session, state, *meta) for session, _, meta, state in there]
+            await keeper.put(self.name, lambda: [each() for each in make])
+        except Exception as error:
+            _LOG.error("sessions could not be put into the store: %s", error)
+            for session in sessions:
+                if self.memory.get(session.id) is session:
+                    self._dirty[session.id] = session
+            return
+        self.counts["snapshots"] += len(there)
+        for session, version, meta, _ in there:
+            session.saved, session.saved_version = meta[0], version
+
+    def _meta(self, session: Session) -> tuple[int, int, float, Any, Any, float | None]:
+        return session.step, session.version, session.used, session.marks, session.key, self.expires(session)
+
+    def _record(
+        self,
+        session: Session,
+        state: bytes,
+        step: int,
+        version: int,
+        used: float,
+        marks: Any,
+        key: Any,
+        expires: float | None,
+    ) -> Record:
+        body = Body(self._signature, state, marks or {}, key).to_bytes()
+        return Record(session.id, session.owner, step, session.created, used, expires, version, body)
+
+    # time
+
+    def expires(self, session: Session | Record) -> float | None:
+        """When a session ends by itself, if nobody uses it."""
+        idle, total = self.limits.idle_seconds, self.limits.total_seconds
+        ends = [session.used + idle] if idle is not None else []
+        ends += [session.created + total] if total is not None else []
+        return min(ends) if ends else None
+
+    def is_over(self, session: Session | Record) -> bool:
+        """Whether its time is over."""
+        expires = self.expires(session)
+        return expires is not None and expires <= self._clock()
+
+    async def sweep(self) -> None:
+        """Ends sessions whose time is over, and counts the others."""
+        for session in [each for each in self.memory.values() if not each.is_busy and self.is_over(each)]:
+            self.forget(session)
+            self.total -= 1
+            if self.keeper is not None:
+                await self.keeper.drop(self.name, session.id)
+        await self.count()
+
+    async def count(self) -> None:
+        """Asks the store how many sessions there are."""
+        if self.keeper is not None:
+            stored = await self.keeper.call("count", self.name)
+            new = 0 if self._shared else sum(1 for each in self.memory.values() if each.saved_version < 0)
+            self.total = stored + new
+
+    async def renew(self) -> None:
+        """Holds on to the sessions that somebody has the turn in."""
+        if self._shared and self.keeper is not None and self._held:
+            seconds = self.limits.lease_seconds
+            asked = [Asked(self.name, id, self._token, seconds, 0) for id in self._held]
+            with contextlib.suppress(ServingError):  # a lease that is lost is told when its change is refused
+                await self.keeper.renew(asked)
+
+    def _run(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def finish(self) -> None:
+        """Puts all sessions into the store."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.snapshot(all_of_them=True)
+
+
+def _none() -> NotFoundError:
+    return NotFoundError("there is no such session", param="id")

@@ -1,0 +1,50 @@
+"""Pieces of a text on their way from the stepping thread to whoever reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from ostinato.serving.generating import Piece
+
+
+class Pieces:
+    """Filled and emptied on the event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Piece] = deque()
+        self._reader: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+        self._is_over = False
+
+    def put(self, piece: Piece) -> None:
+        """One more."""
+        self._waiting.append(piece)
+        self._wake()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """There are no more; where it failed, why."""
+        self._error, self._is_over = error, True
+        self._wake()
+
+    async def next(self) -> Piece | None:
+        """The next one, None at the end.
+
+        Raises:
+            ServingError: it failed.
+        """
+        while not self._waiting:
+            if self._is_over:
+                if self._error is not None:
+                    raise self._error
+                return None
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._waiting.popleft()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

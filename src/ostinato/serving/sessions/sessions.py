@@ -1,0 +1,503 @@
+"""What can be done with the sessions of a model."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ostinato.errors import OstinatoError
+from ostinato.serving.errors import (
+    BadRequestError,
+    BusyError,
+    FailedError,
+    KeyReusedError,
+    NotFoundError,
+    ServingError,
+    StepMismatchError,
+    TooLargeError,
+)
+from ostinato.serving.generating import Generating, Piece
+from ostinato.serving.kinds.kind import Kind, whole
+from ostinato.serving.kinds.language import LanguageKind
+from ostinato.serving.sessions.keeping import Keeping
+from ostinato.serving.sessions.pieces import Pieces
+from ostinato.serving.sessions.session import Session
+from ostinato.serving.stepping.bank import Bank
+from ostinato.serving.stepping.job import Job
+from ostinato.serving.stepping.writing import Writing
+from ostinato.serving.stores.record import Body, Record
+
+_LONGEST_KEY, _LONGEST_MARK = 256, 64
+
+
+class Sessions:
+    """The sessions of a model, for their owners.
+
+    Args:
+        kind: of its task.
+        keeping: of their states.
+    """
+
+    def __init__(self, kind: Kind, keeping: Keeping) -> None:
+        self.kind, self.keeping = kind, keeping
+
+    # views
+
+    def _view(self, session: Session, saved: int | None = None) -> dict[str, Any]:
+        marks = {name: step for name, (step, _) in (session.marks or {}).items()}
+        expires = self.keeping.expires(session)
+        saved = self.keeping.saved(session) if saved is None else saved
+        return self._told(session.id, session.step, saved, marks, session.created, expires)
+
+    def _told(
+        self, id: str, step: int, saved: int | None, marks: Mapping[str, int], created: float, expires: float | None
+    ) -> dict[str, Any]:
+        return {
+            "id": id,
+            "model": self.keeping.name,
+            "task": self.kind.task,
+            "step": step,
+            "saved": saved,
+            "marks": dict(marks),
+            "created": round(created, 3),
+            "expires": None if expires is None else round(expires, 3),
+        }
+
+    async def view(self, owner: str, id: str) -> dict[str, Any]:
+        """Of one; it need not wait for its turn."""
+        keeping = self.keeping
+        session = keeping.memory.get(id)
+        if session is not None and session.row >= 0 and (keeping.keeper is None or not keeping.is_shared):
+            if session.owner != owner or keeping.is_over(session):
+                raise NotFoundError("there is no such session", param="id")
+            return self._view(session, -1 if session.saved < 0 else session.saved)
+        record = None if keeping.keeper is None else await keeping.keeper.get(keeping.name, id)
+        if record is None or record.owner != owner or keeping.is_over(record):
+            raise NotFoundError("there is no such session", param="id")
+        marks = {name: step for name, (step, _) in Body.from_bytes(record.body).marks.items()}
+        return self._of_record(record, marks)
+
+    def _of_record(self, record: Record, marks: Mapping[str, int] | None) -> dict[str, Any]:
+        expires = self.keeping.expires(record)
+        made = self._told(record.id, record.step, record.step, marks or {}, record.created, expires)
+        if marks is None:
+            del made["marks"]
+        return made
+
+    async def list(self, owner: str, limit: int, after: str | None) -> list[dict[str, Any]]:
+        """Of an owner, in the order of ids; without the marks of those that are not in memory."""
+        keeping, after = self.keeping, after or ""
+        found: dict[str, dict[str, Any]] = {}
+        if keeping.keeper is not None:
+            heads = await keeping.keeper.call("heads", keeping.name, owner, limit, after)
+            found = {head.id: self._of_record(head, None) for head in heads}
+        if not keeping.is_shared:
+            for session in keeping.memory.values():
+                if session.owner == owner and session.id > after and session.row >= 0 and not keeping.is_over(session):
+                    found[session.id] = self._view(session, session.saved)
+        return [found[id] for id in sorted(found)[:limit]]
+
+    # beginning
+
+    async def open(self, owner: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A new session."""
+        keeping, kind, most = self.keeping, self.kind, self.keeping.limits.max_tokens
+        data = body.get("state")
+        if data is not None and not isinstance(data, bytes):
+            raise BadRequestError("state: expected bytes", param="state")
+        step = whole(body, "step", 0, 0, 2**62) if data is not None else 0
+        opening = None if data is not None else kind.opening(body, most)
+        inputs = [] if data is not None else kind.read(body, most)
+        asked = kind.asked(body) if inputs else None
+        await self._check_room()
+        session = keeping.add(owner)
+        row = session.row
+
+        def begin(bank: Bank) -> None:
+            if data is not None:
+                bank.put_state_bytes(row, data)
+            elif opening is not None:
+                kind.begin(bank, row, opening)
+
+        try:
+            if data is not None or opening is not None:
+                await self._call(begin)
+                session.step = step if data is not None else kind.steps_of(opening)
+        except BaseException:
+            self._drop_new(session)
+            raise
+        # A session that begins with nothing need not wait for the stepping thread, unless it must be on disk at once.
+        if not inputs and not keeping.packs:
+            answer = self._view(session)
+            keeping.keep(session, None, lambda _: None, new=True)
+            return answer
+        job_answer = await self._read(session, inputs, asked, every=False, new=True)
+        return {**job_answer.pop("view"), **({"said": job_answer} if inputs else {})}
+
+    def _drop_new(self, session: Session) -> None:
+        self.keeping.forget(session)
+        self.keeping.total -= 1
+        self.keeping.queued -= 1
+        session.pass_on()
+
+    async def _check_room(self) -> None:
+        keeping = self.keeping
+        keeping.check()
+        most = keeping.limits.max_sessions
+        if keeping.total >= most:
+            raise BusyError(f"expected at most {most} sessions; delete one, or try again later", retry_after=60.0)
+        await keeping.room()
+
+    # steps
+
+    async def steps(self, owner: str, id: str, body: Mapping[str, Any], key: str | None) -> dict[str, Any]:
+        """Reads, and says what the model says then."""
+        kind = self.kind
+        digest = _digest("steps", body, key)
+        inputs = kind.read(body, self.keeping.limits.max_tokens)
+        asked, every = kind.asked(body), _flag(body, "all")
+        expected = whole(body, "from", None, 0, 2**62)
+        if not inputs and not kind.peeks:
+            raise BadRequestError(f"expected one of {', '.join(kind.reads)}, with something in it", param=kind.reads[0])
+        session = await self.keeping.hold(owner, id)
+        try:
+            if (before := _answered(session, key, digest)) is not None:
+                self.keeping.release(session)
+                return json.loads(before)
+            _check_step(session, expected)
+            if not inputs and not session.step and not kind.peeks_first:
+                raise BadRequestError("the session has read nothing; expected something to read", param=kind.reads[0])
+        except BaseException:
+            self.keeping.release(session)
+            raise
+        return await self._read(session, inputs, asked, every=every, key=key, digest=digest)
+
+    def _read(
+        self,
+        session: Session,
+        inputs: list[Any],
+        asked: Any,
+        *,
+        every: bool,
+        key: str | None = None,
+        digest: bytes = b"",
+        new: bool = False,
+    ) -> asyncio.Future[dict[str, Any]]:
+        """Gives a job to the stepping thread. Whatever becomes of who waits, its end is seen to."""
+        keeping = self.keeping
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+        def done(job: Job) -> None:
+            session.step += job.at
+            answer: dict[str, Any] = {}
+            error = job.error
+            if error is None:
+                answer = {"step": session.step, "saved": keeping.saved(session), **self.kind.answer(job)}
+                if new:
+                    answer["view"] = self._view(session)
+                if key is not None:
+                    session.key = (key, digest, json.dumps(answer, ensure_ascii=False).encode())
+
+            def told(lost: BaseException | None) -> None:
+                if future.done():  # nobody waits any more
+                    return
+                if (reason := error or lost) is not None:
+                    future.set_exception(_for_clients(reason))
+                else:
+                    future.set_result(answer)
+
+            self._finish(session, job, told, new=new, changed=job.at > 0 or key is not None)
+
+        self._submit(session, Job(session.row, inputs, done=done, every=every, asked=asked, packs=keeping.packs))
+        return future
+
+    def _submit(self, session: Session, job: Job) -> None:
+        session.used = self.keeping.now()
+        self.keeping.stepper.submit(job)
+
+    def _finish(
+        self, session: Session, job: Job, told: Callable[[BaseException | None], None], *, new: bool, changed: bool
+    ) -> None:
+        keeping = self.keeping
+        keeping.counts["steps"] += job.at
+        if new and job.error is not None:
+            told(None)
+            self._drop_new(session)
+        elif changed or new:
+            if not new:
+                session.version += 1
+            keeping.keep(session, job.packed, told, new=new)
+        else:
+            told(None)
+            keeping.release(session)
+
+    # writing
+
+    async def write(self, owner: str, id: str, how: Generating, key: str | None, prompt: str) -> AsyncIterator[Piece]:
+        """Text in a session."""
+        kind = self._writer(how, prompt)
+        unit = kind.unit_of(how.unit)
+        tokens = kind.tokens(prompt, self.keeping.limits.max_tokens, "prompt")
+        digest = _digest("write", {"how": repr(how), "prompt": prompt}, key)
+        session = await self.keeping.hold(owner, id)
+        try:
+            before = _answered(session, key, digest)
+            if before is not None:
+                self.keeping.release(session)
+            elif not tokens:
+                tokens = kind.first_tokens(session.step)
+        except BaseException:
+            self.keeping.release(session)
+            raise
+        if before is not None:
+            yield Piece(**json.loads(before))
+            return
+        said: list[str] | None = None if key is None else []
+        pieces = Pieces()
+
+        def tell(piece: Piece) -> None:
+            if said is not None:
+                said.append(piece.text)
+            pieces.put(piece)
+
+        writing = self._writing(how, tell, reads_last=True, unit=unit)
+
+        def done(job: Job) -> None:
+            session.step += job.at
+            last = writing.last() if job.error is None else None
+            if last is not None:
+                last.step = session.step
+                if key is not None and said is not None:
+                    whole_text = Piece("".join(said) + last.text, finish=last.finish, step=last.step)
+                    whole_text.prompt_tokens, whole_text.tokens = last.prompt_tokens, last.tokens
+                    told = {n: getattr(whole_text, n) for n in ("text", "finish", "step", "prompt_tokens", "tokens")}
+                    session.key = (key, digest, json.dumps(told, ensure_ascii=False).encode())
+
+            def ended(lost: BaseException | None) -> None:
+                if (reason := job.error or lost) is not None:
+                    pieces.end(_for_clients(reason))
+                elif last is not None:
+                    pieces.put(last)
+                    pieces.end()
+
+            self._finish(session, job, ended, new=False, changed=job.at > 0 or key is not None)
+
+        job = Job(session.row, tokens, done=done, writing=writing, packs=self.keeping.packs)
+        self._submit(session, job)
+        try:
+            while (piece := await pieces.next()) is not None:
+                yield piece
+        finally:
+            job.cancelled = True
+
+    async def generate(self, prompt: str, how: Generating) -> AsyncIterator[Piece]:
+        """Text that nobody keeps."""
+        keeping, kind = self.keeping, self._writer(how, prompt)
+        unit = kind.unit_of(how.unit)
+        tokens = kind.tokens(prompt, keeping.limits.max_tokens, "prompt") or kind.first_tokens(0)
+        keeping.check()
+        keeping.queued += 1
+        row = keeping.rows.take()
+        pieces = Pieces()
+        writing = self._writing(how, pieces.put, reads_last=False, unit=unit)
+
+        def done(job: Job) -> None:
+            keeping.queued -= 1
+            keeping.counts["steps"] += job.at
+            keeping.rows.give(row)
+            if job.error is not None:
+                pieces.end(_for_clients(job.error))
+            else:
+                pieces.put(writing.last())
+                pieces.end()
+
+        job = Job(row, tokens, done=done, writing=writing)
+        keeping.stepper.submit(job)
+        try:
+            while (piece := await pieces.next()) is not None:
+                yield piece
+        finally:
+            job.cancelled = True
+
+    def _writer(self, how: Generating, prompt: Any) -> LanguageKind:
+        if not isinstance(self.kind, LanguageKind):
+            raise BadRequestError(
+                f"the model is of the task {self.kind.task}, which writes no text in sessions", param="model"
+            )
+        if how.max_tokens > self.keeping.limits.max_tokens:
+            raise TooLargeError(
+                f"max_tokens: expected at most {self.keeping.limits.max_tokens}, got {how.max_tokens}",
+                param="max_tokens",
+            )
+        return self.kind
+
+    def _writing(
+        self, how: Generating, tell: Callable[[Piece], None], *, reads_last: bool, unit: tuple[int, str, int] | None
+    ) -> Writing:
+        assert isinstance(self.kind, LanguageKind)
+        seed = secrets.randbits(63) if how.seed is None else how.seed
+        return Writing(how, seed, self.kind.vocabulary.decoder(), tell, reads_last=reads_last, unit=unit)
+
+    # marks, forks, states
+
+    async def mark(self, owner: str, id: str, name: str) -> dict[str, Any]:
+        """Names the place where a session is."""
+        if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_MARK:
+            raise BadRequestError(f"mark: expected a name of at most {_LONGEST_MARK} characters", param="mark")
+        session = await self.keeping.hold(owner, id)
+        most, marks = self.keeping.limits.max_marks, session.marks or {}
+        if name not in marks and len(marks) >= most:
+            self.keeping.release(session)
+            raise BusyError(f"expected at most {most} marks of a session; give one of them anew", param="mark")
+        state = await self._within(session, _packing(session.row))
+        session.marks = {**marks, name: (session.step, state)}
+        return await self._kept(session, state)
+
+    async def rewind(self, owner: str, id: str, name: str) -> dict[str, Any]:
+        """Back to a mark."""
+        session = await self.keeping.hold(owner, id)
+        step, state = await self._marked(session, name)
+        self.keeping.stepper.fresh(session.row, state)
+        session.step = step
+        return await self._kept(session, state)
+
+    async def fork(self, owner: str, id: str, mark: str | None) -> dict[str, Any]:
+        """A new session that goes on from here, or from a mark."""
+        await self._check_room()
+        session = await self.keeping.hold(owner, id)
+        if mark is None:
+            step, state = session.step, await self._within(session, _packing(session.row))
+        else:
+            step, state = await self._marked(session, mark)
+        made = self.keeping.add(owner, state)
+        made.step, made.marks = step, session.marks
+        self.keeping.release(session)
+        return await self._kept(made, state, new=True)
+
+    async def state(self, owner: str, id: str) -> bytes:
+        """The state as bytes."""
+        session = await self.keeping.hold(owner, id)
+        row = session.row
+        found = await self._within(session, lambda bank: bank.state_bytes(row))
+        self.keeping.release(session)
+        return found
+
+    async def put_state(self, owner: str, id: str, data: bytes, step: int | None) -> dict[str, Any]:
+        """Goes on from bytes."""
+        session = await self.keeping.hold(owner, id)
+        row = session.row
+
+        def put(bank: Bank) -> bytes:
+            bank.put_state_bytes(row, data)
+            return bank.pack(np.array([row], dtype=np.int64))[0]
+
+        state = await self._within(session, put)
+        session.step = session.step if step is None else step
+        return await self._kept(session, state)
+
+    async def delete(self, owner: str, id: str) -> None:
+        """Ends a session."""
+        session = await self.keeping.hold(owner, id)
+        keeping = self.keeping
+        keeping.forget(session)
+        keeping.total -= 1
+        try:
+            if keeping.keeper is not None:
+                await keeping.keeper.drop(keeping.name, id)
+        finally:
+            keeping.release(session)
+
+    async def _marked(self, session: Session, name: str) -> tuple[int, bytes]:
+        found = (session.marks or {}).get(name)
+        if found is None:
+            self.keeping.release(session)
+            raise NotFoundError("the session has no mark of this name", param="mark")
+        return found
+
+    async def _within(self, session: Session, work: Callable[[Bank], Any]) -> Any:
+        """What the stepping thread does in a turn, which ends where it fails, or where nobody waits any more."""
+        try:
+            return await self._call(work)
+        except BaseException:
+            self.keeping.release(session)
+            raise
+
+    async def _call(self, work: Callable[[Bank], Any]) -> Any:
+        try:
+            return await self.keeping.stepper.call(work)
+        except OstinatoError as error:
+            raise error if isinstance(error, ServingError) else BadRequestError(str(error)) from error
+
+    def _kept(self, session: Session, state: bytes, *, new: bool = False) -> asyncio.Future[dict[str, Any]]:
+        """Ends a turn that has changed a session."""
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        session.used = self.keeping.now()
+        if not new:
+            session.version += 1
+        answer = self._view(session)
+
+        def told(lost: BaseException | None) -> None:
+            if future.done():
+                return
+            if lost is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(lost)
+
+        self.keeping.keep(session, state, told, new=new)
+        return future
+
+
+def _packing(row: int) -> Callable[[Bank], bytes]:
+    return lambda bank: bank.pack(np.array([row], dtype=np.int64))[0]
+
+
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise BadRequestError(f"{name}: expected true or false", param=name)
+    return value
+
+
+def _digest(what: str, body: Mapping[str, Any], key: str | None) -> bytes:
+    if key is None:
+        return b""
+    if not 0 < len(key) <= _LONGEST_KEY:
+        raise BadRequestError(f"Idempotency-Key: expected at most {_LONGEST_KEY} characters", param="Idempotency-Key")
+    told = json.dumps([what, body], sort_keys=True, default=repr)
+    return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _answered(session: Session, key: str | None, digest: bytes) -> bytes | None:
+    """The answer that a request had when it came before."""
+    if key is None or session.key is None or session.key[0] != key:
+        return None
+    if session.key[1] != digest:
+        raise KeyReusedError("the idempotency key came before with another request; give every request its own")
+    return session.key[2]
+
+
+def _check_step(session: Session, expected: int | None) -> None:
+    if expected is not None and expected != session.step:
+        raise StepMismatchError(
+            f"from: expected {session.step}, the step that the session is at, got {expected}; look what it has read, and go on "
+            "from there",
+            param="from",
+            step=session.step,
+        )
+
+
+def _for_clients(error: BaseException) -> BaseException:
+    if isinstance(error, ServingError | asyncio.CancelledError):
+        return error
+    return FailedError(
+        str(error)
+        if isinstance(error, OstinatoError)
+        else "the service failed; the session is at the step before, try again"
+    )
