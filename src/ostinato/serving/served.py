@@ -5,21 +5,53 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ostinato.errors import ConfigError
 from ostinato.recipes import open_run
+from ostinato.serving.kinds.kind import Kind
+from ostinato.serving.kinds.language import LanguageKind
+from ostinato.serving.stepping.bank import Bank
+
+_KINDS: dict[str, type[Kind]] = {kind.task: kind for kind in (LanguageKind,)}
 
 
 class Served:
-    """One opened run.
+    """One opened run, on the CPU.
+
+    Args:
+        name: of the model.
+        run: folder of the run.
 
     Attributes:
-        name: of the model.
-        run: its folder.
         trained: the model with all that is known about its data.
         task: "lm", "classify", ...
-        created: when the run's weights were written, unix seconds.
+        created: when the run's folder was made, unix seconds.
+        kind: what its sessions read and say; None where it has none.
+        bank: their rows; None where it has none.
+        why_no_sessions: the reason.
+
+    Raises:
+        OstinatoError: the run cannot be read.
     """
 
-    def __init__(self, name: str, run: str) -> None:
+    def __init__(self, name: str, run: str | Path) -> None:
         self.name, self.run = name, Path(run)
         self.trained: Any = open_run(run)
         self.task: str = self.trained.task.name
+        self.created = int(self.run.stat().st_mtime)
+        self.kind: Kind | None = None
+        self.bank: Bank | None = None
+        self.why_no_sessions: str | None = None
+        kind = _KINDS.get(self.task)
+        if kind is None:
+            self.why_no_sessions = f"models of the task {self.task} read an input as a whole"
+            return
+        try:
+            self.kind = kind(self.trained)
+            self.bank = self.kind.bank()
+        except ConfigError as error:
+            self.kind, self.why_no_sessions = None, str(error)
+
+    @property
+    def sessions(self) -> bool:
+        """Whether it has sessions."""
+        return self.kind is not None

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
+from ostinato.errors import OstinatoError
+from ostinato.serving.answers.predicting import answers
+from ostinato.serving.answers.units import units
+from ostinato.serving.answers.writing import WRITERS, write_for
+from ostinato.serving.errors import BadRequestError, NotFoundError, ServingError, UnavailableError
 from ostinato.serving.generating import Generating, Piece
 from ostinato.serving.limits import Limits
 from ostinato.serving.served import Served
+from ostinato.serving.sessions.keeping import Keeping
+from ostinato.serving.sessions.sessions import Sessions
+from ostinato.serving.stepping.stepper import Stepper
+from ostinato.serving.stores.keeper import Keeper
+from ostinato.serving.stores.store import Store
+
+_LOG = logging.getLogger("ostinato.serving")
+_SWEEP_SECONDS = 60.0
+_LONGEST_ID = 64
+T = TypeVar("T")
 
 
 class Service:
@@ -39,6 +60,13 @@ class Service:
         self.limits = limits or Limits()
         self.models: dict[str, Served] = {}
         self.ready = False
+        self._runs, self._where, self._on_batch = dict(runs), store, on_batch
+        self._shared = shared or (store is not None and "://" in store)
+        self._sessions: dict[str, Sessions] = {}
+        self._gone: dict[str, int] = {}
+        self._keeper: Keeper | None = None
+        self._worker = ThreadPoolExecutor(1, "ostinato-answer")
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Opens store and threads; loads the models.
@@ -46,11 +74,49 @@ class Service:
         Raises:
             OstinatoError: a run cannot be read, or the store not be opened.
         """
-        raise NotImplementedError
+        loop = asyncio.get_running_loop()
+        if self._where is not None:
+            store = await asyncio.to_thread(open_store, self._where, full=self.limits.durability == "step")
+            await asyncio.to_thread(store.ping)
+            self._keeper = Keeper(store)
+        for name, run in self._runs.items():
+            served = await loop.run_in_executor(self._worker, Served, name, run)
+            self.models[name] = served
+            if served.kind is not None:
+                self._sessions[name] = self._made(served)
+                await self._sessions[name].keeping.count()
+        limits = self.limits
+        ends = [each for each in (limits.idle_seconds, limits.total_seconds) if each is not None]
+        sweeps = max(0.05, min([_SWEEP_SECONDS, *(each / 4 for each in ends)]))
+        self._every(limits.snapshot_seconds, lambda keeping: keeping.snapshot())
+        self._every(sweeps, lambda keeping: keeping.sweep(), self._swept)
+        if self._shared:
+            self._every(limits.lease_seconds / 3, lambda keeping: keeping.renew())
+        self.ready = True
 
     async def drain(self, seconds: float = 30.0) -> None:
         """Takes nothing new, finishes what was accepted, for so long at most, puts all sessions into the store, and closes."""
-        raise NotImplementedError
+        self.ready = False
+        every = [each.keeping for each in self._sessions.values()]
+        for keeping in every:
+            keeping.closing = True
+        until = time.monotonic() + seconds
+        while any(keeping.queued for keeping in every) and time.monotonic() < until:
+            await asyncio.sleep(0.005)
+        for keeping in every:
+            keeping.stepper.give_up()
+        while any(keeping.queued for keeping in every) and time.monotonic() < until + 5.0:
+            await asyncio.sleep(0.005)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for keeping in every:
+            await keeping.finish()
+            await keeping.stepper.stop()
+        if self._keeper is not None:
+            await self._keeper.close()
+            self._keeper = None
+        await asyncio.to_thread(self._worker.shutdown)
 
     async def reload(self, name: str) -> dict[str, Any]:
         """Reads a run again.
@@ -58,7 +124,31 @@ class Service:
         Returns:
             "sessions": how many go on; "gone": how many do not fit and have ended.
         """
-        raise NotImplementedError
+        before = self._served(name)
+        loop = asyncio.get_running_loop()
+        served = await loop.run_in_executor(self._worker, Served, name, self._runs[name])
+        old = self._sessions.get(name)
+        fits = (
+            old is not None
+            and served.bank is not None
+            and before.bank is not None
+            and served.bank.signature == before.bank.signature
+        )
+        if old is not None and served.kind is not None and served.bank is not None and fits:
+            await old.keeping.stepper.take_over(served.kind, served.bank)
+            old.kind = served.kind
+            self.models[name] = served
+            return {"sessions": old.keeping.total, "gone": 0}
+        gone = 0
+        if old is not None:
+            gone = old.keeping.total
+            await self._end(old)
+            del self._sessions[name]
+        self.models[name] = served
+        if served.kind is not None:
+            self._sessions[name] = self._made(served)
+            await self._sessions[name].keeping.count()
+        return {"sessions": 0, "gone": gone}
 
     async def predict(
         self, model: str, inputs: list[Any], options: Mapping[str, Any] | None = None
@@ -70,7 +160,11 @@ class Service:
             inputs: one or many.
             options: how to answer, as `--options` of the command.
         """
-        raise NotImplementedError
+        served = self._served(model)
+        self._check_ready()
+        loop = asyncio.get_running_loop()
+        work = functools.partial(answers, served.trained, inputs, options or {})
+        return await self._told(loop.run_in_executor(self._worker, work))
 
     def generate(self, model: str, prompt: Any, how: Generating) -> AsyncIterator[Piece]:
         """Text that nobody keeps, token by token; close the iterator (`aclose`) to stop.
@@ -80,47 +174,53 @@ class Service:
             prompt: of a language model a text; of a translator a text; of a captioner an image, base64.
             how: see there.
         """
-        raise NotImplementedError
+        served = self._served(model)
+        self._check_ready()
+        if served.task in WRITERS:
+            return self._written(served, prompt, how)
+        return self._of(model).generate(prompt, how)
 
     async def open(self, model: str, owner: str, begin: Mapping[str, Any]) -> dict[str, Any]:
         """A new session: its view, with "said" where something was read."""
-        raise NotImplementedError
+        self._check_ready()
+        return await self._of(model).open(owner, begin)
 
     async def view(self, model: str, owner: str, id: str) -> dict[str, Any]:
         """A session: id, model, task, step, saved, marks, created, expires."""
-        raise NotImplementedError
+        return await self._of(model).view(owner, _id(id))
 
     async def list(self, model: str, owner: str, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
         """The views of the owner's sessions in the order of their ids."""
-        raise NotImplementedError
+        return await self._of(model).list(owner, limit, after)
 
     async def steps(
         self, model: str, owner: str, id: str, body: Mapping[str, Any], key: str | None = None
     ) -> dict[str, Any]:
         """Reads, and says what the model says now."""
-        raise NotImplementedError
+        return await self._of(model).steps(owner, _id(id), body, key)
 
     def write(
         self, model: str, owner: str, id: str, how: Generating, key: str | None = None, prompt: str = ""
     ) -> AsyncIterator[Piece]:
         """Text in a session, which goes on with it."""
-        raise NotImplementedError
+        return self._of(model).write(owner, _id(id), how, key, prompt)
 
     async def mark(self, model: str, owner: str, id: str, name: str) -> dict[str, Any]:
         """Names the place where the session is."""
-        raise NotImplementedError
+        return await _whole(self._of(model).mark(owner, _id(id), name))
 
     async def rewind(self, model: str, owner: str, id: str, name: str) -> dict[str, Any]:
         """Back to a mark."""
-        raise NotImplementedError
+        return await _whole(self._of(model).rewind(owner, _id(id), name))
 
     async def fork(self, model: str, owner: str, id: str, mark: str | None = None) -> dict[str, Any]:
         """A new session that goes on from where this one is, or from a mark of it."""
-        raise NotImplementedError
+        self._check_ready()
+        return await _whole(self._of(model).fork(owner, _id(id), mark))
 
     async def state(self, model: str, owner: str, id: str) -> bytes:
         """The state as bytes, which `Stream(model).from_bytes` takes too."""
-        raise NotImplementedError
+        return await _whole(self._of(model).state(owner, _id(id)))
 
     async def put_state(self, model: str, owner: str, id: str, data: bytes, step: int | None = None) -> dict[str, Any]:
         """Goes on from such bytes.
@@ -132,16 +232,131 @@ class Service:
             data: from `state`.
             step: that they are of; None leaves the session's count.
         """
-        raise NotImplementedError
+        return await _whole(self._of(model).put_state(owner, _id(id), data, step))
 
     async def delete(self, model: str, owner: str, id: str) -> None:
         """Ends a session."""
-        raise NotImplementedError
+        await _whole(self._of(model).delete(owner, _id(id)))
 
     async def units(self, model: str, text: str) -> dict[str, Any]:
         """Of a language model: what its units do over a text, and which mean something."""
-        raise NotImplementedError
+        served = self._served(model)
+        self._check_ready()
+        loop = asyncio.get_running_loop()
+        return await self._told(loop.run_in_executor(self._worker, functools.partial(units, served.trained, text)))
 
     def stats(self) -> dict[str, Any]:
         """By model: "sessions" (in memory), "stored", "evictions", "loads", "queue", "steps", "snapshots"."""
-        raise NotImplementedError
+        return {
+            name: {
+                "sessions": len(each.keeping.memory),
+                "stored": each.keeping.total,
+                "queue": each.keeping.queued,
+                **each.keeping.counts,
+            }
+            for name, each in self._sessions.items()
+        }
+
+    # parts
+
+    def _served(self, model: str) -> Served:
+        found = self.models.get(model)
+        if found is None:
+            raise NotFoundError("there is no such model; GET /v1/models lists them", param="model")
+        return found
+
+    def _of(self, model: str) -> Sessions:
+        served = self._served(model)
+        found = self._sessions.get(model)
+        if found is None:
+            raise BadRequestError(f"the model has no sessions: {served.why_no_sessions}", param="model")
+        return found
+
+    def _check_ready(self) -> None:
+        if not self.ready:
+            raise UnavailableError("the service is not ready; try again", retry_after=1.0)
+
+    def _made(self, served: Served) -> Sessions:
+        """Thread and sessions of a model."""
+        limits, name = self.limits, served.name
+        assert served.kind is not None
+        assert served.bank is not None
+        told = None if self._on_batch is None else functools.partial(self._on_batch, name)
+        stepper = Stepper(
+            name,
+            served.kind,
+            served.bank,
+            max_batch=limits.max_batch,
+            max_wait=limits.max_wait_us * 1e-6,
+            on_batch=told,
+        )
+        return Sessions(served.kind, Keeping(name, stepper, limits, self._keeper, shared=self._shared))
+
+    async def _end(self, sessions: Sessions) -> None:
+        """Of a model that is replaced by one that its sessions do not fit."""
+        sessions.keeping.closing = True
+        sessions.keeping.stepper.give_up()
+        while sessions.keeping.queued:
+            await asyncio.sleep(0.005)
+        await sessions.keeping.finish()  # so that each is told that it is gone, rather than not found
+        await sessions.keeping.stepper.stop()
+
+    def _every(
+        self,
+        seconds: float,
+        work: Callable[[Keeping], Awaitable[None]],
+        also: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        async def goes_on() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                for sessions in list(self._sessions.values()):
+                    with contextlib.suppress(ServingError):  # it was logged, and is tried again
+                        await work(sessions.keeping)
+                if also is not None:
+                    with contextlib.suppress(ServingError):
+                        await also()
+
+        self._tasks.append(asyncio.get_running_loop().create_task(goes_on()))
+
+    async def _swept(self) -> None:
+        if self._keeper is not None:
+            await self._keeper.call("sweep", time.time())
+
+    async def _told(self, answer: Awaitable[T]) -> T:
+        """An answer, or what is wrong with the request."""
+        try:
+            return await answer
+        except OstinatoError as error:
+            raise error if isinstance(error, ServingError) else BadRequestError(str(error)) from error
+
+
+def open_store(where: str, *, full: bool = False) -> Store:
+    """A store by its address: redis://, rediss:// or unix:// for Redis, else a file for SQLite.
+
+    Raises:
+        OstinatoError: it cannot be opened.
+    """
+    if where.startswith(("redis://", "rediss://", "unix://")):
+        from ostinato.serving.stores.redis import RedisStore
+
+        return RedisStore(where)
+    from ostinato.serving.stores.sqlite import SqliteStore
+
+    return SqliteStore(where.removeprefix("sqlite://"), full=full)
+
+
+async def _whole(work: Any) -> Any:
+    """Something that is done to its end, also where nobody waits for it."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
+
+
+def _id(id: str) -> str:
+    if not isinstance(id, str) or len(id) > _LONGEST_ID:
+        raise NotFoundError("there is no such session", param="id")
+    return id

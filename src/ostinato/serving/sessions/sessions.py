@@ -49,10 +49,11 @@ class Sessions:
 
     # views
 
-    def _view(self, session: Session, saved: int | None = None) -> dict[str, Any]:
+    def _view(self, session: Session, *, now: bool = False) -> dict[str, Any]:
+        """As it will be once the change that is being made is told, or as it is `now`."""
         marks = {name: step for name, (step, _) in (session.marks or {}).items()}
         expires = self.keeping.expires(session)
-        saved = self.keeping.saved(session) if saved is None else saved
+        saved = (None if session.saved < 0 else session.saved) if now else self.keeping.saved(session)
         return self._told(session.id, session.step, saved, marks, session.created, expires)
 
     def _told(
@@ -76,7 +77,7 @@ class Sessions:
         if session is not None and session.row >= 0 and (keeping.keeper is None or not keeping.is_shared):
             if session.owner != owner or keeping.is_over(session):
                 raise NotFoundError("there is no such session", param="id")
-            return self._view(session, -1 if session.saved < 0 else session.saved)
+            return self._view(session, now=True)
         record = None if keeping.keeper is None else await keeping.keeper.get(keeping.name, id)
         if record is None or record.owner != owner or keeping.is_over(record):
             raise NotFoundError("there is no such session", param="id")
@@ -100,7 +101,7 @@ class Sessions:
         if not keeping.is_shared:
             for session in keeping.memory.values():
                 if session.owner == owner and session.id > after and session.row >= 0 and not keeping.is_over(session):
-                    found[session.id] = self._view(session, session.saved)
+                    found[session.id] = self._view(session, now=True)
         return [found[id] for id in sorted(found)[:limit]]
 
     # beginning

@@ -23,6 +23,7 @@ from ostinato.serving.stepping.job import Job
 from ostinato.serving.stepping.sampling import draw
 
 _LOG = logging.getLogger("ostinato.serving")
+_MOVED = 256  # rows at once
 _FAILED = "the service failed; the session is at the step before, try again"
 
 
@@ -70,6 +71,7 @@ class Stepper:
         self._loop = asyncio.get_running_loop()
         self._inbox: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
         self._outbox: list[Any] = []
+        self._gives_up = False
         self._thread = threading.Thread(target=self._run, name=f"ostinato-step-{name}", daemon=True)
         self._thread.start()
 
@@ -98,6 +100,23 @@ class Stepper:
 
         self._put(_Call(work, done))
         return future
+
+    def give_up(self) -> None:
+        """Ends all jobs before their next step: those that read with an error, those that write where they are."""
+        self._gives_up = True
+
+    def take_over(self, kind: Kind, bank: Bank) -> asyncio.Future[None]:
+        """Goes on with the same states in another bank, whose signature is the same: of new weights."""
+
+        def move(old: Bank) -> None:
+            if bank.rows < old.rows:
+                bank.grow(old.rows)
+            for at in range(0, old.rows, _MOVED):
+                rows = np.arange(at, min(at + _MOVED, old.rows))
+                bank.unpack(rows, old.pack(rows))
+            self.kind, self.bank = kind, bank
+
+        return self.call(move)
 
     async def stop(self) -> None:
         """Ends the thread once it has done what it was given."""
@@ -223,7 +242,7 @@ class Stepper:
 
     def _stepped(self, batch: list[Job], events: list[Any]) -> list[Job]:
         """One step of these; those that go on."""
-        if any(job.cancelled for job in batch):
+        if self._gives_up or any(job.cancelled and job.writing is not None for job in batch):
             batch = [job for job in batch if not self._left(job, events)]
             if not batch:
                 return []
@@ -344,8 +363,8 @@ class Stepper:
         events.extend((job.done, job) for job in ended)
 
     def _left(self, job: Job, events: list[Any]) -> bool:
-        """Ends a job that nobody waits for, or that must not go on."""
-        if not job.cancelled:
+        """Ends a text that nobody waits for, or a job that must not go on. What is read is read to its end."""
+        if not (self._gives_up or (job.cancelled and job.writing is not None)):
             return False
         if job.writing is not None:
             job.writing.finish = "cancelled"

@@ -1,0 +1,4 @@
+"""x"""
+
+
+def answers(trained, inputs, options): ...

@@ -1,0 +1,6 @@
+"""x"""
+
+WRITERS = {}
+
+
+def write_for(*a): ...
