@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import orjson
 
-from ostinato.serving.errors import ServingError
-
-if TYPE_CHECKING:
-    from ostinato.serving.http.routes import Route
+from ostinato.serving.http.refusals import (
+    BodyError,
+    DisconnectedError,
+    InvalidError,
+    JsonError,
+    LengthError,
+    MediaTypeError,
+)
 
 Headers = Sequence[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -28,12 +32,18 @@ _NOTED = {
 }
 
 
-class BodyError(ServingError):
-    """A body that cannot be read; the connection is of no use any more."""
+class Found(Protocol):
+    """What a request is answered by; see `routes.Route`."""
 
+    @property
+    def path(self) -> str:
+        """With names in braces for what is open."""
+        ...
 
-class DisconnectedError(Exception):
-    """Whoever asked is gone; nobody reads an answer."""
+    @property
+    def check(self) -> Callable[[Any, str], None] | None:
+        """Raises for a body that is not what is expected."""
+        ...
 
 
 class Request:
@@ -80,12 +90,17 @@ class Request:
         for name, value in headers:
             if name in _NOTED:
                 setattr(self, _NOTED[name], value)
-        self.route: Route | None = None
+        self.route: Found | None = None
         self.names: list[str] = []
         self.owner, self.id = "", ""
         self.limit = 0
         self._receive, self._body = receive, body
         self.received = 0 if body is None else len(body)
+
+    @property
+    def peeked(self) -> bytes | None:
+        """The body as far as it was read whole; None where it was not."""
+        return self._body
 
     async def body(self) -> bytes:
         """The body, of at most `limit` bytes: more are not waited for, whatever the headers say.
@@ -100,7 +115,7 @@ class Request:
             return self._body
         if self.content_length is not None:
             if not self.content_length.isdigit():
-                raise BodyError(400, "invalid_header", "content-length: expected a number of bytes")
+                raise LengthError("content-length: expected a number of bytes")
             if int(self.content_length) > self.limit:
                 raise self._too_large()
         parts: list[bytes] = []
@@ -119,7 +134,7 @@ class Request:
         return self._body
 
     def _too_large(self) -> BodyError:
-        return BodyError(413, "body_too_large", f"the body is larger than {self.limit} bytes; send less at once")
+        return BodyError(f"the body is larger than {self.limit} bytes; send less at once")
 
     async def json(self) -> Any:
         """The body, read as JSON and checked by the schema of the route.
@@ -130,15 +145,13 @@ class Request:
         kind = (self.content_type or b"").split(b";", 1)[0].strip().lower()
         if kind != b"application/json":
             # Also so that no page of another site can post without asking first.
-            raise ServingError(415, "unsupported_media_type", "expected the header content-type: application/json")
+            raise MediaTypeError("expected the header content-type: application/json")
         data = await self.body()
         try:
             found = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             where = f" at character {error.pos}" if data else ""
-            raise ServingError(
-                400, "invalid_json", f"the body is no JSON{where}: {error.msg if data else 'it is empty'}"
-            ) from None
+            raise JsonError(f"the body is no JSON{where}: {error.msg if data else 'it is empty'}") from None
         assert self.route is not None
         if self.route.check is not None:
             self.route.check(found, "")
@@ -154,7 +167,7 @@ class Request:
             text = self.query.decode("ascii")
             return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=32, errors="strict"))
         except ValueError:  # UnicodeError is one
-            raise ServingError(400, "invalid_query", "the query expected name=value&..., in UTF-8") from None
+            raise InvalidError("query", "expected name=value&..., in UTF-8") from None
 
     async def gone(self) -> None:
         """Returns when whoever asked has gone; the body must have been read."""

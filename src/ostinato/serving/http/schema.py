@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ostinato.serving.errors import ServingError
+from ostinato.serving.http.refusals import InvalidError
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any, str], None]
@@ -29,19 +29,6 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "array": lambda v: type(v) is list,
     "object": lambda v: type(v) is dict,
 }
-
-
-class InvalidError(ServingError):
-    """A body that is not of its schema.
-
-    Args:
-        param: where in it, as "stop[2]"; empty for the whole.
-        message: what was expected and what came.
-    """
-
-    def __init__(self, param: str, message: str):
-        super().__init__(400, "invalid_value", f"{param or 'the body'}: {message}")
-        self.param = param or None
 
 
 def check_of(schema: Schema) -> Check:

@@ -10,7 +10,7 @@ _OPTIONAL_TEXT = {"type": ["string", "null"]}
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
 
 
-def object_of(required: tuple[str, ...] = (), *, others: bool = False, **properties: Any) -> dict[str, Any]:
+def object_of(required: Any = (), *, others: Any = False, **properties: Any) -> dict[str, Any]:
     """The schema of an object; properties that nobody knows are a mistake unless `others`."""
     found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": others}
     return found | ({"required": list(required)} if required else {})
@@ -103,7 +103,7 @@ GENERATE = object_of(
     input={"type": "string", "description": "translate: the text; caption: an image in base64"},
     **GENERATING,
 )
-SESSION_GENERATE = object_of(**GENERATING)
+SESSION_GENERATE = object_of(prompt={"type": "string", "description": "read first"}, **GENERATING)
 MARK = object_of(mark={"type": ["string", "null"]})
 REWIND = object_of(("mark",), mark={"type": "string"})
 UNITS = object_of(("text",), text={"type": "string"})

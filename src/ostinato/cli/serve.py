@@ -1,0 +1,159 @@
+"""`ostinato serve RUN [RUN ...]`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.cli.parser import Parser
+    from ostinato.serving.http.settings import Settings
+
+MEMORY = "memory"
+_NEEDED = ("starlette", "uvicorn", "httptools", "orjson", "prometheus_client", "redis", "websockets")
+_FILE = "sessions.sqlite"
+_LIMITS = (  # of `ostinato.serving.limits.Limits`
+    "max_batch",
+    "max_wait_us",
+    "sessions_in_memory",
+    "max_sessions",
+    "max_queue",
+    "max_tokens",
+    "max_marks",
+    "idle_seconds",
+    "total_seconds",
+    "durability",
+    "snapshot_seconds",
+    "lease_seconds",
+)
+
+
+def parser() -> Parser:
+    """What the command takes."""
+    from ostinato.cli.parser import Parser
+
+    found = Parser(
+        "ostinato serve",
+        "Serve the models of runs by HTTP: sessions that keep their state, OpenAI's completions, and a page. A run may be given a "
+        "name: NAME=RUN; else it is called as its folder.",
+    )
+    found.add_argument("run", nargs="*", type=str, help="folders of runs, or NAME=RUN; the latest in runs/")
+    found.add_argument("--host", type=str, default="127.0.0.1", help="address to listen at; 0.0.0.0 for all")
+    found.add_argument("--port", type=int, default=8000, help="0 takes one that is free")
+    found.add_argument("--workers", type=int, default=1, help="processes that answer; they share the sessions")
+    found.add_argument(
+        "--sessions",
+        type=str | None,
+        default=None,
+        help=f"where sessions are kept: a file, redis://HOST, or {MEMORY}; {_FILE} in the folder of the first run",
+    )
+    found.add_argument(
+        "--tokens", type=str | None, default=None, help="a file of lines name:token; without it everybody is let in"
+    )
+    found.add_argument("--cors", type=list[str], default=[], help="origins whose pages may ask, [https://example.org]")
+    found.add_argument("--max-batch", type=int, default=64, help="sessions of a model that step together")
+    found.add_argument("--max-wait-us", type=int, default=0, help="microseconds that a step waits for more of them")
+    found.add_argument("--sessions-in-memory", type=int, default=10_000, help="of a model; the others are in the store")
+    found.add_argument("--max-sessions", type=int, default=1_000_000, help="of a model, in all")
+    found.add_argument("--max-queue", type=int, default=10_000, help="requests of a model that wait; beyond it 429")
+    found.add_argument("--max-tokens", type=int, default=16_384, help="that a request may bring or have written")
+    found.add_argument("--max-marks", type=int, default=16, help="of a session")
+    found.add_argument("--idle-seconds", type=float | None, default=None, help="a session ends, unused for so long")
+    found.add_argument("--total-seconds", type=float | None, default=None, help="a session ends, so old")
+    found.add_argument(
+        "--durability",
+        type=Literal["interval", "step"],
+        default="interval",
+        help="states are on disk every --snapshot-seconds, or before a step is answered",
+    )
+    found.add_argument("--snapshot-seconds", type=float, default=5.0, help="from one writing of states to the next")
+    found.add_argument("--lease-seconds", type=float, default=10.0, help="a dead replica keeps a session so long")
+    found.add_argument("--max-body", type=int, default=8 * 2**20, help="bytes of a request")
+    found.add_argument("--max-connections", type=int, default=10_000, help="open at once")
+    found.add_argument("--header-seconds", type=float, default=10.0, help="that the head of a request may take")
+    found.add_argument("--body-seconds", type=float, default=60.0, help="that its body may take")
+    found.add_argument("--idle-connection-seconds", type=float, default=75.0, help="a connection may wait so long")
+    found.add_argument("--send-seconds", type=float, default=30.0, help="a client may leave an answer unread so long")
+    found.add_argument("--drain-seconds", type=float, default=30.0, help="for what was accepted, after SIGTERM")
+    found.add_argument(
+        "--log", type=Literal["requests", "errors"], default="requests", help="which requests have a line of JSON"
+    )
+    found.add_argument("--log-text", type=bool, default=False, help="the bodies of requests in the log too")
+    return found
+
+
+def main(words: Sequence[str]) -> int:
+    """Serves until Ctrl-C or SIGTERM. Returns 0."""
+    given = parser().read(words)
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        raise ConfigError(
+            f"ostinato serve needs more packages, {missing[0]} first of all: pip install 'ostinato[serve]'"
+        )
+
+    from ostinato.serving.http.run import bind
+
+    settings = _settings(given)
+    listening = bind(settings.host, settings.port)
+    if settings.workers > 1:
+        from ostinato.serving.http.workers import Workers
+
+        return Workers(settings, listening).run(lambda: _tell(settings, listening))
+
+    from ostinato.serving.http.run import run
+
+    run(settings, listening, lambda app: _tell(settings, listening))
+    return 0
+
+
+def _settings(given: Any) -> Settings:
+    from ostinato.recipes.runs import latest_run
+    from ostinato.serving.http.settings import Settings
+    from ostinato.serving.limits import Limits
+
+    runs = _named(given.run or [str(latest_run())])
+    sessions = given.sessions
+    if sessions is None:
+        sessions = str(Path(next(iter(runs.values())), _FILE))
+    elif sessions == MEMORY:
+        sessions = None
+    others = ("host", "port", "workers", "tokens", "max_body", "max_connections", "log", "log_text", "header_seconds")
+    others += ("body_seconds", "idle_connection_seconds", "send_seconds", "drain_seconds")
+    return Settings(
+        runs,
+        sessions=sessions,
+        cors=tuple(given.cors),
+        limits=Limits(**{name: given[name] for name in _LIMITS}),
+        **{name: given[name] for name in others},
+    )
+
+
+def _named(words: Sequence[str]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for word in words:
+        name, is_named, run = word.partition("=")
+        if not is_named or Path(word).exists():
+            name, run = Path(word).resolve().name, word
+        if name in found:
+            raise ConfigError(f"two models are called {name}: {found[name]} and {run}; name one of them: NAME=RUN")
+        found[name] = run
+    return found
+
+
+def _tell(settings: Settings, listening: Any) -> None:
+    from ostinato.recipes.registry import task_of
+    from ostinato.serving.http.run import address
+
+    where = address(listening)
+    name = next(iter(settings.runs))
+    print(f"{where}/ is the page; {where}/docs tells what can be asked")
+    token = " -H 'authorization: Bearer TOKEN'" if settings.tokens is not None else ""
+    json = f"{token} -H 'content-type: application/json'"
+    if task_of(settings.runs[name]) == "lm":
+        body = f'{{"model": "{name}", "prompt": "The", "max_tokens": 100}}'
+        print(f"curl {where}/v1/completions{json} -d '{body}'", flush=True)
+    else:
+        print(f"curl {where}/v1/models{token}", flush=True)

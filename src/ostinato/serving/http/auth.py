@@ -1,0 +1,79 @@
+"""Who asks: bearer tokens of a file."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+
+from ostinato.errors import ConfigError
+from ostinato.serving.http.refusals import TokenError
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LEAST_TOKEN = 16
+
+
+class Tokens:
+    """The tokens that are let in.
+
+    Args:
+        file: a line `name:token` each; what begins with # is a remark. None lets everybody in, as the owner "".
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not that.
+    """
+
+    def __init__(self, file: str | None = None):
+        self.file = file
+        self._known: list[tuple[bytes, str]] = []
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads the file again; where that fails, the tokens of before stay."""
+        if self.file is None:
+            return
+        try:
+            lines = Path(self.file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--tokens {self.file}: cannot be read ({error}); expected lines name:token") from None
+        known: dict[bytes, str] = {}
+        for number, line in enumerate(lines, 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            name, colon, token = line.partition(":")
+            if not colon or not _NAME.fullmatch(name) or not token.isascii() or len(token) < LEAST_TOKEN:
+                raise ConfigError(
+                    f"--tokens {self.file}, line {number}: expected name:token, the name of letters, digits, . _ -, and the "
+                    f"token of at least {LEAST_TOKEN} ASCII characters"
+                )
+            if known.setdefault(_digest(token.encode()), name) != name:
+                raise ConfigError(f"--tokens {self.file}, line {number}: this token has another name already")
+        if not known:
+            raise ConfigError(f"--tokens {self.file}: expected at least one line name:token")
+        self._known = list(known.items())
+
+    def owner(self, authorization: bytes | None) -> str:
+        """The name of the token of a header.
+
+        Raises:
+            TokenError: there is none, or it is unknown.
+        """
+        if self.file is None:
+            return ""
+        scheme, _, token = (authorization or b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not token:
+            raise TokenError("expected the header authorization: Bearer TOKEN")
+        given, found = _digest(token.strip()), None
+        # All are compared, digests of one length: how long it takes tells nothing about any of them.
+        for digest, name in self._known:
+            if hmac.compare_digest(digest, given):
+                found = name
+        if found is None:
+            raise TokenError("this token is unknown")
+        return found
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

@@ -1,0 +1,215 @@
+"""A connection: uvicorn's, with bounds in time, and a short way for the steps of sessions.
+
+Between the bytes of a request for a step and those of its answer lie no scope, no events and no messages of ASGI: of a step of
+60 microseconds they took the most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ostinato.serving.errors import UnavailableError
+from ostinato.serving.http.errors import error_body
+from ostinato.serving.http.refusals import DisconnectedError
+from ostinato.serving.http.request import Request
+
+if TYPE_CHECKING:
+    from ostinato.serving.http.app import App
+
+SHORT_WAY = b"/steps"
+MOST_SHORT = 64 * 1024  # bytes of a body; longer ones are read as ASGI does, piece by piece
+SWEEP_S = 1.0
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s"
+)
+_FULL_BODY = orjson.dumps(error_body(UnavailableError("too many connections are open; try again", retry_after=1.0)))
+
+
+class Bounds:
+    """How long and how many connections may be; the same for all of a server.
+
+    Args:
+        header_seconds: that the head of a request may take.
+        body_seconds: that its body may take.
+        send_seconds: that a client may take to read what lies ready for it.
+        connections: open at once.
+    """
+
+    def __init__(
+        self,
+        header_seconds: float = 10.0,
+        body_seconds: float = 60.0,
+        send_seconds: float = 30.0,
+        connections: int = 10_000,
+    ):
+        self.header_seconds, self.body_seconds, self.send_seconds = header_seconds, body_seconds, send_seconds
+        self.connections = connections
+
+
+class Connection(HttpToolsProtocol):
+    """One of a client.
+
+    Attributes:
+        bounds: of it; set by the server for all.
+    """
+
+    bounds = Bounds()
+    parser: Any
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self._served: App = self.config.app  # pyright: ignore[reportAttributeAccessIssue]
+        self._reading_since: float | None = None
+        self._in_body = False
+        self._stalled_since: float | None = None
+        self._short: _Cycle | None = None  # the request that is read now, where it takes the short way
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._reading_since = self.loop.time()
+        if len(self.connections) > self.bounds.connections:
+            transport.write(_FULL % (len(_FULL_BODY), _FULL_BODY))
+            transport.close()
+
+    def late(self, now: float) -> None:
+        """Closes it where it takes longer than it may; called every second or so."""
+        if self._stalled_since is not None and now - self._stalled_since > self.bounds.send_seconds:
+            self.transport.abort()  # what it does not read would never be sent
+        elif self._reading_since is not None and not self.transport.is_closing():
+            most = self.bounds.body_seconds if self._in_body else self.bounds.header_seconds
+            if now - self._reading_since > most:
+                if not self._in_body:
+                    self.transport.write(_LATE)
+                self.transport.close()
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled_since = self.loop.time()
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled_since = None
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._reading_since, self._in_body, self._short = self.loop.time(), False, None
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._reading_since, self._in_body = self.loop.time(), True
+        if self.url.endswith(SHORT_WAY) and self._may_be_short():
+            cycle = _Cycle(self, self.url, self.headers, self.parser.should_keep_alive())
+            self._short = cycle
+        else:
+            super().on_headers_complete()
+
+    def _may_be_short(self) -> bool:
+        if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
+            return False
+        return self.parser.get_http_version() == "1.1" and any(
+            name == b"content-length" and value.isdigit() and len(value) < 7 and int(value) <= MOST_SHORT
+            for name, value in self.headers
+        )
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        if self._short is not None:
+            self._short.parts.append(body)
+        else:
+            super().on_body(body)
+
+    @override
+    def on_message_complete(self) -> None:
+        self._reading_since = None
+        cycle = self._short
+        if cycle is None:
+            super().on_message_complete()
+            return
+        self._short = None
+        before, self.cycle = self.cycle, cycle  # pyright: ignore[reportAttributeAccessIssue]
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)  # pyright: ignore[reportArgumentType]
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))  # pyright: ignore[reportArgumentType]
+
+    @override
+    def shutdown(self) -> None:
+        if self._reading_since is None or self._in_body or self.cycle is not None:
+            super().shutdown()
+        else:  # nothing has come yet
+            self.transport.close()
+
+
+class _Cycle:
+    """A request on the short way and its answer, as uvicorn's own that stand beside it in the order of a connection."""
+
+    __slots__ = (
+        "body",
+        "connection",
+        "disconnected",
+        "headers",
+        "keep_alive",
+        "message_event",
+        "more_body",
+        "parts",
+        "response_complete",
+        "url",
+    )
+
+    def __init__(self, connection: Connection, url: bytes, headers: list[tuple[bytes, bytes]], keep_alive: bool):
+        self.connection, self.url, self.headers, self.keep_alive = connection, url, headers, keep_alive
+        self.parts: list[bytes] = []
+        self.disconnected = self.response_complete = self.more_body = False
+        self.body = b""
+        self.message_event = _NO_EVENT
+
+    async def run_asgi(self, app: Any) -> None:
+        """Answers; by the name under which uvicorn begins a request."""
+        start = time.perf_counter()
+        connection, parts = self.connection, self.parts
+        served = connection._served
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        request = Request("POST", self.url, b"", self.headers, _nothing, body)
+        try:
+            reply = await served.answer(request)
+        except DisconnectedError:  # not on this way
+            return
+        transport = connection.transport
+        head = [STATUS_LINE[reply.status]]
+        for name, value in (*connection.server_state.default_headers, *served.headers_of(request, reply)):
+            head += (name, b": ", value, b"\r\n")
+        if not self.keep_alive and not served.draining:
+            head.append(b"connection: close\r\n")
+        head += (b"\r\n", reply.body)
+        if not transport.is_closing():
+            transport.write(b"".join(head))
+        served.finished(request, reply.status, start, len(reply.body))
+        self.response_complete = True
+        if not self.keep_alive or served.draining:
+            transport.close()
+        connection.on_response_complete()
+
+
+class _NoEvent:
+    def set(self) -> None:
+        """Nobody waits for more of a body."""
+
+
+_NO_EVENT = _NoEvent()
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.disconnect"}

@@ -1,0 +1,102 @@
+"""Answers that come piece by piece, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+
+from ostinato.serving.errors import ServingError
+from ostinato.serving.generating import Generating, Piece
+from ostinato.serving.http.context import Context
+from ostinato.serving.http.errors import error_body, internal
+from ostinato.serving.http.request import Request
+
+DONE = b"data: [DONE]\n\n"
+
+
+def event(value: Any) -> bytes:
+    """One event of JSON."""
+    return b"data: " + orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n\n"
+
+
+def generating(body: dict[str, Any]) -> Generating:
+    """How to write, of a body; what is null is as if it were not given."""
+    names = ("max_tokens", "temperature", "top_k", "top_p", "seed", "logprobs", "unit")
+    given = {name: body[name] for name in names if body.get(name) is not None}
+    for name in ("max_tokens", "top_k", "seed", "logprobs"):
+        if name in given:
+            given[name] = int(given[name])  # 3.0 is an integer to JSON Schema
+    stop = body.get("stop")
+    if stop:
+        given["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+    return Generating(**given)
+
+
+def piece_data(piece: Piece) -> dict[str, Any]:
+    """A piece of text as the page and other clients read it."""
+    data: dict[str, Any] = {"text": piece.text, "token": piece.token, "logprob": piece.logprob}
+    if piece.top_logprobs is not None:
+        data["top_logprobs"] = [{"token": n, "text": text, "logprob": p} for n, text, p in piece.top_logprobs]
+    if piece.unit is not None:
+        data["unit"] = piece.unit
+    if piece.attention is not None:
+        data["attention"] = piece.attention
+    return data
+
+
+def finish_data(piece: Piece) -> dict[str, Any]:
+    """How it ended."""
+    data: dict[str, Any] = {"finish_reason": piece.finish, "usage": usage(piece.prompt_tokens, piece.tokens)}
+    if piece.step is not None:
+        data["step"] = piece.step
+    return data
+
+
+def usage(prompt: int, completion: int) -> dict[str, int]:
+    """Tokens that were read and written."""
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+async def generated(app: Context, request: Request, pieces: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """Events of pieces of text. What is wrong with the request is raised here, before the answer begins."""
+
+    async def data() -> AsyncIterator[dict[str, Any]]:
+        async with aclosing(pieces):  # pyright: ignore[reportArgumentType]
+            async for piece in pieces:
+                if piece.token is not None or piece.text:
+                    yield piece_data(piece)
+                if piece.finish is not None:
+                    yield finish_data(piece)
+
+    return await begun(app, request, data())
+
+
+async def begun(app: Context, request: Request, data: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    """Events of what an iterator gives, of which the first is there already: until then an error is an answer of its own."""
+    try:
+        first = await anext(data, None)
+    except BaseException:
+        await data.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+        raise
+
+    async def events() -> AsyncIterator[bytes]:
+        async with aclosing(data):  # pyright: ignore[reportArgumentType]
+            try:
+                if first is not None:
+                    yield event(first)
+                async for each in data:
+                    yield event(each)
+            except ServingError as error:
+                yield event(error_body(error))
+            except (asyncio.CancelledError, GeneratorExit):
+                raise
+            except Exception:
+                app.log.failed(request)
+                yield event(error_body(internal()))
+            yield DONE
+
+    return events()

@@ -1,0 +1,93 @@
+"""A line of JSON for each request, without a word of what users wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+import traceback
+from typing import Any
+
+import orjson
+
+from ostinato.serving.http.request import Request
+
+FLUSH_S = 0.25
+FLUSH_LINES = 256
+
+
+class Log:
+    """Lines on standard error, written some at a time: a write a request costs as much as an answer.
+
+    A line has time, level, event, the id of the request and its route, not its path, as the id of a session is all that others
+    need where there are no tokens.
+
+    Args:
+        requests: a line for every request; else for those that failed alone.
+        text: the bodies of requests too.
+        file: number of the open file.
+    """
+
+    def __init__(self, *, requests: bool = True, text: bool = False, file: int = 2):
+        self.requests, self.text = requests, text
+        self._file, self._lines = file, []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def answered(self, request: Request, status: int, seconds: float, sent: int) -> None:
+        """A request that has its answer."""
+        if not self.requests and status < 500:
+            return
+        route = request.route
+        line: dict[str, Any] = {
+            "time": round(time.time(), 6),
+            "level": "info" if status < 500 else "error",
+            "event": "request",
+            "id": request.id,
+            "method": request.method if route is not None else "",
+            "route": route.path if route is not None else "",
+            "model": request.names[0] if route is not None and request.names and status != 404 else "",
+            "owner": request.owner,
+            "status": status,
+            "ms": round(seconds * 1e3, 3),
+            "in": request.received,
+            "out": sent,
+        }
+        if self.text and request.peeked is not None:
+            line["text"] = request.peeked.decode("utf-8", "replace")
+        self._add(line)
+
+    def failed(self, request: Request) -> None:
+        """The exception that is handled now, with where it was raised: values and messages may hold what users wrote."""
+        kind, _, trace = sys.exc_info()
+        frames = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(trace)]
+        line: dict[str, Any] = {"time": round(time.time(), 6), "level": "error", "event": "failed", "id": request.id}
+        line |= {"error": kind.__name__ if kind is not None else "", "frames": frames[-12:]}
+        if self.text:
+            line["message"] = str(sys.exc_info()[1])
+        self._add(line)
+
+    def tell(self, event: str, level: str = "info", **more: Any) -> None:
+        """What happened to the server itself."""
+        self._add({"time": round(time.time(), 6), "level": level, "event": event, **more})
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self._lines.append(orjson.dumps(line, default=str))
+        if len(self._lines) >= FLUSH_LINES:
+            self.flush()
+        elif self._timer is None:
+            try:
+                self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+            except RuntimeError:  # no loop runs
+                self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            data, self._lines = b"\n".join(self._lines) + b"\n", []
+            with contextlib.suppress(OSError):  # nobody reads it any more; the service goes on
+                os.write(self._file, data)

@@ -1,0 +1,208 @@
+"""OpenAI's completions, for language models: what its official client sends and reads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ostinato.serving.generating import Generating, Piece
+from ostinato.serving.http.context import Context
+from ostinato.serving.http.events import begun, generating, usage
+from ostinato.serving.http.refusals import InvalidError
+from ostinato.serving.http.request import Reply, Request, as_events, as_json, while_there
+from ostinato.serving.http.stateless import served
+
+MAX_TOKENS = 16  # OpenAI's default
+MOST_CHOICES = 128
+MOST_LOGPROBS = 5
+_NOT_DONE = {"suffix": None, "presence_penalty": 0, "frequency_penalty": 0, "logit_bias": None}
+
+
+@dataclass
+class _Choice:
+    """One text that is asked for, and what is known of it so far."""
+
+    index: int
+    prompt: Any
+    how: Generating
+    offset: int
+    text: list[str] = field(default_factory=list)
+    finish: str | None = None
+    logprobs: dict[str, list[Any]] | None = None
+    tokens: int = 0
+    prompt_tokens: int = 0
+
+    def take(self, piece: Piece) -> None:
+        self.text.append(piece.text)
+        if self.how.logprobs is not None and piece.token is not None:
+            self.logprobs = _joined(self.logprobs, self.logprobs_of(piece))
+        self.offset += len(piece.text)
+        self.end(piece)
+
+    def end(self, piece: Piece) -> None:
+        if piece.finish is not None:
+            self.finish, self.tokens, self.prompt_tokens = piece.finish, piece.tokens, piece.prompt_tokens
+
+    def logprobs_of(self, piece: Piece) -> dict[str, list[Any]]:
+        top = None if piece.top_logprobs is None else {text: p for _, text, p in piece.top_logprobs}
+        return {
+            "tokens": [piece.text],
+            "token_logprobs": [piece.logprob],
+            "top_logprobs": [top or None],
+            "text_offset": [self.offset],
+        }
+
+    def data(self) -> dict[str, Any]:
+        text = "".join(self.text)
+        return {"text": text, "index": self.index, "logprobs": self.logprobs, "finish_reason": self.finish}
+
+
+async def completions(app: Context, request: Request) -> Reply:
+    """What OpenAI's POST /v1/completions answers; with `stream`, as events."""
+    body = await request.json()
+    name = served(app, body["model"])
+    if app.service.models[name].task != "lm":
+        raise InvalidError("model", f"expected a language model; ask this one at /v1/{name}/predict")
+    for param, neutral in _NOT_DONE.items():
+        if body.get(param) not in (neutral, None, {}):
+            raise InvalidError(param, "is not supported; leave it out")
+    choices = _choices(body)
+    head = {
+        "id": f"cmpl-{uuid.uuid4().hex}",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": name,
+    }
+    if body.get("stream"):
+        with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        return as_events(
+            await begun(app, request, _streamed(app, name, head, choices, bool(body.get("echo")), with_usage))
+        )
+    await while_there(request, _all(app, name, choices, bool(body.get("echo"))))
+    return as_json({**head, "choices": [each.data() for each in choices], "usage": _usage(choices)})
+
+
+def _choices(body: dict[str, Any]) -> list[_Choice]:
+    given, count = body["prompt"], int(body.get("n") or 1)
+    if (body.get("best_of") or count) != count:
+        raise InvalidError("best_of", "expected the same as n; more are not drawn")
+    if (body.get("logprobs") or 0) > MOST_LOGPROBS:
+        raise InvalidError("logprobs", f"expected from 0 to {MOST_LOGPROBS}")
+    how = generating({**body, "max_tokens": MAX_TOKENS if body.get("max_tokens") is None else body["max_tokens"]})
+    prompts = [given] if isinstance(given, str) or isinstance(given[0], int | float) else given
+    if len(prompts) * count > MOST_CHOICES:
+        raise InvalidError(
+            "n", f"expected at most {MOST_CHOICES} texts in all, got {len(prompts)} prompts times {count}"
+        )
+    found = []
+    for prompt in prompts:
+        if not isinstance(prompt, str):
+            prompt = [int(token) for token in prompt]
+        for number in range(count):
+            # Choices differ, and each can be had again with a seed of its own.
+            seed = how.seed if how.seed is None else (how.seed + number + 2**63) % 2**64 - 2**63
+            offset = len(prompt) if isinstance(prompt, str) else 0
+            found.append(_Choice(len(found), prompt, replace(how, seed=seed), offset))
+    return found
+
+
+def _usage(choices: list[_Choice]) -> dict[str, int]:
+    """A prompt counts once, however many texts go on from it."""
+    prompts = {id(each.prompt): each.prompt_tokens for each in choices}
+    return usage(sum(prompts.values()), sum(each.tokens for each in choices))
+
+
+async def _all(app: Context, name: str, choices: list[_Choice], echo: bool) -> None:
+    async def write(choice: _Choice) -> None:
+        async for piece in _pieces(app, name, choice, echo):
+            choice.take(piece)
+
+    if len(choices) == 1:
+        return await write(choices[0])
+    async with asyncio.TaskGroup() as group:  # where one fails, the others stop
+        for choice in choices:
+            group.create_task(write(choice))
+    return None
+
+
+async def _pieces(app: Context, name: str, choice: _Choice, echo: bool) -> AsyncIterator[Piece]:
+    """The prompt, where it is wanted too, and what follows it."""
+    if echo:
+        choice.offset = 0
+        if choice.how.logprobs is None and isinstance(choice.prompt, str):
+            yield Piece(choice.prompt)
+        else:
+            for piece in await app.service.score(name, choice.prompt, choice.how.logprobs or 0):
+                yield piece
+    pieces = app.service.generate(name, choice.prompt, choice.how)
+    async with aclosing(pieces):  # pyright: ignore[reportArgumentType]
+        async for piece in pieces:
+            yield piece
+
+
+async def _streamed(
+    app: Context, name: str, head: dict[str, Any], choices: list[_Choice], echo: bool, with_usage: bool
+) -> AsyncIterator[dict[str, Any]]:
+    none = {"usage": None} if with_usage else {}
+    texts = _merged([_pieces(app, name, each, echo) for each in choices])
+    async with aclosing(texts):  # pyright: ignore[reportArgumentType]
+        async for number, piece in texts:
+            choice = choices[number]
+            found = None
+            if choice.how.logprobs is not None and piece.token is not None:
+                found = choice.logprobs_of(piece)
+            choice.offset += len(piece.text)
+            choice.end(piece)
+            data = {"text": piece.text, "index": number, "logprobs": found, "finish_reason": piece.finish}
+            yield {**head, "choices": [data], **none}
+    if with_usage:
+        yield {**head, "choices": [], "usage": _usage(choices)}
+
+
+async def _merged(texts: list[AsyncIterator[Piece]]) -> AsyncIterator[tuple[int, Piece]]:
+    """What several iterators give, each with its number, in the order in which it comes."""
+    if len(texts) == 1:
+        async with aclosing(texts[0]):  # pyright: ignore[reportArgumentType]
+            async for piece in texts[0]:
+                yield 0, piece
+        return
+    ready: asyncio.Queue[tuple[int, Piece | BaseException | None]] = asyncio.Queue(maxsize=len(texts))
+
+    async def feed(number: int) -> None:
+        try:
+            async with aclosing(texts[number]):  # pyright: ignore[reportArgumentType]
+                async for piece in texts[number]:
+                    await ready.put((number, piece))
+        except Exception as error:
+            await ready.put((number, error))
+        else:
+            await ready.put((number, None))
+
+    tasks = [asyncio.create_task(feed(number)) for number in range(len(texts))]
+    try:
+        left = len(texts)
+        while left:
+            number, found = await ready.get()
+            if isinstance(found, BaseException):
+                raise found
+            if found is None:
+                left -= 1
+            else:
+                yield number, found
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _joined(before: dict[str, list[Any]] | None, more: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    if before is None:
+        return more
+    for name, values in more.items():
+        before[name] += values
+    return before

@@ -1,0 +1,40 @@
+"""What those ask who run the server: health, figures, documents."""
+
+from __future__ import annotations
+
+from ostinato.serving.errors import UnavailableError
+from ostinato.serving.http.context import Context
+from ostinato.serving.http.metrics import CONTENT_TYPE
+from ostinato.serving.http.request import Reply, Request, as_json
+
+RETRY_S = 1.0
+
+
+async def health(app: Context, request: Request) -> Reply:
+    """The process answers."""
+    return as_json({"status": "ok"})
+
+
+async def ready(app: Context, request: Request) -> Reply:
+    """Models are loaded, and requests are taken; 503 while it starts and while it drains."""
+    if not app.takes_requests:
+        raise UnavailableError("the server starts or ends; try another one, or again", retry_after=RETRY_S)
+    return as_json({"status": "ready", "models": list(app.service.models)})
+
+
+async def metrics(app: Context, request: Request) -> Reply:
+    """Figures for Prometheus."""
+    return Reply(200, app.metrics.page(app.service.stats(), app.connections()), CONTENT_TYPE)
+
+
+async def openapi(app: Context, request: Request) -> Reply:
+    """This document: OpenAPI 3.1."""
+    return Reply(200, app.document)
+
+
+async def docs(app: Context, request: Request) -> Reply:
+    """The same for people."""
+    return Reply(200, app.docs, b"text/html; charset=utf-8", ((b"content-security-policy", _POLICY),))
+
+
+_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

@@ -1,0 +1,144 @@
+"""One table of all that can be asked: the server goes by it, and the OpenAPI document is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from ostinato.serving.http import openai, operating, schemas, sessions, stateless
+from ostinato.serving.http.context import Context
+from ostinato.serving.http.refusals import NoPathError, NotAllowedError
+from ostinato.serving.http.request import Reply, Request
+from ostinato.serving.http.schema import Check, Schema, check_of
+
+Handler = Callable[[Context, Request], Awaitable[Reply]]
+JSON, BYTES, EVENTS = "application/json", "application/octet-stream", "text/event-stream"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Something that can be asked.
+
+    Attributes:
+        method: of HTTP.
+        path: with names in braces for what is open.
+        handler: answers.
+        body: schema of the JSON that is expected; None for no body, or one that is no JSON.
+        answers: schemas by status; None for no JSON.
+        kinds: content types of the good answers.
+        group: under which it is listed.
+        private: whether it needs a token where there are tokens.
+        takes: the content type of the body, where there is one.
+        query: parameters behind the question mark, by name: schemas.
+        keyed: whether it heeds the header Idempotency-Key.
+        needs_body: whether a body must be there.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    body: Schema | None = None
+    answers: Mapping[int, Schema | None] = field(default_factory=dict)
+    kinds: Sequence[str] = (JSON,)
+    group: str = "Sessions"
+    private: bool = True
+    takes: str = JSON
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    keyed: bool = False
+    needs_body: bool = True
+    check: Check | None = None
+
+    def __post_init__(self) -> None:
+        if self.body is not None:
+            object.__setattr__(self, "check", check_of(self.body))
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of the path."""
+        return self.path.split("/")[1:]
+
+    @property
+    def words(self) -> str:
+        """What it does, of the handler's docstring."""
+        return (self.handler.__doc__ or "").strip()
+
+
+_ID = "/v1/{model}/sessions/{id}"
+_LIMITS: dict[str, Schema] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": sessions.MOST_LISTED},
+    "after": {"type": "string"},
+}
+ROUTES = [
+    Route("GET", "/v1/models", stateless.models, None, {200: schemas.MODELS}, group="Models"),
+    Route("GET", "/v1/models/{model}", stateless.model, None, {200: schemas.MODEL}, group="Models"),
+    Route(
+        "POST",
+        "/v1/completions",
+        openai.completions,
+        schemas.COMPLETION,
+        {200: schemas.COMPLETED},
+        (JSON, EVENTS),
+        group="Models",
+    ),
+    Route("POST", "/v1/{model}/predict", stateless.predict, schemas.PREDICT, {200: schemas.OUTPUTS}, group="Models"),
+    Route("POST", "/v1/{model}/generate", stateless.generate, schemas.GENERATE, {200: None}, (EVENTS,), group="Models"),
+    Route("POST", "/v1/{model}/units", stateless.units, schemas.UNITS, {200: schemas.ANYTHING}, group="Models"),
+    Route("POST", "/v1/{model}/sessions", sessions.begin, schemas.BEGIN, {201: schemas.VIEW}),
+    Route("GET", "/v1/{model}/sessions", sessions.listed, None, {200: schemas.SESSIONS}, query=_LIMITS),
+    Route("GET", _ID, sessions.view, None, {200: schemas.VIEW}),
+    Route("DELETE", _ID, sessions.delete, None, {204: None}),
+    Route("POST", f"{_ID}/steps", sessions.steps, schemas.STEPS, {200: schemas.SAID}, keyed=True),
+    Route("POST", f"{_ID}/generate", sessions.generate, schemas.SESSION_GENERATE, {200: None}, (EVENTS,), keyed=True),
+    Route("POST", f"{_ID}/marks/{{name}}", sessions.mark, None, {200: schemas.VIEW}),
+    Route("POST", f"{_ID}/rewind", sessions.rewind, schemas.REWIND, {200: schemas.VIEW}),
+    Route("POST", f"{_ID}/fork", sessions.fork, schemas.MARK, {201: schemas.VIEW}, needs_body=False),
+    Route("GET", f"{_ID}/state", sessions.state, None, {200: None}, (BYTES,)),
+    Route("PUT", f"{_ID}/state", sessions.put_state, None, {200: schemas.VIEW}, takes=BYTES),
+    Route("GET", "/healthz", operating.health, None, {200: schemas.HEALTH}, group="Operation", private=False),
+    Route("GET", "/readyz", operating.ready, None, {200: schemas.HEALTH}, group="Operation", private=False),
+    Route("GET", "/metrics", operating.metrics, None, {200: None}, ("text/plain",), group="Operation"),
+    Route("GET", "/openapi.json", operating.openapi, None, {200: schemas.ANYTHING}, group="Operation", private=False),
+    Route("GET", "/docs", operating.docs, None, {200: None}, ("text/html",), group="Operation", private=False),
+]
+
+
+class Table:
+    """Finds routes by path: a part at a time, what is spelt out before what is open."""
+
+    def __init__(self, routes: Sequence[Route] = ROUTES):
+        self._root: dict[Any, Any] = {}
+        for route in routes:
+            node = self._root
+            for part in route.parts:
+                node = node.setdefault("*" if part.startswith("{") else part, {})
+            node.setdefault(None, {})[route.method] = route
+
+    def find(self, request: Request) -> Route:
+        """The route of a request, whose `route` and `names` are set.
+
+        Raises:
+            NoPathError: nothing is there.
+            NotAllowedError: it is asked with another method.
+        """
+        node, names = self._root, []
+        for part in request.path.decode("latin-1").split("/")[1:]:
+            if part in node and part != "*":
+                node = node[part]
+                continue
+            node = node.get("*")
+            if node is None or not part:
+                raise NoPathError
+            # Decoded after it was cut: no %2F makes another path of it.
+            names.append(unquote(part, errors="strict") if "%" in part else part)
+        routes = node.get(None)
+        if routes is None:
+            raise NoPathError
+        method = "GET" if request.method == "HEAD" else request.method
+        route = routes.get(method)
+        if route is None:
+            allowed = [*routes, *(["HEAD"] if "GET" in routes else [])]
+            raise NotAllowedError(request.method, ", ".join(sorted(allowed)))
+        request.route, request.names = route, names
+        return route

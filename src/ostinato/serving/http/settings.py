@@ -1,0 +1,98 @@
+"""How a server is run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ostinato.errors import ConfigError
+from ostinato.serving.limits import Limits
+
+RESERVED = ("models", "completions")  # parts of paths of OpenAI's
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a server.
+
+    Attributes:
+        runs: folders of runs, by the name that each model gets.
+        host: the address it listens at.
+        port: of it; 0 for any that is free.
+        workers: processes that answer.
+        sessions: where sessions are kept: a file, or redis://...; None for memory alone.
+        tokens: a file of lines `name:token`; None lets everybody in.
+        cors: origins whose pages may ask.
+        max_body: bytes of a request.
+        max_connections: open at once.
+        header_seconds: that the head of a request may take.
+        body_seconds: that its body may take.
+        idle_connection_seconds: that a connection may wait for its next request.
+        send_seconds: that a client may take to read what lies ready for it.
+        drain_seconds: for what was accepted, after SIGTERM.
+        log: "requests", or "errors" alone.
+        log_text: the bodies of requests in the log too.
+        limits: of the service.
+
+    Raises:
+        ConfigError: a value is out of its range, or a model has a name that cannot be.
+    """
+
+    runs: Mapping[str, str]
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    sessions: str | None = None
+    tokens: str | None = None
+    cors: tuple[str, ...] = ()
+    max_body: int = 8 * 2**20
+    max_connections: int = 10_000
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    idle_connection_seconds: float = 75.0
+    send_seconds: float = 30.0
+    drain_seconds: float = 30.0
+    log: str = "requests"
+    log_text: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for name in self.runs:
+            if name in RESERVED or "/" in name or not name or not name.isprintable():
+                raise ConfigError(f"a model cannot be called {name!r}; give it another name: NAME=RUN")
+        if not 0 <= self.port < 65536:
+            raise ConfigError(f"--port: expected from 0 to 65535, got {self.port}")
+        for name in ("workers", "max_body", "max_connections"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{_flag(name)}: expected an integer of at least 1, got {getattr(self, name)}")
+        for each in dataclasses.fields(self):
+            if each.name.endswith("_seconds") and not getattr(self, each.name) > 0:
+                raise ConfigError(f"--{_flag(each.name)}: expected more than 0, got {getattr(self, each.name)}")
+        for origin in self.cors:
+            if origin != "*" and ("://" not in origin or origin.count("/") != 2):
+                raise ConfigError(f"--cors: expected origins such as https://example.org, or *, got {origin}")
+        if self.workers > 1 and self.sessions is None:
+            raise ConfigError("--workers: expected --sessions FILE or redis://..., which all of them share")
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes use the sessions too."""
+        return self.workers > 1 or (self.sessions is not None and "://" in self.sessions)
+
+    def to_json(self) -> str:
+        """All of it, for another process."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """What `to_json` gave."""
+        given: dict[str, Any] = json.loads(text)
+        limits = Limits(**given.pop("limits"))
+        return cls(**{**given, "cors": tuple(given["cors"])}, limits=limits)
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,184 @@
+"""A session by WebSocket: messages both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+
+from ostinato.serving.errors import BadRequestError, ServingError, UnavailableError
+from ostinato.serving.http import schemas
+from ostinato.serving.http.context import Context
+from ostinato.serving.http.errors import error_body, internal
+from ostinato.serving.http.events import finish_data, generating, piece_data
+from ostinato.serving.http.operating import RETRY_S
+from ostinato.serving.http.refusals import InvalidError, JsonError, NoPathError, OriginError
+from ostinato.serving.http.request import Request
+from ostinato.serving.http.schema import check_of
+
+PROTOCOL = b"ostinato"
+_BEARER = b"bearer."
+MOST_WAITING = 16
+POLICY, LATER = 1008, 1013  # why it is closed, of RFC 6455 and the registry that goes with it
+_GENERATE = check_of(schemas.SESSION_GENERATE)
+_STEPS = check_of(schemas.STEPS)
+
+
+class Socket:
+    """One WebSocket, at /v1/{model}/sessions/{id}/socket.
+
+    A message is the body of `steps`, or {"generate": the body of `generate`}, with "request", a number that comes back in all
+    answers to it, and "key", an idempotency key, where wanted. Messages are answered in their order; {"stop": true} ends a text
+    that is being written. A browser, which cannot send the header, gives its token as a subprotocol, beside "ostinato": "bearer.TOKEN".
+    """
+
+    def __init__(
+        self,
+        app: Context,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ):
+        self.app, self._receive, self._send = app, receive, send
+        self._offered = [
+            part.strip()
+            for name, value in scope["headers"]
+            if name == b"sec-websocket-protocol"
+            for part in value.split(b",")
+        ]
+        path = scope.get("raw_path") or scope["path"].encode()
+        self.request = Request("GET", path.split(b"?", 1)[0], b"", scope["headers"], receive)
+        self._waiting: asyncio.Queue[dict[str, Any] | ServingError | None] = asyncio.Queue(MOST_WAITING)
+        self._writing: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """From the handshake to the end."""
+        start = time.perf_counter()
+        await self._receive()  # websocket.connect
+        try:
+            await self._enter()
+        except ServingError as error:
+            # Before it is accepted, a close is an answer of HTTP: 403. The code says more where it is read.
+            self.app.finished(self.request, error.status, start, 0)
+            await self._send({"type": "websocket.close", "code": POLICY, "reason": error.code})
+            return
+        subprotocol = PROTOCOL.decode() if PROTOCOL in self._offered else None
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+        reading = asyncio.create_task(self._read())
+        try:
+            await self._answer()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            self.app.finished(self.request, 101, start, 0)
+
+    async def _enter(self) -> None:
+        app, request = self.app, self.request
+        app.admit(request)
+        parts = request.path.decode("latin-1").split("/")
+        if len(parts) != 6 or parts[1] != "v1" or parts[3] != "sessions" or parts[5] != "socket":
+            raise NoPathError
+        request.names = [parts[2], parts[4]]
+        # A page of any site may open a WebSocket; nothing but this keeps it out where there are no tokens.
+        if not app.may_ask(request):
+            raise OriginError("expected a page of this server, or of a site that --cors names")
+        given = request.authorization
+        if given is None:
+            found = [each for each in self._offered if each.startswith(_BEARER)]
+            given = b"Bearer " + found[0].removeprefix(_BEARER) if found else None
+        request.owner = app.doors.tokens.owner(given)
+        if not app.takes_requests:
+            raise UnavailableError("the server ends or starts; try again", retry_after=RETRY_S)
+        await app.service.view(request.names[0], request.owner, request.names[1])
+
+    async def _read(self) -> None:
+        """Takes messages into the queue, which holds few: whoever sends faster than is answered waits."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                self._stop()
+                await self._waiting.put(None)
+                return
+            given = message.get("text")
+            data = given if given is not None else message.get("bytes") or b""
+            try:
+                found = orjson.loads(data)
+                if type(found) is not dict:
+                    raise InvalidError("", "expected an object")
+            except orjson.JSONDecodeError:
+                await self._waiting.put(JsonError("a message that is no JSON"))
+            except ServingError as error:
+                await self._waiting.put(error)
+            else:
+                if found.get("stop") is True:
+                    self._stop()
+                else:
+                    await self._waiting.put(found)
+
+    def _stop(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+
+    async def _answer(self) -> None:
+        while (message := await self._waiting.get()) is not None:
+            number = message.pop("request", None) if isinstance(message, dict) else None
+            try:
+                if isinstance(message, ServingError):
+                    raise message
+                if not self.app.takes_requests:
+                    await self._tell({"error": error_body(_ENDS)["error"]}, number)
+                    await self._send({"type": "websocket.close", "code": LATER, "reason": "the server ends"})
+                    return
+                await self._do(message, number)
+            except ServingError as error:
+                await self._tell(error_body(error), number)
+            except Exception:
+                self.app.log.failed(self.request)
+                await self._tell(error_body(internal()), number)
+
+    async def _do(self, message: dict[str, Any], number: Any) -> None:
+        app, (model, id), owner = self.app, self.request.names, self.request.owner
+        key = message.pop("key", None)
+        if key is not None and (type(key) is not str or not 1 <= len(key) <= 255):
+            raise InvalidError("key", "expected from 1 to 255 characters")
+        if "generate" not in message:
+            _STEPS(message, "")
+            await self._tell(await app.service.steps(model, owner, id, message, key), number)
+            return
+        if len(message) > 1:
+            raise BadRequestError("expected generate alone, or what steps read")
+        _GENERATE(message["generate"], "generate")
+        how = message["generate"]
+        pieces = app.service.write(model, owner, id, generating(how), key, how.get("prompt", ""))
+        self._writing = asyncio.create_task(self._write(pieces, number))
+        try:
+            await asyncio.wait((self._writing,))
+            if self._writing.cancelled():
+                view = await app.service.view(model, owner, id)
+                await self._tell({"finish_reason": "stopped", "step": view["step"], "saved": view["saved"]}, number)
+            else:
+                self._writing.result()
+        finally:
+            self._writing.cancel()
+            self._writing = None
+
+    async def _write(self, pieces: Any, number: Any) -> None:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if piece.token is not None or piece.text:
+                    await self._tell(piece_data(piece), number)
+                if piece.finish is not None:
+                    await self._tell(finish_data(piece), number)
+
+    async def _tell(self, value: dict[str, Any], number: Any) -> None:
+        if number is not None:
+            value = {"request": number, **value}
+        text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+        await self._send({"type": "websocket.send", "text": text})
+
+
+_ENDS = UnavailableError("the server ends; try again", retry_after=RETRY_S)

@@ -1,0 +1,118 @@
+"""Several processes that answer at one address, and the one that looks after them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from ostinato.errors import RunError
+from ostinato.serving.http.metrics import SHARED
+from ostinato.serving.http.settings import Settings
+
+LOOK_S = 0.1
+LEAST_LIFE_S = 5.0  # one that dies sooner, three times in a row, will do so again
+MOST_DEATHS = 3
+
+
+class Workers:
+    """Begins workers, begins those anew that die, and passes signals on.
+
+    A worker lives no longer than this process: it reads from a pipe that nobody writes to, which ends with whoever holds its other
+    end.
+
+    Args:
+        settings: how they serve.
+        listening: the socket that they share.
+    """
+
+    def __init__(self, settings: Settings, listening: socket.socket):
+        self._settings, self._listening = settings, listening
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._begun: list[float] = []
+        self._deaths = 0
+        self._signal: int | None = None
+
+    def run(self, on_ready: Callable[[], None]) -> int:
+        """Returns when all have ended after SIGTERM or SIGINT: 0.
+
+        Raises:
+            RunError: they die as soon as they begin.
+        """
+        self._listening.listen(2048)
+        folder = tempfile.mkdtemp(prefix="ostinato-metrics-")
+        reading, writing = os.pipe()
+        handled = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        before = {number: signal.signal(number, self._note) for number in handled}
+        try:
+            for _ in range(self._settings.workers):
+                self._begin(reading, folder)
+            on_ready()
+            while not self._signal:
+                self._look_after(reading, folder)
+                time.sleep(LOOK_S)
+            return self._end()
+        finally:
+            for child in self._children:
+                if child.poll() is None:
+                    child.kill()
+                child.wait()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(writing)
+            os.close(reading)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if hasattr(signal, "SIGHUP") and number == signal.SIGHUP:
+            self._pass_on(number)
+        else:
+            self._signal = number
+
+    def _begin(self, reading: int, folder: str) -> None:
+        words = [
+            sys.executable,
+            "-m",
+            "ostinato.serving.http.worker",
+            str(self._listening.fileno()),
+            str(reading),
+            self._settings.to_json(),
+        ]
+        files = (self._listening.fileno(), reading)
+        environment = {**os.environ, SHARED: folder}
+        # A group of their own: Ctrl-C of a terminal comes to this process alone, which passes it on once.
+        self._children.append(
+            subprocess.Popen(words, pass_fds=files, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        )
+        self._begun.append(time.monotonic())
+
+    def _look_after(self, reading: int, folder: str) -> None:
+        for number, child in enumerate(self._children):
+            if child.poll() is None:
+                continue
+            early = time.monotonic() - self._begun[number] < LEAST_LIFE_S
+            self._deaths = self._deaths + 1 if early else 0
+            if self._deaths >= MOST_DEATHS * self._settings.workers:
+                raise RunError(f"workers end as soon as they begin, the last with status {child.returncode}; see above")
+            del self._children[number], self._begun[number]
+            self._begin(reading, folder)
+            return  # the lists have changed; the next look comes soon
+
+    def _pass_on(self, number: int) -> None:
+        for child in self._children:
+            if child.poll() is None:
+                child.send_signal(number)
+
+    def _end(self) -> int:
+        self._pass_on(signal.SIGTERM)
+        until = time.monotonic() + self._settings.drain_seconds + 10
+        while any(child.poll() is None for child in self._children) and time.monotonic() < until:
+            time.sleep(LOOK_S / 2)
+        return 0
