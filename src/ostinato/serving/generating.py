@@ -82,6 +82,8 @@ class Piece:
         prompt_tokens: of the last piece, how many tokens were read first.
         tokens: of the last piece, how many were written.
         step: of the last piece in a session, the step that it is at.
+        more: what else a client is told with it, by name: before a translation the `source`, its tokens, before a caption the
+            `grid` of places that attention looks at; of the last piece in a session `saved`, and what comes `next`.
     """
 
     text: str
@@ -94,3 +96,4 @@ class Piece:
     prompt_tokens: int = 0
     tokens: int = 0
     step: int | None = None
+    more: dict[str, Any] | None = None

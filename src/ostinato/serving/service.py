@@ -171,7 +171,7 @@ class Service:
 
         Args:
             model: its name.
-            prompt: of a language model a text; of a translator a text; of a captioner an image, base64.
+            prompt: of a language model a text, or numbers of tokens; of a translator a text; of a captioner an image, base64.
             how: see there.
         """
         served = self._served(model)
@@ -179,6 +179,17 @@ class Service:
         if served.task in WRITERS:
             return self._written(served, prompt, how)
         return self._of(model).generate(prompt, how)
+
+    async def score(self, model: str, prompt: str | list[int], top: int = 0) -> list[Piece]:
+        """Of a language model, the tokens of a text with their log probabilities.
+
+        Args:
+            model: its name.
+            prompt: a text, or numbers of tokens.
+            top: how many of the most likely tokens are told beside each.
+        """
+        self._check_ready()
+        return await self._of(model).score(prompt, top)
 
     async def open(self, model: str, owner: str, begin: Mapping[str, Any]) -> dict[str, Any]:
         """A new session: its view, with "said" where something was read."""

@@ -31,6 +31,7 @@ class Kind:
         begins: the names of what the body of a new session may hold.
         peeks: whether something can be said without a step.
         peeks_first: whether that is so before the first step too.
+        every: whether something is said after every step where the body does not say.
     """
 
     task: ClassVar[str] = ""
@@ -38,6 +39,7 @@ class Kind:
     begins: ClassVar[tuple[str, ...]] = ()
     peeks: ClassVar[bool] = False
     peeks_first: ClassVar[bool] = False
+    every: ClassVar[bool] = False
 
     def __init__(self, trained: Any) -> None:
         self.trained, self.model, self.known = trained, trained.model, trained.known
@@ -104,7 +106,17 @@ class Kind:
         """Of a kind that writes, called in the stepping thread before the first token of a job is drawn."""
 
     def answer(self, job: Job) -> dict[str, Any]:
-        """The body of an answer, of what was said."""
+        """What a client is told: `said`, one thing a step that something was said of, with the piece of text that was read."""
+        read = job.inputs if job.every else job.inputs[-1:]
+        texts = [self.shown(each) for each in read] or [""]
+        return {"said": [{"text": text, **self.told(said, job)} for text, said in zip(texts, job.said, strict=True)]}
+
+    def shown(self, input: Any) -> str | None:
+        """The text of an input; None where it has none."""
+        return None
+
+    def told(self, said: Any, job: Job) -> dict[str, Any]:
+        """One thing that was said, as JSON has it."""
         raise NotImplementedError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +13,24 @@ import torch
 from ostinato.errors import ModelError
 from ostinato.models.text.text_stream import TokenStream
 from ostinato.serving.errors import BadRequestError, TooLargeError
+from ostinato.serving.generating import Piece
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, one_of, text_of, whole
 from ostinato.serving.stepping.bank import Bank
 from ostinato.serving.stepping.job import Job
 
 MOST_TOP = 1000
+
+
+class Scored(NamedTuple):
+    """What is asked of the steps of a text that is scored.
+
+    Attributes:
+        tokens: of each step, the one whose log probability is told.
+        top: how many of the most likely ones are told beside it.
+    """
+
+    tokens: list[int]
+    top: int
 
 
 class LanguageKind(Kind):
@@ -134,6 +147,8 @@ class LanguageKind(Kind):
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
         """Ids and probabilities of the most likely tokens, or the reason why there are none."""
         assert said is not None
+        if any(isinstance(job.asked, Scored) for job in jobs):
+            return [self._scored(each, job) for each, job in zip(said, jobs, strict=True)]
         most = min(max(job.asked for job in jobs), said.shape[1])
         said = said.double()
         if most == 0:
@@ -147,15 +162,44 @@ class LanguageKind(Kind):
                 told[at] = broken_model(self.model)
         return told
 
-    def answer(self, job: Job) -> dict[str, Any]:
-        """`next`; of every step a list of such."""
-        found = [self._next(each, job.asked) for each in job.said]
-        return {"next": found if job.every else found[0]} if found else {}
+    def _scored(self, said: torch.Tensor, job: Job) -> Any:
+        if not isinstance(job.asked, Scored):  # it steps beside one that is scored
+            said = said.double()
+            values, ids = torch.topk(said, min(job.asked, len(said)))
+            return ids.tolist(), (values - torch.logsumexp(said, 0)).exp().tolist()
+        log_p = torch.log_softmax(said.double(), 0)
+        values, ids = torch.topk(log_p, min(job.asked.top, len(log_p)))
+        return float(log_p[job.asked.tokens[job.at - 1]]), ids.tolist(), values.tolist()
 
-    def _next(self, said: Any, top: int) -> list[dict[str, Any]]:
+    def scored(self, tokens: list[int], said: list[Any]) -> list[Piece]:
+        """The pieces of a text, with what was said of each before it came."""
+        decoder = self.vocabulary.decoder()
+        found = [Piece(decoder.push(token), token) for token in tokens]
+        found[-1].text += decoder.flush()
+        for piece, (p, ids, values) in zip(found[1:], said, strict=False):
+            piece.logprob = p
+            piece.top_logprobs = [(id, self.piece(id), q) for id, q in zip(ids, values, strict=True)]
+        return found
+
+    def given(self, prompt: Any, most: int) -> list[int]:
+        """The tokens of a prompt, which is a text or tokens already."""
+        if isinstance(prompt, str):
+            return self.tokens(prompt, most, "prompt")
+        return self.read({"tokens": prompt}, most)
+
+    def answer(self, job: Job) -> dict[str, Any]:
+        """See `Kind`; with the numbers of the tokens."""
+        read = job.inputs if job.every else job.inputs[-1:]
+        if not read:
+            return {"said": [{"text": "", **self.told(each, job)} for each in job.said]}
+        found = zip(read, job.said, strict=True)
+        return {"said": [{"text": self.piece(each), "token": each, **self.told(said, job)} for each, said in found]}
+
+    def told(self, said: Any, job: Job) -> dict[str, Any]:
+        """`next`: the most likely tokens, best first."""
         ids, p = said
-        piece = self.piece
-        return [{"token": id, "text": piece(id), "p": q} for id, q in zip(ids[:top], p[:top], strict=True)]
+        piece, top = self.piece, job.asked
+        return {"next": [{"token": id, "text": piece(id), "p": q} for id, q in zip(ids[:top], p[:top], strict=True)]}
 
 
 def broken_model(model: Any) -> ModelError:

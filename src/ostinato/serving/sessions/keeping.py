@@ -158,9 +158,9 @@ class Keeping:
             session: as it is now.
             state: packed; needed where changes are on disk before they are told.
             then: called, without an error, when the change may be told; or with the reason why it is lost.
-            new: whether the store has it not yet.
+            new: whether the store has it not yet. No session that was told of is lost, so it is there before that.
         """
-        if not self._steps_durable or self.keeper is None:
+        if self.keeper is None or not (self._steps_durable or new):
             self._dirty[session.id] = session
             then(None)
             self._end_turn(session)
@@ -194,16 +194,13 @@ class Keeping:
         """Unix seconds."""
         return self._clock()
 
-    @property
-    def packs(self) -> bool:
+    def packs(self, *, new: bool = False) -> bool:
         """Whether `keep` needs the state."""
-        return self._steps_durable
+        return self._steps_durable or (new and self.keeper is not None)
 
-    def saved(self, session: Session) -> int | None:
-        """The step up to which the state is safe once the change that is being made is told."""
-        if self._steps_durable:
-            return session.step
-        return None if session.saved < 0 else session.saved
+    def saved(self, session: Session, *, new: bool = False) -> int:
+        """The step up to which the state is safe once the change that is being made is told; 0 for none."""
+        return session.step if self.packs(new=new) else max(session.saved, 0)
 
     # into memory
 

@@ -24,7 +24,7 @@ from ostinato.serving.errors import (
 )
 from ostinato.serving.generating import Generating, Piece
 from ostinato.serving.kinds.kind import Kind, whole
-from ostinato.serving.kinds.language import LanguageKind
+from ostinato.serving.kinds.language import LanguageKind, Scored
 from ostinato.serving.sessions.keeping import Keeping
 from ostinato.serving.sessions.pieces import Pieces
 from ostinato.serving.sessions.session import Session
@@ -34,6 +34,7 @@ from ostinato.serving.stepping.writing import Writing
 from ostinato.serving.stores.record import Body, Record
 
 _LONGEST_KEY, _LONGEST_MARK = 256, 64
+_NEXT = 10  # of the most likely tokens that are told behind a text
 
 
 class Sessions:
@@ -49,15 +50,15 @@ class Sessions:
 
     # views
 
-    def _view(self, session: Session, *, now: bool = False) -> dict[str, Any]:
+    def _view(self, session: Session, *, now: bool = False, new: bool = False) -> dict[str, Any]:
         """As it will be once the change that is being made is told, or as it is `now`."""
         marks = {name: step for name, (step, _) in (session.marks or {}).items()}
         expires = self.keeping.expires(session)
-        saved = (None if session.saved < 0 else session.saved) if now else self.keeping.saved(session)
+        saved = max(session.saved, 0) if now else self.keeping.saved(session, new=new)
         return self._told(session.id, session.step, saved, marks, session.created, expires)
 
     def _told(
-        self, id: str, step: int, saved: int | None, marks: Mapping[str, int], created: float, expires: float | None
+        self, id: str, step: int, saved: int, marks: Mapping[str, int], created: float, expires: float | None
     ) -> dict[str, Any]:
         return {
             "id": id,
@@ -115,7 +116,9 @@ class Sessions:
         step = whole(body, "step", 0, 0, 2**62) if data is not None else 0
         opening = None if data is not None else kind.opening(body, most)
         inputs = [] if data is not None else kind.read(body, most)
-        asked = kind.asked(body) if inputs else None
+        says = bool(inputs) or (opening is not None and kind.peeks_first)
+        asked = kind.asked(body) if says else None
+        every = _flag(body, "all", kind.every)
         await self._check_room()
         session = keeping.add(owner)
         row = session.row
@@ -133,13 +136,12 @@ class Sessions:
         except BaseException:
             self._drop_new(session)
             raise
-        # A session that begins with nothing need not wait for the stepping thread, unless it must be on disk at once.
-        if not inputs and not keeping.packs:
+        # A session that begins with nothing need not wait for the stepping thread, unless it can be kept.
+        if not says and keeping.keeper is None:
             answer = self._view(session)
             keeping.keep(session, None, lambda _: None, new=True)
             return answer
-        job_answer = await self._read(session, inputs, asked, every=False, new=True)
-        return {**job_answer.pop("view"), **({"said": job_answer} if inputs else {})}
+        return await self._read(session, inputs, asked, every=every, new=True)
 
     def _drop_new(self, session: Session) -> None:
         self.keeping.forget(session)
@@ -162,7 +164,7 @@ class Sessions:
         kind = self.kind
         digest = _digest("steps", body, key)
         inputs = kind.read(body, self.keeping.limits.max_tokens)
-        asked, every = kind.asked(body), _flag(body, "all")
+        asked, every = kind.asked(body), _flag(body, "all", kind.every)
         expected = whole(body, "from", None, 0, 2**62)
         if not inputs and not kind.peeks:
             raise BadRequestError(f"expected one of {', '.join(kind.reads)}, with something in it", param=kind.reads[0])
@@ -199,9 +201,12 @@ class Sessions:
             answer: dict[str, Any] = {}
             error = job.error
             if error is None:
-                answer = {"step": session.step, "saved": keeping.saved(session), **self.kind.answer(job)}
                 if new:
-                    answer["view"] = self._view(session)
+                    answer = self._view(session, new=True)
+                else:
+                    answer = {"id": session.id, "step": session.step, "saved": keeping.saved(session)}
+                if asked is not None:
+                    answer.update(self.kind.answer(job))
                 if key is not None:
                     session.key = (key, digest, json.dumps(answer, ensure_ascii=False).encode())
 
@@ -215,7 +220,9 @@ class Sessions:
 
             self._finish(session, job, told, new=new, changed=job.at > 0 or key is not None)
 
-        self._submit(session, Job(session.row, inputs, done=done, every=every, asked=asked, packs=keeping.packs))
+        self._submit(
+            session, Job(session.row, inputs, done=done, every=every, asked=asked, packs=keeping.packs(new=new))
+        )
         return future
 
     def _submit(self, session: Session, job: Job) -> None:
@@ -246,6 +253,15 @@ class Sessions:
         unit = kind.unit_of(how.unit)
         tokens = kind.tokens(prompt, self.keeping.limits.max_tokens, "prompt")
         digest = _digest("write", {"how": repr(how), "prompt": prompt}, key)
+        said: list[str] | None = None if key is None else []
+        pieces = Pieces()
+
+        def tell(piece: Piece) -> None:
+            if said is not None:
+                said.append(piece.text)
+            pieces.put(piece)
+
+        writing = self._writing(how, tell, reads_last=True, unit=unit)
         session = await self.keeping.hold(owner, id)
         try:
             before = _answered(session, key, digest)
@@ -259,25 +275,21 @@ class Sessions:
         if before is not None:
             yield Piece(**json.loads(before))
             return
-        said: list[str] | None = None if key is None else []
-        pieces = Pieces()
-
-        def tell(piece: Piece) -> None:
-            if said is not None:
-                said.append(piece.text)
-            pieces.put(piece)
-
-        writing = self._writing(how, tell, reads_last=True, unit=unit)
+        writing.first = session.step
 
         def done(job: Job) -> None:
             session.step += job.at
             last = writing.last() if job.error is None else None
             if last is not None:
                 last.step = session.step
+                last.more = {"saved": self.keeping.saved(session)}
+                if job.said:
+                    last.more.update(kind.told(job.said[-1], job))
                 if key is not None and said is not None:
                     whole_text = Piece("".join(said) + last.text, finish=last.finish, step=last.step)
                     whole_text.prompt_tokens, whole_text.tokens = last.prompt_tokens, last.tokens
                     told = {n: getattr(whole_text, n) for n in ("text", "finish", "step", "prompt_tokens", "tokens")}
+                    told["more"] = last.more
                     session.key = (key, digest, json.dumps(told, ensure_ascii=False).encode())
 
             def ended(lost: BaseException | None) -> None:
@@ -289,7 +301,7 @@ class Sessions:
 
             self._finish(session, job, ended, new=False, changed=job.at > 0 or key is not None)
 
-        job = Job(session.row, tokens, done=done, writing=writing, packs=self.keeping.packs)
+        job = Job(session.row, tokens, done=done, writing=writing, packs=self.keeping.packs(), asked=_NEXT)
         self._submit(session, job)
         try:
             while (piece := await pieces.next()) is not None:
@@ -297,11 +309,36 @@ class Sessions:
         finally:
             job.cancelled = True
 
-    async def generate(self, prompt: str, how: Generating) -> AsyncIterator[Piece]:
+    async def score(self, prompt: str | list[int], top: int) -> list[Piece]:
+        """The tokens of a text, with their log probabilities but for the first one's, and the most likely ones in their places."""
+        keeping, kind = self.keeping, self._writer(Generating(max_tokens=0), prompt)
+        tokens = kind.given(prompt, keeping.limits.max_tokens)
+        keeping.check()
+        if not tokens:
+            return []
+        keeping.queued += 1
+        row = keeping.rows.take()
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+        def done(job: Job) -> None:
+            keeping.queued -= 1
+            keeping.rows.give(row)
+            if future.done():
+                return
+            if job.error is not None:
+                future.set_exception(_for_clients(job.error))
+            else:
+                future.set_result(job.said)
+
+        asked = [*tokens[1:], tokens[0]]  # whose log probability is told of each step; that behind the last is nobody's
+        keeping.stepper.submit(Job(row, tokens, done=done, every=True, asked=Scored(asked, top)))
+        return kind.scored(tokens, await future)
+
+    async def generate(self, prompt: str | list[int], how: Generating) -> AsyncIterator[Piece]:
         """Text that nobody keeps."""
         keeping, kind = self.keeping, self._writer(how, prompt)
         unit = kind.unit_of(how.unit)
-        tokens = kind.tokens(prompt, keeping.limits.max_tokens, "prompt") or kind.first_tokens(0)
+        tokens = kind.given(prompt, keeping.limits.max_tokens) or kind.first_tokens(0)
         keeping.check()
         keeping.queued += 1
         row = keeping.rows.take()
@@ -339,7 +376,12 @@ class Sessions:
         return self.kind
 
     def _writing(
-        self, how: Generating, tell: Callable[[Piece], None], *, reads_last: bool, unit: tuple[int, str, int] | None
+        self,
+        how: Generating,
+        tell: Callable[[Piece], None],
+        *,
+        reads_last: bool,
+        unit: tuple[int, str, int] | None,
     ) -> Writing:
         assert isinstance(self.kind, LanguageKind)
         seed = secrets.randbits(63) if how.seed is None else how.seed
@@ -377,7 +419,8 @@ class Sessions:
         else:
             step, state = await self._marked(session, mark)
         made = self.keeping.add(owner, state)
-        made.step, made.marks = step, session.marks
+        made.step = step
+        made.marks = {name: each for name, each in (session.marks or {}).items() if each[0] <= step} or None
         self.keeping.release(session)
         return await self._kept(made, state, new=True)
 
@@ -441,7 +484,7 @@ class Sessions:
         session.used = self.keeping.now()
         if not new:
             session.version += 1
-        answer = self._view(session)
+        answer = self._view(session, new=new)
 
         def told(lost: BaseException | None) -> None:
             if future.done():
@@ -459,8 +502,10 @@ def _packing(row: int) -> Callable[[Bank], bytes]:
     return lambda bank: bank.pack(np.array([row], dtype=np.int64))[0]
 
 
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name, False)
+def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = body.get(name)
+    if value is None:
+        return default
     if not isinstance(value, bool):
         raise BadRequestError(f"{name}: expected true or false", param=name)
     return value

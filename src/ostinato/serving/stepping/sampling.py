@@ -1,4 +1,4 @@
-"""Tokens drawn for many rows at once. What a row gets depends on its scores, its seed and how many it has drawn, not on others."""
+"""Tokens drawn for many rows at once. What a row gets depends on its scores, its seed and its step, not on other rows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Drawn:
     top: tuple[list[list[int]], list[list[float]]] | None
 
 
-def draw(logits: torch.Tensor, writings: Sequence[Writing]) -> Drawn:
+def draw(logits: torch.Tensor, writings: Sequence[Writing], steps: Sequence[int]) -> Drawn:
     """Draws the next token of each row.
 
     The distribution is that of `ostinato.models.text.sampling.probabilities`; it is drawn from by the inverse of its distribution
@@ -60,6 +60,7 @@ def draw(logits: torch.Tensor, writings: Sequence[Writing]) -> Drawn:
     Args:
         logits: (n, V).
         writings: n of them.
+        steps: n, the number of each row's draw among those of its seed.
     """
     logits = logits.double()
     n = len(writings)
@@ -73,7 +74,7 @@ def draw(logits: torch.Tensor, writings: Sequence[Writing]) -> Drawn:
         top = best if every else best[torch.tensor(drawing)]
         u = uniform(
             np.array([writings[at].seed for at in drawing], dtype=np.uint64),
-            np.array([writings[at].written for at in drawing], dtype=np.int64),
+            np.array([steps[at] for at in drawing], dtype=np.int64),
         )
         temperatures = torch.tensor([hows[at].temperature for at in drawing], dtype=torch.float64)
         # Less the largest first: whatever the temperature, that one stays 0.

@@ -288,8 +288,11 @@ class Stepper:
             else:
                 if writing.pending is not None:
                     showing.append(at)
-                if job.at >= len(job.inputs) and writing.finish is None:
-                    drawing.append(at)
+                if job.at >= len(job.inputs):
+                    if writing.finish is None:
+                        drawing.append(at)
+                    elif job.asked is not None:
+                        saying.append(at)
         if saying:
             self._say(batch, rows, said, saying)
         if showing:
@@ -320,7 +323,7 @@ class Stepper:
         if len(drawing) < len(batch):
             batch, said = [batch[at] for at in drawing], said[torch.tensor(drawing)]
         writings: list[Any] = [job.writing for job in batch]
-        drawn = draw(said, writings)
+        drawn = draw(said, writings, [job.writing.first + job.at for job in batch if job.writing is not None])
         piece_of = self.kind.piece
         for at, (job, writing, token) in enumerate(zip(batch, writings, drawn.tokens, strict=True)):
             if drawn.broken[at]:

@@ -55,6 +55,7 @@ class Writing:
         unit: layer from 0, state and number of the unit that is told.
 
     Attributes:
+        first: inputs that its session has read before the job: what is drawn follows from the seed and the step.
         written: tokens drawn so far.
         finish: why it has ended, "stop" or "length"; None while it goes on.
     """
@@ -62,6 +63,7 @@ class Writing:
     __slots__ = (
         "decoder",
         "finish",
+        "first",
         "held",
         "how",
         "pending",
@@ -85,9 +87,10 @@ class Writing:
     ) -> None:
         self.how, self.seed, self.decoder, self.tell = how, seed & (2**64 - 1), decoder, tell
         self.reads_last, self.unit = reads_last, unit
+        self.first = 0
         self.held = Held(how.stop)
         self.written, self.prompt = 0, 0
-        self.finish: str | None = None
+        self.finish: str | None = None if how.max_tokens else "length"
         self.pending: Piece | None = None  # a piece whose unit is known after its token is read
 
     def push(self, token: int) -> str:
