@@ -22,15 +22,22 @@ from starlette.routing import Route
 
 from ostinato.serving.page import routes
 
-LETTERS = "\netaoinshrdlu <>&bcfgk"
-LAYERS = [{"layer": "layer 1", "state": "c", "first": 0, "count": 6}, {"layer": "layer 2", "state": "h", "first": 6, "count": 4}]
+LETTERS = "\netaoinshrdlu <>/&bcfgk"
+LAYERS = [
+    {"layer": "layer 1", "state": "c", "first": 0, "count": 6},
+    {"layer": "layer 2", "state": "h", "first": 6, "count": 4},
+]
 CLASSES = ["vowels", "consonants", "neither"]
 TAGS = ["name", "number", "operator", "space"]
 EVIL = '<img src=x onerror="document.title=1">'  # of a model that writes markup
 
 MODELS: dict[str, dict[str, Any]] = {
-    "letters": {"task": "lm", "sessions": True, "parameters": 1234, "tokens": "char", "units": LAYERS, "prompt": "the <b>sea</b>\n"},
-    "vowels": {"task": "classify", "sessions": True, "input": "text", "tokens": "char", "classes": CLASSES, "prompt": "onomatopoeia"},
+    "letters": {
+        "task": "lm", "sessions": True, "parameters": 1234, "tokens": "char", "units": LAYERS, "prompt": "the <b>sea</b>\n",
+    },
+    "vowels": {
+        "task": "classify", "sessions": True, "input": "text", "tokens": "char", "classes": CLASSES, "prompt": "onomatopoeia",
+    },
     "digits": {
         "task": "classify", "sessions": False, "why_no_sessions": "it reads in both directions", "input": "image",
         "classes": [str(n) for n in range(10)], "image": {"height": 8, "width": 8, "channels": 1},
@@ -108,7 +115,10 @@ class Stub:
         return checked
 
     async def models(self, _: Request) -> Response:
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "ostinato", "ostinato": info} for name, info in MODELS.items()]
+        data = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "ostinato", "ostinato": info}
+            for name, info in MODELS.items()
+        ]
         return JSONResponse({"object": "list", "data": data})
 
     # stateless
@@ -125,13 +135,22 @@ class Stub:
             events = [{"source": source}]
             for t, letter in enumerate(reversed(source)):
                 looked = [1.0 if i == len(source) - 1 - t else 0.2 for i in range(len(source))]
-                events.append({"text": letter, "token": t, "logprob": -0.1, "attention": [w / sum(looked) for w in looked]})
+                events.append(
+                    {"text": letter, "token": t, "logprob": -0.1, "attention": [w / sum(looked) for w in looked]}
+                )
         else:
             base64.b64decode(body["input"], validate=True)
             words = ["a ", "round ", EVIL]
             events = [{"grid": [4, 4]}]
             for t, word in enumerate(words):
-                events.append({"text": word, "token": t, "logprob": -0.3, "attention": [0.7 if i == 5 * t else 0.02 for i in range(16)]})
+                events.append(
+                    {
+                        "text": word,
+                        "token": t,
+                        "logprob": -0.3,
+                        "attention": [0.7 if i == 5 * t else 0.02 for i in range(16)],
+                    }
+                )
         return self._events([*events, {"finish_reason": "stop", "usage": {}}])
 
     async def units(self, request: Request) -> Response:
@@ -141,7 +160,9 @@ class Stub:
             {"unit": 3, "layer": "layer 1", "state": "c", "number": 3, "why": "on vowels", "score": 0.97},
             {"unit": "2.h.1", "layer": "layer 2", "state": "h", "number": 1, "why": "place in the line", "score": -0.8},
         ]
-        return JSONResponse({"tokens": list(text), "shape": [len(text), 10], "values": base64.b64encode(values).decode(), "best": best})
+        return JSONResponse(
+            {"tokens": list(text), "shape": [len(text), 10], "values": base64.b64encode(values).decode(), "best": best}
+        )
 
     # sessions
 
@@ -182,7 +203,13 @@ class Stub:
                 top = [{**each, "logprob": math.log(each["p"])} for each in _next(held.read)]
                 held.read.append(found["text"])
                 unit = {"unit": _unit_values(len(held.read) - 1, found["text"])[3] / 127} if "unit" in body else {}
-                yield {"text": found["text"], "token": found["token"], "logprob": math.log(found["p"]), "top_logprobs": top, **unit}
+                yield {
+                    "text": found["text"],
+                    "token": found["token"],
+                    "logprob": math.log(found["p"]),
+                    "top_logprobs": top,
+                    **unit,
+                }
             yield {"finish_reason": "length", "usage": {}, "step": len(held.read), "next": _next(held.read)}
 
         return self._events(pieces())
@@ -203,7 +230,9 @@ class Stub:
         old, body = self.held[request.path_params["id"]], await request.json()
         at = old.marks[body["mark"]] if "mark" in body else len(old.read)
         id = f"s_{next(self._numbers)}"
-        self.held[id] = Held(old.model, old.read[:at], {name: place for name, place in old.marks.items() if place <= at})
+        self.held[id] = Held(
+            old.model, old.read[:at], {name: place for name, place in old.marks.items() if place <= at}
+        )
         return JSONResponse(self.held[id].view(id), 201)
 
     def _events(self, events: Any) -> Response:
@@ -233,7 +262,11 @@ def _unit_values(t: int, letter: str) -> list[int]:
 
 
 def _vowels(text: str) -> dict[str, Any]:
-    scores = [sum(c in "aeiou" for c in text) + 1, sum(c.isalpha() and c not in "aeiou" for c in text) + 1, sum(not c.isalpha() for c in text) + 0.5]
+    scores = [
+        sum(c in "aeiou" for c in text) + 1,
+        sum(c.isalpha() and c not in "aeiou" for c in text) + 1,
+        sum(not c.isalpha() for c in text) + 0.5,
+    ]
     p = [each / sum(scores) for each in scores]
     best = max(range(3), key=p.__getitem__)
     return {"class": CLASSES[best], "probability": p[best], "probabilities": dict(zip(CLASSES, p, strict=True))}
@@ -259,7 +292,11 @@ def _predicted(model: str, given: str) -> dict[str, Any]:
         return {"class": str(bright), "probability": 0.82, "probabilities": {str(n): each for n, each in enumerate(p)}}
     if model == "words":
         words = re.findall(r"\S+", given)
-        return {"words": words, "tags": ["NUM" if word.isdigit() else "NOUN" for word in words], "probabilities": [0.9] * len(words)}
+        return {
+            "words": words,
+            "tags": ["NUM" if word.isdigit() else "NOUN" for word in words],
+            "probabilities": [0.9] * len(words),
+        }
     if model == "mirror":
         best = [{"translation": given[::-1][n:], "score": -n, "log_probability": -0.1 - n} for n in range(3)]
         return {"source": given, **best[0], "n_best": best}
@@ -271,10 +308,11 @@ def _fan(read: list[float | None], body: dict[str, Any]) -> dict[str, Any]:
     known = [v for v in read if v is not None]
     last, goal = known[-1], sum(known[-6:]) / len(known[-6:])
     mean = [last + (goal - last) * (1 - 0.8**t) for t in range(1, body["horizon"] + 1)]
-    return {
-        "mean": mean,
-        "levels": {
-            str(level): {end: [m + sign * level / 60 * math.sqrt(t + 1) for t, m in enumerate(mean)] for end, sign in (("low", -1), ("high", 1))}
-            for level in body["levels"]
-        },
-    }  # fmt: skip
+    levels = {}
+    for level in body["levels"]:
+        width = [level / 60 * math.sqrt(t + 1) for t in range(len(mean))]
+        levels[str(level)] = {
+            "low": [m - w for m, w in zip(mean, width, strict=True)],
+            "high": [m + w for m, w in zip(mean, width, strict=True)],
+        }
+    return {"mean": mean, "levels": levels}

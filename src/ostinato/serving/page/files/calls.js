@@ -8,7 +8,7 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const isLong = (value) => typeof value === "string" && value.length > 400 && /^[A-Za-z0-9+/=]+$/.test(value);
 
 /** A line for a shell; a picture in it is read from a file. */
-export function curl({ method, path, body }) {
+export function lineOf({ method, path, body }) {
   const words = [`curl${path.endsWith("/generate") ? " -N" : ""}${method === "GET" ? "" : ` -X ${method}`} ${quoted(new URL(path, document.baseURI).href)}`];
   if (hasToken()) words.push(`-H "Authorization: Bearer $OSTINATO_TOKEN"`);
   if (body !== undefined) {
@@ -50,7 +50,7 @@ export function callPanel() {
     list.replaceChildren(...calls.map((each) =>
       h("li", {}, h("button", { "aria-pressed": String(each === one), onclick: () => { at = each; draw(); } },
         h("code", {}, `${each.method} ${each.path}`), h("span", { class: "number" }, `${each.status} · ${each.ms.toFixed(1)} ms`)))));
-    line.textContent = curl(one);
+    line.textContent = lineOf(one);
     if (hadFocus) list.querySelector("[aria-pressed=true]")?.focus();
   }
   details.addEventListener("toggle", draw);

@@ -3,13 +3,15 @@
 import { h, s, short } from "./dom.js";
 
 const HEIGHT = 380, MARGIN = { left: 48, right: 10, top: 14, bottom: 30 };
-const SHOWN = 96; // of the past
+const SHOWN = 96; // of the past; on a phone a third
+const NARROW = 560; // pixels
 
 /** Round numbers between two. */
 function ticks(low, high, count = 5) {
   const raw = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
-  const found = [];
+  const found = [], digits = Math.max(-Math.floor(Math.log10(step) + 1e-9), 0);
+  found.shown = (v) => v.toFixed(digits).replace("-", "−");
   for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) found.push(Math.abs(v) < step * 1e-9 ? 0 : v);
   return found;
 }
@@ -26,7 +28,7 @@ export function chart({ onmove }) {
     draw();
   }).observe(element);
 
-  const from = () => Math.max(values.length - (width < 560 ? SHOWN / 2 : SHOWN), 0);
+  const from = () => Math.max(values.length - (width < NARROW ? SHOWN / 3 : SHOWN), 0);
   const steps = () => Math.max(values.length - from() + (found?.mean.length ?? 0), 2);
   const x = (t) => MARGIN.left + ((t - from()) / (steps() - 1)) * (width - MARGIN.left - MARGIN.right);
   const y = (v) => HEIGHT - MARGIN.bottom - ((v - range[0]) / (range[1] - range[0])) * (HEIGHT - MARGIN.top - MARGIN.bottom);
@@ -58,9 +60,10 @@ export function chart({ onmove }) {
     svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     svg.setAttribute("height", HEIGHT);
     const end = values.length, last = values.findLast((v) => v !== null), parts = [];
-    for (const v of ticks(...range)) parts.push(s("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(v), y2: y(v) }),
-      s("text", { x: MARGIN.left - 8, y: y(v) + 4, "text-anchor": "end" }, short(v)));
-    for (const t of ticks(from() - end, steps() - (end - from()), width < 560 ? 4 : 8)) {
+    const levels = ticks(...range);
+    for (const v of levels) parts.push(s("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(v), y2: y(v) }),
+      s("text", { x: MARGIN.left - 8, y: y(v) + 4, "text-anchor": "end" }, levels.shown(v)));
+    for (const t of ticks(from() - end, steps() - (end - from()), width < NARROW ? 4 : 9)) {
       if (!Number.isInteger(t)) continue;
       parts.push(s("text", { x: x(end - 1 + t), y: HEIGHT - 8, "text-anchor": "middle" }, t === 0 ? "now" : t > 0 ? `+${t}` : `−${-t}`));
     }
@@ -100,7 +103,8 @@ export function chart({ onmove }) {
 
   function makeHandles() {
     const made = [];
-    for (let t = Math.max(values.length - handles, 0); t < values.length; t++) {
+    const count = width < NARROW ? Math.ceil(handles / 2) : handles;
+    for (let t = Math.max(values.length - count, 0); t < values.length; t++) {
       if (values[t] === null) continue;
       const group = s("g", { role: "slider", "data-at": String(t), tabindex: t === values.length - 1 ? "0" : "-1", "aria-orientation": "vertical",
         "aria-label": t === values.length - 1 ? "The last value" : `The value ${values.length - 1 - t} before the last` },

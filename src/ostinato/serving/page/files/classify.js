@@ -48,7 +48,7 @@ function ofTexts(model, info) {
         ? "A text. The session reads each letter once, as you type it."
         : "A text, decided as you type."), input),
       fault.element,
-      h("div", { class: "card" }, shown.chart, h("p", { class: "hint" }, "Go over the picture, or through it with the arrow keys, to see when the decision fell."))),
+      h("div", { class: "card tight" }, shown.chart, h("p", { class: "hint" }, "Go over the picture, or through it with the arrow keys, to see when the decision fell."))),
     h("div", { class: "card stack" }, shown.verdict, shown.bars));
   return {
     element,
@@ -96,8 +96,8 @@ function ofPictures(model, info) {
   const picture = pictureInput({ shape: info.image, isDark: info.dark_ink ?? true, fits: true, onpicture: (found) => decide(found && found.base64) });
   shown.show([]);
   const element = h("div", { class: "two" },
-    h("div", { class: "stack" }, h("div", { class: "card" }, picture.element), fault.element, h("div", { class: "card" }, shown.chart,
-      h("p", { class: "hint" }, hasRows ? "The model reads a picture row by row, from the top. Draw, and see after which row it knows." : "Draw, or drop a picture."))),
+    h("div", { class: "stack" }, h("div", { class: "card" }, picture.element), fault.element, h("div", { class: "card tight", hidden: !hasRows }, shown.chart,
+      h("p", { class: "hint" }, "The model reads a picture row by row, from the top. Draw, and see after which row it knows."))),
     h("div", { class: "card stack" }, shown.verdict, shown.bars));
   return { element, close() { isClosed = true; decide.cancel(); picture.close(); } };
 }

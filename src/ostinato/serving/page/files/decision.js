@@ -26,14 +26,14 @@ export function decision({ classes, noun = "token" }) {
   const best = (step) => step.class ?? Object.entries(step.probabilities).reduce((a, b) => (b[1] > a[1] ? b : a))[0];
 
   function draw() {
-    order = ordered();
     const T = steps.length;
+    order = T ? ordered() : [];
     chart.hidden = T < 2;
     area.replaceChildren();
     area.setAttribute("viewBox", `0 0 ${Math.max(T - 1, 1)} 1`);
     let below = new Array(T).fill(0);
     const rest = order.length < classes.length;
-    for (const name of [...order, ...(rest ? [null] : [])]) {
+    for (const name of T < 2 ? [] : [...order, ...(rest ? [null] : [])]) {
       const above = steps.map((step, t) => (name === null ? 1 : Math.min(below[t] + (step.probabilities[name] ?? 0), 1)));
       const forth = above.map((y, t) => `${t} ${(1 - y).toFixed(4)}`), back = below.map((y, t) => `${t} ${(1 - y).toFixed(4)}`).reverse();
       area.append(s("path", { d: `M${forth.join("L")}L${back.join("L")}Z`, "--bar": name === null ? "var(--k9)" : colour(name), fill: name === null ? "var(--k9)" : colour(name) }, s("title", {}, name ?? "others")));

@@ -1,7 +1,7 @@
 // A language model: text as it is written, the unit behind every token, what may come next, and branches.
 
 import { Branch, TOP } from "./branch.js";
-import { announce, faults, field, h, latest, percent, plural, short, slider, visible } from "./dom.js";
+import { announce, faults, field, h, latest, percent, plural, slider, visible } from "./dom.js";
 import { paper } from "./paper.js";
 import { isLost } from "./session.js";
 import { readUnits, unitPicker } from "./units.js";
@@ -98,7 +98,7 @@ export function view(model, info) {
     let written = 0;
     const timed = () => {
       const seconds = (performance.now() - began) / 1000;
-      pace.textContent = `${plural(written, "token")}, ${short(Math.round(written / Math.max(seconds, 0.001)))} a second`;
+      pace.textContent = `${plural(written, "token")}, ${Math.round(written / Math.max(seconds, 0.001)).toLocaleString("en")} a second`;
     };
     const tick = setInterval(timed, 250);
     await safely(branch, async () => {
@@ -170,8 +170,8 @@ export function view(model, info) {
       if (token) await made.take(token);
     });
     if (!done) return;
-    const shownText = made.text.slice(-14).trim() || "the start";
-    add(made, `${++names}: …${shownText}`);
+    const end = visible(made.text.slice(-12)).replaceAll("␣", " ").trim();
+    add(made, `${++names}: ${end ? `…${end}` : "the start"}`);
     after(made);
     announce(`Branch ${names} goes on after ${visible(made.text.slice(-20))}`);
     words.focus({ preventScroll: true });
@@ -277,7 +277,7 @@ export function view(model, info) {
       h("div", { class: "card tight" }, h("h2", {}, "How it writes"),
         h("div", { class: "fields" }, temperature.element, topP.element, field("Seed", seed), field("Tokens", length)))),
     h("div", { class: "card divided side" },
-      h("section", { class: "tight", "aria-labelledby": "bars-title" }, Object.assign(barsTitle, { id: "bars-title" }), bars),
+      h("section", { class: "tight next", "aria-labelledby": "bars-title" }, Object.assign(barsTitle, { id: "bars-title" }), bars),
       info.units?.length ? picker.element : null));
   add(new Branch(model, info.sessions), `${++names}`);
   drawControls();

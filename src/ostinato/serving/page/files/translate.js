@@ -65,7 +65,7 @@ export function view(model, info) {
 
   function draw(place = null) {
     sourceLine.replaceChildren(...source.map((token, i) => h("span", { "data-source": String(i) }, token)));
-    answer.replaceChildren(...written.map((each, i) => h("button", { "data-target": String(i), "aria-pressed": "false",
+    answer.replaceChildren(...written.map((each, i) => h("button", { "data-target": String(i), "aria-pressed": "false", "aria-label": visible(each.text),
       onclick: () => { pinned = pinned === i ? null : i; look(pinned); }, onmouseenter: () => look(i), onfocus: () => look(i),
       onmouseleave: () => look(pinned), onblur: () => look(pinned) }, each.text || "·")));
     const hasAttention = source.length > 0 && written.some((each) => each.attention);

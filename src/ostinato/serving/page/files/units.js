@@ -74,7 +74,7 @@ export function unitPicker(series, onchange) {
       ...best.map((each) => radio(each.unit, each.why.charAt(0).toUpperCase() + each.why.slice(1), `${nameOf(each.unit)} · r = ${each.score.toFixed(2).replace("-", "−")}`)));
   }
   draw();
-  const element = h("fieldset", { class: "tight units" },
+  const element = h("fieldset", { class: "units" },
     h("legend", {}, "Colour by a hidden unit"), list,
     series.length ? h("div", { class: "unit-number" }, field("Any layer", layer), field("Its unit", number)) : null);
   return {

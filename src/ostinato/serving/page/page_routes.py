@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -25,6 +25,7 @@ POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
+FOLDER = Path(__file__).parent / "files"
 _KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -45,11 +46,7 @@ def routes() -> list[Route]:
 
     A browser asks each time whether a file has changed, and gets it only then (`ETag`).
     """
-    found = {
-        each.name: _read(each)
-        for each in files(__package__).joinpath("files").iterdir()
-        if _suffix(each.name) in _KINDS
-    }
+    found = {each.name: _read(each) for each in FOLDER.iterdir() if each.suffix in _KINDS}
 
     async def root(request: Request) -> Response:
         return _answer(found["index.html"], request)
@@ -66,13 +63,9 @@ def routes() -> list[Route]:
     ]
 
 
-def _read(file) -> _File:
+def _read(file: Path) -> _File:
     content = file.read_bytes()
-    return _File(content, _KINDS[_suffix(file.name)], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
-
-
-def _suffix(name: str) -> str:
-    return name[name.rfind(".") :]
+    return _File(content, _KINDS[file.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
 def _answer(file: _File, request: Request) -> Response:
