@@ -7,11 +7,15 @@ from typing import Any
 
 from ostinato.errors import ConfigError
 from ostinato.recipes import open_run
+from ostinato.serving.answers.about import about
+from ostinato.serving.kinds.classify import ClassifyKind
+from ostinato.serving.kinds.forecast import ForecastKind
 from ostinato.serving.kinds.kind import Kind
 from ostinato.serving.kinds.language import LanguageKind
+from ostinato.serving.kinds.tag import TagKind
 from ostinato.serving.stepping.bank import Bank
 
-_KINDS: dict[str, type[Kind]] = {kind.task: kind for kind in (LanguageKind,)}
+_KINDS: dict[str, type[Kind]] = {kind.task: kind for kind in (LanguageKind, ClassifyKind, TagKind, ForecastKind)}
 
 
 class Served:
@@ -41,6 +45,7 @@ class Served:
         self.kind: Kind | None = None
         self.bank: Bank | None = None
         self.why_no_sessions: str | None = None
+        self._about = about(self.trained)
         kind = _KINDS.get(self.task)
         if kind is None:
             self.why_no_sessions = f"models of the task {self.task} read an input as a whole"
@@ -50,6 +55,16 @@ class Served:
             self.bank = self.kind.bank()
         except ConfigError as error:
             self.kind, self.why_no_sessions = None, str(error)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What a client should know about the model, as JSON has it."""
+        return {
+            "task": self.task,
+            "sessions": self.sessions,
+            "why_no_sessions": self.why_no_sessions,
+            **self._about,
+        }
 
     @property
     def sessions(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ostinato.errors import OstinatoError
 from ostinato.serving.answers.predicting import answers
-from ostinato.serving.answers.units import units
+from ostinato.serving.answers.units import ranked_units, units
 from ostinato.serving.answers.writing import WRITERS, write_for
 from ostinato.serving.errors import BadRequestError, NotFoundError, ServingError, UnavailableError
 from ostinato.serving.generating import Generating, Piece
@@ -27,6 +27,7 @@ from ostinato.serving.stores.store import Store
 
 _LOG = logging.getLogger("ostinato.serving")
 _SWEEP_SECONDS = 60.0
+_RANKING_SECONDS = 2.0  # that an answer about units waits for which of them mean something
 _LONGEST_ID = 64
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class Service:
         self._runs, self._where, self._on_batch = dict(runs), store, on_batch
         self._shared = shared or (store is not None and "://" in store)
         self._sessions: dict[str, Sessions] = {}
-        self._gone: dict[str, int] = {}
+        self._ranked: dict[str, tuple[Served, asyncio.Future[list[dict[str, Any]]]]] = {}
         self._keeper: Keeper | None = None
         self._worker = ThreadPoolExecutor(1, "ostinato-answer")
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,13 +158,13 @@ class Service:
 
         Args:
             model: its name.
-            inputs: one or many.
+            inputs: any number.
             options: how to answer, as `--options` of the command.
         """
         served = self._served(model)
         self._check_ready()
         loop = asyncio.get_running_loop()
-        work = functools.partial(answers, served.trained, inputs, options or {})
+        work = functools.partial(answers, served.trained, inputs, options or {}, self.limits.max_tokens)
         return await self._told(loop.run_in_executor(self._worker, work))
 
     def generate(self, model: str, prompt: Any, how: Generating) -> AsyncIterator[Piece]:
@@ -254,7 +255,18 @@ class Service:
         served = self._served(model)
         self._check_ready()
         loop = asyncio.get_running_loop()
-        return await self._told(loop.run_in_executor(self._worker, functools.partial(units, served.trained, text)))
+        ranked = self._ranked.get(model)
+        if ranked is None or ranked[0] is not served:
+            # On a thread of its own: it takes seconds, in which others predict.
+            best = loop.run_in_executor(None, ranked_units, served.trained)
+            best.add_done_callback(lambda done: done.cancelled() or done.exception())
+            ranked = self._ranked[model] = served, best
+        await asyncio.wait([ranked[1]], timeout=_RANKING_SECONDS)
+        done = ranked[1].done() and not ranked[1].cancelled() and ranked[1].exception() is None
+        work = functools.partial(
+            units, served.trained, text, self.limits.max_tokens, ranked[1].result() if done else None
+        )
+        return await self._told(loop.run_in_executor(self._worker, work))
 
     def stats(self) -> dict[str, Any]:
         """By model: "sessions" (in memory), "stored", "evictions", "loads", "queue", "steps", "snapshots"."""
@@ -333,6 +345,13 @@ class Service:
     async def _swept(self) -> None:
         if self._keeper is not None:
             await self._keeper.call("sweep", time.time())
+
+    async def _written(self, served: Served, given: Any, how: Generating) -> AsyncIterator[Piece]:
+        """A translation or a caption, a token at a time: between two tokens others have the thread."""
+        loop = asyncio.get_running_loop()
+        pieces = write_for(served.trained, given, how, self.limits.max_tokens)
+        while (piece := await self._told(loop.run_in_executor(self._worker, next, pieces, None))) is not None:
+            yield piece
 
     async def _told(self, answer: Awaitable[T]) -> T:
         """An answer, or what is wrong with the request."""

@@ -29,6 +29,7 @@ _LISTING_SUFFIXES = (".jsonl", ".ndjson")
 _FILE_NAMES = ("file", "image", "file_name", "filename")
 _CAPTION_NAMES = ("caption", "captions", "text")
 _DEEP_MODES = ("I", "F")  # whose values Pillow's own conversions cut off at 255
+_MOST_PIXELS = 25_000_000  # of a picture that anybody may have sent
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
@@ -179,6 +180,23 @@ def read_pictures(
     return tuple(file.name for file in files), _stacked(files, size, grey, white)
 
 
+def pictures_of_bytes(
+    files: Sequence[bytes], *, size: tuple[int, int], grey: bool, white: float | None = None
+) -> Images:
+    """Pictures without captions whose files are in memory; from anybody, so that a huge one is refused before it is unpacked.
+
+    Args:
+        files: What is in each file.
+        size: As for `read_captions`.
+        grey: As for `read_captions`.
+        white: As for `read_captions`.
+
+    Raises:
+        DataError: One is no picture that can be read, or has more than 25 million pixels.
+    """
+    return _stacked(files, size, grey, white)
+
+
 def _place(path: str | Path) -> str | Path:
     """A URL as it is, for a Path would take one of its slashes away."""
     return str(path) if "://" in str(path) else Path(path).expanduser()
@@ -202,7 +220,7 @@ def _listing(path: str | Path) -> str | Path:
 
 
 def _stacked(
-    files: Sequence[str | Path], size: tuple[int, int] | None, grey: bool | None, white: float | None
+    files: Sequence[str | Path | bytes], size: tuple[int, int] | None, grey: bool | None, white: float | None
 ) -> Images:
     pixels = [_picture(file, size, grey) for file in files]
     for file, picture in zip(files, pixels, strict=True):
@@ -224,7 +242,7 @@ def _by(picture: np.ndarray) -> str:
     return f"{picture.shape[0]} x {picture.shape[1]}"
 
 
-def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+def _picture(path: str | Path | bytes, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
     """(height, width) of a picture without colours, (height, width, 3) of others: uint8; float32 of more than eight bits."""
     with needed():
         import PIL.Image  # here, not above: it is needed for pictures only
@@ -232,8 +250,13 @@ def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) 
 
     try:
         with ExitStack() as stack:
-            file = path if isinstance(path, Path) else io.BytesIO(stack.enter_context(open_file(path)).read())
+            if isinstance(path, bytes):
+                file = io.BytesIO(path)
+            else:
+                file = path if isinstance(path, Path) else io.BytesIO(stack.enter_context(open_file(path)).read())
             opened = stack.enter_context(PIL.Image.open(file))
+            if isinstance(path, bytes) and opened.width * opened.height > _MOST_PIXELS:
+                raise ValueError(f"{opened.width} x {opened.height} pixels")
             # A camera that was held upright says so beside the pixels.
             image, is_deep = PIL.ImageOps.exif_transpose(opened), opened.mode.startswith(_DEEP_MODES)
             is_grey = opened.mode in _GREY_MODES if grey is None else grey
@@ -247,7 +270,8 @@ def _picture(path: str | Path, size: tuple[int, int] | None, grey: bool | None) 
             return pixels if is_grey or not is_deep else np.repeat(pixels[:, :, None], 3, axis=2)
     except (OSError, PIL.Image.DecompressionBombError, ValueError, SyntaxError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise DataError(f"{path}: is not a picture that can be read ({reason}); check the file") from error
+        name = "a file" if isinstance(path, bytes) else path
+        raise DataError(f"{name}: is not a picture that can be read ({reason}); check the file") from error
 
 
 def _on_white(image: Image) -> Any:

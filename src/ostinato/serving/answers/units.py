@@ -1,4 +1,112 @@
-"""x"""
+"""What the units of a language model do over a text, and which of them mean something."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from ostinato.errors import DataError, OstinatoError
+from ostinato.insight.unit_values import Activations, activations
+from ostinato.insight.units import meaningful_units
+from ostinato.recipes.task import Opening
+from ostinato.recipes.trained import read_splits
+from ostinato.serving.errors import BadRequestError, TooLargeError
+
+_MOST_NUMBERS = 32_000_000  # of an answer: the values of all units over the text
+_READ = 6_000  # tokens that units are ranked on
+_MULTIPLY_ADDS = 2e10  # of that reading: a few seconds of one core
+_BEST = 24
+_LEAST_R = 0.2  # below, nobody sees it
 
 
-def units(trained, text): ...
+def ranked_units(trained: Any) -> list[dict[str, Any]]:
+    """The units that mean something, found on the validation text of the run: the strongest first, one for each thing that is followed.
+
+    Nothing where that text is not on this machine.
+    """
+    model = trained.model
+    weights = sum(p.numel() for p in model.recurrent.parameters())
+    steps = int(max(500, min(_READ, _MULTIPLY_ADDS / max(weights, 1))))
+    try:
+        opening = Opening(trained.folder, trained.known)
+        tokens = read_splits(trained.task, trained.settings, opening).validation.tokens
+    except (OstinatoError, OSError):
+        return []
+    text = model.vocabulary.decode(tokens.ids[:steps])
+    return [each for each in _best(activations(model, text)) if abs(each["score"]) >= _LEAST_R]
+
+
+def layers_of(model: Any) -> list[dict[str, Any]]:
+    """How the units are numbered: through all layers, and within one through its states."""
+    sizes = model.recurrent._layout.sizes
+    found: list[dict[str, Any]] = []
+    first = 0
+    for layer in range(model.recurrent.num_layers):
+        for state in sizes:
+            count = sizes[state][layer]
+            name = {"name": f"{layer + 1}.{state}", "layer": f"layer {layer + 1}", "state": state}
+            found.append({**name, "first": first, "count": count})
+            first += count
+    return found
+
+
+def units(trained: Any, text: str, most: int, best: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """The values of all units over a text.
+
+    Args:
+        trained: a language model.
+        text: what is read.
+        most: tokens that it may have.
+        best: the units that mean something, from `ranked_units`; where there are none, those that do so in this text.
+
+    Returns:
+        `tokens`: T pieces of the text. `values`: base64 of (T, H) int8, row by row, 127 for 1: states within [-1, 1] as they
+        are, those of a unit that goes beyond divided by its largest. `shape`: T and H. `best`: units that mean something, with why
+        and how much, Pearson's r, strongest first.
+
+    Raises:
+        BadRequestError, TooLargeError: the text has no token, or too many.
+    """
+    if trained.task.name != "lm":
+        raise BadRequestError("expected a language model, whose units read a text", param="model")
+    if not isinstance(text, str) or not text:
+        raise BadRequestError("text: expected at least one token", param="text")
+    model = trained.model
+    width = sum(each["count"] for each in layers_of(model))
+    count = len(model.vocabulary.encode(text)) if len(text) <= 64 * most else len(text)
+    if count > most or count * width > _MOST_NUMBERS:
+        raise TooLargeError(
+            f"text: expected at most {min(most, _MOST_NUMBERS // width)} tokens, got {count}", param="text"
+        )
+    try:
+        read = activations(model, text)
+    except DataError as error:
+        raise BadRequestError(str(error), param="text") from None
+    values = np.concatenate([v for *_, v in read.series()], axis=1)
+    scale = np.maximum(np.abs(values).max(0), 1.0)
+    small = np.rint(np.nan_to_num(values / scale) * 127.0).astype(np.int8)
+    return {
+        "tokens": list(read.pieces),
+        "values": base64.b64encode(small.tobytes()).decode("ascii"),
+        "shape": list(small.shape),
+        "best": best or _best(read),
+    }
+
+
+def _best(read: Activations) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for each in meaningful_units(read)[:_BEST]:
+        number = each.layer.removeprefix("layer ")
+        found.append(
+            {
+                "unit": f"{number}.{each.state}.{each.unit}",
+                "layer": each.layer,
+                "state": each.state,
+                "number": each.unit,
+                "why": each.label.phrase if each.label.is_binary else f"with {each.label.phrase}",
+                "score": round(each.r, 4),
+            }
+        )
+    return found

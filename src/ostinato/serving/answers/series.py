@@ -1,0 +1,148 @@
+"""Series that come in a request: their values, and when and beside what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ostinato.data.series.grids import Every, Grid
+from ostinato.data.series.times import parse_numbers, parse_times
+from ostinato.errors import DataError
+from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, Track
+from ostinato.serving.errors import BadRequestError, TooLargeError
+
+
+def numbers_of(given: Any, param: str, most: int) -> np.ndarray:
+    """(T,) float64, NaN where null stands.
+
+    Raises:
+        BadRequestError, TooLargeError: they are no finite numbers, or too many.
+    """
+    wrong = BadRequestError(f"{param}: expected a list of finite numbers, null where one is missing", param=param)
+    if not isinstance(given, list):
+        raise wrong
+    if len(given) > most:
+        raise TooLargeError(f"{param}: expected at most {most} values, got {len(given)}", param=param)
+    if any(isinstance(each, bool) or not isinstance(each, int | float | None) for each in given):
+        raise wrong
+    try:
+        found = np.array([np.nan if each is None else float(each) for each in given], dtype=np.float64)
+    except OverflowError:
+        raise wrong from None
+    if any(each is not None for each, is_nan in zip(given, np.isnan(found).tolist(), strict=True) if is_nan):
+        raise wrong
+    if np.isinf(found).any() or (np.abs(found[~np.isnan(found)]) > 1e30).any():
+        raise wrong
+    return found
+
+
+def columns_of(body: Mapping[str, Any], name: str, steps: int, wanted: tuple[str, ...]) -> np.ndarray:
+    """(steps, K) covariates, of the body's {column: values}.
+
+    Raises:
+        BadRequestError: they are not there, or not so many.
+    """
+    given = body.get(name) or {}
+    if not isinstance(given, Mapping) or set(given) != set(wanted):
+        told = ", ".join(wanted) or "none"
+        raise BadRequestError(f"{name}: expected lists of numbers by the name of the column ({told})", param=name)
+    found = [numbers_of(given[column], f"{name}.{column}", steps) for column in wanted]
+    if any(len(each) != steps for each in found):
+        raise BadRequestError(f"{name}: expected {steps} numbers for each column", param=name)
+    return np.stack(found, 1) if found else np.zeros((steps, 0))
+
+
+def names_of(scales: tuple[tuple[str, float, float], ...]) -> tuple[str, ...]:
+    """Of covariates."""
+    return tuple(name for name, *_ in scales)
+
+
+def grid_for(known: ForecastKnown, series: str, start: Any) -> tuple[Grid, Any]:
+    """The grid of a series that begins at `start`, and that time on it.
+
+    Args:
+        known: of the run.
+        series: its name.
+        start: a time as a table has it; None where the run needs none.
+
+    Raises:
+        BadRequestError: it is no time, or the run needs one.
+    """
+    layout = known.layout
+    grid = None if layout is None or not layout.filled else layout.grid_of(series)
+    if start is None:
+        if known.cycles:
+            raise BadRequestError(
+                'start: expected the time of the first value, such as "2024-05-31", as the model reads the calendar',
+                param="start",
+            )
+        return Every(1, dated=False), np.int64(0)
+    if grid is None:
+        if known.cycles:
+            raise BadRequestError(
+                "the times of training follow no rule, so those of the steps to come cannot be told", param="start"
+            )
+        return Every(1, dated=False), np.int64(0)
+    try:
+        if isinstance(start, str):
+            read = parse_times([start], day_first=layout.day_first if layout is not None else None)
+            moment = (read.local if layout is not None and layout.clock == "local" else read.moments)[0]
+        elif isinstance(start, int) and not isinstance(start, bool) and abs(start) < 2**53:
+            moment = parse_numbers(np.array([start], dtype=np.int64)).moments[0]
+        else:
+            raise BadRequestError(
+                "start: expected a time as a text, or a whole number where steps are counted", param="start"
+            )
+    except (DataError, OverflowError) as error:
+        raise BadRequestError(f"start: {error}", param="start") from None
+    if moment.dtype.kind != grid.times(np.zeros(1, dtype=np.int64)).dtype.kind:
+        raise BadRequestError(f"start: expected a time of the steps that training has, {grid}", param="start")
+    fitted = grid.fitted(np.array([moment]))
+    if fitted.numbers(np.array([moment]))[0] < -(2**61):
+        raise BadRequestError(f"start: expected a time of the steps that training has, {grid}", param="start")
+    return fitted, moment
+
+
+def track_of(known: ForecastKnown, body: Mapping[str, Any], name: str, most: int) -> Track:
+    """A series with its past.
+
+    Args:
+        known: of the run.
+        body: `name`: the values; "series": its name; "start": the time of the first one; "known" and "observed": covariates.
+        name: of the values.
+        most: how many there may be.
+
+    Raises:
+        BadRequestError, TooLargeError: it cannot be read.
+    """
+    values = numbers_of(body.get(name), name, most)
+    if not len(values) or np.isnan(values).all():
+        raise BadRequestError(f"{name}: expected at least one value", param=name)
+    series = body.get("series")
+    if series is not None and not isinstance(series, str):
+        raise BadRequestError("series: expected the name of a series", param="series")
+    grid, first = grid_for(known, series or "", body.get("start"))
+    try:
+        times = np.concatenate([np.array([first]), grid.after(first, len(values) - 1)])
+    except (OverflowError, ValueError):
+        raise BadRequestError("start: expected a time that leaves room for all values", param="start") from None
+    ahead = columns_of(body, "known", len(values), names_of(known.known))
+    beside = columns_of(body, "observed", len(values), names_of(known.observed))
+    return Track(series or "", times, values, ahead, beside, grid)
+
+
+def part_of(known: ForecastKnown, tracks: tuple[Track, ...]) -> ForecastPart:
+    """The forecasts behind the ends of series."""
+    made = partial(ForecastPart, "the request", tracks, known.step, context=known.context, season=known.season)
+    behind = np.array([track.last[-1] + 1 for track in tracks])
+    return made(
+        series=np.arange(len(tracks)),
+        origin=behind,
+        horizon=0,
+        fitted=tuple(map(len, tracks)),
+        columns=(names_of(known.known), names_of(known.observed)),
+        layout=known.layout,
+    )

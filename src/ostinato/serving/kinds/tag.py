@@ -1,0 +1,78 @@
+"""Sessions of a tagger of one direction: characters or words in, a tag for each out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ostinato.data.records.conll import Sentence
+from ostinato.models.tagging.tag_stream import TagStream
+from ostinato.recipes.tag.data import WordExamples
+from ostinato.recipes.tag.reading import plain_sentences
+from ostinato.serving.errors import BadRequestError, TooLargeError
+from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, one_of, text_of
+from ostinato.serving.stepping.bank import Bank
+from ostinato.serving.stepping.job import Job
+
+
+class TagKind(Kind):
+    """See `Kind`. The tag of a step is what the model says of it by then: what comes later may say otherwise."""
+
+    task = "tag"
+    reads: ClassVar[tuple[str, ...]] = ("text", "words")
+    every = True
+
+    def bank(self) -> Bank:
+        """Rows of a `TagStream`."""
+        told = json.dumps(self.known.to_dict(), sort_keys=True).encode()
+        return Bank(TagStream(self.model, rows=FIRST_ROWS), None, hashlib.blake2b(told, digest_size=16).hexdigest())
+
+    def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
+        """Characters, or words, each with what else its step needs."""
+        name = one_of(body, self.reads)
+        if name is None:
+            return []
+        if name == "words":
+            found = body["words"]
+            if self.known.words is None:
+                raise BadRequestError("words: the model reads characters; expected text", param="words")
+            if not isinstance(found, list):
+                raise BadRequestError("words: expected a list of texts", param="words")
+            found = [text_of(each, "words") for each in found]
+        else:
+            text = text_of(body["text"])
+            found = (
+                list(text)
+                if self.known.words is None
+                else list(plain_sentences([(1, text.replace("\n", " "))])[0].words)
+            )
+        if len(found) > most:
+            raise TooLargeError(f"{name}: expected at most {most} steps, got {len(found)}", param=name)
+        if self.known.words is None:
+            return list(zip(found, self.known.characters.encode("".join(found)).tolist(), strict=True))
+        return [(word, 0) for word in found]
+
+    def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
+        """Emissions, (n, N)."""
+        if self.known.words is None:
+            return bank.stream(torch.tensor([id for _, id in inputs]), rows)
+        sentences = tuple(Sentence((word,), (None,), 1) for word, _ in inputs)
+        batch = WordExamples(sentences, self.known).batch(np.arange(len(inputs)))
+        return bank.stream(batch.input, rows)
+
+    def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
+        """The best tags."""
+        return bank.stream.best(rows).tolist()
+
+    def shown(self, input: Any) -> str | None:
+        """The character or word."""
+        return input[0]
+
+    def told(self, said: Any, job: Job) -> dict[str, Any]:
+        """The name of the tag."""
+        return {"tag": self.known.tags[said]}
