@@ -72,5 +72,5 @@ def _model(app: Context, name: str) -> dict[str, object]:
         "object": "model",
         "created": found.created,
         "owned_by": "ostinato",
-        "ostinato": found.info,
+        "ostinato": getattr(found, "info", {"task": found.task, "sessions": found.sessions}),
     }
