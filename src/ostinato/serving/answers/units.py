@@ -22,7 +22,7 @@ _LEAST_R = 0.2  # below, nobody sees it
 
 
 def ranked_units(trained: Any) -> list[dict[str, Any]]:
-    """The units that mean something, found on the validation text of the run: the strongest first, one for each thing that is followed.
+    """The units that mean something, found on the validation text of the run, strongest first: one for each thing that is followed.
 
     Nothing where that text is not on this machine.
     """

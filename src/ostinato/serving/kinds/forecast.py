@@ -106,7 +106,7 @@ class ForecastKind(Kind):
         track: Track = opening
         end = int(track.last[-1]) + 1
         windows = SeriesWindows(part_of(self.known, (track,)), self.known)
-        batch = windows.batch(np.array([0]))
+        batch: Any = windows.batch(np.array([0]))
         bank.stream.begin(
             batch.input[:, 0],
             known=batch.known[:, 0] if batch.known.shape[2] else None,

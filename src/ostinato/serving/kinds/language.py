@@ -53,7 +53,9 @@ class LanguageKind(Kind):
         V = len(self.vocabulary)
         self._keeps = stream.layers.outputs_of([0]) is None
         dtype = torch.empty(0, dtype=self.model.embedding.weight.dtype).numpy().dtype
-        beside = {"last": np.full(FIRST_ROWS, -1, dtype=np.int32)}  # the token that was read last, -1 for none
+        beside: dict[str, np.ndarray] = {
+            "last": np.full(FIRST_ROWS, -1, dtype=np.int32)
+        }  # the token that was read last, -1 for none
         if self._keeps:
             beside["said"] = np.zeros((FIRST_ROWS, V), dtype)
         words = json.dumps(self.vocabulary.to_dict(), sort_keys=True).encode()
@@ -156,7 +158,7 @@ class LanguageKind(Kind):
         values, ids = torch.topk(said, most, dim=1)
         p = (values - torch.logsumexp(said, 1, keepdim=True)).exp()
         broken = ~torch.isfinite(values[:, 0])
-        told = list(zip(ids.tolist(), p.tolist(), strict=True))
+        told: list[Any] = list(zip(ids.tolist(), p.tolist(), strict=True))
         if bool(broken.any()):
             for at in broken.nonzero()[:, 0].tolist():
                 told[at] = broken_model(self.model)

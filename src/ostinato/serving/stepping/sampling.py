@@ -102,7 +102,7 @@ def _drawn(p: torch.Tensor, u: torch.Tensor, bounds: list[tuple[int | None, floa
         found = _inverse(p, u)
         return found.index_copy(0, some, _drawn(p[some], u[some], [bounds[at] for at in bounded]))
     V = p.shape[1]
-    ordered, ids = torch.sort(p, 1, descending=True, stable=True)
+    ordered, ids = torch.sort(p, dim=1, descending=True, stable=True)
     ks = torch.tensor([V if k is None else k for k, _ in bounds])
     ordered = torch.where(torch.arange(V) < ks.unsqueeze(1), ordered, 0.0)
     ordered = ordered / ordered.sum(1, keepdim=True)

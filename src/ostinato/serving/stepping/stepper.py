@@ -337,8 +337,8 @@ class Stepper:
             if how.logprobs is not None and drawn.logprobs is not None:
                 piece.logprob = drawn.logprobs[at]
                 if how.logprobs and drawn.top is not None:
-                    ids, values = (each[at][: how.logprobs] for each in drawn.top)
-                    piece.top_logprobs = [(id, piece_of(id), p) for id, p in zip(ids, values, strict=True)]
+                    found = list(zip(drawn.top[0][at], drawn.top[1][at], strict=True))[: how.logprobs]
+                    piece.top_logprobs = [(id, piece_of(id), p) for id, p in found]
             if writing.unit is not None:
                 writing.pending = piece
             else:

@@ -36,9 +36,9 @@ class Keeper:
 
     # one session each
 
-    async def put(self, model: str, records: Sequence[Record] | Callable[[], Sequence[Record]]) -> None:
-        """Keeps records, or those that a call in the thread makes."""
-        await self._ask("put", (model, records))
+    async def put(self, model: str, make: Callable[[], Sequence[Record]]) -> None:
+        """Keeps the records that a call in the thread makes."""
+        await self._ask("put", (model, make))
 
     def put_then(self, model: str, make: Callable[[], Sequence[Record]], done: Callable[[Any], None]) -> None:
         """The same; `done` is called on the event loop with None, or the error."""
@@ -119,9 +119,7 @@ class Keeper:
         given = [what for _, what, _ in some]
         try:
             if kind == "put":
-                self._store.put(
-                    [(model, r) for model, records in given for r in (records() if callable(records) else records)]
-                )
+                self._store.put([(model, r) for model, make in given for r in make()])
                 found: Sequence[Any] = [None] * len(some)
             elif kind == "commit":
                 found = self._store.commit([(model, token, make()) for model, token, make in given])
