@@ -131,7 +131,7 @@ class Table:
             if node is None or not part:
                 raise NoPathError
             # Decoded after it was cut: no %2F makes another path of it.
-            names.append(unquote(part, errors="strict") if "%" in part else part)
+            names.append(_decoded(part) if "%" in part else part)
         routes = node.get(None)
         if routes is None:
             raise NoPathError
@@ -142,3 +142,10 @@ class Table:
             raise NotAllowedError(request.method, ", ".join(sorted(allowed)))
         request.route, request.names = route, names
         return route
+
+
+def _decoded(part: str) -> str:
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise NoPathError from None

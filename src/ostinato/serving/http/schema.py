@@ -195,5 +195,6 @@ _MAKERS: dict[str, Callable[[Schema], Check]] = {
     "items": _items,
     "maxItems": _items,
     "properties": _properties,
+    "required": _properties,
     "additionalProperties": _properties,
 }

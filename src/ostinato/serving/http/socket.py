@@ -16,7 +16,7 @@ from ostinato.serving.http.context import Context
 from ostinato.serving.http.errors import error_body, internal
 from ostinato.serving.http.events import finish_data, generating, piece_data
 from ostinato.serving.http.operating import RETRY_S
-from ostinato.serving.http.refusals import InvalidError, JsonError, NoPathError, OriginError
+from ostinato.serving.http.refusals import DisconnectedError, InvalidError, JsonError, NoPathError, OriginError
 from ostinato.serving.http.request import Request
 from ostinato.serving.http.schema import check_of
 
@@ -136,6 +136,8 @@ class Socket:
                 await self._do(message, number)
             except ServingError as error:
                 await self._tell(error_body(error), number)
+            except DisconnectedError:
+                return
             except Exception:
                 self.app.log.failed(self.request)
                 await self._tell(error_body(internal()), number)
@@ -158,8 +160,8 @@ class Socket:
         try:
             await asyncio.wait((self._writing,))
             if self._writing.cancelled():
-                view = await app.service.view(model, owner, id)
-                await self._tell({"finish_reason": "stopped", "step": view["step"], "saved": view["saved"]}, number)
+                now = await app.service.steps(model, owner, id, {"text": "", "top": 1})  # behind what was being written
+                await self._tell({"finish_reason": "stopped", "step": now["step"], "saved": now["saved"]}, number)
             else:
                 self._writing.result()
         finally:
@@ -178,7 +180,10 @@ class Socket:
         if number is not None:
             value = {"request": number, **value}
         text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-        await self._send({"type": "websocket.send", "text": text})
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        except OSError:  # it is closed
+            raise DisconnectedError from None
 
 
 _ENDS = UnavailableError("the server ends; try again", retry_after=RETRY_S)

@@ -1,0 +1,63 @@
+"""Health, figures, documents."""
+
+from __future__ import annotations
+
+import json
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.serving.http.running import Running
+
+
+def test_health_and_readiness(server: Running) -> None:
+    with server.client() as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        assert client.get("/readyz").json() == {"status": "ready", "models": ["lm"]}
+        server.app.draining = True
+        try:
+            found = client.get("/readyz")
+            assert (found.status_code, found.headers["connection"]) == (503, "close")
+            found = client.post("/v1/lm/sessions", json={})
+            assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+            assert client.get("/healthz").status_code == 200
+        finally:
+            server.app.draining = False
+
+
+def test_figures_are_what_prometheus_reads(server: Running) -> None:
+    with server.client() as client:
+        before = _figures(client.get("/metrics").text)
+        path = f"/v1/lm/sessions/{client.post('/v1/lm/sessions', json={}).json()['id']}"
+        for _ in range(3):
+            client.post(f"{path}/steps", json={"text": "x"})
+        found = client.get("/metrics")
+        after = _figures(found.text)
+    assert found.headers["content-type"].startswith("text/plain")
+    steps = ("ostinato_requests_total", ("/v1/{model}/sessions/{id}/steps", "200"))
+    assert after[steps] - before.get(steps, 0) == 3
+    assert after["ostinato_request_seconds_count", ("/v1/{model}/sessions/{id}/steps",)] >= 3
+    assert after["ostinato_batch_rows_sum", ("lm",)] - before.get(("ostinato_batch_rows_sum", ("lm",)), 0) == 3
+    assert after["ostinato_sessions", ("lm",)] >= 1
+    for name in ("ostinato_queue", "ostinato_evictions", "ostinato_stored"):
+        assert (name, ("lm",)) in after
+
+
+def _figures(text: str) -> dict:
+    return {
+        (each.name, tuple(each.labels.values())): each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+    }
+
+
+def test_the_document_has_every_route_and_the_page_of_it_needs_nothing_from_elsewhere(server: Running) -> None:
+    with server.client() as client:
+        found = json.loads(client.get("/openapi.json").content)
+        page = client.get("/docs")
+    assert found["openapi"] == "3.1.0"
+    assert "/v1/{model}/sessions/{id}/steps" in found["paths"]
+    names = [each["operationId"] for path in found["paths"].values() for each in path.values()]
+    assert len(names) == len(set(names))
+    assert "https://" not in page.text
+    assert "<script" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
