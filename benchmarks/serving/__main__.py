@@ -1,6 +1,7 @@
 """`python -m benchmarks.serving`: `ostinato serve` under load, beside the plain thing that people write.
 
-Load comes at times that are fixed ahead and over loopback, bounded in count and time. `python -m benchmarks.serving.faults` pulls plugs.
+Load comes at times that are fixed ahead and over loopback, bounded in count and time. `python -m benchmarks.serving.faults` pulls
+plugs.
 """
 
 from __future__ import annotations

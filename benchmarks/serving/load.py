@@ -1,7 +1,7 @@
 """Load by HTTP/1.1 with arrival times that are fixed ahead: what waits longer does not make others come later.
 
-A latency is counted from the planned arrival to the last byte of the answer. Connections stay open, and requests are bytes that were
-made before, so that the load costs the machine little beside what is measured.
+A latency is counted from the planned arrival to the last byte of the answer. Connections stay open, and requests are bytes that
+were made before, so that the load costs the machine little beside what is measured.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 TICK_S = 0.001
 PATIENCE_S = 10.0  # after the last arrival
@@ -51,19 +52,17 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, outcome: Outcome):
         self.outcome, self.waiting = outcome, deque[float]()
-        self.transport: asyncio.Transport | None = None
+        self.transport: Any = None
         self._data = b""
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
 
     def send(self, request: bytes, planned: float) -> None:
-        assert self.transport is not None
         self.waiting.append(planned)
         self.transport.write(request)
 

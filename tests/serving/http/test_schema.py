@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ostinato.serving.http.refusals import InvalidError
 from ostinato.serving.http.routes import ROUTES
-from ostinato.serving.http.schema import check_of
+from ostinato.serving.http.schema import Schema, check_of
 
 BODIES = [route for route in ROUTES if route.body is not None]
 values = st.recursive(
@@ -30,12 +30,15 @@ def test_checks_take_what_json_schema_takes(route, data: st.DataObject) -> None:
     names = list(route.body["properties"])
     body = data.draw(st.dictionaries(st.sampled_from([*names, "other"]), values, max_size=4))
     judge = jsonschema_rs.validator_for(route.body)
+    assert takes(route.body, body) == judge.is_valid(body)
+
+
+def takes(schema: Schema, value: object) -> bool:
     try:
-        check_of(route.body)(body, "")
-    except InvalidError as error:
-        assert not judge.is_valid(body), error.message
-    else:
-        assert judge.is_valid(body)
+        check_of(schema)(value, "")
+    except InvalidError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(

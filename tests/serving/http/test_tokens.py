@@ -23,7 +23,6 @@ def test_without_a_token_only_health_and_documents_are_shown(guarded: Running) -
         for header in (
             "",
             "Bearer",
-            "Bearer ",
             f"Basic {ADA}",
             f"Bearer {ADA[:-1]}",
             f"Bearer {ADA} x",
