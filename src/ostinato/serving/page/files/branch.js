@@ -4,6 +4,7 @@ import { events, path } from "./api.js";
 import { Session, isLost } from "./session.js";
 
 const STRIDE = 64; // tokens between marks
+const MARKS = 16; // as many as a server lets a session have, unless it is told otherwise
 export const TOP = 10;
 const markOf = (count) => `t${count}`;
 
@@ -60,7 +61,7 @@ export class Branch {
   }
 
   async #mark() {
-    if (!this.session || this.marks.size >= 32) return;
+    if (!this.session || this.marks.size >= MARKS) return;
     const name = markOf(this.pieces.length);
     try {
       await this.session.mark(name);

@@ -17,7 +17,7 @@ function ticks(low, high, count = 5) {
 }
 
 export function chart({ onmove }) {
-  let values = [], truth = [], handles = 0, found = null, before = null, range = null, dragged = null, width = 900;
+  let values = [], truth = [], handles = 0, found = null, before = null, range = null, dragged = null, width = 900, timeOf = null;
   const back = s("g", { "aria-hidden": "true" }), front = s("g", { role: "group", "aria-label": "The last values" });
   const svg = s("svg", { class: "chart", role: "group", "aria-label": "The series and its forecast" }, back, front);
   const element = h("div", {}, svg);
@@ -63,9 +63,12 @@ export function chart({ onmove }) {
     const levels = ticks(...range);
     for (const v of levels) parts.push(s("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(v), y2: y(v) }),
       s("text", { x: MARGIN.left - 8, y: y(v) + 4, "text-anchor": "end" }, levels.shown(v)));
-    for (const t of ticks(from() - end, steps() - (end - from()), width < NARROW ? 4 : 9)) {
+    const count = (width < NARROW ? 4 : 9) / (timeOf ? 1.4 : 1);
+    for (const t of ticks(from() - end + 1, steps() - (end - from()), count)) {
       if (!Number.isInteger(t)) continue;
-      parts.push(s("text", { x: x(end - 1 + t), y: HEIGHT - 8, "text-anchor": "middle" }, t === 0 ? "now" : t > 0 ? `+${t}` : `−${-t}`));
+      const words = timeOf ? timeOf(end - 1 + t) : t === 0 ? "now" : t > 0 ? `+${t}` : `−${-t}`;
+      const at = Math.min(Math.max(x(end - 1 + t), MARGIN.left), width - MARGIN.right - words.length * 2.5);
+      parts.push(s("text", { x: at, y: HEIGHT - 8, "text-anchor": "middle" }, words));
     }
     parts.push(s("line", { class: "now", x1: x(end - 1), x2: x(end - 1), y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom }));
     if (found) {
@@ -107,7 +110,7 @@ export function chart({ onmove }) {
     for (let t = Math.max(values.length - count, 0); t < values.length; t++) {
       if (values[t] === null) continue;
       const group = s("g", { role: "slider", "data-at": String(t), tabindex: t === values.length - 1 ? "0" : "-1", "aria-orientation": "vertical",
-        "aria-label": t === values.length - 1 ? "The last value" : `The value ${values.length - 1 - t} before the last` },
+        "aria-label": timeOf ? `The value of ${timeOf(t)}` : t === values.length - 1 ? "The last value" : `The value ${values.length - 1 - t} before the last` },
         s("line", { class: "was" }), s("circle", { class: "point", r: "4.2" }), s("circle", { class: "reach", r: "11" }));
       group.addEventListener("pointerdown", (event) => {
         dragged = t;
@@ -151,10 +154,14 @@ export function chart({ onmove }) {
   return {
     element,
     /** Another series, or one point more. */
-    begin(given, count) {
+    begin(given, count, times = null, isMore = false) {
       values = [...given];
       handles = count;
-      if (!truth.length) truth = [...given];
+      timeOf = times;
+      if (!isMore) {
+        truth = [...given];
+        found = before = null;
+      }
       range = null;
       makeHandles();
     },

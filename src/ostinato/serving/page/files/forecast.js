@@ -3,13 +3,14 @@
 import { announce, faults, field, h, latest, short } from "./dom.js";
 import { chart } from "./chart.js";
 import { Session, isLost } from "./session.js";
+import { timesOf } from "./times.js";
 
 const HANDLES = 24; // the last points can be dragged; the session is marked before them
 
 export function view(model, info) {
   const fault = faults();
   const examples = info.examples ?? [];
-  let truth = [], values = [], first = null, session = null, marked = null, isClosed = false;
+  let truth = [], values = [], timeOf = null, first = null, session = null, marked = null, isClosed = false;
   const plot = chart({ onmove: (place, value) => { values[place] = value; changed(); } });
   const horizon = h("input", { type: "number", min: "1", max: "500", value: String(info.horizon ?? 12) });
   const seed = h("input", { type: "number", min: "0", value: "1" });
@@ -69,16 +70,18 @@ export function view(model, info) {
     truth = [...series];
     values = [...series];
     first = null;
-    plot.begin(values, HANDLES);
+    timeOf = timesOf(examples[Number(chosen.value)]?.start, info.step);
+    plot.begin(values, HANDLES, timeOf);
     changed();
   }
 
   function tell(found) {
     const levels = Object.keys(found.levels), widest = levels.at(-1), n = found.mean.length;
     const last = found.levels[widest];
-    summary.textContent = `In ${n} ${n === 1 ? "step" : "steps"}: ${short(found.mean.at(-1))}; with ${widest} % between ${short(last.low.at(-1))} and ${short(last.high.at(-1))}.`;
-    numbers.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, ...["step", "mean", ...levels.map((level) => `${level} %`)].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, ...found.mean.map((mean, t) => h("tr", {}, h("th", { scope: "row" }, `+${t + 1}`), h("td", {}, short(mean)),
+    const when = (t) => (timeOf ? timeOf(values.length - 1 + t) : `+${t}`);
+    summary.textContent = `${timeOf ? when(n) : `In ${n} ${n === 1 ? "step" : "steps"}`}: ${short(found.mean.at(-1))}; with ${widest} % between ${short(last.low.at(-1))} and ${short(last.high.at(-1))}.`;
+    numbers.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, ...[timeOf ? "time" : "step", "mean", ...levels.map((level) => `${level} %`)].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, ...found.mean.map((mean, t) => h("tr", {}, h("th", { scope: "row" }, when(t + 1)), h("td", {}, short(mean)),
         ...levels.map((level) => h("td", {}, `${short(found.levels[level].low[t])} to ${short(found.levels[level].high[t])}`)))))));
   }
 
@@ -89,7 +92,7 @@ export function view(model, info) {
     const next = plot.expected();
     if (next === null) return;
     values.push(next);
-    plot.begin(values, HANDLES);
+    plot.begin(values, HANDLES, timeOf, true);
     changed();
     announce(`A next value of ${short(next)}; drag it, or move it with the arrow keys`);
     plot.focusLast();

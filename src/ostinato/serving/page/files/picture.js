@@ -93,7 +93,7 @@ export function pictureInput({ shape, isDark = true, fits = false, onpicture }) 
   };
   function line(from, to) {
     const least = Math.min(pad.width, pad.height);
-    Object.assign(context, { strokeStyle: ink, lineCap: "round", lineJoin: "round", lineWidth: least * Math.min(Math.max(1.25 / Math.min(width, height), 0.075), 0.15) });
+    Object.assign(context, { strokeStyle: ink, lineCap: "round", lineJoin: "round", lineWidth: least * 0.09 }); // as thick as pens are in handwritten digits
     context.beginPath();
     context.moveTo(...from);
     context.lineTo(...to);
