@@ -314,10 +314,9 @@ def test_a_long_queue_is_refused(fox, go):
     async def work():
         async with serving(fox, Limits(max_queue=5)) as service:
             id = (await service.open("m", "", {}))["id"]
-            found = await asyncio.gather(
+            return await asyncio.gather(
                 *(service.steps("m", "", id, {"text": "a"}) for _ in range(20)), return_exceptions=True
             )
-            return found
 
     found = go(work())
     assert sum(isinstance(each, dict) for each in found) == 5
