@@ -53,7 +53,7 @@ def finish_data(piece: Piece) -> dict[str, Any]:
     data: dict[str, Any] = {"finish_reason": piece.finish, "usage": usage(piece.prompt_tokens, piece.tokens)}
     if piece.step is not None:
         data["step"] = piece.step
-    return data
+    return {**data, **(piece.more or {})}
 
 
 def usage(prompt: int, completion: int) -> dict[str, int]:
@@ -69,6 +69,8 @@ async def generated(app: Context, request: Request, pieces: AsyncIterator[Any]) 
             async for piece in pieces:
                 if piece.token is not None or piece.text:
                     yield piece_data(piece)
+                elif piece.more and piece.finish is None:  # what is told before the first token
+                    yield piece.more
                 if piece.finish is not None:
                     yield finish_data(piece)
 

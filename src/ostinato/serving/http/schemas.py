@@ -55,7 +55,11 @@ GENERATING: dict[str, Any] = {
         {"type": "integer", "minimum": 0, "maximum": 20, "description": "so many most likely tokens beside each"}
     ),
     "unit": or_null(
-        {"type": "integer", "minimum": 0, "description": "say the value of this hidden unit at each token"}
+        {
+            "type": "string",
+            "maxLength": 100,
+            "description": "say the value of this hidden unit at each token, such as 1.c.33",
+        }
     ),
 }
 
@@ -64,6 +68,7 @@ STEPS = object_of(
     tokens={"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}},
     values={"type": "array", "items": {"type": ["number", "null"]}, "description": "of a series; null is missing"},
     vectors={"type": "array", "items": _NUMBERS, "description": "one a step"},
+    image={"type": "string", "description": "of a classifier of images, in base64: its rows are the steps"},
     start={"type": ["string", "null"]},
     top={"type": "integer", "minimum": 0, "maximum": 1000, "description": "next tokens to tell; 10"},
     all={"type": "boolean", "description": "say something after each step, not after the last alone"},
@@ -78,6 +83,7 @@ BEGIN = object_of(
     text={"type": ["string", "null"], "description": "read at once"},
     tokens=STEPS["properties"]["tokens"],
     vectors=STEPS["properties"]["vectors"],
+    image=STEPS["properties"]["image"],
     past={"type": "array", "items": {"type": ["number", "null"]}, "description": "of a forecaster: values so far"},
     start={"type": ["string", "number", "null"], "description": "when the past begins"},
     series=_OPTIONAL_TEXT,
