@@ -36,6 +36,7 @@ class Model(torch.nn.Module):
 
 
 app = FastAPI()
+torch.set_num_threads(1)
 model = Model().eval()
 states: dict[str, tuple[torch.Tensor, torch.Tensor] | None] = {}
 lock = asyncio.Lock()

@@ -33,7 +33,8 @@ class Socket:
 
     A message is the body of `steps`, or {"generate": the body of `generate`}, with "request", a number that comes back in all
     answers to it, and "key", an idempotency key, where wanted. Messages are answered in their order; {"stop": true} ends a text
-    that is being written. A browser, which cannot send the header, gives its token as a subprotocol beside "ostinato", "bearer.TOKEN".
+    that is being written. A browser, which cannot send the header, gives its token as a subprotocol, "bearer.TOKEN", beside
+    "ostinato".
     """
 
     def __init__(
