@@ -32,6 +32,9 @@ def language(page: Page, info: dict[str, Any], is_canned: bool) -> Found:
     if not words.input_value():
         words.fill("the ")
     begun = words.input_value()
+    settings = page.locator("details", has=page.get_by_text("How it writes"))
+    if settings.get_attribute("open") is None:
+        settings.locator("summary").click()
     page.get_by_label("Tokens", exact=True).select_option("100")
     page.get_by_role("button", name="Write").click()
     expect(page.locator(".paper span").nth(99)).to_be_visible(timeout=30000)

@@ -13,6 +13,7 @@ from ostinato.insight.units import meaningful_units
 from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import read_splits
 from ostinato.serving.errors import BadRequestError, TooLargeError
+from ostinato.serving.stepping.stepper import shown
 
 _MOST_NUMBERS = 32_000_000  # of an answer: the values of all units over the text
 _READ = 6_000  # tokens that units are ranked on
@@ -62,8 +63,8 @@ def units(trained: Any, text: str, most: int, best: list[dict[str, Any]] | None 
         best: the units that mean something, from `ranked_units`; where there are none, those that do so in this text.
 
     Returns:
-        `tokens`: T pieces of the text. `values`: base64 of (T, H) int8, row by row, 127 for 1: states within [-1, 1] as they
-        are, those of a unit that goes beyond divided by its largest. `shape`: T and H. `best`: units that mean something, with why
+        `tokens`: T pieces of the text. `values`: base64 of (T, H) int8, row by row, 127 for 1, as `shown` has them, so that a
+        text has the colours that it had while it was written. `shape`: T and H. `best`: units that mean something, with why
         and how much, Pearson's r, strongest first.
 
     Raises:
@@ -84,9 +85,8 @@ def units(trained: Any, text: str, most: int, best: list[dict[str, Any]] | None 
         read = activations(model, text)
     except DataError as error:
         raise BadRequestError(str(error), param="text") from None
-    values = np.concatenate([v for *_, v in read.series()], axis=1)
-    scale = np.maximum(np.abs(values).max(0), 1.0)
-    small = np.rint(np.nan_to_num(values / scale) * 127.0).astype(np.int8)
+    values = np.concatenate([shown(state, v) for _, state, v in read.series()], axis=1)
+    small = np.rint(np.nan_to_num(values) * 127.0).astype(np.int8)
     return {
         "tokens": list(read.pieces),
         "values": base64.b64encode(small.tobytes()).decode("ascii"),

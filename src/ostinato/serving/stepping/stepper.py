@@ -353,7 +353,7 @@ class Stepper:
             writing: Any = batch[at].writing
             layer, name, unit = writing.unit
             piece, writing.pending = writing.pending, None
-            piece.unit = shown_value(name, float(states[layer][name][n, unit]))
+            piece.unit = float(shown(name, float(states[layer][name][n, unit])))
             events.append((writing.tell, piece))
 
     def _end(self, ended: list[Job], events: list[Any]) -> None:
@@ -393,6 +393,6 @@ class Stepper:
         events.append((job.done, job))
 
 
-def shown_value(name: str, value: float) -> float:
-    """A unit's state in [-1, 1]: what lies beyond is squashed."""
-    return value if name == "h" and -1.0 <= value <= 1.0 else float(np.tanh(value))
+def shown(name: str, values: Any) -> Any:
+    """States of units in [-1, 1], one or many alike: an h as it is, cut off beyond; others, which may grow, as tanh."""
+    return np.clip(values, -1.0, 1.0) if name == "h" else np.tanh(values)

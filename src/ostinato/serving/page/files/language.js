@@ -274,7 +274,7 @@ export function view(model, info) {
       h("div", { class: "card tight" },
         h("label", { class: "hint", for: "words" }, "Words of your own, that it goes on from"), words,
         h("div", { class: "row" }, writeButton, readButton, pace)),
-      h("div", { class: "card tight" }, h("h2", {}, "How it writes"),
+      h("details", { class: "card", open: matchMedia("(min-width: 60rem)").matches }, h("summary", {}, "How it writes"),
         h("div", { class: "fields" }, temperature.element, topP.element, field("Seed", seed), field("Tokens", length)))),
     h("div", { class: "card divided side" },
       h("section", { class: "tight next", "aria-labelledby": "bars-title" }, Object.assign(barsTitle, { id: "bars-title" }), bars),
