@@ -1,87 +1,122 @@
-"""A service as a process of its own, which can be killed: a line of JSON for each call, and for each answer.
+"""Services as processes of their own, which can be killed: a line of JSON for each call, and for each answer.
 
-`python -m tests.serving.replica RUN STORE {"limit": value, ...}`
+They are forks of a process that has made all imports, `python -m tests.serving.replica`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import os
+import signal
+import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
 
-class Replica:
-    """Its calls, from another process."""
+@contextlib.contextmanager
+def nursery() -> Iterator[Nursery]:
+    """Where replicas come from."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    words = [sys.executable, "-m", "tests.serving.replica"]
+    with (
+        tempfile.TemporaryDirectory(prefix="replica-") as folder,
+        subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}) as process,
+    ):
+        yield Nursery(process, folder)
+        assert process.stdin is not None
+        process.stdin.close()
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+
+class Nursery:
+    """Starts replicas.
+
+    Args:
+        process: that is forked.
+        folder: for sockets.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: str) -> None:
+        self._process, self._folder, self._count = process, folder, 0
+
+    async def __call__(self, run: Path, store: str, **limits: Any) -> Replica:
+        """One that takes calls."""
+        self._count += 1
+        address = f"{self._folder}/{self._count}"
+        come: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            come.set_result(Replica(int(await reader.readline()), reader, writer))
+
+        server = await asyncio.start_unix_server(connected, address, limit=2**24)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([address, str(run), store, limits]).encode() + b"\n")
+        self._process.stdin.flush()
+        async with server:
+            return await come
+
+
+class Replica:
+    """Calls of a service in another process."""
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._pid, self._writer = pid, writer
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._count = 0
-        self._reader = asyncio.ensure_future(self._read())
-
-    @classmethod
-    async def start(cls, run: Path, store: str, **limits: Any) -> Replica:
-        """One that takes calls."""
-        words = [sys.executable, "-m", "tests.serving.replica", str(run), store, json.dumps(limits)]
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, env={**os.environ, "PYTHONPATH": path})
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"ready\n"
-        return cls(process)
+        self._reading = asyncio.ensure_future(self._read(reader))
 
     async def __call__(self, name: str, *arguments: Any) -> Any:
         """The answer of a method of the service; ConnectionError where the process is gone, RuntimeError for one that it raises."""
+        if self._reading.done():
+            raise ConnectionError
         self._count += 1
         future = self._waiting[self._count] = asyncio.get_running_loop().create_future()
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([self._count, name, arguments]).encode() + b"\n")
+        self._writer.write(json.dumps([self._count, name, arguments]).encode() + b"\n")
         return await future
 
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
-            if not line.endswith(b"\n"):
-                break
-            number, answer, error = json.loads(line)
-            future = self._waiting.pop(number)
-            if error is None:
-                future.set_result(answer)
-            else:
-                future.set_exception(RuntimeError(error))
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            while (line := await reader.readline()).endswith(b"\n"):
+                number, answer, error = json.loads(line)
+                future = self._waiting.pop(number)
+                if error is None:
+                    future.set_result(answer)
+                else:
+                    future.set_exception(RuntimeError(error))
         for future in self._waiting.values():
             future.set_exception(ConnectionError())
         self._waiting.clear()
 
     async def kill(self) -> None:
         """At once: it can do nothing more."""
-        self.process.kill()
-        await self.process.wait()
-        await self._reader
+        os.kill(self._pid, signal.SIGKILL)
+        await self._reading
+        self._writer.close()
 
     async def end(self) -> None:
         """As a service should."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        assert await self.process.wait() == 0
-        await self._reader
+        self._writer.write_eof()
+        await self._reading
+        self._writer.close()
 
 
-async def _serve(run: str, store: str, limits: dict[str, Any]) -> None:
+async def _serve(address: str, run: str, store: str, limits: dict[str, Any]) -> None:
     from ostinato.serving.limits import Limits
     from ostinato.serving.service import Service
 
     shared = limits.pop("shared", False)
     service = Service({"m": run}, Limits(**limits), store=store, shared=shared)
     await service.start()
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    print("ready", flush=True)
+    reader, writer = await asyncio.open_unix_connection(address, limit=2**24)
+    writer.write(f"{os.getpid()}\n".encode())
 
     async def answer(number: int, name: str, arguments: list[Any]) -> None:
         try:
@@ -89,7 +124,7 @@ async def _serve(run: str, store: str, limits: dict[str, Any]) -> None:
             found = found.hex() if isinstance(found, bytes) else found
         except Exception as problem:
             found, error = None, f"{type(problem).__name__}: {problem}"
-        os.write(1, json.dumps([number, found, error]).encode() + b"\n")
+        writer.write(json.dumps([number, found, error]).encode() + b"\n")
 
     tasks = set()
     while line := await reader.readline():
@@ -97,7 +132,23 @@ async def _serve(run: str, store: str, limits: dict[str, Any]) -> None:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await service.drain(10.0)
+    writer.close()
+
+
+def _fork_replicas() -> None:
+    import ostinato.serving.service
+    import ostinato.serving.stores.redis
+    import ostinato.serving.stores.sqlite  # noqa: F401
+
+    assert threading.active_count() == 1  # a fork would not have the others
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin.buffer:
+        if not os.fork():
+            os.close(0)
+            asyncio.run(_serve(*json.loads(line)))
+            os._exit(0)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))
+    _fork_replicas()

@@ -10,9 +10,16 @@ import pytest
 
 import ostinato
 from ostinato.recipes import load
-from tests.serving.replica import Replica
+from tests.serving.replica import nursery
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
+
+
+@pytest.fixture(scope="module")
+def replica_of():
+    """Starts services that can be killed."""
+    with nursery() as found:
+        yield found
 
 
 def bits(model, text):
@@ -46,14 +53,14 @@ class Client:
 
 
 @pytest.mark.parametrize("durability", ["interval", "step"])
-def test_after_a_kill_every_session_is_back_as_of_what_was_acknowledged(fox, go, tmp_path, durability):
+def test_after_a_kill_every_session_is_back_as_of_what_was_acknowledged(fox, go, tmp_path, replica_of, durability):
     model, rng = load(fox), random.Random(durability)
     store, limits = str(tmp_path / "sessions"), {"durability": durability, "snapshot_seconds": 0.05, "max_batch": 4}
 
     async def work():
         clients = [Client(seed) for seed in range(8)]
         for attempt in range(3):
-            replica = await Replica.start(fox, store, **limits)
+            replica = await replica_of(fox, store, **limits)
             if attempt == 0:
                 await asyncio.gather(*(client.open(replica) for client in clients))
             for client in clients:
@@ -73,11 +80,11 @@ def test_after_a_kill_every_session_is_back_as_of_what_was_acknowledged(fox, go,
     go(work())
 
 
-async def shared_work(fox, store, rounds=40):
+async def shared_work(fox, store, replica_of, rounds=30):
     """Two replicas on a store, sessions that ask any of them, and one that is killed in the middle."""
     model = load(fox)
     limits = {"shared": True, "lease_seconds": 0.6}
-    replicas = list(await asyncio.gather(*(Replica.start(fox, store, **limits) for _ in range(2))))
+    replicas = list(await asyncio.gather(*(replica_of(fox, store, **limits) for _ in range(2))))
     told: dict[str, str] = {}
     alive = list(replicas)
 
@@ -102,7 +109,9 @@ async def shared_work(fox, store, rounds=40):
 
     async def two_at_once(id, letters):
         """Many requests for one session at both replicas."""
-        await asyncio.gather(*(alive[n % len(alive)]("steps", "m", "", id, {"text": letter}) for n, letter in enumerate(letters)))
+        await asyncio.gather(
+            *(alive[n % len(alive)]("steps", "m", "", id, {"text": letter}) for n, letter in enumerate(letters))
+        )
 
     halfway = asyncio.Event()
     clients = [asyncio.ensure_future(client(seed)) for seed in range(6)]
@@ -112,7 +121,7 @@ async def shared_work(fox, store, rounds=40):
     await asyncio.gather(*clients)
     for id, text in told.items():
         assert await replicas[1]("state", "m", "", id) == bits(model, text)
-    alive.append(await Replica.start(fox, store, **limits))
+    alive.append(await replica_of(fox, store, **limits))
     id = (await alive[0]("open", "m", "", {}))["id"]
     await two_at_once(id, "aaaaaaaaaaaaaaaaaaaaaaaa")
     assert await alive[1]("state", "m", "", id) == bits(model, "a" * 24)
@@ -129,8 +138,8 @@ async def shared_work(fox, store, rounds=40):
         await replica.end()
 
 
-def test_replicas_on_one_file_step_no_session_twice_and_lose_none_when_one_is_killed(fox, go, tmp_path):
-    go(shared_work(fox, str(tmp_path / "sessions")))
+def test_replicas_on_one_file_step_no_session_twice_and_lose_none_when_one_is_killed(fox, go, tmp_path, replica_of):
+    go(shared_work(fox, str(tmp_path / "sessions"), replica_of))
 
 
 @pytest.fixture
@@ -151,5 +160,7 @@ def redis_address(tmp_path):
     process.wait()
 
 
-def test_replicas_on_one_redis_step_no_session_twice_and_lose_none_when_one_is_killed(fox, go, redis_address):
-    go(shared_work(fox, redis_address))
+def test_replicas_on_one_redis_step_no_session_twice_and_lose_none_when_one_is_killed(
+    fox, go, redis_address, replica_of
+):
+    go(shared_work(fox, redis_address, replica_of))
