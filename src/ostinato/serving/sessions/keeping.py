@@ -29,6 +29,7 @@ from ostinato.serving.stores.record import Body, Record
 from ostinato.serving.stores.store import Asked
 
 _LOG = logging.getLogger("ostinato.serving")
+_ROOM_SECONDS = 5.0  # that a request waits for room in memory
 _CHUNK = 64  # states that are packed between two steps
 
 Then = Callable[[BaseException | None], None]
@@ -300,22 +301,24 @@ class Keeping:
             BusyError: there is none.
         """
         most = self.limits.sessions_in_memory
-        if len(self.memory) < most:
-            return
-        for _ in range(2):
+        few = max(1, most // 16)
+        until = time.monotonic() + _ROOM_SECONDS
+        while len(self.memory) >= most:
+            if self.keeper is None:
+                raise BusyError(f"expected at most {most} sessions at a time; delete one, or try again", retry_after=60.0)
             if self._evicting is None or self._evicting.done():
-                self._evicting = self._run(self._evict(max(1, most // 16)))
-            if len(self.memory) < most + most // 16:  # it is on its way
+                self._evicting = self._run(self._evict(few))
+            if len(self.memory) < most + few:  # others are on their way out
                 return
             await asyncio.shield(self._evicting)
-            if len(self.memory) < most + most // 16:
+            if len(self.memory) < most + few:
                 return
-        raise BusyError(f"expected at most {most} sessions at a time; try again", retry_after=1.0)
+            if time.monotonic() > until:
+                raise BusyError(f"expected at most {most} sessions that are used at a time; try again", retry_after=1.0)
+            await asyncio.sleep(0.002)  # all of them are in the middle of something
 
     async def _evict(self, count: int) -> None:
         """Those that were used longest ago leave memory, once they are in the store."""
-        if self.keeper is None:
-            return
         idle = (session for session in self.memory.values() if not session.is_busy)
         leaving = heapq.nsmallest(count, idle, key=lambda session: session.used)
         for session in leaving:

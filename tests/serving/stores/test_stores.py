@@ -1,0 +1,161 @@
+import shutil
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from ostinato.errors import ConfigError, StateError
+from ostinato.serving.service import open_store
+from ostinato.serving.stores.record import Body, Record
+from ostinato.serving.stores.sqlite import SqliteStore
+from ostinato.serving.stores.store import Asked
+
+
+def record(id, owner="ada", *, step=1, version=1, expires=None, body=b"state"):
+    return Record(id, owner, step, 100.5, 101.25, expires, version, body)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def address(request, tmp_path):
+    """Of a store."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "sessions")
+        return
+    program = shutil.which("redis-server")
+    assert program is not None, "redis-server is missing: install Debian's package redis-server, as .ci/run does"
+    place = tmp_path / "redis.sock"
+    words = ["--port", "0", "--unixsocket", str(place), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
+    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 20
+    while not place.exists():
+        assert process.poll() is None, "redis-server ended at once"
+        assert time.monotonic() < until, "redis-server did not begin"
+        time.sleep(0.01)
+    yield f"unix://{place}"
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def store(address):
+    found = open_store(address)
+    yield found
+    found.close()
+
+
+def test_what_is_put_in_comes_out(store):
+    store.put(
+        [("m", record("a")), ("m", record("b", expires=time.time() + 1000, body=bytes(range(256)))), ("n", record("a"))]
+    )
+    store.put([("m", record("a", step=2, version=2))])
+
+    assert store.get([("m", "a"), ("m", "b"), ("m", "c")])[0] == record("a", step=2, version=2)
+    assert store.get([("m", "b")])[0].body == bytes(range(256))
+    assert store.get([("m", "c")]) == [None]
+    assert (store.count("m"), store.count("n")) == (2, 1)
+    store.drop([("m", "a"), ("m", "never")])
+    assert store.get([("m", "a")]) == [None]
+    assert store.count("m") == 1
+
+
+def test_sessions_are_listed_by_owner_in_the_order_of_their_ids(store):
+    store.put([("m", record(f"s{n:03}", "bob" if n % 3 else "ada")) for n in range(600)])
+
+    first = store.heads("m", "ada", 150, "")
+    rest = store.heads("m", "ada", 150, first[-1].id)
+    assert [each.id for each in first + rest] == [f"s{n:03}" for n in range(0, 600, 3)]
+    assert store.heads("m", "eve", 10, "") == []
+
+
+def test_what_has_expired_is_forgotten(store):
+    soon = time.time() + 0.15
+    store.put([("m", record("a", expires=soon)), ("m", record("b", expires=soon + 1000)), ("m", record("c"))])
+    time.sleep(0.2)
+    store.sweep(time.time())
+
+    assert store.count("m") == 2
+    assert [each.id for each in store.heads("m", "ada", 10, "")] == ["b", "c"]
+
+
+def test_a_session_is_one_replicas_at_a_time(store):
+    store.put([("m", record("a"))])
+    first, second = (Asked("m", "a", name, 0.2, -1) for name in ("one", "two"))
+
+    held, refused = store.acquire([first])[0], store.acquire([second])[0]
+    assert held.held
+    assert held.record == record("a")
+    assert (refused.held, refused.there, refused.record) == (False, True, None)
+    assert store.acquire([Asked("m", "never", "one", 0.2, -1)])[0] == (False, False, None)
+    assert store.commit([("m", "two", record("a", version=2))]) == [False]
+    assert store.commit([("m", "one", record("a", step=5, version=2))]) == [True]
+    same = store.acquire([Asked("m", "a", "two", 0.2, 2)])[0]
+    assert same.held
+    assert same.record.body == b""  # which it has
+    store.release([("m", "a", "two")])
+    assert store.acquire([first])[0].record.step == 5
+
+
+def test_the_lease_of_a_replica_that_says_nothing_ends_and_its_late_change_is_refused(store):
+    store.put([("m", record("a"))])
+    store.acquire([Asked("m", "a", "one", 0.1, -1)])
+    assert store.renew([Asked("m", "a", "one", 0.15, 0), Asked("m", "a", "two", 0.15, 0)]) == [True, False]
+    until = time.monotonic() + 10
+    while not (found := store.acquire([Asked("m", "a", "two", 5.0, -1)])[0]).held:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+    assert found.record == record("a")
+    assert store.commit([("m", "one", record("a", version=2))]) == [False]
+    assert store.renew([Asked("m", "a", "one", 5.0, 0)]) == [False]
+    assert store.commit([("m", "two", record("a", step=9, version=2))]) == [True]
+    assert store.get([("m", "a")])[0].step == 9
+
+
+def test_a_lease_that_came_back_to_a_replica_does_not_make_its_old_change_right(store):
+    store.put([("m", record("a"))])
+    for name in ("one", "two"):
+        store.acquire([Asked("m", "a", name, 5.0, -1)])
+        if name == "one":
+            store.release([("m", "a", "one")])
+    store.commit([("m", "two", record("a", step=2, version=2))])
+    store.acquire([Asked("m", "a", "one", 5.0, -1)])
+
+    assert store.commit([("m", "one", record("a", step=7, version=2))]) == [False]
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    other = sqlite3.connect(tmp_path / "other")
+    other.execute("CREATE TABLE things (name TEXT)")
+    other.close()
+    (tmp_path / "text").write_text("no database at all, but longer than a header of one" * 20)
+
+    for name in ("other", "text"):
+        with pytest.raises(StateError, match="file of sessions"):
+            SqliteStore(tmp_path / name)
+    with pytest.raises(ConfigError):
+        open_store("redis://localhost:notaport")
+
+
+def test_two_processes_may_write_to_a_file(tmp_path):
+    one, two = SqliteStore(tmp_path / "s"), SqliteStore(tmp_path / "s")
+    for n in range(20):
+        (one, two)[n % 2].put([("m", record(f"{n}"))])
+
+    assert one.count("m") == two.count("m") == 20
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("marks", [{}, {"a": (3, b"xyz"), "ü": (0, b"")}])
+@pytest.mark.parametrize("key", [None, ("k", b"d" * 16, b'{"step": 1}')])
+def test_what_a_session_holds_comes_out_of_bytes_or_not_at_all(marks, key):
+    body = Body(b"s" * 16, b"state" * 100, marks, key)
+    data = body.to_bytes()
+
+    assert Body.from_bytes(data) == body
+    for at in range(0, len(data), 7):
+        with pytest.raises(StateError):
+            Body.from_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with pytest.raises(StateError):
+        Body.from_bytes(data[:-3])
