@@ -23,6 +23,7 @@ from ostinato.serving.generating import Generating, Piece
 from ostinato.serving.stepping.sampling import uniform
 from ostinato.serving.stepping.writing import Held
 
+_BYTES = ("byte", "bpe")  # kinds of vocabularies
 WRITERS = ("translate", "caption")
 
 
@@ -37,6 +38,7 @@ class _Source:
         forbidden: tokens that are never written.
         limit: tokens that are written at most.
         text: of tokens.
+        in_bytes: whether a character may be several tokens.
     """
 
     state: Any
@@ -45,6 +47,7 @@ class _Source:
     forbidden: Sequence[int]
     limit: int
     text: Callable[[Sequence[int]], str]
+    in_bytes: bool
 
 
 def write_for(trained: Any, given: Any, how: Generating, most: int) -> Iterator[Piece]:
@@ -86,6 +89,7 @@ def _translation(trained: Any, given: Any, most: int) -> _Source:
         never_written(known.target),
         2 * len(ids) + 10,
         lambda tokens: joined(known.target.decode(tokens), settings),
+        known.target.vocabulary.kind in _BYTES,
     )
 
 
@@ -96,7 +100,8 @@ def _caption(trained: Any, given: Any, most: int) -> _Source:
     unknown = known.vocabulary.unknown_id
     places = getattr(model.encoder, "places", None)
     told = {} if state.memory is None or places is None else {"grid": list(places)}
-    return _Source(state, told, 0, () if unknown is None else (unknown,), 2 * known.longest + 10, known.said)
+    forbidden = () if unknown is None else (unknown,)
+    return _Source(state, told, 0, forbidden, 2 * known.longest + 10, known.said, known.vocabulary.kind in _BYTES)
 
 
 def _written(model: Any, source: _Source, how: Generating) -> Iterator[Piece]:
@@ -121,7 +126,9 @@ def _written(model: Any, source: _Source, how: Generating) -> Iterator[Piece]:
             finish = "stop"
             break
         tokens.append(token)
-        whole = source.text(tokens).rstrip("\ufffd")  # of a character whose bytes are not all there
+        whole = source.text(tokens)
+        if source.in_bytes:  # those of a character may not all be there
+            whole = whole.rstrip("\ufffd")
         new, text = whole[len(text) :], whole
         certain, stopped = held.push(new)
         piece = Piece(certain, token)
@@ -138,7 +145,10 @@ def _written(model: Any, source: _Source, how: Generating) -> Iterator[Piece]:
             finish = "stop"
             break
     # What is held behind a stop text is not told.
-    left = "" if finish == "stop" and token != model.end else held.rest()
+    if finish == "stop" and token != model.end:
+        left = ""
+    else:
+        left = held.push(source.text(tokens)[len(text) :])[0] + held.rest()
     yield Piece(left, finish=finish, prompt_tokens=source.read, tokens=len(tokens))
 
 
