@@ -94,18 +94,14 @@ def main(words: Sequence[str]) -> int:
             f"ostinato serve needs more packages, {missing[0]} first of all: pip install 'ostinato[serve]'"
         )
 
-    from ostinato.serving.http.run import bind
+    from ostinato.serving.http.run import bind, run
+    from ostinato.serving.http.workers import Workers
 
     settings = _settings(given)
-    listening = bind(settings.host, settings.port)
-    if settings.workers > 1:
-        from ostinato.serving.http.workers import Workers
-
-        return Workers(settings, listening).run(lambda: _tell(settings, listening))
-
-    from ostinato.serving.http.run import run
-
-    run(settings, listening, lambda app: _tell(settings, listening))
+    with bind(settings.host, settings.port) as listening:
+        if settings.workers > 1:
+            return Workers(settings, listening).run(lambda: _tell(settings, listening))
+        run(settings, listening, lambda app: _tell(settings, listening))
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from ostinato.serving.http import schemas
-from ostinato.serving.http.routes import BYTES, JSON, ROUTES, Route
+from ostinato.serving.http.routes import BYTES, EVENTS, JSON, ROUTES, Route
 from ostinato.version import __version__
 
 ERRORS = {
@@ -93,7 +93,11 @@ def _in_path(name: str, models: Sequence[str]) -> dict[str, Any]:
 
 def _responses(route: Route) -> Iterable[tuple[int, Any]]:
     for status, schema in route.answers.items():
-        content = {kind: {"schema": {"type": "string"} if kind != JSON else schema or {}} for kind in route.kinds}
+        content: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in route.kinds}
+        if JSON in content:
+            content[JSON] = {"schema": schema or {}}
+        if EVENTS in content:
+            content[EVENTS] = {}  # a schema of the events themselves comes with OpenAPI 3.2
         if BYTES in content:
             content[BYTES] = {"schema": {"type": "string", "format": "binary"}}
         yield status, {"description": _ANSWERS[status], **({"content": content} if status != 204 else {})}
