@@ -26,6 +26,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+TURN = 16  # events in a row
 GONE = 499  # whoever asked went before the answer; for logs and metrics alone
 
 
@@ -170,13 +171,15 @@ async def _send_events(request: Request, reply: Reply, headers: list[tuple[bytes
         DisconnectedError: they have gone.
     """
     assert reply.events is not None
-    events, sent = reply.events, 0
+    events, sent, count = reply.events, 0, 0
 
     async def pump() -> None:
-        nonlocal sent
+        nonlocal sent, count
         async with aclosing(events):  # pyright: ignore[reportArgumentType]
             async for event in events:
                 sent += len(event)
+                if (count := count + 1) % TURN == 0:
+                    await asyncio.sleep(0)  # where many lie ready nothing else would have its turn
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

@@ -70,6 +70,7 @@ _LIMITS: dict[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": sessions.MOST_LISTED},
     "after": {"type": "string"},
 }
+_STEP: dict[str, Schema] = {"step": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}}
 ROUTES = [
     Route("GET", "/v1/models", stateless.models, None, {200: schemas.MODELS}, group="Models"),
     Route("GET", "/v1/models/{model}", stateless.model, None, {200: schemas.MODEL}, group="Models"),
@@ -95,7 +96,7 @@ ROUTES = [
     Route("POST", f"{_ID}/rewind", sessions.rewind, schemas.REWIND, {200: schemas.VIEW}),
     Route("POST", f"{_ID}/fork", sessions.fork, schemas.MARK, {201: schemas.VIEW}, needs_body=False),
     Route("GET", f"{_ID}/state", sessions.state, None, {200: None}, (BYTES,)),
-    Route("PUT", f"{_ID}/state", sessions.put_state, None, {200: schemas.VIEW}, takes=BYTES),
+    Route("PUT", f"{_ID}/state", sessions.put_state, None, {200: schemas.VIEW}, takes=BYTES, query=_STEP),
     Route("GET", "/healthz", operating.health, None, {200: schemas.HEALTH}, group="Operation", private=False),
     Route("GET", "/readyz", operating.ready, None, {200: schemas.HEALTH}, group="Operation", private=False),
     Route("GET", "/metrics", operating.metrics, None, {200: None}, ("text/plain",), group="Operation"),

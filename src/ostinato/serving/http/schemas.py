@@ -63,13 +63,21 @@ GENERATING: dict[str, Any] = {
     ),
 }
 
+_COLUMNS = {
+    "type": "object",
+    "additionalProperties": {"type": "array", "items": {"type": ["number", "null"]}},
+    "description": "of a forecaster: covariates by their names",
+}
 STEPS = object_of(
     text={"type": "string", "description": "read by the model's own vocabulary"},
     tokens={"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}},
     values={"type": "array", "items": {"type": ["number", "null"]}, "description": "of a series; null is missing"},
     vectors={"type": "array", "items": _NUMBERS, "description": "one a step"},
     image={"type": "string", "description": "of a classifier of images, in base64: its rows are the steps"},
-    start={"type": ["string", "null"]},
+    words={"type": "array", "items": {"type": "string"}, "description": "of a sentence"},
+    known=_COLUMNS,
+    observed=_COLUMNS,
+    future=_COLUMNS,
     top={"type": "integer", "minimum": 0, "maximum": 1000, "description": "next tokens to tell; 10"},
     all={"type": "boolean", "description": "say something after each step, not after the last alone"},
     horizon={"type": "integer", "minimum": 1, "maximum": 10_000},
@@ -88,7 +96,11 @@ BEGIN = object_of(
     start={"type": ["string", "number", "null"], "description": "when the past begins"},
     series=_OPTIONAL_TEXT,
     state={"type": "string", "description": "base64 of the bytes that GET .../state gave"},
-    **{name: STEPS["properties"][name] for name in ("top", "all", "horizon", "levels", "samples", "seed")},
+    step={**_COUNT, "description": "that the state is of"},
+    **{
+        name: STEPS["properties"][name]
+        for name in ("words", "known", "observed", "future", "top", "all", "horizon", "levels", "samples", "seed")
+    },
 )
 
 _INPUT = {

@@ -93,7 +93,12 @@ async def put_state(app: Context, request: Request) -> Reply:
     model, id = request.names
     if (request.content_type or b"").split(b";", 1)[0].strip().lower() != b"application/octet-stream":
         raise MediaTypeError("expected the header content-type: application/octet-stream")
-    return as_json(await app.service.put_state(model, request.owner, id, await request.body()))
+    step = request.parameters().get("step")
+    if step is not None and not (step.isascii() and step.isdigit() and len(step) < 19):
+        raise InvalidError("step", "expected the step that the state is of, an integer of at least 0")
+    data = await request.body()
+    found = await app.service.put_state(model, request.owner, id, data, None if step is None else int(step))
+    return as_json(found)
 
 
 def key_of(request: Request) -> str | None:
