@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import threading
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ _MOST_NUMBERS = 32_000_000  # of an answer: the values of all units over the tex
 _READ = 6_000  # tokens that units are ranked on
 _MULTIPLY_ADDS = 2e10  # of that reading: a few seconds of one core
 _BEST = 24
+_WATCHING = threading.Lock()  # whoever watches a model sees all that is read with it
 _LEAST_R = 0.2  # below, nobody sees it
 
 
@@ -27,7 +30,8 @@ def ranked_units(trained: Any) -> list[dict[str, Any]]:
 
     Nothing where that text is not on this machine.
     """
-    model = trained.model
+    with _WATCHING:
+        model = copy.deepcopy(trained.model)
     weights = sum(p.numel() for p in model.recurrent.parameters())
     steps = int(max(500, min(_READ, _MULTIPLY_ADDS / max(weights, 1))))
     try:
@@ -82,7 +86,8 @@ def units(trained: Any, text: str, most: int, best: list[dict[str, Any]] | None 
             f"text: expected at most {min(most, _MOST_NUMBERS // width)} tokens, got {count}", param="text"
         )
     try:
-        read = activations(model, text)
+        with _WATCHING:
+            read = activations(model, text)
     except DataError as error:
         raise BadRequestError(str(error), param="text") from None
     values = np.concatenate([shown(state, v) for _, state, v in read.series()], axis=1)
