@@ -104,8 +104,7 @@ def look(
             page.wait_for_timeout(250)
             page.screenshot(path=folder / f"{name}-{model['id']}.png", full_page=True)
     page.get_by_text("How to call this").click()
-    if not page.locator(".called pre").inner_text().startswith("curl"):
-        found.append("the panel shows no line of curl")
+    expect(page.locator(".called pre")).to_contain_text("curl")
     page.close()
     return [f"{name}: {each}" for each in found]
 

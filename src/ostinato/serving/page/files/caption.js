@@ -81,7 +81,8 @@ export function view(model, info) {
           draw(written.length - 1);
         }
       }
-      draw();
+      pinned = written.length ? 0 : null;
+      draw(pinned);
       announce(written.length ? `It says: ${caption.textContent}` : "It says nothing.");
     } catch (error) {
       fault.show(error);

@@ -63,7 +63,7 @@ export function chart({ onmove }) {
     const levels = ticks(...range);
     for (const v of levels) parts.push(s("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(v), y2: y(v) }),
       s("text", { x: MARGIN.left - 8, y: y(v) + 4, "text-anchor": "end" }, levels.shown(v)));
-    const count = (width < NARROW ? 4 : 9) / (timeOf ? 1.4 : 1);
+    const count = width < NARROW ? (timeOf ? 3 : 4) : 9;
     for (const t of ticks(from() - end + 1, steps() - (end - from()), count)) {
       if (!Number.isInteger(t)) continue;
       const words = timeOf ? timeOf(end - 1 + t) : t === 0 ? "now" : t > 0 ? `+${t}` : `−${-t}`;

@@ -217,7 +217,7 @@ export function view(model, info) {
 
   // colours
 
-  let read_ = { text: null, units: null };
+  let read_ = { text: null, units: null }, patience = 10;
   const readAgain = latest(async () => {
     const text = shown.text.slice(-LONGEST);
     if (!text || writing || closing.signal.aborted) return;
@@ -227,6 +227,8 @@ export function view(model, info) {
       read_ = { text, units };
       picker.offer(units.best);
       colour();
+      // A server that has just begun is still looking which units mean something.
+      if (!units.best.length && patience-- > 0) setTimeout(readAgain, 3000);
     } catch (error) {
       if (error.name !== "AbortError") fault.show(error);
     }

@@ -3,13 +3,14 @@
 import { call, events, path } from "./api.js";
 import { announce, faults, h, percent, s, visible } from "./dom.js";
 
-const CELL = 22;
+const CELLS = [22, 34]; // pixels, the least and the most
+const WIDE = 640;
 const MOST = 120; // tokens a side of a matrix that is drawn
 
 export function view(model, info) {
   const closing = new AbortController();
   const fault = faults();
-  let source = [], written = [], at = null, working = null, pinned = null;
+  let cell = CELLS[0], source = [], written = [], at = null, working = null, pinned = null;
   const input = h("textarea", { id: "source", rows: "2", spellcheck: "false" });
   const button = h("button", { class: "main" }, "Translate");
   const sourceLine = h("p", { class: "source" });
@@ -76,24 +77,25 @@ export function view(model, info) {
 
   function drawMatrix() {
     const [columns, rows] = [source.slice(0, MOST), written.slice(0, MOST)];
+    cell = Math.min(Math.max(WIDE / Math.max(columns.length, rows.length), CELLS[0]), CELLS[1]);
     const long = (tokens) => Math.min(Math.max(...tokens.map((token) => visible(token).length), 1), 12) * 8 + 14;
     const left = long(rows.map((each) => each.text)), longest = Math.max(...columns.map((token) => visible(token).length));
     const isUpright = longest <= 2, top = isUpright ? 26 : long(columns);
-    const svg = s("svg", { width: left + columns.length * CELL + 4, height: top + rows.length * CELL + 4, role: "img", "aria-label": `Attention of ${rows.length} tokens over ${columns.length}` });
-    svg.append(s("rect", { class: "ground", x: left, y: top, width: columns.length * CELL, height: rows.length * CELL, rx: 4 }));
+    const svg = s("svg", { width: left + columns.length * cell + 4, height: top + rows.length * cell + 4, role: "img", "aria-label": `Attention of ${rows.length} tokens over ${columns.length}` });
+    svg.append(s("rect", { class: "ground", x: left, y: top, width: columns.length * cell, height: rows.length * cell, rx: 4 }));
     columns.forEach((token, i) => svg.append(isUpright
-      ? s("text", { x: left + (i + 0.5) * CELL, y: top - 8, "text-anchor": "middle", "data-column": String(i) }, visible(token))
-      : s("text", { transform: `translate(${left + (i + 0.7) * CELL} ${top - 6}) rotate(-60)`, "data-column": String(i) }, visible(token).slice(0, 12))));
+      ? s("text", { x: left + (i + 0.5) * cell, y: top - 8, "text-anchor": "middle", "data-column": String(i) }, visible(token))
+      : s("text", { transform: `translate(${left + (i + 0.7) * cell} ${top - 6}) rotate(-60)`, "data-column": String(i) }, visible(token).slice(0, 12))));
     rows.forEach((each, t) => {
-      svg.append(s("text", { x: left - 7, y: top + (t + 0.68) * CELL, "text-anchor": "end", "data-row": String(t) }, visible(each.text).slice(0, 12)));
+      svg.append(s("text", { x: left - 7, y: top + (t + 0.68) * cell, "text-anchor": "end", "data-row": String(t) }, visible(each.text).slice(0, 12)));
       each.attention?.slice(0, columns.length).forEach((weight, i) => {
-        if (weight > 0.004) svg.append(s("rect", { class: "cell", x: left + i * CELL + 1, y: top + t * CELL + 1, width: CELL - 2, height: CELL - 2, rx: 3, opacity: Math.sqrt(weight).toFixed(3) }));
+        if (weight > 0.004) svg.append(s("rect", { class: "cell", x: left + i * cell + 1, y: top + t * cell + 1, width: cell - 2, height: cell - 2, rx: 3, opacity: Math.sqrt(weight).toFixed(3) }));
       });
     });
-    svg.append(s("rect", { class: "line", x: left, y: top, width: columns.length * CELL, height: CELL, rx: 4, visibility: "hidden" }));
+    svg.append(s("rect", { class: "line", x: left, y: top, width: columns.length * cell, height: cell, rx: 4, visibility: "hidden" }));
     const spot = (event) => {
       const box = svg.getBoundingClientRect();
-      const [i, t] = [Math.floor((event.clientX - box.left - left) / CELL), Math.floor((event.clientY - box.top - top) / CELL)];
+      const [i, t] = [Math.floor((event.clientX - box.left - left) / cell), Math.floor((event.clientY - box.top - top) / cell)];
       return t >= 0 && t < rows.length ? [t, i >= 0 && i < columns.length ? i : null] : [null, null];
     };
     svg.addEventListener("pointermove", (event) => look(...spot(event)));
@@ -115,7 +117,7 @@ export function view(model, info) {
     const line = matrix.querySelector("rect.line"), ground = matrix.querySelector("rect.ground");
     if (line) {
       line.setAttribute("visibility", at === null ? "hidden" : "visible");
-      if (at !== null) line.setAttribute("y", Number(ground.getAttribute("y")) + at * CELL);
+      if (at !== null) line.setAttribute("y", Number(ground.getAttribute("y")) + at * cell);
     }
     if (at === null || !weights) {
       readout.textContent = "Go over a token of the answer, or a row, to see where it looked.";
