@@ -8,6 +8,7 @@ import ostinato
 from ostinato.recipes import load
 from ostinato.serving.errors import GoneError, NotFoundError, UnavailableError
 from ostinato.serving.limits import Limits
+from ostinato.serving.stores.record import Body
 from ostinato.serving.stores.sqlite import SqliteStore
 from tests.serving.conftest import serving
 
@@ -137,3 +138,35 @@ def test_a_session_that_was_damaged_is_told_to_be_gone(fox, go, tmp_path):
             return service.stats()["m"]["queue"]
 
     assert go(work()) == 0
+
+
+def test_what_is_in_the_store_is_of_one_moment_whatever_comes_meanwhile(fox, go, tmp_path):
+    """A step that is counted is in the state, and one that is not is not: at any moment, with others in the queue."""
+
+    async def work():
+        file = SqliteStore(tmp_path / "s")
+        async with serving(fox, Limits(snapshot_seconds=0.005, max_batch=16), store=str(tmp_path / "s")) as service:
+            ids = [(await service.open("m", "", {}))["id"] for _ in range(100)]
+            steps = [
+                asyncio.ensure_future(service.steps("m", "", id, {"text": "abcdef"[: 1 + n % 6]}))
+                for n in range(4)
+                for id in ids
+            ]
+            seen = set()
+            while not all(step.done() for step in steps):
+                await asyncio.sleep(0.002)
+                seen |= {
+                    (record.step, Body.from_bytes(record.body).state) for record in file.get([("m", id) for id in ids])
+                }
+            texts = {len(text): text for text in ("", "a", "aab", "aababc", "aababcabcd")}
+            kept = {}
+            for step, text in texts.items():
+                id = (await service.open("m", "", {"text": text}))["id"]
+                kept[step] = Body.from_bytes(file.get([("m", id)])[0].body).state
+        file.close()
+        return seen, kept
+
+    seen, kept = go(work())
+    assert {step for step, _ in seen} <= set(kept)
+    assert len(seen) > 2
+    assert all(state == kept[step] for step, state in seen)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ostinato.errors import ModelError
+from ostinato.models.parts.model_stream import is_table
 from ostinato.models.text.text_stream import TokenStream
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.generating import Piece
@@ -33,6 +34,14 @@ class Scored(NamedTuple):
     top: int
 
 
+class _Tokens(TokenStream):
+    """Of tokens that were looked at already."""
+
+    def _enter(self, input: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        embedding = self.model.embedding
+        return embedding.weight.detach()[input] if is_table(embedding) else embedding(input)
+
+
 class LanguageKind(Kind):
     """See `Kind`. An answer is `next`: the most likely next tokens, best first, with their probabilities."""
 
@@ -49,7 +58,7 @@ class LanguageKind(Kind):
 
     def bank(self) -> Bank:
         """Where the states do not tell what the last step gave, that is remembered too."""
-        stream = TokenStream(self.model, rows=FIRST_ROWS)
+        stream = _Tokens(self.model, rows=FIRST_ROWS)
         V = len(self.vocabulary)
         self._keeps = stream.layers.outputs_of([0]) is None
         dtype = torch.empty(0, dtype=self.model.embedding.weight.dtype).numpy().dtype
@@ -152,16 +161,16 @@ class LanguageKind(Kind):
         if any(isinstance(job.asked, Scored) for job in jobs):
             return [self._scored(each, job) for each, job in zip(said, jobs, strict=True)]
         most = min(max(job.asked for job in jobs), said.shape[1])
-        said = said.double()
         if most == 0:
             return [([], [])] * len(jobs)
+        # Few calls of torch: after each of them another thread may have Python's lock.
         values, ids = torch.topk(said, most, dim=1)
-        p = (values - torch.logsumexp(said, 1, keepdim=True)).exp()
-        broken = ~torch.isfinite(values[:, 0])
+        total = torch.logsumexp(said.double(), 1, keepdim=True).numpy()
+        with np.errstate(invalid="ignore", over="ignore"):
+            p = np.exp(values.numpy().astype(np.float64) - total)
         told: list[Any] = list(zip(ids.tolist(), p.tolist(), strict=True))
-        if bool(broken.any()):
-            for at in broken.nonzero()[:, 0].tolist():
-                told[at] = broken_model(self.model)
+        for at in np.flatnonzero(~np.isfinite(p[:, 0])).tolist():
+            told[at] = broken_model(self.model)
         return told
 
     def _scored(self, said: torch.Tensor, job: Job) -> Any:

@@ -110,6 +110,7 @@ class Keeping:
                     await self._lease(session, owner)
                 if self.is_over(session):
                     self.forget(session)
+                    self.total -= 1
                     if self.keeper is not None:
                         await self.keeper.drop(self.name, id)
                     raise _none()
@@ -149,7 +150,7 @@ class Keeping:
         if session.is_late:
             session.is_late = False
             if self.memory.get(session.id) is session:
-                self._run(self._snapshot([session]))
+                self._run(self._put(self._packed([session])))  # before whoever is next has the state changed
         session.pass_on()
 
     def keep(self, session: Session, state: bytes | None, then: Then, *, new: bool = False) -> None:
@@ -305,7 +306,9 @@ class Keeping:
         until = time.monotonic() + _ROOM_SECONDS
         while len(self.memory) >= most:
             if self.keeper is None:
-                raise BusyError(f"expected at most {most} sessions at a time; delete one, or try again", retry_after=60.0)
+                raise BusyError(
+                    f"expected at most {most} sessions at a time; delete one, or try again", retry_after=60.0
+                )
             if self._evicting is None or self._evicting.done():
                 self._evicting = self._run(self._evict(few))
             if len(self.memory) < most + few:  # others are on their way out
@@ -327,7 +330,7 @@ class Keeping:
             if not self._shared:
                 changed = [session for session in leaving if session.version != session.saved_version]
                 for at in range(0, len(changed), _CHUNK):
-                    await self._snapshot(changed[at : at + _CHUNK])
+                    await self._put(self._packed(changed[at : at + _CHUNK]))
             for session in leaving:
                 if self._shared or session.version == session.saved_version:
                     self.forget(session)
@@ -343,23 +346,32 @@ class Keeping:
         if self.keeper is None or self._steps_durable:
             return
         changed, self._dirty = list(self._dirty.values()), {}
-        idle: list[Session] = []
-        for session in changed:
-            if session.is_busy and not all_of_them:
-                session.is_late = True
-            else:
-                idle.append(session)
-        for at in range(0, len(idle), _CHUNK):
-            await self._snapshot(idle[at : at + _CHUNK])
+        for at in range(0, len(changed), _CHUNK):
+            idle: list[Session] = []
+            for session in changed[at : at + _CHUNK]:
+                if self.memory.get(session.id) is not session:
+                    continue
+                if session.is_busy and not all_of_them:
+                    session.is_late = True
+                else:
+                    idle.append(session)
+            if idle:
+                await self._put(self._packed(idle))
 
-    async def _snapshot(self, sessions: Sequence[Session]) -> None:
-        # What is known of them and their states are of one moment: what they do next comes behind the packing.
-        keeper = self.keeper
-        assert keeper is not None
+    def _packed(
+        self, sessions: Sequence[Session]
+    ) -> tuple[list[tuple[Session, int, Any]], asyncio.Future[list[bytes]]]:
+        """What is known of sessions that do nothing, and their states, of one moment: what they do next comes behind it."""
         rows = np.array([session.row for session in sessions], dtype=np.int64)
         metas = [(session, session.version, self._meta(session)) for session in sessions]
+        return metas, self.stepper.call(lambda bank: bank.pack(rows))
+
+    async def _put(self, packed: tuple[list[tuple[Session, int, Any]], asyncio.Future[list[bytes]]]) -> None:
+        """Brings it to the store."""
+        keeper, (metas, states_to_come) = self.keeper, packed
+        assert keeper is not None
         try:
-            states = await self.stepper.call(lambda bank: bank.pack(rows))
+            states = await states_to_come
             there = [
                 (session, version, meta, state)
                 for (session, version, meta), state in zip(metas, states, strict=True)
@@ -369,7 +381,7 @@ class Keeping:
             await keeper.put(self.name, lambda: [each() for each in make])
         except Exception as error:
             _LOG.error("sessions could not be put into the store: %s", error)
-            for session in sessions:
+            for session, *_ in metas:
                 if self.memory.get(session.id) is session:
                     self._dirty[session.id] = session
             return
