@@ -170,3 +170,34 @@ def test_what_is_in_the_store_is_of_one_moment_whatever_comes_meanwhile(fox, go,
     assert {step for step, _ in seen} <= set(kept)
     assert len(seen) > 2
     assert all(state == kept[step] for step, state in seen)
+
+
+def test_sessions_that_begin_a_step_while_others_are_written_are_written_later(fox, go, tmp_path):
+    async def work():
+        file = SqliteStore(tmp_path / "s")
+        async with serving(fox, Limits(snapshot_seconds=1000.0), store=str(tmp_path / "s")) as service:
+            ids = [(await service.open("m", "", {}))["id"] for _ in range(200)]
+            await asyncio.gather(*(service.steps("m", "", id, {"text": "a"}) for id in ids))
+            keeping = service._sessions["m"].keeping
+            writing = asyncio.ensure_future(keeping.snapshot())
+            await asyncio.sleep(0)
+            steps = [asyncio.ensure_future(service.steps("m", "", id, {"text": "b" * 60})) for id in ids]
+            await writing
+            during = {
+                (record.step, Body.from_bytes(record.body).state) for record in file.get([("m", id) for id in ids])
+            }
+            await asyncio.gather(*steps)
+            while keeping._tasks:
+                await asyncio.sleep(0.002)
+            await keeping.snapshot()
+            after = {
+                (record.step, Body.from_bytes(record.body).state) for record in file.get([("m", id) for id in ids])
+            }
+        file.close()
+        return during, after
+
+    during, after = go(work())
+    assert {step for step, _ in during} <= {0, 1}
+    assert len(during) == len({step for step, _ in during})  # one state a step
+    assert {step for step, _ in after} == {61}
+    assert len(after) == 1
