@@ -16,7 +16,7 @@ export function view(model, info) {
     h("div", { class: "tight", id: "looked" }, h("h2", {}, "Where it looked"), large, readout, words));
   const empty = h("p", { class: "card quiet" }, "The caption comes here.");
 
-  /** The picture, and over it a veil that is thin where it looked. */
+  /** The picture, and over it a light where it looked. */
   function heat(weights) {
     const under = h("canvas", { class: "under", "aria-hidden": "true" });
     Object.assign(under, { width: picture.canvas.width, height: picture.canvas.height });
@@ -27,8 +27,8 @@ export function view(model, info) {
     Object.assign(over, { width: columns, height: rows });
     const context = over.getContext("2d"), image = context.createImageData(columns, rows);
     weights.slice(0, rows * columns).forEach((weight, i) => {
-      const v = weight / most; // from a violet night to a warm light
-      image.data.set([255 * Math.min(0.25 + v, 1), 255 * v * 0.72, 90 * (1 - v), 235 * (0.78 - 0.5 * v)], i * 4);
+      const v = weight / most; // from a blue night to the light of a lamp
+      image.data.set([24 + 231 * v, 16 + 164 * v, 72 - 24 * v, 150 + 20 * v], i * 4);
     });
     context.putImageData(image, 0, 0);
     return [under, over];

@@ -5,6 +5,7 @@ import { h, s, short } from "./dom.js";
 const HEIGHT = 380, MARGIN = { left: 48, right: 10, top: 14, bottom: 30 };
 const SHOWN = 96; // of the past; on a phone a third
 const NARROW = 560; // pixels
+const APART = matchMedia("(pointer: coarse)").matches ? 15 : 6; // points that can be held, in pixels
 
 /** Round numbers between two. */
 function ticks(low, high, count = 5) {
@@ -17,7 +18,7 @@ function ticks(low, high, count = 5) {
 }
 
 export function chart({ onmove }) {
-  let values = [], truth = [], handles = 0, found = null, before = null, range = null, dragged = null, width = 900, timeOf = null;
+  let values = [], truth = [], handles = 0, found = null, before = null, range = null, dragged = null, width = 900, timeOf = null, stride = 1;
   const back = s("g", { "aria-hidden": "true" }), front = s("g", { role: "group", "aria-label": "The last values" });
   const svg = s("svg", { class: "chart", role: "group", "aria-label": "The series and its forecast" }, back, front);
   const element = h("div", {}, svg);
@@ -59,6 +60,11 @@ export function chart({ onmove }) {
     fit();
     svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     svg.setAttribute("height", HEIGHT);
+    const apart = Math.max(Math.ceil(APART / (x(1) - x(0))), 1);
+    if (apart !== stride && dragged === null && !front.contains(document.activeElement)) {
+      stride = apart;
+      makeHandles();
+    }
     const end = values.length, last = values.findLast((v) => v !== null), parts = [];
     const levels = ticks(...range);
     for (const v of levels) parts.push(s("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(v), y2: y(v) }),
@@ -106,9 +112,10 @@ export function chart({ onmove }) {
 
   function makeHandles() {
     const made = [];
-    const count = width < NARROW ? Math.ceil(handles / 2) : handles;
-    for (let t = Math.max(values.length - count, 0); t < values.length; t++) {
-      if (values[t] === null) continue;
+    const last = values.length - 1;
+    for (let t = Math.max(last - handles + 1, 0); t <= last; t++) {
+      const isHeld = (last - t) % stride === 0 || values[t] !== truth[t]; // what was moved stays within reach
+      if (!isHeld || values[t] === null) continue;
       const group = s("g", { role: "slider", "data-at": String(t), tabindex: t === values.length - 1 ? "0" : "-1", "aria-orientation": "vertical",
         "aria-label": timeOf ? `The value of ${timeOf(t)}` : t === values.length - 1 ? "The last value" : `The value ${values.length - 1 - t} before the last` },
         s("line", { class: "was" }), s("circle", { class: "point", r: "4.2" }), s("circle", { class: "reach", r: "11" }));

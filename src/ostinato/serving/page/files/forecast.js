@@ -52,6 +52,7 @@ export function view(model, info) {
       fault.clear();
       first ??= found;
       plot.fan(found, given.length, isChanged() ? first : null);
+      add.disabled = false;
       tell(found);
     } catch (error) {
       fault.show(error);
@@ -62,6 +63,7 @@ export function view(model, info) {
 
   function changed() {
     reset.disabled = !isChanged();
+    add.disabled = plot.expected() === null;
     plot.points(values, truth);
     ask();
   }

@@ -54,7 +54,7 @@ export function view(model, info) {
     const count = new Map();
     for (const { tag } of pieces) count.set(tag, (count.get(tag) ?? 0) + 1);
     legend.replaceChildren(...[...count].sort((a, b) => b[1] - a[1]).map(([tag, n]) =>
-      h("li", { "--bar": styleOf(tag)[0] ? `var(${styleOf(tag)[0]})` : "var(--ink)" }, h("i"), `${tag} `, h("span", { class: "hint number" }, String(n)))));
+      h("li", { "--bar": styleOf(tag)[0] ? `var(${styleOf(tag)[0]})` : null }, h("i"), `${tag} `, h("span", { class: "hint number" }, String(n)))));
     where();
   }
 

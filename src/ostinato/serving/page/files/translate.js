@@ -4,7 +4,7 @@ import { call, events, path } from "./api.js";
 import { announce, faults, h, percent, s, visible } from "./dom.js";
 
 const CELLS = [22, 34]; // pixels, the least and the most
-const WIDE = 640;
+const WIDE = 640; // pixels that columns fill where they can
 const MOST = 120; // tokens a side of a matrix that is drawn
 
 export function view(model, info) {
@@ -77,10 +77,10 @@ export function view(model, info) {
 
   function drawMatrix() {
     const [columns, rows] = [source.slice(0, MOST), written.slice(0, MOST)];
-    cell = Math.min(Math.max(WIDE / Math.max(columns.length, rows.length), CELLS[0]), CELLS[1]);
-    const long = (tokens) => Math.min(Math.max(...tokens.map((token) => visible(token).length), 1), 12) * 8 + 14;
-    const left = long(rows.map((each) => each.text)), longest = Math.max(...columns.map((token) => visible(token).length));
+        const long = (tokens) => Math.min(Math.max(...tokens.map((token) => visible(token).length), 1), 12) * 8 + 14;
+    const left = long(rows.map((each) => each.text)), room = Math.min(WIDE, (attentionCard.clientWidth || WIDE) - left - 60), longest = Math.max(...columns.map((token) => visible(token).length));
     const isUpright = longest <= 2, top = isUpright ? 26 : long(columns);
+    cell = Math.min(Math.max(Math.floor(room / columns.length), CELLS[0]), CELLS[1]);
     const svg = s("svg", { width: left + columns.length * cell + 4, height: top + rows.length * cell + 4, role: "img", "aria-label": `Attention of ${rows.length} tokens over ${columns.length}` });
     svg.append(s("rect", { class: "ground", x: left, y: top, width: columns.length * cell, height: rows.length * cell, rx: 4 }));
     columns.forEach((token, i) => svg.append(isUpright
