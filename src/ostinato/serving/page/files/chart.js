@@ -17,7 +17,8 @@ function ticks(low, high, count = 5) {
   return found;
 }
 
-export function chart({ onmove }) {
+/** `ahead`: steps of the forecast that will come, for which there is room from the beginning. */
+export function chart({ onmove, ahead = 12 }) {
   let values = [], truth = [], handles = 0, found = null, before = null, range = null, dragged = null, width = 900, timeOf = null, stride = 1;
   const back = s("g", { "aria-hidden": "true" }), front = s("g", { role: "group", "aria-label": "The last values" });
   const svg = s("svg", { class: "chart", role: "group", "aria-label": "The series and its forecast" }, back, front);
@@ -30,7 +31,7 @@ export function chart({ onmove }) {
   }).observe(element);
 
   const from = () => Math.max(values.length - (width < NARROW ? SHOWN / 3 : SHOWN), 0);
-  const steps = () => Math.max(values.length - from() + (found?.mean.length ?? 0), 2);
+  const steps = () => Math.max(values.length - from() + ahead, 2);
   const x = (t) => MARGIN.left + ((t - from()) / (steps() - 1)) * (width - MARGIN.left - MARGIN.right);
   const y = (v) => HEIGHT - MARGIN.bottom - ((v - range[0]) / (range[1] - range[0])) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const valueAt = (place) => range[0] + ((HEIGHT - MARGIN.bottom - place) / (HEIGHT - MARGIN.top - MARGIN.bottom)) * (range[1] - range[0]);
@@ -182,6 +183,7 @@ export function chart({ onmove }) {
     fan(given, length, other) {
       if (length !== values.length) return;
       found = given;
+      ahead = given.mean.length;
       before = other;
       draw();
     },

@@ -11,7 +11,7 @@ export function view(model, info) {
   const fault = faults();
   const examples = info.examples ?? [];
   let truth = [], values = [], timeOf = null, first = null, session = null, marked = null, isClosed = false;
-  const plot = chart({ onmove: (place, value) => { values[place] = value; changed(); } });
+  const plot = chart({ ahead: info.horizon, onmove: (place, value) => { values[place] = value; changed(); } });
   const horizon = h("input", { type: "number", min: "1", max: "500", value: String(info.horizon ?? 12) });
   const seed = h("input", { type: "number", min: "0", value: "1" });
   const own = h("textarea", { id: "own", rows: "2", spellcheck: "false", placeholder: "12.5, 13.1, 12.9, …" });
