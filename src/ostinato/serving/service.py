@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from ostinato.errors import OstinatoError
+from ostinato.errors import OstinatoError, StateError
 from ostinato.serving.answers.predicting import answers
 from ostinato.serving.answers.units import ranked_units, units
 from ostinato.serving.answers.writing import WRITERS, write_for
@@ -78,7 +78,10 @@ class Service:
         loop = asyncio.get_running_loop()
         if self._where is not None:
             store = await asyncio.to_thread(open_store, self._where, full=self.limits.durability == "step")
-            await asyncio.to_thread(store.ping)
+            try:
+                await asyncio.to_thread(store.ping)
+            except Exception as error:  # of whatever database it is
+                raise StateError(f"the store of sessions cannot be reached: {error}") from error
             self._keeper = Keeper(store)
         for name, run in self._runs.items():
             served = await loop.run_in_executor(self._worker, Served, name, run)

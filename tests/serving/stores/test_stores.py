@@ -6,10 +6,13 @@ import time
 import pytest
 
 from ostinato.errors import ConfigError, StateError
+from ostinato.serving.errors import UnavailableError
+from ostinato.serving.limits import Limits
 from ostinato.serving.service import open_store
 from ostinato.serving.stores.record import Body, Record
 from ostinato.serving.stores.sqlite import SqliteStore
 from ostinato.serving.stores.store import Asked
+from tests.serving.conftest import serving
 
 
 def record(id, owner="ada", *, step=1, version=1, expires=None, body=b"state"):
@@ -159,3 +162,29 @@ def test_what_a_session_holds_comes_out_of_bytes_or_not_at_all(marks, key):
             Body.from_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     with pytest.raises(StateError):
         Body.from_bytes(data[:-3])
+
+
+def test_a_store_that_is_not_there_is_told_at_the_start(fox, go, tmp_path):
+    async def work():
+        with pytest.raises(StateError, match="cannot be reached"):
+            async with serving(fox, store=f"unix://{tmp_path}/nobody"):
+                pass
+
+    go(work())
+
+
+def test_a_store_that_is_gone_for_a_while_is_told_and_comes_back(fox, go, address):
+    async def work():
+        async with serving(fox, Limits(lease_seconds=0.5), store=address, shared=True) as service:
+            id = (await service.open("m", "", {"text": "the"}))["id"]
+            keeper = service._keeper
+            real, keeper._store = keeper._store, None
+            with pytest.raises(UnavailableError):
+                await service.steps("m", "", id, {"text": "x"})
+            keeper._store = real
+            found = await service.steps("m", "", id, {"text": " quick"})
+            return found, service.stats()["m"]["queue"]
+
+    found, queue = go(work())
+    assert found["step"] == found["saved"] == 9
+    assert queue == 0

@@ -152,10 +152,19 @@ class Stepper:
             events: list[tuple[Callable[[Any], None], Any]] = []
             items, ends = self._take(block=not active)
             goes_on = goes_on and not ends
-            self._accept(items, active, events)
-            if active:
-                batch, rest = active[: self._max_batch], active[self._max_batch :]
-                active = rest + self._stepped(batch, events)
+            try:
+                self._accept(items, active, events)
+                if active:
+                    batch, rest = active[: self._max_batch], active[self._max_batch :]
+                    active = rest + self._stepped(batch, events)
+            except Exception as error:  # whatever it is: nobody may wait for ever
+                _LOG.exception("the stepping thread failed")
+                told = {id(what) for _, what in events if isinstance(what, Job)}
+                for job in [*active, *(item for item in items if isinstance(item, Job))]:
+                    if id(job) not in told:
+                        told.add(id(job))
+                        self._fail(job, error, events)
+                active = []
             if events:
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                     self._loop.call_soon_threadsafe(self._deliver, events)
