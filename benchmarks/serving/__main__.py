@@ -152,14 +152,14 @@ def leak(run: Path, requests: int) -> Found:
     """What a server holds after many requests more than after some."""
     with ours(run)() as (port, process):
         made = our_requests(port, 200)
-        figures = []
+        figures, failed = [], 0
         for number in range(4):
             count = requests // 4
             outcome = run_load(port, made, arrivals_at(1500, 200, count / 1500, seed=number), 16)
             figures.append(resident(process.pid) / 1e6)
-            if outcome.failed:
+            if failed := outcome.failed:
                 break
-    return {"requests": requests, "MB": [round(each, 1) for each in figures], "failed": outcome.failed}
+    return {"requests": requests, "MB": [round(each, 1) for each in figures], "failed": failed}
 
 
 OURS, PLAIN = "ostinato serve", "FastAPI, torch.nn, a lock"
