@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
-PORT, UNITS, TOKENS = (int(word) for word in sys.argv[1:4]) if len(sys.argv) > 3 else (0, 8, 8)
+PORT, UNITS, TOKENS = (int(word) for word in sys.argv[1:]) if __name__ == "__main__" else (0, 8, 8)
 EMBEDDING = 64
 
 
@@ -36,7 +36,6 @@ class Model(torch.nn.Module):
 
 
 app = FastAPI()
-torch.set_num_threads(1)
 model = Model().eval()
 states: dict[str, tuple[torch.Tensor, torch.Tensor] | None] = {}
 lock = asyncio.Lock()
@@ -67,4 +66,5 @@ class Telling(uvicorn.Server):
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # on two cores that are shared with the load it is the faster
     Telling(uvicorn.Config(app, port=PORT, log_level="warning", access_log=False)).run()

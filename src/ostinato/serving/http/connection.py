@@ -140,7 +140,9 @@ class Connection(HttpToolsProtocol):
         self._short = None
         before, self.cycle = self.cycle, cycle  # pyright: ignore[reportAttributeAccessIssue]
         if before is None or before.response_complete:
-            self._start_asgi_task(cycle, self.app)  # pyright: ignore[reportArgumentType]
+            task = self.loop.create_task(cycle.run_asgi(self.app))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))  # pyright: ignore[reportArgumentType]

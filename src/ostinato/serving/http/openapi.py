@@ -11,6 +11,7 @@ import orjson
 
 from ostinato.serving.http import schemas
 from ostinato.serving.http.routes import BYTES, EVENTS, JSON, ROUTES, Route
+from ostinato.serving.http.socket import PATH, Socket
 from ostinato.version import __version__
 
 ERRORS = {
@@ -133,6 +134,11 @@ def page() -> bytes:
     for group in dict.fromkeys(route.group for route in ROUTES):
         groups.append(f"<h2>{escape(group)}</h2>")
         groups += [_row(route) for route in ROUTES if route.group == group]
+        if group == "Sessions":
+            told = escape(" ".join((Socket.__doc__ or "").split()))
+            groups.append(
+                f'<details><summary><span class="method">WS</span><code>{PATH}</code></summary><p>{told}</p></details>'
+            )
     errors = "".join(f"<li><code>{status}</code> {escape(words)}</li>" for status, words in ERRORS.items())
     return _PAGE.format(groups="\n".join(groups), errors=errors).encode()
 

@@ -20,12 +20,19 @@ from ostinato.serving.http.refusals import DisconnectedError, InvalidError, Json
 from ostinato.serving.http.request import Request
 from ostinato.serving.http.schema import check_of
 
+PATH = "/v1/{model}/sessions/{id}/socket"
 PROTOCOL = b"ostinato"
 _BEARER = b"bearer."
 MOST_WAITING = 16
 POLICY, LATER = 1008, 1013  # why it is closed, of RFC 6455 and the registry that goes with it
 _GENERATE = check_of(schemas.SESSION_GENERATE)
 _STEPS = check_of(schemas.STEPS)
+
+
+class _Here:
+    """What is asked, for logs."""
+
+    path, check = PATH, None
 
 
 class Socket:
@@ -53,6 +60,7 @@ class Socket:
         ]
         path = scope.get("raw_path") or scope["path"].encode()
         self.request = Request("GET", path.split(b"?", 1)[0], b"", scope["headers"], receive)
+        self.request.route = _Here()
         self._waiting: asyncio.Queue[dict[str, Any] | ServingError | None] = asyncio.Queue(MOST_WAITING)
         self._writing: asyncio.Task[None] | None = None
 
@@ -75,7 +83,7 @@ class Socket:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            self.app.finished(self.request, 101, start, 0)
+            self.app.log.answered(self.request, 101, time.perf_counter() - start, 0)
 
     async def _enter(self) -> None:
         app, request = self.app, self.request
@@ -127,6 +135,7 @@ class Socket:
     async def _answer(self) -> None:
         while (message := await self._waiting.get()) is not None:
             number = message.pop("request", None) if isinstance(message, dict) else None
+            start, status = time.perf_counter(), 200
             try:
                 if isinstance(message, ServingError):
                     raise message
@@ -136,12 +145,15 @@ class Socket:
                     return
                 await self._do(message, number)
             except ServingError as error:
+                status = error.status
                 await self._tell(error_body(error), number)
             except DisconnectedError:
                 return
             except Exception:
+                status = 500
                 self.app.log.failed(self.request)
                 await self._tell(error_body(internal()), number)
+            self.app.metrics.answered(PATH, status, time.perf_counter() - start)
 
     async def _do(self, message: dict[str, Any], number: Any) -> None:
         app, (model, id), owner = self.app, self.request.names, self.request.owner
