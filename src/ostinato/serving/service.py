@@ -77,7 +77,7 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         if self._where is not None:
-            store = await asyncio.to_thread(open_store, self._where, full=self.limits.durability == "step")
+            store = await asyncio.to_thread(open_store, self._where)
             try:
                 await asyncio.to_thread(store.ping)
             except Exception as error:  # of whatever database it is
@@ -364,7 +364,7 @@ class Service:
             raise error if isinstance(error, ServingError) else BadRequestError(str(error)) from error
 
 
-def open_store(where: str, *, full: bool = False) -> Store:
+def open_store(where: str) -> Store:
     """A store by its address: redis://, rediss:// or unix:// for Redis, else a file for SQLite.
 
     Raises:
@@ -376,7 +376,7 @@ def open_store(where: str, *, full: bool = False) -> Store:
         return RedisStore(where)
     from ostinato.serving.stores.sqlite import SqliteStore
 
-    return SqliteStore(where.removeprefix("sqlite://"), full=full)
+    return SqliteStore(where.removeprefix("sqlite://"))
 
 
 async def _whole(work: Any) -> Any:

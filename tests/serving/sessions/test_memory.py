@@ -99,7 +99,7 @@ class Broken:
 
 @pytest.mark.parametrize("durability", ["interval", "step"])
 def test_where_the_store_fails_nothing_is_told_that_is_not_kept(fox, go, tmp_path, monkeypatch, durability):
-    broken = Broken(SqliteStore(tmp_path / "s", full=True))
+    broken = Broken(SqliteStore(tmp_path / "s"))
     monkeypatch.setattr("ostinato.serving.service.open_store", lambda *_, **__: broken)
 
     async def work():
