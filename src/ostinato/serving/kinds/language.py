@@ -39,7 +39,7 @@ class _Tokens(TokenStream):
 
     def _enter(self, input: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
         embedding = self.model.embedding
-        return embedding.weight.detach()[input] if is_table(embedding) else embedding(input)
+        return torch.embedding(embedding.weight.detach(), input) if is_table(embedding) else embedding(input)
 
 
 class LanguageKind(Kind):
