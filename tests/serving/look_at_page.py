@@ -131,6 +131,10 @@ def seen(page: Page, view: dict[str, Any]) -> Found:
     if width > view["viewport"]["width"]:
         wide = page.evaluate(WIDE)
         found.append(f"{width} pixels wide in a window of {view['viewport']['width']}: {wide}")
+    page.set_viewport_size({"width": 320, "height": 640})  # the least that WCAG's reflow asks for
+    if (width := page.evaluate("document.documentElement.scrollWidth")) > 320:
+        found.append(f"{width} pixels wide in a window of 320: {page.evaluate(WIDE)}")
+    page.set_viewport_size(view["viewport"])
     found += page.evaluate(SEEN)
     if page.title().startswith("1"):
         found.append("what a model wrote has run")

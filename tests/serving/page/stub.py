@@ -12,6 +12,7 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,9 @@ EVIL = '<img src=x onerror="document.title=1">'  # of a model that writes markup
 MODELS: dict[str, dict[str, Any]] = {
     "letters": {
         "task": "lm", "sessions": True, "parameters": 1234, "tokens": "char", "units": LAYERS, "prompt": "the <b>sea</b>\n",
+    },
+    "stateless": {
+        "task": "lm", "sessions": False, "why_no_sessions": "its layers cannot be stepped", "tokens": "char", "units": [],
     },
     "vowels": {
         "task": "classify", "sessions": True, "input": "text", "tokens": "char", "classes": CLASSES, "prompt": "onomatopoeia",
@@ -130,6 +134,8 @@ class Stub:
 
     async def generate(self, request: Request) -> Response:
         model, body = request.path_params["model"], await request.json()
+        if model == "stateless":
+            return self._events(self._written(list(body["prompt"]), body))
         if model == "mirror":
             source = list(body["input"])
             events = [{"source": source}]
@@ -195,24 +201,18 @@ class Stub:
 
     async def write(self, request: Request) -> Response:
         id, body = request.path_params["id"], await request.json()
-        held = self.held[id]
+        return self._events(self._written(self.held[id].read, body))
 
-        def pieces():
-            for _ in range(body["max_tokens"]):
-                found = _next(held.read)[body.get("seed", 0) % 2]
-                top = [{**each, "logprob": math.log(each["p"])} for each in _next(held.read)]
-                held.read.append(found["text"])
-                unit = {"unit": _unit_values(len(held.read) - 1, found["text"])[3] / 127} if "unit" in body else {}
-                yield {
-                    "text": found["text"],
-                    "token": found["token"],
-                    "logprob": math.log(found["p"]),
-                    "top_logprobs": top,
-                    **unit,
-                }
-            yield {"finish_reason": "length", "usage": {}, "step": len(held.read), "next": _next(held.read)}
-
-        return self._events(pieces())
+    def _written(self, read: list[str], body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Writes behind what was read, which grows."""
+        for _ in range(body["max_tokens"]):
+            found = _next(read)[body.get("seed", 0) % 2]
+            top = [{**each, "logprob": math.log(each["p"])} for each in _next(read)]
+            read.append(found["text"])
+            unit = {"unit": _unit_values(len(read) - 1, found["text"])[3] / 127} if "unit" in body else {}
+            piece = {"text": found["text"], "token": found["token"], "logprob": math.log(found["p"]), **unit}
+            yield {**piece, "top_logprobs": top}
+        yield {"finish_reason": "length", "usage": {}, "step": len(read), "next": _next(read)}
 
     async def mark(self, request: Request) -> Response:
         id = request.path_params["id"]

@@ -37,13 +37,14 @@ export function callPanel() {
     }
     setTimeout(() => { copy.textContent = "Copy"; }, 2000);
   } }, "Copy");
-  const details = h("details", {}, h("summary", {}, "How to call this", times), list, line, h("div", { class: "row" }, copy));
+  const details = h("details", { hidden: true }, h("summary", {}, "How to call this", times), list, line, h("div", { class: "row" }, copy));
 
   let isDue = false;
   function draw() {
     isDue = false;
     const one = calls.includes(at) ? at : calls[0];
     if (!one) return;
+    details.hidden = false;
     times.textContent = `${calls[0].method} ${calls[0].path.replace(/s_[\w-]+/, "…")}, ${calls[0].ms.toFixed(calls[0].ms < 10 ? 1 : 0)} ms`;
     if (!details.open) return;
     const hadFocus = list.contains(document.activeElement);
