@@ -92,9 +92,7 @@ def without_sessions(page: Page) -> Found:
     """A fork is the text up to there, read again when it goes on."""
     page.locator(".paper span").nth(30).click()
     page.locator(".bars button").nth(1).click()
-    expect(page.locator(".paper span")).to_have_count(
-        28
-    )  # what was typed is one piece, the token that was chosen the last
+    expect(page.locator(".paper span")).to_have_count(31)  # the last is the token that was chosen
     page.get_by_role("button", name="Write").click()
     expect(page.locator(".paper span")).to_have_count(131)
     return alerts(page)

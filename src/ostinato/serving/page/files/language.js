@@ -17,7 +17,7 @@ export function view(model, info) {
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Branches of the text" });
   const readout = h("p", { class: "readout number", id: "readout", "aria-live": "polite" });
   const forkButton = h("button", { class: "small", hidden: true, onclick: () => forkAt(sheet.at) }, "Fork here");
-  const words = h("textarea", { rows: "2", id: "words", spellcheck: "false", autocapitalize: "off" });
+  const words = h("textarea", { rows: "2", id: "words", spellcheck: "false", autocapitalize: "off", placeholder: "A beginning, or nothing; then Write, or Ctrl and Enter" });
   words.value = info.prompt ?? "";
   const writeButton = h("button", { class: "main", onclick: () => (writing ? stop() : write()) }, "Write");
   const readButton = h("button", { onclick: () => read() }, "Only read it");

@@ -11,7 +11,7 @@ export function view(model, info) {
   const closing = new AbortController();
   const fault = faults();
   let cell = CELLS[0], source = [], written = [], at = null, working = null, pinned = null;
-  const input = h("textarea", { id: "source", rows: "2", spellcheck: "false" });
+  const input = h("textarea", { id: "source", rows: "2", spellcheck: "false", placeholder: "A text of the kind that it has learnt, then Enter" });
   const button = h("button", { class: "main" }, "Translate");
   const sourceLine = h("p", { class: "source" });
   const answer = h("p", { class: "translation", role: "group", "aria-label": "The answer, a button a token" });
