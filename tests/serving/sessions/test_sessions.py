@@ -277,6 +277,36 @@ def test_who_leaves_does_not_stop_what_is_read_but_what_is_written(fox, go):
     assert queue == 0
 
 
+def test_a_text_waits_for_a_reader_who_is_slow(fox, go):
+    rows = [0]
+
+    def on_batch(model, count, seconds):
+        rows[0] += count
+
+    async def work():
+        async with serving(fox, Limits(max_tokens=1500), on_batch=on_batch) as service:
+            how = Generating(max_tokens=1500, seed=1)
+            slow, gone = service.generate("m", "the", how), service.generate("m", "the", how)
+            first = await anext(slow)
+            await anext(gone)
+            while True:
+                before = rows[0]
+                for _ in range(5):  # others go on
+                    await service.score("m", "a", 0)
+                if rows[0] == before + 5:
+                    break
+            written = rows[0]
+            await gone.aclose()
+            text = first.text + await text_of(slow)
+            return written, text, await text_of(service.generate("m", "the", how)), service.stats()["m"]["queue"]
+
+    written, text, same, queue = go(work())
+    assert written < 2500  # of 3000
+    assert text == same
+    assert len(text) == 1500
+    assert queue == 0
+
+
 def test_stop_texts_end_a_text_and_are_no_part_of_it(fox, go):
     async def work():
         async with serving(fox) as service:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from ostinato.serving.generating import Piece
 
+_MOST, _FEW = 512, 128
+
 
 class Pieces:
-    """Filled and emptied on the event loop."""
+    """Filled and emptied on the event loop.
+
+    Attributes:
+        on_full: called with True where so many wait that no more should come, as nobody reads them, and then with False.
+    """
 
     def __init__(self) -> None:
+        self.on_full: Callable[[bool], None] = lambda _: None
+        self._is_full = False
         self._waiting: deque[Piece] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
@@ -20,6 +29,9 @@ class Pieces:
     def put(self, piece: Piece) -> None:
         """One more."""
         self._waiting.append(piece)
+        if len(self._waiting) >= _MOST and not self._is_full:
+            self._is_full = True
+            self.on_full(True)
         self._wake()
 
     def end(self, error: BaseException | None = None) -> None:
@@ -43,7 +55,11 @@ class Pieces:
                 await self._reader
             finally:
                 self._reader = None
-        return self._waiting.popleft()
+        piece = self._waiting.popleft()
+        if self._is_full and len(self._waiting) <= _FEW:
+            self._is_full = False
+            self.on_full(False)
+        return piece
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

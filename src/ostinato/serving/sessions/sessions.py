@@ -262,6 +262,7 @@ class Sessions:
             pieces.put(piece)
 
         writing = self._writing(how, tell, reads_last=True, unit=unit)
+        pieces.on_full = self._holding(writing)
         session = await self.keeping.hold(owner, id)
         try:
             before = _answered(session, key, digest)
@@ -307,7 +308,7 @@ class Sessions:
             while (piece := await pieces.next()) is not None:
                 yield piece
         finally:
-            job.cancelled = True
+            self._leave(job)
 
     async def score(self, prompt: str | list[int], top: int) -> list[Piece]:
         """The tokens of a text, with their log probabilities but for the first one's, and the most likely ones in their places."""
@@ -344,6 +345,7 @@ class Sessions:
         row = keeping.rows.take()
         pieces = Pieces()
         writing = self._writing(how, pieces.put, reads_last=False, unit=unit)
+        pieces.on_full = self._holding(writing)
 
         def done(job: Job) -> None:
             keeping.queued -= 1
@@ -361,7 +363,23 @@ class Sessions:
             while (piece := await pieces.next()) is not None:
                 yield piece
         finally:
-            job.cancelled = True
+            self._leave(job)
+
+    def _leave(self, job: Job) -> None:
+        """Nobody reads what is written."""
+        job.cancelled = True
+        if job.writing is not None and job.writing.full:
+            self.keeping.stepper.wake()
+
+    def _holding(self, writing: Writing) -> Callable[[bool], None]:
+        """What lets a text wait for its reader."""
+
+        def on_full(is_full: bool) -> None:
+            writing.full = is_full
+            if not is_full:
+                self.keeping.stepper.wake()
+
+        return on_full
 
     def _writer(self, how: Generating, prompt: Any) -> LanguageKind:
         if not isinstance(self.kind, LanguageKind):

@@ -63,3 +63,8 @@ class Job:
         self.cancelled = False
         self.packed: bytes | None = None
         self.undo: bytes | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it writes faster than somebody reads."""
+        return self.writing is not None and self.writing.full and not self.cancelled

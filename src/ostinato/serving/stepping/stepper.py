@@ -104,6 +104,11 @@ class Stepper:
     def give_up(self) -> None:
         """Ends all jobs before their next step: those that read with an error, those that write where they are."""
         self._gives_up = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Has the thread look at its jobs: one waits no more."""
+        self._inbox.put([])
 
     def take_over(self, kind: Kind, bank: Bank) -> asyncio.Future[None]:
         """Goes on with the same states in another bank, whose signature is the same: of new weights."""
@@ -150,13 +155,17 @@ class Stepper:
         goes_on = True
         while goes_on or active:
             events: list[tuple[Callable[[Any], None], Any]] = []
-            items, ends = self._take(block=not active)
+            items, ends = self._take(block=not active or (not self._gives_up and all(job.waits for job in active)))
             goes_on = goes_on and not ends
             try:
                 self._accept(items, active, events)
-                if active:
-                    batch, rest = active[: self._max_batch], active[self._max_batch :]
-                    active = rest + self._stepped(batch, events)
+                ready: list[Job] = []
+                waiting: list[Job] = []
+                for job in active:
+                    (waiting if job.waits and not self._gives_up else ready).append(job)
+                if ready:
+                    batch, rest = ready[: self._max_batch], ready[self._max_batch :]
+                    active = waiting + rest + self._stepped(batch, events)
             except Exception as error:  # whatever it is: nobody may wait for ever
                 _LOG.exception("the stepping thread failed")
                 told = {id(what) for _, what in events if isinstance(what, Job)}

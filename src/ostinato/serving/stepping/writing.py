@@ -57,6 +57,7 @@ class Writing:
     Attributes:
         first: inputs that its session has read before the job: what is drawn follows from the seed and the step.
         written: tokens drawn so far.
+        full: set on the event loop where nobody reads what is written: it waits.
         finish: why it has ended, "stop" or "length"; None while it goes on.
     """
 
@@ -64,6 +65,7 @@ class Writing:
         "decoder",
         "finish",
         "first",
+        "full",
         "held",
         "how",
         "pending",
@@ -88,6 +90,7 @@ class Writing:
         self.how, self.seed, self.decoder, self.tell = how, seed & (2**64 - 1), decoder, tell
         self.reads_last, self.unit = reads_last, unit
         self.first = 0
+        self.full = False
         self.held = Held(how.stop)
         self.written, self.prompt = 0, 0
         self.finish: str | None = None if how.max_tokens else "length"
