@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ostinato.serving.generating import Piece
 
-_MOST, _FEW = 512, 128
+_MOST, _FEW = 256, 64
 
 
 class Pieces:
