@@ -224,3 +224,10 @@ def test_no_traceback_and_no_text_leave_a_bug(server: Running, monkeypatch: pyte
     assert failed["frames"][-1].endswith("broken")
     assert request["status"] == 500
     assert "text of a user" not in file.read_text()
+
+
+def test_a_connection_that_waits_for_its_next_request_does_not_wait_for_ever(lm_run: str) -> None:
+    with running({"lm": lm_run}, idle_connection_seconds=1) as server, connection(server) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert answers(sock, 1) == [(200, {"status": "ok"})]
+        assert rest(sock) == b""

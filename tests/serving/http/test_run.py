@@ -125,6 +125,12 @@ def test_workers_share_sessions_and_one_that_dies_is_begun_again(tmp_path: Path)
             return found.json()["step"]
 
         assert [step() for _ in range(10)] == list(range(1, 11))
+        figures = httpx.get(f"{url}/metrics", timeout=60).text  # of both, whoever is asked
+        (line,) = [
+            each for each in figures.splitlines() if each.startswith("ostinato_requests_total") and "/steps" in each
+        ]
+        assert 'status="200"' in line
+        assert float(line.split()[-1]) == 10
         first, _ = workers = children(process.pid)
         os.kill(first, signal.SIGKILL)
         end = time.monotonic() + START_S
@@ -135,6 +141,21 @@ def test_workers_share_sessions_and_one_that_dies_is_begun_again(tmp_path: Path)
         status, _ = ended(process)
         assert status == 0
         assert not [pid for pid in now if Path(f"/proc/{pid}").exists()]
+
+
+def test_workers_that_cannot_begin_are_not_begun_for_ever(tmp_path: Path, lm_run: str) -> None:
+    words = [sys.executable, "-m", "ostinato.cli.main", "serve", lm_run, "--port", "0", "--workers", "2"]
+    done = subprocess.run(
+        [*words, "--sessions", "s", "--tokens", "nowhere"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--tokens nowhere: cannot be read" in done.stderr
+    assert "workers end as soon as they begin" in done.stderr
 
 
 def children(pid: int) -> list[int]:

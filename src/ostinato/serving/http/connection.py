@@ -70,6 +70,7 @@ class Connection(HttpToolsProtocol):
         self._reading_since: float | None = None
         self._in_body = False
         self._stalled_since: float | None = None
+        self._idle_since: float | None = None
         self._short: _Cycle | None = None  # the request that is read now, where it takes the short way
 
     @override
@@ -90,6 +91,8 @@ class Connection(HttpToolsProtocol):
                 if not self._in_body:
                     self.transport.write(_LATE)
                 self.transport.close()
+        elif self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
+            self.transport.close()
 
     @override
     def pause_writing(self) -> None:
@@ -105,6 +108,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._reading_since, self._in_body, self._short = self.loop.time(), False, None
+        self._idle_since = None
 
     @override
     def on_headers_complete(self) -> None:
@@ -118,10 +122,12 @@ class Connection(HttpToolsProtocol):
     def _may_be_short(self) -> bool:
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
             return False
-        return self.parser.get_http_version() == "1.1" and any(
-            name == b"content-length" and value.isdigit() and len(value) < 7 and int(value) <= MOST_SHORT
-            for name, value in self.headers
-        )
+        if self.parser.get_http_version() != "1.1":
+            return False
+        for name, value in self.headers:
+            if name == b"content-length":
+                return value.isdigit() and len(value) < 7 and int(value) <= MOST_SHORT
+        return False
 
     @override
     def on_body(self, body: bytes) -> None:
@@ -140,12 +146,27 @@ class Connection(HttpToolsProtocol):
         self._short = None
         before, self.cycle = self.cycle, cycle  # pyright: ignore[reportAttributeAccessIssue]
         if before is None or before.response_complete:
-            task = self.loop.create_task(cycle.run_asgi(self.app))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+            self._begin(cycle)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))  # pyright: ignore[reportArgumentType]
+
+    def _begin(self, cycle: Any) -> None:
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    @override
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without a timer of each request's own: `late` looks after what is idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._begin(self.pipeline.pop()[0])
+        else:
+            self._idle_since = self.loop.time()
 
     @override
     def shutdown(self) -> None:

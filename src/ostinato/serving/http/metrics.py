@@ -60,7 +60,21 @@ class Metrics:
         found[1](seconds)
 
     def page(self, stats: dict[str, Any], connections: int) -> bytes:
-        """All of it, in Prometheus' text format.
+        """All of it, in Prometheus' text format; for the arguments see `note`."""
+        self.note(stats, connections)
+        if not self.is_shared:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)
+        return generate_latest(together)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process may be asked for the figures of this one, which are then noted every second."""
+        return SHARED in os.environ
+
+    def note(self, stats: dict[str, Any], connections: int) -> None:
+        """How things are now.
 
         Args:
             stats: of a service: by model numbers by name.
@@ -78,11 +92,6 @@ class Metrics:
                         multiprocess_mode="livesum",
                     )
                 self._stats[name].labels(model).set(value)
-        if SHARED not in os.environ:
-            return generate_latest(self._registry)
-        together = CollectorRegistry()
-        MultiProcessCollector(together)
-        return generate_latest(together)
 
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()

@@ -88,8 +88,8 @@ class Request:
         self.authorization = self.content_type = self.content_length = self.key = None
         self.given_id = self.host = self.origin = None
         for name, value in headers:
-            if name in _NOTED:
-                setattr(self, _NOTED[name], value)
+            if (noted := _NOTED.get(name)) is not None:
+                setattr(self, noted, value)
         self.route: Found | None = None
         self.names: list[str] = []
         self.owner, self.id = "", ""

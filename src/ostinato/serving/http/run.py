@@ -93,6 +93,8 @@ class Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.late(now)
+            if self.served.metrics.is_shared:
+                self.served.metrics.note(self.served.service.stats(), self.served.connections())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

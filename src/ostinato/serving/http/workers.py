@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from ostinato.errors import RunError
 from ostinato.serving.http.metrics import SHARED
 from ostinato.serving.http.settings import Settings
@@ -20,6 +22,7 @@ from ostinato.serving.http.settings import Settings
 LOOK_S = 0.1
 LEAST_LIFE_S = 5.0  # one that dies sooner, three times in a row, will do so again
 MOST_DEATHS = 3
+WRONG = 2  # the status of a worker that has said what a person can put right
 
 
 class Workers:
@@ -97,10 +100,13 @@ class Workers:
         for number, child in enumerate(self._children):
             if child.poll() is None:
                 continue
+            mark_process_dead(child.pid, folder)
             early = time.monotonic() - self._begun[number] < LEAST_LIFE_S
             self._deaths = self._deaths + 1 if early else 0
-            if self._deaths >= MOST_DEATHS * self._settings.workers:
-                raise RunError(f"workers end as soon as they begin, the last with status {child.returncode}; see above")
+            if self._deaths >= MOST_DEATHS * self._settings.workers or child.returncode == WRONG:
+                raise RunError(
+                    f"workers end as soon as they begin, the last with status {child.returncode}; see what they said"
+                )
             del self._children[number], self._begun[number]
             self._begin(reading, folder)
             return  # the lists have changed; the next look comes soon
