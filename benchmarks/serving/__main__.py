@@ -28,7 +28,7 @@ from benchmarks.serving.servers import UNITS, ask, make_run, ostinato_server, pl
 SESSIONS, PERIOD_S = 1000, 2.0
 CONNECTIONS = 128  # for the highest rate: what stands behind a balancer
 LIMIT_S = 0.05
-FIRST_RATE, MOST_RATE = 200.0, 40_000.0
+FIRST_RATE, MOST_RATE = 100.0, 40_000.0
 STEPS_OF_RATE = 1.15  # how fine the highest rate is found
 TEXTS, TOKENS = 64, 100
 STATE_BYTES = 2 * UNITS * 4
