@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -195,6 +197,28 @@ def test_what_is_written_for_a_client_that_vanishes_stops(lm_run: str, path: str
                 assert b"200 OK" in sock.recv(1000)
             _until(lambda: server.stats()["queue"] > 0)
         _until(lambda: server.stats()["queue"] == 0)
+
+
+def test_a_client_that_reads_nothing_of_a_text_is_let_go(lm_run: str) -> None:
+    limits = Limits(max_tokens=10_000_000)
+    with running({"lm": lm_run}, limits=limits, send_seconds=0.2) as server, connection(server) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.sendall(post("/v1/lm/generate", {"prompt": "the ", "max_tokens": 1_000_000, "logprobs": 20}))
+        _until(lambda: server.stats()["queue"] > 0)
+        _until(lambda: server.stats()["queue"] == 0)
+
+
+def test_a_client_that_reads_no_answers_has_no_more_steps_taken(lm_run: str) -> None:
+    with running({"lm": lm_run}, send_seconds=0.2) as server, server.client() as client, connection(server) as sock:
+        id = client.post("/v1/lm/sessions", json={}).json()["id"]
+        request = post(f"/v1/lm/sessions/{id}/steps", {"text": "x" * 200, "all": True, "top": 20})
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with contextlib.suppress(OSError):  # it is closed
+            for _ in range(10_000):
+                sock.sendall(request)
+        _until(lambda: server.app.connections() == 1)  # the one that asks below
+        assert client.get(f"/v1/lm/sessions/{id}").json()["step"] < 1_000_000
+        assert client.get("/readyz").status_code == 200
 
 
 def _until(true: object) -> None:

@@ -219,6 +219,8 @@ class _Cycle:
         head += (b"\r\n", reply.body)
         if not transport.is_closing():
             transport.write(b"".join(head))
+            if connection.flow.write_paused:  # whoever does not read has no more read for it
+                await connection.flow.drain()
         served.finished(request, reply.status, start, len(reply.body))
         self.response_complete = True
         if not self.keep_alive or served.draining:
