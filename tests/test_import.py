@@ -17,6 +17,11 @@ HEAVY = (
     "lightning_fabric",
     "tensorboard",
     "tokenizers",
+    "orjson",
+    "prometheus_client",
+    "redis",
+    "starlette",
+    "uvicorn",
 )
 
 
