@@ -95,7 +95,7 @@ class Service:
         self._every(limits.snapshot_seconds, lambda keeping: keeping.snapshot())
         self._every(sweeps, lambda keeping: keeping.sweep(), self._swept)
         if self._shared:
-            self._every(limits.lease_seconds / 3, lambda keeping: keeping.renew())
+            self._every(limits.lease_seconds / 3, _renewed)
         self.ready = True
 
     async def drain(self, seconds: float = 30.0) -> None:
@@ -140,7 +140,6 @@ class Service:
         )
         if old is not None and served.kind is not None and served.bank is not None and fits:
             await old.keeping.stepper.take_over(served.kind, served.bank)
-            old.kind = served.kind
             self.models[name] = served
             return {"sessions": old.keeping.total, "gone": 0}
         gone = 0
@@ -316,7 +315,7 @@ class Service:
             max_wait=limits.max_wait_us * 1e-6,
             on_batch=told,
         )
-        return Sessions(served.kind, Keeping(name, stepper, limits, self._keeper, shared=self._shared))
+        return Sessions(Keeping(name, stepper, limits, self._keeper, shared=self._shared))
 
     async def _end(self, sessions: Sessions) -> None:
         """Of a model that is replaced by one that its sessions do not fit."""
@@ -377,6 +376,11 @@ def open_store(where: str) -> Store:
     from ostinato.serving.stores.sqlite import SqliteStore
 
     return SqliteStore(where.removeprefix("sqlite://"))
+
+
+async def _renewed(keeping: Keeping) -> None:
+    if keeping.leases is not None:
+        await keeping.leases.renew()
 
 
 async def _whole(work: Any) -> Any:

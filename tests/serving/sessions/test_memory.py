@@ -134,6 +134,8 @@ def test_a_session_that_was_damaged_is_told_to_be_gone(fox, go, tmp_path):
         file.close()
         async with serving(fox, store=str(tmp_path / "s")) as service:
             with pytest.raises(GoneError):
+                await service.view("m", "", id)
+            with pytest.raises(GoneError):
                 await service.steps("m", "", id, {"text": "d"})
             return service.stats()["m"]["queue"]
 

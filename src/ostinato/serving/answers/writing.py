@@ -145,9 +145,8 @@ def _written(model: Any, source: _Source, how: Generating) -> Iterator[Piece]:
             finish = "stop"
             break
     # What is held behind a stop text is not told.
-    if finish == "stop" and token != model.end:
-        left = ""
-    else:
+    left = ""
+    if finish != "stop" or token == model.end:
         left = held.push(source.text(tokens)[len(text) :])[0] + held.rest()
     yield Piece(left, finish=finish, prompt_tokens=source.read, tokens=len(tokens))
 

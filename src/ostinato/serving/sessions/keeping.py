@@ -7,7 +7,6 @@ the store, each session is leased for as long as somebody has its turn, and ever
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import logging
 import secrets
@@ -18,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.errors import StateError
-from ostinato.serving.errors import BusyError, GoneError, NotFoundError, ServingError, UnavailableError
+from ostinato.serving.errors import BusyError, NotFoundError, UnavailableError
 from ostinato.serving.limits import Limits
+from ostinato.serving.sessions.kept import Meta, body_of, record_of, take_over
+from ostinato.serving.sessions.leases import Leases
 from ostinato.serving.sessions.rows import Rows
 from ostinato.serving.sessions.session import Session
 from ostinato.serving.stepping.stepper import Stepper
 from ostinato.serving.stores.keeper import Keeper
-from ostinato.serving.stores.record import Body, Record
-from ostinato.serving.stores.store import Asked
+from ostinato.serving.stores.record import Record
 
 _LOG = logging.getLogger("ostinato.serving")
 _ROOM_SECONDS = 5.0  # that a request waits for room in memory
@@ -52,6 +51,8 @@ class Keeping:
         queued: requests that have a turn or wait for one.
         counts: of "evictions", "loads", "snapshots" and "steps" so far.
         closing: whether nothing new is taken.
+        signature: of the bank that states fit.
+        leases: of sessions that others may step too; None where nobody else does.
     """
 
     def __init__(
@@ -72,13 +73,12 @@ class Keeping:
         self.total = self.queued = 0
         self.counts = {"evictions": 0, "loads": 0, "snapshots": 0, "steps": 0}
         self.closing = False
-        self._token = secrets.token_hex(12)
-        self._held: dict[str, Session] = {}
+        self.leases = Leases(name, keeper, limits.lease_seconds) if shared and keeper is not None else None
         self._dirty: dict[str, Session] = {}
         self._loading: dict[str, asyncio.Future[None]] = {}
         self._evicting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._signature = stepper.bank.signature
+        self.signature = stepper.bank.signature
 
     # whose turn it is
 
@@ -115,9 +115,8 @@ class Keeping:
                         await self.keeper.drop(self.name, id)
                     raise _none()
             except BaseException:
-                if self._shared and self.keeper is not None:
-                    self._held.pop(id, None)
-                    self.keeper.release(self.name, id, self._token)
+                if self.leases is not None:
+                    self.leases.release(id)
                     if session.row < 0:
                         self.forget(session)
                 session.pass_on()
@@ -140,9 +139,8 @@ class Keeping:
 
     def release(self, session: Session) -> None:
         """Ends a turn in which nothing has changed."""
-        if self._shared and self.keeper is not None:
-            self._held.pop(session.id, None)
-            self.keeper.release(self.name, session.id, self._token)
+        if self.leases is not None:
+            self.leases.release(session.id)
         self._end_turn(session)
 
     def _end_turn(self, session: Session) -> None:
@@ -168,22 +166,27 @@ class Keeping:
             self._end_turn(session)
             return
         assert state is not None
-        make, step, version = partial(self._record, session, state, *self._meta(session)), session.step, session.version
+        make, step, version = (
+            partial(record_of, session, self.signature, state, self._meta(session)),
+            session.step,
+            session.version,
+        )
 
         def done(found: Any) -> None:
             if found is None or found is True:
-                session.saved, session.saved_version = step, version
+                session.saved, session.saved_version = meta.step, meta.version
                 then(None)
             else:  # what is in memory is not what the store has
                 self.forget(session)
                 if not isinstance(found, BaseException):
                     found = BusyError("another replica has taken the session over; try again", retry_after=0.1)
                 then(found)
-            self._held.pop(session.id, None)
+            if self.leases is not None:
+                self.leases.ended(session.id)
             self._end_turn(session)
 
-        if self._shared and not new:
-            self.keeper.commit_then(self.name, self._token, make, done)
+        if self.leases is not None and not new:
+            self.keeper.commit_then(self.name, self.leases.token, make, done)
         else:
             self.keeper.put_then(self.name, lambda: [make()], done)
 
@@ -236,47 +239,19 @@ class Keeping:
             record = await self.keeper.get(self.name, id)
             if record is None or record.owner != owner:
                 raise _none()
-            body = self._body(record)
+            body = body_of(record, self.signature)
             await self.room()
             session = Session(id, owner, self.rows.take(body.state), record.created)
-            self._take_over(session, record, body)
+            take_over(session, record, body)
             self.memory[id] = session
             self.counts["loads"] += 1
         finally:
             self._loading.pop(id).set_result(None)
 
-    def _body(self, record: Record) -> Body:
-        try:
-            body = Body.from_bytes(record.body)
-        except (StateError, ValueError, KeyError, TypeError) as error:
-            _LOG.error("a session cannot be read: %s", error)
-            raise GoneError("the session was damaged on its way; begin another") from None
-        if body.signature != self._signature:
-            raise GoneError("the model is another one now, which the session's state does not fit; begin another")
-        return body
-
-    @staticmethod
-    def _take_over(session: Session, record: Record, body: Body) -> None:
-        session.step = session.saved = record.step
-        session.version = session.saved_version = record.version
-        session.created, session.used = record.created, record.used
-        session.marks = dict(body.marks) or None
-        session.key = body.key
-
     async def _lease(self, session: Session, owner: str) -> None:
         """Has a session that others may have too, as it is now."""
-        assert self.keeper is not None
-        seconds = self.limits.lease_seconds
-        until, pause = time.monotonic() + 1.5 * seconds, 0.002
-        while True:
-            version = session.version if session.row >= 0 else -1
-            lease = await self.keeper.acquire(Asked(self.name, session.id, self._token, seconds, version))
-            if lease.held or not lease.there:
-                break
-            if time.monotonic() > until:
-                raise BusyError("another replica has the session; try again", retry_after=1.0)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 0.1)
+        assert self.leases is not None
+        lease = await self.leases.acquire(session.id, session.version if session.row >= 0 else -1)
         record = lease.record
         if record is None:
             self.forget(session)
@@ -284,14 +259,13 @@ class Keeping:
             raise _none()
         session.owner = owner
         if record.version != session.version or session.row < 0:
-            body = self._body(record)
+            body = body_of(record, self.signature)
             if session.row < 0:
                 session.row = self.rows.take(body.state)
             else:
                 self.stepper.fresh(session.row, body.state)
-            self._take_over(session, record, body)
+            take_over(session, record, body)
             self.counts["loads"] += 1
-        self._held[session.id] = session
 
     # out of memory
 
@@ -377,7 +351,7 @@ class Keeping:
                 for (session, version, meta), state in zip(metas, states, strict=True)
                 if self.memory.get(session.id) is session
             ]
-            make = [partial(self._record, session, state, *meta) for session, _, meta, state in there]
+            make = [partial(record_of, session, self.signature, state, meta) for session, _, meta, state in there]
             await keeper.put(self.name, lambda: [each() for each in make])
         except Exception as error:
             _LOG.error("sessions could not be put into the store: %s", error)
@@ -387,24 +361,10 @@ class Keeping:
             return
         self.counts["snapshots"] += len(there)
         for session, version, meta, _ in there:
-            session.saved, session.saved_version = meta[0], version
+            session.saved, session.saved_version = meta.step, version
 
-    def _meta(self, session: Session) -> tuple[int, int, float, Any, Any, float | None]:
-        return session.step, session.version, session.used, session.marks, session.key, self.expires(session)
-
-    def _record(
-        self,
-        session: Session,
-        state: bytes,
-        step: int,
-        version: int,
-        used: float,
-        marks: Any,
-        key: Any,
-        expires: float | None,
-    ) -> Record:
-        body = Body(self._signature, state, marks or {}, key).to_bytes()
-        return Record(session.id, session.owner, step, session.created, used, expires, version, body)
+    def _meta(self, session: Session) -> Meta:
+        return Meta(session.step, session.version, session.used, session.marks, session.key, self.expires(session))
 
     # time
 
@@ -435,14 +395,6 @@ class Keeping:
             stored = await self.keeper.call("count", self.name)
             new = 0 if self._shared else sum(1 for each in self.memory.values() if each.saved_version < 0)
             self.total = stored + new
-
-    async def renew(self) -> None:
-        """Holds on to the sessions that somebody has the turn in."""
-        if self._shared and self.keeper is not None and self._held:
-            seconds = self.limits.lease_seconds
-            asked = [Asked(self.name, id, self._token, seconds, 0) for id in self._held]
-            with contextlib.suppress(ServingError):  # a lease that is lost is told when its change is refused
-                await self.keeper.renew(asked)
 
     def _run(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,38 +13,24 @@ from ostinato.errors import OstinatoError
 from ostinato.serving.errors import (
     BadRequestError,
     BusyError,
-    FailedError,
-    KeyReusedError,
     NotFoundError,
     ServingError,
     StepMismatchError,
-    TooLargeError,
 )
-from ostinato.serving.generating import Generating, Piece
-from ostinato.serving.kinds.kind import Kind, whole
-from ostinato.serving.kinds.language import LanguageKind, Scored
-from ostinato.serving.sessions.keeping import Keeping
-from ostinato.serving.sessions.pieces import Pieces
+from ostinato.serving.kinds.kind import whole
+from ostinato.serving.sessions.kept import body_of
 from ostinato.serving.sessions.session import Session
+from ostinato.serving.sessions.texts import Texts
+from ostinato.serving.sessions.turns import answered, digest_of, for_clients
 from ostinato.serving.stepping.bank import Bank
 from ostinato.serving.stepping.job import Job
-from ostinato.serving.stepping.writing import Writing
-from ostinato.serving.stores.record import Body, Record
+from ostinato.serving.stores.record import Record
 
-_LONGEST_KEY, _LONGEST_MARK = 256, 64
-_NEXT = 10  # of the most likely tokens that are told behind a text
+_LONGEST_MARK = 64
 
 
-class Sessions:
-    """The sessions of a model, for their owners.
-
-    Args:
-        kind: of its task.
-        keeping: of their states.
-    """
-
-    def __init__(self, kind: Kind, keeping: Keeping) -> None:
-        self.kind, self.keeping = kind, keeping
+class Sessions(Texts):
+    """The sessions of a model, for their owners."""
 
     # views
 
@@ -82,7 +66,7 @@ class Sessions:
         record = None if keeping.keeper is None else await keeping.keeper.get(keeping.name, id)
         if record is None or record.owner != owner or keeping.is_over(record):
             raise NotFoundError("there is no such session", param="id")
-        marks = {name: step for name, (step, _) in Body.from_bytes(record.body).marks.items()}
+        marks = {name: step for name, (step, _) in body_of(record, keeping.signature).marks.items()}
         return self._of_record(record, marks)
 
     def _of_record(self, record: Record, marks: Mapping[str, int] | None) -> dict[str, Any]:
@@ -143,12 +127,6 @@ class Sessions:
             return answer
         return await self._read(session, inputs, asked, every=every, new=True)
 
-    def _drop_new(self, session: Session) -> None:
-        self.keeping.forget(session)
-        self.keeping.total -= 1
-        self.keeping.queued -= 1
-        session.pass_on()
-
     async def _check_room(self) -> None:
         keeping = self.keeping
         keeping.check()
@@ -162,7 +140,7 @@ class Sessions:
     async def steps(self, owner: str, id: str, body: Mapping[str, Any], key: str | None) -> dict[str, Any]:
         """Reads, and says what the model says then."""
         kind = self.kind
-        digest = _digest("steps", body, key)
+        digest = digest_of("steps", body, key)
         inputs = kind.read(body, self.keeping.limits.max_tokens)
         asked, every = kind.asked(body), _flag(body, "all", kind.every)
         expected = whole(body, "from", None, 0, 2**62)
@@ -170,7 +148,7 @@ class Sessions:
             raise BadRequestError(f"expected one of {', '.join(kind.reads)}, with something in it", param=kind.reads[0])
         session = await self.keeping.hold(owner, id)
         try:
-            if (before := _answered(session, key, digest)) is not None:
+            if (before := answered(session, key, digest)) is not None:
                 self.keeping.release(session)
                 return json.loads(before)
             _check_step(session, expected)
@@ -214,7 +192,7 @@ class Sessions:
                 if future.done():  # nobody waits any more
                     return
                 if (reason := error or lost) is not None:
-                    future.set_exception(_for_clients(reason))
+                    future.set_exception(for_clients(reason))
                 else:
                     future.set_result(answer)
 
@@ -224,186 +202,6 @@ class Sessions:
             session, Job(session.row, inputs, done=done, every=every, asked=asked, packs=keeping.packs(new=new))
         )
         return future
-
-    def _submit(self, session: Session, job: Job) -> None:
-        session.used = self.keeping.now()
-        self.keeping.stepper.submit(job)
-
-    def _finish(
-        self, session: Session, job: Job, told: Callable[[BaseException | None], None], *, new: bool, changed: bool
-    ) -> None:
-        keeping = self.keeping
-        keeping.counts["steps"] += job.at
-        if new and job.error is not None:
-            told(None)
-            self._drop_new(session)
-        elif changed or new:
-            if not new:
-                session.version += 1
-            keeping.keep(session, job.packed, told, new=new)
-        else:
-            told(None)
-            keeping.release(session)
-
-    # writing
-
-    async def write(self, owner: str, id: str, how: Generating, key: str | None, prompt: str) -> AsyncIterator[Piece]:
-        """Text in a session."""
-        kind = self._writer(how, prompt)
-        unit = kind.unit_of(how.unit)
-        tokens = kind.tokens(prompt, self.keeping.limits.max_tokens, "prompt")
-        digest = _digest("write", {"how": repr(how), "prompt": prompt}, key)
-        said: list[str] | None = None if key is None else []
-        pieces = Pieces()
-
-        def tell(piece: Piece) -> None:
-            if said is not None:
-                said.append(piece.text)
-            pieces.put(piece)
-
-        writing = self._writing(how, tell, reads_last=True, unit=unit)
-        pieces.on_full = self._holding(writing)
-        session = await self.keeping.hold(owner, id)
-        try:
-            before = _answered(session, key, digest)
-            if before is not None:
-                self.keeping.release(session)
-            elif not tokens:
-                tokens = kind.first_tokens(session.step)
-        except BaseException:
-            self.keeping.release(session)
-            raise
-        if before is not None:
-            yield Piece(**json.loads(before))
-            return
-        writing.first = session.step
-
-        def done(job: Job) -> None:
-            session.step += job.at
-            last = writing.last() if job.error is None else None
-            if last is not None:
-                last.step = session.step
-                last.more = {"saved": self.keeping.saved(session)}
-                if job.said:
-                    last.more.update(kind.told(job.said[-1], job))
-                if key is not None and said is not None:
-                    whole_text = Piece("".join(said) + last.text, finish=last.finish, step=last.step)
-                    whole_text.prompt_tokens, whole_text.tokens = last.prompt_tokens, last.tokens
-                    told = {n: getattr(whole_text, n) for n in ("text", "finish", "step", "prompt_tokens", "tokens")}
-                    told["more"] = last.more
-                    session.key = (key, digest, json.dumps(told, ensure_ascii=False).encode())
-
-            def ended(lost: BaseException | None) -> None:
-                if (reason := job.error or lost) is not None:
-                    pieces.end(_for_clients(reason))
-                elif last is not None:
-                    pieces.put(last)
-                    pieces.end()
-
-            self._finish(session, job, ended, new=False, changed=job.at > 0 or key is not None)
-
-        job = Job(session.row, tokens, done=done, writing=writing, packs=self.keeping.packs(), asked=_NEXT)
-        self._submit(session, job)
-        try:
-            while (piece := await pieces.next()) is not None:
-                yield piece
-        finally:
-            self._leave(job)
-
-    async def score(self, prompt: str | list[int], top: int) -> list[Piece]:
-        """The tokens of a text, with their log probabilities but for the first one's, and the most likely ones in their places."""
-        keeping, kind = self.keeping, self._writer(Generating(max_tokens=0), prompt)
-        tokens = kind.given(prompt, keeping.limits.max_tokens)
-        keeping.check()
-        if not tokens:
-            return []
-        keeping.queued += 1
-        row = keeping.rows.take()
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-
-        def done(job: Job) -> None:
-            keeping.queued -= 1
-            keeping.rows.give(row)
-            if future.done():
-                return
-            if job.error is not None:
-                future.set_exception(_for_clients(job.error))
-            else:
-                future.set_result(job.said)
-
-        asked = [*tokens[1:], tokens[0]]  # whose log probability is told of each step; that behind the last is nobody's
-        keeping.stepper.submit(Job(row, tokens, done=done, every=True, asked=Scored(asked, top)))
-        return kind.scored(tokens, await future)
-
-    async def generate(self, prompt: str | list[int], how: Generating) -> AsyncIterator[Piece]:
-        """Text that nobody keeps."""
-        keeping, kind = self.keeping, self._writer(how, prompt)
-        unit = kind.unit_of(how.unit)
-        tokens = kind.given(prompt, keeping.limits.max_tokens) or kind.first_tokens(0)
-        keeping.check()
-        keeping.queued += 1
-        row = keeping.rows.take()
-        pieces = Pieces()
-        writing = self._writing(how, pieces.put, reads_last=False, unit=unit)
-        pieces.on_full = self._holding(writing)
-
-        def done(job: Job) -> None:
-            keeping.queued -= 1
-            keeping.counts["steps"] += job.at
-            keeping.rows.give(row)
-            if job.error is not None:
-                pieces.end(_for_clients(job.error))
-            else:
-                pieces.put(writing.last())
-                pieces.end()
-
-        job = Job(row, tokens, done=done, writing=writing)
-        keeping.stepper.submit(job)
-        try:
-            while (piece := await pieces.next()) is not None:
-                yield piece
-        finally:
-            self._leave(job)
-
-    def _leave(self, job: Job) -> None:
-        """Nobody reads what is written."""
-        job.cancelled = True
-        if job.writing is not None and job.writing.full:
-            self.keeping.stepper.wake()
-
-    def _holding(self, writing: Writing) -> Callable[[bool], None]:
-        """What lets a text wait for its reader."""
-
-        def on_full(is_full: bool) -> None:
-            writing.full = is_full
-            if not is_full:
-                self.keeping.stepper.wake()
-
-        return on_full
-
-    def _writer(self, how: Generating, prompt: Any) -> LanguageKind:
-        if not isinstance(self.kind, LanguageKind):
-            raise BadRequestError(
-                f"the model is of the task {self.kind.task}, which writes no text in sessions", param="model"
-            )
-        if how.max_tokens > self.keeping.limits.max_tokens:
-            raise TooLargeError(
-                f"max_tokens: expected at most {self.keeping.limits.max_tokens}, got {how.max_tokens}",
-                param="max_tokens",
-            )
-        return self.kind
-
-    def _writing(
-        self,
-        how: Generating,
-        tell: Callable[[Piece], None],
-        *,
-        reads_last: bool,
-        unit: tuple[int, str, int] | None,
-    ) -> Writing:
-        assert isinstance(self.kind, LanguageKind)
-        seed = secrets.randbits(63) if how.seed is None else how.seed
-        return Writing(how, seed, self.kind.vocabulary.decoder(), tell, reads_last=reads_last, unit=unit)
 
     # marks, forks, states
 
@@ -529,24 +327,6 @@ def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
     return value
 
 
-def _digest(what: str, body: Mapping[str, Any], key: str | None) -> bytes:
-    if key is None:
-        return b""
-    if not 0 < len(key) <= _LONGEST_KEY:
-        raise BadRequestError(f"Idempotency-Key: expected at most {_LONGEST_KEY} characters", param="Idempotency-Key")
-    told = json.dumps([what, body], sort_keys=True, default=repr)
-    return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _answered(session: Session, key: str | None, digest: bytes) -> bytes | None:
-    """The answer that a request had when it came before."""
-    if key is None or session.key is None or session.key[0] != key:
-        return None
-    if session.key[1] != digest:
-        raise KeyReusedError("the idempotency key came before with another request; give every request its own")
-    return session.key[2]
-
-
 def _check_step(session: Session, expected: int | None) -> None:
     if expected is not None and expected != session.step:
         raise StepMismatchError(
@@ -555,13 +335,3 @@ def _check_step(session: Session, expected: int | None) -> None:
             param="from",
             step=session.step,
         )
-
-
-def _for_clients(error: BaseException) -> BaseException:
-    if isinstance(error, ServingError | asyncio.CancelledError):
-        return error
-    return FailedError(
-        str(error)
-        if isinstance(error, OstinatoError)
-        else "the service failed; the session is at the step before, try again"
-    )

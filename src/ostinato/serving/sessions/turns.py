@@ -1,0 +1,94 @@
+"""What all requests of a session have in common: a job in its turn, and an answer that comes once however often it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ostinato.errors import OstinatoError
+from ostinato.serving.errors import BadRequestError, FailedError, KeyReusedError, ServingError
+from ostinato.serving.kinds.kind import Kind
+from ostinato.serving.sessions.keeping import Keeping
+from ostinato.serving.sessions.session import Session
+from ostinato.serving.stepping.job import Job
+
+_LONGEST_KEY = 256
+
+
+class Turns:
+    """Jobs in the turns of sessions.
+
+    Args:
+        keeping: of the sessions of a model.
+    """
+
+    def __init__(self, keeping: Keeping) -> None:
+        self.keeping = keeping
+
+    @property
+    def kind(self) -> Kind:
+        """Of the task, and of the model that is stepped now."""
+        return self.keeping.stepper.kind
+
+    def _submit(self, session: Session, job: Job) -> None:
+        session.used = self.keeping.now()
+        self.keeping.stepper.submit(job)
+
+    def _finish(
+        self, session: Session, job: Job, told: Callable[[BaseException | None], None], *, new: bool, changed: bool
+    ) -> None:
+        keeping = self.keeping
+        keeping.counts["steps"] += job.at
+        if new and job.error is not None:
+            told(None)
+            self._drop_new(session)
+        elif changed or new:
+            if not new:
+                session.version += 1
+            keeping.keep(session, job.packed, told, new=new)
+        else:
+            told(None)
+            keeping.release(session)
+
+    def _drop_new(self, session: Session) -> None:
+        self.keeping.forget(session)
+        self.keeping.total -= 1
+        self.keeping.queued -= 1
+        session.pass_on()
+
+
+def digest_of(what: str, body: Mapping[str, Any], key: str | None) -> bytes:
+    """What tells whether a request with an idempotency key is the one that came before.
+
+    Raises:
+        BadRequestError: the key is empty or too long.
+    """
+    if key is None:
+        return b""
+    if not 0 < len(key) <= _LONGEST_KEY:
+        raise BadRequestError(f"Idempotency-Key: expected at most {_LONGEST_KEY} characters", param="Idempotency-Key")
+    told = json.dumps([what, body], sort_keys=True, default=repr)
+    return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def answered(session: Session, key: str | None, digest: bytes) -> bytes | None:
+    """The answer that a request had when it came before."""
+    if key is None or session.key is None or session.key[0] != key:
+        return None
+    if session.key[1] != digest:
+        raise KeyReusedError("the idempotency key came before with another request; give every request its own")
+    return session.key[2]
+
+
+def for_clients(error: BaseException) -> BaseException:
+    """An error as a client may see it."""
+    if isinstance(error, ServingError | asyncio.CancelledError):
+        return error
+    return FailedError(
+        str(error)
+        if isinstance(error, OstinatoError)
+        else "the service failed; the session is at the step before, try again"
+    )
