@@ -166,11 +166,8 @@ class Keeping:
             self._end_turn(session)
             return
         assert state is not None
-        make, step, version = (
-            partial(record_of, session, self.signature, state, self._meta(session)),
-            session.step,
-            session.version,
-        )
+        meta = self._meta(session)
+        make = partial(record_of, session, self.signature, state, meta)
 
         def done(found: Any) -> None:
             if found is None or found is True:
