@@ -8,6 +8,7 @@ Layers, cells, the compiler, streams and the numbers of insight need none of the
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import TracebackType
 
 from ostinato.errors import MissingPackageError
@@ -19,6 +20,7 @@ _PACKAGES = {
     ),
     "plots": ("matplotlib",),
     "sweep": ("optuna",),
+    "serve": ("httptools", "orjson", "prometheus_client", "redis", "starlette", "uvicorn", "websockets"),
     "export": ("onnx", "onnx_ir", "onnxruntime", "onnxscript"),
     "gpu": ("triton",),
 }
@@ -42,12 +44,25 @@ class needed:  # noqa: N801 - read as a word: "with needed(): import polars"
             raise missing from None
 
 
+def check_installed(extra: str) -> None:
+    """Looks for the packages of an extra, before a work begins that needs them all.
+
+    Raises:
+        MissingPackageError: one is not installed.
+    """
+    for package in _PACKAGES[extra]:
+        if find_spec(package) is None:
+            raise _missing(package, extra)
+
+
 def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
     """What to tell where the package is one of an extra; None for another."""
     package = (error.name or "").split(".")[0]
     extra = _EXTRAS.get(package)
-    if extra is None:
-        return None
+    return None if extra is None else _missing(package, extra)
+
+
+def _missing(package: str, extra: str) -> MissingPackageError:
     return MissingPackageError(
         f"this needs the package {package}, which is not installed; install it: pip install 'ostinato[{extra}]'",
         name=package,

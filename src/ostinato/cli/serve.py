@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ostinato.errors import ConfigError
+from ostinato.extras import check_installed
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
     from ostinato.serving.http.settings import Settings
 
 MEMORY = "memory"
-_NEEDED = ("starlette", "uvicorn", "httptools", "orjson", "prometheus_client", "redis", "websockets")
 _FILE = "sessions.sqlite"
 _LIMITS = (  # of `ostinato.serving.limits.Limits`
     "max_batch",
@@ -89,10 +88,7 @@ def parser() -> Parser:
 def main(words: Sequence[str]) -> int:
     """Serves until Ctrl-C or SIGTERM. Returns 0."""
     given = parser().read(words)
-    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
-        raise ConfigError(
-            f"ostinato serve needs more packages, {missing[0]} first of all: pip install 'ostinato[serve]'"
-        )
+    check_installed("serve")
 
     from ostinato.serving.http.run import bind, run
     from ostinato.serving.http.workers import Workers

@@ -9,7 +9,12 @@ import ostinato
 @pytest.mark.parametrize("output", [None, 5])
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("LSTM", {}), ("LSTM", {"num_layers": 2, "proj_size": 8}), ("GRU", {"layer_norm": True}), ("RNN", {"zoneout": 0.1})],
+    [
+        ("LSTM", {}),
+        ("LSTM", {"num_layers": 2, "proj_size": 8}),
+        ("GRU", {"layer_norm": True}),
+        ("RNN", {"zoneout": 0.1}),
+    ],
 )
 def test_outputs_of_has_the_bits_of_the_last_step(kind: str, options: dict, output: int | None) -> None:
     layer = getattr(ostinato, kind)(6, 16, **options).eval()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ostinato.errors import ConfigError
+from ostinato.extras import needed
 from ostinato.serving.stores.record import Record
 from ostinato.serving.stores.store import Asked, Lease
 
@@ -44,14 +45,14 @@ class RedisStore:
         clock: unix seconds.
 
     Raises:
-        ConfigError: the client library is missing, or the address is none.
+        ConfigError: the address is none.
+        MissingPackageError: the client library is missing.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
-        try:
+        with needed():
             import redis
-        except ImportError:
-            raise ConfigError("sessions in Redis need its client library: pip install ostinato[serve]") from None
+
         self._clock = clock
         try:
             self._client: Any = redis.Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=5.0)
