@@ -71,7 +71,7 @@ class Model:
             at = np.asarray(times, "datetime64[us]")[T - window : T + horizon]
             if name == "year":
                 year = at.astype("datetime64[Y]")
-                share = (at - year) / ((year + 1).astype(at.dtype) - year.astype(at.dtype))
+                share = (at - year) / ((year + np.timedelta64(1, "Y")).astype(at.dtype) - year.astype(at.dtype))
             else:
                 seconds = (at - np.datetime64("1970-01-01", "us")) / np.timedelta64(1, "s")
                 share = seconds % (cycle := {"day": 86_400.0, "week": 604_800.0}[name]) / cycle

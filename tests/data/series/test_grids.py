@@ -80,7 +80,7 @@ def test_times_that_follow_are_those_of_the_calendar(days, hours, data):
 def test_times_and_numbers_are_inverses_and_increase(grid, first):
     numbers = np.arange(first, first + 50)
     times = grid.times(numbers)
-    assert (np.diff(times) > np.timedelta64(0)).all()
+    assert (np.diff(times) > np.timedelta64(0, "us")).all()
     assert grid.numbers(times).tolist() == numbers.tolist()
     assert (grid.numbers(times + np.timedelta64(1, "us")) == OFF).all()
     assert grid_from_dict(json.loads(json.dumps(grid.to_dict()))) == grid

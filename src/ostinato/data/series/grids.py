@@ -242,7 +242,7 @@ def day_in(months: np.ndarray, day: int) -> np.ndarray:
     elif day == LAST_WORKING_DAY:
         found = np.busday_offset(behind, -1, roll="forward")
     else:
-        found = np.minimum(first + (day - 1), behind - 1)
+        found = np.minimum(first + np.timedelta64(day - 1, "D"), behind - np.timedelta64(1, "D"))
     return found.astype("datetime64[us]")
 
 

@@ -112,7 +112,8 @@ def calendar(times: np.ndarray, cycles: Sequence[str]) -> np.ndarray:
     for name in cycles:
         if name == "year":
             begin = times.astype("datetime64[Y]")
-            share = (times - begin) / ((begin + 1).astype(times.dtype) - begin.astype(times.dtype))
+            end = begin + np.timedelta64(1, "Y")
+            share = (times - begin) / (end.astype(times.dtype) - begin.astype(times.dtype))
         else:
             # The first of January 1970 was a Thursday; any day may begin the circle.
             seconds = (times - np.datetime64("1970-01-01", "us")) / np.timedelta64(1, "s")
