@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 MEMORY = "memory"
 _FILE = "sessions.sqlite"
+_REDIS = ("redis://", "rediss://", "unix://")
 _LIMITS = (  # of `ostinato.serving.limits.Limits`
     "max_batch",
     "max_wait_us",
@@ -102,12 +105,17 @@ def main(words: Sequence[str]) -> int:
 
 
 def _settings(given: Any) -> Settings:
+    from ostinato.recipes.registry import task_of
     from ostinato.recipes.runs import latest_run
     from ostinato.serving.http.settings import Settings
     from ostinato.serving.limits import Limits
 
     runs = _named(given.run or [str(latest_run())])
+    for run in runs.values():
+        task_of(run)  # raises where there is none, before a file of sessions is made beside it
     sessions = given.sessions
+    if sessions is not None and "://" in sessions and not sessions.startswith(_REDIS):
+        raise ConfigError(f"--sessions: expected a file, redis://HOST, or {MEMORY}, got {sessions}")
     if sessions is None:
         sessions = str(Path(next(iter(runs.values())), _FILE))
     elif sessions == MEMORY:
@@ -137,7 +145,7 @@ def _named(words: Sequence[str]) -> Mapping[str, str]:
 
 def _tell(settings: Settings, listening: Any) -> None:
     from ostinato.recipes.registry import task_of
-    from ostinato.serving.http.run import address
+    from ostinato.serving.http.run import LOOPBACK, address
 
     where = address(listening)
     name = next(iter(settings.runs))
@@ -149,3 +157,16 @@ def _tell(settings: Settings, listening: Any) -> None:
         print(f"curl {where}/v1/completions{json} -d '{body}'", flush=True)
     else:
         print(f"curl {where}/v1/models{token}", flush=True)
+    kept = (
+        "in memory alone: they end with the server" if settings.sessions is None else f"in {_shown(settings.sessions)}"
+    )
+    print(f"sessions are kept {kept}", flush=True)
+    if settings.tokens is None and settings.host not in LOOPBACK:
+        print(
+            "whoever reaches this address may ask, as there are no tokens: --tokens FILE", file=sys.stderr, flush=True
+        )
+
+
+def _shown(sessions: str) -> str:
+    """An address without its password."""
+    return re.sub(r"(?<=://)[^/@]*@", "...@", sessions)

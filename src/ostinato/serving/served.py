@@ -55,6 +55,11 @@ class Served:
             self.bank = self.kind.bank()
         except ConfigError as error:
             self.kind, self.why_no_sessions = None, str(error)
+            if getattr(getattr(self.trained.model, "recurrent", None), "bidirectional", False):
+                self.why_no_sessions = (
+                    "it reads in both directions, so every answer needs the whole input: ask /predict, or train a model with "
+                    "--model.bidirectional false"
+                )
 
     @property
     def info(self) -> dict[str, Any]:

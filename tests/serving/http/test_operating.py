@@ -38,7 +38,9 @@ def test_figures_are_what_prometheus_reads(server: Running) -> None:
     assert after["ostinato_request_seconds_count", ("/v1/{model}/sessions/{id}/steps",)] >= 3
     assert after["ostinato_batch_rows_sum", ("lm",)] - before.get(("ostinato_batch_rows_sum", ("lm",)), 0) == 3
     assert after["ostinato_sessions", ("lm",)] >= 1
-    for name in ("ostinato_queue", "ostinato_evictions", "ostinato_stored"):
+    counted = ("ostinato_steps_total", ("lm",))
+    assert after[counted] - before.get(counted, 0) == 3  # what grows is a counter
+    for name in ("ostinato_queue", "ostinato_evictions_total", "ostinato_stored"):
         assert (name, ("lm",)) in after
 
 

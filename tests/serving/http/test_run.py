@@ -18,8 +18,9 @@ import httpx
 import pytest
 
 from ostinato.cli.main import main
-from ostinato.cli.serve import _named
+from ostinato.cli.serve import _named, _tell
 from ostinato.errors import ConfigError
+from ostinato.serving.http.run import bind
 from ostinato.serving.http.settings import Settings
 from ostinato.serving.limits import Limits
 from tests.serving.untrained import untrained_lm
@@ -166,6 +167,8 @@ def children(pid: int) -> list[int]:
     ("words", "message"),
     [
         (["no-such-run"], "no-such-run"),
+        (["m=EMPTY"], "config.yaml"),
+        (["RUN", "--sessions", "postgres://x"], "expected a file, redis://HOST, or memory, got postgres://x"),
         (["RUN", "--port", "99999"], "--port: expected from 0 to 65535"),
         (["RUN", "--max-batch", "0"], "max_batch: expected at least 1"),
         (["RUN", "--workers", "2", "--sessions", "memory"], "--workers: expected --sessions"),
@@ -177,12 +180,24 @@ def children(pid: int) -> list[int]:
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(
-    words: list[str], message: str, lm_run: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, lm_run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["serve", *(word.replace("RUN", lm_run) for word in words)]) == 2
+    assert main(["serve", *(word.replace("RUN", lm_run).replace("EMPTY", str(tmp_path)) for word in words)]) == 2
+    assert not list(tmp_path.iterdir())  # no file of sessions in what is no run
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_where_sessions_are_kept_is_told_and_who_may_ask(
+    tmp_path: Path, lm_run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings({"lm": lm_run}, sessions="redis://:secret@example.org/0", host="0.0.0.0")
+    with bind("127.0.0.1", 0) as listening:
+        _tell(settings, listening)
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1] == "sessions are kept in redis://...@example.org/0"
+    assert told.err == "whoever reaches this address may ask, as there are no tokens: --tokens FILE\n"
 
 
 def test_models_are_named_by_their_folders_or_by_name(tmp_path: Path) -> None:

@@ -112,6 +112,22 @@ def test_marks_rewinding_and_forks(client: httpx.Client) -> None:
     assert missing.status_code == 404
 
 
+def test_what_models_of_other_tasks_read_is_refused(client: httpx.Client) -> None:
+    path = f"/v1/lm/sessions/{client.post('/v1/lm/sessions', json={}).json()['id']}"
+    for way, body in ((f"{path}/steps", {"values": [1.0]}), ("/v1/lm/sessions", {"past": [1.0, 2.0]})):
+        found = client.post(way, json=body)
+        assert found.status_code == 400
+        assert "expected one of text, tokens, as this is a model of lm" in found.json()["error"]["message"]
+    found = client.post("/v1/lm/predict", json={"input": "x"})
+    assert (found.status_code, "ask /v1/completions" in found.json()["error"]["message"]) == (400, True)
+
+
+def test_what_is_missing_in_no_body_at_all_is_named(client: httpx.Client) -> None:
+    path = f"/v1/lm/sessions/{client.post('/v1/lm/sessions', json={}).json()['id']}"
+    found = client.post(f"{path}/rewind")
+    assert (found.status_code, found.json()["error"]["param"]) == (400, "mark")
+
+
 def test_a_client_may_keep_the_state_itself(client: httpx.Client) -> None:
     path = begin(client, text="the quick ")
     state = client.get(f"{path}/state")

@@ -86,16 +86,20 @@ def test_a_text_is_stopped(server: Running, session: str) -> None:
 
 
 def test_who_may_not_come_in(server: Running, guarded: Running, session: str) -> None:
-    with pytest.raises(InvalidStatus), opened(server, session, origin="https://evil.example"):
+    with pytest.raises(InvalidStatus) as refused, opened(server, session, origin="https://evil.example"):
         pass
-    with pytest.raises(InvalidStatus), opened(server, "s_nobodys"):
+    assert refused.value.response.status_code == 403
+    with pytest.raises(InvalidStatus) as refused, opened(server, "s_nobodys"):
         pass
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body)["error"]["message"] == "there is no such session"
     with guarded.client(ADA) as client:
         id = client.post("/v1/lm/sessions", json={}).json()["id"]
     for token in (None, GRACE, "wrong"):
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        with pytest.raises(InvalidStatus), opened(guarded, id, additional_headers=headers):
+        with pytest.raises(InvalidStatus) as refused, opened(guarded, id, additional_headers=headers):
             pass
+        assert refused.value.response.status_code == (404 if token == GRACE else 401)
     with opened(guarded, id, subprotocols=["ostinato", f"bearer.{ADA}"]) as socket:
         assert socket.subprotocol == "ostinato"
         assert ask(socket, text="x")["step"] == 1

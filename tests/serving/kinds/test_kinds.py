@@ -13,6 +13,7 @@ import ostinato
 from ostinato.recipes import open_run
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.limits import Limits
+from ostinato.serving.served import Served
 from tests.serving.conftest import serving
 from tests.serving.untrained import untrained
 
@@ -251,6 +252,13 @@ def test_tasks_that_read_a_whole_have_no_sessions_and_say_why(go, tmp_path):
     assert info["sessions"] is False
     assert info["why_no_sessions"]
     assert json.loads(json.dumps(info)) == info
+
+
+def test_a_model_of_both_directions_has_no_sessions_and_says_what_to_do(tmp_path):
+    data = tmp_path / "texts.csv"
+    data.write_text("text,label\n" + "".join(f"word {n} good,a\nword {n} bad,b\n" for n in range(40)))
+    run = untrained(tmp_path / "run", "classify", data=str(data), model={"hidden_size": 8, "embedding_size": 6})
+    assert "--model.bidirectional false" in Served("m", run).info["why_no_sessions"]
 
 
 def test_many_classifications_at_once(texts, go):

@@ -49,7 +49,7 @@ def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: i
         OstinatoError: an option is wrong, or the model cannot answer.
     """
     if trained.task.no_answers:
-        raise BadRequestError(f"the model {trained.task.no_answers}")
+        raise BadRequestError("a language model writes rather than predicts: ask /v1/completions, or its /generate")
     if len(inputs) > MOST_INPUTS:
         raise TooLargeError(f"inputs: expected at most {MOST_INPUTS}, got {len(inputs)}", param="inputs")
     part_for = _PARTS.get(trained.task.name)

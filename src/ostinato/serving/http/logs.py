@@ -45,7 +45,7 @@ class Log:
             "level": "info" if status < 500 else "error",
             "event": "request",
             "id": request.id,
-            "method": request.method if route is not None else "",
+            "method": request.method[:16],
             "route": route.path if route is not None else "",
             "model": request.names[0] if route is not None and request.names and status != 404 else "",
             "owner": request.owner,

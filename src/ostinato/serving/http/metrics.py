@@ -10,6 +10,17 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+COUNTED = {  # what only grows, of a model
+    "steps": "Inputs that sessions and texts have read.",
+    "evictions": "Sessions that left memory for the store.",
+    "loads": "Sessions that came into memory from the store.",
+    "snapshots": "States that were put into the store.",
+}
+NOW = {  # of a model
+    "sessions": "Sessions in memory.",
+    "stored": "Sessions in all, in memory and in the store.",
+    "queue": "Requests that wait or are being done.",
+}
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one server keep their numbers together
 
@@ -35,6 +46,10 @@ class Metrics:
         )
         self._open = Gauge("ostinato_connections", "Open connections.", registry=own, multiprocess_mode="livesum")
         self._stats: dict[str, Gauge] = {}
+        self._counts = {
+            name: Counter(f"ostinato_{name}", said, ["model"], registry=own) for name, said in COUNTED.items()
+        }
+        self._before: dict[tuple[str, str], int] = {}
         self._by_route: dict[str, Any] = {}
         self._by_status: dict[tuple[str, int], Any] = {}
         self._by_model: dict[str, tuple[Any, Any]] = {}
@@ -83,10 +98,15 @@ class Metrics:
         self._open.set(connections)
         for model, numbers in stats.items():
             for name, value in numbers.items():
+                if name in self._counts:
+                    more = value - self._before.get((model, name), 0)
+                    self._before[model, name] = value
+                    self._counts[name].labels(model).inc(max(more, 0))
+                    continue
                 if name not in self._stats:
                     self._stats[name] = Gauge(
                         f"ostinato_{name}",
-                        f"Of a model: {name.replace('_', ' ')}.",
+                        NOW.get(name, f"Of a model: {name.replace('_', ' ')}."),
                         ["model"],
                         registry=self._registry,
                         multiprocess_mode="livesum",

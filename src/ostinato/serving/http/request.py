@@ -143,6 +143,12 @@ class Request:
             ServingError: it is not that.
         """
         kind = (self.content_type or b"").split(b";", 1)[0].strip().lower()
+        if self.content_type is None and not await self.body():
+            found: Any = {}  # what is missing is said by its name
+            assert self.route is not None
+            if self.route.check is not None:
+                self.route.check(found, "")
+            return found
         if kind != b"application/json":
             # Also so that no page of another site can post without asking first.
             raise MediaTypeError("expected the header content-type: application/json")

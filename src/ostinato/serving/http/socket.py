@@ -13,7 +13,7 @@ import orjson
 from ostinato.serving.errors import BadRequestError, ServingError, UnavailableError
 from ostinato.serving.http import schemas
 from ostinato.serving.http.context import Context
-from ostinato.serving.http.errors import error_body, internal
+from ostinato.serving.http.errors import error_body, error_reply, internal
 from ostinato.serving.http.events import finish_data, generating, piece_data
 from ostinato.serving.http.operating import RETRY_S
 from ostinato.serving.http.refusals import DisconnectedError, InvalidError, JsonError, NoPathError, OriginError
@@ -61,6 +61,7 @@ class Socket:
         path = scope.get("raw_path") or scope["path"].encode()
         self.request = Request("GET", path.split(b"?", 1)[0], b"", scope["headers"], receive)
         self.request.route = _Here()
+        self._takes_answers = "websocket.http.response" in scope.get("extensions", {})
         self._waiting: asyncio.Queue[dict[str, Any] | ServingError | None] = asyncio.Queue(MOST_WAITING)
         self._writing: asyncio.Task[None] | None = None
 
@@ -71,9 +72,8 @@ class Socket:
         try:
             await self._enter()
         except ServingError as error:
-            # Before it is accepted, a close is an answer of HTTP: 403. The code says more where it is read.
             self.app.finished(self.request, error.status, start, 0)
-            await self._send({"type": "websocket.close", "code": POLICY, "reason": error.code})
+            await self._refuse(error)
             return
         subprotocol = PROTOCOL.decode() if PROTOCOL in self._offered else None
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
@@ -84,6 +84,16 @@ class Socket:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
             self.app.log.answered(self.request, 101, time.perf_counter() - start, 0)
+
+    async def _refuse(self, error: ServingError) -> None:
+        """Answers the handshake as any other request is answered; where the server cannot, a close is 403."""
+        if not self._takes_answers:
+            await self._send({"type": "websocket.close", "code": POLICY, "reason": error.code})
+            return
+        reply = error_reply(error)
+        headers = [(b"content-type", reply.kind), (b"x-request-id", self.request.id.encode()), *reply.headers]
+        await self._send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+        await self._send({"type": "websocket.http.response.body", "body": reply.body})
 
     async def _enter(self) -> None:
         app, request = self.app, self.request

@@ -48,6 +48,7 @@ class ForecastKind(Kind):
 
     task = "forecast"
     reads: ClassVar[tuple[str, ...]] = ("values",)
+    begins: ClassVar[tuple[str, ...]] = ("past", "values")
     peeks = True
     peeks_first = True
 

@@ -132,6 +132,16 @@ def one_of(body: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return found[0] if found else None
 
 
+_EVERY = ("text", "tokens", "words", "values", "vectors", "image", "past")  # what some kind reads
+
+
+def refuse_others(body: Mapping[str, Any], task: str, names: Sequence[str]) -> None:
+    """Raises a BadRequestError for what models of other tasks read."""
+    for name in _EVERY:
+        if body.get(name) is not None and name not in names:
+            raise BadRequestError(f"{name}: expected one of {', '.join(names)}, as this is a model of {task}", param=name)
+
+
 def text_of(value: Any, param: str = "text") -> str:
     """A text that can be written as UTF-8.
 

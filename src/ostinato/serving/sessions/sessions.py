@@ -17,7 +17,7 @@ from ostinato.serving.errors import (
     ServingError,
     StepMismatchError,
 )
-from ostinato.serving.kinds.kind import whole
+from ostinato.serving.kinds.kind import refuse_others, whole
 from ostinato.serving.sessions.kept import body_of
 from ostinato.serving.sessions.session import Session
 from ostinato.serving.sessions.texts import Texts
@@ -93,6 +93,7 @@ class Sessions(Texts):
 
     async def open(self, owner: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A new session."""
+        refuse_others(body, self.kind.task, self.kind.begins or self.kind.reads)
         keeping, kind, most = self.keeping, self.kind, self.keeping.limits.max_tokens
         data = body.get("state")
         if data is not None and not isinstance(data, bytes):
@@ -139,6 +140,7 @@ class Sessions(Texts):
 
     async def steps(self, owner: str, id: str, body: Mapping[str, Any], key: str | None) -> dict[str, Any]:
         """Reads, and says what the model says then."""
+        refuse_others(body, self.kind.task, self.kind.reads)
         kind = self.kind
         digest = digest_of("steps", body, key)
         inputs = kind.read(body, self.keeping.limits.max_tokens)

@@ -48,7 +48,7 @@ function ofTexts(model, info) {
         ? "A text. The session reads each letter once, as you type it."
         : "A text, decided as you type."), input),
       fault.element,
-      h("div", { class: "card tight" }, shown.chart, h("p", { class: "hint" }, "Go over the picture, or through it with the arrow keys, to see when the decision fell."))),
+      h("div", { class: "card tight" }, shown.chart, h("p", { class: "hint" }, "Go over the chart, or through it with the arrow keys, to see when the decision fell."))),
     h("div", { class: "card stack" }, shown.verdict, shown.bars));
   return {
     element,
