@@ -41,7 +41,7 @@ def parser() -> Parser:
     found = Parser(
         "ostinato serve",
         "Serve the models of runs by HTTP: sessions that keep their state, OpenAI's completions, and a page. A run may be given a "
-        "name: NAME=RUN; else it is called as its folder.",
+        "name: NAME=RUN; else it has that of its folder.",
     )
     found.add_argument("run", nargs="*", type=str, help="folders of runs, or NAME=RUN; the latest in runs/")
     found.add_argument("--host", type=str, default="127.0.0.1", help="address to listen at; 0.0.0.0 for all")
@@ -60,12 +60,14 @@ def parser() -> Parser:
     found.add_argument("--max-batch", type=int, default=64, help="sessions of a model that step together")
     found.add_argument("--max-wait-us", type=int, default=0, help="microseconds that a step waits for more of them")
     found.add_argument("--sessions-in-memory", type=int, default=10_000, help="of a model; the others are in the store")
-    found.add_argument("--max-sessions", type=int, default=1_000_000, help="of a model, in all")
+    found.add_argument("--max-sessions", type=int, default=1_000_000, help="of a model, in memory and in the store")
     found.add_argument("--max-queue", type=int, default=10_000, help="requests of a model that wait; beyond it 429")
     found.add_argument("--max-tokens", type=int, default=16_384, help="that a request may bring or have written")
     found.add_argument("--max-marks", type=int, default=16, help="of a session")
     found.add_argument("--idle-seconds", type=float | None, default=None, help="a session ends, unused for so long")
-    found.add_argument("--total-seconds", type=float | None, default=None, help="a session ends, so old")
+    found.add_argument(
+        "--total-seconds", type=float | None, default=None, help="a session ends this long after it was made"
+    )
     found.add_argument(
         "--durability",
         type=Literal["interval", "step"],
@@ -73,7 +75,12 @@ def parser() -> Parser:
         help="states are on disk every --snapshot-seconds, or before a step is answered",
     )
     found.add_argument("--snapshot-seconds", type=float, default=5.0, help="from one writing of states to the next")
-    found.add_argument("--lease-seconds", type=float, default=10.0, help="a dead replica keeps a session so long")
+    found.add_argument(
+        "--lease-seconds",
+        type=float,
+        default=10.0,
+        help="after a replica dies, its sessions can be taken over after so long",
+    )
     found.add_argument("--max-body", type=int, default=8 * 2**20, help="bytes of a request")
     found.add_argument("--max-connections", type=int, default=10_000, help="open at once")
     found.add_argument("--header-seconds", type=float, default=10.0, help="that the head of a request may take")

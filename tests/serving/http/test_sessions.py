@@ -162,12 +162,15 @@ def test_a_text_goes_on_in_a_session(client: httpx.Client) -> None:
 def test_sessions_are_listed_page_by_page(client: httpx.Client) -> None:
     made = {begin(client).rsplit("/", 1)[1] for _ in range(3)}
     found: list[str] = []
-    after = ""
-    while page := client.get("/v1/lm/sessions", params={"limit": 2, "after": after}).json()["sessions"]:
-        found += [each["id"] for each in page]
-        after = found[-1]
+    more = True
+    while more:
+        page = client.get("/v1/lm/sessions", params={"limit": 2, "after": found[-1] if found else ""}).json()
+        assert len(page["sessions"]) == 2 or not page["has_more"]
+        found += [each["id"] for each in page["sessions"]]
+        more = page["has_more"]
     assert made <= set(found)
-    assert len(found) == len(set(found))
+    assert found == sorted(set(found))
+    assert client.get("/v1/lm/sessions", params={"limit": len(found)}).json()["has_more"] is False
     for wrong in ("0", "x", "99999", "-1", "1.5"):
         assert client.get("/v1/lm/sessions", params={"limit": wrong}).status_code == 400
 

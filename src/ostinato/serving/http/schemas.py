@@ -177,7 +177,11 @@ VIEW = object_of(
     expires={"type": ["number", "null"]},
 )
 SAID = object_of(("step", "saved"), others=True, step=_COUNT, saved=_COUNT, said={"type": "array"})
-SESSIONS = object_of(("sessions",), others=True, sessions={"type": "array", "items": VIEW})
+SESSIONS = object_of(
+    ("sessions", "has_more"),
+    sessions={"type": "array", "items": VIEW, "description": "by their ids"},
+    has_more={"type": "boolean", "description": "ask again `after` the last id"},
+)
 OUTPUTS = object_of(("outputs",), outputs={"type": "array", "items": {"type": "object"}})
 MODEL = object_of(
     ("id", "object", "created", "owned_by"),

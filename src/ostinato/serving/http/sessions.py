@@ -38,14 +38,15 @@ async def view(app: Context, request: Request) -> Reply:
 
 
 async def listed(app: Context, request: Request) -> Reply:
-    """The sessions of whoever asks, the oldest first."""
+    """The sessions of whoever asks, by their ids, a part at a time: ask again `after` the last one where there are more."""
     (model,) = request.names
     given = request.parameters()
     text = given.get("limit", "100")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MOST_LISTED):
         raise InvalidError("limit", f"expected an integer from 1 to {MOST_LISTED}")
-    found = await app.service.list(model, request.owner, int(text), given.get("after") or None)
-    return as_json({"sessions": found})
+    count = int(text)
+    found = await app.service.list(model, request.owner, count + 1, given.get("after") or None)
+    return as_json({"sessions": found[:count], "has_more": len(found) > count})
 
 
 async def delete(app: Context, request: Request) -> Reply:

@@ -332,8 +332,8 @@ def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
 def _check_step(session: Session, expected: int | None) -> None:
     if expected is not None and expected != session.step:
         raise StepMismatchError(
-            f"from: expected {session.step}, the step that the session is at, got {expected}; look what it has read, and go on "
-            "from there",
+            f"from: expected {session.step}, the step that the session is at, got {expected}; send what comes after "
+            "that step",
             param="from",
             step=session.step,
         )
