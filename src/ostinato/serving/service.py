@@ -22,6 +22,7 @@ from ostinato.serving.served import Served
 from ostinato.serving.sessions.keeping import Keeping
 from ostinato.serving.sessions.sessions import Sessions
 from ostinato.serving.stepping.stepper import Stepper
+from ostinato.serving.stores.file_lock import FileLock, is_remote, lock_of
 from ostinato.serving.stores.keeper import Keeper
 from ostinato.serving.stores.store import Store
 
@@ -41,7 +42,8 @@ class Service:
         runs: folders of runs, by the name that each model gets.
         limits: bounds.
         store: where sessions are kept: a file for SQLite, "redis://..." (or rediss://, unix://); None for memory alone.
-        shared: whether other processes use the store too; always so of Redis.
+        shared: whether other processes use the store too; always so of Redis. A file that is not shared is locked; of one that is,
+            whoever begins the processes holds the lock.
         on_batch: called on the event loop after each batch of a model: its name, rows, seconds.
 
     Attributes:
@@ -62,10 +64,11 @@ class Service:
         self.models: dict[str, Served] = {}
         self.ready = False
         self._runs, self._where, self._on_batch = dict(runs), store, on_batch
-        self._shared = shared or (store is not None and "://" in store)
+        self._shared = shared or is_remote(store)
         self._sessions: dict[str, Sessions] = {}
         self._ranked: dict[str, tuple[Served, asyncio.Future[list[dict[str, Any]]]]] = {}
         self._keeper: Keeper | None = None
+        self._lock: FileLock | None = None
         self._worker = ThreadPoolExecutor(1, "ostinato-answer")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -73,13 +76,25 @@ class Service:
         """Opens store and threads; loads the models.
 
         Raises:
-            OstinatoError: a run cannot be read, or the store not be opened.
+            OstinatoError: a run cannot be read, or the store not be opened, or another server has it.
         """
+        try:
+            await self._start()
+        except BaseException:
+            self._unlock()
+            raise
+
+    async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         if self._where is not None:
             store = await asyncio.to_thread(open_store, self._where)
             try:
                 await asyncio.to_thread(store.ping)
+                if not self._shared and (lock := lock_of(self._where)) is not None:
+                    self._lock = lock.__enter__()
+            except OstinatoError:
+                store.close()
+                raise
             except Exception as error:  # of whatever database it is
                 raise StateError(f"the store of sessions cannot be reached: {error}") from error
             self._keeper = Keeper(store)
@@ -120,7 +135,13 @@ class Service:
         if self._keeper is not None:
             await self._keeper.close()
             self._keeper = None
+        self._unlock()
         await asyncio.to_thread(self._worker.shutdown)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.__exit__(None, None, None)
+            self._lock = None
 
     async def reload(self, name: str) -> dict[str, Any]:
         """Reads a run again.
@@ -369,7 +390,7 @@ def open_store(where: str) -> Store:
     Raises:
         OstinatoError: it cannot be opened.
     """
-    if where.startswith(("redis://", "rediss://", "unix://")):
+    if is_remote(where):
         from ostinato.serving.stores.redis import RedisStore
 
         return RedisStore(where)

@@ -1,4 +1,5 @@
 import shutil
+import socket
 import sqlite3
 import subprocess
 import time
@@ -7,8 +8,11 @@ import pytest
 
 from ostinato.errors import ConfigError, StateError
 from ostinato.serving.errors import UnavailableError
+from ostinato.serving.http.settings import Settings
+from ostinato.serving.http.workers import Workers
 from ostinato.serving.limits import Limits
 from ostinato.serving.service import open_store
+from ostinato.serving.stores.file_lock import FileLock
 from ostinato.serving.stores.record import Body, Record
 from ostinato.serving.stores.sqlite import SqliteStore
 from ostinato.serving.stores.store import Asked
@@ -188,3 +192,26 @@ def test_a_store_that_is_gone_for_a_while_is_told_and_comes_back(fox, go, addres
     found, queue = go(work())
     assert found["step"] == found["saved"] == 9
     assert queue == 0
+
+
+def test_a_file_of_sessions_has_one_server_at_a_time(fox, go, tmp_path):
+    file = tmp_path / "sessions"
+    (tmp_path / "other name").symlink_to(file)
+
+    async def work():
+        async with serving(fox, store=str(file)) as service:
+            for name in (file, tmp_path / "other name"):
+                with pytest.raises(StateError, match=r"another server .*process \d+.*stop that one.*--sessions"):
+                    async with serving(fox, store=str(name)):
+                        pass
+            await service.open("m", "", {"text": "the"})
+        async with serving(fox, store=str(file)) as service:
+            return len(await service.list("m", ""))
+
+    assert go(work()) == 1
+
+
+def test_workers_are_not_begun_on_a_file_that_a_server_has(tmp_path):
+    file = str(tmp_path / "sessions")
+    with FileLock(file), socket.socket() as listening, pytest.raises(StateError, match="another server"):
+        Workers(Settings({"m": "run"}, workers=2, sessions=file), listening).run(lambda: pytest.fail("they were begun"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from ostinato.errors import ConfigError
 from ostinato.serving.limits import Limits
+from ostinato.serving.stores.file_lock import is_remote
 
 RESERVED = ("models", "completions")  # parts of paths of OpenAI's
 
@@ -80,7 +81,7 @@ class Settings:
     @property
     def shared(self) -> bool:
         """Whether other processes use the sessions too."""
-        return self.workers > 1 or (self.sessions is not None and "://" in self.sessions)
+        return self.workers > 1 or is_remote(self.sessions)
 
     def to_json(self) -> str:
         """All of it, for another process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from ostinato.errors import RunError
 from ostinato.serving.http.metrics import SHARED
 from ostinato.serving.http.settings import Settings
+from ostinato.serving.stores.file_lock import FileLock, lock_of
 
 LOOK_S = 0.1
 LEAST_LIFE_S = 5.0  # one that dies sooner, three times in a row, will do so again
@@ -42,13 +44,19 @@ class Workers:
         self._begun: list[float] = []
         self._deaths = 0
         self._signal: int | None = None
+        self._lock: FileLock | None = None  # workers inherit it: they may live longer than this process, to drain
 
     def run(self, on_ready: Callable[[], None]) -> int:
         """Returns when all have ended after SIGTERM or SIGINT: 0.
 
         Raises:
             RunError: they die as soon as they begin.
+            StateError: another server has the file of sessions.
         """
+        with lock_of(self._settings.sessions) or contextlib.nullcontext() as self._lock:
+            return self._run(on_ready)
+
+    def _run(self, on_ready: Callable[[], None]) -> int:
         self._listening.listen(2048)
         folder = tempfile.mkdtemp(prefix="ostinato-metrics-")
         reading, writing = os.pipe()
@@ -88,7 +96,7 @@ class Workers:
             str(reading),
             self._settings.to_json(),
         ]
-        files = (self._listening.fileno(), reading)
+        files = (self._listening.fileno(), reading, *(() if self._lock is None else (self._lock.fileno(),)))
         environment = {**os.environ, SHARED: folder}
         # A group of their own: Ctrl-C of a terminal comes to this process alone, which passes it on once.
         self._children.append(

@@ -1,4 +1,4 @@
-"""One run folder, one process that writes to it."""
+"""One file, one process that writes to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from ostinato.errors import RunError
+from ostinato.errors import OstinatoError, RunError
 
 if sys.platform != "win32":
     import fcntl
@@ -31,7 +31,7 @@ class Lock:
         """Takes the lock.
 
         Raises:
-            RunError: another process, or another run in this one, holds it.
+            OstinatoError: another process, or another lock of this one, holds it; see `refused`.
             OSError: the file cannot be written.
         """
         while True:
@@ -46,6 +46,12 @@ class Lock:
                 raise
             os.close(file)  # one who gave up has removed the file meanwhile
 
+    def refused(self, who: str) -> OstinatoError:
+        """What is told where another holds it; `who` is empty or names a process."""
+        return RunError(
+            f"another run{who} is at work in {self.path.parent.parent}; wait for its end, or choose another --run"
+        )
+
     def _take(self, file: int) -> None:
         if sys.platform == "win32":
             return
@@ -54,9 +60,7 @@ class Lock:
         except BlockingIOError:
             holder = os.read(file, 100).decode(errors="replace").strip()
             who = f" (process {holder})" if holder else ""
-            raise RunError(
-                f"another run{who} is at work in {self.path.parent.parent}; wait for its end, or choose another --run"
-            ) from None
+            raise self.refused(who) from None
         os.ftruncate(file, 0)
         os.write(file, f"{os.getpid()} on {os.uname().nodename}\n".encode())
 
