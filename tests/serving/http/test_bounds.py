@@ -255,3 +255,100 @@ def test_a_connection_that_waits_for_its_next_request_does_not_wait_for_ever(lm_
         sock.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert answers(sock, 1) == [(200, {"status": "ok"})]
         assert rest(sock) == b""
+
+
+def _sent_until_closed(server: Running, *parts: bytes) -> tuple[int, bytes]:
+    """Sends the last part again and again. Returns how many bytes were taken, and the answer."""
+    with connection(server) as sock:
+        sent, most = 0, 4_000_000
+        try:
+            for part in parts[:-1]:
+                sock.sendall(part)
+            while sent < most:
+                sock.sendall(parts[-1])
+                sent += len(parts[-1])
+        except OSError:  # closed
+            pass
+        found = b""
+        with contextlib.suppress(OSError):
+            found = rest(sock)
+    assert sent < most
+    return sent, found
+
+
+_CHUNKED = (
+    b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
+_UPGRADE = b"GET /v1/lm/sessions/x/socket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"GET /", b"a" * 1000),
+        (b"A" * 1000,),
+        (b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ", b"a" * 1000),
+        (b"GET / HTTP/1.1\r\nhost: localhost\r\n", b"a" * 1000),
+        (b"GET / HTTP/1.1\r\nhost: localhost\r\n", b"a: b\r\n" * 100),
+        (_UPGRADE, b"a: b\r\n" * 100),
+        (_UPGRADE + b"x: ", b"a" * 1000),
+        (_CHUNKED + b"2\r\n{}\r\n0\r\n", b"a: b\r\n" * 100),
+        (_CHUNKED + b"2\r\n{}\r\n0\r\na: ", b"b" * 1000),
+        (_CHUNKED + b"2;a=", b"b" * 1000),
+        (_CHUNKED, b"1;a=" + b"b" * 10_000 + b"\r\n \r\n"),
+    ],
+    ids=[
+        "url", "method", "value", "name", "headers", "headers of a websocket", "value of a websocket", "trailers", "a trailer",
+        "an extension", "extensions",
+    ],
+)  # fmt: skip
+def test_a_head_without_end_is_not_kept(server: Running, parts: tuple[bytes, ...]) -> None:
+    _sent_until_closed(server, *parts)
+    with server.client() as client:
+        assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n" + b"a: b\r\n" * 100 + b"\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 50_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 50_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        _UPGRADE + b"a: b\r\n" * 100 + b"\r\n",
+        _UPGRADE + b"x: " + b"a" * 10_000 + b"\r\n\r\n",
+    ],
+    ids=["headers", "a header", "url", "headers of a websocket", "a header of a websocket"],
+)
+def test_a_head_that_is_too_large_is_told_so(server: Running, head: bytes) -> None:
+    with connection(server) as sock:
+        sock.sendall(head)
+        ((status, body),) = answers(sock, 1)
+    assert (status, body["error"]["code"]) == (431, "headers_too_large")
+
+
+def test_a_large_head_and_many_requests_at_once_are_none_of_that(server: Running) -> None:
+    head = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n" + f"a: {'b' * 300}\r\n" * 90 + "\r\n"
+    with connection(server) as sock:
+        for _ in range(2):
+            sock.sendall(head.encode() * 8)
+            assert [status for status, _ in answers(sock, 8)] == [200] * 8
+
+
+def test_a_body_in_the_smallest_chunks_is_read(server: Running) -> None:
+    body = json.dumps({"model": "lm", "prompt": "x" * 8000, "max_tokens": 1}).encode()
+    with connection(server) as sock:
+        sock.sendall(_CHUNKED + b"".join(b"1\r\n%c\r\n" % each for each in body) + b"0\r\n\r\n")
+        assert answers(sock, 1)[0][0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/lm/sessions", "/v1/lm/predict", "/v1/completions", "steps"])
+def test_who_has_sent_all_and_says_so_is_answered(server: Running, path: str) -> None:
+    bodies = {"/v1/completions": {"model": "lm", "prompt": "the ", "max_tokens": 3}, "steps": {"text": "the "}}
+    with server.client() as client:
+        id = client.post("/v1/lm/sessions", json={}).json()["id"]
+    with connection(server) as sock:
+        sock.sendall(post(f"/v1/lm/sessions/{id}/steps" if path == "steps" else path, bodies.get(path, {})))
+        sock.shutdown(socket.SHUT_WR)
+        found = rest(sock)
+    assert found.startswith(b"HTTP/1.1 400" if path.endswith("predict") else b"HTTP/1.1 20")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ostinato.serving.http.logs import Log, json_logs
 from tests.serving.http.running import Running
 
 
@@ -63,3 +67,26 @@ def test_the_document_has_every_route_and_the_page_of_it_needs_nothing_from_else
     assert "https://" not in page.text
     assert "<script" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_what_libraries_log_is_json_without_what_users_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with file.open("w") as opened:
+        log = Log(file=opened.fileno())
+
+        async def fails() -> None:
+            with json_logs(log):
+                try:
+                    raise ValueError("text of a user")
+                except ValueError:
+                    logging.getLogger("asyncio").exception("Task failed\nfuture: ValueError('text of a user')")
+                logging.getLogger("uvicorn.error").error("odd: %s", "text of a user")
+                await asyncio.sleep(0)
+
+        asyncio.run(fails())
+        log.flush()
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert (first["event"], first["message"], first["error"]) == ("log", "Task failed", "ValueError")
+    assert first["frames"][-1].endswith("fails")
+    assert (second["logger"], second["message"], second["level"]) == ("uvicorn.error", "odd: %s", "error")
+    assert "user" not in file.read_text()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -213,3 +215,32 @@ def test_settings_go_to_workers_whole() -> None:
         {"a": "b"}, cors=("https://x",), limits=Limits(max_batch=3), sessions="s", workers=2, log_text=True
     )
     assert Settings.from_json(given.to_json()) == given
+
+
+def test_what_clients_do_wrong_leaves_no_line_that_is_not_json(tmp_path: Path) -> None:
+    run = untrained_lm(tmp_path / "lm")
+    with served(f"lm={run}", "--sessions", "memory", "--log", "errors") as (process, url):
+        id = httpx.post(f"{url}/v1/lm/sessions", json={}).json()["id"]
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        hello = (
+            f"GET /v1/lm/sessions/{id}/socket HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
+        ).encode()
+        for begin, more in (
+            (hello + b"\r\n", b"\x81\x82\0\0\0\0\xff\xfe"),  # no UTF-8
+            (hello + b"\r\n", b"\xf1\x82\0\0\0\0ab"),  # bits that are reserved
+            (hello + b"x: " + b"a" * 10_000 + b"\r\n\r\n", b""),
+            (hello.replace(b"13", b"99") + b"\r\n", b""),
+            (b"\x16\x03\x01", b""),
+            (b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: h2c, x\r\n\r\n", b""),
+        ):
+            with socket.create_connection(address, timeout=20) as sock:
+                sock.sendall(begin)
+                assert sock.recv(1 << 16).startswith(b"HTTP/1.1 ")
+                if more:
+                    sock.sendall(more)
+                    while sock.recv(1 << 16):
+                        pass
+        status, error = ended(process)
+    assert status == 0
+    assert [json.loads(line)["event"] for line in error.splitlines()] == ["draining", "ended"]

@@ -1,4 +1,4 @@
-"""A connection: uvicorn's, with bounds in time, and a short way for the steps of sessions.
+"""A connection: uvicorn's, with bounds in time and bytes, and a short way for the steps of sessions.
 
 Between the bytes of a request for a step and those of its answer lie no scope, no events and no messages of ASGI: of a step of
 60 microseconds they took the most.
@@ -14,9 +14,9 @@ import orjson
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from ostinato.serving.errors import UnavailableError
+from ostinato.serving.errors import ServingError, UnavailableError
 from ostinato.serving.http.errors import error_body
-from ostinato.serving.http.refusals import DisconnectedError
+from ostinato.serving.http.refusals import DisconnectedError, HeadError, HttpError
 from ostinato.serving.http.request import Request
 
 if TYPE_CHECKING:
@@ -25,12 +25,31 @@ if TYPE_CHECKING:
 SHORT_WAY = b"/steps"
 MOST_SHORT = 64 * 1024  # bytes of a body; longer ones are read as ASGI does, piece by piece
 SWEEP_S = 1.0
+MOST_HEAD = 32 * 1024  # bytes of the request line and all headers
+MOST_HEADERS = 100
+SLICE = 8 * 1024  # bytes that are parsed at once: by so many a head may be longer
+FRAMING = 16  # bytes of chunk sizes and extensions that a byte of a body may have
+HALF_S = 5.0  # a client that sends no more, and may be gone, is worked for so long
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%s"
+
+
+def closing(error: ServingError) -> bytes:
+    """The answer of a connection that ends with it."""
+    body = orjson.dumps(error_body(error))
+    retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % max(1, round(error.retry_after))
+    return b"%scontent-type: application/json\r\n%sconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (
+        STATUS_LINE[error.status],
+        retry,
+        len(body),
+        body,
+    )
+
+
+_FULL = closing(UnavailableError("too many connections are open; try again", retry_after=1.0))
+HEAD_REFUSED = closing(
+    HeadError(f"expected at most {MOST_HEAD} bytes of request line and headers, and {MOST_HEADERS} headers; send fewer")
 )
-_FULL_BODY = orjson.dumps(error_body(UnavailableError("too many connections are open; try again", retry_after=1.0)))
+_SYNTAX = closing(HttpError("expected a request of HTTP/1.1"))
 
 
 class Bounds:
@@ -71,6 +90,9 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._stalled_since: float | None = None
         self._idle_since: float | None = None
+        self._ended_since: float | None = None  # the client sends no more
+        self._unread = 0  # bytes that came since the last that was of use
+        self._is_refused = False
         self._short: _Cycle | None = None  # the request that is read now, where it takes the short way
 
     @override
@@ -78,13 +100,57 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._reading_since = self.loop.time()
         if len(self.connections) > self.bounds.connections:
-            transport.write(_FULL % (len(_FULL_BODY), _FULL_BODY))
+            transport.write(_FULL)
             transport.close()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Counts the bytes of a head, of trailers and of what is around chunks before the parser keeps them."""
+        if len(data) <= SLICE:
+            self._take(data)
+            return
+        for at in range(0, len(data), SLICE):
+            self._take(data[at : at + SLICE])
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+                return
+
+    def _take(self, data: bytes) -> None:
+        self._unread += len(data)
+        if self._unread > MOST_HEAD + SLICE:
+            self._refuse()
+        else:
+            super().data_received(data)
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        self.send_400_response("")
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        """Tells what is wrong in the form that all errors have, where it is the turn of that answer; then closes."""
+        cycle: Any = self.cycle
+        begun = cycle is not None and not cycle.response_complete
+        if not begun or (self._in_body and not self.pipeline and not getattr(cycle, "response_started", True)):
+            self.transport.write(HEAD_REFUSED if self._is_refused else _SYNTAX)
+        if begun:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+    @override
+    def eof_received(self) -> bool:
+        """Whether the other direction stays open: what was asked wholly is answered, though no more can be asked."""
+        if self._reading_since is not None or self.cycle is None or self.cycle.response_complete:
+            return False
+        self._ended_since = self.loop.time()
+        return True
 
     def late(self, now: float) -> None:
         """Closes it where it takes longer than it may; called every second or so."""
         if self._stalled_since is not None and now - self._stalled_since > self.bounds.send_seconds:
             self.transport.abort()  # what it does not read would never be sent
+        elif self._ended_since is not None and now - self._ended_since > HALF_S:
+            self.transport.abort()
         elif self._reading_since is not None and not self.transport.is_closing():
             most = self.bounds.body_seconds if self._in_body else self.bounds.header_seconds
             if now - self._reading_since > most:
@@ -111,8 +177,18 @@ class Connection(HttpToolsProtocol):
         self._idle_since = None
 
     @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # trailers, which nobody reads
+        if len(self.headers) >= MOST_HEADERS:
+            self._is_refused = True
+            raise ValueError("too many headers")  # the parser ends with it
+        super().on_header(name, value)
+
+    @override
     def on_headers_complete(self) -> None:
         self._reading_since, self._in_body = self.loop.time(), True
+        self._unread = 0
         if self.url.endswith(SHORT_WAY) and self._may_be_short():
             cycle = _Cycle(self, self.url, self.headers, self.parser.should_keep_alive())
             self._short = cycle
@@ -131,6 +207,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_body(self, body: bytes) -> None:
+        self._unread = max(0, self._unread - FRAMING * len(body))
         if self._short is not None:
             self._short.parts.append(body)
         else:
@@ -138,7 +215,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
-        self._reading_since = None
+        self._reading_since, self._unread = None, 0
         cycle = self._short
         if cycle is None:
             super().on_message_complete()
@@ -165,6 +242,8 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._begin(self.pipeline.pop()[0])
+        elif self._ended_since is not None:
+            self.transport.close()
         else:
             self._idle_since = self.loop.time()
 

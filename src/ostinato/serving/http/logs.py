@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -61,9 +64,8 @@ class Log:
     def failed(self, request: Request) -> None:
         """The exception that is handled now, with where it was raised: values and messages may hold what users wrote."""
         kind, _, trace = sys.exc_info()
-        frames = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(trace)]
         line: dict[str, Any] = {"time": round(time.time(), 6), "level": "error", "event": "failed", "id": request.id}
-        line |= {"error": kind.__name__ if kind is not None else "", "frames": frames[-12:]}
+        line |= {"error": kind.__name__ if kind is not None else "", "frames": _frames(trace)}
         if self.text:
             line["message"] = str(sys.exc_info()[1])
         self._add(line)
@@ -91,3 +93,38 @@ class Log:
             data, self._lines = b"\n".join(self._lines) + b"\n", []
             with contextlib.suppress(OSError):  # nobody reads it any more; the service goes on
                 os.write(self._file, data)
+
+
+class _Records(logging.Handler):
+    """What libraries and threads log, as lines of JSON.
+
+    Of a message of others only the form is kept, up to its first line's end: what is filled in may be what users wrote.
+    """
+
+    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop):
+        super().__init__(logging.WARNING)
+        self._log, self._loop = log, loop
+
+    def emit(self, record: logging.LogRecord) -> None:
+        is_own = record.name.startswith("ostinato") or self._log.text
+        message = record.getMessage() if is_own else str(record.msg)
+        more: dict[str, Any] = {"logger": record.name, "message": message.split("\n", 1)[0]}
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            more |= {"error": record.exc_info[0].__name__, "frames": _frames(record.exc_info[2])}
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(lambda: self._log.tell("log", record.levelname.lower(), **more))
+
+
+@contextlib.contextmanager
+def json_logs(log: Log) -> Iterator[None]:
+    """While entered, all that is logged in this process is a line of the log."""
+    root, handler = logging.getLogger(), _Records(log, asyncio.get_running_loop())
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    return [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(trace)][-12:]

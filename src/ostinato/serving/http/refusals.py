@@ -17,6 +17,18 @@ class LengthError(BodyError):
     status, code = 400, "invalid_header"
 
 
+class HeadError(ServingError):
+    """A request line and headers that are too long, or too many."""
+
+    status, code = 431, "headers_too_large"
+
+
+class HttpError(BadRequestError):
+    """What is no HTTP."""
+
+    code = "invalid_http"
+
+
 class JsonError(BadRequestError):
     """A body that is no JSON."""
 

@@ -18,9 +18,10 @@ from ostinato.serving.http.app import App
 from ostinato.serving.http.auth import Tokens
 from ostinato.serving.http.connection import SWEEP_S, Bounds, Connection
 from ostinato.serving.http.context import Doors
-from ostinato.serving.http.logs import Log
+from ostinato.serving.http.logs import Log, json_logs
 from ostinato.serving.http.metrics import Metrics
 from ostinato.serving.http.settings import Settings
+from ostinato.serving.http.upgraded import Upgraded
 from ostinato.serving.service import Service
 
 BACKLOG = 2048
@@ -174,7 +175,8 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: Callabl
     gc.collect()
     gc.freeze()
     asyncio.get_running_loop().call_soon(on_ready, app)
-    await server.serve(sockets=[listening])
+    with json_logs(app.log):
+        await server.serve(sockets=[listening])
 
 
 def make_server(settings: Settings, service: Service, tokens: Tokens, metrics: Metrics) -> tuple[App, Server]:
@@ -191,11 +193,12 @@ def make_server(settings: Settings, service: Service, tokens: Tokens, metrics: M
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType]
         http=type("BoundConnection", (Connection,), {"bounds": bounds}),
-        ws="websockets-sansio",
+        ws=Upgraded,
         ws_max_size=settings.max_body,
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        log_level="error",  # below are mistakes of clients
         access_log=False,
         proxy_headers=False,
         server_header=False,
