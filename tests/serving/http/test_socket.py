@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -112,3 +113,56 @@ def test_a_client_that_vanishes_leaves_the_session_as_it_is(server: Running, ses
         socket.socket.close()
     with opened(server, session) as socket:
         assert ask(socket, text="x")["step"] > 5
+
+
+def _last(socket: ClientConnection, request: int) -> dict[str, Any]:
+    while True:
+        found = json.loads(socket.recv(20))
+        if found.get("request") == request and ("finish_reason" in found or "error" in found or "said" in found):
+            return found
+
+
+@pytest.mark.parametrize("begin", [{}, {"text": "the "}], ids=["new", "begun"])
+def test_a_stop_that_comes_before_its_text_begins_is_not_lost(server: Running, begin: dict[str, str]) -> None:
+    with server.client() as client:
+        id = client.post("/v1/lm/sessions", json=begin).json()["id"]
+    text = {"generate": {"max_tokens": 16_000, "seed": 1}}
+    with opened(server, id) as socket:
+        socket.send(json.dumps({**text, "request": 1}))
+        socket.send(json.dumps({"stop": True}))
+        assert _last(socket, 1)["finish_reason"] == "stopped"
+        socket.send(json.dumps({"text": "x" * 2000, "request": 2}))
+        socket.send(json.dumps({**text, "request": 3}))
+        socket.send(json.dumps({"stop": True}))
+        socket.send(json.dumps({"generate": {"max_tokens": 2, "seed": 1}, "request": 4}))
+        step = _last(socket, 2)["step"]
+        found = _last(socket, 3)
+        assert (found["finish_reason"], found["step"]) == ("stopped", step)
+        assert _last(socket, 4)["finish_reason"] == "length"  # asked for behind the stop
+
+
+def test_a_stop_and_an_end_are_read_behind_many_messages(server: Running, session: str) -> None:
+    text = json.dumps({"generate": {"max_tokens": 16_000, "seed": 1}, "request": 1})
+    with opened(server, session) as socket:
+        socket.send(text)
+        for number in range(2, 400):
+            socket.send(json.dumps({"text": "x", "top": 1, "request": number}))
+        socket.send(json.dumps({"stop": True}))
+        answers = {}
+        while len(answers) < 399:
+            found = json.loads(socket.recv(20))
+            if "finish_reason" in found or "step" in found or "error" in found:
+                answers[found["request"]] = found
+        assert answers[1]["finish_reason"] == "stopped"
+        refused = [number for number, each in answers.items() if "error" in each]
+        assert 0 < len(refused) < 399 - 256 + 2
+        assert {answers[number]["error"]["code"] for number in refused} == {"busy"}
+    with opened(server, session) as socket:
+        for _ in range(40):
+            socket.send(text)
+        socket.recv(20)
+        socket.socket.close()
+    until = time.monotonic() + 5
+    while server.stats()["queue"]:
+        assert time.monotonic() < until
+        time.sleep(0.02)

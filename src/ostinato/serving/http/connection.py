@@ -132,13 +132,13 @@ class Connection(HttpToolsProtocol):
         begun = cycle is not None and not cycle.response_complete
         if not begun or (self._in_body and not self.pipeline and not getattr(cycle, "response_started", True)):
             self.transport.write(HEAD_REFUSED if self._is_refused else _SYNTAX)
-        if begun:
+        if cycle is not None and begun:
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
 
     @override
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Whether the other direction stays open: what was asked wholly is answered, though no more can be asked."""
         if self._reading_since is not None or self.cycle is None or self.cycle.response_complete:
             return False

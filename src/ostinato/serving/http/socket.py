@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from ostinato.serving.errors import BadRequestError, ServingError, UnavailableError
+from ostinato.serving.errors import BadRequestError, BusyError, ServingError, UnavailableError
 from ostinato.serving.http import schemas
 from ostinato.serving.http.context import Context
 from ostinato.serving.http.errors import error_body, error_reply, internal
@@ -23,10 +23,19 @@ from ostinato.serving.http.schema import check_of
 PATH = "/v1/{model}/sessions/{id}/socket"
 PROTOCOL = b"ostinato"
 _BEARER = b"bearer."
-MOST_WAITING = 16
+MOST_WAITING = 256  # messages
 POLICY, LATER = 1008, 1013  # why it is closed, of RFC 6455 and the registry that goes with it
 _GENERATE = check_of(schemas.SESSION_GENERATE)
 _STEPS = check_of(schemas.STEPS)
+
+
+class _Message(NamedTuple):
+    """One that waits."""
+
+    order: int
+    size: int
+    number: Any
+    body: dict[str, Any] | ServingError
 
 
 class _Here:
@@ -39,9 +48,9 @@ class Socket:
     """One WebSocket, at /v1/{model}/sessions/{id}/socket.
 
     A message is the body of `steps`, or {"generate": the body of `generate`}, with "request", a number that comes back in all
-    answers to it, and "key", an idempotency key, where wanted. Messages are answered in their order; {"stop": true} ends a text
-    that is being written. A browser, which cannot send the header, gives its token as a subprotocol, "bearer.TOKEN", beside
-    "ostinato".
+    answers to it, and "key", an idempotency key, where wanted. Messages are answered in their order; {"stop": true} ends all texts
+    that were asked for before it, also those that have not begun. A browser, which cannot send the header, gives its token as a
+    subprotocol, "bearer.TOKEN", beside "ostinato".
     """
 
     def __init__(
@@ -62,7 +71,9 @@ class Socket:
         self.request = Request("GET", path.split(b"?", 1)[0], b"", scope["headers"], receive)
         self.request.route = _Here()
         self._takes_answers = "websocket.http.response" in scope.get("extensions", {})
-        self._waiting: asyncio.Queue[dict[str, Any] | ServingError | None] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[_Message | None] = asyncio.Queue()
+        self._size = 0  # bytes that wait
+        self._count = self._stopped = 0  # messages so far, and those whose texts are stopped
         self._writing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -115,45 +126,57 @@ class Socket:
         await app.service.view(request.names[0], request.owner, request.names[1])
 
     async def _read(self) -> None:
-        """Takes messages into the queue, which holds few: whoever sends faster than is answered waits."""
+        """Takes messages into the queue. It never waits for room there: a stop or an end may be what comes next."""
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 self._stop()
-                await self._waiting.put(None)
+                self._waiting.put_nowait(None)
                 return
             given = message.get("text")
             data = given if given is not None else message.get("bytes") or b""
+            found: dict[str, Any] | ServingError
             try:
                 found = orjson.loads(data)
                 if type(found) is not dict:
                     raise InvalidError("", "expected an object")
             except orjson.JSONDecodeError:
-                await self._waiting.put(JsonError("a message that is no JSON"))
+                found = JsonError("a message that is no JSON")
             except ServingError as error:
-                await self._waiting.put(error)
+                found = error
+            if isinstance(found, dict) and found.get("stop") is True:
+                self._stop()
+                continue
+            number = found.pop("request", None) if isinstance(found, dict) else None
+            size, waiting = len(data), self._waiting.qsize()
+            if waiting and (waiting >= MOST_WAITING or self._size + size > self.request.limit):
+                try:
+                    await self._tell(error_body(_FULL), number)
+                except DisconnectedError:
+                    continue  # which comes next
             else:
-                if found.get("stop") is True:
-                    self._stop()
-                else:
-                    await self._waiting.put(found)
+                self._count += 1
+                self._size += size
+                self._waiting.put_nowait(_Message(self._count, size, number, found))
 
     def _stop(self) -> None:
+        self._stopped = self._count
         if self._writing is not None:
             self._writing.cancel()
 
     async def _answer(self) -> None:
         while (message := await self._waiting.get()) is not None:
-            number = message.pop("request", None) if isinstance(message, dict) else None
+            self._size -= message.size
+            number = message.number
             start, status = time.perf_counter(), 200
             try:
-                if isinstance(message, ServingError):
-                    raise message
+                if isinstance(message.body, ServingError):
+                    raise message.body
                 if not self.app.takes_requests:
                     await self._tell({"error": error_body(_ENDS)["error"]}, number)
                     await self._send({"type": "websocket.close", "code": LATER, "reason": "the server ends"})
                     return
-                await self._do(message, number)
+                await self._do(message.body, number, message.order)
             except ServingError as error:
                 status = error.status
                 await self._tell(error_body(error), number)
@@ -165,7 +188,7 @@ class Socket:
                 await self._tell(error_body(internal()), number)
             self.app.metrics.answered(PATH, status, time.perf_counter() - start)
 
-    async def _do(self, message: dict[str, Any], number: Any) -> None:
+    async def _do(self, message: dict[str, Any], number: Any, order: int) -> None:
         app, (model, id), owner = self.app, self.request.names, self.request.owner
         key = message.pop("key", None)
         if key is not None and (type(key) is not str or not 1 <= len(key) <= 255):
@@ -178,18 +201,31 @@ class Socket:
             raise BadRequestError("expected generate alone, or what steps read")
         _GENERATE(message["generate"], "generate")
         how = message["generate"]
+        if order <= self._stopped:
+            await self._told_stopped(await app.service.view(model, owner, id), number)
+            return
         pieces = app.service.write(model, owner, id, generating(how), key, how.get("prompt", ""))
         self._writing = asyncio.create_task(self._write(pieces, number))
         try:
             await asyncio.wait((self._writing,))
             if self._writing.cancelled():
-                now = await app.service.steps(model, owner, id, {"text": "", "top": 1})  # behind what was being written
-                await self._tell({"finish_reason": "stopped", "step": now["step"], "saved": now["saved"]}, number)
+                await self._told_stopped(await self._behind(), number)
             else:
                 self._writing.result()
         finally:
             self._writing.cancel()
             self._writing = None
+
+    async def _behind(self) -> dict[str, Any]:
+        """The session behind what was being written."""
+        app, (model, id), owner = self.app, self.request.names, self.request.owner
+        try:
+            return await app.service.steps(model, owner, id, {"text": "", "top": 1})
+        except BadRequestError:  # nothing was read or written
+            return await app.service.view(model, owner, id)
+
+    async def _told_stopped(self, now: dict[str, Any], number: Any) -> None:
+        await self._tell({"finish_reason": "stopped", "step": now["step"], "saved": now["saved"]}, number)
 
     async def _write(self, pieces: Any, number: Any) -> None:
         async with aclosing(pieces):
@@ -210,3 +246,6 @@ class Socket:
 
 
 _ENDS = UnavailableError("the server ends; try again", retry_after=RETRY_S)
+_FULL = BusyError(
+    f"expected at most {MOST_WAITING} messages that wait, and --max-body bytes; wait for answers", retry_after=RETRY_S
+)
