@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ostinato.serving.errors import ServingError, UnavailableError
-from ostinato.serving.http import openapi
+from ostinato.serving.http import docs, openapi
 from ostinato.serving.http.context import Context, Doors
 from ostinato.serving.http.errors import CLOSE, error_reply, internal
 from ostinato.serving.http.logs import Log
@@ -46,7 +46,7 @@ class App(Context):
     ):
         super().__init__(service, doors, log, metrics or Metrics())
         self.document = openapi.document(list(service.models), tokens=doors.tokens.file is not None)
-        self.docs = openapi.page()
+        self.docs = docs.page()
         self._page, self._table = page, Table()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -67,10 +67,12 @@ class Route:
 
 _ID = "/v1/{model}/sessions/{id}"
 _LIMITS: dict[str, Schema] = {
-    "limit": {"type": "integer", "minimum": 1, "maximum": sessions.MOST_LISTED},
-    "after": {"type": "string"},
+    "limit": {"type": "integer", "minimum": 1, "maximum": sessions.MOST_LISTED, "default": 100},
+    "after": {"type": "string", "description": "an id: those behind it"},
 }
-_STEP: dict[str, Schema] = {"step": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}}
+_STEP: dict[str, Schema] = {
+    "step": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1, "description": "that the state is of"}
+}
 ROUTES = [
     Route("GET", "/v1/models", stateless.models, None, {200: schemas.MODELS}, group="Models"),
     Route("GET", "/v1/models/{model}", stateless.model, None, {200: schemas.MODEL}, group="Models"),
@@ -85,7 +87,7 @@ ROUTES = [
     ),
     Route("POST", "/v1/{model}/predict", stateless.predict, schemas.PREDICT, {200: schemas.OUTPUTS}, group="Models"),
     Route("POST", "/v1/{model}/generate", stateless.generate, schemas.GENERATE, {200: None}, (EVENTS,), group="Models"),
-    Route("POST", "/v1/{model}/units", stateless.units, schemas.UNITS, {200: schemas.ANYTHING}, group="Models"),
+    Route("POST", "/v1/{model}/units", stateless.units, schemas.UNITS, {200: schemas.VALUES}, group="Models"),
     Route("POST", "/v1/{model}/sessions", sessions.begin, schemas.BEGIN, {201: schemas.VIEW}),
     Route("GET", "/v1/{model}/sessions", sessions.listed, None, {200: schemas.SESSIONS}, query=_LIMITS),
     Route("GET", _ID, sessions.view, None, {200: schemas.VIEW}),

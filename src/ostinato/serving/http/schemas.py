@@ -23,9 +23,11 @@ def or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 GENERATING: dict[str, Any] = {
-    "max_tokens": or_null({"type": "integer", "minimum": 0, "maximum": MOST_TOKENS, "description": "tokens to write"}),
+    "max_tokens": or_null(
+        {"type": "integer", "minimum": 0, "maximum": MOST_TOKENS, "default": 256, "description": "to write"}
+    ),
     "temperature": or_null(
-        {"type": "number", "minimum": 0, "maximum": 100, "description": "0 writes the most likely token"}
+        {"type": "number", "minimum": 0, "maximum": 100, "default": 1, "description": "0 writes the likeliest token"}
     ),
     "top_k": or_null(
         {
@@ -52,7 +54,12 @@ GENERATING: dict[str, Any] = {
         "description": "texts that end it; they are not given",
     },
     "logprobs": or_null(
-        {"type": "integer", "minimum": 0, "maximum": 20, "description": "so many most likely tokens beside each"}
+        {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 20,
+            "description": "tell the log probability of each token, and so many likeliest ones beside it",
+        }
     ),
     "unit": or_null(
         {
@@ -63,27 +70,76 @@ GENERATING: dict[str, Any] = {
     ),
 }
 
-_COLUMNS = {
-    "type": "object",
-    "additionalProperties": {"type": "array", "items": {"type": ["number", "null"]}},
-    "description": "of a forecaster: covariates by their names",
-}
+
+def _columns(what: str) -> dict[str, Any]:
+    numbers = {"type": "array", "items": {"type": ["number", "null"]}}
+    return {
+        "type": "object",
+        "additionalProperties": numbers,
+        "description": f"of a forecaster: columns {what}, by their names",
+    }
+
+
 STEPS = object_of(
     text={"type": "string", "description": "read by the model's own vocabulary"},
-    tokens={"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}},
-    values={"type": "array", "items": {"type": ["number", "null"]}, "description": "of a series; null is missing"},
-    vectors={"type": "array", "items": _NUMBERS, "description": "one a step"},
+    tokens={
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+        "description": "of a language model, or a classifier of texts: numbers of tokens",
+    },
+    values={
+        "type": "array",
+        "items": {"type": ["number", "null"]},
+        "description": "of a forecaster: what the series went on with; null is missing",
+    },
+    vectors={
+        "type": "array",
+        "items": _NUMBERS,
+        "description": "of a classifier of images: rows of pixels, black 0 and white 1",
+    },
     image={"type": "string", "description": "of a classifier of images, in base64: its rows are the steps"},
-    words={"type": "array", "items": {"type": "string"}, "description": "of a sentence"},
-    known=_COLUMNS,
-    observed=_COLUMNS,
-    future=_COLUMNS,
-    top={"type": "integer", "minimum": 0, "maximum": 1000, "description": "next tokens to tell; 10"},
-    all={"type": "boolean", "description": "say something after each step, not after the last alone"},
-    horizon={"type": "integer", "minimum": 1, "maximum": 10_000},
-    levels={"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 100}, "maxItems": 20},
-    samples={"type": "integer", "minimum": 1, "maximum": 10_000},
-    seed={"type": ["integer", "null"], "minimum": -(2**63), "maximum": 2**63 - 1},
+    words={"type": "array", "items": {"type": "string"}, "description": "of a tagger of words"},
+    known=_columns("known ahead of time, beside the values"),
+    observed=_columns("observed, beside the values"),
+    future=_columns("known ahead of time, for the steps to come"),
+    top={
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 1000,
+        "default": 10,
+        "description": "of a language model: so many likeliest next tokens",
+    },
+    all={
+        "type": "boolean",
+        "description": "say something after each step, not after the last alone; taggers always do",
+    },
+    horizon={
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1000,
+        "description": "of a forecaster: steps to come; those of training",
+    },
+    levels={
+        "type": "array",
+        "items": {"type": "number", "minimum": 0, "maximum": 100},
+        "maxItems": 20,
+        "default": [50, 80, 95],
+        "description": "of a forecaster: percent of intervals",
+    },
+    samples={
+        "type": "integer",
+        "minimum": 2,
+        "maximum": 1000,
+        "default": 200,
+        "description": "of a forecaster: paths that are drawn",
+    },
+    seed={
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": 2**63 - 1,
+        "default": 0,
+        "description": "of these paths",
+    },
     **{"from": {**_COUNT, "description": "the step at which the session is expected to be; 409 where it is not"}},
 )
 
@@ -93,10 +149,13 @@ BEGIN = object_of(
     vectors=STEPS["properties"]["vectors"],
     image=STEPS["properties"]["image"],
     past={"type": "array", "items": {"type": ["number", "null"]}, "description": "of a forecaster: values so far"},
-    start={"type": ["string", "number", "null"], "description": "when the past begins"},
-    series=_OPTIONAL_TEXT,
+    start={
+        "type": ["string", "number", "null"],
+        "description": "of a forecaster: the time of the first value, where the model reads the calendar",
+    },
+    series={**_OPTIONAL_TEXT, "description": "of a forecaster: the name of the series, where training had several"},
     state={"type": "string", "description": "base64 of the bytes that GET .../state gave"},
-    step={**_COUNT, "description": "that the state is of"},
+    step={**_COUNT, "default": 0, "description": "that the state is of"},
     **{
         name: STEPS["properties"][name]
         for name in ("words", "known", "observed", "future", "top", "all", "horizon", "levels", "samples", "seed")
@@ -113,42 +172,51 @@ _INPUT = {
 }
 PREDICT = object_of(
     input=_INPUT,
-    inputs={"type": "array", "items": _INPUT},
-    options={"type": ["object", "null"], "description": "how to answer, where the task can be told, as {beam: 5}"},
+    inputs={"type": "array", "items": _INPUT, "description": "many of them, instead of `input`"},
+    options={"type": ["object", "null"], "description": 'those of `ostinato predict --options`, such as {"beam": 5}'},
 )
 GENERATE = object_of(
-    prompt={"type": "string"},
-    input={"type": "string", "description": "translate: the text; caption: an image in base64"},
+    prompt={"type": "string", "description": "of a language model: what the text goes on from"},
+    input={"type": "string", "description": "of a translator the text, of a captioner a picture in base64"},
     **GENERATING,
 )
 SESSION_GENERATE = object_of(prompt={"type": "string", "description": "read first"}, **GENERATING)
-MARK = object_of(mark={"type": ["string", "null"]})
-REWIND = object_of(("mark",), mark={"type": "string"})
-UNITS = object_of(("text",), text={"type": "string"})
+MARK = object_of(mark={"type": ["string", "null"], "description": "where it begins; here"})
+REWIND = object_of(("mark",), mark={"type": "string", "description": "where to go back to"})
+UNITS = object_of(("text",), text={"type": "string", "description": "that is read"})
 
 _TOKENS = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "minItems": 1}
+_HOW = ("temperature", "top_k", "top_p", "seed", "stop")
+_REFUSED = {"description": "not supported: leave it out"}
 COMPLETION = object_of(
     ("model", "prompt"),
-    model={"type": "string"},
+    model={"type": "string", "description": "its name"},
     prompt={
         "anyOf": [
             {"type": "string"},
             {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 128},
             _TOKENS,
             {"type": "array", "items": _TOKENS, "minItems": 1, "maxItems": 128},
-        ]
+        ],
+        "description": "a text or many, or numbers of tokens",
     },
-    **{name: GENERATING[name] for name in ("max_tokens", "temperature", "top_k", "top_p", "seed", "stop", "logprobs")},
-    n=or_null({"type": "integer", "minimum": 1, "maximum": 128}),
-    best_of=or_null({"type": "integer", "minimum": 1, "maximum": 128}),
-    echo={"type": ["boolean", "null"]},
-    stream={"type": ["boolean", "null"]},
-    stream_options={"type": ["object", "null"], "properties": {"include_usage": {"type": ["boolean", "null"]}}},
-    suffix=_OPTIONAL_TEXT,
-    user=_OPTIONAL_TEXT,
-    presence_penalty={"type": ["number", "null"]},
-    frequency_penalty={"type": ["number", "null"]},
-    logit_bias={"type": ["object", "null"]},
+    max_tokens={**GENERATING["max_tokens"], "default": 16},
+    **{name: GENERATING[name] for name in _HOW},
+    logprobs={**GENERATING["logprobs"], "maximum": 5},
+    n=or_null({"type": "integer", "minimum": 1, "maximum": 128, "default": 1, "description": "texts for each prompt"}),
+    best_of=or_null({"type": "integer", "minimum": 1, "maximum": 128, "description": "the same as n, or left out"}),
+    echo={"type": ["boolean", "null"], "description": "give the prompt too; with `logprobs` it is scored"},
+    stream={"type": ["boolean", "null"], "description": "answer with events"},
+    stream_options={
+        "type": ["object", "null"],
+        "properties": {"include_usage": {"type": ["boolean", "null"]}},
+        "description": '{"include_usage": true} tells the usage at the end',
+    },
+    suffix={**_OPTIONAL_TEXT, **_REFUSED},
+    user={**_OPTIONAL_TEXT, "description": "is not read"},
+    presence_penalty={"type": ["number", "null"], **_REFUSED},
+    frequency_penalty={"type": ["number", "null"], **_REFUSED},
+    logit_bias={"type": ["object", "null"], **_REFUSED},
 )
 
 # answers
@@ -158,31 +226,69 @@ ERROR = object_of(
     error=object_of(
         ("message", "type", "code"),
         others=True,
-        message={"type": "string"},
-        type={"type": "string"},
-        code=_OPTIONAL_TEXT,
-        param=_OPTIONAL_TEXT,
+        message={"type": "string", "description": "what was expected, what came and what to do"},
+        type={"type": "string", "description": "as OpenAI's clients know them"},
+        code={**_OPTIONAL_TEXT, "description": "of the kind of error, for programs"},
+        param={**_OPTIONAL_TEXT, "description": "the part of the request that is wrong"},
+        step={**_COUNT, "description": "with 409, the step that the session is at"},
     ),
 )
+_SPOKEN = object_of(
+    others=True,
+    text={**_OPTIONAL_TEXT, "description": "what was read"},
+    token={**_COUNT, "description": "its number"},
+    next={
+        "type": "array",
+        "items": object_of(
+            ("token", "text", "p"), token=_COUNT, text={"type": "string"}, p={"type": ["number", "null"]}
+        ),
+        "description": "of a language model: the likeliest next tokens",
+    },
+    **{"class": {"type": "string", "description": "of a classifier: the likeliest so far"}},
+    probability={"type": "number"},
+    probabilities={"type": "object", "description": "of a classifier: of all classes"},
+    tag={"type": "string", "description": "of a tagger"},
+    expected={
+        "type": ["object", "null"],
+        "description": "of a forecaster, how the value was expected: `mean`, and the widest interval, `low` and `high`",
+    },
+)
+_SAYS = {
+    "said": {"type": "array", "items": _SPOKEN, "description": "what the model says, of the last step or of each"},
+    "forecast": {
+        "type": ["object", "null"],
+        "description": "of a forecaster, the steps to come: `mean`, and `levels` with `low` and `high` by percent",
+    },
+}
+_STEP = {**_COUNT, "description": "inputs read so far"}
+_SAVED = {**_COUNT, "description": "the step up to which the state is on the disk"}
 VIEW = object_of(
     ("id", "model", "task", "step", "saved"),
     others=True,
     id={"type": "string"},
     model={"type": "string"},
     task={"type": "string"},
-    step={**_COUNT, "description": "inputs read so far"},
-    saved={**_COUNT, "description": "the step up to which the state is on the disk"},
-    marks={"type": "object", "additionalProperties": _COUNT},
-    created={"type": "number"},
-    expires={"type": ["number", "null"]},
+    step=_STEP,
+    saved=_SAVED,
+    marks={"type": "object", "additionalProperties": _COUNT, "description": "the steps of marks by name"},
+    created={"type": "number", "description": "Unix seconds"},
+    expires={"type": ["number", "null"], "description": "Unix seconds"},
+    **_SAYS,
 )
-SAID = object_of(("step", "saved"), others=True, step=_COUNT, saved=_COUNT, said={"type": "array"})
+SAID = object_of(("step", "saved"), others=True, id={"type": "string"}, step=_STEP, saved=_SAVED, **_SAYS)
 SESSIONS = object_of(
     ("sessions", "has_more"),
     sessions={"type": "array", "items": VIEW, "description": "by their ids"},
     has_more={"type": "boolean", "description": "ask again `after` the last id"},
 )
-OUTPUTS = object_of(("outputs",), outputs={"type": "array", "items": {"type": "object"}})
+OUTPUTS = object_of(
+    ("outputs",),
+    outputs={
+        "type": "array",
+        "items": {"type": "object"},
+        "description": "the lines of `ostinato predict`, one an input",
+    },
+)
 MODEL = object_of(
     ("id", "object", "created", "owned_by"),
     others=True,
@@ -190,7 +296,15 @@ MODEL = object_of(
     object={"type": "string", "enum": ["model"]},
     created=_COUNT,
     owned_by={"type": "string"},
-    ostinato={"type": "object"},
+    ostinato=object_of(
+        ("task", "sessions"),
+        others=True,
+        task={"type": "string"},
+        sessions={"type": "boolean", "description": "whether it has any"},
+        why_no_sessions=_OPTIONAL_TEXT,
+        parameters=_COUNT,
+    )
+    | {"description": "what Ostinato knows of it; of a task its classes, tags, units or horizon too"},
 )
 MODELS = object_of(("object", "data"), object={"type": "string"}, data={"type": "array", "items": MODEL})
 COMPLETED = object_of(
@@ -200,8 +314,29 @@ COMPLETED = object_of(
     object={"type": "string", "enum": ["text_completion"]},
     created=_COUNT,
     model={"type": "string"},
-    choices={"type": "array", "items": {"type": "object"}},
-    usage={"type": ["object", "null"]},
+    choices={
+        "type": "array",
+        "items": object_of(
+            ("text", "index"),
+            text={"type": "string"},
+            index={**_COUNT, "description": "prompts by their order, `n` texts of each"},
+            logprobs={
+                "type": ["object", "null"],
+                "description": "`tokens`, `token_logprobs`, `top_logprobs`, `text_offset`",
+            },
+            finish_reason={**_OPTIONAL_TEXT, "description": "stop or length"},
+        ),
+        "description": "the texts",
+    },
+    usage={"type": ["object", "null"], "description": "prompt_tokens, completion_tokens, total_tokens"},
 )
 HEALTH = object_of(("status",), others=True, status={"type": "string"})
 ANYTHING = {"type": "object"}
+VALUES = object_of(
+    ("tokens", "values", "shape", "best"),
+    others=True,
+    tokens={"type": "array", "items": {"type": "string"}, "description": "the T pieces of the text"},
+    values={"type": "string", "description": "base64 of (T, H) int8, row by row, 127 for 1"},
+    shape={"type": "array", "items": _COUNT, "description": "T and H"},
+    best={"type": "array", "items": {"type": "object"}, "description": "units that mean something, with why"},
+)
