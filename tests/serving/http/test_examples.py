@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
 from ostinato.cli.serve import parser
+from ostinato.version import __version__
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "serving"
 DOCKERFILE = (EXAMPLES / "Dockerfile").read_text()
@@ -27,12 +29,18 @@ def test_the_image_begins_what_there_is() -> None:
     assert ENTRY[:2] == ["ostinato", "serve"]
     given = parser().read([*ENTRY[2:], *of_image("CMD")])
     assert (given.host, given.sessions) == ("0.0.0.0", "/sessions/sessions.sqlite")
+    assert given.run == ["lm=/models/lm"]
+    assert "COPY model /models/lm\n" in DOCKERFILE
+    assert f"ARG OSTINATO={__version__}\n" in DOCKERFILE
 
 
 def test_the_compose_file_has_time_to_drain() -> None:
     services = yaml.safe_load((EXAMPLES / "compose.yaml").read_text())["services"]
     given = parser().read([*ENTRY[2:], *services["serve"]["command"]])
-    assert given.sessions.split("//")[1].split(":")[0] in services
+    assert urlsplit(given.sessions).hostname in services
+    assert given.run
+    assert given.tokens.removeprefix("/run/secrets/") in services["serve"]["secrets"]
+    assert services["serve"]["deploy"]["replicas"] == 2
     assert int(services["serve"]["stop_grace_period"].removesuffix("s")) > given.drain_seconds
 
 
@@ -41,10 +49,11 @@ def test_the_manifest_has_time_to_drain_and_asks_paths_that_are_there() -> None:
     deployment = next(each for each in parts if each["kind"] == "Deployment")["spec"]["template"]["spec"]
     (container,) = deployment["containers"]
     given = parser().read([*ENTRY[2:], *container["args"]])
+    assert given.run
     names = {each["metadata"]["name"] for each in parts if each["kind"] == "Service"}
-    assert given.sessions.split("//")[1].split(":")[0] in names
-    wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert deployment["terminationGracePeriodSeconds"] > given.drain_seconds + wait
+    assert urlsplit(given.sessions).hostname in names
+    wait = container["lifecycle"]["preStop"]["exec"]["command"][1]
+    assert deployment["terminationGracePeriodSeconds"] > given.drain_seconds + int(wait)
     paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
     assert paths == {"/healthz", "/readyz"}
     secret = deployment["volumes"][0]["secret"]["secretName"]
