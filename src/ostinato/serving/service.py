@@ -30,6 +30,9 @@ _LOG = logging.getLogger("ostinato.serving")
 _SWEEP_SECONDS = 60.0
 _RANKING_SECONDS = 2.0  # that an answer about units waits for which of them mean something
 _LONGEST_ID = 64
+_PING_SECONDS = (
+    1.0  # that the store may take to answer; and for so long the answer holds, however often it is asked for
+)
 T = TypeVar("T")
 
 
@@ -71,6 +74,7 @@ class Service:
         self._lock: FileLock | None = None
         self._worker = ThreadPoolExecutor(1, "ostinato-answer")
         self._tasks: list[asyncio.Task[None]] = []
+        self._pinged: tuple[float, asyncio.Task[bool]] | None = None
 
     async def start(self) -> None:
         """Opens store and threads; loads the models.
@@ -142,6 +146,15 @@ class Service:
         if self._lock is not None:
             self._lock.__exit__(None, None, None)
             self._lock = None
+
+    async def reaches_store(self) -> bool:
+        """Whether the store answers; so too where there is none."""
+        keeper, now = self._keeper, time.monotonic()
+        if keeper is None:
+            return True
+        if self._pinged is None or (self._pinged[1].done() and now - self._pinged[0] > _PING_SECONDS):
+            self._pinged = now, asyncio.get_running_loop().create_task(_answers(keeper))
+        return await asyncio.shield(self._pinged[1])
 
     async def reload(self, name: str) -> dict[str, Any]:
         """Reads a run again.
@@ -397,6 +410,14 @@ def open_store(where: str) -> Store:
     from ostinato.serving.stores.sqlite import SqliteStore
 
     return SqliteStore(where.removeprefix("sqlite://"))
+
+
+async def _answers(keeper: Keeper) -> bool:
+    try:
+        await asyncio.wait_for(keeper.call("ping"), _PING_SECONDS)
+    except (ServingError, TimeoutError):
+        return False
+    return True
 
 
 async def _renewed(keeping: Keeping) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ostinato.serving.http.logs import Log, json_logs
-from tests.serving.http.running import Running
+from tests.serving.http.running import Running, running
 
 
 def test_health_and_readiness(server: Running) -> None:
@@ -26,6 +31,37 @@ def test_health_and_readiness(server: Running) -> None:
             assert client.get("/healthz").status_code == 200
         finally:
             server.app.draining = False
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+def test_who_cannot_reach_its_store_is_not_ready(
+    lm_run: str, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ostinato.serving.service._PING_SECONDS", 0.1)
+    with running({"lm": lm_run}, sessions=str(tmp_path / "sessions.sqlite")) as server, server.client() as client:
+        assert client.get("/readyz").status_code == 200
+        store: Any = server.app.service._keeper._store  # type: ignore[union-attr]
+        goes_on = threading.Event()
+
+        def ping() -> None:
+            if how == "fails":
+                raise OSError("nobody is there")
+            goes_on.wait(20)
+
+        monkeypatch.setattr(store, "ping", ping)
+        _until(lambda: client.get("/readyz").status_code == 503)
+        assert client.get("/readyz").headers["retry-after"] == "1"
+        assert client.get("/healthz").status_code == 200
+        monkeypatch.undo()
+        goes_on.set()
+        _until(lambda: client.get("/readyz").status_code == 200)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_figures_are_what_prometheus_reads(server: Running) -> None:

@@ -16,9 +16,13 @@ async def health(app: Context, request: Request) -> Reply:
 
 
 async def ready(app: Context, request: Request) -> Reply:
-    """Models are loaded, and requests are taken; 503 while it starts and while it drains."""
+    """Models are loaded, and requests are taken; 503 while it starts, while it drains, and while its store does not answer."""
     if not app.takes_requests:
         raise UnavailableError("the server starts or ends; try another one, or again", retry_after=RETRY_S)
+    if not await app.service.reaches_store():
+        raise UnavailableError(
+            "the store of sessions cannot be reached; try another server, or again", retry_after=RETRY_S
+        )
     return as_json({"status": "ready", "models": list(app.service.models)})
 
 
