@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_PIECE = 0  # the number of what is no answer
 ROOT = Path(__file__).parents[2]
 
 
@@ -65,12 +66,17 @@ class Nursery:
 
 
 class Replica:
-    """Calls of a service in another process."""
+    """Calls of a service in another process.
+
+    Attributes:
+        told: the text of the pieces that came.
+    """
 
     def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._pid, self._writer = pid, writer
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._count = 0
+        self.told = ""
         self._reading = asyncio.ensure_future(self._read(reader))
 
     async def __call__(self, name: str, *arguments: Any) -> Any:
@@ -86,6 +92,9 @@ class Replica:
         with contextlib.suppress(ConnectionError):
             while (line := await reader.readline()).endswith(b"\n"):
                 number, answer, error = json.loads(line)
+                if number == _PIECE:
+                    self.told += answer
+                    continue
                 future = self._waiting.pop(number)
                 if error is None:
                     future.set_result(answer)
@@ -109,6 +118,7 @@ class Replica:
 
 
 async def _serve(address: str, run: str, store: str, limits: dict[str, Any]) -> None:
+    from ostinato.serving.generating import Generating
     from ostinato.serving.limits import Limits
     from ostinato.serving.service import Service
 
@@ -120,6 +130,11 @@ async def _serve(address: str, run: str, store: str, limits: dict[str, Any]) -> 
 
     async def answer(number: int, name: str, arguments: list[Any]) -> None:
         try:
+            if name == "write":
+                *who, how = arguments
+                async for piece in service.write(*who, Generating(**how)):
+                    writer.write(json.dumps([_PIECE, piece.text, None]).encode() + b"\n")
+                return
             found, error = await getattr(service, name)(*arguments), None
             found = found.hex() if isinstance(found, bytes) else found
         except Exception as problem:

@@ -10,6 +10,8 @@ import pytest
 
 import ostinato
 from ostinato.recipes import load
+from ostinato.serving.generating import Generating
+from tests.serving.conftest import serving
 from tests.serving.replica import nursery
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
@@ -78,6 +80,45 @@ def test_after_a_kill_every_session_is_back_as_of_what_was_acknowledged(fox, go,
         assert all(client.acknowledged > 0 for client in clients)
 
     go(work())
+
+
+async def killed_text(fox, store, replica_of, go_on, **limits):
+    """A service is killed while it writes a text."""
+    begin, how = "the ", {"max_tokens": 16_000, "seed": 3}
+    async with serving(fox) as service:
+        id = (await service.open("m", "", {"text": begin}))["id"]
+        some = Generating(**{**how, "max_tokens": 4_000})  # the same as the first of more
+        whole = begin + "".join([piece.text async for piece in service.write("m", "", id, some)])
+    replica = await replica_of(fox, store, **limits)
+    id = (await replica("open", "m", "", {"text": begin}))["id"]
+    writing = asyncio.ensure_future(replica("write", "m", "", id, how))
+    while not go_on(replica, await replica("view", "m", "", id)):
+        await asyncio.sleep(0.01)
+    view = await replica("view", "m", "", id)
+    await replica.kill()
+    with pytest.raises(ConnectionError):
+        await writing
+    again = await replica_of(fox, store, **limits)
+    found = await again("view", "m", "", id)
+    assert view["saved"] <= found["step"] == found["saved"] < len(whole)
+    assert whole.startswith(begin + replica.told)
+    assert await again("state", "m", "", id) == bits(load(fox), whole[: found["step"]])
+    await again.end()
+    return len(begin + replica.told), found["step"]
+
+
+def test_a_text_that_is_written_when_the_service_is_killed_is_there_as_of_the_last_snapshot(
+    fox, go, tmp_path, replica_of
+):
+    store, limits = str(tmp_path / "sessions"), {"snapshot_seconds": 0.02}
+    go(killed_text(fox, store, replica_of, lambda replica, view: view["saved"] > 50, **limits))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_no_piece_of_a_text_is_told_that_a_kill_takes_back(fox, go, tmp_path, replica_of, shared):
+    store, limits = str(tmp_path / "sessions"), {"durability": "step", "shared": shared, "lease_seconds": 0.3}
+    told, step = go(killed_text(fox, store, replica_of, lambda replica, view: len(replica.told) > 50, **limits))
+    assert 50 < told <= step
 
 
 async def shared_work(fox, store, replica_of, rounds=30):
@@ -164,3 +205,10 @@ def test_replicas_on_one_redis_step_no_session_twice_and_lose_none_when_one_is_k
     fox, go, redis_address, replica_of
 ):
     go(shared_work(fox, redis_address, replica_of))
+
+
+def test_no_piece_of_a_text_is_told_that_a_replica_takes_with_it(fox, go, redis_address, replica_of):
+    told, step = go(
+        killed_text(fox, redis_address, replica_of, lambda replica, view: len(replica.told) > 50, lease_seconds=0.3)
+    )
+    assert 50 < told <= step

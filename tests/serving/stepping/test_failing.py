@@ -8,7 +8,7 @@ import torch
 import ostinato
 from ostinato.errors import ConfigError
 from ostinato.recipes import load
-from ostinato.serving.errors import FailedError
+from ostinato.serving.errors import FailedError, UnavailableError
 from ostinato.serving.generating import Generating
 from ostinato.serving.limits import Limits
 from tests.serving.conftest import serving
@@ -115,10 +115,14 @@ def test_a_service_that_must_end_tells_those_who_wait_to_try_again(fox, go, tmp_
             await service.drain(0.0)
             with pytest.raises(Exception, match="try again") as error:
                 await reading
-            with pytest.raises(Exception, match="try again"):
+            with pytest.raises(UnavailableError) as ended:
                 async for _ in pieces:
                     pass
         async with serving(fox, store=str(tmp_path / "s")) as service:
+            view = await service.view("m", "", other)
+            assert view["step"] == ended.value.details["step"] > 3
+            assert 3 <= ended.value.details["saved"] <= view["step"]
+            assert f"at step {view['step']}," in str(ended.value)
             return error.value, await service.view("m", "", id), await service.state("m", "", id)
 
     error, view, state = go(work())

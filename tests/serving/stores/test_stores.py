@@ -119,6 +119,18 @@ def test_the_lease_of_a_replica_that_says_nothing_ends_and_its_late_change_is_re
     assert store.get([("m", "a")])[0].step == 9
 
 
+def test_a_change_on_the_way_does_not_end_the_lease(store):
+    store.put([("m", record("a"))])
+    assert store.acquire([Asked("m", "a", "one", 10.0, -1)])[0].held
+
+    assert store.hold([("m", "two", record("a", step=2, version=2))]) == [False]
+    assert store.hold([("m", "one", record("a", step=n, version=n)) for n in (2, 3)]) == [True, True]
+    assert not store.acquire([Asked("m", "a", "two", 10.0, -1)])[0].held
+    assert store.get([("m", "a")])[0].step == 3
+    assert store.commit([("m", "one", record("a", step=4, version=4))]) == [True]
+    assert store.acquire([Asked("m", "a", "two", 10.0, -1)])[0].record.step == 4
+
+
 def test_a_lease_that_came_back_to_a_replica_does_not_make_its_old_change_right(store):
     store.put([("m", record("a"))])
     for name in ("one", "two"):

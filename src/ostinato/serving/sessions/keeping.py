@@ -23,6 +23,7 @@ from ostinato.serving.sessions.kept import Meta, body_of, record_of, take_over
 from ostinato.serving.sessions.leases import Leases
 from ostinato.serving.sessions.rows import Rows
 from ostinato.serving.sessions.session import Session
+from ostinato.serving.stepping.job import Copy, Job
 from ostinato.serving.stepping.stepper import Stepper
 from ostinato.serving.stores.keeper import Keeper
 from ostinato.serving.stores.record import Record
@@ -53,6 +54,7 @@ class Keeping:
         closing: whether nothing new is taken.
         signature: of the bank that states fit.
         leases: of sessions that others may step too; None where nobody else does.
+        underway: sessions whose jobs take more than a step, with these, by id.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Keeping:
         self.counts = {"evictions": 0, "loads": 0, "snapshots": 0, "steps": 0}
         self.closing = False
         self.leases = Leases(name, keeper, limits.lease_seconds) if shared and keeper is not None else None
+        self.underway: dict[str, tuple[Session, Job]] = {}
         self._dirty: dict[str, Session] = {}
         self._loading: dict[str, asyncio.Future[None]] = {}
         self._evicting: asyncio.Task[None] | None = None
@@ -175,9 +178,7 @@ class Keeping:
                 then(None)
             else:  # what is in memory is not what the store has
                 self.forget(session)
-                if not isinstance(found, BaseException):
-                    found = BusyError("another replica has taken the session over; try again", retry_after=0.1)
-                then(found)
+                then(found if isinstance(found, BaseException) else _taken())
             if self.leases is not None:
                 self.leases.ended(session.id)
             self._end_turn(session)
@@ -186,6 +187,45 @@ class Keeping:
             self.keeper.commit_then(self.name, self.leases.token, make, done)
         else:
             self.keeper.put_then(self.name, lambda: [make()], done)
+
+    def keep_copy(self, session: Session, copy: Copy, then: Then = lambda lost: None) -> None:
+        """Keeps a state of the middle of a turn, which goes on.
+
+        Args:
+            session: whose turn it is.
+            copy: of the state.
+            then: called, without an error, when it is kept; or with the reason why it is not.
+        """
+        keeper = self.keeper
+        if keeper is None or self.memory.get(session.id) is not session or session.saved_version < 0:
+            return
+        if not copy.at and session.version == session.saved_version:
+            return  # which is there already
+        session.used = self._clock()
+        if self.leases is not None:
+            session.version += 1
+        meta = self._meta(session)._replace(step=session.step + copy.at)
+        make = partial(record_of, session, self.signature, copy.state, meta)
+
+        def done(found: Any) -> None:
+            if found is None or found is True:
+                session.saved = meta.step
+                if self.leases is not None or not copy.at:  # else the end of the turn is a change too, of this version
+                    session.saved_version = meta.version
+                self.counts["snapshots"] += 1
+                then(None)
+            else:
+                then(found if isinstance(found, BaseException) else _taken())
+
+        if self.leases is not None:
+            keeper.hold_then(self.name, self.leases.token, make, done)
+        else:
+            keeper.put_then(self.name, lambda: [make()], done)
+
+    def step_of(self, session: Session) -> int:
+        """At which step a session is, which may be writing."""
+        _, job = self.underway.get(session.id, (None, None))
+        return session.step + (job.at if job is not None and job.writing is not None and job.undo is None else 0)
 
     @property
     def is_shared(self) -> bool:
@@ -313,9 +353,14 @@ class Keeping:
     # the store
 
     async def snapshot(self, *, all_of_them: bool = False) -> None:
-        """Puts what has changed into the store; sessions in the middle of a turn when it ends, unless `all_of_them`."""
+        """Puts what has changed into the store.
+
+        Sessions in the middle of a turn are put there when it ends, unless `all_of_them`; of those that take long, a state between
+        two steps is put there now as well.
+        """
         if self.keeper is None or self._steps_durable:
             return
+        self.stepper.copy([job for _, job in self.underway.values()])
         changed, self._dirty = list(self._dirty.values()), {}
         for at in range(0, len(changed), _CHUNK):
             idle: list[Session] = []
@@ -404,6 +449,10 @@ class Keeping:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.snapshot(all_of_them=True)
+
+
+def _taken() -> BusyError:
+    return BusyError("another replica has taken the session over; try again", retry_after=0.1)
 
 
 def _none() -> NotFoundError:

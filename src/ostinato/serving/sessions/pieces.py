@@ -64,3 +64,34 @@ class Pieces:
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+
+class Held:
+    """Pieces that are told when the state behind them is kept.
+
+    Args:
+        tell: called with those that may be told.
+
+    Attributes:
+        before: inputs that are read before the first token is drawn.
+    """
+
+    def __init__(self, tell: Callable[[Piece], None]) -> None:
+        self._tell, self.before = tell, 0
+        self._waiting: deque[Piece] = deque()
+        self._told = 0
+
+    def put(self, piece: Piece) -> None:
+        """One more."""
+        self._waiting.append(piece)
+
+    def reach(self, at: int) -> None:
+        """The state behind so many steps is kept: a token is told once it has been read."""
+        while self._waiting and self.before + self._told < at:
+            self._told += 1
+            self._tell(self._waiting.popleft())
+
+    @property
+    def text(self) -> str:
+        """Of those that wait."""
+        return "".join(piece.text for piece in self._waiting)

@@ -39,7 +39,8 @@ class Sessions(Texts):
         marks = {name: step for name, (step, _) in (session.marks or {}).items()}
         expires = self.keeping.expires(session)
         saved = max(session.saved, 0) if now else self.keeping.saved(session, new=new)
-        return self._told(session.id, session.step, saved, marks, session.created, expires)
+        step = self.keeping.step_of(session) if now else session.step
+        return self._told(session.id, step, saved, marks, session.created, expires)
 
     def _told(
         self, id: str, step: int, saved: int, marks: Mapping[str, int], created: float, expires: float | None
@@ -104,6 +105,8 @@ class Sessions(Texts):
         says = bool(inputs) or (opening is not None and kind.peeks_first)
         asked = kind.asked(body) if says else None
         every = _flag(body, "all", kind.every)
+        if says:
+            kind.check_told(len(inputs) if every else 1, asked)
         await self._check_room()
         session = keeping.add(owner)
         row = session.row
@@ -145,6 +148,7 @@ class Sessions(Texts):
         digest = digest_of("steps", body, key)
         inputs = kind.read(body, self.keeping.limits.max_tokens)
         asked, every = kind.asked(body), _flag(body, "all", kind.every)
+        kind.check_told(len(inputs) if every else 1, asked)
         expected = whole(body, "from", None, 0, 2**62)
         if not inputs and not kind.peeks:
             raise BadRequestError(f"expected one of {', '.join(kind.reads)}, with something in it", param=kind.reads[0])
@@ -201,7 +205,16 @@ class Sessions(Texts):
             self._finish(session, job, told, new=new, changed=job.at > 0 or key is not None)
 
         self._submit(
-            session, Job(session.row, inputs, done=done, every=every, asked=asked, packs=keeping.packs(new=new))
+            session,
+            Job(
+                session.row,
+                inputs,
+                done=done,
+                every=every,
+                asked=asked,
+                packs=keeping.packs(new=new),
+                copied=lambda copy: keeping.keep_copy(session, copy),
+            ),
         )
         return future
 

@@ -8,14 +8,16 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from ostinato.serving.errors import BadRequestError, TooLargeError
+from ostinato.serving.errors import BadRequestError, ServingError, TooLargeError, UnavailableError
 from ostinato.serving.generating import Generating, Piece
 from ostinato.serving.kinds.language import LanguageKind, Scored
-from ostinato.serving.sessions.pieces import Pieces
+from ostinato.serving.sessions.pieces import Held, Pieces
+from ostinato.serving.sessions.session import Session
 from ostinato.serving.sessions.turns import Turns, answered, digest_of, for_clients
-from ostinato.serving.stepping.job import Job
+from ostinato.serving.stepping.job import Copy, Job
 from ostinato.serving.stepping.writing import Writing
 
+_ENDS = "the service ends"
 _NEXT = 10  # of the most likely tokens that are told behind a text
 
 
@@ -36,7 +38,8 @@ class Texts(Turns):
                 said.append(piece.text)
             pieces.put(piece)
 
-        writing = self._writing(how, tell, reads_last=True, unit=unit)
+        held = Held(tell) if self.keeping.packs() else None
+        writing = self._writing(how, tell if held is None else held.put, reads_last=True, unit=unit)
         pieces.on_full = self._holding(writing)
         session = await self.keeping.hold(owner, id)
         try:
@@ -52,6 +55,20 @@ class Texts(Turns):
             yield Piece(**json.loads(before))
             return
         writing.first = session.step
+        if held is not None:
+            held.before = len(tokens)
+        refused: list[BaseException] = []
+
+        def copied(copy: Copy) -> None:
+            def kept(lost: BaseException | None) -> None:
+                job.copying = False
+                if lost is None and held is not None:
+                    held.reach(copy.at)
+                elif lost is not None and self.keeping.is_shared:  # the text is nobody's any more
+                    refused.append(lost)
+                    self._leave(job)
+
+            self.keeping.keep_copy(session, copy, kept)
 
         def done(job: Job) -> None:
             session.step += job.at
@@ -62,22 +79,30 @@ class Texts(Turns):
                 if job.said:
                     last.more.update(kind.told(job.said[-1], job))
                 if key is not None and said is not None:
-                    whole_text = Piece("".join(said) + last.text, finish=last.finish, step=last.step)
+                    rest = "" if held is None else held.text
+                    whole_text = Piece("".join(said) + rest + last.text, finish=last.finish, step=last.step)
                     whole_text.prompt_tokens, whole_text.tokens = last.prompt_tokens, last.tokens
                     told = {n: getattr(whole_text, n) for n in ("text", "finish", "step", "prompt_tokens", "tokens")}
                     told["more"] = last.more
                     session.key = (key, digest, json.dumps(told, ensure_ascii=False).encode())
 
             def ended(lost: BaseException | None) -> None:
-                if (reason := job.error or lost) is not None:
-                    pieces.end(for_clients(reason))
+                if lost is None and held is not None:
+                    held.reach(job.at)
+                if lost is not None:
+                    pieces.end(for_clients(refused[0] if refused else lost))
+                elif job.error is not None:
+                    pieces.end(self._ended(session, job.error))
                 elif last is not None:
                     pieces.put(last)
                     pieces.end()
 
             self._finish(session, job, ended, new=False, changed=job.at > 0 or key is not None)
 
-        job = Job(session.row, tokens, done=done, writing=writing, packs=self.keeping.packs(), asked=_NEXT)
+        packs = self.keeping.packs()
+        job = Job(
+            session.row, tokens, done=done, writing=writing, packs=packs, asked=_NEXT, copied=copied, copies=packs
+        )
         self._submit(session, job)
         try:
             while (piece := await pieces.next()) is not None:
@@ -139,6 +164,20 @@ class Texts(Turns):
                 yield piece
         finally:
             self._leave(job)
+
+    def _ended(self, session: Session, error: BaseException) -> BaseException:
+        """Why a text ended that stays as far as it came, and how far that is."""
+        found = for_clients(error)
+        if isinstance(found, ServingError):
+            step, saved = session.step, max(session.saved, 0)
+            message = (
+                f"{_ENDS}; the session is at step {step}, go on from there"
+                if isinstance(found, UnavailableError)
+                else found.message
+            )
+            details = {**found.details, "step": step, "saved": saved}
+            return type(found)(message, param=found.param, retry_after=found.retry_after, **details)
+        return found
 
     def _leave(self, job: Job) -> None:
         """Nobody reads what is written."""

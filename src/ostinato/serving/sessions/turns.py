@@ -35,12 +35,15 @@ class Turns:
 
     def _submit(self, session: Session, job: Job) -> None:
         session.used = self.keeping.now()
+        if job.writing is not None or len(job.inputs) > 1:
+            self.keeping.underway[session.id] = session, job
         self.keeping.stepper.submit(job)
 
     def _finish(
         self, session: Session, job: Job, told: Callable[[BaseException | None], None], *, new: bool, changed: bool
     ) -> None:
         keeping = self.keeping
+        keeping.underway.pop(session.id, None)
         keeping.counts["steps"] += job.at
         if new and job.error is not None:
             told(None)

@@ -19,11 +19,12 @@ from ostinato.serving.errors import FailedError, ServingError, UnavailableError
 from ostinato.serving.generating import Piece
 from ostinato.serving.kinds.kind import Kind
 from ostinato.serving.stepping.bank import Bank
-from ostinato.serving.stepping.job import Job
+from ostinato.serving.stepping.job import Copy, Job
 from ostinato.serving.stepping.sampling import draw
 
 _LOG = logging.getLogger("ostinato.serving")
 _MOVED = 256  # rows at once
+_COPY_STEPS, _COPY_SECONDS = 32, 0.1  # of a text whose pieces wait for the disk: whichever comes first
 _FAILED = "the service failed; the session is at the step before, try again"
 
 
@@ -39,6 +40,13 @@ class _Fresh:
 
     def __init__(self, row: int, state: bytes | None) -> None:
         self.row, self.state = row, state
+
+
+class _Copies:
+    __slots__ = ("jobs",)
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self.jobs = jobs
 
 
 class Stepper:
@@ -109,6 +117,10 @@ class Stepper:
     def wake(self) -> None:
         """Has the thread look at its jobs: one waits no more."""
         self._inbox.put([])
+
+    def copy(self, jobs: list[Job]) -> None:
+        """Tells `Job.copied` of those that are not at their end, before their `done`."""
+        self._put(_Copies(jobs))
 
     def take_over(self, kind: Kind, bank: Bank) -> asyncio.Future[None]:
         """Goes on with the same states in another bank, whose signature is the same: of new weights."""
@@ -210,6 +222,9 @@ class Stepper:
                 joining.append(item)
             elif isinstance(item, _Fresh):
                 fresh.append(item)
+            elif isinstance(item, _Copies):
+                going = set(map(id, active))
+                self._copy([job for job in item.jobs if id(job) in going], events)
             else:
                 self._reset(fresh)
                 events.append((item.done, self._called(item.work)))
@@ -322,9 +337,28 @@ class Stepper:
         ended: list[Job] = []
         for job in batch:
             (ended if job.error is not None or job.at >= len(job.inputs) else going).append(job)
+        now = time.monotonic()
+        due = [job for job in going if job.copies and job.undo is None and not job.copying and job.at > job.copied_at]
+        due = [
+            each for each in due if each.at - each.copied_at >= _COPY_STEPS or now - each.copied_time >= _COPY_SECONDS
+        ]
+        if due:
+            self._copy(due, events)
         if ended:
             self._end(ended, events)
         return going
+
+    def _copy(self, jobs: list[Job], events: list[Any]) -> None:
+        """States of jobs as of now, or, of those that may be taken back, from before them."""
+        jobs = [job for job in jobs if job.undo is not None or job.at > job.copied_at]
+        behind = [job for job in jobs if job.undo is None]
+        states = dict(zip(map(id, behind), self._pack(behind), strict=True))
+        now = time.monotonic()
+        for job in jobs:
+            at = 0 if job.undo is not None else job.at
+            job.copying, job.copied_at, job.copied_time = job.copies, at, now
+            if job.copied is not None:
+                events.append((job.copied, Copy(at, states.get(id(job)) or job.undo or b"")))
 
     def _say(self, batch: list[Job], rows: np.ndarray, said: torch.Tensor | None, saying: list[int]) -> None:
         jobs = batch
@@ -350,6 +384,7 @@ class Stepper:
             how, job.undo = writing.how, None
             if not writing.written:
                 writing.prompt = len(job.inputs)
+                job.copied_at = job.at  # the first copy that tells more is behind the first token
                 self.kind.began(self.bank, job)
             piece = Piece(writing.push(token), token)
             if how.logprobs is not None and drawn.logprobs is not None:

@@ -15,13 +15,23 @@ from ostinato.serving.stores.record import Record
 from ostinato.serving.stores.store import Asked, Lease, Store
 
 _LOG = logging.getLogger("ostinato.serving")
-_MANY = ("commit", "put", "drop", "renew", "release", "acquire", "get")  # in this order, of those that wait together
+_MANY = (
+    "hold",
+    "commit",
+    "put",
+    "drop",
+    "renew",
+    "release",
+    "acquire",
+    "get",
+)  # in this order, of those that wait together
 
 
 class Keeper:
     """A store on a thread of its own. Calls that wait at the same time are one call of the store, one transaction.
 
-    Whoever calls twice about one session waits for the first answer; only `put`s may follow each other.
+    Whoever calls twice about one session waits for the first answer; only `put`s, and `hold`s before a `commit`, may follow
+    each other.
 
     Args:
         store: from now on the thread's alone.
@@ -59,6 +69,10 @@ class Keeper:
     def commit_then(self, model: str, token: str, make: Callable[[], Record], done: Callable[[Any], None]) -> None:
         """See `Store`; `done` is called on the event loop with whether it was kept, or the error."""
         self._inbox.put(("commit", (model, token, make), done))
+
+    def hold_then(self, model: str, token: str, make: Callable[[], Record], done: Callable[[Any], None]) -> None:
+        """The same of `Store.hold`."""
+        self._inbox.put(("hold", (model, token, make), done))
 
     async def renew(self, held: Sequence[Asked]) -> list[bool]:
         """See `Store`."""
@@ -121,8 +135,8 @@ class Keeper:
             if kind == "put":
                 self._store.put([(model, r) for model, make in given for r in make()])
                 found: Sequence[Any] = [None] * len(some)
-            elif kind == "commit":
-                found = self._store.commit([(model, token, make()) for model, token, make in given])
+            elif kind in ("hold", "commit"):
+                found = getattr(self._store, kind)([(model, token, make()) for model, token, make in given])
             elif kind == "call":
                 found = [getattr(self._store, name)(*arguments) for name, arguments in given]
             else:

@@ -28,7 +28,7 @@ if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'step', ARGV[3], 'used', ARGV[4], 'expires', ARGV[5], 'version', ARGV[6], 'body', ARGV[7])
 if ARGV[5] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIREAT', KEYS[1], ARGV[8]) end
-redis.call('DEL', KEYS[2])
+if ARGV[9] == '0' then redis.call('DEL', KEYS[2]) end
 return 1
 """
 _RENEW = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 1"
@@ -154,6 +154,13 @@ class RedisStore:
 
     def commit(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
         """See `Store`."""
+        return self._change(given, goes_on=False)
+
+    def hold(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
+        """See `Store`."""
+        return self._change(given, goes_on=True)
+
+    def _change(self, given: Sequence[tuple[str, str, Record]], *, goes_on: bool) -> list[bool]:
         with self._client.pipeline(transaction=False) as pipe:
             for model, token, r in given:
                 keys = [_name(model, r.id), _lease(model, r.id)]
@@ -164,6 +171,7 @@ class RedisStore:
                     r.version - 1,
                     *(fields[n] for n in ("step", "used", "expires", "version", "body")),
                     at,
+                    int(goes_on),
                 ]
                 self._commit(keys, arguments, client=pipe)
             return [bool(each) for each in pipe.execute()]

@@ -30,7 +30,8 @@ _PUT = (
     "used = excluded.used, expires = excluded.expires, version = excluded.version, body = excluded.body"
 )
 _COMMIT = (
-    "UPDATE sessions SET step = ?, used = ?, expires = ?, version = ?, body = ?, lease = NULL, until = 0 "
+    "UPDATE sessions SET step = ?, used = ?, expires = ?, version = ?, body = ?, "
+    "lease = CASE WHEN ? THEN lease END, until = until * ? "
     "WHERE model = ? AND id = ? AND lease = ? AND version = ?"
 )
 
@@ -130,10 +131,18 @@ class SqliteStore:
 
     def commit(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
         """See `Store`."""
+        return self._change(given, goes_on=False)
+
+    def hold(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
+        """See `Store`."""
+        return self._change(given, goes_on=True)
+
+    def _change(self, given: Sequence[tuple[str, str, Record]], *, goes_on: bool) -> list[bool]:
         with self._block(keeps=True):
             return [
                 self._file.execute(
-                    _COMMIT, (r.step, r.used, r.expires, r.version, r.body, model, r.id, token, r.version - 1)
+                    _COMMIT,
+                    (r.step, r.used, r.expires, r.version, r.body, goes_on, goes_on, model, r.id, token, r.version - 1),
                 ).rowcount
                 == 1
                 for model, token, r in given

@@ -84,6 +84,10 @@ class Store(Protocol):
         """
         ...
 
+    def hold(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
+        """As `commit`, but the lease goes on."""
+        ...
+
     def renew(self, held: Sequence[Asked]) -> list[bool]:
         """Holds on to leases."""
         ...
