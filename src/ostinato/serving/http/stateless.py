@@ -14,7 +14,7 @@ async def models(app: Context, request: Request) -> Reply:
 
 
 async def model(app: Context, request: Request) -> Reply:
-    """One of them."""
+    """One of the models."""
     return as_json(_model(app, served(app, request.names[0])))
 
 
