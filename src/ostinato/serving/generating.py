@@ -10,6 +10,7 @@ from ostinato.serving.errors import BadRequestError
 
 MOST_LOGPROBS = 100
 MOST_STOPS = 16
+MOST_OF_STOPS = 1000  # characters of all of them, which are looked for after each token
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Generating:
             _whole("logprobs", self.logprobs, 0, MOST_LOGPROBS)
         if len(self.stop) > MOST_STOPS or not all(isinstance(each, str) and each for each in self.stop):
             raise BadRequestError(f"stop: expected at most {MOST_STOPS} texts that are not empty", param="stop")
+        if sum(map(len, self.stop)) > MOST_OF_STOPS:
+            raise BadRequestError(f"stop: expected at most {MOST_OF_STOPS} characters in all", param="stop")
         if self.unit is not None and not isinstance(self.unit, str):
             raise BadRequestError("unit: expected the name of a unit, such as 1.c.181", param="unit")
 

@@ -210,3 +210,24 @@ def test_a_service_that_has_not_started_or_has_ended_takes_nothing(fox, go):
                 await attempt
 
     go(work())
+
+
+def test_inputs_and_beams_are_bounded_in_all(translator, captioner, go):
+    async def refused(run, given, options=None, most=100):
+        async with serving(run, Limits(max_tokens=most)) as service:
+            with pytest.raises(TooLargeError) as error:
+                await service.predict("m", given, options)
+            assert "expected at most" in error.value.message
+            return error.value.param
+
+    assert go(refused(translator, ["3 apples"] * 60)) == "inputs"
+    assert go(refused(translator, ["3 apples" * 60])) == "inputs"
+    assert go(refused(translator, ["3 apples"], {"beam": 5000})) == "options"
+    assert go(refused(translator, ["3 apples"] * 10, {"max_length": 10_000})) == "options"
+    assert go(refused(captioner, [base64.b64encode(picture()).decode()] * 257)) == "inputs"
+
+    async def answered():
+        async with serving(translator, Limits(max_tokens=100)) as service:
+            return await service.predict("m", ["3 apples"] * 40)
+
+    assert len(go(answered())) == 40

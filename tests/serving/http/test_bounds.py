@@ -352,3 +352,30 @@ def test_who_has_sent_all_and_says_so_is_answered(server: Running, path: str) ->
         sock.shutdown(socket.SHUT_WR)
         found = rest(sock)
     assert found.startswith(b"HTTP/1.1 400" if path.endswith("predict") else b"HTTP/1.1 20")
+
+
+def test_what_is_a_product_of_what_may_be_is_bounded_itself(server: Running) -> None:
+    """Each number is allowed; together they would keep everybody waiting."""
+    with server.client() as client:
+        path = f"/v1/lm/sessions/{client.post('/v1/lm/sessions', json={'text': 'the '}).json()['id']}"
+        refused = [
+            client.post(f"{path}/steps", json={"text": "x" * 16_000, "all": True, "top": 1000}),
+            client.post("/v1/lm/sessions", json={"text": "x" * 16_000, "all": True, "top": 1000}),
+        ]
+        texts = {"model": "lm", "prompt": "the ", "max_tokens": 16_000, "n": 128}
+        refused += [
+            client.post("/v1/completions", json=texts),
+            client.post("/v1/completions", json={**texts, "max_tokens": 1, "prompt": "x" * 16_000}),
+            client.post("/v1/completions", json={**texts, "max_tokens": 1, "n": 1, "prompt": ["x" * 16_000] * 5}),
+            client.post("/v1/completions", json={**texts, "max_tokens": 1, "n": 64, "prompt": [[1] * 2000]}),
+        ]
+        for found in refused:
+            assert (found.status_code, found.json()["error"]["code"]) == (413, "too_large")
+            assert "expected at most" in found.json()["error"]["message"]
+        stops = client.post("/v1/lm/generate", json={"stop": ["x" * 999] * 16})
+        assert (stops.status_code, stops.json()["error"]["param"]) == (400, "stop")
+        found = client.post(f"{path}/steps", json={"text": "x" * 50, "all": True, "top": 1000})
+        assert (found.status_code, len(found.json()["said"])) == (200, 50)
+        found = client.post("/v1/completions", json={**texts, "max_tokens": 1, "prompt": ["a", "bc"], "n": 2})
+        assert [found.status_code, len(found.json()["choices"])] == [200, 4]
+        assert found.json()["usage"]["prompt_tokens"] == 3

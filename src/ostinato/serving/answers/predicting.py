@@ -33,6 +33,12 @@ from ostinato.serving.answers.series import part_of, track_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 
 MOST_INPUTS = 10_000
+MOST_PICTURES = 256
+READ, WRITTEN, DRAWN = (
+    4,
+    64,
+    256,
+)  # times the tokens of a request: that all inputs have, that beams write, that paths of forecasts have
 
 
 def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
@@ -52,19 +58,74 @@ def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: i
         raise BadRequestError("a language model writes rather than predicts: ask /v1/completions, or its /generate")
     if len(inputs) > MOST_INPUTS:
         raise TooLargeError(f"inputs: expected at most {MOST_INPUTS}, got {len(inputs)}", param="inputs")
+    _check_size(trained, inputs, most)
     part_for = _PARTS.get(trained.task.name)
     if part_for is None:
         raise BadRequestError(f"the task {trained.task.name} is none that inputs of a request can be read for")
     asked = copy.copy(trained).answer_with(options)
+    if trained.task.name in ("translate", "caption"):
+        _check_written(asked, inputs, most)
     if (
         trained.task.name == "forecast"
         and inputs
         and all(isinstance(each, Mapping) and "values" not in each for each in inputs)
     ):
-        return asked.predict(_table(asked, inputs))
-    if not inputs:
+        part = _table(asked, inputs)
+    elif not inputs:
         return []
-    return asked.predict(part_for(asked, inputs, most))
+    else:
+        part = part_for(asked, inputs, most)
+    if trained.task.name == "forecast":
+        _check_drawn(asked, len(part.tracks), most)
+    return asked.predict(part)
+
+
+def _check_size(trained: Any, inputs: list[Any], most: int) -> None:
+    """Of all inputs together: each is bounded by itself too."""
+    has_pictures = trained.task.name == "caption" or (
+        trained.task.name == "classify" and trained.known.vocabulary is None
+    )
+    pictures = sum(isinstance(each, str) for each in inputs) if has_pictures else 0
+    if pictures > MOST_PICTURES:
+        raise TooLargeError(
+            f"inputs: expected at most {MOST_PICTURES} pictures, got {pictures}; send less at once", param="inputs"
+        )
+    size = sum(_size(each) for each in inputs if not (has_pictures and isinstance(each, str)))
+    if size > READ * most:
+        raise TooLargeError(
+            f"inputs: expected at most {READ * most} characters, words or values in all, got {size}; send less at once",
+            param="inputs",
+        )
+
+
+def _size(given: Any) -> int:
+    if isinstance(given, Mapping):
+        given = given.get("values")
+    return len(given) if isinstance(given, str | list) else 1
+
+
+def _check_written(asked: Any, inputs: list[Any], most: int) -> None:
+    """Hypotheses by their tokens."""
+    how = asked.answering
+    read = sum(len(each) for each in inputs if isinstance(each, str)) if asked.task.name == "translate" else 0
+    written = len(inputs) * how.max_length if how.max_length is not None else 2 * read + 10 * len(inputs)
+    if how.beam * written > WRITTEN * most:
+        raise TooLargeError(
+            f"options.beam: expected at most {WRITTEN * most} tokens of all hypotheses, got {how.beam} times {written}; send less "
+            "at once, or lower beam or max_length",
+            param="options",
+        )
+
+
+def _check_drawn(asked: Any, count: int, most: int) -> None:
+    """Paths by their steps."""
+    horizon, samples = asked.answering.horizon or asked.known.horizon, asked.answering.samples
+    if samples * horizon * count > DRAWN * most:
+        raise TooLargeError(
+            f"options.samples: expected at most {DRAWN * most} steps of all paths, got {samples} times {horizon} times {count}; "
+            "send less at once, or lower samples or horizon",
+            param="options",
+        )
 
 
 def _text(given: Any, most: int) -> str:

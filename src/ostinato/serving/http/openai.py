@@ -10,16 +10,19 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ostinato.serving.errors import TooLargeError
 from ostinato.serving.generating import Generating, Piece
 from ostinato.serving.http.context import Context
 from ostinato.serving.http.events import begun, generating, usage
 from ostinato.serving.http.refusals import InvalidError
 from ostinato.serving.http.request import Reply, Request, as_events, as_json, while_there
 from ostinato.serving.http.stateless import served
+from ostinato.serving.kinds.language import LanguageKind
 
 MAX_TOKENS = 16  # OpenAI's default
 MOST_CHOICES = 128
 MOST_LOGPROBS = 5
+IN_ALL = 4  # times the tokens of a request: those of all prompts together, and of all texts
 _NOT_DONE = {"suffix": None, "presence_penalty": 0, "frequency_penalty": 0, "logit_bias": None}
 
 
@@ -29,6 +32,7 @@ class _Choice:
 
     index: int
     prompt: Any
+    read: list[int]
     how: Generating
     offset: int
     text: list[str] = field(default_factory=list)
@@ -71,7 +75,7 @@ async def completions(app: Context, request: Request) -> Reply:
     for param, neutral in _NOT_DONE.items():
         if body.get(param) not in (neutral, None, {}):
             raise InvalidError(param, "is not supported; leave it out")
-    choices = _choices(body)
+    choices = _choices(app, name, body)
     head = {
         "id": f"cmpl-{uuid.uuid4().hex}",
         "object": "text_completion",
@@ -87,7 +91,7 @@ async def completions(app: Context, request: Request) -> Reply:
     return as_json({**head, "choices": [each.data() for each in choices], "usage": _usage(choices)})
 
 
-def _choices(body: dict[str, Any]) -> list[_Choice]:
+def _choices(app: Context, name: str, body: dict[str, Any]) -> list[_Choice]:
     given, count = body["prompt"], int(body.get("n") or 1)
     if (body.get("best_of") or count) != count:
         raise InvalidError("best_of", "expected the same as n; more are not drawn")
@@ -99,15 +103,32 @@ def _choices(body: dict[str, Any]) -> list[_Choice]:
         raise InvalidError(
             "n", f"expected at most {MOST_CHOICES} texts in all, got {len(prompts)} prompts times {count}"
         )
+    kind, most = app.service.models[name].kind, app.service.limits.max_tokens
+    if how.max_tokens * len(prompts) * count > IN_ALL * most and len(prompts) * count > 1:
+        raise TooLargeError(
+            f"max_tokens: expected at most {IN_ALL * most} tokens of all texts, got {len(prompts) * count} times "
+            f"{how.max_tokens}; ask for less at once",
+            param="max_tokens",
+        )
+    if not isinstance(kind, LanguageKind):
+        raise InvalidError("model", f"cannot write: {app.service.models[name].why_no_sessions}")
+    left = IN_ALL * most
     found = []
     for prompt in prompts:
         if not isinstance(prompt, str):
             prompt = [int(token) for token in prompt]
+        read = kind.given(prompt, most)
+        left -= len(read) * count
+        if left < 0:
+            raise TooLargeError(
+                f"prompt: expected at most {IN_ALL * most} tokens of all prompts, each {count} times; send less at once",
+                param="prompt",
+            )
         for number in range(count):
             # Choices differ, and each can be had again with a seed of its own.
             seed = how.seed if how.seed is None else (how.seed + number + 2**63) % 2**64 - 2**63
             offset = len(prompt) if isinstance(prompt, str) else 0
-            found.append(_Choice(len(found), prompt, replace(how, seed=seed), offset))
+            found.append(_Choice(len(found), prompt, read, replace(how, seed=seed), offset))
     return found
 
 
@@ -137,9 +158,9 @@ async def _pieces(app: Context, name: str, choice: _Choice, echo: bool) -> Async
         if choice.how.logprobs is None and isinstance(choice.prompt, str):
             yield Piece(choice.prompt)
         else:
-            for piece in await app.service.score(name, choice.prompt, choice.how.logprobs or 0):
+            for piece in await app.service.score(name, choice.read, choice.how.logprobs or 0):
                 yield piece
-    pieces = app.service.generate(name, choice.prompt, choice.how)
+    pieces = app.service.generate(name, choice.read, choice.how)
     async with aclosing(pieces):  # pyright: ignore[reportArgumentType]
         async for piece in pieces:
             yield piece

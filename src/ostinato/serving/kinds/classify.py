@@ -91,6 +91,10 @@ class ClassifyKind(Kind):
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         return (rows - np.float32(self.known.mean)) / np.float32(self.known.deviation)
 
+    def numbers(self, asked: Any) -> int:
+        """The token, and the classes."""
+        return 1 + len(self.known.classes)
+
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
         """Logits, (n, C)."""
         if self.vocabulary is None:

@@ -16,13 +16,14 @@ from ostinato.models.forecasting.forecast_stream import ForecastStream
 from ostinato.models.forecasting.heads import Gaussian, Quantiles
 from ostinato.recipes.forecast.data import SeriesWindows, Track
 from ostinato.serving.answers.series import columns_of, names_of, numbers_of, part_of, track_of
-from ostinato.serving.errors import BadRequestError
+from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, whole
 from ostinato.serving.stepping.bank import Bank
 from ostinato.serving.stepping.job import Job
 
 LEVELS = (50.0, 80.0, 95.0)
 _MOST_HORIZON, _MOST_SAMPLES, _MOST_LEVELS = 1000, 1000, 20
+_MOST_PATHS = 200_000  # steps of paths of a forecast: while they are drawn no other session of the model steps
 
 
 class Asked(NamedTuple):
@@ -86,10 +87,19 @@ class ForecastKind(Kind):
         observed = columns_of(body, "observed", len(values), names_of(self.known.observed))
         return list(zip(values.tolist(), known, observed, strict=True))
 
+    def numbers(self, asked: Any) -> int:
+        """Mean and interval."""
+        return 3
+
     def asked(self, body: Mapping[str, Any]) -> Asked:
         """Horizon, samples, seed, levels and future covariates."""
         horizon = whole(body, "horizon", self.known.horizon, 1, _MOST_HORIZON)
         samples = whole(body, "samples", 200, 2, _MOST_SAMPLES)
+        if horizon * samples > _MOST_PATHS:
+            raise TooLargeError(
+                f"samples: expected at most {_MOST_PATHS // horizon} for {horizon} steps, got {samples}",
+                param="samples",
+            )
         seed = whole(body, "seed", 0, 0, 2**63 - 1)
         levels = body.get("levels")
         if levels is None:

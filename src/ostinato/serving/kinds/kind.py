@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from ostinato.serving.errors import BadRequestError
+from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.stepping.bank import Bank
 
 if TYPE_CHECKING:
     from ostinato.serving.stepping.job import Job
 
 FIRST_ROWS = 64
+MOST_TOLD = 40_000  # numbers of an answer: some 50 ms
 
 
 class Kind:
@@ -67,6 +68,24 @@ class Kind:
     def asked(self, body: Mapping[str, Any]) -> Any:
         """What is to be said, checked."""
         return True
+
+    def numbers(self, asked: Any) -> int:
+        """How many are told after a step, about."""
+        return 1
+
+    def check_told(self, steps: int, asked: Any) -> None:
+        """Bounds what an answer tells: to make it and to write it as JSON nobody else is answered.
+
+        Raises:
+            TooLargeError: so many steps have too much.
+        """
+        each = self.numbers(asked)
+        if steps * each > MOST_TOLD:
+            raise TooLargeError(
+                f"all: expected at most {MOST_TOLD // each} steps where so much is told after each, got {steps}; ask for less, "
+                "or read in parts",
+                param="all",
+            )
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
         """One step of some rows."""
@@ -139,7 +158,9 @@ def refuse_others(body: Mapping[str, Any], task: str, names: Sequence[str]) -> N
     """Raises a BadRequestError for what models of other tasks read."""
     for name in _EVERY:
         if body.get(name) is not None and name not in names:
-            raise BadRequestError(f"{name}: expected one of {', '.join(names)}, as this is a model of {task}", param=name)
+            raise BadRequestError(
+                f"{name}: expected one of {', '.join(names)}, as this is a model of {task}", param=name
+            )
 
 
 def text_of(value: Any, param: str = "text") -> str:

@@ -109,6 +109,10 @@ class LanguageKind(Kind):
         """How many of the most likely next tokens."""
         return whole(body, "top", 10, 0, MOST_TOP)
 
+    def numbers(self, asked: int) -> int:
+        """The token, and those that may be next."""
+        return 1 + min(asked, len(self.vocabulary))
+
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
         """Logits, (n, V)."""
         said = bank.stream(torch.tensor(inputs), rows)
