@@ -184,6 +184,7 @@ class Service:
         self.models[name] = served
         if served.kind is not None:
             self._sessions[name] = self._made(served)
+            await self._sessions[name].keeping.retire()
             await self._sessions[name].keeping.count()
         return {"sessions": 0, "gone": gone}
 
@@ -380,7 +381,10 @@ class Service:
 
     async def _swept(self) -> None:
         if self._keeper is not None:
-            await self._keeper.call("sweep", time.time())
+            every = [each.keeping for each in self._sessions.values()]
+            now = min([keeping.store_now() for keeping in every], default=time.time())
+            spared = () if self._shared else {(keeping.name, id) for keeping in every for id in keeping.memory}
+            await self._keeper.call("sweep", now, spared)
 
     async def _written(self, served: Served, given: Any, how: Generating) -> AsyncIterator[Piece]:
         """A translation or a caption, a token at a time: between two tokens others have the thread."""

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from ostinato.serving.errors import (
 )
 from ostinato.serving.generating import Generating
 from ostinato.serving.limits import Limits
+from ostinato.serving.stores.sqlite import SqliteStore
 from tests.serving.conftest import serving
 from tests.serving.untrained import untrained_lm
 
@@ -446,3 +448,106 @@ def test_answers_are_what_json_can_hold(fox, go):
             return [made, await service.view("m", "", made["id"]), await service.list("m", ""), service.stats()]
 
     assert json.loads(json.dumps(go(work())))
+
+
+def test_a_session_that_begins_with_a_state_reads_the_text_behind_it(fox, go):
+    async def work():
+        async with serving(fox) as service:
+            first = (await service.open("m", "", {"text": "the "}))["id"]
+            state = await service.state("m", "", first)
+            found = await service.open("m", "", {"state": state, "step": 4, "text": "quick", "top": 1})
+            return found, await service.state("m", "", found["id"])
+
+    found, state = go(work())
+    assert found["step"] == 9
+    assert len(found["said"]) == 1
+    assert state == bits(load(fox), "the quick")
+
+
+def test_a_text_of_no_tokens_tells_what_was_read(fox, go):
+    async def work():
+        async with serving(fox) as service:
+            id = (await service.open("m", "", {}))["id"]
+            how = Generating(max_tokens=0)
+            return [
+                [piece async for piece in pieces][-1]
+                for pieces in (service.generate("m", "quick", how), service.write("m", "", id, how, None, "the "))
+            ]
+
+    alone, within = go(work())
+    assert (alone.prompt_tokens, alone.tokens) == (5, 0)
+    assert (within.prompt_tokens, within.tokens, within.step) == (4, 0, 4)
+
+
+def test_a_session_that_does_not_fit_the_model_any_more_is_gone_and_can_be_deleted(go, tmp_path):
+    run = untrained_lm(tmp_path / "run", seed=1)
+
+    async def work():
+        async with serving(run, store=str(tmp_path / "s")) as service:
+            ids = [(await service.open("m", "", {"text": "the"}))["id"] for _ in range(2)]
+            untrained_lm(tmp_path / "run", hidden=24)
+            await service.reload("m")
+            made = (await service.open("m", "", {"text": "x"}))["id"]
+            for id in ids:
+                with pytest.raises(GoneError):
+                    await service.view("m", "", id)
+            with pytest.raises(NotFoundError):
+                await service.delete("m", "bob", ids[0])
+            await service.delete("m", "", ids[0])
+            with pytest.raises(NotFoundError):
+                await service.view("m", "", ids[0])
+            listed, stored = await service.list("m", "", 1), service.stats()["m"]["stored"]
+            keeping = service._sessions["m"].keeping
+            await keeping.keeper.call("sweep", time.time() + 100_000)
+            await keeping.sweep()
+            with pytest.raises(NotFoundError):
+                await service.view("m", "", ids[1])
+            return made, listed, stored, service.stats()["m"]["stored"], await service.view("m", "", made)
+
+    made, listed, stored, after, view = go(work())
+    assert [each["id"] for each in listed] == [made]
+    assert (stored, after) == (2, 1)
+    assert view["step"] == 1
+
+
+def test_a_service_that_was_killed_begins_anew_to_wait_for_those_who_were_active(fox, go, tmp_path):
+    async def work():
+        file, limits = str(tmp_path / "s"), Limits(idle_seconds=100.0, snapshot_seconds=1000.0)
+        async with serving(fox, limits, store=file) as service:
+            id = (await service.open("m", "", {"text": "the"}))["id"]
+        store = SqliteStore(file)
+        record = store.get([("m", id)])[0]
+        record.used, record.expires = record.used - 1000, record.expires - 1000
+        store.put([("m", record)])
+        store.close()
+        async with serving(fox, limits, store=file) as service:
+            keeping = service._sessions["m"].keeping
+            before = keeping.now()
+            await service._swept()
+            view, listed = await service.view("m", "", id), await service.list("m", "")
+            keeping._clock = lambda: before + 1000
+            ended = await service.list("m", "")
+            with pytest.raises(NotFoundError):
+                await service.view("m", "", id)
+            return before, view, listed, ended
+
+    before, view, listed, ended = go(work())
+    assert before < view["expires"] < before + 101
+    assert len(listed) == 1
+    assert ended == []
+
+
+def test_what_expired_in_the_store_is_spared_while_it_is_used_in_memory(fox, go, tmp_path):
+    async def work():
+        limits = Limits(idle_seconds=0.4, snapshot_seconds=1000.0)
+        async with serving(fox, limits, store=str(tmp_path / "s")) as service:
+            id = (await service.open("m", "", {"text": "the"}))["id"]
+            keeping = service._sessions["m"].keeping
+            until = keeping.now() + 0.7
+            while keeping.now() < until:
+                await service.steps("m", "", id, {"text": "x"})
+                await asyncio.sleep(0.02)
+            await service._swept()
+            return await keeping.keeper.get("m", id)
+
+    assert go(work()) is not None

@@ -1,3 +1,4 @@
+import contextlib
 import shutil
 import socket
 import sqlite3
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from ostinato.errors import ConfigError, StateError
-from ostinato.serving.errors import UnavailableError
+from ostinato.serving.errors import GoneError, NotFoundError, UnavailableError
 from ostinato.serving.http.settings import Settings
 from ostinato.serving.http.workers import Workers
 from ostinato.serving.limits import Limits
@@ -227,3 +228,34 @@ def test_workers_are_not_begun_on_a_file_that_a_server_has(tmp_path):
     file = str(tmp_path / "sessions")
     with FileLock(file), socket.socket() as listening, pytest.raises(StateError, match="another server"):
         Workers(Settings({"m": "run"}, workers=2, sessions=file), listening).run(lambda: pytest.fail("they were begun"))
+
+
+@pytest.mark.parametrize("change", ["body", "numbers"])
+def test_a_record_that_was_damaged_is_gone_and_can_be_deleted(fox, go, address, change):
+    async def work():
+        async with serving(fox, store=address) as service:
+            ids = [(await service.open("m", "", {"text": "the"}))["id"] for _ in range(2)]
+        given = {"body": b"junk"} if change == "body" else {"created": "yesterday", "step": "many", "version": "x"}
+        if address.startswith("unix"):
+            open_store(address)._client.hset(f"ostinato:m:{{{ids[0]}}}", mapping=given)
+        else:
+            with contextlib.closing(sqlite3.connect(address)) as file, file:
+                names = ", ".join(f"{name} = ?" for name in given)
+                file.execute(f"UPDATE sessions SET {names} WHERE id = ?", (*given.values(), ids[0]))
+        async with serving(fox, store=address) as service:
+            await service.list("m", "")
+            with pytest.raises(GoneError):
+                await service.view("m", "", ids[0])
+            with pytest.raises(GoneError):
+                await service.steps("m", "", ids[0], {"text": "x"})
+            with pytest.raises(NotFoundError):
+                await service.delete("m", "bob", ids[0])
+            await service.delete("m", "", ids[0])
+            with pytest.raises(NotFoundError):
+                await service.view("m", "", ids[0])
+            assert (await service.steps("m", "", ids[1], {"text": "x"}))["step"] == 4
+            return [each["id"] for each in await service.list("m", "")] == ids[1:], service.stats()["m"]
+
+    listed, stats = go(work())
+    assert listed
+    assert (stats["stored"], stats["queue"]) == (1, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ from ostinato.serving.stores.record import Record
 
 _LOG = logging.getLogger("ostinato.serving")
 _ROOM_SECONDS = 5.0  # that a request waits for room in memory
+_GONE_SECONDS = (
+    86_400.0  # that a session which does not fit its model any more is told to be gone, rather than not found
+)
 _CHUNK = 64  # states that are packed between two steps
 
 Then = Callable[[BaseException | None], None]
@@ -77,6 +81,7 @@ class Keeping:
         self.closing = False
         self.leases = Leases(name, keeper, limits.lease_seconds) if shared and keeper is not None else None
         self.underway: dict[str, tuple[Session, Job]] = {}
+        self._begun = -math.inf if shared else clock()
         self._dirty: dict[str, Session] = {}
         self._loading: dict[str, asyncio.Future[None]] = {}
         self._evicting: asyncio.Task[None] | None = None
@@ -339,7 +344,8 @@ class Keeping:
             session.is_busy = True  # nobody waits: the turn is free
         try:
             if not self._shared:
-                changed = [session for session in leaving if session.version != session.saved_version]
+                idles = self.limits.idle_seconds is not None  # then the store shall know when each was used
+                changed = [session for session in leaving if idles or session.version != session.saved_version]
                 for at in range(0, len(changed), _CHUNK):
                     await self._put(self._packed(changed[at : at + _CHUNK]))
             for session in leaving:
@@ -413,7 +419,8 @@ class Keeping:
     def expires(self, session: Session | Record) -> float | None:
         """When a session ends by itself, if nobody uses it."""
         idle, total = self.limits.idle_seconds, self.limits.total_seconds
-        ends = [session.used + idle] if idle is not None else []
+        # What a killed service had not written yet counts as use, and so does the time in which there was none.
+        ends = [max(session.used, self._begun) + idle] if idle is not None else []
         ends += [session.created + total] if total is not None else []
         return min(ends) if ends else None
 
@@ -421,6 +428,16 @@ class Keeping:
         """Whether its time is over."""
         expires = self.expires(session)
         return expires is not None and expires <= self._clock()
+
+    def store_now(self) -> float:
+        """The time by which the store may judge what has expired: it knows how sessions were used up to the last snapshot."""
+        now, idle = self._clock(), self.limits.idle_seconds
+        return now if idle is None or self._begun + idle <= now else 0.0
+
+    async def retire(self) -> None:
+        """Lets go, after a day, of sessions that do not fit the model."""
+        if self.keeper is not None:
+            await self.keeper.call("retire", self.name, self.signature, self._clock() + _GONE_SECONDS)
 
     async def sweep(self) -> None:
         """Ends sessions whose time is over, and counts the others."""

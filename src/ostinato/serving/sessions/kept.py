@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ostinato.errors import StateError
 from ostinato.serving.errors import GoneError
 from ostinato.serving.sessions.session import Session
-from ostinato.serving.stores.record import Body, Record
+from ostinato.serving.stores.record import HEAD, SIGNATURE, Body, Record
 
 _LOG = logging.getLogger("ostinato.serving")
 
@@ -38,12 +38,17 @@ def body_of(record: Record, signature: bytes) -> Body:
     """
     try:
         body = Body.from_bytes(record.body)
-    except (StateError, ValueError, KeyError, TypeError) as error:
+    except (StateError, ValueError, KeyError, TypeError, AttributeError, LookupError) as error:
         _LOG.error("a session cannot be read: %s", error)
         raise GoneError("the session was damaged on its way; begin another") from None
     if body.signature != signature:
         raise GoneError("the model is another one now, which the session's state does not fit; begin another")
     return body
+
+
+def fits(head: Record, signature: bytes) -> bool:
+    """Whether a session goes on with a bank of this signature, as far as its head tells."""
+    return head.body[HEAD - SIGNATURE : HEAD] == signature
 
 
 def take_over(session: Session, record: Record, body: Body) -> None:

@@ -23,6 +23,7 @@ class Session:
         key: the last idempotency key, the digest of its request and the answer; None without.
         is_busy: whether somebody has the turn.
         waiting: for the turn, in their order; None where nobody does.
+        is_ending: whether somebody deletes it: texts that it writes are not gone on with.
         is_late: whether it shall be put on disk when its turn ends.
     """
 
@@ -30,6 +31,7 @@ class Session:
         "created",
         "id",
         "is_busy",
+        "is_ending",
         "is_late",
         "key",
         "marks",
@@ -50,7 +52,7 @@ class Session:
         self.version, self.saved_version = 0, -1
         self.marks: dict[str, tuple[int, bytes]] | None = None
         self.key: tuple[str, bytes, bytes] | None = None
-        self.is_busy = self.is_late = False
+        self.is_busy = self.is_late = self.is_ending = False
         self.waiting: deque[asyncio.Future[None]] | None = None
 
     async def turn(self) -> None:

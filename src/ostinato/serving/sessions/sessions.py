@@ -13,12 +13,13 @@ from ostinato.errors import OstinatoError
 from ostinato.serving.errors import (
     BadRequestError,
     BusyError,
+    GoneError,
     NotFoundError,
     ServingError,
     StepMismatchError,
 )
 from ostinato.serving.kinds.kind import refuse_others, whole
-from ostinato.serving.sessions.kept import body_of
+from ostinato.serving.sessions.kept import body_of, fits
 from ostinato.serving.sessions.session import Session
 from ostinato.serving.sessions.texts import Texts
 from ostinato.serving.sessions.turns import answered, digest_of, for_clients
@@ -81,9 +82,14 @@ class Sessions(Texts):
         """Of an owner, in the order of ids; without the marks of those that are not in memory."""
         keeping, after = self.keeping, after or ""
         found: dict[str, dict[str, Any]] = {}
-        if keeping.keeper is not None:
-            heads = await keeping.keeper.call("heads", keeping.name, owner, limit, after)
-            found = {head.id: self._of_record(head, None) for head in heads}
+        at = after
+        while keeping.keeper is not None and len(found) < limit:
+            heads = await keeping.keeper.call("heads", keeping.name, owner, limit, at, keeping.store_now())
+            there = [head for head in heads if fits(head, keeping.signature) and not keeping.is_over(head)]
+            found.update((head.id, self._of_record(head, None)) for head in there)
+            if len(heads) < limit:
+                break
+            at = heads[-1].id
         if not keeping.is_shared:
             for session in keeping.memory.values():
                 if session.owner == owner and session.id > after and session.row >= 0 and not keeping.is_over(session):
@@ -101,7 +107,7 @@ class Sessions(Texts):
             raise BadRequestError("state: expected bytes", param="state")
         step = whole(body, "step", 0, 0, 2**62) if data is not None else 0
         opening = None if data is not None else kind.opening(body, most)
-        inputs = [] if data is not None else kind.read(body, most)
+        inputs = kind.read(body, most)
         says = bool(inputs) or (opening is not None and kind.peeks_first)
         asked = kind.asked(body) if says else None
         every = _flag(body, "all", kind.every)
@@ -277,9 +283,25 @@ class Sessions(Texts):
         return await self._kept(session, state)
 
     async def delete(self, owner: str, id: str) -> None:
-        """Ends a session."""
-        session = await self.keeping.hold(owner, id)
+        """Ends a session. Texts that it writes, or is to write before this, are cancelled; steps before this are taken."""
         keeping = self.keeping
+        ending = keeping.memory.get(id)
+        if ending is not None and ending.owner == owner:
+            ending.is_ending = True
+            _, job = keeping.underway.get(id, (None, None))
+            if job is not None and job.writing is not None:
+                self._leave(job)
+        try:
+            session = await keeping.hold(owner, id)
+        except GoneError:  # it is its owner's
+            assert keeping.keeper is not None
+            await keeping.keeper.drop(keeping.name, id)
+            keeping.total -= 1
+            return
+        except BaseException:
+            if ending is not None:
+                ending.is_ending = False
+            raise
         keeping.forget(session)
         keeping.total -= 1
         try:

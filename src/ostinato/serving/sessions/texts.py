@@ -54,7 +54,7 @@ class Texts(Turns):
         if before is not None:
             yield Piece(**json.loads(before))
             return
-        writing.first = session.step
+        writing.first, writing.prompt = session.step, len(tokens)
         if held is not None:
             held.before = len(tokens)
         refused: list[BaseException] = []
@@ -157,6 +157,7 @@ class Texts(Turns):
                 pieces.put(writing.last())
                 pieces.end()
 
+        writing.prompt = len(tokens)
         job = Job(row, tokens, done=done, writing=writing)
         keeping.stepper.submit(job)
         try:

@@ -37,6 +37,8 @@ class Turns:
         session.used = self.keeping.now()
         if job.writing is not None or len(job.inputs) > 1:
             self.keeping.underway[session.id] = session, job
+        if session.is_ending and job.writing is not None:
+            job.cancelled = True
         self.keeping.stepper.submit(job)
 
     def _finish(

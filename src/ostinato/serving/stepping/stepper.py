@@ -383,7 +383,6 @@ class Stepper:
                 continue
             how, job.undo = writing.how, None
             if not writing.written:
-                writing.prompt = len(job.inputs)
                 job.copied_at = job.at  # the first copy that tells more is behind the first token
                 self.kind.began(self.bank, job)
             piece = Piece(writing.push(token), token)

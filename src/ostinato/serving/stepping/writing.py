@@ -56,6 +56,7 @@ class Writing:
 
     Attributes:
         first: inputs that its session has read before the job: what is drawn follows from the seed and the step.
+        prompt: tokens that are read first.
         written: tokens drawn so far.
         full: set on the event loop where nobody reads what is written: it waits.
         finish: why it has ended, "stop" or "length"; None while it goes on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from ostinato.errors import StateError
 
 _MARK = b"OSTSESS1"
 SIGNATURE = 16
+HEAD = len(_MARK) + 4 + SIGNATURE  # bytes of a body that tell which bank it fits
 
 
 @dataclass(slots=True)
@@ -25,7 +27,7 @@ class Record:
         used: the same, when it was used last.
         expires: the same, when it ends if nobody uses it; None for never.
         version: goes up with each change.
-        body: see `Body`; empty where only the head was asked for.
+        body: see `Body`; the first `HEAD` bytes where only the head was asked for.
     """
 
     id: str
@@ -36,6 +38,19 @@ class Record:
     expires: float | None
     version: int
     body: bytes = b""
+
+
+def sound(record: Record) -> Record:
+    """A record as it came out of a store, or, where the store was damaged, one that has its name and owner and nothing in it."""
+    r = record
+    numbers = (r.created, r.used, *(() if r.expires is None else (r.expires,)))
+    if (
+        all(type(each) is int and 0 <= each < 2**63 for each in (r.step, r.version))
+        and all(isinstance(each, int | float) and abs(each) < 1e13 for each in numbers)
+        and isinstance(r.body, bytes)
+    ):
+        return r
+    return Record(r.id, str(r.owner), 0, 0.0, math.inf, None, 0)
 
 
 @dataclass(slots=True)

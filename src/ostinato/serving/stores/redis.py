@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ostinato.errors import ConfigError
 from ostinato.extras import needed
-from ostinato.serving.stores.record import Record
+from ostinato.serving.stores.record import HEAD, SIGNATURE, Record, sound
 from ostinato.serving.stores.store import Asked, Lease
 
 _ACQUIRE = """
@@ -34,6 +35,7 @@ return 1
 _RENEW = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 1"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 _FIELDS = ("owner", "step", "created", "used", "expires", "version", "body")
+_HEAD = (*_FIELDS[:-1], "head")
 _PAGE = 256
 
 
@@ -98,14 +100,14 @@ class RedisStore:
                     pipe.zrem(_owners(model, head.owner), id)
             pipe.execute()
 
-    def heads(self, model: str, owner: str, limit: int, after: str) -> list[Record]:
+    def heads(self, model: str, owner: str, limit: int, after: str, now: float | None = None) -> list[Record]:
         """See `Store`; ids of sessions that Redis has forgotten are taken out of the sets here."""
         found: list[Record] = []
         while len(found) < limit:
             least = f"({after}" if after else "-"
             raw = self._client.zrange(_owners(model, owner), least, "+", bylex=True, offset=0, num=_PAGE)
             ids = [each.decode() for each in raw]
-            heads = self._read([(model, id) for id in ids], _FIELDS[:-1])
+            heads = self._read([(model, id) for id in ids], _HEAD)
             gone = [id for id, head in zip(ids, heads, strict=True) if head is None]
             if gone:
                 self._client.zrem(_owners(model, owner), *gone)
@@ -120,7 +122,18 @@ class RedisStore:
         """See `Store`; with those that Redis has forgotten, until `sweep`."""
         return self._client.zcard(_all(model))
 
-    def sweep(self, now: float) -> int:
+    def retire(self, model: str, signature: bytes, at: float) -> None:
+        """See `Store`."""
+        ids = [each.decode() for each in self._client.zrange(_all(model), 0, -1)]
+        for n in range(0, len(ids), _PAGE):
+            some = ids[n : n + _PAGE]
+            for id, head in zip(some, self._read([(model, id) for id in some], _HEAD), strict=True):
+                if head is not None and head.body[HEAD - SIGNATURE :] != signature:
+                    ends = at if head.expires is None else min(at, head.expires)
+                    self._client.hset(_name(model, id), "expires", repr(ends))
+                    self._client.pexpireat(_name(model, id), _milliseconds(ends))
+
+    def sweep(self, now: float, spared: Collection[tuple[str, str]] = ()) -> int:
         """Redis forgets by itself; ids are taken out of the set of all."""
         gone = 0
         for name in self._client.scan_iter(match=_all("*"), count=100):
@@ -228,12 +241,16 @@ def _fields(r: Record) -> dict[str, Any]:
         "expires": "" if r.expires is None else repr(r.expires),
         "version": r.version,
         "body": r.body,
+        "head": r.body[:HEAD],
     }
 
 
 def _record(id: str, values: Sequence[Any]) -> Record:
     owner, step, created, used, expires, version, *body = values
-    ends = float(expires) if expires else None
-    return Record(
-        id, owner.decode(), int(step), float(created), float(used), ends, int(version), body[0] if body else b""
-    )
+    whose = owner.decode(errors="replace")
+    try:
+        ends = float(expires) if expires else None
+        content = (body[0] or b"") if body else b""
+        return sound(Record(id, whose, int(step), float(created), float(used), ends, int(version), content))
+    except (TypeError, ValueError):  # a field is missing, or was changed
+        return Record(id, whose, 0, 0.0, math.inf, None, 0)

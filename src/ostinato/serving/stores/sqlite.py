@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from ostinato.errors import StateError
-from ostinato.serving.stores.record import Record
+from ostinato.serving.stores.record import HEAD, SIGNATURE, Record, sound
 from ostinato.serving.stores.store import Asked, Lease
 
 APPLICATION = 0x05717A73  # what SQLite keeps in the file's header, for who made it
@@ -84,30 +84,44 @@ class SqliteStore:
 
     def _one(self, model: str, id: str, columns: str = f"{_HEAD}, body") -> Record | None:
         found = self._file.execute(f"SELECT {columns} FROM sessions WHERE model = ? AND id = ?", (model, id)).fetchone()
-        return None if found is None else Record(*found)
+        return None if found is None else sound(Record(*found))
 
     def drop(self, names: Sequence[tuple[str, str]]) -> None:
         """See `Store`."""
         with self._block(keeps=True):
             self._file.executemany("DELETE FROM sessions WHERE model = ? AND id = ?", names)
 
-    def heads(self, model: str, owner: str, limit: int, after: str) -> list[Record]:
+    def heads(self, model: str, owner: str, limit: int, after: str, now: float | None = None) -> list[Record]:
         """See `Store`."""
         rows = self._file.execute(
-            f"SELECT {_HEAD} FROM sessions WHERE model = ? AND owner = ? AND id > ? AND (expires IS NULL OR expires > ?) "
-            "ORDER BY id LIMIT ?",
-            (model, owner, after, self._clock(), limit),
+            f"SELECT {_HEAD}, substr(body, 1, {HEAD}) FROM sessions WHERE model = ? AND owner = ? AND id > ? "
+            "AND (expires IS NULL OR expires > ?) ORDER BY id LIMIT ?",
+            (model, owner, after, self._clock() if now is None else now, limit),
         )
-        return [Record(*row) for row in rows]
+        return [sound(Record(*row)) for row in rows]
 
     def count(self, model: str) -> int:
         """See `Store`."""
         return self._file.execute("SELECT count(*) FROM sessions WHERE model = ?", (model,)).fetchone()[0]
 
-    def sweep(self, now: float) -> int:
+    def sweep(self, now: float, spared: Collection[tuple[str, str]] = ()) -> int:
         """See `Store`."""
         with self._block():
-            return self._file.execute("DELETE FROM sessions WHERE expires <= ? AND until <= ?", (now, now)).rowcount
+            over = self._file.execute(
+                "SELECT model, id FROM sessions WHERE expires <= ? AND until <= ?", (now, now)
+            ).fetchall()
+            return self._file.executemany(
+                "DELETE FROM sessions WHERE model = ? AND id = ?", [each for each in over if each not in spared]
+            ).rowcount
+
+    def retire(self, model: str, signature: bytes, at: float) -> None:
+        """See `Store`."""
+        with self._block():
+            self._file.execute(
+                "UPDATE sessions SET expires = min(coalesce(expires, ?1), ?1) "
+                f"WHERE model = ?2 AND substr(body, {HEAD - SIGNATURE + 1}, {SIGNATURE}) != ?3",
+                (at, model, signature),
+            )
 
     def acquire(self, asked: Sequence[Asked]) -> list[Lease]:
         """See `Store`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from ostinato.serving.stores.record import Record
@@ -58,16 +58,20 @@ class Store(Protocol):
         """Forgets those of (model, id) each."""
         ...
 
-    def heads(self, model: str, owner: str, limit: int, after: str) -> list[Record]:
-        """Of an owner's sessions that have not expired, in the order of ids, those behind `after`; without bodies."""
+    def heads(self, model: str, owner: str, limit: int, after: str, now: float | None = None) -> list[Record]:
+        """Of an owner's sessions that have not expired `now`, in the order of ids, those behind `after`; with heads of bodies."""
         ...
 
     def count(self, model: str) -> int:
         """How many there are."""
         ...
 
-    def sweep(self, now: float) -> int:
-        """Forgets those that have expired; how many."""
+    def sweep(self, now: float, spared: Collection[tuple[str, str]] = ()) -> int:
+        """Forgets those that have expired but for (model, id) each that are `spared`; how many."""
+        ...
+
+    def retire(self, model: str, signature: bytes, at: float) -> None:
+        """Lets those of a model whose states are of another signature expire at a time."""
         ...
 
     # of a store that several replicas use
