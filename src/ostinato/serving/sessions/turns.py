@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ostinato.errors import OstinatoError
-from ostinato.serving.errors import BadRequestError, FailedError, KeyReusedError, ServingError
+from ostinato.serving.errors import BadRequestError, FailedError, KeyReusedError, RepeatedError, ServingError
 from ostinato.serving.kinds.kind import Kind
 from ostinato.serving.sessions.keeping import Keeping
 from ostinato.serving.sessions.session import Session
 from ostinato.serving.stepping.job import Job
 
 _LONGEST_KEY = 256
+LONGEST_ANSWER = (
+    65_536  # bytes of one that is kept for when the request comes again: it is in every record of the session
+)
 
 
 class Turns:
@@ -85,7 +88,19 @@ def answered(session: Session, key: str | None, digest: bytes) -> bytes | None:
         return None
     if session.key[1] != digest:
         raise KeyReusedError("the idempotency key came before with another request; give every request its own")
+    if not session.key[2]:
+        raise RepeatedError(
+            f"the request was done, and its answer was longer than the {LONGEST_ANSWER} bytes that are kept; the session is at "
+            f"step {session.step}",
+            step=session.step,
+            saved=max(session.saved, 0),
+        )
     return session.key[2]
+
+
+def key_of(key: str, digest: bytes, answer: bytes) -> tuple[str, bytes, bytes]:
+    """What a session keeps of a request and its answer: of a long one that it was given."""
+    return key, digest, answer if len(answer) <= LONGEST_ANSWER else b""
 
 
 def for_clients(error: BaseException) -> BaseException:
