@@ -67,6 +67,12 @@ class KeyReusedError(ServingError):
     status, code = 422, "idempotency_key_reused"
 
 
+class RepeatedError(ServingError):
+    """A request that came before and was done, whose answer was too long to be kept; `details["step"]` is where the session is."""
+
+    status, code = 409, "already_done"
+
+
 class BusyError(ServingError):
     """A bound is reached: sessions, the queue, or a session that another replica steps."""
 

@@ -13,6 +13,7 @@ from ostinato.serving.errors import (
     GoneError,
     KeyReusedError,
     NotFoundError,
+    RepeatedError,
     StepMismatchError,
     TooLargeError,
     UnavailableError,
@@ -551,3 +552,28 @@ def test_what_expired_in_the_store_is_spared_while_it_is_used_in_memory(fox, go,
             return await keeping.keeper.get("m", id)
 
     assert go(work()) is not None
+
+
+def test_of_a_long_answer_it_is_kept_that_it_was_given(fox, go, tmp_path):
+    body = {"text": "the quick brown fox", "all": True, "top": 1000}
+
+    async def work():
+        async with serving(fox, store=str(tmp_path / "s")) as service:
+            id = (await service.open("m", "", {}))["id"]
+            whole = await service.steps("m", "", id, {**body, "text": body["text"] * 10}, "a")
+            with pytest.raises(RepeatedError) as error:
+                await service.steps("m", "", id, {**body, "text": body["text"] * 10}, "a")
+            with pytest.raises(KeyReusedError):
+                await service.steps("m", "", id, body, "a")
+            return (
+                whole,
+                error.value,
+                len(service._sessions["m"].keeping.memory[id].key[2]),
+                await service.view("m", "", id),
+            )
+
+    whole, error, kept, view = go(work())
+    assert len(json.dumps(whole)) > 65_536
+    assert (error.status, error.details["step"]) == (409, 190)
+    assert kept == 0
+    assert view["step"] == 190

@@ -38,7 +38,11 @@ FAULTS = {
     ),
     405: Fault(("method_not_allowed",), "another method is expected", "the header allow says which"),
     408: Fault((), "the request came too slowly", "send it faster, or raise --header-seconds or --body-seconds"),
-    409: Fault(("step_mismatch",), "the session is at another step", "send what comes after step, or rewind to a mark"),
+    409: Fault(
+        ("step_mismatch", "already_done"),
+        "the session is at another step, or did this and keeps no long answer",
+        "send what comes after step, or rewind to a mark",
+    ),
     410: Fault(
         ("gone",), "the session ended, as its model was replaced by one that it does not fit", "begin another session"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from ostinato.errors import ConfigError
 from ostinato.serving.limits import Limits
 from ostinato.serving.stores.file_lock import is_remote
 
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # safe in a path of a URL and in the keys of a store
 RESERVED = ("models", "completions")  # parts of paths of OpenAI's
 
 
@@ -62,8 +64,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in self.runs:
-            if name in RESERVED or "/" in name or not name or not name.isprintable():
-                raise ConfigError(f"a model cannot be called {name!r}; give it another name: NAME=RUN")
+            if name in RESERVED or not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"a model cannot be called {name!r}: expected letters, digits, '.', '_' and '-', not beginning with '.', and "
+                    f"not {' or '.join(RESERVED)}; give it another name: NAME=RUN"
+                )
         if not 0 <= self.port < 65536:
             raise ConfigError(f"--port: expected from 0 to 65535, got {self.port}")
         for name in ("workers", "max_body", "max_connections"):

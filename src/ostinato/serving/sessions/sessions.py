@@ -22,7 +22,7 @@ from ostinato.serving.kinds.kind import refuse_others, whole
 from ostinato.serving.sessions.kept import body_of, fits
 from ostinato.serving.sessions.session import Session
 from ostinato.serving.sessions.texts import Texts
-from ostinato.serving.sessions.turns import answered, digest_of, for_clients
+from ostinato.serving.sessions.turns import answered, digest_of, for_clients, key_of
 from ostinato.serving.stepping.bank import Bank
 from ostinato.serving.stepping.job import Job
 from ostinato.serving.stores.record import Record
@@ -198,7 +198,7 @@ class Sessions(Texts):
                 if asked is not None:
                     answer.update(self.kind.answer(job))
                 if key is not None:
-                    session.key = (key, digest, json.dumps(answer, ensure_ascii=False).encode())
+                    session.key = key_of(key, digest, json.dumps(answer, ensure_ascii=False).encode())
 
             def told(lost: BaseException | None) -> None:
                 if future.done():  # nobody waits any more

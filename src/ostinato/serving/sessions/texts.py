@@ -13,7 +13,7 @@ from ostinato.serving.generating import Generating, Piece
 from ostinato.serving.kinds.language import LanguageKind, Scored
 from ostinato.serving.sessions.pieces import Held, Pieces
 from ostinato.serving.sessions.session import Session
-from ostinato.serving.sessions.turns import Turns, answered, digest_of, for_clients
+from ostinato.serving.sessions.turns import Turns, answered, digest_of, for_clients, key_of
 from ostinato.serving.stepping.job import Copy, Job
 from ostinato.serving.stepping.writing import Writing
 
@@ -84,7 +84,7 @@ class Texts(Turns):
                     whole_text.prompt_tokens, whole_text.tokens = last.prompt_tokens, last.tokens
                     told = {n: getattr(whole_text, n) for n in ("text", "finish", "step", "prompt_tokens", "tokens")}
                     told["more"] = last.more
-                    session.key = (key, digest, json.dumps(told, ensure_ascii=False).encode())
+                    session.key = key_of(key, digest, json.dumps(told, ensure_ascii=False).encode())
 
             def ended(lost: BaseException | None) -> None:
                 if lost is None and held is not None:
