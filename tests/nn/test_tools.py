@@ -45,6 +45,9 @@ def test_ddp_takes_a_layer_as_any_module(tmp_path: Any) -> None:
         found = parallel(X, lengths=[5, 2])
         assert_same(tensors(found), tensors(layer(X, lengths=[5, 2])), atol=0.0)
         found[0].sum().backward()
+        # Before the group: it ends the threads of the group that it holds, and whoever is the last to hold it waits for them. This
+        # does so with Python's lock, which one of them may want.
+        del parallel, found
     finally:
         torch.distributed.destroy_process_group()
     assert layer.weight_hh_l0.grad is not None
