@@ -203,7 +203,8 @@ def show_together(console: Console, rows: list[Together]) -> None:
 def main(cells: tuple[str, ...] = tuple(GATES), budget_s: float = 2.0) -> None:
     """Measure and print."""
     rows = []
-    with torch.inference_mode():
+    # Not in inference mode: tensors that are made there have no versions, so that a stream looks at every number for a change.
+    with torch.no_grad():
         for cell in cells:
             for size in STEPS:
                 rows += [measured(cell, size.H, dtype, budget_s) for dtype in DTYPES]
