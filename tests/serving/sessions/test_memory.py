@@ -103,7 +103,7 @@ def test_where_the_store_fails_nothing_is_told_that_is_not_kept(fox, go, tmp_pat
     monkeypatch.setattr("ostinato.serving.service.open_store", lambda *_, **__: broken)
 
     async def work():
-        async with serving(fox, Limits(durability=durability), store="x") as service:
+        async with serving(fox, Limits(durability=durability), store=str(tmp_path / "s")) as service:
             id = (await service.open("m", "", {"text": "abc"}))["id"]
             broken.is_broken = True
             if durability == "step":
