@@ -149,17 +149,17 @@ def test_what_is_in_the_store_is_of_one_moment_whatever_comes_meanwhile(fox, go,
         file = SqliteStore(tmp_path / "s")
         async with serving(fox, Limits(snapshot_seconds=0.005, max_batch=16), store=str(tmp_path / "s")) as service:
             ids = [(await service.open("m", "", {}))["id"] for _ in range(100)]
-            steps = [
-                asyncio.ensure_future(service.steps("m", "", id, {"text": "abcdef"[: 1 + n % 6]}))
-                for n in range(4)
-                for id in ids
-            ]
-            seen = set()
-            while not all(step.done() for step in steps):
-                await asyncio.sleep(0.002)
-                seen |= {
-                    (record.step, Body.from_bytes(record.body).state) for record in file.get([("m", id) for id in ids])
-                }
+            seen, total = set(), 0
+            for n in range(1, 5):
+                steps = [asyncio.ensure_future(service.steps("m", "", id, {"text": "abcd"[:n]})) for id in ids]
+                total += n
+                # Until all are done, and one of them is in the store as it is then.
+                while not all(step.done() for step in steps) or total not in {step for step, _ in seen}:
+                    await asyncio.sleep(0.002)
+                    seen |= {
+                        (record.step, Body.from_bytes(record.body).state)
+                        for record in file.get([("m", id) for id in ids])
+                    }
             texts = {len(text): text for text in ("", "a", "aab", "aababc", "aababcabcd")}
             kept = {}
             for step, text in texts.items():
