@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.export import Dim
 
 import ostinato
-from ostinato import State, cell
-from ostinato.errors import CellError, ConfigError, ModelError
+from ostinato import State, cell, extras
+from ostinato.errors import CellError, ConfigError, MissingPackageError, ModelError
 from ostinato.exporting.onnx import check, translation_table
 from ostinato.exporting.onnx.quantise import quantise
 from tests.exporting.support import assert_same, exported, filled, nodes_of, run
@@ -243,12 +243,10 @@ def test_int8_is_a_third_of_the_size_and_nearly_the_same(tmp_path: Path) -> None
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ostinato.exporting.onnx import needs
-
     there = importlib.util.find_spec
-    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == "onnxscript" else there(name))
-    with pytest.raises(ConfigError, match=r"needs onnxscript, .* pip install 'ostinato\[export\]'"):
-        needs.check_installed()
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "onnxscript" else there(name))
+    with pytest.raises(MissingPackageError, match=r"needs the package onnxscript, .* pip install 'ostinato\[export\]'"):
+        extras.check_installed("export")
 
 
 def causes(error: BaseException) -> str:

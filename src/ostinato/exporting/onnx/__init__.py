@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ostinato.exporting.onnx.needs import check_installed
+from ostinato.extras import check_installed
 
-check_installed()
+check_installed("export")
 
 from ostinato.exporting.onnx.file import Written, write  # noqa: E402
 from ostinato.exporting.onnx.translation import translation_table  # noqa: E402

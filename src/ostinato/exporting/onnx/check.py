@@ -48,9 +48,8 @@ class Session:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = (
-            1  # what is compared is small, and threads that wait for work would take cores from others
-        )
+        # What is compared is small, and threads that wait for work would take cores from others.
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3  # its warnings are about how it changes the model for itself
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._names = [each.name for each in self._session.get_inputs()]
