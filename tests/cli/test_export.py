@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ostinato.cli.main import main
-from ostinato.recipes import onnx_folder, registry
+from ostinato.recipes import registry
+from ostinato.recipes.exporting import onnx_folder
 from ostinato.recipes.task import Task
 
 

@@ -12,9 +12,9 @@ import torch
 from ostinato.errors import ConfigError
 from ostinato.exporting.c.models import network_of
 from ostinato.recipes import open_run, train
-from ostinato.recipes.c_folder import export_run
 from ostinato.recipes.classify.settings import ClassifierSettings
 from ostinato.recipes.classify.settings import UpdateSettings as ClassifyUpdates
+from ostinato.recipes.exporting.c_folder import export_run
 from ostinato.recipes.forecast.settings import UpdateSettings as ForecastUpdates
 from tests.exporting.c.compiled import Compiled
 from tests.recipes import reviews, waves
@@ -68,7 +68,7 @@ def test_a_forecaster(tmp_path: Path) -> None:
 
 
 def test_float32_needs_no_data(classifier: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ostinato.recipes.c_folder.read_splits", None)
+    monkeypatch.setattr("ostinato.recipes.exporting.c_folder.read_splits", None)
     card, _ = exported(classifier, tmp_path / "c")
     assert (card["weights"], card["error"]) == ("float32", None)
 
@@ -77,7 +77,7 @@ def test_data_that_are_gone_are_told(classifier: Any, tmp_path: Path, monkeypatc
     def gone(*_: Any) -> None:
         raise OSError("gone")
 
-    monkeypatch.setattr("ostinato.recipes.c_folder.read_splits", gone)
+    monkeypatch.setattr("ostinato.recipes.exporting.c_folder.read_splits", gone)
     card, told = exported(classifier, tmp_path / "c", weights="int8")
     assert card["error"]["of"] == "probe"
     assert "measured on random inputs: gone" in told[0]

@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> int:
     from pathlib import Path
 
     from ostinato.recipes import open_run
-    from ostinato.recipes.formats import find
+    from ostinato.recipes.exporting.formats import find
     from ostinato.recipes.runs import latest_run
 
     write = find(given.format)

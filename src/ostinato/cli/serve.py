@@ -13,7 +13,7 @@ from ostinato.extras import check_installed
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
-    from ostinato.serving.http.settings import Settings
+    from ostinato.serving.http.server.settings import Settings
 
 MEMORY = "memory"
 _FILE = "sessions.sqlite"
@@ -100,8 +100,8 @@ def main(words: Sequence[str]) -> int:
     given = parser().read(words)
     check_installed("serve")
 
-    from ostinato.serving.http.run import bind, run
-    from ostinato.serving.http.workers import Workers
+    from ostinato.serving.http.server.run import bind, run
+    from ostinato.serving.http.server.workers import Workers
 
     settings = _settings(given)
     with bind(settings.host, settings.port) as listening:
@@ -114,7 +114,7 @@ def main(words: Sequence[str]) -> int:
 def _settings(given: Any) -> Settings:
     from ostinato.recipes.registry import task_of
     from ostinato.recipes.runs import latest_run
-    from ostinato.serving.http.settings import Settings
+    from ostinato.serving.http.server.settings import Settings
     from ostinato.serving.limits import Limits
 
     runs = _named(given.run or [str(latest_run())])
@@ -152,7 +152,7 @@ def _named(words: Sequence[str]) -> Mapping[str, str]:
 
 def _tell(settings: Settings, listening: Any) -> None:
     from ostinato.recipes.registry import task_of
-    from ostinato.serving.http.run import LOOPBACK, address
+    from ostinato.serving.http.server.run import LOOPBACK, address
 
     where = address(listening)
     name = next(iter(settings.runs))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.text import Text
 
-    from ostinato.recipes.exported import Exported
+    from ostinato.recipes.exporting.exported import Exported
 
 Part = TypeVar("Part")  # of a data set, as it was read
 

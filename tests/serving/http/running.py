@@ -15,8 +15,8 @@ import httpx
 from ostinato.serving.http.app import App
 from ostinato.serving.http.auth import Tokens
 from ostinato.serving.http.metrics import Metrics
-from ostinato.serving.http.run import address, bind, make_server
-from ostinato.serving.http.settings import Settings
+from ostinato.serving.http.server.run import address, bind, make_server
+from ostinato.serving.http.server.settings import Settings
 from ostinato.serving.service import Service
 
 

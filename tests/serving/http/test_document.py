@@ -11,8 +11,8 @@ import pytest
 
 import ostinato.serving
 from ostinato.serving.errors import ServingError
-from ostinato.serving.http import docs, examples, openapi
-from ostinato.serving.http.faults import FAULTS
+from ostinato.serving.http.document import docs, examples, openapi
+from ostinato.serving.http.document.faults import FAULTS
 from ostinato.serving.http.routes import ROUTES
 
 DOCUMENT = json.loads(openapi.document(["notes"], tokens=True))

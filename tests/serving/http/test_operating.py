@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ostinato.serving.http.logs import Log, json_logs
+from ostinato.serving.http.server.logs import Log, json_logs
 from tests.serving.http.running import Running, running
 
 

@@ -22,8 +22,8 @@ import pytest
 from ostinato.cli.main import main
 from ostinato.cli.serve import _named, _tell
 from ostinato.errors import ConfigError
-from ostinato.serving.http.run import bind
-from ostinato.serving.http.settings import Settings
+from ostinato.serving.http.server.run import bind
+from ostinato.serving.http.server.settings import Settings
 from ostinato.serving.limits import Limits
 from tests.serving.untrained import untrained_lm
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ostinato.serving.http.document.schema import Schema, check_of
 from ostinato.serving.http.refusals import InvalidError
 from ostinato.serving.http.routes import ROUTES
-from ostinato.serving.http.schema import Schema, check_of
 
 BODIES = [route for route in ROUTES if route.body is not None]
 values = st.recursive(

@@ -9,8 +9,8 @@ import pytest
 
 from ostinato.errors import ConfigError, StateError
 from ostinato.serving.errors import GoneError, NotFoundError, UnavailableError
-from ostinato.serving.http.settings import Settings
-from ostinato.serving.http.workers import Workers
+from ostinato.serving.http.server.settings import Settings
+from ostinato.serving.http.server.workers import Workers
 from ostinato.serving.limits import Limits
 from ostinato.serving.service import open_store
 from ostinato.serving.stores.file_lock import FileLock

@@ -14,8 +14,8 @@ from ostinato.exporting.layers import drawn
 from ostinato.models.writing.captioner import Captioner
 from ostinato.recipes.caption.data import CaptionKnown
 from ostinato.recipes.caption.settings import CaptionAnswering
-from ostinato.recipes.exported import Exported
-from ostinato.recipes.written_graphs import graphs_of
+from ostinato.recipes.exporting.exported import Exported
+from ostinato.recipes.exporting.written_graphs import graphs_of
 from ostinato.types import Tensor
 
 _JUDGED = 200

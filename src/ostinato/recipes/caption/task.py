@@ -29,7 +29,7 @@ from ostinato.recipes.trained import validation_of
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ostinato.recipes.exported import Exported
+    from ostinato.recipes.exporting.exported import Exported
 
 LearntCaptioner: TypeAlias = Learnt[CaptionSettings, CaptionKnown, Captioner]
 

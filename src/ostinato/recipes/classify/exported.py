@@ -14,7 +14,7 @@ from ostinato.exporting.layers import drawn
 from ostinato.models.classifying.classifier import Classifier
 from ostinato.recipes.classify.data import ClassifyKnown, Part
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
-from ostinato.recipes.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
+from ostinato.recipes.exporting.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
 from ostinato.types import Tensor
 
 _JUDGED = 500

@@ -42,7 +42,7 @@ from ostinato.training.loop.evaluation import Evaluation
 _DROPOUT = {"word": (0.5, 0.5), "bpe": (0.5, 0.5), "char": (0.5, 0.2), "byte": (0.5, 0.2), "image": (0.2, 0.0)}
 
 if TYPE_CHECKING:
-    from ostinato.recipes.exported import Exported
+    from ostinato.recipes.exporting.exported import Exported
 
 LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier]
 

@@ -14,7 +14,7 @@ from ostinato.exporting.layers import StateNames, drawn
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT, distribution
 from ostinato.models.forecasting.windows import uniform_numbers
-from ostinato.recipes.exported import LENGTHS, Exported, drawn_lengths
+from ostinato.recipes.exporting.exported import LENGTHS, Exported, drawn_lengths
 from ostinato.recipes.forecast.data import LEAST_OF_HISTORY, OWN_VALUES, ForecastKnown, ForecastPart
 from ostinato.recipes.forecast.metrics import INTERVALS
 from ostinato.types import Tensor

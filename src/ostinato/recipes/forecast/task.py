@@ -33,7 +33,7 @@ from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
 
 if TYPE_CHECKING:
-    from ostinato.recipes.exported import Exported
+    from ostinato.recipes.exporting.exported import Exported
 
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 

@@ -11,7 +11,7 @@ import torch
 from ostinato.exporting.graph import Around, Axis, Graph, Port, flat
 from ostinato.exporting.layers import StateNames
 from ostinato.models.text.language_model import LanguageModel
-from ostinato.recipes.exported import Exported, drawn_tokens, first_states, tokens_port
+from ostinato.recipes.exporting.exported import Exported, drawn_tokens, first_states, tokens_port
 from ostinato.recipes.lm.text import TextPart
 from ostinato.types import Tensor
 

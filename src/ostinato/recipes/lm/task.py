@@ -36,7 +36,7 @@ from ostinato.training.run.files import write_json
 from ostinato.training.run.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from ostinato.recipes.exported import Exported
+    from ostinato.recipes.exporting.exported import Exported
 
 SAMPLE_LINE = 80  # tokens at an evaluation
 SAMPLE_END = 600  # tokens at the end

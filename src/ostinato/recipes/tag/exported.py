@@ -12,7 +12,7 @@ import torch
 from ostinato.exporting.graph import Around, Graph, Port
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.tagging.words import Words
-from ostinato.recipes.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
+from ostinato.recipes.exporting.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
 from ostinato.recipes.tag.data import LONGEST_SPELLING, Part, TagKnown, is_source
 from ostinato.types import Tensor
 

@@ -32,7 +32,7 @@ from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
 
 if TYPE_CHECKING:
-    from ostinato.recipes.exported import Exported
+    from ostinato.recipes.exporting.exported import Exported
 
 LearntTagger: TypeAlias = Learnt[TagSettings, TagKnown, Tagger]
 

@@ -10,10 +10,10 @@ import torch
 
 from ostinato.data.records.pairs import Pairs
 from ostinato.models.writing.seq2seq import Seq2Seq
-from ostinato.recipes.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
+from ostinato.recipes.exporting.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
+from ostinato.recipes.exporting.written_graphs import graphs_of
 from ostinato.recipes.translate.data import JOINER, TranslateKnown, never_written
 from ostinato.recipes.translate.settings import Answering, TranslateReadingSettings
-from ostinato.recipes.written_graphs import graphs_of
 from ostinato.types import Tensor
 
 _JUDGED = 200

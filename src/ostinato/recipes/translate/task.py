@@ -25,7 +25,7 @@ from ostinato.recipes.translate.settings import Answering, TranslateSettings
 from ostinato.recipes.translate.writing import Writer
 
 if TYPE_CHECKING:
-    from ostinato.recipes.exported import Exported
+    from ostinato.recipes.exporting.exported import Exported
 
 LearntTranslator: TypeAlias = Learnt[TranslateSettings, TranslateKnown, Seq2Seq]
 

@@ -10,15 +10,15 @@ from typing import Any
 from urllib.parse import quote
 
 from ostinato.serving.errors import ServingError, UnavailableError
-from ostinato.serving.http import docs, openapi
 from ostinato.serving.http.context import Context, Doors
+from ostinato.serving.http.document import docs, openapi
 from ostinato.serving.http.errors import CLOSE, error_reply, internal
-from ostinato.serving.http.logs import Log
 from ostinato.serving.http.metrics import Metrics
 from ostinato.serving.http.operating import RETRY_S
 from ostinato.serving.http.refusals import DisconnectedError
 from ostinato.serving.http.request import Reply, Request
 from ostinato.serving.http.routes import Table
+from ostinato.serving.http.server.logs import Log
 from ostinato.serving.http.socket import Socket
 from ostinato.serving.service import Service
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ostinato.serving.http.auth import Tokens
-from ostinato.serving.http.logs import Log
 from ostinato.serving.http.metrics import Metrics
 from ostinato.serving.http.refusals import OriginError
 from ostinato.serving.http.request import Request
+from ostinato.serving.http.server.logs import Log
 from ostinato.serving.service import Service
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")

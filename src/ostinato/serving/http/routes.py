@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from ostinato.serving.http import openai, operating, schemas, sessions, stateless
+from ostinato.serving.http import openai, operating, sessions, stateless
 from ostinato.serving.http.context import Context
+from ostinato.serving.http.document import schemas
+from ostinato.serving.http.document.schema import Check, Schema, check_of
 from ostinato.serving.http.refusals import NoPathError, NotAllowedError
 from ostinato.serving.http.request import Reply, Request
-from ostinato.serving.http.schema import Check, Schema, check_of
 
 Handler = Callable[[Context, Request], Awaitable[Reply]]
 JSON, BYTES, EVENTS = "application/json", "application/octet-stream", "text/event-stream"

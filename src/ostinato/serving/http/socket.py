@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from ostinato.serving.errors import BadRequestError, BusyError, ServingError, UnavailableError
-from ostinato.serving.http import schemas
 from ostinato.serving.http.context import Context
+from ostinato.serving.http.document import schemas
+from ostinato.serving.http.document.schema import check_of
 from ostinato.serving.http.errors import error_body, error_reply, internal
 from ostinato.serving.http.events import finish_data, generating, piece_data
 from ostinato.serving.http.operating import RETRY_S
 from ostinato.serving.http.refusals import DisconnectedError, InvalidError, JsonError, NoPathError, OriginError
 from ostinato.serving.http.request import Request
-from ostinato.serving.http.schema import check_of
 
 PATH = "/v1/{model}/sessions/{id}/socket"
 PROTOCOL = b"ostinato"

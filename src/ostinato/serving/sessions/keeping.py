@@ -31,9 +31,8 @@ from ostinato.serving.stores.record import Record
 
 _LOG = logging.getLogger("ostinato.serving")
 _ROOM_SECONDS = 5.0  # that a request waits for room in memory
-_GONE_SECONDS = (
-    86_400.0  # that a session which does not fit its model any more is told to be gone, rather than not found
-)
+# For so long a session that does not fit its model any more is told to be gone, rather than not found.
+_GONE_SECONDS = 86_400.0
 _CHUNK = 64  # states that are packed between two steps
 
 Then = Callable[[BaseException | None], None]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from ostinato import places
 from ostinato.errors import ConfigError, did_you_mean
 
-# "module:function" of what writes a folder: see `ostinato.recipes.onnx_folder.export_run`.
+# "module:function" of what writes a folder: see `ostinato.recipes.exporting.onnx_folder.export_run`.
 FORMATS: dict[str, str] = {
-    "onnx": "ostinato.recipes.onnx_folder:export_run",
-    "c": "ostinato.recipes.c_folder:export_run",
+    "onnx": "ostinato.recipes.exporting.onnx_folder:export_run",
+    "c": "ostinato.recipes.exporting.c_folder:export_run",
 }
 
 
@@ -25,7 +25,7 @@ def find(name: str) -> Callable[..., None]:
             f"format {name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS).removesuffix('.')}"
         )
     if name == "onnx":
-        from ostinato.exporting.onnx.needs import check_installed
+        from ostinato.extras import check_installed
 
-        check_installed()
+        check_installed("export")
     return places.load(FORMATS[name], "function")

@@ -11,7 +11,7 @@ from ostinato.exporting.graph import Around, Axis, Graph, Port, flat
 from ostinato.exporting.layers import StateNames, drawn
 from ostinato.models.writing.decoder import AttentionDecoder, DecoderState
 from ostinato.nn.attention import Memory
-from ostinato.recipes.exported import drawn_tokens, tokens_port
+from ostinato.recipes.exporting.exported import drawn_tokens, tokens_port
 from ostinato.types import Tensor
 
 Draw = Callable[[Mapping[str, int], torch.Generator], list[Tensor]]

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from ostinato.serving.http import examples
-from ostinato.serving.http.faults import FAULTS
-from ostinato.serving.http.openapi import KEY, KEYED, faults_of
+from ostinato.serving.http.document import examples
+from ostinato.serving.http.document.faults import FAULTS
+from ostinato.serving.http.document.openapi import KEY, KEYED, faults_of
+from ostinato.serving.http.document.schema import Schema
 from ostinato.serving.http.routes import BYTES, EVENTS, JSON, ROUTES, Route
-from ostinato.serving.http.schema import Schema
 from ostinato.serving.http.socket import PATH, Socket
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

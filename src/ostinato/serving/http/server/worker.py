@@ -1,4 +1,4 @@
-"""`python -m ostinato.serving.http.worker`: one of several processes of a server, begun by `Workers`."""
+"""`python -m ostinato.serving.http.server.worker`: one of several processes of a server, begun by `Workers`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import threading
 
 from ostinato.errors import OstinatoError
-from ostinato.serving.http.settings import Settings
+from ostinato.serving.http.server.settings import Settings
 
 
 def main(words: list[str]) -> int:
@@ -21,7 +21,7 @@ def main(words: list[str]) -> int:
     listening, alive, settings = int(words[0]), int(words[1]), Settings.from_json(words[2])
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
 
-    from ostinato.serving.http.run import run
+    from ostinato.serving.http.server.run import run
 
     try:
         run(settings, socket.socket(fileno=listening))

@@ -18,8 +18,8 @@ from ostinato.types import Tensor
 
 # In a wheel, and in the repository.
 _RUNNERS = (
-    Path(__file__).parents[1] / "exporting" / "runners",
-    Path(__file__).parents[3] / "examples" / "onnx",
+    Path(__file__).parents[2] / "exporting" / "runners",
+    Path(__file__).parents[4] / "examples" / "onnx",
 )
 
 

@@ -18,7 +18,7 @@ from ostinato.errors import ConfigError, DataError, OstinatoError
 from ostinato.exporting.onnx import Written, write
 from ostinato.exporting.onnx.nodes import OPSET
 from ostinato.exporting.onnx.quantise import quantise
-from ostinato.recipes.exported import Exported, runner_file
+from ostinato.recipes.exporting.exported import Exported, runner_file
 from ostinato.recipes.trained import Trained
 from ostinato.version import __version__
 

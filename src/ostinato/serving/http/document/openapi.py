@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from ostinato.serving.http import examples, schemas
-from ostinato.serving.http.faults import FAULTS
+from ostinato.serving.http.document import examples, schemas
+from ostinato.serving.http.document.faults import FAULTS
 from ostinato.serving.http.routes import BYTES, EVENTS, JSON, ROUTES, Route
 from ostinato.version import __version__
 

@@ -18,7 +18,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from ostinato.errors import RunError
 from ostinato.serving.http.metrics import SHARED
-from ostinato.serving.http.settings import Settings
+from ostinato.serving.http.server.settings import Settings
 from ostinato.serving.stores.file_lock import FileLock, lock_of
 
 LOOK_S = 0.1
@@ -91,7 +91,7 @@ class Workers:
         words = [
             sys.executable,
             "-m",
-            "ostinato.serving.http.worker",
+            "ostinato.serving.http.server.worker",
             str(self._listening.fileno()),
             str(reading),
             self._settings.to_json(),

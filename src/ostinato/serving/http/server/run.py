@@ -16,12 +16,12 @@ import uvicorn
 from ostinato.errors import ConfigError, OstinatoError
 from ostinato.serving.http.app import App
 from ostinato.serving.http.auth import Tokens
-from ostinato.serving.http.connection import SWEEP_S, Bounds, Connection
 from ostinato.serving.http.context import Doors
-from ostinato.serving.http.logs import Log, json_logs
 from ostinato.serving.http.metrics import Metrics
-from ostinato.serving.http.settings import Settings
-from ostinato.serving.http.upgraded import Upgraded
+from ostinato.serving.http.server.connection import SWEEP_S, Bounds, Connection
+from ostinato.serving.http.server.logs import Log, json_logs
+from ostinato.serving.http.server.settings import Settings
+from ostinato.serving.http.server.upgraded import Upgraded
 from ostinato.serving.service import Service
 
 BACKLOG = 2048

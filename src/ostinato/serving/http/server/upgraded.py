@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from ostinato.serving.http.connection import HEAD_REFUSED
+from ostinato.serving.http.server.connection import HEAD_REFUSED
 
 _NOT_UTF8 = 1007  # of RFC 6455
 

@@ -1,0 +1,1 @@
+"""Connections, processes, signals and logs: what carries requests to `app` and answers back."""
