@@ -11,6 +11,8 @@ import torch
 from torch._C._functorch import TransformType, get_interpreter_stack, maybe_current_level
 from torch.autograd import forward_ad
 
+from ostinato.locks import lock
+
 
 def is_recorded() -> bool:
     """Whether what is computed has to be seen as operators, and tensors may have no values.
@@ -57,19 +59,21 @@ def is_differentiated_forward() -> bool:
 
 
 _for_onnx = False
+_recording = lock()
 # What says how to write our operator in ONNX, as long as somebody holds it.
 translations: weakref.WeakSet[object] = weakref.WeakSet()
 
 
 @contextlib.contextmanager
 def recording_for_onnx() -> Iterator[None]:
-    """Have what is recorded inside the `with` block be such that it can become ONNX; not for several threads at a time."""
+    """Have what is recorded inside the `with` block be such that it can become ONNX; other threads wait."""
     global _for_onnx
-    before, _for_onnx = _for_onnx, True
-    try:
-        yield
-    finally:
-        _for_onnx = before
+    with _recording:
+        before, _for_onnx = _for_onnx, True
+        try:
+            yield
+        finally:
+            _for_onnx = before
 
 
 def is_for_onnx() -> bool:

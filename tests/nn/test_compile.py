@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -164,6 +166,48 @@ def test_a_backend_around_the_call_is_heard() -> None:
             compiled(x)
         compiled(x)
     assert [len(graph) for graph in graphs.forward] == [1, 0], "two graphs, each made once"
+
+
+def test_a_backend_that_was_left_in_another_order_than_it_was_entered_is_left() -> None:
+    def block() -> Iterator[None]:
+        with ostinato.backend("reference"):
+            yield
+
+    first, second = block(), block()
+    for each in (first, second, first, second):
+        next(each, None)
+    elsewhere = block()
+    contextvars.copy_context().run(next, elsewhere)
+    next(elsewhere, None)
+    assert ostinato.explain(ostinato.LSTM(3, 4), torch.randn(5, 2, 3)).backends == {"compiled"}
+
+    graphs = Graphs()
+    with torch.no_grad():
+        whole(ostinato.LSTM(3, 4), backend=graphs.compiler)(torch.randn(5, 2, 3))
+    assert [len(graph) for graph in graphs.forward] == [1], "the operator, not the loop of the reference"
+
+
+def test_a_backend_around_an_export_is_heard_of_its_thread_alone() -> None:
+    layer, x = ostinato.LSTM(3, 4).eval(), torch.randn(5, 2, 3)
+    entered, leave = threading.Event(), threading.Event()
+
+    def elsewhere() -> None:
+        with ostinato.backend("reference"):
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    entered.wait()
+    try:
+        alone = [node.target for node in torch.export.export(layer, (x,)).graph.nodes]
+        with ostinato.backend("reference"):
+            inside = [node.target for node in torch.export.export(layer, (x,)).graph.nodes]
+    finally:
+        leave.set()
+        thread.join()
+    assert torch.ops.ostinato.recurrence.default in alone
+    assert torch.ops.ostinato.recurrence.default not in inside
 
 
 def test_a_backend_may_be_set_inside_of_what_is_compiled() -> None:

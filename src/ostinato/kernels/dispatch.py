@@ -23,6 +23,7 @@ from ostinato.kernels.reference import Reference
 from ostinato.kernels.request import Request, Result
 from ostinato.kernels.segments import in_segments
 from ostinato.kernels.vendor import Vendor
+from ostinato.locks import lock
 from ostinato.recorded import has_translation, is_for_onnx, is_mapped, is_recorded, is_transformed, is_unobserved
 from ostinato.types import Tensor
 
@@ -49,8 +50,19 @@ register(OnGPU(), 150)
 register(Vendor(), 100)
 register(Reference(), 0)
 
-_forced: ContextVar[str] = ContextVar("ostinato_backend", default="auto")
-# The same for torch.compile, which cannot read a ContextVar: what it finds here it guards, and compiles anew when it changes.
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """A `with backend(name)` that has been entered. Those of threads and generators are left in any order."""
+
+    name: str
+
+
+# The blocks that are open here, and everywhere; the one entered last has its way.
+_here: ContextVar[tuple[_Block, ...]] = ContextVar("ostinato_backend", default=())
+_everywhere: tuple[_Block, ...] = ()
+_entering = lock()
+# Its name, for torch.compile, which cannot read a ContextVar: what it finds here it guards, and compiles anew when it changes.
 _forced_in_graphs = "auto"
 _record: ContextVar[list[Choice] | None] = ContextVar("ostinato_record", default=None)
 
@@ -81,22 +93,39 @@ def backend(name: str) -> Iterator[None]:
 
     A backend asked for by name that cannot run a request raises `ConfigError` with the reason; "auto" goes on to the next.
     """
-    global _forced_in_graphs
-    before = _forced_in_graphs
+    global _forced_in_graphs, _everywhere
     check_name(name)
-    token = None if torch.compiler.is_compiling() else _forced.set(name)
-    _forced_in_graphs = name
+    if torch.compiler.is_dynamo_compiling():
+        before, _forced_in_graphs = _forced_in_graphs, name
+        try:
+            yield
+        finally:
+            _forced_in_graphs = before
+        return
+    block = _Block(name)
+    _here.set((*_here.get(), block))
+    with _entering:
+        _everywhere, _forced_in_graphs = (*_everywhere, block), name
     try:
         yield
     finally:
-        if token is not None:
-            _forced.reset(token)
-        _forced_in_graphs = before
+        _here.set(_without(_here.get(), block))
+        with _entering:
+            _everywhere = _without(_everywhere, block)
+            _forced_in_graphs = _innermost(_everywhere)
+
+
+def _without(blocks: tuple[_Block, ...], left: _Block) -> tuple[_Block, ...]:
+    return tuple(each for each in blocks if each is not left)
+
+
+def _innermost(blocks: tuple[_Block, ...]) -> str:
+    return blocks[-1].name if blocks else "auto"
 
 
 def wanted(by_layer: str) -> str:
     """The backend to use for a layer with this setting: a `with backend(...)` around it has the last word."""
-    forced = _forced_in_graphs if torch.compiler.is_compiling() else _forced.get()
+    forced = _forced_in_graphs if torch.compiler.is_dynamo_compiling() else _innermost(_here.get())
     return by_layer if forced == "auto" else forced
 
 
@@ -180,7 +209,7 @@ def binds(by_layer: str, input: Tensor) -> str | None:
     """The name to `bind` a call by, where nobody looks on, and a backend that binds would be asked first; else None."""
     if not is_unobserved() or _record.get() is not None:
         return None
-    forced = _forced.get()  # this is no graph
+    forced = _innermost(_here.get())  # this is no graph
     name = by_layer if forced == "auto" else forced
     first = next(iter(BACKENDS.values())) if name == "auto" else BACKENDS[name]
     return name if first.binds(input) else None
@@ -206,7 +235,7 @@ def is_plain(by_layer: str) -> bool:
     return (
         not torch.compiler.is_compiling()
         and by_layer == "auto"
-        and _forced.get() == "auto"
+        and _innermost(_here.get()) == "auto"
         and _record.get() is None
         and maybe_current_level() is None
     )
