@@ -56,6 +56,27 @@ def test_a_module_is_exported_with_open_sizes_that_nobody_names(tmp_path: Path) 
     assert "layer.weight_hh_l1" in {each.name for each in onnx.load(file).graph.initializer}
 
 
+class Zoned(torch.nn.Module):
+    """Layers that differ in how much they keep alone, from the first to the last, and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(filled(ostinato.LSTM(4, 4, zoneout=rate)) for rate in (0.1, 0.6, 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)[0]
+        return x
+
+
+def test_layers_keep_their_own_rates_of_noise(tmp_path: Path) -> None:
+    model, x, file = Zoned().eval(), torch.randn(9, 2, 4), tmp_path / "model.onnx"
+    with torch.no_grad():
+        torch.compile(model.layers[1], backend="aot_eager")(x)
+        ostinato.export(model, x, file)
+        assert_same(run(file, [x]), model(x))
+
+
 def test_states_and_lengths_are_in_the_example_and_axes_have_names(tmp_path: Path) -> None:
     model, file = filled(Model()), tmp_path / "model.onnx"
     example = {"x": torch.randn(5, 3, 4), "state": torch.randn(2, 3, 6), "lengths": torch.tensor([5, 0, 3])}

@@ -54,7 +54,9 @@ except CellError as error:
 else:
     raise AssertionError("there is no such cell yet")
 layer = ostinato.LSTM(5, 6, layer_norm=True, zoneout=0.2)
-assert any(read({text!r}).cell is cell for cell in layer._cells.values())  # both compute the same from their masks
+found = read({text!r}).cell
+assert any(found.step is cell.step for cell in layer._cells.values())  # both compute the same from their masks
+assert [noise.rate for noise in found.noise] == [0.1, 0.1]
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import uuid
 import weakref
+from dataclasses import replace
 
 from ostinato.cells.spec import Cell, living
 from ostinato.errors import CellError
@@ -14,6 +15,7 @@ from ostinato.kernels.reading.current import current
 _FLAGS = ("bias", "reverse", "every_state")
 # How what a graph saves for its backward pass is laid out; another number where that changes, as torch keeps graphs on disk.
 _SAVED = "saved=2"
+_RATES = "rates="
 _DIGITS = 16  # of a fingerprint: enough for all cells of a process to have different ones
 
 # Held for good, as a graph may outlive the layer that it was made from.
@@ -24,11 +26,13 @@ _numbers: weakref.WeakKeyDictionary[Cell, str] = weakref.WeakKeyDictionary()
 def spell(cell: Cell, bias: bool, reverse: bool, every_state: bool, segment: int = 0) -> str:
     """The text of a recurrence, "lstm 7c1d0a… saved=2 bias reverse": the cell's name, its fingerprint, and what is set.
 
-    The same cell has the same text in every process of one version of Python and Ostinato, unless something that its step
-    can reach has no fingerprint; then the text is found again in this process only.
+    The rates of noise stand there too, "rates=0.1,0.1", as the fingerprint does not know them. The same cell has the same text in
+    every process of one version of Python and Ostinato, unless something that its step can reach has no fingerprint; then the text
+    is found again in this process only.
     """
     set_ = [name for name, value in zip(_FLAGS, (bias, reverse, every_state), strict=True) if value]
-    return " ".join([cell.name, _key(cell), _SAVED, *set_, *([f"segment={segment}"] if segment else [])])
+    rates = [_RATES + ",".join(repr(noise.rate) for noise in cell.noise)] if cell.noise else []
+    return " ".join([cell.name, _key(cell), _SAVED, *rates, *set_, *([f"segment={segment}"] if segment else [])])
 
 
 def _key(cell: Cell) -> str:
@@ -56,6 +60,10 @@ def read(text: str) -> CallSpec:
     segment = next((int(word.partition("=")[2]) for word in rest if word.startswith("segment=")), 0)
     bias, reverse, every_state = (flag in rest for flag in _FLAGS)
     cell = _find(name, key)
+    rates = next((word.removeprefix(_RATES).split(",") for word in rest if word.startswith(_RATES)), [])
+    if rates != [repr(noise.rate) for noise in cell.noise]:  # it was found by what it does with its masks
+        noise = tuple(replace(noise, rate=float(rate)) for noise, rate in zip(cell.noise, rates, strict=False))
+        cell = replace(cell, noise=noise or cell.noise)
     return CallSpec(cell, bias, (reverse,), every_state=every_state, segment=segment)
 
 
