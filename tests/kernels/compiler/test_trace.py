@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from ostinato import cells
@@ -18,7 +19,7 @@ from ostinato.cells import Cell, Gates, Parameter, State, cell, identity
 from ostinato.cells import options as option
 from ostinato.errors import CellError
 from ostinato.kernels.compiler.sized import traced_sizes
-from ostinato.kernels.compiler.trace import Program, Unsupported, _Recording, trace
+from ostinato.kernels.compiler.trace import Program, Unsupported, _Recording, alone, trace
 from tests.kernels.programs import Example, nodes_of
 
 CELLS = {c.name: c for c in (*vars(cells).values(), cells.rhn(1), cells.rhn(3)) if isinstance(c, Cell)}
@@ -452,6 +453,45 @@ def test_what_enters_a_product_must_have_its_width() -> None:
 
     with pytest.raises(Unsupported, match="what enters the product with weight_hh has the shape"):
         trace(wide, True, False)
+
+
+def test_a_recording_that_another_thread_may_have_disturbed_is_done_again() -> None:
+    """Torch's own recordings change global names while they last, and what is refused stays refused."""
+    calls: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def record(v: Tensor) -> Tensor:
+        begun.set()
+        go_on.wait()
+        return v
+
+    def recording() -> str:
+        calls.append("again" if calls else "first")
+        if len(calls) < 4:
+            raise AssertionError("CURRENT_PATCHER is None in finally block")
+        go_on.set()
+        return "recorded"
+
+    thread = threading.Thread(target=lambda: make_fx(record)(torch.ones(2)))
+    thread.start()
+    try:
+        begun.wait()
+        assert alone(recording) == "recorded"
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_what_fails_alone_is_tried_twice() -> None:
+    calls: list[int] = []
+
+    def recording() -> None:
+        calls.append(0)
+        raise ValueError("no")
+
+    with pytest.raises(Unsupported, match="the step cannot be recorded: ValueError: no"):
+        alone(recording)
+    assert len(calls) == 2
 
 
 def test_a_matrix_outside_a_product_is_refused() -> None:

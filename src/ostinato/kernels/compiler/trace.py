@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from ostinato.types import Tensor
 __all__ = ["Node", "ProductNode", "Program", "Unsupported", "trace"]
 
 _OF_HEADS = {"N", "d"}
+_WAITS_S = (0.02, 0.1, 0.5, 2.0)
 
 
 def trace(cell: Cell, bias: bool, projected: bool) -> Program:
@@ -75,13 +77,41 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
         Unsupported: for whatever is raised.
     """
     with compiling:  # torch.fx patches global names while it records
-        try:
-            return _thread().submit(_undisturbed, function, *arguments).result()
-        except Unsupported:
-            raise
-        except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
-            said = str(error).strip().partition("\n")[0]
-            raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
+        # What is refused stays refused, so it is asked again: torch's own recordings, such as an export in another thread, change
+        # what ours see.
+        for at, wait in enumerate(_WAITS_S):
+            try:
+                return _alone(function, *arguments)
+            except Unsupported as refusal:
+                is_surprise = refusal.__cause__ is not None and at == 0
+                if not is_surprise and not _others_record():
+                    raise
+            time.sleep(wait)
+        return _alone(function, *arguments)
+
+
+def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return _thread().submit(_undisturbed, function, *arguments).result()
+    except Unsupported:
+        raise
+    except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
+        said = str(error).strip().partition("\n")[0]
+        raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
+
+
+def _others_record() -> bool:
+    """Whether torch.export, torch.compile or torch.fx is at work in another thread than the one that asks for a recording."""
+    from torch._guards import TracingContext
+    from torch._ops import mode_stack_state_for_pre_dispatch
+    from torch.fx import _symbolic_trace
+
+    is_mine = torch._C._len_torch_dispatch_stack() > 0 or TracingContext.try_get() is not None
+    return not is_mine and (
+        torch.compiler._is_compiling_flag
+        or _symbolic_trace.CURRENT_PATCHER is not None
+        or mode_stack_state_for_pre_dispatch().count() > 0
+    )
 
 
 @torch.enable_grad()  # whatever a step before has left behind in the thread
