@@ -6,7 +6,6 @@ A row of an image is a step: an image of 28 rows of 28 pixels is a sequence of 2
 from __future__ import annotations
 
 import struct
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.sources.archives import first_of, names_for, read_archive
 from ostinato.data.sources.lines import open_file
 from ostinato.errors import DataError
 
@@ -92,7 +92,7 @@ def read_images(path: str | Path, labels: str | Path | None = None) -> Images:
         DataError: A file is not what its name says, or there are not as many labels as images.
     """
     if str(path).lower().endswith(".npz"):
-        arrays = _archive(path)
+        arrays = read_archive(path)
         return as_images(_array(arrays, "", path), _array(arrays, "", path, of="labels"), path)
     pixels = read_idx(path)
     beside = str(path).replace("-images-idx3", "-labels-idx1")
@@ -121,7 +121,7 @@ def read_image_splits(
     if place.is_dir():
         train, test = (_mnist_part(place, part) for part in _MNIST)
     elif str(path).lower().endswith(".npz"):
-        arrays = _archive(path)
+        arrays = read_archive(path)
         has_parts = any("train" in name for name in arrays)
         train = as_images(
             _array(arrays, "train" * has_parts, path), _array(arrays, "train" * has_parts, path, of="labels"), path
@@ -190,23 +190,12 @@ def _mnist_part(folder: Path, part: str) -> Images:
     )
 
 
-def _archive(path: str | Path) -> dict[str, np.ndarray]:
-    try:
-        with open_file(path) as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: is not a whole NumPy archive of numbers ({reason}); write it with numpy.savez"
-        ) from error
-
-
 def _array(arrays: dict[str, np.ndarray], part: str, path: str | Path, *, of: str = "images") -> np.ndarray | None:
     stems = {"images": ("images", "image", "x", "data", "pixels"), "labels": ("labels", "label", "y", "targets")}[of]
-    names = [name for stem in stems for name in ((f"{part}_{stem}", f"{stem}_{part}") if part else (stem,))]
-    found = next((arrays[name] for name in names if name in arrays), None)
+    names = names_for(stems, (part,) if part else ())
+    found = first_of(arrays, names)
     if found is None and of == "images":
         raise DataError(
             f"{path}: expected an array called {names[0]} (or {names[-1]}), got {', '.join(arrays) or 'none'}"
         )
-    return found
+    return None if found is None else found[1]

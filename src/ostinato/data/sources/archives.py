@@ -1,0 +1,104 @@
+"""NumPy archives (.npz): arrays by the names that people give them, whole or in parts."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from ostinato.data.sources.lines import open_file
+from ostinato.errors import DataError
+
+_BROKEN = (
+    ValueError,
+    zipfile.BadZipFile,
+    RuntimeError,
+)  # a ZIP with a password or an unknown compression: RuntimeError
+
+
+def archive_names(path: str | Path) -> tuple[str, ...]:
+    """The names of the arrays in an archive, none of which is read.
+
+    Raises:
+        DataError: It is no archive, or cannot be read.
+    """
+    with _opened(path) as archive:
+        return tuple(archive.files)
+
+
+def read_archive(
+    path: str | Path,
+    wanted: Callable[[str], bool] = lambda name: True,
+    *,
+    objects: str = "write it with numpy.savez, of arrays that are not of objects",
+) -> dict[str, np.ndarray]:
+    """The arrays of an archive.
+
+    Args:
+        path: A file or a URL.
+        wanted: Whether an array of this name is read.
+        objects: What an error advises where an array is one of Python objects: loading it could run code.
+
+    Raises:
+        DataError: It is no archive, is not whole, or a wanted array holds objects.
+    """
+    found: dict[str, np.ndarray] = {}
+    with _opened(path) as archive:
+        for name in filter(wanted, archive.files):
+            try:
+                found[name] = archive[name]
+            except _BROKEN as error:
+                if "Object arrays" in str(error):
+                    raise DataError(
+                        f"{path}: is not a whole NumPy archive of numbers: the array {name} is one of Python objects, "
+                        f"which are not loaded; {objects}"
+                    ) from error
+                raise _no_archive(path, error) from error
+    return found
+
+
+def names_for(stems: Iterable[str], parts: Sequence[str] = ()) -> list[str]:
+    """The names that an array may have, the likeliest first: x without a part, train_x and x_train (as Keras writes) of one.
+
+    Args:
+        stems: What people call the array.
+        parts: What people call the part.
+    """
+    return [name for stem in stems for part in parts or ("",) for name in _joined(part, stem)]
+
+
+def _joined(part: str, stem: str) -> tuple[str, ...]:
+    return (f"{part}_{stem}", f"{stem}_{part}") if part else (stem,)
+
+
+def first_of(arrays: dict[str, np.ndarray], names: Sequence[str]) -> tuple[str, np.ndarray] | None:
+    """The first array with one of these names, small letters for large ones, and its own name; None if there is none."""
+    own = {name.lower(): name for name in reversed(arrays)}
+    found = next((own[name] for name in names if name in own), None)
+    return None if found is None else (found, arrays[found])
+
+
+@contextmanager
+def _opened(path: str | Path) -> Generator[NpzFile]:
+    with open_file(path) as file:
+        # A ZIP is read from its end, and an answer from far away has none before it is whole.
+        content = io.BytesIO(file.read()) if "://" in str(path) else file
+        try:
+            archive = np.load(content, allow_pickle=False)
+        except _BROKEN as error:
+            raise _no_archive(path, error) from error
+        if not hasattr(archive, "files"):
+            raise _no_archive(path, TypeError("it is a single array"))
+        with cast(NpzFile, archive):
+            yield cast(NpzFile, archive)
+
+
+def _no_archive(path: str | Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split())
+    return DataError(f"{path}: is not a whole NumPy archive of numbers ({reason}); write it with numpy.savez")
