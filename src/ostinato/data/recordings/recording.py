@@ -75,3 +75,8 @@ def check_channels(found: Recordings, channels: Sequence[str], path: object) -> 
     order = [found.channels.index(name) for name in channels]
     items = tuple(replace(each, values=each.values[:, order]) for each in found.items)
     return replace(found, channels=tuple(channels), items=items)
+
+
+def channel_names(count: int) -> tuple[str, ...]:
+    """Names for channels that have none: x for one, x0, x1, ... for several."""
+    return ("x",) if count == 1 else tuple(f"x{at}" for at in range(count))
