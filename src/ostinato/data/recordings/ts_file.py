@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -238,7 +239,7 @@ def _case(line: str, name: str, header: _Header, place: str) -> Recording:
     if header.times:
         values, times = _on_one_axis([_pairs(channel, place) for channel in channels])
     else:
-        values, times = _side_by_side([_numbers(_split(channel), place) for channel in channels]), None
+        values, times = _side_by_side([_split(channel) for channel in channels], place), None
     if not len(values):
         raise DataError(f"{place}: expected at least one value, got none; leave the line out")
     return Recording(name, values, label, times=times)
@@ -278,24 +279,34 @@ def _cells(line: str) -> list[str]:
     return line.strip("\r\n").split("\t") if "\t" in line.strip() else line.split()
 
 
-def _numbers(cells: list[str], place: str, what: str = "a number") -> np.ndarray:
+def _numbers(cells: list[str], place: str) -> np.ndarray:
     """(T,) float32, NaN where a value is missing."""
-    values = _floats(cells, place, f"{what}, NaN or ?")
-    with np.errstate(over="ignore"):
-        narrow = values.astype(np.float32)
+    narrow = _narrow(_floats(cells, place, "a number, NaN or ?"))
     if np.isinf(narrow).any():
-        _refuse(cells, int(np.isinf(narrow).argmax()), place, f"{what} within ±3.4e38")
+        _refuse(cells, int(np.isinf(narrow).argmax()), place, "a number within ±3.4e38, NaN or ?")
     return narrow
 
 
 def _floats(cells: list[str], place: str, what: str) -> np.ndarray:
-    try:
-        values = np.array(cells, dtype=np.float64)
-    except ValueError:
-        return np.array([_float(cells, at, place, what) for at in range(len(cells))], dtype=np.float64)
+    found = _quickly(cells)
+    if found is not None:
+        return found
+    return np.array([_float(cells, at, place, what) for at in range(len(cells))], dtype=np.float64)
+
+
+def _quickly(cells: list[str]) -> np.ndarray | None:
+    """(T,) float64; None where a cell has to be looked at."""
     if any("_" in cell for cell in cells):  # Python's own way to write thousands
-        _refuse(cells, next(at for at, cell in enumerate(cells) if "_" in cell), place, what)
-    return values
+        return None
+    try:
+        return np.array(cells, dtype=np.float64)
+    except ValueError:
+        return None
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+        return values.astype(np.float32)
 
 
 def _float(cells: list[str], at: int, place: str, what: str) -> float:
@@ -329,11 +340,15 @@ def _pairs(text: str, place: str) -> tuple[np.ndarray, np.ndarray]:
     return times, _numbers(cells[1::2], place)
 
 
-def _side_by_side(channels: list[np.ndarray]) -> np.ndarray:
-    lengths = {len(channel) for channel in channels}
-    values = np.full((max(lengths), len(channels)), np.nan, dtype=np.float32)
-    for at, channel in enumerate(channels):
-        values[: len(channel), at] = channel
+def _side_by_side(channels: list[list[str]], place: str) -> np.ndarray:
+    steps = max(map(len, channels))
+    if all(len(cells) == steps for cells in channels):  # at once: many short channels take long one by one
+        found = _quickly(list(chain.from_iterable(channels)))
+        if found is not None and np.isfinite(narrow := _narrow(found)).all():
+            return np.ascontiguousarray(narrow.reshape(len(channels), steps).T)
+    values = np.full((steps, len(channels)), np.nan, dtype=np.float32)
+    for at, cells in enumerate(channels):
+        values[: len(cells), at] = _numbers(cells, place)
     return values
 
 
