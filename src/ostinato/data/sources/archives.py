@@ -1,4 +1,4 @@
-"""NumPy archives (.npz): arrays by the names that people give them, whole or in parts."""
+"""NumPy's files: single arrays (.npy) and archives (.npz), whose arrays have the names that people give them, whole or in parts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import zipfile
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from ostinato.data.sources.lines import open_file
+from ostinato.data.sources.opening import is_compressed
 from ostinato.errors import DataError
 
 _BROKEN = (
@@ -63,6 +64,30 @@ def read_archive(
     return found
 
 
+def read_array(
+    path: str | Path, *, objects: str = "write it with numpy.save, of an array that is not of objects"
+) -> np.ndarray:
+    """The array of a .npy file or URL.
+
+    Args:
+        path: A file or a URL.
+        objects: What an error advises where it is one of Python objects: loading it could run code.
+
+    Raises:
+        DataError: It is no such file, is not whole, or holds objects.
+    """
+    with open_file(path) as file:
+        try:
+            array = np.load(_readable(file, path), allow_pickle=False)
+        except _BROKEN as error:
+            reason = " ".join(str(error).split())
+            advice = objects if "Object arrays" in reason else "write it with numpy.save"
+            raise DataError(f"{path}: is not a whole array of numbers ({reason}); {advice}") from error
+        if hasattr(array, "files"):
+            raise DataError(f"{path}: is an archive of arrays, not one array; call it .npz")
+    return array
+
+
 def names_for(stems: Iterable[str], parts: Sequence[str] = ()) -> list[str]:
     """The names that an array may have, the likeliest first: x without a part, train_x and x_train (as Keras writes) of one.
 
@@ -87,16 +112,19 @@ def first_of(arrays: dict[str, np.ndarray], names: Sequence[str]) -> tuple[str, 
 @contextmanager
 def _opened(path: str | Path) -> Generator[NpzFile]:
     with open_file(path) as file:
-        # A ZIP is read from its end, and an answer from far away has none before it is whole.
-        content = io.BytesIO(file.read()) if "://" in str(path) else file
         try:
-            archive = np.load(content, allow_pickle=False)
+            archive = np.load(_readable(file, path), allow_pickle=False)
         except _BROKEN as error:
             raise _no_archive(path, error) from error
         if not hasattr(archive, "files"):
             raise _no_archive(path, TypeError("it is a single array"))
         with cast(NpzFile, archive):
             yield cast(NpzFile, archive)
+
+
+def _readable(file: BinaryIO, path: str | Path) -> BinaryIO:
+    """A file that NumPy can read: a ZIP is read from its end on, and of a file with a number it reads what the disk has."""
+    return io.BytesIO(file.read()) if "://" in str(path) or is_compressed(str(path)) else file
 
 
 def _no_archive(path: str | Path, error: Exception) -> DataError:
