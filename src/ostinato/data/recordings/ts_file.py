@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -289,15 +290,19 @@ def _numbers(cells: list[str], place: str) -> np.ndarray:
 
 def _floats(cells: list[str], place: str, what: str) -> np.ndarray:
     found = _quickly(cells)
-    if found is not None:
-        return found
-    return np.array([_float(cells, at, place, what) for at in range(len(cells))], dtype=np.float64)
+    if found is None:
+        numbers = ["" if "_" in cell else cell.strip() for cell in cells]
+        bad = next(at for at, cell in enumerate(numbers) if cell != _MISSING and _as_number(cell) is None)
+        _refuse(cells, bad, place, what)
+    return found
 
 
 def _quickly(cells: list[str]) -> np.ndarray | None:
     """(T,) float64; None where a cell has to be looked at."""
     if any("_" in cell for cell in cells):  # Python's own way to write thousands
         return None
+    if any(_MISSING in cell for cell in cells):
+        cells = ["nan" if cell.strip() == _MISSING else cell for cell in cells]
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:
@@ -309,14 +314,7 @@ def _narrow(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float32)
 
 
-def _float(cells: list[str], at: int, place: str, what: str) -> float:
-    if cells[at].strip() == _MISSING:
-        return float("nan")
-    number = None if "_" in cells[at] else _as_number(cells[at])
-    return _refuse(cells, at, place, what) if number is None else number
-
-
-def _refuse(cells: list[str], at: int, place: str, what: str) -> float:
+def _refuse(cells: list[str], at: int, place: str, what: str) -> NoReturn:
     raise DataError(f"{place}: expected {what} as value {at + 1} of the channel, got {cells[at][:40]!r}; mend the line")
 
 
@@ -344,7 +342,7 @@ def _side_by_side(channels: list[list[str]], place: str) -> np.ndarray:
     steps = max(map(len, channels))
     if all(len(cells) == steps for cells in channels):  # at once: many short channels take long one by one
         found = _quickly(list(chain.from_iterable(channels)))
-        if found is not None and np.isfinite(narrow := _narrow(found)).all():
+        if found is not None and not np.isinf(narrow := _narrow(found)).any():
             return np.ascontiguousarray(narrow.reshape(len(channels), steps).T)
     values = np.full((steps, len(channels)), np.nan, dtype=np.float32)
     for at, cells in enumerate(channels):
