@@ -26,7 +26,7 @@ def same(values, rows):
 @pytest.mark.parametrize("name", ["Some_TRAIN.ts", "Some_TRAIN.ts.gz"])
 def test_a_line_is_a_recording(tmp_path, name):
     text = (
-        "\ufeff# What it is\n#\n@problemName Some: thing\n@TIMESTAMPS False\n@missing false\n@univariate true\n"
+        "\ufeff# What it is\n#\n%# and from where\n@problemName Some: thing\n@TIMESTAMPS False\n@missing false\n@univariate true\n"
         "@equalLength true\n@seriesLength 3\n@classLabel true one 2\n\n@DATA\n"
         "1,-2.5, 3e2:one\r\n# a remark\n\n 4,5,6 : 2 \n7,8,9:2.0\n0,0,1:?\n"
     )

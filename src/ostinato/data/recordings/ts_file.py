@@ -21,6 +21,7 @@ from ostinato.data.sources.lines import COMPRESSIONS, numbered_lines, suffix_of
 from ostinato.errors import DataError
 
 _MISSING = "?"
+_REMARKS = ("#", "%")  # the second as in the .arff files that many were made of
 _PARTS = re.compile(r"(.+)_(train|test)(\.ts|\.tsv|\.txt)", re.IGNORECASE)
 _KINDS = (".ts", ".tsv", ".txt")  # the archive gives the same recordings in several; the first says the most
 _BETWEEN_PAIRS = re.compile(r"\)\s*,\s*\(")
@@ -100,7 +101,7 @@ def read_ts(path: str | Path) -> Recordings:
     header = _Header()
     items: list[Recording] = []
     lines = ((number, line.strip()) for number, line in numbered_lines(path))
-    lines = ((number, line) for number, line in lines if line and not line.startswith("#"))
+    lines = ((number, line) for number, line in lines if line and line[0] not in _REMARKS)
     _read_header(header, lines, path)
     for number, line in lines:
         items.append(_case(line, str(len(items) + 1), header, f"{path}, line {number}"))
