@@ -1,4 +1,4 @@
-"""Real data that is on every machine: nothing to download, the same everywhere, in fixed parts.
+"""Data that is on every machine: nothing to download, the same everywhere, in fixed parts. All is real but what is simulated.
 
 | data | from | parts |
 | --- | --- | --- |
@@ -7,6 +7,8 @@
 | `syntax.python_source` | Python's standard library, characters labelled by `tokenize` | by file, in the order of a hash |
 | `dates.dates_to_iso` | days from 1900 to 2099, written by Babel from the CLDR in 38 languages | by day, by a hash |
 | `carbon_dioxide` | CO2 in the air of Mauna Loa, weekly from 1958 to 2001, ppm (Keeling & Whorf 2004) | by time |
+| `simulated.gestures` | a simulator: sensors of a hand that moves, a gesture each; the Bayes error is known | by person |
+| `simulated.gestures_in_a_row` | the same, several gestures with rests between, steps labelled | by person |
 """
 
 from __future__ import annotations
