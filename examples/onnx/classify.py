@@ -1,4 +1,4 @@
-"""Runs an exported classifier: python run.py FILE, a text a line, or an .npy of images. Needs numpy and onnxruntime."""
+"""Runs an exported classifier: python run.py FILE, a text a line or an .npy of images or recordings. Needs numpy, onnxruntime."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from recordings import steps_of
 from vocabulary import Vocabulary, words
 
 
@@ -23,13 +24,13 @@ class Model:
     def classify(self, texts):
         """Of each text the class, its probability and all of them."""
         if self.vocabulary is None:
-            raise SystemExit("this model tells images apart, not texts")
+            raise SystemExit("this model tells images or recordings apart, not texts")
         return [self.answer(self.logits(self.encode(text))) for text in texts]
 
     def classify_images(self, pixels):
         """The same of images, (N, height, width) or (N, height, width, channels), from 0 to what is white."""
-        if self.vocabulary is not None:
-            raise SystemExit("this model tells texts apart, not images")
+        if self.vocabulary is not None or self.known["scaling"]:
+            raise SystemExit("this model tells texts or recordings apart, not images")
         pixels = np.asarray(pixels)
         rows = pixels.reshape(*pixels.shape[:2], -1)[:, : self.known["max_length"]].astype(np.float32)
         scaled = (rows / np.float32(self.known["white"]) - np.float32(self.known["mean"])) / np.float32(
@@ -40,6 +41,17 @@ class Model:
             for at in range(0, len(scaled), 256)
         ]
         return [self.answer(each) for each in np.concatenate(logits)] if logits else []
+
+    def classify_recordings(self, recordings, times=None):
+        """The same of recordings, each (steps, channels), NaN where a value is missing; times of each, where training had them."""
+        if not self.known["scaling"]:
+            raise SystemExit("this model tells texts or images apart, not recordings")
+        found = []
+        for values, moments in zip(recordings, times or [None] * len(recordings), strict=True):
+            steps = steps_of(self.known["scaling"], values, moments)[: self.known["max_length"]]
+            logits = self.session.run(None, {"steps": steps[:, None], "lengths": np.array([len(steps)])})[0]
+            found.append(self.answer(logits[0]))
+        return found
 
     def encode(self, text):
         form = self.known["normalisation"]
@@ -82,7 +94,8 @@ def main():
         raise SystemExit(__doc__)
     model, file = Model(), sys.argv[1]
     if file.endswith(".npy"):
-        answers = model.classify_images(np.load(file))
+        values = np.load(file)
+        answers = model.classify_recordings(values) if model.known["scaling"] else model.classify_images(values)
     else:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         answers = model.classify(text.splitlines())

@@ -1,4 +1,4 @@
-"""Runs an exported tagger: python run.py FILE, words with blanks between a line, or source code. Needs numpy and onnxruntime."""
+"""Runs an exported tagger: python run.py FILE, words with blanks between a line, source code, or an .npy of recordings."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from recordings import steps_of
 
 
 class Model:
@@ -50,6 +51,13 @@ class Model:
             return []
         ids = np.array([self.characters.get(c, 0) for c in text], np.int64)
         return self.answer(self.emissions({"tokens": ids[:, None]}, "tokens"))["tags"]
+
+    def tag_recording(self, values, times=None):
+        """The tags of the steps of a recording, (steps, channels), and of softmax their probabilities."""
+        if not self.known["scaling"]:
+            raise SystemExit("this model tags texts, not recordings")
+        steps = steps_of(self.known["scaling"], values, times)
+        return self.answer(self.emissions({"steps": steps[:, None]}, "steps"))
 
     def emissions(self, given, steps):
         """(T, N); of a text that is longer than a window each step from the window that sees most on both sides."""

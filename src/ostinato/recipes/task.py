@@ -32,6 +32,7 @@ from ostinato.training.loop.evaluation import Evaluation
 from ostinato.training.loop.progress import ExampleProgress, Progress
 from ostinato.training.run.files import write_json
 from ostinato.training.run.run_folder import RunFolder
+from ostinato.training.run.settings import UpdateSettings
 from ostinato.training.update.tree import map_tensors
 
 if TYPE_CHECKING:
@@ -244,6 +245,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
 
     def set_units(self, progress: Progress, settings: S, splits: Splits[Part]) -> None:
         """Tells what shows it what is known of its units once the data are read."""
+
+    def trained_with(self, settings: S, examples: Examples) -> UpdateSettings:
+        """How it is trained: as the settings say, what they leave open as suits the data."""
+        return settings.training
 
     def batches(self, settings: S, examples: Examples, *, rank: int, world: int) -> Any:
         """What `fit` trains on: the share of process `rank` of `world`. It is closed at the end if it has `close`."""

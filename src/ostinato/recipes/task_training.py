@@ -143,7 +143,8 @@ def _train(
     run, processes, progress, how = session.run, session.processes, session.progress, settings.training
     prepared = _in_every_process(task, settings, session)
     trained, examples = prepared.trained, prepared.examples
-    batches = task.batches(settings, examples, rank=processes.rank, world=processes.world)
+    tuned = dataclasses.replace(settings, training=task.trained_with(settings, examples))
+    batches = task.batches(tuned, examples, rank=processes.rank, world=processes.world)
     fingerprint = task.fingerprint_of(examples, prepared.validation)
 
     def create() -> None:
@@ -162,7 +163,7 @@ def _train(
         trained.model,
         batches,
         run=run,
-        settings=how,
+        settings=tuned.training,
         evaluator=_evaluator(prepared, processes, progress),
         processes=processes,
         resume=settings.resume,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (*SEPARATORS, *JSON_SUFFIXES, *PARQUET_SUFFIXES)
 NO_HEADER = "If its first line is a row like others, add --reading.header false: the columns are then called 1, 2, ..."
 _LONGEST_CELL = 2**30
+_FIRST_BYTES, _FIRST_ROWS = 2**16, 100
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -223,6 +225,23 @@ class _AsWritten(float):
 
     def __str__(self) -> str:
         return self.text
+
+
+def first_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[str], list[dict[str, Any]]]:
+    """As `read_cells`, some rows from the beginning: enough to tell what a table holds, however large it is."""
+    suffix, dialect = suffix_of(path), dialect or Dialect()
+    if suffix in JSON_SUFFIXES:
+        rows = [row for _, row in itertools.islice(json_lines(path), _FIRST_ROWS)]
+        return [*dict.fromkeys(column for row in rows for column in row)], rows
+    if suffix in PARQUET_SUFFIXES:
+        table = read_parquet(path)
+        return table.columns, table.head(_FIRST_ROWS).to_dicts()
+    content = table_text(path)
+    start, newline, _ = content[:_FIRST_BYTES].rpartition(b"\n")
+    if len(content) > _FIRST_BYTES and start.count(b'"') % 2 == 0:
+        content = start + newline
+    columns, found = _separated(path, content, separator_of(path, content, suffix, dialect), dialect)
+    return columns, [row for _, row in found[:_FIRST_ROWS]]
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

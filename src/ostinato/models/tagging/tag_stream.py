@@ -10,6 +10,7 @@ from torch import nn
 from ostinato.errors import ConfigError
 from ostinato.models.parts.model_stream import ModelStream, embedded
 from ostinato.models.parts.reading import reading
+from ostinato.models.tagging.numbers import Numbers
 from ostinato.models.tagging.words import WordEncoder, Words
 from ostinato.nn.streams.rows import Rows, is_one
 
@@ -17,7 +18,8 @@ from ostinato.nn.streams.rows import Rows, is_one
 class TagStream(ModelStream):
     """`Stream(tagger)`, of one direction: the emissions of each step, `(N,)`, or `(n, N)` of n rows; and `best()`, its tag.
 
-    An input is what the encoder takes: a token's number, of n rows `(n,)`; or, of a `WordEncoder`, `Words` of one step.
+    An input is what the encoder takes: a token's number, of n rows `(n,)`; of `Numbers` `(I,)`, or `(n, I)`; of a `WordEncoder`
+    `Words` of one step.
 
     The tag of a step with a CRF is the last one of the best path through the steps so far, which may still go on: it begins as the
     CRF says, goes where its transitions and the model's constraints let it, and need not be able to end. `viterbi` over the whole
@@ -25,12 +27,16 @@ class TagStream(ModelStream):
     """
 
     def __init__(self, model: Any, **arguments: Any) -> None:
-        if not isinstance(model.encoder, nn.Embedding | WordEncoder):
+        if not isinstance(model.encoder, nn.Embedding | WordEncoder | Numbers):
             raise ConfigError(
-                f"Stream expected a tagger over tokens, torch.nn.Embedding, or a WordEncoder, got {type(model.encoder).__name__}; "
+                f"Stream expected a tagger over torch.nn.Embedding, Numbers or a WordEncoder, got {type(model.encoder).__name__}; "
                 "stream its layers, Stream(model.recurrent, output=model.output)"
             )
         super().__init__(model, output=model.output, **arguments)
+
+    @property
+    def _dims(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return int(isinstance(self.model.encoder, Numbers))
 
     def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
         like = self.model.output.weight.detach()
@@ -41,6 +47,8 @@ class TagStream(ModelStream):
     def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
         if isinstance(self.model.encoder, nn.Embedding):
             return embedded(self.model.encoder, input, len(which))
+        if isinstance(self.model.encoder, Numbers):
+            return torch.as_tensor(input, device="cpu") if not isinstance(input, torch.Tensor) else input
         n = len(which)
         if not isinstance(input, Words) or tuple(input.ids.shape) != (1, n) or tuple(input.places.shape) != (1, n):
             got = f"ids {tuple(input.ids.shape)}" if isinstance(input, Words) else type(input).__name__
@@ -49,7 +57,7 @@ class TagStream(ModelStream):
             return self.model.encoder(input)[0]
 
     def _one(self, input: Any) -> tuple[Any, bool]:
-        return super()._one(input) if isinstance(self.model.encoder, nn.Embedding) else (input, True)
+        return (input, True) if isinstance(self.model.encoder, WordEncoder) else super()._one(input)
 
     def _answer(self, h: torch.Tensor, input: Any, which: torch.Tensor) -> torch.Tensor:
         model, emissions = self.model, h

@@ -14,6 +14,7 @@ from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
+from ostinato.models.tagging.numbers import Numbers
 from ostinato.models.tagging.tag_stream import TagStream
 from ostinato.models.tagging.windows import in_windows
 from ostinato.models.tagging.words import WordEncoder
@@ -33,7 +34,8 @@ class Tagger(nn.Module):
     Source: over words Huang, Xu & Yu 2015 (arXiv 1508.01991); with spelling Lample et al. 2016 (arXiv 1603.01360).
 
     Args:
-        encoder: from what comes at each step to (T, B, encoder.embedding_dim): `torch.nn.Embedding` of tokens, or a `WordEncoder`.
+        encoder: from what comes at each step to (T, B, encoder.embedding_dim): `torch.nn.Embedding` of tokens, a `WordEncoder`, or
+            `Numbers` where these are vectors.
         num_tags: N, at least 1.
         cell: the recurrent layer.
         hidden_size: H, units of each layer and direction; or one number a layer.
@@ -58,7 +60,7 @@ class Tagger(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Embedding | WordEncoder,
+        encoder: nn.Embedding | WordEncoder | Numbers,
         num_tags: int,
         *,
         cell: AnyCell = "lstm",
@@ -125,7 +127,7 @@ class Tagger(nn.Module):
         """Emissions e, (T, B, N): scores of the tags before softmax or CRF. What they are past a row's end means nothing.
 
         Args:
-            input: what the encoder takes: (T, B) int64 tokens, or `Words`; T at least 1.
+            input: what the encoder takes: (T, B) int64 tokens, `Words`, or (T, B, I) numbers; T at least 1.
             lengths: (B,) int64 from 0 to T, the steps that are real; None for all. Those past a row's end change nothing.
         """
         x = self.input_dropout(self.encoder(input))

@@ -1,4 +1,4 @@
-"""What a classifier is compared with: scikit-learn's naive Bayes on words and pairs of words, and the most frequent class."""
+"""What a classifier is compared with: scikit-learn's naive Bayes of texts, the nearest recording, the most frequent class."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from ostinato.data.recordings.recording import Recordings
+from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.images import Images
+from ostinato.errors import DataError
 from ostinato.extras import needed
+from ostinato.models.classifying.nearest import nearest_by_dtw
 from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
 from ostinato.recipes.classify.judge import calibration_error
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
+_MOST_CELLS, _BAND = 3_000_000_000, 0.1  # of DTW: less than a minute
 _MOST_NUMBERS = 8_000_000  # of a table of features and classes
 
 
@@ -28,7 +33,8 @@ def baselines(
         reading: how texts are read.
 
     Returns:
-        By part, then by model ("naive Bayes", of texts; "majority"): accuracy, loss in nats an example, and calibration error.
+        By part, then by model ("naive Bayes" of texts, "1-NN DTW" of recordings, "majority"): accuracy, loss in
+        nats an example, and calibration error.
     """
     counts = Counter(name for name in names_of(train) if name is not None)
     classes = sorted(counts)
@@ -38,6 +44,13 @@ def baselines(
     }
     if isinstance(train, Images):
         return found
+    if isinstance(train, Recordings):
+        nearest = _Nearest(train)
+        return {
+            name: {**nearest.judged(part), **found[name]}
+            for name, part in parts.items()
+            if isinstance(part, Recordings)
+        }
     with needed():
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.naive_bayes import MultinomialNB
@@ -63,10 +76,39 @@ def baselines(
         return found
     model = MultinomialNB().fit(features, [each.label for each in train])
     for name, part in parts.items():
-        assert not isinstance(part, Images)
+        assert isinstance(part, tuple)
         log_p = model.predict_log_proba(vectorizer.transform(each.text for each in part))
         found[name] = {"naive Bayes": _judged(log_p, part, classes), **found[name]}
     return found
+
+
+class _Nearest:
+    """The class of the nearest recording under dynamic time warping, each channel at a scale of its own.
+
+    Where all pairs would take too long, paths stay in a band around the diagonal; where that is not enough, fewer recordings are
+    compared with. The name says so.
+    """
+
+    def __init__(self, train: Recordings):
+        self.scaling = Scaling.of(train)
+        kept = [each for each in train.items if each.label is not None]
+        self._labels = [each.label for each in kept]
+        self._values = [self.scaling.filled(each.values) for each in kept]
+
+    def judged(self, part: Recordings) -> dict[str, dict[str, float]]:
+        """Its accuracy, by its name; it has no probabilities. Nothing where even one recording to compare with is too many."""
+        queries = [self.scaling.filled(each.values) for each in part.items]
+        steps = sum(map(len, queries)) * sum(map(len, self._values))
+        window = 1.0 if steps <= _MOST_CELLS else _BAND
+        try:
+            found = nearest_by_dtw(self._values, queries, window=window, most_cells=_MOST_CELLS)
+        except DataError:
+            return {}
+        name = (
+            "1-NN DTW" + f", band {_BAND:.0%}" * (window < 1) + f", of {found.used}" * (found.used < len(self._values))
+        )
+        right = [self._labels[at] == each.label for at, each in zip(found.nearest.tolist(), part.items, strict=True)]
+        return {name: {"accuracy": float(np.mean(right))}}
 
 
 def _judged(log_p: np.ndarray, part: Part, classes: list[str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a classifier reads: texts as tokens, images as rows, and what is known about both beside the weights."""
+"""What a classifier reads: texts as tokens, images as rows, recordings as they are scaled; and what is known of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import numpy as np
 import torch
 
 from ostinato.data.batches.batches import Batch, pad
+from ostinato.data.recordings.reading import names_of_labels
+from ostinato.data.recordings.recording import Recordings
+from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.images import Images, read_image_splits, read_images
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.dialect import Dialect
@@ -28,7 +31,7 @@ from ostinato.recipes.classify.settings import ClassifyReadingSettings
 # Tokens of the longest run that is counted: a word or two, or about as many letters as tell a word's beginning or end.
 _LONGEST_RUN = {"word": 2, "bpe": 2, "char": 4, "byte": 4}
 
-Part: TypeAlias = Images | tuple[Example, ...]
+Part: TypeAlias = Images | Recordings | tuple[Example, ...]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class ClassifyKnown:
         white: of images, the value that is 1.
         mean: of images, over all values of the training data, which are scaled to a mean of 0 ...
         deviation: ... and a standard deviation of 1.
+        scaling: of recordings, how they are read.
         breaks: how words are found.
         runs: of texts, how many runs of 2, 3, ... tokens were counted; None for nothing counted.
         counted: of texts that were just learnt from; not kept.
@@ -55,27 +59,35 @@ class ClassifyKnown:
     white: float = 1.0
     mean: float = 0.0
     deviation: float = 1.0
+    scaling: Scaling | None = None
     breaks: Breaks = "clusters"
     runs: tuple[int, ...] | None = None
     counted: FeatureCounts | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, train: Part, reading: ClassifyReadingSettings, *, counting: bool = False) -> ClassifyKnown:
+    def of(
+        cls, train: Part, reading: ClassifyReadingSettings, *, counting: bool = False, stack: int | None = None
+    ) -> ClassifyKnown:
         """From the training data; classes that they never have are none.
 
         Args:
             train: examples with labels.
             reading: how they are read.
             counting: of texts, count which tokens and runs of them each class has.
+            stack: of recordings, see `Scaling.of`.
         """
         counts = Counter(name for name in names_of(train) if name is not None)
         order = train.classes if isinstance(train, Images) else sorted(counts)
+        if isinstance(train, Recordings):
+            order = names_of_labels(train)
         classes = tuple(name for name in order if counts[name])
         numbers = tuple(counts[name] for name in classes)
         if isinstance(train, Images):
             values = train.rows()
             mean, deviation = float(values.mean()), float(values.std()) or 1.0
             return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation)
+        if isinstance(train, Recordings):
+            return cls(classes, numbers, scaling=Scaling.of(train, stack))
         texts = [each.text for each in train]
         reading = with_tokens(reading, texts)
         texts = [prepared(text, reading) for text in texts]
@@ -99,7 +111,9 @@ class ClassifyKnown:
         """Plain values."""
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "counted"}
         vocabulary = None if self.vocabulary is None else self.vocabulary.to_dict()
-        return {**values, "classes": list(self.classes), "counts": list(self.counts), "vocabulary": vocabulary}
+        scaling = None if self.scaling is None else self.scaling.to_dict()
+        lists = {"classes": list(self.classes), "counts": list(self.counts)}
+        return {**values, **lists, "vocabulary": vocabulary, "scaling": scaling}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> ClassifyKnown:
@@ -109,7 +123,10 @@ class ClassifyKnown:
         lists = {name: tuple(content[name]) for name in ("classes", "counts")}
         runs = content.get("runs")
         runs = None if runs is None else tuple(runs)
-        return cls(**{"breaks": "code points", **content, **lists, "vocabulary": vocabulary, "runs": runs})
+        told = content.get("scaling")
+        scaling = None if told is None else Scaling.from_dict(told)
+        found = {**content, **lists, "vocabulary": vocabulary, "runs": runs, "scaling": scaling}
+        return cls(**{"breaks": "code points", **found})
 
     def with_unknown(self, part: Part) -> list[str]:
         """The classes, then the labels in `part` that training never had."""
@@ -177,6 +194,8 @@ def _has_class(labels: np.ndarray, known: ClassifyKnown) -> np.ndarray:
 
 def names_of(part: Part) -> list[str | None]:
     """The label of each example; None where the data have no labels."""
+    if isinstance(part, Recordings):
+        return [each.label for each in part.items]
     if not isinstance(part, Images):
         return [each.label for each in part]
     return [None] * len(part) if part.labels is None else [part.classes[label] for label in part.labels.tolist()]
@@ -235,7 +254,7 @@ def read_texts(data: str, reading: ClassifyReadingSettings, *, with_labels: bool
 
 def blanks_told(splits: Splits[Part]) -> list[str]:
     """How many labels had blanks around them, which makes no class of its own."""
-    parts = [part for part in (splits.train, splits.validation, splits.test) if not isinstance(part, Images)]
+    parts = [part for part in (splits.train, splits.validation, splits.test) if isinstance(part, tuple)]
     number = sum(each.had_blanks for part in parts for each in part)
     return [f"{splits.name}: {number:,} labels have blanks around them, which are left out"] if number else []
 

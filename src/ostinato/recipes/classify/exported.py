@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ostinato.data.recordings.recording import Recordings
 from ostinato.data.records.images import Images
 from ostinato.exporting.graph import Around, Graph, Port
 from ostinato.exporting.layers import drawn
@@ -36,16 +37,21 @@ def exported(
     model: Classifier, known: ClassifyKnown, reading: ClassifyReadingSettings, validation: Callable[[], Part]
 ) -> Exported:
     """The graph, classes, and how texts or pixels become its input."""
-    vocabulary = known.vocabulary
-    if vocabulary is None:
-        assert known.row is not None
+    vocabulary, scaling = known.vocabulary, known.scaling
+    if scaling is not None:
         inputs: Sequence[Port] = [
-            Port("rows", ("T", "B", known.row), "pixels of a row, (value / white - mean) / deviation")
+            Port("steps", ("T", "B", scaling.width), "steps of recordings, as the runner scales and stacks them"),
+            ROW_LENGTHS,
         ]
+    elif vocabulary is None:
+        assert known.row is not None
+        inputs = [Port("rows", ("T", "B", known.row), "pixels of a row, (value / white - mean) / deviation")]
     else:
         inputs = [tokens_port("tokens", ("T", "B"), len(vocabulary)), ROW_LENGTHS]
 
     def draw(sizes: Mapping[str, int], generator: torch.Generator) -> list[Tensor]:
+        if scaling is not None:
+            return [drawn(inputs[0].axes, sizes, generator), drawn_lengths(sizes, generator, least=1)]
         if vocabulary is None:
             return [drawn(inputs[0].axes, sizes, generator)]
         tokens = drawn_tokens(("T", "B"), len(vocabulary), sizes, generator)
@@ -65,8 +71,16 @@ def exported(
         "white": known.white,
         "mean": known.mean,
         "deviation": known.deviation,
+        "scaling": None if scaling is None else scaling.to_dict(),
     }
-    return Exported((graph,), constants, "classify.py", _judge(known, validation), _counts(model), ("vocabulary.py",))
+    return Exported(
+        (graph,),
+        constants,
+        "classify.py",
+        _judge(known, validation),
+        _counts(model),
+        ("vocabulary.py", "recordings.py"),
+    )
 
 
 def _counts(model: Classifier) -> dict[str, np.ndarray]:
@@ -84,7 +98,10 @@ def _judge(known: ClassifyKnown, validation: Callable[[], Part]) -> Callable[[An
     def judge(runner: Any) -> Mapping[str, float]:
         part = validation()
         labels = known.labels_of(part)[:_JUDGED]
-        if isinstance(part, Images):
+        if isinstance(part, Recordings):
+            items = part.items[: len(labels)]
+            answers = runner.classify_recordings([each.values for each in items], [each.times for each in items])
+        elif isinstance(part, Images):
             answers = runner.classify_images(part.pixels[: len(labels)])
         else:
             answers = runner.classify([each.text for each in part[: len(labels)]])

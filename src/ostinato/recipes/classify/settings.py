@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from ostinato.cell_names import CellName
 from ostinato.data.sources.dialect import Dialect
+from ostinato.recipes.recordings.settings import RecordingSettings
 from ostinato.recipes.settings import TaskSettings, check_reading
 from ostinato.training.loop.budget import Budget
 from ostinato.training.run.settings import UpdateSettings
@@ -68,11 +69,11 @@ class ClassifierSettings:
         embedding_size: of texts, the width of the vector that stands for a token.
         hidden_size: units of each layer and direction, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
-        bidirectional: a second direction, from the last step to the first; null for texts only.
+        bidirectional: a second direction, from the last step to the first; null for texts and recordings only.
         pooling: from all steps to one vector: last, mean, max or attention.
-        dropout: between the layers and before the output, from 0 to below 1; null for 0.5 of texts and 0.2 of images.
+        dropout: between the layers and before the output, from 0 to below 1; null for 0.5 of texts and 0.2 of others.
         input_dropout: of what enters the first layer, from 0 to below 1; null for 0.5 of words and pieces of words, 0.2 of
-            characters and bytes, 0 of images.
+            characters and bytes, 0 of others.
         naive_bayes: of texts, weigh what the network says with what naive Bayes over tokens and runs of tokens says (Wang & Manning
             2012), as validation tells; false for the network alone.
         options: of the recurrent layer by name, such as {zoneout: 0.1}.
@@ -111,14 +112,17 @@ class ClassifySettings(TaskSettings):
     """Train a classifier of sequences.
 
     Args:
-        data: a table of texts (.csv, .tsv, .jsonl, .parquet) or a folder of such; a folder with MNIST's four files, an IDX file or
-            .npz of images, whose rows are steps; without it, the handwritten digits of scikit-learn.
+        data: a table of texts (.csv, .tsv, .jsonl, .parquet) or a folder of such; recordings (a table of numbers, .npy, .npz, .ts,
+            or a folder of such; "gestures" are built in); a folder with MNIST's four files, an IDX file or .npz of images, whose
+            rows are steps; without it, the handwritten digits of scikit-learn.
         reading: which data, and how they are read.
+        recording: of recordings, which columns they are in, and how they are cut.
         model: the network.
         training: how to train; without a budget of your own, for 20 epochs or 300 s, whichever is over first.
     """
 
     task: Literal["classify"] = "classify"
     reading: ClassifyReadingSettings = field(default_factory=ClassifyReadingSettings)
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
     model: ClassifierSettings = field(default_factory=ClassifierSettings)
     training: UpdateSettings = field(default_factory=ClassifierTraining)

@@ -1,4 +1,4 @@
-"""The recipe `classify`, many to one: texts or images in; a class, its probability and a confusion matrix out."""
+"""The recipe `classify`, many to one: texts, images or recordings in; a class, its probability and a confusion matrix out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.recordings.recording import Recordings
 from ostinato.data.records.images import Images, read_image_splits
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.builtin import digits
@@ -34,12 +35,23 @@ from ostinato.recipes.classify.data import (
 from ostinato.recipes.classify.judge import ClassJudge
 from ostinato.recipes.classify.settings import ClassifySettings
 from ostinato.recipes.learnt import Learnt
+from ostinato.recipes.recordings.examples import RecordingExamples
+from ostinato.recipes.recordings.few import for_few
+from ostinato.recipes.recordings.reading import RecordingReader, notes_of
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
 from ostinato.training.loop.evaluation import Evaluation
+from ostinato.training.run.settings import UpdateSettings
 
 # Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
-_DROPOUT = {"word": (0.5, 0.5), "bpe": (0.5, 0.5), "char": (0.5, 0.2), "byte": (0.5, 0.2), "image": (0.2, 0.0)}
+_DROPOUT = {
+    "word": (0.5, 0.5),
+    "bpe": (0.5, 0.5),
+    "char": (0.5, 0.2),
+    "byte": (0.5, 0.2),
+    "image": (0.2, 0.0),
+    "recording": (0.2, 0.0),
+}
 
 if TYPE_CHECKING:
     from ostinato.recipes.exporting.exported import Exported
@@ -50,7 +62,7 @@ LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier
 class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     """Classification of sequences.
 
-    An answer is the class, its probability and the probabilities of all; of texts, the text too.
+    An answer is the class, its probability and the probabilities of all; of texts, the text too, and of recordings the id.
     """
 
     name = "classify"
@@ -59,10 +71,12 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     files = ("reading.validation", "reading.test", "reading.vectors")
 
     def read(self, settings: ClassifySettings) -> Splits[Any]:
-        """Digits without data; texts where the name is that of a table; else images."""
+        """Digits without data; recordings or texts where the name is that of a table; else images."""
         data, reading = settings.data, settings.reading
         if data is None:
             return digits()
+        if (recordings := _reader(settings)).reads(data):
+            return recordings.splits(data)
         if is_texts(data):
             return read_labelled(
                 data,
@@ -79,14 +93,17 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return read_image_splits(data, validation_share=reading.validation_share, test_share=reading.test_share)
 
     def read_part(self, settings: ClassifySettings, known: ClassifyKnown, data: str, *, labelled: bool) -> Part:
-        """Texts where the run has learnt texts, else images of the size that it has learnt."""
+        """Texts or recordings where the run has learnt such, else images of the size that it has learnt."""
+        if known.scaling is not None:
+            return _reader(settings).part(data, known.scaling, labelled=labelled)
         if known.vocabulary is not None:
             return read_texts(data, settings.reading, with_labels=labelled)
         return read_pictures(data, known, with_labels=labelled)
 
     def learn(self, settings: ClassifySettings, train: Part) -> ClassifyKnown:
         """Classes, vocabulary and scale."""
-        known = ClassifyKnown.of(train, settings.reading, counting=settings.model.naive_bayes)
+        how, stack = settings.reading, settings.recording.stack
+        known = ClassifyKnown.of(train, how, counting=settings.model.naive_bayes, stack=stack)
         if len(known.classes) < 2:
             raise DataError(
                 f"expected at least two classes to tell apart, got {len(known.classes)} ({', '.join(known.classes)}); "
@@ -103,20 +120,30 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return ClassifyKnown.from_dict(content)
 
     def examples(self, settings: ClassifySettings, known: ClassifyKnown, part: Part) -> Examples:
-        """Token ids, or rows of pixels."""
+        """Token ids, rows of pixels, or numbers."""
+        if isinstance(part, Recordings):
+            assert known.scaling is not None
+            names, longest = known.with_unknown(part), settings.reading.max_length
+            return RecordingExamples(part, known.scaling, names, len(known.classes), max_length=longest)
         if isinstance(part, Images):
             return ImageRows(part, known, settings.reading)
         return Texts(part, known, settings.reading)
 
     def remarks(self, splits: Splits[Part]) -> list[str]:
-        """Labels with blanks around them."""
+        """Labels with blanks around them; what recordings are."""
+        if isinstance(splits.train, Recordings):
+            return notes_of(splits)  # pyright: ignore[reportArgumentType]
         return blanks_told(splits)
 
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of inputs and labels."""
-        assert isinstance(examples, Texts | ImageRows)
-        digest = hashlib.sha256(examples.labels.tobytes())
-        for array in examples.ids if isinstance(examples, Texts) else [examples.images.pixels]:
+        assert isinstance(examples, Texts | ImageRows | RecordingExamples)
+        if isinstance(examples, RecordingExamples):
+            digest, arrays = hashlib.sha256(), [*examples.arrays()]
+        else:
+            digest = hashlib.sha256(examples.labels.tobytes())
+            arrays = examples.ids if isinstance(examples, Texts) else [examples.images.pixels]
+        for array in arrays:
             digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
@@ -126,13 +153,14 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         given["class_weights"] = balanced(known.counts) if given["class_weights"] == "balanced" else None
         given["naive_bayes"] = known.runs
-        kind = "image" if known.vocabulary is None else known.vocabulary.kind
+        kind = known.vocabulary.kind if known.vocabulary else "image" if known.scaling is None else "recording"
         for name, rate in zip(("dropout", "input_dropout"), _DROPOUT[kind], strict=True):
             given[name] = rate if given[name] is None else given[name]
         if given["bidirectional"] is None:
             given["bidirectional"] = kind != "image"
         size = None if known.vocabulary is None else len(known.vocabulary)
-        return Classifier(len(known.classes), input_size=known.row, vocabulary_size=size, **given)
+        width = known.row if known.scaling is None else known.scaling.width
+        return Classifier(len(known.classes), input_size=width, vocabulary_size=size, **given)
 
     def begin(self, settings: ClassifySettings, known: ClassifyKnown, model: Classifier) -> list[str]:
         """Puts in what was counted, and pretrained word vectors into the embedding; tells which tokens suit the texts."""
@@ -149,6 +177,10 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         if model.embedding is None or not isinstance(vocabulary, WordVocabulary):
             raise ConfigError("reading.vectors: expected texts that are read as words, for these are vectors of words")
         return [*lines, str(load_vectors(path, model.embedding, vocabulary.words))]
+
+    def trained_with(self, settings: ClassifySettings, examples: Examples) -> UpdateSettings:
+        """Of few recordings longer, and in smaller batches."""
+        return for_few(settings.training, examples) if isinstance(examples, RecordingExamples) else settings.training
 
     def judged_by(self, settings: ClassifySettings) -> str | None:
         """The loss, which knows how good each probability is; where classes are to count the same, F1 averaged over them."""
@@ -167,7 +199,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     def baselines(
         self, settings: ClassifySettings, train: Part, parts: Mapping[str, Part]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-        """Naive Bayes on words and pairs of words, and the most frequent class."""
+        """Naive Bayes on words and pairs of words, the nearest recording, and the most frequent class."""
         return baselines(train, parts, settings.reading)
 
     def exported(self, learnt: Any) -> Exported:
@@ -183,7 +215,20 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         probabilities = learnt.model(batch.input, batch.lengths).softmax(-1)
         for row, p in zip(batch.rows.tolist(), probabilities.tolist(), strict=True):
             best = max(range(len(p)), key=p.__getitem__)
-            text = {} if isinstance(part, Images) else {"text": part[row].text}
+            told = _told(part, row)
             all_of_them = dict(zip(classes, p, strict=True))
-            found.append({**text, "class": classes[best], "probability": p[best], "probabilities": all_of_them})
+            found.append({**told, "class": classes[best], "probability": p[best], "probabilities": all_of_them})
         return found
+
+
+def _told(part: Part, row: int) -> dict[str, Any]:
+    """Which example an answer is about."""
+    if isinstance(part, Images):
+        return {}
+    return {"id": part[row].id} if isinstance(part, Recordings) else {"text": part[row].text}
+
+
+def _reader(settings: ClassifySettings) -> RecordingReader:
+    reading = settings.reading
+    dialect = Dialect(reading.separator, reading.header)
+    return RecordingReader(settings.recording, reading, of_steps=False, dialect=dialect)

@@ -121,6 +121,8 @@ def _meanings(model: Any, known: Any) -> dict[str, Any]:
             return {"vocabulary": model.vocabulary.to_dict()}
         case Classifier():
             vocabulary = None if known.vocabulary is None else known.vocabulary.to_dict()
+            if known.scaling is not None:
+                return {"classes": list(known.classes), "scaling": known.scaling.to_dict()}
             pixels = {name: getattr(known, name) for name in ("white", "mean", "deviation")}
             return {"classes": list(known.classes), "vocabulary": vocabulary, "pixels": pixels}
         case Tagger():

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from ostinato.data.recordings.recording import Recordings
+from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.conll import Sentence
 from ostinato.data.sources.syntax import SYNTAX_CLASSES
 from ostinato.data.tokens.words import normalised
+from ostinato.extras import needed
 from ostinato.nn.crf.span_schemes import SpanScheme
 from ostinato.recipes import confusion
 from ostinato.recipes.tag.data import Part, is_source
@@ -18,6 +21,7 @@ from ostinato.recipes.tag.spans import SpanCounter
 
 _NAME = "most frequent tag"
 _POINTS = 0x110000
+_MOST_STEPS, _ROUNDS = 20_000, 200
 
 
 def baselines(
@@ -33,6 +37,8 @@ def baselines(
     Returns:
         By part, then by model: figures as of `TagJudge`.
     """
+    if isinstance(train, Recordings):
+        return _of_recordings(train, parts)
     if is_source(train):
         best = _counts_of_characters(train)
         tags = np.where(best.any(1), best.argmax(1), best.sum(0).argmax())
@@ -97,4 +103,43 @@ def _judged_source(part: Part, tags: np.ndarray) -> dict[str, float]:
     matrix = np.zeros((K, K), dtype=np.int64)
     for answer in range(K):
         matrix[:, answer] = counts[tags == answer].sum(0)
+    return confusion.figures(matrix)
+
+
+def _of_recordings(train: Recordings, parts: Mapping[str, Part]) -> dict[str, dict[str, dict[str, float]]]:
+    """A step by itself: logistic regression on what the network reads of it; and the most frequent tag."""
+    with needed():
+        from sklearn.linear_model import LogisticRegression
+
+    scaling = Scaling.of(train)
+    steps, tags = _steps(train, scaling)
+    every = max(1, len(steps) // _MOST_STEPS)
+    model = (
+        LogisticRegression(max_iter=_ROUNDS, tol=1e-3).fit(steps[::every], tags[::every])
+        if len(set(tags)) > 1
+        else None
+    )
+    usual = Counter(tags.tolist()).most_common(1)[0][0]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, part in parts.items():
+        assert isinstance(part, Recordings)
+        steps, wanted = _steps(part, scaling)
+        answers = {_NAME: np.full(len(wanted), usual)}
+        if model is not None and len(steps):
+            answers = {"a step by itself": model.predict(steps), **answers}
+        found[name] = {each: _figures_of(wanted, said) for each, said in answers.items()}
+    return found
+
+
+def _steps(part: Recordings, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
+    """Those that have a tag: (S, I) numbers and (S,) tags."""
+    tags = np.array([tag or "" for each in part.items for tag in each.labels or ("",) * len(each)], dtype=object)
+    steps = np.concatenate([scaling.apply(each) for each in part.items])
+    return steps[tags != ""], tags[tags != ""]
+
+
+def _figures_of(wanted: np.ndarray, said: np.ndarray) -> dict[str, float]:
+    names = {name: at for at, name in enumerate(dict.fromkeys([*wanted.tolist(), *said.tolist()]))}
+    matrix = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(matrix, ([names[each] for each in wanted], [names[each] for each in said]), 1)
     return confusion.figures(matrix)

@@ -33,9 +33,15 @@ def coloured(answer: Mapping[str, Any]) -> Text:
                 text.stylize(_STYLES[tag], first, end)
         text.remove_suffix("\n")
         return text
+    if "segments" in answer:
+        return Text("\n".join(_segment(answer["id"], *each) for each in answer["segments"]))
     text = Text()
     for word, tag in zip(answer["words"], answer["tags"], strict=True):
         text.append(" " if text else "").append(word)
         if tag != "O":
             text.append(f"/{tag}", _TAG)
     return text
+
+
+def _segment(id: str, first: int, end: int, tag: str, probability: float) -> str:
+    return f"{id}{' ' if id else ''}{first:>6} to {end - 1:<6} {tag}  {probability:.2f}"

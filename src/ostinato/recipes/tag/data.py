@@ -1,4 +1,4 @@
-"""What a tagger reads: sentences of words, or source code character by character; and what is known about both."""
+"""What a tagger reads: sentences of words, source code character by character, recordings; and what is known of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import torch
 from typing_extensions import TypeIs  # typing's own from Python 3.13 on
 
 from ostinato.data.batches.batches import Batch, pad
+from ostinato.data.recordings.reading import names_of_labels
+from ostinato.data.recordings.recording import Recordings
+from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.conll import Sentence
 from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted
 from ostinato.data.tokens.vocabulary import CharVocabulary, frequent
@@ -21,7 +24,7 @@ from ostinato.models.tagging.words import Words
 from ostinato.nn.crf.span_schemes import SCHEMES, SpanScheme
 from ostinato.recipes.tag.settings import TagReadingSettings
 
-Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...]
+Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...] | Recordings
 LONGEST_SPELLING = 40  # of a longer word, such as an address, the beginning and the end are read
 
 
@@ -38,6 +41,7 @@ class TagKnown:
         lower_case: whether words are looked up without regard to case.
         scheme: how the tags mark spans; None where they do not.
         normalisation: of Unicode, that words are looked up and spelt in.
+        scaling: of recordings, how they are read.
     """
 
     tags: tuple[str, ...]
@@ -48,10 +52,16 @@ class TagKnown:
     lower_case: bool = False
     scheme: SpanScheme | None = None
     normalisation: Normalisation = "none"
+    scaling: Scaling | None = None
 
     @classmethod
     def of(cls, train: Part, reading: TagReadingSettings) -> TagKnown:
         """From the training data."""
+        if isinstance(train, Recordings):
+            found = Counter(tag for each in train.items for tag in each.labels or () if tag is not None)
+            names = tuple(name for name in names_of_labels(train) if found[name])
+            numbers = tuple(found[name] for name in names)
+            return cls(names, numbers, CharVocabulary(""), scaling=Scaling.of(train))
         if is_source(train):
             numbers = sum(
                 np.bincount(file.labels, minlength=len(SYNTAX_CLASSES)) for file in train if file.labels is not None
@@ -80,6 +90,7 @@ class TagKnown:
             "lower_case": self.lower_case,
             "scheme": None if self.scheme is None else {"name": self.scheme.name, "broken": self.scheme.broken},
             "normalisation": self.normalisation,
+            "scaling": None if self.scaling is None else self.scaling.to_dict(),
         }
 
     @classmethod
@@ -95,6 +106,7 @@ class TagKnown:
             content["lower_case"],
             _scheme(content),
             content.get("normalisation", "none"),
+            None if content.get("scaling") is None else Scaling.from_dict(content["scaling"]),
         )
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
@@ -110,6 +122,8 @@ class TagKnown:
         """The tags, then those in `part` that training never had."""
         if is_source(part):
             return list(self.tags)
+        if isinstance(part, Recordings):
+            return [*self.tags, *(name for name in names_of_labels(part) if name not in self.tags)]
         found = {tag for sentence in part for tag in sentence.tags if tag is not None}
         return [*self.tags, *sorted(found - set(self.tags))]
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ostinato.data.recordings.recording import Recordings
 from ostinato.exporting.graph import Around, Graph, Port
+from ostinato.exporting.layers import drawn
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.tagging.words import Words
 from ostinato.recipes.exporting.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
@@ -19,16 +21,16 @@ from ostinato.types import Tensor
 _JUDGED = 300
 
 
-class _Characters(Around):
-    """Of characters; the windows of long texts are cut by the runner."""
+class _Steps(Around):
+    """Of characters or numbers; the windows of long sequences are cut by the runner."""
 
     def __init__(self, model: Tagger) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor]:
+    def forward(self, input: Tensor, lengths: Tensor) -> tuple[Tensor]:
         """(T, B, N)."""
-        return (self.model._emissions(self.model.encoder(tokens), lengths),)
+        return (self.model._emissions(self.model.encoder(input), lengths),)
 
 
 class _Words(Around):
@@ -49,7 +51,12 @@ class _Words(Around):
 def exported(model: Tagger, known: TagKnown, validation: Callable[[], Part]) -> Exported:
     """The graph, the tags, and how words or characters become its input."""
     characters = len(known.characters)
-    if known.words is None:
+    if known.scaling is not None:
+        inputs = (
+            Port("steps", ("T", "B", known.scaling.width), "steps of recordings, as the runner scales them"),
+            ROW_LENGTHS,
+        )
+    elif known.words is None:
         inputs = (tokens_port("tokens", ("T", "B"), characters), ROW_LENGTHS)
     else:
         inputs = (
@@ -62,6 +69,8 @@ def exported(model: Tagger, known: TagKnown, validation: Callable[[], Part]) -> 
 
     def draw(sizes: Mapping[str, int], generator: torch.Generator) -> list[Tensor]:
         lengths = drawn_lengths(sizes, generator, least=1)
+        if known.scaling is not None:
+            return [drawn(inputs[0].axes, sizes, generator), lengths]
         if known.words is None:
             return [drawn_tokens(("T", "B"), characters, sizes, generator), lengths]
         return [
@@ -74,7 +83,7 @@ def exported(model: Tagger, known: TagKnown, validation: Callable[[], Part]) -> 
 
     about = "of each tag, before " + ("the best path is looked for" if model.crf is not None else "a softmax")
     outputs = (Port("emissions", ("T", "B", len(known.tags)), about),)
-    wrapper = _Characters(model) if known.words is None else _Words(model)
+    wrapper = _Steps(model) if known.words is None else _Words(model)
     graph = Graph("tagger", wrapper, inputs, outputs, draw, sizes={"T": 7, "B": 3, "S": 5, "W": 6}, prefix="model.")
     constants = {
         "tags": list(known.tags),
@@ -84,8 +93,9 @@ def exported(model: Tagger, known: TagKnown, validation: Callable[[], Part]) -> 
         "normalisation": known.normalisation,
         "longest_spelling": LONGEST_SPELLING,
         "window": model.window,
+        "scaling": None if known.scaling is None else known.scaling.to_dict(),
     }
-    return Exported((graph,), constants, "tag.py", _judge(known, validation), _crf(model))
+    return Exported((graph,), constants, "tag.py", _judge(known, validation), _crf(model), ("recordings.py",))
 
 
 def _crf(model: Tagger) -> dict[str, np.ndarray]:
@@ -101,14 +111,17 @@ def _crf(model: Tagger) -> dict[str, np.ndarray]:
 
 def _judge(known: TagKnown, validation: Callable[[], Part]) -> Callable[[Any], Mapping[str, float]]:
     def judge(runner: Any) -> Mapping[str, float]:
-        part = validation()[:_JUDGED]
+        part = validation()
         pairs: list[tuple[str | None, str]] = []
-        if is_source(part):
-            for file in part:
+        if isinstance(part, Recordings):
+            for each in part.items[:_JUDGED]:
+                pairs += zip(each.labels or (), runner.tag_recording(each.values, each.times)["tags"], strict=True)
+        elif is_source(part):
+            for file in part[:_JUDGED]:
                 wanted = [] if file.labels is None else [known.tags[at] for at in file.labels]
                 pairs += zip(wanted, runner.tag_text(file.text), strict=True)
         else:
-            for sentence in part:
+            for sentence in part[:_JUDGED]:
                 pairs += zip(sentence.tags, runner.tag(list(sentence.words))["tags"], strict=True)  # pyright: ignore[reportAttributeAccessIssue]
         right = [wanted == found for wanted, found in pairs if wanted is not None]
         return {"accuracy": float(np.mean(right)) if right else math.nan}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ostinato.cell_names import CellName
+from ostinato.recipes.recordings.settings import RecordingSettings
 from ostinato.recipes.settings import TaskSettings, check_reading
 from ostinato.training.loop.budget import Budget
 from ostinato.training.run.settings import UpdateSettings
@@ -18,6 +19,7 @@ class TagReadingSettings:
     Args:
         validation: a file of its own for validation; without it, validation_share of the training data is drawn.
         test: a file of its own for the test; without it, test_share is drawn, unless the data come with one.
+        label: of recordings, the column of the labels of their steps; without it, the one whose name says so.
         column: of words, where the tags are: of CoNLL-U upos (the default), xpos, feats, deprel, ...; else a number from 0 on, -1
             for the last, which is the default.
         word_column: of files in columns, where the words are: a number from 0 on, -1 for the last.
@@ -36,6 +38,7 @@ class TagReadingSettings:
 
     validation: str | None = None
     test: str | None = None
+    label: str | None = None
     column: str | None = None
     word_column: int = 0
     validation_share: float = 0.1
@@ -121,9 +124,11 @@ class TagSettings(TaskSettings):
 
     Args:
         data: tagged sentences: a CoNLL-U file, a file in columns (.conll, .bio, .tsv, .txt) or a folder of such; or Python source
-            (a .py file, a glob of such or a folder), whose characters are tagged by what they are; without it, that of the
-            standard library.
+            (a .py file, a glob of such or a folder), whose characters are tagged by what they are; or recordings, whose steps have
+            labels (a table of numbers, .npz, or a folder of such; "gestures" are built in); without it, the source of the standard
+            library.
         reading: which data, and how they are read.
+        recording: of recordings, which columns they are in, and how they are cut.
         word: what is known of a word.
         model: the network.
         training: how to train; without a budget of your own, for 8 epochs or 600 s, whichever is over first.
@@ -131,6 +136,7 @@ class TagSettings(TaskSettings):
 
     task: Literal["tag"] = "tag"
     reading: TagReadingSettings = field(default_factory=TagReadingSettings)
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
     word: WordSettings = field(default_factory=WordSettings)
     model: TaggerSettings = field(default_factory=TaggerSettings)
     training: UpdateSettings = field(default_factory=TaggerTraining)

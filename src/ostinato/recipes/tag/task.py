@@ -1,4 +1,4 @@
-"""The recipe `tag`, aligned many to many: words or characters in; a tag for each, and a confusion matrix out."""
+"""The recipe `tag`, aligned many to many: words, characters or numbers in; a tag for each, and a confusion matrix out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ import torch
 from rich.text import Text
 
 from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.syntax import Highlighted
 from ostinato.data.tokens.vectors import load_vectors
+from ostinato.models.tagging.numbers import Numbers
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.tagging.words import WordEncoder
 from ostinato.nn.crf.crf import span_constraints
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.learnt import Learnt
+from ostinato.recipes.recordings.examples import RecordingExamples
+from ostinato.recipes.recordings.few import for_few
+from ostinato.recipes.recordings.reading import RecordingReader, notes_of
 from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.colours import coloured
 from ostinato.recipes.tag.data import CharacterExamples, Part, TagKnown, WordExamples, is_source
@@ -30,6 +35,7 @@ from ostinato.recipes.tag.settings import TagSettings
 from ostinato.recipes.tag.spans import scheme_told
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
+from ostinato.training.run.settings import UpdateSettings
 
 if TYPE_CHECKING:
     from ostinato.recipes.exporting.exported import Exported
@@ -43,7 +49,8 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     """Tagging of sequences.
 
     An answer for a sentence is its words, their tags and the probability of each; for source code its name, its text and the spans
-    of characters that have the same tag, [first, end, tag].
+    of characters that have the same tag, [first, end, tag]; for a recording its id, the tags of its steps, their probabilities, and
+    the segments that have the same tag, [first step, step after the last, tag, mean probability].
     """
 
     name = "tag"
@@ -53,11 +60,16 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     files = ("reading.validation", "reading.test", "reading.vectors")
 
     def read(self, settings: TagSettings) -> Splits[Part]:
-        """The standard library without data; Python source or sentences."""
+        """The standard library without data; Python source, recordings or sentences."""
+        data = settings.data
+        if data is not None and (recordings := _reader(settings)).reads(data):
+            return recordings.splits(data)  # pyright: ignore[reportReturnType]
         return read_splits(settings.data, settings.reading)
 
     def read_part(self, settings: TagSettings, known: TagKnown, data: str, *, labelled: bool) -> Part:
-        """Source code where the run has learnt source code, else sentences."""
+        """Source code or recordings where the run has learnt such, else sentences."""
+        if known.scaling is not None:
+            return _reader(settings).part(data, known.scaling, labelled=labelled)
         if known.words is None:
             return read_source(data, labelled=labelled)
         return read_words(data, settings.reading, tagged=labelled)
@@ -75,13 +87,18 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return TagKnown.from_dict(content)
 
     def examples(self, settings: TagSettings, known: TagKnown, part: Part) -> Examples:
-        """Words with their spelling, or characters."""
+        """Words with their spelling, characters, or numbers."""
+        if isinstance(part, Recordings):
+            assert known.scaling is not None
+            return RecordingExamples(part, known.scaling, known.with_unknown(part), len(known.tags), of_steps=True)
         if known.words is None:
             return CharacterExamples(part, known)  # pyright: ignore[reportArgumentType]
         return WordExamples(part, known)  # pyright: ignore[reportArgumentType]
 
     def remarks(self, splits: Splits[Part]) -> list[str]:
-        """How the tags mark spans."""
+        """How the tags mark spans; what recordings are."""
+        if isinstance(splits.train, Recordings):
+            return notes_of(splits)  # pyright: ignore[reportArgumentType]
         return [] if is_source(splits.train) else scheme_told(splits.train)  # pyright: ignore[reportArgumentType]
 
     def batch_steps(self, settings: TagSettings) -> int:
@@ -90,9 +107,10 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of inputs and tags."""
-        assert isinstance(examples, WordExamples | CharacterExamples)
+        assert isinstance(examples, WordExamples | CharacterExamples | RecordingExamples)
+        is_recording = isinstance(examples, RecordingExamples)
         digest = hashlib.sha256()
-        for array in (*examples.ids, *examples.targets):
+        for array in examples.arrays() if is_recording else (*examples.ids, *examples.targets):
             digest.update(str(len(array)).encode() + array.tobytes())
         return digest.hexdigest()
 
@@ -102,7 +120,9 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         given["class_weights"] = balanced(known.tag_counts) if given["class_weights"] == "balanced" else None
         size, word = given.pop("embedding_size"), settings.word
-        if known.words is None:
+        if known.scaling is not None:
+            encoder = Numbers(known.scaling.width)
+        elif known.words is None:
             encoder = torch.nn.Embedding(len(known.characters), size)
         else:
             encoder = WordEncoder(
@@ -128,6 +148,10 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         counts = dict(zip(known.words, known.counts, strict=True))
         return [str(load_vectors(path, model.encoder.embedding, ("<unk>", *known.words), counts=counts))]
 
+    def trained_with(self, settings: TagSettings, examples: Examples) -> UpdateSettings:
+        """Of few recordings longer, and in smaller batches."""
+        return for_few(settings.training, examples) if isinstance(examples, RecordingExamples) else settings.training
+
     def judged_by(self, settings: TagSettings) -> str | None:
         """Accuracy; where tags are to count the same, F1 averaged over them."""
         return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
@@ -135,7 +159,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     def judge(self, learnt: LearntTagger, part: Part, examples: Examples, *, final: bool) -> Judge:
         """Accuracy, precision, recall, F1, confusion, spans."""
         known = learnt.known
-        item = "character" if known.words is None else "word"
+        item = "word" if known.words is not None else "character" if known.scaling is None else "step"
         return TagJudge(learnt.model, known.with_unknown(part), item, scheme=known.scheme)
 
     def baselines(
@@ -166,13 +190,24 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return coloured(answer)
 
 
-def _answer(given: Sentence | Highlighted, tags: list[str], probabilities: list[float]) -> dict[str, Any]:
+def _reader(settings: TagSettings) -> RecordingReader:
+    return RecordingReader(settings.recording, settings.reading, of_steps=True)
+
+
+def _answer(given: Sentence | Highlighted | Recording, tags: list[str], probabilities: list[float]) -> dict[str, Any]:
     """What is said about an example; `tags` and `probabilities` may go on past its end."""
     if isinstance(given, Sentence):
         count = len(given.words)
         return {"words": list(given.words), "tags": tags[:count], "probabilities": probabilities[:count]}
     spans: list[list[Any]] = []
     at = 0
+    if isinstance(given, Recording):
+        tags, probabilities = tags[: len(given)], probabilities[: len(given)]
+        for tag, group in groupby(tags):
+            end = at + sum(1 for _ in group)
+            spans.append([at, end, tag, sum(probabilities[at:end]) / (end - at)])
+            at = end
+        return {"id": given.id, "tags": tags, "probabilities": probabilities, "segments": spans}
     for tag, group in groupby(tags[: len(given.text)]):
         end = at + sum(1 for _ in group)
         spans.append([at, end, tag])

@@ -1,0 +1,182 @@
+"""Recordings from wherever they lie: a table, an archive of arrays, a file of the UCR or UEA archive, or a folder of these.
+
+| data | are |
+| --- | --- |
+| `.csv`, `.tsv`, `.jsonl`, `.parquet` whose columns hold numbers | a table, see `tables` |
+| `.npy`, `.npz` | arrays, see `arrays` |
+| `.ts`; `NAME_TRAIN.tsv`, `NAME_TEST.tsv` that hold numbers only | files of the UCR and UEA archives, see `ts_file` |
+| a folder with `NAME_TRAIN.ts` and `NAME_TEST.ts`, or with train, validation and test files | parts |
+| a folder with a folder of tables for each class | a recording a table, its class the name of its folder |
+| a folder of tables with `labels.csv` (file, label) | a recording a table |
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ostinato.data.recordings.arrays import parts_of, read_arrays
+from ostinato.data.recordings.recording import Recording, Recordings, check_channels
+from ostinato.data.recordings.tables import Columns, holds_recordings, read_recording_table
+from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
+from ostinato.data.sources.dialect import Dialect
+from ostinato.data.sources.hidden import visible
+from ostinato.data.sources.lines import PART_NAMES, find_parts, suffix_of
+from ostinato.data.sources.tables import TABLE_SUFFIXES, is_folder, read_cells
+from ostinato.errors import DataError
+
+_ARRAYS = (".npy", ".npz")
+_FILES = (*TABLE_SUFFIXES, *_ARRAYS, ".ts")
+_LABEL_FILES = ("labels", "label", "classes", "metadata")
+
+
+def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) -> bool:
+    """Whether data are recordings, and not texts or images; of a table its first rows tell, of an archive its numbers."""
+    if is_folder(data):
+        folder = Path(data).expanduser()
+        if find_ts_parts(folder):
+            return True
+        train = find_parts(folder, PART_NAMES, _FILES).get("train")
+        if train is None:
+            file = next(iter(_files_of_classes(folder)), None) or next(iter(_labelled_files(folder)), None)
+            return file is not None
+        return are_recordings(str(train), columns, dialect)
+    suffix = suffix_of(data)
+    if suffix in (".ts", ".npy") or (suffix in (".tsv", ".txt") and is_ucr_table(data)):
+        return True
+    if suffix == ".npz":
+        return _are_measured(data)
+    return suffix in TABLE_SUFFIXES and holds_recordings(data, columns, dialect)
+
+
+def _are_measured(data: str) -> bool:
+    """Whether the numbers of an archive are those of recordings: floats, of which some are no brightness from 0 to 1."""
+    try:
+        part = next(iter(parts_of(data)), "")
+        found = read_arrays(data, part)
+    except DataError:
+        return False  # the reader of images says what is wrong
+    values = [each.values for each in found.items]
+    return any(bool((v < 0).any() or np.isnan(v).any() or ((v != np.rint(v)) & (v > 1)).any()) for v in values)
+
+
+def parts_at(data: str) -> dict[str, str]:
+    """Where the parts are: "train", "validation" and "test", as far as data have them; else "train" is all of them."""
+    if not is_folder(data):
+        return {"train": data}
+    folder = Path(data).expanduser()
+    found = find_ts_parts(folder) or find_parts(folder, PART_NAMES, _FILES)
+    return {part: str(file) for part, file in found.items()} if "train" in found else {"train": data}
+
+
+def read_recordings(
+    data: str, columns: Columns, *, labels: bool = True, part: str = "", dialect: Dialect | None = None
+) -> Recordings:
+    """The recordings of a file or folder.
+
+    Args:
+        data: See the table above; a folder with parts is none of them.
+        columns: Of a table.
+        labels: Whether labels are wanted.
+        part: Of an archive of arrays with parts, which.
+        dialect: How CSV or TSV is written.
+
+    Raises:
+        DataError: They cannot be read, there is none, or labels are wanted and there are none.
+    """
+    if is_folder(data):
+        found = _read_folder(Path(data).expanduser(), columns, labels, dialect)
+    elif (suffix := suffix_of(data)) in _ARRAYS:
+        found = read_arrays(data, part)
+    elif suffix == ".ts":
+        found = read_ts(data)
+    elif suffix in (".tsv", ".txt") and is_ucr_table(data):
+        found = read_ucr_table(data)
+    else:
+        found = read_recording_table(data, columns, labels=labels, dialect=dialect)
+    if not len(found):
+        raise DataError(f"{data}: there is no recording in it; expected at least one")
+    if labels and not any(each.label is not None or each.labels is not None for each in found.items):
+        raise DataError(f"{data}: none of its recordings has a label; put labels beside them (docs/sensors.md)")
+    return found
+
+
+def _files_of_classes(folder: Path) -> Iterator[tuple[Path, str]]:
+    for each in visible(folder.iterdir()):
+        if each.is_dir():
+            yield from ((file, each.name) for file in visible(each.iterdir()) if suffix_of(file) in TABLE_SUFFIXES)
+
+
+def _labelled_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Of a folder with a table that names its files, each and its label."""
+    table = next(
+        (f for f in visible(folder.iterdir()) if f.stem.lower() in _LABEL_FILES and suffix_of(f) in TABLE_SUFFIXES),
+        None,
+    )
+    if table is None:
+        return
+    columns, rows = read_cells(table)
+    lower = {name.lower(): name for name in columns}
+    file = next(
+        (lower[name] for name in ("file", "filename", "file_name", "path", "name", "id") if name in lower), columns[0]
+    )
+    label = next((lower[name] for name in ("label", "class", "target", "y") if name in lower), columns[-1])
+    for place, row in rows:
+        name = str(row.get(file) or "").strip()
+        found = next(
+            (f for f in (folder / name, *(folder / f"{name}{s}" for s in TABLE_SUFFIXES)) if name and f.is_file()), None
+        )
+        if found is None:
+            raise DataError(
+                f"{table}, {place}: there is no file {name!r} in {folder}; put it there or leave the row out"
+            )
+        yield found, str(row.get(label) or "").strip()
+
+
+def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect | None) -> Recordings:
+    files = list(_files_of_classes(folder)) or list(_labelled_files(folder))
+    if not files and not labels:
+        files = [(file, "") for file in visible(folder.iterdir()) if suffix_of(file) in TABLE_SUFFIXES]
+    if not files:
+        raise DataError(
+            f"{folder}: expected a folder for each class with tables in it, tables with labels.csv beside them, or files called "
+            "train and test; found none"
+        )
+    items: list[Recording] = []
+    channels: tuple[str, ...] | None = None
+    bare = replace(columns, label=None, id=None)
+    for file, label in files:
+        found = read_recording_table(file, bare, labels=False, dialect=dialect)
+        channels = channels or found.channels
+        found = check_channels(found, channels, file)
+        if len(found) > 1:
+            raise DataError(
+                f"{file}: expected one recording a file, got {len(found)} (told apart by a column of ids); name the file "
+                "itself with --data"
+            )
+        items.append(replace(found[0], id=str(file.relative_to(folder)), label=label or None, labels=None))
+    return Recordings(channels or (), tuple(items))
+
+
+def without_labels(found: Recordings) -> Recordings:
+    """The same, as if the data said nothing."""
+    return replace(found, items=tuple(replace(each, label=None, labels=None) for each in found.items))
+
+
+def names_of_labels(found: Recordings) -> list[str]:
+    """Every label of a step or a recording, sorted; numbers by their size."""
+    names = {
+        label for each in found.items for label in itertools.chain([each.label], each.labels or ()) if label is not None
+    }
+    return sorted(names, key=_order)
+
+
+def _order(name: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name

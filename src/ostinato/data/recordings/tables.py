@@ -1,0 +1,320 @@
+"""Tables of recordings: long, a row a step, or wide, a row a recording; CSV, TSV, JSON lines and Parquet.
+
+| column | what it is called, where nobody names it |
+| --- | --- |
+| recording | id, recording, sequence, trial, series, ... (`ID_NAMES`); without one, each group is one, else the table |
+| time | time, t, timestamp, seconds, ... (`TIME_NAMES`); without one, steps are in the order of the rows |
+| group | subject, person, patient, user, ... (`GROUP_NAMES`) |
+| label | label, class, activity, gesture, ... (`LABEL_NAMES`) |
+| channels | every other column that holds numbers, those that number the rows left out |
+
+A wide table has columns such as x_0 .. x_99, of one channel or of several, as many of each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ostinato.data.recordings.recording import Recording, Recordings
+from ostinato.data.series.columns import COUNT_NAMES, INDEX_NAMES, read_times
+from ostinato.data.series.columns import ID_NAMES as SERIES_NAMES
+from ostinato.data.series.columns import TIME_NAMES as DAY_NAMES
+from ostinato.data.series.numbers import is_numeric, read_numbers
+from ostinato.data.sources.dialect import Dialect
+from ostinato.data.sources.frames import read_frame
+from ostinato.data.sources.tables import LABEL_NAMES as TEXT_LABEL_NAMES
+from ostinato.data.sources.tables import NO_HEADER, TEXT_NAMES, first_cells
+from ostinato.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import polars
+
+ID_NAMES = (
+    *SERIES_NAMES,
+    "recording",
+    "recording_id",
+    "sequence",
+    "sequence_id",
+    "trial",
+    "trial_id",
+    "session",
+    "clip",
+    "file",
+)
+TIME_NAMES = ("t", "timestamp", "seconds", "milliseconds", "ms", "step", "frame", *DAY_NAMES)
+GROUP_NAMES = (
+    "subject",
+    "subject_id",
+    "person",
+    "person_id",
+    "patient",
+    "patient_id",
+    "user",
+    "user_id",
+    "participant",
+    "group",
+)
+LABEL_NAMES = (
+    *(name for name in TEXT_LABEL_NAMES if name != "y"),
+    "activity",
+    "gesture",
+    "event",
+    "state",
+    "action",
+    "phase",
+)
+_NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
+_FEWEST_WIDE = 8  # numbered columns that are steps, and not channels
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns a user has named; None for what the names of the columns say."""
+
+    id: str | None = None
+    time: str | None = None
+    group: str | None = None
+    channels: tuple[str, ...] | None = None
+    label: str | None = None
+
+
+def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None = None) -> bool:
+    """Whether a table is one of numbers, and not of texts, as its first rows look."""
+    if columns.id or columns.time or columns.group or columns.channels:
+        return True
+    try:
+        names, seen = first_cells(path, dialect)
+    except DataError:
+        return False  # the reader of texts says what is wrong
+    if not seen:
+        return False
+    label = columns.label or _named(names, LABEL_NAMES) or _named(names, ("y",))
+    others = [
+        name for name in names if name != label and _named([name], (*ID_NAMES, *TIME_NAMES, *GROUP_NAMES)) is None
+    ]
+    texts = [name for name in others if not _are_numbers(row.get(name) for row in seen)]
+    if any(name.lower() in TEXT_NAMES for name in texts):
+        return False
+    # One column of numbers beside labels may as well be texts: ratings, years.
+    return len(others) - len(texts) >= (1 if len(names) > 2 else 2) and len(texts) < len(others)
+
+
+def _are_numbers(cells: Any) -> bool:
+    there = [str(cell).strip() for cell in cells if cell is not None and str(cell).strip()]
+    return bool(there) and sum(map(_is_number, there)) * 2 >= len(there)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def read_recording_table(
+    path: str | Path,
+    columns: Columns = Columns(),
+    *,
+    labels: bool = True,
+    dialect: Dialect | None = None,
+) -> Recordings:
+    """The recordings of a table, in the order in which they begin.
+
+    Args:
+        path: A file or URL.
+        columns: Those that have a name of their own.
+        labels: Whether labels are wanted. Each step has one then; where all of a recording agree, that is its label as well.
+        dialect: How CSV or TSV is written; None for the usual.
+
+    Raises:
+        DataError: It cannot be read, a column is not there, or labels are wanted and there are none.
+        ConfigError: A column has two parts.
+    """
+    table, separator = read_frame(path, dialect)
+    found = _found(path, table, columns, labels)
+    if found.label is None and labels:
+        raise DataError(
+            f"{path}: none of the columns {', '.join(table.columns)} is called label; name the one of labels with --reading.label. "
+            f"{NO_HEADER}"
+        )
+    wide = _wide(found.channels or ()) if columns.channels is None and not found.time else None
+    if wide is not None and (found.id is None or table[found.id].n_unique() == table.height):
+        return _of_rows(path, table, found, wide, separator)
+    return _of_steps(path, table, found, separator)
+
+
+def _named(names: Sequence[str], known: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
+    lower = {name.lower(): name for name in reversed(list(names)) if name not in taken}
+    return next((lower[each] for each in known if each in lower), None)
+
+
+def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: bool) -> Columns:
+    names = table.columns
+    given = [columns.id, columns.time, columns.group, columns.label if labels else None, *(columns.channels or ())]
+    for name in given:
+        if name is not None and name not in names:
+            raise DataError(f"{path}: has no column {name!r}; its columns are {', '.join(names)}")
+    named = [name for name in given if name is not None]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"column {twice!r} has two parts; let it be one of id, time, group, label and channels")
+    label = columns.label if columns.label in names else _named(names, LABEL_NAMES, named)
+    taken = [*named, label]
+    id = columns.id or _named(names, ID_NAMES, taken)
+    time = columns.time or _named(names, TIME_NAMES, taken)
+    group = columns.group or _named(names, GROUP_NAMES, taken)
+    taken += [id, time, group]
+    if label is None:
+        label = _named(names, ("y",), taken) if labels else None
+    channels = columns.channels
+    if channels is None:
+        free = [name for name in names if name not in taken and name != label]
+        channels = tuple(name for name in free if not _counts_rows(table[name]) and is_numeric(table[name]))
+    if not channels:
+        raise DataError(
+            f"{path}: has no column of numbers to read beside {', '.join(name for name in (id, time, group, label) if name)}; its "
+            f"columns are {', '.join(names)}. Name the channels with --recording.channels"
+        )
+    return Columns(id, time, group, tuple(channels), label)
+
+
+def _counts_rows(column: polars.Series) -> bool:
+    """Whether it is what data frames write beside their columns: the numbers of the rows."""
+    name = column.name.lower()
+    return INDEX_NAMES.fullmatch(name) is not None or name in COUNT_NAMES
+
+
+def _wide(channels: Sequence[str]) -> dict[str, list[str]] | None:
+    """Columns that are steps, by channel, in order; None where they are channels."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name in channels:
+        match = _NUMBERED.fullmatch(name)
+        if match is None:
+            return None
+        found.setdefault(match[1], []).append((int(match[2]), name))
+    counts = {len(each) for each in found.values()}
+    if len(counts) != 1 or counts.pop() < _FEWEST_WIDE:
+        return None
+    return {prefix or "x": [name for _, name in sorted(each)] for prefix, each in found.items()}
+
+
+def _texts(path: str | Path, table: polars.DataFrame, name: str | None, what: str) -> list[str] | None:
+    if name is None:
+        return None
+    cells = ["" if cell is None else _written(cell) for cell in table[name].to_list()]
+    if "" in cells:
+        raise DataError(
+            f"{path}, row {cells.index('') + 1} after the header: column {name!r}, {what}, is empty; fill it in"
+        )
+    return cells
+
+
+def _written(cell: Any) -> str:
+    text = cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
+    return text.strip()
+
+
+def _labels(table: polars.DataFrame, name: str | None) -> list[str | None] | None:
+    if name is None:
+        return None
+    return [None if cell is None else _written(cell) or None for cell in table[name].to_list()]
+
+
+def _of_rows(
+    path: str | Path, table: polars.DataFrame, found: Columns, wide: dict[str, list[str]], separator: str | None
+) -> Recordings:
+    steps = {len(names) for names in wide.values()}.pop()
+    every = [name for names in wide.values() for name in names]
+    numbers = read_numbers(path, table, every, separator=separator).astype(np.float32)
+    values = numbers.reshape(table.height, len(wide), steps).transpose(0, 2, 1)
+    ids = _texts(path, table, found.id, "the name of the recording") or [str(n) for n in range(1, table.height + 1)]
+    groups = _texts(path, table, found.group, "the group") or [None] * table.height
+    labels = _labels(table, found.label) or [None] * table.height
+    _check_finite(path, numbers, every)
+    items = tuple(
+        Recording(id, _without_end(v), label, group=group)
+        for id, v, label, group in zip(ids, values, labels, groups, strict=True)
+    )
+    note = f"{path}: a row is read as a recording of {steps} steps ({every[0]} to {next(iter(wide.values()))[-1]})"
+    return Recordings(tuple(wide), items, (note,))
+
+
+def _without_end(values: np.ndarray) -> np.ndarray:
+    """Without steps at the end at which nothing was measured: shorter recordings are filled up so."""
+    there = np.flatnonzero(np.logical_not(np.isnan(values).all(1)))
+    end = int(there[-1]) + 1 if len(there) else 1
+    return np.ascontiguousarray(values[:end])
+
+
+def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separator: str | None) -> Recordings:
+    channels = found.channels or ()
+    numbers = read_numbers(path, table, list(channels), separator=separator)
+    _check_finite(path, numbers, channels)
+    ids = _texts(path, table, found.id, "the name of the recording")
+    groups = _texts(path, table, found.group, "the group")
+    labels, times = _labels(table, found.label), _times(path, table, found.time)
+    places: dict[str, list[int]] = {}
+    for row, id in enumerate(ids or groups or [""] * table.height):
+        places.setdefault(id, []).append(row)
+    items: list[Recording] = []
+    for id, listed in places.items():
+        rows = np.array(listed)
+        if times is not None:
+            rows = rows[np.argsort(times[rows], kind="stable")]
+            _check_increasing(path, found, id, table, times, rows)
+        mine = None if groups is None else {groups[row] for row in listed}
+        if mine is not None and len(mine) > 1:
+            raise DataError(
+                f"{path}: recording {id!r} is of several groups ({', '.join(sorted(mine)[:3])}); give each recording one "
+                f"{found.group}, or name its column with --recording.id"
+            )
+        steps: tuple[str | None, ...] | None = None
+        if labels is not None:
+            steps = tuple(labels[row] for row in rows.tolist())
+        label = steps[0] if steps and len(set(steps)) == 1 else None
+        own = None if times is None else times[rows] - times[rows[0]]
+        values = numbers[rows].astype(np.float32)
+        items.append(Recording(id, values, label, steps, own, mine.pop() if mine else None))
+    return Recordings(tuple(channels), tuple(items))
+
+
+def _times(path: str | Path, table: polars.DataFrame, name: str | None) -> np.ndarray | None:
+    """(rows,) float64: numbers as they are, dates in seconds."""
+    if name is None:
+        return None
+    if is_numeric(table[name]):
+        found = read_numbers(path, table, [name])[:, 0]
+        if np.isnan(found).any():
+            row = int(np.isnan(found).argmax()) + 1
+            raise DataError(f"{path}, row {row} after the header: column {name!r} is empty; give every row a time")
+        return found
+    moments = read_times(path, table, name).moments
+    return moments.astype(np.float64) / (1e6 if moments.dtype.kind == "M" else 1.0)
+
+
+def _check_increasing(
+    path: str | Path, found: Columns, id: str, table: polars.DataFrame, times: np.ndarray, rows: np.ndarray
+) -> None:
+    same = np.flatnonzero(np.diff(times[rows]) <= 0)
+    if len(same):
+        cell = table[found.time or ""][int(rows[same[0]])]
+        of = f" of recording {id!r}" if id else ""
+        raise DataError(
+            f"{path}: time {cell}{of} is there twice; name the column that tells recordings apart with --recording.id, or keep one "
+            "row for each time"
+        )
+
+
+def _check_finite(path: str | Path, numbers: np.ndarray, names: Sequence[str]) -> None:
+    if np.isinf(numbers).any():
+        row, column = (int(each) for each in np.argwhere(np.isinf(numbers))[0])
+        raise DataError(
+            f"{path}, row {row + 1} after the header: column {names[column]!r} is infinite; expected a number, or nothing"
+        )

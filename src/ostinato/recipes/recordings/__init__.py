@@ -1,0 +1,1 @@
+"""What tasks on recordings share: how they are read, scaled and put into batches."""

@@ -1,0 +1,70 @@
+"""Recordings as examples: what a network reads, and the labels of recordings or of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from ostinato.data.batches.batches import Batch, pad
+from ostinato.data.recordings.recording import Recordings
+from ostinato.data.recordings.scaling import Scaling
+
+
+class RecordingExamples:
+    """Recordings with a label each, or of which each step has one.
+
+    Args:
+        recordings: N of them.
+        scaling: how they are read; of steps with labels one at a time.
+        names: of labels: the classes, then labels that training never had.
+        classes: how many of `names` are classes.
+        of_steps: whether steps have labels.
+        max_length: steps that are read, the others left out; None for all.
+
+    Attributes:
+        inputs: of each (T, I) float32.
+        labels: (N,) int64, places in `names`, -1 for none; of steps (T,) int64 of each recording.
+    """
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        scaling: Scaling,
+        names: Sequence[str],
+        classes: int,
+        *,
+        of_steps: bool = False,
+        max_length: int | None = None,
+    ):
+        places = {name: place for place, name in enumerate(names)}
+        self.inputs = [scaling.apply(each)[:max_length] for each in recordings.items]
+        self.lengths = np.array([len(each) for each in self.inputs], dtype=np.int64)
+        self.of_steps = of_steps
+        if of_steps:
+            told = [each.labels or (None,) * len(each) for each in recordings.items]
+            self.labels = [_places(labels, places)[:max_length] for labels in told]
+            self.counts = np.array([((v >= 0) & (v < classes)).sum() for v in self.labels], dtype=np.int64)
+        else:
+            found = _places([each.label for each in recordings.items], places)
+            self.labels = list(found)
+            self.counts = ((found >= 0) & (found < classes)).astype(np.int64)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """(T, B, I) float32; targets (B,) or (T, B) int64."""
+        input, lengths = pad([self.inputs[row] for row in rows])
+        if self.of_steps:
+            target, _ = pad([self.labels[row] for row in rows])
+        else:
+            target = torch.tensor([int(self.labels[row]) for row in rows])
+        return Batch(input, target, lengths, torch.from_numpy(rows))
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """All that the network learns from, for a checksum."""
+        yield from self.inputs
+        yield from (np.asarray(each) for each in self.labels)
+
+
+def _places(labels: Sequence[str | None], places: dict[str, int]) -> np.ndarray:
+    return np.array([-1 if label is None else places[label] for label in labels], dtype=np.int64)

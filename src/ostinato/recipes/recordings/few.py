@@ -1,0 +1,30 @@
+"""How few recordings are trained on: an epoch of them is an update or two."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ostinato.data.batches.batches import Examples
+from ostinato.training.run.settings import UpdateSettings
+
+_FEWEST_UPDATES, _FEWEST_ROWS = 600, 8
+
+
+def for_few(how: UpdateSettings, examples: Examples) -> UpdateSettings:
+    """Smaller batches, and so many epochs that the weights have 600 updates; evaluated as often as otherwise, on the whole.
+
+    Args:
+        how: as a user says; where a budget is given it stays as it is.
+        examples: to train on.
+    """
+    number, epochs = len(examples.lengths), how.budget.max_epochs
+    if how.budget is not how.default_budget or epochs is None:
+        return how
+    rows = how.batch_size
+    if rows == type(how).batch_size:
+        rows = min(rows, max(_FEWEST_ROWS, number // _FEWEST_ROWS))
+    wanted = max(epochs, float(round(_FEWEST_UPDATES * rows / number)))
+    every = max(how.evaluate_every_epochs or 1.0, wanted // epochs)
+    return dataclasses.replace(
+        how, batch_size=rows, max_epochs=wanted, max_time_s=how.budget.max_time_s, evaluate_every_epochs=every
+    )

@@ -1,0 +1,150 @@
+"""Recordings as tasks read them: in three parts, with labels of the whole or of steps, in windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ostinato.data.recordings import reading as files
+from ostinato.data.recordings.arrays import parts_of
+from ostinato.data.recordings.recording import Recordings, check_channels
+from ostinato.data.recordings.scaling import Scaling
+from ostinato.data.recordings.simulated import gestures, gestures_in_a_row
+from ostinato.data.recordings.splits import cut, draw_splits, draw_validation, windows
+from ostinato.data.recordings.tables import Columns
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.dialect import Dialect
+from ostinato.data.sources.lines import suffix_of
+from ostinato.errors import DataError
+from ostinato.recipes.recordings.settings import RecordingSettings
+
+GESTURES = "gestures"  # what the built-in recordings are called, where there is no such file
+_PIECE = 128  # steps of training that a network is shown at once, which tags each
+
+
+class RecordingReader:
+    """Reads recordings for a task.
+
+    Args:
+        settings: of the recordings.
+        reading: of the task: label, validation, test, shares.
+        of_steps: whether steps have labels, as to tag; else recordings have, as to classify.
+        dialect: how CSV or TSV is written.
+    """
+
+    def __init__(self, settings: RecordingSettings, reading: Any, *, of_steps: bool, dialect: Dialect | None = None):
+        self.settings, self.reading, self.of_steps, self.dialect = settings, reading, of_steps, dialect
+        channels = None if settings.channels is None else tuple(settings.channels)
+        self.columns = Columns(settings.id, settings.time, settings.group, channels, reading.label)
+
+    def reads(self, data: str | None) -> bool:
+        """Whether data are recordings."""
+        if data is None:
+            return False
+        if is_built_in(data):
+            return True
+        return files.are_recordings(data, self.columns, self.dialect)
+
+    def splits(self, data: str) -> Splits[Recordings]:
+        """Three parts, as they come or as they are drawn.
+
+        Raises:
+            DataError: they cannot be read.
+            ConfigError: shares are out of range.
+        """
+        reading, name = self.reading, Path(data).name
+        if is_built_in(data):
+            drawn = gestures_in_a_row() if self.of_steps else gestures()
+            return Splits(drawn.name, *(self._cut(part, at) for at, part in enumerate(_parts(drawn))))
+        places = files.parts_at(data)
+        places |= {
+            part: getattr(reading, part) for part in ("validation", "test") if getattr(reading, part) is not None
+        }
+        found = {part: self._read(place) for part, place in places.items()}
+        if list(places) == ["train"] and suffix_of(data) == ".npz" and (parts := parts_of(data)):
+            found = {part: self._read(data, part) for part in parts}
+        train = found["train"]
+        found = {part: check_channels(each, train.channels, places.get(part, data)) for part, each in found.items()}
+        by_time = self.of_steps or self.settings.window is not None
+        if "validation" in found and "test" in found:
+            splits = Splits(name, train, found["validation"], found["test"])
+        elif "validation" in found:
+            drawn = draw_splits(train, name, 0.0, reading.test_share, by_time=by_time)
+            splits = Splits(name, drawn.train, found["validation"], drawn.test)
+        elif "test" in found:
+            splits = Splits(name, *draw_validation(train, reading.validation_share, by_time=by_time), found["test"])
+        else:
+            splits = draw_splits(train, name, reading.validation_share, reading.test_share, by_time=by_time)
+        return Splits(name, *(self._cut(part, at) for at, part in enumerate(_parts(splits))))
+
+    def part(self, data: str, scaling: Scaling, *, labelled: bool) -> Recordings:
+        """Recordings to evaluate on, or to predict for; of data with parts the test.
+
+        Raises:
+            DataError: they cannot be read, lack labels that are wanted, or channels.
+        """
+        if is_built_in(data):
+            found = (gestures_in_a_row() if self.of_steps else gestures()).test
+        else:
+            places, part = files.parts_at(data), ""
+            if suffix_of(data) == ".npz":
+                part = "test" if "test" in (parts := parts_of(data)) else next(iter(parts), "")
+            found = self._read(places.get("test", places["train"]), part, labelled=labelled)
+        return self._cut(check_channels(found, scaling.channels, data), 2)
+
+    def _read(self, place: str, part: str = "", *, labelled: bool = True) -> Recordings:
+        # Of who predicts, a column of labels is no channel.
+        found = files.read_recordings(place, self.columns, labels=labelled, part=part, dialect=self.dialect)
+        if not labelled:
+            return files.without_labels(found)
+        if self.of_steps:
+            if all(each.labels is None for each in found.items):
+                raise DataError(
+                    f"{place}: its recordings have a label each, and their steps have none; train classify on them, or label steps"
+                )
+            return found
+        if self.settings.window is None:
+            varied = next((each for each in found.items if each.label is None and _differ(each.labels)), None)
+            if varied is not None:
+                raise DataError(
+                    f"{place}: the label changes within recording {varied.id!r}; train tag to label each step, set "
+                    "--recording.window to classify pieces, or name the column that tells recordings apart with --recording.id"
+                )
+            if len(found) == 1:
+                raise DataError(
+                    f"{place}: is one recording; name the column that tells recordings apart with --recording.id, or set "
+                    "--recording.window to classify pieces of it"
+                )
+        return found
+
+    def _cut(self, found: Recordings, part: int) -> Recordings:
+        length = self.settings.window
+        if self.of_steps:
+            return cut(found, length or _PIECE) if part == 0 else found
+        if length is None:
+            return found
+        return windows(found, length, self.settings.stride or max(1, length // 2), self.settings.window_label)
+
+
+def is_built_in(data: str) -> bool:
+    """Whether it is the name of the built-in recordings, and not a file."""
+    return data == GESTURES and not Path(data).exists()
+
+
+def _parts(splits: Splits[Recordings]) -> Iterable[Recordings]:
+    return splits.train, splits.validation, splits.test
+
+
+def _differ(labels: tuple[str | None, ...] | None) -> bool:
+    return labels is not None and len(set(labels)) > 1
+
+
+def notes_of(splits: Splits[Recordings], scaling: Scaling | None = None) -> list[str]:
+    """What a user should know about the data."""
+    lines = list(dict.fromkeys(note for part in _parts(splits) for note in part.notes))
+    groups = {each.group for each in splits.train.items if each.group is not None}
+    lines.append(f"{splits.name}: channels {', '.join(splits.train.channels)}")
+    if groups:
+        lines.append(f"{splits.name}: recordings of one group stay in one part; {len(groups)} groups to train on")
+    return lines
