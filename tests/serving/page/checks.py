@@ -99,6 +99,8 @@ def without_sessions(page: Page) -> Found:
 
 
 def classify(page: Page, info: dict[str, Any], is_canned: bool) -> Found:
+    if info.get("input") == "recording":
+        return recording(page, info, is_canned)
     if info.get("input") == "image":
         found = draw(page)
         expect(page.locator(".verdict strong")).to_be_visible(timeout=15000)
@@ -139,7 +141,20 @@ def draw(page: Page) -> Found:
     return []
 
 
+def recording(page: Page, info: dict[str, Any], is_canned: bool) -> Found:
+    steps = [["0.5"] * len(info["channels"]), [""] * len(info["channels"]), ["1"] * len(info["channels"])]
+    page.locator("#steps").fill("\n".join(",".join(each) for each in steps))
+    expect(page.locator(".legend li").first).to_be_visible(timeout=15000)
+    if is_canned:
+        expect(page.locator(".legend li")).to_have_text(
+            ["0 to 0: wave, 90.0 %", "1 to 1: rest, 90.0 %", "2 to 2: wave, 90.0 %"]
+        )
+    return alerts(page)
+
+
 def tag(page: Page, info: dict[str, Any], is_canned: bool) -> Found:
+    if info.get("input") == "recording":
+        return recording(page, info, is_canned)
     found = []
     box = page.locator("#tagged")
     expect(page.locator(".legend li").first).to_be_visible(timeout=15000)

@@ -48,6 +48,10 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "code": {"task": "tag", "sessions": True, "input": "text", "tags": TAGS},
     "words": {"task": "tag", "sessions": False, "input": "words", "tags": ["NOUN", "NUM"]},
+    "hands": {
+        "task": "tag", "sessions": False, "why_no_sessions": "it reads recordings as a whole", "input": "recording",
+        "tags": ["rest", "wave"], "channels": ["x", "pressure"],
+    },
     "mirror": {"task": "translate", "sessions": False, "attention": True, "prompt": "12 May 2001"},
     "looker": {"task": "caption", "sessions": False, "attention": True, "image": {"height": 16, "width": 16, "channels": 1}},
     "waves": {
@@ -285,7 +289,12 @@ def _said(model: str, read: list[str]) -> dict[str, Any]:
     return {"text": letter, "tag": _tag(letter), "p": 0.9}
 
 
-def _predicted(model: str, given: str) -> dict[str, Any]:
+def _predicted(model: str, given: Any) -> dict[str, Any]:
+    if model == "hands":
+        tags = ["wave" if step[0] else "rest" for step in given["values"]]
+        ends = [*(at for at in range(1, len(tags)) if tags[at] != tags[at - 1]), len(tags)]
+        segments = [[at, end, tags[at], 0.9] for at, end in zip([0, *ends], ends, strict=False)]
+        return {"id": "", "tags": tags, "probabilities": [0.9] * len(tags), "segments": segments}
     if model == "digits":
         bright = len(base64.b64decode(given, validate=True)) % 10
         p = [0.82 if n == bright else 0.02 for n in range(10)]

@@ -38,6 +38,8 @@ def _lm(trained: Any) -> dict[str, Any]:
 def _classify(trained: Any) -> dict[str, Any]:
     known = trained.known
     classes = list(known.classes)
+    if known.scaling is not None:
+        return {"classes": classes, "input": "recording", "channels": list(known.scaling.channels)}
     if known.vocabulary is not None:
         return {"classes": classes, "input": "text", "tokens": known.vocabulary.kind}
     image = {"height": known.row, "width": known.row, "channels": 1}
@@ -45,7 +47,10 @@ def _classify(trained: Any) -> dict[str, Any]:
 
 
 def _tag(trained: Any) -> dict[str, Any]:
-    return {"tags": list(trained.known.tags), "input": "text" if trained.known.words is None else "words"}
+    known = trained.known
+    if known.scaling is not None:
+        return {"tags": list(known.tags), "input": "recording", "channels": list(known.scaling.channels)}
+    return {"tags": list(known.tags), "input": "text" if known.words is None else "words"}
 
 
 def _looks(trained: Any) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 | task | an input |
 | --- | --- |
-| classify | a text; of images a picture in base64, or its rows of pixels, black 0 and white 1 |
-| tag | a text, or a list of words; of source code a text |
+| classify | a text; of images a picture in base64, or its rows of pixels, black 0 and white 1; of recordings as for tag |
+| tag | a text, or a list of words; of source code a text; of recordings `{"values": [...]}`, numbers of each step, and "times" |
 | translate | a text |
 | caption | a picture in base64 |
 | forecast | `{"values": [...]}`, with "series", "start", "known" and "observed"; or the rows of a table, a list of objects |
@@ -29,6 +29,7 @@ from ostinato.data.sources.tables import Example
 from ostinato.errors import DataError
 from ostinato.recipes.tag.reading import plain_sentences
 from ostinato.serving.answers.pictures import images_of
+from ostinato.serving.answers.recordings import recordings_of
 from ostinato.serving.answers.series import part_of, track_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 
@@ -82,9 +83,7 @@ def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: i
 
 def _check_size(trained: Any, inputs: list[Any], most: int) -> None:
     """Of all inputs together: each is bounded by itself too."""
-    has_pictures = trained.task.name == "caption" or (
-        trained.task.name == "classify" and trained.known.vocabulary is None
-    )
+    has_pictures = trained.task.name == "caption" or (trained.task.name == "classify" and trained.known.row is not None)
     pictures = sum(isinstance(each, str) for each in inputs) if has_pictures else 0
     if pictures > MOST_PICTURES:
         raise TooLargeError(
@@ -142,6 +141,8 @@ def _text(given: Any, most: int) -> str:
 
 def _classify(trained: Any, inputs: list[Any], most: int) -> Any:
     known = trained.known
+    if known.scaling is not None:
+        return recordings_of(known.scaling, inputs, most)
     if known.vocabulary is not None:
         return tuple(Example(_text(each, most), None) for each in inputs)
     found = [_rows(each, known.row) if isinstance(each, list) else None for each in inputs]
@@ -167,6 +168,8 @@ def _rows(given: list[Any], width: int) -> np.ndarray:
 
 
 def _tag(trained: Any, inputs: list[Any], most: int) -> Any:
+    if trained.known.scaling is not None:
+        return recordings_of(trained.known.scaling, inputs, most)
     if trained.known.words is None:
         return tuple(Highlighted("", _text(each, most).replace("\r\n", "\n"), None) for each in inputs)
     found: list[Sentence] = []

@@ -17,6 +17,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "/v1/{model}/predict": {
         "classify or tag a text": {"input": "Guten Morgen, wie geht es dir?"},
         "classify an image": {"input": _PICTURE},
+        "classify or tag a recording": {"input": {"values": [[0.1, 9.8], [0.2, None], [0.1, 9.7]]}},
         "translate": {"input": "31 May 2024", "options": {"beam": 3}},
         "caption": {"input": _PICTURE, "options": {"beam": 3}},
         "forecast": {"input": _SERIES, "options": {"horizon": 3}},

@@ -168,7 +168,7 @@ _INPUT = {
         {"type": "array", "items": {"type": ["string", "number", "null", "object", "array"]}},
         {"type": "object"},
     ],
-    "description": "what a line for `ostinato predict` holds: text, words, values of a series, an image in base64",
+    "description": "what a line for `ostinato predict` holds: text, words, values of a series or a recording, an image in base64",
 }
 PREDICT = object_of(
     input=_INPUT,

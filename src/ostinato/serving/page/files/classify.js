@@ -4,12 +4,14 @@ import { call, path } from "./api.js";
 import { decision } from "./decision.js";
 import { faults, h, latest } from "./dom.js";
 import { pictureInput } from "./picture.js";
+import { view as ofRecordings } from "./recording.js";
 import { Session } from "./session.js";
 import { TypedReader } from "./typed.js";
 
 const PREFIXES = 48; // of a text that is read anew for each step, where the model has no sessions
 
-export const view = (model, info) => (info.input === "image" ? ofPictures(model, info) : ofTexts(model, info));
+const VIEWS = { image: ofPictures, recording: ofRecordings };
+export const view = (model, info) => (VIEWS[info.input] ?? ofTexts)(model, info);
 
 function ofTexts(model, info) {
   const fault = faults();

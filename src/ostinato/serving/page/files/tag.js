@@ -2,12 +2,15 @@
 
 import { call, path } from "./api.js";
 import { faults, h, latest, percent } from "./dom.js";
+import { view as ofRecordings } from "./recording.js";
 import { TypedReader } from "./typed.js";
 
 // Source code as editors show it; other tags take the colours in turn.
 const KNOWN = { keyword: ["--k3", "strong"], string: ["--k2"], comment: ["--k9", "lean"], number: ["--k0"], operator: ["--k1"], name: [null], space: [null], O: [null] };
 
-export function view(model, info) {
+export const view = (model, info) => (info.input === "recording" ? ofRecordings : ofTexts)(model, info);
+
+function ofTexts(model, info) {
   const fault = faults();
   const tags = info.tags ?? [];
   const isSource = info.input !== "words";
