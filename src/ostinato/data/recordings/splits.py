@@ -34,7 +34,7 @@ def draw_splits(found: Recordings, name: str, validation: float, test: float, *,
     if any(group is not None for group in groups):
         names = list(dict.fromkeys(group if group is not None else f"\0{at}" for at, group in enumerate(groups)))
         parts = stratified_split([0] * len(names), validation, test, what="groups")
-        place = {names[row]: part for part, rows in enumerate(parts) for row in rows.tolist()}
+        place = {names[int(row)]: part for part, rows in enumerate(parts) for row in rows}
         where = [place[group if group is not None else f"\0{at}"] for at, group in enumerate(groups)]
         return Splits(name, *(found.take(np.flatnonzero(np.array(where) == part)) for part in range(3)))
     if by_time and len(found) < _FEWEST:

@@ -277,7 +277,7 @@ def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separat
             )
         steps: tuple[str | None, ...] | None = None
         if labels is not None:
-            steps = tuple(labels[row] for row in rows.tolist())
+            steps = tuple(labels[int(row)] for row in rows)
         label = steps[0] if steps and len(set(steps)) == 1 else None
         own = None if times is None else times[rows] - times[rows[0]]
         values = numbers[rows].astype(np.float32)
