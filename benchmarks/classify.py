@@ -1,8 +1,8 @@
 """`python -m benchmarks.classify --train F --validation F --test F`: the defaults of `ostinato train classify` beside counting.
 
 Each seed is a run of its own with the settings as they come. Printed are accuracy, loss and calibration error on the test data: of
-the model of each seed and, trained on the same data, of naive Bayes and of the most frequent class. The loss is in nats an example;
-chance is the logarithm of the number of classes.
+the model of each seed and, trained on the same data, of naive Bayes (texts) or the nearest recording, and of the most frequent class.
+The loss is in nats an example; chance is the logarithm of the number of classes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from ostinato.recipes.classify.settings import ClassifyReadingSettings, Classify
 
 def cells(figures: Mapping[str, float]) -> list[str]:
     """Of a row of the table."""
-    return [f"{figures['accuracy']:.2%}", f"{figures['loss']:.4f}", f"{figures['calibration_error']:.2%}"]
+    loss, error = figures.get("loss"), figures.get("calibration_error")  # the nearest recording has no probabilities
+    return [
+        f"{figures['accuracy']:.2%}",
+        "" if loss is None else f"{loss:.4f}",
+        "" if error is None else f"{error:.2%}",
+    ]
 
 
 def rows(settings: ClassifySettings, seeds: int, folder: Path) -> list[list[str]]:

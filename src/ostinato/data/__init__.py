@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ostinato.data.batches.documents import Documents
     from ostinato.data.batches.prefetch import Prefetch
     from ostinato.data.batches.streams import Chunk, Streams
+    from ostinato.data.recordings.reading import read_recordings
+    from ostinato.data.recordings.recording import Recording, Recordings
+    from ostinato.data.recordings.scaling import Scaling
+    from ostinato.data.recordings.simulated import gestures, gestures_in_a_row
     from ostinato.data.records.captions import Captioned, read_caption_splits, read_captions, read_pictures
     from ostinato.data.records.conll import Sentence, read_sentence_splits, read_sentences
     from ostinato.data.records.dates import dates_to_iso
@@ -64,7 +68,10 @@ _HOMES = {
     "Pairs": "records.pairs",
     "Piece": "sources.text",
     "Prefetch": "batches.prefetch",
+    "Recording": "recordings.recording",
+    "Recordings": "recordings.recording",
     "SYNTAX_CLASSES": "sources.syntax",
+    "Scaling": "recordings.scaling",
     "Sentence": "records.conll",
     "Series": "series.series",
     "SeriesTable": "series.series",
@@ -83,6 +90,8 @@ _HOMES = {
     "digits_in_words": "sources.builtin",
     "draw_pair_splits": "records.pairs",
     "find_text": "sources.text",
+    "gestures": "recordings.simulated",
+    "gestures_in_a_row": "recordings.simulated",
     "highlight": "sources.syntax",
     "load_vectors": "tokens.vectors",
     "load_vocabulary": "tokens.vocabulary",
@@ -99,6 +108,7 @@ _HOMES = {
     "read_pair_splits": "records.pairs",
     "read_pairs": "records.pairs",
     "read_pictures": "records.captions",
+    "read_recordings": "recordings.reading",
     "read_sentence_splits": "records.conll",
     "read_sentences": "records.conll",
     "read_series": "series.series",
@@ -132,6 +142,9 @@ __all__ = [
     "Pairs",
     "Piece",
     "Prefetch",
+    "Recording",
+    "Recordings",
+    "Scaling",
     "Sentence",
     "Series",
     "SeriesTable",
@@ -150,6 +163,8 @@ __all__ = [
     "digits_in_words",
     "draw_pair_splits",
     "find_text",
+    "gestures",
+    "gestures_in_a_row",
     "highlight",
     "load_vectors",
     "load_vocabulary",
@@ -166,6 +181,7 @@ __all__ = [
     "read_pair_splits",
     "read_pairs",
     "read_pictures",
+    "read_recordings",
     "read_sentence_splits",
     "read_sentences",
     "read_series",
