@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-import numpy as np
-
 from ostinato.data.recordings.recording import Recording, Recordings
-from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.records.splits import Splits, hashed_order, stratified_split
 from ostinato.errors import ConfigError, DataError
 
-_FEWEST = 10  # recordings, or groups of them, that are drawn from
+_FEWEST = 10  # recordings that are drawn from
 _SHORTEST = 3  # steps of a recording that is cut
 
 
 def draw_splits(found: Recordings, name: str, validation: float, test: float, *, by_time: bool) -> Splits[Recordings]:
     """Three parts: where recordings have groups, whole groups are drawn; else recordings, each label in its share.
+
+    Of one group, or of too few where recordings may be cut, no part has groups of its own, and a note tells it.
 
     Args:
         found: All of them.
@@ -30,13 +30,11 @@ def draw_splits(found: Recordings, name: str, validation: float, test: float, *,
         DataError: There are too few.
         ConfigError: A share is out of range.
     """
-    groups = [each.group for each in found.items]
-    if any(group is not None for group in groups):
-        names = list(dict.fromkeys(group if group is not None else f"\0{at}" for at, group in enumerate(groups)))
-        parts = stratified_split([0] * len(names), validation, test, what="groups")
-        place = {names[int(row)]: part for part, rows in enumerate(parts) for row in rows}
-        where = [place[group if group is not None else f"\0{at}"] for at, group in enumerate(groups)]
-        return Splits(name, *(found.take(np.flatnonzero(np.array(where) == part)) for part in range(3)))
+    groups = _groups_of(found)
+    if len(groups) == 1 or (by_time and len(groups) < 1 + (validation > 0) + (test > 0)):
+        found, groups = _without_groups(found), {}
+    if groups:
+        return Splits(name, *map(found.take, _draw_groups(groups, found, validation, test)))
     if by_time and len(found) < _FEWEST:
         return Splits(name, *_by_time(found, validation, test))
     labels = [each.label for each in found.items]
@@ -47,6 +45,45 @@ def draw_validation(found: Recordings, share: float, *, by_time: bool) -> tuple[
     """Training and validation, where the test is a part of its own."""
     drawn = draw_splits(found, "", share, 0.0, by_time=by_time)
     return drawn.train, drawn.validation
+
+
+def _groups_of(found: Recordings) -> dict[str, list[int]]:
+    """The recordings of each group; one of nobody's is a group of its own, where others have groups."""
+    groups: dict[str, list[int]] = {}
+    if any(each.group is not None for each in found.items):
+        for at, each in enumerate(found.items):
+            groups.setdefault(f"\0{at}" if each.group is None else each.group, []).append(at)
+    return groups
+
+
+def _without_groups(found: Recordings) -> Recordings:
+    """The same as if nobody said whose they are, for too few make no parts; which is told."""
+    groups = {each.group for each in found.items if each.group is not None}
+    if not groups:
+        return found
+    said = f"all recordings are of {'one group' if len(groups) == 1 else f'{len(groups)} groups'}: every part has some of each"
+    return replace(found, items=tuple(replace(each, group=None) for each in found.items), notes=(*found.notes, said))
+
+
+def _draw_groups(
+    groups: dict[str, list[int]], found: Recordings, validation: float, test: float
+) -> tuple[list[int], list[int], list[int]]:
+    """The recordings of three parts: groups of each label in its share, where a group has one; of few groups one at least."""
+    rows, count = list(groups.values()), len(groups)
+    labels = [{found[at].label for at in each} for each in rows]
+    try:
+        parts = stratified_split([min(each, key=str) if len(each) == 1 else None for each in labels], validation, test)
+    except DataError:
+        numbers = [max(1, round(share * count)) if share else 0 for share in (validation, test)]
+        if sum(numbers) >= count:
+            raise DataError(
+                f"{count} groups are too few for training, validation and test, which share none: give more groups, or files of "
+                "their own with --reading.validation and --reading.test"
+            ) from None
+        order = hashed_order(count)
+        parts = (order[sum(numbers) :], order[: numbers[0]], order[numbers[0] : sum(numbers)])
+    places: list[list[int]] = [[at for group in part.tolist() for at in rows[int(group)]] for part in parts]
+    return sorted(places[0]), sorted(places[1]), sorted(places[2])
 
 
 def _by_time(found: Recordings, validation: float, test: float) -> tuple[Recordings, Recordings, Recordings]:
