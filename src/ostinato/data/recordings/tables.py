@@ -25,12 +25,13 @@ from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.series.columns import COUNT_NAMES, INDEX_NAMES, read_times
 from ostinato.data.series.columns import ID_NAMES as SERIES_NAMES
 from ostinato.data.series.columns import TIME_NAMES as DAY_NAMES
-from ostinato.data.series.numbers import is_numeric, read_numbers
+from ostinato.data.series.numbers import decimal_sign, is_numeric, read_numbers
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.frames import read_frame
 from ostinato.data.sources.tables import LABEL_NAMES as TEXT_LABEL_NAMES
 from ostinato.data.sources.tables import NO_HEADER, TEXT_NAMES, first_cells
 from ostinato.errors import ConfigError, DataError
+from ostinato.extras import needed
 
 if TYPE_CHECKING:
     import polars
@@ -75,13 +76,23 @@ _FEWEST_WIDE = 8  # numbered columns that are steps, and not channels
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns a user has named; None for what the names of the columns say."""
+    """Which columns a user has named; None for what the names of the columns say.
+
+    Attributes:
+        id: What tells recordings apart.
+        time: By which steps are in order.
+        group: Whose a recording is.
+        channels: What is read.
+        label: Of recordings or steps.
+        expected: Channels of training: columns of these names are channels, and may be empty.
+    """
 
     id: str | None = None
     time: str | None = None
     group: str | None = None
     channels: tuple[str, ...] | None = None
     label: str | None = None
+    expected: tuple[str, ...] = ()
 
 
 def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None = None) -> bool:
@@ -94,19 +105,33 @@ def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None
         return False  # the reader of texts says what is wrong
     if not seen:
         return False
-    label = columns.label or _named(names, LABEL_NAMES) or _named(names, ("y",))
+    label = columns.label or _named(names, LABEL_NAMES) or _y(names)
     others = [
         name for name in names if name != label and _named([name], (*ID_NAMES, *TIME_NAMES, *GROUP_NAMES)) is None
     ]
     texts = [name for name in others if not _are_numbers(row.get(name) for row in seen)]
     if any(name.lower() in TEXT_NAMES for name in texts):
         return False
+    numbers = len(others) - len(texts)
+    if numbers < _FEWEST_WIDE and any(_differ(row.get(name) for row in seen) for name in texts):
+        return False  # titles with years, names with ages
+    # Without labels words prevail: sentences in columns have the numbers of their words in one.
     # One column of numbers beside labels may as well be texts: ratings, years.
-    return len(others) - len(texts) >= (1 if len(names) > 2 else 2) and len(texts) < len(others)
+    return numbers >= (1 if len(names) > 2 else 2) and (label is not None or numbers > len(texts))
+
+
+def _written_cells(cells: Any) -> list[str]:
+    return [str(cell).strip() for cell in cells if cell is not None and str(cell).strip()]
+
+
+def _differ(cells: Any) -> bool:
+    """Whether most cells are words that no other has; times are none."""
+    there = [cell for cell in _written_cells(cells) if not cell[0].isdigit()]
+    return len(set(there)) * 2 > len(there)
 
 
 def _are_numbers(cells: Any) -> bool:
-    there = [str(cell).strip() for cell in cells if cell is not None and str(cell).strip()]
+    there = _written_cells(cells)
     return bool(there) and sum(map(_is_number, there)) * 2 >= len(there)
 
 
@@ -155,6 +180,11 @@ def _named(names: Sequence[str], known: Sequence[str], taken: Sequence[str | Non
     return next((lower[each] for each in known if each in lower), None)
 
 
+def _y(names: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
+    """The column y of labels; beside z it is one of three axes."""
+    return None if _named(names, ("z",), taken) else _named(names, ("y",), taken)
+
+
 def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: bool) -> Columns:
     names = table.columns
     given = [columns.id, columns.time, columns.group, columns.label if labels else None, *(columns.channels or ())]
@@ -172,17 +202,25 @@ def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: 
     group = columns.group or _named(names, GROUP_NAMES, taken)
     taken += [id, time, group]
     if label is None:
-        label = _named(names, ("y",), taken) if labels else None
+        label = _y(names, taken) if labels else None
     channels = columns.channels
     if channels is None:
         free = [name for name in names if name not in taken and name != label]
-        channels = tuple(name for name in free if not _counts_rows(table[name]) and is_numeric(table[name]))
+        free = [name for name in free if name in columns.expected or not _counts_rows(table[name])]
+        wanted = {name for name in free if name in columns.expected or is_numeric(table[name])}
+        # Steps that no recording of this table has are steps.
+        steps = [name for name in free if name in wanted or _is_empty(table[name])]
+        channels = tuple(steps if wanted and _wide(steps) else [name for name in free if name in wanted])
     if not channels:
         raise DataError(
             f"{path}: has no column of numbers to read beside {', '.join(name for name in (id, time, group, label) if name)}; its "
             f"columns are {', '.join(names)}. Name the channels with --recording.channels"
         )
     return Columns(id, time, group, tuple(channels), label)
+
+
+def _is_empty(column: polars.Series) -> bool:
+    return all(cell is None or not str(cell).strip() for cell in column.to_list())
 
 
 def _counts_rows(column: polars.Series) -> bool:
@@ -232,12 +270,11 @@ def _of_rows(
 ) -> Recordings:
     steps = {len(names) for names in wide.values()}.pop()
     every = [name for names in wide.values() for name in names]
-    numbers = read_numbers(path, table, every, separator=separator).astype(np.float32)
+    numbers = _numbers(path, table, every, _decimal(path, table, every, separator))
     values = numbers.reshape(table.height, len(wide), steps).transpose(0, 2, 1)
     ids = _texts(path, table, found.id, "the name of the recording") or [str(n) for n in range(1, table.height + 1)]
     groups = _texts(path, table, found.group, "the group") or [None] * table.height
     labels = _labels(table, found.label) or [None] * table.height
-    _check_finite(path, numbers, every)
     items = tuple(
         Recording(id, _without_end(v), label, group=group)
         for id, v, label, group in zip(ids, values, labels, groups, strict=True)
@@ -255,11 +292,11 @@ def _without_end(values: np.ndarray) -> np.ndarray:
 
 def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separator: str | None) -> Recordings:
     channels = found.channels or ()
-    numbers = read_numbers(path, table, list(channels), separator=separator)
-    _check_finite(path, numbers, channels)
+    sign = _decimal(path, table, [*channels, *([found.time] if found.time else [])], separator)
+    numbers = _numbers(path, table, channels, sign)
     ids = _texts(path, table, found.id, "the name of the recording")
     groups = _texts(path, table, found.group, "the group")
-    labels, times = _labels(table, found.label), _times(path, table, found.time)
+    labels, times = _labels(table, found.label), _times(path, table, found.time, sign)
     places: dict[str, list[int]] = {}
     for row, id in enumerate(ids or groups or [""] * table.height):
         places.setdefault(id, []).append(row)
@@ -280,17 +317,16 @@ def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separat
             steps = tuple(labels[int(row)] for row in rows)
         label = steps[0] if steps and len(set(steps)) == 1 else None
         own = None if times is None else times[rows] - times[rows[0]]
-        values = numbers[rows].astype(np.float32)
-        items.append(Recording(id, values, label, steps, own, mine.pop() if mine else None))
+        items.append(Recording(id, numbers[rows], label, steps, own, mine.pop() if mine else None))
     return Recordings(tuple(channels), tuple(items))
 
 
-def _times(path: str | Path, table: polars.DataFrame, name: str | None) -> np.ndarray | None:
+def _times(path: str | Path, table: polars.DataFrame, name: str | None, sign: str) -> np.ndarray | None:
     """(rows,) float64: numbers as they are, dates in seconds."""
     if name is None:
         return None
     if is_numeric(table[name]):
-        found = read_numbers(path, table, [name])[:, 0]
+        found = read_numbers(path, table, [name], decimal=sign)[:, 0]
         if np.isnan(found).any():
             row = int(np.isnan(found).argmax()) + 1
             raise DataError(f"{path}, row {row} after the header: column {name!r} is empty; give every row a time")
@@ -312,9 +348,24 @@ def _check_increasing(
         )
 
 
-def _check_finite(path: str | Path, numbers: np.ndarray, names: Sequence[str]) -> None:
-    if np.isinf(numbers).any():
-        row, column = (int(each) for each in np.argwhere(np.isinf(numbers))[0])
+def _decimal(path: str | Path, table: polars.DataFrame, names: Sequence[str], separator: str | None) -> str:
+    """The decimal sign. What is measured is hardly grouped in thousands: a comma is one of decimals, if no cell says otherwise."""
+    with needed():
+        import polars
+
+    texts = [table[name] for name in names if table[name].dtype == polars.String]
+    has_comma = separator != "," and any(column.str.contains(",", literal=True).any() for column in texts)
+    return decimal_sign(path, table, names, separator=separator, usual="," if has_comma else ".", hint="") or "."
+
+
+def _numbers(path: str | Path, table: polars.DataFrame, names: Sequence[str], sign: str) -> np.ndarray:
+    """(rows, columns) float32."""
+    numbers = read_numbers(path, table, names, decimal=sign)
+    wide = np.argwhere(np.abs(numbers) > np.finfo(np.float32).max)
+    if len(wide):
+        row, column = wide[0].tolist()
         raise DataError(
-            f"{path}, row {row + 1} after the header: column {names[column]!r} is infinite; expected a number, or nothing"
+            f"{path}, row {row + 1} after the header: expected numbers within ±3.4e38 in column {names[column]!r}, got "
+            f"{numbers[row, column]}; scale them, or leave the cell empty where the value is missing"
         )
+    return numbers.astype(np.float32)

@@ -160,6 +160,7 @@ def decimal_sign(
     *,
     separator: str | None = None,
     usual: str | None = None,
+    hint: str = ", or say which sign it is with --reading.decimal",
 ) -> str | None:
     """Whether a comma or a point comes before the decimals, as those cells tell that can be read in one way only.
 
@@ -169,6 +170,7 @@ def decimal_sign(
         names: Of its columns of numbers.
         separator: Of the cells, in a table of text.
         usual: The sign where no cell tells, such as training's; None if that is not known.
+        hint: What else to do where cells disagree.
 
     Returns:
         "." or ","; None where no text has either.
@@ -194,8 +196,7 @@ def decimal_sign(
                 either = cell if either is None or "," not in either else either
         if len(told) > 1:
             raise DataError(
-                f"{path}: {told['.']!r} has a decimal point, but {told[',']!r} a decimal comma; write numbers in one way, or say "
-                "which sign it is with --reading.decimal"
+                f"{path}: {told['.']!r} has a decimal point, but {told[',']!r} a decimal comma; write numbers in one way{hint}"
             )
     if told or usual is not None or either is None:
         return next(iter(told), usual)
