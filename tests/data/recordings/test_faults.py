@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from ostinato.data.recordings.reading import are_recordings, read_recordings
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.recordings.splits import draw_splits
+from ostinato.data.recordings.tables import Columns
 from ostinato.errors import DataError
 
 
@@ -58,3 +60,24 @@ def test_a_long_recording_of_one_person_is_cut():
     found = draw_splits(recordings("s", steps=100), "", 0.1, 0.1, by_time=True)
     assert [len(part[0]) for part in (found.train, found.validation, found.test)] == [80, 10, 10]
     assert [len(part) for part in (found.train, found.validation, found.test)] == [1, 1, 1]
+
+
+def test_labels_csv_says_whose_each_file_is(tmp_path):
+    for at in range(4):
+        (tmp_path / f"f{at}.csv").write_text("x,z\n1,2\n3,4\n")
+    (tmp_path / "labels.csv").write_text("file,subject,label,age\nf0,ann,a,30\nf1,ann,b,30\nf2,bob,a,40\nf3.csv,,b,\n")
+    found = read_recordings(str(tmp_path), Columns())
+    assert [(each.label, each.group) for each in found.items] == [("a", "ann"), ("b", "ann"), ("a", "bob"), ("b", None)]
+    found = read_recordings(str(tmp_path), Columns(label="age", group="label"))
+    assert [(each.label, each.group) for each in found.items] == [("30", "a"), ("30", "b"), ("40", "a"), (None, "b")]
+    with pytest.raises(DataError, match=r"labels.csv: has no column 'who'; its columns are file, subject, label, age"):
+        read_recordings(str(tmp_path), Columns(group="who"))
+
+
+@pytest.mark.parametrize("beside", [{"groups": [1, 1, 2]}, {"lengths": [2, 1, 3]}, {"times": [0, 1, 2]}])
+def test_numbers_from_0_to_1_with_groups_or_lengths_are_no_images(tmp_path, beside):
+    path = str(tmp_path / "a.npz")
+    np.savez(path, x=np.linspace(0, 1, 18).reshape(3, 3, 2), y=[0, 1, 0], **beside)
+    assert are_recordings(path, Columns())
+    np.savez(path, x=np.linspace(0, 1, 18).reshape(3, 3, 2), y=[0, 1, 0])
+    assert not are_recordings(path, Columns())

@@ -21,8 +21,9 @@ import numpy as np
 
 from ostinato.data.recordings.arrays import parts_of, read_arrays
 from ostinato.data.recordings.recording import Recording, Recordings, check_channels
-from ostinato.data.recordings.tables import Columns, holds_recordings, read_recording_table
+from ostinato.data.recordings.tables import GROUP_NAMES, Columns, holds_recordings, read_recording_table
 from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
+from ostinato.data.sources.archives import archive_names
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, suffix_of
@@ -31,6 +32,7 @@ from ostinato.errors import DataError
 
 _ARRAYS = (".npy", ".npz")
 _FILES = (*TABLE_SUFFIXES, *_ARRAYS, ".ts")
+_OF_RECORDINGS = {"lengths", "groups", "group", "channels", "times"}
 _LABEL_FILES = ("labels", "label", "classes", "metadata")
 
 
@@ -42,8 +44,8 @@ def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) 
             return True
         train = find_parts(folder, PART_NAMES, _FILES).get("train")
         if train is None:
-            file = next(iter(_files_of_classes(folder)), None) or next(iter(_labelled_files(folder)), None)
-            return file is not None
+            file = next(_files_of_classes(folder), None) or next(_labelled_files(folder, columns), None)
+            return file is not None and suffix_of(file[0]) in TABLE_SUFFIXES
         return are_recordings(str(train), columns, dialect)
     suffix = suffix_of(data)
     if suffix in (".ts", ".npy") or (suffix in (".tsv", ".txt") and is_ucr_table(data)):
@@ -54,8 +56,13 @@ def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) 
 
 
 def _are_measured(data: str) -> bool:
-    """Whether the numbers of an archive are those of recordings: floats, of which some are no brightness from 0 to 1."""
+    """Whether the numbers of an archive are those of recordings: floats, of which some are no brightness from 0 to 1.
+
+    Images have no groups, lengths or times beside them.
+    """
     try:
+        if {name.lower() for name in archive_names(data)} & _OF_RECORDINGS:
+            return True
         part = next(iter(parts_of(data)), "")
         found = read_arrays(data, part)
     except DataError:
@@ -105,14 +112,16 @@ def read_recordings(
     return found
 
 
-def _files_of_classes(folder: Path) -> Iterator[tuple[Path, str]]:
+def _files_of_classes(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
     for each in visible(folder.iterdir()):
         if each.is_dir():
-            yield from ((file, each.name) for file in visible(each.iterdir()) if suffix_of(file) in TABLE_SUFFIXES)
+            yield from (
+                (file, each.name, None) for file in visible(each.iterdir()) if suffix_of(file) in TABLE_SUFFIXES
+            )
 
 
-def _labelled_files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Of a folder with a table that names its files, each and its label."""
+def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, str | None]]:
+    """Of a folder with a table that names its files, each, its label, and its group where a column says whose it is."""
     table = next(
         (f for f in visible(folder.iterdir()) if f.stem.lower() in _LABEL_FILES and suffix_of(f) in TABLE_SUFFIXES),
         None,
@@ -124,7 +133,13 @@ def _labelled_files(folder: Path) -> Iterator[tuple[Path, str]]:
     file = next(
         (lower[name] for name in ("file", "filename", "file_name", "path", "name", "id") if name in lower), columns[0]
     )
-    label = next((lower[name] for name in ("label", "class", "target", "y") if name in lower), columns[-1])
+    for name in (named.label, named.group):
+        if name is not None and name not in columns:
+            raise DataError(f"{table}: has no column {name!r}; its columns are {', '.join(columns)}")
+    label = named.label or next(
+        (lower[name] for name in ("label", "class", "target", "y") if name in lower), columns[-1]
+    )
+    group = named.group or next((lower[name] for name in GROUP_NAMES if name in lower and lower[name] != label), None)
     for place, row in rows:
         name = str(row.get(file) or "").strip()
         found = next(
@@ -134,13 +149,14 @@ def _labelled_files(folder: Path) -> Iterator[tuple[Path, str]]:
             raise DataError(
                 f"{table}, {place}: there is no file {name!r} in {folder}; put it there or leave the row out"
             )
-        yield found, str(row.get(label) or "").strip()
+        whose = "" if group is None else str(row.get(group) or "").strip()
+        yield found, str(row.get(label) or "").strip(), whose or None
 
 
 def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect | None) -> Recordings:
-    files = list(_files_of_classes(folder)) or list(_labelled_files(folder))
+    files = list(_files_of_classes(folder)) or list(_labelled_files(folder, columns))
     if not files and not labels:
-        files = [(file, "") for file in visible(folder.iterdir()) if suffix_of(file) in TABLE_SUFFIXES]
+        files = [(file, "", None) for file in visible(folder.iterdir()) if suffix_of(file) in TABLE_SUFFIXES]
     if not files:
         raise DataError(
             f"{folder}: expected a folder for each class with tables in it, tables with labels.csv beside them, or files called "
@@ -148,8 +164,8 @@ def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect 
         )
     items: list[Recording] = []
     channels: tuple[str, ...] | None = None
-    bare = replace(columns, label=None, id=None)
-    for file, label in files:
+    bare = replace(columns, label=None, id=None, group=None)
+    for file, label, group in files:
         found = read_recording_table(file, bare, labels=False, dialect=dialect)
         channels = channels or found.channels
         found = check_channels(found, channels, file)
@@ -158,7 +174,8 @@ def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect 
                 f"{file}: expected one recording a file, got {len(found)} (told apart by a column of ids); name the file "
                 "itself with --data"
             )
-        items.append(replace(found[0], id=str(file.relative_to(folder)), label=label or None, labels=None))
+        whose = found[0].group if group is None else group
+        items.append(replace(found[0], id=str(file.relative_to(folder)), label=label or None, labels=None, group=whose))
     return Recordings(channels or (), tuple(items))
 
 
