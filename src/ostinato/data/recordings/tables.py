@@ -163,6 +163,8 @@ def read_recording_table(
         ConfigError: A column has two parts.
     """
     table, separator = read_frame(path, dialect)
+    if not table.height:
+        raise DataError(f"{path}: there is no row in it; expected a row for each step, or for each recording")
     found = _found(path, table, columns, labels)
     if found.label is None and labels:
         raise DataError(
