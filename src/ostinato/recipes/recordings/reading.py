@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ class RecordingReader:
             return False
         if is_built_in(data):
             return True
+        if getattr(self.reading, "text", None) is not None:
+            return False  # who names a column of texts has texts
         return files.are_recordings(data, self.columns, self.dialect)
 
     def splits(self, data: str) -> Splits[Recordings]:
@@ -57,16 +60,20 @@ class RecordingReader:
         if is_built_in(data):
             drawn = gestures_in_a_row() if self.of_steps else gestures()
             return Splits(drawn.name, *(self._cut(part, at) for at, part in enumerate(_parts(drawn))))
-        places = files.parts_at(data)
-        places |= {
-            part: getattr(reading, part) for part in ("validation", "test") if getattr(reading, part) is not None
-        }
-        found = {part: self._read(place) for part, place in places.items()}
-        if list(places) == ["train"] and suffix_of(data) == ".npz" and (parts := parts_of(data)):
-            found = {part: self._read(data, part) for part in parts}
-        train = found["train"]
-        found = {part: check_channels(each, train.channels, places.get(part, data)) for part, each in found.items()}
+        places = {part: (place, "") for part, place in files.parts_at(data).items()}
+        if list(places) == ["train"] and suffix_of(data) == ".npz":
+            places |= {part: (data, part) for part in parts_of(data)}
+        own = {part: getattr(reading, part) for part in ("validation", "test")}
+        places |= {part: (place, "") for part, place in own.items() if place is not None}
         by_time = self.of_steps or self.settings.window is not None
+        train = self._read(*places.pop("train"))
+        if len(train) == 1 and not by_time:
+            raise DataError(
+                f"{data}: is one recording; name the column that tells recordings apart with --recording.id, or set "
+                "--recording.window to classify pieces of it"
+            )
+        found = {part: self._read(*where, expected=train.channels) for part, where in places.items()}
+        found = {part: check_channels(each, train.channels, places[part][0]) for part, each in found.items()}
         if "validation" in found and "test" in found:
             splits = Splits(name, train, found["validation"], found["test"])
         elif "validation" in found:
@@ -90,12 +97,14 @@ class RecordingReader:
             places, part = files.parts_at(data), ""
             if suffix_of(data) == ".npz":
                 part = "test" if "test" in (parts := parts_of(data)) else next(iter(parts), "")
-            found = self._read(places.get("test", places["train"]), part, labelled=labelled)
+            place = places.get("test", places["train"])
+            found = self._read(place, part, labelled=labelled, expected=scaling.channels)
         return self._cut(check_channels(found, scaling.channels, data), 2)
 
-    def _read(self, place: str, part: str = "", *, labelled: bool = True) -> Recordings:
+    def _read(self, place: str, part: str, *, labelled: bool = True, expected: tuple[str, ...] = ()) -> Recordings:
         # Of who predicts, a column of labels is no channel.
-        found = files.read_recordings(place, self.columns, labels=labelled, part=part, dialect=self.dialect)
+        columns = dataclasses.replace(self.columns, expected=expected)
+        found = files.read_recordings(place, columns, labels=labelled, part=part, dialect=self.dialect)
         if not labelled:
             return files.without_labels(found)
         if self.of_steps:
@@ -110,11 +119,6 @@ class RecordingReader:
                 raise DataError(
                     f"{place}: the label changes within recording {varied.id!r}; train tag to label each step, set "
                     "--recording.window to classify pieces, or name the column that tells recordings apart with --recording.id"
-                )
-            if len(found) == 1:
-                raise DataError(
-                    f"{place}: is one recording; name the column that tells recordings apart with --recording.id, or set "
-                    "--recording.window to classify pieces of it"
                 )
         return found
 
