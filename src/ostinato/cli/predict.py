@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
-from ostinato.errors import ConfigError, OstinatoError
+from ostinato.cli.answer_files import answers_into, check_suffix
+from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
@@ -25,7 +26,12 @@ def parser() -> Parser:
         type=str,
         help="data of the kind that the run learnt from, without labels; - for lines on standard input",
     )
-    found.add_argument("--output", type=str | None, default=None, help="file to write; standard output by default")
+    found.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="file to write: .jsonl, .csv, .tsv, .parquet or .txt; lines of JSON on standard output by default",
+    )
     found.add_argument(
         "--options",
         type=dict[str, Any],
@@ -43,10 +49,14 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes what the model of a run says about each example, a line of JSON each; an interrupt leaves whole lines."""
+    """Writes what the model of a run says about each example; an interrupt leaves whole lines."""
     given = parser().read(words)
     if given.show and given.output is not None:
-        raise ConfigError("--show and --output: expected one of them; the file gets JSON")
+        raise ConfigError(
+            "--show and --output: expected one of them; a file whose name ends in .txt gets what --show prints"
+        )
+    if given.output is not None:
+        check_suffix(given.output)
 
     from ostinato.recipes import open_run
 
@@ -67,7 +77,10 @@ def main(words: Sequence[str]) -> int:
         answers = trained.stream(given.input, on_batch)
         _tell(trained.notes)
         if given.output is not None:
-            out = stack.enter_context(_new_file(given.output))
+            write = stack.enter_context(answers_into(given.output, trained.task))
+            for answer in answers:
+                write(answer)
+            return 0
         # JSON has a way to write every character, for an output whose encoding lacks some.
         ascii_only = (out.encoding or "utf-8").lower().replace("-", "") != "utf8"
         for answer in answers:
@@ -79,15 +92,6 @@ def _tell(notes: Iterable[str]) -> None:
     """What a user should know about the data; apart from the answers, which another program may read."""
     for note in notes:
         print(f"ostinato: {note}", file=sys.stderr)
-
-
-@contextmanager
-def _new_file(path: str) -> Iterator[TextIO]:
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            yield file
-    except OSError as error:
-        raise OstinatoError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
 
 
 def _show(task: Any, answers: Iterable[dict[str, Any]]) -> int:

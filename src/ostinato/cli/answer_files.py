@@ -1,0 +1,154 @@
+"""Answers into a file, in the form that its suffix says.
+
+| suffix | what |
+| --- | --- |
+| .jsonl, .ndjson, .json, none | a line of JSON for each answer |
+| .csv, .tsv, .parquet | a table: a row an answer, or, of answers with as many values as steps, a row a step |
+| .txt | what `--show` prints |
+
+In a table the parts of an answer are columns, `probabilities.good`; rows of steps begin with the numbers of the answer and of the
+step, from 1 on. What fits no cell, such as other hypotheses or attention, JSON alone has.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ostinato.errors import ConfigError, OstinatoError
+
+JSON_LINES, TABLES, TEXT = (".jsonl", ".ndjson", ".json", ""), (".csv", ".tsv", ".parquet"), ".txt"
+_EXAMPLE, _STEP = "answer", "step"
+
+Write = Callable[[Mapping[str, Any]], None]
+
+
+def check_suffix(path: str) -> None:
+    """Raises `ConfigError` where the name of a file says a form that answers are not written in."""
+    if (suffix := Path(path).suffix.lower()) not in (*JSON_LINES, *TABLES, TEXT):
+        known = ", ".join(each for each in (*JSON_LINES, *TABLES, TEXT) if each)
+        raise ConfigError(f"--output {path}: expected a name that ends in {known}, got {suffix}")
+
+
+@contextmanager
+def answers_into(path: str, task: Any) -> Iterator[Write]:
+    """What writes an answer at a time into a new file.
+
+    Args:
+        path: of the file, with one of the suffixes above.
+        task: whose answers they are; it says how text shows them.
+
+    Raises:
+        ConfigError: the suffix says no form, or the task has no text.
+        OstinatoError: the file cannot be written, or answers do not make a table.
+    """
+    check_suffix(path)
+    suffix = Path(path).suffix.lower()
+    if suffix == TEXT:
+        _check_text(task)
+    try:
+        if suffix == ".parquet":
+            with open(path, "wb"):  # before an hour of answers, not after
+                pass
+            table = _Columns(path)
+            yield table.write
+            table.close()
+            return
+        with open(path, "w", encoding="utf-8", newline="" if suffix in TABLES else None) as file:
+            if suffix in TABLES:
+                yield _Table(file, "\t" if suffix == ".tsv" else ",", path).write
+            elif suffix == TEXT:
+                yield lambda answer: print(task.shown(answer).plain, file=file)
+            else:
+                yield lambda answer: print(json.dumps(answer, ensure_ascii=False), file=file)
+    except OSError as error:
+        raise OstinatoError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+
+
+def rows_of(answer: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
+    """The rows of an answer.
+
+    Args:
+        answer: as JSON has it.
+        number: how many answers were before it.
+    """
+    cells = dict(_flat(answer))
+    lists = {name: cell for name, cell in cells.items() if isinstance(cell, list)}
+    plain = {name: cell for name, cell in lists.items() if not any(isinstance(v, list | dict) for v in cell)}
+    alone = {name: cell for name, cell in cells.items() if name not in lists}
+    if not plain:
+        return [alone]
+    steps = Counter(map(len, plain.values())).most_common(1)[0][0]
+    beside = {name: cell for name, cell in plain.items() if len(cell) == steps}
+    return [
+        {_EXAMPLE: number + 1, _STEP: at + 1, **alone, **{name: cell[at] for name, cell in beside.items()}}
+        for at in range(steps)
+    ]
+
+
+def _flat(answer: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in answer.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+class _Table:
+    """Rows as they come; the first says which columns there are."""
+
+    def __init__(self, file: Any, separator: str, path: str) -> None:
+        self._file, self._separator, self._path = file, separator, path
+        self._answers = 0
+        self._writer: csv.DictWriter[str] | None = None
+
+    def write(self, answer: Mapping[str, Any]) -> None:
+        rows = rows_of(answer, self._answers)
+        self._answers += 1
+        for row in rows:
+            if self._writer is None:
+                self._writer = csv.DictWriter(self._file, list(row), delimiter=self._separator, lineterminator="\n")
+                self._writer.writeheader()
+            _check_columns(row, self._writer.fieldnames, self._path)
+            self._writer.writerow(row)
+
+
+def _check_columns(row: Mapping[str, Any], columns: Any, path: str) -> None:
+    if extra := [name for name in row if name not in columns]:
+        raise OstinatoError(
+            f"{path}: answers do not make one table: one has {extra[0]!r}, which the first has not; write .jsonl instead"
+        )
+
+
+class _Columns:
+    """Columns that are written at the end, as Parquet wants them."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._answers = path, 0
+        self._columns: dict[str, list[Any]] = {}
+
+    def write(self, answer: Mapping[str, Any]) -> None:
+        rows = rows_of(answer, self._answers)
+        self._answers += 1
+        for row in rows:
+            self._columns = self._columns or {name: [] for name in row}
+            _check_columns(row, self._columns, self._path)
+            for name, cells in self._columns.items():
+                cells.append(row.get(name))
+
+    def close(self) -> None:
+        import polars
+
+        polars.DataFrame(self._columns, strict=False).write_parquet(self._path)
+
+
+def _check_text(task: Any) -> None:
+    from ostinato.recipes.task import Task
+
+    if type(task).shown is Task.shown:
+        raise ConfigError(f"--output: answers of {task.name} have no text of their own; write .jsonl, .csv or .parquet")
