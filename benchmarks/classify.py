@@ -1,8 +1,8 @@
 """`python -m benchmarks.classify --train F --validation F --test F`: the defaults of `ostinato train classify` beside counting.
 
 Each seed is a run of its own with the settings as they come. Printed are accuracy, loss and calibration error on the test data: of
-the model of each seed and, trained on the same data, of naive Bayes (texts) or the nearest recording, and of the most frequent class.
-The loss is in nats an example; chance is the logarithm of the number of classes.
+the model of each seed and, trained on the same data, of naive Bayes (texts) or the nearest recording, and of the usual class. The
+loss is in nats an example; chance is the logarithm of the number of classes.
 """
 
 from __future__ import annotations
