@@ -1,12 +1,13 @@
 """What went wrong with recordings as people have them."""
 
 import numpy as np
+import polars
 import pytest
 
 from ostinato.data.recordings.reading import are_recordings, read_recordings
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.recordings.splits import draw_splits
-from ostinato.data.recordings.tables import Columns
+from ostinato.data.recordings.tables import Columns, read_recording_table
 from ostinato.errors import DataError
 
 
@@ -81,3 +82,74 @@ def test_numbers_from_0_to_1_with_groups_or_lengths_are_no_images(tmp_path, besi
     assert are_recordings(path, Columns())
     np.savez(path, x=np.linspace(0, 1, 18).reshape(3, 3, 2), y=[0, 1, 0])
     assert not are_recordings(path, Columns())
+
+
+def table(folder, text):
+    (folder / "a.csv").write_text(text)
+    return folder / "a.csv"
+
+
+def test_an_id_that_counts_the_rows_makes_no_recording_of_each_step(tmp_path):
+    path = table(tmp_path, "id,time,v,activity\n" + "".join(f"{n + 7},{n},{n * n},x\n" for n in range(50)))
+    found = read_recording_table(path)
+    assert [len(each) for each in found.items] == [50]
+    assert found.channels == ("v",)
+    assert "column 'id' counts the rows and tells no recordings apart" in found.notes[0]
+    assert len(read_recording_table(path, Columns(id="id"))) == 50
+    found = read_recording_table(table(tmp_path, "id,v,label\na,1,x\nb,2,y\n"))
+    assert len(found) == 2
+    assert "each row is a recording of one step" in found.notes[0]
+
+
+def test_trials_of_each_person_begin_at_1(tmp_path):
+    rows = [(who, trial, t, who * 100 + trial * 10 + t) for who in (1, 2) for trial in (1, 2) for t in range(3)]
+    text = "".join(f"s{who},{trial},{t},{v},x\n" for who, trial, t, v in rows)
+    found = read_recording_table(table(tmp_path, "subject,trial,time,v,label\n" + text))
+    assert [(each.id, each.group) for each in found.items] == [
+        ("s1 1", "s1"), ("s1 2", "s1"), ("s2 1", "s2"), ("s2 2", "s2")
+    ]  # fmt: skip
+    assert [each.values[:, 0].tolist()[0] for each in found.items] == [110, 120, 210, 220]
+    assert "told apart by subject and trial" in found.notes[0]
+
+
+def test_t_is_no_time_where_a_clock_is_there_and_a_second_clock_is_no_channel(tmp_path):
+    text = "id,time,t,date,v,label\na,0,20.5,2024-01-01,1,x\na,1,19.5,2024-01-01,2,x\na,2,20.1,2024-01-01,3,x\n"
+    found = read_recording_table(table(tmp_path, text))
+    assert found.channels == ("t", "v")
+    assert found[0].values[:, 1].tolist() == [1, 2, 3]
+    assert found.notes[-1].endswith("not read: date; --recording.channels names all columns that are to be read")
+    found = read_recording_table(table(tmp_path, "id,ms,time,v,label\na,0,0.0,1,x\na,1000,1.0,2,x\n"))
+    assert (found.channels, found[0].times.tolist()) == (("v",), [0, 1])
+    found = read_recording_table(table(tmp_path, "id,t,v,label\na,1,1,x\na,0,2,x\n"))
+    assert (found.channels, found[0].values[:, 0].tolist()) == (("v",), [2, 1])
+
+
+def test_true_and_false_are_read_and_columns_that_are_not_are_told(tmp_path):
+    found = read_recording_table(table(tmp_path, "id,v,on,device,label\na,1,True,my phone,x\na,2,false,my phone,x\n"))
+    assert found.channels == ("v", "on")
+    assert found[0].values.tolist() == [[1, 1], [2, 0]]
+    assert found.notes[-1].endswith(
+        "a.csv: not read: device; --recording.channels names all columns that are to be read"
+    )
+    polars.DataFrame({"id": ["a", "a"], "on": [True, None], "label": ["x", "x"]}).write_parquet(tmp_path / "a.parquet")
+    found = read_recording_table(tmp_path / "a.parquet")
+    assert found.channels == ("on",)
+    np.testing.assert_array_equal(found[0].values, [[1], [np.nan]])
+
+
+def test_whole_numbers_that_a_data_frame_wrote_with_a_point_are_the_same_names(tmp_path):
+    text = "id,subject,v,label\n1,3,1,0\n1.0,3.0,2,0.0\n2.0,4,3,1.0\n2,4,3,\n"
+    found = read_recording_table(table(tmp_path, text))
+    assert [(each.id, each.group, each.label, len(each)) for each in found.items] == [
+        ("1", "3", "0", 2), ("2", "4", "1", 2)
+    ]  # fmt: skip
+    frame = {"id": [1, 1, 2], "v": [1.0, 2.0, 3.0], "label": [1.0, 1.0, float("nan")]}
+    polars.DataFrame(frame).write_parquet(tmp_path / "a.parquet")
+    assert [each.label for each in read_recording_table(tmp_path / "a.parquet").items] == ["1", None]
+    found = read_recording_table(table(tmp_path, "id,v,label\na,1,1.0\nb,2,1.5\n"))
+    assert [each.label for each in found.items] == ["1.0", "1.5"]
+
+
+def test_a_label_in_the_first_row_alone_is_that_of_the_recording(tmp_path):
+    found = read_recording_table(table(tmp_path, "id,v,label\na,1,x\na,2,\nb,1,\nb,2,\nc,1,x\nc,1,\nc,1,y\n"))
+    assert [each.label for each in found.items] == ["x", None, None]

@@ -112,7 +112,7 @@ def test_days_and_hours_become_seconds_and_put_steps_in_order(tmp_path, kind):
 def test_labels_may_be_missing_and_have_blanks_around_them(tmp_path):
     found = read_recording_table(write(tmp_path, "id,v,label\na,1, x \na,2,\nb,3,\nb,4,x\nc,5,\n"))
     assert [each.labels for each in found.items] == [("x", None), (None, "x"), (None,)]
-    assert [each.label for each in found.items] == [None, None, None]
+    assert [each.label for each in found.items] == ["x", "x", None]
 
 
 def test_the_column_of_labels_is_no_channel_where_none_are_wanted(tmp_path):
@@ -229,7 +229,6 @@ def test_few_numbered_columns_and_ids_that_return_are_channels(tmp_path):
         ("id,t,v,label\na,1,1,x\na,,1,x\n", {}, "row 2 after the header: column 't' is empty; give every row a time"),
         ("t,v,label\n1,1,x\n2,1,x\n1,1,x\n", {}, r"time 1 is there twice; name the column .* --recording[.]id, or keep"),
         ("id,t,v,label\na,1,1,x\nb,1,1,x\na,1,1,x\n", {}, "time 1 of recording 'a' is there twice"),
-        ("id,user,v,label\na,u,1,x\na,w,1,x\n", {}, r"recording 'a' is of several groups \(u, w\); give each .* one user"),
         ("id,v,label\na,1,x\na,inf,x\n", {}, "row 2 after the header: expected a number in column 'v', got 'inf'"),
         ("id,v,label\na,1,x\na,1e39,x\n", {}, r"row 2 after the header: expected numbers within ±3.4e38 in column 'v', got"),
         ("id,v,label\na,1,x\na,2,x\na,oops,x\n", {}, "row 3 after the header: expected a number in column 'v', got 'oops'"),

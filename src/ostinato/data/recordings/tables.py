@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,9 @@ ID_NAMES = (
     "clip",
     "file",
 )
-TIME_NAMES = ("t", "timestamp", "seconds", "milliseconds", "ms", "step", "frame", *DAY_NAMES)
+# What means nothing but a time comes first: t may be a temperature.
+_CLOCKS = ("timestamp", "datetime", "time", "date", "seconds", "milliseconds", "ms")
+TIME_NAMES = (*_CLOCKS, "t", "step", "frame", *(name for name in DAY_NAMES if name not in _CLOCKS))
 GROUP_NAMES = (
     "subject",
     "subject_id",
@@ -71,6 +73,7 @@ LABEL_NAMES = (
     "phase",
 )
 _NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 _FEWEST_WIDE = 8  # numbered columns that are steps, and not channels
 
 
@@ -173,8 +176,35 @@ def read_recording_table(
         )
     wide = _wide(found.channels or ()) if columns.channels is None and not found.time else None
     if wide is not None and (found.id is None or table[found.id].n_unique() == table.height):
-        return _of_rows(path, table, found, wide, separator)
-    return _of_steps(path, table, found, separator)
+        read = _of_rows(path, table, found, wide, separator)
+    else:
+        found, notes = _without_row_numbers(path, table, found, columns)
+        read = _of_steps(path, table, found, separator)
+        read = replace(read, notes=(*notes, *read.notes))
+    return read if columns.channels else replace(read, notes=(*read.notes, *_left_out(path, table, found)))
+
+
+def _without_row_numbers(
+    path: str | Path, table: polars.DataFrame, found: Columns, named: Columns
+) -> tuple[Columns, tuple[str, ...]]:
+    """Without an id that nobody named and that counts the rows: each step were a recording, its neighbours in other parts."""
+    if found.id is None or named.id or table.height == 1 or table[found.id].n_unique() < table.height:
+        return found, ()
+    ids = sorted(int(cell) if cell and cell.isdigit() else -2 * at for at, cell in enumerate(_cells(table, found.id)))
+    if ids == [*range(ids[0], ids[0] + len(ids))]:
+        said = f"column {found.id!r} counts the rows and tells no recordings apart; name what does with --recording.id"
+        return replace(found, id=None), (f"{path}: {said}",)
+    said = f"each row is a recording of one step, called by column {found.id!r}; name another with --recording.id"
+    return found, (f"{path}: {said}",)
+
+
+def _left_out(path: str | Path, table: polars.DataFrame, found: Columns) -> tuple[str, ...]:
+    """A note that names the columns that nothing is read from; numbers of rows are not missed."""
+    read = {found.id, found.time, found.group, found.label, *(found.channels or ())}
+    left = [name for name in table.columns if name not in read and not _counts_rows(table[name])]
+    if not left:
+        return ()
+    return (f"{path}: not read: {', '.join(left)}; --recording.channels names all columns that are to be read",)
 
 
 def _named(names: Sequence[str], known: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
@@ -209,7 +239,9 @@ def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: 
     if channels is None:
         free = [name for name in names if name not in taken and name != label]
         free = [name for name in free if name in columns.expected or not _counts_rows(table[name])]
-        wanted = {name for name in free if name in columns.expected or is_numeric(table[name])}
+        # Of two clocks the second is no measurement: it would tell where in the data a step is.
+        free = [name for name in free if name in columns.expected or time is None or name.lower() not in _CLOCKS]
+        wanted = {name for name in free if name in columns.expected or _measures(table[name])}
         # Steps that no recording of this table has are steps.
         steps = [name for name in free if name in wanted or _is_empty(table[name])]
         channels = tuple(steps if wanted and _wide(steps) else [name for name in free if name in wanted])
@@ -219,6 +251,19 @@ def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: 
             f"columns are {', '.join(names)}. Name the channels with --recording.channels"
         )
     return Columns(id, time, group, tuple(channels), label)
+
+
+def _measures(column: polars.Series) -> bool:
+    """Whether a column holds numbers, or true and false."""
+    with needed():
+        import polars
+
+    if column.dtype == polars.String:
+        there = column.str.strip_chars().str.to_lowercase()
+        there = there.filter(there != "")
+        if len(there) and there.is_in(["true", "false"]).all():
+            return True
+    return column.dtype == polars.Boolean or is_numeric(column)
 
 
 def _is_empty(column: polars.Series) -> bool:
@@ -248,7 +293,7 @@ def _wide(channels: Sequence[str]) -> dict[str, list[str]] | None:
 def _texts(path: str | Path, table: polars.DataFrame, name: str | None, what: str) -> list[str] | None:
     if name is None:
         return None
-    cells = ["" if cell is None else _written(cell) for cell in table[name].to_list()]
+    cells = [cell or "" for cell in _cells(table, name)]
     if "" in cells:
         raise DataError(
             f"{path}, row {cells.index('') + 1} after the header: column {name!r}, {what}, is empty; fill it in"
@@ -256,15 +301,25 @@ def _texts(path: str | Path, table: polars.DataFrame, name: str | None, what: st
     return cells
 
 
-def _written(cell: Any) -> str:
+def _cells(table: polars.DataFrame, name: str) -> list[str | None]:
+    """The names in a column, None for none; of whole numbers 1.0 is 1, as a data frame with gaps writes it."""
+    cells = [_written(cell) for cell in table[name].to_list()]
+    if all(cell is None or _WHOLE.fullmatch(cell) for cell in cells):
+        return [None if cell is None else cell.partition(".")[0] for cell in cells]
+    return cells
+
+
+def _written(cell: Any) -> str | None:
+    if cell is None or cell != cell:
+        return None
     text = cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
-    return text.strip()
+    return text.strip() or None
 
 
 def _labels(table: polars.DataFrame, name: str | None) -> list[str | None] | None:
     if name is None:
         return None
-    return [None if cell is None else _written(cell) or None for cell in table[name].to_list()]
+    return _cells(table, name)
 
 
 def _of_rows(
@@ -299,28 +354,27 @@ def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separat
     ids = _texts(path, table, found.id, "the name of the recording")
     groups = _texts(path, table, found.group, "the group")
     labels, times = _labels(table, found.label), _times(path, table, found.time, sign)
-    places: dict[str, list[int]] = {}
-    for row, id in enumerate(ids or groups or [""] * table.height):
-        places.setdefault(id, []).append(row)
+    # Trial 1 of one person is not trial 1 of another.
+    places: dict[tuple[str, str | None], list[int]] = {}
+    for row, key in enumerate(zip(ids or groups or [""] * table.height, groups or [None] * table.height, strict=True)):
+        places.setdefault(key, []).append(row)
+    returns = len({id for id, _ in places}) < len(places)
+    notes = () if not returns else (f"{path}: recordings are told apart by {found.group} and {found.id}",)
     items: list[Recording] = []
-    for id, listed in places.items():
-        rows = np.array(listed)
+    for (id, group), listed in places.items():
+        rows, id = np.array(listed), f"{group} {id}" if returns else id
         if times is not None:
             rows = rows[np.argsort(times[rows], kind="stable")]
             _check_increasing(path, found, id, table, times, rows)
-        mine = None if groups is None else {groups[row] for row in listed}
-        if mine is not None and len(mine) > 1:
-            raise DataError(
-                f"{path}: recording {id!r} is of several groups ({', '.join(sorted(mine)[:3])}); give each recording one "
-                f"{found.group}, or name its column with --recording.id"
-            )
         steps: tuple[str | None, ...] | None = None
         if labels is not None:
             steps = tuple(labels[int(row)] for row in rows)
-        label = steps[0] if steps and len(set(steps)) == 1 else None
+        # Of some steps nobody may have said it.
+        known = {said for said in steps or () if said is not None}
+        label = known.pop() if len(known) == 1 else None
         own = None if times is None else times[rows] - times[rows[0]]
-        items.append(Recording(id, numbers[rows], label, steps, own, mine.pop() if mine else None))
-    return Recordings(tuple(channels), tuple(items))
+        items.append(Recording(id, numbers[rows], label, steps, own, group))
+    return Recordings(tuple(channels), tuple(items), notes)
 
 
 def _times(path: str | Path, table: polars.DataFrame, name: str | None, sign: str) -> np.ndarray | None:
