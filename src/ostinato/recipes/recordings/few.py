@@ -14,11 +14,11 @@ def for_few(how: UpdateSettings, examples: Examples) -> UpdateSettings:
     """Smaller batches, and so many epochs that the weights have 600 updates; evaluated as often as otherwise, on the whole.
 
     Args:
-        how: as a user says; where a budget is given it stays as it is.
+        how: as a user says, or as a run has kept it; where a budget is given that is not the default one, it stays as it is.
         examples: to train on.
     """
     number, epochs = len(examples.lengths), how.budget.max_epochs
-    if how.budget is not how.default_budget or epochs is None:
+    if how.budget != how.default_budget or epochs is None:
         return how
     rows = how.batch_size
     if rows == type(how).batch_size:
