@@ -20,6 +20,7 @@ from ostinato.models.classifying.classifier import Classifier
 from ostinato.models.classifying.pooling import Pooling
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT
+from ostinato.models.tagging.numbers import Numbers
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.nn.recurrent import Recurrent
@@ -126,12 +127,13 @@ class _Building:
         return self._network(title, [x], parts, module.num_classes, gives, choices=True)
 
     def tagger(self, module: Tagger) -> Network:
-        if not isinstance(module.encoder, nn.Embedding):
+        if not isinstance(module.encoder, nn.Embedding | Numbers):
             raise ConfigError(
-                f"C expected a Tagger with an Embedding of tokens, got {type(module.encoder).__name__}, which reads the "
-                "spelling of words in both directions"
+                f"C expected a Tagger with an Embedding of tokens, or of Numbers, got {type(module.encoder).__name__}, which reads "
+                "the spelling of words in both directions"
             )
-        rows, layers = self._embedding(module.encoder), self._layers(module.recurrent)
+        first: list[Part] = [] if isinstance(module.encoder, Numbers) else [self._embedding(module.encoder)]
+        layers = self._layers(module.recurrent)
         output = self._linear(module.output)
         title = f"a tagger of steps, {counted(module.num_tags, 'tag')}; {module.recurrent.base_cell.name}."
         gives, notes = "a score for each tag of this step, before softmax", []
@@ -141,9 +143,9 @@ class _Building:
                 "The model ends in a CRF, whose best path needs all steps; it is not in here. The tag with the largest emission",
                 "is another answer than the model's.",
             ]
-        arguments = [_token(module.encoder)]
-        parts = [rows, layers, output]
-        return self._network(title, arguments, parts, module.num_tags, gives, choices=True, notes=notes)
+        takes = _numbers(layers.stack.inputs) if isinstance(module.encoder, Numbers) else _token(module.encoder)
+        parts = [*first, layers, output]
+        return self._network(title, [takes], parts, module.num_tags, gives, choices=True, notes=notes)
 
     def forecaster(self, module: Forecaster) -> Network:
         names = {Gaussian: "gaussian", StudentT: "student-t", Quantiles: "quantiles"}

@@ -126,6 +126,8 @@ def _meanings(model: Any, known: Any) -> dict[str, Any]:
             pixels = {name: getattr(known, name) for name in ("white", "mean", "deviation")}
             return {"classes": list(known.classes), "vocabulary": vocabulary, "pixels": pixels}
         case Tagger():
+            if known.scaling is not None:
+                return {"tags": list(known.tags), "scaling": known.scaling.to_dict()}
             return {"tags": list(known.tags), "characters": known.characters.to_dict()}
         case Forecaster():
             covariates = {name: [list(each) for each in getattr(known, name)] for name in ("known", "observed")}
