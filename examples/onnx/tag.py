@@ -111,6 +111,10 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         raise SystemExit(__doc__)
     model, file = Model(), sys.argv[1]
+    if file.endswith(".npy"):
+        for values in np.load(file):
+            print(json.dumps(model.tag_recording(values), ensure_ascii=False))
+        return
     text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     if model.known["words"] is not None:
         for line in text.splitlines():
