@@ -226,7 +226,7 @@ def test_what_the_data_are_is_said(tmp_path):
         (breaths(1), r"is one recording; name the column .* --recording[.]id, or set --recording[.]window"),
         (breaths(30, names=("in", "in")), r"expected at least two classes to tell apart, got 1 \(in\)"),
         (breaths(30, turns=True), "the label changes within recording 'b0'; train tag to label each step"),
-        ([(*row[:-1], None) for row in breaths(30)], "expected at least two classes to tell apart, got 0"),
+        ([(*row[:-1], None) for row in breaths(30)], "none of its recordings has a label; fill in the column"),
     ],
 )
 def test_what_cannot_be_learnt_is_told(rows, message, tmp_path):

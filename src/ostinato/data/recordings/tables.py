@@ -50,6 +50,7 @@ ID_NAMES = (
 )
 # What means nothing but a time comes first: t may be a temperature.
 _CLOCKS = ("timestamp", "datetime", "time", "date", "seconds", "milliseconds", "ms")
+_COUNTED = (*_CLOCKS, "step", "frame")
 TIME_NAMES = (*_CLOCKS, "t", "step", "frame", *(name for name in DAY_NAMES if name not in _CLOCKS))
 GROUP_NAMES = (
     "subject",
@@ -73,6 +74,7 @@ LABEL_NAMES = (
     "phase",
 )
 _NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
+_ONLY_TEXTS = ("text", "sentence", "review", "comment", "message", "tweet", "document")  # even where they are numbers
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 _FEWEST_WIDE = 8  # numbered columns that are steps, and not channels
 
@@ -113,7 +115,7 @@ def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None
         name for name in names if name != label and _named([name], (*ID_NAMES, *TIME_NAMES, *GROUP_NAMES)) is None
     ]
     texts = [name for name in others if not _are_numbers(row.get(name) for row in seen)]
-    if any(name.lower() in TEXT_NAMES for name in texts):
+    if any(name.lower() in TEXT_NAMES for name in texts) or any(name.lower() in _ONLY_TEXTS for name in others):
         return False
     numbers = len(others) - len(texts)
     if numbers < _FEWEST_WIDE and any(_differ(row.get(name) for row in seen) for name in texts):
@@ -239,8 +241,8 @@ def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: 
     if channels is None:
         free = [name for name in names if name not in taken and name != label]
         free = [name for name in free if name in columns.expected or not _counts_rows(table[name])]
-        # Of two clocks the second is no measurement: it would tell where in the data a step is.
-        free = [name for name in free if name in columns.expected or time is None or name.lower() not in _CLOCKS]
+        # Of two clocks or counters the second is no measurement: it would tell where in the data a step is.
+        free = [name for name in free if name in columns.expected or time is None or name.lower() not in _COUNTED]
         wanted = {name for name in free if name in columns.expected or _measures(table[name])}
         # Steps that no recording of this table has are steps.
         steps = [name for name in free if name in wanted or _is_empty(table[name])]

@@ -83,7 +83,9 @@ class RecordingReader:
             splits = Splits(name, *draw_validation(train, reading.validation_share, by_time=by_time), found["test"])
         else:
             splits = draw_splits(train, name, reading.validation_share, reading.test_share, by_time=by_time)
-        return Splits(name, *(self._cut(part, at) for at, part in enumerate(_parts(splits))))
+        train, *others = (self._cut(part, at) for at, part in enumerate(_parts(splits)))
+        others = (self._with_labels(part, data) for part in others)  # which may be empty
+        return Splits(name, _some(self._with_labels(train, data), data), *others)
 
     def part(self, data: str, scaling: Scaling, *, labelled: bool) -> Recordings:
         """Recordings to evaluate on, or to predict for; of data with parts the test.
@@ -93,13 +95,18 @@ class RecordingReader:
         """
         if is_built_in(data):
             found = (gestures_in_a_row() if self.of_steps else gestures()).test
+        elif data == "-":
+            raise DataError(
+                "recordings are read from a file, and not from standard input; write them to one, such as a.csv"
+            )
         else:
             places, part = files.parts_at(data), ""
             if suffix_of(data) == ".npz":
                 part = "test" if "test" in (parts := parts_of(data)) else next(iter(parts), "")
             place = places.get("test", places["train"])
             found = self._read(place, part, labelled=labelled, expected=scaling.channels)
-        return self._cut(check_channels(found, scaling.channels, data), 2)
+        found = self._cut(check_channels(found, scaling.channels, data), 2)
+        return _some(self._with_labels(found, data), data) if labelled else found
 
     def _read(self, place: str, part: str, *, labelled: bool = True, expected: tuple[str, ...] = ()) -> Recordings:
         # Of who predicts, a column of labels is no channel.
@@ -116,10 +123,24 @@ class RecordingReader:
         if self.settings.window is None:
             varied = next((each for each in found.items if each.label is None and _differ(each.labels)), None)
             if varied is not None:
+                which = f"recording {varied.id!r}" if varied.id else "the recording"
                 raise DataError(
-                    f"{place}: the label changes within recording {varied.id!r}; train tag to label each step, set "
-                    "--recording.window to classify pieces, or name the column that tells recordings apart with --recording.id"
+                    f"{place}: the label changes within {which}; train tag to label each step, set --recording.window to "
+                    "classify pieces, or name the column that tells recordings apart with --recording.id, or that of "
+                    "texts with --reading.text"
                 )
+        return found
+
+    def _with_labels(self, found: Recordings, data: str) -> Recordings:
+        """Without recordings that have no label, which are nothing to learn from or to be judged by; a note tells how many."""
+        if self.of_steps:
+            items = tuple(each for each in found.items if any(said is not None for said in each.labels or ()))
+        else:
+            items = tuple(each for each in found.items if each.label is not None)
+        if left := len(found) - len(items):
+            what = "windows" if self.settings.window is not None and not self.of_steps else "recordings"
+            note = f"{data}: {left:,} of {len(found):,} {what} have no label, and are left out"
+            return dataclasses.replace(found, items=items, notes=(*found.notes, note))
         return found
 
     def _cut(self, found: Recordings, part: int) -> Recordings:
@@ -129,6 +150,12 @@ class RecordingReader:
         if length is None:
             return found
         return windows(found, length, self.settings.stride or max(1, length // 2), self.settings.window_label)
+
+
+def _some(found: Recordings, data: str) -> Recordings:
+    if not len(found):
+        raise DataError(f"{data}: none of its recordings has a label; fill in the column of labels, or name another")
+    return found
 
 
 def is_built_in(data: str) -> bool:
