@@ -124,6 +124,15 @@ def test_t_is_no_time_where_a_clock_is_there_and_a_second_clock_is_no_channel(tm
     assert (found.channels, found[0].values[:, 0].tolist()) == (("v",), [2, 1])
 
 
+def test_channels_of_training_are_no_labels_or_times_of_other_data(tmp_path):
+    path = table(tmp_path, "id,t,state,user,y\na,5,1,2,3\na,4,2,3,4\n")
+    known = ("t", "state", "user", "y")
+    found = read_recording_table(path, Columns(expected=known), labels=False)
+    assert (found.channels, found[0].values.tolist()) == (known, [[5, 1, 2, 3], [4, 2, 3, 4]])
+    with pytest.raises(DataError, match="is called label"):
+        read_recording_table(path, Columns(expected=known))
+
+
 def test_true_and_false_are_read_and_columns_that_are_not_are_told(tmp_path):
     found = read_recording_table(table(tmp_path, "id,v,on,device,label\na,1,True,my phone,x\na,2,false,my phone,x\n"))
     assert found.channels == ("v", "on")

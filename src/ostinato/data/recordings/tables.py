@@ -229,14 +229,15 @@ def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: 
     twice = next((name for name in named if named.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"column {twice!r} has two parts; let it be one of id, time, group, label and channels")
-    label = columns.label if columns.label in names else _named(names, LABEL_NAMES, named)
-    taken = [*named, label]
+    label = columns.label if columns.label in names else _named(names, LABEL_NAMES, [*named, *columns.expected])
+    # A channel of training stays one: without a column time beside it, t is no time.
+    taken = [*named, *columns.expected, label]
     id = columns.id or _named(names, ID_NAMES, taken)
     time = columns.time or _named(names, TIME_NAMES, taken)
     group = columns.group or _named(names, GROUP_NAMES, taken)
-    taken += [id, time, group]
+    taken = [*named, label, id, time, group]
     if label is None:
-        label = _y(names, taken) if labels else None
+        label = _y(names, [*taken, *columns.expected]) if labels else None
     channels = columns.channels
     if channels is None:
         free = [name for name in names if name not in taken and name != label]
