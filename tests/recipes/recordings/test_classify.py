@@ -115,6 +115,9 @@ def test_a_run_without_a_budget_is_trained_for_longer_and_its_settings_stay(tabl
     again = ClassifySettings.from_dict({**config, "resume": True, "quiet": True})
     resumed = train(again, on_evaluation=lambda step, minimised: steps.append(step) or True)
     assert (resumed.outcome.ending, steps[2:]) == ("pruned", [90])
+    # A budget of one's own later on has the same batches.
+    longer = dataclasses.replace(again, training=dataclasses.replace(again.training, max_epochs=16.0))
+    assert train(longer).outcome.counters.step == 96
 
 
 def test_a_run_goes_on_where_it_was_stopped(result, table, tmp_path):

@@ -101,7 +101,8 @@ def test_few_recordings_have_as_many_updates(number, rows, epochs, every):
 def test_what_a_user_says_is_done():
     for limit in ({"max_steps": 5}, {"max_epochs": 2.0}, {"max_time_s": 1.0}):
         how = ClassifierTraining(**limit)
-        assert for_few(how, of(40)) is how
+        assert for_few(how, of(40)) == dataclasses.replace(how, batch_size=8)
+        assert for_few(dataclasses.replace(how, batch_size=16), of(40)).batch_size == 16
     assert for_few(TaggerTraining(batch_size=16), of(40)).batch_size == 16
     assert for_few(ClassifierTraining(evaluate_every_epochs=50.0), of(40)).evaluate_every_epochs == 50.0
 

@@ -14,15 +14,15 @@ def for_few(how: UpdateSettings, examples: Examples) -> UpdateSettings:
     """Smaller batches, and so many epochs that the weights have 600 updates; evaluated as often as otherwise, on the whole.
 
     Args:
-        how: as a user says, or as a run has kept it; where a budget is given that is not the default one, it stays as it is.
+        how: as a user says, or as a run has kept it. A budget and a batch size that are not the default ones stay as they
+            are; the batch size does not hang on the budget, for a run is resumed with another.
         examples: to train on.
     """
-    number, epochs = len(examples.lengths), how.budget.max_epochs
-    if how.budget != how.default_budget or epochs is None:
-        return how
-    rows = how.batch_size
+    number, epochs, rows = len(examples.lengths), how.budget.max_epochs, how.batch_size
     if rows == type(how).batch_size:
         rows = min(rows, max(_FEWEST_ROWS, number // _FEWEST_ROWS))
+    if how.budget != how.default_budget or epochs is None:
+        return dataclasses.replace(how, batch_size=rows)
     wanted = max(epochs, float(round(_FEWEST_UPDATES * rows / number)))
     every = max(how.evaluate_every_epochs or 1.0, wanted // epochs)
     return dataclasses.replace(
