@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ostinato.cli.main import main
-from ostinato.data.recordings.recording import Recordings
+from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.recordings.tables import read_recording_table
 from ostinato.exporting.c.models import network_of
@@ -126,3 +126,26 @@ def test_a_card_of_c_says_how_recordings_are_scaled(task: str, request: pytest.F
     want = want[0] if task == "classifier" else want[:, 0]
     got = got.reshape(-1, 2)[-1] if task == "classifier" else got.reshape(want.shape)
     assert float((got - want).abs().max()) <= 3 * card["error"]["largest"] + 1e-6
+
+
+class AsTheModel:
+    """A runner whose answers are those of the run's model."""
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+
+    def classify_recordings(self, recordings: Any, times: Any) -> Any:
+        items = tuple(Recording("", values, times=at) for values, at in zip(recordings, times, strict=True))
+        return self.run.predict(Recordings(self.run.known.scaling.channels, items))
+
+    def tag_recording(self, values: Any, times: Any) -> Any:
+        (answer,) = self.run.predict(Recordings(self.run.known.scaling.channels, (Recording("", values, times=times),)))
+        return answer
+
+
+@pytest.mark.parametrize("task", ["classifier", "tagger"])
+def test_an_export_is_judged_as_the_run_was(task: str, request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(task)
+    found = run.task.exported(run).judge(AsTheModel(run))
+    report = json.loads((run.folder / "report.json").read_text())
+    assert found["accuracy"] == pytest.approx(report["scores"]["validation"]["figures"]["accuracy"])
