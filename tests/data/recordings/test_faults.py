@@ -4,7 +4,7 @@ import numpy as np
 import polars
 import pytest
 
-from ostinato.data.recordings.reading import are_recordings, read_recordings
+from ostinato.data.recordings.reading import are_recordings, parts_at, read_recordings
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.recordings.splits import draw_splits
 from ostinato.data.recordings.tables import Columns, read_recording_table
@@ -73,6 +73,32 @@ def test_labels_csv_says_whose_each_file_is(tmp_path):
     assert [(each.label, each.group) for each in found.items] == [("30", "a"), ("30", "b"), ("40", "a"), (None, "b")]
     with pytest.raises(DataError, match=r"labels.csv: has no column 'who'; its columns are file, subject, label, age"):
         read_recordings(str(tmp_path), Columns(group="who"))
+
+
+def test_folders_called_train_and_test_are_parts_and_no_classes(tmp_path):
+    for part in ("train", "test"):
+        for name in ("walk", "run"):
+            (tmp_path / part / name).mkdir(parents=True)
+            (tmp_path / part / name / "1.csv").write_text("v,w\n1,2\n3,4\n")
+    assert are_recordings(str(tmp_path), Columns())
+    places = parts_at(str(tmp_path))
+    assert places == {part: str(tmp_path / part) for part in ("train", "test")}
+    assert [each.label for each in read_recordings(places["test"], Columns()).items] == ["run", "walk"]
+
+
+def test_a_folder_of_tables_with_labels_of_their_own(tmp_path):
+    (tmp_path / "ann.csv").write_text("x,y,z,activity\n1,2,3,sit\n4,5,6,walk\n")
+    (tmp_path / "bob.csv").write_text("y,x,z,activity\n2,1,3,walk\n")
+    assert are_recordings(str(tmp_path), Columns())
+    found = read_recordings(str(tmp_path), Columns())
+    assert found.channels == ("x", "y", "z")
+    assert [(each.id, each.labels) for each in found.items] == [("ann.csv", ("sit", "walk")), ("bob.csv", ("walk",))]
+    assert found[1].values.tolist() == [[1, 2, 3]]
+    (tmp_path / "bob.csv").write_text("id,y,x,z,activity\n1,2,1,3,walk\n2,2,1,3,walk\n2,2,1,3,walk\n")
+    found = read_recordings(str(tmp_path), Columns(), labels=False)
+    assert [each.id for each in found.items] == ["ann.csv", "bob.csv 1", "bob.csv 2"]
+    (tmp_path / "ann.csv").write_text("comment,stars,label\nhow very nice,1,a\nnot so nice,2,b\n")
+    assert not are_recordings(str(tmp_path), Columns())
 
 
 @pytest.mark.parametrize("beside", [{"groups": [1, 1, 2]}, {"lengths": [2, 1, 3]}, {"times": [0, 1, 2]}])

@@ -100,7 +100,10 @@ def test_tables_alone_do_where_no_labels_are_wanted(tmp_path):
     for name in "ba":
         write(tmp_path / f"{name}.csv", f"v\n{ord(name)}\n")
     assert told(read(tmp_path, labels=False)) == [("a.csv", None, [[97]]), ("b.csv", None, [[98]])]
-    with pytest.raises(DataError, match=r"expected a folder for each class with tables in it, .*; found none"):
+    with pytest.raises(
+        DataError,
+        match=r"is called label; .* Or lay tables of a class into a folder of its name, or put labels.csv beside",
+    ):
         read(tmp_path)
 
 

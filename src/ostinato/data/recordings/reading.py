@@ -5,9 +5,10 @@
 | `.csv`, `.tsv`, `.jsonl`, `.parquet` whose columns hold numbers | a table, see `tables` |
 | `.npy`, `.npz` | arrays, see `arrays` |
 | `.ts`; `NAME_TRAIN.tsv`, `NAME_TEST.tsv` that hold numbers only | files of the UCR and UEA archives, see `ts_file` |
-| a folder with `NAME_TRAIN.ts` and `NAME_TEST.ts`, or with train, validation and test files | parts |
+| a folder with `NAME_TRAIN.ts` and `NAME_TEST.ts`, or with train, validation and test files or folders | parts |
 | a folder with a folder of tables for each class | a recording a table, its class the name of its folder |
 | a folder of tables with `labels.csv` (file, label) | a recording a table |
+| a folder of other tables | the recordings of each, with labels of their own |
 """
 
 from __future__ import annotations
@@ -42,10 +43,13 @@ def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) 
         folder = Path(data).expanduser()
         if find_ts_parts(folder):
             return True
-        train = find_parts(folder, PART_NAMES, _FILES).get("train")
+        train = find_parts(folder, PART_NAMES, _FILES).get("train") or _folders_of_parts(folder).get("train")
         if train is None:
             file = next(_files_of_classes(folder), None) or next(_labelled_files(folder, columns), None)
-            return file is not None and suffix_of(file[0]) in TABLE_SUFFIXES
+            if file is not None:
+                return suffix_of(file[0]) in TABLE_SUFFIXES
+            plain = next(iter(_tables(folder)), None)
+            return plain is not None and holds_recordings(plain, columns, dialect)
         return are_recordings(str(train), columns, dialect)
     suffix = suffix_of(data)
     if suffix in (".ts", ".npy") or (suffix in (".tsv", ".txt") and is_ucr_table(data)):
@@ -76,7 +80,7 @@ def parts_at(data: str) -> dict[str, str]:
     if not is_folder(data):
         return {"train": data}
     folder = Path(data).expanduser()
-    found = find_ts_parts(folder) or find_parts(folder, PART_NAMES, _FILES)
+    found = find_ts_parts(folder) or find_parts(folder, PART_NAMES, _FILES) or _folders_of_parts(folder)
     return {part: str(file) for part, file in found.items()} if "train" in found else {"train": data}
 
 
@@ -110,6 +114,17 @@ def read_recordings(
     if labels and not any(each.label is not None or each.labels is not None for each in found.items):
         raise DataError(f"{data}: none of its recordings has a label; put labels beside them (docs/sensors.md)")
     return found
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [file for file in visible(folder.iterdir()) if file.is_file() and suffix_of(file) in TABLE_SUFFIXES]
+
+
+def _folders_of_parts(folder: Path) -> dict[str, Path]:
+    """Folders called train, validation and test, as far as they are there; none where there is no train."""
+    inside = {each.name.lower(): each for each in visible(folder.iterdir()) if each.is_dir()}
+    found = {part: inside[name] for part, names in PART_NAMES.items() for name in names if name in inside}
+    return found if "train" in found else {}
 
 
 def _files_of_classes(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
@@ -155,8 +170,14 @@ def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, s
 
 def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect | None) -> Recordings:
     files = list(_files_of_classes(folder)) or list(_labelled_files(folder, columns))
-    if not files and not labels:
-        files = [(file, "", None) for file in visible(folder.iterdir()) if suffix_of(file) in TABLE_SUFFIXES]
+    if not files and (tables := _tables(folder)):
+        try:
+            return _of_tables(tables, columns, labels, dialect)
+        except DataError as error:
+            hint = (
+                ". Or lay tables of a class into a folder of its name, or put labels.csv beside them" if labels else ""
+            )
+            raise DataError(f"{error}{hint}") from error
     if not files:
         raise DataError(
             f"{folder}: expected a folder for each class with tables in it, tables with labels.csv beside them, or files called "
@@ -177,6 +198,19 @@ def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect 
         whose = found[0].group if group is None else group
         items.append(replace(found[0], id=str(file.relative_to(folder)), label=label or None, labels=None, group=whose))
     return Recordings(channels or (), tuple(items))
+
+
+def _of_tables(tables: list[Path], columns: Columns, labels: bool, dialect: Dialect | None) -> Recordings:
+    """The recordings of all, each called by its file."""
+    items: list[Recording] = []
+    notes: list[str] = []
+    for file in tables:
+        found = read_recording_table(file, columns, labels=labels, dialect=dialect)
+        columns = replace(columns, expected=columns.expected or found.channels)
+        found = check_channels(found, columns.expected, file)
+        items += (replace(each, id=file.name if len(found) == 1 else f"{file.name} {each.id}") for each in found.items)
+        notes += found.notes
+    return Recordings(columns.expected, tuple(items), tuple(notes))
 
 
 def without_labels(found: Recordings) -> Recordings:
