@@ -76,3 +76,17 @@ def test_standard_input_is_told():
 def test_texts_that_are_numbers_stay_texts(tmp_path):
     (tmp_path / "a.csv").write_text("text,stars,label\n" + "".join(f"{n},{n % 5},a\n" for n in range(20)))
     assert not holds_recordings(tmp_path / "a.csv", Columns())
+
+
+def test_eight_sensors_in_numbered_columns_are_channels_where_a_row_is_a_step(tmp_path):
+    draw = np.random.default_rng(0)
+    names = [f"emg{at}" for at in range(1, 9)]
+    rows = [",".join([*(f"{v:.3f}" for v in draw.standard_normal(8)), "ab"[at // 20 % 2]]) for at in range(400)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join([*names, "label"]), *rows]) + "\n")
+    for found in (reader(of_steps=True), reader(window=20)):
+        assert found.reads(str(tmp_path / "a.csv"))
+        parts = found.splits(str(tmp_path / "a.csv"))
+        assert parts.train.channels == tuple(names)
+        assert len(parts.train[0]) > 1
+    assert reader().splits(str(tmp_path / "a.csv")).train.channels == ("emg",)  # a row a recording
+    assert reader(window=4).splits(str(tmp_path / "a.csv")).train.channels == ("emg",)

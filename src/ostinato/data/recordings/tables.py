@@ -75,8 +75,8 @@ LABEL_NAMES = (
 )
 _NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
 _ONLY_TEXTS = ("text", "sentence", "review", "comment", "message", "tweet", "document")  # even where they are numbers
+_MANY = 8  # columns of numbers, beside which words do not make texts of a table
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
-_FEWEST_WIDE = 8  # numbered columns that are steps, and not channels
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Columns:
         channels: What is read.
         label: Of recordings or steps.
         expected: Channels of training: columns of these names are channels, and may be empty.
+        fewest_wide: Numbered columns of a wide table; where they are fewer, these are channels.
     """
 
     id: str | None = None
@@ -98,6 +99,7 @@ class Columns:
     channels: tuple[str, ...] | None = None
     label: str | None = None
     expected: tuple[str, ...] = ()
+    fewest_wide: int = 8
 
 
 def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None = None) -> bool:
@@ -118,7 +120,7 @@ def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None
     if any(name.lower() in TEXT_NAMES for name in texts) or any(name.lower() in _ONLY_TEXTS for name in others):
         return False
     numbers = len(others) - len(texts)
-    if numbers < _FEWEST_WIDE and any(_differ(row.get(name) for row in seen) for name in texts):
+    if numbers < _MANY and any(_differ(row.get(name) for row in seen) for name in texts):
         return False  # titles with years, names with ages
     # Without labels words prevail: sentences in columns have the numbers of their words in one.
     # One column of numbers beside labels may as well be texts: ratings, years.
@@ -176,7 +178,7 @@ def read_recording_table(
             f"{path}: none of the columns {', '.join(table.columns)} is called label; name the one of labels with --reading.label. "
             f"{NO_HEADER}"
         )
-    wide = _wide(found.channels or ()) if columns.channels is None and not found.time else None
+    wide = _wide(found.channels or (), columns.fewest_wide) if columns.channels is None and not found.time else None
     if wide is not None and (found.id is None or table[found.id].n_unique() == table.height):
         read = _of_rows(path, table, found, wide, separator)
     else:
@@ -247,7 +249,9 @@ def _found(path: str | Path, table: polars.DataFrame, columns: Columns, labels: 
         wanted = {name for name in free if name in columns.expected or _measures(table[name])}
         # Steps that no recording of this table has are steps.
         steps = [name for name in free if name in wanted or _is_empty(table[name])]
-        channels = tuple(steps if wanted and _wide(steps) else [name for name in free if name in wanted])
+        channels = tuple(
+            steps if wanted and _wide(steps, columns.fewest_wide) else [name for name in free if name in wanted]
+        )
     if not channels:
         raise DataError(
             f"{path}: has no column of numbers to read beside {', '.join(name for name in (id, time, group, label) if name)}; its "
@@ -279,7 +283,7 @@ def _counts_rows(column: polars.Series) -> bool:
     return INDEX_NAMES.fullmatch(name) is not None or name in COUNT_NAMES
 
 
-def _wide(channels: Sequence[str]) -> dict[str, list[str]] | None:
+def _wide(channels: Sequence[str], fewest: int) -> dict[str, list[str]] | None:
     """Columns that are steps, by channel, in order; None where they are channels."""
     found: dict[str, list[tuple[int, str]]] = {}
     for name in channels:
@@ -288,7 +292,7 @@ def _wide(channels: Sequence[str]) -> dict[str, list[str]] | None:
             return None
         found.setdefault(match[1], []).append((int(match[2]), name))
     counts = {len(each) for each in found.values()}
-    if len(counts) != 1 or counts.pop() < _FEWEST_WIDE:
+    if len(counts) != 1 or counts.pop() < fewest:
         return None
     return {prefix or "x": [name for _, name in sorted(each)] for prefix, each in found.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ class RecordingReader:
         self.settings, self.reading, self.of_steps, self.dialect = settings, reading, of_steps, dialect
         channels = None if settings.channels is None else tuple(settings.channels)
         self.columns = Columns(settings.id, settings.time, settings.group, channels, reading.label)
+        # Where steps have labels a row is a step; and eight sensors are no recording to cut windows of.
+        fewest = sys.maxsize if of_steps else max(settings.window or 0, self.columns.fewest_wide)
+        self.columns = dataclasses.replace(self.columns, fewest_wide=fewest)
 
     def reads(self, data: str | None) -> bool:
         """Whether data are recordings."""
