@@ -183,7 +183,7 @@ def test_parts_of_an_archive(tmp_path):
 
 def test_nothing_and_no_labels_are_told(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((2, 3)))
-    with pytest.raises(DataError, match=r"a[.]npy: none of its recordings has a label; put labels beside them"):
+    with pytest.raises(DataError, match=r"a[.]npy: none of its recordings has a label; write .npz with x \(N, T, C\)"):
         read(tmp_path / "a.npy")
     assert len(read(tmp_path / "a.npy", labels=False)) == 2
     with pytest.raises(

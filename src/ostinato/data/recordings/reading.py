@@ -3,6 +3,7 @@
 | data | are |
 | --- | --- |
 | `.csv`, `.tsv`, `.jsonl`, `.parquet` whose columns hold numbers | a table, see `tables` |
+| `.jsonl`, `.parquet` with lists in a cell | a recording a row, see `lists` |
 | `.npy`, `.npz` | arrays, see `arrays` |
 | `.ts`; `NAME_TRAIN.tsv`, `NAME_TEST.tsv` that hold numbers only | files of the UCR and UEA archives, see `ts_file` |
 | a folder with `NAME_TRAIN.ts` and `NAME_TEST.ts`, or with train, validation and test files or folders | parts |
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ostinato.data.recordings.arrays import parts_of, read_arrays
+from ostinato.data.recordings.lists import holds_lists, read_lists
 from ostinato.data.recordings.recording import Recording, Recordings, check_channels
 from ostinato.data.recordings.tables import GROUP_NAMES, Columns, holds_recordings, read_recording_table
 from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
@@ -56,7 +58,7 @@ def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) 
         return True
     if suffix == ".npz":
         return _are_measured(data)
-    return suffix in TABLE_SUFFIXES and holds_recordings(data, columns, dialect)
+    return suffix in TABLE_SUFFIXES and (holds_lists(data) or holds_recordings(data, columns, dialect))
 
 
 def _are_measured(data: str) -> bool:
@@ -107,12 +109,15 @@ def read_recordings(
         found = read_ts(data)
     elif suffix in (".tsv", ".txt") and is_ucr_table(data):
         found = read_ucr_table(data)
+    elif holds_lists(data):
+        found = read_lists(data, columns)
     else:
         found = read_recording_table(data, columns, labels=labels, dialect=dialect)
     if not len(found):
         raise DataError(f"{data}: there is no recording in it; expected at least one")
     if labels and not any(each.label is not None or each.labels is not None for each in found.items):
-        raise DataError(f"{data}: none of its recordings has a label; put labels beside them (docs/sensors.md)")
+        how = "write .npz with x (N, T, C) and y (N,)" if suffix_of(data) == ".npy" else "put labels beside them"
+        raise DataError(f"{data}: none of its recordings has a label; {how} (docs/sensors.md)")
     return found
 
 
