@@ -82,6 +82,47 @@ def tag_source(data, run):
     return tagged.small(run, str(data))
 
 
+def _recording(number):
+    return "t,acc\n" + "".join(f"{t},{t * (number % 2) + 0.5}\n" for t in range(12))
+
+
+def recordings_table(data, run):
+    rows = [f"{n},{t},{t * (n % 2) + 0.5},{'ab'[n % 2]}\n" for n in range(40) for t in range(12)]
+    (data / "motion.csv").write_text("id,t,acc,label\n" + "".join(rows))
+    return reviews.small(run, str(data / "motion.csv"))
+
+
+def recordings_lists(data, run):
+    rows = [{"values": [[n % 2 + 0.5]] * 5, "label": n % 2} for n in range(40)]
+    (data / "motion.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return reviews.small(run, str(data / "motion.jsonl"))
+
+
+def recordings_archive(data, run):
+    np.savez(data / "motion.npz", x=np.random.default_rng(0).normal(size=(40, 5, 2)), y=np.arange(40) % 2)
+    return reviews.small(run, str(data / "motion.npz"))
+
+
+def recordings_folder(data, run):
+    for number in range(40):
+        (data / "ab"[number % 2]).mkdir(exist_ok=True)
+        (data / "ab"[number % 2] / f"{number}.csv").write_text(_recording(number))
+    return reviews.small(run, str(data))
+
+
+def recordings_of_an_archive(data, run):
+    for part in ("TRAIN", "TEST"):
+        lines = [f"{n % 2 + 0.5},{n % 2},1.5:{n % 2}\n" for n in range(40)]
+        (data / f"Gun_{part}.ts").write_text("@univariate true\n@classLabel true 0 1\n@data\n" + "".join(lines))
+    return reviews.small(run, str(data))
+
+
+def tagged_steps(data, run):
+    rows = [f"{n},{t},{t * (n % 2) + 0.5},{'ab'[t % 2]}\n" for n in range(40) for t in range(12)]
+    (data / "motion.csv").write_text("id,t,acc,label\n" + "".join(rows))
+    return tagged.small(run, str(data / "motion.csv"))
+
+
 def forecast_csv(data, run):
     return waves.small(run, waves.write(data / "sales.csv", waves.rows(60)))
 
@@ -155,6 +196,14 @@ def _counting(function, data, found):
     "make",
     [
         *(lm_file, lm_compressed, classify_table, classify_folder, classify_images, tag_columns, tag_treebank),
+        *(
+            recordings_table,
+            recordings_lists,
+            recordings_archive,
+            recordings_folder,
+            recordings_of_an_archive,
+            tagged_steps,
+        ),
         *(forecast_csv, forecast_parquet, forecast_json, caption, translate_table, translate_sides),
     ],
 )

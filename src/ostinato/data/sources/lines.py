@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import sys
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +20,23 @@ COMPRESSIONS = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _BYTE_ORDER_MARK = "\ufeff"
 
 
+# What `opened_once` has read, by name.
+_held: ContextVar[dict[str, bytes] | None] = ContextVar("ostinato_held", default=None)
+
+
+@contextmanager
+def opened_once() -> Generator[None]:
+    """In the `with` block `open_file` reads a file once, and holds it: who looks at its first rows, to see what it is, goes on so.
+
+    What comes from far away comes once, and a pipe can be read at all.
+    """
+    token = _held.set({})
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
 @contextmanager
 def open_file(path: str | Path) -> Generator[BinaryIO]:
     """The bytes of one file or URL, decompressed where its name ends in .gz, .xz, .bz2 or .zst.
@@ -27,12 +46,20 @@ def open_file(path: str | Path) -> Generator[BinaryIO]:
     """
     if "://" not in str(path) and Path(path).expanduser().is_dir():
         raise DataError(f"{path}: expected a file, but this is a folder; name a file in it")
+    held = _held.get()
+    if held is not None and str(path) in held:
+        yield io.BytesIO(held[str(path)])
+        return
     documents = find_text(str(path)).documents
     if len(documents) != 1:
         raise DataError(f"{path}: expected one file, but the name stands for {len(documents)}; name one of them")
     try:
         with documents[0].open() as file:
-            yield file
+            if held is None:
+                yield file
+            else:
+                held[str(path)] = file.read()
+                yield io.BytesIO(held[str(path)])
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
         raise DataError(f"{path}: cannot be read ({reason}); check the file and the rights") from error

@@ -15,6 +15,7 @@ from ostinato.data.records.images import Images, read_image_splits
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.builtin import digits
 from ostinato.data.sources.dialect import Dialect
+from ostinato.data.sources.lines import opened_once
 from ostinato.data.sources.tables import read_labelled
 from ostinato.data.tokens.vectors import load_vectors
 from ostinato.data.tokens.vocabulary import WordVocabulary
@@ -70,6 +71,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     percentages = ("accuracy", "macro_f1", "calibration_error")
     files = ("reading.validation", "reading.test", "reading.vectors")
 
+    @opened_once()
     def read(self, settings: ClassifySettings) -> Splits[Any]:
         """Digits without data; recordings or texts where the name is that of a table; else images."""
         data, reading = settings.data, settings.reading
@@ -92,6 +94,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
             raise DataError(f"{data}: only tables have files of their own for validation and test; leave out reading's")
         return read_image_splits(data, validation_share=reading.validation_share, test_share=reading.test_share)
 
+    @opened_once()
     def read_part(self, settings: ClassifySettings, known: ClassifyKnown, data: str, *, labelled: bool) -> Part:
         """Texts or recordings where the run has learnt such, else images of the size that it has learnt."""
         if known.scaling is not None:

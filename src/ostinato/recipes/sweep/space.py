@@ -44,7 +44,7 @@ Value = str | int | float | bool | None
 PRUNERS = ("median", "hyperband", "none")
 _KINDS = ("log", "range", "choice")
 # What is read: losses and figures can be compared on the same data only.
-_OF_THE_DATA = ("tokens", "reading", "data", "seed")
+_OF_THE_DATA = ("tokens", "reading", "recording", "data", "seed")
 _NOT_SEARCHED = (*_OF_THE_DATA, "baselines")
 _EXAMPLE = "such as {log: [1e-4, 1e-2]}, {range: [0, 0.6]} or {choice: [128, 256]}"
 

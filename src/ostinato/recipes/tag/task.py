@@ -15,6 +15,7 @@ from ostinato.data.batches.batches import Batch, Examples
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.splits import Splits
+from ostinato.data.sources.lines import opened_once
 from ostinato.data.sources.syntax import Highlighted
 from ostinato.data.tokens.vectors import load_vectors
 from ostinato.models.tagging.numbers import Numbers
@@ -59,6 +60,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     percentages = ("accuracy", "macro_f1", "unknown_word_accuracy", "span_f1")
     files = ("reading.validation", "reading.test", "reading.vectors")
 
+    @opened_once()
     def read(self, settings: TagSettings) -> Splits[Part]:
         """The standard library without data; Python source, recordings or sentences."""
         data = settings.data
@@ -66,6 +68,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             return recordings.splits(data)  # pyright: ignore[reportReturnType]
         return read_splits(settings.data, settings.reading)
 
+    @opened_once()
     def read_part(self, settings: TagSettings, known: TagKnown, data: str, *, labelled: bool) -> Part:
         """Source code or recordings where the run has learnt such, else sentences."""
         if known.scaling is not None:
