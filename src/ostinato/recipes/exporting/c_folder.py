@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from ostinato.data.batches.batches import Batch
-from ostinato.errors import ConfigError, DataError
+from ostinato.errors import DataError
 from ostinato.exporting.c import WrittenC, write_c
 from ostinato.exporting.c.text import identifier
 from ostinato.models.classifying.classifier import Classifier
@@ -22,12 +20,13 @@ from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.text.language_model import LanguageModel
+from ostinato.recipes.exporting.whole_folder import CARD, whole_folder
 from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import Trained, read_splits
 from ostinato.version import __version__
 
-CARD = "card.json"
 _FORMAT = "ostinato.c"
+_NO_EXPORT = "no export to C, and --force writes over such only"
 _TOKENS, _ROWS = 2000, 50  # of the validation data, on which the error of int8 is measured
 Say = Callable[[str], None]
 
@@ -52,48 +51,18 @@ def export_run(
     Raises:
         ConfigError: the model has no C, with the reason; or the folder is there, or is no export to C.
     """
-    _check_free(folder, force)
     trained.model.eval()
-    name = identifier(trained.task.name.replace("-", "_"))
-    inputs = _validation(trained, say) if weights == "int8" else None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        kind: Any = weights or "float32"
-        written = write_c(trained.model, name, partial, weights=kind, inputs=inputs)
+    name, kind = identifier(trained.task.name.replace("-", "_")), weights or "float32"
+    with whole_folder(folder, _FORMAT, _NO_EXPORT, force=force) as partial:
+        inputs = _validation(trained, say) if weights == "int8" else None
+        written = write_c(trained.model, name, partial, weights=cast(Any, kind), inputs=inputs)
         card = json.dumps(_card(trained, name, kind, written), ensure_ascii=False, indent=1)
         (partial / CARD).write_text(card + "\n", encoding="utf-8")
-        partial.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     sizes = f"{written.constant_bytes:,} bytes of weights, {written.state_bytes:,} of a state"
     say(f"{name}.h, {name}.c: {sizes}, {written.work_bytes:,} on the stack for a step")
     if written.error is not None:
         say(f"error of int8 weights: {written.error}")
     say(f"{folder}: gcc -std=c99 -O2 -c {folder / name}.c")
-
-
-def _check_free(folder: Path, force: bool) -> None:
-    if not folder.exists() and not folder.is_symlink():
-        return
-    is_export = folder.is_dir() and (_is_card(folder / CARD) or not any(folder.iterdir()))
-    if not force:
-        raise ConfigError(
-            f"{folder} is there already; choose another folder" + (", or write over it with --force" * is_export)
-        )
-    if not is_export:
-        raise ConfigError(f"{folder} is no export to C, and --force writes over such only; choose another folder")
-
-
-def _is_card(file: Path) -> bool:
-    try:
-        return json.loads(file.read_text(encoding="utf-8")).get("format") == _FORMAT
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _card(trained: Trained[Any, Any, Any, Any], name: str, weights: str, written: WrittenC) -> dict[str, Any]:

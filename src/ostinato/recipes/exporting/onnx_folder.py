@@ -6,7 +6,6 @@ import importlib.util
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.errors import ConfigError, DataError, OstinatoError
+from ostinato.errors import DataError, OstinatoError
 from ostinato.exporting.onnx import Written, write
 from ostinato.exporting.onnx.nodes import OPSET
 from ostinato.exporting.onnx.quantise import quantise
 from ostinato.recipes.exporting.exported import Exported, runner_file
+from ostinato.recipes.exporting.whole_folder import CARD, whole_folder
 from ostinato.recipes.trained import Trained
 from ostinato.version import __version__
 
-CARD, CONSTANTS, ARRAYS, RUNNER = "card.json", "constants.json", "constants.npz", "run.py"
+CONSTANTS, ARRAYS, RUNNER = "constants.json", "constants.npz", "run.py"
 _FORMAT = "ostinato.onnx"
+_NO_EXPORT = "no export, and --force writes over exports only"
 _SIZES = {"T": "time steps, at least 1", "B": "rows, at least 1"}
 Say = Callable[[str], None]
 
@@ -50,53 +51,9 @@ def export_run(
         CellError: a cell that has no form in ONNX.
         ModelError: a graph computes something else than its module.
     """
-    _check_free(folder, force)
-    exported = trained.task.exported(trained)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        _fill(partial, trained, exported, weights, say)
-        partial.chmod(0o755)
-        _put(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with whole_folder(folder, _FORMAT, _NO_EXPORT, force=force) as partial:
+        _fill(partial, trained, trained.task.exported(trained), weights, say)
     say(f"{folder}: python {folder / RUNNER} --help")
-
-
-def _check_free(folder: Path, force: bool) -> None:
-    if not folder.exists() and not folder.is_symlink():
-        return
-    is_export = folder.is_dir() and (_is_card(folder / CARD) or not any(folder.iterdir()))
-    if not force:
-        raise ConfigError(
-            f"{folder} is there already; choose another folder" + (", or write over it with --force" * is_export)
-        )
-    if not is_export:
-        raise ConfigError(f"{folder} is no export, and --force writes over exports only; choose another folder")
-
-
-def _is_card(file: Path) -> bool:
-    try:
-        return json.loads(file.read_text(encoding="utf-8")).get("format") == _FORMAT
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _put(partial: Path, folder: Path) -> None:
-    """In the place of what is there, which is gone only once the new one is there."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    folder.rename(old / folder.name)
-    try:
-        partial.rename(folder)
-    except BaseException:
-        (old / folder.name).rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _fill(

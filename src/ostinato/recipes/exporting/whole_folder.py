@@ -1,0 +1,69 @@
+"""A folder that an export fills: it is there whole or not at all, and takes the place of nothing but an export of its kind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ostinato.errors import ConfigError
+
+CARD = "card.json"
+
+
+@contextmanager
+def whole_folder(folder: Path, kind: str, no_export: str, *, force: bool) -> Generator[Path]:
+    """A folder beside it to fill, which becomes `folder` where the block ends well; else it goes, and what was there stays.
+
+    Args:
+        folder: where the export goes; its parent is made where it is missing.
+        kind: the "format" that the card of such an export says, which the block has to write.
+        no_export: what is said of a folder that is none, and is to be written over.
+        force: write over one that is there.
+
+    Raises:
+        ConfigError: the folder is there, and `force` was not said; or it is no export of this kind.
+    """
+    if folder.exists() or folder.is_symlink():
+        is_export = folder.is_dir() and (_is_card(folder / CARD, kind) or not any(folder.iterdir()))
+        if not force:
+            raise ConfigError(
+                f"{folder} is there already; choose another folder" + (", or write over it with --force" * is_export)
+            )
+        if not is_export:
+            raise ConfigError(f"{folder} is {no_export}; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        _put(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _is_card(file: Path, kind: str) -> bool:
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get("format") == kind
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """In the place of what is there, which is gone only once the new one is there."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    folder.rename(old / folder.name)
+    try:
+        partial.rename(folder)
+    except BaseException:
+        (old / folder.name).rename(folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
