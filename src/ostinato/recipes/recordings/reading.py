@@ -175,7 +175,7 @@ def _differ(labels: tuple[str | None, ...] | None) -> bool:
     return labels is not None and len(set(labels)) > 1
 
 
-def notes_of(splits: Splits[Recordings], scaling: Scaling | None = None) -> list[str]:
+def notes_of(splits: Splits[Recordings]) -> list[str]:
     """What a user should know about the data."""
     lines = list(dict.fromkeys(note for part in _parts(splits) for note in part.notes))
     groups = {each.group for each in splits.train.items if each.group is not None}
