@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# `make TORCH=2.11.0 test` takes another torch than constraints.txt pins; say so from the first call in a clone on.
+TORCH ?=
+PINS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
 
 .PHONY: help demo test test-all check format stubs docs bench clean
 help: ## what this file can do
@@ -13,20 +16,24 @@ $(BIN)/python:
 		{ echo "ostinato needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# torch and triton belong together: with another torch its own choice of triton is left to pip.
+$(VENV)/constraints.txt: constraints.txt | $(BIN)/python
+	sed -e 's/^torch==.*/torch==$(TORCH)/' -e '/^triton==/d' constraints.txt > $@
+
 # A stamp a kind of installation: a second call installs nothing unless the requirements have changed.
-$(VENV)/.run-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[tasks,plots,sweep]'
+$(VENV)/.run-installed: pyproject.toml $(PINS) | $(BIN)/python
+	$(PIP) install --quiet --constraint $(PINS) --editable '.[tasks,plots,sweep]'
 	@touch $@
 
-$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+$(VENV)/.dev-installed: pyproject.toml $(PINS) | $(BIN)/python
+	$(PIP) install --quiet --constraint $(PINS) --editable '.[dev]'
 # Beside the environment, not in it: torch imports Triton wherever it finds it, at the cost of every process.
 	@[ "$$(uname -s)" != Linux ] || \
-		$(PIP) install --quiet --no-deps --constraint constraints.txt --target $(VENV)/triton --upgrade triton
+		$(PIP) install --quiet --no-deps --constraint $(PINS) --target $(VENV)/triton --upgrade triton
 	@touch $@ $(VENV)/.run-installed $(VENV)/.bench-installed
 
-$(VENV)/.bench-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
+$(VENV)/.bench-installed: pyproject.toml $(PINS) | $(BIN)/python
+	$(PIP) install --quiet --constraint $(PINS) --editable '.[bench]'
 	@touch $@ $(VENV)/.run-installed
 
 demo: $(VENV)/.run-installed ## train a character language model on the standard library's source, and let it write
