@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# `make TORCH=2.11.0 test` takes another torch than constraints.txt pins; say so from the first call in a clone on.
+# `make TORCH=2.11.0 test` takes another torch than constraints.txt pins.
 TORCH ?=
-PINS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
+PINS := $(if $(TORCH),$(VENV)/constraints-$(TORCH).txt,constraints.txt)
 
 .PHONY: help demo test test-all check format stubs docs bench clean
 help: ## what this file can do
@@ -17,7 +17,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # torch and triton belong together: with another torch its own choice of triton is left to pip.
-$(VENV)/constraints.txt: constraints.txt | $(BIN)/python
+$(VENV)/constraints-$(TORCH).txt: constraints.txt | $(BIN)/python
 	sed -e 's/^torch==.*/torch==$(TORCH)/' -e '/^triton==/d' constraints.txt > $@
 
 # A stamp a kind of installation: a second call installs nothing unless the requirements have changed.
