@@ -1,10 +1,10 @@
-"""The notes' classifier of images: 28 steps of 28 pixels, three LSTM layers of 256 units, the last step into 10 classes.
+"""A classifier of images: 28 steps of 28 pixels, three LSTM layers of 256 units, the last step into 10 classes.
 
     python examples/rows_of_images.py            # scikit-learn's handwritten digits, enlarged to 28 x 28
     python examples/rows_of_images.py FOLDER     # MNIST, from a folder with its four files
 
-The class is that of the notes, with `ostinato.LSTM` in the place of `torch.nn.LSTM`: names, shapes and numbers are the same. First
-states of zeros need not be given. For results, and not for reading, there is `ostinato train classify`.
+The class is one that many courses show, with `ostinato.LSTM` in the place of `torch.nn.LSTM`: names, shapes and numbers are the
+same. First states of zeros need not be given. For results, and not for reading, there is `ostinato train classify`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RecurrentNeuralNetworkClass(nn.Module):
 
 
 def print_parameters(model: nn.Module) -> int:
-    """The table of the notes; returns how many numbers there are."""
+    """Prints a table; returns how many numbers there are."""
     total = 0
     for index, (name, parameter) in enumerate(model.named_parameters()):
         total += parameter.numel()

@@ -14,7 +14,7 @@ def test_list_tells_every_experiment_with_its_claim_and_its_source(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[::3] == list(NAMES)
     assert EXPERIMENT.claim in lines[NAMES.index("forget_bias") * 3 + 1]
-    assert "004_b58b4cf1c3a005d1.txt; Jozefowicz" in lines[NAMES.index("forget_bias") * 3 + 2]
+    assert "Jozefowicz" in lines[NAMES.index("forget_bias") * 3 + 2]
 
 
 def test_help_tells_what_there_is_to_call(capsys):

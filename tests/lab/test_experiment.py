@@ -5,7 +5,7 @@ import torch
 
 from ostinato.errors import ConfigError
 from ostinato.lab import NAMES, find
-from ostinato.lab.experiment import NOTES, Experiment, Verdict, table
+from ostinato.lab.experiment import Experiment, Verdict, table
 from ostinato.lab.pictures import panels
 
 TABLE = table("cell steps error", [("RNN", 10, 0.5), ("RNN", 20, 0.75), ("LSTM", 10, 1 / 3)])
@@ -15,8 +15,7 @@ def make(**changes):
     parts = {
         "name": "coin",
         "claim": "A coin falls.",
-        "notes": ("001",),
-        "paper": "Nobody 1900",
+        "source": "Nobody 1900",
         "measure": lambda seed, quick: table("side", [(float(torch.rand(())),)]),
         "judge": lambda measured: Verdict("It fell.", "Again.", measured.column("side")[0] >= 0),
         "draw": lambda measured: panels(1)[0],
@@ -52,20 +51,13 @@ def test_the_same_seed_measures_the_same_and_leaves_the_callers_numbers_alone():
     assert first.reproduced
 
 
-def test_a_source_is_a_file_of_the_notes_and_a_paper():
-    assert make().source == "001_6d4d04a15d3d4f46.txt; Nobody 1900"
-    assert make(notes=()).source == "Nobody 1900"
-    with pytest.raises(ValueError, match="notes expected some of 000"):
-        make(notes=("9",))
-
-
 def test_there_are_at_least_fourteen_experiments_each_with_a_source_and_a_name():
     assert len(NAMES) >= 14
     for name in NAMES:
         found = find(name)
         assert found.name == name
-        assert set(found.notes) <= set(NOTES)
-        assert any(character.isdigit() for character in found.paper)
+        assert any(character.isdigit() for character in found.source)  # a year, which a reader finds a paper by
+        assert ".txt" not in found.source
 
 
 def test_an_unknown_experiment_is_answered_with_the_closest():

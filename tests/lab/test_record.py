@@ -24,7 +24,7 @@ def test_a_run_leaves_a_picture_in_two_formats_a_table_and_a_page(tmp_path):
     page = paths[3].read_text()
     for part in (
         "A coin falls.",
-        "001_6d4d04a15d3d4f46.txt; Nobody 1900",
+        "Nobody 1900",
         "It fell. Again.",
         "The claim is reproduced.",
         "--seed 3",

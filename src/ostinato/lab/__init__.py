@@ -1,4 +1,4 @@
-"""The lab: each claim of the notes as an experiment that anyone can run, `ostinato lab run NAME`.
+"""The lab: each claim about recurrent networks as an experiment that anyone can run, `ostinato lab run NAME`.
 
 An experiment is a module of its own name with an `EXPERIMENT`.
 """

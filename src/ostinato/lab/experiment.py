@@ -17,15 +17,6 @@ import torch
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The notes whose claims are shown, by the number that begins the name of the file.
-NOTES = {
-    "000": "000_618034c9d5903820.txt",
-    "001": "001_6d4d04a15d3d4f46.txt",
-    "002": "002_43563bd9e85485fc.txt",
-    "003": "003_c0a40381d6850633.txt",
-    "004": "004_b58b4cf1c3a005d1.txt",
-}
-
 
 @dataclass(frozen=True)
 class Table:
@@ -115,13 +106,12 @@ class ExperimentResult:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A claim of the notes or of a paper, and how to show it.
+    """A claim of a paper, and how to show it.
 
     Attributes:
         name: how the command line calls it; the name of its module.
         claim: what is to be shown, one sentence.
-        notes: which of the notes say so, by number; see `NOTES`. None for a claim that the paper alone makes.
-        paper: where the claim comes from.
+        source: where the claim comes from.
         measure: `(seed, quick) -> Table`; quick is a second or two, at sizes that need not bear the claim out.
         judge: what the table shows.
         draw: the picture of the table.
@@ -129,21 +119,10 @@ class Experiment:
 
     name: str
     claim: str
-    notes: tuple[str, ...]
-    paper: str
+    source: str
     measure: Callable[[int, bool], Table]
     judge: Callable[[Table], Verdict]
     draw: Callable[[Table], Figure]
-
-    def __post_init__(self) -> None:
-        if unknown := [number for number in self.notes if number not in NOTES]:
-            raise ValueError(f"notes expected some of {', '.join(NOTES)}, got {unknown[0]}")
-
-    @property
-    def source(self) -> str:
-        """The files of the notes, where there are some, and the paper."""
-        files = ", ".join(NOTES[number] for number in self.notes)
-        return f"{files}; {self.paper}" if files else self.paper
 
     def run(self, seed: int = 0, quick: bool = False) -> ExperimentResult:
         """Measures, judges and draws. The same seed gives the same table; the caller's random numbers stay as they were.

@@ -11,8 +11,7 @@ LENGTHS = (10, 30, 60, 120)
 EXPERIMENT = Experiment(
     name="adding",
     claim="A plain RNN fails to add two numbers over gaps that GRU and LSTM bridge.",
-    notes=("001", "002"),
-    paper="Hochreiter & Schmidhuber 1997, section 5.4",
+    source="Hochreiter & Schmidhuber 1997, section 5.4",
     measure=lambda seed, quick: measure(ADDING, LENGTHS, updates=500, rate=1e-2, quick=quick),
     judge=lambda measured: judge(measured, "adding problem that each cell solved", ("GRU", "LSTM")),
     draw=lambda measured: draw(measured, "Adding problem", "mean squared error"),

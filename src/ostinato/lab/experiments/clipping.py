@@ -147,8 +147,7 @@ EXPERIMENT = Experiment(
     name="clipping",
     claim="Clipping keeps updates short where the gradient explodes; by norm it keeps the direction, and the loss ends lower than "
     "without, by value it turns it.",
-    notes=("000", "001", "002"),
-    paper="Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, section 3.2 and figure 6",
+    source="Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, section 3.2 and figure 6",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -11,8 +11,7 @@ LENGTHS = (5, 15, 60)
 EXPERIMENT = Experiment(
     name="copy_memory",
     claim="A plain RNN forgets what it should say again later; an LSTM carries it over long gaps.",
-    notes=("001", "002"),
-    paper="Hochreiter & Schmidhuber 1997; Arjovsky, Shah & Bengio 2016, arXiv 1511.06464, section 4.1",
+    source="Hochreiter & Schmidhuber 1997; Arjovsky, Shah & Bengio 2016, arXiv 1511.06464, section 4.1",
     measure=lambda seed, quick: measure(COPY, LENGTHS, updates=800, rate=1e-2, quick=quick),
     judge=lambda measured: judge(measured, "gap that each cell copied over", ("LSTM",)),
     draw=lambda measured: draw(measured, "Copy memory", "wrong symbols (share)"),

@@ -128,8 +128,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="depth",
     claim="Residual and highway connections let the gradient pass through many layers, where a plain deep stack loses it.",
-    notes=("000", "001"),
-    paper="He et al. 2016, arXiv 1512.03385; Srivastava, Greff & Schmidhuber 2015, arXiv 1505.00387",
+    source="He et al. 2016, arXiv 1512.03385; Srivastava, Greff & Schmidhuber 2015, arXiv 1505.00387",
     measure=measure,
     judge=judge,
     draw=draw,

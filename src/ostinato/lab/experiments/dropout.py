@@ -97,8 +97,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="dropout",
     claim="Dropout that fits a recurrence, between layers (Zaremba), one mask for all steps (Gal) or zoneout, lessens overfitting.",
-    notes=("004",),
-    paper="Zaremba et al. 2015, arXiv 1409.2329; Gal & Ghahramani 2016, arXiv 1512.05287; Krueger et al. 2017, arXiv 1606.01305",
+    source="Zaremba et al. 2015, arXiv 1409.2329; Gal & Ghahramani 2016, arXiv 1512.05287; Krueger et al. 2017, arXiv 1606.01305",
     measure=measure,
     judge=judge,
     draw=draw,

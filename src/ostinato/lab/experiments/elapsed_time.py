@@ -278,8 +278,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="elapsed_time",
     claim="Networks that see the elapsed time learn how fast a level falls; an LSTM that decays by it errs least at new gaps.",
-    notes=(),
-    paper="Che et al. 2018, arXiv 1606.01865; Mei & Eisner 2017, arXiv 1612.09328; Hasani et al. 2022, arXiv 2106.13898",
+    source="Che et al. 2018, arXiv 1606.01865; Mei & Eisner 2017, arXiv 1612.09328; Hasani et al. 2022, arXiv 2106.13898",
     measure=measure,
     judge=judge,
     draw=draw,

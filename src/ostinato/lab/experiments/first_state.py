@@ -100,8 +100,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="first_state",
     claim="A wrong first state is put right within some steps, and noise on the first state in training makes it matter less.",
-    notes=("000", "004"),
-    paper="Zimmermann, Tietz & Grothmann 2012, Forecasting with Recurrent Neural Networks: 12 Tricks",
+    source="Zimmermann, Tietz & Grothmann 2012, Forecasting with Recurrent Neural Networks: 12 Tricks",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -91,8 +91,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="forget_bias",
     claim="A forget gate at bias 0 halves the gradient in every step; a bias of 1 keeps about 73 % of it, a bias of 2 about 88 %.",
-    notes=("004",),
-    paper="Jozefowicz, Zaremba & Sutskever 2015; Gers, Schmidhuber & Cummins 2000",
+    source="Jozefowicz, Zaremba & Sutskever 2015; Gers, Schmidhuber & Cummins 2000",
     measure=measure,
     judge=judge,
     draw=draw,

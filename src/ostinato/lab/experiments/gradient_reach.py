@@ -96,8 +96,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="gradient_reach",
     claim="LSTM, GRU and their kin carry the gradient over many more steps than a plain RNN, if their gates are open.",
-    notes=("000", "001", "002"),
-    paper="Hochreiter & Schmidhuber 1997; Zilly et al. 2017, arXiv 1607.03474; Feng et al. 2024, arXiv 2410.01201",
+    source="Hochreiter & Schmidhuber 1997; Zilly et al. 2017, arXiv 1607.03474; Feng et al. 2024, arXiv 2410.01201",
     measure=measure,
     judge=judge,
     draw=draw,

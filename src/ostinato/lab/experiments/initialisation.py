@@ -102,8 +102,7 @@ EXPERIMENT = Experiment(
     name="initialisation",
     claim="How the weights begin decides how far the gradient reaches at first: torch's start loses it soon, Xavier and orthogonal "
     "carry it at least three times as far, identity and chrono keep more than a tenth to the end, He under tanh makes it grow.",
-    notes=("001", "002"),
-    paper="Glorot & Bengio 2010; He et al. 2015; Saxe et al. 2014; Le, Jaitly & Hinton 2015; Tallec & Ollivier 2018",
+    source="Glorot & Bengio 2010; He et al. 2015; Saxe et al. 2014; Le, Jaitly & Hinton 2015; Tallec & Ollivier 2018",
     measure=measure,
     judge=judge,
     draw=draw,

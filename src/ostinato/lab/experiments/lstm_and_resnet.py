@@ -132,8 +132,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="lstm_and_resnet",
     claim="The cell state of an LSTM with open gates is a residual connection over time: its gradient does not vanish.",
-    notes=("000", "001"),
-    paper="He et al. 2016, arXiv 1512.03385; Srivastava, Greff & Schmidhuber 2015, arXiv 1505.00387; Greff et al. 2017",
+    source="He et al. 2016, arXiv 1512.03385; Srivastava, Greff & Schmidhuber 2015, arXiv 1505.00387; Greff et al. 2017",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -87,8 +87,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="nonlinearity",
     claim="tanh keeps the gradient longer than sigmoid, whose derivative is at most 1/4, and is bounded where ReLU diverges.",
-    notes=("000", "001", "003"),
-    paper="LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.4",
+    source="LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.4",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -96,8 +96,7 @@ EXPERIMENT = Experiment(
     name="repeated_matrix",
     claim="Multiplying by the same W_hh at every step makes gradients vanish below scale 1, stay at 1 and explode above 1, where "
     "tanh is straight; where it bends they shrink more, and those of scale 1 vanish.",
-    notes=("001", "002"),
-    paper="Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, section 2.1",
+    source="Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, section 2.1",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -98,8 +98,7 @@ def shown(sample: str) -> str:
 EXPERIMENT = Experiment(
     name="samples",
     claim="A character model writes nonsense at first and, the longer it learns, more and more like its text.",
-    notes=("001",),
-    paper="Sutskever, Martens & Hinton 2011; Karpathy 2015, The Unreasonable Effectiveness of Recurrent Neural Networks",
+    source="Sutskever, Martens & Hinton 2011; Karpathy 2015, The Unreasonable Effectiveness of Recurrent Neural Networks",
     measure=measure,
     judge=judge,
     draw=draw,

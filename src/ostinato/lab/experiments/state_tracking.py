@@ -197,8 +197,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="state_tracking",
     claim="RNN, LSTM and sLSTM track a parity at lengths never seen; minGRU, minLSTM and LRU, which are linear, do not.",
-    notes=(),
-    paper="Merrill et al. 2024, arXiv 2404.08819; Grazzi et al. 2024, arXiv 2411.12537; Beck et al. 2024, arXiv 2405.04517",
+    source="Merrill et al. 2024, arXiv 2404.08819; Grazzi et al. 2024, arXiv 2411.12537; Beck et al. 2024, arXiv 2405.04517",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -135,8 +135,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="teacher_forcing",
     claim="A network that was only ever fed the truth errs more and more on its own forecasts; scheduled sampling helps.",
-    notes=("001", "002"),
-    paper="Williams & Zipser 1989; Bengio, Vinyals, Jaitly & Shazeer 2015, arXiv 1506.03099",
+    source="Williams & Zipser 1989; Bengio, Vinyals, Jaitly & Shazeer 2015, arXiv 1506.03099",
     measure=measure,
     judge=judge,
     draw=draw,

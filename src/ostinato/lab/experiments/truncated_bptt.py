@@ -114,8 +114,7 @@ def draw(measured: Table) -> Figure:
 EXPERIMENT = Experiment(
     name="truncated_bptt",
     claim="Truncated BPTT learns what lies within a chunk and hardly more; its memory grows with the chunk, not with the text.",
-    notes=("001",),
-    paper="Williams & Peng 1990; Sutskever 2013, section 2.8.6",
+    source="Williams & Peng 1990; Sutskever 2013, section 2.8.6",
     measure=measure,
     judge=judge,
     draw=draw,
