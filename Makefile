@@ -61,7 +61,7 @@ stubs: $(VENV)/.dev-installed ## write what editors see of the cells that have a
 	$(BIN)/ruff format --quiet src/ostinato
 
 docs: $(VENV)/.dev-installed ## build the site into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/zensical build --clean --strict
 
 bench: $(VENV)/.bench-installed ## time the layers beside torch.nn and ONNX Runtime; ARGS="--only steps" for a part
 	$(BIN)/python -m benchmarks $(ARGS)
