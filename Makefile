@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH ?=
 PINS := $(if $(TORCH),$(VENV)/constraints-$(TORCH).txt,constraints.txt)
 
-.PHONY: help demo test test-all check format stubs docs bench clean
+.PHONY: help demo test test-all check format stubs docs pictures bench clean
 help: ## what this file can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -62,6 +62,9 @@ stubs: $(VENV)/.dev-installed ## write what editors see of the cells that have a
 
 docs: $(VENV)/.dev-installed ## build the site into site/
 	$(BIN)/zensical build --clean --strict
+
+pictures: $(VENV)/.dev-installed ## draw the pictures of README and site anew; ARGS="promise lab" for some
+	$(BIN)/python -m pictures $(ARGS)
 
 bench: $(VENV)/.bench-installed ## time the layers beside torch.nn and ONNX Runtime; ARGS="--only steps" for a part
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -132,12 +132,15 @@ def draw(measured: Table) -> Figure:
     left.plot(*_FIRST, "k*", markersize=11)
     left.set(xlim=(3.6, 5.2), ylim=(-2.7, -1.7))
     left.legend(fontsize=9, title="clipping", loc="lower left")
-    plots.name_axes(left, "weight w (no unit)", "bias b (no unit)", "Ten steps from the star lies a cliff")
+    plots.name_axes(
+        left, "weight w (no unit)", "bias b (no unit)", "Three descents from the star, to a cliff ten steps away"
+    )
     for n, name in enumerate(WAYS):
         part = measured.where(clipping=name)
         colour, points = pictures.COLOURS[(1, 0, 2)[n]], part.column("turned_degrees")
         if name != "none":
-            right.semilogx(part.column("gradient_norm"), points, "o", markersize=3, color=colour, label=f"by {name}")
+            norms = part.column("gradient_norm")  # thousands of points: drawn as a picture inside the SVG
+            right.semilogx(norms, points, "o", markersize=3, color=colour, label=f"by {name}", rasterized=True)
     right.legend(fontsize=9, frameon=False, loc="upper right")
     plots.name_axes(right, "gradient norm before clipping", "turned by clipping (degrees)", "Is the direction kept?")
     return figure
