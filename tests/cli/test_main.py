@@ -46,12 +46,12 @@ def test_an_unknown_command_is_answered_with_the_closest(ostinato):
     assert error == f"ostinato: trian is no command; did you mean train? Expected one of {', '.join(COMMANDS)}\n"
 
 
-@pytest.mark.parametrize("command", ["train lm", "generate", "evaluate"])
+@pytest.mark.parametrize("command", ["train lm --help-all", "generate --help", "evaluate --help"])
 def test_every_command_has_help(ostinato, capsys, command):
     with pytest.raises(SystemExit) as ending:
-        ostinato(*command.split(), "--help")
+        ostinato(*command.split())
     assert ending.value.code == 0
-    assert f"usage: ostinato {command} " in capsys.readouterr().out
+    assert f"usage: ostinato {command.partition(' --')[0]} " in capsys.readouterr().out
 
 
 def test_an_output_that_is_closed_ends_it_quietly(run):

@@ -202,7 +202,7 @@ def test_recipes_of_papers_are_told_of_where_there_are_some(ostinato, capsys):
     shown = {}
     for task in ("lm", "classify"):
         with pytest.raises(SystemExit):
-            ostinato("train", task, "--help")
+            ostinato("train", task, "--help-all")
         shown[task] = " ".join(capsys.readouterr().out.split())
     assert "a paper's recipe such as" in shown["lm"]
     assert "recipe" not in shown["classify"]

@@ -7,6 +7,8 @@ import signal
 import pytest
 import yaml
 
+from ostinato.cli import train
+from ostinato.recipes.registry import TASKS
 from ostinato.training import Progress, RunFolder
 from ostinato.training.loop.budget import LIMITS
 
@@ -256,3 +258,19 @@ def test_training_goes_on_when_nobody_reads_its_lines_any_more(text, tmp_path):
         assert process.stderr.read() == ""
         assert process.wait(120) == 0
     assert (run / "report.json").exists()
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_the_help_of_a_task_fits_a_small_window_and_its_examples_are_commands(ostinato, task):
+    status, out, _ = ostinato("train", task, "--help")
+    assert status == 0
+    lines = out.splitlines()
+    assert len(lines) < 40
+    assert max(map(len, lines)) <= 80
+    examples = [line[line.index("ostinato train") :] for line in lines[1:] if "  ostinato train" in line]
+    assert len(examples) == 3
+    known = train.parser(task)
+    for example in examples:
+        known.read(example.split()[3:])
+    shown = {line.split()[0] for line in lines if line.startswith("  --")}
+    assert {"--data", "--run", "--training.learning_rate", "--model.hidden_size"} <= shown <= set(known._flags())

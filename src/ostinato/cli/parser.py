@@ -71,6 +71,12 @@ class Parser(ArgumentParser):
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         (file or sys.stderr).write(message)  # argparse's own says nothing where it cannot write
 
+    def settings(self) -> list[argparse.Action]:
+        """The flags of settings that have a value, in their order."""
+        return [
+            action for action in self._actions if action.option_strings and hasattr(action, "_typehint") and action.help
+        ]
+
     def _flags(self) -> list[str]:
         return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,21 @@ from ostinato.training.loop.budget import LIMITS
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
 
+ALL = "--help-all"
+# What most people change, where the task has it.
+OFTEN = (
+    "--data",
+    "--run",
+    "--resume",
+    "--model.cell",
+    "--model.hidden_size",
+    "--model.num_layers",
+    "--model.dropout",
+    "--training.max_time_s",
+    "--training.batch_size",
+    "--training.learning_rate",
+)
+
 
 def main(words: Sequence[str]) -> int:
     """Trains. Returns 0, or 130 after an interrupt that left a run to resume."""
@@ -22,10 +38,14 @@ def main(words: Sequence[str]) -> int:
         width = max(map(len, known))
         print("usage: ostinato train TASK ...\n")
         print("\n".join(f"  {name:{width}}  {entry.summary}" for name, entry in known.items()))
-        print("\n`ostinato train lm --help` lists every setting of a task, here lm. Each has built-in data.")
+        print("\n`ostinato train lm --help` tells what a task, here lm, can be told. Each has built-in data.")
         return 0
     name, *words = words
     entry = find(name)
+    if "-h" in words or "--help" in words:
+        print(_short_help(name, entry))
+        return 0
+    words = ["--help" if word == ALL else word for word in words]
     settings = _settings(name, entry, words)
 
     from ostinato.training.distributed.launch import is_launched, launch, stop_with_the_watcher
@@ -39,6 +59,34 @@ def main(words: Sequence[str]) -> int:
 
     result = train(entry.make(), settings)
     return _told(settings, result, importlib.import_module(entry.report))
+
+
+def _short_help(name: str, entry: Entry) -> str:
+    """Three examples and the settings that matter."""
+    from ostinato.cli.parser import names_cells
+
+    parsing, command = parser(name), f"ostinato train {name}"
+    said = [f"usage: {command} [SETTING VALUE ...]", "", *textwrap.wrap(str(parsing.description), 79), ""]
+    said += ["On the built-in data, on your own, and for longer:", "", f"  {command}"]
+    said += [
+        f"  {command} --data {entry.example_data} --run runs/a",
+        f"  {command} --run runs/a --resume --training.max_epochs 20",
+    ]
+    said += ["", "The settings that matter most:", ""]
+    for action in parsing.settings():
+        flag = next((flag for flag in action.option_strings if flag in OFTEN), None)
+        if flag is not None:
+            words = str(action.help).partition(". ")[0].removesuffix(".")
+            if names_cells(action):
+                words = f"{words.partition(':')[0]}: lstm, gru, rnn, or any of the catalogue"
+            default = "" if action.default in (None, False) else f" [{action.default}]"
+            said += textwrap.wrap(words + default, 79, initial_indent=f"  {flag:25} ", subsequent_indent=" " * 28)
+    said += [
+        "",
+        f"`{command} {ALL}` lists all {len(parsing.settings())} settings.",
+        "`--print_config` prints them as a file, which `--config FILE` reads.",
+    ]
+    return "\n".join(said)
 
 
 def _told(settings: Any, result: Any, report: Any) -> int:

@@ -40,6 +40,7 @@ class Entry:
         report: the module that shows a result: `show(result)`, `resume_command(result)`, `show_scores(task, run, scores)`.
         inspection: the module that `ostinato inspect` looks at a run with: `inspected(path, data, folder)` and `SECTIONS`.
         example_config: a configuration that ships, for the help of the command line.
+        example_data: a name that data of one's own may have, for its help too.
     """
 
     summary: str
@@ -49,6 +50,7 @@ class Entry:
     report: str = "ostinato.recipes.task_report"
     inspection: str = "ostinato.recipes.inspection.task"
     example_config: str | None = None
+    example_data: str = "FILE"
 
     def settings_class(self) -> type[Any]:
         """Loads the settings, which need no torch."""
@@ -89,33 +91,39 @@ TASKS: dict[str, Entry] = {
         report="ostinato.recipes.lm.report",
         inspection="ostinato.recipes.lm.sections",
         example_config="zaremba-small",
+        example_data="notes.txt",
     ),
     "classify": Entry(
         "a class for a sequence: texts, or images row by row; built in: handwritten digits",
         "ostinato.recipes.classify.settings:ClassifySettings",
         "ostinato.recipes.classify.task:Classify",
+        example_data="reviews.csv",
     ),
     "tag": Entry(
         "a tag for every step: words of sentences, or characters of source code; built in: a highlighter of Python",
         "ostinato.recipes.tag.settings:TagSettings",
         "ostinato.recipes.tag.task:Tag",
         "tag/python.yaml",
+        example_data="words.conllu",
     ),
     "caption": Entry(
         "a text for an image, with attention over it; built in: handwritten digits, in words",
         "ostinato.recipes.caption.settings:CaptionSettings",
         "ostinato.recipes.caption.task:Caption",
+        example_data="pictures.jsonl",
     ),
     "translate": Entry(
         "a text for a text: encoder, attention, decoder, beam search; built in: dates in many languages to ISO 8601",
         "ostinato.recipes.translate.settings:TranslateSettings",
         "ostinato.recipes.translate.task:Translate",
         "translate/dates.yaml",
+        example_data="pairs.tsv",
     ),
     "forecast": Entry(
         "the future of series, with intervals: one or many, with covariates and gaps; built in: carbon dioxide in the air",
         "ostinato.recipes.forecast.settings:ForecastSettings",
         "ostinato.recipes.forecast.task:Forecast",
+        example_data="sales.csv",
     ),
 }
 _BUILT_IN = frozenset(TASKS)

@@ -18,17 +18,17 @@ class RunSettings:
     """What every task is told.
 
     Args:
-        task: which; it stands here so that `config.yaml` says it.
-        data: what to learn from; without it, the built-in data of the task.
+        task: the task's name, so that `config.yaml` says it.
+        data: the data to learn from; without it, the built-in data of the task.
         run: the folder to write; without it, a new one in runs/.
-        seed: of weights and dropout.
-        device: auto, cpu, cuda, cuda:N or mps.
-        precision: auto is bf16-mixed where the device has fast bfloat16 products, else 32-true.
-        devices: processes on each machine, each with a device of its own; not needed under torchrun and SLURM.
-        nodes: machines that run the same command; likewise.
-        strategy: of several processes: ddp (each holds all weights) or fsdp (each holds a share); auto is ddp.
+        seed: the seed of all random numbers: first weights, order of the data, dropout.
+        device: where to train: auto, cpu, cuda, cuda:N or mps.
+        precision: the precision of numbers; auto is bf16-mixed where the device has fast bfloat16 products, else 32-true.
+        devices: the number of processes on each machine, each with a device of its own; leave it out under torchrun and SLURM.
+        nodes: the number of machines that run this command; leave it out under torchrun and SLURM.
+        strategy: how several processes share the model: ddp (each holds all weights) or fsdp (each holds a share); auto is ddp.
         quiet: print the run folder at the end and nothing else.
-        resume: go on with the run in the folder given by run.
+        resume: go on with the run in the folder that --run names.
     """
 
     task: str = ""

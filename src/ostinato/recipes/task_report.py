@@ -53,6 +53,8 @@ def show(result: TaskResult, console: Console | None = None) -> None:
         console.print(f"picture       {picture}", soft_wrap=True, markup=False)
     console.print(f"use it        ostinato predict {run} INPUT", soft_wrap=True, markup=False)
     console.print(f"score data    ostinato evaluate {run} DATA", soft_wrap=True, markup=False)
+    console.print(f"look inside   ostinato inspect {run}", soft_wrap=True, markup=False)
+    console.print(f"train on      {resume_command(result)} --training.max_time_s 600", soft_wrap=True, markup=False)
 
 
 def show_scores(task: Task[Any, Any, Any, Any], run: str, scores: Scores, console: Console | None = None) -> None:

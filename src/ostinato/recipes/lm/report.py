@@ -15,6 +15,9 @@ from ostinato.recipes.trained import Scores
 from ostinato.training.loop.console import standard_output
 
 NETWORK = "network (this run)"
+USEFUL = (
+    1e5  # a perplexity above it, as of words in a model of characters that has learnt little, tells nobody anything
+)
 
 
 def resume_command(result: LanguageModelResult) -> str:
@@ -38,6 +41,7 @@ def show(result: LanguageModelResult, console: Console | None = None) -> None:
     console.print(f"run folder       {run}", soft_wrap=True, markup=False)
     console.print(f"let it write     ostinato generate {run} --prompt 'def '", soft_wrap=True, markup=False)
     console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True, markup=False)
+    console.print(f"look inside      ostinato inspect {run}", soft_wrap=True, markup=False)
     console.print(f"train on         {resume_command(result)} --training.max_time_s 600", soft_wrap=True, markup=False)
 
 
@@ -46,13 +50,15 @@ def show_scores(task: Any, run: str, scores: Scores, console: Console | None = N
     console = console or standard_output()
     found = scores.figures
     console.print(f"{run} on {scores.data}", soft_wrap=True, markup=False)
-    for line in (
+    lines = [
         f"{scores.count:,} tokens",
         f"{found['nats_per_character']:.4f} nats/char",
         f"{found['bits_per_character']:.4f} bits/char",
         f"{found['perplexity_per_token']:,.5g} perplexity/token",
-        f"{found['perplexity_per_word']:,.5g} perplexity/word",
-    ):
+    ]
+    if found["perplexity_per_word"] < USEFUL:
+        lines.append(f"{found['perplexity_per_word']:,.5g} perplexity/word")
+    for line in lines:
         console.print(line)
 
 
@@ -60,11 +66,14 @@ def _show_part(part: str, lines: dict[str, Figures], console: Console) -> None:
     """How good each model is on a part of the data, and which is best."""
     table = Table(title=f"{part} text", title_justify="left")
     table.add_column("model")
-    for column in ("bits/char", "perplexity/token", "perplexity/word"):
+    columns = ["bits/char", "perplexity/token", "perplexity/word"]
+    if max(line.perplexity_per_word for line in lines.values()) >= USEFUL:
+        del columns[2]
+    for column in columns:
         table.add_column(column, justify="right")
     best = min(lines, key=lambda name: lines[name].bits_per_character)
     for name, line in lines.items():
-        table.add_row(name, *_cells(line), style="bold green" if name == best else None)
+        table.add_row(name, *_cells(line)[: len(columns)], style="bold green" if name == best else None)
     console.print(table)
     if len(lines) > 1:
         console.print(f"best on the {part} text: {best}")

@@ -19,38 +19,39 @@ class UpdateSettings:
     """How to train on examples, or on anything.
 
     Args:
-        batch_size: rows of one forward pass, B, over all processes; at least 1.
-        accumulate: batches that make one update together, of the gradient of the mean over all their terms (tokens, examples);
-            at least 1.
-        optimizer: adam, adamw, sgd or rmsprop.
-        momentum: of sgd; from 0 (plain gradient descent) to below 1.
-        learning_rate: the largest of the schedule; above 0.
-        weight_decay: of adamw decoupled, of the others added to the gradient; at least 0.
-        schedule: of the learning rate over the budget: constant, linear, cosine (to 0), step (decays each tenth from the middle) or
-            epochs (decays with each epoch after decay_after_epochs).
-        decay: factor of each decay of step and epochs; above 0.
-        decay_after_epochs: epochs before the first decay of the schedule epochs; at least 0.
-        warmup: share of the budget over which the learning rate rises from 0; from 0 to below 1.
+        batch_size: the number of rows of a batch, B, over all processes; at least 1.
+        accumulate: the number of batches that make one update together; the gradient is that of the mean over all their terms
+            (tokens, examples); at least 1.
+        optimizer: the optimiser: adam, adamw, sgd or rmsprop.
+        momentum: the momentum of sgd; from 0 (plain gradient descent) to below 1.
+        learning_rate: the largest learning rate of the schedule; above 0.
+        weight_decay: how fast weights shrink: decoupled from the gradient with adamw, added to it with the others; at least 0.
+        schedule: how the learning rate changes over the budget: constant, linear, cosine (to 0), step (it decays at each tenth from
+            the middle on) or epochs (it decays with each epoch after decay_after_epochs).
+        decay: the factor of each decay with step and epochs; above 0.
+        decay_after_epochs: the number of epochs before the first decay with epochs; at least 0.
+        warmup: the share of the budget over which the learning rate rises from 0; from 0 to below 1.
         clip_norm: largest norm of all gradients together; above 0, or null for no clipping.
         clip_value: largest absolute value of a gradient; above 0, or null for no clipping.
         averaging: evaluate and keep averaged weights: nt-asgd (their mean since validation stood still; Merity et al. 2017,
             algorithm 1) or ema (exponentially weighted); null for the weights themselves.
-        averaging_patience: of nt-asgd, in evaluations (n of the paper); at least 1.
-        ema_decay: of ema, the weight of the past; above 0 and below 1.
-        max_steps: budget: updates of the weights.
-        max_epochs: budget: passes over the training data, fractions allowed.
-        max_time_s: budget: wall time in seconds, evaluations included. Of several limits the first that is reached ends training;
-            a limit that is given takes the place of all that a task has by default.
+        averaging_patience: how many evaluations nt-asgd waits for a better one before it averages (n of the paper); at least 1.
+        ema_decay: the weight of the past with ema; above 0 and below 1.
+        max_steps: the budget in updates of the weights.
+        max_epochs: the budget in passes over the training data, fractions allowed.
+        max_time_s: the budget in seconds, evaluations included. Of several budgets the first that is used up ends training; one
+            that is given takes the place of all that a task has by default.
         evaluate_first: evaluate before the first update too, so that what the model begins with is kept where nothing is better.
-        evaluate_every: steps between evaluations; with neither this nor the next, 6 evaluations over the budget.
-        evaluate_every_epochs: epochs between evaluations, fractions allowed; or null.
+        evaluate_every: the number of steps between evaluations; with neither this nor evaluate_every_epochs there are 6 over the
+            budget.
+        evaluate_every_epochs: the number of epochs between evaluations, fractions allowed; or null.
         patience: training ends after so many evaluations without a better one; null for never.
-        checkpoint_every: steps between checkpoints, besides one at each evaluation; null for none by steps.
-        checkpoint_every_s: seconds after the last checkpoint until the next.
-        keep_checkpoints: the newest so many are kept, and the best; at least 1.
-        log_every: steps between two lines in metrics.jsonl.
-        watch_every: steps between two measurements of gradient flow, saturation and update ratios, which go there too; some are
-            left out where they would take more than 5 % of the time. null for none.
+        checkpoint_every: the number of steps between checkpoints, besides one at each evaluation; null for none by steps.
+        checkpoint_every_s: the seconds from a checkpoint to the next.
+        keep_checkpoints: how many of the newest checkpoints are kept, besides the best; at least 1.
+        log_every: the number of steps between two lines in metrics.jsonl.
+        watch_every: the number of steps between two measurements of gradient flow, saturation and update ratios, which go there
+            too; some are left out where they would take more than 5 % of the time. null for none.
     """
 
     default_budget: ClassVar[Budget] = Budget(max_time_s=85.0)
