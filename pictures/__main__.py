@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pictures import lab, measured, promise, runs
+from pictures import badges, lab, measured, promise, runs
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
+    "badges": badges.draw,
     "promise": promise.draw,
     "measured": measured.draw,
     "forecast": runs.forecast,

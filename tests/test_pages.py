@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from markdown.extensions.toc import slugify
+from pictures import badges
 
 import ostinato
 from ostinato.errors import OstinatoError
@@ -67,7 +68,7 @@ def test_every_picture_is_small_and_there_for_light_and_dark_pages() -> None:
     assert sum(picture.stat().st_size for picture in pictures) < 4_000_000
     for picture in pictures:
         assert picture.stat().st_size < 150_000, picture.name
-        if not picture.stem.endswith("_dark"):
+        if not picture.stem.endswith("_dark") and not picture.stem.startswith("badge_"):
             assert picture.with_stem(f"{picture.stem}_dark").exists(), picture.name
 
 
@@ -90,3 +91,10 @@ def test_the_page_of_errors_has_every_error() -> None:
         names.add(kind.__name__)
     public = {name for name in names if not name.startswith("_")} - {"OstinatoError"}
     assert {name for name in public if f"`{name}`" not in page} == set()
+
+
+def test_the_badges_are_true() -> None:
+    for name, (label, value) in badges.texts().items():
+        assert f"<title>{label}: {value}</title>" in (DOCS / "pictures" / f"badge_{name}.svg").read_text(
+            encoding="utf-8"
+        )
