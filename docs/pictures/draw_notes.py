@@ -105,7 +105,6 @@ def unrolled() -> Drawing:
             d.line((x + 32, 122), (x + 85, 122), kind="a")
             d.line((x + 88, 142), (x + 36, 142), kind="b", dashed=True)
             d.text(x + 60, 166, f"∂{sub('h', str(n + 1))}<tspan dy='-4'>/∂</tspan>{sub('h', str(n))}", "small tb")
-    d.line((238, 122), (236, 122), kind="a")
     return d
 
 
@@ -135,7 +134,9 @@ def truncated() -> Drawing:
     d = Drawing(720, 170)
     for chunk in range(3):
         left = 40 + 225 * chunk
-        d.parts.append(f'<rect class="box {"abc"[chunk]} f{"abc"[chunk]}" x="{left}" y="40" width="198" height="60" rx="8"/>')
+        d.parts.append(
+            f'<rect class="box {"abc"[chunk]} f{"abc"[chunk]}" x="{left}" y="40" width="198" height="60" rx="8"/>'
+        )
         for n in range(7):
             x = left + 22 + 26 * n
             d.box(x, 70, 17, 24)
@@ -156,14 +157,14 @@ def lstm() -> Drawing:
     d.line((50, 80), (670, 80), kind="b")
     d.text(72, 60, sub("c", "t−1"), "tb")
     d.text(650, 60, sub("c", "t"), "tb")
-    d.line((50, 245), (505, 245), head=False)
+    d.line((50, 245), (470, 245), head=False)
     d.text(72, 228, sub("h", "t−1"))
     d.line((150, 310), (150, 245), head=False)
     d.text(174, 302, sub("x", "t"))
     for x, name, gate in ((200, "σ", "f"), (290, "σ", "i"), (370, "tanh", "g"), (470, "σ", "o")):
         d.line((x, 245), (x, 222))
         d.box(x, 205, 48, 30, name, "a fa" if name == "σ" else "c fc")
-        d.text(x + 16, 176, gate, "ta" if name == "σ" else "tc")
+        d.text(x - 12, 176, gate, "ta" if name == "σ" else "tc")
     d.dot(200, 80, "×", "b")
     d.line((200, 190), (200, 95), kind="a")
     d.dot(330, 80, "+", "b")
@@ -189,11 +190,11 @@ def gru() -> Drawing:
     d.text(650, 60, sub("h", "t"), "tb")
     d.line((150, 310), (150, 245), (420, 245), head=False)
     d.text(174, 302, sub("x", "t"))
-    d.line((150, 80), (150, 245), kind="b", head=False)
-    for x, name, gate in ((210, "σ", "r"), (420, "σ", "z")):
+    d.line((134, 80), (134, 245), (150, 245), kind="b", head=False)
+    for x in (210, 420):
         d.line((x, 245), (x, 222))
-        d.box(x, 205, 48, 30, name, "a fa")
-        d.text(x + 16, 176, gate, "ta")
+        d.box(x, 205, 48, 30, "σ", "a fa")
+    d.text(226, 176, "r", "ta")
     d.line((180, 80), (180, 140), (195, 140), kind="b")
     d.dot(210, 140, "×")
     d.line((210, 190), (210, 155), kind="a")
@@ -216,7 +217,9 @@ def gru() -> Drawing:
 class Axes:
     """A frame with linear axes over a part of a drawing."""
 
-    def __init__(self, d: Drawing, box: tuple[float, float, float, float], x: tuple[float, float], y: tuple[float, float]):
+    def __init__(
+        self, d: Drawing, box: tuple[float, float, float, float], x: tuple[float, float], y: tuple[float, float]
+    ):
         self.d, self.box, self.x, self.y = d, box, x, y
         left, top, right, bottom = box
         d.line((left, top), (left, bottom), (right, bottom), kind="weak", head=False)
@@ -288,9 +291,13 @@ def clipping() -> Drawing:
         d.line((left, bottom), (left + 280, bottom), kind="weak")
         d.line((left, bottom), (left, 40), kind="weak")
         if n:
-            d.line((left, bottom - 90), (left + 90, bottom - 90), (left + 90, bottom), kind="c", head=False, dashed=True)
+            d.line(
+                (left, bottom - 90), (left + 90, bottom - 90), (left + 90, bottom), kind="c", head=False, dashed=True
+            )
         else:
-            d.parts.append(f'<path class="line c" stroke-dasharray="5 4" d="M{left} {bottom - 90} A90 90 0 0 1 {left + 90} {bottom}"/>')
+            d.parts.append(
+                f'<path class="line c" stroke-dasharray="5 4" d="M{left} {bottom - 90} A90 90 0 0 1 {left + 90} {bottom}"/>'
+            )
         d.line((left, bottom), (left + unit * float(full[0]), bottom - unit * float(full[1])), kind="weak", dashed=True)
         d.line((left, bottom), (left + unit * float(short[0]), bottom - unit * float(short[1])), kind="b")
         d.text(left + 254, bottom - 110, "g")
