@@ -18,6 +18,7 @@ ENGLISH, KOREAN = ROOT / "docs" / "notes", ROOT / "docs" / "ko"
 PAGES = sorted(page.name for page in ENGLISH.glob("*.md"))
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.]*\w)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+EQUATION = re.compile(r"^\$\$\n(.*?)^\$\$$", re.MULTILINE | re.DOTALL)
 HANGUL = re.compile("[가-힣]")
 
 
@@ -121,6 +122,15 @@ def test_links_lead_somewhere(folder: Path) -> None:
             if not link.startswith("http"):
                 assert target.exists(), f"{page}: {link}"
                 assert not heading or heading in headings(target), f"{page}: {link}; there are {headings(target)}"
+
+
+@pytest.mark.parametrize("folder", [ENGLISH, KOREAN], ids=lambda folder: folder.name)
+def test_equations_are_read_by_the_site_and_by_code_hosts(folder: Path) -> None:
+    """Hosts read an escape before they read an equation, but for one at the end of a line; and no dollar beside a letter."""
+    for page in folder.glob("*.md"):
+        for equation in EQUATION.findall(words(page)):
+            assert not re.search(r"\\[^\w\\]|\\\\(?!\n)", equation.replace("\\\\\n", "\n")), f"{page}: {equation}"
+        assert "$" not in EQUATION.sub("", words(page)), page
 
 
 def headings(page: Path) -> list[str]:
