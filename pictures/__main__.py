@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pictures import lab, measured, promise, runs
+from pictures import lab, measured, notes, promise, runs
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
     "promise": promise.draw,
@@ -16,6 +16,7 @@ PICTURES: dict[str, Callable[[], list[Path]]] = {
     "colours": runs.colours,
     "report": runs.report,
     "lab": lab.draw,
+    "notes": notes.draw,
 }
 
 

@@ -114,30 +114,12 @@ def test_what_is_shown_is_compared_by_words_and_numbers(shown: str, printed: str
 
 
 @pytest.mark.parametrize("folder", [ENGLISH, KOREAN], ids=lambda folder: folder.name)
-def test_links_lead_somewhere(folder: Path) -> None:
-    for page in folder.glob("*.md"):
-        for link in LINK.findall(words(page)):
-            place, _, heading = link.partition("#")
-            target = (page.parent / place).resolve() if place else page
-            if not link.startswith("http"):
-                assert target.exists(), f"{page}: {link}"
-                assert not heading or heading in headings(target), f"{page}: {link}; there are {headings(target)}"
-
-
-@pytest.mark.parametrize("folder", [ENGLISH, KOREAN], ids=lambda folder: folder.name)
 def test_equations_are_read_by_the_site_and_by_code_hosts(folder: Path) -> None:
     """Hosts read an escape before they read an equation, but for one at the end of a line; and no dollar beside a letter."""
     for page in folder.glob("*.md"):
         for equation in EQUATION.findall(words(page)):
             assert not re.search(r"\\[^\w\\]|\\\\(?!\n)", equation.replace("\\\\\n", "\n")), f"{page}: {equation}"
         assert "$" not in EQUATION.sub("", words(page)), page
-
-
-def headings(page: Path) -> list[str]:
-    """The anchors of a page: of its headings, as the site makes them, and those that it sets."""
-    text = words(page)
-    found = [re.sub(r"[^\w\s-]", "", each.lower()).strip() for each in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
-    return [each.replace(" ", "-") for each in found] + re.findall(r'<a id="([\w-]+)"></a>', text)
 
 
 def test_every_claim_of_the_notes_has_its_place() -> None:

@@ -46,8 +46,3 @@ def test_every_axis_that_is_shown_has_a_name_with_a_unit(name):
 @pytest.mark.parametrize("name", ["clipping", "teacher_forcing", "truncated_bptt", "state_tracking", "elapsed_time"])
 def test_the_same_seed_gives_the_same_table(name):
     assert find(name).run(seed=0, quick=True).table == quick(name).table
-
-
-def test_truncated_bptt_keeps_as_much_at_the_end_as_before():
-    measured = quick("truncated_bptt").table
-    assert measured.column("kept_at_the_end_kib") == measured.column("kept_kib")

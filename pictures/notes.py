@@ -1,10 +1,4 @@
-"""Draws the pictures of the companion to the lecture notes, as SVG files beside this one.
-
-    python docs/pictures/draw_notes.py
-
-Symbols and names of classes only, no sentences: the pages of both languages show the same files. Each has a card of its own as
-background, pale or dark as the reader's system is, so that it can be read wherever it is shown.
-"""
+"""The pictures of the companion to the lecture notes: symbols and names of classes alone, so that both languages show the same."""
 
 from __future__ import annotations
 
@@ -15,23 +9,18 @@ from pathlib import Path
 import torch
 
 from ostinato.lab import find
+from pictures import paper
 
-HERE = Path(__file__).parent
-# Classes of the style sheet: ink, weak ink, and four colours that a colour-blind reader can tell apart (Okabe & Ito 2008).
+# Ink, weak ink, and four colours that a colour-blind reader can tell apart (Okabe & Ito 2008): lines, fills, letters.
 STYLE = """
-svg{color-scheme:light dark}
-.card{fill:#fff;stroke:#d0d4dc}.ink{stroke:#22262e}.weak{stroke:#8a909c}.a{stroke:#0072b2}.b{stroke:#d55e00}
-.c{stroke:#009e73}.d{stroke:#b3508a}.line{fill:none;stroke-width:2}.box{fill:#eef1f6;stroke-width:1.5}
-.fa{fill:#cfe6f5}.fb{fill:#f9dcc8}.fc{fill:#ccebe0}.fd{fill:#f3d9e8}.solid{stroke:none}
-text{fill:#22262e;font:15px sans-serif;text-anchor:middle}.small{font-size:13px}.left{text-anchor:start}
+.card{fill:#ffffff;stroke:#cccccc}.ink{stroke:#000000}.weak{stroke:#6b6b6b}
+.a{stroke:#0072b2}.b{stroke:#d55e00}.c{stroke:#009e73}.d{stroke:#cc79a7}
+.line{fill:none;stroke-width:2}.box{fill:#eef1f6;stroke-width:1.5}
+.fa{fill:#cfe6f5}.fb{fill:#f9dcc8}.fc{fill:#ccebe0}.fd{fill:#f3d9e8}
+text{fill:#000000;font:15px system-ui,sans-serif;text-anchor:middle}.small{font-size:13px}.left{text-anchor:start}
 .ta{fill:#005a8e}.tb{fill:#a84800}.tc{fill:#00694c}.td{fill:#8f3a6c}
-@media (prefers-color-scheme:dark){
-.card{fill:#1c1f26;stroke:#3a3f4a}.ink{stroke:#e4e7ed}.weak{stroke:#8a909c}.a{stroke:#5cb8ee}.b{stroke:#ff9a52}
-.c{stroke:#3fd0a4}.d{stroke:#e592c4}.box{fill:#2b303a}
-.fa{fill:#123d57}.fb{fill:#59300f}.fc{fill:#0d4637}.fd{fill:#512a42}
-text{fill:#e4e7ed}.ta{fill:#7cc8f4}.tb{fill:#ffb27c}.tc{fill:#63dcb6}.td{fill:#efb0d5}}
 """
-HEADS = {"ink": "#22262e", "weak": "#8a909c", "a": "#0072b2", "b": "#d55e00", "c": "#009e73", "d": "#b3508a"}
+KINDS = ("ink", "weak", "a", "b", "c", "d")
 
 
 class Drawing:
@@ -44,6 +33,7 @@ class Drawing:
         ]
 
     def text(self, x: float, y: float, text: str, kind: str = "") -> None:
+        """A text around (x, y)."""
         self.parts.append(f'<text class="{kind}" x="{x:g}" y="{y + 5:g}">{text}</text>')
 
     def box(self, x: float, y: float, width: float, height: float, text: str = "", kind: str = "ink") -> None:
@@ -66,14 +56,16 @@ class Drawing:
         self.parts.append(f'<polyline class="line {kind}" points="{path}"{extra}/>')
 
     def curve(self, path: str, kind: str = "ink") -> None:
+        """An arrow along an SVG path."""
         self.parts.append(f'<path class="line {kind}" d="{path}" marker-end="url(#{kind})"/>')
 
     def svg(self) -> str:
+        """The whole."""
         width, height = self.size
         markers = "".join(
             f'<marker id="{kind}" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="6" markerHeight="6" orient="auto">'
             f'<path class="{kind}" d="M1 1 8 5 1 9" fill="none" stroke-width="2"/></marker>'
-            for kind in HEADS
+            for kind in KINDS
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">\n'
@@ -87,6 +79,7 @@ def sub(letter: str, index: str) -> str:
 
 
 def unrolled() -> Drawing:
+    """The loop, and the chain that it is; gradients run back."""
     d = Drawing(720, 250)
     d.box(90, 130, 64, 44, "A", "a fa")
     d.curve("M122 122 C175 105 175 155 126 142", "a")
@@ -109,6 +102,7 @@ def unrolled() -> Drawing:
 
 
 def kinds() -> Drawing:
+    """One to one, one to many, many to one, many to many after reading and in step."""
     d = Drawing(720, 210)
     shapes = [("1 : 1", 1, (0,), (0,)), ("1 : N", 3, (0,), (0, 1, 2)), ("N : 1", 3, (0, 1, 2), (2,))]
     shapes += [("N : M", 5, (0, 1, 2), (2, 3, 4)), ("N : N", 3, (0, 1, 2), (0, 1, 2))]
@@ -131,6 +125,7 @@ def kinds() -> Drawing:
 
 
 def truncated() -> Drawing:
+    """Chunks: the state goes on, the gradient stops."""
     d = Drawing(720, 170)
     for chunk in range(3):
         left = 40 + 225 * chunk
@@ -152,6 +147,7 @@ def truncated() -> Drawing:
 
 
 def lstm() -> Drawing:
+    """A step of an LSTM."""
     d = Drawing(720, 330)
     d.parts.append('<rect class="card" x="120" y="40" width="480" height="230" rx="14"/>')
     d.line((50, 80), (670, 80), kind="b")
@@ -183,6 +179,7 @@ def lstm() -> Drawing:
 
 
 def gru() -> Drawing:
+    """A step of a GRU, of torch's form."""
     d = Drawing(720, 330)
     d.parts.append('<rect class="card" x="120" y="40" width="480" height="230" rx="14"/>')
     d.line((50, 80), (670, 80), kind="b")
@@ -225,6 +222,7 @@ class Axes:
         d.line((left, top), (left, bottom), (right, bottom), kind="weak", head=False)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
+        """Pixels of a point."""
         left, top, right, bottom = self.box
         return (
             left + (right - left) * (x - self.x[0]) / (self.x[1] - self.x[0]),
@@ -232,10 +230,12 @@ class Axes:
         )
 
     def plot(self, xs: Sequence[float], ys: Sequence[float], kind: str, dashed: bool = False) -> None:
+        """A line through points."""
         points = [(round(a, 1), round(b, 1)) for a, b in (self.at(x, y) for x, y in zip(xs, ys, strict=True))]
         self.d.line(*points, kind=kind, head=False, dashed=dashed)
 
     def ticks(self, xs: dict[float, str], ys: dict[float, str]) -> None:
+        """Names at places of both axes."""
         for x, name in xs.items():
             a, b = self.at(x, self.y[0])
             self.d.text(a, b + 16, name, "small")
@@ -258,13 +258,14 @@ def decay() -> Drawing:
         lines.append((f"b = {bias:g}", measured.where(forget_bias=bias).column("gradient_share"), kind))
     for n, (name, shares, kind) in enumerate(lines):
         kept = [(t, math.log10(s)) for t, s in enumerate(shares, 1) if s > 1e-9]
-        axes.plot(*zip(*kept, strict=True), kind)
+        axes.plot([at for at, _ in kept], [share for _, share in kept], kind)
         d.line((606, 60 + 30 * n), (630, 60 + 30 * n), kind=kind, head=False)
         d.text(638, 60 + 30 * n, name, "small left")
     return d
 
 
 def activations() -> Drawing:
+    """Three functions and their derivatives."""
     d = Drawing(720, 260)
     z = torch.linspace(-4, 4, 81, dtype=torch.float64, requires_grad=True)
     for n, (name, function) in enumerate((("σ", torch.sigmoid), ("tanh", torch.tanh), ("ReLU", torch.relu))):
@@ -275,7 +276,7 @@ def activations() -> Drawing:
         axes.ticks({-4: "−4", 0: "0", 4: "4"}, {-1: "−1", 0: "0", 1: "1", 2: "2"})
         axes.plot((-4, 4), (0, 0), "weak", dashed=True)
         shown = [(a, b) for a, b in zip(z.tolist(), y.tolist(), strict=True) if b <= 2.2]
-        axes.plot(*zip(*shown, strict=True), "a")
+        axes.plot([at for at, _ in shown], [value for _, value in shown], "a")
         axes.plot(z.tolist(), slope.tolist(), "b")
         d.text(left + 90, 26, name)
         d.text(left + 46, 62, "y", "ta")
@@ -284,6 +285,7 @@ def activations() -> Drawing:
 
 
 def clipping() -> Drawing:
+    """By norm, and by value."""
     d = Drawing(720, 240)
     full = torch.tensor([4.0, 1.6])
     for n, (name, short) in enumerate((("g · c / ‖g‖", full / full.norm() * 1.5), ("min(g, c)", full.clamp(max=1.5)))):
@@ -307,6 +309,7 @@ def clipping() -> Drawing:
 
 
 def shapes() -> Drawing:
+    """Which states are output, and which are h_n."""
     d = Drawing(720, 330)
     d.parts.append('<rect class="box b fb" x="150" y="30" width="380" height="110" rx="10"/>')
     for row, y in enumerate((85, 220)):
@@ -338,6 +341,7 @@ def shapes() -> Drawing:
 
 
 def seq2seq() -> Drawing:
+    """Encoder and decoder; truth or own output."""
     d = Drawing(720, 290)
     for n, name in enumerate("오십팔"):
         x = 60 + 80 * n
@@ -367,6 +371,7 @@ def seq2seq() -> Drawing:
 
 
 def dropout() -> Drawing:
+    """A mask for each step, and one for all."""
     d = Drawing(720, 270)
     for n, kinds_of in enumerate((("a", "b", "c"), ("b", "b", "b"))):
         left = 70 + 350 * n
@@ -386,6 +391,7 @@ def dropout() -> Drawing:
 
 
 def parameters() -> Drawing:
+    """The blocks of an LSTM's weights."""
     d = Drawing(720, 300)
     for n, gate in enumerate("ifgo"):
         y, kind = 60 + 52 * n, ("a fa", "b fb", "c fc", "d fd")[n]
@@ -403,13 +409,9 @@ def parameters() -> Drawing:
     return d
 
 
-PICTURES = (unrolled, kinds, truncated, lstm, gru, decay, activations, clipping, shapes, seq2seq, dropout, parameters)
+DRAWN = (unrolled, kinds, truncated, lstm, gru, decay, activations, clipping, shapes, seq2seq, dropout, parameters)
 
 
-def main() -> None:
-    for picture in PICTURES:
-        (HERE / f"{picture.__name__}.svg").write_text(picture().svg(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def draw() -> list[Path]:
+    """Draws them."""
+    return [file for each in DRAWN for file in paper.save(each().svg(), f"notes_{each.__name__}")]
