@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pictures import badges, lab, measured, promise, runs
+from pictures import badges, lab, measured, notes, promise, runs
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
     "badges": badges.draw,
@@ -17,6 +17,7 @@ PICTURES: dict[str, Callable[[], list[Path]]] = {
     "colours": runs.colours,
     "report": runs.report,
     "lab": lab.draw,
+    "notes": notes.draw,
 }
 
 

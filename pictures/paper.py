@@ -29,6 +29,15 @@ DARK = {
     "#cc79a7": "#e09ac1",
     "#56b4e9": "#8ccbf2",
     "#e69f00": "#f0b840",
+    "#eef1f6": "#2b303a",  # fills of boxes, and letters on the paper
+    "#cfe6f5": "#123d57",
+    "#f9dcc8": "#59300f",
+    "#ccebe0": "#0d4637",
+    "#f3d9e8": "#512a42",
+    "#005a8e": "#7cc8f4",
+    "#a84800": "#ffb27c",
+    "#00694c": "#63dcb6",
+    "#8f3a6c": "#efb0d5",
 }
 _COLOUR = re.compile("#[0-9a-fA-F]{6}\\b")
 

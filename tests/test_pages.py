@@ -37,7 +37,7 @@ def anchors(page: Path) -> set[str]:
         count = taken.get(slug, 0)
         taken[slug] = count + 1
         found.add(f"{slug}_{count}" if count else slug)
-    return found
+    return found | set(re.findall(r'<a id="([\w-]+)"></a>', prose(page)))
 
 
 def links(page: Path) -> Iterator[str]:
