@@ -63,7 +63,7 @@ def main(words: Sequence[str]) -> int:
     trained = open_run(given.run).to(given.device).answer_with(given.options)
 
     if given.show:
-        answers = trained.stream(given.input)
+        answers = trained.stream(data=given.input)
         _tell(trained.notes)
         return _show(trained.task, answers)
 
@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
         on_batch = None
         if given.output is not None or not out.isatty():  # else the answers themselves show how far it is
             on_batch = stack.enter_context(waiting("predicting"))
-        answers = trained.stream(given.input, on_batch)
+        answers = trained.stream(data=given.input, on_batch=on_batch)
         _tell(trained.notes)
         if given.output is not None:
             write = stack.enter_context(answers_into(given.output, trained.task))

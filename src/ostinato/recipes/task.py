@@ -22,7 +22,10 @@ from rich.console import Console
 from ostinato.data.batches.batches import Batch, Batches, Examples, InOrder
 from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError, DataError
+from ostinato.data.values.kept import PAIR
 from ostinato.models.parts.reading import reading
+from ostinato.recipes.in_python.plain import wrong
+from ostinato.recipes.in_python.prediction import Prediction
 from ostinato.recipes.few import few
 from ostinato.recipes.knowledge import KNOWLEDGE, read_json
 from ostinato.recipes.learnt import Known, Learnt, Model, S
@@ -122,6 +125,8 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         nothing_to_judge: what is said of data whose validation part has no example with a loss.
         no_answers: what is said where answers are asked for, of a task that has none; empty where it has.
         in_a_sweep: settings that leave out what only a person looks at.
+        prediction: the class of an answer, whose fields are its parts.
+        pair: what the two sides of an example are called, where data come as pairs in Python; None where data are texts alone.
     """
 
     name: ClassVar[str]
@@ -136,6 +141,8 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     nothing_to_judge: ClassVar[str] = "expected labels to validate with that training has too, got others only"
     no_answers: ClassVar[str] = ""
     in_a_sweep: ClassVar[Mapping[str, Any]] = {}
+    prediction: ClassVar[type[Prediction]] = Prediction
+    pair: ClassVar[tuple[str, str] | None] = PAIR
 
     # --- data ---
 
@@ -150,6 +157,18 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     @abstractmethod
     def read_part(self, settings: S, known: Known, data: str, *, labelled: bool) -> Part:
         """Data to evaluate on (`labelled`) or to predict for."""
+
+    def from_values(self, settings: S, known: Known, given: Any) -> tuple[Part, bool]:
+        """Plain values to predict for, such as texts or arrays, as the task reads them; and whether they are one example.
+
+        What the task reads is given as it is too, and comes back unchanged.
+
+        Raises:
+            DataError: they are others than the task reads.
+        """
+        if isinstance(given, str):
+            raise wrong(f"what the task {self.name} reads", given)
+        return given, False
 
     @abstractmethod
     def learn(self, settings: S, train: Part) -> Known:

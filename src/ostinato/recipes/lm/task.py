@@ -55,6 +55,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
     noun = "text"
     files = ("reading.validation", "reading.test")
     answering = Scoring
+    pair = None
     no_answers = "is a language model: let it write with `ostinato generate`, score a text with `ostinato evaluate`"
     in_a_sweep: ClassVar[Mapping[str, Any]] = {"baselines": {"markov_orders": 0, "window": 0}}
 

@@ -31,9 +31,11 @@ from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.colours import coloured
 from ostinato.recipes.tag.data import CharacterExamples, Part, TagKnown, WordExamples, is_source
 from ostinato.recipes.tag.judge import TagJudge
+from ostinato.recipes.tag.prediction import TagPrediction
 from ostinato.recipes.tag.reading import read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import TagSettings
 from ostinato.recipes.tag.spans import scheme_told
+from ostinato.recipes.tag.values import part_of
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
 from ostinato.training.run.settings import UpdateSettings
@@ -56,6 +58,8 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     name = "tag"
     settings = TagSettings
+    prediction = TagPrediction
+    pair = ("words", "tags")
     item = "tag"
     percentages = ("accuracy", "macro_f1", "unknown_word_accuracy", "span_f1")
     files = ("reading.validation", "reading.test", "reading.vectors")
@@ -76,6 +80,10 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         if known.words is None:
             return read_source(data, labelled=labelled)
         return read_words(data, settings.reading, tagged=labelled)
+
+    def from_values(self, settings: TagSettings, known: TagKnown, given: Any) -> tuple[Part, bool]:
+        """Sentences or lists of words, source code, or recordings."""
+        return part_of(known, given)
 
     def learn(self, settings: TagSettings, train: Part) -> TagKnown:
         """Tags, words and characters."""

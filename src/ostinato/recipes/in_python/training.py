@@ -1,0 +1,191 @@
+"""`ostinato.train`: what `ostinato train` does, with data that are in memory already, and settings by keyword."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ostinato.data.values.kept import keep
+from ostinato.errors import ConfigError, OstinatoError
+from ostinato.extras import needed
+from ostinato.recipes import open_run
+from ostinato.recipes.registry import Entry, find, name_of, task_of
+from ostinato.recipes.runs import new_run
+from ostinato.recipes.task import Task
+from ostinato.recipes.task_training import train as train_task
+from ostinato.training.distributed.launch import is_launched, rank
+from ostinato.training.loop.budget import LIMITS
+from ostinato.training.run.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+KEPT = "data"  # the folder, in that of a run, of data that came in memory
+
+
+def train(
+    task: str,
+    data: Any,
+    *,
+    run: str | os.PathLike[str] | None,
+    config: str | os.PathLike[str] | None,
+    console: Console | None,
+    on_evaluation: Callable[[int, float], bool | None] | None,
+    settings: Mapping[str, Any],
+) -> Any:
+    """See `ostinato.train`."""
+    entry = find(task)
+    made = entry.make()
+    given = _nested(settings)
+    if run is not None:
+        given["run"] = os.fspath(run)
+    values = _settings(entry, made, given, data, config)
+    folder = RunFolder(values.get("run") or new_run(made.name))
+    resume = bool(values.get("resume"))
+    with _in_python(folder.path):
+        folder.check(resume=resume)
+        with _kept(made, folder.path, values, resume=resume):
+            told = made.settings.from_dict({**values, "run": str(folder.path)})
+            _check_processes(told)
+            result = train_task(made, told, console, on_evaluation)
+    step = result.outcome.counters.step
+    if result.outcome.ending == "interrupted":
+        again = f"ostinato.train({name_of(made)!r}, run={str(result.run)!r}, resume=True)"
+        raise KeyboardInterrupt(f"interrupted at step {step}; go on with {again}")
+    if not told.quiet and rank() == 0:
+        importlib.import_module(entry.report).show(result, console)
+    found = open_run(folder.path)
+    return made.loaded(found)
+
+
+def _check_processes(settings: Any) -> None:
+    if settings.devices * settings.nodes > 1 and not is_launched():
+        raise ConfigError(
+            f"devices, nodes: expected 1 of each in one Python process, got {settings.devices} and {settings.nodes}; start the script "
+            "with torchrun, or use the command `ostinato train`"
+        )
+
+
+# --- settings ---
+
+
+def _settings(
+    entry: Entry, task: Task[Any, Any, Any, Any], given: dict[str, Any], data: Any, config: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """As the command puts them together: of the run that goes on, or what suits the built-in data; a file; what is given."""
+    values: dict[str, Any] = {}
+    if given.get("resume"):
+        if given.get("run") is None:
+            raise ConfigError("resume needs run=FOLDER, the run to go on with")
+        folder = RunFolder(given["run"])
+        with _in_python(folder.path):
+            folder.check(resume=True)
+        other = task_of(folder.path)
+        if find(other).task != entry.task:
+            raise ConfigError(f"{folder} is a run of the task {other}, not {task.name}; call ostinato.train({other!r}, ...)")
+        values = folder.read_config()
+    elif data is None and "data" not in given and entry.built_in_file is not None:
+        values = _yaml(entry.built_in_file)
+    if any(given.get("training", {}).get(limit) is not None for limit in LIMITS):
+        # What the run was told before, or suits the built-in data, gives way to a limit that is asked for now.
+        values = _merged(values, {"training": dict.fromkeys(LIMITS)})
+    if config is not None:
+        from ostinato.recipes.papers import resolve
+
+        values = _merged(values, _yaml(Path(resolve(os.fspath(config)))))
+    values = _merged(values, given)
+    if data is not None:
+        values["data"] = data
+    return values
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    with needed():
+        import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected settings by name in YAML") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: expected settings by name in YAML, got {type(found).__name__}")
+    return {str(name): value for name, value in found.items()}
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups as dicts: of `{"model.hidden_size": 64}` that is `{"model": {"hidden_size": 64}}`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            value = dataclasses.asdict(value)
+        for group in reversed(name.split(".")):
+            value = {group: value}
+        found = _merged(found, value)
+    return found
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(first)
+    for name, value in second.items():
+        before = found.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping) and name != "data"
+        found[name] = _merged(before, value) if both else value
+    return found
+
+
+# --- data in memory ---
+
+
+@contextmanager
+def _kept(task: Task[Any, Any, Any, Any], run: Path, values: dict[str, Any], *, resume: bool) -> Iterator[None]:
+    """Puts files of the run's folder in place of data in memory; an error before the run begins takes them away again."""
+    folder = run / KEPT
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        for place in ("data", *task.files):
+            *groups, name = place.split(".")
+            held: Any = values
+            for group in groups:
+                held = held.get(group) if isinstance(held, Mapping) else None
+            value = held.get(name) if isinstance(held, Mapping) else None
+            if value is None or isinstance(value, str):
+                continue
+            if isinstance(value, os.PathLike):
+                held[name] = os.fspath(value)
+                continue
+            if resume:
+                raise ConfigError(f"{place}: a run that goes on has its data in its folder, {folder}; leave {place} out")
+            try:
+                held[name] = str(keep(value, folder, name, task.pair))
+            except OSError as error:
+                raise ConfigError(f"{folder}: cannot be written ({error.strerror or error}); choose another run=") from error
+        yield
+    except BaseException:
+        if folder in made and not RunFolder(run).config_file.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            for each in made[1:]:
+                try:
+                    each.rmdir()
+                except OSError:
+                    break
+        raise
+
+
+@contextmanager
+def _in_python(run: Path) -> Iterator[None]:
+    """Errors in the words of Python: settings without dashes, data in memory by their name."""
+    try:
+        yield
+    except OstinatoError as error:
+        said = re.sub(rf"{re.escape(str((run / KEPT).absolute()))}{os.sep}|{re.escape(str(run / KEPT))}{os.sep}", "", str(error))
+        said = re.sub(r"--resume\b", "resume=True", said)
+        said = re.sub(r"--(run|data)\b", r"\1=", said)
+        error.args = (re.sub(r"--([a-z_]+\.[a-z_]+)", r"\1", said), *error.args[1:])
+        raise
