@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from ostinato.cli.answer_files import answers_into, check_suffix
+from ostinato.cli.answer_files import FORMS, answers_into, check_suffix, write_form
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def parser() -> Parser:
         "--output",
         type=str | None,
         default=None,
-        help="file to write: .jsonl, .csv, .tsv, .parquet or .txt; lines of JSON on standard output by default",
+        help="file to write: .jsonl, .csv, .tsv, .parquet, .txt; of a tagger .conllu, .conll, .bio; lines of JSON on standard output by default",
     )
     found.add_argument(
         "--options",
@@ -76,6 +76,9 @@ def main(words: Sequence[str]) -> int:
             on_batch = stack.enter_context(waiting("predicting"))
         answers = trained.stream(data=given.input, on_batch=on_batch)
         _tell(trained.notes)
+        if given.output is not None and given.output.lower().endswith(FORMS):
+            write_form(given.output, trained, given.input, answers)
+            return 0
         if given.output is not None:
             write = stack.enter_context(answers_into(given.output, trained.task))
             for answer in answers:

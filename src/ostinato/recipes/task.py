@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -126,6 +126,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         no_answers: what is said where answers are asked for, of a task that has none; empty where it has.
         in_a_sweep: settings that leave out what only a person looks at.
         prediction: the class of an answer, whose fields are its parts.
+        forms: suffixes of files that its answers can be written to besides those of every task; `lines` writes them.
         pair: what the two sides of an example are called, where data come as pairs in Python; None where data are texts alone.
     """
 
@@ -143,6 +144,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     in_a_sweep: ClassVar[Mapping[str, Any]] = {}
     prediction: ClassVar[type[Prediction]] = Prediction
     pair: ClassVar[tuple[str, str] | None] = PAIR
+    forms: ClassVar[tuple[str, ...]] = ()
 
     # --- data ---
 
@@ -439,6 +441,25 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             f"the task {self.name} does not say what is exported of its models: give it a method `exported` (docs/export.md), or "
             "call ostinato.export(model, example, path) with the model of the run"
         )
+
+    def lines(
+        self, learnt: Learnt[S, Known, Model], data: str, path: str, answers: Iterable[Mapping[str, Any]]
+    ) -> Iterator[str]:
+        """Answers in one of `forms`, for files of the kind that the task reads.
+
+        Args:
+            learnt: of the run.
+            data: what was predicted for: a file, a folder or "-".
+            path: of the file to write, whose suffix is one of `forms`.
+            answers: in the order of the data.
+
+        Yields:
+            Text, with the ends of its lines.
+
+        Raises:
+            ConfigError: they do not fit the form.
+        """
+        raise ConfigError(f"--output {path}: answers of {self.name} are not written so; write .jsonl")
 
     def shown(self, answer: Mapping[str, Any]) -> Text | None:
         """An answer as a person reads it on a terminal; None where that is its JSON."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,6 +30,7 @@ from ostinato.recipes.recordings.reading import RecordingReader, notes_of
 from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.colours import coloured
 from ostinato.recipes.tag.data import CharacterExamples, Part, TagKnown, WordExamples, is_source
+from ostinato.recipes.tag.files import COLUMNS, CONLLU, lines_of
 from ostinato.recipes.tag.judge import TagJudge
 from ostinato.recipes.tag.prediction import TagPrediction
 from ostinato.recipes.tag.reading import read_source, read_splits, read_words
@@ -60,6 +61,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     settings = TagSettings
     prediction = TagPrediction
     pair = ("words", "tags")
+    forms = (CONLLU, *COLUMNS)
     item = "tag"
     percentages = ("accuracy", "macro_f1", "unknown_word_accuracy", "span_f1")
     files = ("reading.validation", "reading.test", "reading.vectors")
@@ -195,6 +197,12 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             _answer(part[row], [names[tag] for tag in found], chances)
             for row, found, chances in zip(batch.rows.tolist(), tags.T.tolist(), p.T.tolist(), strict=True)
         ]
+
+    def lines(
+        self, learnt: LearntTagger, data: str, path: str, answers: Iterable[Mapping[str, Any]]
+    ) -> Iterator[str]:
+        """CoNLL-U or columns, as they came but for the tags."""
+        return lines_of(learnt, data, path, answers)
 
     def shown(self, answer: Mapping[str, Any]) -> Text:
         """Source code in colours, words with their tags."""
