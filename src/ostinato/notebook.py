@@ -19,6 +19,10 @@ _STYLE = (
 )
 
 
+class Whole(str):
+    """A text that a table shows to its end."""
+
+
 def piece(*parts: str) -> str:
     """Parts of HTML, one below the other, as one piece."""
     return f'<div class="ostinato" style="{_STYLE}">{"".join(parts)}</div>'
@@ -40,16 +44,25 @@ def pre(text: str) -> str:
     return f'<pre style="margin:.3em 0;white-space:pre-wrap;background:transparent;color:inherit">{escape(text)}</pre>'
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1, caption: str = "") -> str:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    words: int = 1,
+    caption: str = "",
+    most: int | None = MOST_ROWS,
+) -> str:
     """A table; numbers stand to the right.
 
     Args:
         columns: their names; all empty for none.
-        rows: as many cells each; at most 20 are shown, and how many more there are is told.
+        rows: as many cells each.
         words: columns at the left that stand to the left.
         caption: above it.
+        most: rows that are shown, and how many more there are is told; None for all.
     """
     rows = list(rows)
+    most = len(rows) if most is None else most
     cell = "padding:.15em .9em .15em 0;border:0;border-bottom:1px solid " + _GREY
     align = ["left" if at < words else "right" for at in range(len(columns))]
 
@@ -58,8 +71,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, words: in
         return "".join(f'<{kind} style="{cell};text-align:{a}">{escape(t)}</{kind}>' for a, t in zip(align, told, strict=True))
 
     head = f"<thead><tr>{row_of('th', columns)}</tr></thead>" if any(columns) else ""
-    body = "".join(f"<tr>{row_of('td', row)}</tr>" for row in rows[:MOST_ROWS])
-    more = line(f"... and {len(rows) - MOST_ROWS:,} more") if len(rows) > MOST_ROWS else ""
+    body = "".join(f"<tr>{row_of('td', row)}</tr>" for row in rows[:most])
+    more = line(f"... and {len(rows) - most:,} more") if len(rows) > most else ""
     top = heading(caption) if caption else ""
     return f'{top}<table style="border-collapse:collapse;background:transparent">{head}<tbody>{body}</tbody></table>{more}'
 
@@ -168,7 +181,7 @@ def short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, str):
-        return value if len(value) <= 120 else f"{value[:117]}..."
+        return value if isinstance(value, Whole) or len(value) <= 120 else f"{value[:117]}..."
     if isinstance(value, Mapping):
         shown = [f"{key}: {short(each)}" for key, each in list(value.items())[:4]]
         return "{" + ", ".join(shown) + (", ..." if len(value) > 4 else "") + "}"

@@ -60,13 +60,17 @@ class Scores:
     warnings: Sequence[str] = ()
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """What a notebook shows of them: the model beside the simple ones."""
         columns = {"": {**self.figures, "loss": self.loss}, **self.baselines}
         names = [*self.figures, "loss"]
         rows = [[name.replace("_", " "), *(each.get(name, "") for each in columns.values())] for name in names]
         head = notebook.heading(self.data, f"{self.examples:,} examples; the loss in nats")
         told = "".join(map(notebook.line, self.warnings))
-        return notebook.piece(head, notebook.table(["", "model", *self.baselines], rows), told)
+        return head + notebook.table(["", "model", *self.baselines], rows, most=None) + told
+
+    def _repr_html_(self) -> str:
+        return notebook.piece(self.to_html())
 
 
 A = TypeVar("A", bound=Prediction, default=Any)
