@@ -22,7 +22,7 @@ from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes import own_cells
 from ostinato.recipes.in_python.about import About, about
-from ostinato.recipes.in_python.given import as_file, is_labelled_data, is_table
+from ostinato.recipes.in_python.given import as_file, is_labelled_data, is_table, names_a_file
 from ostinato.recipes.in_python.prediction import Prediction, Predictions
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.recipes.settings import check_fields
@@ -184,6 +184,11 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             return self._read(data, labelled=False)[0], False
         if is_path(values) or is_table(values):
             return self._read(values, labelled=False)[0], False
+        if isinstance(values, str) and names_a_file(values):
+            raise DataError(
+                f"predict: {values!r} is a file, and a str is a text: give pathlib.Path({values!r}) or data={values!r} for the file, "
+                f"[{values!r}] for the text"
+            )
         part, is_one = self.task.from_values(self.settings, self.known, values)
         self.notes = self.task.notes(part)
         return part, is_one

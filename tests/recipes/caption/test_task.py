@@ -152,7 +152,7 @@ def test_images_without_captions_have_no_part_in_the_figures(run, photos):
 def test_images_of_another_shape_are_refused(run):
     grey = Captioned(Images(np.zeros((1, 8, 6), np.uint8), None, (), 255.0), ((),))
     with pytest.raises(DataError, match=r"expected images of 8 x 6 with 3 channels, .* got 8 x 6 with 1"):
-        load(run).predict(data=grey)
+        load(run).predict(grey)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAI
         return _table(given, folder / name)
     if isinstance(given, tuple) and len(given) == 2 and is_array(given[0]):
         return _arrays({"x": given[0], "y": given[1]}, folder / name)
-    if (numbers := numbers_of(given)) is not None and numbers.ndim:
+    if (numbers := numbers_of(given)) is not None and numbers.size and numbers.ndim:
         return _table({"value": numbers}, folder / name) if numbers.ndim == 1 else _arrays({"x": numbers}, folder / name)
     items = _items(given, name)
     first = items[0]

@@ -84,4 +84,5 @@ def told(given: Any) -> str:
     if is_list(given):
         items: Sequence[Any] = items_of(given)
         return f"a {type(given).__name__} of {type(items[0]).__name__}" if len(items) else f"an empty {type(given).__name__}"
-    return f"a {type(given).__name__}"
+    name = type(given).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

@@ -15,7 +15,18 @@ from ostinato.data.values.kept import keep
 from ostinato.data.values.kinds import is_array, is_list, items_of
 from ostinato.errors import OstinatoError
 
+_LONGEST_NAME = 1024
 _OF_RECORDING = {"values", "times", "id"}
+
+
+def names_a_file(text: str) -> bool:
+    """Whether a text without blanks is the name of a file of this machine, as it would be in a command."""
+    if len(text) > _LONGEST_NAME or len(text.split()) != 1 or not Path(text).suffix:
+        return False
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def is_table(given: Any) -> bool:

@@ -18,4 +18,4 @@ def standard_output() -> Console:
     Once whoever read it has gone, printing raises BrokenPipeError, as writing to a file does: what that means is for the caller
     to say.
     """
-    return _Console(highlight=False)
+    return _Console(highlight=False, force_jupyter=False)  # lines in notebooks too, whose bars need another package
