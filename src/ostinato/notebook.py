@@ -68,13 +68,17 @@ def table(
 
     def row_of(kind: str, cells: Sequence[object]) -> str:
         told = (short(each) for each in cells)
-        return "".join(f'<{kind} style="{cell};text-align:{a}">{escape(t)}</{kind}>' for a, t in zip(align, told, strict=True))
+        return "".join(
+            f'<{kind} style="{cell};text-align:{a}">{escape(t)}</{kind}>' for a, t in zip(align, told, strict=True)
+        )
 
     head = f"<thead><tr>{row_of('th', columns)}</tr></thead>" if any(columns) else ""
     body = "".join(f"<tr>{row_of('td', row)}</tr>" for row in rows[:most])
     more = line(f"... and {len(rows) - most:,} more") if len(rows) > most else ""
     top = heading(caption) if caption else ""
-    return f'{top}<table style="border-collapse:collapse;background:transparent">{head}<tbody>{body}</tbody></table>{more}'
+    return (
+        f'{top}<table style="border-collapse:collapse;background:transparent">{head}<tbody>{body}</tbody></table>{more}'
+    )
 
 
 def bars(values: Mapping[str, float], *, most: int = 8) -> str:
@@ -127,7 +131,10 @@ def strip(segments: Sequence[tuple[float, float, str]], *, height: int = 22, wid
     for begin, end, name in segments:
         colour = found.setdefault(name, COLOURS[len(found) % len(COLOURS)])
         x, w = width * begin / last, width * (end - begin) / last
-        boxes += f'<rect x="{x:.1f}" y="0" width="{w:.1f}" height="{height}" fill="{colour}" fill-opacity=".6"><title>{escape(name)}</title></rect>'
+        boxes += (
+            f'<rect x="{x:.1f}" y="0" width="{w:.1f}" height="{height}" fill="{colour}" fill-opacity=".6">'
+            f"<title>{escape(name)}</title></rect>"
+        )
     names = " ".join(f'<span style="color:{colour}">■</span> {escape(name)}' for name, colour in found.items())
     return (
         f'<svg viewBox="0 0 {width} {height}" style="width:100%;max-width:{width}px;display:block" role="img" '
@@ -135,7 +142,9 @@ def strip(segments: Sequence[tuple[float, float, str]], *, height: int = 22, wid
     )
 
 
-def fan(middle: Sequence[float], bands: Sequence[tuple[Sequence[float], Sequence[float]]], labels: Sequence[str]) -> str:
+def fan(
+    middle: Sequence[float], bands: Sequence[tuple[Sequence[float], Sequence[float]]], labels: Sequence[str]
+) -> str:
     """A line with bands around it, as a picture.
 
     Args:
@@ -144,7 +153,9 @@ def fan(middle: Sequence[float], bands: Sequence[tuple[Sequence[float], Sequence
         labels: of the steps; the first and the last are written.
     """
     width, height, edge = 640, 180, 34
-    every = [v for v in middle if math.isfinite(v)] + [v for band in bands for side in band for v in side if math.isfinite(v)]
+    every = [v for v in middle if math.isfinite(v)] + [
+        v for band in bands for side in band for v in side if math.isfinite(v)
+    ]
     if not every:
         return ""
     low, high = min(every), max(every)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_two_epochs_are_those_of_a_plain_loop(tmp_path):
 def test_each_epoch_has_every_item_once_and_an_order_of_its_own():
     batches = Batches(DatasetExamples(Sums(), together), 7)
     first, second = ([batch.rows.tolist() for batch in batches] for _ in range(2))
-    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(30))
+    assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(30))
     assert first != second
 
 
@@ -207,7 +208,9 @@ def test_what_has_no_place_is_told(tmp_path, data, message):
 
 def test_a_loss_that_is_no_number_is_told(tmp_path):
     model = Own()
-    with pytest.raises(TypeError, match=r"expected the mean loss of the batch, a tensor with one number, got a tensor \(\d, 2\)"):
+    with pytest.raises(
+        TypeError, match=r"expected the mean loss of the batch, a tensor with one number, got a tensor \(\d, 2\)"
+    ):
         train(tmp_path / "a", model, loss=lambda module, batch: module(batch))
     assert not hasattr(model, "loss")
     with pytest.raises(TypeError, match="got a NoneType"):
@@ -219,4 +222,3 @@ def test_a_dataset_without_items_is_told():
         DatasetExamples([])
     with pytest.raises(DataError, match="expected one for each of 3 items, got 2"):
         DatasetExamples([1, 2, 3], lengths=[1, 2])
-

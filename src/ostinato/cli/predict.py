@@ -30,7 +30,8 @@ def parser() -> Parser:
         "--output",
         type=str | None,
         default=None,
-        help="file to write: .jsonl, .csv, .tsv, .parquet, .txt; of a tagger .conllu, .conll, .bio; lines of JSON on standard output by default",
+        help="file to write: .jsonl, .csv, .tsv, .parquet, .txt; of a tagger .conllu, .conll, .bio; lines of JSON on standard "
+        "output by default",
     )
     found.add_argument(
         "--options",

@@ -43,7 +43,9 @@ class Explanation:
         rows: list[tuple[str, str, str]] = []
         for name, choices in self.choices.items():
             seen = dict.fromkeys(choices)
-            rows += [(name, choice.backend, notebook.Whole(choice.reason)) for choice in seen] or [(name, "did not run", "")]
+            rows += [(name, choice.backend, notebook.Whole(choice.reason)) for choice in seen] or [
+                (name, "did not run", "")
+            ]
         return notebook.piece(notebook.table(["layer", "backend", "why"], rows, words=3))
 
 

@@ -22,11 +22,11 @@ from rich.console import Console
 from ostinato.data.batches.batches import Batch, Batches, Examples, InOrder
 from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError, DataError
-from ostinato.data.values.kept import PAIR
 from ostinato.models.parts.reading import reading
+from ostinato.recipes.few import few
+from ostinato.recipes.in_python.kept import PAIR
 from ostinato.recipes.in_python.plain import wrong
 from ostinato.recipes.in_python.prediction import Prediction
-from ostinato.recipes.few import few
 from ostinato.recipes.knowledge import KNOWLEDGE, read_json
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.training.distributed.processes import Processes

@@ -17,12 +17,12 @@ from ostinato import notebook
 from ostinato.data.batches.batches import Batch, Examples
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.memory import holding
-from ostinato.data.values.kinds import is_path
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes import own_cells
 from ostinato.recipes.in_python.about import About, about
 from ostinato.recipes.in_python.given import as_file, is_labelled_data, is_table, names_a_file
+from ostinato.recipes.in_python.kinds import is_path
 from ostinato.recipes.in_python.prediction import Prediction, Predictions
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.recipes.settings import check_fields
@@ -148,10 +148,10 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             trained.predict(pathlib.Path("reviews.csv"))     # a list, of the rows of a file
 
         Args:
-            values: plain values, as the task reads such: a text; lists of words; numbers (T, C), from NumPy, torch or lists; images of
-                Pillow or arrays; series; a list of such, or an array with an axis more, for several. Or a frame of polars or pandas,
-                a mapping of columns, a list of rows, or a file as `pathlib.Path`: a str is a text and never a file. Or what the
-                task reads from a file.
+            values: plain values, as the task reads such: a text; lists of words; numbers (T, C), from NumPy, torch or lists;
+                images of Pillow or arrays; series; a list of such, or an array with an axis more, for several. Or a frame of
+                polars or pandas, a mapping of columns, a list of rows, or a file as `pathlib.Path`: a str is a text and never a
+                file. Or what the task reads from a file.
             on_batch: called after each batch with how many examples are done, and of how many.
             data: a file or folder in place of values, as a str or a path; or data in memory, as `ostinato.train` takes them.
 
@@ -179,15 +179,17 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         if self.task.no_answers:
             raise ConfigError(f"{self.folder or self.task.name} {self.task.no_answers}")
         if (values is None) == (data is None):
-            raise ConfigError("predict: expected values or data=, one of them; give a text, an array, a frame or a Path")
+            raise ConfigError(
+                "predict: expected values or data=, one of them; give a text, an array, a frame or a Path"
+            )
         if data is not None:
             return self._read(data, labelled=False)[0], False
         if is_path(values) or is_table(values):
             return self._read(values, labelled=False)[0], False
         if isinstance(values, str) and names_a_file(values):
             raise DataError(
-                f"predict: {values!r} is a file, and a str is a text: give pathlib.Path({values!r}) or data={values!r} for the file, "
-                f"[{values!r}] for the text"
+                f"predict: {values!r} is a file, and a str is a text: give pathlib.Path({values!r}) or data={values!r} for the "
+                f"file, [{values!r}] for the text"
             )
         part, is_one = self.task.from_values(self.settings, self.known, values)
         self.notes = self.task.notes(part)

@@ -64,8 +64,14 @@ def test_the_same_tags_give_the_same_file_and_new_ones_are_read_back(tmp_path):
     ("text", "expected"),
     [
         ("Ada\tN\tPER\nruns\tV\tO\n\nRome\tN\tLOC", "Ada\tN\tA\nruns\tV\tB\n\nRome\tN\tC"),
-        ("# id 1\nAda  N   PER\r\nruns V O\r\n\r\nRome N LOC\r\n", "# id 1\nAda  N   A\r\nruns V B\r\n\r\nRome N C\r\n"),
-        ("-DOCSTART- -X- O\n\nAda N PER\nruns V O\n\nRome N LOC\n\n", "-DOCSTART- -X- O\n\nAda N A\nruns V B\n\nRome N C\n\n"),
+        (
+            "# id 1\nAda  N   PER\r\nruns V O\r\n\r\nRome N LOC\r\n",
+            "# id 1\nAda  N   A\r\nruns V B\r\n\r\nRome N C\r\n",
+        ),
+        (
+            "-DOCSTART- -X- O\n\nAda N PER\nruns V O\n\nRome N LOC\n\n",
+            "-DOCSTART- -X- O\n\nAda N A\nruns V B\n\nRome N C\n\n",
+        ),
         ("Ada\nruns\n\nRome\n", "Ada\tA\nruns\tB\n\nRome\tC\n"),
         ("Ada N\nruns V\n\nRome N\n", "Ada N A\nruns V B\n\nRome N C\n"),  # no tags of this run: another column
         ("Ada\tN\nruns\tV\n\nRome\tN\n", "Ada\tN\tA\nruns\tV\tB\n\nRome\tN\tC\n"),

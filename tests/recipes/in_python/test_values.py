@@ -30,7 +30,11 @@ def close(first, second):
     for one, other in zip(first, second, strict=True):
         assert one.keys() == other.keys()
         for name in one:
-            assert one[name] == other[name] if isinstance(one[name], str) else one[name] == pytest.approx(other[name], abs=1e-5)
+            assert (
+                one[name] == other[name]
+                if isinstance(one[name], str)
+                else one[name] == pytest.approx(other[name], abs=1e-5)
+            )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,9 @@ def signals(folder):
 def one_channel(folder):
     draw = np.random.default_rng(0)
     x = draw.normal(size=(40, 6)) * 9
-    return ostinato.train("classify", (x, (x.sum(1) > 0).astype(int)), run=folder / "one", model={"hidden_size": 4}, **HOW)
+    return ostinato.train(
+        "classify", (x, (x.sum(1) > 0).astype(int)), run=folder / "one", model={"hidden_size": 4}, **HOW
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +78,9 @@ def images(folder):
 @pytest.fixture(scope="module")
 def series(folder):
     frame = {"value": [float(np.sin(n)) + n % 3 for n in range(120)]}
-    return ostinato.train("forecast", frame, run=folder / "series", model={"hidden_size": 4}, reading={"horizon": 5}, **HOW)
+    return ostinato.train(
+        "forecast", frame, run=folder / "series", model={"hidden_size": 4}, reading={"horizon": 5}, **HOW
+    )
 
 
 def test_texts(texts, tmp_path):
@@ -116,7 +124,9 @@ def test_an_answer_is_json_and_has_fields(texts):
     match answer:
         case ostinato.recipes.classify.prediction.ClassPrediction(label=label):
             assert label == answer["class"]
-    with pytest.raises(AttributeError, match="ClassPrediction has no field tag; it has text, label, probability, probabilities"):
+    with pytest.raises(
+        AttributeError, match="ClassPrediction has no field tag; it has text, label, probability, probabilities"
+    ):
         _ = answer.tag
     with pytest.raises(AttributeError, match="an answer stays as it was given"):
         answer.label = "bad"
@@ -175,7 +185,15 @@ def test_recordings(signals, one_channel, tmp_path):
     np.savez(tmp_path / "a.npz", x=x, lengths=np.full(3, 7))
     wanted = signals.predict(tmp_path / "a.npz")
     items = [Recording(str(at), each) for at, each in enumerate(x, start=1)]
-    for values in (x, torch.from_numpy(x), x.tolist(), list(x), list(torch.from_numpy(x)), items, [{"values": v} for v in x]):
+    for values in (
+        x,
+        torch.from_numpy(x),
+        x.tolist(),
+        list(x),
+        list(torch.from_numpy(x)),
+        items,
+        [{"values": v} for v in x],
+    ):
         close(signals.predict(values), wanted)
     for values in (x[0], torch.from_numpy(x[0]), x[0].tolist(), items[0], {"values": x[0], "id": "1"}):
         close(signals.predict(values), wanted[0])
@@ -183,8 +201,14 @@ def test_recordings(signals, one_channel, tmp_path):
     assert one_channel.predict(np.arange(5.0)).label in ("0", "1")
     assert len(one_channel.predict(np.ones((3, 5)))) == 3
     assert len(one_channel.predict([[1.0, None, 2.0], [1.0]])) == 2
-    for wrong, told in ((x[..., :1], r"\(3, 7, 1\)"), (3, "an int"), ("a.npz", r"pathlib.Path\('a.npz'\) or data='a.npz'")):
-        with pytest.raises(DataError, match=rf"expected recordings as numbers \(T, 2\) of x0, x1, T steps each.*{told}"):
+    for wrong, told in (
+        (x[..., :1], r"\(3, 7, 1\)"),
+        (3, "an int"),
+        ("a.npz", r"pathlib.Path\('a.npz'\) or data='a.npz'"),
+    ):
+        with pytest.raises(
+            DataError, match=rf"expected recordings as numbers \(T, 2\) of x0, x1, T steps each.*{told}"
+        ):
             signals.predict(wrong)
     with pytest.raises(DataError, match="expected finite numbers"):
         signals.predict(np.full((4, 2), np.inf))
@@ -194,7 +218,7 @@ def test_images(images):
     some = digits().test.take(range(3))
     wanted = images.predict(some)
     assert isinstance(some, Images)
-    bright = [Image.fromarray(np.rint(each * 255 / 16).astype(np.uint8)) for each in some.pixels]
+    bright = [Image.fromarray(np.rint(each / 16 * 255).astype(np.uint8)) for each in some.pixels]
     for values in (some.pixels, list(some.pixels), torch.from_numpy(some.pixels), some.rows()):
         close(images.predict(values), wanted)
     close(images.predict(some.pixels[0]), wanted[0])
@@ -213,7 +237,7 @@ def test_series(series, tmp_path):
     for values in (numbers, np.array(numbers), torch.tensor(numbers, dtype=torch.float64), polars.Series("x", numbers)):
         answer = series.predict(values)
         assert answer.median == pytest.approx(wanted.median)
-    assert [each.median for each in series.predict([numbers, numbers[:20]])][0] == pytest.approx(wanted.median)
+    assert series.predict([numbers, numbers[:20]])[0].median == pytest.approx(wanted.median)
     (framed,) = series.predict(polars.DataFrame({"value": numbers}))
     assert framed == wanted
     assert set(wanted.intervals["80"]) == {"low", "high"}
@@ -283,9 +307,17 @@ def test_images_are_captioned(folder):
     trained = ostinato.train("caption", pairs, run=folder / "caption", **how)
     kept = folder / "caption" / "data" / "data"
     (wanted,) = trained.predict(kept / "000002.png")
-    for given in (pairs[1][0], Image.fromarray(pairs[1][0]), pairs[1][0] / 255.0, Image.new("RGB", (30, 40), (250,) * 3)):
+    for given in (
+        pairs[1][0],
+        Image.fromarray(pairs[1][0]),
+        pairs[1][0] / 255.0,
+        Image.new("RGB", (30, 40), (250,) * 3),
+    ):
         answer = trained.predict(given)
-        assert (answer.caption, answer.log_probability) == (wanted.caption, pytest.approx(wanted.log_probability, abs=1e-3))
+        assert (answer.caption, answer.log_probability) == (
+            wanted.caption,
+            pytest.approx(wanted.log_probability, abs=1e-3),
+        )
     assert len(trained.predict([pairs[0][0], pairs[1][0]])) == 2
     assert len(trained.predict(np.stack([pairs[0][0]] * 3))) == 3
     with pytest.raises(DataError, match=r"expected images: of Pillow, or arrays \(height, width, 3\)"):

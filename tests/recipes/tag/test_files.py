@@ -16,7 +16,10 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     treebank = write_conllu(folder / "a.conllu", sentences())
     columns = write(folder / "a.conll", sentences())
-    return {name: train(small(folder / name, data)).run.path for name, data in (("treebank", treebank), ("columns", columns))}
+    return {
+        name: train(small(folder / name, data)).run.path
+        for name, data in (("treebank", treebank), ("columns", columns))
+    }
 
 
 def predicted(run, data, output, **asked):
@@ -66,6 +69,9 @@ def test_tags_without_a_place_in_conllu_are_told_and_nothing_is_lost(runs, tmp_p
     output.write_text("before")
     data = write_conllu(tmp_path / "new.conllu", sentences(4, seed=3))
     assert main(["predict", str(runs["columns"]), data, "--output", str(output)]) == 2
-    assert "trained on columns without names, so its tags have no place in CoNLL-U; write .conll" in capsys.readouterr().err
+    assert (
+        "trained on columns without names, so its tags have no place in CoNLL-U; write .conll"
+        in capsys.readouterr().err
+    )
     assert output.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []

@@ -246,7 +246,12 @@ def _opened(array: np.ndarray) -> Image:
 
     if array.dtype.kind == "f" and array.size and 0.0 <= array.min() <= array.max() <= 1.0:
         array = np.rint(array * 255.0).astype(np.uint8)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or not array.size:
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or (array.ndim == 3 and array.shape[2] != 3)
+        or not array.size
+    ):
         raise DataError(
             "expected images as arrays (height, width) or (height, width, 3) of uint8, or of floats from 0 to 1, got "
             f"{array.dtype} {array.shape}; scale them"

@@ -109,7 +109,9 @@ def _of_sentence(path: str | Path, sentences: Iterator[Sequence[str]], count: in
     found = next(sentences, None)
     if found is None or len(found) != count:
         got = "none" if found is None else str(len(found))
-        raise DataError(f"{path}: expected {count} tags for a sentence, got {got}; has the file changed since it was read?")
+        raise DataError(
+            f"{path}: expected {count} tags for a sentence, got {got}; has the file changed since it was read?"
+        )
     return found
 
 

@@ -129,7 +129,7 @@ class Diagnosis(Sequence[Finding]):
 
     def __str__(self) -> str:
         page = io.StringIO()
-        Console(file=page, width=_WIDTH, no_color=True, highlight=False, force_jupyter=False).print(self)
+        Console(file=page, width=_WIDTH, color_system=None, highlight=False, force_jupyter=False).print(self)
         return page.getvalue().rstrip()
 
     __repr__ = __str__

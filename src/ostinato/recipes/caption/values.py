@@ -6,8 +6,8 @@ from typing import Any
 
 from ostinato.data.records.captions import Captioned, pictures_of
 from ostinato.data.records.images import Images
-from ostinato.recipes.in_python.plain import pixels_in
 from ostinato.recipes.caption.data import CaptionKnown
+from ostinato.recipes.in_python.plain import pixels_in
 
 
 def part_of(known: CaptionKnown, given: Any) -> tuple[Captioned, bool]:

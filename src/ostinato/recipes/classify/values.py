@@ -8,10 +8,10 @@ import numpy as np
 
 from ostinato.data.records.images import Images
 from ostinato.data.sources.tables import Example
-from ostinato.data.values.kinds import is_list, items_of
 from ostinato.errors import DataError
-from ostinato.recipes.in_python.plain import pixels_in, recordings_in, texts_in
 from ostinato.recipes.classify.data import ClassifyKnown, Part
+from ostinato.recipes.in_python.kinds import is_list, items_of
+from ostinato.recipes.in_python.plain import pixels_in, recordings_in, texts_in
 
 
 def part_of(known: ClassifyKnown, given: Any) -> tuple[Part, bool]:

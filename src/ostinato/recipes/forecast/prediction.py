@@ -39,4 +39,6 @@ class ForecastPrediction(Prediction):
         widest = sorted(self.intervals.items(), key=lambda each: -float(each[0]))
         bands = [(each["low"], each["high"]) for _, each in widest]
         beside = f"median, and intervals of {', '.join(f'{percent} %' for percent, _ in widest)}"
-        return notebook.heading(self.series, beside) + notebook.fan(self.median, bands, list(map(str, self.times or [])))
+        return notebook.heading(self.series, beside) + notebook.fan(
+            self.median, bands, list(map(str, self.times or []))
+        )

@@ -8,10 +8,10 @@ import numpy as np
 
 from ostinato.data.series.grids import Every
 from ostinato.data.series.series import Series, SeriesTable
-from ostinato.data.values.kinds import is_list, items_of, numbers_of
 from ostinato.errors import DataError
-from ostinato.recipes.in_python.plain import wrong
 from ostinato.recipes.forecast.data import ForecastKnown
+from ostinato.recipes.in_python.kinds import is_list, items_of, numbers_of
+from ostinato.recipes.in_python.plain import wrong
 
 _NAME = "the series"
 

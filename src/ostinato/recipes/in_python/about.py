@@ -34,7 +34,10 @@ class About:
 
     def text(self, name: str) -> str:
         """Lines for a terminal; `name` is of the class."""
-        told = {**self.lines, **{part: ", ".join(f"{k} {v}" for k, v in cells.items()) for part, cells in self.figures.items()}}
+        told = {
+            **self.lines,
+            **{part: ", ".join(f"{k} {v}" for k, v in cells.items()) for part, cells in self.figures.items()},
+        }
         width = max(map(len, told), default=0)
         rows = [f"  {label:{width}}  {value}" for label, value in told.items()]
         return "\n".join([f"{name}: {self.task}, {self.parameters:,} parameters", *rows])
@@ -66,7 +69,11 @@ def about(task: Any, settings: Any, model: Any, folder: Path | None) -> About:
     outcome = report.get("outcome")
     counters = outcome.get("counters", {}) if isinstance(outcome, Mapping) else {}
     if folder is not None and (when := _when(folder)) is not None:
-        took = f" in {_duration(counters['elapsed_s'])}, {counters['step']:,} steps" if {"elapsed_s", "step"} <= set(counters) else ""
+        took = (
+            f" in {_duration(counters['elapsed_s'])}, {counters['step']:,} steps"
+            if {"elapsed_s", "step"} <= set(counters)
+            else ""
+        )
         lines["trained"] = when + took
     return About(task.name, parameters, lines, _figures(task, report))
 
@@ -107,7 +114,11 @@ def _figures(task: Any, report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _numbers(given: Any) -> dict[str, float]:
-    return {name: value for name, value in given.items() if _number(value) is not None} if isinstance(given, Mapping) else {}
+    return (
+        {name: value for name, value in given.items() if _number(value) is not None}
+        if isinstance(given, Mapping)
+        else {}
+    )
 
 
 def _number(given: Any) -> float | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.data.recordings.recording import Recordings
-from ostinato.data.values.frames import is_column, is_frame
-from ostinato.data.values.kept import keep
-from ostinato.data.values.kinds import is_array, is_list, items_of
 from ostinato.errors import OstinatoError
+from ostinato.recipes.in_python.frames import is_column, is_frame
+from ostinato.recipes.in_python.kept import keep
+from ostinato.recipes.in_python.kinds import is_array, is_list, items_of
 
 _LONGEST_NAME = 1024
 _OF_RECORDING = {"values", "times", "id"}
@@ -34,8 +34,8 @@ def is_table(given: Any) -> bool:
     if is_frame(given):
         return True
     if is_column(given):  # of pandas, with times or names beside its numbers
-        index = getattr(given, "index", None)
-        return index is not None and getattr(index, "dtype", None) is not None and str(index.dtype).startswith("datetime64")
+        kind = getattr(getattr(given, "index", None), "dtype", None)
+        return kind is not None and str(kind).startswith("datetime64")
     if isinstance(given, Mapping):
         return not _is_recording(given)
     if is_list(given) and (items := items_of(given)):

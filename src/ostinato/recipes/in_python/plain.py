@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ostinato.data.recordings.recording import Recording, Recordings, check_channels
-from ostinato.data.values.kinds import is_list, is_picture, items_of, numbers_of, told
 from ostinato.errors import DataError
+from ostinato.recipes.in_python.kinds import is_list, is_picture, items_of, numbers_of, told
 
 
 def wrong(expected: str, given: Any) -> DataError:
@@ -83,7 +83,9 @@ def recordings_in(given: Any, channels: Sequence[str]) -> tuple[Recordings, bool
         return Recordings(tuple(channels), (_one(given, channels, 1),)), True
     if not is_list(given):
         raise wrong(_expected(channels), given)
-    return Recordings(tuple(channels), tuple(_one(each, channels, at) for at, each in enumerate(items_of(given), 1))), False
+    return Recordings(
+        tuple(channels), tuple(_one(each, channels, at) for at, each in enumerate(items_of(given), 1))
+    ), False
 
 
 def _expected(channels: Sequence[str]) -> str:
@@ -138,7 +140,7 @@ def pixels_in(given: Any, expected: str, axes: Sequence[int]) -> tuple[list[Any]
         return [numbers], True
     if numbers is not None and numbers.ndim - 1 in axes:
         return list(numbers), False
-    if numbers is not None and len(numbers) or not is_list(given):
+    if (numbers is not None and len(numbers)) or not is_list(given):
         raise wrong(expected, given)
     found = [each if is_picture(each) else numbers_of(each) for each in items_of(given)]
     for each, read in zip(items_of(given), found, strict=True):

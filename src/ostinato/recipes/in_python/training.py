@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostinato.data.values.kept import keep
 from ostinato.errors import ConfigError, OstinatoError
 from ostinato.extras import needed
 from ostinato.recipes import open_run
+from ostinato.recipes.in_python.kept import keep
 from ostinato.recipes.registry import Entry, find, name_of, task_of
 from ostinato.recipes.runs import new_run
 from ostinato.recipes.task import Task
@@ -68,8 +68,8 @@ def train(
 def _check_processes(settings: Any) -> None:
     if settings.devices * settings.nodes > 1 and not is_launched():
         raise ConfigError(
-            f"devices, nodes: expected 1 of each in one Python process, got {settings.devices} and {settings.nodes}; start the script "
-            "with torchrun, or use the command `ostinato train`"
+            f"devices, nodes: expected 1 of each in one Python process, got {settings.devices} and {settings.nodes}; start "
+            "the script with torchrun, or use the command `ostinato train`"
         )
 
 
@@ -77,7 +77,11 @@ def _check_processes(settings: Any) -> None:
 
 
 def _settings(
-    entry: Entry, task: Task[Any, Any, Any, Any], given: dict[str, Any], data: Any, config: str | os.PathLike[str] | None
+    entry: Entry,
+    task: Task[Any, Any, Any, Any],
+    given: dict[str, Any],
+    data: Any,
+    config: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
     """As the command puts them together: of the run that goes on, or what suits the built-in data; a file; what is given."""
     values: dict[str, Any] = {}
@@ -89,7 +93,9 @@ def _settings(
             folder.check(resume=True)
         other = task_of(folder.path)
         if find(other).task != entry.task:
-            raise ConfigError(f"{folder} is a run of the task {other}, not {task.name}; call ostinato.train({other!r}, ...)")
+            raise ConfigError(
+                f"{folder} is a run of the task {other}, not {task.name}; call ostinato.train({other!r}, ...)"
+            )
         values = folder.read_config()
     elif data is None and "data" not in given and entry.built_in_file is not None:
         values = _yaml(entry.built_in_file)
@@ -113,7 +119,9 @@ def _yaml(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected settings by name in YAML") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}); expected settings by name in YAML"
+        ) from error
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: expected settings by name in YAML, got {type(found).__name__}")
     return {str(name): value for name, value in found.items()}
@@ -122,9 +130,10 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Groups as dicts: of `{"model.hidden_size": 64}` that is `{"model": {"hidden_size": 64}}`."""
     found: dict[str, Any] = {}
-    for name, value in settings.items():
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            value = dataclasses.asdict(value)
+    for name, given in settings.items():
+        value: Any = given
+        if dataclasses.is_dataclass(given) and not isinstance(given, type):
+            value = dataclasses.asdict(given)
         for group in reversed(name.split(".")):
             value = {group: value}
         found = _merged(found, value)
@@ -135,8 +144,10 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     found = dict(first)
     for name, value in second.items():
         before = found.get(name)
-        both = isinstance(before, Mapping) and isinstance(value, Mapping) and name != "data"
-        found[name] = _merged(before, value) if both else value
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and name != "data":
+            found[name] = _merged(before, value)
+        else:  # a copy: files of data in memory are put into it later
+            found[name] = dict(value) if isinstance(value, Mapping) and name != "data" else value
     return found
 
 
@@ -153,19 +164,23 @@ def _kept(task: Task[Any, Any, Any, Any], run: Path, values: dict[str, Any], *, 
             *groups, name = place.split(".")
             held: Any = values
             for group in groups:
-                held = held.get(group) if isinstance(held, Mapping) else None
-            value = held.get(name) if isinstance(held, Mapping) else None
+                held = held.get(group) if isinstance(held, dict) else None
+            value: Any = held.get(name) if isinstance(held, dict) else None
             if value is None or isinstance(value, str):
                 continue
             if isinstance(value, os.PathLike):
                 held[name] = os.fspath(value)
                 continue
             if resume:
-                raise ConfigError(f"{place}: a run that goes on has its data in its folder, {folder}; leave {place} out")
+                raise ConfigError(
+                    f"{place}: a run that goes on has its data in its folder, {folder}; leave {place} out"
+                )
             try:
                 held[name] = str(keep(value, folder, name, task.pair))
             except OSError as error:
-                raise ConfigError(f"{folder}: cannot be written ({error.strerror or error}); choose another run=") from error
+                raise ConfigError(
+                    f"{folder}: cannot be written ({error.strerror or error}); choose another run="
+                ) from error
         yield
     except BaseException:
         if folder in made and not RunFolder(run).config_file.exists():
@@ -184,7 +199,9 @@ def _in_python(run: Path) -> Iterator[None]:
     try:
         yield
     except OstinatoError as error:
-        said = re.sub(rf"{re.escape(str((run / KEPT).absolute()))}{os.sep}|{re.escape(str(run / KEPT))}{os.sep}", "", str(error))
+        said = re.sub(
+            rf"{re.escape(str((run / KEPT).absolute()))}{os.sep}|{re.escape(str(run / KEPT))}{os.sep}", "", str(error)
+        )
         said = re.sub(r"--resume\b", "resume=True", said)
         said = re.sub(r"--(run|data)\b", r"\1=", said)
         error.args = (re.sub(r"--([a-z_]+\.[a-z_]+)", r"\1", said), *error.args[1:])

@@ -30,7 +30,9 @@ def lines_of(learnt: Any, data: str, path: str, answers: Iterable[Mapping[str, A
         ConfigError: the run does not tag words, or its tags have no column in CoNLL-U.
     """
     if learnt.known.words is None:
-        raise ConfigError(f"--output {path}: is for words and their tags, which this run has not learnt; write .jsonl or .csv")
+        raise ConfigError(
+            f"--output {path}: is for words and their tags, which this run has not learnt; write .jsonl or .csv"
+        )
     form, came = Path(path).suffix.lower(), "" if data == "-" else suffix_of(data)
     reading = learnt.settings.reading
     if form == CONLLU:

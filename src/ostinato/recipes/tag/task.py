@@ -198,9 +198,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             for row, found, chances in zip(batch.rows.tolist(), tags.T.tolist(), p.T.tolist(), strict=True)
         ]
 
-    def lines(
-        self, learnt: LearntTagger, data: str, path: str, answers: Iterable[Mapping[str, Any]]
-    ) -> Iterator[str]:
+    def lines(self, learnt: LearntTagger, data: str, path: str, answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         """CoNLL-U or columns, as they came but for the tags."""
         return lines_of(learnt, data, path, answers)
 

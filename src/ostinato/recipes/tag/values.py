@@ -6,7 +6,7 @@ from typing import Any
 
 from ostinato.data.records.conll import Sentence
 from ostinato.data.sources.syntax import Highlighted
-from ostinato.data.values.kinds import is_list, items_of
+from ostinato.recipes.in_python.kinds import is_list, items_of
 from ostinato.recipes.in_python.plain import recordings_in, texts_in, tokens_in, wrong
 from ostinato.recipes.tag.data import Part, TagKnown
 from ostinato.recipes.tag.reading import plain_sentences

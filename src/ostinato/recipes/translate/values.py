@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ostinato.data.records.pairs import Pair, Pairs
-from ostinato.data.values.kinds import is_list, items_of
+from ostinato.recipes.in_python.kinds import is_list, items_of
 from ostinato.recipes.in_python.plain import texts_in
 
 _NAME = "the texts"

@@ -77,8 +77,8 @@ def fit(
             Needed without `evaluator`. Or a Dataset like `train`.
         run: a folder that was created; of a name the folder is made.
         settings: see there.
-        loss: `loss(module, batch)` gives the mean loss of a batch, a scalar, or a tuple that begins with it. What it is given is what
-            `collate_fn` gave, on the module's device; of other batches the `Batch`. None for the module's own.
+        loss: `loss(module, batch)` gives the mean loss of a batch, a scalar, or a tuple that begins with it. What it is given is
+            what `collate_fn` gave, on the module's device; of other batches the `Batch`. None for the module's own.
         collate_fn: of a Dataset: puts a list of items into one batch; `torch.utils.data.default_collate` by default.
         seed: of the order of a Dataset.
         evaluator: evaluates in a way of its own instead, see `Evaluation`.
@@ -112,8 +112,9 @@ def fit(
         source = Batches(examples, settings.batch_size, seed=seed, rank=processes.rank, world=processes.world)
     if not all(hasattr(source, name) for name in ("position", "chunks_per_epoch", "state_dict", "load_state_dict")):
         raise TypeError(_no_place(source))
-    if _is_dataset(validation):
-        held = InOrder(DatasetExamples(validation, collate_fn), settings.batch_size)
+    held_out: Any = validation
+    if _is_dataset(held_out):
+        held = InOrder(DatasetExamples(held_out, collate_fn), settings.batch_size)
         validation = lambda: held  # noqa: E731
     if evaluator is None:
         evaluator = _evaluator_on(validation)  # pyright: ignore[reportArgumentType]
@@ -185,11 +186,15 @@ def _with_loss(module: nn.Module, loss: Loss | None, *, of_items: bool) -> Itera
 
     def loss_and_state(batch: Any, state: Any = None) -> tuple[Any, Any]:
         given = batch.input if of_items else batch
-        found: Any = own(given) if loss is None and own is not None else loss(module, given) if loss is not None else None
+        found: Any = (
+            own(given) if loss is None and own is not None else loss(module, given) if loss is not None else None
+        )
         found = found[0] if isinstance(found, tuple | list) and found else found
         if not isinstance(found, torch.Tensor) or found.numel() != 1:
             kind = f"a tensor {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
-            raise TypeError(f"loss: expected the mean loss of the batch, a tensor with one number, got {kind}; take its mean")
+            raise TypeError(
+                f"loss: expected the mean loss of the batch, a tensor with one number, got {kind}; take its mean"
+            )
         return found.reshape(()), None
 
     kept = module.__dict__.get("loss", None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from ostinato.data.values.frames import cells_of, is_column, is_frame
+from ostinato.recipes.in_python.frames import cells_of, is_column, is_frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,7 +26,11 @@ def is_picture(given: Any) -> TypeGuard[Image]:
 
 def is_list(given: Any) -> bool:
     """Whether it is a list, a tuple or a column: several things in a row, and no array of numbers, text or mapping."""
-    return isinstance(given, list | tuple) or is_column(given) or (isinstance(given, np.ndarray) and given.dtype.kind in "OUS")
+    return (
+        isinstance(given, list | tuple)
+        or is_column(given)
+        or (isinstance(given, np.ndarray) and given.dtype.kind in "OUS")
+    )
 
 
 def items_of(given: Any) -> list[Any]:
@@ -83,6 +87,10 @@ def told(given: Any) -> str:
         return f"the text {given[:40]!r}"
     if is_list(given):
         items: Sequence[Any] = items_of(given)
-        return f"a {type(given).__name__} of {type(items[0]).__name__}" if len(items) else f"an empty {type(given).__name__}"
+        return (
+            f"a {type(given).__name__} of {type(items[0]).__name__}"
+            if len(items)
+            else f"an empty {type(given).__name__}"
+        )
     name = type(given).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

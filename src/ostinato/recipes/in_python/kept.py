@@ -27,9 +27,9 @@ from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.data.sources.tables import Example
-from ostinato.data.values.frames import as_frame, is_column, is_frame
-from ostinato.data.values.kinds import is_array, is_list, is_picture, items_of, numbers_of, told
 from ostinato.errors import DataError
+from ostinato.recipes.in_python.frames import as_frame, is_column, is_frame
+from ostinato.recipes.in_python.kinds import is_array, is_list, is_picture, items_of, numbers_of, told
 
 PAIR = ("text", "label")
 SOURCES, PICTURES = ("source", "target"), ("image", "caption")
@@ -65,7 +65,9 @@ def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAI
     if isinstance(given, tuple) and len(given) == 2 and is_array(given[0]):
         return _arrays({"x": given[0], "y": given[1]}, folder / name)
     if (numbers := numbers_of(given)) is not None and numbers.size and numbers.ndim:
-        return _table({"value": numbers}, folder / name) if numbers.ndim == 1 else _arrays({"x": numbers}, folder / name)
+        return (
+            _table({"value": numbers}, folder / name) if numbers.ndim == 1 else _arrays({"x": numbers}, folder / name)
+        )
     items = _items(given, name)
     first = items[0]
     if isinstance(first, Recording):
@@ -89,7 +91,8 @@ def _items(given: Any, name: str) -> list[Any]:
         found = list(given)
     else:
         raise DataError(
-            f"{name}: expected a path, a frame, arrays, a list of pairs or a Dataset, got {told(given)}; docs/own_data.md shows each"
+            f"{name}: expected a path, a frame, arrays, a list of pairs or a Dataset, got {told(given)}; "
+            "docs/own_data.md shows each"
         )
     if not found:
         raise DataError(f"{name}: expected at least one example, got none")
@@ -113,7 +116,9 @@ def _as_pair(given: Any, name: str, pair: tuple[str, str]) -> tuple[Any, Any]:
         return given.words, given.tags
     if isinstance(given, list | tuple) and len(given) == 2:
         return given[0], given[1]
-    raise DataError(f"{name}: expected pairs ({pair[0]}, {pair[1]}), got {told(given)}; give a list of such pairs, or a frame")
+    raise DataError(
+        f"{name}: expected pairs ({pair[0]}, {pair[1]}), got {told(given)}; give a list of such pairs, or a frame"
+    )
 
 
 def _pairs(pairs: list[tuple[Any, Any]], path: Path, named: tuple[str, str]) -> Path:
@@ -148,7 +153,9 @@ def _table(given: Any, path: Path) -> Path:
 def _series(items: Sequence[Any], path: Path) -> Path:
     """Series one behind the other, each with a name: their numbers."""
     found = [numbers_of(each) for each in items]
-    if wrong := next((each for each, numbers in zip(items, found, strict=True) if numbers is None or numbers.ndim != 1), None):
+    if wrong := next(
+        (each for each, numbers in zip(items, found, strict=True) if numbers is None or numbers.ndim != 1), None
+    ):
         raise DataError(f"{path.name}: expected series of numbers (T,), got {told(wrong)}")
     rows = [(str(at), float(value)) for at, numbers in enumerate(found, start=1) for value in numbers]  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
     return _table({"series": [id for id, _ in rows], "value": [value for _, value in rows]}, path)
@@ -188,7 +195,9 @@ def _filled(arrays: list[np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray
     """(N, T, ...) with zeros at the ends, and lengths (N,) where they differ."""
     shapes = {each.shape[1:] for each in arrays}
     if len(shapes) > 1:
-        raise DataError(f"{name}: expected arrays that differ in their length only, got {arrays[0].shape} and others; cut or scale them")
+        raise DataError(
+            f"{name}: expected arrays that differ in their length only, got {arrays[0].shape} and others; cut or scale them"
+        )
     lengths = np.array([len(each) for each in arrays])
     filled = np.zeros((len(arrays), int(lengths.max()), *arrays[0].shape[1:]), np.result_type(*arrays))
     for row, each in zip(filled, arrays, strict=True):
@@ -199,7 +208,9 @@ def _filled(arrays: list[np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray
 
 def _filled_words(rows: list[Any]) -> np.ndarray:
     longest = max(len(row) for row in rows)
-    return np.array([[*("" if each is None else str(each) for each in row), *[""] * (longest - len(row))] for row in rows])
+    return np.array(
+        [[*("" if each is None else str(each) for each in row), *[""] * (longest - len(row))] for row in rows]
+    )
 
 
 def _recordings(items: Sequence[Any], path: Path, channels: Sequence[str] | None = None) -> Path:
@@ -234,7 +245,9 @@ def _sentences(pairs: list[tuple[Any, Any]], path: Path) -> Path:
             )
         for cell in (*words, *tags):
             if not isinstance(cell, str) or not cell.strip() or any(mark in cell for mark in "\t\r\n"):
-                raise DataError(f"{path.name}: expected words and tags without tabs and line ends, got {cell!r} in sentence {number}")
+                raise DataError(
+                    f"{path.name}: expected words and tags without tabs and line ends, got {cell!r} in sentence {number}"
+                )
         lines += (f"{word}\t{tag}" for word, tag in zip(words, tags, strict=True))
         lines.append("")
     path = path.with_name(f"{path.name}.conll")
@@ -263,8 +276,8 @@ def _captions(pairs: list[tuple[Any, Any]], path: Path) -> Path:
         pixels = _picture(given) if is_picture(given) else numbers_of(given)
         if pixels is None or pixels.ndim not in (2, 3) or pixels.dtype != np.uint8:
             raise DataError(
-                f"{path.name}: expected images, or arrays (height, width) or (height, width, 3) of uint8, got {told(given)} at place "
-                f"{number}"
+                f"{path.name}: expected images, or arrays (height, width) or (height, width, 3) of uint8, got {told(given)} at "
+                f"place {number}"
             )
         PIL.Image.fromarray(pixels).save(path / f"{number:06}.png")
         captions = [said] if isinstance(said, str) else items_of(said)

@@ -126,7 +126,9 @@ def _column(name: str, cells: Any) -> polars.Series:
         column = polars.Series(name, cells)
         return column.fill_nan(None) if cells.dtype.kind == "f" and cells.ndim == 1 else column
     if isinstance(cells, str) or not isinstance(cells, Sequence | np.ndarray | polars.Series):
-        raise DataError(f"column {name!r}: expected a sequence of cells, got {type(cells).__name__}; give a list of them")
+        raise DataError(
+            f"column {name!r}: expected a sequence of cells, got {type(cells).__name__}; give a list of them"
+        )
     plain = [_cell(each) for each in cells]
     kinds = {type(each) for each in plain if each is not None}
     if len(kinds) > 1 and not kinds <= {int, float}:
