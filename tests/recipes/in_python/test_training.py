@@ -163,6 +163,10 @@ def test_a_language_model_learns_from_texts(tmp_path):
         quiet=True, device="cpu", training={"max_steps": 2, "batch_size": 2, "chunk_length": 8},
     )  # fmt: skip
     assert isinstance(model.generate(length=3, seed=0), str)
+    told = repr(model)
+    assert f"run: lm, {sum(each.numel() for each in model.parameters()):,} parameters" in told
+    assert f"run         {tmp_path / 'run'}" in told
+    assert "bits per character" in told
     assert len(list((tmp_path / "run" / "data" / "data").iterdir())) == 5
 
 
