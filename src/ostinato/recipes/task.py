@@ -160,6 +160,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     def read_part(self, settings: S, known: Known, data: str, *, labelled: bool) -> Part:
         """Data to evaluate on (`labelled`) or to predict for."""
 
+    def reads_tables(self, known: Known) -> bool:
+        """Whether what it predicts for may be a table: a frame is then read as a file of it is."""
+        return True
+
     def from_values(self, settings: S, known: Known, given: Any) -> tuple[Part, bool]:
         """Plain values to predict for, such as texts or arrays, as the task reads them; and whether they are one example.
 

@@ -184,7 +184,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             )
         if data is not None:
             return self._read(data, labelled=False)[0], False
-        if is_path(values) or is_table(values):
+        if is_path(values) or (is_table(values) and self.task.reads_tables(self.known)):
             return self._read(values, labelled=False)[0], False
         if isinstance(values, str) and names_a_file(values):
             raise DataError(

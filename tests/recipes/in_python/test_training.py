@@ -133,13 +133,14 @@ def test_recordings_in_memory_are_those_of_an_archive(tmp_path):
 def test_sentences_in_memory_are_those_of_a_file(tmp_path):
     file = write_columns(tmp_path / "a.conll", sentences())
     pairs = [tuple(map(list, zip(*each, strict=True))) for each in sentences()]
-    for name, data in (("file", file), ("memory", pairs)):
+    frame = polars.DataFrame({"tokens": [words for words, _ in pairs], "tags": [tags for _, tags in pairs]})
+    for name, data in (("file", file), ("memory", pairs), ("frame", frame)):
         ostinato.train("tag", data, run=tmp_path / name, model={"hidden_size": 4, "embedding_size": 4}, **HOW)
-    assert same_weights(tmp_path / "memory", tmp_path / "file")
+        assert same_weights(tmp_path / name, tmp_path / "file")
 
 
 def test_pairs_in_memory_are_those_of_a_table(tmp_path):
-    pairs = [(f"ein {'a' * n}", f"one {'a' * n}") for n in range(40)]
+    pairs = [(f"ein {n}", f"one {n}") for n in range(40)]
     (tmp_path / "a.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
     for name, data in (("file", tmp_path / "a.tsv"), ("memory", pairs)):
         ostinato.train("translate", data, run=tmp_path / name, model={"hidden_size": 4, "embedding_size": 4}, **HOW)

@@ -78,6 +78,10 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
         """Pictures, scaled to the size that the run has learnt."""
         return read_part(data, known, labelled=labelled)
 
+    def reads_tables(self, known: CaptionKnown) -> bool:
+        """Pictures are in none."""
+        return False
+
     def from_values(self, settings: CaptionSettings, known: CaptionKnown, given: Any) -> tuple[Captioned, bool]:
         """Images."""
         return part_of(known, given)

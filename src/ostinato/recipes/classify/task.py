@@ -106,6 +106,10 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
             return read_texts(data, settings.reading, with_labels=labelled)
         return read_pictures(data, known, with_labels=labelled)
 
+    def reads_tables(self, known: ClassifyKnown) -> bool:
+        """Of texts and recordings; images are in none."""
+        return known.scaling is not None or known.vocabulary is not None
+
     def from_values(self, settings: ClassifySettings, known: ClassifyKnown, given: Any) -> tuple[Part, bool]:
         """Texts or lists of tokens, images, or recordings."""
         return part_of(known, given)

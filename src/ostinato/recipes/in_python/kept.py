@@ -7,7 +7,7 @@
 | recordings | `.npz` with lengths, times, groups and names of channels |
 | one series of numbers, or a list of such | `.parquet`, a row a step |
 | pairs (text, label) or (source, target) | `.parquet` with these columns |
-| pairs (words, tags) | `.conll`, a word a line |
+| pairs (words, tags), or a frame with such columns | `.conll`, a word a line |
 | pairs (array or image, label), or (array, labels of steps) | `.npz` |
 | pairs (array or image, caption or captions) | a folder of pictures and `captions.jsonl` |
 | texts, for a language model | a folder, a file for each |
@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,8 +31,11 @@ from ostinato.errors import DataError
 from ostinato.recipes.in_python.frames import as_frame, is_column, is_frame
 from ostinato.recipes.in_python.kinds import is_array, is_list, is_picture, items_of, numbers_of, told
 
+if TYPE_CHECKING:
+    import polars
+
 PAIR = ("text", "label")
-SOURCES, PICTURES = ("source", "target"), ("image", "caption")
+SENTENCES, PICTURES = ("words", "tags"), ("image", "caption")
 
 
 def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAIR) -> Path:
@@ -53,7 +56,7 @@ def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAI
     """
     folder.mkdir(parents=True, exist_ok=True)
     if is_frame(given) or is_column(given):
-        return _table(given, folder / name)
+        return _sentences_of(as_frame(given), folder / name, pair) or _table(given, folder / name)
     if isinstance(given, Recordings):
         return _recordings(given.items, folder / name, given.channels)
     if isinstance(given, Pairs):
@@ -61,7 +64,7 @@ def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAI
     if isinstance(given, Mapping):
         if any(_is_block(each) for each in given.values()):
             return _arrays(given, folder / name)
-        return _table(given, folder / name)
+        return _sentences_of(as_frame(given), folder / name, pair) or _table(given, folder / name)
     if isinstance(given, tuple) and len(given) == 2 and is_array(given[0]):
         return _arrays({"x": given[0], "y": given[1]}, folder / name)
     if (numbers := numbers_of(given)) is not None and numbers.size and numbers.ndim:
@@ -235,9 +238,19 @@ def _recordings(items: Sequence[Any], path: Path, channels: Sequence[str] | None
     return path
 
 
+def _sentences_of(frame: polars.DataFrame, path: Path, pair: tuple[str, str] | None) -> Path | None:
+    """A table with a sentence a row, lists of words and lists of tags; None where it is none."""
+    words = next((name for name in ("words", "tokens") if name in frame.columns), None)
+    if pair != SENTENCES or words is None or "tags" not in frame.columns:
+        return None
+    return _sentences(list(zip(frame[words].to_list(), frame["tags"].to_list(), strict=True)), path)
+
+
 def _sentences(pairs: list[tuple[Any, Any]], path: Path) -> Path:
     lines: list[str] = []
     for number, (words, tags) in enumerate(pairs, start=1):
+        if not (is_list(words) and is_list(tags)):
+            raise DataError(f"{path.name}: expected lists of words and tags, got {told(words)} and {told(tags)}")
         words, tags = items_of(words), items_of(tags)
         if len(words) != len(tags) or not words:
             raise DataError(

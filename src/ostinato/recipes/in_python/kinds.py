@@ -54,7 +54,7 @@ def numbers_of(given: Any) -> np.ndarray | None:
         given = cells_of(given)
     if isinstance(given, list | tuple) and any(is_picture(each) for each in given):
         return None
-    if not (isinstance(given, list | tuple | int | float) or is_array(given)):
+    if not (isinstance(given, list | tuple | int | float) or is_array(given)) or not _begins_with_numbers(given):
         return None
     try:
         found = np.asarray(given)
@@ -63,6 +63,16 @@ def numbers_of(given: Any) -> np.ndarray | None:
     except (TypeError, ValueError):
         return None  # of several lengths
     return found if found.dtype.kind in "iufb" else None
+
+
+def _begins_with_numbers(given: Any) -> bool:
+    """Whether the first thing in nested lists is a number: of a million texts NumPy would make an array as wide as the longest."""
+    while isinstance(given, list | tuple):
+        first = next((each for each in given if each is not None), None)
+        if first is None:
+            return True
+        given = first
+    return isinstance(given, int | float | np.number) or is_array(given)
 
 
 def _has_numbers(given: Any) -> bool:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import ConfigError, OstinatoError
 from ostinato.extras import needed
-from ostinato.recipes import open_run
 from ostinato.recipes.in_python.kept import keep
 from ostinato.recipes.registry import Entry, find, name_of, task_of
 from ostinato.recipes.runs import new_run
 from ostinato.recipes.task import Task
 from ostinato.recipes.task_training import train as train_task
+from ostinato.recipes.trained import load
 from ostinato.training.distributed.launch import is_launched, rank
 from ostinato.training.loop.budget import LIMITS
 from ostinato.training.run.run_folder import RunFolder
@@ -61,8 +61,7 @@ def train(
         raise KeyboardInterrupt(f"interrupted at step {step}; go on with {again}")
     if not told.quiet and rank() == 0:
         importlib.import_module(entry.report).show(result, console)
-    found = open_run(folder.path)
-    return made.loaded(found)
+    return made.loaded(load(made, folder.path))
 
 
 def _check_processes(settings: Any) -> None:

@@ -83,6 +83,10 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             return read_source(data, labelled=labelled)
         return read_words(data, settings.reading, tagged=labelled)
 
+    def reads_tables(self, known: TagKnown) -> bool:
+        """Of recordings; sentences are in none."""
+        return known.scaling is not None
+
     def from_values(self, settings: TagSettings, known: TagKnown, given: Any) -> tuple[Part, bool]:
         """Sentences or lists of words, source code, or recordings."""
         return part_of(known, given)
