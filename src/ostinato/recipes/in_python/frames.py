@@ -134,7 +134,10 @@ def _column(name: str, cells: Any) -> polars.Series:
     if len(kinds) > 1 and not kinds <= {int, float}:
         plain = [None if each is None else str(each) for each in plain]
     try:
-        return polars.Series(name, plain, strict=False)
+        column = polars.Series(name, plain, strict=False)
+        if column.dtype == polars.Object:
+            raise TypeError(f"got {type(plain[0]).__name__}")
+        return column
     except (TypeError, ValueError, polars.exceptions.PolarsError) as error:
         told = " ".join(str(error).split())
         raise DataError(f"column {name!r}: expected texts, numbers, times, or lists of these; {told}") from error

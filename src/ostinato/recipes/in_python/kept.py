@@ -129,14 +129,16 @@ def _pairs(pairs: list[tuple[Any, Any]], path: Path, named: tuple[str, str]) -> 
     if named == PICTURES:
         return _captions(pairs, path)
     if isinstance(first, str):
-        if wrong := next((each for each, _ in pairs if not isinstance(each, str)), None):
-            raise DataError(f"{path.name}: expected a text in every pair, got {told(wrong)}")
+        if wrong := [each for each, _ in pairs if not isinstance(each, str)]:
+            raise DataError(f"{path.name}: expected a text in every pair, got {told(wrong[0])}")
         return _table(dict(zip(named, map(list, zip(*pairs, strict=True)), strict=True)), path)
     if is_list(first) and is_list(second) and all(isinstance(each, str) for each in items_of(first)):
         return _sentences(pairs, path)
     x = [_picture(each) if is_picture(each) else numbers_of(each) for each, _ in pairs]
-    if wrong := next((pair[0] for pair, numbers in zip(pairs, x, strict=True) if numbers is None), None):
-        raise DataError(f"{path.name}: expected texts, token lists, arrays or images in all pairs, got {told(wrong)}")
+    if wrong := [pair[0] for pair, numbers in zip(pairs, x, strict=True) if numbers is None or not numbers.ndim]:
+        raise DataError(
+            f"{path.name}: expected texts, token lists, arrays or images in all pairs, got {told(wrong[0])}"
+        )
     labels = [_label(label) for _, label in pairs]
     return _arrays({"x": x, **({} if all(each is None for each in labels) else {"y": labels})}, path)
 
@@ -155,12 +157,12 @@ def _table(given: Any, path: Path) -> Path:
 
 def _series(items: Sequence[Any], path: Path) -> Path:
     """Series one behind the other, each with a name: their numbers."""
-    found = [numbers_of(each) for each in items]
-    if wrong := next(
-        (each for each, numbers in zip(items, found, strict=True) if numbers is None or numbers.ndim != 1), None
-    ):
-        raise DataError(f"{path.name}: expected series of numbers (T,), got {told(wrong)}")
-    rows = [(str(at), float(value)) for at, numbers in enumerate(found, start=1) for value in numbers]  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+    rows: list[tuple[str, float]] = []
+    for at, each in enumerate(items, start=1):
+        numbers = numbers_of(each)
+        if numbers is None or numbers.ndim != 1:
+            raise DataError(f"{path.name}: expected series of numbers (T,), got {told(each)}")
+        rows += ((str(at), float(value)) for value in numbers)
     return _table({"series": [id for id, _ in rows], "value": [value for _, value in rows]}, path)
 
 
@@ -217,8 +219,8 @@ def _filled_words(rows: list[Any]) -> np.ndarray:
 
 
 def _recordings(items: Sequence[Any], path: Path, channels: Sequence[str] | None = None) -> Path:
-    if wrong := next((each for each in items if not isinstance(each, Recording)), None):
-        raise DataError(f"{path.name}: expected recordings only, got {told(wrong)} among them")
+    if wrong := [each for each in items if not isinstance(each, Recording)]:
+        raise DataError(f"{path.name}: expected recordings only, got {told(wrong[0])} among them")
     x, lengths = _filled([each.values for each in items], "the recordings' values")
     found: dict[str, Any] = {"x": x, "lengths": np.full(len(items), x.shape[1]) if lengths is None else lengths}
     if any(each.label is not None for each in items):

@@ -91,16 +91,14 @@ def is_path(given: Any) -> TypeGuard[os.PathLike[str]]:
 
 def told(given: Any) -> str:
     """What a value is, for a message."""
+    if is_list(given) and not len(given):
+        return f"an empty {type(given).__name__}"
     if (numbers := None if isinstance(given, int | float) else numbers_of(given)) is not None:
         return f"numbers {tuple(numbers.shape)}"
     if isinstance(given, str):
         return f"the text {given[:40]!r}"
     if is_list(given):
         items: Sequence[Any] = items_of(given)
-        return (
-            f"a {type(given).__name__} of {type(items[0]).__name__}"
-            if len(items)
-            else f"an empty {type(given).__name__}"
-        )
+        return f"a {type(given).__name__} of {type(items[0]).__name__}"
     name = type(given).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
