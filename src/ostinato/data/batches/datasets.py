@@ -52,14 +52,11 @@ class DatasetExamples:
         if lengths is not None and len(lengths) != count:
             raise DataError(f"lengths: expected one for each of {count:,} items, got {len(lengths):,}")
         self.dataset = dataset
-        self._collate: Callable[[list[Any]], Any] = (
-            torch.utils.data.default_collate if collate_fn is None else collate_fn
-        )
+        default: Callable[[list[Any]], Any] = torch.utils.data.default_collate  # pyright: ignore[reportUnknownMemberType]
+        self._collate = default if collate_fn is None else collate_fn
         self.lengths = np.ones(count, np.int64) if lengths is None else np.asarray(lengths, np.int64)
         self.counts = np.ones(count, np.int64)
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The items `rows`, in this order."""
-        return Batch(
-            self._collate([self.dataset[int(row)] for row in rows]), None, None, torch.from_numpy(np.asarray(rows))
-        )
+        return Batch(self._collate([self.dataset[int(row)] for row in rows]), None, None, torch.as_tensor(rows))

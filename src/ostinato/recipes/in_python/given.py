@@ -52,7 +52,8 @@ def is_labelled_data(given: Any) -> bool:
     if is_table(given) or is_array(given):
         return True
     if isinstance(given, list | tuple):
-        first = next(iter(given), None)
+        first: Any = next(iter(given), None)
+        # A row of somebody's own task may be a named tuple of two.
         return is_array(first) or isinstance(first, str) or (type(first) in (tuple, list) and len(first) == 2)
     # A map-style Dataset of torch, and what is like it.
     return not isinstance(given, Recordings) and hasattr(given, "__getitem__") and hasattr(given, "__len__")
