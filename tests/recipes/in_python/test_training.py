@@ -205,6 +205,30 @@ def test_a_run_that_is_there_is_kept(reviews):
         ostinato.train("tag", run=reviews / "run", resume=True)
 
 
+def test_what_is_not_of_the_run_is_not_written_over(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "data.parquet").write_text("mine")
+    with pytest.raises(
+        ConfigError, match="is there already, and may hold what is not of this run; choose another run="
+    ):
+        ostinato.train("classify", rows(), run=tmp_path, quiet=True)
+    assert (tmp_path / "data" / "data.parquet").read_text() == "mine"
+
+
+def test_settings_that_are_given_stay_as_they_are(tmp_path):
+    reading = {"validation": rows(10)}
+    with pytest.raises(ConfigError, match=r"model.hidden_size"):
+        ostinato.train("classify", rows(), run=tmp_path / "run", reading=reading, model={"hidden_size": "x"})
+    assert reading == {"validation": rows(10)}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_of_several_reads_files_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("ostinato.recipes.in_python.training.is_launched", lambda: True)
+    with pytest.raises(ConfigError, match="data: data in memory are for one process"):
+        ostinato.train("classify", rows(), run=tmp_path / "run")
+
+
 def test_an_interrupt_says_how_to_go_on(reviews, tmp_path):
     def stop(step, loss):
         threading.Timer(0.0, os.kill, (os.getpid(), signal.SIGINT)).start()

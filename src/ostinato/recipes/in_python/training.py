@@ -47,21 +47,20 @@ def train(
     if run is not None:
         given["run"] = os.fspath(run)
     values = _settings(entry, made, given, data, config)
-    folder = RunFolder(values.get("run") or new_run(made.name))
-    resume = bool(values.get("resume"))
-    with _in_python(folder.path):
-        folder.check(resume=resume)
-        with _kept(made, folder.path, values, resume=resume):
-            told = made.settings.from_dict({**values, "run": str(folder.path)})
-            _check_processes(told)
-            result = train_task(made, told, console, on_evaluation)
+    if values.get("run") is None and not is_launched():  # several processes agree on a name later
+        values["run"] = str(new_run(made.name))
+    path = None if values.get("run") is None else Path(values["run"])
+    with _in_python(path), _kept(made, path, values):
+        told = made.settings.from_dict(values)
+        _check_processes(told)
+        result = train_task(made, told, console, on_evaluation)
     step = result.outcome.counters.step
     if result.outcome.ending == "interrupted":
         again = f"ostinato.train({name_of(made)!r}, run={str(result.run)!r}, resume=True)"
         raise KeyboardInterrupt(f"interrupted at step {step}; go on with {again}")
     if not told.quiet and rank() == 0:
         importlib.import_module(entry.report).show(result, console)
-    return made.loaded(load(made, folder.path))
+    return made.loaded(load(made, result.run.path))
 
 
 def _check_processes(settings: Any) -> None:
@@ -154,26 +153,30 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 
 
 @contextmanager
-def _kept(task: Task[Any, Any, Any, Any], run: Path, values: dict[str, Any], *, resume: bool) -> Iterator[None]:
+def _kept(task: Task[Any, Any, Any, Any], run: Path | None, values: dict[str, Any]) -> Iterator[None]:
     """Puts files of the run's folder in place of data in memory; an error before the run begins takes them away again."""
-    folder = run / KEPT
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    resume = bool(values.get("resume"))
+    if run is not None:
+        RunFolder(run).check(resume=resume)
+    made: list[Path] = []
     try:
-        for place in ("data", *task.files):
-            *groups, name = place.split(".")
-            held: Any = values
-            for group in groups:
-                held = held.get(group) if isinstance(held, dict) else None
-            value: Any = held.get(name) if isinstance(held, dict) else None
-            if value is None or isinstance(value, str):
-                continue
+        for place, held, name in _places(task, values):
+            value = held[name]
             if isinstance(value, os.PathLike):
                 held[name] = os.fspath(value)
                 continue
             if resume:
+                raise ConfigError(f"{place}: a run that goes on has its data in its folder; leave {place} out")
+            if run is None or is_launched():
                 raise ConfigError(
-                    f"{place}: a run that goes on has its data in its folder, {folder}; leave {place} out"
+                    f"{place}: data in memory are for one process; write them to a file that all of them read"
                 )
+            folder = run / KEPT
+            if not made and folder.exists():
+                raise ConfigError(
+                    f"{folder}: is there already, and may hold what is not of this run; choose another run="
+                )
+            made = made or [path for path in (folder, *folder.parents) if not path.exists()]
             try:
                 held[name] = str(keep(value, folder, name, task.pair))
             except OSError as error:
@@ -182,8 +185,8 @@ def _kept(task: Task[Any, Any, Any, Any], run: Path, values: dict[str, Any], *, 
                 ) from error
         yield
     except BaseException:
-        if folder in made and not RunFolder(run).config_file.exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if run is not None and made and not RunFolder(run).config_file.exists():
+            shutil.rmtree(made[0], ignore_errors=True)
             for each in made[1:]:
                 try:
                     each.rmdir()
@@ -192,15 +195,26 @@ def _kept(task: Task[Any, Any, Any, Any], run: Path, values: dict[str, Any], *, 
         raise
 
 
+def _places(task: Task[Any, Any, Any, Any], values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Where settings name data by anything but a str: the name of the setting, and in which group it is called what."""
+    for place in ("data", *task.files):
+        *groups, name = place.split(".")
+        held: Any = values
+        for group in groups:
+            held = held.get(group) if isinstance(held, dict) else None
+        if isinstance(held, dict) and not (held.get(name) is None or isinstance(held[name], str)):
+            yield place, held, name
+
+
 @contextmanager
-def _in_python(run: Path) -> Iterator[None]:
+def _in_python(run: Path | None) -> Iterator[None]:
     """Errors in the words of Python: settings without dashes, data in memory by their name."""
     try:
         yield
     except OstinatoError as error:
-        said = re.sub(
-            rf"{re.escape(str((run / KEPT).absolute()))}{os.sep}|{re.escape(str(run / KEPT))}{os.sep}", "", str(error)
-        )
+        said = str(error)
+        for folder in () if run is None else ((run / KEPT).absolute(), run / KEPT):
+            said = said.replace(f"{folder}{os.sep}", "")
         said = re.sub(r"--resume\b", "resume=True", said)
         said = re.sub(r"--(run|data)\b", r"\1=", said)
         error.args = (re.sub(r"--([a-z_]+\.[a-z_]+)", r"\1", said), *error.args[1:])
