@@ -52,7 +52,7 @@ class DatasetExamples:
         if lengths is not None and len(lengths) != count:
             raise DataError(f"lengths: expected one for each of {count:,} items, got {len(lengths):,}")
         self.dataset = dataset
-        default: Any = torch.utils.data.default_collate  # pyright: ignore[reportUnknownMemberType]
+        default: Any = torch.utils.data.default_collate  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         self._collate = default if collate_fn is None else collate_fn
         self.lengths = np.ones(count, np.int64) if lengths is None else np.asarray(lengths, np.int64)
         self.counts = np.ones(count, np.int64)
