@@ -11,6 +11,7 @@ import polars
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Dataset
 
 import ostinato
 from ostinato.data import Example, Images, Pair, Recording, Sentence, digits
@@ -21,6 +22,17 @@ from ..reviews import rows
 from ..tagged import sentences
 
 HOW = {"quiet": True, "device": "cpu", "precision": "32-true", "training": {"max_steps": 6, "batch_size": 16}}
+
+
+class Pairs(Dataset):
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, at):
+        return self.pairs[at]
 
 
 def close(first, second):
@@ -251,7 +263,15 @@ def test_evaluation_takes_what_training_takes(texts, tmp_path):
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in pairs))
     wanted = texts.evaluate(str(tmp_path / "a.csv"))[0]
     frame = pandas.DataFrame(pairs, columns=["text", "label"])
-    for given in (pairs, frame, polars.from_dicts(frame.to_dict("records")), tuple(Example(*pair) for pair in pairs)):
+    records = frame.to_dict("records")
+    for given in (
+        pairs,
+        frame,
+        polars.from_dicts(records),
+        records,
+        Pairs(pairs),
+        tuple(Example(*pair) for pair in pairs),
+    ):
         found = texts.evaluate(given)[0]
         assert (found.examples, found.loss) == (20, pytest.approx(wanted.loss, rel=1e-5))
 

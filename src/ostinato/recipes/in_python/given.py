@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ostinato.data.recordings.recording import Recordings
+from torch.utils.data import Dataset
+
 from ostinato.errors import OstinatoError
 from ostinato.recipes.in_python.frames import is_column, is_frame
 from ostinato.recipes.in_python.kept import keep
@@ -55,8 +56,7 @@ def is_labelled_data(given: Any) -> bool:
         first: Any = next(iter(given), None)
         # A row of somebody's own task may be a named tuple of two.
         return is_array(first) or isinstance(first, str) or (type(first) in (tuple, list) and len(first) == 2)
-    # A map-style Dataset of torch, and what is like it.
-    return not isinstance(given, Recordings) and hasattr(given, "__getitem__") and hasattr(given, "__len__")
+    return isinstance(given, Dataset)
 
 
 @contextmanager
