@@ -16,7 +16,12 @@ from torch.utils.data import Dataset
 import ostinato
 from ostinato.data import Example, Images, Pair, Recording, Sentence, digits
 from ostinato.errors import ConfigError, DataError
+from ostinato.recipes.classify.task import Classify
 from ostinato.recipes.in_python.prediction import Prediction, Predictions
+from ostinato.recipes.task_training import TaskResult
+from ostinato.recipes.trained import Scores
+from ostinato.training import Outcome, RunFolder
+from ostinato.training.loop.counters import Counters
 
 from ..reviews import rows
 from ..tagged import sentences
@@ -345,3 +350,13 @@ def test_images_are_captioned(folder):
         trained.predict(np.zeros((8, 6)))
     with pytest.raises(DataError, match="of uint8, or of floats from 0 to 1, got int64"):
         trained.predict(np.zeros((8, 6, 3), np.int64))
+
+
+def test_what_training_gave_shows_itself(tmp_path):
+    scores = Scores(
+        "a <table>", 12, 0.25, 12, {"accuracy": 0.875}, warnings=["few"], baselines={"majority": {"accuracy": 0.5}}
+    )
+    outcome = Outcome("budget", Counters(step=7, best_step=5), "32-true", {"max_steps": 7})
+    html = TaskResult(RunFolder(tmp_path), Classify(), outcome, {"test": scores})._repr_html_()
+    for said in ("a &lt;table&gt;", "0.875", "majority", "0.5", "few", "the weights of step 5 are kept"):
+        assert said in html
