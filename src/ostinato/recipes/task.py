@@ -20,12 +20,13 @@ import torch
 from rich.console import Console
 
 from ostinato.data.batches.batches import Batch, Batches, Examples, InOrder
+from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError, DataError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes.few import few
 from ostinato.recipes.in_python.kept import PAIR
-from ostinato.recipes.in_python.plain import wrong
+from ostinato.recipes.in_python.plain import may_be_recordings, recordings_in, wrong
 from ostinato.recipes.in_python.prediction import Prediction
 from ostinato.recipes.knowledge import KNOWLEDGE, read_json
 from ostinato.recipes.learnt import Known, Learnt, Model, S
@@ -167,11 +168,16 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     def from_values(self, settings: S, known: Known, given: Any) -> tuple[Part, bool]:
         """Plain values to predict for, such as texts or arrays, as the task reads them; and whether they are one example.
 
-        What the task reads is given as it is too, and comes back unchanged.
+        What the task reads is given as it is too, and comes back unchanged. Where what is known has a `scaling` of recordings,
+        arrays become recordings.
 
         Raises:
             DataError: they are others than the task reads.
         """
+        scaling: Any = getattr(known, "scaling", None)
+        if isinstance(scaling, Scaling) and may_be_recordings(given):
+            found: Any = recordings_in(given, scaling.channels)
+            return found
         if isinstance(given, str):
             raise wrong(f"what the task {self.name} reads", given)
         return given, False

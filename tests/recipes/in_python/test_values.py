@@ -18,6 +18,7 @@ from ostinato.data import Example, Images, Pair, Recording, Sentence, digits
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes.classify.task import Classify
 from ostinato.recipes.in_python.prediction import Prediction, Predictions
+from ostinato.recipes.task import Task
 from ostinato.recipes.task_training import TaskResult
 from ostinato.recipes.trained import Scores
 from ostinato.training import Outcome, RunFolder
@@ -230,6 +231,23 @@ def test_recordings(signals, one_channel, tmp_path):
             signals.predict(wrong)
     with pytest.raises(DataError, match="expected finite numbers"):
         signals.predict(np.full((4, 2), np.inf))
+
+
+def test_a_task_that_reads_recordings_takes_arrays_without_more(signals):
+    x = np.random.default_rng(1).normal(size=(3, 7, 2)).astype(np.float32)
+    given = [
+        x,
+        list(x),
+        [{"values": each} for each in x],
+        [Recording(str(at), each) for at, each in enumerate(x, start=1)],
+    ]
+    for values in given:
+        part, is_one = Task.from_values(signals.task, signals.settings, signals.known, values)
+        assert [each.id for each in part.items] == ["1", "2", "3"]
+        assert not is_one
+    assert Task.from_values(signals.task, signals.settings, signals.known, x[0])[1]
+    rows = [("mine", 1)]
+    assert Task.from_values(signals.task, signals.settings, signals.known, rows) == (rows, False)
 
 
 def test_images(images):

@@ -54,6 +54,14 @@ def tokens_in(given: Any) -> list[str] | None:
     return items if all(isinstance(each, str) for each in items) else None
 
 
+def may_be_recordings(given: Any) -> bool:
+    """Whether values are such as `recordings_in` takes, and not what a task has read in a way of its own."""
+    if isinstance(given, Recordings | Recording | Mapping) or numbers_of(given) is not None:
+        return True
+    each: list[Any] = items_of(given) if is_list(given) else []
+    return bool(each) and all(isinstance(one, Recording | Mapping) or numbers_of(one) is not None for one in each)
+
+
 def recordings_in(given: Any, channels: Sequence[str]) -> tuple[Recordings, bool]:
     """Recordings with the channels of training, and whether it is one.
 
