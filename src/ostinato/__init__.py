@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ostinato.nn.layers import *  # noqa: F403 - a class for each cell that has a name
     from ostinato.nn.steps import *  # noqa: F403
     from ostinato.recipes import load
+    from ostinato.recipes import train_on as train
 
 __all__ = [
     "Cell",
@@ -49,6 +50,7 @@ __all__ = [
     "nn",
     "noisy",
     "to_torch",
+    "train",
 ]
 if TYPE_CHECKING:
     __all__ += _layers.__all__
@@ -64,15 +66,16 @@ _HOMES = {
         *("Recurrent", "Step", "Stream", "chrono", "convert", "explain", "listing", "noisy", "to_torch"),
         *classes(),
     ),
-    "ostinato.recipes": ("load",),
+    "ostinato.recipes": ("load", "train"),
 }
+_CALLED = {"train": "train_on"}  # at home, where `train` takes the settings of a task as one object
 _FLOORS = ("catalogue", "cells", "data", "errors", "insight", "lab", "models", "nn", "recipes", "training")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
+        value = getattr(importlib.import_module(_HOME[name]), _CALLED.get(name, name))
     elif name in _FLOORS:
         value = importlib.import_module(f"ostinato.{name}")
     else:

@@ -71,7 +71,8 @@ def test_parquet_has_types(classifier: tuple[str, str], answers: list[dict[str, 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("out.conllu", "expected a name that ends in .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, got .conllu"),
+        ("out.docx", ".csv, .tsv, .parquet, .txt, .conllu, .conll, .bio, got .docx"),
+        ("out.conllu", "classify are written to .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, got .conllu"),
         ("out.txt", "answers of classify have no text of their own; write .jsonl, .csv or .parquet"),
         ("none/out.parquet", "cannot be written (No such file or directory); choose another --output"),
     ],

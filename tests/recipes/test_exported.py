@@ -141,7 +141,7 @@ def test_texts_are_told_apart_the_same_with_naive_bayes(reading: Any, pooling: A
     (found,) = calls(exported(tmp_path / "run"), [["classify", [texts], {}]])
     lines = tmp_path / "texts.txt"
     lines.write_text("\n".join(texts) + "\n", encoding="utf-8")
-    assert_same_probabilities(found, run.predict(lines))
+    assert_same_probabilities(found, run.predict(data=lines))
 
 
 # --- taggers ---
@@ -235,7 +235,7 @@ def test_texts_are_translated_the_same(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "sources.txt"
     file.write_text("\n".join(sources) + "\n", encoding="utf-8")
     found = calls(exported(tmp_path / "run"), [["translate", [each], how] for how in HOW for each in sources])
-    wanted = [answer for how in HOW for answer in run.answer_with(how).predict(file)]
+    wanted = [answer for how in HOW for answer in run.answer_with(how).predict(data=file)]
     assert [each["text"] for each in found] == [each["translation"] for each in wanted]
     chances = [each["log_probability"] for each in wanted]
     np.testing.assert_allclose([each["log_probability"] for each in found], chances, rtol=0, atol=1e-4)

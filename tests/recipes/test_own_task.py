@@ -87,7 +87,7 @@ def test_the_command_line_knows_the_task_of_an_installed_package(package: Path, 
 def test_a_run_is_loaded_by_name_or_by_place(within: Path, tmp_path: Path) -> None:
     recipes.train(settings(tmp_path / "run"))
     assert registry.task_of(tmp_path / "run") == "regression"
-    assert isinstance(ostinato.load(tmp_path / "run").predict("sums.txt")[0]["number"], float)
+    assert isinstance(ostinato.load(tmp_path / "run").predict(data="sums.txt")[0]["number"], float)
     assert registry.find("regression:Regression").task == "regression:Regression"
 
 

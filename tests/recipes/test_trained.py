@@ -75,7 +75,7 @@ def test_answers_come_one_by_one_while_few_batches_are_held(run, monkeypatch):
 
 def test_data_that_cannot_be_read_are_told_of_before_the_first_answer(run):
     with pytest.raises(DataError, match=r"missing\.txt: no such file"):
-        load(run).stream("missing.txt")
+        load(run).stream(data="missing.txt")
 
 
 def test_an_evaluation_of_a_file_counts_errors(run, tmp_path):

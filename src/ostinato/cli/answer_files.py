@@ -5,6 +5,7 @@
 | .jsonl, .ndjson, .json, none | a line of JSON for each answer |
 | .csv, .tsv, .parquet | a table: a row an answer, or, of answers with as many values as steps, a row a step |
 | .txt | what `--show` prints |
+| .conllu, .conll, .bio | of a tagger: what was predicted for, with its tags in their column |
 
 In a table the parts of an answer are columns, `probabilities.good`; rows of steps begin with the numbers of the answer and of the
 step, from 1 on. What fits no cell, such as other hypotheses or attention, JSON alone has.
@@ -14,14 +15,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ostinato.errors import ConfigError, OstinatoError
 
+FORMS = (".conllu", ".conll", ".bio")  # that some task writes
 JSON_LINES, TABLES, TEXT = (".jsonl", ".ndjson", ".json", ""), (".csv", ".tsv", ".parquet"), ".txt"
 _EXAMPLE, _STEP = "answer", "step"
 
@@ -30,8 +33,8 @@ Write = Callable[[Mapping[str, Any]], None]
 
 def check_suffix(path: str) -> None:
     """Raises `ConfigError` where the name of a file says a form that answers are not written in."""
-    if (suffix := Path(path).suffix.lower()) not in (*JSON_LINES, *TABLES, TEXT):
-        known = ", ".join(each for each in (*JSON_LINES, *TABLES, TEXT) if each)
+    if (suffix := Path(path).suffix.lower()) not in (*JSON_LINES, *TABLES, TEXT, *FORMS):
+        known = ", ".join(each for each in (*JSON_LINES, *TABLES, TEXT, *FORMS) if each)
         raise ConfigError(f"--output {path}: expected a name that ends in {known}, got {suffix}")
 
 
@@ -68,6 +71,35 @@ def answers_into(path: str, task: Any) -> Iterator[Write]:
                 yield lambda answer: print(json.dumps(answer, ensure_ascii=False), file=file)
     except OSError as error:
         raise OstinatoError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+
+
+def write_form(path: str, trained: Any, data: str, answers: Iterable[Mapping[str, Any]]) -> None:
+    """Writes answers in a form of their task alone, such as CoNLL-U; a file that was there stays until the new one is whole.
+
+    Args:
+        path: of the file.
+        trained: of the run.
+        data: what was predicted for.
+        answers: in order.
+
+    Raises:
+        ConfigError: the task has no such form, or the answers do not fit it.
+        OstinatoError: the file cannot be written.
+    """
+    task, target = trained.task, Path(path)
+    if target.suffix.lower() not in task.forms:
+        known = ", ".join(each for each in (*JSON_LINES, *TABLES, TEXT, *task.forms) if each)
+        raise ConfigError(f"--output {path}: answers of {task.name} are written to {known}, got {target.suffix}")
+    lines = task.lines(trained, data, path, answers)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+        os.replace(beside, target)
+    except OSError as error:
+        raise OstinatoError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def rows_of(answer: Mapping[str, Any], number: int) -> list[dict[str, Any]]:

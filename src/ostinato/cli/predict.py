@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from ostinato.cli.answer_files import answers_into, check_suffix
+from ostinato.cli.answer_files import FORMS, answers_into, check_suffix, write_form
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def parser() -> Parser:
         "--output",
         type=str | None,
         default=None,
-        help="file to write: .jsonl, .csv, .tsv, .parquet or .txt; lines of JSON on standard output by default",
+        help="file to write: .jsonl, .csv, .tsv, .parquet, .txt; of a tagger .conllu, .conll, .bio; lines of JSON on standard "
+        "output by default",
     )
     found.add_argument(
         "--options",
@@ -63,7 +64,7 @@ def main(words: Sequence[str]) -> int:
     trained = open_run(given.run).to(given.device).answer_with(given.options)
 
     if given.show:
-        answers = trained.stream(given.input)
+        answers = trained.stream(data=given.input)
         _tell(trained.notes)
         return _show(trained.task, answers)
 
@@ -74,8 +75,11 @@ def main(words: Sequence[str]) -> int:
         on_batch = None
         if given.output is not None or not out.isatty():  # else the answers themselves show how far it is
             on_batch = stack.enter_context(waiting("predicting"))
-        answers = trained.stream(given.input, on_batch)
+        answers = trained.stream(data=given.input, on_batch=on_batch)
         _tell(trained.notes)
+        if given.output is not None and given.output.lower().endswith(FORMS):
+            write_form(given.output, trained, given.input, answers)
+            return 0
         if given.output is not None:
             write = stack.enter_context(answers_into(given.output, trained.task))
             for answer in answers:

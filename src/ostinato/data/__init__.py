@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ostinato.data.batches.batches import Batch, Batches, InOrder, TargetBatch, pad
+    from ostinato.data.batches.datasets import DatasetExamples
     from ostinato.data.batches.documents import Documents
     from ostinato.data.batches.prefetch import Prefetch
     from ostinato.data.batches.streams import Chunk, Streams
@@ -55,6 +56,7 @@ _HOMES = {
     "Chunk": "batches.streams",
     "Corpus": "tokens.corpus",
     "Coverage": "tokens.vectors",
+    "DatasetExamples": "batches.datasets",
     "Decoder": "sources.decoding",
     "Dialect": "sources.dialect",
     "Document": "sources.text",
@@ -129,6 +131,7 @@ __all__ = [
     "Chunk",
     "Corpus",
     "Coverage",
+    "DatasetExamples",
     "Decoder",
     "Dialect",
     "Document",

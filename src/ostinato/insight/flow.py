@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from ostinato.insight.layers import InsightError, Loss, scalar_loss, watched
+from ostinato.insight.shown import ShownInNotebooks
 from ostinato.insight.tables import make_table, text_of
 from ostinato.insight.trajectory import Trajectory
 from ostinato.types import Tensor
@@ -121,7 +122,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class GradientFlow:
+class GradientFlow(ShownInNotebooks):
     """Of a model; print it.
 
     Attributes:

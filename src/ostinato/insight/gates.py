@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from ostinato.cells.named import Gates
 from ostinato.insight.layers import InsightError, Loss, trajectories
+from ostinato.insight.shown import ShownInNotebooks
 from ostinato.insight.tables import make_table, text_of
 from ostinato.insight.trajectory import Trajectory, TrajectoryPart
 from ostinato.types import Tensor
@@ -77,7 +78,7 @@ class UnitShare:
 
 
 @dataclass(frozen=True)
-class Saturation:
+class Saturation(ShownInNotebooks):
     """Of a model; print it.
 
     Attributes:

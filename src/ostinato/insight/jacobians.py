@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ostinato.insight.layers import InsightError, convert_alone, recurrent_modules, trajectories
+from ostinato.insight.shown import ShownInNotebooks
 from ostinato.insight.tables import make_table, text_of
 from ostinato.insight.trajectory import Trajectory
 from ostinato.nn.recurrent import Recurrent
@@ -31,7 +32,7 @@ _NUMBERS_AT_ONCE = 1 << 24  # in one batched step: 128 MiB of float64 a gate
 
 
 @dataclass(frozen=True)
-class JacobianSpectrum:
+class JacobianSpectrum(ShownInNotebooks):
     """Of some steps of one direction of one layer; print it.
 
     Attributes:

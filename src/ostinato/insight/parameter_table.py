@@ -11,6 +11,7 @@ from torch import nn
 
 from ostinato.insight.layers import InsightError, convert_alone
 from ostinato.insight.parameter_formulas import FormulaPiece, pieces_of
+from ostinato.insight.shown import ShownInNotebooks
 from ostinato.insight.tables import csv_of, make_table, text_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ParameterRow:
 
 
 @dataclass(frozen=True)
-class ParameterTable:
+class ParameterTable(ShownInNotebooks):
     """Of a model; print it.
 
     Attributes:

@@ -44,7 +44,7 @@ def text_of(*tables: Table, width: int = 110) -> str:
     """What a terminal of this width would show, without colours."""
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, force_jupyter=False)
     for table in tables:
         console.print(table)
     file: Any = console.file

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import torch
 from torch.utils.hooks import RemovableHandle
 
+from ostinato import notebook
 from ostinato.errors import told_kind
 from ostinato.kernels.dispatch import Choice, recording
 from ostinato.kernels.listing import listing as listing_of_cell
@@ -37,6 +38,15 @@ class Explanation:
             seen = list(dict.fromkeys(choices))
             lines += [f"{name}: {choice.backend} ({choice.reason})" for choice in seen] or [f"{name}: did not run"]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, str, str]] = []
+        for name, choices in self.choices.items():
+            seen = dict.fromkeys(choices)
+            rows += [(name, choice.backend, notebook.Whole(choice.reason)) for choice in seen] or [
+                (name, "did not run", "")
+            ]
+        return notebook.piece(notebook.table(["layer", "backend", "why"], rows, words=3))
 
 
 @torch.no_grad()

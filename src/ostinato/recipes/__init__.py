@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ostinato.models.text.language_model import LanguageModel
+    from ostinato.recipes.caption.prediction import CaptionPrediction
+    from ostinato.recipes.classify.prediction import ClassPrediction
+    from ostinato.recipes.forecast.prediction import ForecastPrediction
+    from ostinato.recipes.in_python.prediction import Prediction
     from ostinato.recipes.settings import RunSettings
+    from ostinato.recipes.tag.prediction import TagPrediction
     from ostinato.recipes.trained import Trained
+    from ostinato.recipes.translate.prediction import TranslationPrediction
 
-__all__ = ["load", "open_run", "train"]
+    _P = TypeVar("_P", bound=Prediction)
+    _Of: TypeAlias = Trained[Any, Any, Any, Any, _P]
+
+__all__ = ["load", "open_run", "train", "train_on"]
 
 
 def train(
@@ -39,19 +49,40 @@ def train(
     return train_task(find(settings.task).make(), settings, console, on_evaluation)
 
 
-def load(run: str | os.PathLike[str]) -> Any:
+@overload
+def load(run: str | os.PathLike[str], task: Literal["classify"]) -> _Of[ClassPrediction]: ...
+@overload
+def load(run: str | os.PathLike[str], task: Literal["tag"]) -> _Of[TagPrediction]: ...
+@overload
+def load(run: str | os.PathLike[str], task: Literal["translate"]) -> _Of[TranslationPrediction]: ...
+@overload
+def load(run: str | os.PathLike[str], task: Literal["caption"]) -> _Of[CaptionPrediction]: ...
+@overload
+def load(run: str | os.PathLike[str], task: Literal["forecast"]) -> _Of[ForecastPrediction]: ...
+@overload
+def load(run: str | os.PathLike[str], task: Literal["lm"]) -> LanguageModel: ...
+@overload
+def load(run: str | os.PathLike[str], task: str | None = None) -> Any: ...
+def load(run: str | os.PathLike[str], task: str | None = None) -> Any:
     """What a run has learnt, on the CPU, in evaluation mode, with the weights that were best on the validation data.
 
     Args:
         run: the folder of the run.
+        task: that it should be of, where that matters; an editor then knows what `predict` gives.
 
     Returns:
         Of a language model the `LanguageModel`; of any other task a `Trained`, which predicts, is evaluated and holds the model.
 
     Raises:
-        RunError: there is no run, or a file of it is missing or damaged.
+        RunError: there is no run, a file of it is missing or damaged, or it is of another task.
     """
     found = open_run(run)
+    if task is not None:
+        from ostinato.errors import RunError
+        from ostinato.recipes.registry import find, name_of
+
+        if find(task).task != find(name := name_of(found.task)).task:
+            raise RunError(f"{run} is a run of the task {name}, not {task}; leave task out, or name another run")
     return found.task.loaded(found)
 
 
@@ -68,3 +99,62 @@ def open_run(run: str | os.PathLike[str]) -> Trained[Any, Any, Any, Any]:
     from ostinato.recipes.trained import load as load_task
 
     return load_task(task_for(run), run)
+
+
+@overload
+def train_on(task: Literal["classify"], data: Any = None, **settings: Any) -> _Of[ClassPrediction]: ...
+@overload
+def train_on(task: Literal["tag"], data: Any = None, **settings: Any) -> _Of[TagPrediction]: ...
+@overload
+def train_on(task: Literal["translate"], data: Any = None, **settings: Any) -> _Of[TranslationPrediction]: ...
+@overload
+def train_on(task: Literal["caption"], data: Any = None, **settings: Any) -> _Of[CaptionPrediction]: ...
+@overload
+def train_on(task: Literal["forecast"], data: Any = None, **settings: Any) -> _Of[ForecastPrediction]: ...
+@overload
+def train_on(task: Literal["lm"], data: Any = None, **settings: Any) -> LanguageModel: ...
+@overload
+def train_on(task: str, data: Any = None, **settings: Any) -> Any: ...
+def train_on(
+    task: str,
+    data: Any = None,
+    *,
+    run: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    console: Console | None = None,
+    on_evaluation: Callable[[int, float], bool | None] | None = None,
+    **settings: Any,
+) -> Any:
+    """`ostinato.train`: trains the model of a task on data as Python has them, as the command `ostinato train` does on files.
+
+        trained = ostinato.train("classify", frame, model={"hidden_size": 64}, training={"max_epochs": 5})
+        trained.predict("what fun").label
+
+    Data in memory are kept in the folder of the run, in `data/`, so that the run can be resumed, evaluated and inspected later, in
+    another process too.
+
+    Args:
+        task: its name, "classify", "tag", ...; or the place of one's own, "module:class".
+        data: a path; a frame of polars or pandas, an Arrow table, a mapping of columns; pairs (text, label), (source, target),
+            (words, tags), (array, label), (image, caption); arrays by name, {"x": ..., "y": ...}, or (x, y); recordings, series; a
+            map-style Dataset of torch that gives such pairs. None for the built-in data.
+        run: the folder to write; None for a new one in runs/, as the command does.
+        config: a YAML file of settings, or the name of a paper's recipe.
+        console: where progress goes; standard output by default.
+        on_evaluation: called after each evaluation with the step and what is minimised; True ends the run there.
+        **settings: all others of the task, as `ostinato train TASK --help` lists them: `seed=1`, groups as dicts,
+            `model={"hidden_size": 64}`, or with dots, `**{"model.hidden_size": 64}`. Where a setting names a file, such as
+            `reading={"validation": ...}`, data in memory will do. `resume=True` goes on with `run`; `quiet=True` prints nothing.
+
+    Returns:
+        What `ostinato.load` gives of the run: a `Trained`; of a language model the `LanguageModel`.
+
+    Raises:
+        OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
+        KeyboardInterrupt: after Ctrl-C, when a checkpoint is written; the message says how to go on.
+    """
+    from ostinato.recipes.in_python.training import train as train_in_python
+
+    return train_in_python(
+        task, data, run=run, config=config, console=console, on_evaluation=on_evaluation, settings=settings
+    )

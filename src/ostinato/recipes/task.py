@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -20,10 +20,14 @@ import torch
 from rich.console import Console
 
 from ostinato.data.batches.batches import Batch, Batches, Examples, InOrder
+from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError, DataError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes.few import few
+from ostinato.recipes.in_python.kept import PAIR
+from ostinato.recipes.in_python.plain import may_be_recordings, recordings_in, wrong
+from ostinato.recipes.in_python.prediction import Prediction
 from ostinato.recipes.knowledge import KNOWLEDGE, read_json
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.training.distributed.processes import Processes
@@ -122,6 +126,9 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         nothing_to_judge: what is said of data whose validation part has no example with a loss.
         no_answers: what is said where answers are asked for, of a task that has none; empty where it has.
         in_a_sweep: settings that leave out what only a person looks at.
+        prediction: the class of an answer, whose fields are its parts.
+        forms: suffixes of files that its answers can be written to besides those of every task; `lines` writes them.
+        pair: what the two sides of an example are called, where data come as pairs in Python; None where data are texts alone.
     """
 
     name: ClassVar[str]
@@ -136,6 +143,9 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     nothing_to_judge: ClassVar[str] = "expected labels to validate with that training has too, got others only"
     no_answers: ClassVar[str] = ""
     in_a_sweep: ClassVar[Mapping[str, Any]] = {}
+    prediction: ClassVar[type[Prediction]] = Prediction
+    pair: ClassVar[tuple[str, str] | None] = PAIR
+    forms: ClassVar[tuple[str, ...]] = ()
 
     # --- data ---
 
@@ -150,6 +160,27 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     @abstractmethod
     def read_part(self, settings: S, known: Known, data: str, *, labelled: bool) -> Part:
         """Data to evaluate on (`labelled`) or to predict for."""
+
+    def reads_tables(self, known: Known) -> bool:
+        """Whether what it predicts for may be a table: a frame is then read as a file of it is."""
+        return True
+
+    def from_values(self, settings: S, known: Known, given: Any) -> tuple[Part, bool]:
+        """Plain values to predict for, such as texts or arrays, as the task reads them; and whether they are one example.
+
+        What the task reads is given as it is too, and comes back unchanged. Where what is known has a `scaling` of recordings,
+        arrays become recordings.
+
+        Raises:
+            DataError: they are others than the task reads.
+        """
+        scaling: Any = getattr(known, "scaling", None)
+        if isinstance(scaling, Scaling) and may_be_recordings(given):
+            found: Any = recordings_in(given, scaling.channels)
+            return found
+        if isinstance(given, str):
+            raise wrong(f"what the task {self.name} reads", given)
+        return given, False
 
     @abstractmethod
     def learn(self, settings: S, train: Part) -> Known:
@@ -420,6 +451,25 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             f"the task {self.name} does not say what is exported of its models: give it a method `exported` (docs/export.md), or "
             "call ostinato.export(model, example, path) with the model of the run"
         )
+
+    def lines(
+        self, learnt: Learnt[S, Known, Model], data: str, path: str, answers: Iterable[Mapping[str, Any]]
+    ) -> Iterator[str]:
+        """Answers in one of `forms`, for files of the kind that the task reads.
+
+        Args:
+            learnt: of the run.
+            data: what was predicted for: a file, a folder or "-".
+            path: of the file to write, whose suffix is one of `forms`.
+            answers: in the order of the data.
+
+        Yields:
+            Text, with the ends of its lines.
+
+        Raises:
+            ConfigError: they do not fit the form.
+        """
+        raise ConfigError(f"--output {path}: answers of {self.name} are not written so; write .jsonl")
 
     def shown(self, answer: Mapping[str, Any]) -> Text | None:
         """An answer as a person reads it on a terminal; None where that is its JSON."""

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.markup import escape
 from torch import nn
 
+from ostinato import notebook
 from ostinato.data.batches.batches import Examples
 from ostinato.data.records.splits import Splits
 from ostinato.errors import DataError
@@ -60,6 +61,10 @@ class TaskResult:
     outcome: Outcome
     scores: Mapping[str, Scores] = field(default_factory=dict)
     pictures: Sequence[Path] = ()
+
+    def _repr_html_(self) -> str:
+        head = notebook.heading(f"{self.task.name}: {self.run}", f"ended {self.outcome.told()}")
+        return notebook.piece(head, *(each.to_html() for each in self.scores.values()))
 
 
 def train(

@@ -8,16 +8,22 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, TypeAlias, overload
 
 import numpy as np
+from typing_extensions import TypeVar
 
+from ostinato import notebook
 from ostinato.data.batches.batches import Batch, Examples
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.memory import holding
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes import own_cells
+from ostinato.recipes.in_python.about import About, about
+from ostinato.recipes.in_python.given import as_file, is_labelled_data, is_table, names_a_file
+from ostinato.recipes.in_python.kinds import is_path
+from ostinato.recipes.in_python.prediction import Prediction, Predictions
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.recipes.settings import check_fields
 from ostinato.recipes.task import Judge, Opening, Part, Task
@@ -25,6 +31,7 @@ from ostinato.training.distributed.device import choose_device
 from ostinato.training.loop.evaluation import never
 from ostinato.training.run.run_folder import RunFolder
 
+OnBatch: TypeAlias = Callable[[int, int], None]
 NOTHING = Opening()
 POOL_BATCHES = 16  # sorted by length together, and held until all of them are done
 
@@ -53,9 +60,24 @@ class Scores:
     warnings: Sequence[str] = ()
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
+    def to_html(self) -> str:
+        """What a notebook shows of them: the model beside the simple ones."""
+        columns = {"": {**self.figures, "loss": self.loss}, **self.baselines}
+        names = [*self.figures, "loss"]
+        rows = [[name.replace("_", " "), *(each.get(name, "") for each in columns.values())] for name in names]
+        head = notebook.heading(self.data, f"{self.examples:,} examples; the loss in nats")
+        told = "".join(map(notebook.line, self.warnings))
+        return head + notebook.table(["", "model", *self.baselines], rows, most=None) + told
 
-class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
-    """A model and what belongs to it, with the task that it does.
+    def _repr_html_(self) -> str:
+        return notebook.piece(self.to_html())
+
+
+A = TypeVar("A", bound=Prediction, default=Any)
+
+
+class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
+    """A model and what belongs to it, with the task that it does. Print it: it tells of the run and how good it is.
 
     Attributes:
         task: what it does.
@@ -74,12 +96,22 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
         self.task = task
         self.notes: list[str] = []
 
-    def to(self, device: str) -> Trained[S, Part, Known, Model]:
+    def about(self) -> About:
+        """The run in a few lines: where it is, when and how long it was trained, and its figures."""
+        return about(self.task, self.settings, self.model, self.folder)
+
+    def __repr__(self) -> str:
+        return self.about().text(type(self).__name__)
+
+    def _repr_html_(self) -> str:
+        return self.about().html(type(self).__name__)
+
+    def to(self, device: str) -> Trained[S, Part, Known, Model, A]:
         """Moves the model: "auto", "cpu", "cuda", "cuda:N" or "mps"."""
         self.model.to(choose_device(device))
         return self
 
-    def answer_with(self, options: Mapping[str, Any]) -> Trained[S, Part, Known, Model]:
+    def answer_with(self, options: Mapping[str, Any]) -> Trained[S, Part, Known, Model, A]:
         """Sets how it answers.
 
         Args:
@@ -98,35 +130,82 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
             self.answering = kind(**options)
         return self
 
+    @overload
+    def predict(self, values: str, on_batch: OnBatch | None = None) -> A: ...
+    @overload
     def predict(
-        self, data: str | os.PathLike[str] | Part, on_batch: Callable[[int, int], None] | None = None
-    ) -> list[dict[str, Any]]:
-        """What the model says about each example, in the order of the data; see `stream`."""
-        return list(self.stream(data, on_batch))
+        self, values: os.PathLike[str] | list[str] | list[list[str]], on_batch: OnBatch | None = None
+    ) -> Predictions[A]: ...
+    @overload
+    def predict(self, *, data: Any, on_batch: OnBatch | None = None) -> Predictions[A]: ...
+    @overload
+    def predict(self, values: Any, on_batch: OnBatch | None = None) -> Any: ...
+    def predict(self, values: Any = None, on_batch: OnBatch | None = None, *, data: Any = None) -> Any:
+        """What the model says about an example, or about several.
 
-    def stream(
-        self, data: str | os.PathLike[str] | Part, on_batch: Callable[[int, int], None] | None = None
-    ) -> Iterator[dict[str, Any]]:
+            trained.predict("what fun")                      # one answer: label, probability, probabilities
+            trained.predict(["what fun", "dull"])            # a list of two
+            trained.predict(pathlib.Path("reviews.csv"))     # a list, of the rows of a file
+
+        Args:
+            values: plain values, as the task reads such: a text; lists of words; numbers (T, C), from NumPy, torch or lists;
+                images of Pillow or arrays; series; a list of such, or an array with an axis more, for several. Or a frame of
+                polars or pandas, a mapping of columns, a list of rows, or a file as `pathlib.Path`: a str is a text and never a
+                file. Or what the task reads from a file.
+            on_batch: called after each batch with how many examples are done, and of how many.
+            data: a file or folder in place of values, as a str or a path; or data in memory, as `ostinato.train` takes them.
+
+        Returns:
+            Of one example its answer, of several a list in their order. An answer is a dict, as JSON has it, with the same parts as
+            fields; for which see the task, such as `ostinato.recipes.classify.prediction.ClassPrediction`.
+
+        Raises:
+            DataError: the data cannot be read, or are not what the model reads.
+            ConfigError: the task gives no answers; or neither or both of values and data came.
+        """
+        part, is_one = self._given(values, data)
+        answers = Predictions(self._stream(part, on_batch))
+        return answers[0] if is_one else answers
+
+    def stream(self, values: Any = None, on_batch: OnBatch | None = None, *, data: Any = None) -> Iterator[A]:
         """The same one after the other; the answers to a few batches are held at a time.
 
         The data are read at once, so that what is wrong with them is told before the first answer is asked for.
-
-        Args:
-            data: a file or folder of the kinds that the task reads, or what it reads from them.
-            on_batch: called after each batch with how many examples are done, and of how many.
-
-        Returns:
-            For each example what JSON can hold; for what is in it see the task.
-
-        Raises:
-            DataError: the data cannot be read.
-            ConfigError: the task gives no answers.
         """
+        return self._stream(self._given(values, data)[0], on_batch)
+
+    def _given(self, values: Any, data: Any) -> tuple[Any, bool]:
+        """A part of what was given, and whether it is one example."""
         if self.task.no_answers:
             raise ConfigError(f"{self.folder or self.task.name} {self.task.no_answers}")
-        part: Any = data
+        if (values is None) == (data is None):
+            raise ConfigError(
+                "predict: expected values or data=, one of them; give a text, an array, a frame or a Path"
+            )
+        if data is not None:
+            return self._read(data, labelled=False)[0], False
+        if is_path(values) or (is_table(values) and self.task.reads_tables(self.known)):
+            return self._read(values, labelled=False)[0], False
+        if isinstance(values, str) and names_a_file(values):
+            raise DataError(
+                f"predict: {values!r} is a file, and a str is a text: give pathlib.Path({values!r}) or data={values!r} for the "
+                f"file, [{values!r}] for the text"
+            )
+        part, is_one = self.task.from_values(self.settings, self.known, values)
+        self.notes = self.task.notes(part)
+        return part, is_one
+
+    def _read(self, data: Any, *, labelled: bool) -> tuple[Any, str]:
+        """Data of a file, or of memory by way of one; and their name."""
         if isinstance(data, str | os.PathLike):
-            part = self.read_part(os.fspath(data), labelled=False)
+            part = self.read_part(os.fspath(data), labelled=labelled)
+            return part, self.task.title(part, os.fspath(data))
+        with as_file(data, self.task.pair) as file:
+            part = self.read_part(str(file), labelled=labelled)
+        self.notes = [note.replace(str(file), file.name) for note in self.notes]
+        return part, "the data"
+
+    def _stream(self, part: Any, on_batch: OnBatch | None) -> Iterator[A]:
         if not self.task.size(part):
             return iter(())
         return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch)
@@ -144,9 +223,8 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
         self.notes = self.task.notes(part)
         return part
 
-    def _answers(
-        self, part: Any, examples: Examples, on_batch: Callable[[int, int], None] | None
-    ) -> Iterator[dict[str, Any]]:
+    def _answers(self, part: Any, examples: Examples, on_batch: OnBatch | None) -> Iterator[A]:
+        made: Any = self.task.prediction
         size, pool = len(examples.lengths), POOL_BATCHES * self.task.rows
         for start in range(0, size, pool):
             found: dict[int, dict[str, Any]] = {}
@@ -155,20 +233,21 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
                         on_batch(start + len(found), size)
-            yield from (found[row] for row in sorted(found))
+            yield from (made(found[row]) for row in sorted(found))
 
     def evaluate(
         self,
-        data: str | os.PathLike[str] | Part | None = None,
+        data: Any = None,
         *,
         name: str | None = None,
-        on_batch: Callable[[int, int], None] | None = None,
+        on_batch: OnBatch | None = None,
     ) -> tuple[Scores, Judge]:
         """How good the model is on labelled data.
 
         Args:
-            data: a file or folder of the kinds that the task reads, or what it reads from them; None for the test data of the run,
-                and where it has none for those of validation.
+            data: a file or folder of the kinds that the task reads, what it reads from them, or data in memory as `ostinato.train`
+                takes them, such as a frame or pairs; None for the test data of the run, and where it has none for those of
+                validation.
             name: of the data; by default where they are.
             on_batch: called after each batch with how many examples are done, and of how many.
 
@@ -183,9 +262,9 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model]):
             splits = read_splits(self.task, self.settings, Opening(self.folder, self.known))
             kind, part = ("test", splits.test) if self.task.size(splits.test) else ("validation", splits.validation)
             name = name or f"{splits.name}, {kind}"
-        elif isinstance(data, str | os.PathLike):
-            part = self.read_part(os.fspath(data), labelled=True)
-            name = name or self.task.title(part, os.fspath(data))
+        elif isinstance(data, str | os.PathLike) or is_labelled_data(data):
+            part, title = self._read(data, labelled=True)
+            name = name or title
         size = self.task.size(part)
         if not size:
             raise DataError(f"{name or 'the data'}: expected at least one example to evaluate on, got none")

@@ -92,10 +92,10 @@ def test_new_pictures_are_said_something_of_in_their_order(run, photos, tmp_path
     assert answers[0]["log_probability"] == pytest.approx(answers[2]["log_probability"], abs=0.5)
     assert trained.predict(tmp_path / "[az].*")[0] == pytest.approx(answers[0])
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path}/z.jpg\n\n{tmp_path}/a.png\n"))
-    assert [answer["caption"] for answer in trained.predict("-")] == [answers[2]["caption"], answers[0]["caption"]]
+    assert [answer["caption"] for answer in trained.predict(data="-")] == [answers[2]["caption"], answers[0]["caption"]]
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(DataError, match="expected names of pictures on standard input"):
-        trained.predict("-")
+        trained.predict(data="-")
     assert str(trained.task.shown(answers[0])) == f"a.png: {answers[0]['caption']}"
     listed = trained.predict(photos / "captions.jsonl")
     assert len(listed) == 90

@@ -46,7 +46,7 @@ def test_images_of_a_user_are_learnt_and_predicted_for(tmp_path):
     training = UpdateSettings(batch_size=8, learning_rate=0.02, max_steps=100)
     result = train(small(tmp_path / "run", data, training=training))
     trained = load(result.run.path)
-    answers = trained.predict(data)
+    answers = trained.predict(data=data)
     assert len(answers) == 60
     right = [answer["class"] == str(n % 3) for n, answer in enumerate(answers)]
     assert np.mean(right) == trained.evaluate(data)[0].figures["accuracy"] > 0.9

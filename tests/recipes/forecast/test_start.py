@@ -82,7 +82,7 @@ def test_a_sharp_season_is_forecast_as_anybody_would(tmp_path, head, peak):
     figures = result.scores["test"].figures
     assert figures["mae_of_seasonal_naive"] == figures["crps_of_seasonal_naive"] == 0.0
     assert figures["mae"] < 0.01 * values.std()
-    answer = load(result.run.path).predict(str(data))[0]
+    answer = load(result.run.path).predict(data=str(data))[0]
     np.testing.assert_allclose(answer["median"], values[4:11], atol=0.01 * values.std())
 
 

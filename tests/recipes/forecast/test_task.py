@@ -58,18 +58,18 @@ def test_answers_have_times_intervals_and_the_number_of_steps_asked_for(learnt, 
     _, result = learnt
     path = write(tmp_path / "new.csv", rows(ids=("a",)) + ahead(12))
     trained = load(result.run.path)
-    (answer,) = trained.predict(path)
+    (answer,) = trained.predict(data=path)
     assert answer["series"] == "a"
     assert answer["last"]["time"] == str(START + np.timedelta64(159, "h"))
     assert answer["times"] == [str(START + np.timedelta64(160 + t, "h")) for t in range(4)]
-    (longer,) = trained.answer_with({"horizon": 12, "samples": 50, "seed": 3}).predict(path)
+    (longer,) = trained.answer_with({"horizon": 12, "samples": 50, "seed": 3}).predict(data=path)
     assert len(longer["times"]) == len(longer["mean"]) == len(longer["median"]) == 12
     for percent, wider in ((50, 80), (80, 90), (90, 95)):
         narrow, wide = (longer["intervals"][str(each)] for each in (percent, wider))
         assert all(a >= b for a, b in zip(narrow["low"], wide["low"], strict=True))
         assert all(a <= b for a, b in zip(narrow["high"], wide["high"], strict=True))
-    assert trained.predict(path) == [longer]
-    assert trained.answer_with({"horizon": 12, "samples": 50, "seed": 4}).predict(path) != [longer]
+    assert trained.predict(data=path) == [longer]
+    assert trained.answer_with({"horizon": 12, "samples": 50, "seed": 4}).predict(data=path) != [longer]
     json.dumps(longer)
 
 
@@ -79,7 +79,7 @@ def test_what_is_known_ahead_counts(learnt, tmp_path):
     means = []
     for price in (0, 1):
         path = write(tmp_path / "new.csv", rows(ids=("a",)) + ahead(4, price=price))
-        means.append(np.mean(trained.predict(path)[0]["mean"]))
+        means.append(np.mean(trained.predict(data=path)[0]["mean"]))
     assert means[1] > means[0] + 0.5
 
 
@@ -89,7 +89,7 @@ def test_what_is_not_known_ahead_is_asked_for(learnt, tmp_path):
     with pytest.raises(
         DataError, match=r"new[.]csv: expected price for all 4 steps behind the last value of series 'a'; add"
     ):
-        load(result.run.path).predict(path)
+        load(result.run.path).predict(data=path)
 
 
 def test_short_constant_new_and_unended_series_are_forecast(learnt, tmp_path):
@@ -102,7 +102,7 @@ def test_short_constant_new_and_unended_series_are_forecast(learnt, tmp_path):
         for name, t0 in (("new", 1), ("still", 40), ("gap", 9))
         for t in range(t0, t0 + 4)
     ]
-    new, still, gap = load(result.run.path).predict(write(tmp_path / "new.csv", lines))
+    new, still, gap = load(result.run.path).predict(data=write(tmp_path / "new.csv", lines))
     width = load(result.run.path).known.width("new")
     assert new["median"] == pytest.approx([5.0] * 4, abs=2 * width)
     assert new["intervals"]["95"]["high"][0] - new["intervals"]["95"]["low"][0] > 0.1 * width > 0
@@ -140,7 +140,7 @@ def test_other_heads_learn_too_and_parquet_is_read(tmp_path, head):
     result = train(settings)
     assert result.scores["test"].details["season"] == 8
     assert result.scores["test"].figures["skill"] > 0.5
-    answer = load(result.run.path).predict(settings.data)[0]
+    answer = load(result.run.path).predict(data=settings.data)[0]
     assert answer["times"] == [200, 201, 202, 203]
     assert answer["series"] == ""
 

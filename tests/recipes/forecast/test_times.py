@@ -54,7 +54,7 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize("rows", [1, 5, 30])
 def test_times_to_come_are_those_of_training(runs, tmp_path, name, rows):
     calendar = CALENDARS[name]
-    (answer,) = runs[name].predict(table(tmp_path / "a.csv", calendar[40 : 40 + rows]))
+    (answer,) = runs[name].predict(data=table(tmp_path / "a.csv", calendar[40 : 40 + rows]))
     assert answer["times"] == [str(time) for time in calendar[40 + rows : 48 + rows]]
 
 
@@ -70,7 +70,7 @@ def test_left_out_rows_are_as_empty_cells(runs, tmp_path, name, missing):
         tmp_path / "b.csv", times, [value if is_there else "" for value, is_there in zip(values, there, strict=True)]
     )
     trained = runs[name]
-    assert trained.predict(gaps) == trained.predict(empty)
+    assert trained.predict(data=gaps) == trained.predict(data=empty)
     assert trained.evaluate(gaps)[0].figures == pytest.approx(dict(trained.evaluate(empty)[0].figures))
 
 
@@ -80,19 +80,19 @@ def test_times_that_follow_no_rule_are_asked_for(runs, tmp_path):
     with pytest.raises(
         DataError, match=r"the times of training follow no rule, so those of the next 8 steps cannot be told"
     ):
-        trained.predict(table(tmp_path / "a.csv", times[:50]))
+        trained.predict(data=table(tmp_path / "a.csv", times[:50]))
     ahead = table(tmp_path / "b.csv", times[:58], [*range(50), *[""] * 8])
-    assert trained.predict(ahead)[0]["times"] == [str(time) for time in times[50:58]]
+    assert trained.predict(data=ahead)[0]["times"] == [str(time) for time in times[50:58]]
 
 
 def test_ids_of_training_are_found_again_and_others_are_told(tmp_path):
     trained = little(table(tmp_path / "a.csv", CALENDARS["hours"][:200], ids=["001", "A2", "NA"]))
     assert [trained.known.number(id) for id in ("001", "A2", "NA", "1")] == [1, 2, 3, 0]
     known = table(tmp_path / "b.csv", CALENDARS["hours"][:30], ids=["NA", "001"])
-    assert [answer["series"] for answer in trained.predict(known)] == ["NA", "001"]
+    assert [answer["series"] for answer in trained.predict(data=known)] == ["NA", "001"]
     assert trained.notes == []
     strange = table(tmp_path / "c.csv", CALENDARS["hours"][:30], ids=["1", "001"])
-    assert [answer["series"] for answer in trained.predict(strange)] == ["1", "001"]
+    assert [answer["series"] for answer in trained.predict(data=strange)] == ["1", "001"]
     assert "training never had the series '1' (it had '001', 'A2', 'NA')" in trained.notes[0]
     scores, _ = trained.evaluate(strange)
     assert len([line for line in scores.warnings if "training never had" in line]) == 1
@@ -100,7 +100,7 @@ def test_ids_of_training_are_found_again_and_others_are_told(tmp_path):
 
 def test_one_column_of_numbers_more_changes_nothing(runs, tmp_path):
     times = CALENDARS["hours"][:50]
-    one = runs["hours"].predict(table(tmp_path / "a.csv", times))
+    one = runs["hours"].predict(data=table(tmp_path / "a.csv", times))
     (tmp_path / "b.csv").write_text("x,time,y\n" + "".join(f"7,{time},{10 + n % 5}\n" for n, time in enumerate(times)))
     assert runs["hours"].predict(tmp_path / "b.csv") == one
 
@@ -108,7 +108,7 @@ def test_one_column_of_numbers_more_changes_nothing(runs, tmp_path):
 def test_what_is_told_of_a_series_that_never_changed_is_what_its_intervals_are(runs, tmp_path):
     trained, times = runs["working"], CALENDARS["working"]
     for count, has_width, told in ((1, True, "one value: the forecast is as far around it"), (9, False, "no width")):
-        (answer,) = trained.predict(table(tmp_path / "a.csv", times[:count], [7.0] * count))
+        (answer,) = trained.predict(data=table(tmp_path / "a.csv", times[:count], [7.0] * count))
         bounds = answer["intervals"]["90"]
         assert (bounds["low"] != bounds["high"]) == has_width
         assert told in trained.notes[0]

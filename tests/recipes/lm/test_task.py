@@ -228,4 +228,4 @@ def test_a_test_text_of_one_token_is_told_before_training(tmp_path):
 
 def test_from_python_too_it_says_that_there_are_no_answers(result, text):
     with pytest.raises(ConfigError, match="is a language model: let it write with `ostinato generate`"):
-        open_run(result.run.path).predict(str(text))
+        open_run(result.run.path).predict(data=str(text))

@@ -50,7 +50,7 @@ def test_a_channel_of_large_numbers_and_small_changes_is_learnt(result, trained)
 
 def test_answers_have_ids_classes_and_probabilities(trained, tmp_path):
     rows = breaths(20, seed=1)
-    answers = trained.predict(write(tmp_path / "new.csv", rows))
+    answers = trained.predict(data=write(tmp_path / "new.csv", rows))
     labels = dict.fromkeys((row[0], row[-1]) for row in rows)
     assert [(each["id"], each["class"]) for each in answers] == list(labels)
     for each in answers:
@@ -60,10 +60,10 @@ def test_answers_have_ids_classes_and_probabilities(trained, tmp_path):
 
 def test_columns_and_rows_may_be_in_another_order_and_labels_left_out(trained, tmp_path):
     rows = breaths(12, seed=2, gaps=0.2)
-    wanted = trained.predict(write(tmp_path / "a.csv", rows))
+    wanted = trained.predict(data=write(tmp_path / "a.csv", rows))
     shuffled = [rows[at] for at in np.random.default_rng(0).permutation(len(rows))]
     for order in (("pressure", "label", "time", "acc", "trial"), ("time", "pressure", "acc", "trial")):
-        found = trained.predict(write(tmp_path / "b.csv", shuffled, order=order))
+        found = trained.predict(data=write(tmp_path / "b.csv", shuffled, order=order))
         assert sorted(found, key=lambda each: each["id"]) == sorted(wanted, key=lambda each: each["id"])
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_lacks_a_channel_is_told_and_one_where_it_is_empty_is_not(tr
         ):
             call(path)
     empty = [(*row[:2], None, *row[3:]) for row in rows]
-    assert len(trained.predict(write(tmp_path / "b.csv", empty))) == 3
+    assert len(trained.predict(data=write(tmp_path / "b.csv", empty))) == 3
 
 
 def test_labels_that_training_never_had_count_as_errors(trained, tmp_path):
@@ -148,7 +148,7 @@ def test_pieces_of_a_long_recording_from_the_command_line(tmp_path, capsys):
     assert "the label changes within recording 'all'; train tag to label each step, set --recording.window" in error
     assert main([*words, "--recording.window", "8", "--recording.stride", "8", "--training.learning_rate", "0.05"]) == 0
     trained = load(tmp_path / "run")
-    answers = trained.predict(data)
+    answers = trained.predict(data=data)
     assert [each["id"] for each in answers] == [f"all:{at}-{at + 8}" for at in range(0, 320, 8)]
     scores, _ = trained.evaluate(data)
     right = [each["class"] == ("in", "out")[at % 2] for at, each in enumerate(answers)]
@@ -262,7 +262,7 @@ def test_the_built_in_gestures(tmp_path, monkeypatch):
     assert nearest.startswith("1-NN DTW, band 10%, of ")
     trained = load(tmp_path / "run")
     assert len(trained.known.classes) == 5
-    answers = trained.predict("gestures")
+    answers = trained.predict(data="gestures")
     assert len(answers) == len({each["id"] for each in answers}) == 400
 
 

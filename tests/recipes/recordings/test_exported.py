@@ -53,7 +53,7 @@ def test_recordings_are_told_apart_the_same(kind: str, tmp_path: Path) -> None:
     asked = [["classify_recordings", lists(part, times=True), {}]]
     asked += [["classify_recordings", lists(read_recording_table(without, labels=False), times=False), {}]]
     for found, file in zip(calls(folder, asked), (new, without), strict=True):
-        assert_same_probabilities(found, run.predict(file))
+        assert_same_probabilities(found, run.predict(data=file))
 
 
 @pytest.mark.parametrize("output", ["softmax", "crf"])
@@ -67,7 +67,7 @@ def test_steps_are_tagged_the_same_in_windows_too(output: Any, tmp_path: Path) -
     assert min(map(len, part.items)) <= 20 < max(map(len, part.items))
     values, times = lists(part, times=True)
     asked = [["tag_recording", [*each], {}] for each in zip(values, times, strict=True)]
-    for found, wanted in zip(calls(exported(tmp_path / "run"), asked), run.predict(new), strict=True):
+    for found, wanted in zip(calls(exported(tmp_path / "run"), asked), run.predict(data=new), strict=True):
         assert found["tags"] == wanted["tags"]
         if output == "softmax":
             assert found["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-4)

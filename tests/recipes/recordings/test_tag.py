@@ -43,7 +43,7 @@ def test_answers_are_tags_of_each_step_and_segments(run, tmp_path):
     data = write(tmp_path / "new.csv", breaths(12, seed=1, turns=True))
     given = read_recording_table(data).items
     trained = load(run)
-    answers = trained.predict(data)
+    answers = trained.predict(data=data)
     assert [each["id"] for each in answers] == [each.id for each in given]
     right = []
     for answer, each in zip(answers, given, strict=True):
@@ -65,9 +65,9 @@ def test_answers_are_tags_of_each_step_and_segments(run, tmp_path):
 def test_an_answer_does_not_depend_on_what_is_beside_it(run, tmp_path):
     rows = breaths(5, seed=2, turns=True, gaps=0.2)
     trained = load(run)
-    for together in trained.predict(write(tmp_path / "all.csv", rows)):
+    for together in trained.predict(data=write(tmp_path / "all.csv", rows)):
         mine = [row for row in rows if row[0] == together["id"]]
-        (alone,) = trained.predict(write(tmp_path / "one.csv", mine, order=("pressure", "time", "trial", "acc")))
+        (alone,) = trained.predict(data=write(tmp_path / "one.csv", mine, order=("pressure", "time", "trial", "acc")))
         assert alone["tags"] == together["tags"]
         assert alone["probabilities"] == pytest.approx(together["probabilities"], abs=1e-5)
 
@@ -86,7 +86,7 @@ def test_labels_that_are_missing_or_that_training_never_had(run, tmp_path):
 def test_a_file_that_lacks_a_channel_is_told(run, tmp_path):
     path = write(tmp_path / "a.csv", breaths(3, turns=True), order=("trial", "pressure", "label"))
     with pytest.raises(DataError, match="expected the channels acc, pressure, like those of training, and lacks acc"):
-        load(run).predict(path)
+        load(run).predict(data=path)
 
 
 def test_long_recordings_are_tagged_in_windows(tmp_path):
@@ -101,9 +101,9 @@ def test_long_recordings_are_tagged_in_windows(tmp_path):
     assert sum(len(each) for part in (splits.train, splits.validation, splits.test) for each in part.items) == len(rows)
     train(settings)
     trained = load(tmp_path / "run")
-    (whole,) = trained.predict(data)
+    (whole,) = trained.predict(data=data)
     trained.model.window = 64  # as if it were much longer
-    (in_windows,) = trained.predict(data)
+    (in_windows,) = trained.predict(data=data)
     assert len(whole["tags"]) == len(in_windows["tags"]) == len(rows)
     assert np.mean([a == b for a, b in zip(whole["tags"], in_windows["tags"], strict=True)]) > 0.95
 
@@ -179,7 +179,7 @@ def test_recordings_with_a_label_each_are_not_tagged(tmp_path):
 def test_the_built_in_gestures(tmp_path):
     result = train(small_tagger(tmp_path / "run", "gestures", training=dataclasses.replace(FEW, max_steps=4)))
     assert {part: scores.examples for part, scores in result.scores.items()} == {"validation": 50, "test": 100}
-    answers = load(tmp_path / "run").predict("gestures")
+    answers = load(tmp_path / "run").predict(data="gestures")
     assert len({each["id"] for each in answers}) == 100
     assert all(each["segments"][-1][1] == len(each["tags"]) for each in answers)
 

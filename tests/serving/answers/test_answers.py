@@ -53,7 +53,7 @@ def test_translations_are_those_of_the_file(translator, go, tmp_path):
             return await service.predict("m", lines, {"beam": 2}), await service.predict("m", [])
 
     found, nothing = go(work())
-    assert found == open_run(translator).answer_with({"beam": 2}).predict(str(tmp_path / "input.txt"))
+    assert found == open_run(translator).answer_with({"beam": 2}).predict(data=str(tmp_path / "input.txt"))
     assert nothing == []
 
 
@@ -103,9 +103,9 @@ def test_captions_are_those_of_the_file(captioner, go, tmp_path):
             return await service.predict("m", [coded]), pieces
 
     found, pieces = go(work())
-    wanted = open_run(captioner).predict(str(tmp_path / "a.png"))[0]
+    wanted = open_run(captioner).predict(data=str(tmp_path / "a.png"))[0]
     assert found == [{"caption": wanted["caption"], "log_probability": wanted["log_probability"]}]
-    greedy = open_run(captioner).answer_with({"beam": 1}).predict(str(tmp_path / "a.png"))[0]["caption"]
+    greedy = open_run(captioner).answer_with({"beam": 1}).predict(data=str(tmp_path / "a.png"))[0]["caption"]
     assert "".join(piece.text for piece in pieces) == greedy
     rows, columns = pieces[0].more["grid"]
     assert all(len(piece.attention) == rows * columns for piece in pieces[1:-1])

@@ -219,10 +219,53 @@ def _listing(path: str | Path) -> str | Path:
     return files[0]
 
 
+def pictures_of(
+    images: Sequence[Image | np.ndarray], *, size: tuple[int, int], grey: bool, white: float | None = None
+) -> Images:
+    """Pictures without captions that are open already.
+
+    Args:
+        images: Of Pillow; or arrays (height, width) or (height, width, 3), of uint8, or of floats from 0 to 1.
+        size: As for `read_captions`.
+        grey: As for `read_captions`.
+        white: As for `read_captions`.
+
+    Raises:
+        DataError: An array has other numbers.
+    """
+    if not images:
+        return Images(np.zeros((0, *size) if grey else (0, *size, 3), np.uint8), None, (), 255.0)
+    opened = [_opened(each) if isinstance(each, np.ndarray) else each for each in images]
+    names = [f"image {number}" for number in range(1, len(images) + 1)]
+    return _together(names, [_pixels(each, size, grey) for each in opened], white)
+
+
+def _opened(array: np.ndarray) -> Image:
+    with needed():
+        import PIL.Image
+
+    if array.dtype.kind == "f" and array.size and 0.0 <= array.min() <= array.max() <= 1.0:
+        array = np.rint(array * 255.0).astype(np.uint8)
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or (array.ndim == 3 and array.shape[2] != 3)
+        or not array.size
+    ):
+        raise DataError(
+            "expected images as arrays (height, width) or (height, width, 3) of uint8, or of floats from 0 to 1, got "
+            f"{array.dtype} {array.shape}; scale them"
+        )
+    return PIL.Image.fromarray(array)
+
+
 def _stacked(
     files: Sequence[str | Path | bytes], size: tuple[int, int] | None, grey: bool | None, white: float | None
 ) -> Images:
-    pixels = [_picture(file, size, grey) for file in files]
+    return _together(files, [_picture(file, size, grey) for file in files], white)
+
+
+def _together(files: Sequence[str | Path | bytes], pixels: list[np.ndarray], white: float | None) -> Images:
     for file, picture in zip(files, pixels, strict=True):
         if picture.shape[:2] != pixels[0].shape[:2]:
             raise DataError(
@@ -246,7 +289,6 @@ def _picture(path: str | Path | bytes, size: tuple[int, int] | None, grey: bool 
     """(height, width) of a picture without colours, (height, width, 3) of others: uint8; float32 of more than eight bits."""
     with needed():
         import PIL.Image  # here, not above: it is needed for pictures only
-        import PIL.ImageOps
 
     try:
         with ExitStack() as stack:
@@ -257,21 +299,30 @@ def _picture(path: str | Path | bytes, size: tuple[int, int] | None, grey: bool 
             opened = stack.enter_context(PIL.Image.open(file))
             if isinstance(path, bytes) and opened.width * opened.height > _MOST_PIXELS:
                 raise ValueError(f"{opened.width} x {opened.height} pixels")
-            # A camera that was held upright says so beside the pixels.
-            image, is_deep = PIL.ImageOps.exif_transpose(opened), opened.mode.startswith(_DEEP_MODES)
-            is_grey = opened.mode in _GREY_MODES if grey is None else grey
-            if is_deep:
-                image = PIL.Image.fromarray(np.asarray(image).astype(np.float32))
-            else:
-                image = _on_white(image).convert("L" if is_grey else "RGB")
-            if size is not None and image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR)
-            pixels = np.asarray(image)
-            return pixels if is_grey or not is_deep else np.repeat(pixels[:, :, None], 3, axis=2)
+            return _pixels(opened, size, grey)
     except (OSError, PIL.Image.DecompressionBombError, ValueError, SyntaxError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         name = "a file" if isinstance(path, bytes) else path
         raise DataError(f"{name}: is not a picture that can be read ({reason}); check the file") from error
+
+
+def _pixels(opened: Image, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
+    """As `_picture` gives them, of an image of Pillow."""
+    with needed():
+        import PIL.Image
+        import PIL.ImageOps
+
+    # A camera that was held upright says so beside the pixels.
+    image, is_deep = PIL.ImageOps.exif_transpose(opened), opened.mode.startswith(_DEEP_MODES)
+    is_grey = opened.mode in _GREY_MODES if grey is None else grey
+    if is_deep:
+        image = PIL.Image.fromarray(np.asarray(image).astype(np.float32))
+    else:
+        image = _on_white(image).convert("L" if is_grey else "RGB")
+    if size is not None and image.size != (size[1], size[0]):
+        image = image.resize((size[1], size[0]), PIL.Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels if is_grey or not is_deep else np.repeat(pixels[:, :, None], 3, axis=2)
 
 
 def _on_white(image: Image) -> Any:

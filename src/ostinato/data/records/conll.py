@@ -6,7 +6,7 @@ every token of a treebank where a tagger needs two columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -277,6 +277,35 @@ class _Columns:
         return word, tag
 
 
+class WordLines:
+    """Which lines of a file of columns are words: for those who write it again.
+
+    Attributes:
+        sentences: Of each sentence the numbers of its lines of words.
+        width: Columns.
+        by_tabs: Whether tabs alone part them.
+        tag: The column of the tags.
+        separator: What parts a column that is added from those before it.
+    """
+
+    def __init__(self, columns: _Columns, sentences: list[list[int]], separator: str):
+        self.width, self.by_tabs, self.tag = columns.width, columns.by_tabs, columns.tag
+        self.sentences, self.separator = sentences, separator
+
+    @classmethod
+    def of(cls, path: str | Path, lines: Iterable[Row], tag_column: int, word_column: int) -> WordLines:
+        """As `read_columns` tells them, of all lines with their numbers."""
+        blocks = [[row for row in rows if not row[1].startswith("-DOCSTART-")] for rows in _parted_blocks(lines)]
+        columns = _Columns.of(path, blocks, tag_column, word_column, tagged=False)
+        sentences = [[number for number, _ in columns.cells(rows)] for rows in blocks]
+        blank = any(" " in line for rows in blocks for _, line in rows[:1]) and not columns.by_tabs
+        return cls(columns, sentences, " " if blank else "\t")
+
+    def tag_of(self, line: str) -> str:
+        """The tag of a line of a word."""
+        return _parted(line, self.by_tabs)[self.tag] if self.width > 1 else ""
+
+
 def _head(block: list[Row]) -> int:
     """How many lines at the beginning of a sentence may be comments."""
     return sum(1 for _ in takewhile(lambda row: row[1].startswith("#"), block))
@@ -300,8 +329,12 @@ def _counts(sentences: list[Sentence]) -> bool:
 
 def _blocks(path: str | Path) -> Iterator[list[Row]]:
     """Lines between empty lines, with their numbers."""
+    return _parted_blocks(numbered_lines(path))
+
+
+def _parted_blocks(lines: Iterable[Row]) -> Iterator[list[Row]]:
     block: list[Row] = []
-    for number, line in numbered_lines(path):
+    for number, line in lines:
         if line.strip():
             block.append((number, line))
         elif block:

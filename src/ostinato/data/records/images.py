@@ -140,6 +140,7 @@ def read_image_splits(
         raise DataError(
             f"{path}: images for training are {train.pixels.shape[1:]}, for test {test.pixels.shape[1:]}; expected one size"
         )
+    train, test = _alike(train, test)
     classes = max(train.classes, test.classes if test else (), key=len)
     parts = (train.take(kept), train.take(drawn), train.take(last) if test is None else test)
     return Splits(place.name, *(replace(part, classes=classes, white=train.white) for part in parts))
@@ -150,7 +151,7 @@ def as_images(pixels: np.ndarray | None, labels: np.ndarray | None, path: str | 
 
     Args:
         pixels: (N, height, width) or (N, height, width, channels).
-        labels: (N,) or (N, 1), whole numbers from 0 on; None where there are none.
+        labels: (N,) or (N, 1), whole numbers from 0 on, or names; None where there are none.
         path: What an error names.
 
     Raises:
@@ -169,6 +170,9 @@ def as_images(pixels: np.ndarray | None, labels: np.ndarray | None, path: str | 
     labels = labels.reshape(-1)
     if len(labels) != len(pixels):
         raise DataError(f"{path}: has {len(pixels)} images, but {len(labels)} labels; expected one for each")
+    if labels.dtype.kind == "U" and (labels != "").all():
+        names, places = np.unique(labels, return_inverse=True)
+        return Images(pixels, places.reshape(-1).astype(np.int64), tuple(names.tolist()), white)
     if labels.dtype.kind not in "ui" or (labels.size and labels.min() < 0):
         raise DataError(f"{path}: expected labels that are whole numbers from 0 on, got {labels.dtype}")
     if labels.max() >= _MOST_CLASSES:
@@ -176,6 +180,17 @@ def as_images(pixels: np.ndarray | None, labels: np.ndarray | None, path: str | 
             f"{path}: has the label {labels.max()}; expected class numbers below {_MOST_CLASSES:,}, from 0 on"
         )
     return Images(pixels, labels.astype(np.int64), tuple(map(str, range(int(labels.max()) + 1))), white)
+
+
+def _alike(train: Images, test: Images | None) -> tuple[Images, Images | None]:
+    """Parts whose labels are places in the same classes: names have places of their own in each."""
+    shorter, longer = sorted((train.classes, test.classes if test else ()), key=len)
+    if test is None or longer[: len(shorter)] == shorter:
+        return train, test
+    classes = (*train.classes, *(name for name in test.classes if name not in train.classes))
+    places = np.array([classes.index(name) for name in test.classes])
+    labels = None if test.labels is None else places[test.labels]
+    return replace(train, classes=classes), replace(test, labels=labels, classes=classes)
 
 
 def _mnist_part(folder: Path, part: str) -> Images:

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeAlias, overload
 from rich.console import Console
 from rich.text import Text
 
+from ostinato import notebook
+
 Severity: TypeAlias = Literal["fault", "warning"]
 
 _ORDER: dict[Severity, int] = {"fault": 0, "warning": 1}
@@ -127,7 +129,17 @@ class Diagnosis(Sequence[Finding]):
 
     def __str__(self) -> str:
         page = io.StringIO()
-        Console(file=page, width=_WIDTH, no_color=True, highlight=False).print(self)
+        Console(file=page, width=_WIDTH, color_system=None, highlight=False, force_jupyter=False).print(self)
         return page.getvalue().rstrip()
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts: list[str] = []
+        for each in self.findings:
+            parts.append(notebook.heading(f"{each.severity}: {each.name}", each.where))
+            said = [("seen", each.evidence), ("do", each.remedy), *([("tried", each.effect)] if each.effect else [])]
+            parts.append(notebook.table(["", ""], [(label, notebook.Whole(text)) for label, text in said], words=2))
+        found = f"{len(self)} finding{'' if len(self) == 1 else 's'}" if self.findings else "nothing found"
+        parts.append(notebook.line(f"{found} in {len(self.checked)} checks"))
+        return notebook.piece(*parts)

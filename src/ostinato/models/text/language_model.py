@@ -56,10 +56,13 @@ class LanguageModel(nn.Module):
     Attributes:
         penalty: what regularisation added to the last loss in training, a scalar without gradient; zero otherwise. A loss less
             its penalty is a cross entropy.
+        about: lines that tell of the run that it comes from, which `repr` begins with; "" where it comes from none.
 
     Raises:
         ConfigError: an option that the layer does not have or whose value it refuses, or sizes that do not fit.
     """
+
+    about = ""
 
     def __init__(
         self,
@@ -118,6 +121,10 @@ class LanguageModel(nn.Module):
         if embedding_range is not None:
             fill_ends(self.embedding, self.output, embedding_range)
         self.penalty = torch.zeros(())
+
+    def extra_repr(self) -> str:
+        """The run that it comes from."""
+        return self.about
 
     def forward(
         self, input: torch.Tensor, state: Any = None, resets: torch.Tensor | None = None

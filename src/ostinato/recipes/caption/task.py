@@ -20,7 +20,9 @@ from ostinato.models.writing.decoding import Hypothesis
 from ostinato.recipes.caption.baselines import baselines
 from ostinato.recipes.caption.data import CaptionedImages, CaptionKnown, read_part
 from ostinato.recipes.caption.judge import CaptionJudge
+from ostinato.recipes.caption.prediction import CaptionPrediction
 from ostinato.recipes.caption.settings import CaptionAnswering, CaptionReadingSettings, CaptionSettings
+from ostinato.recipes.caption.values import part_of
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.text_target import checksum, hypotheses
@@ -43,6 +45,8 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
 
     name = "caption"
     settings = CaptionSettings
+    prediction = CaptionPrediction
+    pair = ("image", "caption")
     item = "token"
     percentages = ("exact_match",)
     files = ("reading.validation", "reading.test")
@@ -73,6 +77,14 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
     def read_part(self, settings: CaptionSettings, known: CaptionKnown, data: str, *, labelled: bool) -> Captioned:
         """Pictures, scaled to the size that the run has learnt."""
         return read_part(data, known, labelled=labelled)
+
+    def reads_tables(self, known: CaptionKnown) -> bool:
+        """Pictures are in none."""
+        return False
+
+    def from_values(self, settings: CaptionSettings, known: CaptionKnown, given: Any) -> tuple[Captioned, bool]:
+        """Images."""
+        return part_of(known, given)
 
     def learn(self, settings: CaptionSettings, train: Captioned) -> CaptionKnown:
         """Vocabulary and scale."""

@@ -34,7 +34,9 @@ from ostinato.recipes.classify.data import (
     read_texts,
 )
 from ostinato.recipes.classify.judge import ClassJudge
+from ostinato.recipes.classify.prediction import ClassPrediction
 from ostinato.recipes.classify.settings import ClassifySettings
+from ostinato.recipes.classify.values import part_of
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.recordings.examples import RecordingExamples
 from ostinato.recipes.recordings.few import for_few
@@ -68,6 +70,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
 
     name = "classify"
     settings = ClassifySettings
+    prediction = ClassPrediction
     percentages = ("accuracy", "macro_f1", "calibration_error")
     files = ("reading.validation", "reading.test", "reading.vectors")
 
@@ -102,6 +105,14 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         if known.vocabulary is not None:
             return read_texts(data, settings.reading, with_labels=labelled)
         return read_pictures(data, known, with_labels=labelled)
+
+    def reads_tables(self, known: ClassifyKnown) -> bool:
+        """Of texts and recordings; images are in none."""
+        return known.scaling is not None or known.vocabulary is not None
+
+    def from_values(self, settings: ClassifySettings, known: ClassifyKnown, given: Any) -> tuple[Part, bool]:
+        """Texts or lists of tokens, images, or recordings."""
+        return part_of(known, given)
 
     def learn(self, settings: ClassifySettings, train: Part) -> ClassifyKnown:
         """Classes, vocabulary and scale."""

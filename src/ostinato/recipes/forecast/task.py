@@ -26,8 +26,10 @@ from ostinato.recipes.forecast.calendar import find_season
 from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track, origins, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import INTERVALS, edges, sample_quantile
+from ostinato.recipes.forecast.prediction import ForecastPrediction
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.start import begin
+from ostinato.recipes.forecast.values import table_of
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
@@ -51,6 +53,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
 
     name = "forecast"
     settings = ForecastSettings
+    prediction = ForecastPrediction
     item = "step"
     rows = 64  # each of them has hundreds of paths
     percentages = ("skill", "smape", *(f"coverage_{percent}" for percent in INTERVALS))
@@ -69,7 +72,18 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
         if data == "-":
             raise DataError("expected a table in a file, whose name tells the format; standard input has none")
-        table = _read(settings, data, known.layout)
+        return self._part_of(settings, known, _read(settings, data, known.layout), data, labelled=labelled)
+
+    def from_values(self, settings: ForecastSettings, known: ForecastKnown, given: Any) -> tuple[ForecastPart, bool]:
+        """Series of numbers, forecast behind their last value."""
+        if isinstance(given, ForecastPart):
+            return given, False
+        table, is_one = table_of(known, given)
+        return self._part_of(settings, known, table, table.name, labelled=False), is_one
+
+    def _part_of(
+        self, settings: ForecastSettings, known: ForecastKnown, table: SeriesTable, data: str, *, labelled: bool
+    ) -> ForecastPart:
         tracks = tracks_of(table)
         lengths = tuple(map(len, tracks))
         notes = table.notes

@@ -18,6 +18,7 @@ from ostinato.data.batches.streams import Chunk, Streams
 from ostinato.data.records.splits import Splits
 from ostinato.data.tokens.vocabulary import Vocabulary, load_vocabulary, vocabulary_from_dict
 from ostinato.models.text.language_model import LanguageModel
+from ostinato.recipes.in_python.about import about
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.lm.baselines import baselines
 from ostinato.recipes.lm.figures import figures
@@ -55,6 +56,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
     noun = "text"
     files = ("reading.validation", "reading.test")
     answering = Scoring
+    pair = None
     no_answers = "is a language model: let it write with `ostinato generate`, score a text with `ostinato evaluate`"
     in_a_sweep: ClassVar[Mapping[str, Any]] = {"baselines": {"markov_orders": 0, "window": 0}}
 
@@ -233,7 +235,8 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
     # --- answers ---
 
     def loaded(self, learnt: LearntLanguage) -> LanguageModel:
-        """The model, which writes and scores texts by itself."""
+        """The model, which writes and scores texts by itself; printed, it tells of its run."""
+        learnt.model.about = about(self, learnt.settings, learnt.model, learnt.folder).text("run")
         return learnt.model
 
     def judge(self, learnt: LearntLanguage, part: TextPart, examples: Any, *, final: bool) -> TextJudge:

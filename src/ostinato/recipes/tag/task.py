@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,10 +30,13 @@ from ostinato.recipes.recordings.reading import RecordingReader, notes_of
 from ostinato.recipes.tag.baselines import baselines
 from ostinato.recipes.tag.colours import coloured
 from ostinato.recipes.tag.data import CharacterExamples, Part, TagKnown, WordExamples, is_source
+from ostinato.recipes.tag.files import COLUMNS, CONLLU, lines_of
 from ostinato.recipes.tag.judge import TagJudge
+from ostinato.recipes.tag.prediction import TagPrediction
 from ostinato.recipes.tag.reading import read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import TagSettings
 from ostinato.recipes.tag.spans import scheme_told
+from ostinato.recipes.tag.values import part_of
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
 from ostinato.training.run.settings import UpdateSettings
@@ -56,6 +59,9 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     name = "tag"
     settings = TagSettings
+    prediction = TagPrediction
+    pair = ("words", "tags")
+    forms = (CONLLU, *COLUMNS)
     item = "tag"
     percentages = ("accuracy", "macro_f1", "unknown_word_accuracy", "span_f1")
     files = ("reading.validation", "reading.test", "reading.vectors")
@@ -76,6 +82,14 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         if known.words is None:
             return read_source(data, labelled=labelled)
         return read_words(data, settings.reading, tagged=labelled)
+
+    def reads_tables(self, known: TagKnown) -> bool:
+        """Of recordings; sentences are in none."""
+        return known.scaling is not None
+
+    def from_values(self, settings: TagSettings, known: TagKnown, given: Any) -> tuple[Part, bool]:
+        """Sentences or lists of words, source code, or recordings."""
+        return part_of(known, given)
 
     def learn(self, settings: TagSettings, train: Part) -> TagKnown:
         """Tags, words and characters."""
@@ -187,6 +201,10 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             _answer(part[row], [names[tag] for tag in found], chances)
             for row, found, chances in zip(batch.rows.tolist(), tags.T.tolist(), p.T.tolist(), strict=True)
         ]
+
+    def lines(self, learnt: LearntTagger, data: str, path: str, answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+        """CoNLL-U or columns, as they came but for the tags."""
+        return lines_of(learnt, data, path, answers)
 
     def shown(self, answer: Mapping[str, Any]) -> Text:
         """Source code in colours, words with their tags."""

@@ -21,7 +21,9 @@ from ostinato.recipes.trained import validation_of
 from ostinato.recipes.translate.baselines import baselines
 from ostinato.recipes.translate.data import TokenPairs, TranslateKnown, normalised_pairs, read, read_part
 from ostinato.recipes.translate.judge import TranslationJudge
+from ostinato.recipes.translate.prediction import TranslationPrediction
 from ostinato.recipes.translate.settings import Answering, TranslateSettings
+from ostinato.recipes.translate.values import part_of
 from ostinato.recipes.translate.writing import Writer
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
 
     name = "translate"
     settings = TranslateSettings
+    prediction = TranslationPrediction
+    pair = ("source", "target")
     item = "token"
     percentages = ("exact_match",)
     files = ("reading.validation", "reading.test")
@@ -50,6 +54,10 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     def read_part(self, settings: TranslateSettings, known: TranslateKnown, data: str, *, labelled: bool) -> Pairs:
         """Pairs, or texts a line each."""
         return read_part(data, settings.reading, labelled=labelled)
+
+    def from_values(self, settings: TranslateSettings, known: TranslateKnown, given: Any) -> tuple[Pairs, bool]:
+        """Texts."""
+        return part_of(given)
 
     def learn(self, settings: TranslateSettings, train: Pairs) -> TranslateKnown:
         """The vocabularies."""

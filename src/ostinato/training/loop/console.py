@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from typing_extensions import override  # typing's own from Python 3.12 on
 
@@ -18,4 +20,6 @@ def standard_output() -> Console:
     Once whoever read it has gone, printing raises BrokenPipeError, as writing to a file does: what that means is for the caller
     to say.
     """
-    return _Console(highlight=False)
+    # In notebooks lines: bars need another package there, and what moves a cursor does nothing.
+    is_notebook = "ipykernel" in sys.modules
+    return _Console(highlight=False, force_jupyter=False, force_terminal=False if is_notebook else None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, closing
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
-from ostinato.data.batches.batches import Batches
+from ostinato.data.batches.batches import Batch, Batches, InOrder
+from ostinato.data.batches.datasets import DatasetExamples, MapDataset
 from ostinato.data.batches.documents import Documents
 from ostinato.data.batches.prefetch import Prefetch
 from ostinato.data.batches.streams import Chunk, Streams
@@ -35,13 +38,19 @@ def _evaluator_on(validation: Callable[[], Iterable[Chunk]] | None) -> Evaluator
     return lambda module, *, should_stop, total: evaluate(module, validation(), should_stop=should_stop, total=total)
 
 
+Loss = Callable[[nn.Module, Any], Any]
+
+
 def fit(
     module: nn.Module,
-    train: Streams | Documents | Batches | Prefetch[Any],
-    validation: Callable[[], Iterable[Chunk]] | None = None,
+    train: Streams | Documents | Batches | Prefetch[Any] | MapDataset,
+    validation: Callable[[], Iterable[Chunk | Batch]] | MapDataset | None = None,
     *,
-    run: RunFolder,
+    run: RunFolder | str | os.PathLike[str],
     settings: UpdateSettings,
+    loss: Loss | None = None,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
+    seed: int = 0,
     evaluator: Evaluator | None = None,
     device: str = "auto",
     precision: Precision = "auto",
@@ -53,18 +62,25 @@ def fit(
     data_fingerprint: str | None = None,
     processes: Processes | None = None,
 ) -> Outcome:
-    """Trains `module`, on a text by truncated BPTT or on examples, until the budget is used up, patience ends or a signal comes.
+    """Trains `module`, on a text by truncated BPTT, on examples or on a Dataset, until the budget is used up or patience ends.
 
     The module is trained in place. At each evaluation `run` gets a line of metrics, a checkpoint and, where it is the best so far,
     the model. On SIGINT or SIGTERM the step at work is finished and a checkpoint written.
 
     Args:
-        module: anything with `loss(chunk, state) -> (loss, state)`.
-        train: the training text or documents, or examples; read from where it stands.
+        module: anything with `loss(chunk, state) -> (loss, state)`; on a Dataset, with `loss(batch) -> loss`; or any module, with
+            `loss` beside it.
+        train: the training text or documents, or examples; read from where it stands. Or a map-style Dataset of torch, which is
+            gone through in random batches of `settings.batch_size` items, in an order of its own each epoch; a run that is resumed
+            goes on with the next batch. `Batches(DatasetExamples(...), ...)` is the same with more to say.
         validation: gives the chunks of the validation text anew at each call; the mean loss on them says which weights are best.
-            Needed without `evaluator`.
-        run: a folder that was created.
+            Needed without `evaluator`. Or a Dataset like `train`.
+        run: a folder that was created; of a name the folder is made.
         settings: see there.
+        loss: `loss(module, batch)` gives the mean loss of a batch, a scalar, or a tuple that begins with it. What it is given is
+            what `collate_fn` gave, on the module's device; of other batches the `Batch`. None for the module's own.
+        collate_fn: of a Dataset: puts a list of items into one batch; `torch.utils.data.default_collate` by default.
+        seed: of the order of a Dataset.
         evaluator: evaluates in a way of its own instead, see `Evaluation`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto" is bf16-mixed where the device has fast bfloat16 products, else 32-true.
@@ -88,16 +104,27 @@ def fit(
         ValueError: neither validation chunks nor an evaluator came.
         TypeError: `module` has no loss, `validation` is no function, or `train` has no place that can be saved.
     """
-    if not all(hasattr(train, name) for name in ("position", "chunks_per_epoch", "state_dict", "load_state_dict")):
-        raise TypeError(
-            f"train: expected Streams, Documents, Batches or Prefetch, whose place a checkpoint can keep, got a "
-            f"{type(train).__name__}; for anything else write the loop around ostinato.training.chunks"
-        )
-    if evaluator is None:
-        evaluator = _evaluator_on(validation)
     processes = processes or Processes(make_fabric(device, precision))
+    is_dataset = _is_dataset(train)
+    source: Any = train
+    if is_dataset:
+        examples = DatasetExamples(source, collate_fn)
+        source = Batches(examples, settings.batch_size, seed=seed, rank=processes.rank, world=processes.world)
+    if not all(hasattr(source, name) for name in ("position", "chunks_per_epoch", "state_dict", "load_state_dict")):
+        raise TypeError(_no_place(source))
+    held_out: Any = validation
+    if _is_dataset(held_out):
+        held = InOrder(DatasetExamples(held_out, collate_fn), settings.batch_size)
+        validation = lambda: held  # noqa: E731
+    if evaluator is None:
+        evaluator = _evaluator_on(validation)  # pyright: ignore[reportArgumentType]
+    if not isinstance(run, RunFolder):
+        run = RunFolder(run)
+        if processes.is_first and not run.config_file.exists():
+            run.create({})
     progress = progress or Progress(quiet=not processes.is_first)
     with ExitStack() as stack, told_of_deaths(processes.world):
+        stack.enter_context(_with_loss(module, loss, of_items=is_dataset))
         if processes.is_first:
             stack.enter_context(run.locked(resume=True))
         processes.barrier()
@@ -106,7 +133,7 @@ def fit(
         processes.seed_apart()
         trainer = Trainer(
             module,
-            train,
+            source,
             evaluator,
             run,
             settings,
@@ -134,3 +161,48 @@ def fit(
     trainer.counters.elapsed_s = trainer.pace.elapsed_s()
     used_up = trainer.pace.used_up() if ending == "budget" else {}
     return Outcome(ending, trainer.counters, processes.fabric.strategy.precision.precision, used_up)
+
+
+def _is_dataset(given: Any) -> bool:
+    """Whether it is a map-style Dataset: items by their numbers, and how many; batches and streams give none by number."""
+    return hasattr(given, "__getitem__") and hasattr(given, "__len__") and not hasattr(given, "state_dict")
+
+
+def _no_place(given: Any) -> str:
+    what = "Streams, Documents, Batches, Prefetch or a map-style Dataset, whose place a checkpoint can keep"
+    kind = type(given).__name__
+    if isinstance(given, torch.utils.data.DataLoader):
+        return f"train: expected {what}, got a DataLoader; give fit(module, loader.dataset, collate_fn=loader.collate_fn, ...)"
+    return f"train: expected {what}, got a {kind}; for anything else write the loop around ostinato.training.chunks"
+
+
+@contextmanager
+def _with_loss(module: nn.Module, loss: Loss | None, *, of_items: bool) -> Iterator[None]:
+    """Inside, the module has the loss that the loop asks for; its parameters keep their names."""
+    own = getattr(module, "loss", None)
+    if loss is None and not (of_items and callable(own)):
+        yield
+        return
+
+    def loss_and_state(batch: Any, state: Any = None) -> tuple[Any, Any]:
+        given = batch.input if of_items else batch
+        found: Any = (
+            own(given) if loss is None and own is not None else loss(module, given) if loss is not None else None
+        )
+        found = found[0] if isinstance(found, tuple | list) and found else found
+        if not isinstance(found, torch.Tensor) or found.numel() != 1:
+            kind = f"a tensor {tuple(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+            raise TypeError(
+                f"loss: expected the mean loss of the batch, a tensor with one number, got {kind}; take its mean"
+            )
+        return found.reshape(()), None
+
+    kept = module.__dict__.get("loss", None)
+    module.__dict__["loss"] = loss_and_state
+    try:
+        yield
+    finally:
+        if kept is None:
+            del module.__dict__["loss"]
+        else:
+            module.__dict__["loss"] = kept

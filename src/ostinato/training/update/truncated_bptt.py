@@ -420,6 +420,9 @@ def _cut(tree: Any, start: int, end: int) -> Any:
 
 def _length(chunk: Any) -> int:
     input: Any = chunk.input
+    if isinstance(chunk, Batch):  # never cut; what somebody's own function put together may have no steps
+        first = next(iter(tensors_of(input)), None)
+        return 1 if first is None or not first.dim() else max(1, len(first))
     return (input if isinstance(input, torch.Tensor) else tensors_of(input)[0]).shape[0]
 
 

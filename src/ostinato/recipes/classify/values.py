@@ -1,0 +1,58 @@
+"""Plain values as a classifier reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ostinato.data.records.images import Images
+from ostinato.data.sources.tables import Example
+from ostinato.errors import DataError
+from ostinato.recipes.classify.data import ClassifyKnown, Part
+from ostinato.recipes.in_python.kinds import is_list, items_of
+from ostinato.recipes.in_python.plain import pixels_in, recordings_in, texts_in
+
+
+def part_of(known: ClassifyKnown, given: Any) -> tuple[Part, bool]:
+    """Texts, images or recordings, as the run has learnt such, and whether it is one.
+
+    Raises:
+        DataError: they are others.
+    """
+    if known.scaling is not None:
+        return recordings_in(given, known.scaling.channels)
+    if known.vocabulary is not None:
+        if isinstance(given, Example):
+            return (given,), True
+        if is_list(given) and all(isinstance(each, Example) for each in items_of(given)):
+            return tuple(items_of(given)), False
+        texts, is_one = texts_in(given)
+        return tuple(Example(text, None) for text in texts), is_one
+    if isinstance(given, Images):
+        return given, False
+    return _images(known, given)
+
+
+def _images(known: ClassifyKnown, given: Any) -> tuple[Images, bool]:
+    """Black is 0; white is that of training in an array of whole numbers, 1 in one of others, 255 in an image of Pillow."""
+    row = known.row or 0
+    expected = f"images whose rows have {row} values: of Pillow, or arrays (height, width)"
+    found, is_one = pixels_in(given, expected, (2,))
+    read: list[np.ndarray] = []
+    for each in found:
+        if isinstance(each, np.ndarray):
+            white = known.white if each.dtype.kind in "uib" else 1.0
+            pixels = np.asarray(each, dtype=np.float32) / white
+        else:
+            pixels = np.asarray(each.convert("L"), dtype=np.float32) / 255.0
+        if pixels.shape[1] != row or not len(pixels) or not np.isfinite(pixels).all():
+            raise DataError(
+                f"expected {expected}, got one of {pixels.shape[0]} x {pixels.shape[1]} (height x width); scale it, as with "
+                f"image.resize(({row}, {row}))"
+            )
+        read.append(pixels)
+    if len({len(each) for each in read}) > 1:
+        raise DataError("expected images of one height, got several; give them one by one, or scale them")
+    stacked = np.stack(read) if read else np.zeros((0, 1, row), np.float32)
+    return Images(stacked, None, (), 1.0), is_one

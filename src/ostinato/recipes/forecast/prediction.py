@@ -1,0 +1,44 @@
+"""What a forecaster says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from ostinato import notebook
+from ostinato.recipes.in_python.prediction import Prediction
+
+
+@dataclass(init=False, repr=False, eq=False)
+class ForecastPrediction(Prediction):
+    """The future of a series, T steps.
+
+    Attributes:
+        series: its name; "" where there is one only.
+        last: time and value of the last step that is known.
+        times: of the steps to come, as the data write them.
+        mean: of each step.
+        median: of each step.
+        intervals: central ones by their percentage, "80": {"low": [...], "high": [...]}.
+    """
+
+    series: str
+    last: dict[str, Any]
+    times: list[Any]
+    mean: list[float]
+    median: list[float]
+    intervals: dict[str, dict[str, list[float]]]
+
+    @override
+    def to_html(self) -> str:
+        """The median in its intervals, as a picture."""
+        if not self.median or not self.intervals:
+            return super().to_html()
+        widest = sorted(self.intervals.items(), key=lambda each: -float(each[0]))
+        bands = [(each["low"], each["high"]) for _, each in widest]
+        beside = f"median, and intervals of {', '.join(f'{percent} %' for percent, _ in widest)}"
+        return notebook.heading(self.series, beside) + notebook.fan(
+            self.median, bands, list(map(str, self.times or []))
+        )

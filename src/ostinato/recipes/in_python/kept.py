@@ -1,0 +1,307 @@
+"""Data in memory, written to files that the readers of tasks read: one way in, whatever people have.
+
+| data | become |
+| --- | --- |
+| a frame of polars or pandas, an Arrow table, columns by name, rows as dicts | `.parquet` |
+| arrays by name (x, y, lengths, groups, ...), `(x, y)`, one array (N, T, ...) | `.npz` |
+| recordings | `.npz` with lengths, times, groups and names of channels |
+| one series of numbers, or a list of such | `.parquet`, a row a step |
+| pairs (text, label) or (source, target) | `.parquet` with these columns |
+| pairs (words, tags), or a frame with such columns | `.conll`, a word a line |
+| pairs (array or image, label), or (array, labels of steps) | `.npz` |
+| pairs (array or image, caption or captions) | a folder of pictures and `captions.jsonl` |
+| texts, for a language model | a folder, a file for each |
+| anything with a length and places, such as a torch Dataset | as the list of what it gives |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ostinato.data.recordings.recording import Recording, Recordings
+from ostinato.data.records.conll import Sentence
+from ostinato.data.records.pairs import Pair, Pairs
+from ostinato.data.sources.tables import Example
+from ostinato.errors import DataError
+from ostinato.recipes.in_python.frames import as_frame, is_column, is_frame
+from ostinato.recipes.in_python.kinds import is_array, is_list, is_picture, items_of, numbers_of, told
+
+if TYPE_CHECKING:
+    import polars
+
+PAIR = ("text", "label")
+SENTENCES, PICTURES = ("words", "tags"), ("image", "caption")
+
+
+def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAIR) -> Path:
+    """Writes data where a reader can read them.
+
+    Args:
+        given: see the table above.
+        folder: to write to; it is made.
+        name: of the file or folder in it, without a suffix.
+        pair: what the two sides of a pair are; None where data are texts alone.
+
+    Returns:
+        The file or folder.
+
+    Raises:
+        DataError: they are nothing that a reader reads.
+        OSError: they cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_frame(given) or is_column(given):
+        return _sentences_of(as_frame(given), folder / name, pair) or _table(given, folder / name)
+    if isinstance(given, Recordings):
+        return _recordings(given.items, folder / name, given.channels)
+    if isinstance(given, Pairs):
+        given = given.pairs
+    if isinstance(given, Mapping):
+        if any(_is_block(each) for each in given.values()):
+            return _arrays(given, folder / name)
+        return _sentences_of(as_frame(given), folder / name, pair) or _table(given, folder / name)
+    if isinstance(given, tuple) and len(given) == 2 and is_array(given[0]):
+        return _arrays({"x": given[0], "y": given[1]}, folder / name)
+    if (numbers := numbers_of(given)) is not None and numbers.size and numbers.ndim:
+        return (
+            _table({"value": numbers}, folder / name) if numbers.ndim == 1 else _arrays({"x": numbers}, folder / name)
+        )
+    items = _items(given, name)
+    first = items[0]
+    if isinstance(first, Recording):
+        return _recordings(items, folder / name)
+    if isinstance(first, Mapping):
+        columns = dict.fromkeys(key for row in items for key in row)
+        return _table({column: [row.get(column) for row in items] for column in columns}, folder / name)
+    if isinstance(first, str) and pair is None:
+        return _texts(items, folder / name)
+    if (series := numbers_of(first)) is not None and series.ndim == 1 and not isinstance(first, tuple):
+        return _series(items, folder / name)
+    return _pairs([_as_pair(each, name, pair or PAIR) for each in items], folder / name, pair or PAIR)
+
+
+def _items(given: Any, name: str) -> list[Any]:
+    if is_list(given):
+        found = items_of(given)
+    elif hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, str | bytes):
+        found = [given[at] for at in range(len(given))]
+    elif isinstance(given, Iterable) and not isinstance(given, str | bytes):
+        found = list(given)
+    else:
+        raise DataError(
+            f"{name}: expected a path, a frame, arrays, a list of pairs or a Dataset, got {told(given)}; "
+            "docs/own_data.md shows each"
+        )
+    if not found:
+        raise DataError(f"{name}: expected at least one example, got none")
+    return found
+
+
+def _is_block(given: Any) -> bool:
+    """Whether it is more than a column: numbers of two dimensions or more, or arrays of several lengths."""
+    numbers = numbers_of(given)
+    if numbers is not None:
+        return numbers.ndim > 1
+    return is_list(given) and len(items := items_of(given)) > 0 and is_array(items[0])
+
+
+def _as_pair(given: Any, name: str, pair: tuple[str, str]) -> tuple[Any, Any]:
+    if isinstance(given, Example):
+        return given.text, given.label
+    if isinstance(given, Pair):
+        return given.source, given.target
+    if isinstance(given, Sentence):
+        return given.words, given.tags
+    if isinstance(given, list | tuple) and len(given) == 2:
+        return given[0], given[1]
+    raise DataError(
+        f"{name}: expected pairs ({pair[0]}, {pair[1]}), got {told(given)}; give a list of such pairs, or a frame"
+    )
+
+
+def _pairs(pairs: list[tuple[Any, Any]], path: Path, named: tuple[str, str]) -> Path:
+    first, second = pairs[0]
+    if named == PICTURES:
+        return _captions(pairs, path)
+    if isinstance(first, str):
+        if wrong := [each for each, _ in pairs if not isinstance(each, str)]:
+            raise DataError(f"{path.name}: expected a text in every pair, got {told(wrong[0])}")
+        return _table(dict(zip(named, map(list, zip(*pairs, strict=True)), strict=True)), path)
+    if is_list(first) and is_list(second) and all(isinstance(each, str) for each in items_of(first)):
+        return _sentences(pairs, path)
+    x = [_picture(each) if is_picture(each) else numbers_of(each) for each, _ in pairs]
+    if wrong := [pair[0] for pair, numbers in zip(pairs, x, strict=True) if numbers is None or not numbers.ndim]:
+        raise DataError(
+            f"{path.name}: expected texts, token lists, arrays or images in all pairs, got {told(wrong[0])}"
+        )
+    labels = [_label(label) for _, label in pairs]
+    return _arrays({"x": x, **({} if all(each is None for each in labels) else {"y": labels})}, path)
+
+
+def _label(given: Any) -> Any:
+    numbers = None if isinstance(given, str) or given is None else numbers_of(given)
+    return given if numbers is None else numbers.tolist()
+
+
+def _table(given: Any, path: Path) -> Path:
+    frame = as_frame(given)
+    path = path.with_name(f"{path.name}.parquet")
+    frame.write_parquet(path)
+    return path
+
+
+def _series(items: Sequence[Any], path: Path) -> Path:
+    """Series one behind the other, each with a name: their numbers."""
+    rows: list[tuple[str, float]] = []
+    for at, each in enumerate(items, start=1):
+        numbers = numbers_of(each)
+        if numbers is None or numbers.ndim != 1:
+            raise DataError(f"{path.name}: expected series of numbers (T,), got {told(each)}")
+        rows += ((str(at), float(value)) for value in numbers)
+    return _table({"series": [id for id, _ in rows], "value": [value for _, value in rows]}, path)
+
+
+def _arrays(given: Mapping[str, Any], path: Path) -> Path:
+    """An archive of arrays by name; of several lengths filled up, with their lengths beside them."""
+    found: dict[str, np.ndarray] = {}
+    for name, each in given.items():
+        numbers = numbers_of(each)
+        if numbers is None and is_list(each):
+            ragged = [numbers_of(one) for one in items_of(each)]
+            if ragged and all(one is not None and one.ndim for one in ragged):
+                side, _, part = name.partition("_")
+                found[name], lengths = _filled([one for one in ragged if one is not None], name)
+                if lengths is not None and side in ("x", "values", "data"):
+                    found.setdefault("lengths" + (f"_{part}" if part else ""), lengths)
+                continue
+            if is_list(each) and items_of(each) and is_list(items_of(each)[0]):  # labels of steps, in words
+                found[name] = _filled_words(items_of(each))
+                continue
+            numbers = np.asarray(["" if one is None else str(one) for one in items_of(each)])
+        if numbers is None:
+            raise DataError(f"{path.name}: expected an array or a list as {name!r}, got {told(each)}")
+        found[name] = _without_channel(numbers) if name.startswith("x") else numbers
+    path = path.with_name(f"{path.name}.npz")
+    np.savez(path, **found)  # pyright: ignore[reportArgumentType]
+    return path
+
+
+def _without_channel(x: np.ndarray) -> np.ndarray:
+    """Images (N, 1, H, W), as torch has those without colours, as (N, H, W)."""
+    return x[:, 0] if x.ndim == 4 and x.shape[1] == 1 else x
+
+
+def _filled(arrays: list[np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """(N, T, ...) with zeros at the ends, and lengths (N,) where they differ."""
+    shapes = {each.shape[1:] for each in arrays}
+    if len(shapes) > 1:
+        raise DataError(
+            f"{name}: expected arrays that differ in their length only, got {arrays[0].shape} and others; cut or scale them"
+        )
+    lengths = np.array([len(each) for each in arrays])
+    filled = np.zeros((len(arrays), int(lengths.max()), *arrays[0].shape[1:]), np.result_type(*arrays))
+    for row, each in zip(filled, arrays, strict=True):
+        row[: len(each)] = each
+    same = int(lengths.min()) == filled.shape[1]
+    return (_without_channel(filled), None) if same else (filled, lengths)
+
+
+def _filled_words(rows: list[Any]) -> np.ndarray:
+    longest = max(len(row) for row in rows)
+    return np.array(
+        [[*("" if each is None else str(each) for each in row), *[""] * (longest - len(row))] for row in rows]
+    )
+
+
+def _recordings(items: Sequence[Any], path: Path, channels: Sequence[str] | None = None) -> Path:
+    if wrong := [each for each in items if not isinstance(each, Recording)]:
+        raise DataError(f"{path.name}: expected recordings only, got {told(wrong[0])} among them")
+    x, lengths = _filled([each.values for each in items], "the recordings' values")
+    found: dict[str, Any] = {"x": x, "lengths": np.full(len(items), x.shape[1]) if lengths is None else lengths}
+    if any(each.label is not None for each in items):
+        found["y"] = np.array([each.label or "" for each in items])
+    elif any(each.labels is not None for each in items):
+        found["y"] = _filled_words([list(each.labels or [None] * len(each)) for each in items])
+    if all(each.group is not None for each in items):
+        found["groups"] = np.array([each.group for each in items])
+    if all(each.times is not None for each in items):
+        steps = np.arange(x.shape[1], dtype=np.float64)
+        times = [np.concatenate([each.times, each.times[-1] + 1 + steps[len(each) :] - len(each)]) for each in items]
+        found["times"] = np.stack(times)
+    if channels:
+        found["channels"] = np.array(list(channels))
+    path = path.with_name(f"{path.name}.npz")
+    np.savez(path, **found)
+    return path
+
+
+def _sentences_of(frame: polars.DataFrame, path: Path, pair: tuple[str, str] | None) -> Path | None:
+    """A table with a sentence a row, lists of words and lists of tags; None where it is none."""
+    words = next((name for name in ("words", "tokens") if name in frame.columns), None)
+    if pair != SENTENCES or words is None or "tags" not in frame.columns:
+        return None
+    return _sentences(list(zip(frame[words].to_list(), frame["tags"].to_list(), strict=True)), path)
+
+
+def _sentences(pairs: list[tuple[Any, Any]], path: Path) -> Path:
+    lines: list[str] = []
+    for number, (words, tags) in enumerate(pairs, start=1):
+        if not (is_list(words) and is_list(tags)):
+            raise DataError(f"{path.name}: expected lists of words and tags, got {told(words)} and {told(tags)}")
+        words, tags = items_of(words), items_of(tags)
+        if len(words) != len(tags) or not words:
+            raise DataError(
+                f"{path.name}: expected a tag for each word, got {len(words)} words and {len(tags)} tags in sentence {number}"
+            )
+        for cell in (*words, *tags):
+            if not isinstance(cell, str) or not cell.strip() or any(mark in cell for mark in "\t\r\n"):
+                raise DataError(
+                    f"{path.name}: expected words and tags without tabs and line ends, got {cell!r} in sentence {number}"
+                )
+        lines += (f"{word}\t{tag}" for word, tag in zip(words, tags, strict=True))
+        lines.append("")
+    path = path.with_name(f"{path.name}.conll")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _texts(texts: list[Any], path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise DataError(f"{path.name}: expected texts, got {told(text)} at place {number}")
+        (path / f"{number:06}.txt").write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def _captions(pairs: list[tuple[Any, Any]], path: Path) -> Path:
+    from ostinato.extras import needed
+
+    with needed():
+        import PIL.Image
+
+    path.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    for number, (given, said) in enumerate(pairs, start=1):
+        pixels = _picture(given) if is_picture(given) else numbers_of(given)
+        if pixels is None or pixels.ndim not in (2, 3) or pixels.dtype != np.uint8:
+            raise DataError(
+                f"{path.name}: expected images, or arrays (height, width) or (height, width, 3) of uint8, got {told(given)} at "
+                f"place {number}"
+            )
+        PIL.Image.fromarray(pixels).save(path / f"{number:06}.png")
+        captions = [said] if isinstance(said, str) else items_of(said)
+        lines.append(json.dumps({"file": f"{number:06}.png", "caption": captions}, ensure_ascii=False))
+    (path / "captions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _picture(image: Any) -> np.ndarray:
+    """(height, width) of an image without colours, (height, width, 3) of others; uint8."""
+    is_grey = image.mode in ("1", "L", "LA", "I;16", "I", "F")
+    return np.asarray(image.convert("L" if is_grey else "RGB"))

@@ -1,0 +1,53 @@
+"""What a tagger says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from ostinato import notebook
+from ostinato.recipes.in_python.prediction import Prediction
+
+
+@dataclass(init=False, repr=False, eq=False)
+class TagPrediction(Prediction):
+    """A tag for each step. Which fields are there hangs on what is tagged; the others are None.
+
+    Attributes:
+        words: of a sentence.
+        tags: one for each word, or step of a recording.
+        probabilities: of these tags.
+        id: of a recording.
+        segments: of a recording, [first step, step after the last, tag, mean probability].
+        name: of a file of source code.
+        text: of it.
+        spans: of it, [first character, character after the last, tag].
+    """
+
+    words: list[str] | None
+    tags: list[str] | None
+    probabilities: list[float] | None
+    id: str | None
+    segments: list[list[Any]] | None
+    name: str | None
+    text: str | None
+    spans: list[list[Any]] | None
+
+    @override
+    def to_html(self) -> str:
+        """Words or source code on the colours of their tags, segments as a strip."""
+        if self.words is not None and self.tags is not None:
+            return notebook.marked(zip(self.words, self.tags, strict=True))
+        if self.spans is not None and self.text is not None:
+            return notebook.marked(self._pieces(self.text, self.spans), between="", plain=("O", "space", "name"))
+        if self.segments:
+            pieces = [(first, end, str(tag)) for first, end, tag, *_ in self.segments]
+            return notebook.heading(self.id or "") + notebook.strip(pieces)
+        return super().to_html()
+
+    @staticmethod
+    def _pieces(text: str, spans: list[list[Any]]) -> Iterator[tuple[str, str]]:
+        return ((text[first:end], tag) for first, end, tag in spans)
