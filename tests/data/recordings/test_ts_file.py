@@ -19,8 +19,8 @@ def put(folder, text, name="Some_TRAIN.ts"):
 
 
 def same(values, rows):
-    assert values.dtype == np.float32
-    np.testing.assert_array_equal(values, np.array(rows, dtype=np.float32))
+    assert values.dtype == np.float64
+    np.testing.assert_array_equal(values, np.array(rows, dtype=np.float64))
 
 
 @pytest.mark.parametrize("name", ["Some_TRAIN.ts", "Some_TRAIN.ts.gz"])

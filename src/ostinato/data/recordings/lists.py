@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ostinato.data.recordings.recording import Recording, Recordings, channel_names, check_channels
-from ostinato.data.recordings.tables import GROUP_NAMES, ID_NAMES, LABEL_NAMES, Columns
+from ostinato.data.recordings.columns import GROUP_NAMES, ID_NAMES, LABEL_NAMES, Columns
+from ostinato.data.recordings.recording import Recording, Recordings, channel_names, check_channels, too_large
 from ostinato.data.sources.lines import suffix_of
 from ostinato.data.sources.tables import JSON_SUFFIXES, PARQUET_SUFFIXES, first_cells, json_lines, read_parquet
 from ostinato.errors import DataError
@@ -96,7 +96,7 @@ def _of_channels(where: str, given: Mapping[str, Any]) -> tuple[tuple[str, ...],
 
 
 def _of_steps(where: str, given: Any) -> np.ndarray:
-    """(T, C) float32."""
+    """(T, C) float64."""
     try:
         values = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -106,12 +106,10 @@ def _of_steps(where: str, given: Any) -> np.ndarray:
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or not values.size:
         raise DataError(f"{where}: expected values, a list of steps with the numbers of each, got {values.shape}")
-    with np.errstate(over="ignore"):
-        narrow = values.astype(np.float32)
-    if np.isinf(narrow).any():
-        step, channel = (int(at) for at in np.argwhere(np.isinf(narrow))[0])
+    if too_large(values).any():
+        step, channel = (int(at) for at in np.argwhere(too_large(values))[0])
         raise DataError(f"{where}: step {step + 1}, channel {channel + 1} is infinite, or too large; expected a number")
-    return narrow
+    return values
 
 
 def _labels(where: str, given: Any, steps: int) -> tuple[str | None, tuple[str | None, ...] | None]:

@@ -37,6 +37,7 @@ class Scaling:
         step: The usual time between two steps; None where times are even, or not known.
         stack: How many steps are read at once, side by side (Sak et al. 2015, arXiv 1507.06947, section 2); those that a recording
             lacks at its end are zeros.
+        rate: samples a second of training, to which others are resampled; None where nobody says.
     """
 
     channels: tuple[str, ...]
@@ -46,6 +47,7 @@ class Scaling:
     gaps: tuple[int, ...] = ()
     step: float | None = None
     stack: int = 1
+    rate: float | None = None
 
     @classmethod
     def of(cls, train: Recordings, stack: int | None = 1) -> Scaling:
@@ -69,6 +71,7 @@ class Scaling:
             (1.0,) * len(means),
             gaps,
             _usual(train.items),
+            rate=train.rate,
         )
         squares, number = np.zeros(len(means)), 0
         for each in train.items:
@@ -99,13 +102,15 @@ class Scaling:
             "gaps": list(self.gaps),
             "step": self.step,
             "stack": self.stack,
+            "rate": self.rate,
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Scaling:
         """The inverse."""
         lists = ("channels", "means", "deviations", "changes", "gaps")
-        return cls(*(tuple(content[name]) for name in lists), step=content["step"], stack=content["stack"])
+        others = {"step": content["step"], "stack": content["stack"], "rate": content.get("rate")}
+        return cls(*(tuple(content[name]) for name in lists), **others)
 
     def filled(self, values: np.ndarray) -> np.ndarray:
         """(T, C) float64: scaled, and what is missing filled in."""

@@ -10,7 +10,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (*SEPARATORS, *JSON_SUFFIXES, *PARQUET_SUFFIXES)
 NO_HEADER = "If its first line is a row like others, add --reading.header false: the columns are then called 1, 2, ..."
+SEVERAL = ";"  # between labels of one example
+_YES, _NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no", "")
 _LONGEST_CELL = 2**30
 _FIRST_BYTES, _FIRST_ROWS = 2**16, 100
 _BYTE_ORDER_MARK = "\ufeff"
@@ -332,6 +334,32 @@ def _raw_lines(path: str | Path, content: bytes) -> Iterator[str]:
     for number, raw in enumerate(io.BytesIO(content), start=1):
         line = decoded(raw, path, number)
         yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+
+
+def several_labels(label: str | None, columns: Sequence[str]) -> list[str] | None:
+    """The columns that a name stands for which is that of several, "rain;wind"; None for one, or for none."""
+    if label is None or label in columns or SEVERAL not in label:
+        return None
+    return [name.strip() for name in label.split(SEVERAL) if name.strip()]
+
+
+def joined_label(row: Mapping[str, Any], names: Sequence[str], place: str) -> str:
+    """The labels of a row that has a column for each, with 1 or 0 in it: "rain;wind", or "" for none.
+
+    Raises:
+        DataError: A column is not there, or holds something else.
+    """
+    found: list[str] = []
+    for name in names:
+        if name not in row:
+            raise DataError(f"{place}: has no column {name!r}; its columns are {', '.join(row)}")
+        cell = row[name]
+        said = "" if cell is None or cell != cell else str(cell).strip().lower()
+        if said not in (*_YES, *_NO):
+            raise DataError(f"{place}: expected 1 or 0 in column {name!r}, a label, got {said!r:.50}")
+        if said in _YES:
+            found.append(name)
+    return SEVERAL.join(found)
 
 
 def _written(cell: object, place: str) -> str | None:

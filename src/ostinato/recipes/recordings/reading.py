@@ -10,11 +10,12 @@ from typing import Any
 
 from ostinato.data.recordings import reading as files
 from ostinato.data.recordings.arrays import parts_of
+from ostinato.data.recordings.columns import Columns
 from ostinato.data.recordings.recording import Recordings, check_channels
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.recordings.simulated import gestures, gestures_in_a_row
+from ostinato.data.recordings.sound import Sound
 from ostinato.data.recordings.splits import cut, draw_splits, draw_validation, windows
-from ostinato.data.recordings.tables import Columns
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.lines import suffix_of
@@ -38,7 +39,16 @@ class RecordingReader:
     def __init__(self, settings: RecordingSettings, reading: Any, *, of_steps: bool, dialect: Dialect | None = None):
         self.settings, self.reading, self.of_steps, self.dialect = settings, reading, of_steps, dialect
         channels = None if settings.channels is None else tuple(settings.channels)
-        self.columns = Columns(settings.id, settings.time, settings.group, channels, reading.label)
+        ignored = tuple(settings.ignore or ())
+        self.columns = Columns(settings.id, settings.time, settings.group, channels, reading.label, ignored=ignored)
+        self.sound = Sound(
+            settings.features,
+            settings.window_ms,
+            settings.hop_ms,
+            settings.bands,
+            settings.coefficients,
+            settings.sampling_rate,
+        )
         # Where steps have labels a row is a step; and eight sensors are no recording to cut windows of.
         fewest = sys.maxsize if of_steps else max(settings.window or 0, self.columns.fewest_wide)
         self.columns = dataclasses.replace(self.columns, fewest_wide=fewest)
@@ -76,7 +86,7 @@ class RecordingReader:
                 f"{data}: is one recording; name the column that tells recordings apart with --recording.id, or set "
                 "--recording.window to classify pieces of it"
             )
-        found = {part: self._read(*where, expected=train.channels) for part, where in places.items()}
+        found = {part: self._read(*where, expected=train.channels, rate=train.rate) for part, where in places.items()}
         found = {part: check_channels(each, train.channels, places[part][0]) for part, each in found.items()}
         if "validation" in found and "test" in found:
             splits = Splits(name, train, found["validation"], found["test"])
@@ -108,14 +118,23 @@ class RecordingReader:
             if suffix_of(data) == ".npz":
                 part = "test" if "test" in (parts := parts_of(data)) else next(iter(parts), "")
             place = places.get("test", places["train"])
-            found = self._read(place, part, labelled=labelled, expected=scaling.channels)
+            found = self._read(place, part, labelled=labelled, expected=scaling.channels, rate=scaling.rate)
         found = self._cut(check_channels(found, scaling.channels, data), 2)
         return _some(self._with_labels(found, data), data) if labelled else found
 
-    def _read(self, place: str, part: str, *, labelled: bool = True, expected: tuple[str, ...] = ()) -> Recordings:
+    def _read(
+        self,
+        place: str,
+        part: str,
+        *,
+        labelled: bool = True,
+        expected: tuple[str, ...] = (),
+        rate: float | None = None,
+    ) -> Recordings:
         # Of who predicts, a column of labels is no channel.
         columns = dataclasses.replace(self.columns, expected=expected)
-        found = files.read_recordings(place, columns, labels=labelled, part=part, dialect=self.dialect)
+        sound = dataclasses.replace(self.sound, rate=rate or self.sound.rate)
+        found = files.read_recordings(place, columns, labels=labelled, part=part, dialect=self.dialect, sound=sound)
         if not labelled:
             return files.without_labels(found)
         if self.of_steps:
