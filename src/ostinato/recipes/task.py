@@ -303,7 +303,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         numbers = [found.nats, float(found.tokens), *found.figures.values()]
         nats, tokens, *figures = total(numbers if processes.is_first else [0.0] * len(numbers))
         named = dict(zip(found.figures, figures, strict=True))
-        return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named)
+        losses = found.losses
+        if losses is not None:
+            losses = tuple(total(list(losses) if processes.is_first else [0.0] * len(losses)))
+        return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named, losses=losses)
 
     def finish(self, learnt: Learnt[S, Known, Model] | None, finished: Finished) -> Any:
         """What training gives in place of a `TaskResult`, with its `report.json` written; None for what all tasks give.

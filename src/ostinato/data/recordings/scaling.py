@@ -109,8 +109,8 @@ class Scaling:
     def from_dict(cls, content: dict[str, Any]) -> Scaling:
         """The inverse."""
         lists = ("channels", "means", "deviations", "changes", "gaps")
-        others = {"step": content["step"], "stack": content["stack"], "rate": content.get("rate")}
-        return cls(*(tuple(content[name]) for name in lists), **others)
+        step, stack, rate = content["step"], content["stack"], content.get("rate")
+        return cls(*(tuple(content[name]) for name in lists), step=step, stack=stack, rate=rate)
 
     def filled(self, values: np.ndarray) -> np.ndarray:
         """(T, C) float64: scaled, and what is missing filled in."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BINS = 15
+_FEW = 200  # examples that may be too few to tell which weights are best
 
 
 class ClassJudge(Judge):
@@ -53,6 +54,14 @@ class ClassJudge(Judge):
         targets = torch.cat(self._targets)
         known = int(((targets >= 0) & (targets < self.model.num_classes)).sum())
         return float(self.model.cross_entropy(self._logits().double(), targets)) * known
+
+    def losses(self) -> tuple[float, ...] | None:
+        """Of each example with a class, nats; None where they are many, whose mean tells enough."""
+        targets, logits = torch.cat(self._targets), self._logits().double()
+        known = (targets >= 0) & (targets < self.model.num_classes)
+        if int(known.sum()) > _FEW:
+            return None
+        return tuple(torch.nn.functional.cross_entropy(logits[known], targets[known], reduction="none").tolist())
 
     def confusion(self) -> np.ndarray:
         """(K, K) int64: how many examples of each label (rows) got each answer (columns)."""

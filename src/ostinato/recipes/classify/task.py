@@ -193,7 +193,9 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         """Fits the scales of the network and of naive Bayes."""
         assert isinstance(judge, ClassJudge)
         judge.calibrate()
-        return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures())
+        # Of recordings there are often few to validate with.
+        losses = judge.losses() if learnt.known.scaling is not None and found.judged_by is None else None
+        return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures(), losses=losses)
 
     def judge(self, learnt: LearntClassifier, part: Part, examples: Examples, *, final: bool) -> Judge:
         """Accuracy, precision, recall, F1, confusion, calibration."""
