@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from edfio import Bdf, BdfSignal, Edf, EdfAnnotation, EdfSignal
 
-from ostinato.data.recordings.columns import Columns
+from ostinato.data.recordings.columns import NOTHING_NAMED, Columns
 from ostinato.data.recordings.reading import are_recordings, read_recordings
 from ostinato.data.recordings.sound import Sound
 from ostinato.errors import DataError
@@ -25,7 +25,7 @@ def written(folder, annotations=(), name="a.edf"):
     return folder / name
 
 
-def read(path, columns=Columns(), **how):
+def read(path, columns=NOTHING_NAMED, **how):
     return read_recordings(str(path), columns, labels=how.pop("labels", False), **how)
 
 

@@ -50,7 +50,7 @@ def read_arrays(path: str | Path, part: str = "") -> Recordings:
     Args:
         path: A file or a URL. Of .npy, numbers (N, T, C), or (N, T) of one channel. Of .npz the same, called x, data, values,
             series or recordings; and besides, where they are there,
-            - y, labels, label or targets: a class for each recording, (N,) or (N, 1), or for each step, (N, T); whole numbers or
+            - y, labels, label or targets: a label for each recording, (N,) or (N, 1), or for each step, (N, T); numbers or
               texts. NaN and empty texts say none, of a step also -1;
             - lengths (N,): how many steps of each are its own; those beyond are cut off;
             - groups or group (N,): whose each is;
@@ -230,13 +230,13 @@ def _texts(named: _Named) -> list[str | None]:
                 "texts in UTF-8", "other bytes", "write them with numpy.asarray(texts, dtype=str)"
             ) from error
     if array.dtype.kind == "f":
-        wrong = ~np.isnan(array) & (np.isinf(array) | (array != np.trunc(array)))
-        if wrong.any():
-            at = int(wrong.argmax())
+        if np.isinf(array).any():
+            at = int(np.isinf(array).argmax())
             raise named.wrong(
-                "whole numbers or texts", f"{array[at]} as number {at + 1}", "only classes are read: name them"
+                "numbers that are finite, or texts", f"{array[at]} as number {at + 1}", "write NaN for none"
             )
-        return [None if value != value else str(int(value)) for value in array.tolist()]
+        whole = bool((np.isnan(array) | (array == np.trunc(array))).all())
+        return [None if value != value else str(int(value) if whole else value) for value in array.tolist()]
     if array.dtype.kind not in "uibU":
         raise named.wrong("whole numbers or texts", named.shape, "write them with numpy.asarray(texts, dtype=str)")
     return [str(value) or None for value in array.tolist()]

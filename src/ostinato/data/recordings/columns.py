@@ -8,9 +8,9 @@
 | label | label, class, activity, gesture, ... (`LABEL_NAMES`) |
 | channels | every other column that holds numbers, those that number the rows left out |
 
-Where no column is called a time, one that holds dates is it, or one of the seconds, milliseconds, ... that computers count since 1970.
-A column of dates and one of hours are a time together. A wide table has columns such as x_0 .. x_99, of one channel or of several, as
-many of each; a few other numbers may stand beside them.
+Where no column is called a time, one that holds dates is it, or one of the seconds, milliseconds, ... that computers count since
+1970. A column of dates and one of hours are a time together. A wide table has columns such as x_0 .. x_99, of one channel or of
+several, as many of each; a few other numbers may stand beside them.
 """
 
 from __future__ import annotations
@@ -111,6 +111,9 @@ class Columns:
     several: bool = False
 
 
+NOTHING_NAMED = Columns()
+
+
 def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None = None) -> bool:
     """Whether a table is one of numbers, and not of texts, as its first rows look."""
     if columns.id or columns.time or columns.group or columns.channels:
@@ -173,6 +176,12 @@ def _y(names: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
 
 
 def found_columns(path: str | Path, table: polars.DataFrame, columns: Columns, labels: bool) -> Columns:
+    """What the columns of a table are, those named as they are named, the others by what they are called and hold.
+
+    Raises:
+        DataError: A column is not there, or none holds numbers.
+        ConfigError: A column has two parts.
+    """
     names = table.columns
     given = [columns.id, columns.time, columns.group, columns.label if labels else None, *(columns.channels or ())]
     for name in given:

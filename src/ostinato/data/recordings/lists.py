@@ -16,8 +16,17 @@ import numpy as np
 
 from ostinato.data.recordings.columns import GROUP_NAMES, ID_NAMES, LABEL_NAMES, Columns
 from ostinato.data.recordings.recording import Recording, Recordings, channel_names, check_channels, too_large
+from ostinato.data.records.targets import SEVERAL
 from ostinato.data.sources.lines import suffix_of
-from ostinato.data.sources.tables import JSON_SUFFIXES, PARQUET_SUFFIXES, first_cells, json_lines, read_parquet
+from ostinato.data.sources.tables import (
+    JSON_SUFFIXES,
+    PARQUET_SUFFIXES,
+    first_cells,
+    joined_label,
+    json_lines,
+    read_parquet,
+    several_labels,
+)
 from ostinato.errors import DataError
 
 _VALUES = ("values", "x", "data", "series", "signal", "recording")
@@ -60,12 +69,20 @@ def read_lists(path: str | Path, columns: Columns) -> Recordings:
                     f"{where}: expected steps of {len(names)} numbers ({', '.join(names)}), got {values.shape[1]} in each"
                 )
         id, group = _text(_cell(row, columns.id, ID_NAMES)), _text(_cell(row, columns.group, GROUP_NAMES))
-        label, labels = _labels(where, _cell(row, columns.label, LABEL_NAMES), len(values))
+        told = _label_cell(where, row, columns)
+        label, labels = _labels(where, told, len(values))
         times = _times(where, _cell(row, columns.time, _TIMES), len(values))
         made = Recording(id or str(number), values, label, labels, times, group)
         channels = channels or names
         items += check_channels(Recordings(names, (made,)), channels, where).items
     return Recordings(channels or ("x",), tuple(items))
+
+
+def _label_cell(where: str, row: Mapping[str, Any], columns: Columns) -> Any:
+    if (names := several_labels(columns.label, list(row))) is not None:
+        return joined_label(row, names, where)
+    found = _cell(row, columns.label, LABEL_NAMES)
+    return SEVERAL.join(map(str, cast("list[Any]", found))) if columns.several and isinstance(found, list) else found
 
 
 def _rows(path: str | Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

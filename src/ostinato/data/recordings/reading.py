@@ -30,14 +30,14 @@ from ostinato.data.recordings.columns import GROUP_NAMES, Columns, holds_recordi
 from ostinato.data.recordings.edf_file import EDF_SUFFIXES, read_edf_file
 from ostinato.data.recordings.lists import holds_lists, read_lists
 from ostinato.data.recordings.recording import Recording, Recordings, check_channels
-from ostinato.data.recordings.sound import SOUND_SUFFIXES, Sound, as_steps, read_sound
+from ostinato.data.recordings.sound import AS_IT_COMES, SOUND_SUFFIXES, Sound, as_steps, read_sound
 from ostinato.data.recordings.tables import read_recording_table
 from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
 from ostinato.data.sources.archives import archive_names
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, suffix_of
-from ostinato.data.sources.tables import TABLE_SUFFIXES, is_folder, read_cells
+from ostinato.data.sources.tables import TABLE_SUFFIXES, is_folder, joined_label, read_cells, several_labels
 from ostinato.errors import DataError
 
 _ARRAYS = (".npy", ".npz")
@@ -102,7 +102,7 @@ def read_recordings(
     labels: bool = True,
     part: str = "",
     dialect: Dialect | None = None,
-    sound: Sound = Sound(),
+    sound: Sound = AS_IT_COMES,
 ) -> Recordings:
     """The recordings of a file or folder.
 
@@ -181,7 +181,8 @@ def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, s
     file = next(
         (lower[name] for name in ("file", "filename", "file_name", "path", "name", "id") if name in lower), columns[0]
     )
-    for name in (named.label, named.group):
+    names = several_labels(named.label, columns)
+    for name in (*(names or [named.label]), named.group):
         if name is not None and name not in columns:
             raise DataError(f"{table}: has no column {name!r}; its columns are {', '.join(columns)}")
     label = named.label or next((lower[name] for name in _LABELS if name in lower), columns[-1])
@@ -196,7 +197,9 @@ def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, s
                 f"{table}, {place}: there is no file {name!r} in {folder}; put it there or leave the row out"
             )
         whose = "" if group is None else str(row.get(group) or "").strip()
-        yield found, str(row.get(label) or "").strip(), whose or None
+        place = f"{table}, {place}"
+        said = str(row.get(label) or "").strip() if names is None else joined_label(row, names, place)
+        yield found, said, whose or None
 
 
 def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound) -> Recordings:

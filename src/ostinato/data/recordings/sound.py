@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,6 +40,9 @@ class Sound:
     bands: int = 40
     coefficients: int = 13
     rate: float | None = None
+
+
+AS_IT_COMES = Sound()
 
 
 def read_sound(path: str | Path) -> Recordings:
@@ -125,14 +128,15 @@ def _spectra(each: Recording, rate: float, features: FeaturesName, how: Sound, p
 def _resampled(found: Recordings, rate: float, path: str | Path) -> Recordings:
     """The same at another rate, without what is above half of the lower one (scipy's `resample_poly`)."""
     with needed():
-        from scipy.signal import resample_poly
+        from scipy import signal  # pyright: ignore[reportMissingTypeStubs]
 
+    resample: Any = signal.resample_poly  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     before = found.rate
     assert before is not None
     ratio = Fraction(rate).limit_denominator(10**6) / Fraction(before).limit_denominator(10**6)
     if max(ratio.numerator, ratio.denominator) > 10**5:
         raise ConfigError(
-            f"recording.sampling_rate: {path} has {before:g} samples a second, which are no simple fraction of {rate:g}; resample it"
+            f"recording.sampling_rate: {path} has {before:g} samples a second, no simple fraction of {rate:g}; resample it"
         )
     items: list[Recording] = []
     for each in found.items:
@@ -140,7 +144,7 @@ def _resampled(found: Recordings, rate: float, path: str | Path) -> Recordings:
             raise DataError(
                 f"{path}: has {before:g} samples a second and values missing; resample it to {rate:g} by yourself"
             )
-        values = resample_poly(each.values.astype(np.float64), ratio.numerator, ratio.denominator, axis=0)
+        values: np.ndarray = resample(each.values.astype(np.float64), ratio.numerator, ratio.denominator, axis=0)
         old = np.minimum((np.arange(len(values)) / float(ratio)).astype(np.int64), len(each) - 1)
         labels = None if each.labels is None else tuple(each.labels[at] for at in old.tolist())
         items.append(replace(each, values=values.astype(each.values.dtype), labels=labels, times=None))

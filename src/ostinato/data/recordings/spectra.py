@@ -1,11 +1,11 @@
 """Sound as spectra: a frame of log-mel energies or of mel cepstra every few milliseconds.
 
-A frame is a window of samples, weighted by Hann's window. Its power spectrum is summed up in bands that are as wide as the ear's, and
-of the sums the logarithm is taken, in decibels; a cosine transform of these gives cepstra. The definitions are those of librosa 0.11
+A frame is a window of samples, weighted by Hann's window. Its power spectrum is summed up in bands as wide as the ear's, and of the
+sums the logarithm is taken, in decibels; a cosine transform of these gives cepstra. The definitions are those of librosa 0.11
 (`feature.melspectrogram` with its defaults, `power_to_db` with `top_db=None`, `feature.mfcc`).
 
-They are written here, in NumPy: librosa brings numba, which binds the version of LLVM that our own compiler needs; and the wheels of
-torchaudio want torch's build for CUDA.
+They are written here, in NumPy: librosa brings numba, which pins the LLVM that our own compiler uses; and the wheels of torchaudio
+want torch's build for CUDA.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def mel_filters(rate: float, size: int, bands: int) -> np.ndarray:
     empty = int((found.sum(1) == 0).sum())
     if empty:
         raise ConfigError(
-            f"recording.bands: {empty} of {bands} bands are narrower than the spectrum of {size} samples at {rate:g} Hz tells apart; "
+            f"recording.bands: {empty} of {bands} bands are narrower than a spectrum of {size} samples at {rate:g} Hz tells apart; "
             "expected fewer bands, or a longer recording.window_ms"
         )
     return found
@@ -114,7 +114,7 @@ def cepstra(decibels: np.ndarray, number: int) -> np.ndarray:
     bands = decibels.shape[1]
     if number > bands:
         raise ConfigError(f"recording.coefficients: expected at most {bands}, as many as bands, got {number}")
-    angles = np.pi / bands * (np.arange(bands) + 0.5)[:, None] * np.arange(number)
+    angles: np.ndarray = np.outer(np.arange(bands) + 0.5, np.arange(number)) * (np.pi / bands)
     basis = np.cos(angles) * np.sqrt(2.0 / bands)
     basis[:, 0] *= np.sqrt(0.5)
     return (decibels.astype(np.float64) @ basis).astype(np.float32)

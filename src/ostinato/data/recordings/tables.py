@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ostinato.data.recordings.columns import Columns, counts_rows, found_columns, wide_columns
+from ostinato.data.recordings.columns import NOTHING_NAMED, Columns, counts_rows, found_columns, wide_columns
 from ostinato.data.recordings.recording import Recording, Recordings, too_large
 from ostinato.data.series.columns import read_times
 from ostinato.data.series.numbers import decimal_sign, is_numeric, read_numbers
@@ -28,7 +28,7 @@ _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 
 def read_recording_table(
     path: str | Path,
-    columns: Columns = Columns(),
+    columns: Columns = NOTHING_NAMED,
     *,
     labels: bool = True,
     dialect: Dialect | None = None,

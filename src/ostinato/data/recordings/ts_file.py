@@ -65,12 +65,7 @@ class _Header:
             first, *names = rest.split() or [""]
             self.labelled, self.classes = _truth(key, first, place), tuple(names)
         elif key == "targetlabel":
-            if _truth(key, (rest.split() or [""])[0], place):
-                raise DataError(
-                    f"{place}: expected classes, got @targetLabel true: the numbers of a regression, and only classes are "
-                    "read; make classes of them, or write '@classLabel false' and take them off the lines"
-                )
-            self.labelled = self.labelled or False
+            self.labelled = _truth(key, (rest.split() or [""])[0], place) or self.labelled or False
 
     def check(self, place: str) -> None:
         """See that it is whole, where @data ends it."""
@@ -95,8 +90,7 @@ def read_ts(path: str | Path) -> Recordings:
     asked.
 
     Raises:
-        DataError: The file cannot be read or is no .ts file, a line is not what the header says, or the labels are numbers to be
-            predicted (@targetLabel true).
+        DataError: The file cannot be read or is no .ts file, or a line is not what the header says.
     """
     header = _Header()
     items: list[Recording] = []

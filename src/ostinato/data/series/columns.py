@@ -127,6 +127,7 @@ def _guess_time(path: str | Path, table: polars.DataFrame, taken: set[str | None
 
 
 def holds_times(column: polars.Series) -> bool:
+    """Whether a column of texts holds dates."""
     with needed():
         import polars
 

@@ -25,8 +25,8 @@ class RecordingSettings:
             recording.
         window_label: of a window whose steps have several labels: majority, or last for that of its last step.
         ignore: columns of a table that are not read, as if they were not there.
-        features: of sound, what a step is: log-mel (the energies of a frame in bands, in decibels), mfcc (mel cepstra of a frame) or
-            none (a sample); auto is log-mel of sound files and none of others.
+        features: of sound, what a step is: log-mel (the energies of a frame in bands, in decibels), mfcc (mel cepstra of a frame)
+            or none (a sample); auto is log-mel of sound files and none of others.
         window_ms: of features, how long a frame is.
         hop_ms: of features, the time from one frame to the next.
         bands: of features, bands of the mel scale.
