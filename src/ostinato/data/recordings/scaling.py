@@ -13,7 +13,7 @@ from ostinato.errors import ConfigError
 
 _UNEVEN = 0.05  # of the usual time between steps, deviation from which times are told to the network
 _READ, _MOST_STACKED = 64, 16
-_MOST = 5.0  # logarithm of a time between steps over the usual one
+MOST = 5.0  # logarithm of a time between steps over the usual one
 
 
 @dataclass(frozen=True)
@@ -204,4 +204,4 @@ def _times_told(recording: Recording, usual: float) -> np.ndarray:
     if recording.times is None:
         return np.zeros(len(recording))
     steps = np.diff(recording.times, prepend=recording.times[:1] - usual)
-    return np.log(np.maximum(steps, 1e-12) / usual).clip(-_MOST, _MOST)
+    return np.log(np.maximum(steps, 1e-12) / usual).clip(-MOST, MOST)
