@@ -36,7 +36,9 @@ def test_step_by_step_is_as_the_whole(extras, gaps, times, stack):
                 continue
             time = None if each.times is None else float(each.times[step]) + 100.0  # when they began does not matter
             numbers, is_whole = online.go_on(state, row, each.values[step], time)
-            so_far = Recording("", each.values[: step + 1], times=None if each.times is None else each.times[: step + 1])
+            so_far = Recording(
+                "", each.values[: step + 1], times=None if each.times is None else each.times[: step + 1]
+            )
             np.testing.assert_allclose(numbers, scaling.apply(so_far)[-1], rtol=1e-5, atol=1e-5)
             assert is_whole == ((step + 1) % stack == 0)
 

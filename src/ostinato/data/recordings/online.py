@@ -31,7 +31,9 @@ class OnlineScaling:
             "filled": np.zeros((rows, channels)),  # of the step before
             "there": np.zeros((rows, channels), dtype=bool),
             "since": np.zeros((rows, channels)),  # that a channel was there
-            "clock": np.full((rows, 3), np.nan),  # the time of the step before; that since the first; how many steps there were
+            "clock": np.full(
+                (rows, 3), np.nan
+            ),  # the time of the step before; that since the first; how many steps there were
             "block": np.zeros((rows, self.scaling.stack, self._width), dtype=np.float32),
         }
 

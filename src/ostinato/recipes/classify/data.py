@@ -53,6 +53,7 @@ class ClassifyKnown:
         target: what a label is: a class, several labels at once, whose names are then `classes`, or a number.
         number: the scale of numbers.
         examples: how many training has with a label.
+        running: of recordings, the scales of what is said while one is still coming, see `fit_running`.
         runs: of texts, how many runs of 2, 3, ... tokens were counted; None for nothing counted.
         counted: of texts that were just learnt from; not kept.
     """
@@ -69,6 +70,7 @@ class ClassifyKnown:
     target: Target = "class"
     number: NumberScale | None = None
     examples: int = 0
+    running: tuple[float, ...] = ()
     runs: tuple[int, ...] | None = None
     counted: FeatureCounts | None = field(default=None, compare=False, repr=False)
 
@@ -134,7 +136,7 @@ class ClassifyKnown:
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "counted"}
         vocabulary = None if self.vocabulary is None else self.vocabulary.to_dict()
         scaling = None if self.scaling is None else self.scaling.to_dict()
-        lists = {"classes": list(self.classes), "counts": list(self.counts)}
+        lists = {"classes": list(self.classes), "counts": list(self.counts), "running": list(self.running)}
         number = None if self.number is None else dataclasses.asdict(self.number)
         return {**values, **lists, "vocabulary": vocabulary, "scaling": scaling, "number": number}
 
@@ -151,6 +153,7 @@ class ClassifyKnown:
         scale = content.get("number")
         number = None if scale is None else NumberScale(**scale)
         found = {**content, **lists, "vocabulary": vocabulary, "runs": runs, "scaling": scaling, "number": number}
+        found["running"] = tuple(content.get("running", ()))
         return cls(**{"breaks": "code points", **found})
 
     def with_unknown(self, part: Part) -> list[str]:

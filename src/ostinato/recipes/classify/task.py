@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,6 +41,7 @@ from ostinato.recipes.classify.data import (
 )
 from ostinato.recipes.classify.judge import ClassJudge, judge_of
 from ostinato.recipes.classify.other_baselines import other_baselines
+from ostinato.recipes.classify.running import ClassifyAnswering, fit_running, lengths_of, running_answers
 from ostinato.recipes.classify.saying import said_of
 from ostinato.recipes.classify.settings import ClassifySettings
 from ostinato.recipes.classify.several import SeveralJudge
@@ -47,7 +49,7 @@ from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.recordings.examples import RecordingExamples
 from ostinato.recipes.recordings.few import for_few
 from ostinato.recipes.recordings.reading import RecordingReader, notes_of
-from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.task import Finished, Judge, Task
 from ostinato.recipes.trained import validation_of
 from ostinato.training.loop.evaluation import Evaluation
 from ostinato.training.run.settings import UpdateSettings
@@ -80,6 +82,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     settings = ClassifySettings
     percentages = ("accuracy", "macro_f1", "calibration_error", "micro_f1", "exact")
     errors = ("mae", "rmse")
+    answering = ClassifyAnswering
     files = ("reading.validation", "reading.test", "reading.vectors")
 
     @opened_once()
@@ -256,7 +259,30 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         """What is said of each row."""
         rows, said = batch.rows.tolist(), learnt.model(batch.input, batch.lengths)
         answers = said_of(learnt.known, learnt.model, said)
-        return [{**_told(part, row), **answer} for row, answer in zip(rows, answers, strict=True)]
+        more: list[dict[str, Any]] = [{} for _ in rows]
+        if learnt.answering is not None and learnt.answering.running:
+            more = self._running(learnt, part, batch)
+        return [{**_told(part, row), **answer, **also} for row, answer, also in zip(rows, answers, more, strict=True)]
+
+    def _running(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
+        known = learnt.known
+        if known.scaling is None or known.target != "class" or not isinstance(part, Recordings):
+            raise ConfigError("running: expected a model that tells classes of recordings apart, got another")
+        scaling = known.scaling
+        longest = (learnt.settings.reading.max_length or sys.maxsize) * scaling.stack
+        steps = [min(len(part[row]), longest) for row in batch.rows.tolist()]
+        how = known.running, known.classes, batch.input, lengths_of(batch), steps, scaling.stack
+        return running_answers(learnt.model, *how, learnt.answering.confidence)
+
+    def finish(self, learnt: LearntClassifier | None, finished: Finished) -> None:
+        """Of recordings, fits what is said while one is still coming, and keeps it."""
+        if learnt is None or learnt.known.scaling is None or learnt.known.target != "class":
+            return
+        examples = self.examples(learnt.settings, learnt.known, finished.splits.validation)
+        assert isinstance(examples, RecordingExamples)
+        learnt.known = dataclasses.replace(learnt.known, running=fit_running(learnt.model, examples))
+        with finished.run.writing():
+            self.save_known(learnt.known, finished.run.path)
 
 
 def _weights(known: ClassifyKnown) -> list[float]:
