@@ -107,7 +107,10 @@ def test_a_session_says_the_same_from_raw_values(run, go, tmp_path):
         live = Live(trained)
         for at, (told, values, time) in enumerate(zip(said, one.values, one.times, strict=True), start=1):
             if "tag" not in told:
-                same(told, {**whole(trained, one, at), **{k: v for k, v in live(values, time).items() if k == "sure_after"}})
+                same(
+                    told,
+                    {**whole(trained, one, at), **{k: v for k, v in live(values, time).items() if k == "sure_after"}},
+                )
             else:
                 assert told["tag"] == whole(trained, one, at)["tag"]
 
@@ -126,7 +129,10 @@ WRONG = {
 
 def test_what_is_no_step_is_refused(tmp_path, go):
     run = untrained(
-        tmp_path / "run", "classify", data=table(tmp_path, lambda id, step: "ab"[id % 2]), model={"bidirectional": False}
+        tmp_path / "run",
+        "classify",
+        data=table(tmp_path, lambda id, step: "ab"[id % 2]),
+        model={"bidirectional": False},
     )
 
     async def work():

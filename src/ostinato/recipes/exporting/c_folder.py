@@ -16,10 +16,12 @@ from ostinato.errors import DataError
 from ostinato.exporting.c import WrittenC, write_c
 from ostinato.exporting.c.text import identifier
 from ostinato.models.classifying.classifier import Classifier
+from ostinato.models.classifying.several import MultiLabelClassifier
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.text.language_model import LanguageModel
+from ostinato.recipes.exporting.exported import refuse_extras
 from ostinato.recipes.exporting.whole_folder import CARD, whole_folder
 from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import Trained, read_splits
@@ -51,6 +53,7 @@ def export_run(
     Raises:
         ConfigError: the model has no C, with the reason; or the folder is there, or is no export to C.
     """
+    refuse_extras(getattr(trained.known, "scaling", None))
     trained.model.eval()
     name, kind = identifier(trained.task.name.replace("-", "_")), weights or "float32"
     with whole_folder(folder, _FORMAT, _NO_EXPORT, force=force) as partial:
@@ -91,12 +94,16 @@ def _meanings(model: Any, known: Any) -> dict[str, Any]:
         case Classifier():
             vocabulary = None if known.vocabulary is None else known.vocabulary.to_dict()
             if known.scaling is not None:
-                return {"classes": list(known.classes), "scaling": known.scaling.to_dict()}
+                target = {"target": known.target, "number": known.number and dataclasses.asdict(known.number)}
+                if isinstance(model, MultiLabelClassifier):
+                    target["threshold"] = float(model.threshold)
+                return {"classes": list(known.classes), "scaling": known.scaling.to_dict(), **target}
             pixels = {name: getattr(known, name) for name in ("white", "mean", "deviation")}
             return {"classes": list(known.classes), "vocabulary": vocabulary, "pixels": pixels}
         case Tagger():
             if known.scaling is not None:
-                return {"tags": list(known.tags), "scaling": known.scaling.to_dict()}
+                number = known.number and dataclasses.asdict(known.number)
+                return {"tags": list(known.tags), "scaling": known.scaling.to_dict(), "number": number}
             return {"tags": list(known.tags), "characters": known.characters.to_dict()}
         case Forecaster():
             covariates = {name: [list(each) for each in getattr(known, name)] for name in ("known", "observed")}

@@ -18,6 +18,7 @@ from ostinato.data.records.splits import Splits
 from ostinato.data.sources.lines import opened_once
 from ostinato.data.sources.syntax import Highlighted
 from ostinato.data.tokens.vectors import load_vectors
+from ostinato.errors import ConfigError
 from ostinato.models.tagging.numbers import Numbers
 from ostinato.models.tagging.regressor import StepRegressor
 from ostinato.models.tagging.tagger import Tagger
@@ -191,8 +192,14 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     def exported(self, learnt: Any) -> Exported:
         """Emissions; the runner finds the best path of a CRF."""
+        from ostinato.recipes.exporting.exported import refuse_extras
         from ostinato.recipes.tag.exported import exported
 
+        if learnt.known.number is not None:
+            raise ConfigError(
+                "a model that predicts a number at every step is not exported as a tagger; use ostinato.export on it"
+            )
+        refuse_extras(learnt.known.scaling)
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def answers(self, learnt: LearntTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:

@@ -164,7 +164,20 @@ BEGIN = object_of(
     step={**_COUNT, "default": 0, "description": "that the state is of"},
     **{
         name: STEPS["properties"][name]
-        for name in ("words", "known", "observed", "future", "top", "all", "horizon", "levels", "samples", "seed")
+        for name in (
+            "values",
+            "times",
+            "words",
+            "known",
+            "observed",
+            "future",
+            "top",
+            "all",
+            "horizon",
+            "levels",
+            "samples",
+            "seed",
+        )
     },
 )
 
