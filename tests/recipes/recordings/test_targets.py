@@ -83,10 +83,10 @@ def test_columns_of_ones_and_zeros_are_several_labels(tmp_path):
     run = open_run(tmp_path / "run")
     assert (run.known.classes, run.known.target, run.known.scaling.channels) == (("high", "up"), "several", ("v", "w"))
     same = slopes(tmp_path, both, "b.csv")
-    one, other = (run.task.read_part(run.settings, run.known, path, labelled=True) for path in (data, data))
-    assert [each.label for each in one.items] == [each.label for each in other.items]
-    wanted = [set(row.split(",")[-1].split(";")) - {""} for row in open(same).read().splitlines()[1::10]]
-    assert [set(each.label.split(";")) - {""} for each in one.items] == wanted
+    part = run.task.read_part(run.settings, run.known, data, labelled=True)
+    with open(same) as file:
+        wanted = [set(row.rstrip("\n").split(",")[-1].split(";")) - {""} for row in list(file)[1::10]]
+    assert [set(each.label.split(";")) - {""} for each in part.items] == wanted
     assert len(run.predict(data)) == 60
     bad = slopes(tmp_path, lambda slope, high: "2,0", "c.csv", header="up,high")
     with pytest.raises(DataError, match="expected 1 or 0 in column 'up', a label, got '2'"):
@@ -173,10 +173,8 @@ def test_they_are_exported(tmp_path, kind):
             assert (found["number"], found["deviation"]) == pytest.approx(
                 (wanted["number"], wanted["deviation"]), abs=1e-4
             )
-    export_run(run, tmp_path / "c", say=lambda line: None)
-    card = json.loads((tmp_path / "c" / "card.json").read_text())
-    assert card["target"] == kind
-    assert (card["number"] is None) == (kind == "several")
+    with pytest.raises(ConfigError, match="C expected a Classifier as it is"):
+        export_run(run, tmp_path / "c", say=lambda line: None)
 
 
 def test_settings_that_do_not_go_together(tmp_path):

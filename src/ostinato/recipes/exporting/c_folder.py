@@ -16,7 +16,6 @@ from ostinato.errors import DataError
 from ostinato.exporting.c import WrittenC, write_c
 from ostinato.exporting.c.text import identifier
 from ostinato.models.classifying.classifier import Classifier
-from ostinato.models.classifying.several import MultiLabelClassifier
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.models.tagging.tagger import Tagger
@@ -94,16 +93,12 @@ def _meanings(model: Any, known: Any) -> dict[str, Any]:
         case Classifier():
             vocabulary = None if known.vocabulary is None else known.vocabulary.to_dict()
             if known.scaling is not None:
-                target = {"target": known.target, "number": known.number and dataclasses.asdict(known.number)}
-                if isinstance(model, MultiLabelClassifier):
-                    target["threshold"] = float(model.threshold)
-                return {"classes": list(known.classes), "scaling": known.scaling.to_dict(), **target}
+                return {"classes": list(known.classes), "scaling": known.scaling.to_dict()}
             pixels = {name: getattr(known, name) for name in ("white", "mean", "deviation")}
             return {"classes": list(known.classes), "vocabulary": vocabulary, "pixels": pixels}
         case Tagger():
             if known.scaling is not None:
-                number = known.number and dataclasses.asdict(known.number)
-                return {"tags": list(known.tags), "scaling": known.scaling.to_dict(), "number": number}
+                return {"tags": list(known.tags), "scaling": known.scaling.to_dict()}
             return {"tags": list(known.tags), "characters": known.characters.to_dict()}
         case Forecaster():
             covariates = {name: [list(each) for each in getattr(known, name)] for name in ("known", "observed")}
