@@ -82,7 +82,7 @@ def test_columns_that_are_ignored_are_not_there(tmp_path):
     with pytest.raises(DataError, match="has no column 'speed' to ignore; its columns are id, subject"):
         read(path, ignored=("speed",))
     # Later tables may lack it.
-    assert read(path, ignored=("speed",), expected=("v",)).channels == ("v",)
+    assert read(path, ignored=("speed",), expected=("v",)).channels == ("v", "battery")
 
 
 def test_a_header_alone_is_told_that_it_has_no_row(tmp_path):

@@ -216,7 +216,8 @@ def found_columns(path: str | Path, table: polars.DataFrame, columns: Columns, l
         wanted = {name for name in free if name in columns.expected or _measures(table[name])}
         # Steps that no recording of this table has are steps.
         steps = [name for name in free if name in wanted or _is_empty(table[name])]
-        if wanted and (wide := wide_columns(steps, columns.fewest_wide)):
+        of_rows = time is None and (id is None or table[id].n_unique() == table.height)
+        if wanted and of_rows and (wide := wide_columns(steps, columns.fewest_wide)):
             channels = tuple(name for each in wide.values() for name in each)
         else:
             channels = tuple(name for name in free if name in wanted)
