@@ -61,6 +61,8 @@ GROUP_NAMES = (
     "user",
     "user_id",
     "participant",
+    "speaker",
+    "speaker_id",
     "group",
 )
 LABEL_NAMES = (
