@@ -119,5 +119,5 @@ def test_others_have_no_running_probabilities(tmp_path):
     run = open_run(tmp_path / "run").answer_with({"running": True})
     with pytest.raises(ConfigError, match="running: expected a model that tells classes of recordings apart"):
         run.predict(Recordings(("acc", "pressure"), run.task.read(run.settings).test.items))
-    with pytest.raises(ConfigError, match="confidence: expected a number above 0 and below 1, got 1.5"):
+    with pytest.raises(ConfigError, match=r"confidence: expected a number above 0 and below 1, got 1\.5"):
         run.answer_with({"confidence": 1.5})

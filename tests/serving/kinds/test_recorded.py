@@ -29,14 +29,14 @@ def table(folder, label):
 
 
 KINDS = {
-    "class": ("classify", lambda id, step: "ab"[id % 2], {"pooling": "attention"}, {}),
-    "stacked": ("classify", lambda id, step: "ab"[id % 2], {}, {"stack": 5}),
-    "gru-d": ("classify", lambda id, step: "ab"[id % 2], {"cell": "grud"}, {}),
-    "cfc": ("classify", lambda id, step: "ab"[id % 2], {"cell": "cfc", "pooling": "mean"}, {}),
-    "number": ("classify", lambda id, step: 0.5 + id, {"number_loss": "gaussian", "pooling": "last"}, {}),
-    "several": ("classify", lambda id, step: ("a;b", "b", "a")[id % 3], {}, {}),
-    "tags": ("tag", lambda id, step: "ab"[step % 2], {"num_layers": 1}, {}),
-    "numbers": ("tag", lambda id, step: 0.37 * step, {"num_layers": 1}, {}),
+    "class": ("classify", lambda at, step: "ab"[at % 2], {"pooling": "attention"}, {}),
+    "stacked": ("classify", lambda at, step: "ab"[at % 2], {}, {"stack": 5}),
+    "gru-d": ("classify", lambda at, step: "ab"[at % 2], {"cell": "grud"}, {}),
+    "cfc": ("classify", lambda at, step: "ab"[at % 2], {"cell": "cfc", "pooling": "mean"}, {}),
+    "number": ("classify", lambda at, step: 0.5 + at, {"number_loss": "gaussian", "pooling": "last"}, {}),
+    "several": ("classify", lambda at, step: ("a;b", "b", "a")[at % 3], {}, {}),
+    "tags": ("tag", lambda at, step: "ab"[step % 2], {"num_layers": 1}, {}),
+    "numbers": ("tag", lambda at, step: 0.37 * step, {"num_layers": 1}, {}),
 }
 
 
@@ -50,7 +50,7 @@ def run(request, tmp_path_factory):
 
 def recording(seed=3, steps=13):
     random = np.random.default_rng(seed)
-    values = random.normal(size=(steps, 2)) + [0, 101325]
+    values = random.normal(size=(steps, 2)) + np.array([0, 101325])
     values[random.random((steps, 2)) < 0.3] = np.nan
     return Recording("", values, times=np.cumsum(random.uniform(0.5, 1.5, steps)))
 
@@ -131,7 +131,7 @@ def test_what_is_no_step_is_refused(tmp_path, go):
     run = untrained(
         tmp_path / "run",
         "classify",
-        data=table(tmp_path, lambda id, step: "ab"[id % 2]),
+        data=table(tmp_path, lambda at, step: "ab"[at % 2]),
         model={"bidirectional": False},
     )
 
@@ -150,7 +150,7 @@ def test_what_is_no_step_is_refused(tmp_path, go):
 
 
 def test_a_stream_needs_recordings_and_one_direction(tmp_path):
-    data = table(tmp_path, lambda id, step: "ab"[id % 2])
+    data = table(tmp_path, lambda at, step: "ab"[at % 2])
     with pytest.raises(ConfigError, match="bidirectional"):
         Live(open_run(untrained(tmp_path / "run", "classify", data=data, model={"hidden_size": 4})))
     with pytest.raises(ConfigError, match="expected a model of recordings"):

@@ -85,7 +85,7 @@ class OnlineScaling:
             state["since"][row] = since
             beside = {"mask": there, "dt": since}
             return [told[0], *(beside[name] for name, _ in scaling.extras)]
-        alone = {"dt": step, "t": clock[1], "time": clock[1]}
+        alone = {"dt": step, "t": clock[1]}
         return [*told, *(np.array([alone[name]]) for name, _ in scaling.extras)]
 
 

@@ -33,9 +33,10 @@ class Scaling:
 
     | cell | inputs | extras |
     | --- | --- | --- |
-    | with extras as wide as its input, such as GRU-D | C, as above | `mask`, C: 1 where a value is there, 0 where it is missing; `dt`, C: the time since that channel was there (Che et al. 2018, arXiv 1606.01865, section 2.2) |
-    | with one number, such as CfC | as above, without the logarithm of the time | `dt`: the time since the step before; `t`, `time`: that since the first |
+    | with extras as wide as its input, such as GRU-D | C, as above | `mask`, C: 1 where one is there; `dt`, C: the time since |
+    | with one number, such as CfC | as above, without the last | `dt`: the time since the step before; `t`: since the first |
 
+    The time since a channel was there is that of Che et al. 2018, arXiv 1606.01865, section 2.2.
     Times are in units of the usual one between two steps, and 1 where steps are only counted.
 
     Attributes:
@@ -176,7 +177,7 @@ class Scaling:
             missing = {"mask": there, "dt": _since_there(there, between)}
             return [told[0], *(missing[name] for name, _ in self.extras)]
         told = [np.concatenate(told, axis=1)]
-        since = {"dt": between, "t": np.cumsum(between) - between[0], "time": np.cumsum(between) - between[0]}
+        since = {"dt": between, "t": np.cumsum(between) - between[0]}
         return [*told, *(since[name][:, None] for name, _ in self.extras)]
 
 

@@ -53,7 +53,7 @@ def read_sound(path: str | Path) -> Recordings:
         MissingPackageError: soundfile is not installed.
     """
     with needed():
-        import soundfile
+        import soundfile  # pyright: ignore[reportMissingTypeStubs]
 
     with open_file(path) as file:
         content = io.BytesIO(file.read())
@@ -145,8 +145,8 @@ def _resampled(found: Recordings, rate: float, path: str | Path) -> Recordings:
                 f"{path}: has {before:g} samples a second and values missing; resample it to {rate:g} by yourself"
             )
         values: np.ndarray = resample(each.values.astype(np.float64), ratio.numerator, ratio.denominator, axis=0)
-        old = np.minimum((np.arange(len(values)) / float(ratio)).astype(np.int64), len(each) - 1)
-        labels = None if each.labels is None else tuple(each.labels[at] for at in old.tolist())
+        old: list[int] = [min(int(at / ratio), len(each) - 1) for at in range(len(values))]
+        labels = None if each.labels is None else tuple(each.labels[at] for at in old)
         items.append(replace(each, values=values.astype(each.values.dtype), labels=labels, times=None))
     note = f"recordings with {before:g} samples a second are resampled to {rate:g}"
     return replace(found, items=tuple(items), rate=rate, notes=(*found.notes, note))

@@ -24,7 +24,7 @@ class SequenceRegressor(Classifier):
     | loss of one example | what y is |
     | --- | --- |
     | squared | (y - target)^2 / 2: the mean |
-    | absolute | \\|y - target\\|: the median |
+    | absolute | the distance of y and target: the median |
     | gaussian | log s + ((y - target) / s)^2 / 2: mean and deviation s of a normal distribution (Nix & Weigend 1994) |
 
     Args:

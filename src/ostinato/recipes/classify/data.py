@@ -169,8 +169,10 @@ class ClassifyKnown:
         return np.array([-1 if name is None else places[name] for name in names_of(part)], dtype=np.int64)
 
     def targets_of(self, part: Part) -> np.ndarray:
-        """What is to be said of each example: `labels_of`; of numbers (N,) float32 at their scale, and of several labels (N, C)
-        ones and zeros, both NaN where nobody says.
+        """What is to be said of each example, as `target` has it.
+
+        Returns:
+            `labels_of`; of numbers (N,) float32 at their scale, of several labels (N, C) ones and zeros, NaN where nobody says.
 
         Raises:
             DataError: a label is to be a number, and is none.
@@ -185,7 +187,8 @@ class ClassifyKnown:
         """(N,) int64: 1 where there is a loss."""
         if self.target == "class":
             return ((targets >= 0) & (targets < len(self.classes))).astype(np.int64)
-        return np.isfinite(targets.reshape(len(targets), -1)).all(1).astype(np.int64)
+        there: np.ndarray = np.isfinite(targets)
+        return there.reshape(len(targets), -1).all(1).astype(np.int64)
 
 
 class Texts:

@@ -22,7 +22,7 @@ class ClassifyReadingSettings:
         test: a table of its own for the test; without it, test_share is drawn, unless the data come with one.
         text: the column of texts; without it, the one whose name says so.
         label: the column of labels; without it, the one whose name says so; a;b for several columns of ones and zeros.
-        target: what a label is: class, number (which is predicted) or several (labels at once, as a;b); auto to see it by the labels.
+        target: what a label is: class, number (which is predicted) or several (labels at once, a;b); auto to see it by the labels.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
         validation_share: from 0 to below 1, each class in its share.
@@ -82,7 +82,7 @@ class ClassifierSettings:
         class_weights: balanced: an example of a class counts the more, the fewer of them training has, and the best
             weights are those of the best F1 averaged over classes, not of the lowest loss.
         label_smoothing: share of the training target that is spread over all classes, from 0 to below 1.
-        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation beside each.
+        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
     """
 
     cell: CellName = "lstm"

@@ -74,8 +74,8 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     """Classification of sequences.
 
     An answer is the class, its probability and the probabilities of all; where examples have several labels, the labels and the
-    probability of each; where a number is predicted, the number, and its deviation if that is learnt. Of texts there is the text too,
-    and of recordings the id.
+    probability of each; where a number is predicted, the number, and its deviation if that is learnt. Of texts there is the text
+    too, and of recordings the id.
     """
 
     name = "classify"
@@ -155,10 +155,8 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
 
     def remarks(self, splits: Splits[Part]) -> list[str]:
         """Labels with blanks around them; what recordings are."""
-        if isinstance(splits.train, Recordings):
-            lines = notes_of(splits)  # pyright: ignore[reportArgumentType]
-        else:
-            lines = blanks_told(splits)
+        found: Any = splits
+        lines = notes_of(found) if isinstance(splits.train, Recordings) else blanks_told(found)
         target = target_of(names_of(splits.train))
         if target != "class":
             said = "are numbers, which are predicted" if target == "number" else "are lists of several labels"

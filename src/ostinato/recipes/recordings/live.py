@@ -53,7 +53,7 @@ class Live:
             time: of the step, where training had times; larger than the one before.
 
         Returns:
-            As of `ostinato predict`: class and probabilities, with "sure_after", the steps after which the class was sure and has
+            As `ostinato predict`: class and probabilities, with "sure_after", the steps after which the class was sure and has
             been since, None while it is not; or labels, or a number. Of a tagger the tag of the step and its probability, or number.
 
         Raises:

@@ -92,7 +92,7 @@ class TaggerSettings:
         class_weights: balanced, of softmax: a step counts the more, the fewer training has of its tag, and the best weights are
             those of the best F1 averaged over tags, not of the best accuracy.
         label_smoothing: of softmax, share of the training target that is spread over all tags, from 0 to below 1.
-        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation beside each.
+        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
         window: longer sequences are read in overlapping windows of so many steps, but in training; at least 4.
     """
 

@@ -19,12 +19,12 @@ from ostinato.data.sources.lines import opened_once
 from ostinato.data.sources.syntax import Highlighted
 from ostinato.data.tokens.vectors import load_vectors
 from ostinato.errors import ConfigError
+from ostinato.models.parts.beside import extras_of
 from ostinato.models.tagging.numbers import Numbers
 from ostinato.models.tagging.regressor import StepRegressor
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.tagging.words import WordEncoder
 from ostinato.nn.crf.crf import span_constraints
-from ostinato.models.parts.beside import extras_of
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.numbers import NumberJudge

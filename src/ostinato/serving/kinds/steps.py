@@ -63,7 +63,7 @@ class RecordedSteps:
                 param="values",
             )
         if times is None:
-            return [Measured(step, None) for step in values]
+            return [Measured(values[at], None) for at in range(len(given))]
         try:
             moments = np.array(times, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
@@ -71,7 +71,7 @@ class RecordedSteps:
         right = isinstance(times, list) and moments.shape == (len(given),) and np.isfinite(moments).all()
         if not right or (np.diff(moments) <= 0).any():
             raise BadRequestError(f"times: expected {len(given)} increasing numbers, one for each step", param="times")
-        return [Measured(step, time) for step, time in zip(values, moments.tolist(), strict=True)]
+        return [Measured(values[at], time) for at, time in enumerate(moments.tolist())]
 
     def step(self, bank: Bank, inputs: list[Measured], rows: np.ndarray) -> torch.Tensor:
         """One step of some rows; of those whose network reads several at once and has not all yet, it forgets what it read."""

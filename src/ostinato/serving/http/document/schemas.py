@@ -90,8 +90,8 @@ STEPS = object_of(
     values={
         "type": "array",
         "items": {"type": ["number", "null", "array"], "items": {"type": ["number", "null"]}},
-        "description": "of a forecaster: what the series went on with; of a model of recordings: steps, each a list with a number for "
-        "each channel; null is missing",
+        "description": "of a forecaster: what the series went on with; of a model of recordings: steps, each a list with "
+        "a number for each channel; null is missing",
     },
     times={
         "type": "array",
