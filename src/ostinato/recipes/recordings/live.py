@@ -54,7 +54,7 @@ class Live:
 
         Returns:
             As `ostinato predict`: class and probabilities, with "sure_after", the steps after which the class was sure and has
-            been since, None while it is not; or labels, or a number. Of a tagger the tag of the step and its probability, or number.
+            been since, None while it is not; or labels, or a number. Of a tagger the tag of the step, its probability, or number.
 
         Raises:
             DataError: there are more or fewer values, or one is infinite. The step was not taken then.
