@@ -82,9 +82,19 @@ class Model:
         return self.counts["prior"] + evidence
 
     def answer(self, logits):
+        target, classes = self.known.get("target", "class"), self.known["classes"]
+        if target == "number":
+            scale = self.known["number"]
+            number = {"number": float(logits[0]) * scale["deviation"] + scale["mean"]}
+            if len(logits) == 1:
+                return number
+            return {**number, "deviation": float(np.exp(max(logits[1], np.log(1e-3)))) * scale["deviation"]}
+        if target == "several":
+            p = (1 / (1 + np.exp(-logits))).tolist()
+            labels = [name for name, each in zip(classes, p, strict=True) if each >= self.known["threshold"]]
+            return {"labels": labels, "probabilities": dict(zip(classes, p, strict=True))}
         p = np.exp(logits - logits.max())
         p = (p / p.sum()).tolist()
-        classes = self.known["classes"]
         best = max(range(len(p)), key=p.__getitem__)
         return {"class": classes[best], "probability": p[best], "probabilities": dict(zip(classes, p, strict=True))}
 

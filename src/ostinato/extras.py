@@ -22,6 +22,8 @@ _PACKAGES = {
     "sweep": ("optuna",),
     "serve": ("httptools", "orjson", "prometheus_client", "redis", "starlette", "uvicorn", "websockets"),
     "export": ("onnx", "onnx_ir", "onnxruntime", "onnxscript"),
+    "audio": ("soundfile", "scipy"),
+    "edf": ("edfio",),
     "gpu": ("triton",),
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages}

@@ -63,6 +63,10 @@ class Judge(ABC):
     def figures(self) -> dict[str, float]:
         """What was found in numbers, by name; the one that the task is judged by is among them."""
 
+    def chosen_by(self, figure: str | None) -> str | None:
+        """The figure that chooses the weights, or None for the loss, where the task names `figure`."""
+        return figure
+
     def details(self) -> dict[str, Any]:
         """What else was found, as JSON can hold it."""
         return {}
@@ -334,7 +338,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         numbers = [found.nats, float(found.tokens), *found.figures.values()]
         nats, tokens, *figures = total(numbers if processes.is_first else [0.0] * len(numbers))
         named = dict(zip(found.figures, figures, strict=True))
-        return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named)
+        losses = found.losses
+        if losses is not None:
+            losses = tuple(total(list(losses) if processes.is_first else [0.0] * len(losses)))
+        return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named, losses=losses)
 
     def finish(self, learnt: Learnt[S, Known, Model] | None, finished: Finished) -> Any:
         """What training gives in place of a `TaskResult`, with its `report.json` written; None for what all tasks give.
@@ -394,7 +401,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
                     on_batch(done, len(examples.lengths))
         means = torch.stack(losses).tolist()  # the only time that the device is waited for
         nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
-        figures, chosen = judge.figures(), self.judged_by(learnt.settings)
+        figures, chosen = judge.figures(), judge.chosen_by(self.judged_by(learnt.settings))
         if chosen is not None and chosen not in figures:
             raise ConfigError(
                 f"judged_by of {self.name} expected one of its figures, {', '.join(figures)}, got {chosen}"

@@ -50,11 +50,6 @@ class Served:
         if kind is None:
             self.why_no_sessions = f"models of the task {self.task} read an input as a whole"
             return
-        if getattr(self.trained.known, "scaling", None) is not None:
-            self.why_no_sessions = (
-                "it reads recordings as a whole: ask /predict, or stream its steps in Python (docs/sensors.md)"
-            )
-            return
         try:
             self.kind = kind(self.trained)
             self.bank = self.kind.bank()

@@ -4,10 +4,11 @@ import numpy as np
 import polars
 import pytest
 
+from ostinato.data.recordings.columns import Columns
 from ostinato.data.recordings.reading import are_recordings, parts_at, read_recordings
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.recordings.splits import draw_splits
-from ostinato.data.recordings.tables import Columns, read_recording_table
+from ostinato.data.recordings.tables import read_recording_table
 from ostinato.errors import DataError
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars
 import pytest
 
+from ostinato.data.recordings.columns import Columns
 from ostinato.data.recordings.reading import are_recordings, read_recordings
-from ostinato.data.recordings.tables import Columns
 from ostinato.errors import DataError
 
 ROWS: list[dict[str, Any]] = [

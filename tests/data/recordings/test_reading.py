@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ostinato.data.recordings.columns import Columns
 from ostinato.data.recordings.reading import (
     are_recordings,
     names_of_labels,
@@ -11,7 +12,6 @@ from ostinato.data.recordings.reading import (
     without_labels,
 )
 from ostinato.data.recordings.recording import Recording, Recordings, check_channels
-from ostinato.data.recordings.tables import Columns
 from ostinato.errors import DataError
 
 NOTHING = Columns()
@@ -102,7 +102,7 @@ def test_tables_alone_do_where_no_labels_are_wanted(tmp_path):
     assert told(read(tmp_path, labels=False)) == [("a.csv", None, [[97]]), ("b.csv", None, [[98]])]
     with pytest.raises(
         DataError,
-        match=r"is called label; .* Or lay tables of a class into a folder of its name, or put labels.csv beside",
+        match=r"is called label; .* Or lay files of a class into a folder of its name, or put labels.csv beside",
     ):
         read(tmp_path)
 

@@ -7,7 +7,8 @@ import numpy as np
 import polars
 import pytest
 
-from ostinato.data.recordings.tables import Columns, holds_recordings, read_recording_table
+from ostinato.data.recordings.columns import Columns, holds_recordings
+from ostinato.data.recordings.tables import read_recording_table
 from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import ConfigError, DataError
 
@@ -48,7 +49,7 @@ def test_a_long_table_whose_columns_say_what_they_are(tmp_path):
     assert [(each.id, each.group, each.label) for each in found.items] == [("1", "ann", "walk"), ("2", "bo", None)]
     np.testing.assert_array_equal(ann.values, np.array([[1, 101300], [2, 101301], [3, 101302]], np.float32))
     np.testing.assert_array_equal(bo.values, np.array([[6, 101200], [7, np.nan]], np.float32))
-    assert ann.values.dtype == np.float32
+    assert ann.values.dtype == np.float64
     np.testing.assert_allclose(ann.times, [0.0, 0.1, 0.2])
     np.testing.assert_allclose(bo.times, [0.0, 0.4])  # from its own beginning
     assert ann.labels == ("walk", "walk", "walk")

@@ -19,8 +19,8 @@ def put(folder, text, name="Some_TRAIN.ts"):
 
 
 def same(values, rows):
-    assert values.dtype == np.float32
-    np.testing.assert_array_equal(values, np.array(rows, dtype=np.float32))
+    assert values.dtype == np.float64
+    np.testing.assert_array_equal(values, np.array(rows, dtype=np.float64))
 
 
 @pytest.mark.parametrize("name", ["Some_TRAIN.ts", "Some_TRAIN.ts.gz"])
@@ -129,7 +129,6 @@ def test_what_was_written_is_read(tmp_path_factory, written):
             "@classLabel false\n@univariate true\n@dimensions 2\n@data\n1:2\n",
             "line 4: .* @univariate true and @dimensions 2",
         ),
-        ("@targetLabel true\n@data\n1,2:0.5\n", "line 1: .* only classes are read; make classes"),
         (HEAD + "1,2:a\n1,2:c\n", "line 7: expected one of the classes a, b after the last colon, got 'c'"),
         (HEAD + "1,2,3\n", "line 6: expected one of the classes a, b"),
         (HEAD + "1,2:\n", "line 6: expected one of the classes a, b .* got ''"),
@@ -263,3 +262,8 @@ def test_a_folder_with_two_of_a_kind_asks_for_the_file(tmp_path, names, message)
         put(tmp_path, "1\t2\t3\n", name)
     with pytest.raises(DataError, match=message):
         find_ts_parts(tmp_path)
+
+
+def test_targets_of_a_regression_are_labels(tmp_path):
+    found = read_ts(put(tmp_path, "@targetLabel true\n@data\n1,2:0.5\n3,4:-1e3\n5,6:?\n"))
+    assert [each.label for each in found.items] == ["0.5", "-1e3", None]

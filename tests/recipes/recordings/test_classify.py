@@ -253,7 +253,7 @@ def test_settings_that_cannot_be_are_refused(values, message):
 
 
 def test_the_built_in_gestures(tmp_path, monkeypatch):
-    monkeypatch.setattr(baselines, "_MOST_CELLS", 10_000_000)
+    monkeypatch.setattr(baselines, "MOST_CELLS", 10_000_000)
     training = dataclasses.replace(FEW, batch_size=64, max_steps=4, evaluate_every=4)
     result = train(small(tmp_path / "run", "gestures", training=training))
     assert {part: scores.examples for part, scores in result.scores.items()} == {"validation": 200, "test": 400}

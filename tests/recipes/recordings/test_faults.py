@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ostinato.data.recordings.columns import Columns, holds_recordings
 from ostinato.data.recordings.scaling import Scaling
-from ostinato.data.recordings.tables import Columns, holds_recordings
 from ostinato.errors import DataError
 from ostinato.recipes import load, train
 from ostinato.recipes.classify.settings import ClassifyReadingSettings, ClassifySettings

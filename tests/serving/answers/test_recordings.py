@@ -39,7 +39,7 @@ def test_answers_are_those_to_a_file(run: Path, tmp_path: Path) -> None:
 def test_what_a_client_is_told(run: Path) -> None:
     served = Served("hands", run)
     assert not served.sessions
-    assert "reads recordings as a whole: ask /predict" in str(served.why_no_sessions)
+    assert "reads in both directions" in str(served.why_no_sessions)
     told = about(served.trained)
     assert told["input"] == "recording"
     assert told["channels"] == list(served.trained.known.scaling.channels)

@@ -1,7 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import ttest_rel
 from torch import nn
 
 from ostinato.data import Batch, Chunk
@@ -51,3 +53,15 @@ def test_nothing_to_evaluate_on_is_an_error():
 
 def test_bits_of_a_fair_coin_a_character():
     assert bits_per_character(4 * math.log(2), characters_per_token=4) == pytest.approx(1.0)
+
+
+def test_of_few_examples_what_they_cannot_tell_from_the_lowest_is_as_good():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        before, now = random.random(9), random.random(9)
+        told = Evaluation(0.0, 9, losses=tuple(now.tolist())).is_as_good_as(before.tolist())
+        assert told == (ttest_rel(now, before).statistic <= 1.0)
+    assert Evaluation(1.0, 1, losses=(1.0,)).is_as_good_as([1.0])
+    assert not Evaluation(1.0, 1, losses=(1.1,)).is_as_good_as([1.0])
+    assert not Evaluation(1.0, 2, losses=(math.nan, 0.0)).is_as_good_as([1.0, 1.0])
+    assert not Evaluation(1.0, 2, losses=(math.inf, 0.0)).is_as_good_as([1.0, 1.0])

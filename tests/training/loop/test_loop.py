@@ -8,7 +8,16 @@ from torch import nn
 
 from ostinato.errors import RunError
 from ostinato.models import LanguageModel
-from ostinato.training import DivergedError, Progress, RunFolder, TrainingSettings, evaluate, fit, learning_rate_factor
+from ostinato.training import (
+    DivergedError,
+    Evaluation,
+    Progress,
+    RunFolder,
+    TrainingSettings,
+    evaluate,
+    fit,
+    learning_rate_factor,
+)
 from ostinato.training.update.update import Updater
 from tests.training.runs import LETTERS, assert_same, at, everything, streams, train
 
@@ -365,3 +374,33 @@ def test_nothing_is_kept_of_a_step_that_was_not_made(tmp_path, monkeypatch):
         train(tmp_path / "run", module=Late(LETTERS, 6, 10, num_layers=2), how={"on_step": look})
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "seen" in line] == [1, 2, 3]
+
+
+def test_of_weights_that_few_examples_cannot_tell_apart_the_last_are_kept(tmp_path):
+    told = [
+        (1.0, 2.0, 3.0),
+        (0.5, 1.0, 1.5),
+        (0.9, 0.7, 1.5),
+        (1.0, 1.5, 2.0),
+        (0.9, 0.8, 1.5),
+        (1.0, 1.5, 2.0),
+        (2.0, 2.0, 2.0),
+    ]
+    seen = []
+
+    def evaluator(module, *, should_stop, total):
+        losses = told[len(seen)]
+        seen.append(losses)
+        return Evaluation(sum(losses), 3, losses=losses)
+
+    outcome, _, run = train(tmp_path / "run", how={"evaluator": evaluator})
+    # That of step 12 has the lowest mean, and those of 18 and 30 are higher by less than they vary.
+    assert (outcome.counters.best_step, outcome.counters.lowest) == (30, told[1])
+    assert run.checkpoints.read_best().step == 30
+    seen.clear()
+    train(tmp_path / "cut", how={"evaluator": evaluator}, max_steps=12)
+    outcome, _, _ = train(tmp_path / "cut", how={"evaluator": evaluator}, resume=True, max_steps=40)
+    assert outcome.counters.lowest == told[1]
+    seen.clear()
+    outcome, _, _ = train(tmp_path / "patient", how={"evaluator": evaluator}, patience=2)
+    assert (outcome.ending, outcome.counters.step, outcome.counters.best_step) == ("patience", 24, 18)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ostinato.data.recordings.recording import Recording, Recordings, channel_names
+from ostinato.data.recordings.recording import Recording, Recordings, channel_names, too_large
 from ostinato.data.sources.archives import archive_names, first_of, names_for, read_archive, read_array
 from ostinato.data.sources.lines import PART_NAMES, suffix_of
 from ostinato.errors import DataError
@@ -50,7 +50,7 @@ def read_arrays(path: str | Path, part: str = "") -> Recordings:
     Args:
         path: A file or a URL. Of .npy, numbers (N, T, C), or (N, T) of one channel. Of .npz the same, called x, data, values,
             series or recordings; and besides, where they are there,
-            - y, labels, label or targets: a class for each recording, (N,) or (N, 1), or for each step, (N, T); whole numbers or
+            - y, labels, label or targets: a label for each recording, (N,) or (N, 1), or for each step, (N, T); numbers or
               texts. NaN and empty texts say none, of a step also -1;
             - lengths (N,): how many steps of each are its own; those beyond are cut off;
             - groups or group (N,): whose each is;
@@ -135,7 +135,7 @@ def _of_archive(path: str | Path, part: str) -> dict[str, _Named]:
 
 
 def _values(named: _Named) -> np.ndarray:
-    """(N, T, C) float32."""
+    """(N, T, C) float32, or float64 of what float32 would round."""
     array = named.array
     if array.dtype.kind not in "uifb" or array.ndim not in (2, 3) or 0 in array.shape:
         raise named.wrong(
@@ -143,9 +143,9 @@ def _values(named: _Named) -> np.ndarray:
             named.shape,
             "N are the recordings, T their steps, C the channels",
         )
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused
-        narrow = array.astype(np.float32, copy=False)
-    return narrow if array.ndim == 3 else narrow[:, :, None]
+    exact = np.float32 if np.can_cast(array.dtype, np.float32) else np.float64
+    values = array.astype(exact, copy=False)
+    return values if array.ndim == 3 else values[:, :, None]
 
 
 def _lengths(named: _Named | None, count: int, steps: int) -> np.ndarray:
@@ -165,10 +165,10 @@ def _lengths(named: _Named | None, count: int, steps: int) -> np.ndarray:
 
 
 def _refuse_infinite(named: _Named, values: np.ndarray, lengths: np.ndarray) -> None:
-    if not np.isinf(values).any():
+    if not too_large(values).any():
         return
     for at, length in enumerate(lengths.tolist()):
-        places = np.argwhere(np.isinf(values[at, :length]))
+        places = np.argwhere(too_large(values[at, :length]))
         if len(places):
             step, channel = places[0].tolist()
             raise named.wrong(
@@ -230,13 +230,13 @@ def _texts(named: _Named) -> list[str | None]:
                 "texts in UTF-8", "other bytes", "write them with numpy.asarray(texts, dtype=str)"
             ) from error
     if array.dtype.kind == "f":
-        wrong = ~np.isnan(array) & (np.isinf(array) | (array != np.trunc(array)))
-        if wrong.any():
-            at = int(wrong.argmax())
+        if np.isinf(array).any():
+            at = int(np.isinf(array).argmax())
             raise named.wrong(
-                "whole numbers or texts", f"{array[at]} as number {at + 1}", "only classes are read: name them"
+                "numbers that are finite, or texts", f"{array[at]} as number {at + 1}", "write NaN for none"
             )
-        return [None if value != value else str(int(value)) for value in array.tolist()]
+        whole = bool((np.isnan(array) | (array == np.trunc(array))).all())
+        return [None if value != value else str(int(value) if whole else value) for value in array.tolist()]
     if array.dtype.kind not in "uibU":
         raise named.wrong("whole numbers or texts", named.shape, "write them with numpy.asarray(texts, dtype=str)")
     return [str(value) or None for value in array.tolist()]

@@ -14,10 +14,19 @@ from typing import Any, cast
 
 import numpy as np
 
-from ostinato.data.recordings.recording import Recording, Recordings, channel_names, check_channels
-from ostinato.data.recordings.tables import GROUP_NAMES, ID_NAMES, LABEL_NAMES, Columns
+from ostinato.data.recordings.columns import GROUP_NAMES, ID_NAMES, LABEL_NAMES, Columns
+from ostinato.data.recordings.recording import Recording, Recordings, channel_names, check_channels, too_large
+from ostinato.data.records.targets import SEVERAL
 from ostinato.data.sources.lines import suffix_of
-from ostinato.data.sources.tables import JSON_SUFFIXES, PARQUET_SUFFIXES, first_cells, json_lines, read_parquet
+from ostinato.data.sources.tables import (
+    JSON_SUFFIXES,
+    PARQUET_SUFFIXES,
+    first_cells,
+    joined_label,
+    json_lines,
+    read_parquet,
+    several_labels,
+)
 from ostinato.errors import DataError
 
 _VALUES = ("values", "x", "data", "series", "signal", "recording")
@@ -60,12 +69,20 @@ def read_lists(path: str | Path, columns: Columns) -> Recordings:
                     f"{where}: expected steps of {len(names)} numbers ({', '.join(names)}), got {values.shape[1]} in each"
                 )
         id, group = _text(_cell(row, columns.id, ID_NAMES)), _text(_cell(row, columns.group, GROUP_NAMES))
-        label, labels = _labels(where, _cell(row, columns.label, LABEL_NAMES), len(values))
+        told = _label_cell(where, row, columns)
+        label, labels = _labels(where, told, len(values))
         times = _times(where, _cell(row, columns.time, _TIMES), len(values))
         made = Recording(id or str(number), values, label, labels, times, group)
         channels = channels or names
         items += check_channels(Recordings(names, (made,)), channels, where).items
     return Recordings(channels or ("x",), tuple(items))
+
+
+def _label_cell(where: str, row: Mapping[str, Any], columns: Columns) -> Any:
+    if (names := several_labels(columns.label, list(row))) is not None:
+        return joined_label(row, names, where)
+    found = _cell(row, columns.label, LABEL_NAMES)
+    return SEVERAL.join(map(str, cast("list[Any]", found))) if columns.several and isinstance(found, list) else found
 
 
 def _rows(path: str | Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -96,7 +113,7 @@ def _of_channels(where: str, given: Mapping[str, Any]) -> tuple[tuple[str, ...],
 
 
 def _of_steps(where: str, given: Any) -> np.ndarray:
-    """(T, C) float32."""
+    """(T, C) float64."""
     try:
         values = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -106,12 +123,10 @@ def _of_steps(where: str, given: Any) -> np.ndarray:
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or not values.size:
         raise DataError(f"{where}: expected values, a list of steps with the numbers of each, got {values.shape}")
-    with np.errstate(over="ignore"):
-        narrow = values.astype(np.float32)
-    if np.isinf(narrow).any():
-        step, channel = (int(at) for at in np.argwhere(np.isinf(narrow))[0])
+    if too_large(values).any():
+        step, channel = (int(at) for at in np.argwhere(too_large(values))[0])
         raise DataError(f"{where}: step {step + 1}, channel {channel + 1} is infinite, or too large; expected a number")
-    return narrow
+    return values
 
 
 def _labels(where: str, given: Any, steps: int) -> tuple[str | None, tuple[str | None, ...] | None]:

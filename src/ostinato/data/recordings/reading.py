@@ -5,11 +5,15 @@
 | `.csv`, `.tsv`, `.jsonl`, `.parquet` whose columns hold numbers | a table, see `tables` |
 | `.jsonl`, `.parquet` with lists in a cell | a recording a row, see `lists` |
 | `.npy`, `.npz` | arrays, see `arrays` |
+| `.wav`, `.flac`, `.ogg`, `.mp3`, ... | a recording, see `sound` |
+| `.edf`, `.bdf` | a recording, see `edf_file` |
 | `.ts`; `NAME_TRAIN.tsv`, `NAME_TEST.tsv` that hold numbers only | files of the UCR and UEA archives, see `ts_file` |
 | a folder with `NAME_TRAIN.ts` and `NAME_TEST.ts`, or with train, validation and test files or folders | parts |
-| a folder with a folder of tables for each class | a recording a table, its class the name of its folder |
-| a folder of tables with `labels.csv` (file, label) | a recording a table |
-| a folder of other tables | the recordings of each, with labels of their own |
+| a folder with a folder of files for each class | a recording a file, its class the name of its folder |
+| a folder of files with `labels.csv` (file, label) | a recording a file |
+| a folder of other files | the recordings of each, with labels of their own |
+
+Files are tables, sound or EDF. What is sound is made spectra of, see `Sound`.
 """
 
 from __future__ import annotations
@@ -22,20 +26,25 @@ from pathlib import Path
 import numpy as np
 
 from ostinato.data.recordings.arrays import parts_of, read_arrays
+from ostinato.data.recordings.columns import GROUP_NAMES, Columns, holds_recordings
+from ostinato.data.recordings.edf_file import EDF_SUFFIXES, read_edf_file
 from ostinato.data.recordings.lists import holds_lists, read_lists
 from ostinato.data.recordings.recording import Recording, Recordings, check_channels
-from ostinato.data.recordings.tables import GROUP_NAMES, Columns, holds_recordings, read_recording_table
+from ostinato.data.recordings.sound import AS_IT_COMES, SOUND_SUFFIXES, Sound, as_steps, read_sound
+from ostinato.data.recordings.tables import read_recording_table
 from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
 from ostinato.data.sources.archives import archive_names
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, suffix_of
-from ostinato.data.sources.tables import TABLE_SUFFIXES, is_folder, read_cells
+from ostinato.data.sources.tables import TABLE_SUFFIXES, is_folder, joined_label, read_cells, several_labels
 from ostinato.errors import DataError
 
 _ARRAYS = (".npy", ".npz")
 _FILES = (*TABLE_SUFFIXES, *_ARRAYS, ".ts")
+_RECORDED = (*TABLE_SUFFIXES, *SOUND_SUFFIXES, *EDF_SUFFIXES)  # of which a folder may hold one a recording
 _OF_RECORDINGS = {"lengths", "groups", "group", "channels", "times"}
+_LABELS = ("label", "class", "target", "y", "text", "transcript")
 _LABEL_FILES = ("labels", "label", "classes", "metadata")
 
 
@@ -49,12 +58,12 @@ def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) 
         if train is None:
             file = next(_files_of_classes(folder), None) or next(_labelled_files(folder, columns), None)
             if file is not None:
-                return suffix_of(file[0]) in TABLE_SUFFIXES
-            plain = next(iter(_tables(folder)), None)
-            return plain is not None and holds_recordings(plain, columns, dialect)
+                return suffix_of(file[0]) in _RECORDED
+            plain = next(iter(_recorded(folder)), None)
+            return plain is not None and are_recordings(str(plain), columns, dialect)
         return are_recordings(str(train), columns, dialect)
     suffix = suffix_of(data)
-    if suffix in (".ts", ".npy") or (suffix in (".tsv", ".txt") and is_ucr_table(data)):
+    if suffix in (".ts", ".npy", *SOUND_SUFFIXES, *EDF_SUFFIXES) or (suffix in (".tsv", ".txt") and is_ucr_table(data)):
         return True
     if suffix == ".npz":
         return _are_measured(data)
@@ -87,7 +96,13 @@ def parts_at(data: str) -> dict[str, str]:
 
 
 def read_recordings(
-    data: str, columns: Columns, *, labels: bool = True, part: str = "", dialect: Dialect | None = None
+    data: str,
+    columns: Columns,
+    *,
+    labels: bool = True,
+    part: str = "",
+    dialect: Dialect | None = None,
+    sound: Sound = AS_IT_COMES,
 ) -> Recordings:
     """The recordings of a file or folder.
 
@@ -97,14 +112,34 @@ def read_recordings(
         labels: Whether labels are wanted.
         part: Of an archive of arrays with parts, which.
         dialect: How CSV or TSV is written.
+        sound: How sound is read, and samples a second of all.
 
     Raises:
         DataError: They cannot be read, there is none, or labels are wanted and there are none.
     """
     if is_folder(data):
-        found = _read_folder(Path(data).expanduser(), columns, labels, dialect)
-    elif (suffix := suffix_of(data)) in _ARRAYS:
+        found = _read_folder(Path(data).expanduser(), columns, labels, dialect, sound)
+    else:
+        found = _read_file(data, columns, labels, dialect, sound, part)
+    if not len(found):
+        raise DataError(f"{data}: there is no recording in it; expected at least one")
+    if labels and not any(each.label is not None or each.labels is not None for each in found.items):
+        alone = suffix_of(data)
+        how = "write .npz with x (N, T, C) and y (N,)" if alone == ".npy" else "put labels beside them"
+        raise DataError(f"{data}: none of its recordings has a label; {how} (docs/sensors.md)")
+    return found
+
+
+def _read_file(
+    data: str | Path, columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound, part: str = ""
+) -> Recordings:
+    suffix = suffix_of(data)
+    if suffix in _ARRAYS:
         found = read_arrays(data, part)
+    elif suffix in SOUND_SUFFIXES:
+        found = read_sound(data)
+    elif suffix in EDF_SUFFIXES:
+        found = read_edf_file(data, columns.channels or columns.expected or None)
     elif suffix == ".ts":
         found = read_ts(data)
     elif suffix in (".tsv", ".txt") and is_ucr_table(data):
@@ -113,16 +148,11 @@ def read_recordings(
         found = read_lists(data, columns)
     else:
         found = read_recording_table(data, columns, labels=labels, dialect=dialect)
-    if not len(found):
-        raise DataError(f"{data}: there is no recording in it; expected at least one")
-    if labels and not any(each.label is not None or each.labels is not None for each in found.items):
-        how = "write .npz with x (N, T, C) and y (N,)" if suffix_of(data) == ".npy" else "put labels beside them"
-        raise DataError(f"{data}: none of its recordings has a label; {how} (docs/sensors.md)")
-    return found
+    return as_steps(found, sound, data)
 
 
-def _tables(folder: Path) -> list[Path]:
-    return [file for file in visible(folder.iterdir()) if file.is_file() and suffix_of(file) in TABLE_SUFFIXES]
+def _recorded(folder: Path) -> list[Path]:
+    return [file for file in visible(folder.iterdir()) if file.is_file() and suffix_of(file) in _RECORDED]
 
 
 def _folders_of_parts(folder: Path) -> dict[str, Path]:
@@ -135,9 +165,7 @@ def _folders_of_parts(folder: Path) -> dict[str, Path]:
 def _files_of_classes(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
     for each in visible(folder.iterdir()):
         if each.is_dir():
-            yield from (
-                (file, each.name, None) for file in visible(each.iterdir()) if suffix_of(file) in TABLE_SUFFIXES
-            )
+            yield from ((file, each.name, None) for file in _recorded(each))
 
 
 def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, str | None]]:
@@ -153,46 +181,49 @@ def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, s
     file = next(
         (lower[name] for name in ("file", "filename", "file_name", "path", "name", "id") if name in lower), columns[0]
     )
-    for name in (named.label, named.group):
+    names = several_labels(named.label, columns)
+    for name in (*(names or [named.label]), named.group):
         if name is not None and name not in columns:
             raise DataError(f"{table}: has no column {name!r}; its columns are {', '.join(columns)}")
-    label = named.label or next(
-        (lower[name] for name in ("label", "class", "target", "y") if name in lower), columns[-1]
-    )
+    label = named.label or next((lower[name] for name in _LABELS if name in lower), columns[-1])
     group = named.group or next((lower[name] for name in GROUP_NAMES if name in lower and lower[name] != label), None)
     for place, row in rows:
         name = str(row.get(file) or "").strip()
         found = next(
-            (f for f in (folder / name, *(folder / f"{name}{s}" for s in TABLE_SUFFIXES)) if name and f.is_file()), None
+            (f for f in (folder / name, *(folder / f"{name}{s}" for s in _RECORDED)) if name and f.is_file()), None
         )
         if found is None:
             raise DataError(
                 f"{table}, {place}: there is no file {name!r} in {folder}; put it there or leave the row out"
             )
         whose = "" if group is None else str(row.get(group) or "").strip()
-        yield found, str(row.get(label) or "").strip(), whose or None
+        place = f"{table}, {place}"
+        said = str(row.get(label) or "").strip() if names is None else joined_label(row, names, place)
+        yield found, said, whose or None
 
 
-def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect | None) -> Recordings:
+def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound) -> Recordings:
     files = list(_files_of_classes(folder)) or list(_labelled_files(folder, columns))
-    if not files and (tables := _tables(folder)):
+    if not files and (plain := _recorded(folder)):
         try:
-            return _of_tables(tables, columns, labels, dialect)
+            return _of_files(plain, columns, labels, dialect, sound)
         except DataError as error:
             hint = (
-                ". Or lay tables of a class into a folder of its name, or put labels.csv beside them" if labels else ""
+                ". Or lay files of a class into a folder of its name, or put labels.csv beside them" if labels else ""
             )
             raise DataError(f"{error}{hint}") from error
     if not files:
         raise DataError(
-            f"{folder}: expected a folder for each class with tables in it, tables with labels.csv beside them, or files called "
-            "train and test; found none"
+            f"{folder}: expected a folder for each class with files in it (tables, sound, EDF), files with labels.csv beside them, "
+            "or files called train and test; found none"
         )
     items: list[Recording] = []
+    notes: list[str] = []
     channels: tuple[str, ...] | None = None
     bare = replace(columns, label=None, id=None, group=None)
     for file, label, group in files:
-        found = read_recording_table(file, bare, labels=False, dialect=dialect)
+        found = _read_file(file, bare, False, dialect, sound)
+        sound = replace(sound, rate=sound.rate or found.rate)
         channels = channels or found.channels
         found = check_channels(found, channels, file)
         if len(found) > 1:
@@ -202,20 +233,22 @@ def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect 
             )
         whose = found[0].group if group is None else group
         items.append(replace(found[0], id=str(file.relative_to(folder)), label=label or None, labels=None, group=whose))
-    return Recordings(channels or (), tuple(items))
+        notes += (note for note in found.notes if "resampled" in note)
+    return Recordings(channels or (), tuple(items), tuple(dict.fromkeys(notes)), sound.rate)
 
 
-def _of_tables(tables: list[Path], columns: Columns, labels: bool, dialect: Dialect | None) -> Recordings:
+def _of_files(files: list[Path], columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound) -> Recordings:
     """The recordings of all, each called by its file."""
     items: list[Recording] = []
     notes: list[str] = []
-    for file in tables:
-        found = read_recording_table(file, columns, labels=labels, dialect=dialect)
+    for file in files:
+        found = _read_file(file, columns, labels, dialect, sound)
+        sound = replace(sound, rate=sound.rate or found.rate)
         columns = replace(columns, expected=columns.expected or found.channels)
         found = check_channels(found, columns.expected, file)
         items += (replace(each, id=file.name if len(found) == 1 else f"{file.name} {each.id}") for each in found.items)
         notes += found.notes
-    return Recordings(columns.expected, tuple(items), tuple(notes))
+    return Recordings(columns.expected, tuple(items), tuple(dict.fromkeys(notes)), sound.rate)
 
 
 def without_labels(found: Recordings) -> Recordings:

@@ -16,7 +16,7 @@ class Recording:
 
     Attributes:
         id: As the data name it.
-        values: (T, C) float32, T at least 1; NaN where a value is missing.
+        values: (T, C) float32 or float64, T at least 1; NaN where a value is missing.
         label: Of the whole; None where the data say none.
         labels: Of each step, T of them, None where the data say none of a step; None where they have none of steps.
         times: (T,) float64, increasing, in the unit of the data; None where steps are only counted.
@@ -42,11 +42,13 @@ class Recordings:
         channels: Names of the C channels.
         items: The recordings, in the order of the data.
         notes: What a user should know about them, a line each.
+        rate: Samples a second, of spectra those that they were made of; None where nobody says.
     """
 
     channels: tuple[str, ...]
     items: tuple[Recording, ...]
     notes: tuple[str, ...] = ()
+    rate: float | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -80,3 +82,8 @@ def check_channels(found: Recordings, channels: Sequence[str], path: object) -> 
 def channel_names(count: int) -> tuple[str, ...]:
     """Names for channels that have none: x for one, x0, x1, ... for several."""
     return ("x",) if count == 1 else tuple(f"x{at}" for at in range(count))
+
+
+def too_large(values: np.ndarray) -> np.ndarray:
+    """Where a value is infinite, or beyond what float32 holds; of NaN it is none."""
+    return np.abs(values) > np.finfo(np.float32).max

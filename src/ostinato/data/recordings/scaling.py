@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ostinato.data.recordings.recording import Recording, Recordings
+from ostinato.errors import ConfigError
 
 _UNEVEN = 0.05  # of the usual time between steps, deviation from which times are told to the network
 _READ, _MOST_STACKED = 64, 16
-_MOST = 5.0  # logarithm of a time between steps over the usual one
+MOST = 5.0  # logarithm of a time between steps over the usual one
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,16 @@ class Scaling:
     | G | 1 where the value of a channel with gaps in training is there, 0 where it is missing |
     | 1 | where times are uneven, the logarithm of the time since the step before over the usual one |
 
+    Of a network whose cell reads more than its input, the extras of the cell stand behind it:
+
+    | cell | inputs | extras |
+    | --- | --- | --- |
+    | with extras as wide as its input, such as GRU-D | C, as above | `mask`, C: 1 where one is there; `dt`, C: the time since |
+    | with one number, such as CfC | as above, without the last | `dt`: the time since the step before; `t`: since the first |
+
+    The time since a channel was there is that of Che et al. 2018, arXiv 1606.01865, section 2.2.
+    Times are in units of the usual one between two steps, and 1 where steps are only counted.
+
     Attributes:
         channels: Names of the C channels.
         means: Of their values.
@@ -37,6 +48,8 @@ class Scaling:
         step: The usual time between two steps; None where times are even, or not known.
         stack: How many steps are read at once, side by side (Sak et al. 2015, arXiv 1507.06947, section 2); those that a recording
             lacks at its end are zeros.
+        extras: What the cell reads beside its input by name, each "1" or, as wide as it, "I".
+        rate: Samples a second of training, to which others are resampled; None where nobody says.
     """
 
     channels: tuple[str, ...]
@@ -46,15 +59,27 @@ class Scaling:
     gaps: tuple[int, ...] = ()
     step: float | None = None
     stack: int = 1
+    rate: float | None = None
+    extras: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, train: Recordings, stack: int | None = 1) -> Scaling:
+    def of(cls, train: Recordings, stack: int | None = 1, extras: Mapping[str, str] | None = None) -> Scaling:
         """From training data.
 
         Args:
             train: At least one recording.
             stack: Steps that are read at once; None for so many that half of the recordings have `_READ` of these or fewer.
+            extras: What the network's cell reads beside its input; then each step is read by itself.
+
+        Raises:
+            ConfigError: Several steps are to be read at once by a cell with extras.
         """
+        if extras:
+            if stack not in (None, 1):
+                raise ConfigError(
+                    f"recording.stack: expected 1 with a cell that reads {', '.join(extras)}, got {stack}"
+                )
+            stack = 1
         every = np.concatenate([each.values for each in train.items]).astype(np.float64)
         there = ~np.isnan(every)
         counts = there.sum(0)
@@ -68,7 +93,9 @@ class Scaling:
             tuple(deviations.tolist()),
             (1.0,) * len(means),
             gaps,
-            _usual(train.items),
+            _usual(train.items, even=bool(extras)),
+            rate=train.rate,
+            extras=tuple((extras or {}).items()),
         )
         squares, number = np.zeros(len(means)), 0
         for each in train.items:
@@ -83,6 +110,10 @@ class Scaling:
     @property
     def width(self) -> int:
         """How many numbers a network reads at a step of its own."""
+        if self.extras:
+            wide = [letter == "I" for _, letter in self.extras]
+            width = len(self.channels) if all(wide) else 2 * len(self.channels) + len(self.gaps)
+            return width + sum(width if each else 1 for each in wide)
         return self.stack * (2 * len(self.channels) + len(self.gaps) + (self.step is not None))
 
     def reads(self, steps: int) -> int:
@@ -99,13 +130,17 @@ class Scaling:
             "gaps": list(self.gaps),
             "step": self.step,
             "stack": self.stack,
+            "rate": self.rate,
+            "extras": [list(each) for each in self.extras],
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Scaling:
         """The inverse."""
         lists = ("channels", "means", "deviations", "changes", "gaps")
-        return cls(*(tuple(content[name]) for name in lists), step=content["step"], stack=content["stack"])
+        step, stack, rate = content["step"], content["stack"], content.get("rate")
+        extras = tuple((name, letter) for name, letter in content.get("extras", ()))
+        return cls(*(tuple(content[name]) for name in lists), step=step, stack=stack, rate=rate, extras=extras)
 
     def filled(self, values: np.ndarray) -> np.ndarray:
         """(T, C) float64: scaled, and what is missing filled in."""
@@ -125,27 +160,49 @@ class Scaling:
         told = [filled, changes]
         if self.gaps:
             told.append(~np.isnan(recording.values[:, list(self.gaps)]))
-        if self.step is not None:
+        if self.extras:
+            told = self._with_extras(recording, told)
+        elif self.step is not None:
             told.append(_times_told(recording, self.step)[:, None])
         every = np.concatenate(told, axis=1).astype(np.float32)
         short = -len(every) % self.stack
         return np.pad(every, ((0, short), (0, 0))).reshape(-1, self.width)
 
+    def _with_extras(self, recording: Recording, told: list[np.ndarray]) -> list[np.ndarray]:
+        between = np.ones(len(recording))
+        if recording.times is not None and self.step is not None:
+            between[1:] = np.diff(recording.times) / self.step
+        if all(letter == "I" for _, letter in self.extras):
+            there = ~np.isnan(recording.values)
+            missing = {"mask": there, "dt": _since_there(there, between)}
+            return [told[0], *(missing[name] for name, _ in self.extras)]
+        told = [np.concatenate(told, axis=1)]
+        since = {"dt": between, "t": np.cumsum(between) - between[0]}
+        return [*told, *(since[name][:, None] for name, _ in self.extras)]
 
-def _usual(items: Sequence[Recording]) -> float | None:
-    """The median time between two steps; None where times are even, or some recordings have none."""
+
+def _since_there(there: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """(T, C): the time since each channel was there, before this step; 0 at the first step."""
+    found = np.zeros(there.shape)
+    for step in range(1, len(there)):
+        found[step] = between[step] + np.where(there[step - 1], 0.0, found[step - 1])
+    return found
+
+
+def _usual(items: Sequence[Recording], even: bool = False) -> float | None:
+    """The median time between two steps; None where times are even, unless these are wanted, or some recordings have none."""
     if any(each.times is None for each in items):
         return None
     steps = np.concatenate([np.diff(each.times) for each in items if each.times is not None])
     if not len(steps):
         return None
     usual = float(np.median(steps))
-    even = np.abs(steps - usual) <= _UNEVEN * usual
-    return None if even.all() else usual
+    alike = np.abs(steps - usual) <= _UNEVEN * usual
+    return None if alike.all() and not even else usual
 
 
 def _times_told(recording: Recording, usual: float) -> np.ndarray:
     if recording.times is None:
         return np.zeros(len(recording))
     steps = np.diff(recording.times, prepend=recording.times[:1] - usual)
-    return np.log(np.maximum(steps, 1e-12) / usual).clip(-_MOST, _MOST)
+    return np.log(np.maximum(steps, 1e-12) / usual).clip(-MOST, MOST)

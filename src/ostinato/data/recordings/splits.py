@@ -7,13 +7,22 @@ from dataclasses import replace
 
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.splits import Splits, hashed_order, stratified_split
+from ostinato.data.records.targets import TargetName, drawn_by
 from ostinato.errors import ConfigError, DataError
 
 _FEWEST = 10  # recordings that are drawn from
 _SHORTEST = 3  # steps of a recording that is cut
 
 
-def draw_splits(found: Recordings, name: str, validation: float, test: float, *, by_time: bool) -> Splits[Recordings]:
+def draw_splits(
+    found: Recordings,
+    name: str,
+    validation: float,
+    test: float,
+    *,
+    by_time: bool,
+    target: TargetName = "class",
+) -> Splits[Recordings]:
     """Three parts: where recordings have groups, whole groups are drawn; else recordings, each label in its share.
 
     Of one group, or of too few where recordings may be cut, no part has groups of its own, and a note tells it.
@@ -25,6 +34,7 @@ def draw_splits(found: Recordings, name: str, validation: float, test: float, *,
         test: Likewise.
         by_time: Whether recordings may be cut, where they are too few to draw from: each then begins in training, goes on in
             validation, and ends in the test, so that no step of a later part is learnt from.
+        target: What labels are, see `target_of`; only classes are drawn each in its share.
 
     Raises:
         DataError: There are too few.
@@ -34,16 +44,18 @@ def draw_splits(found: Recordings, name: str, validation: float, test: float, *,
     if len(groups) == 1 or (by_time and len(groups) < 1 + (validation > 0) + (test > 0)):
         found, groups = _without_groups(found), {}
     if groups:
-        return Splits(name, *map(found.take, _draw_groups(groups, found, validation, test)))
+        return Splits(name, *map(found.take, _draw_groups(groups, found, validation, test, target)))
     if by_time and len(found) < _FEWEST:
         return Splits(name, *_by_time(found, validation, test))
-    labels = [each.label for each in found.items]
+    labels = drawn_by([each.label for each in found.items], target)
     return Splits(name, *map(found.take, stratified_split(labels, validation, test, what="recordings")))
 
 
-def draw_validation(found: Recordings, share: float, *, by_time: bool) -> tuple[Recordings, Recordings]:
+def draw_validation(
+    found: Recordings, share: float, *, by_time: bool, target: TargetName = "class"
+) -> tuple[Recordings, Recordings]:
     """Training and validation, where the test is a part of its own."""
-    drawn = draw_splits(found, "", share, 0.0, by_time=by_time)
+    drawn = draw_splits(found, "", share, 0.0, by_time=by_time, target=target)
     return drawn.train, drawn.validation
 
 
@@ -66,11 +78,12 @@ def _without_groups(found: Recordings) -> Recordings:
 
 
 def _draw_groups(
-    groups: dict[str, list[int]], found: Recordings, validation: float, test: float
+    groups: dict[str, list[int]], found: Recordings, validation: float, test: float, target: TargetName
 ) -> tuple[list[int], list[int], list[int]]:
     """The recordings of three parts: groups of each label in its share, where a group has one; of few groups one at least."""
     rows, count = list(groups.values()), len(groups)
-    labels = [{found[at].label for at in each} for each in rows]
+    said = drawn_by([each.label for each in found.items], target)
+    labels = [{said[at] for at in each} for each in rows]
     try:
         parts = stratified_split([min(each, key=str) if len(each) == 1 else None for each in labels], validation, test)
     except DataError:

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from ostinato.data.recordings.recording import Recording, Recordings, channel_names
+from ostinato.data.recordings.recording import Recording, Recordings, channel_names, too_large
 from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import COMPRESSIONS, numbered_lines, suffix_of
 from ostinato.errors import DataError
@@ -65,12 +65,7 @@ class _Header:
             first, *names = rest.split() or [""]
             self.labelled, self.classes = _truth(key, first, place), tuple(names)
         elif key == "targetlabel":
-            if _truth(key, (rest.split() or [""])[0], place):
-                raise DataError(
-                    f"{place}: expected classes, got @targetLabel true: the numbers of a regression, and only classes are "
-                    "read; make classes of them, or write '@classLabel false' and take them off the lines"
-                )
-            self.labelled = self.labelled or False
+            self.labelled = _truth(key, (rest.split() or [""])[0], place) or self.labelled or False
 
     def check(self, place: str) -> None:
         """See that it is whole, where @data ends it."""
@@ -95,8 +90,7 @@ def read_ts(path: str | Path) -> Recordings:
     asked.
 
     Raises:
-        DataError: The file cannot be read or is no .ts file, a line is not what the header says, or the labels are numbers to be
-            predicted (@targetLabel true).
+        DataError: The file cannot be read or is no .ts file, or a line is not what the header says.
     """
     header = _Header()
     items: list[Recording] = []
@@ -282,8 +276,8 @@ def _cells(line: str) -> list[str]:
 
 
 def _numbers(cells: list[str], place: str) -> np.ndarray:
-    """(T,) float32, NaN where a value is missing."""
-    narrow = _narrow(_floats(cells, place, "a number, NaN or ?"))
+    """(T,) float64, NaN where a value is missing."""
+    narrow = _finite(_floats(cells, place, "a number, NaN or ?"))
     if np.isinf(narrow).any():
         _refuse(cells, int(np.isinf(narrow).argmax()), place, "a number within ±3.4e38, NaN or ?")
     return narrow
@@ -310,9 +304,9 @@ def _quickly(cells: list[str]) -> np.ndarray | None:
         return None
 
 
-def _narrow(values: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused
-        return values.astype(np.float32)
+def _finite(values: np.ndarray) -> np.ndarray:
+    """The same; infinite, which is refused, where float32 could not hold it."""
+    return np.where(too_large(values), np.inf, values)
 
 
 def _refuse(cells: list[str], at: int, place: str, what: str) -> NoReturn:
@@ -320,7 +314,7 @@ def _refuse(cells: list[str], at: int, place: str, what: str) -> NoReturn:
 
 
 def _pairs(text: str, place: str) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) float64 and values (T,) float32 of a channel."""
+    """Times (T,) float64 and values (T,) float64 of a channel."""
     text = text.strip()
     pairs = _BETWEEN_PAIRS.split(text[1:-1]) if text else []
     if text and not (text.startswith("(") and text.endswith(")") and all(pair.count(",") == 1 for pair in pairs)):
@@ -343,9 +337,9 @@ def _side_by_side(channels: list[list[str]], place: str) -> np.ndarray:
     steps = max(map(len, channels))
     if all(len(cells) == steps for cells in channels):  # at once: many short channels take long one by one
         found = _quickly(list(chain.from_iterable(channels)))
-        if found is not None and not np.isinf(narrow := _narrow(found)).any():
+        if found is not None and not np.isinf(narrow := _finite(found)).any():
             return np.ascontiguousarray(narrow.reshape(len(channels), steps).T)
-    values = np.full((steps, len(channels)), np.nan, dtype=np.float32)
+    values = np.full((steps, len(channels)), np.nan)
     for at, cells in enumerate(channels):
         values[: len(cells), at] = _numbers(cells, place)
     return values
@@ -353,7 +347,7 @@ def _side_by_side(channels: list[list[str]], place: str) -> np.ndarray:
 
 def _on_one_axis(channels: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     times = np.unique(np.concatenate([own for own, _ in channels]))
-    values = np.full((len(times), len(channels)), np.nan, dtype=np.float32)
+    values = np.full((len(times), len(channels)), np.nan)
     for at, (own, channel) in enumerate(channels):
         values[np.searchsorted(times, own), at] = channel
     return values, times

@@ -118,7 +118,7 @@ def _guess_time(path: str | Path, table: polars.DataFrame, taken: set[str | None
     named = next((lower[name] for name in TIME_NAMES if name in lower), None)
     if named is not None:
         return named
-    holding = [column for column in free if table[column].dtype.is_temporal() or _holds_times(table[column])]
+    holding = [column for column in free if table[column].dtype.is_temporal() or holds_times(table[column])]
     if len(holding) > 1:
         raise DataError(
             f"{path}: columns {', '.join(holding)} hold times; name the one of the steps with --reading.time"
@@ -126,7 +126,8 @@ def _guess_time(path: str | Path, table: polars.DataFrame, taken: set[str | None
     return holding[0] if holding else None
 
 
-def _holds_times(column: polars.Series) -> bool:
+def holds_times(column: polars.Series) -> bool:
+    """Whether a column of texts holds dates."""
     with needed():
         import polars
 

@@ -10,12 +10,13 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.records.targets import SEVERAL, TargetName, drawn_by
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
 from ostinato.data.sources.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
 from ostinato.data.sources.memory import check_texts
@@ -32,6 +33,7 @@ JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (*SEPARATORS, *JSON_SUFFIXES, *PARQUET_SUFFIXES)
 NO_HEADER = "If its first line is a row like others, add --reading.header false: the columns are then called 1, 2, ..."
+_YES, _NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no", "")
 _LONGEST_CELL = 2**30
 _FIRST_BYTES, _FIRST_ROWS = 2**16, 100
 _BYTE_ORDER_MARK = "\ufeff"
@@ -59,6 +61,7 @@ def read_examples(
     label: str | None = None,
     with_labels: bool = True,
     dialect: Dialect | None = None,
+    several: bool = False,
 ) -> tuple[Example, ...]:
     """The texts of a table with their labels, in order.
 
@@ -70,6 +73,8 @@ def read_examples(
         label: Name of the column of labels; None for the one whose name says so (`LABEL_NAMES`), if there is one.
         with_labels: Whether labels are wanted. If not, a column of them is passed over, whatever is in it.
         dialect: How CSV or TSV is written; None for the usual.
+        several: Whether a label is a list of labels, in which there may be none: `a;b` in a cell, a list of JSON, or, where `label`
+            names several columns as `a;b`, ones and zeros in these.
 
     Raises:
         DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
@@ -78,6 +83,15 @@ def read_examples(
         found = read_text_folder(Path(path).expanduser(), with_labels=with_labels)
         return tuple(Example(*each) for each in found)
     columns, rows = read_cells(path, dialect)
+    names = several_labels(label, columns)
+    if names is not None:
+        rows = (
+            [(place, {**row, label: joined_label(row, names, f"{path}, {place}")}) for place, row in rows]
+            if with_labels
+            else rows
+        )
+        columns = [*(column for column in columns if column not in names), *([label] if with_labels and label else [])]
+        several = True
     if not with_labels and label not in columns:
         label = None
     label_column = _named(path, columns, label, "--reading.label") or _guess(columns, LABEL_NAMES, taken=text)
@@ -94,9 +108,12 @@ def read_examples(
         words = _written(row.get(text_column), f"{path}, {place}: column {text_column!r}") or ""
         name = written = None
         if with_labels and label_column is not None:
-            written = _written(row.get(label_column), f"{path}, {place}: column {label_column!r}")
+            cell = row.get(label_column)
+            if several and isinstance(cell, list):
+                cell = SEVERAL.join(map(str, cast("list[Any]", cell)))
+            written = _written(cell, f"{path}, {place}: column {label_column!r}")
             name = (written or "").strip()
-            if not name:
+            if not name and not several:
                 raise DataError(
                     f"{path}, {place}: column {label_column!r} is empty; give every row a label or leave the row out"
                 )
@@ -115,6 +132,7 @@ def read_labelled(
     test_share: float = 0.1,
     seed: int = 0,
     dialect: Dialect | None = None,
+    target: TargetName = "auto",
 ) -> Splits[tuple[Example, ...]]:
     """A data set of texts and labels in three parts.
 
@@ -129,6 +147,7 @@ def read_labelled(
         test_share: The same for test.
         seed: Of the draw.
         dialect: How CSV or TSV is written; None for the usual.
+        target: What labels are, see `ostinato.data.records.targets.target_of`: classes are drawn each in its share.
 
     Raises:
         DataError: As for `read_examples`; there is no row or no column of labels.
@@ -146,9 +165,10 @@ def read_labelled(
                 "for each class"
             )
         train, validation, test = parts["train"], validation or parts.get("validation"), test or parts.get("test")
-    rows = labelled(read_examples(train, text=text, label=label, dialect=dialect), train)
+    several = target == "several"
+    rows = labelled(read_examples(train, text=text, label=label, dialect=dialect, several=several), train)
     kept, drawn, last = stratified_split(
-        [row.label for row in rows],
+        drawn_by([row.label for row in rows], target),
         validation_share if validation is None else 0.0,
         test_share if test is None else 0.0,
         seed=seed,
@@ -157,7 +177,7 @@ def read_labelled(
     def part(path: str | Path | None, indices: Iterable[int]) -> tuple[Example, ...]:
         if path is None:
             return tuple(rows[index] for index in indices)
-        return labelled(read_examples(path, text=text, label=label, dialect=dialect), path)
+        return labelled(read_examples(path, text=text, label=label, dialect=dialect, several=several), path)
 
     return Splits(name, part(None, kept), part(validation, drawn), part(test, last))
 
@@ -332,6 +352,32 @@ def _raw_lines(path: str | Path, content: bytes) -> Iterator[str]:
     for number, raw in enumerate(io.BytesIO(content), start=1):
         line = decoded(raw, path, number)
         yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+
+
+def several_labels(label: str | None, columns: Sequence[str]) -> list[str] | None:
+    """The columns that a name stands for which is that of several, "rain;wind"; None for one, or for none."""
+    if label is None or label in columns or SEVERAL not in label:
+        return None
+    return [name.strip() for name in label.split(SEVERAL) if name.strip()]
+
+
+def joined_label(row: Mapping[str, Any], names: Sequence[str], place: str) -> str:
+    """The labels of a row that has a column for each, with 1 or 0 in it: "rain;wind", or "" for none.
+
+    Raises:
+        DataError: A column is not there, or holds something else.
+    """
+    found: list[str] = []
+    for name in names:
+        if name not in row:
+            raise DataError(f"{place}: has no column {name!r}; its columns are {', '.join(row)}")
+        cell = row[name]
+        said = "" if cell is None or cell != cell else str(cell).strip().lower()
+        if said not in (*_YES, *_NO):
+            raise DataError(f"{place}: expected 1 or 0 in column {name!r}, a label, got {said!r:.50}")
+        if said in _YES:
+            found.append(name)
+    return SEVERAL.join(found)
 
 
 def _written(cell: object, place: str) -> str | None:

@@ -16,6 +16,7 @@ from ostinato.models.classifying.calibration import best_scales
 from ostinato.models.classifying.class_stream import ClassStream
 from ostinato.models.classifying.naive_bayes import NaiveBayes
 from ostinato.models.classifying.pooling import Pooling, PoolingName
+from ostinato.models.parts.beside import extras_of, input_size_of, parted
 from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.nn.lengths import takes_lists
@@ -49,6 +50,8 @@ class Classifier(nn.Module):
             of any size is that of all examples. (`torch.nn.CrossEntropyLoss` divides by the weights of the batch instead.)
         naive_bayes: of tokens, how many runs of 2, 3, ... tokens are counted, see `NaiveBayes`; whoever gives it puts the counts in
             with `model.naive_bayes.take`. None for none.
+        with_extras: whether a cell may be one that reads something beside its input, such as GRU-D; `input_size` is then that of
+            input and extras side by side, in the cell's order.
         label_smoothing: s in [0, 1): the training loss takes (1 - s) of the right class and s / C of every class (Szegedy et al.
             2016, section 7).
 
@@ -77,6 +80,7 @@ class Classifier(nn.Module):
         class_weights: Sequence[float] | None = None,
         naive_bayes: Sequence[int] | None = None,
         label_smoothing: float = 0.0,
+        with_extras: bool = False,
     ):
         super().__init__()
         if (input_size is None) == (vocabulary_size is None):
@@ -103,14 +107,18 @@ class Classifier(nn.Module):
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, embedding_size)
         self.input_dropout = Dropout(input_dropout)
         several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
+        entering = embedding_size if input_size is None else input_size
+        if with_extras and input_size is not None:
+            entering = input_size_of(input_size, extras_of(cell, options))
         self.recurrent = make_layers(
             cell,
-            embedding_size if input_size is None else input_size,
+            entering,
             hidden_size,
             num_layers,
             options=options,
             dropout=dropout if several else 0.0,
             bidirectional=bidirectional,
+            with_extras=with_extras,
         )
         width = output_size(self.recurrent)
         self.pooling = Pooling(pooling, width, self.recurrent.num_directions)
@@ -176,8 +184,8 @@ class Classifier(nn.Module):
     @takes_lists
     def steps(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """What the last recurrent layer gives at every step, (T, B, D H); as `forward`."""
-        x = input if self.embedding is None else self.embedding(input)
-        return self.recurrent(self.input_dropout(x), lengths=lengths)[0]
+        x, extras = parted(self.recurrent, input if self.embedding is None else self.embedding(input))
+        return self.recurrent(self.input_dropout(x), lengths=lengths, **extras)[0]
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
         """The mean cross entropy in nats an example, a scalar, and no state.

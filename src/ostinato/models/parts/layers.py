@@ -25,6 +25,7 @@ def make_layers(
     num_layers: int = 1,
     *,
     options: Mapping[str, Any] | None = None,
+    with_extras: bool = False,
     **given: Any,
 ) -> Recurrent:
     """A stack of recurrent layers.
@@ -36,6 +37,7 @@ def make_layers(
         num_layers: L; may be left out where `hidden_size` has one number a layer.
         options: keyword options of the layer that the user chose, such as `{"zoneout": 0.1}`, and arguments of the cell, such as
             `{"depth": 10}` of an RHN.
+        with_extras: whether the model gives a cell what it needs beside its input, such as elapsed time.
         **given: those that the model chose, such as `bidirectional`.
 
     Raises:
@@ -52,10 +54,14 @@ def make_layers(
         name = layer.__name__ if isinstance(layer, type) else cell if isinstance(cell, str) else cell.name
         said = " ".join(str(error).split())  # in one line, whatever a user's function says
         raise ConfigError(f"{'options of' if options else 'cell'} {name}: {said}") from error
-    if extras := made.base_cell.extras:
+    if (extras := made.base_cell.extras) and not with_extras:
         raise ConfigError(
             f"cell expected one that needs no more than its input, got {made.base_cell.name}, which needs {', '.join(extras)} at "
-            "every step, and a model has none; use a layer of it in a model of your own"
+            "every step: classify and tag have it of recordings; for others use a layer of it in a model of your own"
+        )
+    if extras and made.bidirectional:
+        raise ConfigError(
+            f"bidirectional: expected false with {made.base_cell.name}, whose {', '.join(extras)} tell of the past; got true"
         )
     return made
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ostinato.errors import ConfigError
+from ostinato.models.parts.beside import parted
 from ostinato.models.parts.reading import reading
 from ostinato.nn import ErrorReport, Stream
 from ostinato.nn.streams.rows import Rows, is_one
@@ -118,8 +119,8 @@ class ModelStream:
         with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
             if alone:
                 input, alone = self._one(input)
-            x = self._enter(input, which)
-            h = self.layers(x) if self.rows is None else self.layers(x, which)
+            x, extras = parted(self.model.recurrent, self._enter(input, which))
+            h = self.layers(x, **extras) if self.rows is None else self.layers(x, which, **extras)
             said = self._answer(h, input, which)
         return said[0] if alone else said
 
@@ -262,7 +263,8 @@ class ModelStream:
             inputs: T of them, as of a call with T rows.
         """
         with reading(self.model):
-            return self.layers.measure_error(self._enter(inputs, torch.arange(len(inputs))))
+            x, extras = parted(self.model.recurrent, self._enter(inputs, torch.arange(len(inputs))))
+            return self.layers.measure_error(x, **extras)
 
     def __repr__(self) -> str:
         return f"Stream({type(self.model).__name__}(...), layers={self.layers!r})"

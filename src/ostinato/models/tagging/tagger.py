@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
+from ostinato.models.parts.beside import extras_of, input_size_of, parted
 from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.tagging.numbers import Numbers
@@ -105,12 +106,13 @@ class Tagger(nn.Module):
         self.input_dropout = Dropout(input_dropout)
         self.recurrent = make_layers(
             cell,
-            encoder.embedding_dim,
+            input_size_of(encoder.embedding_dim, extras_of(cell, options) if isinstance(encoder, Numbers) else {}),
             hidden_size,
             num_layers,
             options=options,
             dropout=dropout if several else 0.0,
             bidirectional=bidirectional,
+            with_extras=isinstance(encoder, Numbers),
         )
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(output_size(self.recurrent), num_tags)
@@ -130,7 +132,7 @@ class Tagger(nn.Module):
             input: what the encoder takes: (T, B) int64 tokens, `Words`, or (T, B, I) numbers; T at least 1.
             lengths: (B,) int64 from 0 to T, the steps that are real; None for all. Those past a row's end change nothing.
         """
-        x = self.input_dropout(self.encoder(input))
+        x = self.encoder(input)
         if not self.training and len(x) > self.window:
             return in_windows(self._emissions, x, None if lengths is None else moved(lengths, x.device), self.window)
         return self._emissions(x, lengths)
@@ -144,7 +146,8 @@ class Tagger(nn.Module):
         return self.open_stream(**arguments)
 
     def _emissions(self, x: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
-        return self.output(self.dropout(self.recurrent(x, lengths=lengths)[0]))
+        x, extras = parted(self.recurrent, x)
+        return self.output(self.dropout(self.recurrent(self.input_dropout(x), lengths=lengths, **extras)[0]))
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
         """The mean loss in nats a tag, a scalar, and no state; see `tag_loss`."""
@@ -163,7 +166,7 @@ class Tagger(nn.Module):
             lengths: (B,) int64, or None.
         """
         emissions = _at_least_float32(emissions)
-        valid = _valid(target, lengths)
+        valid = valid_steps(target, lengths)
         known = valid & (target >= 0) & (target < self.num_tags)
         count, gold = known.sum().clamp_min(1), target.masked_fill(~known, 0)
         if self.crf is None:
@@ -194,7 +197,7 @@ class Tagger(nn.Module):
         if self.crf is not None:
             return self.crf.viterbi(emissions, lengths, constraints=self.constraints).tags
         tags = emissions.argmax(-1)
-        return tags.masked_fill(~_valid(tags, lengths), 0)
+        return tags.masked_fill(~valid_steps(tags, lengths), 0)
 
     @takes_lists
     def probabilities(self, emissions: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
@@ -207,7 +210,7 @@ def _at_least_float32(emissions: torch.Tensor) -> torch.Tensor:
     return emissions.float() if emissions.dtype in (torch.bfloat16, torch.float16) else emissions
 
 
-def _valid(tags: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
+def valid_steps(tags: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
     """(T, B) bool: steps that are real."""
     if lengths is None:
         return torch.ones_like(tags, dtype=torch.bool)

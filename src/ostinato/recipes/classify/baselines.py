@@ -18,7 +18,7 @@ from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
 from ostinato.recipes.classify.judge import calibration_error
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
-_MOST_CELLS, _BAND = 3_000_000_000, 0.1  # of DTW: less than a minute
+MOST_CELLS, BAND = 3_000_000_000, 0.1  # of DTW: less than a minute
 _MOST_NUMBERS = 8_000_000  # of a table of features and classes
 
 
@@ -99,13 +99,13 @@ class _Nearest:
         """Its accuracy, by its name; it has no probabilities. Nothing where even one recording to compare with is too many."""
         queries = [self.scaling.filled(each.values) for each in part.items]
         steps = sum(map(len, queries)) * sum(map(len, self._values))
-        window = 1.0 if steps <= _MOST_CELLS else _BAND
+        window = 1.0 if steps <= MOST_CELLS else BAND
         try:
-            found = nearest_by_dtw(self._values, queries, window=window, most_cells=_MOST_CELLS)
+            found = nearest_by_dtw(self._values, queries, window=window, most_cells=MOST_CELLS)
         except DataError:
             return {}
         name = (
-            "1-NN DTW" + f", band {_BAND:.0%}" * (window < 1) + f", of {found.used}" * (found.used < len(self._values))
+            "1-NN DTW" + f", band {BAND:.0%}" * (window < 1) + f", of {found.used}" * (found.used < len(self._values))
         )
         right = [self._labels[at] == each.label for at, each in zip(found.nearest.tolist(), part.items, strict=True)]
         return {name: {"accuracy": float(np.mean(right))}}

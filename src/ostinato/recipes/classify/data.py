@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ from ostinato.data.recordings.recording import Recordings
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.images import Images, read_image_splits, read_images
 from ostinato.data.records.splits import Splits
+from ostinato.data.records.targets import Target, numbers_of, parts_of_label, sets_of, target_of
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.sources.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples
@@ -27,6 +28,7 @@ from ostinato.data.tokens.words import Breaks, normalised, spaced
 from ostinato.errors import DataError
 from ostinato.models.classifying.naive_bayes import FeatureCounts, count_features
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
+from ostinato.recipes.numbers import NumberScale
 
 # Tokens of the longest run that is counted: a word or two, or about as many letters as tell a word's beginning or end.
 _LONGEST_RUN = {"word": 2, "bpe": 2, "char": 4, "byte": 4}
@@ -48,6 +50,10 @@ class ClassifyKnown:
         deviation: ... and a standard deviation of 1.
         scaling: of recordings, how they are read.
         breaks: how words are found.
+        target: what a label is: a class, several labels at once, whose names are then `classes`, or a number.
+        number: the scale of numbers.
+        examples: how many training has with a label.
+        running: of recordings, the scales of what is said while one is still coming, see `fit_running`.
         runs: of texts, how many runs of 2, 3, ... tokens were counted; None for nothing counted.
         counted: of texts that were just learnt from; not kept.
     """
@@ -61,12 +67,21 @@ class ClassifyKnown:
     deviation: float = 1.0
     scaling: Scaling | None = None
     breaks: Breaks = "clusters"
+    target: Target = "class"
+    number: NumberScale | None = None
+    examples: int = 0
+    running: tuple[float, ...] = ()
     runs: tuple[int, ...] | None = None
     counted: FeatureCounts | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
-        cls, train: Part, reading: ClassifyReadingSettings, *, counting: bool = False, stack: int | None = None
+        cls,
+        train: Part,
+        reading: ClassifyReadingSettings,
+        *,
+        counting: bool = False,
+        how: Mapping[str, Any] | None = None,
     ) -> ClassifyKnown:
         """From the training data; classes that they never have are none.
 
@@ -74,26 +89,35 @@ class ClassifyKnown:
             train: examples with labels.
             reading: how they are read.
             counting: of texts, count which tokens and runs of them each class has.
-            stack: of recordings, see `Scaling.of`.
+            how: of recordings, the arguments of `Scaling.of`.
         """
-        counts = Counter(name for name in names_of(train) if name is not None)
+        labels = names_of(train)
+        target = target_of(labels, reading.target)
+        there = [name for name in labels if name is not None]
+        number = NumberScale.of(numbers_of(there)) if target == "number" else None
+        counts = (
+            Counter(part for name in there for part in set(parts_of_label(name)))
+            if target == "several"
+            else Counter(there)
+        )
         order = train.classes if isinstance(train, Images) else sorted(counts)
-        if isinstance(train, Recordings):
+        if isinstance(train, Recordings) and target == "class":
             order = names_of_labels(train)
-        classes = tuple(name for name in order if counts[name])
+        classes = () if number else tuple(name for name in order if counts[name])
         numbers = tuple(counts[name] for name in classes)
+        kind: dict[str, Any] = {"target": target, "number": number, "examples": len(there)}
         if isinstance(train, Images):
             values = train.rows()
             mean, deviation = float(values.mean()), float(values.std()) or 1.0
-            return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation)
+            return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation, **kind)
         if isinstance(train, Recordings):
-            return cls(classes, numbers, scaling=Scaling.of(train, stack))
+            return cls(classes, numbers, scaling=Scaling.of(train, **(how or {"stack": None})), **kind)
         texts = [each.text for each in train]
         reading = with_tokens(reading, texts)
         texts = [prepared(text, reading) for text in texts]
         vocabulary = build_vocabulary(texts, reading.tokens, reading.vocabulary_size, reading.min_count)
-        known = cls(classes, numbers, vocabulary)
-        return known._counting(train, reading) if counting else known
+        known = cls(classes, numbers, vocabulary, **kind)
+        return known._counting(train, reading) if counting and target == "class" else known
 
     def _counting(self, train: tuple[Example, ...], reading: ClassifyReadingSettings) -> ClassifyKnown:
         assert self.vocabulary is not None
@@ -112,8 +136,9 @@ class ClassifyKnown:
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "counted"}
         vocabulary = None if self.vocabulary is None else self.vocabulary.to_dict()
         scaling = None if self.scaling is None else self.scaling.to_dict()
-        lists = {"classes": list(self.classes), "counts": list(self.counts)}
-        return {**values, **lists, "vocabulary": vocabulary, "scaling": scaling}
+        lists = {"classes": list(self.classes), "counts": list(self.counts), "running": list(self.running)}
+        number = None if self.number is None else dataclasses.asdict(self.number)
+        return {**values, **lists, "vocabulary": vocabulary, "scaling": scaling, "number": number}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> ClassifyKnown:
@@ -125,18 +150,45 @@ class ClassifyKnown:
         runs = None if runs is None else tuple(runs)
         told = content.get("scaling")
         scaling = None if told is None else Scaling.from_dict(told)
-        found = {**content, **lists, "vocabulary": vocabulary, "runs": runs, "scaling": scaling}
+        scale = content.get("number")
+        number = None if scale is None else NumberScale(**scale)
+        found = {**content, **lists, "vocabulary": vocabulary, "runs": runs, "scaling": scaling, "number": number}
+        found["running"] = tuple(content.get("running", ()))
         return cls(**{"breaks": "code points", **found})
 
     def with_unknown(self, part: Part) -> list[str]:
         """The classes, then the labels in `part` that training never had."""
         found = {name for name in names_of(part) if name is not None}
+        if self.target != "class":
+            found = {one for name in found for one in parts_of_label(name)} if self.target == "several" else set[str]()
         return [*self.classes, *sorted(found - set(self.classes))]
 
     def labels_of(self, part: Part) -> np.ndarray:
         """(N,) int64: places in `with_unknown`; -1 for no label."""
         places = {name: place for place, name in enumerate(self.with_unknown(part))}
         return np.array([-1 if name is None else places[name] for name in names_of(part)], dtype=np.int64)
+
+    def targets_of(self, part: Part) -> np.ndarray:
+        """What is to be said of each example, as `target` has it.
+
+        Returns:
+            `labels_of`; of numbers (N,) float32 at their scale, of several labels (N, C) ones and zeros, NaN where nobody says.
+
+        Raises:
+            DataError: a label is to be a number, and is none.
+        """
+        if self.target == "class":
+            return self.labels_of(part)
+        if self.number is not None:
+            return self.number.scaled(numbers_of(names_of(part)))
+        return sets_of(names_of(part), self.classes)
+
+    def counts_of(self, targets: np.ndarray) -> np.ndarray:
+        """(N,) int64: 1 where there is a loss."""
+        if self.target == "class":
+            return ((targets >= 0) & (targets < len(self.classes))).astype(np.int64)
+        there: np.ndarray = np.isfinite(targets)
+        return there.reshape(len(targets), -1).all(1).astype(np.int64)
 
 
 class Texts:
@@ -151,10 +203,10 @@ class Texts:
     def __init__(self, texts: tuple[Example, ...], known: ClassifyKnown, reading: ClassifyReadingSettings):
         assert known.vocabulary is not None
         encode, reading = known.vocabulary.encode, dataclasses.replace(reading, tokens=known.vocabulary.kind)
-        self.labels = known.labels_of(texts)
+        self.labels = known.targets_of(texts)
         self.ids = [encode(prepared(each.text, reading, known.breaks))[: reading.max_length] for each in texts]
         self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
-        self.counts = _has_class(self.labels, known)
+        self.counts = known.counts_of(self.labels)
 
     def batch(self, rows: np.ndarray) -> Batch:
         """(T, B) int64 token ids."""
@@ -173,11 +225,11 @@ class ImageRows:
 
     def __init__(self, images: Images, known: ClassifyKnown, reading: ClassifyReadingSettings):
         self.images, self._known = images, known
-        self.labels = known.labels_of(images)
+        self.labels = known.targets_of(images)
         height = images.pixels.shape[1]
         self._rows = height if reading.max_length is None else min(height, reading.max_length)
         self.lengths = np.full(len(images), self._rows)
-        self.counts = _has_class(self.labels, known)
+        self.counts = known.counts_of(self.labels)
 
     def batch(self, rows: np.ndarray) -> Batch:
         """(T, B, I) float32."""
@@ -185,11 +237,6 @@ class ImageRows:
         scaled = (values - np.float32(self._known.mean)) / np.float32(self._known.deviation)
         input = torch.from_numpy(np.ascontiguousarray(scaled))
         return Batch(input, torch.from_numpy(self.labels[rows]), None, torch.from_numpy(rows))
-
-
-def _has_class(labels: np.ndarray, known: ClassifyKnown) -> np.ndarray:
-    """(N,) int64: 1 where there is a loss."""
-    return ((labels >= 0) & (labels < len(known.classes))).astype(np.int64)
 
 
 def names_of(part: Part) -> list[str | None]:
@@ -248,7 +295,10 @@ def read_texts(data: str, reading: ClassifyReadingSettings, *, with_labels: bool
         folder = Path(data).expanduser()
         data = str(part_folders(folder).get("test", folder))
     dialect = Dialect(reading.separator, reading.header)
-    examples = read_examples(data, text=reading.text, label=reading.label, with_labels=with_labels, dialect=dialect)
+    several = reading.target == "several"
+    examples = read_examples(
+        data, text=reading.text, label=reading.label, with_labels=with_labels, dialect=dialect, several=several
+    )
     return labelled(examples, data) if with_labels else examples
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,21 @@ import torch
 
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.records.images import Images
+from ostinato.data.records.targets import SEVERAL, sets_of
 from ostinato.exporting.graph import Around, Graph, Port
 from ostinato.exporting.layers import drawn
 from ostinato.models.classifying.classifier import Classifier
+from ostinato.models.classifying.several import MultiLabelClassifier
 from ostinato.recipes.classify.data import ClassifyKnown, Part
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
-from ostinato.recipes.exporting.exported import ROW_LENGTHS, Exported, drawn_lengths, drawn_tokens, tokens_port
+from ostinato.recipes.exporting.exported import (
+    ROW_LENGTHS,
+    Exported,
+    drawn_lengths,
+    drawn_tokens,
+    refuse_extras,
+    tokens_port,
+)
 from ostinato.types import Tensor
 
 _JUDGED = 500
@@ -38,6 +48,7 @@ def exported(
 ) -> Exported:
     """The graph, classes, and how texts or pixels become its input."""
     vocabulary, scaling = known.vocabulary, known.scaling
+    refuse_extras(scaling)
     if scaling is not None:
         inputs: Sequence[Port] = [
             Port("steps", ("T", "B", scaling.width), "steps of recordings, as the runner scales and stacks them"),
@@ -60,10 +71,18 @@ def exported(
     about = "logits: softmax gives probabilities" + (
         ", after those of naive Bayes are added" * (model.naive_bayes is not None)
     )
-    outputs = (Port("logits", ("B", len(known.classes)), about),)
+    if known.target != "class":
+        said = (
+            "of each label: sigmoid gives its probability" if known.number is None else "at the scale of the constants"
+        )
+        about = f"what is said {said}"
+    outputs = (Port("logits", ("B", model.output.out_features), about),)
     graph = Graph("classifier", _Logits(model), tuple(inputs), outputs, draw, prefix="model.")
     constants = {
         "classes": list(known.classes),
+        "target": known.target,
+        "number": None if known.number is None else dataclasses.asdict(known.number),
+        "threshold": float(model.threshold) if isinstance(model, MultiLabelClassifier) else None,
         "vocabulary": None if vocabulary is None else vocabulary.to_dict(),
         "normalisation": reading.normalisation,
         "lower_case": reading.lower_case,
@@ -97,7 +116,7 @@ def _counts(model: Classifier) -> dict[str, np.ndarray]:
 def _judge(known: ClassifyKnown, validation: Callable[[], Part]) -> Callable[[Any], Mapping[str, float]]:
     def judge(runner: Any) -> Mapping[str, float]:
         part = validation()
-        labels = known.labels_of(part)[:_JUDGED]
+        labels = known.targets_of(part)[:_JUDGED]
         if isinstance(part, Recordings):
             items = part.items[: len(labels)]
             answers = runner.classify_recordings([each.values for each in items], [each.times for each in items])
@@ -105,6 +124,12 @@ def _judge(known: ClassifyKnown, validation: Callable[[], Part]) -> Callable[[An
             answers = runner.classify_images(part.pixels[: len(labels)])
         else:
             answers = runner.classify([each.text for each in part[: len(labels)]])
+        if known.number is not None:
+            said = known.number.scaled(np.array([answer["number"] for answer in answers]))
+            return {"mae": float(np.nanmean(np.abs(said - labels)) * known.number.deviation)}
+        if known.target == "several":
+            sets = sets_of([SEVERAL.join(answer["labels"]) for answer in answers], known.classes)
+            return {"exact": float((sets == labels).all(1).mean())}
         right = [known.classes.index(answer["class"]) == label for answer, label in zip(answers, labels, strict=True)]
         return {"accuracy": float(np.mean(right))}
 

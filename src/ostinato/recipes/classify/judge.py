@@ -10,13 +10,19 @@ import torch
 
 from ostinato.data.batches.batches import Batch
 from ostinato.models.classifying.classifier import Classifier
+from ostinato.models.classifying.regressor import SequenceRegressor
+from ostinato.models.classifying.several import MultiLabelClassifier
 from ostinato.recipes import confusion
+from ostinato.recipes.classify.data import ClassifyKnown, Part
+from ostinato.recipes.classify.several import SeveralJudge
+from ostinato.recipes.numbers import NumberJudge
 from ostinato.recipes.task import Judge
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BINS = 15
+_FEW = 200  # examples that may be too few to tell which weights are best
 
 
 class ClassJudge(Judge):
@@ -53,6 +59,14 @@ class ClassJudge(Judge):
         targets = torch.cat(self._targets)
         known = int(((targets >= 0) & (targets < self.model.num_classes)).sum())
         return float(self.model.cross_entropy(self._logits().double(), targets)) * known
+
+    def losses(self) -> tuple[float, ...] | None:
+        """Of each example with a class, nats; None where they are many, whose mean tells enough."""
+        targets, logits = torch.cat(self._targets), self._logits().double()
+        known = (targets >= 0) & (targets < self.model.num_classes)
+        if int(known.sum()) > _FEW:
+            return None
+        return tuple(torch.nn.functional.cross_entropy(logits[known], targets[known], reduction="none").tolist())
 
     def confusion(self) -> np.ndarray:
         """(K, K) int64: how many examples of each label (rows) got each answer (columns)."""
@@ -94,3 +108,14 @@ def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> flo
     # |accuracy - confidence| of a bin times its share of the examples: a sum of differences.
     gaps = torch.zeros(_BINS + 2, dtype=torch.float64).index_add(0, bins, (answers == targets).double() - confidence)
     return float(gaps.abs().sum() / len(targets))
+
+
+def judge_of(model: Classifier, known: ClassifyKnown, part: Part) -> Judge:
+    """Who judges a model, by what it says."""
+    names = known.with_unknown(part)
+    if isinstance(model, SequenceRegressor):
+        assert known.number is not None
+        return NumberJudge(lambda batch: model(batch.input, batch.lengths), model.number_losses, known.number)
+    if isinstance(model, MultiLabelClassifier):
+        return SeveralJudge(model, known.classes, names[len(known.classes) :])
+    return ClassJudge(model, names)

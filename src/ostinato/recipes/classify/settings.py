@@ -21,7 +21,8 @@ class ClassifyReadingSettings:
         validation: a table of its own for validation; without it, validation_share of the training data is drawn.
         test: a table of its own for the test; without it, test_share is drawn, unless the data come with one.
         text: the column of texts; without it, the one whose name says so.
-        label: the column of labels; without it, the one whose name says so.
+        label: the column of labels; without it, the one whose name says so; a;b for several columns of ones and zeros.
+        target: what a label is: class, number (which is predicted) or several (labels at once, a;b); auto to see it by the labels.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
         validation_share: from 0 to below 1, each class in its share.
@@ -43,6 +44,7 @@ class ClassifyReadingSettings:
     test: str | None = None
     text: str | None = None
     label: str | None = None
+    target: Literal["auto", "class", "number", "several"] = "auto"
     separator: str | None = None
     header: bool = True
     validation_share: float = 0.1
@@ -80,6 +82,7 @@ class ClassifierSettings:
         class_weights: balanced: an example of a class counts the more, the fewer of them training has, and the best
             weights are those of the best F1 averaged over classes, not of the lowest loss.
         label_smoothing: share of the training target that is spread over all classes, from 0 to below 1.
+        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
     """
 
     cell: CellName = "lstm"
@@ -94,6 +97,7 @@ class ClassifierSettings:
     options: dict[str, Any] = field(default_factory=dict)
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
+    number_loss: Literal["squared", "absolute", "gaussian"] = "squared"
 
 
 @dataclass(frozen=True)

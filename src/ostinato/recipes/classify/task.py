@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +14,7 @@ from ostinato.data.batches.batches import Batch, Examples
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.records.images import Images, read_image_splits
 from ostinato.data.records.splits import Splits
+from ostinato.data.records.targets import Target, target_of
 from ostinato.data.sources.builtin import digits
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.lines import opened_once
@@ -21,6 +23,9 @@ from ostinato.data.tokens.vectors import load_vectors
 from ostinato.data.tokens.vocabulary import WordVocabulary
 from ostinato.errors import ConfigError, DataError
 from ostinato.models.classifying.classifier import Classifier
+from ostinato.models.classifying.regressor import SequenceRegressor
+from ostinato.models.classifying.several import MultiLabelClassifier
+from ostinato.models.parts.beside import extras_of
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.classify.baselines import baselines
 from ostinato.recipes.classify.data import (
@@ -30,18 +35,23 @@ from ostinato.recipes.classify.data import (
     Texts,
     blanks_told,
     is_texts,
+    names_of,
     read_pictures,
     read_texts,
 )
-from ostinato.recipes.classify.judge import ClassJudge
+from ostinato.recipes.classify.judge import ClassJudge, judge_of
+from ostinato.recipes.classify.other_baselines import other_baselines
 from ostinato.recipes.classify.prediction import ClassPrediction
+from ostinato.recipes.classify.running import ClassifyAnswering, fit_running, lengths_of, running_answers
+from ostinato.recipes.classify.saying import said_of
 from ostinato.recipes.classify.settings import ClassifySettings
+from ostinato.recipes.classify.several import SeveralJudge
 from ostinato.recipes.classify.values import part_of
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.recordings.examples import RecordingExamples
 from ostinato.recipes.recordings.few import for_few
 from ostinato.recipes.recordings.reading import RecordingReader, notes_of
-from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.task import Finished, Judge, Task
 from ostinato.recipes.trained import validation_of
 from ostinato.training.loop.evaluation import Evaluation
 from ostinato.training.run.settings import UpdateSettings
@@ -65,13 +75,17 @@ LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier
 class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     """Classification of sequences.
 
-    An answer is the class, its probability and the probabilities of all; of texts, the text too, and of recordings the id.
+    An answer is the class, its probability and the probabilities of all; where examples have several labels, the labels and the
+    probability of each; where a number is predicted, the number, and its deviation if that is learnt. Of texts there is the text
+    too, and of recordings the id.
     """
 
     name = "classify"
     settings = ClassifySettings
     prediction = ClassPrediction
-    percentages = ("accuracy", "macro_f1", "calibration_error")
+    percentages = ("accuracy", "macro_f1", "calibration_error", "micro_f1", "exact")
+    errors = ("mae", "rmse")
+    answering = ClassifyAnswering
     files = ("reading.validation", "reading.test", "reading.vectors")
 
     @opened_once()
@@ -92,6 +106,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
                 validation_share=reading.validation_share,
                 test_share=reading.test_share,
                 dialect=Dialect(reading.separator, reading.header),
+                target=reading.target,
             )
         if reading.validation or reading.test:
             raise DataError(f"{data}: only tables have files of their own for validation and test; leave out reading's")
@@ -101,7 +116,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     def read_part(self, settings: ClassifySettings, known: ClassifyKnown, data: str, *, labelled: bool) -> Part:
         """Texts or recordings where the run has learnt such, else images of the size that it has learnt."""
         if known.scaling is not None:
-            return _reader(settings).part(data, known.scaling, labelled=labelled)
+            return _reader(settings, known.target).part(data, known.scaling, labelled=labelled)
         if known.vocabulary is not None:
             return read_texts(data, settings.reading, with_labels=labelled)
         return read_pictures(data, known, with_labels=labelled)
@@ -116,9 +131,12 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
 
     def learn(self, settings: ClassifySettings, train: Part) -> ClassifyKnown:
         """Classes, vocabulary and scale."""
-        how, stack = settings.reading, settings.recording.stack
-        known = ClassifyKnown.of(train, how, counting=settings.model.naive_bayes, stack=stack)
-        if len(known.classes) < 2:
+        model = settings.model
+        how = {"stack": settings.recording.stack, "extras": extras_of(model.cell, model.options)}
+        known = ClassifyKnown.of(train, settings.reading, counting=model.naive_bayes, how=how)
+        if settings.model.class_weights == "balanced" and known.target == "number":
+            raise ConfigError("model.class_weights: expected none where a number is predicted, got balanced")
+        if known.target == "class" and len(known.classes) < 2:
             raise DataError(
                 f"expected at least two classes to tell apart, got {len(known.classes)} ({', '.join(known.classes)}); "
                 "is the column of labels the right one?"
@@ -138,16 +156,23 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         if isinstance(part, Recordings):
             assert known.scaling is not None
             names, longest = known.with_unknown(part), settings.reading.max_length
-            return RecordingExamples(part, known.scaling, names, len(known.classes), max_length=longest)
+            targets = None if known.target == "class" else known.targets_of(part)
+            return RecordingExamples(
+                part, known.scaling, names, len(known.classes), max_length=longest, targets=targets
+            )
         if isinstance(part, Images):
             return ImageRows(part, known, settings.reading)
         return Texts(part, known, settings.reading)
 
     def remarks(self, splits: Splits[Part]) -> list[str]:
         """Labels with blanks around them; what recordings are."""
-        if isinstance(splits.train, Recordings):
-            return notes_of(splits)  # pyright: ignore[reportArgumentType]
-        return blanks_told(splits)
+        found: Any = splits
+        lines = notes_of(found) if isinstance(splits.train, Recordings) else blanks_told(found)
+        target = target_of(names_of(splits.train))
+        if target != "class":
+            said = "are numbers, which are predicted" if target == "number" else "are lists of several labels"
+            lines.append(f"{splits.name}: labels {said}, unless --reading.target says something else")
+        return lines
 
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of inputs and labels."""
@@ -165,16 +190,23 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         """The untrained model."""
         # The other fields of ClassifierSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
-        given["class_weights"] = balanced(known.counts) if given["class_weights"] == "balanced" else None
+        given["class_weights"] = _weights(known) if given["class_weights"] == "balanced" else None
         given["naive_bayes"] = known.runs
         kind = known.vocabulary.kind if known.vocabulary else "image" if known.scaling is None else "recording"
         for name, rate in zip(("dropout", "input_dropout"), _DROPOUT[kind], strict=True):
             given[name] = rate if given[name] is None else given[name]
         if given["bidirectional"] is None:
-            given["bidirectional"] = kind != "image"
+            given["bidirectional"] = kind != "image" and not (known.scaling and known.scaling.extras)
+        given["with_extras"] = known.scaling is not None
         size = None if known.vocabulary is None else len(known.vocabulary)
         width = known.row if known.scaling is None else known.scaling.width
-        return Classifier(len(known.classes), input_size=width, vocabulary_size=size, **given)
+        given |= {"input_size": width, "vocabulary_size": size}
+        number_loss = given.pop("number_loss")
+        if known.target == "number":
+            return SequenceRegressor(number_loss, **given)
+        if known.target == "several":
+            return MultiLabelClassifier(len(known.classes), **given)
+        return Classifier(len(known.classes), **given)
 
     def begin(self, settings: ClassifySettings, known: ClassifyKnown, model: Classifier) -> list[str]:
         """Puts in what was counted, and pretrained word vectors into the embedding; tells which tokens suit the texts."""
@@ -201,19 +233,28 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return "macro_f1" if settings.model.class_weights == "balanced" else None
 
     def settle(self, learnt: LearntClassifier, judge: Judge, found: Evaluation) -> Evaluation:
-        """Fits the scales of the network and of naive Bayes."""
-        assert isinstance(judge, ClassJudge)
+        """Fits the scales of the network and of naive Bayes; of several labels, the threshold."""
+        if isinstance(judge, SeveralJudge):
+            judge.choose_threshold()
+            return dataclasses.replace(found, figures=judge.figures())
+        if not isinstance(judge, ClassJudge):
+            return found
         judge.calibrate()
-        return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures())
+        # Of recordings there are often few to validate with.
+        losses = judge.losses() if learnt.known.scaling is not None and found.judged_by is None else None
+        return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures(), losses=losses)
 
     def judge(self, learnt: LearntClassifier, part: Part, examples: Examples, *, final: bool) -> Judge:
-        """Accuracy, precision, recall, F1, confusion, calibration."""
-        return ClassJudge(learnt.model, learnt.known.with_unknown(part))
+        """Accuracy, precision, recall, F1, confusion, calibration; or errors of numbers."""
+        return judge_of(learnt.model, learnt.known, part)
 
     def baselines(
         self, settings: ClassifySettings, train: Part, parts: Mapping[str, Part]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
         """Naive Bayes on words and pairs of words, the nearest recording, and the most frequent class."""
+        target = target_of(names_of(train), settings.reading.target)
+        if target != "class":
+            return other_baselines(train, parts, settings.reading, target)
         return baselines(train, parts, settings.reading)
 
     def exported(self, learnt: Any) -> Exported:
@@ -224,15 +265,40 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return exported(learnt.model, learnt.known, learnt.settings.reading, part)
 
     def answers(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
-        """Class and probabilities of each row."""
-        classes, found = learnt.known.classes, []
-        probabilities = learnt.model(batch.input, batch.lengths).softmax(-1)
-        for row, p in zip(batch.rows.tolist(), probabilities.tolist(), strict=True):
-            best = max(range(len(p)), key=p.__getitem__)
-            told = _told(part, row)
-            all_of_them = dict(zip(classes, p, strict=True))
-            found.append({**told, "class": classes[best], "probability": p[best], "probabilities": all_of_them})
-        return found
+        """What is said of each row."""
+        rows, said = batch.rows.tolist(), learnt.model(batch.input, batch.lengths)
+        answers = said_of(learnt.known, learnt.model, said)
+        more: list[dict[str, Any]] = [{} for _ in rows]
+        if learnt.answering is not None and learnt.answering.running:
+            more = self._running(learnt, part, batch)
+        return [{**_told(part, row), **answer, **also} for row, answer, also in zip(rows, answers, more, strict=True)]
+
+    def _running(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
+        known = learnt.known
+        if known.scaling is None or known.target != "class" or not isinstance(part, Recordings):
+            raise ConfigError("running: expected a model that tells classes of recordings apart, got another")
+        scaling = known.scaling
+        longest = (learnt.settings.reading.max_length or sys.maxsize) * scaling.stack
+        steps = [min(len(part[row]), longest) for row in batch.rows.tolist()]
+        how = known.running, known.classes, batch.input, lengths_of(batch), steps, scaling.stack
+        return running_answers(learnt.model, *how, learnt.answering.confidence)
+
+    def finish(self, learnt: LearntClassifier | None, finished: Finished) -> None:
+        """Of recordings, fits what is said while one is still coming, and keeps it."""
+        if learnt is None or learnt.known.scaling is None or learnt.known.target != "class":
+            return
+        examples = self.examples(learnt.settings, learnt.known, finished.splits.validation)
+        assert isinstance(examples, RecordingExamples)
+        learnt.known = dataclasses.replace(learnt.known, running=fit_running(learnt.model, examples))
+        with finished.run.writing():
+            self.save_known(learnt.known, finished.run.path)
+
+
+def _weights(known: ClassifyKnown) -> list[float]:
+    """Of classes, such that all count the same; of several labels, such that having one counts as much as not having it."""
+    if known.target == "several":
+        return [(known.examples - count) / max(count, 1) for count in known.counts]
+    return balanced(known.counts)
 
 
 def _told(part: Part, row: int) -> dict[str, Any]:
@@ -242,7 +308,7 @@ def _told(part: Part, row: int) -> dict[str, Any]:
     return {"id": part[row].id} if isinstance(part, Recordings) else {"text": part[row].text}
 
 
-def _reader(settings: ClassifySettings) -> RecordingReader:
+def _reader(settings: ClassifySettings, target: Target | None = None) -> RecordingReader:
     reading = settings.reading
     dialect = Dialect(reading.separator, reading.header)
-    return RecordingReader(settings.recording, reading, of_steps=False, dialect=dialect)
+    return RecordingReader(settings.recording, reading, of_steps=False, dialect=dialect, target=target)

@@ -20,6 +20,7 @@ from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.text.language_model import LanguageModel
+from ostinato.recipes.exporting.exported import refuse_extras
 from ostinato.recipes.exporting.whole_folder import CARD, whole_folder
 from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import Trained, read_splits
@@ -51,6 +52,7 @@ def export_run(
     Raises:
         ConfigError: the model has no C, with the reason; or the folder is there, or is no export to C.
     """
+    refuse_extras(getattr(trained.known, "scaling", None))
     trained.model.eval()
     name, kind = identifier(trained.task.name.replace("-", "_")), weights or "float32"
     with whole_folder(folder, _FORMAT, _NO_EXPORT, force=force) as partial:

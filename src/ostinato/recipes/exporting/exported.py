@@ -92,3 +92,17 @@ def first_states(layer: Recurrent) -> dict[str, list[Any]]:
     )
     names = [port.name for port in StateNames(layer).ports("0", "")]
     return {name: v[:, 0].tolist() for name, v in zip(names, tensors, strict=True)}
+
+
+def refuse_extras(scaling: Any) -> None:
+    """Raises a ConfigError for recordings whose network reads masks or elapsed time beside its input.
+
+    Args:
+        scaling: how recordings are read; None for other data.
+    """
+    if scaling is not None and scaling.extras:
+        names = ", ".join(name for name, _ in scaling.extras)
+        raise ConfigError(
+            f"expected a model whose cell reads no more than its input, got one that reads {names} too, which the programs around "
+            "an export do not make; train it with another --model.cell, such as gru"
+        )

@@ -22,10 +22,12 @@ class RecordingExamples:
         classes: how many of `names` are classes.
         of_steps: whether steps have labels.
         max_length: steps that are read, the others left out; None for all.
+        targets: what is to be said, in place of labels, float32 and NaN where nobody says: of each recording a number or a row of
+            numbers, (N, ...); of steps (T,) of each.
 
     Attributes:
         inputs: of each (T, I) float32.
-        labels: (N,) int64, places in `names`, -1 for none; of steps (T,) int64 of each recording.
+        labels: (N,) int64, places in `names`, -1 for none; of steps (T,) int64 of each recording; or `targets`.
     """
 
     def __init__(
@@ -37,12 +39,17 @@ class RecordingExamples:
         *,
         of_steps: bool = False,
         max_length: int | None = None,
+        targets: Sequence[np.ndarray] | np.ndarray | None = None,
     ):
         places = {name: place for place, name in enumerate(names)}
         self.inputs = [scaling.apply(each)[:max_length] for each in recordings.items]
         self.lengths = np.array([len(each) for each in self.inputs], dtype=np.int64)
         self.of_steps = of_steps
-        if of_steps:
+        if targets is not None:
+            self.labels = [each[:max_length] if of_steps else each for each in targets]
+            there = [np.isfinite(each) for each in self.labels]
+            self.counts = np.array([each.sum() if of_steps else each.all() for each in there], dtype=np.int64)
+        elif of_steps:
             told = [each.labels or (None,) * len(each) for each in recordings.items]
             self.labels = [_places(labels, places)[:max_length] for labels in told]
             self.counts = np.array([((v >= 0) & (v < classes)).sum() for v in self.labels], dtype=np.int64)
@@ -57,7 +64,7 @@ class RecordingExamples:
         if self.of_steps:
             target, _ = pad([self.labels[row] for row in rows])
         else:
-            target = torch.tensor([int(self.labels[row]) for row in rows])
+            target = torch.from_numpy(np.stack([self.labels[row] for row in rows]))
         return Batch(input, target, lengths, torch.from_numpy(rows))
 
     def arrays(self) -> Iterator[np.ndarray]:

@@ -10,12 +10,14 @@ from typing import Any
 
 from ostinato.data.recordings import reading as files
 from ostinato.data.recordings.arrays import parts_of
+from ostinato.data.recordings.columns import Columns
 from ostinato.data.recordings.recording import Recordings, check_channels
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.recordings.simulated import gestures, gestures_in_a_row
+from ostinato.data.recordings.sound import Sound
 from ostinato.data.recordings.splits import cut, draw_splits, draw_validation, windows
-from ostinato.data.recordings.tables import Columns
 from ostinato.data.records.splits import Splits
+from ostinato.data.records.targets import SEVERAL, TargetName, target_of
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.lines import suffix_of
 from ostinato.errors import DataError
@@ -33,12 +35,41 @@ class RecordingReader:
         reading: of the task: label, validation, test, shares.
         of_steps: whether steps have labels, as to tag; else recordings have, as to classify.
         dialect: how CSV or TSV is written.
+        target: what labels are, where a run has learnt it.
     """
 
-    def __init__(self, settings: RecordingSettings, reading: Any, *, of_steps: bool, dialect: Dialect | None = None):
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        reading: Any,
+        *,
+        of_steps: bool,
+        dialect: Dialect | None = None,
+        target: TargetName | None = None,
+    ):
         self.settings, self.reading, self.of_steps, self.dialect = settings, reading, of_steps, dialect
         channels = None if settings.channels is None else tuple(settings.channels)
-        self.columns = Columns(settings.id, settings.time, settings.group, channels, reading.label)
+        ignored = tuple(settings.ignore or ())
+        self.target: TargetName = target or reading.target
+        if SEVERAL in (reading.label or ""):
+            self.target = "several"
+        self.columns = Columns(
+            settings.id,
+            settings.time,
+            settings.group,
+            channels,
+            reading.label,
+            ignored=ignored,
+            several=self.target == "several",
+        )
+        self.sound = Sound(
+            settings.features,
+            settings.window_ms,
+            settings.hop_ms,
+            settings.bands,
+            settings.coefficients,
+            settings.sampling_rate,
+        )
         # Where steps have labels a row is a step; and eight sensors are no recording to cut windows of.
         fewest = sys.maxsize if of_steps else max(settings.window or 0, self.columns.fewest_wide)
         self.columns = dataclasses.replace(self.columns, fewest_wide=fewest)
@@ -71,22 +102,30 @@ class RecordingReader:
         places |= {part: (place, "") for part, place in own.items() if place is not None}
         by_time = self.of_steps or self.settings.window is not None
         train = self._read(*places.pop("train"))
+        if not self.of_steps:
+            self.target = target_of([each.label for each in train.items], self.target)
         if len(train) == 1 and not by_time:
             raise DataError(
                 f"{data}: is one recording; name the column that tells recordings apart with --recording.id, or set "
                 "--recording.window to classify pieces of it"
             )
-        found = {part: self._read(*where, expected=train.channels) for part, where in places.items()}
+        found = {part: self._read(*where, expected=train.channels, rate=train.rate) for part, where in places.items()}
         found = {part: check_channels(each, train.channels, places[part][0]) for part, each in found.items()}
         if "validation" in found and "test" in found:
             splits = Splits(name, train, found["validation"], found["test"])
         elif "validation" in found:
-            drawn = draw_splits(train, name, 0.0, reading.test_share, by_time=by_time)
+            drawn = draw_splits(train, name, 0.0, reading.test_share, by_time=by_time, target=self.target)
             splits = Splits(name, drawn.train, found["validation"], drawn.test)
         elif "test" in found:
-            splits = Splits(name, *draw_validation(train, reading.validation_share, by_time=by_time), found["test"])
+            splits = Splits(
+                name,
+                *draw_validation(train, reading.validation_share, by_time=by_time, target=self.target),
+                found["test"],
+            )
         else:
-            splits = draw_splits(train, name, reading.validation_share, reading.test_share, by_time=by_time)
+            splits = draw_splits(
+                train, name, reading.validation_share, reading.test_share, by_time=by_time, target=self.target
+            )
         train, *others = (self._cut(part, at) for at, part in enumerate(_parts(splits)))
         others = (self._with_labels(part, data) for part in others)  # which may be empty
         return Splits(name, _some(self._with_labels(train, data), data), *others)
@@ -108,14 +147,23 @@ class RecordingReader:
             if suffix_of(data) == ".npz":
                 part = "test" if "test" in (parts := parts_of(data)) else next(iter(parts), "")
             place = places.get("test", places["train"])
-            found = self._read(place, part, labelled=labelled, expected=scaling.channels)
+            found = self._read(place, part, labelled=labelled, expected=scaling.channels, rate=scaling.rate)
         found = self._cut(check_channels(found, scaling.channels, data), 2)
         return _some(self._with_labels(found, data), data) if labelled else found
 
-    def _read(self, place: str, part: str, *, labelled: bool = True, expected: tuple[str, ...] = ()) -> Recordings:
+    def _read(
+        self,
+        place: str,
+        part: str,
+        *,
+        labelled: bool = True,
+        expected: tuple[str, ...] = (),
+        rate: float | None = None,
+    ) -> Recordings:
         # Of who predicts, a column of labels is no channel.
         columns = dataclasses.replace(self.columns, expected=expected)
-        found = files.read_recordings(place, columns, labels=labelled, part=part, dialect=self.dialect)
+        sound = dataclasses.replace(self.sound, rate=rate or self.sound.rate)
+        found = files.read_recordings(place, columns, labels=labelled, part=part, dialect=self.dialect, sound=sound)
         if not labelled:
             return files.without_labels(found)
         if self.of_steps:
@@ -137,6 +185,9 @@ class RecordingReader:
 
     def _with_labels(self, found: Recordings, data: str) -> Recordings:
         """Without recordings that have no label, which are nothing to learn from or to be judged by; a note tells how many."""
+        if self.target == "several" and not self.of_steps:  # an empty list is one
+            items = tuple(dataclasses.replace(each, label=each.label or "") for each in found.items)
+            return dataclasses.replace(found, items=items)
         if self.of_steps:
             items = tuple(each for each in found.items if any(said is not None for said in each.labels or ()))
         else:

@@ -24,6 +24,14 @@ class RecordingSettings:
         stack: to classify, steps that the network reads at once, side by side; null for so many that some 64 of these make a usual
             recording.
         window_label: of a window whose steps have several labels: majority, or last for that of its last step.
+        ignore: columns of a table that are not read, as if they were not there.
+        features: of sound, what a step is: log-mel (the energies of a frame in bands, in decibels), mfcc (mel cepstra of a frame)
+            or none (a sample); auto is log-mel of sound files and none of others.
+        window_ms: of features, how long a frame is.
+        hop_ms: of features, the time from one frame to the next.
+        bands: of features, bands of the mel scale.
+        coefficients: of mfcc, how many a frame has.
+        sampling_rate: samples a second, to which recordings of another rate are resampled; null for that of the first file.
     """
 
     id: str | None = None
@@ -34,9 +42,20 @@ class RecordingSettings:
     stride: int | None = None
     stack: int | None = None
     window_label: Literal["majority", "last"] = "majority"
+    ignore: list[str] | None = None
+    features: Literal["auto", "log-mel", "mfcc", "none"] = "auto"
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    bands: int = 40
+    coefficients: int = 13
+    sampling_rate: float | None = None
 
     def __post_init__(self):
-        for name in ("window", "stride", "stack"):
+        for name in ("window_ms", "hop_ms", "sampling_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1e12:
+                raise ConfigError(f"recording.{name}: expected a number above 0, got {value}")
+        for name in ("window", "stride", "stack", "bands", "coefficients"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"recording.{name}: expected at least 1, got {value}")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.conll import Sentence
+from ostinato.data.records.targets import Target, numbers_of, target_of
 from ostinato.data.sources.syntax import SYNTAX_CLASSES
 from ostinato.data.tokens.words import normalised
 from ostinato.extras import needed
 from ostinato.nn.crf.span_schemes import SpanScheme
 from ostinato.recipes import confusion
+from ostinato.recipes.numbers import number_figures
 from ostinato.recipes.tag.data import Part, is_source
 from ostinato.recipes.tag.settings import TagReadingSettings
 from ostinato.recipes.tag.spans import SpanCounter
@@ -38,7 +41,8 @@ def baselines(
         By part, then by model: figures as of `TagJudge`.
     """
     if isinstance(train, Recordings):
-        return _of_recordings(train, parts)
+        said = [tag for each in train.items for tag in each.labels or ()]
+        return _of_recordings(train, parts, target_of(said, reading.target))
     if is_source(train):
         best = _counts_of_characters(train)
         tags = np.where(best.any(1), best.argmax(1), best.sum(0).argmax())
@@ -106,13 +110,19 @@ def _judged_source(part: Part, tags: np.ndarray) -> dict[str, float]:
     return confusion.figures(matrix)
 
 
-def _of_recordings(train: Recordings, parts: Mapping[str, Part]) -> dict[str, dict[str, dict[str, float]]]:
+def _of_recordings(
+    train: Recordings, parts: Mapping[str, Part], target: Target
+) -> dict[str, dict[str, dict[str, float]]]:
     """A step by itself: logistic regression on what the network reads of it; and the most frequent tag."""
     with needed():
         from sklearn.linear_model import LogisticRegression
 
     scaling = Scaling.of(train)
     steps, tags = _steps(train, scaling)
+    if target == "number":
+        return _of_numbers(
+            steps, numbers_of(tags.tolist()), {name: _steps(part, scaling) for name, part in parts.items()}
+        )
     every = max(1, len(steps) // _MOST_STEPS)
     model = (
         LogisticRegression(max_iter=_ROUNDS, tol=1e-3).fit(steps[::every], tags[::every])
@@ -131,7 +141,24 @@ def _of_recordings(train: Recordings, parts: Mapping[str, Part]) -> dict[str, di
     return found
 
 
-def _steps(part: Recordings, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
+def _of_numbers(
+    steps: np.ndarray, numbers: np.ndarray, parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """A step by itself: ridge regression on what the network reads of it; and the mean."""
+    with needed():
+        from sklearn.linear_model import Ridge
+
+    model, found = Ridge().fit(steps, numbers), dict[str, dict[str, dict[str, float]]]()
+    for name, (given, tags) in parts.items():
+        wanted = numbers_of(tags.tolist())
+        mean = {"mean": number_figures(np.full(len(wanted), numbers.mean()), wanted)}
+        found[name] = (
+            {"a step by itself": number_figures(model.predict(given), wanted), **mean} if len(wanted) else mean
+        )
+    return found
+
+
+def _steps(part: Any, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
     """Those that have a tag: (S, I) numbers and (S,) tags."""
     tags = np.array([tag or "" for each in part.items for tag in each.labels or ("",) * len(each)], dtype=object)
     steps = np.concatenate([scaling.apply(each) for each in part.items])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -17,11 +17,13 @@ from ostinato.data.recordings.reading import names_of_labels
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.conll import Sentence
+from ostinato.data.records.targets import numbers_of, target_of
 from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted
 from ostinato.data.tokens.vocabulary import CharVocabulary, frequent
 from ostinato.data.tokens.words import Normalisation, normalised
 from ostinato.models.tagging.words import Words
 from ostinato.nn.crf.span_schemes import SCHEMES, SpanScheme
+from ostinato.recipes.numbers import NumberScale
 from ostinato.recipes.tag.settings import TagReadingSettings
 
 Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...] | Recordings
@@ -42,6 +44,7 @@ class TagKnown:
         scheme: how the tags mark spans; None where they do not.
         normalisation: of Unicode, that words are looked up and spelt in.
         scaling: of recordings, how they are read.
+        number: of recordings whose steps have numbers, their scale; None for tags.
     """
 
     tags: tuple[str, ...]
@@ -53,15 +56,20 @@ class TagKnown:
     scheme: SpanScheme | None = None
     normalisation: Normalisation = "none"
     scaling: Scaling | None = None
+    number: NumberScale | None = None
 
     @classmethod
-    def of(cls, train: Part, reading: TagReadingSettings) -> TagKnown:
-        """From the training data."""
+    def of(cls, train: Part, reading: TagReadingSettings, extras: Mapping[str, str] | None = None) -> TagKnown:
+        """From the training data; of recordings with the extras of the cell, see `Scaling.of`."""
         if isinstance(train, Recordings):
+            said = [tag for each in train.items for tag in each.labels or ()]
+            if target_of(said, reading.target) == "number":
+                scale = NumberScale.of(numbers_of(said))
+                return cls((), (), CharVocabulary(""), scaling=Scaling.of(train, extras=extras), number=scale)
             found = Counter(tag for each in train.items for tag in each.labels or () if tag is not None)
             names = tuple(name for name in names_of_labels(train) if found[name])
             numbers = tuple(found[name] for name in names)
-            return cls(names, numbers, CharVocabulary(""), scaling=Scaling.of(train))
+            return cls(names, numbers, CharVocabulary(""), scaling=Scaling.of(train, extras=extras))
         if is_source(train):
             numbers = sum(
                 np.bincount(file.labels, minlength=len(SYNTAX_CLASSES)) for file in train if file.labels is not None
@@ -91,6 +99,7 @@ class TagKnown:
             "scheme": None if self.scheme is None else {"name": self.scheme.name, "broken": self.scheme.broken},
             "normalisation": self.normalisation,
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
+            "number": None if self.number is None else asdict(self.number),
         }
 
     @classmethod
@@ -107,6 +116,7 @@ class TagKnown:
             _scheme(content),
             content.get("normalisation", "none"),
             None if content.get("scaling") is None else Scaling.from_dict(content["scaling"]),
+            None if content.get("number") is None else NumberScale(**content["number"]),
         )
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
@@ -122,10 +132,18 @@ class TagKnown:
         """The tags, then those in `part` that training never had."""
         if is_source(part):
             return list(self.tags)
+        if self.number is not None:
+            return []
         if isinstance(part, Recordings):
             return [*self.tags, *(name for name in names_of_labels(part) if name not in self.tags)]
         found = {tag for sentence in part for tag in sentence.tags if tag is not None}
         return [*self.tags, *sorted(found - set(self.tags))]
+
+    def numbers_of(self, part: Recordings) -> list[np.ndarray] | None:
+        """Of recordings whose steps have numbers, those of each, (T,) float32 at their scale, NaN for none; None for tags."""
+        if self.number is None:
+            return None
+        return [self.number.scaled(numbers_of(each.labels or (None,) * len(each))) for each in part.items]
 
 
 class WordExamples:

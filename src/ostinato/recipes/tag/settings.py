@@ -20,6 +20,7 @@ class TagReadingSettings:
         validation: a file of its own for validation; without it, validation_share of the training data is drawn.
         test: a file of its own for the test; without it, test_share is drawn, unless the data come with one.
         label: of recordings, the column of the labels of their steps; without it, the one whose name says so.
+        target: of recordings, what a label is: class, or number (which is predicted at every step); auto to see it by the labels.
         column: of words, where the tags are: of CoNLL-U upos (the default), xpos, feats, deprel, ...; else a number from 0 on, -1
             for the last, which is the default.
         word_column: of files in columns, where the words are: a number from 0 on, -1 for the last.
@@ -39,6 +40,7 @@ class TagReadingSettings:
     validation: str | None = None
     test: str | None = None
     label: str | None = None
+    target: Literal["auto", "class", "number"] = "auto"
     column: str | None = None
     word_column: int = 0
     validation_share: float = 0.1
@@ -81,7 +83,7 @@ class TaggerSettings:
         embedding_size: where the steps are characters, the width of the vector that stands for one.
         hidden_size: units of each layer and direction, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
-        bidirectional: a second direction, from the last step to the first.
+        bidirectional: a second direction, from the last step to the first; null for one but with cells that read elapsed time.
         dropout: between the layers and before the output, from 0 to below 1.
         input_dropout: of what enters the first layer, from 0 to below 1.
         options: of the recurrent layers by name, such as {zoneout: 0.1}.
@@ -90,6 +92,7 @@ class TaggerSettings:
         class_weights: balanced, of softmax: a step counts the more, the fewer training has of its tag, and the best weights are
             those of the best F1 averaged over tags, not of the best accuracy.
         label_smoothing: of softmax, share of the training target that is spread over all tags, from 0 to below 1.
+        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
         window: longer sequences are read in overlapping windows of so many steps, but in training; at least 4.
     """
 
@@ -97,13 +100,14 @@ class TaggerSettings:
     embedding_size: int = 48
     hidden_size: int | list[int] = 128
     num_layers: int = 2
-    bidirectional: bool = True
+    bidirectional: bool | None = None
     dropout: float = 0.33
     input_dropout: float = 0.2
     options: dict[str, Any] = field(default_factory=dict)
     output: Literal["softmax", "crf"] = "softmax"
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
+    number_loss: Literal["squared", "absolute", "gaussian"] = "squared"
     window: int = 4096
 
 

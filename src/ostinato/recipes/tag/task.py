@@ -18,12 +18,16 @@ from ostinato.data.records.splits import Splits
 from ostinato.data.sources.lines import opened_once
 from ostinato.data.sources.syntax import Highlighted
 from ostinato.data.tokens.vectors import load_vectors
+from ostinato.errors import ConfigError
+from ostinato.models.parts.beside import extras_of
 from ostinato.models.tagging.numbers import Numbers
+from ostinato.models.tagging.regressor import StepRegressor
 from ostinato.models.tagging.tagger import Tagger
 from ostinato.models.tagging.words import WordEncoder
 from ostinato.nn.crf.crf import span_constraints
 from ostinato.recipes.balance import balanced
 from ostinato.recipes.learnt import Learnt
+from ostinato.recipes.numbers import NumberJudge
 from ostinato.recipes.recordings.examples import RecordingExamples
 from ostinato.recipes.recordings.few import for_few
 from ostinato.recipes.recordings.reading import RecordingReader, notes_of
@@ -54,7 +58,8 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     An answer for a sentence is its words, their tags and the probability of each; for source code its name, its text and the spans
     of characters that have the same tag, [first, end, tag]; for a recording its id, the tags of its steps, their probabilities, and
-    the segments that have the same tag, [first step, step after the last, tag, mean probability].
+    the segments that have the same tag, [first step, step after the last, tag, mean probability]; or, where steps have numbers, the
+    numbers, and their deviations if these are learnt.
     """
 
     name = "tag"
@@ -64,6 +69,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     forms = (CONLLU, *COLUMNS)
     item = "tag"
     percentages = ("accuracy", "macro_f1", "unknown_word_accuracy", "span_f1")
+    errors = ("mae", "rmse")
     files = ("reading.validation", "reading.test", "reading.vectors")
 
     @opened_once()
@@ -93,7 +99,8 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     def learn(self, settings: TagSettings, train: Part) -> TagKnown:
         """Tags, words and characters."""
-        return TagKnown.of(train, settings.reading)
+        model = settings.model
+        return TagKnown.of(train, settings.reading, extras_of(model.cell, model.options))
 
     def to_dict(self, known: TagKnown) -> dict[str, Any]:
         """Plain values."""
@@ -107,7 +114,8 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         """Words with their spelling, characters, or numbers."""
         if isinstance(part, Recordings):
             assert known.scaling is not None
-            return RecordingExamples(part, known.scaling, known.with_unknown(part), len(known.tags), of_steps=True)
+            names, numbers = known.with_unknown(part), known.numbers_of(part)
+            return RecordingExamples(part, known.scaling, names, len(known.tags), of_steps=True, targets=numbers)
         if known.words is None:
             return CharacterExamples(part, known)  # pyright: ignore[reportArgumentType]
         return WordExamples(part, known)  # pyright: ignore[reportArgumentType]
@@ -136,6 +144,8 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         # The other fields of TaggerSettings are the model's arguments, by name.
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         given["class_weights"] = balanced(known.tag_counts) if given["class_weights"] == "balanced" else None
+        if given["bidirectional"] is None:
+            given["bidirectional"] = not (known.scaling and known.scaling.extras)
         size, word = given.pop("embedding_size"), settings.word
         if known.scaling is not None:
             encoder = Numbers(known.scaling.width)
@@ -151,6 +161,9 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
                 cell=settings.model.cell,
                 word_dropout=word.dropout,
             )
+        number_loss = given.pop("number_loss")
+        if known.number is not None:
+            return StepRegressor(encoder, number_loss, **given)
         has_rules = known.scheme is not None and settings.model.output == "crf"
         constraints = span_constraints(known.tags, known.scheme) if has_rules else None
         return Tagger(encoder, len(known.tags), constraints=constraints, **given)
@@ -171,11 +184,17 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     def judged_by(self, settings: TagSettings) -> str | None:
         """Accuracy; where tags are to count the same, F1 averaged over them."""
+        if settings.reading.target == "number":
+            return None
         return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
 
     def judge(self, learnt: LearntTagger, part: Part, examples: Examples, *, final: bool) -> Judge:
-        """Accuracy, precision, recall, F1, confusion, spans."""
-        known = learnt.known
+        """Accuracy, precision, recall, F1, confusion, spans; or errors of numbers."""
+        known, model = learnt.known, learnt.model
+        if isinstance(model, StepRegressor):
+            assert known.number is not None
+            loss = lambda said, target: model.tag_loss(said, target, None)  # noqa: E731
+            return NumberJudge(lambda batch: model(batch.input, batch.lengths), loss, known.number)
         item = "word" if known.words is not None else "character" if known.scaling is None else "step"
         return TagJudge(learnt.model, known.with_unknown(part), item, scheme=known.scheme)
 
@@ -187,14 +206,25 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     def exported(self, learnt: Any) -> Exported:
         """Emissions; the runner finds the best path of a CRF."""
+        from ostinato.recipes.exporting.exported import refuse_extras
         from ostinato.recipes.tag.exported import exported
 
+        if learnt.known.number is not None:
+            raise ConfigError(
+                "a model that predicts a number at every step is not exported as a tagger; use ostinato.export on it"
+            )
+        refuse_extras(learnt.known.scaling)
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def answers(self, learnt: LearntTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
-        """Tags of each row."""
+        """Tags of each row, or numbers."""
         model, names = learnt.model, learnt.known.tags
         emissions = model(batch.input, batch.lengths)
+        if (scale := learnt.known.number) is not None:
+            return [
+                {"id": part[row].id, **scale.told(emissions[: len(part[row]), at])}  # pyright: ignore[reportAttributeAccessIssue]
+                for at, row in enumerate(batch.rows.tolist())
+            ]
         tags = model.decode(emissions, batch.lengths)
         p = model.probabilities(emissions, batch.lengths).gather(2, tags.unsqueeze(2)).squeeze(2)
         return [

@@ -53,7 +53,7 @@ def _recording(scaling: Scaling, given: Any, most: int) -> Recording:
             or (np.diff(times) <= 0).any()
         ):
             raise BadRequestError(f"input: expected times, {len(values)} increasing numbers", param="input")
-    return Recording(str(told.get("id", "")), values.astype(np.float32), times=times)
+    return Recording(str(told.get("id", "")), values, times=times)
 
 
 def _numbers(given: Any) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Sessions of a classifier: tokens of a text, or rows of an image, in; the class so far out."""
+"""Sessions of a classifier: tokens of a text, rows of an image, or steps of a recording in; the class so far out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ import torch
 
 from ostinato.models.classifying.class_stream import ClassStream
 from ostinato.recipes.classify.data import prepared
+from ostinato.recipes.classify.running import Sureness
+from ostinato.recipes.classify.saying import said_of
+from ostinato.recipes.recordings.live import running_probabilities
 from ostinato.serving.answers.pictures import images_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, one_of, text_of
+from ostinato.serving.kinds.steps import RecordedSteps
 from ostinato.serving.stepping.bank import Bank
 from ostinato.serving.stepping.job import Job
 
@@ -28,6 +32,8 @@ class ClassifyKind(Kind):
     def __init__(self, trained: Any) -> None:
         super().__init__(trained)
         self.vocabulary = self.known.vocabulary
+        self.recorded = None if self.known.scaling is None else RecordedSteps(self.known.scaling)
+        self._sureness = Sureness()
         self._pieces: dict[int, str] = {}
         if self.vocabulary is not None:
             self._reading = dataclasses.replace(trained.settings.reading, tokens=self.vocabulary.kind)
@@ -35,16 +41,26 @@ class ClassifyKind(Kind):
     @property
     def reads(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What a body may hold."""
+        if self.recorded is not None:
+            return ("values",)
         return ("vectors", "image") if self.vocabulary is None else ("text", "tokens")
 
     def bank(self) -> Bank:
         """Rows of a `ClassStream`."""
         words = None if self.vocabulary is None else self.vocabulary.to_dict()
-        told = json.dumps([list(self.known.classes), words], sort_keys=True).encode()
-        return Bank(ClassStream(self.model, rows=FIRST_ROWS), None, hashlib.blake2b(told, digest_size=16).hexdigest())
+        beside: dict[str, np.ndarray] | None = None
+        known: list[Any] = [list(self.known.classes), words]
+        if self.recorded is not None:
+            known.append(self.known.scaling.to_dict())
+            counts = {"sure": self._sureness.fresh(FIRST_ROWS), "steps": np.zeros(FIRST_ROWS, dtype=np.int64)}
+            beside = {**self.recorded.online.fresh(FIRST_ROWS), **counts}
+        told = json.dumps(known, sort_keys=True).encode()
+        return Bank(ClassStream(self.model, rows=FIRST_ROWS), beside, hashlib.blake2b(told, digest_size=16).hexdigest())
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
-        """Tokens, or rows of pixels."""
+        """Tokens, rows of pixels, or values."""
+        if self.recorded is not None:
+            return self.recorded.read(body, most)
         name = one_of(body, self.reads)
         if name is None:
             return []
@@ -97,6 +113,15 @@ class ClassifyKind(Kind):
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
         """Logits, (n, C)."""
+        if self.recorded is not None:
+            said = self.recorded.step(bank, inputs, rows)
+            bank.beside["steps"][rows] += 1
+            if self.known.target == "class":
+                steps, sure = bank.beside["steps"][rows].tolist(), bank.beside["sure"]
+                every = running_probabilities(self.model, self.known, said, steps).tolist()
+                for row, p, count in zip(rows.tolist(), every, steps, strict=True):
+                    self._sureness.go_on(sure, row, p, count)
+            return said
         if self.vocabulary is None:
             return bank.stream(torch.from_numpy(np.stack(inputs)), rows)
         return bank.stream(torch.tensor(inputs), rows)
@@ -104,7 +129,15 @@ class ClassifyKind(Kind):
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
         """Probabilities of the classes."""
         assert said is not None
-        return said.softmax(-1).tolist()
+        if self.recorded is None and self.known.target == "class":
+            return said.softmax(-1).tolist()
+        answers = said_of(self.known, self.model, said)
+        if self.recorded is None or self.known.target != "class":
+            return answers
+        since = bank.beside["sure"][rows, 1].tolist()
+        return [
+            {**answer, "sure_after": None if step < 0 else step} for answer, step in zip(answers, since, strict=True)
+        ]
 
     def shown(self, input: Any) -> str | None:
         """The text of a token."""
@@ -116,6 +149,8 @@ class ClassifyKind(Kind):
 
     def told(self, said: Any, job: Job) -> dict[str, Any]:
         """As `ostinato predict` has it."""
+        if isinstance(said, dict):
+            return said
         classes = self.known.classes
         best = max(range(len(said)), key=said.__getitem__)
         return {

@@ -1,11 +1,11 @@
-"""Sessions of a tagger of one direction: characters or words in, a tag for each out."""
+"""Sessions of a tagger of one direction: characters, words or steps of a recording in, a tag for each out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ostinato.recipes.tag.data import WordExamples
 from ostinato.recipes.tag.reading import plain_sentences
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, one_of, text_of
+from ostinato.serving.kinds.steps import RecordedSteps
 from ostinato.serving.stepping.bank import Bank
 from ostinato.serving.stepping.job import Job
 
@@ -24,16 +25,27 @@ class TagKind(Kind):
     """See `Kind`. The tag of a step is what the model says of it by then: what comes later may say otherwise."""
 
     task = "tag"
-    reads: ClassVar[tuple[str, ...]] = ("text", "words")
     every = True
+
+    def __init__(self, trained: Any) -> None:
+        super().__init__(trained)
+        self.recorded = None if self.known.scaling is None else RecordedSteps(self.known.scaling)
+
+    @property
+    def reads(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What a body may hold."""
+        return ("text", "words") if self.recorded is None else ("values",)
 
     def bank(self) -> Bank:
         """Rows of a `TagStream`."""
         told = json.dumps(self.known.to_dict(), sort_keys=True).encode()
-        return Bank(TagStream(self.model, rows=FIRST_ROWS), None, hashlib.blake2b(told, digest_size=16).hexdigest())
+        beside = None if self.recorded is None else self.recorded.online.fresh(FIRST_ROWS)
+        return Bank(TagStream(self.model, rows=FIRST_ROWS), beside, hashlib.blake2b(told, digest_size=16).hexdigest())
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
-        """Characters, or words, each with what else its step needs."""
+        """Characters, words or values, each with what else its step needs."""
+        if self.recorded is not None:
+            return self.recorded.read(body, most)
         name = one_of(body, self.reads)
         if name is None:
             return []
@@ -59,6 +71,8 @@ class TagKind(Kind):
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
         """Emissions, (n, N)."""
+        if self.recorded is not None:
+            return self.recorded.step(bank, inputs, rows)
         if self.known.words is None:
             return bank.stream(torch.tensor([id for _, id in inputs]), rows)
         sentences = tuple(Sentence((word,), (None,), 1) for word, _ in inputs)
@@ -66,13 +80,18 @@ class TagKind(Kind):
         return bank.stream(batch.input, rows)
 
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
-        """The best tags."""
+        """The best tags, or numbers."""
+        if self.known.number is not None:
+            assert said is not None
+            return self.known.number.told(said)["numbers"]
         return bank.stream.best(rows).tolist()
 
     def shown(self, input: Any) -> str | None:
         """The character or word."""
-        return input[0]
+        return None if self.recorded is not None else input[0]
 
     def told(self, said: Any, job: Job) -> dict[str, Any]:
-        """The name of the tag."""
+        """The name of the tag, or the number."""
+        if self.known.number is not None:
+            return {"number": said}
         return {"tag": self.known.tags[said]}

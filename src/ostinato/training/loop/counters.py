@@ -28,6 +28,8 @@ class Counters:
         best_loss: of the evaluation that gave `best`, nats a token; it decides between two with the same `best`.
         best_step: the step of both.
         stale: evaluations since the best one.
+        lowest: the losses of each example in the evaluation that had the lowest mean, where an evaluator tells them: of others that
+            validation cannot tell from it, the last one is the best.
     """
 
     step: int = 0
@@ -44,6 +46,7 @@ class Counters:
     best_loss: float | None = None
     best_step: int = 0
     stale: int = 0
+    lowest: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

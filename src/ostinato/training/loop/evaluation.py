@@ -24,6 +24,8 @@ class Evaluation:
         figures: of the task by name, such as accuracy.
         judged_by: the name of the figure that tells which weights are best; None for the loss.
         smallest_first: whether that figure is an error, of which the smallest is best; else the largest is.
+        losses: of each example, nats, always in the same order, of so few that their mean may not tell which weights are best; see
+            `is_as_good_as`. None where it does.
     """
 
     nats: float
@@ -31,6 +33,7 @@ class Evaluation:
     figures: Mapping[str, float] = field(default_factory=dict)
     judged_by: str | None = None
     smallest_first: bool = False
+    losses: tuple[float, ...] | None = None
 
     @property
     def nats_per_token(self) -> float:
@@ -58,6 +61,25 @@ class Evaluation:
             return True
         before = math.inf if best_loss is None else best_loss
         return _in_order(self.to_minimise, self.nats_per_token) < _in_order(best, before)
+
+    def is_as_good_as(self, lowest: Sequence[float]) -> bool:
+        """Whether `losses` are no worse than those of an evaluation before, as far as so few examples tell.
+
+        They are where their mean is higher by at most one standard error of the difference, example by example: the one standard
+        error rule (Breiman et al. 1984, section 3.4.3), of pairs. Later weights have learnt at a lower rate from more passes, so
+        where nothing speaks against them they are to be preferred.
+
+        Args:
+            lowest: of the same examples in the same order.
+        """
+        assert self.losses is not None
+        differences = [now - before for now, before in zip(self.losses, lowest, strict=True)]
+        count = len(differences)
+        mean = math.fsum(differences) / count
+        if count < 2 or not math.isfinite(mean):
+            return mean <= 0.0
+        variance = math.fsum((each - mean) ** 2 for each in differences) / (count - 1)
+        return mean <= math.sqrt(variance / count)
 
 
 def _in_order(*numbers: float) -> list[tuple[bool, float]]:

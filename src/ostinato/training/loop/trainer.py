@@ -294,13 +294,19 @@ class Trainer:
             if evaluation is None:  # made up for when the run is resumed
                 return False
             loss = evaluation.to_minimise
-            best = evaluation.is_better_than(counters.best, counters.best_loss)
+            best = better = evaluation.is_better_than(counters.best, counters.best_loss)
+            if evaluation.losses is not None:
+                lowest = counters.lowest
+                better = lowest is None or math.fsum(evaluation.losses) < math.fsum(lowest)
+                best = better or evaluation.is_as_good_as(counters.lowest or ())
             sample = self.sample() if self.sample is not None and self.processes.is_first else None
             if best:
                 self._write_model()
         counters.evaluations += counters.step > 0  # that of what it begins with is none of those over the budget
         counters.evaluated_step, counters.evaluated_epochs = counters.step, self.pace.epochs()
-        counters.stale = 0 if best else counters.stale + 1
+        counters.stale = 0 if better else counters.stale + 1
+        if better and evaluation.losses is not None:
+            counters.lowest = evaluation.losses
         if best:
             counters.best, counters.best_loss, counters.best_step = loss, evaluation.nats_per_token, counters.step
         if self.updater.averaging is not None:

@@ -89,8 +89,14 @@ STEPS = object_of(
     },
     values={
         "type": "array",
-        "items": {"type": ["number", "null"]},
-        "description": "of a forecaster: what the series went on with; null is missing",
+        "items": {"type": ["number", "null", "array"], "items": {"type": ["number", "null"]}},
+        "description": "of a forecaster: what the series went on with; of a model of recordings: steps, each a list with "
+        "a number for each channel; null is missing",
+    },
+    times={
+        "type": "array",
+        "items": {"type": "number"},
+        "description": "of a model of recordings: the time of each step of values, increasing",
     },
     vectors={
         "type": "array",
@@ -158,7 +164,20 @@ BEGIN = object_of(
     step={**_COUNT, "default": 0, "description": "that the state is of"},
     **{
         name: STEPS["properties"][name]
-        for name in ("words", "known", "observed", "future", "top", "all", "horizon", "levels", "samples", "seed")
+        for name in (
+            "values",
+            "times",
+            "words",
+            "known",
+            "observed",
+            "future",
+            "top",
+            "all",
+            "horizon",
+            "levels",
+            "samples",
+            "seed",
+        )
     },
 )
 

@@ -20,9 +20,13 @@ export function view(model, info) {
   const found = h("ul", { class: "legend", "aria-live": "polite" });
   let isClosed = false;
 
-  const told = (output) => (output.segments
-    ? output.segments.slice(0, MOST_SEGMENTS).map(([first, end, tag, p]) => [`${first} to ${end - 1}`, tag, p])
-    : Object.entries(output.probabilities).sort((a, b) => b[1] - a[1]).map(([name, p]) => ["", name, p]));
+  const inWords = (number, deviation) => `${Number(number.toPrecision(5))}${deviation === undefined ? "" : ` ± ${Number(deviation.toPrecision(2))}`}`;
+  const told = (output) => {
+    if (output.number !== undefined) return [inWords(output.number, output.deviation)];
+    if (output.numbers) return output.numbers.slice(0, MOST_SEGMENTS).map((each, at) => `${at}: ${inWords(each, output.deviations?.[at])}`);
+    if (output.segments) return output.segments.slice(0, MOST_SEGMENTS).map(([first, end, tag, p]) => `${first} to ${end - 1}: ${tag}, ${percent(p)}`);
+    return Object.entries(output.probabilities).sort((a, b) => b[1] - a[1]).map(([name, p]) => `${name}, ${percent(p)}${output.labels?.includes(name) ? " ✓" : ""}`);
+  };
 
   const answer = latest(async (text) => {
     const values = stepsOf(text);
@@ -32,7 +36,7 @@ export function view(model, info) {
       const { outputs } = await call("POST", path(model, "predict"), { inputs: [{ values }] });
       if (isClosed) return;
       fault.clear();
-      found.replaceChildren(...told(outputs[0]).map(([at, name, p]) => h("li", {}, at ? `${at}: ${name}, ${percent(p)}` : `${name}, ${percent(p)}`)));
+      found.replaceChildren(...told(outputs[0]).map((line) => h("li", {}, line)));
     } catch (error) {
       fault.show(error);
     }

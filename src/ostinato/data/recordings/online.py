@@ -1,0 +1,93 @@
+"""Recordings that are still coming: what `Scaling.apply` makes of a whole one, a step at a time, for any number of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ostinato.data.recordings.scaling import MOST, Scaling
+
+State = dict[str, np.ndarray]
+
+
+class OnlineScaling:
+    """The numbers that a network reads, as soon as a step is there.
+
+    What is remembered of N recordings are arrays (N, ...) by name, so that whoever keeps sessions can keep these.
+
+    Args:
+        scaling: learnt in training.
+    """
+
+    def __init__(self, scaling: Scaling):
+        self.scaling = scaling
+        self._means, self._deviations = np.array(scaling.means), np.array(scaling.deviations)
+        self._changes, self._gaps = np.array(scaling.changes), list(scaling.gaps)
+        self._width = scaling.width // scaling.stack
+
+    def fresh(self, rows: int) -> State:
+        """What is remembered of recordings that have not begun."""
+        channels = len(self.scaling.channels)
+        return {
+            "filled": np.zeros((rows, channels)),  # of the step before
+            "there": np.zeros((rows, channels), dtype=bool),
+            "since": np.zeros((rows, channels)),  # that a channel was there
+            "clock": np.full(
+                (rows, 3), np.nan
+            ),  # the time of the step before; that since the first; how many steps there were
+            "block": np.zeros((rows, self.scaling.stack, self._width), dtype=np.float32),
+        }
+
+    def go_on(self, state: State, row: int, values: np.ndarray, time: float | None = None) -> tuple[np.ndarray, bool]:
+        """One step more of a recording.
+
+        Args:
+            state: of all; that of the row is changed.
+            row: which.
+            values: (C,), NaN where one is missing.
+            time: of the step, larger than that of the one before; None where steps are only counted.
+
+        Returns:
+            What the network reads next, (width,) float32, zeros for steps of it that are not there yet; and whether all are. Where
+            they are not, the network shall forget that it has read them.
+        """
+        scaling, clock = self.scaling, state["clock"][row]
+        count = 0 if np.isnan(clock[2]) else int(clock[2])
+        given = (np.asarray(values, dtype=np.float64) - self._means) / self._deviations
+        there = ~np.isnan(given)
+        before = state["filled"][row].copy()
+        filled = np.where(there, given, before)
+        changes = (filled - before) / self._changes if count else np.zeros_like(filled)
+        between = np.nan if time is None or not count else time - clock[0]
+        told = [filled, changes]
+        if self._gaps:
+            told.append(there[self._gaps])
+        if scaling.extras:
+            told = self._with_extras(state, row, told, there, count, between)
+        elif scaling.step is not None:
+            told.append(np.zeros(1) if np.isnan(between) else np.array([_told(between / scaling.step)]))
+        state["filled"][row], state["there"][row] = filled, there
+        clock[0], clock[2] = np.nan if time is None else time, count + 1
+        place = count % scaling.stack
+        block = state["block"][row]
+        if not place:
+            block[:] = 0.0
+        block[place] = np.concatenate(told)
+        return block.reshape(-1).copy(), place + 1 == scaling.stack
+
+    def _with_extras(
+        self, state: State, row: int, told: list[np.ndarray], there: np.ndarray, count: int, between: float
+    ) -> list[np.ndarray]:
+        scaling, clock = self.scaling, state["clock"][row]
+        step = 1.0 if np.isnan(between) or scaling.step is None else between / scaling.step
+        clock[1] = clock[1] + step if count else 0.0
+        if all(letter == "I" for _, letter in scaling.extras):
+            since = step + np.where(state["there"][row], 0.0, state["since"][row]) if count else np.zeros(len(there))
+            state["since"][row] = since
+            beside = {"mask": there, "dt": since}
+            return [told[0], *(beside[name] for name, _ in scaling.extras)]
+        alone = {"dt": step, "t": clock[1]}
+        return [*told, *(np.array([alone[name]]) for name, _ in scaling.extras)]
+
+
+def _told(ratio: float) -> float:
+    return float(np.clip(np.log(max(ratio, 1e-12)), -MOST, MOST))

@@ -1,0 +1,121 @@
+"""Sound as spectra: a frame of log-mel energies or of mel cepstra every few milliseconds.
+
+A frame is a window of samples, weighted by Hann's window. Its power spectrum is summed up in bands as wide as the ear's, and of the
+sums the logarithm is taken, in decibels; a cosine transform of these gives cepstra. The definitions are those of librosa 0.11
+(`feature.melspectrogram` with its defaults, `power_to_db` with `top_db=None`, `feature.mfcc`).
+
+They are written here, in NumPy: librosa brings numba, which pins the LLVM that our own compiler uses; and the wheels of torchaudio
+want torch's build for CUDA.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ostinato.errors import ConfigError
+
+_LEAST_POWER = 1e-10
+_LINEAR_HZ, _LINEAR_MELS = 1000.0, 15.0  # up to here bands are as wide as each other: 200 / 3 Hz
+_LOG_STEP = np.log(6.4) / 27.0
+_FRAMES_AT_ONCE = 4096
+
+
+def frame_sizes(rate: float, window_ms: float, hop_ms: float) -> tuple[int, int]:
+    """Samples of a window, and from one to the next.
+
+    Raises:
+        ConfigError: at this sampling rate one of them has none.
+    """
+    sizes = round(rate * window_ms / 1000), round(rate * hop_ms / 1000)
+    for name, size, given in zip(("window_ms", "hop_ms"), sizes, (window_ms, hop_ms), strict=True):
+        if size < 1:
+            raise ConfigError(
+                f"recording.{name}: expected a sample at least, at {rate:g} Hz {1000 / rate:g}, got {given:g}"
+            )
+    return sizes
+
+
+def mels(hertz: np.ndarray) -> np.ndarray:
+    """Slaney's scale: linear to 1000 Hz, logarithmic above (Auditory Toolbox, 1998)."""
+    above = _LINEAR_MELS + np.log(np.maximum(hertz, 1e-9) / _LINEAR_HZ) / _LOG_STEP
+    return np.where(hertz < _LINEAR_HZ, hertz * _LINEAR_MELS / _LINEAR_HZ, above)
+
+
+def hertz(mels: np.ndarray) -> np.ndarray:
+    """The inverse."""
+    above = _LINEAR_HZ * np.exp(_LOG_STEP * (mels - _LINEAR_MELS))
+    return np.where(mels < _LINEAR_MELS, mels * _LINEAR_HZ / _LINEAR_MELS, above)
+
+
+def mel_filters(rate: float, size: int, bands: int) -> np.ndarray:
+    """Triangles on the power spectrum, each with the area 1 over hertz, (bands, size // 2 + 1) float64.
+
+    Args:
+        rate: samples a second.
+        size: of the transform.
+        bands: from 0 Hz to half the rate.
+
+    Raises:
+        ConfigError: a band has no frequency of the spectrum in it.
+    """
+    frequencies = np.arange(size // 2 + 1) * rate / size
+    corners = hertz(np.linspace(0.0, float(mels(np.array(rate / 2))), bands + 2))
+    low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
+    found = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (high - low))
+    empty = int((found.sum(1) == 0).sum())
+    if empty:
+        raise ConfigError(
+            f"recording.bands: {empty} of {bands} bands are narrower than a spectrum of {size} samples at {rate:g} Hz tells apart; "
+            "expected fewer bands, or a longer recording.window_ms"
+        )
+    return found
+
+
+def log_mel(samples: np.ndarray, rate: float, *, window_ms: float, hop_ms: float, bands: int) -> np.ndarray:
+    """Log-mel energies in decibels, (1 + N // hop, bands) float32; frame k is around sample k hop.
+
+    Args:
+        samples: (N,), N at least 1; before the first and behind the last are zeros.
+        rate: samples a second.
+        window_ms: of a frame.
+        hop_ms: from one frame to the next.
+        bands: of the mel scale.
+
+    Raises:
+        ConfigError: window, hop or bands do not fit the rate.
+    """
+    window, hop = frame_sizes(rate, window_ms, hop_ms)
+    size = 1 << (window - 1).bit_length()
+    filters = mel_filters(rate, size, bands).T
+    weights = np.zeros(size)
+    begin = (size - window) // 2
+    weights[begin : begin + window] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    padded = np.pad(samples.astype(np.float64), size // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[: len(samples) + 1 : hop]
+    found = np.empty((len(frames), bands), dtype=np.float32)
+    for at in range(0, len(frames), _FRAMES_AT_ONCE):
+        spectra = np.fft.rfft(frames[at : at + _FRAMES_AT_ONCE] * weights)
+        power = (spectra.real**2 + spectra.imag**2) @ filters
+        found[at : at + _FRAMES_AT_ONCE] = 10.0 * np.log10(np.maximum(power, _LEAST_POWER))
+    return found
+
+
+def cepstra(decibels: np.ndarray, number: int) -> np.ndarray:
+    """MFCC: the first coefficients of the orthonormal cosine transform (type II) of log-mel energies, (T, number) float32.
+
+    Args:
+        decibels: (T, bands).
+        number: at most as many as bands.
+
+    Raises:
+        ConfigError: it is more.
+    """
+    bands = decibels.shape[1]
+    if number > bands:
+        raise ConfigError(f"recording.coefficients: expected at most {bands}, as many as bands, got {number}")
+    middles, order = np.arange(bands) + 0.5, np.arange(number, dtype=np.float64)
+    angles = middles[:, None] * order * (np.pi / bands)
+    basis = np.cos(angles) * np.sqrt(2.0 / bands)
+    basis[:, 0] *= np.sqrt(0.5)
+    return (decibels.astype(np.float64) @ basis).astype(np.float32)
