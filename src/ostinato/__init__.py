@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ostinato.nn import steps as _steps
     from ostinato.nn.layers import *  # noqa: F403 - a class for each cell that has a name
     from ostinato.nn.steps import *  # noqa: F403
-    from ostinato.recipes import load
+    from ostinato.recipes import alike, load, why
 
 __all__ = [
     "Cell",
@@ -35,6 +35,7 @@ __all__ = [
     "Step",
     "Stream",
     "__version__",
+    "alike",
     "backend",
     "catalogue",
     "cell",
@@ -49,6 +50,7 @@ __all__ = [
     "nn",
     "noisy",
     "to_torch",
+    "why",
 ]
 if TYPE_CHECKING:
     __all__ += _layers.__all__
@@ -64,7 +66,7 @@ _HOMES = {
         *("Recurrent", "Step", "Stream", "chrono", "convert", "explain", "listing", "noisy", "to_torch"),
         *classes(),
     ),
-    "ostinato.recipes": ("load",),
+    "ostinato.recipes": ("alike", "load", "why"),
 }
 _FLOORS = ("catalogue", "cells", "data", "errors", "insight", "lab", "models", "nn", "recipes", "training")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ostinato.insight.reasons.question import Reasons
     from ostinato.recipes.settings import RunSettings
     from ostinato.recipes.trained import Trained
+    from ostinato.recipes.reasons.places import AlikePlace
 
-__all__ = ["load", "open_run", "train"]
+__all__ = ["alike", "load", "open_run", "train", "why"]
 
 
 def train(
@@ -68,3 +70,34 @@ def open_run(run: str | os.PathLike[str]) -> Trained[Any, Any, Any, Any]:
     from ostinato.recipes.trained import load as load_task
 
     return load_task(task_for(run), run)
+
+
+def why(run: Any, data: Any, **how: Any) -> list[Reasons]:
+    """Why the model of a run gave its answers, see `ostinato.recipes.reasons.asking.why`.
+
+    Args:
+        run: its folder; or what `load` gives of it, but for a language model.
+        data: of the kind that `predict` takes.
+        **how: `method`, "gradients", "occlusion" or "gates"; `target`, what to ask about; `rows` or `limit`, which examples.
+
+    Returns:
+        For each example its `Reasons`.
+    """
+    from ostinato.recipes.reasons.asking import why as asked
+
+    return asked(run, data, **how)
+
+
+def alike(run: Any, data: Any, start: int, end: int, **how: Any) -> list[AlikePlace]:
+    """Where else the network of a run was in states like those of a range of steps, see `ostinato.recipes.reasons.places.alike`.
+
+    Args:
+        run: as for `why`.
+        data: where the range is.
+        start: its first step, from 0.
+        end: the step behind its last.
+        **how: `row`, which example; `among`, the corpus; `count`, how many places; `measure`, "cosine" or "threshold".
+    """
+    from ostinato.recipes.reasons.places import alike as places
+
+    return places(run, data, start, end, **how)

@@ -442,7 +442,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         Raises:
             ConfigError: the task cannot be asked so, or not for this target.
         """
-        from ostinato.recipes.why.of_loss import question_of_loss
+        from ostinato.recipes.reasons.of_loss import question_of_loss
 
         if target is not None:
             raise ConfigError(f"--target {target}: the task {self.name} is asked about its loss only; leave it out")

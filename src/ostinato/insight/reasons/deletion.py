@@ -60,7 +60,10 @@ class Deletion:
         }
 
     def __str__(self) -> str:
-        lines = [f"taken away   drop of the answer ({self.unit}), {self.examples} examples", f"{'':13}{self.method:>10}  at random"]
+        lines = [
+            f"taken away   drop of the answer ({self.unit}), {self.examples} examples",
+            f"{'':13}{self.method:>10}  at random",
+        ]
         for share, own, drawn in zip(self.shares, self.named, self.at_random, strict=True):
             lines.append(f"{share:>8.0%}     {own:>+10.3f} {drawn:>+10.3f}")
         return "\n".join(lines)

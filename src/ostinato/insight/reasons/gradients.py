@@ -20,7 +20,9 @@ POINTS, MOST_POINTS = 16, 256
 TOLERANCE = 1e-3  # of what the answer and the baseline differ by
 
 
-def integrated_gradients(question: Question, *, tolerance: float = TOLERANCE, most_points: int = MOST_POINTS) -> Reasons:
+def integrated_gradients(
+    question: Question, *, tolerance: float = TOLERANCE, most_points: int = MOST_POINTS
+) -> Reasons:
     """What each step and channel has to do with an answer, by integrated gradients.
 
     The layers run as they always do, on whichever kernels. Points of the integral are doubled until the contributions sum to the
@@ -59,7 +61,9 @@ def _mean_gradient(question: Question, points: int) -> torch.Tensor:
             way = (base + a[:, None] * (x - base)).requires_grad_()  # (T, K, F)
             values = question.answer(question.model, way)
             if not values.requires_grad:
-                raise InsightError(f"{question.about}: expected an answer that depends on what was read, got a constant")
+                raise InsightError(
+                    f"{question.about}: expected an answer that depends on what was read, got a constant"
+                )
             (gradient,) = torch.autograd.grad((values * w).sum(), way)
         total += gradient.double().sum(1)
     return total

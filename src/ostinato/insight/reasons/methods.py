@@ -25,7 +25,7 @@ METHODS: Mapping[str, Callable[[Question], Reasons]] = {
 DEFAULT = "gradients"
 
 
-def reasons(question: Question, method: str = DEFAULT) -> Reasons:
+def attribute(question: Question, method: str = DEFAULT) -> Reasons:
     """What each step and channel has to do with an answer.
 
     Args:

@@ -171,7 +171,9 @@ class _Pairs(TorchFunctionMode):
         if not any(isinstance(v, Tensor) for v in twins):
             return call(leaves)
         floating = [at for at in tracked if leaves[at].is_floating_point()]
-        linear = name in _LINEAR or (name in _LINEAR_IN_FIRST and tracked == [0]) or (name == "where" and 0 not in tracked)
+        linear = (
+            name in _LINEAR or (name in _LINEAR_IN_FIRST and tracked == [0]) or (name == "where" and 0 not in tracked)
+        )
         if linear or not floating or not any(isinstance(v, Tensor) and v.is_floating_point() for v in twins):
             result = call(leaves)
             found = pytree.tree_leaves(result)
@@ -191,7 +193,9 @@ class _Pairs(TorchFunctionMode):
         self._join_all(found, twins)
         return pytree.tree_unflatten(found, structure)
 
-    def split(self, run: Callable[..., tuple[Tensor, ...]], given: Sequence[Tensor], *, side_by_side: bool) -> list[Tensor]:
+    def split(
+        self, run: Callable[..., tuple[Tensor, ...]], given: Sequence[Tensor], *, side_by_side: bool
+    ) -> list[Tensor]:
         """What a function gives, with its mean derivative.
 
         Args:
@@ -240,7 +244,9 @@ class _Mean(torch.autograd.Function):
     """A function whose derivative is the mean one between two places, made exact for their difference."""
 
     @staticmethod
-    def forward(ctx: Any, run: Any, twins: tuple[Tensor, ...], side_by_side: bool, *given: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, run: Any, twins: tuple[Tensor, ...], side_by_side: bool, *given: Tensor
+    ) -> tuple[Tensor, ...]:
         half = len(given) // 2
         values = tuple(v.clone() if v._is_view() or any(v is g for g in given) else v for v in run(*given[:half]))
         ctx.run, ctx.side_by_side = run, side_by_side
@@ -274,7 +280,9 @@ def _apart(v: Tensor, twin: Tensor) -> Tensor:
     return torch.where(v == twin, 0.0, v - twin)
 
 
-def _pulled(run: Any, bases: Sequence[Tensor], apart: Sequence[Tensor], multipliers: Sequence[Tensor], a: Any) -> list[Tensor]:
+def _pulled(
+    run: Any, bases: Sequence[Tensor], apart: Sequence[Tensor], multipliers: Sequence[Tensor], a: Any
+) -> list[Tensor]:
     """The multipliers times the Jacobian at a place between."""
     with torch.enable_grad():
         points = [(base + a * d).detach().requires_grad_() for base, d in zip(bases, apart, strict=True)]

@@ -248,9 +248,7 @@ class Forecaster(nn.Module):
         filled, is_there = fill_forward(z.masked_fill(self.to_come(batch), torch.nan))
         return self.behind_filled(batch, filled, is_there, scale)
 
-    def behind_filled(
-        self, batch: SeriesBatch, filled: torch.Tensor, is_there: torch.Tensor, scale: Scale
-    ) -> Behind:
+    def behind_filled(self, batch: SeriesBatch, filled: torch.Tensor, is_there: torch.Tensor, scale: Scale) -> Behind:
         """The same of values in the scale of each window, (T, B), without gaps.
 
         Args:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ostinato.insight.reasons.question import LOG_ODDS, LOG_PROBABILITY, Question
-from ostinato.recipes.why.parts import number_of, pieces, written_log_probability
+from ostinato.recipes.reasons.parts import number_of, pieces, written_log_probability
 from ostinato.types import Tensor
 
 

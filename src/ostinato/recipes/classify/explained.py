@@ -13,7 +13,7 @@ from ostinato.data.records.images import Images
 from ostinato.insight.reasons.question import LOG_ODDS, Question, plain_cells
 from ostinato.models.classifying.naive_bayes import NaiveBayes
 from ostinato.recipes.classify.data import Part, prepared
-from ostinato.recipes.why.parts import joiner_of, log_odds, one_of, pieces, recording_parts, trimmed
+from ostinato.recipes.reasons.parts import joiner_of, log_odds, one_of, pieces, recording_parts, trimmed
 from ostinato.types import Tensor
 
 

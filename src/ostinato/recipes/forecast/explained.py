@@ -16,7 +16,9 @@ from ostinato.types import Tensor
 VALUE = "value"
 
 
-def question(learnt: Any, part: Any, batch: SeriesBatch, ahead: int, future: Tensor, anchor: float, times: list[str]) -> Question:
+def question(
+    learnt: Any, part: Any, batch: SeriesBatch, ahead: int, future: Tensor, anchor: float, times: list[str]
+) -> Question:
     """The median forecast of a step to come, each step before it at its own median, in the unit of the series.
 
     Nothing is a series that has always had its last value, and covariates at their means. The scale of the window is that of what

@@ -31,7 +31,7 @@ from ostinato.recipes.forecast.start import begin
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
-from ostinato.recipes.why.parts import number_of
+from ostinato.recipes.reasons.parts import number_of
 
 if TYPE_CHECKING:
     from ostinato.insight.reasons.question import Question

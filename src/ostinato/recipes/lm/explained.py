@@ -9,7 +9,7 @@ import torch
 from ostinato.errors import DataError
 from ostinato.insight.reasons.question import LOG_ODDS, Question
 from ostinato.recipes.lm.text import TextPart
-from ostinato.recipes.why.parts import joiner_of, log_odds, number_of, pieces
+from ostinato.recipes.reasons.parts import joiner_of, log_odds, number_of, pieces
 from ostinato.types import Tensor
 
 CONTEXT = 200  # tokens that can be to blame: before them, the text begins

@@ -12,7 +12,7 @@ from ostinato.errors import ConfigError
 from ostinato.insight.reasons.question import LOG_ODDS, Question
 from ostinato.models.tagging.words import WordEncoder
 from ostinato.recipes.tag.data import Part
-from ostinato.recipes.why.parts import number_of, one_of, recording_parts, trimmed
+from ostinato.recipes.reasons.parts import number_of, one_of, recording_parts, trimmed
 from ostinato.types import Tensor
 
 _SURE = 1e-6  # so near to 0 or 1 are marginals of a CRF taken, as their log-odds are infinite there
@@ -32,7 +32,9 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
     with torch.no_grad():
         x = trimmed(model.encoder(batch.input), batch.lengths)
         if len(x) > model.window:
-            raise ConfigError(f"expected a sequence of at most {model.window:,} steps, got {len(x):,}; give a part of it")
+            raise ConfigError(
+                f"expected a sequence of at most {model.window:,} steps, got {len(x):,}; give a part of it"
+            )
         emissions = model._emissions(x, None)
         tags = model.decode(emissions)[:, 0]
     every = torch.arange(len(known.tags), device=x.device)

@@ -9,7 +9,7 @@ import torch
 from ostinato.insight.reasons.question import LOG_ODDS, LOG_PROBABILITY, Question
 from ostinato.recipes.translate.data import prepared
 from ostinato.recipes.translate.writing import Writer
-from ostinato.recipes.why.parts import joiner_of, number_of, pieces, trimmed, written_log_probability
+from ostinato.recipes.reasons.parts import joiner_of, number_of, pieces, trimmed, written_log_probability
 from ostinato.types import Tensor
 
 
@@ -44,5 +44,13 @@ def question(learnt: Any, part: Any, batch: Any, target: str | None) -> Question
     unit = LOG_PROBABILITY if only is None else LOG_ODDS
     steps = pieces(known.source.vocabulary, input[:, 0].tolist(), words)
     return Question(
-        model, answer, x, torch.zeros_like(x), about, unit, steps, joiner=joiner_of(known.source.vocabulary), said=written.text
+        model,
+        answer,
+        x,
+        torch.zeros_like(x),
+        about,
+        unit,
+        steps,
+        joiner=joiner_of(known.source.vocabulary),
+        said=written.text,
     )

@@ -42,7 +42,9 @@ def one_of(target: str | None, names: Sequence[str], what: str) -> int | None:
     if target is None:
         return None
     if target not in names:
-        raise ConfigError(f"--target {target}: expected a {what}{did_you_mean(target, names)} Expected one of {', '.join(names)}")
+        raise ConfigError(
+            f"--target {target}: expected a {what}{did_you_mean(target, names)} Expected one of {', '.join(names)}"
+        )
     return list(names).index(target)
 
 

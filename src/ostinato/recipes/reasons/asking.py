@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ostinato.errors import ConfigError, DataError
-from ostinato.insight.reasons.methods import DEFAULT, check_method, reasons
+from ostinato.insight.reasons.methods import DEFAULT, attribute, check_method
 from ostinato.insight.reasons.question import Question, Reasons
 from ostinato.models.parts.reading import reading
 from ostinato.recipes.task import Task
@@ -64,7 +64,7 @@ def answered(
     check_method(method)
     for question in asked(trained, data, target=target, rows=rows, limit=limit):
         with reading(trained.model):
-            found = reasons(question, method)
+            found = attribute(question, method)
         yield question, found
 
 
