@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ostinato.insight.reasons.question import Reasons
+    from ostinato.recipes.reasons.places import AlikePlace
     from ostinato.recipes.settings import RunSettings
     from ostinato.recipes.trained import Trained
-    from ostinato.recipes.reasons.places import AlikePlace
 
 __all__ = ["alike", "load", "open_run", "train", "why"]
 

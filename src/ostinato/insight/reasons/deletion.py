@@ -2,8 +2,10 @@
 
     drop(share) = f(x) - f(x without the share of steps and channels that speaks most for the answer)
 
-Reasons that say nothing about the model have the drop of a random choice. Source: Samek et al. 2017, arXiv 1509.06321, whose regions
-are here the steps and channels; Petsiuk et al. 2018, arXiv 1806.07421, section 4.3 ("deletion").
+Reasons that say nothing about the model have the drop of a random choice.
+
+Source: Samek et al. 2017, arXiv 1509.06321, whose regions are here the steps and channels;
+Petsiuk et al. 2018, arXiv 1806.07421, section 4.3 ("deletion").
 """
 
 from __future__ import annotations

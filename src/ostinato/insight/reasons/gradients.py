@@ -70,7 +70,7 @@ def _mean_gradient(question: Question, points: int) -> torch.Tensor:
 
 
 def quadrature(points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places in [0, 1] and their weights, `(points,)` each: Gauss and Legendre's rule, exact for polynomials of degree 2 points - 1."""
+    """Places in [0, 1] and their weights, `(points,)` each: Gauss and Legendre's rule, exact up to degree 2 points - 1."""
     at, weights = np.polynomial.legendre.leggauss(points)
     return (at + 1.0) / 2.0, weights / 2.0
 

@@ -1,4 +1,4 @@
-"""Pictures of reasons: red speaks for the answer, blue against it; over words, over channels and steps, over the pixels of an image."""
+"""Pictures of reasons, red for the answer and blue against it: over words, over channels and steps, over pixels."""
 
 from __future__ import annotations
 

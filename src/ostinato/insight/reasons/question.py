@@ -30,7 +30,8 @@ class Question:
         unit: of the number.
         steps: names of the S steps that are to blame: words, characters, or numbers.
         channels: names of the C channels; none where a step is one thing, as a word is.
-        cells: `(T, F)` int64, to which step and channel each number belongs, `step * max(C, 1) + channel`; -1 for padding.
+        cells: `(T, F)` int64, to which step and channel each number belongs, `step * max(C, 1) + channel`; -1 for padding,
+            which is never taken away.
         joiner: what stands between the steps where they are read as a text; None where they are none.
         name: of the example, as the data have it.
         said: the answer in words, such as the class, or the text that was written.
@@ -53,7 +54,11 @@ class Question:
 
     def __post_init__(self) -> None:
         if self.cells is None:  # pyright: ignore[reportUnnecessaryComparison]
-            object.__setattr__(self, "cells", plain_cells(*self.input.shape[::2], max(1, len(self.channels))))
+            cells = plain_cells(len(self.input), self.input.shape[2], max(1, len(self.channels)))
+            object.__setattr__(self, "cells", cells)
+        # What is no step's stays as it is, or contributions would not sum.
+        nobody = torch.from_numpy(self.cells < 0)[:, None].to(self.input.device)
+        object.__setattr__(self, "baseline", torch.where(nobody, self.input, self.baseline))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -17,8 +17,8 @@ nearly exact. What it lacks is put where the difference is, by the least change 
 
     [A B] += (ds_t - [A B] d) d' / (d' d),     d = (dx_t, ds_{t-1})                    (Broyden 1965, (4.5), the secant condition)
 
-So sums hold to rounding, also for steps with kinks. DeepLIFT (Shrikumar et al. 2017, arXiv 1704.02685) has a rule for each operation
-instead, and what it says of a step depends on how its equation is written down; here it depends on what the step computes.
+So sums hold to rounding, also for steps with kinks. DeepLIFT (Shrikumar et al. 2017, arXiv 1704.02685) has a rule for each
+operation instead, and what it says of a step depends on how its equation is written down; here it depends on what that computes.
 """
 
 from __future__ import annotations
@@ -43,16 +43,71 @@ from ostinato.nn.recurrent import Recurrent
 from ostinato.types import Tensor
 
 _POINTS = 12
+_OFF = 1e-6  # of the answer, by which a sum in double precision may be off
 
 # Linear in all that they are given at once, of finite numbers: torch's own derivative is the mean one.
 _LINEAR = frozenset(
-    "add sub neg sum mean cat concat stack unbind chunk split tensor_split __getitem__ select narrow transpose permute t movedim "
-    "swapaxes nan_to_num unsqueeze squeeze reshape view view_as flatten unflatten expand expand_as repeat contiguous clone index_select gather "
-    "flip roll double float to type_as __add__ __radd__ __sub__ __rsub__ __neg__ cumsum __get__ take_along_dim".split()
+    {
+        *(
+            "add",
+            "sub",
+            "neg",
+            "sum",
+            "mean",
+            "cumsum",
+            "__add__",
+            "__radd__",
+            "__sub__",
+            "__rsub__",
+            "__neg__",
+            "nan_to_num",
+        ),
+        *(
+            "cat",
+            "concat",
+            "stack",
+            "unbind",
+            "chunk",
+            "split",
+            "tensor_split",
+            "select",
+            "narrow",
+            "__getitem__",
+            "index_select",
+        ),
+        *(
+            "gather",
+            "take_along_dim",
+            "flip",
+            "roll",
+            "clone",
+            "contiguous",
+            "double",
+            "float",
+            "to",
+            "type_as",
+            "__get__",
+        ),
+        *(
+            "transpose",
+            "permute",
+            "t",
+            "movedim",
+            "swapaxes",
+            "unsqueeze",
+            "squeeze",
+            "reshape",
+            "view",
+            "view_as",
+            "flatten",
+        ),
+        *("unflatten", "expand", "expand_as", "repeat"),
+    }
 )
 # Linear in the first where nothing else depends on what was read.
 _LINEAR_IN_FIRST = frozenset(
-    "linear matmul __matmul__ mul __mul__ __rmul__ multiply div __truediv__ true_divide masked_fill mm bmm conv2d embedding".split()
+    {"linear", "matmul", "__matmul__", "mm", "bmm", "conv2d", "mul", "__mul__", "__rmul__", "multiply", "masked_fill"}
+    | {"div", "__truediv__", "true_divide"}
 )
 
 
@@ -81,10 +136,20 @@ def step_contributions(question: Question) -> Reasons:
             value = question.answer(model, x)
         if not value.requires_grad:
             raise InsightError(f"{question.about}: expected an answer that depends on what was read, got a constant")
+        twin = pairs.twin(value)
         (multiplier,) = torch.autograd.grad(value, x, torch.ones_like(value))
-    answer, nothing = float(value.detach()), float(pairs.twin(value))
+        pairs.forget()
+        with torch.no_grad():
+            direct = float(question.answer(model, base))
+    answer, nothing = float(value.detach()), float(twin)
     check_finite(question, answer, nothing)
     contributions = (multiplier * (x.detach() - base))[:, 0]
+    off = max(abs(nothing - direct), abs(float(contributions.sum()) - (answer - nothing)))
+    if not off <= _OFF * max(1.0, abs(answer), abs(nothing)):
+        raise InsightError(
+            f"{question.about}: the model does something that cannot be followed operation by operation, such as an autograd.Function "
+            "of its own; choose the method gradients"
+        )
     return Reasons.of(question, "gates", answer, nothing, question.folded(contributions))
 
 
@@ -123,12 +188,11 @@ def _leaves(parts: Sequence[Any]) -> tuple[list[Tensor], Callable[[Sequence[Tens
     """The tensors of gates and states, or of a tensor itself, and what puts others in their place."""
 
     def rebuild(given: Sequence[Tensor]) -> list[Any]:
-        left, made = iter(given), []
-        for part in parts:
-            made.append(
-                type(part)(**{name: next(left) for name in part.names}) if isinstance(part, Named) else next(left)
-            )
-        return made
+        left = iter(given)
+        return [
+            type(part)(**{name: next(left) for name in part.names}) if isinstance(part, Named) else next(left)
+            for part in parts
+        ]
 
     return [v for part in parts for v in (part if isinstance(part, Named) else [part])], rebuild
 
@@ -148,6 +212,10 @@ class _Pairs(TorchFunctionMode):
         """Whether it depends on what was read."""
         return id(value) in self._twins
 
+    def forget(self) -> None:
+        """Lets go of all pairs."""
+        self._twins.clear()
+
     def twin(self, value: Tensor) -> Tensor:
         """What a tensor is for the baseline."""
         found = self._twins.get(id(value))
@@ -164,7 +232,7 @@ class _Pairs(TorchFunctionMode):
         if not tracked:
             return call(leaves)
         name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.endswith("__") or name == "__setitem__":
+        if (name.endswith("_") and not name.endswith("__")) or name == "__setitem__":
             return self._in_place(call, leaves)
         with torch.no_grad():
             twins, structure = pytree.tree_flatten(call([self.twin(v) if isinstance(v, Tensor) else v for v in leaves]))
@@ -276,8 +344,8 @@ class _Mean(torch.autograd.Function):
 
 
 def _apart(v: Tensor, twin: Tensor) -> Tensor:
-    """Their difference; of infinities that are the same none, as of scores that are masked out."""
-    return torch.where(v == twin, 0.0, v - twin)
+    """Their difference; none where both are the same infinity, as of scores that are masked out, or both missing."""
+    return torch.where((v == twin) | (v.isnan() & twin.isnan()), 0.0, v - twin)
 
 
 def _pulled(

@@ -3,8 +3,8 @@
 Of a range of L steps with the states q_1 ... q_L, and L steps of the corpus with the states s_1 ... s_L:
 
     cosine      the mean over the steps of  q_l . s_l / (|q_l| |s_l|)
-    threshold   |Q and S| / |Q or S|, with Q the units that are beyond a threshold, in the same direction, all through the range, and S
-                those of the corpus's range: the question as LSTMVis asks it
+    threshold   |Q and S| / |Q or S|, with Q the units that are beyond a threshold, in the same direction, all through the range,
+                and S those of the corpus's range: the question as LSTMVis asks it
 
 Source: Strobelt et al. 2018, "LSTMVis", arXiv 1606.07461, section 5.1, for ranges and units beyond a threshold all through them.
 """
@@ -57,7 +57,8 @@ def similar_ranges(
 
     Args:
         query: `(L, H)`, states of the range.
-        corpus: blocks of states, `(n, H)`, with the number of the sequence that each goes on; a sequence's blocks follow each other.
+        corpus: blocks of states, `(n, H)`, with the number of the sequence that each goes on; those of a sequence
+            follow each other.
         count: how many ranges at most, at least 1.
         measure: of likeness.
         threshold: how far from 0 a unit counts as on, above 0; for the measure of that name.

@@ -29,9 +29,9 @@ from ostinato.recipes.forecast.metrics import INTERVALS, edges, sample_quantile
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.start import begin
 from ostinato.recipes.learnt import Learnt
+from ostinato.recipes.reasons.parts import number_of
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
-from ostinato.recipes.reasons.parts import number_of
 
 if TYPE_CHECKING:
     from ostinato.insight.reasons.question import Question

@@ -10,8 +10,9 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.insight.reasons.methods import DEFAULT, attribute, check_method
 from ostinato.insight.reasons.question import Question, Reasons
 from ostinato.models.parts.reading import reading
+from ostinato.recipes.registry import task_for
 from ostinato.recipes.task import Task
-from ostinato.recipes.trained import Trained
+from ostinato.recipes.trained import Trained, load
 
 LIMIT = 10
 
@@ -31,9 +32,9 @@ def why(
         run: its folder; or what `ostinato.load` gives of it, but for a language model, which is given by its folder.
         data: of the kind that `predict` takes: a file, or what the task reads from one.
         method: "gradients" (integrated gradients), "occlusion", or "gates" (from step to step through the gates).
-        target: what to ask about; None for the answer. To classify: a class. To tag: a step from 0, "7", or "7:NOUN" for another tag
-            than the model's. For a language model: the number of a token from 1. For a translation or a caption: the number of one
-            of its tokens from 0. For a forecast: which step to come, from 1.
+        target: what to ask about; None for the answer. To classify: a class. To tag: a step from 0, "7", or "7:NOUN" for
+            another tag than the model's. For a language model: the number of a token from 1. For a translation or a caption: the
+            number of one of its tokens from 0. For a forecast: which step to come, from 1.
         rows: numbers of examples, from 0; None for the first `limit`.
         limit: how many at most, at least 1.
 
@@ -44,11 +45,7 @@ def why(
         DataError: the data cannot be read, or lack an example.
         ConfigError: there is no such method or target.
     """
-    if not isinstance(run, Trained):
-        from ostinato.recipes import open_run
-
-        run = open_run(run)
-    return [found for _, found in answered(run, data, method, target=target, rows=rows, limit=limit)]
+    return [found for _, found in answered(opened(run), data, method, target=target, rows=rows, limit=limit)]
 
 
 def answered(
@@ -91,3 +88,8 @@ def asked(
         raise ConfigError(f"--row {wrong[0]}: expected the number of an example, from 0 to {size - 1}")
     chosen = range(min(limit, size)) if rows is None else rows
     yield from task.questions(trained, part, chosen, None if target is None else str(target))
+
+
+def opened(run: str | os.PathLike[str] | Trained[Any, Any, Any, Any]) -> Trained[Any, Any, Any, Any]:
+    """The trained model of a folder; one that is there already is itself."""
+    return run if isinstance(run, Trained) else load(task_for(run), run)

@@ -1,4 +1,4 @@
-"""The question of a task that does not say what its answers hang on: how likely the labels of an example are, by the task's own loss."""
+"""The question of a task that does not say what its answers hang on: what makes the labels of an example likely, by its loss."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError, DataError
 from ostinato.insight.reasons.question import Question
 from ostinato.types import Tensor
@@ -32,7 +33,7 @@ def question_of_loss(name: str, model: nn.Module, batch: Any) -> Question:
         DataError: the example has no step.
     """
     given = getattr(batch, "input", None)
-    if not isinstance(given, Tensor) or given.dim() < 2 or given.shape[1] != 1 or not dataclasses.is_dataclass(batch):
+    if not isinstance(given, Tensor) or given.dim() < 2 or given.shape[1] != 1 or not isinstance(batch, Batch):
         raise ConfigError(f"the task {name} does not read a tensor (T, B, ...), whose steps could be to blame: {_HOW}")
     if not given.shape[0]:
         raise DataError("expected an example with at least one step, got none")

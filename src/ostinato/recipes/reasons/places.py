@@ -15,6 +15,7 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.insight.reasons.similar import THRESHOLD, Measure, similar_ranges
 from ostinato.models.parts.reading import reading
 from ostinato.nn.recurrent import Recurrent
+from ostinato.recipes.reasons.asking import opened
 from ostinato.recipes.trained import Trained
 
 _BLOCK = 4096  # steps of a text at a time
@@ -58,8 +59,8 @@ def alike(
 ) -> list[AlikePlace]:
     """The places of a corpus at which the network was in states like those of a range of steps, most alike first.
 
-    The states are those of the last layer that reads: for each step h of all its directions. None of the places overlap, nor do they
-    the range itself.
+    The states are those of the last layer that reads: for each step h of all its directions. None of the places overlap, nor do
+    they overlap the range itself.
 
     Args:
         run: see `ostinato.why`.
@@ -76,10 +77,7 @@ def alike(
         DataError: data cannot be read.
         ConfigError: the range is not in the data, or the model has no recurrent layer over what it reads.
     """
-    if not isinstance(run, Trained):
-        from ostinato.recipes import open_run
-
-        run = open_run(run)
+    run = opened(run)
     here = _part(run, data)
     corpus = here if among is None else _part(run, among)
     stack = getattr(getattr(run.known, "scaling", None), "stack", 1)
@@ -176,7 +174,7 @@ def reading_layer(model: nn.Module) -> nn.Module:
     )
 
 
-class _Seen(Exception):
+class _SeenError(Exception):
     """The layer has run; what follows it need not."""
 
 
@@ -185,12 +183,12 @@ def _until(model: Any, layer: nn.Module, batch: Any) -> torch.Tensor:
 
     def hook(_: nn.Module, given: Any, result: Any) -> None:
         seen.append(result[0])
-        raise _Seen
+        raise _SeenError
 
     handle = layer.register_forward_hook(hook)
     try:
         model.loss(batch, None)
-    except _Seen:
+    except _SeenError:
         pass
     finally:
         handle.remove()

@@ -9,20 +9,18 @@ import torch
 from ostinato.data.batches.batches import Batch
 from ostinato.data.recordings.recording import Recordings
 from ostinato.errors import ConfigError
-from ostinato.insight.reasons.question import LOG_ODDS, Question
+from ostinato.insight.reasons.question import LOG_ODDS, LOG_PROBABILITY, Question
 from ostinato.models.tagging.words import WordEncoder
-from ostinato.recipes.tag.data import Part
 from ostinato.recipes.reasons.parts import number_of, one_of, recording_parts, trimmed
+from ostinato.recipes.tag.data import Part
 from ostinato.types import Tensor
-
-_SURE = 1e-6  # so near to 0 or 1 are marginals of a CRF taken, as their log-odds are infinite there
 
 
 def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Question:
     """The log-odds of the tag of one step, or the mean over all steps of those of their tags.
 
     `target` is a step, "7", or a step and a tag that it might have had, "7:NOUN"; None for all steps. Of a CRF they are those of
-    the marginals. What is read are the vectors of words or characters, of which nothing is a zero, or numbers.
+    the marginals, and of all steps the log-probability of the path, a step. What is read are the vectors of words or characters, of which nothing is a zero, or numbers.
 
     Raises:
         ConfigError: there is no such step or tag, or the sequence is longer than the model reads at once.
@@ -52,14 +50,17 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
 
     def answer(network: Any, variants: Tensor) -> Tensor:
         found = network._emissions(variants, None)  # (T, K, N)
+        K = found.shape[1]
         if network.crf is not None:
-            p = network.probabilities(found).clamp(_SURE, 1.0 - _SURE)
-            found = p.log() - torch.log1p(-p)
-            each = found.gather(2, tags[:, None, None].expand(-1, found.shape[1], 1))[..., 0]
-        else:
-            order = torch.cat([tags[:, None], others], 1)[:, None].expand(-1, found.shape[1], -1)
-            mine, *rest = found.gather(2, order).split([1, others.shape[1]], 2)
-            each = mine[..., 0] - rest[0].logsumexp(2)
+            if step is None:
+                return network.crf.log_likelihood(found, tags[:, None].expand(-1, K)) / len(tags)
+            only = torch.arange(found.shape[2], device=found.device) == tags[step]  # (N,)
+            at = torch.arange(len(found), device=found.device)[:, None, None] == step
+            through, around = (found.masked_fill(at & forbidden, -torch.inf) for forbidden in (~only, only))
+            return network.crf.log_partition(through) - network.crf.log_partition(around)
+        order = torch.cat([tags[:, None], others], 1)[:, None].expand(-1, K, -1)
+        mine, rest = found.gather(2, order).split([1, others.shape[1]], 2)
+        each = mine[..., 0] - rest.logsumexp(2)
         return each.mean(0) if step is None else each[step]
 
     if isinstance(part, Recordings):
@@ -74,4 +75,5 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
     if step is not None and "joiner" in parts:
         about += f", {parts['steps'][step]!r}"
     said = names[step] if step is not None else " ".join(names) if len(set(names)) > 1 else names[0]
-    return Question(model, answer, x, about=about, unit=LOG_ODDS, said=said, **parts)
+    unit = LOG_PROBABILITY if step is None and model.crf is not None else LOG_ODDS
+    return Question(model, answer, x, about=about, unit=unit, said=said, **parts)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from ostinato.insight.reasons.question import LOG_ODDS, LOG_PROBABILITY, Question
+from ostinato.recipes.reasons.parts import joiner_of, number_of, pieces, trimmed, written_log_probability
 from ostinato.recipes.translate.data import prepared
 from ostinato.recipes.translate.writing import Writer
-from ostinato.recipes.reasons.parts import joiner_of, number_of, pieces, trimmed, written_log_probability
 from ostinato.types import Tensor
 
 
