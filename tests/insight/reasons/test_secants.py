@@ -1,4 +1,4 @@
-"""The decomposition through the gates: it sums, it is right where the answer is known, and it does not rest on its last correction."""
+"""The decomposition through the gates: it sums, is right where the answer is known, and does not rest on its last correction."""
 
 import copy
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_split_is_told():
 
     with pytest.raises(InsightError, match="cannot be followed operation by operation"):
         step_contributions(
-            question(layer, lambda m, v: m(v)[0].sum((0, 2)) + Own.apply(v).sum((0, 2)), torch.ones(2, 1, 1))
+            question(layer, lambda m, v: m(v)[0].sum((0, 2)) + Own.apply(v).sum((0, 2)), torch.full((2, 1, 1), 2.0))
         )
     shapes = question(layer, lambda m, v: m(v[v[:, 0, 0] > 0.5])[0].sum((0, 2)), torch.tensor([[[1.0]], [[2.0]]]))
     with pytest.raises((InsightError, RuntimeError)):

@@ -11,9 +11,11 @@ def by_force(query, sequences, count, score, without=None):
     """The best, then the best that does not overlap, and so on."""
     L, every = len(query), []
     for number, states in sequences.items():
-        for start in range(len(states) - L + 1):
-            if without is None or number != without[0] or start + L <= without[1] or start >= without[2]:
-                every.append((score(query, states[start : start + L]), number, start))
+        every += [
+            (score(query, states[start : start + L]), number, start)
+            for start in range(len(states) - L + 1)
+            if without is None or number != without[0] or start + L <= without[1] or start >= without[2]
+        ]
     chosen = []
     for value, number, start in sorted(every, key=lambda each: -each[0]):
         if all(number != n or abs(start - s) >= L for _, n, s in chosen):

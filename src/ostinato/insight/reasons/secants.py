@@ -147,8 +147,8 @@ def step_contributions(question: Question) -> Reasons:
     off = max(abs(nothing - direct), abs(float(contributions.sum()) - (answer - nothing)))
     if not off <= _OFF * max(1.0, abs(answer), abs(nothing)):
         raise InsightError(
-            f"{question.about}: the model does something that cannot be followed operation by operation, such as an autograd.Function "
-            "of its own; choose the method gradients"
+            f"{question.about}: the model does something that cannot be followed operation by operation, such as an "
+            "autograd.Function of its own; choose the method gradients"
         )
     return Reasons.of(question, "gates", answer, nothing, question.folded(contributions))
 

@@ -20,7 +20,8 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
     """The log-odds of the tag of one step, or the mean over all steps of those of their tags.
 
     `target` is a step, "7", or a step and a tag that it might have had, "7:NOUN"; None for all steps. Of a CRF they are those of
-    the marginals, and of all steps the log-probability of the path, a step. What is read are the vectors of words or characters, of which nothing is a zero, or numbers.
+    the marginals, and of all steps the log-probability of the path, a step. What is read are the vectors of words or characters, of
+    which nothing is a zero, or numbers.
 
     Raises:
         ConfigError: there is no such step or tag, or the sequence is longer than the model reads at once.
