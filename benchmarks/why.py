@@ -1,9 +1,9 @@
 """Whether reasons find what an answer was made of, on data where that is known: `python -m benchmarks.why`.
 
 Recordings are noise in three channels. The class is the sign of a bump in one of them, at a place that is drawn; another channel
-has a bump as well, whose sign says nothing. Texts are words that say nothing, and one at a place that is drawn which says the class.
-A small model of the recipe learns each, and is asked about examples that it has not seen. A cause is found where the one step and
-channel that speaks most for the answer is the planted one; a bump of three steps ends by a change at the fourth.
+has a bump as well, whose sign says nothing. Texts are words that say nothing, and one at a place that is drawn, which says the
+class. A small model of the recipe learns each, and is asked about examples that it has not seen. A cause is found where the one
+step and channel that speaks most for the answer is the planted one; a bump of three steps ends by a change at the fourth.
 
 Beside that stands how far answers fall without what is named, and without as much drawn at random.
 """

@@ -181,8 +181,8 @@ def _alike(trained: Any, given: Any, suffix: str) -> int:
     console = standard_output()
     for each in found:
         line = Text(f"{each.score:.3f}  {each.example}:{each.start}-{each.end}  ").append(_flat(each.before), "dim")
-        line.append("[" if each.before or each.after else "").append(_flat(each.text), "bold")
-        line.append("]" if each.before or each.after else "").append(_flat(each.after), "dim")
+        line.append("[").append(_flat(each.text), "bold")
+        line.append("]").append(_flat(each.after), "dim")
         console.print(line, soft_wrap=True)
     return 0
 

@@ -45,7 +45,10 @@ def part(found: Reasons, name: str, *, level: int = 2) -> str:
     told = f"{found.about}: {number(found.answer)} {found.unit}, where nothing is there {number(found.baseline)}"
     if found.method in SUMS:
         told += f"; contributions sum to {number(float(found.values.sum()))}"
-    rows = [(f"{at} {step}" if step != str(at) else step, value) for at, step, value in found.strongest(_STRONGEST)]
+    rows = [
+        (f"{at} {_readable(step)}" if step != str(at) else f"step {at}", v)
+        for at, step, v in found.strongest(_STRONGEST)
+    ]
     shown = (
         _text(found)
         if found.joiner is not None
