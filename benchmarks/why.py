@@ -92,11 +92,12 @@ def learn(planted: Planted, folder: Path, **model: Any) -> Any:
     else:
         lines = "".join(f"{each.text},{each.label}\n" for each in planted.part)
         data.write_text("text,label\n" + lines)
+    run = folder / "run" / planted.kind
     epochs, size = (12, 16) if planted.kind == "recordings" else (6, 16)
     settings = ClassifySettings.from_dict(
         {
             "data": str(data),
-            "run": str(folder / "run" / planted.kind),
+            "run": str(run),
             "device": "cpu",
             "quiet": True,
             "model": {"hidden_size": size, **({"embedding_size": 16} if planted.kind == "texts" else {}), **model},
@@ -105,7 +106,7 @@ def learn(planted: Planted, folder: Path, **model: Any) -> Any:
         }
     )
     train(settings)
-    return open_run(settings.run)
+    return open_run(run)
 
 
 def found(planted: Planted, pairs: Sequence[tuple[Question, Reasons]]) -> list[bool]:

@@ -97,7 +97,7 @@ def test_what_cannot_be_asked_is_told():
     ):
         with pytest.raises(ConfigError, match=r"give the task a method `question` \(docs/why.md\)"):
             question_of_loss("own", model, wrong)
-    with pytest.raises(ConfigError, match="has no torch.nn.Embedding that reads its tokens"):
+    with pytest.raises(ConfigError, match=r"has no torch\.nn\.Embedding that reads its tokens"):
         question_of_loss("own", Tokenless(), Batch(torch.zeros(3, 1, dtype=torch.int64), None, None, torch.tensor([0])))
     with pytest.raises(DataError, match="at least one step"):
         question_of_loss("own", model, batch(torch.randn(0, 1, 3)))
