@@ -212,8 +212,9 @@ def _shown(trained: Trained[Any, Any, Any, Any], part: Any, found: Any, stack: i
             f"{question.name + ' ' if question.name else ''}{steps[start]} to {steps[min(end, len(steps)) - 1]}",
             "",
         )
+    before, after = steps[max(0, start - beside) : start], steps[end : end + beside]
     return (
-        between.join(steps[max(0, start - beside) : start]),
+        between.join(before) + (between if before else ""),
         between.join(steps[start:end]),
-        between.join(steps[end : end + beside]),
+        (between if after else "") + between.join(after),
     )
