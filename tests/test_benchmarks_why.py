@@ -9,7 +9,7 @@ from benchmarks.why import MAKERS, Planted, found, learn, main, measure
 
 from ostinato.recipes.reasons.asking import answered
 
-ASKED = {"recordings": {"gradients": 200, "gates": 12}, "texts": {"gradients": 200, "gates": 24, "occlusion": 200}}
+ASKED = {"recordings": {"gradients": 40, "gates": 8}, "texts": {"gradients": 200, "gates": 20, "occlusion": 200}}
 
 
 @pytest.fixture(scope="module", params=MAKERS)
@@ -31,9 +31,9 @@ def test_at_least_95_of_100_causes_are_found(learnt: tuple[Any, Planted]) -> Non
 @pytest.mark.parametrize("method", ["gradients", "occlusion", "gates"])
 def test_without_what_is_named_answers_fall_further_than_at_random(learnt: tuple[Any, Planted], method: str) -> None:
     trained, planted = learnt
-    _, fall, _ = measure(trained, planted, method, 12)
+    _, fall, _ = measure(trained, planted, method, 8)
     assert fall.is_faithful
-    assert fall.examples == 12
+    assert fall.examples == 8
     assert fall.named[0] > 3 * max(fall.at_random[0], 0.1)
 
 
