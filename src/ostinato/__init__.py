@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ostinato.nn import steps as _steps
     from ostinato.nn.layers import *  # noqa: F403 - a class for each cell that has a name
     from ostinato.nn.steps import *  # noqa: F403
-    from ostinato.recipes import load
+    from ostinato.recipes import alike, load, why
     from ostinato.recipes import train_on as train
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Step",
     "Stream",
     "__version__",
+    "alike",
     "backend",
     "catalogue",
     "cell",
@@ -51,6 +52,7 @@ __all__ = [
     "noisy",
     "to_torch",
     "train",
+    "why",
 ]
 if TYPE_CHECKING:
     __all__ += _layers.__all__
@@ -66,7 +68,7 @@ _HOMES = {
         *("Recurrent", "Step", "Stream", "chrono", "convert", "explain", "listing", "noisy", "to_torch"),
         *classes(),
     ),
-    "ostinato.recipes": ("load", "train"),
+    "ostinato.recipes": ("alike", "load", "train", "why"),
 }
 _CALLED = {"train": "train_on"}  # at home, where `train` takes the settings of a task as one object
 _FLOORS = ("catalogue", "cells", "data", "errors", "insight", "lab", "models", "nn", "recipes", "training")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ostinato.insight.layers import InsightError, trajectories
     from ostinato.insight.lyapunov import lyapunov_exponents
     from ostinato.insight.parameter_table import ParameterTable, parameters
+    from ostinato.insight.reasons.deletion import Deletion, deletion
+    from ostinato.insight.reasons.methods import attribute
+    from ostinato.insight.reasons.question import Question, Reasons
+    from ostinato.insight.reasons.similar import AlikeRange, similar_ranges
     from ostinato.insight.text_labels import Label, labels
     from ostinato.insight.trajectory import Trajectory
     from ostinato.insight.unit_values import Activations, activations
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 # No module has the name of a function in it: once imported, it would stand here in the function's place.
 _HOMES = {
     "Activations": "unit_values",
+    "AlikeRange": "reasons.similar",
+    "Deletion": "reasons.deletion",
     "Diagnosis": "diagnosis.finding",
     "Finding": "diagnosis.finding",
     "Flow": "flow",
@@ -39,11 +45,15 @@ _HOMES = {
     "Label": "text_labels",
     "MeaningfulUnit": "units",
     "ParameterTable": "parameter_table",
+    "Question": "reasons.question",
+    "Reasons": "reasons.question",
     "Saturation": "gates",
     "Trajectory": "trajectory",
     "UnitShare": "gates",
     "Watch": "watch",
     "activations": "unit_values",
+    "attribute": "reasons.methods",
+    "deletion": "reasons.deletion",
     "doctor": "diagnosis.doctor",
     "gradient_flow": "flow",
     "jacobian_spectrum": "jacobians",
@@ -55,12 +65,15 @@ _HOMES = {
     "reading_page": "html_reading",
     "recurrent_radii": "jacobians",
     "saturation": "gates",
+    "similar_ranges": "reasons.similar",
     "step_jacobians": "jacobians",
     "trajectories": "layers",
 }
 
 __all__ = [
     "Activations",
+    "AlikeRange",
+    "Deletion",
     "Diagnosis",
     "Finding",
     "Flow",
@@ -71,11 +84,15 @@ __all__ = [
     "Label",
     "MeaningfulUnit",
     "ParameterTable",
+    "Question",
+    "Reasons",
     "Saturation",
     "Trajectory",
     "UnitShare",
     "Watch",
     "activations",
+    "attribute",
+    "deletion",
     "doctor",
     "gradient_flow",
     "jacobian_spectrum",
@@ -87,6 +104,7 @@ __all__ = [
     "reading_page",
     "recurrent_radii",
     "saturation",
+    "similar_ranges",
     "step_jacobians",
     "trajectories",
 ]

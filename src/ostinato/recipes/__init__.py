@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ostinato.insight.reasons.question import Reasons
     from ostinato.models.text.language_model import LanguageModel
     from ostinato.recipes.caption.prediction import CaptionPrediction
     from ostinato.recipes.classify.prediction import ClassPrediction
     from ostinato.recipes.forecast.prediction import ForecastPrediction
     from ostinato.recipes.in_python.prediction import Prediction
+    from ostinato.recipes.reasons.places import AlikePlace
     from ostinato.recipes.settings import RunSettings
     from ostinato.recipes.tag.prediction import TagPrediction
     from ostinato.recipes.trained import Trained
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     _P = TypeVar("_P", bound=Prediction)
     _Of: TypeAlias = Trained[Any, Any, Any, Any, _P]
 
-__all__ = ["load", "open_run", "train", "train_on"]
+__all__ = ["alike", "load", "open_run", "train", "train_on", "why"]
 
 
 def train(
@@ -158,3 +160,34 @@ def train_on(
     return train_in_python(
         task, data, run=run, config=config, console=console, on_evaluation=on_evaluation, settings=settings
     )
+
+
+def why(run: Any, data: Any, **how: Any) -> list[Reasons]:
+    """Why the model of a run gave its answers, see `ostinato.recipes.reasons.asking.why`.
+
+    Args:
+        run: its folder; or what `load` gives of it, but for a language model.
+        data: of the kind that `predict` takes.
+        **how: `method`, "gradients", "occlusion" or "gates"; `target`, what to ask about; `rows` or `limit`, which examples.
+
+    Returns:
+        For each example its `Reasons`.
+    """
+    from ostinato.recipes.reasons.asking import why as asked
+
+    return asked(run, data, **how)
+
+
+def alike(run: Any, data: Any, start: int, end: int, **how: Any) -> list[AlikePlace]:
+    """Where else the network of a run was in states like those of a range of steps, see `ostinato.recipes.reasons.places.alike`.
+
+    Args:
+        run: as for `why`.
+        data: where the range is.
+        start: its first step, from 0.
+        end: the step behind its last.
+        **how: `row`, which example; `among`, the corpus; `count`, how many places; `measure`, "cosine" or "threshold".
+    """
+    from ostinato.recipes.reasons.places import alike as places
+
+    return places(run, data, start, end, **how)

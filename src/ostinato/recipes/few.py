@@ -38,6 +38,12 @@ def few(examples: Examples, most: int, seed: int = 0) -> Batch:
     Raises:
         DataError: none has a loss.
     """
+    drawn = few_rows(examples, most, seed)
+    return next(iter(InOrder(_Picked(examples, drawn), most)))
+
+
+def few_rows(examples: Examples, most: int, seed: int = 0) -> np.ndarray:
+    """The numbers of those that `few` takes, in the order in which they were drawn."""
     lengths = np.asarray(examples.lengths)
     rows = np.flatnonzero(np.asarray(examples.counts) > 0)
     if not len(rows):
@@ -45,5 +51,4 @@ def few(examples: Examples, most: int, seed: int = 0) -> Batch:
     short = rows[lengths[rows] <= _LONG]
     if not len(short):
         short = rows[[lengths[rows].argmin()]]
-    drawn = np.random.default_rng(seed).permutation(short)[:most]
-    return next(iter(InOrder(_Picked(examples, drawn), most)))
+    return np.random.default_rng(seed).permutation(short)[:most]

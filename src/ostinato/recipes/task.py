@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.text import Text
 
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
 Part = TypeVar("Part")  # of a data set, as it was read
@@ -477,6 +478,32 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             ConfigError: they do not fit the form.
         """
         raise ConfigError(f"--output {path}: answers of {self.name} are not written so; write .jsonl")
+
+    def questions(self, learnt: Any, part: Part, rows: Sequence[int], target: str | None) -> Iterator[Question]:
+        """What `ostinato explain` asks of the model about some examples, one after the other.
+
+        Args:
+            learnt: the model.
+            part: the data.
+            rows: which examples.
+            target: what to ask about, such as a class or a step; None for the answer.
+        """
+        examples, device = self.examples(learnt.settings, learnt.known, part), next(learnt.model.parameters()).device
+        for row in rows:
+            batch = map_tensors(lambda tensor: tensor.to(device), examples.batch(np.array([row])))
+            yield self.question(learnt, part, batch, target)
+
+    def question(self, learnt: Any, part: Part, batch: Batch, target: str | None) -> Question:
+        """The same about the only row of a batch. By default: what makes its labels likely, by the loss of the model.
+
+        Raises:
+            ConfigError: the task cannot be asked so, or not for this target.
+        """
+        from ostinato.recipes.reasons.of_loss import question_of_loss
+
+        if target is not None:
+            raise ConfigError(f"--target {target}: the task {self.name} is asked about its loss only; leave it out")
+        return question_of_loss(self.name, learnt.model, batch)
 
     def shown(self, answer: Mapping[str, Any]) -> Text | None:
         """An answer as a person reads it on a terminal; None where that is its JSON."""

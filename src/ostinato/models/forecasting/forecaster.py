@@ -246,11 +246,22 @@ class Forecaster(nn.Module):
         """Where the model stands behind the past of each row of a batch."""
         z, scale = self.scaled(batch)
         filled, is_there = fill_forward(z.masked_fill(self.to_come(batch), torch.nan))
+        return self.behind_filled(batch, filled, is_there, scale)
+
+    def behind_filled(self, batch: SeriesBatch, filled: torch.Tensor, is_there: torch.Tensor, scale: Scale) -> Behind:
+        """The same of values in the scale of each window, (T, B), without gaps.
+
+        Args:
+            batch: all that is read beside the values.
+            filled: the values.
+            is_there: (T, B) bool, which of them the series has.
+            scale: of the windows.
+        """
         baseline = self.baseline.of_window(filled, is_there, batch.past)
         x = self._inputs(batch, filled, is_there, baseline, batch.series)
         _, state = self.recurrent(x, lengths=batch.past)
         # (reach, B), the last steps of the past of each row, where it has so many.
-        back = batch.past + torch.arange(-self.reach, 0, device=z.device).unsqueeze(1)
+        back = batch.past + torch.arange(-self.reach, 0, device=filled.device).unsqueeze(1)
         values, flags, begun = (
             torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
             for each in (filled, is_there.to(filled.dtype), is_there.to(filled.dtype).cummax(0).values)

@@ -43,7 +43,8 @@ def log_partition(chain: Chain) -> Tensor:
     """log of the sum over all paths of exp(score), (B,); 0 for a row of no steps, minus infinity where every path is forbidden."""
     if chain.emissions.numel() == 0:
         return chain.emissions.sum((0, 2))
-    if is_recorded():  # whether float64's range suffices can be seen in values only
+    # Whether float64's range suffices can be seen in values only; and a mode that follows operators does not see into a Function.
+    if is_recorded() or torch._C._len_torch_function_stack():
         return log_partition_by_steps(chain)
     return _LogPartition.apply(*chain)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 

@@ -15,6 +15,7 @@ from ostinato.data.records.captions import Captioned, read_caption_splits
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.builtin import digits_in_words
 from ostinato.errors import ConfigError
+from ostinato.models.parts.reading import reading
 from ostinato.models.writing.captioner import CaptionBatch, Captioner
 from ostinato.models.writing.decoding import Hypothesis
 from ostinato.recipes.caption.baselines import baselines
@@ -31,6 +32,7 @@ from ostinato.recipes.trained import validation_of
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
 LearntCaptioner: TypeAlias = Learnt[CaptionSettings, CaptionKnown, Captioner]
@@ -136,6 +138,14 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
         from ostinato.recipes.caption.exported import exported
 
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
+
+    def question(self, learnt: LearntCaptioner, part: Captioned, batch: Batch, target: str | None) -> Question:
+        """Which rows and columns of the image made the caption."""
+        from ostinato.recipes.caption.explained import question
+
+        with reading(learnt.model):
+            best = captions(learnt, batch.input, learnt.answering)[0][0]
+        return question(learnt, part, batch, target, list(best.tokens))
 
     def answers(self, learnt: LearntCaptioner, part: Captioned, batch: Batch) -> list[dict[str, Any]]:
         """The captions of each image."""

@@ -67,6 +67,7 @@ _DROPOUT = {
 }
 
 if TYPE_CHECKING:
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
 LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier]
@@ -263,6 +264,12 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
 
         part = validation_of(self, learnt)
         return exported(learnt.model, learnt.known, learnt.settings.reading, part)
+
+    def question(self, learnt: LearntClassifier, part: Part, batch: Batch, target: str | None) -> Question:
+        """Why this class."""
+        from ostinato.recipes.classify.explained import question
+
+        return question(learnt, part, batch, target)
 
     def answers(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """What is said of each row."""

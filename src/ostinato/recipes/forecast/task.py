@@ -31,10 +31,12 @@ from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.start import begin
 from ostinato.recipes.forecast.values import table_of
 from ostinato.recipes.learnt import Learnt
+from ostinato.recipes.reasons.parts import number_of
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
 
 if TYPE_CHECKING:
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
@@ -173,6 +175,23 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         from ostinato.recipes.forecast.exported import exported
 
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
+
+    def question(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch, target: str | None) -> Question:
+        """Which past steps and covariates made the forecast of a step to come; the first, or that with the number `target`."""
+        from ostinato.recipes.forecast.explained import question
+
+        assert isinstance(batch, SeriesBatch)
+        most = learnt.answering.horizon or learnt.known.horizon
+        ahead = number_of(target, 1, most + 1, "step to come") or 1
+        row = int(batch.rows[0])
+        track, origin, past = part.tracks[part.series[row]], int(part.origin[row]), int(batch.past[0])
+        moments = _times(part, track, origin, ahead)
+        future = learnt.known.inputs(moments, _covariates(part, track, origin, ahead))
+        is_local = part.layout is not None and part.layout.clock == "local"
+        every = np.concatenate([track.times[origin - past : origin], moments])
+        times = (part.written or Times(track.times)).written(every, local=is_local)
+        anchor, told = float(track.filled[origin - 1]), torch.from_numpy(future).unsqueeze(1).to(batch.input.device)
+        return question(learnt, part, batch, ahead, told, anchor, [str(time) for time in times])
 
     def answers(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch) -> list[dict[str, Any]]:
         """The future of each series."""

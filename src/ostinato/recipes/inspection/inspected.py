@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import RunError
 from ostinato.insight.layers import trajectories
+from ostinato.insight.reasons.question import Question
 from ostinato.insight.trajectory import Trajectory
 from ostinato.recipes.watching import COST, PREFIX
 from ostinato.training.run.run_folder import RunFolder
@@ -92,6 +93,10 @@ class Inspected(ABC):
     def following(self) -> Any:
         """The batch that goes on where that one ends; None where nothing goes on."""
         return None
+
+    @abstractmethod
+    def questions(self, most: int) -> Iterator[Question]:
+        """What the model is asked about a few examples, see `Task.questions`."""
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 
 from ostinato.data.batches.batches import Batch, Examples
 from ostinato.errors import DataError
-from ostinato.recipes.few import few, mostly_short
+from ostinato.insight.reasons.question import Question
+from ostinato.recipes.few import few, few_rows, mostly_short
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
 from ostinato.recipes.registry import find, task_for, task_of
 from ostinato.recipes.trained import Trained, load, read_splits
@@ -31,10 +33,12 @@ class InspectedTask(Inspected):
     Attributes:
         trained: the model with what belongs to it.
         examples: that it is looked at on.
+        part: the data that they are made of.
     """
 
     trained: Trained[Any, Any, Any, Any]
     examples: Examples
+    part: Any
 
     @property
     def about(self) -> str:
@@ -89,6 +93,11 @@ class InspectedTask(Inspected):
     def _drawn(self) -> Batch:
         return few(self.examples, _ROWS)
 
+    def questions(self, most: int) -> Iterator[Question]:
+        """About examples that are drawn, short ones where there are such."""
+        rows = few_rows(self.examples, most).tolist()
+        return self.trained.task.questions(self.trained, self.part, rows, None)
+
     @property
     def steps(self) -> int:
         """Of the batch."""
@@ -123,5 +132,5 @@ def inspected_task(path: str | os.PathLike[str], data: str | None, folder: Path 
         examples = task.examples(trained.settings, trained.known, parts[name])
     torch.manual_seed(0)  # a loss may draw
     return InspectedTask(
-        run, trained.settings, trained.model, name, read_lines(run), read_report(run), trained, examples
+        run, trained.settings, trained.model, name, read_lines(run), read_report(run), trained, examples, parts[name]
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from ostinato.recipes.inspection import sections
 from ostinato.recipes.inspection.curves import curves
+from ostinato.recipes.inspection.why import why
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Section:
 
 BEGIN = (Section("findings", "Findings", sections.findings), Section("curves", "Curves", curves))
 END = (
+    Section("why", "Why", why),
     Section("gradient", "Gradient flow", sections.gradient),
     Section("saturation", "Saturation", sections.saturated),
     Section("training", "Over training", sections.over_training),

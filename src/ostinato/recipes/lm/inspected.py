@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,13 @@ import torch
 
 from ostinato.data.batches.streams import Chunk
 from ostinato.data.tokens.tokens import Tokens
+from ostinato.insight.reasons.question import Question
 from ostinato.insight.unit_values import Activations, activations
 from ostinato.insight.units import MeaningfulUnit, meaningful_units
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.nn import Recurrent
 from ostinato.recipes.inspection.inspected import Inspected, read_lines, read_report
+from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.lm.reading import TextReading
 from ostinato.recipes.lm.settings import LanguageModelSettings
 from ostinato.recipes.lm.task import LanguageModelling
@@ -27,6 +30,7 @@ from ostinato.training.run.run_folder import RunFolder
 _ROWS, _STEPS = 16, 128  # of the batch that everything but the units is measured on
 _MOST_READ, _LEAST_READ = 40_000, 6_000  # steps over which units are correlated
 _MULTIPLY_ADDS = 1e11  # of that reading: some twenty seconds of one core
+_QUESTIONED = 2_000  # steps in which tokens are asked about
 _SHOWN = 2_000  # steps of the reading page
 _BEFORE = 500  # steps read before them, so that the states are those of a text under way
 _TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "pieces of words"}
@@ -103,6 +107,14 @@ class InspectedText(Inspected):
     def following(self) -> Chunk | None:
         """The second."""
         return self._chunks[1]
+
+    def questions(self, most: int) -> Iterator[Question]:
+        """About tokens at even distances in the first part of the text."""
+        learnt = Learnt(self.settings, self.model.vocabulary, self.model)
+        end = min(len(self.tokens), _QUESTIONED)
+        for at in range(1, most + 1):
+            target = max(1, at * end // most - 1)
+            yield from LanguageModelling().questions(learnt, self.text, (0,), str(target))
 
     @property
     def steps(self) -> int:

@@ -6,7 +6,7 @@ Its examples are the chunks of long streams, through which the state is carried.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -37,6 +37,7 @@ from ostinato.training.run.files import write_json
 from ostinato.training.run.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
 SAMPLE_LINE = 80  # tokens at an evaluation
@@ -274,6 +275,12 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         from ostinato.recipes.lm.exported import exported
 
         return exported(learnt.model, validation_of(self, learnt))
+
+    def questions(self, learnt: LearntLanguage, part: TextPart, rows: Any, target: str | None) -> Iterator[Question]:
+        """Why the next token: a text is one example."""
+        from ostinato.recipes.lm.explained import question
+
+        yield question(learnt, part, target)
 
     def answers(self, learnt: LearntLanguage, part: TextPart, batch: Any) -> list[dict[str, Any]]:
         """There are none: `Trained` says so before it asks."""

@@ -46,6 +46,7 @@ from ostinato.recipes.trained import validation_of
 from ostinato.training.run.settings import UpdateSettings
 
 if TYPE_CHECKING:
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
 LearntTagger: TypeAlias = Learnt[TagSettings, TagKnown, Tagger]
@@ -215,6 +216,12 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             )
         refuse_extras(learnt.known.scaling)
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
+
+    def question(self, learnt: LearntTagger, part: Part, batch: Batch, target: str | None) -> Question:
+        """Why these tags, or why this one."""
+        from ostinato.recipes.tag.explained import question
+
+        return question(learnt, part, batch, target)
 
     def answers(self, learnt: LearntTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
         """Tags of each row, or numbers."""

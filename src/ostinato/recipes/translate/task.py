@@ -27,6 +27,7 @@ from ostinato.recipes.translate.values import part_of
 from ostinato.recipes.translate.writing import Writer
 
 if TYPE_CHECKING:
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
 LearntTranslator: TypeAlias = Learnt[TranslateSettings, TranslateKnown, Seq2Seq]
@@ -132,6 +133,12 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
         from ostinato.recipes.translate.exported import exported
 
         return exported(learnt.model, learnt.known, learnt.settings.reading, validation_of(self, learnt))
+
+    def question(self, learnt: LearntTranslator, part: Pairs, batch: Batch, target: str | None) -> Question:
+        """Which words of the source made the translation."""
+        from ostinato.recipes.translate.explained import question
+
+        return question(learnt, part, batch, target)
 
     def answers(self, learnt: LearntTranslator, part: Pairs, batch: Batch) -> list[dict[str, Any]]:
         """The translations of each row."""

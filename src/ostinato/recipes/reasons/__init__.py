@@ -1,0 +1,1 @@
+"""Why the model of a run gave an answer, for any task."""

@@ -1,0 +1,124 @@
+"""What the questions of several tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.data.recordings.recording import Recording
+from ostinato.data.recordings.scaling import Scaling
+from ostinato.data.tokens.vocabulary import Vocabulary
+from ostinato.errors import ConfigError, DataError, did_you_mean
+from ostinato.types import Tensor
+
+
+def log_odds(logits: Tensor, at: int) -> Tensor:
+    """`(K,)`: log p / (1 - p) of one of the classes, from logits `(K, C)`; log p itself where there is only one."""
+    others = torch.cat([logits[:, :at], logits[:, at + 1 :]], 1)
+    return logits[:, at] - others.logsumexp(1) if others.shape[1] else logits.log_softmax(1)[:, at]
+
+
+def pieces(vocabulary: Vocabulary, ids: Sequence[int] | np.ndarray, words: Sequence[str] = ()) -> tuple[str, ...]:
+    """Each token as people read it: of the text's own words where there are as many."""
+    if len(words) == len(ids):
+        return tuple(words)
+    return tuple(vocabulary.decode([int(id)]) for id in ids)
+
+
+def joiner_of(vocabulary: Vocabulary) -> str:
+    """What stands between two tokens in a text."""
+    return " " if vocabulary.kind == "word" else ""
+
+
+def one_of(target: str | None, names: Sequence[str], what: str) -> int | None:
+    """The place of a name; None where none is given.
+
+    Raises:
+        ConfigError: there is no such name.
+    """
+    if target is None:
+        return None
+    if target not in names:
+        raise ConfigError(
+            f"--target {target}: expected a {what}{did_you_mean(target, names)} Expected one of {', '.join(names)}"
+        )
+    return list(names).index(target)
+
+
+def number_of(target: str | None, first: int, end: int, what: str) -> int | None:
+    """A number as a target, from `first` to below `end`; None where none is given.
+
+    Raises:
+        ConfigError: it is none, or out of its range.
+    """
+    if target is None:
+        return None
+    try:
+        found = int(target)
+    except ValueError:
+        found = end
+    if not first <= found < end:
+        raise ConfigError(f"--target {target}: expected the number of a {what} from {first} to {end - 1}")
+    return found
+
+
+def trimmed(input: Tensor, lengths: Tensor | None) -> Tensor:
+    """The steps of the only row of a batch.
+
+    Raises:
+        DataError: it has none.
+    """
+    steps = len(input) if lengths is None else int(lengths[0])
+    if not steps:
+        raise DataError("expected an example with at least one step, got an empty one; leave it out")
+    return input[:steps]
+
+
+def written_log_probability(logits: Tensor, tokens: Sequence[int], only: int | None) -> Tensor:
+    """`(K,)`: log p of a text that is written, or of one of its tokens its log-odds.
+
+    Args:
+        logits: `(N, K, V)`, of its N tokens.
+        tokens: N of them, the end included.
+        only: of which; None for all.
+    """
+    if only is not None:
+        return log_odds(logits[only], tokens[only])
+    at = torch.tensor(list(tokens), device=logits.device)[:, None, None].expand(-1, logits.shape[1], 1)
+    return logits.log_softmax(-1).gather(2, at).sum((0, 2))
+
+
+def recording_parts(scaling: Scaling, input: Tensor, given: Recording) -> dict[str, Any]:
+    """Baseline, cells, and names of steps and channels of a recording as the network reads it: parts of a `Question`.
+
+    Where nothing is there, every channel is at its mean, does not change, and no value is missing.
+
+    Args:
+        scaling: how it is read.
+        input: `(T, 1, I)`.
+        given: the recording itself.
+    """
+    channels, gaps = list(scaling.channels), list(scaling.gaps)
+    C = len(channels)
+    told = [*range(C), *range(C), *gaps, *([C] if scaling.step is not None else [])]
+    baseline = torch.zeros_like(input).unflatten(2, (scaling.stack, len(told)))
+    baseline[..., 2 * C : 2 * C + len(gaps)] = 1.0
+    names = [*channels, *(["time between steps"] if scaling.step is not None else [])]
+    steps = min(len(given), len(input) * scaling.stack)
+    read = np.full((steps, len(names)), np.nan)
+    read[:, :C] = given.values[:steps]
+    if given.times is not None:
+        read[1:, C:] = np.diff(given.times[:steps])[:, None]
+    at = np.arange(len(input) * scaling.stack).reshape(-1, scaling.stack, 1)
+    cells = np.where(at < steps, at * len(names) + np.array(told), -1)
+    return {
+        "baseline": baseline.flatten(2),
+        "cells": cells.reshape(len(input), -1),
+        "steps": tuple(map(str, range(steps))),
+        "channels": tuple(names),
+        "name": given.id,
+        "read": read,
+    }

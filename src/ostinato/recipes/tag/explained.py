@@ -1,0 +1,80 @@
+"""What a tagger is asked: why these tags, or why this one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ostinato.data.batches.batches import Batch
+from ostinato.data.recordings.recording import Recordings
+from ostinato.errors import ConfigError
+from ostinato.insight.reasons.question import LOG_ODDS, LOG_PROBABILITY, Question
+from ostinato.models.tagging.words import WordEncoder
+from ostinato.recipes.reasons.parts import number_of, one_of, recording_parts, trimmed
+from ostinato.recipes.tag.data import Part
+from ostinato.types import Tensor
+
+
+def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Question:
+    """The log-odds of the tag of one step, or the mean over all steps of those of their tags.
+
+    `target` is a step, "7", or a step and a tag that it might have had, "7:NOUN"; None for all steps. Of a CRF they are those of
+    the marginals, and of all steps the log-probability of the path, a step. What is read are the vectors of words or characters, of
+    which nothing is a zero, or numbers.
+
+    Raises:
+        ConfigError: there is no such step or tag, or the sequence is longer than the model reads at once.
+    """
+    model, known, row = learnt.model, learnt.known, int(batch.rows[0])
+    steps = int(batch.lengths[0]) if batch.lengths is not None else len(batch.target)
+    with torch.no_grad():
+        x = trimmed(model.encoder(batch.input), batch.lengths)
+        if len(x) > model.window:
+            raise ConfigError(
+                f"expected a sequence of at most {model.window:,} steps, got {len(x):,}; give a part of it"
+            )
+        emissions = model._emissions(x, None)
+        tags = model.decode(emissions)[:, 0]
+    every = torch.arange(len(known.tags), device=x.device)
+    where, _, wanted = (target or "").partition(":")
+    step = number_of(where or None, 0, steps, "step")
+    other = one_of(wanted or None, known.tags, "tag")
+    if other is not None and step is None:
+        raise ConfigError(f"--target {target}: expected the number of a step before the colon")
+    if step is not None and other is not None:
+        tags = tags.clone()
+        tags[step] = other
+    names = [known.tags[tag] for tag in tags.tolist()]
+    # (T, N - 1), of each step the tags that it has not.
+    others = torch.stack([torch.cat([every[:tag], every[tag + 1 :]]) for tag in tags.tolist()])
+
+    def answer(network: Any, variants: Tensor) -> Tensor:
+        found = network._emissions(variants, None)  # (T, K, N)
+        K = found.shape[1]
+        if network.crf is not None:
+            if step is None:
+                return network.crf.log_likelihood(found, tags[:, None].expand(-1, K)) / len(tags)
+            only = torch.arange(found.shape[2], device=found.device) == tags[step]  # (N,)
+            at = torch.arange(len(found), device=found.device)[:, None, None] == step
+            through, around = (found.masked_fill(at & forbidden, -torch.inf) for forbidden in (~only, only))
+            return network.crf.log_partition(through) - network.crf.log_partition(around)
+        order = torch.cat([tags[:, None], others], 1)[:, None].expand(-1, K, -1)
+        mine, rest = found.gather(2, order).split([1, others.shape[1]], 2)
+        each = mine[..., 0] - rest.logsumexp(2)
+        return each.mean(0) if step is None else each[step]
+
+    if isinstance(part, Recordings):
+        parts = recording_parts(known.scaling, x, part[row])
+    else:
+        given = part[row]
+        words = isinstance(model.encoder, WordEncoder)
+        shown: Any = given.words if words else given.text  # pyright: ignore[reportAttributeAccessIssue]
+        parts = {"baseline": torch.zeros_like(x), "steps": tuple(shown)[: len(x)], "joiner": " " if words else ""}
+        parts["name"] = "" if words else given.name  # pyright: ignore[reportAttributeAccessIssue]
+    about = "the tags of all steps, mean" if step is None else f"tag {names[step]} of step {step}"
+    if step is not None and "joiner" in parts:
+        about += f", {parts['steps'][step]!r}"
+    said = names[step] if step is not None else " ".join(names) if len(set(names)) > 1 else names[0]
+    unit = LOG_PROBABILITY if step is None and model.crf is not None else LOG_ODDS
+    return Question(model, answer, x, about=about, unit=unit, said=said, **parts)
