@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ostinato.data.batches.batches import Batch
+from ostinato.models.forecasting.frame import Frame
 from ostinato.models.forecasting.scale import Scale
 
 
@@ -23,6 +24,8 @@ class SeriesBatch(Batch):
         observed: (T, B, P), covariates that are known up to now only, NaN where missing; those to come are not looked at.
         series: (B,) int64, which series it is; 0 for one that training never had.
         least_scale: (B,), the least scale of a row, at least 0; see `Scale`.
+        level: (B,), what was subtracted from the values of a row, so that a value of 0 is -level here; None for 0.
+        floored: (B,) bool, whether a row has no value below 0, and no forecast; None for rows that may.
     """
 
     past: torch.Tensor = None  # pyright: ignore[reportAssignmentType]  # a field behind one with a default must have one
@@ -30,6 +33,8 @@ class SeriesBatch(Batch):
     observed: torch.Tensor | None = None
     series: torch.Tensor | None = None
     least_scale: torch.Tensor | None = None
+    level: torch.Tensor | None = None
+    floored: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,9 @@ class Behind:
         flags: (reach, B), 1 where there was one, else 0.
         begun: (reach, B), 1 where there had been one by then.
         means: (m, B), of the baseline, the first one for the first step; or None.
+        level: (B,), see `SeriesBatch`.
+        floored: (B,) bool, see `SeriesBatch`.
+        size: (B,), about how large the values of the past are, in the unit of the series, see `Frame`.
     """
 
     state: Any
@@ -51,6 +59,32 @@ class Behind:
     flags: torch.Tensor
     begun: torch.Tensor
     means: torch.Tensor | None
+    level: torch.Tensor
+    floored: torch.Tensor
+    size: torch.Tensor
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """What is said of each value to come from the true values before it, and what came; from the step `begin` on.
+
+    Attributes:
+        begin: the first step.
+        raw: (T - begin, B, K), numbers of the head.
+        change: (T - begin, B), what came less the baseline, in the scale of the window; 0 where it is not counted.
+        counted: (T - begin, B) bool, whether there is a value to come, and a scale.
+        baseline: (T - begin, B), in the scale of the window.
+        scale: of the windows.
+        frame: of the same places; None for a head that reads none.
+    """
+
+    begin: int
+    raw: torch.Tensor
+    change: torch.Tensor
+    counted: torch.Tensor
+    baseline: torch.Tensor
+    scale: Scale
+    frame: Frame | None
 
 
 def uniform_numbers(horizon: int, samples: int, seed: int) -> torch.Tensor:
