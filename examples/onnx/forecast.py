@@ -25,16 +25,18 @@ class Model:
         self.has_series = "series" in names
         self.states = [name for name in names if name not in ("input", "series")]
 
-    def forecast(self, values, times=None, known=None, observed=None, series="", horizon=None):
+    def forecast(self, values, times=None, known=None, observed=None, series="", horizon=None, static=None):
         """Mean, median and central intervals of the steps behind the last value.
 
         values: (T,), NaN where missing. times: (T + horizon,) datetime64. known: (T + horizon, K) and observed: (T, P), covariates.
+        static: (F,), what stays the same in the series.
         """
         know, values = self.known, np.array([np.nan if v is None else v for v in values], np.float64)
         values = values[: np.flatnonzero(~np.isnan(values))[-1] + 1]
         horizon, T = horizon or know["horizon"], len(values)
-        inputs, seen, window = self.covariates(T, horizon, times, known, observed)
+        inputs, seen, window = self.covariates(T, horizon, times, known, observed, static)
         anchor, number = values[-1], know["ids"].index(series) + 1 if series in know["ids"] else 0
+        floor = self.floor(values, number)
         z, width = self.scaled((values[-window:] - anchor).astype(np.float32), values, number)
         there = (~np.isnan(z)).astype(np.float32)
         last = np.maximum.accumulate(np.where(there > 0, np.arange(len(z)), -1))
@@ -53,10 +55,11 @@ class Model:
             given = {"input": x, **which, **dict(zip(self.states, states, strict=True))}
             parameters, *states = self.sessions["step"].run(None, given)
             change = self.drawn(parameters, step)
-            value = self.baseline(history, means, step, S) + change
+            value = np.maximum(self.baseline(history, means, step, S) + change, (floor - anchor) / (width or 1.0))
             for each, v in zip(history, (value, np.ones(S), np.ones(S)), strict=True):
                 each.append(v.astype(np.float32))
         paths = anchor + (width * np.stack(history[0][-horizon:])).astype(np.float64)
+        paths = np.maximum(self.calibrated(np.maximum(paths, floor)), floor)
         answer = {"mean": paths.mean(1).tolist(), "median": np.median(paths, axis=1).tolist(), "intervals": {}}
         for percent in know["intervals"]:
             levels = (0.5 - percent / 200, 0.5 + percent / 200)
@@ -64,7 +67,25 @@ class Model:
             answer["intervals"][str(percent)] = {"low": low.tolist(), "high": high.tolist()}
         return answer
 
-    def covariates(self, T, horizon, times, known, observed):
+    def floor(self, values, number):
+        """What no forecast is below: 0 of a series that never was, else nothing."""
+        never = self.known["nonnegative"]
+        is_floored = bool(never) and (never[number - 1] if number else all(never)) and np.nanmin(values) >= 0
+        return 0.0 if is_floored else -np.inf
+
+    def calibrated(self, paths):
+        """Paths (horizon, S) as far from their median as validation says, by the interval that ends at each."""
+        if self.known["factors"] is None:
+            return paths
+        H, S = paths.shape
+        factors = np.array(self.known["factors"])[:, np.minimum(np.arange(H), len(self.known["factors"][0]) - 1)]
+        paths, ends = np.sort(paths, 1), np.abs(2 * np.arange(1, S + 1) / (S + 1) - 1) * 100
+        middle = np.median(paths, 1)[:, None]
+        moved = middle + np.stack([np.interp(ends, self.known["calibrated"], f) for f in factors.T]) * (paths - middle)
+        low = np.minimum.accumulate(moved[:, : S // 2][:, ::-1], 1)[:, ::-1]
+        return np.concatenate([low, np.maximum.accumulate(moved[:, S // 2 :], 1)], 1)
+
+    def covariates(self, T, horizon, times, known, observed, static):
         """What is known at each step of the window and behind it; what was observed a step before each; steps of the window."""
         window, parts = min(T, self.known["context"]), []
         for name in self.known["cycles"]:
@@ -78,6 +99,9 @@ class Model:
             parts += [np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)]
         for at, (_, mean, deviation) in enumerate(self.known["known"]):
             parts.append((np.asarray(known, float)[T - window : T + horizon, at] - mean) / deviation)
+        for at, (_, mean, deviation) in enumerate(self.known["static"]):
+            same = np.nan if static is None or static[at] is None else static[at]
+            parts.append(np.full(window + horizon, (same - mean) / deviation))
         seen = np.full((window + horizon, len(self.known["observed"])), np.nan)
         for at, (_, mean, deviation) in enumerate(self.known["observed"]):
             seen[1 : window + 1, at] = (np.asarray(observed, float)[T - window : T, at] - mean) / deviation

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ostinato.cli.answer_files import answers_into, check_suffix
@@ -77,7 +78,9 @@ def main(words: Sequence[str]) -> int:
         answers = trained.stream(given.input, on_batch)
         _tell(trained.notes)
         if given.output is not None:
-            write = stack.enter_context(answers_into(given.output, trained.task))
+            write = stack.enter_context(
+                answers_into(given.output, trained.task, partial(trained.task.table_rows, trained))
+            )
             for answer in answers:
                 write(answer)
             return 0

@@ -55,7 +55,11 @@ class NegativeBinomial:
 
     def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.sample`."""
-        return frame.changes(_drawn(*self._parts(raw, frame), precise(uniform)))
+        return frame.changes(self.drawn(self.numbers(raw, frame), precise(uniform)))
+
+    def drawn(self, numbers: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        """(N,) float64: values of `numbers` (N, K) by uniform numbers (2, N)."""
+        return _drawn(numbers[:, 0], numbers[:, 1], uniform)
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`."""
@@ -98,11 +102,14 @@ class ZeroInflated:
 
     def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.sample`."""
-        mean, dispersion, zero = self._parts(raw, frame)
-        u = precise(uniform)
+        return frame.changes(self.drawn(self.numbers(raw, frame), precise(uniform)))
+
+    def drawn(self, numbers: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        """See `NegativeBinomial.drawn`."""
+        (mean, dispersion, zero), u = numbers.unbind(-1), uniform
         others = ((u[0] - zero) / (1.0 - zero)).clamp(1e-9, 1.0 - 1e-9)
         drawn = _drawn(mean, dispersion, torch.stack([others, u[1]]))
-        return frame.changes(torch.where(u[0] < zero, 0.0, drawn))
+        return torch.where(u[0] < zero, 0.0, drawn)
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`."""
@@ -144,8 +151,11 @@ class LogNormal:
 
     def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.sample`."""
-        mean, width = self._parts(raw, frame)
-        return frame.changes((mean + width * torch.special.ndtri(precise(uniform[0]))).exp())
+        return frame.changes(self.drawn(self.numbers(raw, frame), precise(uniform)))
+
+    def drawn(self, numbers: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        """See `NegativeBinomial.drawn`."""
+        return (numbers[:, 0] + numbers[:, 1] * torch.special.ndtri(uniform[0])).exp()
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`; of the logarithm."""
@@ -187,6 +197,10 @@ class Rectified:
         mean, width = self._parts(raw)
         drawn = mean + width * torch.special.ndtri(precise(uniform[0]))
         return torch.maximum(drawn, precise(frame.zero)).to(frame.zero.dtype)
+
+    def drawn(self, numbers: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+        """See `NegativeBinomial.drawn`."""
+        return (numbers[:, 0] + numbers[:, 1] * torch.special.ndtri(uniform[0])).clamp_min(0.0)
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`; no surprise where the Gaussian is below 0 and so is what came."""

@@ -12,7 +12,7 @@ from ostinato.errors import ConfigError
 from ostinato.models.forecasting.baseline import Baseline, BaselineName, shifted
 from ostinato.models.forecasting.forecast_stream import ForecastStream
 from ostinato.models.forecasting.frame import Frame
-from ostinato.models.forecasting.heads import LEVELS, HeadName, make_head
+from ostinato.models.forecasting.heads import LEVELS, HeadName, least_size, make_head
 from ostinato.models.forecasting.scale import Scale, fill_forward, size_of
 from ostinato.models.forecasting.windows import Behind, OneStep, SeriesBatch
 from ostinato.models.forecasting.words import WordVectors
@@ -181,7 +181,7 @@ class Forecaster(nn.Module):
         floored = torch.zeros_like(nothing, dtype=torch.bool) if batch.floored is None else batch.floored
         if not self.head.reads_frame:
             return level, floored, nothing
-        return level, floored, size_of(batch.input, batch.past, level, 1.0 if self.head.is_count else 1e-6)
+        return level, floored, size_of(batch.input, batch.past, level, least_size(self.head))
 
     @staticmethod
     def scaled(batch: SeriesBatch) -> tuple[torch.Tensor, Scale]:

@@ -35,6 +35,10 @@ class Frame:
         """(...) float64: what the change is measured from, in the unit of the series; at least 0."""
         return (-precise(self.zero) * precise(self.width)).clamp_min(0.0)
 
+    def flat(self) -> Frame:
+        """All places in one dimension."""
+        return Frame(*(each.reshape(-1) for each in (self.zero, self.width, self.size)))
+
     def repeated(self, count: int) -> Frame:
         """Each place so many times, one after the other."""
         return Frame(*(each.repeat_interleave(count, 0) for each in (self.zero, self.width, self.size)))

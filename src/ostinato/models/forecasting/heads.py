@@ -241,6 +241,11 @@ def _freedom(raw: torch.Tensor) -> torch.Tensor:
     return 2.0 + F.softplus(raw + 3.0)
 
 
+def least_size(head: Head) -> float:
+    """What the size of the past is more than its mean, see `Frame`: 1 for counts, as in DeepAR; next to nothing for others."""
+    return 1.0 if head.is_count else 1e-30
+
+
 def distribution(head: Head, raw: torch.Tensor) -> torch.Tensor:
     """Numbers that mean something: location and scale, of a Student-t degrees of freedom too; or quantiles.
 

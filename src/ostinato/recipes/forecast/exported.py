@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from ostinato.errors import ConfigError
 from ostinato.exporting.graph import Around, Axis, Graph, Port, flat
 from ostinato.exporting.layers import StateNames, drawn
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT, distribution
 from ostinato.models.forecasting.windows import uniform_numbers
 from ostinato.recipes.exporting.exported import LENGTHS, Exported, drawn_lengths
-from ostinato.recipes.forecast.data import LEAST_OF_HISTORY, OWN_VALUES, ForecastKnown, ForecastPart
+from ostinato.recipes.forecast.calibration import LEVELS
+from ostinato.recipes.forecast.data import ForecastPart
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import INTERVALS
+from ostinato.recipes.forecast.windows import LEAST_OF_HISTORY, OWN_VALUES
 from ostinato.types import Tensor
 
 _SAMPLES, _SEED = 200, 0  # as the task's answers have them
@@ -35,7 +39,7 @@ class _Reader(Around):
         """States."""
         if self.model.embedding is not None and series is not None:
             input = torch.cat([input, self.model.embedding(series).expand(input.shape[0], -1, -1)], -1)
-        return tuple(flat(self.model.recurrent(input, lengths=lengths)[1]))
+        return tuple(flat(self.model.recurrent(self.model.entered(input), lengths=lengths)[1]))
 
 
 class _Next(Around):
@@ -51,7 +55,7 @@ class _Next(Around):
         states = list(more)
         if self.model.embedding is not None:
             input = torch.cat([input, self.model.embedding(states.pop(0))], -1)
-        output, after = self.model.recurrent(input[None], self._states.opened(states))
+        output, after = self.model.recurrent(self.model.entered(input[None]), self._states.opened(states))
         return (distribution(self.model.head, self.model.output(output[0])), *flat(after))
 
 
@@ -59,8 +63,12 @@ def exported(
     model: Forecaster, known: ForecastKnown, validation: Callable[[], ForecastPart], samples: int = _SAMPLES
 ) -> Exported:
     """Both graphs, and all that makes their inputs of a series."""
-    has_series = model.embedding is not None
-    width = model.recurrent.input_size - (0 if model.embedding is None else model.embedding.embedding_dim)
+    if model.head.reads_frame:
+        raise ConfigError(
+            f"ONNX expected a forecaster with the head student-t, gaussian or quantiles, whose draws run.py makes, got {known.head}; train "
+            "with --model.head quantiles, or serve this one with `ostinato serve`"
+        )
+    has_series, width = model.embedding is not None, model.input_size
     states = StateNames(model.recurrent)
     series = [Port("series", ("B",), _SERIES)] * has_series
     of_input = "values at the lags and whether they were there, baseline, what is known, what was observed; see run.py"
@@ -96,7 +104,9 @@ def exported(
     )
     constants = {
         **{name: getattr(known, name) for name in ("horizon", "context", "season", "step", "ids", "cycles", "widths")},
-        **{name: getattr(known, name) for name in ("known", "observed", "baseline")},
+        **{name: getattr(known, name) for name in ("known", "observed", "static", "baseline", "nonnegative")},
+        "calibrated": LEVELS,
+        "factors": None if known.calibration is None else known.calibration.steps,
         "lags": model.lags,
         "limit": model.limit,
         "distribution": names,
@@ -140,6 +150,7 @@ def _judge(validation: Callable[[], ForecastPart]) -> Callable[[Any], Mapping[st
                 track.observed[:origin],
                 track.id,
                 part.horizon,
+                track.static,
             )
             apart = np.abs(np.array(found["median"]) - truth[row])
             errors += apart[~np.isnan(apart)].tolist()

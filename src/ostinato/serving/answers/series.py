@@ -11,7 +11,8 @@ import numpy as np
 from ostinato.data.series.grids import Every, Grid
 from ostinato.data.series.times import parse_numbers, parse_times
 from ostinato.errors import DataError
-from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, Track
+from ostinato.recipes.forecast.data import ForecastPart, Track
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.serving.errors import BadRequestError, TooLargeError
 
 

@@ -14,7 +14,9 @@ import torch
 from ostinato.data.series.grids import Grid
 from ostinato.models.forecasting.forecast_stream import ForecastStream
 from ostinato.models.forecasting.heads import Gaussian, Quantiles
-from ostinato.recipes.forecast.data import SeriesWindows, Track
+from ostinato.models.forecasting.windows import uniform_numbers
+from ostinato.recipes.forecast.data import Track
+from ostinato.recipes.forecast.windows import SeriesWindows
 from ostinato.serving.answers.series import columns_of, names_of, numbers_of, part_of, track_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, whole
@@ -23,6 +25,7 @@ from ostinato.serving.stepping.job import Job
 
 LEVELS = (50.0, 80.0, 95.0)
 _MOST_HORIZON, _MOST_SAMPLES, _MOST_LEVELS = 1000, 1000, 20
+_DRAWS = 400  # that tell the interval of a value of counts and amounts
 _MOST_PATHS = 200_000  # steps of paths of a forecast: while they are drawn no other session of the model steps
 
 
@@ -58,6 +61,7 @@ class ForecastKind(Kind):
         told = json.dumps(self.known.to_dict(), sort_keys=True, default=repr).encode()
         beside = {
             "anchor": np.zeros(FIRST_ROWS),
+            "floored": np.zeros(FIRST_ROWS, np.int64),
             "time": np.zeros(FIRST_ROWS, np.int64),
             "first": np.zeros(FIRST_ROWS, np.int64),
         }
@@ -124,10 +128,12 @@ class ForecastKind(Kind):
             observed=batch.observed[:, 0] if batch.observed.shape[2] else None,
             series=int(batch.series[0]),
             least_scale=float(batch.least_scale[0]),
+            level=float(batch.level[0]),
+            nonnegative=bool(batch.floored[0]),
             row=row,
         )
         beside = bank.beside
-        beside["anchor"][row] = windows.anchors[0]
+        beside["anchor"][row], beside["floored"][row] = windows.anchors[0], windows.floored[0]
         beside["first"][row], beside["time"][row] = (_whole(track.times[at]) for at in (0, end - 1))
         # Values that are missing at the end of the past are steps too.
         rows = np.array([row], dtype=np.int64)
@@ -200,8 +206,16 @@ class ForecastKind(Kind):
                 )
             paths = bank.stream.forecast(horizon, future=future, samples=samples, seed=seed, rows=some).double().numpy()
             for n, at in enumerate(places):
-                found[at][1] = _fan(paths[:, n] + anchors[at], jobs[at].asked.levels)
+                found[at][1] = _fan(self._bounded(bank, rows[at], paths[:, n] + anchors[at]), jobs[at].asked.levels)
         return found
+
+    def _bounded(self, bank: Bank, row: int, paths: np.ndarray) -> np.ndarray:
+        """Paths (horizon, S) as wide as validation says, and never below 0 where the series is not."""
+        if self.model.head.is_count:
+            paths = paths.round()
+        if self.known.calibration is not None:
+            paths = self.known.calibration.applied(paths)
+        return paths.clip(0.0) if bank.beside["floored"][row] else paths
 
     # answers
 
@@ -214,6 +228,8 @@ class ForecastKind(Kind):
 def expected(head: Any, numbers: torch.Tensor, anchor: float, levels: Sequence[float]) -> dict[str, Any]:
     """Mean and the widest interval of what a head says of a value."""
     level = (max(levels) if levels else 95.0) / 100.0
+    if head.reads_frame:
+        return _expected_from_zero(head, numbers, level)
     ends = torch.tensor([(1.0 - level) / 2.0, (1.0 + level) / 2.0], dtype=torch.float64)
     if isinstance(head, Quantiles):
         at = torch.tensor(head.levels, dtype=torch.float64)
@@ -227,6 +243,14 @@ def expected(head: Any, numbers: torch.Tensor, anchor: float, levels: Sequence[f
             z = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v * v)
         low, high = (middle + width * float(each) for each in z)
     return {"mean": middle + anchor, "low": low + anchor, "high": high + anchor}
+
+
+def _expected_from_zero(head: Any, numbers: torch.Tensor, level: float) -> dict[str, Any]:
+    """The same of counts and amounts, whose numbers are of values from 0 on: by draws of them."""
+    uniform = uniform_numbers(1, _DRAWS, 0)[0].double()
+    drawn = head.drawn(numbers.expand(_DRAWS, -1), uniform).numpy()
+    low, high = np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], method="weibull").tolist()
+    return {"mean": float(drawn.mean()), "low": low, "high": high}
 
 
 def _fan(paths: np.ndarray, levels: Sequence[float]) -> dict[str, Any]:
