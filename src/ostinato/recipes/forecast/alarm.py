@@ -13,6 +13,7 @@ _TAIL = 0.1  # share of the most surprising values, of which each is kept
 _MOST_OF_TAIL = 200
 _OTHERS = 50
 _LEAST_SCALE = 1e-6
+_LEAST_LOG = -700.0  # of a probability, so that it is above 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Alarm:
         if not n:
             return None
         # The k-th largest of n ordinary values is reached by another one in k of n + 1 cases.
-        exceeded = (n - np.arange(n)) / (n + 1.0)
+        # Of values that are equally surprising, all count.
+        exceeded = (n - np.searchsorted(there, there)) / (n + 1.0)
         tail = np.flatnonzero(exceeded <= _TAIL)
         tail = tail[-_MOST_OF_TAIL:] if len(tail) > _MOST_OF_TAIL else tail
         begin = tail[0] if len(tail) else n - 1
@@ -74,8 +76,8 @@ class Alarm:
         """
         given = np.asarray(surprise, dtype=np.float64)
         at, logs = np.array(self.surprises), np.log(np.array(self.shares))
-        # Of values that are equally surprising, all count.
         at, first = np.unique(at, return_index=True)
         found = np.interp(given, at, logs[first], left=0.0)
         beyond = logs[first][-1] - (given - at[-1]) / self.scale
-        return np.exp(np.where(np.isnan(given), np.nan, np.where(given > at[-1], beyond, found)))
+        logs = np.where(given > at[-1], np.maximum(beyond, _LEAST_LOG), found)
+        return np.exp(np.where(np.isnan(given), np.nan, logs))

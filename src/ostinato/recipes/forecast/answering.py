@@ -42,10 +42,14 @@ def covariates_ahead(part: ForecastPart, track: Track, origin: int, horizon: int
         DataError: it does not say all.
     """
     names, found = part.columns[0], track.known[origin : origin + horizon]
-    if names and (len(found) < horizon or np.isnan(found).any()):
+    words = () if part.layout is None else part.layout.words
+    columns = [name.partition("=")[0] if name.partition("=")[0] in words else name for name in names]
+    # A word that is not there is one that training never had: no number is like that.
+    needed = [column not in words for column in columns]
+    if names and (len(found) < horizon or np.isnan(found[:, needed]).any()):
         series = f" of series {track.id!r}" if track.id else ""
         raise DataError(
-            f"{part.name}: expected {', '.join(names)} for all {horizon} steps behind the last value{series}; add their rows, and "
+            f"{part.name}: expected {', '.join(dict.fromkeys(columns))} for all {horizon} steps behind the last value{series}; add their rows, and "
             "leave what is forecast empty in them"
         )
     return found if names else np.zeros((horizon, 0))
