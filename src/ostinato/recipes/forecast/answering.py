@@ -49,8 +49,8 @@ def covariates_ahead(part: ForecastPart, track: Track, origin: int, horizon: int
     if names and (len(found) < horizon or np.isnan(found[:, needed]).any()):
         series = f" of series {track.id!r}" if track.id else ""
         raise DataError(
-            f"{part.name}: expected {', '.join(dict.fromkeys(columns))} for all {horizon} steps behind the last value{series}; add their rows, and "
-            "leave what is forecast empty in them"
+            f"{part.name}: expected {', '.join(dict.fromkeys(columns))} for all {horizon} steps behind the last value{series}; "
+            "add their rows, and leave what is forecast empty in them"
         )
     return found if names else np.zeros((horizon, 0))
 
@@ -68,7 +68,7 @@ def answer(
         paths: (horizon, S), calibrated.
         how: which quantiles are asked for.
     """
-    last, *ahead = _written(part, np.concatenate([track.times[origin - 1 : origin], times]))
+    last, *ahead = written_times(part, np.concatenate([track.times[origin - 1 : origin], times]))
     intervals = {}
     for percent in INTERVALS:
         low, high = sample_quantile(paths, edges(percent))
@@ -99,13 +99,14 @@ def scan_answer(part: ForecastPart, track: Track, found: Mapping[str, Any], rate
         "series": track.id,
         **({"column": track.column} if track.column else {}),
         "false_alarms": rate,
-        "times": _written(part, track.times),
+        "times": written_times(part, track.times),
         "values": [None if np.isnan(v) else float(v) for v in track.values],
         **found,
     }
 
 
-def _written(part: ForecastPart, times: np.ndarray) -> list[Any]:
+def written_times(part: ForecastPart, times: np.ndarray) -> list[Any]:
+    """Times as the table writes its own."""
     written = part.written or Times(times)
     is_local = part.layout is not None and part.layout.clock == "local"
     return list(written.written(times, local=is_local))

@@ -117,6 +117,13 @@ class ForecastPart:
         for series, rows in zip(found, np.split(order, begins[1:]), strict=True):
             yield self.tracks[series], rows
 
+    def moments(self) -> np.ndarray:
+        """(N,): the time of the first step of each forecast."""
+        found = np.empty(len(self), dtype=self.tracks[0].times.dtype)
+        for track, rows in self.by_track():
+            found[rows] = track.times[self.origin[rows]]
+        return found
+
     def future(self) -> np.ndarray:
         """(N, horizon): what came, NaN where missing."""
         found = np.full((len(self), self.horizon), np.nan)

@@ -65,8 +65,8 @@ def exported(
     """Both graphs, and all that makes their inputs of a series."""
     if model.head.reads_frame:
         raise ConfigError(
-            f"ONNX expected a forecaster with the head student-t, gaussian or quantiles, whose draws run.py makes, got {known.head}; train "
-            "with --model.head quantiles, or serve this one with `ostinato serve`"
+            f"ONNX expected a forecaster with the head student-t, gaussian or quantiles, got {known.head}, whose draws run.py does "
+            "not make; train with --model.head quantiles, or serve this one with `ostinato serve`"
         )
     has_series, width = model.embedding is not None, model.input_size
     states = StateNames(model.recurrent)

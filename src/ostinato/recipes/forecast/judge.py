@@ -143,7 +143,7 @@ class ForecastJudge(Judge):
 
     # --- figures ---
 
-    def _units(self) -> np.ndarray:
+    def units(self) -> np.ndarray:
         """(N, 1): what MASE divides by, of each forecast's series."""
         part = self.part
         found = [
@@ -161,11 +161,11 @@ class ForecastJudge(Judge):
 
     def scaled_crps(self) -> float:
         """The mean CRPS, each series in the unit of MASE; NaN where nothing was compared."""
-        return _mean(self.crps / self._units())
+        return _mean(self.crps / self.units())
 
     def figures(self) -> dict[str, float]:
         """Errors in the unit of the values, skill, MASE, and the share of the truth within each interval."""
-        units = self._units()
+        units = self.units()
         found = {
             "skill": self._skill(units),
             **_errors(self.truth, self.median, self.mean, self.crps, units),
@@ -203,7 +203,7 @@ class ForecastJudge(Judge):
 
     def details(self) -> dict[str, Any]:
         """Season and horizon; baselines in full; errors by steps ahead and by series; where what came lay in the forecasts."""
-        part, units = self.part, self._units()
+        part, units = self.part, self.units()
         first, last = (part.tracks[part.series[at]].times[part.origin[at]] for at in (0, -1))
         by_series = {}
         for track, rows in islice(part.by_track(), _LISTED_SERIES):
@@ -282,7 +282,7 @@ class ForecastJudge(Judge):
 
     def _better_baselines(self) -> list[str]:
         """A line for each error in which a baseline is better than the model, by a hundredth and more than rounding."""
-        units = self._units()
+        units = self.units()
         ours = _errors(self.truth, self.median, self.mean, self.crps, units)
         baselines, lines = self._baselines(units), []
         apart = _mean(np.abs(self.truth - np.nanmedian(self.truth))) if len(self.part) else 0.0
