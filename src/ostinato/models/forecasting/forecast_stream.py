@@ -279,10 +279,13 @@ class ForecastStream(ModelStream):
             memory["flags"].T,
             memory["begun"].T,
             self._means_from_here(memory),
-            *(memory[name] for name in ("level", "floored", "size")),
+            memory["level"],
+            memory["floored"],
+            memory["size"],
+            (memory["series"] - 1).clamp_min(0),
         )
         with torch.inference_mode(False), reading(model), torch.autocast("cpu", enabled=False):
-            paths = model.paths(behind, beside, uniform_numbers(horizon, samples, seed))
+            paths = model.paths(behind, beside, uniform_numbers(horizon, samples, seed, model.draws))
         return paths[:, 0] if alone else paths
 
     def measure_error(self, inputs: Any) -> Any:

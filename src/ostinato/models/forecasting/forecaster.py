@@ -13,6 +13,7 @@ from ostinato.models.forecasting.baseline import Baseline, BaselineName, shifted
 from ostinato.models.forecasting.forecast_stream import ForecastStream
 from ostinato.models.forecasting.frame import Frame
 from ostinato.models.forecasting.heads import LEVELS, HeadName, least_size, make_head
+from ostinato.models.forecasting.low_rank import LowRank
 from ostinato.models.forecasting.scale import Scale, fill_forward, size_of
 from ostinato.models.forecasting.windows import Behind, OneStep, SeriesBatch
 from ostinato.models.forecasting.words import WordVectors
@@ -135,7 +136,10 @@ class Forecaster(nn.Module):
     def _begin_with(self, start: Sequence[float]) -> None:
         if len(start) != self.head.size:
             raise ConfigError(f"start: expected {self.head.size} numbers for this head, got {len(start)}")
+        loadings = self.output.weight[2:].clone()
         self.output.weight.zero_()
+        if isinstance(self.head, LowRank):  # which are the same for all series else
+            self.output.weight[2:] = 0.3 * loadings
         self.output.bias.copy_(torch.tensor(start))
 
     # --- training ---
@@ -146,6 +150,10 @@ class Forecaster(nn.Module):
         Values of a row whose past has no scale are left out; without any other it is 0.
         """
         found = self.one_step(batch)
+        if isinstance(self.head, LowRank):
+            alone = torch.arange(len(batch.past), device=batch.past.device)
+            group = alone if batch.group is None else batch.group
+            return self.head.joint_loss(found.raw, found.change, found.counted, group), None
         losses = self.head.loss(found.raw, found.change, found.frame)
         return losses.masked_fill(~found.counted, 0.0).sum() / found.counted.sum().clamp_min(1), None
 
@@ -256,7 +264,7 @@ class Forecaster(nn.Module):
             batch: whose past is read; what comes behind it is not looked at.
             future: (horizon, B, K), covariates known ahead of time; None where K is 0.
             horizon: steps to forecast, at least 1.
-            uniform: (horizon, 2, S), numbers above 0 and below 1, see `uniform_numbers`; the same for every row.
+            uniform: (horizon, `draws`, S), numbers above 0 and below 1, see `uniform_numbers`; the same for every row.
 
         Returns:
             (horizon, B, S), in the unit of the series.
@@ -266,8 +274,8 @@ class Forecaster(nn.Module):
         """
         if horizon < 1:
             raise ConfigError(f"horizon: expected at least 1 step to forecast, got {horizon}")
-        if uniform.dim() != 3 or uniform.shape[:2] != (horizon, 2):
-            raise ConfigError(f"uniform: expected numbers ({horizon}, 2, S), got {tuple(uniform.shape)}")
+        if uniform.dim() != 3 or uniform.shape[:2] != (horizon, self.draws):
+            raise ConfigError(f"uniform: expected numbers ({horizon}, {self.draws}, S), got {tuple(uniform.shape)}")
         if self.known_size and (future is None or future.shape[::2] != (horizon, self.known_size)):
             got = "none" if future is None else tuple(future.shape)
             raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")
@@ -293,7 +301,8 @@ class Forecaster(nn.Module):
             for each in (filled, is_there.to(filled.dtype), is_there.to(filled.dtype).cummax(0).values)
         )
         means = self.baseline.means(filled, is_there, batch.past)
-        return Behind(state, scale, values, flags, begun, means, *self._levels(batch))
+        channel = torch.zeros_like(batch.past) if batch.channel is None else batch.channel
+        return Behind(state, scale, values, flags, begun, means, *self._levels(batch), channel)
 
     @property
     def reach(self) -> int:
@@ -306,7 +315,7 @@ class Forecaster(nn.Module):
         Args:
             behind: where, of B rows.
             beside: for each step (B, .), the inputs that are no values.
-            uniform: (horizon, 2, S), as of `sample`.
+            uniform: (horizon, `draws`, S), as of `sample`.
         """
         like = behind.values
         at_once = max(1, _MOST_PATHS // like.shape[1])
@@ -336,11 +345,23 @@ class Forecaster(nn.Module):
             x, baseline = self.step_input(values, flags, begun, mean, others.repeat_interleave(S, 0))
             output, state = self.recurrent(x.unsqueeze(0), state)
             raw, frame = self.output(output[0]).to(baseline.dtype), self.frame(scale, level, size, baseline)
-            value = baseline + self.head.sample(raw, uniform[step].repeat(1, B), frame)
+            value = baseline + self.head.sample(raw, self._numbers(uniform[step], behind.channel), frame)
             values.append(torch.where(floored, torch.maximum(value, least), value))
             flags.append(torch.ones_like(value))
             begun.append(flags[-1])
         return torch.stack(values[-len(beside) :]).reshape(len(beside), B, S)
+
+    @property
+    def draws(self) -> int:
+        """How many uniform numbers a step of a path needs: two; of series together one each, and those of the factors."""
+        return self.num_series + self.head.rank if isinstance(self.head, LowRank) else 2
+
+    def _numbers(self, uniform: torch.Tensor, channel: torch.Tensor) -> torch.Tensor:
+        """(., B S): the uniform numbers (draws, S) of each row and path."""
+        if not isinstance(self.head, LowRank):
+            return uniform.repeat(1, len(channel))
+        own = uniform[channel.clamp_max(self.num_series - 1)].reshape(1, -1)
+        return torch.cat([own, uniform[self.num_series :].repeat(1, len(channel))])
 
     def step_input(
         self,

@@ -17,10 +17,12 @@ from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.bounded_heads import LogNormal, NegativeBinomial, Rectified, ZeroInflated
+from ostinato.models.forecasting.gaussian import Gaussian
+from ostinato.models.forecasting.low_rank import LowRank
 from ostinato.models.forecasting.widths import LEAST_WIDTH, START, raw_width, width_of
 
 HeadName: TypeAlias = Literal[
-    "student-t", "gaussian", "quantiles", "negative-binomial", "zero-inflated", "log-normal", "rectified"
+    "student-t", "gaussian", "quantiles", "negative-binomial", "zero-inflated", "log-normal", "rectified", "low-rank"
 ]
 HEAD_NAMES: tuple[HeadName, ...] = get_args(HeadName)
 COUNT_HEADS: tuple[HeadName, ...] = ("negative-binomial", "zero-inflated")
@@ -83,30 +85,6 @@ class Head(Protocol):
             frame: of the same places.
         """
         ...
-
-
-class Gaussian:
-    """N(m, s), s = softplus(.); the loss is its negative log density in nats."""
-
-    size, reads_frame, is_count = 2, False, False
-
-    def start(self, changes: torch.Tensor, frame: None = None) -> torch.Tensor:
-        """See `Head.start`; the deviation is that from the median."""
-        median = changes.median()
-        return torch.stack([median, raw_width((changes - median).square().mean().sqrt())])
-
-    def loss(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
-        """See `Head.loss`."""
-        width = width_of(raw[..., 1])
-        return 0.5 * ((change - raw[..., 0]) / width).square() + width.log() + 0.5 * math.log(2.0 * math.pi)
-
-    def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: None = None) -> torch.Tensor:
-        """See `Head.sample`."""
-        return raw[:, 0] + width_of(raw[:, 1]) * torch.special.ndtri(uniform[0])
-
-    def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
-        """See `Head.surprise`."""
-        return 0.5 * ((change - raw[..., 0]) / width_of(raw[..., 1])).square()
 
 
 class StudentT:
@@ -226,14 +204,15 @@ def make_head(name: HeadName, levels: Sequence[float] = LEVELS) -> Head:
         return Gaussian()
     if name == "quantiles":
         return Quantiles(levels)
-    bounded = {
+    others = {
         "negative-binomial": NegativeBinomial,
         "zero-inflated": ZeroInflated,
         "log-normal": LogNormal,
         "rectified": Rectified,
+        "low-rank": LowRank,
     }
-    if name in bounded:
-        return bounded[name]()
+    if name in others:
+        return others[name]()
     raise ConfigError(f"head: expected one of {', '.join(HEAD_NAMES)}, got {name}")
 
 
@@ -249,6 +228,8 @@ def least_size(head: Head) -> float:
 def distribution(head: Head, raw: torch.Tensor) -> torch.Tensor:
     """Numbers that mean something: location and scale, of a Student-t degrees of freedom too; or quantiles.
 
+    Of `LowRank` those of each series alone.
+
     Args:
         head: of this file; one that reads a frame has `numbers`.
         raw: (..., K), of the output layer.
@@ -258,5 +239,5 @@ def distribution(head: Head, raw: torch.Tensor) -> torch.Tensor:
     """
     if isinstance(head, Quantiles):
         return head.quantiles(raw)
-    parts = [raw[..., 0], width_of(raw[..., 1])]
+    parts = [raw[..., 0], head.width(raw) if isinstance(head, Gaussian) else width_of(raw[..., 1])]
     return torch.stack([*parts, _freedom(raw[..., 2])] if isinstance(head, StudentT) else parts, -1)

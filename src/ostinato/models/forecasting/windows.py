@@ -26,6 +26,8 @@ class SeriesBatch(Batch):
         least_scale: (B,), the least scale of a row, at least 0; see `Scale`.
         level: (B,), what was subtracted from the values of a row, so that a value of 0 is -level here; None for 0.
         floored: (B,) bool, whether a row has no value below 0, and no forecast; None for rows that may.
+        group: (B,) int64: rows of the same number are series that belong together, from the same origin; None for none.
+        channel: (B,) int64, from 0: which of the series that belong together a row is, for draws of its own; None for the first.
     """
 
     past: torch.Tensor = None  # pyright: ignore[reportAssignmentType]  # a field behind one with a default must have one
@@ -35,6 +37,8 @@ class SeriesBatch(Batch):
     least_scale: torch.Tensor | None = None
     level: torch.Tensor | None = None
     floored: torch.Tensor | None = None
+    group: torch.Tensor | None = None
+    channel: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Behind:
         level: (B,), see `SeriesBatch`.
         floored: (B,) bool, see `SeriesBatch`.
         size: (B,), about how large the values of the past are, in the unit of the series, see `Frame`.
+        channel: (B,) int64, see `SeriesBatch`.
     """
 
     state: Any
@@ -62,6 +67,7 @@ class Behind:
     level: torch.Tensor
     floored: torch.Tensor
     size: torch.Tensor
+    channel: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,13 @@ class OneStep:
     frame: Frame | None
 
 
-def uniform_numbers(horizon: int, samples: int, seed: int) -> torch.Tensor:
-    """(horizon, 2, S): each row has one number from each of S equal parts of [0, 1], in an order of its own.
+def uniform_numbers(horizon: int, samples: int, seed: int, draws: int = 2) -> torch.Tensor:
+    """(horizon, draws, S): each row has one number from each of S equal parts of [0, 1], in an order of its own.
 
     So the S draws of one step are as evenly spread as they can be (Latin hypercube; McKay et al. 1979), and intervals need fewer.
     """
     generator = torch.Generator().manual_seed(seed)
-    order = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu").argsort(-1)
-    within = torch.rand(horizon, 2, samples, generator=generator, dtype=torch.float64, device="cpu")
+    order = torch.rand(horizon, draws, samples, generator=generator, dtype=torch.float64, device="cpu").argsort(-1)
+    within = torch.rand(horizon, draws, samples, generator=generator, dtype=torch.float64, device="cpu")
     # Away from 0 and 1 in float32 too, whose logarithms and inverses are then finite.
     return ((order + within) / samples).clamp(1e-6, 1.0 - 1e-6).float()

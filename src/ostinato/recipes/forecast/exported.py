@@ -14,6 +14,7 @@ from ostinato.exporting.graph import Around, Axis, Graph, Port, flat
 from ostinato.exporting.layers import StateNames, drawn
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT, distribution
+from ostinato.models.forecasting.low_rank import LowRank
 from ostinato.models.forecasting.windows import uniform_numbers
 from ostinato.recipes.exporting.exported import LENGTHS, Exported, drawn_lengths
 from ostinato.recipes.forecast.calibration import LEVELS
@@ -63,7 +64,7 @@ def exported(
     model: Forecaster, known: ForecastKnown, validation: Callable[[], ForecastPart], samples: int = _SAMPLES
 ) -> Exported:
     """Both graphs, and all that makes their inputs of a series."""
-    if model.head.reads_frame:
+    if model.head.reads_frame or isinstance(model.head, LowRank):
         raise ConfigError(
             f"ONNX expected a forecaster with the head student-t, gaussian or quantiles, got {known.head}, whose draws run.py does "
             "not make; train with --model.head quantiles, or serve this one with `ostinato serve`"

@@ -85,7 +85,7 @@ class ForecastJudge(Judge):
         samples = answering.samples if final or is_scored else min(_TRAINING_SAMPLES, answering.samples)
         self._conformal: Conformal = answering.conformal
         self._calibration = known.calibration if final else None
-        self._uniform = uniform_numbers(part.horizon, samples, answering.seed)
+        self._uniform = uniform_numbers(part.horizon, samples, answering.seed, model.draws)
         self.truth = part.future()
         shape = self.truth.shape
         self.median, self.mean, self.crps, self.pinball = (np.full(shape, np.nan) for _ in range(4))

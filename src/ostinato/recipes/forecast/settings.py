@@ -74,7 +74,8 @@ class ForecasterSettings:
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
         dropout: between the layers and before the output, from 0 to below 1.
         head: what is said about the next value: student-t, gaussian, or quantiles (trained by pinball loss); of counts
-            negative-binomial or zero-inflated; of amounts log-normal (above 0) or rectified (from 0 on); auto tries those that suit
+            negative-binomial or zero-inflated; of amounts log-normal (above 0) or rectified (from 0 on); of series that belong
+            together low-rank, a Gaussian with factors that all share; auto tries those that suit
             the data for a few steps each, and takes the one of the smallest CRPS on validation.
         baseline: the forecast that training begins with, whose errors the network learns: last_value, seasonal_naive, season_mean
             or seasonal_change (the last value, changed as a season ago); null for the one that has the smallest a step ahead.
@@ -97,6 +98,7 @@ class ForecasterSettings:
         "zero-inflated",
         "log-normal",
         "rectified",
+        "low-rank",
         "auto",
     ] = "student-t"
     baseline: Literal["last_value", "seasonal_naive", "season_mean", "seasonal_change"] | None = None

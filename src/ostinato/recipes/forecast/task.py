@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.batches.batches import Batch, Batches, Examples
 from ostinato.data.records.splits import Splits
 from ostinato.data.series.layout import Layout
 from ostinato.data.series.series import SeriesTable, read_series
@@ -29,7 +29,7 @@ from ostinato.recipes.forecast.metrics import INTERVALS
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.splitting import MOST_TEST, at_most, cut_at, split
 from ostinato.recipes.forecast.start import begin
-from ostinato.recipes.forecast.windows import SeriesWindows
+from ostinato.recipes.forecast.windows import SeriesWindows, Together
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Finished, Judge, Opening, Task
 from ostinato.recipes.trained import validation_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 
+_LEAST_TOGETHER = 8  # origins of a batch, where each has several series
 _LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed
 
 
@@ -189,6 +190,20 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             known_size=known.known_size, observed_size=len(known.observed), num_series=max(1, len(known.ids)), **given
         )
 
+    def batches(self, settings: ForecastSettings, examples: Examples, *, rank: int, world: int) -> Batches:
+        """Windows in random order; where series belong together, those of all of them."""
+        how = settings.training
+        if self._is_joint(settings):
+            assert isinstance(examples, SeriesWindows)
+            together = Together(examples)
+            size = max(_LEAST_TOGETHER, how.batch_size // together.widest)
+            return Batches(together, size, seed=settings.seed, rank=rank, world=world)
+        return super().batches(settings, examples, rank=rank, world=world)
+
+    @staticmethod
+    def _is_joint(settings: ForecastSettings) -> bool:
+        return settings.model.head == "low-rank"
+
     def judged_by(self, settings: ForecastSettings) -> str | None:
         """The skill of whole forecasts, not the loss of single steps."""
         return "skill"
@@ -218,7 +233,9 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             for moments, (track, origin) in zip(times, places, strict=True)
         ]
         future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
-        drawn = learnt.model.sample(batch, future, horizon, uniform_numbers(horizon, how.samples, how.seed))
+        drawn = learnt.model.sample(
+            batch, future, horizon, uniform_numbers(horizon, how.samples, how.seed, learnt.model.draws)
+        )
         rows, windows = batch.rows.cpu().numpy(), SeriesWindows(part, known)
         found = windows.absolute(rows, drawn.double().cpu().numpy().transpose(1, 0, 2))
         if learnt.model.head.is_count:

@@ -54,6 +54,18 @@ class SeriesWindows:
         past = np.minimum(part.origin, self._context)
         self.lengths = past + part.horizon
         self._least, self.anchors = np.zeros(len(part)), np.zeros(len(part))
+        # Columns of a table belong together; where there is one only, all series do.
+        is_wide = any(track.column for track in tracks)
+        moments = np.zeros(len(part), dtype=np.int64)
+        for track, rows in part.by_track():
+            moments[rows] = track.times[part.origin[rows] - 1].astype(np.int64)
+        self.groups = np.unique(
+            np.stack([np.array([tracks[at].group if is_wide else 0 for at in part.series], dtype=np.int64), moments]),
+            axis=1,
+            return_inverse=True,
+        )[1].reshape(-1)
+        places = [known.number(track.id) or at + 1 for at, track in enumerate(tracks)]
+        self._channels = np.array(places, dtype=np.int64) - 1
         there, self.floored = np.zeros(len(part), dtype=np.int64), np.zeros(len(part), dtype=bool)
         for track, rows in part.by_track():
             origin = part.origin[rows]
@@ -86,6 +98,8 @@ class SeriesWindows:
             least_scale=torch.from_numpy(self._least[rows].astype(np.float32)),
             level=torch.from_numpy(self.anchors[rows].astype(np.float32)),
             floored=torch.from_numpy(self.floored[rows]),
+            group=torch.from_numpy(self.groups[rows]),
+            channel=torch.from_numpy(self._channels[self.part.series[rows]]),
         )
 
     def absolute(self, rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
@@ -95,3 +109,27 @@ class SeriesWindows:
     def bounded(self, rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
         """The same, nothing below 0 where it never is."""
         return np.where(self.floored[rows].reshape(-1, *[1] * (paths.ndim - 1)), paths.clip(0.0), paths)
+
+
+class Together:
+    """Windows of series that belong together as one example: those of all of them that begin at the same time.
+
+    Args:
+        windows: of the series.
+
+    Attributes:
+        widest: how many windows the largest has.
+    """
+
+    def __init__(self, windows: SeriesWindows):
+        self._windows = windows
+        order = np.argsort(windows.groups, kind="stable")
+        begins = np.flatnonzero(np.diff(windows.groups[order], prepend=-1))
+        self._members = np.split(order, begins[1:])
+        self.lengths = np.array([windows.lengths[each].max() for each in self._members])
+        self.counts = np.array([windows.counts[each].sum() for each in self._members])
+        self.widest = max(map(len, self._members))
+
+    def batch(self, rows: np.ndarray) -> SeriesBatch:
+        """All windows of some examples."""
+        return self._windows.batch(np.concatenate([self._members[row] for row in rows]))
