@@ -120,6 +120,9 @@ class AnswerSettings:
         conformal: intervals as wide as validation says: by a factor for each step ahead (steps), one for all (all), or as the
             model says (none).
         quantiles: levels above 0 and below 1 that are answered too, such as [0.1, 0.5, 0.9].
+        sums: of each series that is a total its parts, by their names, such as {total: [north, south]}; forecasts then add up.
+        reconcile: whom to trust so that they do: each as much as its variance says (variances), all alike (least-squares), or the
+            parts alone (bottom-up).
         anomalies: in place of forecasts, how strange each value is beside what was to be expected of it, and an alarm where it is
             stranger than all but this share of ordinary values, such as 0.001.
     """
@@ -129,6 +132,8 @@ class AnswerSettings:
     seed: int = 0
     conformal: Literal["steps", "all", "none"] = "steps"
     quantiles: list[float] = field(default_factory=list)
+    sums: dict[str, list[str]] = field(default_factory=dict)
+    reconcile: Literal["variances", "least-squares", "bottom-up"] = "variances"
     anomalies: float | None = None
 
     def __post_init__(self):

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from ostinato.recipes.forecast.data import ForecastPart, Track, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import INTERVALS
+from ostinato.recipes.forecast.reconciliation import reconciled, summing
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.splitting import MOST_TEST, at_most, cut_at, split
 from ostinato.recipes.forecast.start import begin
@@ -62,6 +64,9 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     nothing_to_judge = (
         "expected values that change in the steps to validate with, got the same one everywhere (in 16 digits), or none"
     )
+
+    def __init__(self) -> None:
+        self._sums: WeakKeyDictionary[ForecastPart, tuple[AnswerSettings, np.ndarray]] = WeakKeyDictionary()
 
     def read(self, settings: ForecastSettings) -> Splits[ForecastPart]:
         """The beginning of each series to learn from, then its validation, its end for the test."""
@@ -228,24 +233,43 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             return self._scans(learnt, part, [int(part.series[row]) for row in batch.rows.tolist()], how.anomalies)
         horizon = how.horizon or known.horizon
         times = [times_ahead(part, track, origin, horizon) for track, origin in places]
-        inputs = [
-            known.inputs(moments, covariates_ahead(part, track, origin, horizon), track.static)
-            for moments, (track, origin) in zip(times, places, strict=True)
-        ]
-        future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
-        drawn = learnt.model.sample(
-            batch, future, horizon, uniform_numbers(horizon, how.samples, how.seed, learnt.model.draws)
-        )
-        rows, windows = batch.rows.cpu().numpy(), SeriesWindows(part, known)
-        found = windows.absolute(rows, drawn.double().cpu().numpy().transpose(1, 0, 2))
-        if learnt.model.head.is_count:
-            found = found.round()
-        if known.calibration is not None:
-            found = windows.bounded(rows, known.calibration.applied(found, how.conformal))
+        rows = batch.rows.cpu().numpy()
+        found = self._added_up(learnt, part)[rows] if how.sums else self._paths(learnt, part, batch)
         return [
             answer(part, track, origin, moments, each, how)
             for (track, origin), moments, each in zip(places, times, found, strict=True)
         ]
+
+    def _paths(self, learnt: LearntForecaster, part: ForecastPart, batch: SeriesBatch) -> np.ndarray:
+        """(B, horizon, S): calibrated, in the unit of each series."""
+        known, how, rows = learnt.known, learnt.answering, batch.rows.cpu().numpy()
+        horizon, inputs = how.horizon or known.horizon, []
+        for row in rows:
+            track, origin = part.tracks[part.series[row]], int(part.origin[row])
+            ahead = covariates_ahead(part, track, origin, horizon)
+            inputs.append(known.inputs(times_ahead(part, track, origin, horizon), ahead, track.static))
+        future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
+        uniform = uniform_numbers(horizon, how.samples, how.seed, learnt.model.draws)
+        drawn, windows = learnt.model.sample(batch, future, horizon, uniform), SeriesWindows(part, known)
+        found = windows.absolute(rows, drawn.double().cpu().numpy().transpose(1, 0, 2))
+        found = found.round() if learnt.model.head.is_count else found
+        if known.calibration is None:
+            return found
+        return windows.bounded(rows, known.calibration.applied(found, how.conformal))
+
+    def _added_up(self, learnt: LearntForecaster, part: ForecastPart) -> np.ndarray:
+        """The same of all series, which add up; drawn once for all batches."""
+        how = learnt.answering
+        kept = self._sums.get(part)
+        if kept is None or kept[0] != how:
+            summed = summing([part.tracks[at].id for at in part.series], how.sums)
+            windows = SeriesWindows(part, learnt.known)
+            paths = np.empty((len(part), how.horizon or learnt.known.horizon, how.samples))
+            for batch in self.in_order(learnt, windows):
+                assert isinstance(batch, SeriesBatch)
+                paths[batch.rows.cpu().numpy()] = self._paths(learnt, part, batch)
+            kept = self._sums[part] = how, reconciled(paths, summed, how.reconcile, windows.floored)
+        return kept[1]
 
     def _scans(
         self, learnt: LearntForecaster, part: ForecastPart, series: list[int], rate: float
