@@ -28,15 +28,17 @@ class Model:
     def forecast(self, values, times=None, known=None, observed=None, series="", horizon=None, static=None):
         """Mean, median and central intervals of the steps behind the last value.
 
-        values: (T,), NaN where missing. times: (T + horizon,) datetime64. known: (T + horizon, K) and observed: (T, P), covariates.
-        static: (F,), what stays the same in the series.
+        values: (T,), NaN where missing. times: (T + horizon,) datetime64. known: (T + horizon, K), observed: (T, P), static: (F,).
         """
         know, values = self.known, np.array([np.nan if v is None else v for v in values], np.float64)
         values = values[: np.flatnonzero(~np.isnan(values))[-1] + 1]
         horizon, T = horizon or know["horizon"], len(values)
         inputs, seen, window = self.covariates(T, horizon, times, known, observed, static)
         anchor, number = values[-1], know["ids"].index(series) + 1 if series in know["ids"] else 0
-        floor = self.floor(values, number)
+        never = (
+            know["nonnegative"][number - 1] if number and know["nonnegative"] else all(know["nonnegative"] or [False])
+        )
+        floor = 0.0 if never and np.nanmin(values) >= 0 else -np.inf  # what is never negative stays so
         z, width = self.scaled((values[-window:] - anchor).astype(np.float32), values, number)
         there = (~np.isnan(z)).astype(np.float32)
         last = np.maximum.accumulate(np.where(there > 0, np.arange(len(z)), -1))
@@ -67,23 +69,13 @@ class Model:
             answer["intervals"][str(percent)] = {"low": low.tolist(), "high": high.tolist()}
         return answer
 
-    def floor(self, values, number):
-        """What no forecast is below: 0 of a series that never was, else nothing."""
-        never = self.known["nonnegative"]
-        is_floored = bool(never) and (never[number - 1] if number else all(never)) and np.nanmin(values) >= 0
-        return 0.0 if is_floored else -np.inf
-
     def calibrated(self, paths):
-        """Paths (horizon, S) as far from their median as validation says, by the interval that ends at each."""
-        if self.known["factors"] is None:
-            return paths
-        H, S = paths.shape
-        factors = np.array(self.known["factors"])[:, np.minimum(np.arange(H), len(self.known["factors"][0]) - 1)]
-        paths, ends = np.sort(paths, 1), np.abs(2 * np.arange(1, S + 1) / (S + 1) - 1) * 100
-        middle = np.median(paths, 1)[:, None]
-        moved = middle + np.stack([np.interp(ends, self.known["calibrated"], f) for f in factors.T]) * (paths - middle)
-        low = np.minimum.accumulate(moved[:, : S // 2][:, ::-1], 1)[:, ::-1]
-        return np.concatenate([low, np.maximum.accumulate(moved[:, S // 2 :], 1)], 1)
+        """Paths (horizon, S) in order, as far from their median as validation says."""
+        paths, middle = np.sort(paths, 1), np.median(paths, 1)[:, None]
+        factors = self.numbers["factors"]
+        moved = middle + factors[np.minimum(np.arange(len(paths)), len(factors) - 1)] * (paths - middle)
+        above = np.maximum.accumulate(np.maximum(moved, middle), 1)
+        return above + np.minimum.accumulate(np.minimum(moved, middle)[:, ::-1], 1)[:, ::-1] - middle
 
     def covariates(self, T, horizon, times, known, observed, static):
         """What is known at each step of the window and behind it; what was observed a step before each; steps of the window."""
@@ -99,9 +91,10 @@ class Model:
             parts += [np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)]
         for at, (_, mean, deviation) in enumerate(self.known["known"]):
             parts.append((np.asarray(known, float)[T - window : T + horizon, at] - mean) / deviation)
-        for at, (_, mean, deviation) in enumerate(self.known["static"]):
-            same = np.nan if static is None or static[at] is None else static[at]
-            parts.append(np.full(window + horizon, (same - mean) / deviation))
+        same = np.array([None] * len(self.known["static"]) if static is None else static, float)
+        parts += [
+            np.full(window + horizon, (v - m) / d) for v, (_, m, d) in zip(same, self.known["static"], strict=True)
+        ]
         seen = np.full((window + horizon, len(self.known["observed"])), np.nan)
         for at, (_, mean, deviation) in enumerate(self.known["observed"]):
             seen[1 : window + 1, at] = (np.asarray(observed, float)[T - window : T, at] - mean) / deviation

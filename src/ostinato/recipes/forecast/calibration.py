@@ -78,6 +78,11 @@ class Calibration:
         found = np.array(self.steps)
         return found[:, (first + np.arange(horizon)).clip(max=found.shape[1] - 1)]
 
+    def of_draws(self, how: Conformal, first: int, horizon: int, samples: int) -> np.ndarray:
+        """(horizon, S): the factor of each of S draws in order, by the interval that ends at it."""
+        ends = np.abs(2.0 * np.arange(1, samples + 1) / (samples + 1.0) - 1.0) * 100.0
+        return np.stack([np.interp(ends, LEVELS, each) for each in self.factors(how, first, horizon).T])
+
     def applied(self, paths: np.ndarray, how: Conformal = "steps", first: int = 0) -> np.ndarray:
         """Paths whose quantiles are calibrated; what was the k-th largest at a step still is.
 
@@ -92,15 +97,10 @@ class Calibration:
         order = np.argsort(paths, -1, kind="stable")
         ordered = np.take_along_axis(paths, order, -1)
         middle = np.median(ordered, -1, keepdims=True)
-        # The interval that ends at each draw, in percent.
-        ends = np.abs(2.0 * np.arange(1, S + 1) / (S + 1.0) - 1.0) * 100.0
-        factors = self.factors(how, first, H)
-        each = np.stack([np.interp(ends, LEVELS, factors[:, step]) for step in range(H)])
-        moved = middle + each * (ordered - middle)
+        moved = middle + self.of_draws(how, first, H, S) * (ordered - middle)
         # A factor that falls outwards must not have quantiles cross.
-        half = S // 2
-        moved[..., half:] = np.maximum.accumulate(moved[..., half:], -1)
-        moved[..., :half] = np.minimum.accumulate(moved[..., :half][..., ::-1], -1)[..., ::-1]
+        above = np.maximum.accumulate(np.maximum(moved, middle), -1)
+        moved = above + np.minimum.accumulate(np.minimum(moved, middle)[..., ::-1], -1)[..., ::-1] - middle
         found = np.empty_like(moved)
         np.put_along_axis(found, order, moved, -1)
         return found

@@ -17,7 +17,6 @@ from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT, dis
 from ostinato.models.forecasting.low_rank import LowRank
 from ostinato.models.forecasting.windows import uniform_numbers
 from ostinato.recipes.exporting.exported import LENGTHS, Exported, drawn_lengths
-from ostinato.recipes.forecast.calibration import LEVELS
 from ostinato.recipes.forecast.data import ForecastPart
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import INTERVALS
@@ -106,8 +105,6 @@ def exported(
     constants = {
         **{name: getattr(known, name) for name in ("horizon", "context", "season", "step", "ids", "cycles", "widths")},
         **{name: getattr(known, name) for name in ("known", "observed", "static", "baseline", "nonnegative")},
-        "calibrated": LEVELS,
-        "factors": None if known.calibration is None else known.calibration.steps,
         "lags": model.lags,
         "limit": model.limit,
         "distribution": names,
@@ -117,7 +114,9 @@ def exported(
         "own_values": OWN_VALUES,
     }
     uniform = uniform_numbers(known.horizon, samples, _SEED)
-    arrays = {"uniform": uniform.numpy()}
+    nothing = np.ones((known.horizon, samples))
+    factors = nothing if known.calibration is None else known.calibration.of_draws("steps", 0, known.horizon, samples)
+    arrays = {"uniform": uniform.numpy(), "factors": factors}
     if isinstance(model.head, Gaussian):
         arrays["normal"] = torch.special.ndtri(uniform[:, 0]).numpy()
     return Exported((past, step), constants, "forecast.py", _judge(validation), arrays)

@@ -142,11 +142,11 @@ class ForecastKnown:
         Args:
             times: (T,).
             known: (T, K), covariates.
-            static: (F,), what stays the same; None where it is not known.
+            static: (F,), what stays the same; (T, F) where each step is of another series; None where it is not known.
         """
-        same = np.full(len(self.static), np.nan) if static is None else static
+        same = np.atleast_2d(np.full(len(self.static), np.nan) if static is None else static)
         parts = [calendar(times, self.cycles), scaled(known, self.known)]
-        parts.append(np.repeat(scaled(same[None], self.static), len(times), 0))
+        parts.append(np.broadcast_to(scaled(same, self.static), (len(times), len(self.static))))
         return np.concatenate(parts, 1).astype(np.float32)
 
     def is_floored(self, id: str) -> bool:

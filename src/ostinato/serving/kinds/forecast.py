@@ -17,7 +17,7 @@ from ostinato.models.forecasting.heads import Gaussian, Quantiles
 from ostinato.models.forecasting.windows import uniform_numbers
 from ostinato.recipes.forecast.data import Track
 from ostinato.recipes.forecast.windows import SeriesWindows
-from ostinato.serving.answers.series import columns_of, names_of, numbers_of, part_of, track_of
+from ostinato.serving.answers.series import columns_of, names_of, numbers_of, part_of, track_of, words_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, whole
 from ostinato.serving.stepping.bank import Bank
@@ -62,6 +62,7 @@ class ForecastKind(Kind):
         beside = {
             "anchor": np.zeros(FIRST_ROWS),
             "floored": np.zeros(FIRST_ROWS, np.int64),
+            "static": np.full((FIRST_ROWS, len(self.known.static)), np.nan),
             "time": np.zeros(FIRST_ROWS, np.int64),
             "first": np.zeros(FIRST_ROWS, np.int64),
         }
@@ -87,8 +88,8 @@ class ForecastKind(Kind):
         if body.get("values") is None:
             return []
         values = numbers_of(body["values"], "values", most)
-        known = columns_of(body, "known", len(values), names_of(self.known.known))
-        observed = columns_of(body, "observed", len(values), names_of(self.known.observed))
+        known = columns_of(body, "known", len(values), names_of(self.known.known), words_of(self.known))
+        observed = columns_of(body, "observed", len(values), names_of(self.known.observed), words_of(self.known))
         return list(zip(values.tolist(), known, observed, strict=True))
 
     def numbers(self, asked: Any) -> int:
@@ -111,7 +112,11 @@ class ForecastKind(Kind):
         is_list = isinstance(levels, list | tuple) and len(levels) <= _MOST_LEVELS
         if not is_list or not all(type(each) in (int, float) and 0 < each < 100 for each in levels):
             raise BadRequestError("levels: expected percents between 0 and 100, such as [50, 95]", param="levels")
-        future = columns_of(body, "future", horizon, names_of(self.known.known)) if self.known.known else None
+        future = (
+            columns_of(body, "future", horizon, names_of(self.known.known), words_of(self.known))
+            if self.known.known
+            else None
+        )
         return Asked(horizon, samples, seed, tuple(float(each) for each in levels), future)
 
     # in the stepping thread
@@ -134,6 +139,7 @@ class ForecastKind(Kind):
         )
         beside = bank.beside
         beside["anchor"][row], beside["floored"][row] = windows.anchors[0], windows.floored[0]
+        beside["static"][row] = track.static
         beside["first"][row], beside["time"][row] = (_whole(track.times[at]) for at in (0, end - 1))
         # Values that are missing at the end of the past are steps too.
         rows = np.array([row], dtype=np.int64)
@@ -148,7 +154,8 @@ class ForecastKind(Kind):
         times = self._times(bank, rows, 1)[:, 0]
         known = observed = None
         if self.model.known_size:
-            known = torch.from_numpy(self._known(times, np.stack([each for _, each, _ in inputs])))
+            given = np.stack([each for _, each, _ in inputs])
+            known = torch.from_numpy(self._known(times, given, bank.beside["static"][rows]))
         if self.known.observed:
             scales = np.array([scale for _, *scale in self.known.observed])
             found = (np.stack([each for *_, each in inputs]) - scales[:, 0]) / scales[:, 1]
@@ -157,8 +164,8 @@ class ForecastKind(Kind):
         bank.beside["time"][rows] = times
         return said
 
-    def _known(self, times: np.ndarray, covariates: np.ndarray) -> np.ndarray:
-        return self.known.inputs(times.astype("datetime64[us]") if self._is_dated else times, covariates)
+    def _known(self, times: np.ndarray, covariates: np.ndarray, static: np.ndarray) -> np.ndarray:
+        return self.known.inputs(times.astype("datetime64[us]") if self._is_dated else times, covariates, static)
 
     @property
     def _grid(self) -> Grid | None:
@@ -197,11 +204,15 @@ class ForecastKind(Kind):
             future = None
             if self.model.known_size:
                 times = self._times(bank, some, horizon)
-                given = [jobs[at].asked.future for at in places]
+                given, static = [jobs[at].asked.future for at in places], bank.beside["static"][some]
                 nothing = np.zeros((horizon, 0))
                 future = torch.from_numpy(
                     np.stack(
-                        [self._known(t, nothing if f is None else f) for t, f in zip(times, given, strict=True)], 1
+                        [
+                            self._known(t, nothing if f is None else f, same)
+                            for t, f, same in zip(times, given, static, strict=True)
+                        ],
+                        1,
                     )
                 )
             paths = bank.stream.forecast(horizon, future=future, samples=samples, seed=seed, rows=some).double().numpy()
