@@ -25,6 +25,7 @@ from ostinato.types import Tensor
 
 _SAMPLES, _SEED = 200, 0  # as the task's answers have them
 _JUDGED = 60
+_NO_FLOOR = 1e300  # JSON has no infinity
 _SERIES = "which series it is, 1 to N; 0 for one that training never had, int64"
 
 
@@ -104,7 +105,9 @@ def exported(
     )
     constants = {
         **{name: getattr(known, name) for name in ("horizon", "context", "season", "step", "ids", "cycles", "widths")},
-        **{name: getattr(known, name) for name in ("known", "observed", "static", "baseline", "nonnegative")},
+        **{name: getattr(known, name) for name in ("observed", "baseline")},
+        "known": (*known.known, *known.static),
+        "floors": [0.0 if known.is_floored(id) else -_NO_FLOOR for id in ("", *known.ids)],
         "lags": model.lags,
         "limit": model.limit,
         "distribution": names,
@@ -146,11 +149,10 @@ def _judge(validation: Callable[[], ForecastPart]) -> Callable[[Any], Mapping[st
             found = runner.forecast(
                 track.values[:origin],
                 track.times[:end],
-                track.known[:end],
+                np.concatenate([track.known[:end], np.repeat(track.static[None], end, 0)], 1),
                 track.observed[:origin],
                 track.id,
                 part.horizon,
-                track.static,
             )
             apart = np.abs(np.array(found["median"]) - truth[row])
             errors += apart[~np.isnan(apart)].tolist()
