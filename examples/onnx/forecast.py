@@ -27,7 +27,7 @@ class Model:
     def forecast(self, values, times=None, known=None, observed=None, series="", horizon=None):
         """Mean, median and central intervals of the steps behind the last value.
 
-        values: (T,), NaN where missing. times: (T + horizon,) datetime64. known: (T + horizon, K), static ones last. observed: (T, P).
+        values: (T,), NaN where missing; times: (T + horizon,) datetime64; known: (T + horizon, K), static last; observed: (T, P).
         """
         know, values = self.known, np.array([np.nan if v is None else v for v in values], np.float64)
         values = values[: np.flatnonzero(~np.isnan(values))[-1] + 1]
