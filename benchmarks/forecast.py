@@ -18,10 +18,11 @@ from rich.table import Table
 
 from ostinato import load
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
-from ostinato.recipes.forecast.data import ForecastPart, SeriesWindows
+from ostinato.recipes.forecast.data import ForecastPart
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import crps_of_gaussian, edges, gaussian_quantile
 from ostinato.recipes.forecast.start import thinned
+from ostinato.recipes.forecast.windows import SeriesWindows
 
 
 def exponential_smoothing(part: ForecastPart, history: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,20 +21,20 @@ class Model:
             name: onnxruntime.InferenceSession(folder / graph["file"], providers=["CPUExecutionProvider"])
             for name, graph in card["graphs"].items()
         }
-        names = [each["name"] for each in card["graphs"]["step"]["inputs"]]
-        self.has_series = "series" in names
+        self.has_series = "series" in (names := [each["name"] for each in card["graphs"]["step"]["inputs"]])
         self.states = [name for name in names if name not in ("input", "series")]
 
     def forecast(self, values, times=None, known=None, observed=None, series="", horizon=None):
         """Mean, median and central intervals of the steps behind the last value.
 
-        values: (T,), NaN where missing. times: (T + horizon,) datetime64. known: (T + horizon, K) and observed: (T, P), covariates.
+        values: (T,), NaN where missing; times: (T + horizon,) datetime64; known: (T + horizon, K), static last; observed: (T, P).
         """
         know, values = self.known, np.array([np.nan if v is None else v for v in values], np.float64)
         values = values[: np.flatnonzero(~np.isnan(values))[-1] + 1]
         horizon, T = horizon or know["horizon"], len(values)
         inputs, seen, window = self.covariates(T, horizon, times, known, observed)
         anchor, number = values[-1], know["ids"].index(series) + 1 if series in know["ids"] else 0
+        floor = know["floors"][number] if np.nanmin(values) >= 0 else -np.inf  # what is never negative stays so
         z, width = self.scaled((values[-window:] - anchor).astype(np.float32), values, number)
         there = (~np.isnan(z)).astype(np.float32)
         last = np.maximum.accumulate(np.where(there > 0, np.arange(len(z)), -1))
@@ -48,19 +48,20 @@ class Model:
         states, which = [np.repeat(v, S, 1) for v in found], {name: np.repeat(v, S) for name, v in which.items()}
         history = [[np.repeat(v, S) for v in each] for each in history]
         for step in range(horizon):
-            t = len(z) + step
-            x = self.inputs(history, inputs[t], seen[t], means, step, S)
+            x = self.inputs(history, inputs[len(z) + step], seen[len(z) + step], means, step, S)
             given = {"input": x, **which, **dict(zip(self.states, states, strict=True))}
             parameters, *states = self.sessions["step"].run(None, given)
-            change = self.drawn(parameters, step)
-            value = self.baseline(history, means, step, S) + change
+            value = self.baseline(history, means, step, S) + self.drawn(parameters, step)
+            value = np.maximum(value, (floor - anchor) / (width or 1.0))
             for each, v in zip(history, (value, np.ones(S), np.ones(S)), strict=True):
                 each.append(v.astype(np.float32))
         paths = anchor + (width * np.stack(history[0][-horizon:])).astype(np.float64)
+        paths, at = np.sort(np.maximum(paths, floor), 1), np.arange(horizon).clip(max=know["horizon"] - 1)
+        middle, factors = np.median(paths, 1)[:, None], self.numbers["factors"][at]  # as wide as validation says
+        paths = np.maximum(np.sort(middle + factors * (paths - middle), 1), floor)
         answer = {"mean": paths.mean(1).tolist(), "median": np.median(paths, axis=1).tolist(), "intervals": {}}
         for percent in know["intervals"]:
-            levels = (0.5 - percent / 200, 0.5 + percent / 200)
-            low, high = np.quantile(paths, levels, axis=1, method="weibull")
+            low, high = np.quantile(paths, (0.5 - percent / 200, 0.5 + percent / 200), axis=1, method="weibull")
             answer["intervals"][str(percent)] = {"low": low.tolist(), "high": high.tolist()}
         return answer
 
@@ -112,9 +113,8 @@ class Model:
         if name == "seasonal_naive":
             return np.where(self.back(begun, m, S) > 0, self.back(values, m, S), last)
         if name == "seasonal_change":
-            return np.where(
-                self.back(begun, m + 1, S) > 0, last + self.back(values, m, S) - self.back(values, m + 1, S), last
-            )
+            moved = last + self.back(values, m, S) - self.back(values, m + 1, S)
+            return np.where(self.back(begun, m + 1, S) > 0, moved, last)
         return last
 
     def inputs(self, history, known, seen, means, place, S):

@@ -29,6 +29,7 @@ JSON_LINES, TABLES, TEXT = (".jsonl", ".ndjson", ".json", ""), (".csv", ".tsv", 
 _EXAMPLE, _STEP = "answer", "step"
 
 Write = Callable[[Mapping[str, Any]], None]
+Rows = Callable[[Mapping[str, Any]], "list[dict[str, Any]] | None"]
 
 
 def check_suffix(path: str) -> None:
@@ -39,12 +40,13 @@ def check_suffix(path: str) -> None:
 
 
 @contextmanager
-def answers_into(path: str, task: Any) -> Iterator[Write]:
+def answers_into(path: str, task: Any, rows: Rows | None = None) -> Iterator[Write]:
     """What writes an answer at a time into a new file.
 
     Args:
         path: of the file, with one of the suffixes above.
         task: whose answers they are; it says how text shows them.
+        rows: what makes the rows of a table of an answer, and None of one that has no rows of its own.
 
     Raises:
         ConfigError: the suffix says no form, or the task has no text.
@@ -58,13 +60,13 @@ def answers_into(path: str, task: Any) -> Iterator[Write]:
         if suffix == ".parquet":
             with open(path, "wb"):  # before an hour of answers, not after
                 pass
-            table = _Columns(path)
+            table = _Columns(path, rows)
             yield table.write
             table.close()
             return
         with open(path, "w", encoding="utf-8", newline="" if suffix in TABLES else None) as file:
             if suffix in TABLES:
-                yield _Table(file, "\t" if suffix == ".tsv" else ",", path).write
+                yield _Table(file, "\t" if suffix == ".tsv" else ",", path, rows).write
             elif suffix == TEXT:
                 yield lambda answer: print(task.shown(answer).plain, file=file)
             else:
@@ -134,13 +136,13 @@ def _flat(answer: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 class _Table:
     """Rows as they come; the first says which columns there are."""
 
-    def __init__(self, file: Any, separator: str, path: str) -> None:
-        self._file, self._separator, self._path = file, separator, path
+    def __init__(self, file: Any, separator: str, path: str, rows: Rows | None = None) -> None:
+        self._file, self._separator, self._path, self._rows = file, separator, path, rows
         self._answers = 0
         self._writer: csv.DictWriter[str] | None = None
 
     def write(self, answer: Mapping[str, Any]) -> None:
-        rows = rows_of(answer, self._answers)
+        rows = (None if self._rows is None else self._rows(answer)) or rows_of(answer, self._answers)
         self._answers += 1
         for row in rows:
             if self._writer is None:
@@ -160,12 +162,12 @@ def _check_columns(row: Mapping[str, Any], columns: Any, path: str) -> None:
 class _Columns:
     """Columns that are written at the end, as Parquet wants them."""
 
-    def __init__(self, path: str) -> None:
-        self._path, self._answers = path, 0
+    def __init__(self, path: str, rows: Rows | None = None) -> None:
+        self._path, self._answers, self._rows = path, 0, rows
         self._columns: dict[str, list[Any]] = {}
 
     def write(self, answer: Mapping[str, Any]) -> None:
-        rows = rows_of(answer, self._answers)
+        rows = (None if self._rows is None else self._rows(answer)) or rows_of(answer, self._answers)
         self._answers += 1
         for row in rows:
             self._columns = self._columns or {name: [] for name in row}

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "what the model of a run says about data, a line of JSON for each example",
     "evaluate": "how good the model of a run is on data",
     "explain": "why the model of a run says what it says: which steps, channels and words made it",
+    "backtest": "forecasts of a run from several times of its test, with and without training anew, as a table",
     "serve": "serve the models of runs by HTTP: sessions that keep their state, OpenAI's completions, a page",
     "sweep": "search for good settings of any task with many runs",
     "export": "write the model of a run as ONNX, with a program that runs it without torch, or as C",

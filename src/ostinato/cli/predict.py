@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ostinato.cli.answer_files import FORMS, answers_into, check_suffix, write_form
@@ -81,7 +82,9 @@ def main(words: Sequence[str]) -> int:
             write_form(given.output, trained, given.input, answers)
             return 0
         if given.output is not None:
-            write = stack.enter_context(answers_into(given.output, trained.task))
+            write = stack.enter_context(
+                answers_into(given.output, trained.task, partial(trained.task.table_rows, trained))
+            )
             for answer in answers:
                 write(answer)
             return 0

@@ -273,6 +273,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """
         return []
 
+    def choose(self, settings: S, known: Known, splits: Splits[Part]) -> Known:
+        """Called once behind `learn`, before the model is built: what is known once validation has judged too."""
+        return known
+
     # --- training ---
 
     def progress(self, quiet: bool, console: Console | None) -> Progress:
@@ -448,6 +452,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     @abstractmethod
     def answers(self, learnt: Learnt[S, Known, Model], part: Part, batch: Batch) -> list[dict[str, Any]]:
         """What the model says about each row of a batch of `part`, as JSON can hold it."""
+
+    def table_rows(self, learnt: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """The rows of an answer in a table; None for what all tasks have, see `ostinato.cli.answer_files`."""
+        return None
 
     def exported(self, learnt: Any) -> Exported:
         """What `ostinato export` writes of the model of a run, a `Trained`.

@@ -117,7 +117,7 @@ def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, session: Se
     for purpose, part in (("train on", splits.train), ("validate with", splits.validation)):
         if not task.size(part):
             raise DataError(f"{splits.name}: expected examples to {purpose}, got none; give more data")
-    known = task.learn(settings, splits.train) if known is None else known
+    known = task.choose(settings, task.learn(settings, splits.train), splits) if known is None else known
     validation = task.examples(settings, known, splits.validation)
     task.check(settings, splits, validation)
     torch.manual_seed(settings.seed)

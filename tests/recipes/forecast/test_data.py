@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 from ostinato.data.series.series import read_series
 from ostinato.errors import DataError
 from ostinato.models.forecasting.forecaster import Forecaster
-from ostinato.recipes.forecast.data import (
-    LEAST_OF_HISTORY,
-    ForecastKnown,
-    ForecastPart,
-    SeriesWindows,
-    Track,
-    origins,
-    tracks_of,
-)
+from ostinato.recipes.forecast.data import ForecastPart, Track, origins, tracks_of
+from ostinato.recipes.forecast.known import ForecastKnown
+from ostinato.recipes.forecast.windows import LEAST_OF_HISTORY, SeriesWindows
 
 maybe = st.one_of(st.just(float("nan")), st.integers(-9, 9).map(float))
 

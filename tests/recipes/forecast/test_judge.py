@@ -8,10 +8,12 @@ from scipy import stats
 from ostinato.data.batches.batches import InOrder
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.forecaster import Forecaster
-from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track
+from ostinato.recipes.forecast.data import ForecastPart, Track
 from ostinato.recipes.forecast.judge import ForecastJudge
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import INTERVALS, crps_of_gaussian
 from ostinato.recipes.forecast.settings import AnswerSettings
+from ostinato.recipes.forecast.windows import SeriesWindows
 
 H = 3
 

@@ -7,9 +7,11 @@ import torch
 from ostinato.models.forecasting.baseline import Baseline
 from ostinato.models.forecasting.heads import make_head
 from ostinato.recipes import load, train
-from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track, origins
+from ostinato.recipes.forecast.data import ForecastPart, Track, origins
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.settings import ForecastReadingSettings, ForecastSettings, UpdateSettings
 from ostinato.recipes.forecast.start import begin, centred, one_step_errors
+from ostinato.recipes.forecast.windows import SeriesWindows
 
 DRAW = np.random.default_rng(0)
 AT = np.arange(400)

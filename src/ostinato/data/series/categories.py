@@ -14,7 +14,8 @@ from ostinato.extras import needed
 if TYPE_CHECKING:
     import polars
 
-MOST_WORDS = 50  # of a column; more are texts or names, and no kinds
+MOST_WORDS = 500  # of a column; more are texts or names, and no kinds
+_FEW_WORDS = 50  # that may be kinds even where hardly one comes again
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def expanded(
             found.append(name)
             continue
         words[name] = tuple(there if like is None else like[name])
-        if len(words[name]) > MOST_WORDS:
+        # Many words of which few come again are texts, and no kinds.
+        are_texts = like is None and len(there) > _FEW_WORDS and 2 * len(there) > len(cells)
+        if len(words[name]) > MOST_WORDS or are_texts:
             raise DataError(
                 f"{path}: covariate {name!r} has {len(there)} different words, such as {there[0]!r}; expected numbers, or at most "
                 f"{MOST_WORDS} words that are kinds of something"

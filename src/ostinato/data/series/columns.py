@@ -38,6 +38,7 @@ class Columns:
         observed: Other covariates.
         time: None where rows are counted.
         id: None where there is one series.
+        static: What stays the same in each series.
     """
 
     values: tuple[str, ...]
@@ -45,6 +46,7 @@ class Columns:
     observed: tuple[str, ...] = ()
     time: str | None = None
     id: str | None = None
+    static: tuple[str, ...] = ()
 
 
 def find_columns(

@@ -71,7 +71,7 @@ class Layout:
         columns, grid, own = content["columns"], content["grid"], content["own"]
         parts = {name: tuple(columns[name]) for name in ("values", "known", "observed")}
         return cls(
-            Columns(**parts, time=columns["time"], id=columns["id"]),
+            Columns(**parts, time=columns["time"], id=columns["id"], static=tuple(columns.get("static", ()))),
             None if grid is None else grid_from_dict(grid),
             {id: grid_from_dict(each) for id, each in own.items()},
             bool(content["filled"]),

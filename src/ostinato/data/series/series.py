@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +26,7 @@ from ostinato.data.series.laying import laid, no_time_twice, same_step, share_of
 from ostinato.data.series.layout import Clock, Layout
 from ostinato.data.series.numbers import decimal_sign, read_numbers
 from ostinato.data.series.patterns import equal_steps, find_grids
+from ostinato.data.series.statics import static_of, with_static
 from ostinato.data.series.times import Times, zone_offsets
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.frames import read_frame
@@ -56,6 +57,7 @@ class Series:
         known: Covariates that are known ahead of time: (T, K) float64.
         observed: Covariates that are known up to now only: (T, P) float64.
         grid: Which times it has; None where they follow no rule.
+        static: What stays the same at all steps: (F,) float64, NaN where it is not known.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Series:
     known: np.ndarray
     observed: np.ndarray
     grid: Grid | None = None
+    static: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -88,6 +91,7 @@ class SeriesTable:
         layout: How it was read.
         written: How it writes its times.
         notes: What a user should know about it, a line each.
+        static: Names of the F columns that stay the same in each series.
     """
 
     name: str
@@ -99,6 +103,7 @@ class SeriesTable:
     layout: Layout | None = None
     written: Times | None = None
     notes: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
 
 
 def read_series(
@@ -109,6 +114,7 @@ def read_series(
     id: str | None = None,
     known: Sequence[str] = (),
     observed: Sequence[str] = (),
+    static: Sequence[str] | None = (),
     grid: Gaps = "auto",
     decimal: str | None = None,
     dialect: Dialect | None = None,
@@ -123,6 +129,7 @@ def read_series(
         id: Name of the column that tells series apart; None for the one whose name says so (`ID_NAMES`), if there is one.
         known: Names of covariates that are known ahead of time: prices, holidays, a weather forecast.
         observed: Names of covariates that are known up to now only.
+        static: Names of columns that stay the same in each series; None for those that do, where there are several series.
         grid: "fill" makes missing steps of all gaps, "rows" takes the rows as the steps, "auto" decides as the module says.
         decimal: What comes before the decimals, "." or ","; None for what the cells tell.
         dialect: How CSV or TSV is written; None for the usual.
@@ -144,7 +151,10 @@ def read_series(
     hint = f". {NO_HEADER}" if separator is not None and (dialect is None or dialect.header) else ""
     if like is not None:
         values, time, id = _as_in_training(path, table, like, time, id, notes)
-    columns = find_columns(path, table, values, known, observed, time, id, hint)
+    if like is not None or static:
+        table, static = _static_like(path, table, like, static or (), notes)
+    columns = find_columns(path, table, values, (*known, *(static or ())), observed, time, id, hint)
+    columns = with_static(path, table, dataclasses.replace(columns, known=tuple(known)), static, values, notes)
     if values is None and len(columns.values) > 1:
         notes.append(
             f"{path}: forecasts all of its numbers, {', '.join(columns.values)}; --reading.values '[{columns.values[0]}]' takes "
@@ -157,7 +167,8 @@ def read_series(
     words, usual, day_first = (None, None, None) if like is None else (like.words, like.decimal, like.day_first)
     ahead = expanded(path, table, columns.known, words, notes)
     beside = expanded(path, ahead.table, columns.observed, words, notes)
-    table, names = beside.table, (*columns.values, *ahead.names, *beside.names)
+    same = expanded(path, beside.table, columns.static, words, notes)
+    table, names = same.table, (*columns.values, *ahead.names, *beside.names, *same.names)
     how = "" if values is not None else ", or name the columns to forecast with --reading.values"
     sign = decimal or decimal_sign(path, table, names, separator=separator, usual=usual)
     numbers = read_numbers(path, table, names, decimal=sign or ".", hint=how)
@@ -167,7 +178,7 @@ def read_series(
     if like is None:
         layout = dataclasses.replace(
             _layout(path, columns, times, rows, grid),
-            words=ahead.words | beside.words,
+            words=ahead.words | beside.words | same.words,
             decimal=sign,
             day_first=times.day_first,
         )
@@ -182,11 +193,12 @@ def read_series(
         pieces[name] = its
     if like is not None:
         same_step(path, {name: moments[its] for name, its in pieces.items()}, layout)
-    edges = [len(columns.values), len(columns.values) + len(ahead.names)]
+    edges = np.cumsum([len(columns.values), len(ahead.names), len(beside.names)])
     series: list[Series] = []
     for name, its in pieces.items():
         when, content, fitted = laid(path, name, moments[its], numbers[its], layout, notes)
-        series.append(Series(name, when, *np.split(content, edges, axis=1), grid=fitted))
+        *parts, whole = np.split(content, edges, axis=1)
+        series.append(Series(name, when, *parts, grid=fitted, static=static_of(path, name, same.names, whole)))
     if like is None:
         notes += _remarks(layout, [each.times for each in series], [moments[its] for its in pieces.values()])
     return SeriesTable(
@@ -199,6 +211,7 @@ def read_series(
         layout,
         times,
         tuple(notes),
+        same.names,
     )
 
 
@@ -225,6 +238,22 @@ def _as_in_training(
         f"{path}: has no column {missing[0]!r}, which training forecast; its columns are {', '.join(columns)}: call it as "
         "in training"
     )
+
+
+def _static_like(
+    path: str | Path, table: polars.DataFrame, like: Layout | None, static: Sequence[str], notes: list[str]
+) -> tuple[polars.DataFrame, Sequence[str]]:
+    """The table with the static columns that training had, empty where it has none."""
+    if like is None:
+        return table, static
+    with needed():
+        import polars
+
+    static = like.columns.static
+    if missing := [name for name in static if name not in table.columns]:
+        notes.append(f"{path}: has no {', '.join(missing)}, which training had for each series: not known")
+        table = table.with_columns(polars.lit(None, dtype=polars.String).alias(name) for name in missing)
+    return table, static
 
 
 def _without_empty_rows(table: polars.DataFrame) -> polars.DataFrame:

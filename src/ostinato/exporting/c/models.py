@@ -153,6 +153,10 @@ class _Building:
             raise ConfigError(
                 f"C expected a Forecaster with the head gaussian, student-t or quantiles, got {type(module.head).__name__}"
             )
+        if module.words is not None:
+            raise ConfigError(
+                "C expected a Forecaster whose covariates are numbers, got one that reads words; export it as ONNX"
+            )
         embedding = None
         if module.embedding is not None:
             embedding = self.constants.matrix("series_rows", module.embedding.weight)

@@ -24,12 +24,16 @@ class ForecastStream(ModelStream):
         stream(value)
         paths = stream.forecast(horizon)
 
+    After each value `surprise` has how strange it was beside what was likeliest, `()` or `(n,)`, NaN where it was missing; see
+    `Head.surprise`.
+
     The unit in which the model reads, its `Scale`, is that of the past, as for forecasts of a window that begins with it. Where a
     series moves far from there, begin again with a newer past.
     """
 
     def __init__(self, model: Any, **arguments: Any) -> None:
         super().__init__(model, output=model.output, **arguments)
+        self.surprise = model.output.weight.new_full((), torch.nan)
 
     def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
         model, like = self.model, self.model.output.weight.detach()
@@ -42,6 +46,9 @@ class ForecastStream(ModelStream):
             "observed": like.new_full((rows, model.observed_size), torch.nan),
             "centre": like.new_zeros(rows),
             "width": like.new_zeros(rows),
+            "level": like.new_zeros(rows),
+            "size": like.new_zeros(rows),
+            "floored": torch.zeros(rows, dtype=torch.bool, device=like.device),
             "has_begun": torch.zeros(rows, dtype=torch.bool, device=like.device),
             "steps": torch.zeros(rows, dtype=torch.int64, device=like.device),
             "series": torch.zeros(rows, dtype=torch.int64, device=like.device),
@@ -58,6 +65,8 @@ class ForecastStream(ModelStream):
         observed: Any = None,
         series: int = 0,
         least_scale: float = 0.0,
+        level: float = 0.0,
+        nonnegative: bool = False,
         row: int = 0,
     ) -> None:
         """Read a past, whatever was there before.
@@ -68,6 +77,8 @@ class ForecastStream(ModelStream):
             observed: `(T, P)`, covariates known up to now, NaN where missing.
             series: which one it is; 0 for one that training never had.
             least_scale: the least scale, at least 0, see `Scale`.
+            level: what was subtracted from all values, for a head that must know where 0 is.
+            nonnegative: nothing below 0 is forecast, that is, below -level.
             row: with `rows=N`, which one reads it.
 
         Raises:
@@ -97,6 +108,8 @@ class ForecastStream(ModelStream):
             observed=observed.unsqueeze(1),
             series=torch.tensor([series], device=like.device),
             least_scale=torch.tensor([least_scale], dtype=values.dtype, device=like.device),
+            level=torch.tensor([level], dtype=values.dtype, device=like.device),
+            floored=torch.tensor([nonnegative], device=like.device),
         )
         with torch.no_grad(), reading(model), torch.autocast("cpu", enabled=False):
             behind = model.behind(batch)
@@ -113,6 +126,9 @@ class ForecastStream(ModelStream):
             "observed": observed[-1:],
             "centre": behind.scale.centre,
             "width": behind.scale.width,
+            "level": behind.level,
+            "size": behind.size,
+            "floored": behind.floored,
             "has_begun": torch.ones(1, dtype=torch.bool, device=like.device),
             "steps": torch.zeros(1, dtype=torch.int64, device=like.device),
             "series": torch.tensor([series], device=like.device),
@@ -135,7 +151,8 @@ class ForecastStream(ModelStream):
 
         Returns:
             What was said of this value before it came, in the unit of the series, `(K,)` or `(n, K)`: location and scale, of a
-            Student-t the degrees of freedom too; or the quantiles, in the order of the head's levels.
+            Student-t the degrees of freedom too; or the quantiles, in the order of the head's levels. Of counts and amounts what
+            the head's `numbers` are, of values from 0 on.
 
         Raises:
             ConfigError: for values or covariates of another shape, or where no past was read.
@@ -181,10 +198,20 @@ class ForecastStream(ModelStream):
             self._memory[name][which] = torch.cat([memory[name][:, 1:], v.unsqueeze(1)], 1)
         self._memory["observed"][which] = observed
         self._memory["steps"][which] += 1
+        change, frame = torch.where(is_there, z - self._baseline, 0.0), self._frame(memory)
+        surprise = self.model.head.surprise(h, change, frame).to(z.dtype).masked_fill(~is_there, torch.nan)
+        self.surprise = surprise[0] if self.rows is None else surprise
         return self._said(h, memory)
+
+    def _frame(self, memory: dict[str, torch.Tensor]) -> Any:
+        scale = Scale(memory["centre"], memory["width"])
+        return self.model.frame(scale, memory["level"], memory["size"], self._baseline)
 
     def _said(self, h: torch.Tensor, memory: dict[str, torch.Tensor]) -> torch.Tensor:
         """What the head says, in the unit of the series."""
+        frame = self._frame(memory)
+        if frame is not None:
+            return self.model.head.numbers(h, frame).to(h.dtype)
         numbers = distribution(self.model.head, h)
         centre, width, baseline = (v.unsqueeze(1) for v in (memory["centre"], memory["width"], self._baseline))
         if isinstance(self.model.head, Quantiles):
@@ -252,9 +279,13 @@ class ForecastStream(ModelStream):
             memory["flags"].T,
             memory["begun"].T,
             self._means_from_here(memory),
+            memory["level"],
+            memory["floored"],
+            memory["size"],
+            (memory["series"] - 1).clamp_min(0),
         )
         with torch.inference_mode(False), reading(model), torch.autocast("cpu", enabled=False):
-            paths = model.paths(behind, beside, uniform_numbers(horizon, samples, seed))
+            paths = model.paths(behind, beside, uniform_numbers(horizon, samples, seed, model.draws))
         return paths[:, 0] if alone else paths
 
     def measure_error(self, inputs: Any) -> Any:

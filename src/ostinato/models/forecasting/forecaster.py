@@ -11,9 +11,12 @@ from torch import nn
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.baseline import Baseline, BaselineName, shifted
 from ostinato.models.forecasting.forecast_stream import ForecastStream
-from ostinato.models.forecasting.heads import LEVELS, HeadName, make_head
-from ostinato.models.forecasting.scale import Scale, fill_forward
-from ostinato.models.forecasting.windows import Behind, SeriesBatch
+from ostinato.models.forecasting.frame import Frame
+from ostinato.models.forecasting.heads import LEVELS, HeadName, least_size, make_head
+from ostinato.models.forecasting.low_rank import LowRank
+from ostinato.models.forecasting.scale import Scale, fill_forward, size_of
+from ostinato.models.forecasting.windows import Behind, OneStep, SeriesBatch
+from ostinato.models.forecasting.words import WordVectors
 from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.parts.states import map_state
@@ -45,9 +48,12 @@ class Forecaster(nn.Module):
             training never had the like of, the recurrent layers are not driven where they never were. None for no limit.
         known_size: K, covariates known ahead of time.
         observed_size: P, covariates known up to now; in the steps to come the model is told that they are not there.
+        known_words: of the columns known ahead of time, those of 0 and 1 that stand for the words of a kind, the first and the one
+            behind the last of each kind; they are read as vectors (`WordVectors`).
+        observed_words: the same of the others.
         num_series: N, series that training has; an embedding tells them apart where there are several.
-        series_size: width of that embedding.
-        unknown_rate: how often training hides which series it is, so that the model knows what to do with a new one.
+        series_size: width of that embedding, and at most of those of words.
+        unknown_rate: how often training hides which series it is, or which word, so that the model knows what to do with a new one.
         cell: the recurrent layer.
         hidden_size: H, or one number a layer.
         num_layers: recurrent layers.
@@ -70,6 +76,8 @@ class Forecaster(nn.Module):
         limit: float | None = None,
         known_size: int = 0,
         observed_size: int = 0,
+        known_words: Sequence[tuple[int, int]] = (),
+        observed_words: Sequence[tuple[int, int]] = (),
         num_series: int = 1,
         series_size: int = 8,
         unknown_rate: float = 0.1,
@@ -101,13 +109,14 @@ class Forecaster(nn.Module):
         self.embedding = nn.Embedding(num_series + 1, series_size) if num_series > 1 else None
         several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
         self._reads_baseline = baseline != "last_value"  # which is an input anyway
-        width = (
-            2 * (1 + len(lags))
-            + self._reads_baseline
-            + known_size
-            + 2 * observed_size
-            + (series_size if num_series > 1 else 0)
-        )
+        values = 2 * (1 + len(lags)) + self._reads_baseline
+        # Inputs before words are vectors, without the vector of a series.
+        self.input_size = values + known_size + 2 * observed_size
+        spans = [(values + a, values + b) for a, b in known_words]
+        spans += [(values + known_size + a, values + known_size + b) for a, b in observed_words]
+        self.words = WordVectors(spans, series_size, unknown_rate) if spans else None
+        width = self.input_size + (self.words.grown if self.words is not None else 0)
+        width += series_size if num_series > 1 else 0
         self.recurrent = make_layers(
             cell,
             width,
@@ -127,7 +136,10 @@ class Forecaster(nn.Module):
     def _begin_with(self, start: Sequence[float]) -> None:
         if len(start) != self.head.size:
             raise ConfigError(f"start: expected {self.head.size} numbers for this head, got {len(start)}")
+        loadings = self.output.weight[2:].clone()
         self.output.weight.zero_()
+        if isinstance(self.head, LowRank):  # which are the same for all series else
+            self.output.weight[2:] = 0.3 * loadings
         self.output.bias.copy_(torch.tensor(start))
 
     # --- training ---
@@ -137,6 +149,16 @@ class Forecaster(nn.Module):
 
         Values of a row whose past has no scale are left out; without any other it is 0.
         """
+        found = self.one_step(batch)
+        if isinstance(self.head, LowRank):
+            alone = torch.arange(len(batch.past), device=batch.past.device)
+            group = alone if batch.group is None else batch.group
+            return self.head.joint_loss(found.raw, found.change, found.counted, group), None
+        losses = self.head.loss(found.raw, found.change, found.frame)
+        return losses.masked_fill(~found.counted, 0.0).sum() / found.counted.sum().clamp_min(1), None
+
+    def one_step(self, batch: SeriesBatch) -> OneStep:
+        """What is said of each value to come, the true values before it read (teacher forcing)."""
         z, scale = self.scaled(batch)
         filled, is_there = fill_forward(z)
         baseline = self.baseline.of_window(filled, is_there, batch.past)
@@ -147,8 +169,27 @@ class Forecaster(nn.Module):
         raw = self.output(self.dropout(self.recurrent(x, lengths=batch.lengths)[0][begin:]))
         counted = (is_there & self.to_come(batch) & (scale.width > 0))[begin:]
         change = torch.where(counted, (z - baseline)[begin:], 0.0)
-        losses = self.head.loss(raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw, change)
-        return losses.masked_fill(~counted, 0.0).sum() / counted.sum().clamp_min(1), None
+        raw = raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw
+        level, _, size = self._levels(batch)
+        frame = self.frame(scale, level, size, baseline[begin:])
+        return OneStep(begin, raw, change, counted, baseline[begin:], scale, frame)
+
+    def frame(self, scale: Scale, level: torch.Tensor, size: torch.Tensor, baseline: torch.Tensor) -> Frame | None:
+        """Where zero is beside a baseline (..., B), in the scale of the window; None for a head that does not read it."""
+        if not self.head.reads_frame:
+            return None
+        width = torch.where(scale.width > 0, scale.width, 1.0)
+        zero = -(level + scale.centre) / width - baseline
+        return Frame(zero, width.expand_as(zero), size.expand_as(zero))
+
+    def _levels(self, batch: SeriesBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(B,) each: what values are measured from, whether they stay above 0, and how large they are."""
+        nothing = batch.input.new_zeros(len(batch.past))
+        level = nothing if batch.level is None else batch.level.to(nothing.dtype)
+        floored = torch.zeros_like(nothing, dtype=torch.bool) if batch.floored is None else batch.floored
+        if not self.head.reads_frame:
+            return level, floored, nothing
+        return level, floored, size_of(batch.input, batch.past, level, least_size(self.head))
 
     @staticmethod
     def scaled(batch: SeriesBatch) -> tuple[torch.Tensor, Scale]:
@@ -197,7 +238,11 @@ class Forecaster(nn.Module):
             chosen = torch.zeros_like(batch.past) if series is None else series
             parts.append(self.embedding(chosen).expand(len(filled), -1, -1))
         weights = self.output.weight
-        return torch.cat([part.to(weights.dtype) for part in parts], -1)
+        return self.entered(torch.cat([part.to(weights.dtype) for part in parts], -1))
+
+    def entered(self, x: torch.Tensor) -> torch.Tensor:
+        """What the layers read of inputs (..., B, I), whose words are columns."""
+        return x if self.words is None else self.words(x)
 
     def _squashed(self, z: torch.Tensor) -> torch.Tensor:
         """Values as inputs: about as they are up to the limit, with the logarithm of what is far beyond."""
@@ -219,7 +264,7 @@ class Forecaster(nn.Module):
             batch: whose past is read; what comes behind it is not looked at.
             future: (horizon, B, K), covariates known ahead of time; None where K is 0.
             horizon: steps to forecast, at least 1.
-            uniform: (horizon, 2, S), numbers above 0 and below 1, see `uniform_numbers`; the same for every row.
+            uniform: (horizon, `draws`, S), numbers above 0 and below 1, see `uniform_numbers`; the same for every row.
 
         Returns:
             (horizon, B, S), in the unit of the series.
@@ -229,8 +274,8 @@ class Forecaster(nn.Module):
         """
         if horizon < 1:
             raise ConfigError(f"horizon: expected at least 1 step to forecast, got {horizon}")
-        if uniform.dim() != 3 or uniform.shape[:2] != (horizon, 2):
-            raise ConfigError(f"uniform: expected numbers ({horizon}, 2, S), got {tuple(uniform.shape)}")
+        if uniform.dim() != 3 or uniform.shape[:2] != (horizon, self.draws):
+            raise ConfigError(f"uniform: expected numbers ({horizon}, {self.draws}, S), got {tuple(uniform.shape)}")
         if self.known_size and (future is None or future.shape[::2] != (horizon, self.known_size)):
             got = "none" if future is None else tuple(future.shape)
             raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")
@@ -266,7 +311,9 @@ class Forecaster(nn.Module):
             torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
             for each in (filled, is_there.to(filled.dtype), is_there.to(filled.dtype).cummax(0).values)
         )
-        return Behind(state, scale, values, flags, begun, self.baseline.means(filled, is_there, batch.past))
+        means = self.baseline.means(filled, is_there, batch.past)
+        channel = torch.zeros_like(batch.past) if batch.channel is None else batch.channel
+        return Behind(state, scale, values, flags, begun, means, *self._levels(batch), channel)
 
     @property
     def reach(self) -> int:
@@ -279,12 +326,16 @@ class Forecaster(nn.Module):
         Args:
             behind: where, of B rows.
             beside: for each step (B, .), the inputs that are no values.
-            uniform: (horizon, 2, S), as of `sample`.
+            uniform: (horizon, `draws`, S), as of `sample`.
         """
         like = behind.values
         at_once = max(1, _MOST_PATHS // like.shape[1])
         parts = uniform.to(device=like.device, dtype=like.dtype).split(at_once, 2)
-        return torch.cat([behind.scale.invert(self._paths(part, behind, beside)) for part in parts], 2)
+        found = torch.cat([behind.scale.invert(self._paths(part, behind, beside)) for part in parts], 2)
+        level = behind.level.unsqueeze(-1)
+        if self.head.is_count:
+            found = (found + level).round() - level  # which the scale of the window has blurred
+        return torch.where(behind.floored.unsqueeze(-1), torch.maximum(found, -level), found)
 
     def _paths(self, uniform: torch.Tensor, behind: Behind, beside: Sequence[torch.Tensor]) -> torch.Tensor:
         """Feeds back what is drawn; for the arguments see `paths`. In the scale of the window."""
@@ -293,15 +344,35 @@ class Forecaster(nn.Module):
         repeated = [list(each.repeat_interleave(S, 1)) for each in (behind.values, behind.flags, behind.begun)]
         values, flags, begun = repeated
         means = None if behind.means is None else behind.means.repeat_interleave(S, 1)
+        scale, level, size = (
+            Scale(*(_times(S, v) for v in (behind.scale.centre, behind.scale.width))),
+            behind.level,
+            behind.size,
+        )
+        level, size, floored = (_times(S, v) for v in (level, size, behind.floored))
+        least = -(level + scale.centre) / torch.where(scale.width > 0, scale.width, 1.0)
         for step, others in enumerate(beside):
             mean = None if means is None else means[step % len(means)]
             x, baseline = self.step_input(values, flags, begun, mean, others.repeat_interleave(S, 0))
             output, state = self.recurrent(x.unsqueeze(0), state)
-            change = self.head.sample(self.output(output[0]).to(baseline.dtype), uniform[step].repeat(1, B))
-            values.append(baseline + change)
-            flags.append(torch.ones_like(change))
+            raw, frame = self.output(output[0]).to(baseline.dtype), self.frame(scale, level, size, baseline)
+            value = baseline + self.head.sample(raw, self._numbers(uniform[step], behind.channel), frame)
+            values.append(torch.where(floored, torch.maximum(value, least), value))
+            flags.append(torch.ones_like(value))
             begun.append(flags[-1])
         return torch.stack(values[-len(beside) :]).reshape(len(beside), B, S)
+
+    @property
+    def draws(self) -> int:
+        """How many uniform numbers a step of a path needs: two; of series together one each, and those of the factors."""
+        return self.num_series + self.head.rank if isinstance(self.head, LowRank) else 2
+
+    def _numbers(self, uniform: torch.Tensor, channel: torch.Tensor) -> torch.Tensor:
+        """(., B S): the uniform numbers (draws, S) of each row and path."""
+        if not isinstance(self.head, LowRank):
+            return uniform.repeat(1, len(channel))
+        own = uniform[channel.clamp_max(self.num_series - 1)].reshape(1, -1)
+        return torch.cat([own, uniform[self.num_series :].repeat(1, len(channel))])
 
     def step_input(
         self,
@@ -325,7 +396,7 @@ class Forecaster(nn.Module):
             parts += [self._squashed(values[-lag]), flags[-lag]]
         baseline = self.baseline.next(lambda lag: values[-lag], lambda lag: begun[-lag].bool(), mean)
         parts += [self._squashed(baseline)] if self._reads_baseline else []
-        return torch.cat([torch.stack(parts, 1), others], 1).to(self.output.weight.dtype), baseline
+        return self.entered(torch.cat([torch.stack(parts, 1), others], 1).to(self.output.weight.dtype)), baseline
 
     def _beside(self, batch: SeriesBatch, known: torch.Tensor | None, observed: torch.Tensor | None) -> torch.Tensor:
         """(B, .): the inputs of one step behind the past, without those that are values of the series."""
@@ -369,3 +440,7 @@ class Forecaster(nn.Module):
     def stream(self, **arguments: Any) -> ForecastStream:
         """Values one by one, and forecasts from where they are, see `ForecastStream`; `**arguments` are those of `Stream`."""
         return self.open_stream(**arguments)
+
+
+def _times(count: int, v: torch.Tensor) -> torch.Tensor:
+    return v.repeat_interleave(count, 0)

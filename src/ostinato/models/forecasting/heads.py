@@ -1,4 +1,4 @@
-"""What a forecaster says about the next value: a Gaussian, a Student-t, or some quantiles.
+"""What a forecaster says about the next value: a Gaussian, a Student-t, some quantiles, or what `bounded_heads` has.
 
 Each turns the numbers of an output layer into a distribution of the change from the last value, says how surprised it is by what
 came, and draws by a function of uniform numbers: the same numbers for every row, so that a forecast does not depend on what else
@@ -10,18 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import torch
 from torch.nn import functional as F
 
 from ostinato.errors import ConfigError
+from ostinato.models.forecasting.bounded_heads import LogNormal, NegativeBinomial, Rectified, ZeroInflated
+from ostinato.models.forecasting.gaussian import Gaussian
+from ostinato.models.forecasting.low_rank import LowRank
+from ostinato.models.forecasting.widths import LEAST_WIDTH, START, raw_width, width_of
 
-HeadName: TypeAlias = Literal["student-t", "gaussian", "quantiles"]
+HeadName: TypeAlias = Literal[
+    "student-t", "gaussian", "quantiles", "negative-binomial", "zero-inflated", "log-normal", "rectified", "low-rank"
+]
+HEAD_NAMES: tuple[HeadName, ...] = get_args(HeadName)
+COUNT_HEADS: tuple[HeadName, ...] = ("negative-binomial", "zero-inflated")
+AMOUNT_HEADS: tuple[HeadName, ...] = ("log-normal", "rectified")
 
 LEVELS = (0.01, 0.025, 0.05, 0.1, 0.175, 0.25, 0.375, 0.5, 0.625, 0.75, 0.825, 0.9, 0.95, 0.975, 0.99)
-LEAST_WIDTH = 1e-3  # in the scale of the window: rounded data repeat values exactly, and a density has no bound
-START = math.log(math.expm1(0.3))  # softplus of it is 0.3: a step is a part of a window's spread
 
 
 class Head(Protocol):
@@ -29,58 +36,55 @@ class Head(Protocol):
 
     Attributes:
         size: how many numbers of the output layer it needs, K.
+        reads_frame: whether it must know where 0 is; the others are not given a frame.
+        is_count: whether what it draws are whole numbers.
     """
 
     size: int
+    reads_frame: bool
+    is_count: bool
 
-    def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    def loss(self, raw: torch.Tensor, change: torch.Tensor, frame: Any) -> torch.Tensor:
         """How surprised it is, at each place.
 
         Args:
             raw: (..., K), of the output layer.
-            change: (...), what came less the last value, in the scale of the window.
+            change: (...), what came less what it is measured from, in the scale of the window.
+            frame: see `Frame`, of the same places.
         """
         ...
 
-    def start(self, changes: torch.Tensor) -> torch.Tensor:
+    def start(self, changes: torch.Tensor, frame: Any) -> torch.Tensor:
         """(K,): numbers with which it is distributed about as some changes, with their median.
 
         Args:
             changes: (N,), at least 1.
+            frame: of them.
         """
         ...
 
-    def sample(self, raw: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: Any) -> torch.Tensor:
         """Draws changes.
 
         Args:
             raw: (N, K).
             uniform: (2, N), numbers above 0 and below 1.
+            frame: of the same N places.
 
         Returns:
             (N,).
         """
         ...
 
+    def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Any) -> torch.Tensor:
+        """How strange what came is beside what was likeliest, in nats or what grows as they do, whatever the width; at least 0.
 
-class Gaussian:
-    """N(m, s), s = softplus(.); the loss is its negative log density in nats."""
-
-    size = 2
-
-    def start(self, changes: torch.Tensor) -> torch.Tensor:
-        """See `Head.start`; the deviation is that from the median."""
-        median = changes.median()
-        return torch.stack([median, _raw_width((changes - median).square().mean().sqrt())])
-
-    def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-        """See `Head.loss`."""
-        width = _width(raw[..., 1])
-        return 0.5 * ((change - raw[..., 0]) / width).square() + width.log() + 0.5 * math.log(2.0 * math.pi)
-
-    def sample(self, raw: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-        """See `Head.sample`."""
-        return raw[:, 0] + _width(raw[:, 1]) * torch.special.ndtri(uniform[0])
+        Args:
+            raw: (..., K), of the output layer.
+            change: (...), as of `loss`.
+            frame: of the same places.
+        """
+        ...
 
 
 class StudentT:
@@ -90,30 +94,36 @@ class StudentT:
     sqrt(d (u^(-2/d) - 1)) cos(2 pi v), which is exact for every d (Bailey 1994, Mathematics of Computation 62, 779-781).
     """
 
-    size = 3
+    size, reads_frame, is_count = 3, False, False
 
-    def start(self, changes: torch.Tensor) -> torch.Tensor:
+    def start(self, changes: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.start`; the scale is the likeliest around the median (by EM; Liu & Rubin 1995, Statistica Sinica 5, 19-39)."""
         median, raw = changes.median(), changes.new_zeros(())
         square, freedom = (changes - median).square(), _freedom(raw)
         variance = square.mean()
         for _ in range(50):
             variance = (square * (freedom + 1.0) / (freedom + square / variance.clamp_min(LEAST_WIDTH**2))).mean()
-        return torch.stack([median, _raw_width(variance.sqrt()), raw])
+        return torch.stack([median, raw_width(variance.sqrt()), raw])
 
-    def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    def loss(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.loss`."""
-        width, freedom = _width(raw[..., 1]), _freedom(raw[..., 2])
+        width, freedom = width_of(raw[..., 1]), _freedom(raw[..., 2])
         square = ((change - raw[..., 0]) / width).square()
         normaliser = torch.lgamma(0.5 * freedom) - torch.lgamma(0.5 * (freedom + 1.0))
         shape = 0.5 * (freedom + 1.0) * torch.log1p(square / freedom)
         return normaliser + 0.5 * (freedom * math.pi).log() + width.log() + shape
 
-    def sample(self, raw: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.sample`."""
         freedom = _freedom(raw[:, 2])
         radius = (freedom * torch.expm1(-2.0 / freedom * uniform[0].log())).sqrt()
-        return raw[:, 0] + _width(raw[:, 1]) * radius * torch.cos(2.0 * math.pi * uniform[1])
+        return raw[:, 0] + width_of(raw[:, 1]) * radius * torch.cos(2.0 * math.pi * uniform[1])
+
+    def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
+        """See `Head.surprise`."""
+        freedom = _freedom(raw[..., 2])
+        square = ((change - raw[..., 0]) / width_of(raw[..., 1])).square()
+        return 0.5 * (freedom + 1.0) * torch.log1p(square / freedom)
 
 
 class Quantiles:
@@ -129,6 +139,8 @@ class Quantiles:
     Raises:
         ConfigError: they are not that.
     """
+
+    reads_frame, is_count = False, False
 
     def __init__(self, levels: Sequence[float] = LEVELS):
         rising = all(a < b for a, b in pairwise(levels))
@@ -146,20 +158,20 @@ class Quantiles:
         below = median - steps[..., :middle].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, median + steps[..., middle + 1 :].cumsum(-1)], -1)
 
-    def start(self, changes: torch.Tensor) -> torch.Tensor:
+    def start(self, changes: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.start`."""
         levels = torch.tensor(self.levels, dtype=changes.dtype, device=changes.device)
         found = torch.quantile(changes, levels)
-        steps = _raw_width(found.diff()) + 2.0
+        steps = raw_width(found.diff()) + 2.0
         return torch.cat([steps[: self._middle], found[self._middle : self._middle + 1], steps[self._middle :]])
 
-    def loss(self, raw: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    def loss(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.loss`."""
         error = change.unsqueeze(-1) - self.quantiles(raw)
         levels = torch.tensor(self.levels, dtype=error.dtype, device=error.device)
         return 2.0 * torch.maximum(levels * error, (levels - 1.0) * error).mean(-1)
 
-    def sample(self, raw: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.sample`."""
         found, u = self.quantiles(raw), uniform[0]
         levels = torch.tensor(self.levels, dtype=u.dtype, device=u.device)
@@ -171,6 +183,13 @@ class Quantiles:
         tail_below = found[:, 0] + first * slope * (u.clamp(max=first) / first).log()
         tail_above = found[:, -1] - (1.0 - last) * slope * ((1.0 - u.clamp(min=last)) / (1.0 - last)).log()
         return torch.where(u < first, tail_below, torch.where(u > last, tail_above, straight))
+
+    def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
+        """See `Head.surprise`: the distance from the median, in distances of the outermost quantile on the same side."""
+        found, middle = self.quantiles(raw), self._middle
+        apart = change - found[..., middle]
+        below, above = found[..., middle] - found[..., 0], found[..., -1] - found[..., middle]
+        return apart.abs() / torch.where(apart < 0, below, above)
 
 
 def make_head(name: HeadName, levels: Sequence[float] = LEVELS) -> Head:
@@ -185,28 +204,34 @@ def make_head(name: HeadName, levels: Sequence[float] = LEVELS) -> Head:
         return Gaussian()
     if name == "quantiles":
         return Quantiles(levels)
-    raise ConfigError(f"head: expected one of student-t, gaussian, quantiles, got {name}")
-
-
-def _width(raw: torch.Tensor) -> torch.Tensor:
-    return F.softplus(raw + START) + LEAST_WIDTH
-
-
-def _raw_width(width: torch.Tensor) -> torch.Tensor:
-    """The inverse of `_width`; of nearly none, a number that training can still move."""
-    above = (width - LEAST_WIDTH).clamp_min(LEAST_WIDTH)
-    return above + (-torch.expm1(-above)).log() - START  # of a softplus; expm1(above) alone would overflow
+    others = {
+        "negative-binomial": NegativeBinomial,
+        "zero-inflated": ZeroInflated,
+        "log-normal": LogNormal,
+        "rectified": Rectified,
+        "low-rank": LowRank,
+    }
+    if name in others:
+        return others[name]()
+    raise ConfigError(f"head: expected one of {', '.join(HEAD_NAMES)}, got {name}")
 
 
 def _freedom(raw: torch.Tensor) -> torch.Tensor:
     return 2.0 + F.softplus(raw + 3.0)
 
 
+def least_size(head: Head) -> float:
+    """What the size of the past is more than its mean, see `Frame`: 1 for counts, as in DeepAR; next to nothing for others."""
+    return 1.0 if head.is_count else 1e-30
+
+
 def distribution(head: Head, raw: torch.Tensor) -> torch.Tensor:
-    """What a head says in numbers that mean something: location and scale, of a Student-t degrees of freedom too; or quantiles.
+    """Numbers that mean something: location and scale, of a Student-t degrees of freedom too; or quantiles.
+
+    Of `LowRank` those of each series alone.
 
     Args:
-        head: of this file.
+        head: of this file; one that reads a frame has `numbers`.
         raw: (..., K), of the output layer.
 
     Returns:
@@ -214,5 +239,5 @@ def distribution(head: Head, raw: torch.Tensor) -> torch.Tensor:
     """
     if isinstance(head, Quantiles):
         return head.quantiles(raw)
-    parts = [raw[..., 0], _width(raw[..., 1])]
+    parts = [raw[..., 0], head.width(raw) if isinstance(head, Gaussian) else width_of(raw[..., 1])]
     return torch.stack([*parts, _freedom(raw[..., 2])] if isinstance(head, StudentT) else parts, -1)

@@ -55,6 +55,20 @@ class Scale:
         return self.centre.unsqueeze(-1) + self.width.unsqueeze(-1) * z
 
 
+def size_of(values: torch.Tensor, past: torch.Tensor, level: torch.Tensor, least: float) -> torch.Tensor:
+    """(B,): `least` more than the mean of the past of each row, in the unit of the series (DeepAR's scale has a least of 1).
+
+    Args:
+        values: (T, B), NaN where missing.
+        past: (B,) int64, the steps of each row that count.
+        level: (B,), what was subtracted from the values.
+        least: above 0.
+    """
+    there = (torch.arange(len(values), device=values.device).unsqueeze(1) < past) & ~values.isnan()
+    mean = torch.where(there, values, 0.0).sum(0) / there.sum(0).clamp_min(1)
+    return (mean + level).clamp_min(0.0) + least
+
+
 def fill_forward(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Missing values replaced by the last one before them, 0 before the first.
 

@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 import torch
 
+from ostinato.errors import ConfigError
 from ostinato.exporting.graph import Around, Axis, Graph, Port, flat
 from ostinato.exporting.layers import StateNames, drawn
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import Gaussian, Quantiles, StudentT, distribution
+from ostinato.models.forecasting.low_rank import LowRank
 from ostinato.models.forecasting.windows import uniform_numbers
 from ostinato.recipes.exporting.exported import LENGTHS, Exported, drawn_lengths
-from ostinato.recipes.forecast.data import LEAST_OF_HISTORY, OWN_VALUES, ForecastKnown, ForecastPart
+from ostinato.recipes.forecast.data import ForecastPart
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import INTERVALS
+from ostinato.recipes.forecast.windows import LEAST_OF_HISTORY, OWN_VALUES
 from ostinato.types import Tensor
 
 _SAMPLES, _SEED = 200, 0  # as the task's answers have them
 _JUDGED = 60
+_NO_FLOOR = 1e300  # JSON has no infinity
 _SERIES = "which series it is, 1 to N; 0 for one that training never had, int64"
 
 
@@ -35,7 +40,7 @@ class _Reader(Around):
         """States."""
         if self.model.embedding is not None and series is not None:
             input = torch.cat([input, self.model.embedding(series).expand(input.shape[0], -1, -1)], -1)
-        return tuple(flat(self.model.recurrent(input, lengths=lengths)[1]))
+        return tuple(flat(self.model.recurrent(self.model.entered(input), lengths=lengths)[1]))
 
 
 class _Next(Around):
@@ -51,7 +56,7 @@ class _Next(Around):
         states = list(more)
         if self.model.embedding is not None:
             input = torch.cat([input, self.model.embedding(states.pop(0))], -1)
-        output, after = self.model.recurrent(input[None], self._states.opened(states))
+        output, after = self.model.recurrent(self.model.entered(input[None]), self._states.opened(states))
         return (distribution(self.model.head, self.model.output(output[0])), *flat(after))
 
 
@@ -59,8 +64,12 @@ def exported(
     model: Forecaster, known: ForecastKnown, validation: Callable[[], ForecastPart], samples: int = _SAMPLES
 ) -> Exported:
     """Both graphs, and all that makes their inputs of a series."""
-    has_series = model.embedding is not None
-    width = model.recurrent.input_size - (0 if model.embedding is None else model.embedding.embedding_dim)
+    if model.head.reads_frame or isinstance(model.head, LowRank):
+        raise ConfigError(
+            f"ONNX expected a forecaster with the head student-t, gaussian or quantiles, got {known.head}, whose draws run.py does "
+            "not make; train with --model.head quantiles, or serve this one with `ostinato serve`"
+        )
+    has_series, width = model.embedding is not None, model.input_size
     states = StateNames(model.recurrent)
     series = [Port("series", ("B",), _SERIES)] * has_series
     of_input = "values at the lags and whether they were there, baseline, what is known, what was observed; see run.py"
@@ -96,7 +105,9 @@ def exported(
     )
     constants = {
         **{name: getattr(known, name) for name in ("horizon", "context", "season", "step", "ids", "cycles", "widths")},
-        **{name: getattr(known, name) for name in ("known", "observed", "baseline")},
+        **{name: getattr(known, name) for name in ("observed", "baseline")},
+        "known": (*known.known, *known.static),
+        "floors": [0.0 if known.is_floored(id) else -_NO_FLOOR for id in ("", *known.ids)],
         "lags": model.lags,
         "limit": model.limit,
         "distribution": names,
@@ -106,7 +117,9 @@ def exported(
         "own_values": OWN_VALUES,
     }
     uniform = uniform_numbers(known.horizon, samples, _SEED)
-    arrays = {"uniform": uniform.numpy()}
+    nothing = np.ones((known.horizon, samples))
+    factors = nothing if known.calibration is None else known.calibration.of_draws("steps", 0, known.horizon, samples)
+    arrays = {"uniform": uniform.numpy(), "factors": factors}
     if isinstance(model.head, Gaussian):
         arrays["normal"] = torch.special.ndtri(uniform[:, 0]).numpy()
     return Exported((past, step), constants, "forecast.py", _judge(validation), arrays)
@@ -136,7 +149,7 @@ def _judge(validation: Callable[[], ForecastPart]) -> Callable[[Any], Mapping[st
             found = runner.forecast(
                 track.values[:origin],
                 track.times[:end],
-                track.known[:end],
+                np.concatenate([track.known[:end], np.repeat(track.static[None], end, 0)], 1),
                 track.observed[:origin],
                 track.id,
                 part.horizon,

@@ -13,7 +13,9 @@ from ostinato.errors import ConfigError
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
-from ostinato.recipes.forecast.data import ForecastKnown, SeriesWindows
+from ostinato.recipes.forecast.calibration import LEVELS as CALIBRATED
+from ostinato.recipes.forecast.calibration import Conformal, scores_of
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import (
     INTERVALS,
     crps_of_gaussian,
@@ -27,6 +29,7 @@ from ostinato.recipes.forecast.metrics import (
     smape,
 )
 from ostinato.recipes.forecast.settings import AnswerSettings
+from ostinato.recipes.forecast.windows import SeriesWindows
 from ostinato.recipes.task import Judge
 
 if TYPE_CHECKING:
@@ -54,14 +57,23 @@ class ForecastJudge(Judge):
         windows: what it reads, and what came.
         known: about the series.
         answering: how it forecasts.
-        final: draw as many paths as are set, and look at baselines and pictures; else fewer, for the choice between weights.
+        final: draw as many paths as are set, calibrate them, and look at baselines and pictures; else fewer, for the choice between
+            weights.
+        is_scored: keep the scores that intervals are calibrated by.
 
     Raises:
         ConfigError: another horizon than that of the windows is asked for.
     """
 
     def __init__(
-        self, model: Forecaster, windows: SeriesWindows, known: ForecastKnown, answering: AnswerSettings, *, final: bool
+        self,
+        model: Forecaster,
+        windows: SeriesWindows,
+        known: ForecastKnown,
+        answering: AnswerSettings,
+        *,
+        final: bool,
+        is_scored: bool = False,
     ):
         part = windows.part
         if answering.horizon not in (None, part.horizon):
@@ -70,12 +82,16 @@ class ForecastJudge(Judge):
                 "out, or train with reading.horizon"
             )
         self.model, self.windows, self.part, self.known, self.final = model, windows, part, known, final
-        samples = answering.samples if final else min(_TRAINING_SAMPLES, answering.samples)
-        self._uniform = uniform_numbers(part.horizon, samples, answering.seed)
+        samples = answering.samples if final or is_scored else min(_TRAINING_SAMPLES, answering.samples)
+        self._conformal: Conformal = answering.conformal
+        self._calibration = known.calibration if final else None
+        self._uniform = uniform_numbers(part.horizon, samples, answering.seed, model.draws)
         self.truth = part.future()
         shape = self.truth.shape
         self.median, self.mean, self.crps, self.pinball = (np.full(shape, np.nan) for _ in range(4))
         self.place = np.full(shape, np.nan)  # of what came in the distribution, from 0 to 1 (PIT)
+        self.scores = np.full((len(CALIBRATED) if is_scored else 0, *shape), np.nan)
+        self.inside_before = {percent: np.zeros(shape, dtype=bool) for percent in INTERVALS}
         self.inside = {percent: np.zeros(shape, dtype=bool) for percent in INTERVALS}
         shown = np.unique(np.linspace(0, len(part) - 1, _FANS).round().astype(int)) if final and len(part) else []
         self._fans: dict[int, np.ndarray | None] = dict.fromkeys(map(int, shown))
@@ -90,9 +106,23 @@ class ForecastJudge(Judge):
             place = batch.past + torch.arange(horizon, device=batch.past.device).unsqueeze(1)
             future = batch.known.gather(0, place.unsqueeze(-1).expand(-1, -1, batch.known.shape[2]))
         drawn = self.model.sample(batch, future, horizon, self._uniform)
-        paths = drawn.double().cpu().numpy().transpose(1, 0, 2) + self.windows.anchors[rows, None, None]
-        self._compare(rows, np.sort(paths, -1))
+        paths = self.windows.absolute(rows, drawn.double().cpu().numpy().transpose(1, 0, 2))
+        if self.model.head.is_count:
+            paths = paths.round()  # which float32 has blurred, of values that are measured from another
+        self._compare(rows, self._calibrated(rows, np.sort(paths, -1)))
         return self.model.loss(batch)[0]
+
+    def _calibrated(self, rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
+        """Sorted paths as wide as validation says; what lay within them before is kept."""
+        truth = self.truth[rows]
+        if len(self.scores):
+            self.scores[:, rows] = scores_of(paths, truth)
+        if self._calibration is None or self._conformal == "none":
+            return paths
+        for percent, inside in self.inside_before.items():
+            low, high = sample_quantile(paths, edges(percent))
+            inside[rows] = (low <= truth) & (truth <= high)
+        return self.windows.bounded(rows, self._calibration.applied(paths, self._conformal))
 
     def _compare(self, rows: np.ndarray, paths: np.ndarray) -> None:
         """Looks at sorted paths, (B, horizon, S)."""
@@ -113,7 +143,7 @@ class ForecastJudge(Judge):
 
     # --- figures ---
 
-    def _units(self) -> np.ndarray:
+    def units(self) -> np.ndarray:
         """(N, 1): what MASE divides by, of each forecast's series."""
         part = self.part
         found = [
@@ -129,9 +159,13 @@ class ForecastJudge(Judge):
             return 0.0 if not ours > 0 else -ours
         return 1.0 - ours / theirs
 
+    def scaled_crps(self) -> float:
+        """The mean CRPS, each series in the unit of MASE; NaN where nothing was compared."""
+        return _mean(self.crps / self.units())
+
     def figures(self) -> dict[str, float]:
         """Errors in the unit of the values, skill, MASE, and the share of the truth within each interval."""
-        units = self._units()
+        units = self.units()
         found = {
             "skill": self._skill(units),
             **_errors(self.truth, self.median, self.mean, self.crps, units),
@@ -140,13 +174,21 @@ class ForecastJudge(Judge):
         if not self.final:
             return {name: found[name] for name in ("skill", "mae", "crps", "coverage_90")}
         found["quantile_loss"] = _mean(self.pinball)
+        if self.is_calibrated:
+            found |= {f"coverage_{percent}_before": self._coverage(percent, before=True) for percent in INTERVALS}
         for name, errors in self._baselines(units).items():
             found |= {f"{figure}_of_{name}": errors[figure] for figure in ("mae", "crps")}
         return found
 
-    def _coverage(self, percent: int) -> float:
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the intervals are those of a run that has learnt on validation how wide they must be."""
+        return self._calibration is not None and self._conformal != "none"
+
+    def _coverage(self, percent: int, *, before: bool = False) -> float:
         there = ~np.isnan(self.truth)
-        return float(self.inside[percent][there].mean()) if there.any() else float("nan")
+        inside = (self.inside_before if before else self.inside)[percent]
+        return float(inside[there].mean()) if there.any() else float("nan")
 
     def _baselines(self, units: np.ndarray) -> dict[str, dict[str, float]]:
         found = {}
@@ -161,7 +203,7 @@ class ForecastJudge(Judge):
 
     def details(self) -> dict[str, Any]:
         """Season and horizon; baselines in full; errors by steps ahead and by series; where what came lay in the forecasts."""
-        part, units = self.part, self._units()
+        part, units = self.part, self.units()
         first, last = (part.tracks[part.series[at]].times[part.origin[at]] for at in (0, -1))
         by_series = {}
         for track, rows in islice(part.by_track(), _LISTED_SERIES):
@@ -184,6 +226,24 @@ class ForecastJudge(Judge):
             "by_steps_ahead": ahead,
             "by_series": by_series,
             "place_histogram": self.places().tolist(),
+            **({"conformal": self._conformal_details()} if self.is_calibrated else {}),
+        }
+
+    def _conformal_details(self) -> dict[str, Any]:
+        """Coverage by steps ahead before and after calibration, and the factors of the 90 % interval."""
+        assert self._calibration is not None
+        there = ~np.isnan(self.truth)
+        count = there.sum(0).clip(1)
+        factors = self._calibration.factors(self._conformal, 0, self.part.horizon)[CALIBRATED.index(90)]
+        ahead = {
+            name: ((inside[90] & there).sum(0) / count).tolist()
+            for name, inside in (("before", self.inside_before), ("after", self.inside))
+        }
+        return {
+            "how": self._conformal,
+            "forecasts": self._calibration.count,
+            "factors_of_90": factors.tolist(),
+            "coverage_90_by_steps_ahead": ahead,
         }
 
     def places(self, bins: int = 20) -> np.ndarray:
@@ -196,9 +256,12 @@ class ForecastJudge(Judge):
         from ostinato.recipes.forecast.pictures import calibration, fans
 
         there = {percent: self._coverage(percent) for percent in INTERVALS}
+        before = (
+            {percent: self._coverage(percent, before=True) for percent in INTERVALS} if self.is_calibrated else None
+        )
         return {
             "forecasts": fans([self._fan(row, found) for row, found in self._fans.items() if found is not None]),
-            "calibration": calibration(there, self.places(), int((~np.isnan(self.truth)).sum())),
+            "calibration": calibration(there, self.places(), int((~np.isnan(self.truth)).sum()), before),
         }
 
     def _fan(self, row: int, quantiles: np.ndarray) -> Fan:
@@ -219,7 +282,7 @@ class ForecastJudge(Judge):
 
     def _better_baselines(self) -> list[str]:
         """A line for each error in which a baseline is better than the model, by a hundredth and more than rounding."""
-        units = self._units()
+        units = self.units()
         ours = _errors(self.truth, self.median, self.mean, self.crps, units)
         baselines, lines = self._baselines(units), []
         apart = _mean(np.abs(self.truth - np.nanmedian(self.truth))) if len(self.part) else 0.0

@@ -73,20 +73,36 @@ def _draw(axes: Axes, fan: Fan) -> None:
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def calibration(coverage: Mapping[int, float], places: np.ndarray, count: int) -> Figure:
+def calibration(
+    coverage: Mapping[int, float], places: np.ndarray, count: int, before: Mapping[int, float] | None = None
+) -> Figure:
     """How often intervals hold what they promise, and where in the forecasts what came lies.
 
     Args:
         coverage: share of what came within the interval of so many percent.
         places: shares in equal parts of the distributions.
         count: steps looked at.
+        before: coverage before the intervals were calibrated on validation; None where they were not.
     """
     made, (left, right) = figure(8.0, 3.6, columns=2)
     left.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle=":")
     left.plot(list(coverage), [100 * share for share in coverage.values()], marker="o", markersize=5, linewidth=1.2)
+    if before is not None:
+        left.plot(
+            list(before),
+            [100 * share for share in before.values()],
+            marker=".",
+            color=GREY,
+            linewidth=0.8,
+            label="before",
+        )
+        left.lines[1].set_label("after calibration on validation")
+        left.legend(fontsize=8, frameon=False, loc="upper left")
     for percent, share in coverage.items():
         left.annotate(f"{100 * share:.1f}", (percent, 100 * share), (5, -11), textcoords="offset points", fontsize=8)
-    left.set(xlim=(40, 102), ylim=(min(40, 100 * min(coverage.values(), default=0.4) - 5), 102))
+    left.set(
+        xlim=(40, 102), ylim=(min(40, 100 * min([*coverage.values(), *(before or {}).values()], default=0.4) - 5), 102)
+    )
     name_axes(left, "interval (%)", "what came lies within (%)", f"Coverage: {count:,} steps")
     bins = len(places)
     right.bar((np.arange(bins) + 0.5) / bins, places * bins, width=0.92 / bins)

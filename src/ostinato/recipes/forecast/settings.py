@@ -23,6 +23,8 @@ class ForecastReadingSettings:
         values: columns to forecast, each a series of its own; without it, all columns of numbers that have no other part.
         known: columns that are known ahead of time, such as prices or holidays.
         observed: columns that are known up to now only.
+        static: columns that stay the same in each series, numbers or words; null for those that do, where there are several series.
+        until: a time, such as 2020-01-31, behind which the table is not read; null for all of it.
         grid: missing steps of gaps are filled in (fill), or rows are the steps (rows); auto finds the pattern of the times.
         decimal: what comes before the decimals of numbers; null for what the cells tell.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
@@ -40,6 +42,8 @@ class ForecastReadingSettings:
     values: list[str] | None = None
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
+    static: list[str] | None = None
+    until: str | None = None
     grid: Literal["auto", "fill", "rows"] = "auto"
     decimal: Literal[".", ","] | None = None
     separator: str | None = None
@@ -69,7 +73,10 @@ class ForecasterSettings:
         hidden_size: units of each layer, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
         dropout: between the layers and before the output, from 0 to below 1.
-        head: what is said about the next value: student-t, gaussian, or quantiles (trained by pinball loss).
+        head: what is said about the next value: student-t, gaussian, or quantiles (trained by pinball loss); of counts
+            negative-binomial or zero-inflated; of amounts log-normal (above 0) or rectified (from 0 on); of series that belong
+            together low-rank, a Gaussian with factors that all share; auto tries those that suit
+            the data for a few steps each, and takes the one of the smallest CRPS on validation.
         baseline: the forecast that training begins with, whose errors the network learns: last_value, seasonal_naive, season_mean
             or seasonal_change (the last value, changed as a season ago); null for the one that has the smallest a step ahead.
         lags: steps back, beside 1, that are inputs too; null for a season and a step on either side of it.
@@ -83,7 +90,17 @@ class ForecasterSettings:
     hidden_size: int | list[int] = 64
     num_layers: int = 1
     dropout: float = 0.3
-    head: Literal["student-t", "gaussian", "quantiles"] = "student-t"
+    head: Literal[
+        "student-t",
+        "gaussian",
+        "quantiles",
+        "negative-binomial",
+        "zero-inflated",
+        "log-normal",
+        "rectified",
+        "low-rank",
+        "auto",
+    ] = "student-t"
     baseline: Literal["last_value", "seasonal_naive", "season_mean", "seasonal_change"] | None = None
     lags: list[int] | None = None
     calendar: bool = True
@@ -100,13 +117,30 @@ class AnswerSettings:
         horizon: steps to forecast, from 1 to 10,000; null for those of training. Evaluation takes those of training only.
         samples: paths that are drawn for each forecast, from 2 to 10,000.
         seed: of them, at least 0; the same seed gives the same forecast.
+        conformal: intervals as wide as validation says: by a factor for each step ahead (steps), one for all (all), or as the
+            model says (none).
+        quantiles: levels above 0 and below 1 that are answered too, such as [0.1, 0.5, 0.9].
+        sums: of each series that is a total its parts, by their names, such as {total: [north, south]}; forecasts then add up.
+        reconcile: whom to trust so that they do: each as much as its variance says (variances), all alike (least-squares), or the
+            parts alone (bottom-up).
+        anomalies: in place of forecasts, how strange each value is beside what was to be expected of it, and an alarm where it is
+            stranger than all but this share of ordinary values, such as 0.001.
     """
 
     horizon: int | None = None
     samples: int = 200
     seed: int = 0
+    conformal: Literal["steps", "all", "none"] = "steps"
+    quantiles: list[float] = field(default_factory=list)
+    sums: dict[str, list[str]] = field(default_factory=dict)
+    reconcile: Literal["variances", "least-squares", "bottom-up"] = "variances"
+    anomalies: float | None = None
 
     def __post_init__(self):
+        if self.anomalies is not None and not 0 < self.anomalies < 1:
+            raise ConfigError(f"options.anomalies: expected a share above 0 and below 1, got {self.anomalies}")
+        if any(not 0 < level < 1 for level in self.quantiles):
+            raise ConfigError(f"options.quantiles: expected levels above 0 and below 1, got {self.quantiles}")
         for name, least, most in (("horizon", 1, 10_000), ("samples", 2, 10_000), ("seed", 0, 2**63 - 1)):
             value = getattr(self, name)
             is_right = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -9,9 +9,12 @@ import torch
 
 from ostinato.models.forecasting.baseline import BASELINE_NAMES, Baseline, BaselineName
 from ostinato.models.forecasting.forecaster import Forecaster
-from ostinato.models.forecasting.heads import Head
-from ostinato.models.forecasting.scale import fill_forward
-from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows
+from ostinato.models.forecasting.frame import Frame
+from ostinato.models.forecasting.heads import Head, least_size
+from ostinato.models.forecasting.scale import fill_forward, size_of
+from ostinato.recipes.forecast.data import ForecastPart
+from ostinato.recipes.forecast.known import ForecastKnown
+from ostinato.recipes.forecast.windows import SeriesWindows
 
 _MOST_WINDOWS = 512  # evenly spread, that errors are taken of
 _SURE = 3.0  # deviations of a fair coin, from which on errors have a side
@@ -36,12 +39,18 @@ def begin(train: ForecastPart, known: ForecastKnown, head: Head, wanted: Baselin
     windows = SeriesWindows(thin, known)
     names: list[BaselineName] = [name for name in BASELINE_NAMES if wanted in (None, name)]
     if wanted is None and known.season == 1:
-        names = [name for name in names if "seasonal" not in name]
-    errors = {name: centred(one_step_errors(windows, Baseline(name, known.season))) for name in names}
-    sizes = {name: float((each - each.median()).abs().mean()) for name, each in errors.items()}
-    best = next(name for name in names if sizes[name] <= _NEARLY * min(sizes.values()))
-    start = tuple(head.start(errors[best]).tolist())
-    return dataclasses.replace(known, baseline=best, start=start)
+        names = [name for name in names if name in ("last_value", "season_mean")]
+    errors: dict[BaselineName, torch.Tensor] = {
+        name: one_step_errors(windows, Baseline(name, known.season)) for name in names
+    }
+    sizes: dict[BaselineName, float] = {
+        name: float((each - each.median()).abs().mean()) for name, each in errors.items()
+    }
+    best: BaselineName = next(name for name in names if sizes[name] <= _NEARLY * min(sizes.values()))
+    # Counts and amounts are what they are: their errors cannot be moved.
+    frame = frame_of(windows, Baseline(best, known.season), head)
+    start = head.start(centred(errors[best]) if frame is None else errors[best], frame)
+    return dataclasses.replace(known, baseline=best, start=tuple(start.tolist()))
 
 
 def thinned(part: ForecastPart, most: int) -> ForecastPart:
@@ -58,6 +67,23 @@ def one_step_errors(windows: SeriesWindows, baseline: Baseline) -> torch.Tensor:
     counted = is_there & Forecaster.to_come(batch) & (scale.width > 0)
     found = (z - baseline.of_window(filled, is_there, batch.past))[counted]
     return found if len(found) else z.new_zeros(1)
+
+
+def frame_of(windows: SeriesWindows, baseline: Baseline, head: Head) -> Frame | None:
+    """Where zero is beside each of the values of `one_step_errors`; None for a head that does not read it."""
+    if not head.reads_frame:
+        return None
+    batch = windows.batch(np.arange(len(windows.part)))
+    z, scale = Forecaster.scaled(batch)
+    filled, is_there = fill_forward(z)
+    counted = is_there & Forecaster.to_come(batch) & (scale.width > 0)
+    if not bool(counted.any()):
+        return Frame(*(z.new_full((1,), v) for v in (0.0, 1.0, 1.0)))
+    assert batch.level is not None
+    width = torch.where(scale.width > 0, scale.width, 1.0)
+    zero = -(batch.level + scale.centre) / width - baseline.of_window(filled, is_there, batch.past)
+    size = size_of(batch.input, batch.past, batch.level, least_size(head))
+    return Frame(*(each.expand_as(zero)[counted] for each in (zero, width, size)))
 
 
 def centred(errors: torch.Tensor) -> torch.Tensor:

@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
-from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.batches.batches import Batch, Batches, Examples
 from ostinato.data.records.splits import Splits
-from ostinato.data.series.laying import following
 from ostinato.data.series.layout import Layout
 from ostinato.data.series.series import SeriesTable, read_series
-from ostinato.data.series.times import Times
 from ostinato.data.sources.builtin import carbon_dioxide
 from ostinato.data.sources.dialect import Dialect
-from ostinato.errors import DataError
+from ostinato.errors import ConfigError, DataError
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import make_head
 from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
-from ostinato.recipes.forecast.calendar import find_season
-from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, SeriesWindows, Track, origins, tracks_of
+from ostinato.recipes.forecast.answering import (
+    answer,
+    covariates_ahead,
+    scan_answer,
+    table_of,
+    times_ahead,
+    written_times,
+)
+from ostinato.recipes.forecast.data import ForecastPart, Track, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
-from ostinato.recipes.forecast.metrics import INTERVALS, edges, sample_quantile
+from ostinato.recipes.forecast.known import ForecastKnown
+from ostinato.recipes.forecast.metrics import INTERVALS
 from ostinato.recipes.forecast.prediction import ForecastPrediction
+from ostinato.recipes.forecast.reconciliation import reconciled, summing
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
+from ostinato.recipes.forecast.splitting import MOST_TEST, at_most, cut_at, split
 from ostinato.recipes.forecast.start import begin
-from ostinato.recipes.forecast.values import table_of
+from ostinato.recipes.forecast.values import series_of
+from ostinato.recipes.forecast.windows import SeriesWindows, Together
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.reasons.parts import number_of
-from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.task import Finished, Judge, Opening, Task
 from ostinato.recipes.trained import validation_of
 
 if TYPE_CHECKING:
@@ -41,10 +52,8 @@ if TYPE_CHECKING:
 
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 
-_SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
-_HORIZON_WITHOUT_SEASON = 12
+_LEAST_TOGETHER = 8  # origins of a batch, where each has several series
 _LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed
-_MOST_VALIDATION, _MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
 
 
 class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
@@ -58,17 +67,32 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     prediction = ForecastPrediction
     item = "step"
     rows = 64  # each of them has hundreds of paths
-    percentages = ("skill", "smape", *(f"coverage_{percent}" for percent in INTERVALS))
+    percentages = (
+        "skill",
+        "smape",
+        *(f"coverage_{percent}{when}" for when in ("", "_before") for percent in INTERVALS),
+    )
     answering = AnswerSettings
     nothing_to_judge = (
         "expected values that change in the steps to validate with, got the same one everywhere (in 16 digits), or none"
     )
 
+    def __init__(self) -> None:
+        self._sums: WeakKeyDictionary[ForecastPart, tuple[AnswerSettings, np.ndarray]] = WeakKeyDictionary()
+
     def read(self, settings: ForecastSettings) -> Splits[ForecastPart]:
         """The beginning of each series to learn from, then its validation, its end for the test."""
+        return self.open(settings, Opening())
+
+    def open(self, settings: ForecastSettings, opening: Opening) -> Splits[ForecastPart]:
+        """The same; of a run that is over, with the static columns that it had."""
+        layout = None if opening.known is None else opening.known.layout
+        if layout is not None:
+            reading = dataclasses.replace(settings.reading, static=list(layout.columns.static))
+            settings = dataclasses.replace(settings, reading=reading)
         table = carbon_dioxide() if settings.data is None else _read(settings, settings.data)
         name = "carbon dioxide of Mauna Loa" if settings.data is None else table.name
-        return split(table, settings, name)
+        return split(cut_at(table, settings.reading.until), settings, name)
 
     def read_part(self, settings: ForecastSettings, known: ForecastKnown, data: str, *, labelled: bool) -> ForecastPart:
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
@@ -80,7 +104,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """Series of numbers, forecast behind their last value."""
         if isinstance(given, ForecastPart):
             return given, False
-        table, is_one = table_of(known, given)
+        table, is_one = series_of(known, given)
         return self._part_of(settings, known, table, table.name, labelled=False), is_one
 
     def _part_of(
@@ -103,12 +127,13 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             layout=table.layout,
             written=table.written,
             notes=notes,
+            static=table.static,
         )
         if not labelled:
             behind = np.array([track.last[-1] + 1 for track in tracks])
             return made(series=np.arange(len(tracks)), origin=behind, horizon=0)
         spans = [(1, length) for length in lengths]
-        series, steps = _at_most(_MOST_TEST, settings.reading.stride, tracks, spans, known.context, known.horizon)
+        series, steps = at_most(MOST_TEST, settings.reading.stride, tracks, spans, known.context, known.horizon)
         if not len(steps):
             raise DataError(
                 f"{data}: expected a series with a value and {known.horizon} steps behind it to evaluate on, but the longest has "
@@ -127,7 +152,36 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     def learn(self, settings: ForecastSettings, train: ForecastPart) -> ForecastKnown:
         """Season, cycles of the calendar, scales of covariates, names of the series, what the model begins as."""
         known = ForecastKnown.of(train, with_calendar=settings.model.calendar)
-        return begin(train, known, make_head(settings.model.head), settings.model.baseline)
+        name = "student-t" if settings.model.head == "auto" else settings.model.head
+        return begin(train, dataclasses.replace(known, head=name), make_head(name), settings.model.baseline)
+
+    def choose(self, settings: ForecastSettings, known: ForecastKnown, splits: Splits[ForecastPart]) -> ForecastKnown:
+        """The head, where that is left to the data."""
+        if settings.model.head != "auto":
+            return known
+        from ostinato.recipes.forecast.choice import choose
+
+        return choose(settings, known, splits, self.build)
+
+    def begin(self, settings: ForecastSettings, known: ForecastKnown, model: Forecaster) -> list[str]:
+        """What is told of the head."""
+        if known.trials:
+            from ostinato.recipes.forecast.choice import told
+
+            return [told(known.trials)]
+        if known.whole and known.nonnegative and all(known.nonnegative) and not model.head.is_count:
+            return ["training has whole numbers from 0 on only: --model.head auto tries the heads of counts too"]
+        return []
+
+    def finish(self, learnt: LearntForecaster | None, finished: Finished) -> None:
+        """Calibrates intervals and alarms on validation."""
+        if learnt is None:
+            return
+        from ostinato.recipes.forecast.calibrating import calibrated
+
+        learnt.known = calibrated(learnt.model, learnt.known, finished.splits.validation)
+        with finished.run.writing():
+            self.save_known(learnt.known, finished.run.path)
 
     def to_dict(self, known: ForecastKnown) -> dict[str, Any]:
         """Plain values."""
@@ -154,12 +208,29 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """The untrained model."""
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         del given["calendar"]
+        # Runs of earlier versions have it in their settings alone.
+        given["head"] = known.head or given["head"]
+        given |= {"known_words": known.known_words, "observed_words": known.observed_words}
         given |= {"baseline": known.baseline, "season": known.season, "start": known.start or None}
         given["limit"] = _LIMIT if known.start else None  # runs of earlier versions had none
         given["lags"] = default_lags(known) if given["lags"] is None else given["lags"]
         return Forecaster(
             known_size=known.known_size, observed_size=len(known.observed), num_series=max(1, len(known.ids)), **given
         )
+
+    def batches(self, settings: ForecastSettings, examples: Examples, *, rank: int, world: int) -> Batches:
+        """Windows in random order; where series belong together, those of all of them."""
+        how = settings.training
+        if self._is_joint(settings):
+            assert isinstance(examples, SeriesWindows)
+            together = Together(examples)
+            size = max(_LEAST_TOGETHER, how.batch_size // together.widest)
+            return Batches(together, size, seed=settings.seed, rank=rank, world=world)
+        return super().batches(settings, examples, rank=rank, world=world)
+
+    @staticmethod
+    def _is_joint(settings: ForecastSettings) -> bool:
+        return settings.model.head == "low-rank"
 
     def judged_by(self, settings: ForecastSettings) -> str | None:
         """The skill of whole forecasts, not the loss of single steps."""
@@ -185,11 +256,9 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         ahead = number_of(target, 1, most + 1, "step to come") or 1
         row = int(batch.rows[0])
         track, origin, past = part.tracks[part.series[row]], int(part.origin[row]), int(batch.past[0])
-        moments = _times(part, track, origin, ahead)
-        future = learnt.known.inputs(moments, _covariates(part, track, origin, ahead))
-        is_local = part.layout is not None and part.layout.clock == "local"
-        every = np.concatenate([track.times[origin - past : origin], moments])
-        times = (part.written or Times(track.times)).written(every, local=is_local)
+        moments = times_ahead(part, track, origin, ahead)
+        future = learnt.known.inputs(moments, covariates_ahead(part, track, origin, ahead), track.static)
+        times = written_times(part, np.concatenate([track.times[origin - past : origin], moments]))
         anchor, told = float(track.filled[origin - 1]), torch.from_numpy(future).unsqueeze(1).to(batch.input.device)
         return question(learnt, part, batch, ahead, told, anchor, [str(time) for time in times])
 
@@ -197,78 +266,66 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """The future of each series."""
         assert isinstance(batch, SeriesBatch)
         known, how = learnt.known, learnt.answering
-        horizon = how.horizon or known.horizon
         places = [(part.tracks[part.series[row]], int(part.origin[row])) for row in batch.rows.tolist()]
-        times = [_times(part, track, origin, horizon) for track, origin in places]
-        inputs = [
-            known.inputs(moments, _covariates(part, track, origin, horizon))
-            for moments, (track, origin) in zip(times, places, strict=True)
-        ]
-        future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
-        paths = learnt.model.sample(batch, future, horizon, uniform_numbers(horizon, how.samples, how.seed))
-        anchors = np.array([track.filled[origin - 1] for track, origin in places])
-        found = paths.double().cpu().numpy().transpose(1, 0, 2) + anchors[:, None, None]
+        if how.anomalies is not None:
+            return self._scans(learnt, part, [int(part.series[row]) for row in batch.rows.tolist()], how.anomalies)
+        horizon = how.horizon or known.horizon
+        times = [times_ahead(part, track, origin, horizon) for track, origin in places]
+        rows = batch.rows.cpu().numpy()
+        found = self._added_up(learnt, part)[rows] if how.sums else self._paths(learnt, part, batch)
         return [
-            _answer(part, track, origin, moments, each)
+            answer(part, track, origin, moments, each, how)
             for (track, origin), moments, each in zip(places, times, found, strict=True)
         ]
 
+    def _paths(self, learnt: LearntForecaster, part: ForecastPart, batch: SeriesBatch) -> np.ndarray:
+        """(B, horizon, S): calibrated, in the unit of each series."""
+        known, how, rows = learnt.known, learnt.answering, batch.rows.cpu().numpy()
+        horizon, inputs = how.horizon or known.horizon, []
+        for row in rows:
+            track, origin = part.tracks[part.series[row]], int(part.origin[row])
+            ahead = covariates_ahead(part, track, origin, horizon)
+            inputs.append(known.inputs(times_ahead(part, track, origin, horizon), ahead, track.static))
+        future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
+        uniform = uniform_numbers(horizon, how.samples, how.seed, learnt.model.draws)
+        drawn, windows = learnt.model.sample(batch, future, horizon, uniform), SeriesWindows(part, known)
+        found = windows.absolute(rows, drawn.double().cpu().numpy().transpose(1, 0, 2))
+        found = found.round() if learnt.model.head.is_count else found
+        if known.calibration is None:
+            return found
+        return windows.bounded(rows, known.calibration.applied(found, how.conformal))
 
-def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[ForecastPart]:
-    """Three parts of every series, one behind the other; the season is found in the first.
+    def _added_up(self, learnt: LearntForecaster, part: ForecastPart) -> np.ndarray:
+        """The same of all series, which add up; drawn once for all batches."""
+        how = learnt.answering
+        kept = self._sums.get(part)
+        if kept is None or kept[0] != how:
+            summed = summing([part.tracks[at].id for at in part.series], how.sums)
+            windows = SeriesWindows(part, learnt.known)
+            paths = np.empty((len(part), how.horizon or learnt.known.horizon, how.samples))
+            for batch in self.in_order(learnt, windows):
+                assert isinstance(batch, SeriesBatch)
+                paths[batch.rows.cpu().numpy()] = self._paths(learnt, part, batch)
+            kept = self._sums[part] = how, reconciled(paths, summed, how.reconcile, windows.floored)
+        return kept[1]
 
-    Raises:
-        DataError: no series is long enough.
-    """
-    tracks, reading = tracks_of(table), settings.reading
-    lengths = [len(track) for track in tracks]
+    def _scans(
+        self, learnt: LearntForecaster, part: ForecastPart, series: list[int], rate: float
+    ) -> list[dict[str, Any]]:
+        """How strange each value of some series is."""
+        from ostinato.recipes.forecast.calibrating import scanned
 
-    def ends_of(horizon: int) -> list[tuple[int, int]]:
-        return [_ends(length, horizon, reading.validation_share, reading.test_share) for length in lengths]
-
-    season = reading.season
-    if season is None:
-        fitted = [end for end, _ in ends_of(1)]
-        grid = None if table.layout is None or not table.layout.filled else table.layout.grid
-        pieces = [track.values[:end] for track, end in zip(tracks, fitted, strict=True)]
-        # What no calendar has may still recur: shifts of ten days, cycles of a machine.
-        season = find_season(pieces, grid)
-        season = find_season(pieces, None) if season == 1 else season
-    horizon = reading.horizon or (season if season > 1 else _HORIZON_WITHOUT_SEASON)
-    context = reading.context or min(max(_CONTEXT_SEASONS * season, _SHORTEST_CONTEXT), _LONGEST_CONTEXT)
-    ends = ends_of(horizon)
-    fitted = tuple(end for end, _ in ends)
-    spans = {
-        "train": [(1, first) for first, _ in ends],
-        "validation": list(ends),
-        "test": [(second, length) for (_, second), length in zip(ends, lengths, strict=True)],
-    }
-    columns, parts = (table.known, table.observed), {}
-    for kind, of_kind in spans.items():
-        most = {"train": None, "validation": _MOST_VALIDATION, "test": _MOST_TEST}[kind]
-        stride = reading.stride if kind == "test" else None
-        series, steps = _at_most(most, stride, tracks, of_kind, context, horizon)
-        if not len(steps) and (kind != "test" or reading.test_share):
-            raise DataError(
-                f"{name}: expected a series with at least {_needed(horizon, reading.test_share)} steps to forecast {horizon} of, "
-                f"but the longest has {max(lengths)}; give more rows, or forecast fewer steps with reading.horizon"
+        if learnt.known.alarm is None:
+            raise ConfigError(
+                f"{learnt.folder or 'this model'}: expected a run that has learnt on validation which values are ordinary; train "
+                "it to its end with this version, or leave options.anomalies out"
             )
-        parts[kind] = ForecastPart(
-            name,
-            tracks,
-            table.step,
-            series,
-            steps,
-            horizon,
-            context,
-            season,
-            fitted,
-            columns,
-            table.layout,
-            table.written,
-            table.notes if kind == "train" else (),
-        )
-    return Splits(name, parts["train"], parts["validation"], parts["test"])
+        found = [scanned(learnt.model, learnt.known, part, each, rate) for each in series]
+        return [scan_answer(part, part.tracks[at], each, rate) for at, each in zip(series, found, strict=True)]
+
+    def table_rows(self, learnt: LearntForecaster, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A row a step, with ids and times in the columns that training's table has them in."""
+        return table_of(learnt.known.layout, answer)
 
 
 def default_lags(known: ForecastKnown) -> list[int]:
@@ -289,6 +346,7 @@ def _read(settings: ForecastSettings, data: str, like: Layout | None = None) -> 
         id=reading.id,
         known=reading.known,
         observed=reading.observed,
+        static=reading.static,
         grid=reading.grid,
         decimal=reading.decimal,
         dialect=Dialect(reading.separator, reading.header),
@@ -319,91 +377,3 @@ def _still(data: str, known: ForecastKnown, tracks: tuple[Track, ...]) -> list[s
         of_them = "its only series has" if len(tracks) == 1 else f"series {which} have"
         lines += [f"{data}: {of_them} {have}: {then}"] if ids else []
     return lines
-
-
-def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
-    """Where training ends and validation ends, in a series of so many steps."""
-    test = max(round(test_share * length), horizon) if test_share else 0
-    validation = max(round(validation_share * length), horizon)
-    return max(length - test - validation, 0), max(length - test, 0)
-
-
-def _needed(horizon: int, test_share: float) -> int:
-    return (3 if test_share else 2) * horizon + 2
-
-
-def _at_most(
-    most: int | None,
-    stride: int | None,
-    tracks: tuple[Track, ...],
-    spans: list[tuple[int, int]],
-    context: int,
-    horizon: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Origins with the stride, or without one with the smallest that gives at most so many."""
-    if stride is not None or most is None:
-        return origins(tracks, spans, context, horizon, stride or 1)
-    possible = sum(max(0, end - first - horizon + 1) for first, end in spans)
-    return origins(tracks, spans, context, horizon, max(1, -(-possible // most)))
-
-
-def _times(part: ForecastPart, track: Track, origin: int, horizon: int) -> np.ndarray:
-    """Of the steps to come: those that the table has behind the last value, then those that follow.
-
-    Raises:
-        DataError: their times follow no rule, and the table does not have all.
-    """
-    there = track.times[origin : origin + horizon]
-    missing = horizon - len(there)
-    if not missing:
-        return there
-    if track.grid is None:
-        series = f" of series {track.id!r}" if track.id else ""
-        raise DataError(
-            f"{part.name}: the times of training follow no rule, so those of the next {horizon} steps{series} cannot be told; add "
-            "rows with these times, and leave what is forecast empty in them"
-        )
-    return np.concatenate([there, following(track.times, track.grid, missing)])
-
-
-def _covariates(part: ForecastPart, track: Track, origin: int, horizon: int) -> np.ndarray:
-    """(horizon, K): what the table says about the steps to come.
-
-    Raises:
-        DataError: it does not say all.
-    """
-    names, found = part.columns[0], track.known[origin : origin + horizon]
-    if names and (len(found) < horizon or np.isnan(found).any()):
-        series = f" of series {track.id!r}" if track.id else ""
-        raise DataError(
-            f"{part.name}: expected {', '.join(names)} for all {horizon} steps behind the last value{series}; add their rows, and "
-            "leave what is forecast empty in them"
-        )
-    return found if names else np.zeros((horizon, 0))
-
-
-def _answer(part: ForecastPart, track: Track, origin: int, times: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
-    """A line of JSON.
-
-    Args:
-        part: what it belongs to.
-        track: what is forecast.
-        origin: first step to come.
-        times: (horizon,).
-        paths: (horizon, S).
-    """
-    written = part.written or Times(track.times)
-    is_local = part.layout is not None and part.layout.clock == "local"
-    last, *ahead = written.written(np.concatenate([track.times[origin - 1 : origin], times]), local=is_local)
-    intervals = {}
-    for percent in INTERVALS:
-        low, high = sample_quantile(paths, edges(percent))
-        intervals[str(percent)] = {"low": low.tolist(), "high": high.tolist()}
-    return {
-        "series": track.id,
-        "last": {"time": last, "value": float(track.filled[origin - 1])},
-        "times": ahead,
-        "mean": paths.mean(1).tolist(),
-        "median": np.median(paths, axis=1).tolist(),
-        "intervals": intervals,
-    }

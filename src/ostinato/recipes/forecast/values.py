@@ -9,14 +9,14 @@ import numpy as np
 from ostinato.data.series.grids import Every
 from ostinato.data.series.series import Series, SeriesTable
 from ostinato.errors import DataError
-from ostinato.recipes.forecast.data import ForecastKnown
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.in_python.kinds import is_list, items_of, numbers_of
 from ostinato.recipes.in_python.plain import wrong
 
 _NAME = "the series"
 
 
-def table_of(known: ForecastKnown, given: Any) -> tuple[SeriesTable, bool]:
+def series_of(known: ForecastKnown, given: Any) -> tuple[SeriesTable, bool]:
     """A table of series, and whether it is one series.
 
     Args:

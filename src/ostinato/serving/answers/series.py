@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ostinato.data.series.grids import Every, Grid
 from ostinato.data.series.times import parse_numbers, parse_times
 from ostinato.errors import DataError
-from ostinato.recipes.forecast.data import ForecastKnown, ForecastPart, Track
+from ostinato.recipes.forecast.data import ForecastPart, Track
+from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.serving.errors import BadRequestError, TooLargeError
+
+Words: TypeAlias = Mapping[str, Sequence[str]]
 
 
 def numbers_of(given: Any, param: str, most: int) -> np.ndarray:
@@ -39,13 +42,15 @@ def numbers_of(given: Any, param: str, most: int) -> np.ndarray:
     return found
 
 
-def columns_of(body: Mapping[str, Any], name: str, steps: int, wanted: tuple[str, ...]) -> np.ndarray:
-    """(steps, K) covariates, of the body's {column: values}.
+def columns_of(body: Mapping[str, Any], name: str, steps: int, wanted: tuple[str, ...], words: Words) -> np.ndarray:
+    """(steps, K) covariates, of the body's {column: values}; a column of words may be texts, or a column of 0 and 1 for each.
 
     Raises:
         BadRequestError: they are not there, or not so many.
     """
     given = body.get(name) or {}
+    if isinstance(given, Mapping):
+        given = {each: v for column, values in given.items() for each, v in _spelled(column, values, wanted, words)}
     if not isinstance(given, Mapping) or set(given) != set(wanted):
         told = ", ".join(wanted) or "none"
         raise BadRequestError(f"{name}: expected lists of numbers by the name of the column ({told})", param=name)
@@ -53,6 +58,49 @@ def columns_of(body: Mapping[str, Any], name: str, steps: int, wanted: tuple[str
     if any(len(each) != steps for each in found):
         raise BadRequestError(f"{name}: expected {steps} numbers for each column", param=name)
     return np.stack(found, 1) if found else np.zeros((steps, 0))
+
+
+def _spelled(column: str, values: Any, wanted: tuple[str, ...], words: Words) -> list[tuple[str, Any]]:
+    """A column of texts as one of 0 and 1 for each word of its kind; others as they are."""
+    names = [f"{column}={word}" for word in words.get(column, ())]
+    are_texts = isinstance(values, list) and all(each is None or isinstance(each, str) for each in values)
+    if not names or not set(names) <= set(wanted) or not are_texts:
+        return [(column, values)]
+    return [
+        (name, [None if each is None else int(each.strip() == word) for each in values])
+        for name, word in zip(names, words[column], strict=True)
+    ]
+
+
+def words_of(known: ForecastKnown) -> Words:
+    """Of the columns of words, which there are."""
+    return {} if known.layout is None else known.layout.words
+
+
+def static_of(known: ForecastKnown, body: Mapping[str, Any]) -> np.ndarray:
+    """(F,): what stays the same in a series, of the body's "static": {column: a number, or a word}; NaN where it is not told.
+
+    Raises:
+        BadRequestError: it is of a column that training had not, or no number where training had some.
+    """
+    given, words = body.get("static") or {}, words_of(known)
+    names = names_of(known.static)
+    columns = list(dict.fromkeys(name.partition("=")[0] if name.partition("=")[0] in words else name for name in names))
+    if not isinstance(given, Mapping) or not set(given) <= set(columns):
+        raise BadRequestError(
+            f"static: expected values by the name of the column ({', '.join(columns)})", param="static"
+        )
+    found = np.full(len(names), np.nan)
+    for at, name in enumerate(names):
+        column, _, word = name.partition("=")
+        value = given.get(column if column in words else name)
+        if value is None:
+            continue
+        if column in words:
+            found[at] = float(str(value).strip() == word)
+        else:
+            found[at] = numbers_of([value], f"static.{name}", 1)[0]
+    return found
 
 
 def names_of(scales: tuple[tuple[str, float, float], ...]) -> tuple[str, ...]:
@@ -129,9 +177,10 @@ def track_of(known: ForecastKnown, body: Mapping[str, Any], name: str, most: int
         times = np.concatenate([np.array([first]), grid.after(first, len(values) - 1)])
     except (OverflowError, ValueError):
         raise BadRequestError("start: expected a time that leaves room for all values", param="start") from None
-    ahead = columns_of(body, "known", len(values), names_of(known.known))
-    beside = columns_of(body, "observed", len(values), names_of(known.observed))
-    return Track(series or "", times, values, ahead, beside, grid)
+    words = words_of(known)
+    ahead = columns_of(body, "known", len(values), names_of(known.known), words)
+    beside = columns_of(body, "observed", len(values), names_of(known.observed), words)
+    return Track(series or "", times, values, ahead, beside, grid, static_of(known, body))
 
 
 def part_of(known: ForecastKnown, tracks: tuple[Track, ...]) -> ForecastPart:

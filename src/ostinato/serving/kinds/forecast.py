@@ -14,8 +14,10 @@ import torch
 from ostinato.data.series.grids import Grid
 from ostinato.models.forecasting.forecast_stream import ForecastStream
 from ostinato.models.forecasting.heads import Gaussian, Quantiles
-from ostinato.recipes.forecast.data import SeriesWindows, Track
-from ostinato.serving.answers.series import columns_of, names_of, numbers_of, part_of, track_of
+from ostinato.models.forecasting.windows import uniform_numbers
+from ostinato.recipes.forecast.data import Track
+from ostinato.recipes.forecast.windows import SeriesWindows
+from ostinato.serving.answers.series import columns_of, names_of, numbers_of, part_of, track_of, words_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, whole
 from ostinato.serving.stepping.bank import Bank
@@ -23,6 +25,7 @@ from ostinato.serving.stepping.job import Job
 
 LEVELS = (50.0, 80.0, 95.0)
 _MOST_HORIZON, _MOST_SAMPLES, _MOST_LEVELS = 1000, 1000, 20
+_DRAWS = 400  # that tell the interval of a value of counts and amounts
 _MOST_PATHS = 200_000  # steps of paths of a forecast: while they are drawn no other session of the model steps
 
 
@@ -58,6 +61,8 @@ class ForecastKind(Kind):
         told = json.dumps(self.known.to_dict(), sort_keys=True, default=repr).encode()
         beside = {
             "anchor": np.zeros(FIRST_ROWS),
+            "floored": np.zeros(FIRST_ROWS, np.int64),
+            "static": np.full((FIRST_ROWS, len(self.known.static)), np.nan),
             "time": np.zeros(FIRST_ROWS, np.int64),
             "first": np.zeros(FIRST_ROWS, np.int64),
         }
@@ -83,8 +88,8 @@ class ForecastKind(Kind):
         if body.get("values") is None:
             return []
         values = numbers_of(body["values"], "values", most)
-        known = columns_of(body, "known", len(values), names_of(self.known.known))
-        observed = columns_of(body, "observed", len(values), names_of(self.known.observed))
+        known = columns_of(body, "known", len(values), names_of(self.known.known), words_of(self.known))
+        observed = columns_of(body, "observed", len(values), names_of(self.known.observed), words_of(self.known))
         return list(zip(values.tolist(), known, observed, strict=True))
 
     def numbers(self, asked: Any) -> int:
@@ -107,7 +112,11 @@ class ForecastKind(Kind):
         is_list = isinstance(levels, list | tuple) and len(levels) <= _MOST_LEVELS
         if not is_list or not all(type(each) in (int, float) and 0 < each < 100 for each in levels):
             raise BadRequestError("levels: expected percents between 0 and 100, such as [50, 95]", param="levels")
-        future = columns_of(body, "future", horizon, names_of(self.known.known)) if self.known.known else None
+        future = (
+            columns_of(body, "future", horizon, names_of(self.known.known), words_of(self.known))
+            if self.known.known
+            else None
+        )
         return Asked(horizon, samples, seed, tuple(float(each) for each in levels), future)
 
     # in the stepping thread
@@ -124,10 +133,13 @@ class ForecastKind(Kind):
             observed=batch.observed[:, 0] if batch.observed.shape[2] else None,
             series=int(batch.series[0]),
             least_scale=float(batch.least_scale[0]),
+            level=float(batch.level[0]),
+            nonnegative=bool(batch.floored[0]),
             row=row,
         )
         beside = bank.beside
-        beside["anchor"][row] = windows.anchors[0]
+        beside["anchor"][row], beside["floored"][row] = windows.anchors[0], windows.floored[0]
+        beside["static"][row] = track.static
         beside["first"][row], beside["time"][row] = (_whole(track.times[at]) for at in (0, end - 1))
         # Values that are missing at the end of the past are steps too.
         rows = np.array([row], dtype=np.int64)
@@ -142,7 +154,8 @@ class ForecastKind(Kind):
         times = self._times(bank, rows, 1)[:, 0]
         known = observed = None
         if self.model.known_size:
-            known = torch.from_numpy(self._known(times, np.stack([each for _, each, _ in inputs])))
+            given = np.stack([each for _, each, _ in inputs])
+            known = torch.from_numpy(self._known(times, given, bank.beside["static"][rows]))
         if self.known.observed:
             scales = np.array([scale for _, *scale in self.known.observed])
             found = (np.stack([each for *_, each in inputs]) - scales[:, 0]) / scales[:, 1]
@@ -151,8 +164,8 @@ class ForecastKind(Kind):
         bank.beside["time"][rows] = times
         return said
 
-    def _known(self, times: np.ndarray, covariates: np.ndarray) -> np.ndarray:
-        return self.known.inputs(times.astype("datetime64[us]") if self._is_dated else times, covariates)
+    def _known(self, times: np.ndarray, covariates: np.ndarray, static: np.ndarray) -> np.ndarray:
+        return self.known.inputs(times.astype("datetime64[us]") if self._is_dated else times, covariates, static)
 
     @property
     def _grid(self) -> Grid | None:
@@ -191,17 +204,29 @@ class ForecastKind(Kind):
             future = None
             if self.model.known_size:
                 times = self._times(bank, some, horizon)
-                given = [jobs[at].asked.future for at in places]
+                given, static = [jobs[at].asked.future for at in places], bank.beside["static"][some]
                 nothing = np.zeros((horizon, 0))
                 future = torch.from_numpy(
                     np.stack(
-                        [self._known(t, nothing if f is None else f) for t, f in zip(times, given, strict=True)], 1
+                        [
+                            self._known(t, nothing if f is None else f, same)
+                            for t, f, same in zip(times, given, static, strict=True)
+                        ],
+                        1,
                     )
                 )
             paths = bank.stream.forecast(horizon, future=future, samples=samples, seed=seed, rows=some).double().numpy()
             for n, at in enumerate(places):
-                found[at][1] = _fan(paths[:, n] + anchors[at], jobs[at].asked.levels)
+                found[at][1] = _fan(self._bounded(bank, rows[at], paths[:, n] + anchors[at]), jobs[at].asked.levels)
         return found
+
+    def _bounded(self, bank: Bank, row: int, paths: np.ndarray) -> np.ndarray:
+        """Paths (horizon, S) as wide as validation says, and never below 0 where the series is not."""
+        if self.model.head.is_count:
+            paths = paths.round()
+        if self.known.calibration is not None:
+            paths = self.known.calibration.applied(paths)
+        return paths.clip(0.0) if bank.beside["floored"][row] else paths
 
     # answers
 
@@ -214,6 +239,8 @@ class ForecastKind(Kind):
 def expected(head: Any, numbers: torch.Tensor, anchor: float, levels: Sequence[float]) -> dict[str, Any]:
     """Mean and the widest interval of what a head says of a value."""
     level = (max(levels) if levels else 95.0) / 100.0
+    if head.reads_frame:
+        return _expected_from_zero(head, numbers, level)
     ends = torch.tensor([(1.0 - level) / 2.0, (1.0 + level) / 2.0], dtype=torch.float64)
     if isinstance(head, Quantiles):
         at = torch.tensor(head.levels, dtype=torch.float64)
@@ -227,6 +254,14 @@ def expected(head: Any, numbers: torch.Tensor, anchor: float, levels: Sequence[f
             z = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v * v)
         low, high = (middle + width * float(each) for each in z)
     return {"mean": middle + anchor, "low": low + anchor, "high": high + anchor}
+
+
+def _expected_from_zero(head: Any, numbers: torch.Tensor, level: float) -> dict[str, Any]:
+    """The same of counts and amounts, whose numbers are of values from 0 on: by draws of them."""
+    uniform = uniform_numbers(1, _DRAWS, 0)[0].double()
+    drawn = head.drawn(numbers.expand(_DRAWS, -1), uniform).numpy()
+    low, high = np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], method="weibull").tolist()
+    return {"mean": float(drawn.mean()), "low": low, "high": high}
 
 
 def _fan(paths: np.ndarray, levels: Sequence[float]) -> dict[str, Any]:

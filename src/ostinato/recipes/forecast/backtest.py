@@ -1,0 +1,217 @@
+"""How good forecasts would have been: from several times of the test, by the model as it is or trained anew up to each of them.
+
+Each origin is kept in the folder of the run as soon as it is done, and each training anew is a run of its own there, which goes on
+where it was stopped: what is interrupted loses nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.errors import ConfigError
+from ostinato.recipes.forecast.answering import written_times
+from ostinato.recipes.forecast.data import ForecastPart
+from ostinato.recipes.forecast.judge import ForecastJudge
+from ostinato.recipes.forecast.metrics import INTERVALS
+from ostinato.recipes.trained import Trained, load, read_splits
+from ostinato.training.run.files import write_json
+from ostinato.training.run.run_folder import RunFolder
+
+FOLDER = "backtest"  # in that of the run
+
+OnOrigin = Callable[[int, int], None]
+
+
+def backtest(
+    trained: Trained[Any, Any, Any, Any],
+    data: str | None = None,
+    *,
+    origins: int = 8,
+    refit: bool = False,
+    on_origin: OnOrigin | None = None,
+) -> list[dict[str, Any]]:
+    """Figures of forecasts from several origins, each from the past alone.
+
+    Args:
+        trained: a run of the task forecast, as it answers now; of no folder, nothing is kept and nothing is trained anew.
+        data: a table; None for the test of the run.
+        origins: how many times forecasts begin at, evenly spread over the test, at least 1; fewer where there are not so many.
+        refit: train anew on what lies before each origin, with the settings of the run and its steps; False for its weights.
+        on_origin: called with how many origins are done, and of how many.
+
+    Returns:
+        A row for each origin and step ahead: `origin` and `time` as the table writes them, `refit`, `step` from 1, `series` that
+        were compared, and over these `mae`, `rmse`, `mase`, `crps` and `coverage_50` to `coverage_95`; None where nothing came.
+
+    Raises:
+        ConfigError: there is no such run, or `origins` is out of range.
+        DataError: the data cannot be read.
+    """
+    if trained.task.name != "forecast":
+        raise ConfigError(f"backtest: expected a run of the task forecast, got one of {trained.task.name}")
+    if origins < 1:
+        raise ConfigError(f"origins: expected at least 1, got {origins}")
+    if refit and trained.folder is None:
+        raise ConfigError(
+            "refit: expected a run with a folder, in which those that are trained anew are kept; got none"
+        )
+    whole = _part(trained, data)
+    moments = whole.moments()
+    times = np.unique(moments)
+    times = times[np.unique(np.linspace(0, len(times) - 1, min(origins, len(times))).round().astype(int))]
+    rows: list[dict[str, Any]] = []
+    for done, time in enumerate(times, start=1):
+        at = np.flatnonzero(moments == time)
+        part = dataclasses.replace(whole, series=whole.series[at], origin=whole.origin[at])
+        rows += _of_origin(trained, data, part, time, refit)
+        if on_origin is not None:
+            on_origin(done, len(times))
+    return rows
+
+
+def _part(trained: Trained[Any, Any, Any, Any], data: str | None) -> ForecastPart:
+    if data is not None:
+        return trained.read_part(data, labelled=True)
+    from ostinato.recipes.task import Opening
+
+    splits = read_splits(trained.task, trained.settings, Opening(trained.folder, trained.known))
+    return splits.test if len(splits.test) else splits.validation
+
+
+def _of_origin(
+    trained: Trained[Any, Any, Any, Any], data: str | None, part: ForecastPart, time: Any, refit: bool
+) -> list[dict[str, Any]]:
+    """The rows of one origin: those that are kept, where they are of the same model, data and answers."""
+    name = f"{'refit' if refit else 'kept'}-{_named(time)}"
+    file = None if trained.folder is None else trained.folder / FOLDER / f"{name}.json"
+    asked = {"data": data, "answers": dataclasses.asdict(trained.answering), "weights": _weights(trained, refit)}
+    if file is not None and (kept := _kept(file, asked)) is not None:
+        return kept
+    model = trained
+    if refit:
+        assert trained.folder is not None
+        model = _refitted(trained, data, part, time, trained.folder / FOLDER / name)
+    rows = _rows(model, part, refit)
+    if file is not None:
+        file.parent.mkdir(exist_ok=True)
+        write_json(file, {"asked": asked, "rows": rows})
+    return rows
+
+
+def _named(time: Any) -> str:
+    return re.sub(r"[^0-9T-]", "", str(time).removesuffix(".000000").removesuffix("T00:00:00"))
+
+
+def _weights(trained: Trained[Any, Any, Any, Any], refit: bool) -> float | None:
+    """Of which weights; None of those that are trained anew, which their own folder tells."""
+    if refit:
+        return None
+    return float(sum(parameter.detach().double().abs().sum() for parameter in trained.model.parameters()))
+
+
+def _kept(file: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return content["rows"] if content["asked"] == json.loads(json.dumps(asked)) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not done, or not to be read: it is made again
+
+
+def _refitted(
+    trained: Trained[Any, Any, Any, Any], data: str | None, part: ForecastPart, time: Any, folder: Path
+) -> Trained[Any, Any, Any, Any]:
+    """A model of the same settings that has learnt from what lies before a time."""
+    from ostinato.recipes.task_training import train
+
+    known, settings = trained.known, trained.settings
+    before = max(track.times[track.times < time][-1] for track in part.tracks if (track.times < time).any())
+    layout = known.layout
+    reading = dataclasses.replace(
+        settings.reading,
+        until=str(before),
+        test_share=0.0,
+        horizon=known.horizon,
+        context=known.context,
+        season=known.season,
+        static=None if layout is None else list(layout.columns.static),
+    )
+    head = known.head or settings.model.head
+    asked = dataclasses.replace(
+        settings,
+        data=settings.data if data is None else data,
+        run=str(folder),
+        reading=reading,
+        model=dataclasses.replace(settings.model, head=head),
+        quiet=True,
+        resume=bool(RunFolder(folder).checkpoints.steps()),
+    )
+    if not (folder / "report.json").exists():
+        result = train(trained.task, asked)
+        if result.outcome.ending == "interrupted":
+            raise KeyboardInterrupt
+    found = load(trained.task, folder).to(str(next(trained.model.parameters()).device))
+    found.answering = trained.answering
+    return found
+
+
+def _rows(trained: Trained[Any, Any, Any, Any], part: ForecastPart, refit: bool) -> list[dict[str, Any]]:
+    with torch.no_grad():
+        _, judge = trained.evaluate(part, name=part.name)
+    assert isinstance(judge, ForecastJudge)
+    units, rows = judge.units(), []
+    track, origin = part.tracks[part.series[0]], int(part.origin[0])
+    ahead = written_times(part, track.times[origin : origin + part.horizon])
+    for step, time in enumerate(ahead):
+        there = ~np.isnan(judge.truth[:, step])
+        apart = np.abs(judge.truth[:, step] - judge.median[:, step])[there]
+        square = np.square(judge.truth[:, step] - judge.mean[:, step])[there]
+        rows.append(
+            {
+                "origin": ahead[0],
+                "refit": refit,
+                "step": step + 1,
+                "time": time,
+                "series": int(there.sum()),
+                "mae": _mean(apart),
+                "rmse": None if (mean := _mean(square)) is None else float(np.sqrt(mean)),
+                "mase": _mean(apart / units[there, 0]),
+                "crps": _mean(judge.crps[there, step]),
+                **{f"coverage_{percent}": _mean(inside[there, step]) for percent, inside in judge.inside.items()},
+            }
+        )
+    return rows
+
+
+def _mean(values: np.ndarray) -> float | None:
+    there = values[~np.isnan(values.astype(np.float64))]
+    return float(there.mean()) if len(there) else None
+
+
+def summed_up(rows: Sequence[Mapping[str, Any]], by: str) -> list[dict[str, Any]]:
+    """Means of the figures over all rows that have the same origin, or the same step.
+
+    Args:
+        rows: of `backtest`.
+        by: "origin" or "step".
+    """
+    names = ("mae", "rmse", "mase", "crps", *(f"coverage_{percent}" for percent in INTERVALS))
+    found: list[dict[str, Any]] = []
+    for key in dict.fromkeys((row["refit"], row[by]) for row in rows):
+        some = [row for row in rows if (row["refit"], row[by]) == key]
+        figures = {}
+        for name in names:
+            there = [(row[name], row["series"]) for row in some if row[name] is not None]
+            weights = sum(count for _, count in there)
+            total = sum((value**2 if name == "rmse" else value) * count for value, count in there)
+            mean = total / weights if weights else None
+            figures[name] = mean if mean is None or name != "rmse" else mean**0.5
+        found.append({by: key[1], "refit": key[0], **figures})
+    return found

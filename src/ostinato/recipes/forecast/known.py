@@ -1,0 +1,200 @@
+"""What a forecaster knows about its series beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ostinato.data.series.layout import Layout
+from ostinato.models.forecasting.baseline import BaselineName
+from ostinato.recipes.forecast.alarm import Alarm
+from ostinato.recipes.forecast.calendar import calendar, find_cycles
+from ostinato.recipes.forecast.calibration import Calibration
+from ostinato.recipes.forecast.data import ForecastPart
+
+
+@dataclass(frozen=True)
+class ForecastKnown:
+    """What a forecaster knows beside its weights.
+
+    Attributes:
+        horizon: steps that training forecasts.
+        context: steps that are read.
+        season: in steps.
+        step: how far apart two steps are.
+        ids: of the series of training.
+        cycles: of the calendar, that are inputs.
+        known: name, mean and standard deviation of each covariate known ahead of time.
+        observed: likewise of those known up to now.
+        layout: how the table of training was read, as others are too.
+        static: name, mean and standard deviation of what stays the same in a series.
+        known_words: of the inputs known ahead of time, which columns stand for the words of a kind, see `Forecaster`.
+        observed_words: likewise of the others.
+        baseline: what the model's next value is measured from, see `ostinato.models.forecasting.baseline`.
+        start: the numbers that its output layer began with, none for random ones.
+        widths: how far each series of training spreads in as many steps as a window reads: the scale after few values.
+        nonnegative: whether each series of training never has a value below 0, and so no forecast; none for runs that did not ask.
+        whole: whether all values of training are whole numbers.
+        head: what is said about the next value; empty for what the settings say.
+        trials: where it was chosen, each head and its CRPS on validation.
+        calibration: of the intervals, on validation; None for none.
+        alarm: how surprising values of validation are; None where that is not known.
+    """
+
+    horizon: int
+    context: int
+    season: int
+    step: str
+    ids: tuple[str, ...]
+    cycles: tuple[str, ...]
+    known: tuple[tuple[str, float, float], ...]
+    observed: tuple[tuple[str, float, float], ...]
+    layout: Layout | None = None
+    baseline: BaselineName = "last_value"
+    start: tuple[float, ...] = ()
+    widths: tuple[float, ...] = ()
+    static: tuple[tuple[str, float, float], ...] = ()
+    known_words: tuple[tuple[int, int], ...] = ()
+    observed_words: tuple[tuple[int, int], ...] = ()
+    nonnegative: tuple[bool, ...] = ()
+    whole: bool = False
+    head: str = ""
+    trials: tuple[tuple[str, float], ...] = ()
+    calibration: Calibration | None = None
+    alarm: Alarm | None = None
+
+    @classmethod
+    def of(cls, train: ForecastPart, *, with_calendar: bool) -> ForecastKnown:
+        """From what training has of each series."""
+        pieces = list(zip(train.tracks, train.fitted, strict=True))
+        times, layout = [track.times[:end] for track, end in pieces], train.layout
+        cycles = find_cycles(times, None if layout is None else layout.grid) if with_calendar else ()
+        words = {} if layout is None else layout.words
+        known, observed = (
+            tuple(
+                (name, *_scale_of(name, [getattr(track, part)[:end, at] for track, end in pieces], words))
+                for at, name in enumerate(names)
+            )
+            for part, names in zip(("known", "observed"), train.columns, strict=True)
+        )
+        static = tuple(
+            (name, *_scale_of(name, [track.static[at : at + 1] for track, _ in pieces], words))
+            for at, name in enumerate(train.static)
+        )
+        values = [_there(track.values[:end]) for track, end in pieces]
+        names = (*[""] * (2 * len(cycles)), *train.columns[0], *train.static)
+        return cls(
+            train.horizon,
+            train.context,
+            train.season,
+            train.step,
+            tuple(track.id for track in train.tracks),
+            cycles,
+            known,
+            observed,
+            layout,
+            static=static,
+            known_words=_spans(names, words),
+            observed_words=_spans(train.columns[1], words),
+            nonnegative=tuple(bool((each >= 0).all()) for each in values),
+            whole=all(bool((each == each.round()).all()) for each in values),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**dataclasses.asdict(self), "layout": None if self.layout is None else self.layout.to_dict()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> ForecastKnown:
+        """The inverse."""
+        scales = {
+            name: tuple((str(n), float(m), float(d)) for n, m, d in content.get(name, ()))
+            for name in ("known", "observed", "static")
+        }
+        names = {name: tuple(content[name]) for name in ("ids", "cycles")}
+        layout = None if content["layout"] is None else Layout.from_dict(content["layout"])
+        numbers = {name: tuple(map(float, content.get(name, ()))) for name in ("start", "widths")}
+        spans = {
+            name: tuple((int(a), int(b)) for a, b in content.get(name, ()))
+            for name in ("known_words", "observed_words")
+        }
+        later = {
+            "nonnegative": tuple(map(bool, content.get("nonnegative", ()))),
+            "trials": tuple((str(name), float(crps)) for name, crps in content.get("trials", ())),
+            "calibration": Calibration.from_dict(content.get("calibration")),
+            "alarm": Alarm.from_dict(content.get("alarm")),
+        }
+        return cls(**{**content, **scales, **names, **numbers, **spans, **later, "layout": layout})
+
+    @property
+    def known_size(self) -> int:
+        """Inputs that are known ahead of time: two for each cycle of the calendar, the covariates, what stays the same."""
+        return 2 * len(self.cycles) + len(self.known) + len(self.static)
+
+    def inputs(self, times: np.ndarray, known: np.ndarray, static: np.ndarray | None = None) -> np.ndarray:
+        """(T, known_size) float32: what is known ahead of time at each step.
+
+        Args:
+            times: (T,).
+            known: (T, K), covariates.
+            static: (F,), what stays the same; (T, F) where each step is of another series; None where it is not known.
+        """
+        same = np.atleast_2d(np.full(len(self.static), np.nan) if static is None else static)
+        parts = [calendar(times, self.cycles), scaled(known, self.known)]
+        parts.append(np.broadcast_to(scaled(same, self.static), (len(times), len(self.static))))
+        return np.concatenate(parts, 1).astype(np.float32)
+
+    def is_floored(self, id: str) -> bool:
+        """Whether a series never has a value below 0: as in training, or where that never had it, as all others."""
+        at = self._numbers.get(id)
+        return bool(self.nonnegative) and (all(self.nonnegative) if at is None else self.nonnegative[at - 1])
+
+    def number(self, id: str) -> int:
+        """Of a series, as the model counts them from 1; 0 for one that training never had, and where there is only one."""
+        return self._numbers.get(id, 0)
+
+    def width(self, id: str) -> float:
+        """How far a series spreads of which nothing else is known: as it did in training, or as others do."""
+        if not self.widths:
+            return 0.0
+        at = self._numbers.get(id)
+        return float(np.median(self.widths)) if at is None else self.widths[at - 1]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {id: at for at, id in enumerate(self.ids, start=1)}
+
+
+def scaled(columns: np.ndarray, scales: Sequence[tuple[str, float, float]]) -> np.ndarray:
+    """(T, K): each column with mean 0 and deviation 1 in training; those of words as they are."""
+    means = np.array([mean for _, mean, _ in scales])
+    return (columns - means) / np.array([deviation for *_, deviation in scales])
+
+
+def _there(values: np.ndarray) -> np.ndarray:
+    return values[~np.isnan(values)]
+
+
+def _scale_of(name: str, columns: Sequence[np.ndarray], words: Mapping[str, Sequence[str]]) -> tuple[float, float]:
+    """Mean and deviation; of a column that stands for a word 0 and 1, as it is read by a vector of its own."""
+    there = _there(np.concatenate(columns))
+    if not len(there) or _kind(name, words):
+        return 0.0, 1.0
+    return float(there.mean()), float(there.std()) or 1.0
+
+
+def _kind(name: str, words: Mapping[str, Sequence[str]]) -> str:
+    """The column of words that "weather=rain" stands for a word of; "" for numbers."""
+    return next((kind for kind, each in words.items() if name in [f"{kind}={word}" for word in each]), "")
+
+
+def _spans(names: Sequence[str], words: Mapping[str, Sequence[str]]) -> tuple[tuple[int, int], ...]:
+    """Where the columns of each kind of words are."""
+    kinds = [_kind(name, words) for name in names]
+    first = {kind: kinds.index(kind) for kind in reversed(kinds) if kind}
+    return tuple(sorted((at, at + kinds.count(kind)) for kind, at in first.items()))

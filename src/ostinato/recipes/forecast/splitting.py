@@ -1,0 +1,132 @@
+"""How a table of series is cut: each series to learn from at its beginning, then validation, then the test."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ostinato.data.records.splits import Splits
+from ostinato.data.series.series import Series, SeriesTable
+from ostinato.data.series.times import parse_times
+from ostinato.errors import DataError
+from ostinato.recipes.forecast.calendar import find_season
+from ostinato.recipes.forecast.data import ForecastPart, Track, origins, tracks_of
+from ostinato.recipes.forecast.settings import ForecastSettings
+
+_SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
+_HORIZON_WITHOUT_SEASON = 12
+_MOST_VALIDATION, MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
+
+
+def cut_at(table: SeriesTable, until: str | None) -> SeriesTable:
+    """The table up to a time, that included; series that begin behind it are left out.
+
+    Raises:
+        DataError: it is no time of this table, or there is nothing before it.
+    """
+    if until is None:
+        return table
+    is_dated = bool(table.series) and table.series[0].times.dtype.kind == "M"
+    try:
+        end = parse_times([until]).moments[0] if is_dated else np.int64(until)
+    except ValueError:
+        raise DataError(
+            f"reading.until: expected a whole number, as the times of {table.name} are, got {until!r}"
+        ) from None
+    if is_dated and table.layout is not None and len(until.strip()) <= 10 and until.strip()[4:5] == "-":
+        end = end + np.timedelta64(1, "D") - np.timedelta64(1, "us")  # a day is all of it
+    kept = [_cut(series, int(np.searchsorted(series.times, end, side="right"))) for series in table.series]
+    kept = [series for series in kept if len(series)]
+    if not kept:
+        raise DataError(f"{table.name}: expected rows up to {until}, got none")
+    return dataclasses.replace(table, series=tuple(kept))
+
+
+def _cut(series: Series, end: int) -> Series:
+    parts = {name: getattr(series, name)[:end] for name in ("times", "values", "known", "observed")}
+    return dataclasses.replace(series, **parts)
+
+
+def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[ForecastPart]:
+    """Three parts of every series, one behind the other; the season is found in the first.
+
+    Raises:
+        DataError: no series is long enough.
+    """
+    tracks, reading = tracks_of(table), settings.reading
+    lengths = [len(track) for track in tracks]
+
+    def ends_of(horizon: int) -> list[tuple[int, int]]:
+        return [_ends(length, horizon, reading.validation_share, reading.test_share) for length in lengths]
+
+    season = reading.season
+    if season is None:
+        fitted = [end for end, _ in ends_of(1)]
+        grid = None if table.layout is None or not table.layout.filled else table.layout.grid
+        pieces = [track.values[:end] for track, end in zip(tracks, fitted, strict=True)]
+        # What no calendar has may still recur: shifts of ten days, cycles of a machine.
+        season = find_season(pieces, grid)
+        season = find_season(pieces, None) if season == 1 else season
+    horizon = reading.horizon or (season if season > 1 else _HORIZON_WITHOUT_SEASON)
+    context = reading.context or min(max(_CONTEXT_SEASONS * season, _SHORTEST_CONTEXT), _LONGEST_CONTEXT)
+    ends = ends_of(horizon)
+    fitted = tuple(end for end, _ in ends)
+    spans = {
+        "train": [(1, first) for first, _ in ends],
+        "validation": list(ends),
+        "test": [(second, length) for (_, second), length in zip(ends, lengths, strict=True)],
+    }
+    columns, parts = (table.known, table.observed), {}
+    for kind, of_kind in spans.items():
+        most = {"train": None, "validation": _MOST_VALIDATION, "test": MOST_TEST}[kind]
+        stride = reading.stride if kind == "test" else None
+        series, steps = at_most(most, stride, tracks, of_kind, context, horizon)
+        if not len(steps) and (kind != "test" or reading.test_share):
+            raise DataError(
+                f"{name}: expected a series with at least {_needed(horizon, reading.test_share)} steps to forecast {horizon} of, "
+                f"but the longest has {max(lengths)}; give more rows, or forecast fewer steps with reading.horizon"
+            )
+        parts[kind] = ForecastPart(
+            name,
+            tracks,
+            table.step,
+            series,
+            steps,
+            horizon,
+            context,
+            season,
+            fitted,
+            columns,
+            table.layout,
+            table.written,
+            table.notes if kind == "train" else (),
+            table.static,
+        )
+    return Splits(name, parts["train"], parts["validation"], parts["test"])
+
+
+def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
+    """Where training ends and validation ends, in a series of so many steps."""
+    test = max(round(test_share * length), horizon) if test_share else 0
+    validation = max(round(validation_share * length), horizon)
+    return max(length - test - validation, 0), max(length - test, 0)
+
+
+def _needed(horizon: int, test_share: float) -> int:
+    return (3 if test_share else 2) * horizon + 2
+
+
+def at_most(
+    most: int | None,
+    stride: int | None,
+    tracks: tuple[Track, ...],
+    spans: list[tuple[int, int]],
+    context: int,
+    horizon: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Origins with the stride, or without one with the smallest that gives at most so many."""
+    if stride is not None or most is None:
+        return origins(tracks, spans, context, horizon, stride or 1)
+    possible = sum(max(0, end - first - horizon + 1) for first, end in spans)
+    return origins(tracks, spans, context, horizon, max(1, -(-possible // most)))
