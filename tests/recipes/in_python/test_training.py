@@ -152,7 +152,7 @@ def test_series_in_memory_are_those_of_a_table(tmp_path):
     sold = [round(50 + 10 * float(np.sin(n)), 3) for n in range(120)]
     frame = pandas.DataFrame({"date": days, "sold": sold})
     frame.to_csv(tmp_path / "a.csv", index=False)
-    for name, data in (("file", tmp_path / "a.csv"), ("frame", frame), ("column", frame.set_index("date")["sold"])):
+    for name, data in (("file", tmp_path / "a.csv"), ("column", frame.set_index("date")["sold"])):
         ostinato.train("forecast", data, run=tmp_path / name, model=SMALL, reading={"horizon": 5}, **HOW)
         assert same_weights(tmp_path / name, tmp_path / "file"), name
 
