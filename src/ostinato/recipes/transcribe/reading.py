@@ -94,13 +94,17 @@ def _pictures(settings: TranscribeSettings, data: str) -> Splits[Recordings]:
     places |= {part: place for part in ("validation", "test") if (place := getattr(reading, part)) is not None}
     found = {part: _lines_of(settings, place, height, True) for part, place in places.items()}
     train = found["train"]
-    how = {"by_time": False, "by_label": False}
     if "validation" in found:
-        drawn = draw_splits(train, name, 0.0, 0.0 if "test" in found else reading.test_share, **how)
+        share = 0.0 if "test" in found else reading.test_share
+        drawn = draw_splits(
+            train, name, 0.0, share, by_time=False, target="number"
+        )  # texts have no shares in the parts
         return Splits(name, drawn.train, found["validation"], found.get("test", drawn.test))
     if "test" in found:
-        return Splits(name, *draw_validation(train, reading.validation_share, **how), found["test"])
-    return draw_splits(train, name, reading.validation_share, reading.test_share, **how)
+        return Splits(
+            name, *draw_validation(train, reading.validation_share, by_time=False, target="number"), found["test"]
+        )
+    return draw_splits(train, name, reading.validation_share, reading.test_share, by_time=False, target="number")
 
 
 def _lines_of(settings: TranscribeSettings, place: str, height: int, labelled: bool) -> Recordings:
