@@ -4,6 +4,7 @@ import dataclasses
 import io
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def trained(result):
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("others") / "others.jsonl", recordings(20, seed=1))
+    return Path(write(tmp_path_factory.mktemp("others") / "others.jsonl", recordings(20, seed=1)))
 
 
 def test_texts_are_learnt_and_reported(result):
@@ -75,7 +76,7 @@ def test_answers_say_what_is_written_where_and_how_sure_it_is(trained, others):
 
 def test_a_probability_is_that_of_the_whole_text(trained, others):
     """As torch's loss has it, whatever the beam has followed."""
-    part = trained.read_part(others, labelled=False)
+    part = trained.read_part(str(others), labelled=False)
     examples = trained.task.examples(trained.settings, trained.known, part)
     for beam in (1, 3, 30):
         answer = trained.answer_with({"beam": beam}).predict(others)[0]
@@ -238,15 +239,15 @@ def test_recordings_without_a_text_are_left_out_or_silence(tmp_path, capsys):
     result = train(small(tmp_path / "kept", file, training=FEW, reading=reading))
     assert np.isfinite(result.scores["validation"].loss)
     trained = load(tmp_path / "kept")
-    assert trained.evaluate(file)[0].examples == 30
-    assert load(tmp_path / "left").evaluate(file)[0].examples == 24
+    assert trained.evaluate(Path(file))[0].examples == 30
+    assert load(tmp_path / "left").evaluate(Path(file))[0].examples == 24
 
 
 def test_characters_that_training_never_had_are_errors_and_told(trained, tmp_path):
     part = recordings(10, seed=2)
     items = [dataclasses.replace(part[0], label="a?!"), *part.items[1:]]
     file = write(tmp_path / "a.jsonl", dataclasses.replace(part, items=tuple(items)))
-    scores, _ = trained.evaluate(file)
+    scores, _ = trained.evaluate(Path(file))
     assert np.isfinite(scores.loss)
     assert "2 characters that training never had count as errors: '?', '!'" in scores.warnings
     assert scores.figures["exact_match"] < 1.0
