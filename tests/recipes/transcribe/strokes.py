@@ -9,7 +9,7 @@ from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.recipes.transcribe.settings import TranscribeReadingSettings, TranscriberSettings, TranscribeSettings
 from ostinato.training.run.settings import UpdateSettings
 
-CHANNELS = ("ring", "clap", "hum")
+CHANNELS = ("x0", "x1", "x2")
 LETTERS = "ab "
 TRAINING = UpdateSettings(batch_size=8, max_steps=150, learning_rate=0.03, evaluate_every=50, log_every=50)
 FEW = dataclasses.replace(TRAINING, max_steps=2, evaluate_every=2)
@@ -22,7 +22,7 @@ def text(draw):
 
 
 def values(said, draw):
-    """(T, 3): hum is a blank, in another unit than the others."""
+    """(T, 3): x2 is a blank, in another unit than the others."""
     steps = [np.zeros((2, 3))]
     for letter in said:
         step = np.zeros((3, 3))
