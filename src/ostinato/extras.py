@@ -15,7 +15,17 @@ from ostinato.errors import MissingPackageError
 
 _PACKAGES = {
     "tasks": (
-        *("PIL", "babel", "docstring_parser", "jsonargparse", "lightning_fabric", "polars", "regex", "sacrebleu"),
+        *(
+            "PIL",
+            "babel",
+            "docstring_parser",
+            "jiwer",
+            "jsonargparse",
+            "lightning_fabric",
+            "polars",
+            "regex",
+            "sacrebleu",
+        ),
         *("shtab", "sklearn", "tensorboard", "tokenizers", "unicode_rbnf", "yaml"),
     ),
     "plots": ("matplotlib",),

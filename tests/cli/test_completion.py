@@ -22,7 +22,7 @@ def script():
 
 def test_bash_completes_commands_tasks_flags_and_choices(script):
     assert set(completed(script, "ostinato", "''")) >= set(COMMANDS)
-    assert completed(script, "ostinato", "train", "tra") == ["translate"]
+    assert completed(script, "ostinato", "train", "tra") == ["transcribe", "translate"]
     assert completed(script, "ostinato", "train", "lm", "--training.learning") == ["--training.learning_rate"]
     assert completed(script, "ostinato", "lab", "r") == ["run"]
     assert completed(script, "ostinato", "evaluate", "--max") == ["--max_tokens"]

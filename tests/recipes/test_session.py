@@ -56,3 +56,12 @@ def test_the_record_says_where_each_of_two_files_is(tmp_path, monkeypatch):
     ):
         settings = ClassifySettings(data=given)
         assert for_the_record(settings, RunFolder("run"), settings.training)["data"] == expected
+
+
+def test_built_in_data_that_have_a_name_keep_it(tmp_path, monkeypatch):
+    """A file of that name is a file; so a run on the built-in is evaluated from wherever one is."""
+    monkeypatch.chdir(tmp_path)
+    settings = ClassifySettings(data="gestures")
+    assert for_the_record(settings, RunFolder("run"), settings.training)["data"] == "gestures"
+    (tmp_path / "gestures").touch()
+    assert for_the_record(settings, RunFolder("run"), settings.training)["data"] == f"{tmp_path}/gestures"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ostinato.data.batches.documents import Documents
     from ostinato.data.batches.prefetch import Prefetch
     from ostinato.data.batches.streams import Chunk, Streams
+    from ostinato.data.recordings.digit_rows import digit_rows
+    from ostinato.data.recordings.drawn import drawn_lines
+    from ostinato.data.recordings.line_pictures import read_line_pictures
     from ostinato.data.recordings.reading import read_recordings
     from ostinato.data.recordings.recording import Recording, Recordings
     from ostinato.data.recordings.scaling import Scaling
@@ -88,9 +91,11 @@ _HOMES = {
     "WordVocabulary": "tokens.vocabulary",
     "carbon_dioxide": "sources.builtin",
     "dates_to_iso": "records.dates",
+    "digit_rows": "recordings.digit_rows",
     "digits": "sources.builtin",
     "digits_in_words": "sources.builtin",
     "draw_pair_splits": "records.pairs",
+    "drawn_lines": "recordings.drawn",
     "find_text": "sources.text",
     "gestures": "recordings.simulated",
     "gestures_in_a_row": "recordings.simulated",
@@ -107,6 +112,7 @@ _HOMES = {
     "read_image_splits": "records.images",
     "read_images": "records.images",
     "read_labelled": "sources.tables",
+    "read_line_pictures": "recordings.line_pictures",
     "read_pair_splits": "records.pairs",
     "read_pairs": "records.pairs",
     "read_pictures": "records.captions",
@@ -162,9 +168,11 @@ __all__ = [
     "WordVocabulary",
     "carbon_dioxide",
     "dates_to_iso",
+    "digit_rows",
     "digits",
     "digits_in_words",
     "draw_pair_splits",
+    "drawn_lines",
     "find_text",
     "gestures",
     "gestures_in_a_row",
@@ -181,6 +189,7 @@ __all__ = [
     "read_image_splits",
     "read_images",
     "read_labelled",
+    "read_line_pictures",
     "read_pair_splits",
     "read_pairs",
     "read_pictures",

@@ -13,6 +13,8 @@ from ostinato.models.text.dynamic import DynamicEvaluation, gradient_rms
 from ostinato.models.text.fixed_window import FixedWindow
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.models.text.markov import Markov, compare_orders
+from ostinato.models.transcribing.prefix_beam import FoundText, PrefixBeam, prefix_beam_search
+from ostinato.models.transcribing.transcriber import Transcriber
 from ostinato.models.writing.beam import BeamSettings, beam_search, beam_search_stream
 from ostinato.models.writing.captioner import CaptionBatch, Captioner
 from ostinato.models.writing.decoder import AttentionDecoder, DecoderState, Written
@@ -46,6 +48,7 @@ __all__ = [
     "DynamicEvaluation",
     "FixedWindow",
     "Forecaster",
+    "FoundText",
     "Hypothesis",
     "ImageShape",
     "LanguageModel",
@@ -53,6 +56,7 @@ __all__ = [
     "Markov",
     "Pooling",
     "Predicted",
+    "PrefixBeam",
     "ScheduledSampling",
     "Score",
     "Seq2Seq",
@@ -61,6 +65,7 @@ __all__ = [
     "StepDecoder",
     "Tagger",
     "TextState",
+    "Transcriber",
     "WordDropout",
     "WordEncoder",
     "Words",
@@ -74,6 +79,7 @@ __all__ = [
     "copy_unknown",
     "decode",
     "gradient_rms",
+    "prefix_beam_search",
     "score_text",
     "uniform_numbers",
 ]

@@ -106,6 +106,11 @@ TASKS: dict[str, Entry] = {
         "tag/python.yaml",
         example_data="words.conllu",
     ),
+    "transcribe": Entry(
+        "a text for a longer sequence: lines of text in pictures, speech, strokes; built in: drawn lines",
+        "ostinato.recipes.transcribe.settings:TranscribeSettings",
+        "ostinato.recipes.transcribe.task:Transcribe",
+    ),
     "caption": Entry(
         "a text for an image, with attention over it; built in: handwritten digits, in words",
         "ostinato.recipes.caption.settings:CaptionSettings",

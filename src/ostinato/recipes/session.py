@@ -94,7 +94,12 @@ def for_the_record(settings: RunSettings, run: RunFolder, training: Any, *paths:
 
 
 def _absolute(names: str) -> str:
-    """A path from the root; of several files with commas between, as pairs of texts are given, each of them."""
+    """A path from the root; of several files with commas between, as pairs of texts are given, each of them.
+
+    What was read by a bare name and is no file is the name of built-in data, and stays that.
+    """
+    if names.isidentifier() and not os.path.exists(names):
+        return names
     each = names.split(",")
     if len(each) > 1 and not os.path.exists(names) and all(map(os.path.exists, each)):
         return ",".join(map(os.path.abspath, each))

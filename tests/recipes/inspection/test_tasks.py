@@ -14,6 +14,7 @@ from ostinato.recipes.inspection.task import SECTIONS as TASK_SECTIONS
 from ostinato.training.run.settings import UpdateSettings
 from tests.insight.pages import Page
 from tests.recipes import phrases, tagged, waves
+from tests.recipes.transcribe import strokes
 
 
 def write_photos(folder):
@@ -33,6 +34,8 @@ def settings_for(task, folder):
         return tagged.small(run, tagged.write(folder / "words.conll", tagged.sentences()))
     if task == "forecast":
         return waves.small(run, waves.write(folder / "waves.csv", waves.rows(100)))
+    if task == "transcribe":
+        return strokes.small(run, strokes.write(folder / "strokes.jsonl", strokes.recordings(30)))
     if task == "translate":
         return phrases.small(run, phrases.write(folder / "phrases.tsv", phrases.phrases(100)))
     return CaptionSettings(
@@ -52,6 +55,7 @@ def settings_for(task, folder):
         ("forecast", "skill", "recurrent.weight_ih_l0", "step", False),
         ("caption", "exact match", "decoder.recurrent.weight_ih_l0", "token", True),
         ("translate", "chrf", "decoder.recurrent.weight_ih_l0", "token", True),
+        ("transcribe", "character error rate", "recurrent.weight_ih_l0", "unit", False),
     ],
 )
 def test_a_run_of_any_task_has_a_whole_report(task, figure, parameter, item, attends, tmp_path):

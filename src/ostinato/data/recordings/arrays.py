@@ -15,7 +15,7 @@ from ostinato.errors import DataError
 
 _STEMS = {
     "values": ("x", "data", "values", "series", "recordings"),
-    "labels": ("y", "labels", "label", "targets"),
+    "labels": ("y", "labels", "label", "targets", "text", "texts", "transcripts"),
     "lengths": ("lengths",),
     "groups": ("groups", "group"),
     "channels": ("channels",),
@@ -50,7 +50,8 @@ def read_arrays(path: str | Path, part: str = "") -> Recordings:
     Args:
         path: A file or a URL. Of .npy, numbers (N, T, C), or (N, T) of one channel. Of .npz the same, called x, data, values,
             series or recordings; and besides, where they are there,
-            - y, labels, label or targets: a label for each recording, (N,) or (N, 1), or for each step, (N, T); numbers or
+            - y, labels, label or targets (or text, texts, transcripts): a label for each recording, (N,) or (N, 1), or for each
+              step, (N, T); numbers or
               texts. NaN and empty texts say none, of a step also -1;
             - lengths (N,): how many steps of each are its own; those beyond are cut off;
             - groups or group (N,): whose each is;

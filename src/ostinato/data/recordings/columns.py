@@ -99,6 +99,8 @@ class Columns:
         ignored: What is not read, as if it were not there.
         date: Of times of a day, the column of the days.
         several: Whether a list of labels are those of a recording, and not of its steps.
+        label_names: What a column of labels is called.
+        label_flag: How a user names another.
     """
 
     id: str | None = None
@@ -111,6 +113,8 @@ class Columns:
     ignored: tuple[str, ...] = ()
     date: str | None = None
     several: bool = False
+    label_names: tuple[str, ...] = LABEL_NAMES
+    label_flag: str = "--reading.label"
 
 
 NOTHING_NAMED = Columns()
@@ -129,7 +133,7 @@ def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None
         lower = {name.lower() for name in names}
         parts = _named(names, (*ID_NAMES, *TIME_NAMES, *GROUP_NAMES))
         return parts is not None and len(names) > 2 and not lower & {*TEXT_NAMES, *_ONLY_TEXTS}
-    label = columns.label or _named(names, LABEL_NAMES) or _y(names)
+    label = columns.label or _named(names, columns.label_names) or _y(names)
     others = [
         name for name in names if name != label and _named([name], (*ID_NAMES, *TIME_NAMES, *GROUP_NAMES)) is None
     ]
@@ -193,7 +197,7 @@ def found_columns(path: str | Path, table: polars.DataFrame, columns: Columns, l
     twice = next((name for name in named if named.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"column {twice!r} has two parts; let it be one of id, time, group, label and channels")
-    label = columns.label if columns.label in names else _named(names, LABEL_NAMES, [*named, *columns.expected])
+    label = columns.label if columns.label in names else _named(names, columns.label_names, [*named, *columns.expected])
     # A channel of training stays one: without a column time beside it, t is no time.
     taken = [*named, *columns.expected, label]
     id = columns.id or _named(names, ID_NAMES, taken)

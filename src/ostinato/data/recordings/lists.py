@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ostinato.data.recordings.columns import GROUP_NAMES, ID_NAMES, LABEL_NAMES, Columns
+from ostinato.data.recordings.columns import GROUP_NAMES, ID_NAMES, Columns
 from ostinato.data.recordings.recording import Recording, Recordings, channel_names, check_channels, too_large
 from ostinato.data.records.targets import SEVERAL
 from ostinato.data.sources.lines import suffix_of
@@ -81,7 +81,7 @@ def read_lists(path: str | Path, columns: Columns) -> Recordings:
 def _label_cell(where: str, row: Mapping[str, Any], columns: Columns) -> Any:
     if (names := several_labels(columns.label, list(row))) is not None:
         return joined_label(row, names, where)
-    found = _cell(row, columns.label, LABEL_NAMES)
+    found = _cell(row, columns.label, columns.label_names)
     return SEVERAL.join(map(str, cast("list[Any]", found))) if columns.several and isinstance(found, list) else found
 
 

@@ -126,7 +126,7 @@ def read_recordings(
     if labels and not any(each.label is not None or each.labels is not None for each in found.items):
         alone = suffix_of(data)
         how = "write .npz with x (N, T, C) and y (N,)" if alone == ".npy" else "put labels beside them"
-        raise DataError(f"{data}: none of its recordings has a label; {how} (docs/sensors.md)")
+        raise DataError(f"{data}: none of its recordings has a {columns.label_names[0]}; {how} (docs/sensors.md)")
     return found
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ostinato.data.recordings.draws import Draws
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.splits import Splits
 
@@ -111,26 +112,6 @@ class _Plan:
     starts: np.ndarray
 
 
-class _Draws:
-    """Numbers from the bits of PCG64 alone: how `numpy.random.Generator` makes normal ones may change."""
-
-    def __init__(self, seed: int):
-        self._bits = np.random.PCG64(seed)
-
-    def uniform(self, *shape: int) -> np.ndarray:
-        """From 0 to less than 1, multiples of 2^-53."""
-        raw = np.asarray(self._bits.random_raw(int(np.prod(shape))))
-        return (raw >> np.uint64(11)).reshape(shape) * 2.0**-53
-
-    def normal(self, *shape: int) -> np.ndarray:
-        """Of mean 0 and variance 1, see Box & Muller 1958."""
-        return np.sqrt(-2.0 * np.log(1.0 - self.uniform(*shape))) * np.cos(2.0 * np.pi * self.uniform(*shape))
-
-    def integers(self, least: int, most: int, *shape: int) -> np.ndarray:
-        """From `least` to `most`, both possible."""
-        return least + np.floor(self.uniform(*shape) * (most - least + 1)).astype(np.int64)
-
-
 def gestures() -> Splits[Recordings]:
     """One gesture each, of five: 1,200 recordings of 30 people for training, 200 of 5 for validation, 400 of 10 for test.
 
@@ -159,7 +140,7 @@ def _in_parts(name: str, recordings: Recordings, each: int) -> Splits[Recordings
 
 def simulate_gestures(people: int, each: int, *, seed: int) -> Recordings:
     """One gesture each: `each` recordings of `people` people, see `gestures`."""
-    draws = _Draws(seed)
+    draws = Draws(seed)
     count = people * each
     lengths = draws.integers(40, 120, count)
     gesture = draws.integers(0, len(MOVEMENTS) - 2, count)
@@ -174,7 +155,7 @@ def simulate_gestures(people: int, each: int, *, seed: int) -> Recordings:
 
 def simulate_rows(people: int, each: int, *, seed: int) -> Recordings:
     """Gestures in a row: `each` recordings of `people` people, see `gestures_in_a_row`."""
-    draws = _Draws(seed)
+    draws = Draws(seed)
     count, most = people * each, 5
     how_many = draws.integers(3, most, count)
     rests, lasting = draws.integers(10, 30, count, most + 1), draws.integers(25, 60, count, most)
@@ -215,7 +196,7 @@ def _recordings(plan: _Plan, values: np.ndarray, labels: list[str] | None = None
     return Recordings(tuple(channel.name for channel in CHANNELS), tuple(items))
 
 
-def _measured(plan: _Plan, people: int, draws: _Draws) -> np.ndarray:
+def _measured(plan: _Plan, people: int, draws: Draws) -> np.ndarray:
     """What the sensor gives, (N, T, C) float32."""
     count, steps = plan.movement.shape
     by_person = PUSH_OF_PERSON * draws.normal(people, 4)
@@ -236,7 +217,7 @@ def _measured(plan: _Plan, people: int, draws: _Draws) -> np.ndarray:
     return values
 
 
-def _swings(plan: _Plan, push_of_person: np.ndarray, draws: _Draws) -> np.ndarray:
+def _swings(plan: _Plan, push_of_person: np.ndarray, draws: Draws) -> np.ndarray:
     """(a, b) of every step, (N, T, 4)."""
     count, steps = plan.movement.shape
     angle = 2 * np.pi / np.array([movement.period for movement in MOVEMENTS])

@@ -52,8 +52,8 @@ def read_recording_table(
     found = found_columns(path, table, columns, labels)
     if found.label is None and labels:
         raise DataError(
-            f"{path}: none of the columns {', '.join(table.columns)} is called label; name the one of labels with --reading.label. "
-            f"{NO_HEADER}"
+            f"{path}: none of the columns {', '.join(table.columns)} is called {columns.label_names[0]}; name the one of "
+            f"{columns.label_names[0]}s with {columns.label_flag}. {NO_HEADER}"
         )
     wide = (
         wide_columns(found.channels or (), columns.fewest_wide) if columns.channels is None and not found.time else None

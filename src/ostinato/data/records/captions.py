@@ -197,6 +197,19 @@ def pictures_of_bytes(
     return _stacked(files, size, grey, white)
 
 
+def grey_picture(path: str | Path | bytes) -> np.ndarray:
+    """One picture without colours, (H, W) uint8, black 0 and white 255; of more than eight bits as `brightness` makes it.
+
+    Args:
+        path: A file or its URL; or what is in a file, of anybody, see `pictures_of_bytes`.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    picture = _picture(path, None, True)
+    return picture if picture.dtype == np.uint8 else as_eight_bits(picture, white_of([picture]))
+
+
 def _place(path: str | Path) -> str | Path:
     """A URL as it is, for a Path would take one of its slashes away."""
     return str(path) if "://" in str(path) else Path(path).expanduser()

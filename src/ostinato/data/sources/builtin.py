@@ -8,6 +8,8 @@
 | `dates.dates_to_iso` | days from 1900 to 2099, written by Babel from the CLDR in 38 languages | by day, by a hash |
 | `carbon_dioxide` | CO2 in the air of Mauna Loa, weekly from 1958 to 2001, ppm (Keeling & Whorf 2004) | by time |
 | `simulated.gestures` | a simulator: sensors of a hand that moves, a gesture each; the Bayes error is known | by person |
+| `drawn.drawn_lines` | lines of Python's reference, drawn in matplotlib's typefaces | by page, of a hash |
+| `digit_rows.digit_rows` | the digits of scikit-learn, in rows | by sheet: other hands |
 | `simulated.gestures_in_a_row` | the same, several gestures with rests between, steps labelled | by person |
 """
 
@@ -31,14 +33,19 @@ _TEST_SHARE = 0.2
 
 def digits() -> Splits[Images]:
     """Handwritten digits: 8 rows of 8 pixels, 16 is white; 1,261 for training, 179 for validation, 357 for test."""
-    rows = np.loadtxt(_folder_of("sklearn") / "datasets" / "data" / "digits.csv.gz", dtype=np.int64, delimiter=",")
-    pixels, labels = rows[:, :-1], rows[:, -1]
-    images = Images(pixels.reshape(-1, 8, 8).astype(np.uint8), labels, tuple("0123456789"), 16.0)
+    pixels, labels = all_digits()
+    images = Images(pixels, labels, tuple("0123456789"), 16.0)
     parts = stratified_split(labels.tolist(), _VALIDATION_SHARE, _TEST_SHARE)
     return Splits("handwritten digits of scikit-learn", *map(images.take, parts))
 
 
-def _folder_of(package: str) -> Path:
+def all_digits() -> tuple[np.ndarray, np.ndarray]:
+    """All of them in the order of the file, (1797, 8, 8) uint8 with 16 for white, and what they are, (1797,) int64."""
+    rows = np.loadtxt(folder_of("sklearn") / "datasets" / "data" / "digits.csv.gz", dtype=np.int64, delimiter=",")
+    return rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8), rows[:, -1]
+
+
+def folder_of(package: str) -> Path:
     """Where a package lies; it is not imported, as scikit-learn takes seconds, for one of its files."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:

@@ -24,6 +24,7 @@ from ostinato.errors import DataError
 from ostinato.recipes.recordings.settings import RecordingSettings
 
 GESTURES = "gestures"  # what the built-in recordings are called, where there is no such file
+TEXT_LABELS = ("text", "transcript", "transcription", "sentence", "label")  # what a column of texts is called
 _PIECE = 128  # steps of training that a network is shown at once, which tags each
 
 
@@ -36,6 +37,7 @@ class RecordingReader:
         of_steps: whether steps have labels, as to tag; else recordings have, as to classify.
         dialect: how CSV or TSV is written.
         target: what labels are, where a run has learnt it.
+        of_texts: whether a label is a text, as to transcribe, and no class that others have too.
     """
 
     def __init__(
@@ -46,12 +48,15 @@ class RecordingReader:
         of_steps: bool,
         dialect: Dialect | None = None,
         target: TargetName | None = None,
+        of_texts: bool = False,
     ):
         self.settings, self.reading, self.of_steps, self.dialect = settings, reading, of_steps, dialect
         channels = None if settings.channels is None else tuple(settings.channels)
         ignored = tuple(settings.ignore or ())
-        self.target: TargetName = target or reading.target
-        if SEVERAL in (reading.label or ""):
+        self.of_texts = of_texts
+        # Like numbers, texts have no shares in the parts.
+        self.target: TargetName = "number" if of_texts else target or reading.target
+        if SEVERAL in (reading.label or "") and not of_texts:
             self.target = "several"
         self.columns = Columns(
             settings.id,
@@ -73,6 +78,8 @@ class RecordingReader:
         # Where steps have labels a row is a step; and eight sensors are no recording to cut windows of.
         fewest = sys.maxsize if of_steps else max(settings.window or 0, self.columns.fewest_wide)
         self.columns = dataclasses.replace(self.columns, fewest_wide=fewest)
+        if of_texts:
+            self.columns = dataclasses.replace(self.columns, label_names=TEXT_LABELS, label_flag="--reading.text")
 
     def reads(self, data: str | None) -> bool:
         """Whether data are recordings."""
@@ -185,6 +192,8 @@ class RecordingReader:
 
     def _with_labels(self, found: Recordings, data: str) -> Recordings:
         """Without recordings that have no label, which are nothing to learn from or to be judged by; a note tells how many."""
+        if self.of_texts:
+            return found  # an empty one may say that there is nothing to write
         if self.target == "several" and not self.of_steps:  # an empty list is one
             items = tuple(dataclasses.replace(each, label=each.label or "") for each in found.items)
             return dataclasses.replace(found, items=items)

@@ -25,6 +25,7 @@ def about(trained: Any) -> dict[str, Any]:
         "translate": _looks,
         "caption": _caption,
         "forecast": _forecast,
+        "transcribe": _transcribe,
     }
     more = tell.get(trained.task.name)
     return found if more is None else {**found, **more(trained)}
@@ -59,6 +60,13 @@ def _looks(trained: Any) -> dict[str, Any]:
 
 def _caption(trained: Any) -> dict[str, Any]:
     return {**_looks(trained), "image": trained.known.shape._asdict()}
+
+
+def _transcribe(trained: Any) -> dict[str, Any]:
+    known = trained.known
+    if known.height is None:
+        return {"input": "recording", "channels": list(known.scaling.channels)}
+    return {"input": "image", "image": {"height": known.height}}
 
 
 def _forecast(trained: Any) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import binascii
 from collections.abc import Sequence
 from typing import Any
 
-from ostinato.data.records.captions import pictures_of_bytes
+import numpy as np
+
+from ostinato.data.records.captions import grey_picture, pictures_of_bytes
 from ostinato.data.records.images import Images
 from ostinato.errors import DataError
 from ostinato.serving.errors import BadRequestError
@@ -28,6 +30,18 @@ def images_of(given: Sequence[Any], size: tuple[int, int], *, grey: bool = True,
     return pictures_told([_decoded(each) for each in given], size, grey=grey, white=white)
 
 
+def grey_of(given: Any) -> np.ndarray:
+    """One picture in base64 without colours, of its own size, (H, W) uint8.
+
+    Raises:
+        BadRequestError: it is none.
+    """
+    try:
+        return grey_picture(_decoded(given))
+    except DataError:
+        raise _no_picture() from None
+
+
 def pictures_told(files: Sequence[bytes], size: tuple[int, int], *, grey: bool, white: float | None) -> Images:
     """The pictures in files.
 
@@ -37,9 +51,13 @@ def pictures_told(files: Sequence[bytes], size: tuple[int, int], *, grey: bool, 
     try:
         return pictures_of_bytes(files, size=size, grey=grey, white=white)
     except DataError:
-        raise BadRequestError(
-            "expected pictures, such as PNG or JPEG, of at most 25 million pixels, got something else", param="input"
-        ) from None
+        raise _no_picture() from None
+
+
+def _no_picture() -> BadRequestError:
+    return BadRequestError(
+        "expected pictures, such as PNG or JPEG, of at most 25 million pixels, got something else", param="input"
+    )
 
 
 def _decoded(given: Any) -> bytes:

@@ -6,6 +6,7 @@
 | tag | a text, or a list of words; of source code a text; of recordings `{"values": [...]}`, numbers of each step, and "times" |
 | translate | a text |
 | caption | a picture in base64 |
+| transcribe | of pictures of lines a picture in base64; of recordings as for tag |
 | forecast | `{"values": [...]}`, with "series", "start", "known" and "observed"; or the rows of a table, a list of objects |
 """
 
@@ -20,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.recordings.pictures import recording_of
+from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.captions import Captioned
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.images import Images
@@ -28,13 +31,14 @@ from ostinato.data.sources.syntax import Highlighted
 from ostinato.data.sources.tables import Example
 from ostinato.errors import DataError
 from ostinato.recipes.tag.reading import plain_sentences
-from ostinato.serving.answers.pictures import images_of
+from ostinato.serving.answers.pictures import grey_of, images_of
 from ostinato.serving.answers.recordings import recordings_of
 from ostinato.serving.answers.series import part_of, track_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 
 MOST_INPUTS = 10_000
 MOST_PICTURES = 256
+MOST_FOLLOWED = 64  # texts of a transcript's beam
 READ, WRITTEN, DRAWN = (
     4,
     64,
@@ -63,7 +67,13 @@ def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: i
     part_for = _PARTS.get(trained.task.name)
     if part_for is None:
         raise BadRequestError(f"the task {trained.task.name} is none that inputs of a request can be read for")
+    _check_files(trained, options)
     asked = copy.copy(trained).answer_with(options)
+    if trained.task.name == "transcribe" and asked.answering.beam > MOST_FOLLOWED:
+        raise TooLargeError(
+            f"options.beam: expected at most {MOST_FOLLOWED}, got {asked.answering.beam}; follow fewer texts",
+            param="options",
+        )
     if trained.task.name in ("translate", "caption"):
         _check_written(asked, inputs, most)
     if (
@@ -81,9 +91,23 @@ def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: i
     return asked.predict(part)
 
 
+def _check_files(trained: Any, options: Mapping[str, Any]) -> None:
+    """Who asks over HTTP opens no files of this machine."""
+    for name in ("language_model", "lexicon") if trained.task.name == "transcribe" else ():
+        if options.get(name) is not None:
+            raise BadRequestError(
+                f"options.{name}: expected none, as it names a file of the server; use ostinato predict",
+                param="options",
+            )
+
+
 def _check_size(trained: Any, inputs: list[Any], most: int) -> None:
     """Of all inputs together: each is bounded by itself too."""
-    has_pictures = trained.task.name == "caption" or (trained.task.name == "classify" and trained.known.row is not None)
+    has_pictures = (
+        trained.task.name == "caption"
+        or (trained.task.name == "classify" and trained.known.row is not None)
+        or (trained.task.name == "transcribe" and trained.known.height is not None)
+    )
     pictures = sum(isinstance(each, str) for each in inputs) if has_pictures else 0
     if pictures > MOST_PICTURES:
         raise TooLargeError(
@@ -192,6 +216,24 @@ def _caption(trained: Any, inputs: list[Any], most: int) -> Any:
     return Captioned(caption_images(trained.known, inputs), ((),) * len(inputs))
 
 
+def _transcribe(trained: Any, inputs: list[Any], most: int) -> Any:
+    known = trained.known
+    if known.height is None:
+        return recordings_of(known.scaling, inputs, most)
+    found: list[Recording] = []
+    for each in inputs:
+        pixels = grey_of(each)
+        columns = pixels.shape[1] * known.height // len(pixels)  # as it is scaled: a low picture becomes wide
+        if columns * known.height > READ * most:
+            limit = READ * most // known.height
+            raise TooLargeError(
+                f"input: expected a line of at most {limit} columns where it is {known.height} pixels high, got {columns}",
+                param="input",
+            )
+        found.append(recording_of(pixels, known.height, "", None))
+    return Recordings(known.scaling.channels, tuple(found))
+
+
 def caption_images(known: Any, inputs: list[Any]) -> Images:
     """Pictures as a captioner wants them."""
     shape = known.shape
@@ -225,5 +267,6 @@ _PARTS: dict[str, Callable[[Any, list[Any], int], Any]] = {
     "tag": _tag,
     "translate": _translate,
     "caption": _caption,
+    "transcribe": _transcribe,
     "forecast": _forecast,
 }

@@ -1,0 +1,1 @@
+"""The recipe `transcribe`: frames in, a shorter text out."""

@@ -1,0 +1,202 @@
+"""The recipe `transcribe`, many to fewer: frames in, a shorter text out, aligned by connectionist temporal classification."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+
+from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.recordings.recording import Recordings
+from ostinato.data.records.splits import Splits
+from ostinato.data.sources.lines import opened_once
+from ostinato.models.transcribing.transcriber import Transcriber
+from ostinato.recipes.learnt import Learnt
+from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.trained import validation_of
+from ostinato.recipes.transcribe.baselines import baselines
+from ostinato.recipes.transcribe.data import TranscribeKnown, TranscriptExamples
+from ostinato.recipes.transcribe.decoding import Transcript, spans, transcripts
+from ostinato.recipes.transcribe.judge import TranscriptJudge
+from ostinato.recipes.transcribe.reading import height_of, read_part, read_splits
+from ostinato.recipes.transcribe.settings import TranscribeAnswering, TranscribeSettings
+from ostinato.training.loop.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from ostinato.recipes.exporting.exported import Exported
+    from ostinato.types import Lengths
+
+LearntTranscriber: TypeAlias = Learnt[TranscribeSettings, TranscribeKnown, Transcriber]
+
+_UNITS = 128  # of each of two directions
+_BATCH_STEPS = 2**14  # frames: what a layer and the loss keep of them is some 100 MB
+
+
+class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcriber]):
+    """Transcription.
+
+    An answer is the id of the recording, the text, its log probability over all alignments, its confidence (the same a unit, from
+    0 to 1), and where its characters and words stand; where more than one is asked for, `texts` has all of them, best first.
+    """
+
+    name = "transcribe"
+    settings = TranscribeSettings
+    item = "unit"
+    percentages = ("character_error_rate", "word_error_rate", "exact_match")
+    errors = ("character_error_rate", "word_error_rate")
+    files = ("reading.validation", "reading.test")
+    rows = 64
+    answering = TranscribeAnswering
+    nothing_to_judge = "expected texts to validate with that have units of training and enough frames, got others only"
+
+    def __init__(self) -> None:
+        self._line = ""  # of the last evaluation
+
+    @opened_once()
+    def read(self, settings: TranscribeSettings) -> Splits[Recordings]:
+        """Drawn lines without data; rows of digits, pictures of lines, or recordings."""
+        return read_splits(settings)
+
+    @opened_once()
+    def read_part(
+        self, settings: TranscribeSettings, known: TranscribeKnown, data: str, *, labelled: bool
+    ) -> Recordings:
+        """Pictures of lines where the run has learnt such, else recordings."""
+        return read_part(settings, known, data, labelled=labelled)
+
+    def learn(self, settings: TranscribeSettings, train: Recordings) -> TranscribeKnown:
+        """Units, scale and frames."""
+        height, stack = height_of(settings, train), settings.recording.stack
+        return TranscribeKnown.of(train, settings.reading, stack, height, looks_ahead=not settings.model.bidirectional)
+
+    def to_dict(self, known: TranscribeKnown) -> dict[str, Any]:
+        """Plain values."""
+        return known.to_dict()
+
+    def from_dict(self, content: dict[str, Any]) -> TranscribeKnown:
+        """The inverse."""
+        return TranscribeKnown.from_dict(content)
+
+    def examples(self, settings: TranscribeSettings, known: TranscribeKnown, part: Recordings) -> Examples:
+        """Frames and units."""
+        return TranscriptExamples(part, known)
+
+    def remarks(self, splits: Splits[Recordings]) -> list[str]:
+        """What recordings are; which have no text."""
+        parts = (splits.train, splits.validation, splits.test)
+        lines = list(dict.fromkeys(note for part in parts for note in part.notes))
+        groups = {each.group for each in splits.train.items if each.group is not None}
+        if groups:
+            lines.append(f"{splits.name}: recordings of one group stay in one part; {len(groups)} groups to train on")
+        return lines
+
+    def notes(self, part: Recordings) -> list[str]:
+        """Which recordings have no text."""
+        return list(part.notes)
+
+    def batch_steps(self, settings: TranscribeSettings) -> int:
+        """Bounds the memory of a batch."""
+        return _BATCH_STEPS
+
+    def fingerprint(self, examples: Examples) -> str | None:
+        """A checksum of values and texts."""
+        assert isinstance(examples, TranscriptExamples)
+        digest = hashlib.sha256()
+        for array in examples.arrays():
+            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def build(self, settings: TranscribeSettings, known: TranscribeKnown) -> Transcriber:
+        """The untrained model."""
+        # The fields of TranscriberSettings are the model's arguments, by name.
+        given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
+        if given["hidden_size"] is None:
+            given["hidden_size"] = _UNITS if given["bidirectional"] else 2 * _UNITS
+        return Transcriber(known.width, len(known.vocabulary), **given)
+
+    def begin(self, settings: TranscribeSettings, known: TranscribeKnown, model: Transcriber) -> list[str]:
+        """Tells how frames are read, and which texts are too long for theirs."""
+        frame = f"a frame is {known.stack} step{'s' * (known.stack > 1)} side by side, one every {known.stride}"
+        what = "words" if known.tokens == "word" else "characters"
+        lines = [f"{frame}; {len(known.vocabulary) - 1:,} {what} are written"]
+        count, first = known.too_long
+        if count:
+            lines.append(
+                f"{count:,} texts of training have more units than their recordings have frames, and are left out; the first is "
+                f"{first}; smaller --reading.stride gives more frames"
+            )
+        return lines
+
+    def judged_by(self, settings: TranscribeSettings) -> str | None:
+        """Characters that are wrong."""
+        return "character_error_rate"
+
+    def judge(self, learnt: LearntTranscriber, part: Recordings, examples: Examples, *, final: bool) -> TranscriptJudge:
+        """Error rates; while training of greedy texts, which take less time."""
+        assert isinstance(examples, TranscriptExamples)
+        how = learnt.answering if final else TranscribeAnswering(beam=1)
+
+        def write(log_probs: torch.Tensor, lengths: Lengths | None) -> list[Transcript]:
+            return [best for best, *_ in transcripts(log_probs, lengths, learnt.known, how)]
+
+        return TranscriptJudge(learnt.model, learnt.known, part, write, examples.too_long())
+
+    def settle(self, learnt: LearntTranscriber, judge: Judge, found: Evaluation) -> Evaluation:
+        """Keeps a line to show."""
+        assert isinstance(judge, TranscriptJudge)
+        self._line = judge.line()
+        return found
+
+    def sample(self, learnt: LearntTranscriber) -> Callable[[], str]:
+        """A text of the validation data, and what was found."""
+        return lambda: self._line
+
+    def baselines(
+        self, settings: TranscribeSettings, train: Recordings, parts: Mapping[str, Recordings]
+    ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+        """The most frequent text, and a window by itself."""
+        return baselines(self.learn(settings, train), train, parts)
+
+    def exported(self, learnt: Any) -> Exported:
+        """Log probabilities; the runner takes the likeliest unit of each frame."""
+        from ostinato.recipes.transcribe.exported import exported
+
+        return exported(learnt.model, learnt.known, validation_of(self, learnt))
+
+    def answers(self, learnt: LearntTranscriber, part: Recordings, batch: Batch) -> list[dict[str, Any]]:
+        """The texts of each row."""
+        known, how = learnt.known, learnt.answering
+        log_probs = learnt.model(batch.input, batch.lengths)
+        texts = transcripts(log_probs, batch.lengths, known, how)
+        ends = [len(log_probs)] * len(texts) if batch.lengths is None else batch.lengths.tolist()
+        found: list[dict[str, Any]] = []
+        for at, (row, best) in enumerate(zip(batch.rows.tolist(), texts, strict=True)):
+            recording = part[row]
+            said = [
+                {
+                    "text": known.said(each.units),
+                    "log_probability": each.log_probability,
+                    "confidence": float(np.exp(each.log_probability / (len(each.units) + 1))),
+                }
+                for each in best
+            ]
+            answer: dict[str, Any] = {"id": recording.id, **said[0]}
+            if how.n_best > 1:
+                answer["texts"] = said
+            if how.spans:
+                values = log_probs[: ends[at], at].float().cpu().numpy()
+                answer |= spans(values, best[0], known, len(recording), recording.times)
+            found.append(answer)
+        return found
+
+    def shown(self, answer: Mapping[str, Any]) -> Text:
+        """The recording and its text."""
+        from rich.text import Text
+
+        return Text(f"{answer['id']}: " if answer["id"] else "").append(answer["text"], style="bold")
