@@ -114,8 +114,8 @@ def cepstra(decibels: np.ndarray, number: int) -> np.ndarray:
     bands = decibels.shape[1]
     if number > bands:
         raise ConfigError(f"recording.coefficients: expected at most {bands}, as many as bands, got {number}")
-    middles, order = np.arange(bands) + 0.5, np.arange(number, dtype=np.float64)
-    angles = middles[:, None] * order * (np.pi / bands)
+    middles: np.ndarray = np.arange(bands) + 0.5
+    angles: np.ndarray = middles[:, None] * np.arange(number) * (np.pi / bands)
     basis = np.cos(angles) * np.sqrt(2.0 / bands)
     basis[:, 0] *= np.sqrt(0.5)
     return (decibels.astype(np.float64) @ basis).astype(np.float32)

@@ -12,9 +12,9 @@ import numpy as np
 
 from ostinato.data.series.layout import Layout
 from ostinato.models.forecasting.baseline import BaselineName
-from ostinato.recipes.forecast.alarm import Alarm
+from ostinato.recipes.forecast.answers.alarm import Alarm
+from ostinato.recipes.forecast.answers.calibration import Calibration
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
-from ostinato.recipes.forecast.calibration import Calibration
 from ostinato.recipes.forecast.data import ForecastPart
 
 
