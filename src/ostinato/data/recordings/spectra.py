@@ -114,8 +114,7 @@ def cepstra(decibels: np.ndarray, number: int) -> np.ndarray:
     bands = decibels.shape[1]
     if number > bands:
         raise ConfigError(f"recording.coefficients: expected at most {bands}, as many as bands, got {number}")
-    middles: np.ndarray = np.arange(bands) + 0.5
-    angles: np.ndarray = middles[:, None] * np.arange(number) * (np.pi / bands)
+    angles = np.outer(np.arange(0.5, bands), np.arange(number)) * (np.pi / bands)
     basis = np.cos(angles) * np.sqrt(2.0 / bands)
     basis[:, 0] *= np.sqrt(0.5)
     return (decibels.astype(np.float64) @ basis).astype(np.float32)
