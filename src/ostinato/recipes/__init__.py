@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ostinato.models.text.language_model import LanguageModel
     from ostinato.recipes.caption.prediction import CaptionPrediction
     from ostinato.recipes.classify.prediction import ClassPrediction
-    from ostinato.recipes.forecast.prediction import ForecastPrediction
+    from ostinato.recipes.forecast.answers.prediction import ForecastPrediction
     from ostinato.recipes.in_python.prediction import Prediction
     from ostinato.recipes.reasons.places import AlikePlace
     from ostinato.recipes.settings import RunSettings

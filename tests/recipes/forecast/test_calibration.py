@@ -9,9 +9,9 @@ import torch
 from scipy import stats
 
 from ostinato.models.forecasting.forecaster import Forecaster
-from ostinato.recipes.forecast.alarm import Alarm
-from ostinato.recipes.forecast.calibrating import calibrated
-from ostinato.recipes.forecast.calibration import LEVELS, Calibration, scores_of
+from ostinato.recipes.forecast.answers.alarm import Alarm
+from ostinato.recipes.forecast.answers.calibrating import calibrated
+from ostinato.recipes.forecast.answers.calibration import LEVELS, Calibration, scores_of
 from ostinato.recipes.forecast.data import ForecastPart, Track
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.known import ForecastKnown

@@ -99,18 +99,15 @@ def test_nothing_negative_is_forecast_and_static_columns_and_words_count(run, tm
         for shop, kind, size in (("9", "kiosk", 12), ("A", "market", 13))
         for t in range(7)
     ]
-    answers = trained.predict(write(tmp_path / "ahead.csv", some + ahead))
+    answers = trained.predict(data=write(tmp_path / "ahead.csv", some + ahead))
     assert [each["series"] for each in answers] == ["9", "A"]
     for each in answers:
         assert min(each["intervals"]["95"]["low"]) >= 0
     assert np.mean(answers[1]["mean"]) > 2 * np.mean(answers[0]["mean"])
     # A word that training never had, and none, are read as no word.
     strange = [["9", "boutique", "", str(START + t), t % 3, "Doomsday" if t % 2 else ""] for t in range(40)]
-    (answer,) = trained.predict(
-        write(
-            tmp_path / "strange.csv", strange + [["9", "boutique", "", str(START + 40 + t), "", ""] for t in range(7)]
-        )
-    )
+    strange += [["9", "boutique", "", str(START + 40 + t), "", ""] for t in range(7)]
+    (answer,) = trained.predict(data=write(tmp_path / "strange.csv", strange))
     assert np.isfinite(answer["mean"]).all()
     assert sum("training never had" in note for note in trained.notes) == 2
 
@@ -148,7 +145,7 @@ def test_alarms_are_rare_on_ordinary_data_and_find_what_was_planted(run, tmp_pat
     trained = load(result.run.path).answer_with({"anomalies": 0.02})
     places = [("007", 150), ("08", 200), ("9", 77), ("A", 100)]
     ordinary, planted = (
-        trained.predict(write(tmp_path / "new.csv", rows(seed=5, steps=400, strange=strange)))
+        trained.predict(data=write(tmp_path / "new.csv", rows(seed=5, steps=400, strange=strange)))
         for strange in ((), places)
     )
     flags = [flag for each in ordinary for flag in each["anomaly"] if flag is not None]
@@ -215,7 +212,7 @@ def test_a_run_without_calibration_says_so_and_bad_options_are_refused(run):
     trained = load(result.run.path).answer_with({"anomalies": 0.1})
     trained.known = dataclasses.replace(trained.known, alarm=None)
     with pytest.raises(ConfigError, match="expected a run that has learnt on validation which values are ordinary"):
-        trained.predict(data)
+        trained.predict(data=data)
     for options in ({"anomalies": 0.0}, {"quantiles": [1.0]}):
         with pytest.raises(ConfigError, match="above 0 and below 1"):
             AnswerSettings(**options)

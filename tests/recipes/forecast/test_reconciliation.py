@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from ostinato.errors import ConfigError
 from ostinato.recipes import load, train
-from ostinato.recipes.forecast.reconciliation import reconciled, summing
+from ostinato.recipes.forecast.answers.reconciliation import reconciled, summing
 from ostinato.recipes.forecast.settings import ForecasterSettings, UpdateSettings
 
 from ..waves import START, rows, small, write
@@ -73,9 +73,9 @@ def test_answers_of_a_run_add_up(tmp_path, head):
     ahead = [(id, str(START + np.timedelta64(100 + t, "h")), "", 1, "") for id in ("a", "b", "both") for t in range(4)]
     path = write(tmp_path / "ahead.csv", some + both + ahead)
     trained = load(result.run.path).answer_with({"sums": {"both": ["a", "b"]}, "samples": 50})
-    a, b, total = trained.predict(path)
+    a, b, total = trained.predict(data=path)
     np.testing.assert_allclose(np.add(a["mean"], b["mean"]), total["mean"])
-    apart = load(result.run.path).answer_with({"samples": 50}).predict(path)
+    apart = load(result.run.path).answer_with({"samples": 50}).predict(data=path)
     assert not np.allclose(np.add(apart[0]["mean"], apart[1]["mean"]), apart[2]["mean"], rtol=1e-6)
     with pytest.raises(ConfigError, match="got 'north'"):
-        trained.answer_with({"sums": {"both": ["north"]}}).predict(path)
+        trained.answer_with({"sums": {"both": ["north"]}}).predict(data=path)

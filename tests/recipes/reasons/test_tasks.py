@@ -63,7 +63,7 @@ def test_a_class_of_texts(texts: tuple[Any, str]) -> None:
     run, data = texts
     assert run.model.naive_bayes is not None
     found = replies(run, data, limit=4)["gates"]
-    for each, answer in zip(found, run.predict(data), strict=False):
+    for each, answer in zip(found, run.predict(data=data), strict=False):
         assert each.answer == pytest.approx(odds(answer["probability"]), abs=1e-3)
         assert each.joiner == " "
         assert " ".join(each.steps) == answer["text"]
@@ -100,7 +100,7 @@ def test_tags_of_words(output: Any, tmp_path: Path) -> None:
     data = tagged.write(tmp_path / "data.conll", tagged.sentences())
     model = TaggerSettings(embedding_size=8, hidden_size=8, output=output)
     run = learnt(few(tagged.small(tmp_path / "run", data, model=model)))
-    answer = run.predict(data)[2]
+    answer = run.predict(data=data)[2]
     odds_of_all = [odds(p) for p in answer["probabilities"]]
     whole = replies(run, data, rows=[2])["gates"][0]
     if output == "softmax":
@@ -131,7 +131,7 @@ def test_a_translation(input_feeding: bool, tmp_path: Path) -> None:
     run = learnt(few(phrases.small(tmp_path / "run", data, model=model), 20))
     (tmp_path / "asked.txt").write_text("ein und zwei\n")
     asked = str(tmp_path / "asked.txt")
-    answer = run.predict(asked)[0]
+    answer = run.predict(data=asked)[0]
     found = replies(run, asked)["gates"][0]
     assert found.answer == pytest.approx(answer["log_probability"], abs=1e-3)
     assert (found.steps, found.said) == (("ein", "und", "zwei"), answer["translation"])
@@ -213,7 +213,7 @@ def test_recordings_and_what_they_lack(tmp_path: Path) -> None:
     )
     run = learnt(few(settings, 10))
     found = replies(run, str(data), rows=[2])["gates"][0]
-    assert found.answer == pytest.approx(odds(run.predict(str(data))[2]["probability"]), abs=1e-3)
+    assert found.answer == pytest.approx(odds(run.predict(data=str(data))[2]["probability"]), abs=1e-3)
     assert found.channels == ("a", "b", "time between steps")
     assert found.values.shape == (10, 3)  # of the data, not of the network, which reads three at once
     assert found.read is not None

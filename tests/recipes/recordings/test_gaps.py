@@ -54,7 +54,7 @@ def test_they_learn(tmp_path, cell):
     assert not run.model.recurrent.bidirectional
     assert run.evaluate(data)[0].figures["accuracy"] >= 0.9
     assert result.scores["test"].examples == 8
-    assert len(run.predict(data)) == 80
+    assert len(run.predict(data=data)) == 80
 
 
 def test_a_tagger_too(tmp_path):
@@ -62,7 +62,7 @@ def test_a_tagger_too(tmp_path):
     model = TaggerSettings(cell="grud", hidden_size=8, num_layers=1)
     train(small_tagger(tmp_path / "run", data, model=model, training=dataclasses.replace(FEW, max_steps=4)))
     run = open_run(tmp_path / "run")
-    answers = run.predict(data)
+    answers = run.predict(data=data)
     assert len(answers) == 20
     assert np.isfinite([p for answer in answers for p in answer["probabilities"]]).all()
     for call in (lambda: run.task.exported(run), lambda: export_run(run, tmp_path / "c", say=lambda line: None)):

@@ -56,12 +56,12 @@ def run(request, tmp_path_factory):
 
 def test_answers_have_probabilities_after_every_step_on_request(run):
     data = run.settings.data
-    plain = run.predict(data)
+    plain = run.predict(data=data)
     assert set(plain[0]) == {"id", "class", "probability", "probabilities"}
     part = run.task.read_part(run.settings, run.known, data, labelled=True)
     stack = run.known.scaling.stack
     for confidence in (0.6, 0.95):
-        found = open_run(run.folder).answer_with({"running": True, "confidence": confidence}).predict(data)
+        found = open_run(run.folder).answer_with({"running": True, "confidence": confidence}).predict(data=data)
         for answer, each, before in zip(found, part.items, plain, strict=True):
             assert answer["class"] == before["class"]
             steps = [step for step, _ in answer["running"]]

@@ -52,7 +52,7 @@ def test_a_number_of_a_recording(tmp_path, loss):
     report = json.loads((result.run.path / "report.json").read_text())
     assert report["scores"]["test"]["details"]["numbers"] == 6
     run = open_run(tmp_path / "run")
-    answers = run.predict(data)
+    answers = run.predict(data=data)
     assert set(answers[0]) == {"id", "number"} | ({"deviation"} if loss == "gaussian" else set())
     said = np.array([each["number"] for each in answers])
     labels = np.array(
@@ -71,7 +71,7 @@ def test_several_labels_of_a_recording(tmp_path):
     assert scores.examples == 6
     assert set(scores.baselines) == {"1-NN DTW", "linear", "usual labels"}
     run = open_run(tmp_path / "run")
-    for answer in run.predict(run.settings.data):
+    for answer in run.predict(data=run.settings.data):
         threshold = float(run.model.threshold)
         assert answer["labels"] == [name for name, p in answer["probabilities"].items() if p >= threshold]
 
@@ -87,7 +87,7 @@ def test_columns_of_ones_and_zeros_are_several_labels(tmp_path):
     with open(same) as file:
         wanted = [set(row.rstrip("\n").split(",")[-1].split(";")) - {""} for row in list(file)[1::10]]
     assert [set(each.label.split(";")) - {""} for each in part.items] == wanted
-    assert len(run.predict(data)) == 60
+    assert len(run.predict(data=data)) == 60
     bad = slopes(tmp_path, lambda slope, high: "2,0", "c.csv", header="up,high")
     with pytest.raises(DataError, match="expected 1 or 0 in column 'up', a label, got '2'"):
         run.evaluate(bad)
@@ -108,7 +108,7 @@ def test_a_number_at_every_step(tmp_path):
     assert scores.baselines["a step by itself"]["mae"] < scores.baselines["mean"]["mae"]
     run = open_run(tmp_path / "run")
     answers, part = (
-        run.predict(str(tmp_path / "a.csv")),
+        run.predict(data=str(tmp_path / "a.csv")),
         run.task.read_part(run.settings, run.known, str(tmp_path / "a.csv"), labelled=True),
     )
     pairs = [
@@ -163,7 +163,7 @@ def test_they_are_exported(tmp_path, kind):
     values = [each.values.tolist() for each in part.items]
     for found, wanted in zip(
         calls(exported(tmp_path / "run"), [["classify_recordings", [values, None], {}]])[0],
-        run.predict(data),
+        run.predict(data=data),
         strict=True,
     ):
         if kind == "several":

@@ -114,7 +114,7 @@ def cepstra(decibels: np.ndarray, number: int) -> np.ndarray:
     bands = decibels.shape[1]
     if number > bands:
         raise ConfigError(f"recording.coefficients: expected at most {bands}, as many as bands, got {number}")
-    angles = np.array([[np.pi / bands * (at + 0.5) * order for order in range(number)] for at in range(bands)])
+    angles = np.outer(np.arange(0.5, bands), np.arange(number)) * (np.pi / bands)
     basis = np.cos(angles) * np.sqrt(2.0 / bands)
     basis[:, 0] *= np.sqrt(0.5)
     return (decibels.astype(np.float64) @ basis).astype(np.float32)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.splits import Splits, hashed_order, stratified_split
-from ostinato.data.records.targets import TargetName, drawn_by
+from ostinato.data.records.targets import DrawnBy, drawn_by
 from ostinato.errors import ConfigError, DataError
 
 _FEWEST = 10  # recordings that are drawn from
@@ -21,7 +21,7 @@ def draw_splits(
     test: float,
     *,
     by_time: bool,
-    target: TargetName = "class",
+    target: DrawnBy = "class",
 ) -> Splits[Recordings]:
     """Three parts: where recordings have groups, whole groups are drawn; else recordings, each label in its share.
 
@@ -52,7 +52,7 @@ def draw_splits(
 
 
 def draw_validation(
-    found: Recordings, share: float, *, by_time: bool, target: TargetName = "class"
+    found: Recordings, share: float, *, by_time: bool, target: DrawnBy = "class"
 ) -> tuple[Recordings, Recordings]:
     """Training and validation, where the test is a part of its own."""
     drawn = draw_splits(found, "", share, 0.0, by_time=by_time, target=target)
@@ -78,7 +78,7 @@ def _without_groups(found: Recordings) -> Recordings:
 
 
 def _draw_groups(
-    groups: dict[str, list[int]], found: Recordings, validation: float, test: float, target: TargetName
+    groups: dict[str, list[int]], found: Recordings, validation: float, test: float, target: DrawnBy
 ) -> tuple[list[int], list[int], list[int]]:
     """The recordings of three parts: groups of each label in its share, where a group has one; of few groups one at least."""
     rows, count = list(groups.values()), len(groups)

@@ -13,6 +13,7 @@ from ostinato.errors import DataError
 
 Target: TypeAlias = Literal["class", "number", "several"]
 TargetName: TypeAlias = Literal["auto", "class", "number", "several"]
+DrawnBy: TypeAlias = Literal["auto", "class", "number", "several", "text"]
 SEVERAL = ";"  # between the labels of one example
 _FEW_NUMBERS = 10  # of which each may be a class, as of stars from 0.5 to 5
 
@@ -78,6 +79,7 @@ def sets_of(labels: Sequence[str | None], names: Sequence[str]) -> np.ndarray:
     return found
 
 
-def drawn_by(labels: Sequence[str | None], wanted: TargetName = "auto") -> Sequence[Hashable]:
+def drawn_by(labels: Sequence[str | None], wanted: DrawnBy = "auto") -> Sequence[Hashable]:
     """By what rows are drawn into parts: classes each in their share, others at random."""
-    return labels if target_of(labels, wanted) == "class" else [None] * len(labels)
+    is_class = wanted != "text" and target_of(labels, wanted) == "class"
+    return labels if is_class else [None] * len(labels)

@@ -33,6 +33,7 @@ class NegativeBinomial:
     size = 2
     reads_frame = True
     is_count = True
+    middle_is = "mean"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
         """(..., K) float64: mean and dispersion."""
@@ -61,6 +62,10 @@ class NegativeBinomial:
         """(N,) float64: values of `numbers` (N, K) by uniform numbers (2, N)."""
         return _drawn(numbers[:, 0], numbers[:, 1], uniform)
 
+    def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
+        """See `Head.middle`; the mean."""
+        return frame.changes(self.numbers(raw, frame)[:, 0])
+
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`."""
         mean, dispersion = self._parts(raw, frame)
@@ -78,6 +83,7 @@ class ZeroInflated:
     size = 3
     reads_frame = True
     is_count = True
+    middle_is = "mean"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
         """(..., K) float64: mean and dispersion of the counts, and the probability of a zero beside theirs."""
@@ -111,6 +117,11 @@ class ZeroInflated:
         drawn = _drawn(mean, dispersion, torch.stack([others, u[1]]))
         return torch.where(u[0] < zero, 0.0, drawn)
 
+    def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
+        """See `Head.middle`; the mean, zeros counted."""
+        mean, _, zero = self._parts(raw, frame)
+        return frame.changes((1.0 - zero) * mean)
+
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`."""
         parts = self._parts(raw, frame)
@@ -125,6 +136,7 @@ class LogNormal:
     size = 2
     reads_frame = True
     is_count = False
+    middle_is = "median"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
         """(..., K) float64: mean and deviation of the logarithm."""
@@ -157,6 +169,10 @@ class LogNormal:
         """See `NegativeBinomial.drawn`."""
         return (numbers[:, 0] + numbers[:, 1] * torch.special.ndtri(uniform[0])).exp()
 
+    def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
+        """See `Head.middle`; the median."""
+        return frame.changes(self._parts(raw, frame)[0].exp())
+
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`; of the logarithm."""
         mean, width = self._parts(raw, frame)
@@ -172,6 +188,7 @@ class Rectified:
     size = 2
     reads_frame = True
     is_count = False
+    middle_is = "mean"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
         """(..., K) float64: mean and deviation of the Gaussian, in the unit of the series."""
@@ -201,6 +218,14 @@ class Rectified:
     def drawn(self, numbers: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         """See `NegativeBinomial.drawn`."""
         return (numbers[:, 0] + numbers[:, 1] * torch.special.ndtri(uniform[0])).clamp_min(0.0)
+
+    def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
+        """See `Head.middle`; the mean, as the median stays at 0."""
+        mean, width = self._parts(raw)
+        zero = precise(frame.zero)
+        apart = (mean - zero) / width
+        above = apart * torch.special.ndtr(apart) + (-0.5 * apart.square()).exp() / math.sqrt(2.0 * math.pi)
+        return (zero + width * above).to(frame.zero.dtype)
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
         """See `Head.surprise`; no surprise where the Gaussian is below 0 and so is what came."""

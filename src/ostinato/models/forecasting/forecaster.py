@@ -337,9 +337,16 @@ class Forecaster(nn.Module):
             found = (found + level).round() - level  # which the scale of the window has blurred
         return torch.where(behind.floored.unsqueeze(-1), torch.maximum(found, -level), found)
 
-    def _paths(self, uniform: torch.Tensor, behind: Behind, beside: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Feeds back what is drawn; for the arguments see `paths`. In the scale of the window."""
-        S, B = uniform.shape[2], behind.values.shape[1]
+    def middles(self, behind: Behind, beside: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The one path on which each step is the middle of what is said of it (`Head.middle`), (horizon, B), as `paths` has them.
+
+        Nothing is drawn and no count is rounded, so that it has derivatives.
+        """
+        return behind.scale.invert(self._paths(None, behind, beside))[..., 0]
+
+    def _paths(self, uniform: torch.Tensor | None, behind: Behind, beside: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Feeds back what is drawn, or the middle without numbers; for the arguments see `paths`. In the scale of the window."""
+        S, B = 1 if uniform is None else uniform.shape[2], behind.values.shape[1]
         state = map_state(lambda part: part.repeat_interleave(S, 1), behind.state)
         repeated = [list(each.repeat_interleave(S, 1)) for each in (behind.values, behind.flags, behind.begun)]
         values, flags, begun = repeated
@@ -356,7 +363,11 @@ class Forecaster(nn.Module):
             x, baseline = self.step_input(values, flags, begun, mean, others.repeat_interleave(S, 0))
             output, state = self.recurrent(x.unsqueeze(0), state)
             raw, frame = self.output(output[0]).to(baseline.dtype), self.frame(scale, level, size, baseline)
-            value = baseline + self.head.sample(raw, self._numbers(uniform[step], behind.channel), frame)
+            if uniform is None:
+                change = self.head.middle(raw, frame)
+            else:
+                change = self.head.sample(raw, self._numbers(uniform[step], behind.channel), frame)
+            value = baseline + change
             values.append(torch.where(floored, torch.maximum(value, least), value))
             flags.append(torch.ones_like(value))
             begun.append(flags[-1])

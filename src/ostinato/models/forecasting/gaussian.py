@@ -12,7 +12,7 @@ from ostinato.models.forecasting.widths import raw_width, width_of
 class Gaussian:
     """N(m, s), s = softplus(.); the loss is its negative log density in nats."""
 
-    size, reads_frame, is_count = 2, False, False
+    size, reads_frame, is_count, middle_is = 2, False, False, "median"
 
     def width(self, raw: torch.Tensor) -> torch.Tensor:
         """(...): the deviation, of numbers (..., K)."""
@@ -31,6 +31,10 @@ class Gaussian:
     def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.sample`."""
         return raw[:, 0] + self.width(raw) * torch.special.ndtri(uniform[0])
+
+    def middle(self, raw: torch.Tensor, frame: None = None) -> torch.Tensor:
+        """See `Head.middle`."""
+        return raw[:, 0]
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.surprise`."""

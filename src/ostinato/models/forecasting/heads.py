@@ -38,11 +38,13 @@ class Head(Protocol):
         size: how many numbers of the output layer it needs, K.
         reads_frame: whether it must know where 0 is; the others are not given a frame.
         is_count: whether what it draws are whole numbers.
+        middle_is: what `middle` is, "median" or "mean".
     """
 
     size: int
     reads_frame: bool
     is_count: bool
+    middle_is: str
 
     def loss(self, raw: torch.Tensor, change: torch.Tensor, frame: Any) -> torch.Tensor:
         """How surprised it is, at each place.
@@ -76,6 +78,15 @@ class Head(Protocol):
         """
         ...
 
+    def middle(self, raw: torch.Tensor, frame: Any) -> torch.Tensor:
+        """The change in the middle, (N,), smooth in what it is given: the median, or the mean where the median moves in jumps.
+
+        Args:
+            raw: (N, K).
+            frame: of the same N places.
+        """
+        ...
+
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Any) -> torch.Tensor:
         """How strange what came is beside what was likeliest, in nats or what grows as they do, whatever the width; at least 0.
 
@@ -94,7 +105,7 @@ class StudentT:
     sqrt(d (u^(-2/d) - 1)) cos(2 pi v), which is exact for every d (Bailey 1994, Mathematics of Computation 62, 779-781).
     """
 
-    size, reads_frame, is_count = 3, False, False
+    size, reads_frame, is_count, middle_is = 3, False, False, "median"
 
     def start(self, changes: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.start`; the scale is the likeliest around the median (by EM; Liu & Rubin 1995, Statistica Sinica 5, 19-39)."""
@@ -119,6 +130,10 @@ class StudentT:
         radius = (freedom * torch.expm1(-2.0 / freedom * uniform[0].log())).sqrt()
         return raw[:, 0] + width_of(raw[:, 1]) * radius * torch.cos(2.0 * math.pi * uniform[1])
 
+    def middle(self, raw: torch.Tensor, frame: None = None) -> torch.Tensor:
+        """See `Head.middle`."""
+        return raw[:, 0]
+
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.surprise`."""
         freedom = _freedom(raw[..., 2])
@@ -140,7 +155,7 @@ class Quantiles:
         ConfigError: they are not that.
     """
 
-    reads_frame, is_count = False, False
+    reads_frame, is_count, middle_is = False, False, "median"
 
     def __init__(self, levels: Sequence[float] = LEVELS):
         rising = all(a < b for a, b in pairwise(levels))
@@ -183,6 +198,10 @@ class Quantiles:
         tail_below = found[:, 0] + first * slope * (u.clamp(max=first) / first).log()
         tail_above = found[:, -1] - (1.0 - last) * slope * ((1.0 - u.clamp(min=last)) / (1.0 - last)).log()
         return torch.where(u < first, tail_below, torch.where(u > last, tail_above, straight))
+
+    def middle(self, raw: torch.Tensor, frame: None = None) -> torch.Tensor:
+        """See `Head.middle`."""
+        return raw[:, self._middle]
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
         """See `Head.surprise`: the distance from the median, in distances of the outermost quantile on the same side."""

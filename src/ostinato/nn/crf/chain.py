@@ -44,7 +44,7 @@ def log_partition(chain: Chain) -> Tensor:
     if chain.emissions.numel() == 0:
         return chain.emissions.sum((0, 2))
     # Whether float64's range suffices can be seen in values only; and a mode that follows operators does not see into a Function.
-    if is_recorded() or torch._C._len_torch_function_stack():
+    if is_recorded() or torch._C._len_torch_function_stack():  # pyright: ignore[reportPrivateUsage]
         return log_partition_by_steps(chain)
     return _LogPartition.apply(*chain)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 

@@ -188,7 +188,7 @@ class ClassifyKnown:
         if self.target == "class":
             return ((targets >= 0) & (targets < len(self.classes))).astype(np.int64)
         there: np.ndarray = np.isfinite(targets)
-        return np.array([each.all() for each in there], dtype=np.int64)
+        return np.asarray(there.reshape(len(targets), -1).all(1), dtype=np.int64)
 
 
 class Texts:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ostinato.errors import ConfigError
-from ostinato.recipes.forecast.answering import written_times
+from ostinato.recipes.forecast.answers.answering import written_times
 from ostinato.recipes.forecast.data import ForecastPart
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.metrics import INTERVALS

@@ -12,9 +12,9 @@ from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
+from ostinato.recipes.forecast.answers.calibration import LEVELS as CALIBRATED
+from ostinato.recipes.forecast.answers.calibration import Conformal, scores_of
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
-from ostinato.recipes.forecast.calibration import LEVELS as CALIBRATED
-from ostinato.recipes.forecast.calibration import Conformal, scores_of
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import (
     INTERVALS,

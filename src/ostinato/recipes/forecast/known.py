@@ -12,9 +12,9 @@ import numpy as np
 
 from ostinato.data.series.layout import Layout
 from ostinato.models.forecasting.baseline import BaselineName
-from ostinato.recipes.forecast.alarm import Alarm
+from ostinato.recipes.forecast.answers.alarm import Alarm
+from ostinato.recipes.forecast.answers.calibration import Calibration
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
-from ostinato.recipes.forecast.calibration import Calibration
 from ostinato.recipes.forecast.data import ForecastPart
 
 
@@ -183,18 +183,18 @@ def _there(values: np.ndarray) -> np.ndarray:
 def _scale_of(name: str, columns: Sequence[np.ndarray], words: Mapping[str, Sequence[str]]) -> tuple[float, float]:
     """Mean and deviation; of a column that stands for a word 0 and 1, as it is read by a vector of its own."""
     there = _there(np.concatenate(columns))
-    if not len(there) or _kind(name, words):
+    if not len(there) or kind_of(name, words):
         return 0.0, 1.0
     return float(there.mean()), float(there.std()) or 1.0
 
 
-def _kind(name: str, words: Mapping[str, Sequence[str]]) -> str:
+def kind_of(name: str, words: Mapping[str, Sequence[str]]) -> str:
     """The column of words that "weather=rain" stands for a word of; "" for numbers."""
     return next((kind for kind, each in words.items() if name in [f"{kind}={word}" for word in each]), "")
 
 
 def _spans(names: Sequence[str], words: Mapping[str, Sequence[str]]) -> tuple[tuple[int, int], ...]:
     """Where the columns of each kind of words are."""
-    kinds = [_kind(name, words) for name in names]
+    kinds = [kind_of(name, words) for name in names]
     first = {kind: kinds.index(kind) for kind in reversed(kinds) if kind}
     return tuple(sorted((at, at + kinds.count(kind)) for kind, at in first.items()))

@@ -22,7 +22,7 @@ from ostinato.errors import ConfigError, DataError
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import make_head
 from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
-from ostinato.recipes.forecast.answering import (
+from ostinato.recipes.forecast.answers.answering import (
     answer,
     covariates_ahead,
     scan_answer,
@@ -30,12 +30,12 @@ from ostinato.recipes.forecast.answering import (
     times_ahead,
     written_times,
 )
+from ostinato.recipes.forecast.answers.prediction import ForecastPrediction
+from ostinato.recipes.forecast.answers.reconciliation import reconciled, summing
 from ostinato.recipes.forecast.data import ForecastPart, Track, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import INTERVALS
-from ostinato.recipes.forecast.prediction import ForecastPrediction
-from ostinato.recipes.forecast.reconciliation import reconciled, summing
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.splitting import MOST_TEST, at_most, cut_at, split
 from ostinato.recipes.forecast.start import begin
@@ -177,7 +177,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """Calibrates intervals and alarms on validation."""
         if learnt is None:
             return
-        from ostinato.recipes.forecast.calibrating import calibrated
+        from ostinato.recipes.forecast.answers.calibrating import calibrated
 
         learnt.known = calibrated(learnt.model, learnt.known, finished.splits.validation)
         with finished.run.writing():
@@ -243,13 +243,13 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
 
     def exported(self, learnt: Any) -> Exported:
         """What reads the past, and one step."""
-        from ostinato.recipes.forecast.exported import exported
+        from ostinato.recipes.forecast.answers.exported import exported
 
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def question(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch, target: str | None) -> Question:
         """Which past steps and covariates made the forecast of a step to come; the first, or that with the number `target`."""
-        from ostinato.recipes.forecast.explained import question
+        from ostinato.recipes.forecast.answers.explained import question
 
         assert isinstance(batch, SeriesBatch)
         most = learnt.answering.horizon or learnt.known.horizon
@@ -313,7 +313,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         self, learnt: LearntForecaster, part: ForecastPart, series: list[int], rate: float
     ) -> list[dict[str, Any]]:
         """How strange each value of some series is."""
-        from ostinato.recipes.forecast.calibrating import scanned
+        from ostinato.recipes.forecast.answers.calibrating import scanned
 
         if learnt.known.alarm is None:
             raise ConfigError(

@@ -17,7 +17,7 @@ from ostinato.data.recordings.simulated import gestures, gestures_in_a_row
 from ostinato.data.recordings.sound import Sound
 from ostinato.data.recordings.splits import cut, draw_splits, draw_validation, windows
 from ostinato.data.records.splits import Splits
-from ostinato.data.records.targets import SEVERAL, TargetName, target_of
+from ostinato.data.records.targets import SEVERAL, DrawnBy, target_of
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.lines import suffix_of
 from ostinato.errors import DataError
@@ -36,8 +36,7 @@ class RecordingReader:
         reading: of the task: label, validation, test, shares.
         of_steps: whether steps have labels, as to tag; else recordings have, as to classify.
         dialect: how CSV or TSV is written.
-        target: what labels are, where a run has learnt it.
-        of_texts: whether a label is a text, as to transcribe, and no class that others have too.
+        target: what labels are, where a run has learnt it; "text" to transcribe, where a label is no class that others have too.
     """
 
     def __init__(
@@ -47,16 +46,14 @@ class RecordingReader:
         *,
         of_steps: bool,
         dialect: Dialect | None = None,
-        target: TargetName | None = None,
-        of_texts: bool = False,
+        target: DrawnBy | None = None,
     ):
         self.settings, self.reading, self.of_steps, self.dialect = settings, reading, of_steps, dialect
         channels = None if settings.channels is None else tuple(settings.channels)
         ignored = tuple(settings.ignore or ())
-        self.of_texts = of_texts
         # Like numbers, texts have no shares in the parts.
-        self.target: TargetName = "number" if of_texts else target or reading.target
-        if SEVERAL in (reading.label or "") and not of_texts:
+        self.target: DrawnBy = target or reading.target
+        if self.target != "text" and SEVERAL in (reading.label or ""):
             self.target = "several"
         self.columns = Columns(
             settings.id,
@@ -78,7 +75,7 @@ class RecordingReader:
         # Where steps have labels a row is a step; and eight sensors are no recording to cut windows of.
         fewest = sys.maxsize if of_steps else max(settings.window or 0, self.columns.fewest_wide)
         self.columns = dataclasses.replace(self.columns, fewest_wide=fewest)
-        if of_texts:
+        if self.target == "text":
             self.columns = dataclasses.replace(self.columns, label_names=TEXT_LABELS, label_flag="--reading.text")
 
     def reads(self, data: str | None) -> bool:
@@ -109,7 +106,7 @@ class RecordingReader:
         places |= {part: (place, "") for part, place in own.items() if place is not None}
         by_time = self.of_steps or self.settings.window is not None
         train = self._read(*places.pop("train"))
-        if not self.of_steps:
+        if not self.of_steps and self.target != "text":
             self.target = target_of([each.label for each in train.items], self.target)
         if len(train) == 1 and not by_time:
             raise DataError(
@@ -192,7 +189,7 @@ class RecordingReader:
 
     def _with_labels(self, found: Recordings, data: str) -> Recordings:
         """Without recordings that have no label, which are nothing to learn from or to be judged by; a note tells how many."""
-        if self.of_texts:
+        if self.target == "text":
             return found  # an empty one may say that there is nothing to write
         if self.target == "several" and not self.of_steps:  # an empty list is one
             items = tuple(dataclasses.replace(each, label=each.label or "") for each in found.items)

@@ -96,15 +96,13 @@ def _pictures(settings: TranscribeSettings, data: str) -> Splits[Recordings]:
     train = found["train"]
     if "validation" in found:
         share = 0.0 if "test" in found else reading.test_share
-        drawn = draw_splits(
-            train, name, 0.0, share, by_time=False, target="number"
-        )  # texts have no shares in the parts
+        drawn = draw_splits(train, name, 0.0, share, by_time=False, target="text")  # texts have no shares in the parts
         return Splits(name, drawn.train, found["validation"], found.get("test", drawn.test))
     if "test" in found:
         return Splits(
-            name, *draw_validation(train, reading.validation_share, by_time=False, target="number"), found["test"]
+            name, *draw_validation(train, reading.validation_share, by_time=False, target="text"), found["test"]
         )
-    return draw_splits(train, name, reading.validation_share, reading.test_share, by_time=False, target="number")
+    return draw_splits(train, name, reading.validation_share, reading.test_share, by_time=False, target="text")
 
 
 def _lines_of(settings: TranscribeSettings, place: str, height: int, labelled: bool) -> Recordings:
@@ -114,4 +112,4 @@ def _lines_of(settings: TranscribeSettings, place: str, height: int, labelled: b
 def _reader(settings: TranscribeSettings) -> RecordingReader:
     reading = settings.reading
     dialect = Dialect(reading.separator, reading.header)
-    return RecordingReader(settings.recording, reading, of_steps=False, dialect=dialect, of_texts=True)
+    return RecordingReader(settings.recording, reading, of_steps=False, dialect=dialect, target="text")

@@ -13,8 +13,8 @@ from ostinato.data.batches.batches import InOrder
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
 from ostinato.models.parts.reading import reading
-from ostinato.recipes.forecast.alarm import Alarm
-from ostinato.recipes.forecast.calibration import Calibration
+from ostinato.recipes.forecast.answers.alarm import Alarm
+from ostinato.recipes.forecast.answers.calibration import Calibration
 from ostinato.recipes.forecast.data import ForecastPart, Track
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.known import ForecastKnown
