@@ -10,36 +10,44 @@ import torch
 from ostinato.data.batches.batches import Batch
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.records.images import Images
+from ostinato.errors import ConfigError
 from ostinato.insight.reasons.question import LOG_ODDS, Question, plain_cells
 from ostinato.models.classifying.naive_bayes import NaiveBayes
-from ostinato.recipes.classify.data import Part, prepared
+from ostinato.models.parts.beside import parted
+from ostinato.recipes.classify.data import ClassifyKnown, Part, prepared
+from ostinato.recipes.classify.saying import said_of
 from ostinato.recipes.reasons.parts import joiner_of, log_odds, one_of, pieces, recording_parts, trimmed
 from ostinato.types import Tensor
 
 
 def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Question:
-    """The log-odds of a class, the likeliest one unless `target` names another, as a function of what is read.
+    """The log-odds of a class as a function of what is read: of the likeliest one unless `target` names another.
 
-    Of tokens that is the vector of each, and beside it what naive Bayes has counted of it: a run of tokens counts for its last.
-    Nothing is a vector of zeros, which dropout of what enters has shown to the network; of an image black; of a recording see
-    `recording_parts`.
+    Of several labels likewise those of a label; where a number is predicted, that number. Of tokens what is read is the vector of
+    each, and beside it what naive Bayes has counted of it: a run of tokens counts for its last. Nothing is a vector of zeros, which
+    dropout of what enters has shown to the network; of an image black; of a recording see `recording_parts`.
+
+    Raises:
+        ConfigError: there is no such class or label; or one is named where a number is predicted.
     """
     model, known, row = learnt.model, learnt.known, int(batch.rows[0])
     input = trimmed(batch.input, batch.lengths)
-    with torch.no_grad():
-        chances = model(input).softmax(-1)[0]
-    at = one_of(target, known.classes, "class")
-    at = int(chances.argmax()) if at is None else at
-    name = known.classes[at]
+    at, about = _asked(model, known, input, target)
+    counts = model.naive_bayes if known.target == "class" else None
 
     def answer(network: Any, x: Tensor) -> Tensor:
-        width = network.recurrent.input_size
-        found = [network.output(network.pooling(network.recurrent(x[..., :width])[0]))]
-        if network.naive_bayes is not None:
+        width = x.shape[2] if network.embedding is None else network.embedding.embedding_dim
+        read, extras = parted(network.recurrent, x[..., :width])
+        said = network.output(network.pooling(network.recurrent(read, **extras)[0]))
+        if known.number is not None:
+            return said[:, 0] * known.number.deviation + known.number.mean
+        if known.target == "several":
+            return said[:, at]
+        found = [said]
+        if counts is not None:
             found.append(network.naive_bayes.prior.to(x) + x[..., width:].sum(0))
         return log_odds(network.combined(torch.stack(found)), at)
 
-    about: dict[str, Any] = {"about": f"class {name}", "unit": LOG_ODDS, "said": f"{name} ({float(chances[at]):.3f})"}
     if isinstance(part, Recordings):
         return Question(model, answer, input, **recording_parts(known.scaling, input, part[row]), **about)
     if isinstance(part, Images):
@@ -56,13 +64,32 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
         about |= {"name": f"image {row}", "read": pixels}
         return Question(model, answer, input, black, **about, steps=rows, channels=names, cells=cells)
     x = model.embedding(input).detach()
-    if model.naive_bayes is not None:
-        x = torch.cat([x, evidence(model.naive_bayes, input[:, 0].tolist()).to(x).unsqueeze(1)], 2)
+    if counts is not None:
+        x = torch.cat([x, evidence(counts, input[:, 0].tolist()).to(x).unsqueeze(1)], 2)
     vocabulary, text = known.vocabulary, part[row].text
     reading = dataclasses.replace(learnt.settings.reading, tokens=vocabulary.kind)
     words = prepared(text, reading, known.breaks).split()[: len(input)] if vocabulary.kind == "word" else []
     steps = pieces(vocabulary, input[:, 0].tolist(), words)
     return Question(model, answer, x, torch.zeros_like(x), **about, steps=steps, joiner=joiner_of(vocabulary))
+
+
+def _asked(model: Any, known: ClassifyKnown, input: Tensor, target: str | None) -> tuple[int, dict[str, Any]]:
+    """Which output is asked about; and what that is, its unit, and what the model says."""
+    with torch.no_grad():
+        said = model(input)
+    (told,) = said_of(known, model, said)
+    if known.number is not None:
+        if target is not None:
+            raise ConfigError(f"--target {target}: expected none where a number is predicted")
+        return 0, {"about": "the number", "unit": "the unit of the data", "said": f"{told['number']:.6g}"}
+    what = "label" if known.target == "several" else "class"
+    at = one_of(target, known.classes, what)
+    at = int(said[0].argmax()) if at is None else at
+    name = known.classes[at]
+    words = f"{name} ({told['probabilities'][name]:.3f})"
+    if known.target == "several" and told["labels"]:
+        words = ", ".join(told["labels"])
+    return at, {"about": f"{what} {name}", "unit": LOG_ODDS, "said": words}
 
 
 def evidence(counts: NaiveBayes, ids: list[int]) -> Tensor:

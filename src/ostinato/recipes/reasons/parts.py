@@ -94,23 +94,23 @@ def written_log_probability(logits: Tensor, tokens: Sequence[int], only: int | N
 def recording_parts(scaling: Scaling, input: Tensor, given: Recording) -> dict[str, Any]:
     """Baseline, cells, and names of steps and channels of a recording as the network reads it: parts of a `Question`.
 
-    Where nothing is there, every channel is at its mean, does not change, and no value is missing.
+    Where nothing is there, every channel is at its mean, does not change, no value is missing, and steps are the usual time apart.
+    Masks and times since a channel was there, which some cells read, belong to their channel.
 
     Args:
         scaling: how it is read.
         input: `(T, 1, I)`.
         given: the recording itself.
     """
-    channels, gaps = list(scaling.channels), list(scaling.gaps)
+    channels = list(scaling.channels)
     C = len(channels)
-    told = [*range(C), *range(C), *gaps, *([C] if scaling.step is not None else [])]
-    baseline = torch.zeros_like(input).unflatten(2, (scaling.stack, len(told)))
-    baseline[..., 2 * C : 2 * C + len(gaps)] = 1.0
-    names = [*channels, *(["time between steps"] if scaling.step is not None else [])]
+    told, nothing = _inputs(scaling, len(input))
+    baseline = torch.from_numpy(nothing).to(input).expand(-1, scaling.stack, -1).unsqueeze(1)
+    names = [*channels, *(["time between steps"] if C in told else [])]
     steps = min(len(given), len(input) * scaling.stack)
     read = np.full((steps, len(names)), np.nan)
     read[:, :C] = given.values[:steps]
-    if given.times is not None:
+    if given.times is not None and len(names) > C:
         read[1:, C:] = np.diff(given.times[:steps])[:, None]
     at = np.arange(len(input) * scaling.stack).reshape(-1, scaling.stack, 1)
     cells = np.where(at < steps, at * len(names) + np.array(told), -1)
@@ -122,3 +122,29 @@ def recording_parts(scaling: Scaling, input: Tensor, given: Recording) -> dict[s
         "name": given.id,
         "read": read,
     }
+
+
+def _inputs(scaling: Scaling, steps: int) -> tuple[list[int], np.ndarray]:
+    """Of each number that is read at a step which channel it belongs to, C for the time; and what it is where nothing is there.
+
+    The latter is `(steps, 1, numbers)`; see `Scaling` for the order.
+    """
+    C, gaps = len(scaling.channels), list(scaling.gaps)
+    wide = bool(scaling.extras) and all(letter == "I" for _, letter in scaling.extras)
+    told, ones = list(range(C)), 0
+    if not wide:
+        told, ones = [*range(C), *range(C), *gaps], len(gaps)
+    if scaling.step is not None and not scaling.extras:
+        told.append(C)
+    found = np.zeros((steps, 1, len(told)))
+    if ones:
+        found[..., 2 * C : 2 * C + ones] = 1.0
+    since = np.arange(steps, dtype=np.float64)
+    for name, letter in scaling.extras:
+        columns = list(range(C)) if letter == "I" else [C]
+        told += columns
+        # A time since a channel was there begins with 0, see `Scaling`; a time between two steps does not.
+        usual = {"mask": np.ones(steps), "t": since, "dt": since.clip(max=1.0) if letter == "I" else np.ones(steps)}
+        column = usual[name]
+        found = np.concatenate([found, np.repeat(column[:, None, None], len(columns), 2)], 2)
+    return told, found

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 
 from ostinato.data.batches.batches import Batch
-from ostinato.data.recordings.recording import Recordings
+from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.errors import ConfigError
 from ostinato.insight.reasons.question import LOG_ODDS, LOG_PROBABILITY, Question
 from ostinato.models.tagging.words import WordEncoder
+from ostinato.recipes.numbers import NumberScale
 from ostinato.recipes.reasons.parts import number_of, one_of, recording_parts, trimmed
 from ostinato.recipes.tag.data import Part
 from ostinato.types import Tensor
@@ -21,7 +22,7 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
 
     `target` is a step, "7", or a step and a tag that it might have had, "7:NOUN"; None for all steps. Of a CRF they are those of
     the marginals, and of all steps the log-probability of the path, a step. What is read are the vectors of words or characters, of
-    which nothing is a zero, or numbers.
+    which nothing is a zero, or numbers. Where numbers are predicted, that of a step, or the mean over all steps.
 
     Raises:
         ConfigError: there is no such step or tag, or the sequence is longer than the model reads at once.
@@ -35,6 +36,10 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
                 f"expected a sequence of at most {model.window:,} steps, got {len(x):,}; give a part of it"
             )
         emissions = model._emissions(x, None)
+    if known.number is not None:
+        assert isinstance(part, Recordings)
+        return _of_numbers(learnt, part[row], x, emissions, target)
+    with torch.no_grad():
         tags = model.decode(emissions)[:, 0]
     every = torch.arange(len(known.tags), device=x.device)
     where, _, wanted = (target or "").partition(":")
@@ -78,3 +83,20 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
     said = names[step] if step is not None else " ".join(names) if len(set(names)) > 1 else names[0]
     unit = LOG_PROBABILITY if step is None and model.crf is not None else LOG_ODDS
     return Question(model, answer, x, about=about, unit=unit, said=said, **parts)
+
+
+def _of_numbers(learnt: Any, given: Recording, x: Tensor, emissions: Tensor, target: str | None) -> Question:
+    """Of a model that predicts a number at every step: that of a step, or the mean of all."""
+    known = learnt.known
+    scale: NumberScale = known.number
+    step = number_of(target, 0, len(x), "step")
+
+    def answer(network: Any, variants: Tensor) -> Tensor:
+        found = network._emissions(variants, None)[..., 0] * scale.deviation + scale.mean
+        return found.mean(0) if step is None else found[step]
+
+    numbers = scale.told(emissions[:, 0])["numbers"]
+    said = f"{sum(numbers) / len(numbers) if step is None else numbers[step]:.6g}"
+    about = "the number of all steps, mean" if step is None else f"the number of step {step}"
+    parts = recording_parts(known.scaling, x, given)
+    return Question(learnt.model, answer, x, about=about, unit="the unit of the data", said=said, **parts)

@@ -14,7 +14,7 @@ from ostinato.recipes.in_python.prediction import Prediction
 
 @dataclass(init=False, repr=False, eq=False)
 class TagPrediction(Prediction):
-    """A tag for each step. Which fields are there hangs on what is tagged; the others are None.
+    """A tag or a number for each step. Which fields are there hangs on what is tagged; the others are None.
 
     Attributes:
         words: of a sentence.
@@ -25,6 +25,8 @@ class TagPrediction(Prediction):
         name: of a file of source code.
         text: of it.
         spans: of it, [first character, character after the last, tag].
+        numbers: one for each step of a recording, in the unit of the data.
+        deviations: of them, where the model says any.
     """
 
     words: list[str] | None
@@ -35,6 +37,8 @@ class TagPrediction(Prediction):
     name: str | None
     text: str | None
     spans: list[list[Any]] | None
+    numbers: list[float] | None
+    deviations: list[float] | None
 
     @override
     def to_html(self) -> str:

@@ -22,6 +22,10 @@ class ForecastPrediction(Prediction):
         mean: of each step.
         median: of each step.
         intervals: central ones by their percentage, "80": {"low": [...], "high": [...]}.
+        column: which value it is of, where the table has several; else None.
+        quantiles: those that were asked for, by their level; else None.
+        false_alarms: the rate that was asked for; then `values` are those of the past, and `mean` and the like are None.
+        values: of each step that is judged.
     """
 
     series: str
@@ -30,6 +34,10 @@ class ForecastPrediction(Prediction):
     mean: list[float]
     median: list[float]
     intervals: dict[str, dict[str, list[float]]]
+    column: str | None
+    quantiles: dict[str, list[float]] | None
+    false_alarms: float | None
+    values: list[float | None] | None
 
     @override
     def to_html(self) -> str:
