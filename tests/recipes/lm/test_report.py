@@ -34,3 +34,14 @@ def test_a_folder_with_a_space_is_quoted(result):
 
 def test_an_interrupted_run_has_nothing_to_show(result):
     assert shown(dataclasses.replace(result, network=None)) == ""
+
+
+def test_the_prompt_that_is_suggested_has_letters_that_the_model_knows(result):
+    assert "--prompt 한국어" in shown(dataclasses.replace(result, sample="한국어 글")).replace("'", "")
+    assert "--prompt" not in shown(dataclasses.replace(result, sample="..."))
+
+
+def test_a_perplexity_that_tells_nobody_anything_is_left_out(result):
+    few, many = (dataclasses.replace(result.network, perplexity_per_word=value) for value in (9e4, 1e8))
+    assert "perplexity/word" in shown(dataclasses.replace(result, network=few, baselines={}))
+    assert "perplexity/word" not in shown(dataclasses.replace(result, network=many))

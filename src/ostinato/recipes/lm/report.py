@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -39,10 +40,16 @@ def show(result: LanguageModelResult, console: Console | None = None) -> None:
     run = shlex.quote(str(result.run))
     console.print(f"ended            {result.outcome.told()}", soft_wrap=True)
     console.print(f"run folder       {run}", soft_wrap=True, markup=False)
-    console.print(f"let it write     ostinato generate {run} --prompt 'def '", soft_wrap=True, markup=False)
+    console.print(f"let it write     ostinato generate {run}{_prompt(result.sample)}", soft_wrap=True, markup=False)
     console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True, markup=False)
     console.print(f"look inside      ostinato inspect {run}", soft_wrap=True, markup=False)
     console.print(f"train on         {resume_command(result)} --training.max_time_s 600", soft_wrap=True, markup=False)
+
+
+def _prompt(sample: str) -> str:
+    """A prompt whose letters the model knows, for it has written them: its first word."""
+    found = re.search(r"\w{2,12}", sample)
+    return "" if found is None else f" --prompt {shlex.quote(found[0])}"
 
 
 def show_scores(task: Any, run: str, scores: Scores, console: Console | None = None) -> None:
