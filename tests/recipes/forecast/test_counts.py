@@ -155,7 +155,7 @@ def test_alarms_are_rare_on_ordinary_data_and_find_what_was_planted(run, tmp_pat
         (at,) = (t for shop, t in places if shop == each["series"])
         assert each["anomaly"][at]
         assert each["probability"][at] < 1e-3
-        assert each["values"][at] == 400
+        assert each["values"][at] == each.observed[at] == 400
         assert each["times"][at] == str(START + at)
         assert each["expected"][at] < 60
     out = tmp_path / "alarms.csv"

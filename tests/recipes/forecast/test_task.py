@@ -230,7 +230,7 @@ def test_steps_of_another_length_are_refused(tmp_path, learnt):
         with pytest.raises(
             DataError, match=r"days[.]csv: expected steps of 1 hour, as in training, got 1 day; give a row"
         ):
-            answer(path)
+            answer(data=path)
 
 
 def test_one_row_alone_goes_on_in_the_step_of_training(tmp_path):

@@ -74,7 +74,7 @@ def test_a_file_that_lacks_a_channel_is_told_and_one_where_it_is_empty_is_not(tr
         with pytest.raises(
             DataError, match="expected the channels acc, pressure, like those of training, and lacks pressure"
         ):
-            call(path)
+            call(data=path)
     empty = [(*row[:2], None, *row[3:]) for row in rows]
     assert len(trained.predict(data=write(tmp_path / "b.csv", empty))) == 3
 

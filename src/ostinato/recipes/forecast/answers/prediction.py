@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -24,9 +25,16 @@ class ForecastPrediction(Prediction):
         intervals: central ones by their percentage, "80": {"low": [...], "high": [...]}.
         column: which value it is of, where the table has several; else None.
         quantiles: those that were asked for, by their level; else None.
-        false_alarms: the rate that was asked for; then `values` are those of the past, and `mean` and the like are None.
-        values: of each step that is judged.
+        false_alarms: the rate of anomalies that was asked for. Then `times` are those of the series, and what follows is of each
+            of its steps, None where nothing is said; `mean` and the like are None, as these are where none were asked for.
+        observed: what came; in JSON `values`.
+        expected: the median of what might have come.
+        surprise: how strange what came is.
+        probability: of a value so strange.
+        anomaly: whether that is at most the rate.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"observed": "values"}
 
     series: str
     last: dict[str, Any]
@@ -37,7 +45,11 @@ class ForecastPrediction(Prediction):
     column: str | None
     quantiles: dict[str, list[float]] | None
     false_alarms: float | None
-    values: list[float | None] | None
+    observed: list[float | None] | None
+    expected: list[float | None] | None
+    surprise: list[float | None] | None
+    probability: list[float | None] | None
+    anomaly: list[bool | None] | None
 
     @override
     def to_html(self) -> str:
