@@ -99,3 +99,26 @@ def test_what_cannot_be_is_refused(run, tmp_path):
     other = write(tmp_path / "other.csv", rows(60))
     found = backtest(load(run.run.path), other, origins=2)
     assert found[0]["origin"] == str(START + np.timedelta64(24, "h"))
+
+
+def test_a_table_that_was_changed_is_judged_and_learnt_from_anew(run, tmp_path):
+    trained = load(run.run.path).answer_with({"samples": 20})
+    path = write(tmp_path / "changing.csv", rows(60))
+    first = backtest(trained, path, origins=1, refit=True)
+    lines = (tmp_path / "changing.csv").read_text().splitlines()
+    header = lines[0].split(",")
+    at = header.index(trained.known.layout.columns.values[0])
+    for number, line in enumerate(lines[1:], start=1):
+        cells = line.split(",")
+        cells[at] = str(float(cells[at]) * 10) if cells[at] else ""
+        lines[number] = ",".join(cells)
+    (tmp_path / "changing.csv").write_text("\n".join(lines) + "\n")
+    folders = set((run.run.path / "backtest").glob("refit-*/"))
+    for refit in (False, True):
+        again = backtest(trained, path, origins=1, refit=refit)
+        trained.folder, folder = None, trained.folder
+        if not refit:  # what nothing is kept of
+            assert again == backtest(trained, path, origins=1)
+        trained.folder = folder
+        assert again[0]["mae"] > 3 * first[0]["mae"]
+    assert len({*(run.run.path / "backtest").glob("refit-*/")} - folders) == 1

@@ -7,6 +7,7 @@ where it was stopped: what is interrupted loses nothing.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -92,13 +93,21 @@ def _of_origin(
     """The rows of one origin: those that are kept, where they are of the same model, data and answers."""
     name = f"{'refit' if refit else 'kept'}-{_named(time)}"
     file = None if trained.folder is None else trained.folder / FOLDER / f"{name}.json"
-    asked = {"data": data, "answers": dataclasses.asdict(trained.answering), "weights": _weights(trained, refit)}
-    if file is not None and (kept := _kept(file, asked)) is not None:
-        return kept
-    model = trained
+    # What a name stands for may change: the rows are of what was read, not of where it lay.
+    source = _digest(part)
+    asked: dict[str, Any] = {"data": source, "answers": dataclasses.asdict(trained.answering)}
+    anew = None
     if refit:
         assert trained.folder is not None
-        model = _refitted(trained, data, part, time, trained.folder / FOLDER / name)
+        anew = _settings_anew(trained, data, part, time)
+        known_by = hashlib.sha256(f"{source} {_plain(anew)}".encode()).hexdigest()[:8]
+        anew = dataclasses.replace(anew, run=str(trained.folder / FOLDER / f"{name}-{known_by}"))
+        asked["settings"] = known_by
+    else:
+        asked["weights"] = _weights(trained)
+    if file is not None and (kept := _kept(file, asked)) is not None:
+        return kept
+    model = trained if anew is None else _refitted(trained, anew)
     rows = _rows(model, part, refit)
     if file is not None:
         file.parent.mkdir(exist_ok=True)
@@ -110,10 +119,23 @@ def _named(time: Any) -> str:
     return re.sub(r"[^0-9T-]", "", str(time).removesuffix(".000000").removesuffix("T00:00:00"))
 
 
-def _weights(trained: Trained[Any, Any, Any, Any], refit: bool) -> float | None:
-    """Of which weights; None of those that are trained anew, which their own folder tells."""
-    if refit:
-        return None
+def _digest(part: ForecastPart) -> str:
+    """Of all that forecasts of a part are made from and compared with."""
+    found = hashlib.sha256(f"{part.columns} {part.static} {part.horizon} {part.context} {part.season}".encode())
+    found.update(part.series.tobytes() + part.origin.tobytes())
+    for track in part.tracks:
+        found.update(f"{track.id!r} {track.column!r} {track.times.dtype}".encode())
+        for values in (track.times, track.values, track.known, track.observed, track.static):
+            found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _plain(settings: Any) -> str:
+    return json.dumps(dataclasses.asdict(settings), sort_keys=True, default=str)
+
+
+def _weights(trained: Trained[Any, Any, Any, Any]) -> float:
+    """Of which weights."""
     return float(sum(parameter.detach().double().abs().sum() for parameter in trained.model.parameters()))
 
 
@@ -125,12 +147,8 @@ def _kept(file: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         return None  # not done, or not to be read: it is made again
 
 
-def _refitted(
-    trained: Trained[Any, Any, Any, Any], data: str | None, part: ForecastPart, time: Any, folder: Path
-) -> Trained[Any, Any, Any, Any]:
-    """A model of the same settings that has learnt from what lies before a time."""
-    from ostinato.recipes.task_training import train
-
+def _settings_anew(trained: Trained[Any, Any, Any, Any], data: str | None, part: ForecastPart, time: Any) -> Any:
+    """Those of the run, to learn from what lies before a time."""
     known, settings = trained.known, trained.settings
     before = max(track.times[track.times < time][-1] for track in part.tracks if (track.times < time).any())
     layout = known.layout
@@ -144,17 +162,25 @@ def _refitted(
         static=None if layout is None else list(layout.columns.static),
     )
     head = known.head or settings.model.head
-    asked = dataclasses.replace(
+    return dataclasses.replace(
         settings,
         data=settings.data if data is None else data,
-        run=str(folder),
+        run=FOLDER,  # until it is known what this training is called
         reading=reading,
         model=dataclasses.replace(settings.model, head=head),
         quiet=True,
-        resume=bool(RunFolder(folder).checkpoints.steps()),
+        resume=False,
     )
+
+
+def _refitted(trained: Trained[Any, Any, Any, Any], asked: Any) -> Trained[Any, Any, Any, Any]:
+    """The model of such settings, trained as far as it is not yet."""
+    from ostinato.recipes.task_training import train
+
+    folder = Path(asked.run)
     if not (folder / "report.json").exists():
-        result = train(trained.task, asked)
+        resume = bool(RunFolder(folder).checkpoints.steps())
+        result = train(trained.task, dataclasses.replace(asked, resume=resume))
         if result.outcome.ending == "interrupted":
             raise KeyboardInterrupt
     found = load(trained.task, folder).to(str(next(trained.model.parameters()).device))
