@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, overload
 
 import numpy as np
+from torch.utils.data import Dataset
 from typing_extensions import TypeVar
 
 from ostinato import notebook
@@ -22,7 +23,7 @@ from ostinato.models.parts.reading import reading
 from ostinato.recipes import own_cells
 from ostinato.recipes.in_python.about import About, about
 from ostinato.recipes.in_python.given import as_file, is_labelled_data, is_table, names_a_file
-from ostinato.recipes.in_python.kinds import is_path
+from ostinato.recipes.in_python.kinds import is_path, is_picture
 from ostinato.recipes.in_python.prediction import Prediction, Predictions
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.recipes.settings import check_fields
@@ -194,6 +195,28 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         part, is_one = self.task.from_values(self.settings, self.known, values)
         self.notes = self.task.notes(part)
         return part, is_one
+
+    def part_of(self, data: Any, *, labelled: bool) -> Any:
+        """What the task reads of data: of a file, or of memory as `predict` and `evaluate` take them.
+
+        Args:
+            data: what the task has read already stays as it is.
+            labelled: whether labels are needed.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        if isinstance(data, str | os.PathLike):
+            return self.read_part(os.fspath(data), labelled=labelled)
+        first = next(iter(data), None) if isinstance(data, list) else None
+        given = is_labelled_data(data) or is_picture(data) or is_picture(first) or isinstance(data, Mapping)
+        if not given:
+            return data
+        # A tuple is (x, y), or a pair of a list of such; lists are values: words, or the numbers of a step.
+        rows = is_table(data) or isinstance(data, tuple | Dataset) or type(first) is tuple
+        if rows or labelled or self.task.no_answers:
+            return self._read(data, labelled=labelled)[0]
+        return self.task.from_values(self.settings, self.known, data)[0]
 
     def _read(self, data: Any, *, labelled: bool) -> tuple[Any, str]:
         """Data of a file, or of memory by way of one; and their name."""

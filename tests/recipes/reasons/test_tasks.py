@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars
 import pytest
 import torch
 
@@ -57,6 +58,16 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
     folder = tmp_path_factory.mktemp("texts")
     data = reviews.write(folder / "data.csv", reviews.rows())
     return learnt(reviews.small(folder / "run", data)), data
+
+
+def test_data_in_memory_are_asked_about_as_the_file_of_them_is(texts: tuple[Any, str]) -> None:
+    run, data = texts
+    of_file = ostinato.why(run, data, limit=3)
+    frame = polars.read_csv(data)
+    rows = frame.rows()
+    for given in (frame, frame.drop("label"), frame.to_dict(as_series=False), rows, [text for text, _ in rows]):
+        found = ostinato.why(run, given, limit=3)
+        assert [each.to_dict() for each in found] == [each.to_dict() for each in of_file]
 
 
 def test_a_class_of_texts(texts: tuple[Any, str]) -> None:

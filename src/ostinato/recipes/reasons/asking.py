@@ -30,7 +30,7 @@ def why(
 
     Args:
         run: its folder; or what `ostinato.load` gives of it, but for a language model, which is given by its folder.
-        data: of the kind that `predict` takes: a file, or what the task reads from one.
+        data: a file; or data in memory, as `predict` takes them: a frame, a list of texts, arrays; or what the task reads of such.
         method: "gradients" (integrated gradients), "occlusion", or "gates" (from step to step through the gates).
         target: what to ask about; None for the answer. To classify: a class. To tag: a step from 0, "7", or "7:NOUN" for
             another tag than the model's. For a language model: the number of a token from 1. For a translation or a caption: the
@@ -77,10 +77,8 @@ def asked(
     task: Task[Any, Any, Any, Any] = trained.task
     if limit < 1:
         raise ConfigError(f"--limit: expected at least 1 example, got {limit}")
-    part = data
-    if isinstance(data, str | os.PathLike):
-        # What is asked about the loss needs labels.
-        part = trained.read_part(os.fspath(data), labelled=type(task).question is Task.question and not task.no_answers)
+    # What is asked about the loss needs labels.
+    part = trained.part_of(data, labelled=type(task).question is Task.question and not task.no_answers)
     size = task.size(part)
     if not size:
         raise DataError(f"{data if isinstance(data, str) else 'the data'}: expected at least one example, got none")
