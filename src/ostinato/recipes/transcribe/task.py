@@ -29,6 +29,7 @@ from ostinato.training.loop.evaluation import Evaluation
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
     from ostinato.types import Lengths
 
@@ -168,6 +169,12 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         from ostinato.recipes.transcribe.exported import exported
 
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
+
+    def question(self, learnt: LearntTranscriber, part: Recordings, batch: Batch, target: str | None) -> Question:
+        """Why this text."""
+        from ostinato.recipes.transcribe.explained import question
+
+        return question(learnt, part, batch, target)
 
     def answers(self, learnt: LearntTranscriber, part: Recordings, batch: Batch) -> list[dict[str, Any]]:
         """The texts of each row."""
