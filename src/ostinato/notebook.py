@@ -183,8 +183,13 @@ def fan(
     )
 
 
-def short(value: object) -> str:
-    """A value as people read it: four digits of a number, the beginning of a text, the first few of a list."""
+def short(value: object, *, quoted: bool = False) -> str:
+    """A value as people read it: four digits of a number, the beginning of a text, the first few of a list.
+
+    Args:
+        value: anything.
+        quoted: whether texts stand in quotes, as in Python.
+    """
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, int):
@@ -192,11 +197,13 @@ def short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, str):
-        return value if isinstance(value, Whole) or len(value) <= 120 else f"{value[:117]}..."
+        told = value if isinstance(value, Whole) or len(value) <= 120 else f"{value[:117]}..."
+        return repr(told) if quoted else told
     if isinstance(value, Mapping):
-        shown = [f"{key}: {short(each)}" for key, each in list(value.items())[:4]]
+        some = list(value.items())[:4]
+        shown = [f"{short(key, quoted=True) if quoted else key}: {short(each, quoted=quoted)}" for key, each in some]
         return "{" + ", ".join(shown) + (", ..." if len(value) > 4 else "") + "}"
     if isinstance(value, Sequence):
-        shown = [short(each) for each in value[:4]]
+        shown = [short(each, quoted=quoted) for each in value[:4]]
         return "[" + ", ".join(shown) + (f", ... {len(value):,} in all" if len(value) > 4 else "") + "]"
     return str(value)

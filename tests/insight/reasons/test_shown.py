@@ -33,7 +33,15 @@ TEXT = of([1.0, -0.5, 0.001], ["good", "\x1b[31m\n", "<i>"], joiner=" ", name="a
 SERIES = of(np.arange(12.0).reshape(6, 2) - 4, map(str, range(6)), ("acc", "p"), read=np.full((6, 2), np.nan))
 TIMES = of(np.arange(12.0).reshape(6, 2) - 4, [f"2024-01-0{n + 1}" for n in range(6)], ("v", "w"), read=np.ones((6, 2)))
 IMAGE = of(np.eye(3), ["row 0", "row 1", "row 2"], ["column 0", "column 1", "column 2"], read=np.eye(3))
-ALL = {"text": TEXT, "series": SERIES, "times": TIMES, "image": IMAGE, "nothing": of([0.0], ["x"], joiner="")}
+LINE = of(np.eye(3), map(str, range(3)), ["row 0", "row 1", "row 2"], read=np.eye(3), said="so")
+ALL = {
+    "text": TEXT,
+    "series": SERIES,
+    "times": TIMES,
+    "image": IMAGE,
+    "line": LINE,
+    "nothing": of([0.0], ["x"], joiner=""),
+}
 
 
 def printed(found, width=80):
@@ -71,3 +79,11 @@ def test_every_kind_has_a_picture_and_a_page(found):
     assert "\x1b" not in whole
     assert "<b>" not in whole.replace("&lt;b&gt;", "")
     assert whole.startswith(document("A <title>", "")[:15])
+
+
+def test_an_image_whose_steps_are_columns_is_drawn_upright():
+    values, read = np.arange(6.0).reshape(3, 2), np.ones((3, 2))
+    drawn = picture_of(of(values, map(str, range(3)), ["row 0", "row 1"], read=read))
+    upper, lower, _ = drawn.axes  # and the scale
+    assert upper.images[0].get_array().shape == (2, 3)
+    np.testing.assert_array_equal(lower.images[0].get_array(), values.T)

@@ -179,7 +179,7 @@ def test_a_language_model_learns_from_texts(tmp_path):
         (None, {"model": 3}, ConfigError, "model: expected settings by name, got 3"),
         (None, {"resume": True}, ConfigError, "resume needs run=FOLDER"),
         (None, {"devices": 2}, ConfigError, "devices, nodes: expected 1 of each in one Python process"),
-        (rows(), {"reading": {"text": "review"}}, DataError, "^data.parquet: has no column 'review'; .* one with reading.text"),
+        (rows(), {"reading": {"text": "review"}}, DataError, "^data.parquet: has no column 'review'; .* one with reading.text$"),
         ([], {}, DataError, "data: expected at least one example, got none"),
         (3, {}, DataError, "data: expected a path, a frame, arrays, a list of pairs or a Dataset, got an int"),
         ([("a", "b", "c")], {}, DataError, r"data: expected pairs \(text, label\), got a tuple of str"),

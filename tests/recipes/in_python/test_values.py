@@ -328,6 +328,8 @@ def test_a_task_of_ones_own_has_answers_with_fields():
     assert answer.number == 3.25
     assert answer["items"] == [1, 2]
     assert repr(answer) == "Prediction(number=3.25, items=[1, 2])"
+    told = Prediction({"tags": ["a", "b"], "probabilities": {"1": 0.25, "True": 0.75}})  # texts are seen to be texts
+    assert repr(told) == "Prediction(tags=['a', 'b'], probabilities={'1': 0.25, 'True': 0.75})"
     assert "3.25" in answer._repr_html_()
     with pytest.raises(AttributeError, match="has no field other; it has number, items"):
         _ = answer.other

@@ -16,7 +16,7 @@ from ostinato.data.series.columns import read_times
 from ostinato.data.series.numbers import decimal_sign, is_numeric, read_numbers
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.frames import read_frame
-from ostinato.data.sources.tables import NO_HEADER, joined_label, several_labels
+from ostinato.data.sources.tables import header_hint, joined_label, several_labels
 from ostinato.errors import DataError
 from ostinato.extras import needed
 
@@ -53,7 +53,7 @@ def read_recording_table(
     if found.label is None and labels:
         raise DataError(
             f"{path}: none of the columns {', '.join(table.columns)} is called {columns.label_names[0]}; name the one of "
-            f"{columns.label_names[0]}s with {columns.label_flag}. {NO_HEADER}"
+            f"{columns.label_names[0]}s with {columns.label_flag}{header_hint(path)}"
         )
     wide = (
         wide_columns(found.channels or (), columns.fewest_wide) if columns.channels is None and not found.time else None

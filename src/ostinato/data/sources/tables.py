@@ -100,7 +100,7 @@ def read_examples(
         others = [column for column in columns if column != label_column]
         if len(others) != 1:
             raise DataError(
-                f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text. {NO_HEADER}"
+                f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text{header_hint(path)}"
             )
         text_column = others[0]
     examples: list[Example] = []
@@ -187,6 +187,12 @@ def is_folder(path: str | Path) -> bool:
     return "://" not in str(path) and Path(path).expanduser().is_dir()
 
 
+def header_hint(path: str | Path) -> str:
+    """The end of an error about the names of columns: what to do where a table has none; nothing of forms that always have them."""
+    names = Path(path).name.lower().split(".")
+    return "" if any(f".{name}" in (*JSON_SUFFIXES, *PARQUET_SUFFIXES) for name in names[1:]) else f". {NO_HEADER}"
+
+
 def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]:
     """The rows, if there are any and they have labels.
 
@@ -197,7 +203,7 @@ def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]
         raise DataError(f"{path}: there is no row in it; expected at least one")
     if rows[0].label is None:
         raise DataError(
-            f"{path}: none of its columns is called label, class or category; name it with --reading.label. {NO_HEADER}"
+            f"{path}: none of its columns is called label, class or category; name it with --reading.label{header_hint(path)}"
         )
     return rows
 
@@ -394,7 +400,7 @@ def _written(cell: object, place: str) -> str | None:
 def _named(path: str | Path, columns: list[str], name: str | None, option: str) -> str | None:
     if name is not None and name not in columns:
         raise DataError(
-            f"{path}: has no column {name!r}; its columns are {', '.join(columns)}: name one with {option}. {NO_HEADER}"
+            f"{path}: has no column {name!r}; its columns are {', '.join(columns)}: name one with {option}{header_hint(path)}"
         )
     return name
 

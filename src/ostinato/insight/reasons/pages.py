@@ -56,7 +56,7 @@ def part(found: Reasons, name: str, *, level: int = 2) -> str:
     )
     steps = table([("step", ""), ("contribution", found.unit)], rows, caption="The steps that weigh most")
     channels = ""
-    if len(found.channels) > 1 and found.channels[0] != "column 0":
+    if len(found.channels) > 1 and found.channels[0] not in ("column 0", "row 0"):
         channels = table(
             [("channel", ""), ("contribution", found.unit)], list(found.by_channel.items()), caption="Channels"
         )

@@ -23,6 +23,8 @@ def picture_of(found: Reasons) -> Figure:
         return _over_text(found)
     if found.channels and found.channels[0] == "column 0":
         return _over_image(found)
+    if found.channels and found.channels[0] == "row 0":
+        return _over_line(found)
     return _over_series(found)
 
 
@@ -83,6 +85,18 @@ def _over_image(found: Reasons) -> Figure:
         axes[0].grid(False)
         name_axes(axes[0], "column (from 0)", "row (from 0)", "read")
     heat_map(axes[-1], found.values, unit=found.unit, centred=True)
+    name_axes(axes[-1], "column (from 0)", "row (from 0)", _title(found))
+    return made
+
+
+def _over_line(found: Reasons) -> Figure:
+    """Of an image whose steps are its columns, such as a line of text."""
+    made, axes = figure(7.6, 3.6 if found.read is not None else 2.0, rows=2 if found.read is not None else 1)
+    if found.read is not None:
+        axes[0].imshow(found.read.T, cmap="gray_r", interpolation="nearest", aspect="auto")
+        axes[0].grid(False)
+        name_axes(axes[0], "", "row (from 0)", f"read: {found.said}" if found.said else "read")
+    heat_map(axes[-1], found.values.T, unit=found.unit, centred=True)
     name_axes(axes[-1], "column (from 0)", "row (from 0)", _title(found))
     return made
 

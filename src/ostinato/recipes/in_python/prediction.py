@@ -66,7 +66,7 @@ class Prediction(dict[str, Any]):
             if isinstance(value, str):
                 told = repr(value if len(value) <= _WIDEST else f"{value[: _WIDEST - 3]}...")
             else:
-                told = notebook.short(value)
+                told = notebook.short(value, quoted=True)
             parts.append(f"{name}={told}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
