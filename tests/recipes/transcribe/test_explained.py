@@ -73,6 +73,12 @@ def test_of_pictures_nothing_is_paper_and_texts_are_not_needed(tmp_path):
     trained = load(train(small(tmp_path / "run", str(tmp_path / "lines"), training=FEW)).run.path)
     Image.fromarray(page).save(tmp_path / "alone.png")
     (found,) = ostinato.why(trained, str(tmp_path / "alone.png"))
+    pixels, of_file = np.asarray(Image.open(tmp_path / "alone.png")), trained.predict(tmp_path / "alone.png")[0]
+    for given in (pixels, Image.fromarray(pixels), Image.fromarray(pixels).convert("RGB")):
+        assert trained.predict(given) == {**of_file, "id": "1"}
+        assert len(trained.predict([given, given])) == 2
+        (of_picture,) = ostinato.why(trained, Image.fromarray(pixels))
+        assert of_picture.answer == found.answer
     assert found.channels == tuple(f"row {at}" for at in range(24))
     blank = np.zeros((len(found.steps), 24), dtype=np.float32)
     log_probs = trained.model(frames_of(trained, blank))[:, 0].detach().numpy()

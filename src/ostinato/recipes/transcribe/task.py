@@ -22,7 +22,7 @@ from ostinato.recipes.transcribe.baselines import baselines
 from ostinato.recipes.transcribe.data import TranscribeKnown, TranscriptExamples
 from ostinato.recipes.transcribe.decoding import Transcript, spans, transcripts
 from ostinato.recipes.transcribe.judge import TranscriptJudge
-from ostinato.recipes.transcribe.reading import height_of, read_part, read_splits
+from ostinato.recipes.transcribe.reading import height_of, pictures_given, read_part, read_splits
 from ostinato.recipes.transcribe.settings import TranscribeAnswering, TranscribeSettings
 from ostinato.training.loop.evaluation import Evaluation
 
@@ -70,6 +70,10 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
     ) -> Recordings:
         """Pictures of lines where the run has learnt such, else recordings."""
         return read_part(settings, known, data, labelled=labelled)
+
+    def from_values(self, settings: TranscribeSettings, known: TranscribeKnown, given: Any) -> tuple[Recordings, bool]:
+        """Pictures of lines where the run has learnt such; recordings."""
+        return pictures_given(known, given) or super().from_values(settings, known, given)
 
     def learn(self, settings: TranscribeSettings, train: Recordings) -> TranscribeKnown:
         """Units, scale and frames."""
