@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ostinato.data.recordings.digit_rows import DIGITS, digit_rows
 from ostinato.data.recordings.drawn import LINES, drawn_lines
 from ostinato.data.recordings.line_pictures import are_line_pictures, folders_of_parts, read_line_pictures
-from ostinato.data.recordings.pictures import channels_of, recording_of
-from ostinato.data.recordings.recording import Recording, Recordings
+from ostinato.data.recordings.recording import Recordings
 from ostinato.data.recordings.splits import draw_splits, draw_validation
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.tables import is_folder
 from ostinato.errors import DataError
-from ostinato.recipes.in_python.kinds import is_list, is_picture, items_of
 from ostinato.recipes.recordings.reading import TEXT_LABELS, RecordingReader
 from ostinato.recipes.transcribe.data import TranscribeKnown
 from ostinato.recipes.transcribe.settings import TranscribeSettings
@@ -118,27 +113,3 @@ def _reader(settings: TranscribeSettings) -> RecordingReader:
     reading = settings.reading
     dialect = Dialect(reading.separator, reading.header)
     return RecordingReader(settings.recording, reading, of_steps=False, dialect=dialect, target="text")
-
-
-def pictures_given(known: TranscribeKnown, given: Any) -> tuple[Recordings, bool] | None:
-    """Pictures of lines in memory, and whether it is one; None where it is something else.
-
-    Args:
-        known: how pictures are read.
-        given: an image of Pillow, an array (H, W) uint8, or a list of such.
-    """
-    several = is_list(given)
-    items = items_of(given) if several else [given]
-    if known.height is None or not items or not all(map(_is_picture, items)):
-        return None
-    found: list[Recording] = []
-    for at, each in enumerate(items, 1):
-        pixels = np.asarray(each.convert("L") if is_picture(each) else each)
-        if 0 in pixels.shape:
-            raise DataError(f"picture {at}: expected at least one pixel, got {pixels.shape}")
-        found.append(recording_of(pixels, known.height, str(at), None))
-    return Recordings(channels_of(known.height), tuple(found)), not several
-
-
-def _is_picture(given: Any) -> bool:
-    return is_picture(given) or (isinstance(given, np.ndarray) and given.ndim == 2 and given.dtype == np.uint8)

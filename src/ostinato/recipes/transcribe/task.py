@@ -22,8 +22,9 @@ from ostinato.recipes.transcribe.baselines import baselines
 from ostinato.recipes.transcribe.data import TranscribeKnown, TranscriptExamples
 from ostinato.recipes.transcribe.decoding import Transcript, spans, transcripts
 from ostinato.recipes.transcribe.judge import TranscriptJudge
-from ostinato.recipes.transcribe.reading import height_of, pictures_given, read_part, read_splits
+from ostinato.recipes.transcribe.reading import height_of, read_part, read_splits
 from ostinato.recipes.transcribe.settings import TranscribeAnswering, TranscribeSettings
+from ostinato.recipes.transcribe.values import values_in
 from ostinato.training.loop.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         return read_part(settings, known, data, labelled=labelled)
 
     def from_values(self, settings: TranscribeSettings, known: TranscribeKnown, given: Any) -> tuple[Recordings, bool]:
-        """Pictures of lines where the run has learnt such; recordings."""
-        return pictures_given(known, given) or super().from_values(settings, known, given)
+        """Recordings; and where the run has learnt pictures of lines, images of Pillow or their pixels."""
+        return values_in(known, given)
 
     def learn(self, settings: TranscribeSettings, train: Recordings) -> TranscribeKnown:
         """Units, scale and frames."""
