@@ -191,6 +191,11 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
                 f"predict: {values!r} is a file, and a str is a text: give pathlib.Path({values!r}) or data={values!r} for the "
                 f"file, [{values!r}] for the text"
             )
+        if isinstance(values, list | tuple) and any(map(is_path, values)):
+            raise DataError(
+                "predict: expected one file or folder as pathlib.Path, got a list of them; give them one after the other, or a "
+                "folder that has them"
+            )
         part, is_one = self.task.from_values(self.settings, self.known, values)
         self.notes = self.task.notes(part)
         return part, is_one

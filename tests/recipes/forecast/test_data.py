@@ -117,6 +117,9 @@ def test_columns_become_series_of_their_own(tmp_path):
     path.write_text("id,t,x\na,1,1\nb,1,\n")
     with pytest.raises(DataError, match=r"a[.]csv: series 'b' has no value"):
         tracks_of(read_series(path, time="t"))
+    path.write_text("id,t,x\na,1,1\nb,1,-1e300\n")  # more than float32 holds
+    with pytest.raises(DataError, match=r"a[.]csv: series 'b' has a value of size 1e\+300; expected at most 1e\+30"):
+        tracks_of(read_series(path, time="t"))
 
 
 def test_knowledge_comes_from_the_steps_of_training_alone_and_can_be_written():

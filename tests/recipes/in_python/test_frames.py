@@ -60,6 +60,12 @@ def test_times_keep_their_zone():
     assert found.dt.strftime("%FT%T%z").to_list() == [time.strftime("%Y-%m-%dT%H:%M:%S%z") for time in times]
 
 
+def test_times_keep_their_offset():
+    written = ["2024-03-30T23:00:00+02:00", "2024-03-31T00:00:00+02:00"]
+    times = pandas.to_datetime(pandas.Series([*written, None]))
+    assert as_frame(pandas.DataFrame({"t": times}))["t"].to_list() == [*written, None]
+
+
 def test_an_index_that_says_something_is_a_column():
     days = pandas.date_range("2024-01-01", periods=2)
     assert as_frame(pandas.DataFrame({"v": [1, 2]}, index=days)).columns == ["time", "v"]

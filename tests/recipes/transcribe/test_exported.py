@@ -10,7 +10,7 @@ import pytest
 
 from ostinato.data.recordings.pictures import recording_of
 from ostinato.data.recordings.recording import Recordings
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import open_run, train
 from ostinato.recipes.exporting.c_folder import export_run
 from ostinato.recipes.transcribe.settings import TranscribeReadingSettings, TranscriberSettings
@@ -64,6 +64,32 @@ def test_pictures_are_transcribed_the_same_by_the_runner(lines):
     found = calls(exported(lines), [["transcribe_picture", [each.tolist()], {}] for each in pixels])
     wanted = trained.answer_with({"beam": 1}).predict(part)
     assert [each["text"] for each in found] == [each["text"] for each in wanted]
+
+
+def test_pictures_in_memory_are_read_as_files_of_them(lines, run, tmp_path):
+    trained, seen = open_run(lines), PIL.Image.fromarray(page(3, 61))
+    through = PIL.Image.new("RGBA", seen.size, (0, 0, 0, 0))  # black, but not to be seen
+    through.paste(seen, (0, 0))
+    through.putpixel((0, 0), (0, 0, 0, 0))
+    deep = PIL.Image.fromarray(np.asarray(seen).astype(np.uint16) * 257)
+    images = [seen, through, deep, seen.convert("P"), seen.convert("1")]
+    wanted = []
+    for number, image in enumerate(images):
+        image.save(tmp_path / f"{number}.png")
+        wanted += trained.predict(tmp_path / f"{number}.png")
+    found = trained.predict(images)
+    assert [each["log_probability"] for each in found] == [each["log_probability"] for each in wanted]
+    assert [each["text"] for each in found] == [each["text"] for each in wanted]
+    assert trained.predict(seen)["text"] == wanted[0]["text"]
+    for given, message in (
+        ([seen, "a"], "expected images of Pillow, got the text 'a'"),
+        (["a"], "expected recordings as numbers"),
+        ([tmp_path / "0.png"], "expected one file or folder as pathlib.Path, got a list"),
+    ):
+        with pytest.raises(DataError, match=message):
+            trained.predict(given)
+    with pytest.raises(DataError, match="as in training"):
+        open_run(run).predict(seen)
 
 
 def test_it_is_not_written_in_c(run, tmp_path):

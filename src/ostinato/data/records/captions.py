@@ -206,7 +206,15 @@ def grey_picture(path: str | Path | bytes) -> np.ndarray:
     Raises:
         DataError: It cannot be read.
     """
-    picture = _picture(path, None, True)
+    return _eight_bits(_picture(path, None, True))
+
+
+def grey_picture_of(image: Image) -> np.ndarray:
+    """The same of a picture that is open already."""
+    return _eight_bits(_pixels(image, None, True))
+
+
+def _eight_bits(picture: np.ndarray) -> np.ndarray:
     return picture if picture.dtype == np.uint8 else as_eight_bits(picture, white_of([picture]))
 
 

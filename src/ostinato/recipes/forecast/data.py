@@ -14,6 +14,8 @@ from ostinato.data.series.series import SeriesTable
 from ostinato.data.series.times import Times
 from ostinato.errors import DataError
 
+MOST = 1e30  # of a value: float32, which is computed with, holds 3e38, and sums of many must fit
+
 
 @dataclass(frozen=True, eq=False)
 class Track:
@@ -136,7 +138,7 @@ def tracks_of(table: SeriesTable) -> tuple[Track, ...]:
     """The series of a table, each column of values a series of its own.
 
     Raises:
-        DataError: a series has no value at all, or a covariate that is known ahead is missing between values.
+        DataError: a series has no value at all or a huge one, or a covariate that is known ahead is missing between values.
     """
     found = []
     for number, series in enumerate(table.series):
@@ -147,6 +149,12 @@ def tracks_of(table: SeriesTable) -> tuple[Track, ...]:
             if np.isnan(values).all():
                 label = f"series {name!r}" if name else f"column {column!r}"
                 raise DataError(f"{table.name}: {label} has no value; expected numbers, or leave it out")
+            if (largest := float(np.nanmax(np.abs(values)))) > MOST:
+                label = f"series {name!r}" if name else f"column {column!r}"
+                raise DataError(
+                    f"{table.name}: {label} has a value of size {largest:.3g}; expected at most {MOST:g}: divide the column by a "
+                    "power of ten"
+                )
             static = series.static
             found.append(
                 Track(name, series.times, values, series.known, series.observed, series.grid, static, number, its)

@@ -94,7 +94,11 @@ def _of_pandas_column(column: Any) -> Any:
             import polars
 
         moments = polars.Series(column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy())
-        return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+        try:
+            return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+        except polars.exceptions.PolarsError:
+            # An offset, as pandas reads "+02:00", or a zone of dateutil, which polars has no name for: as a file writes such.
+            return [None if moment != moment else moment.isoformat() for moment in column]
     if column.dtype.kind in "iufb" and isinstance(column.dtype, np.dtype):
         return column.to_numpy()
     return cells_of(column)

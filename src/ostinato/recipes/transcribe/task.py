@@ -24,6 +24,7 @@ from ostinato.recipes.transcribe.decoding import Transcript, spans, transcripts
 from ostinato.recipes.transcribe.judge import TranscriptJudge
 from ostinato.recipes.transcribe.reading import height_of, read_part, read_splits
 from ostinato.recipes.transcribe.settings import TranscribeAnswering, TranscribeSettings
+from ostinato.recipes.transcribe.values import values_in
 from ostinato.training.loop.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
     ) -> Recordings:
         """Pictures of lines where the run has learnt such, else recordings."""
         return read_part(settings, known, data, labelled=labelled)
+
+    def from_values(self, settings: TranscribeSettings, known: TranscribeKnown, given: Any) -> tuple[Recordings, bool]:
+        """Recordings; and where the run has learnt pictures of lines, images of Pillow."""
+        return values_in(known, given)
 
     def learn(self, settings: TranscribeSettings, train: Recordings) -> TranscribeKnown:
         """Units, scale and frames."""
