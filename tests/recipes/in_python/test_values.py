@@ -266,6 +266,34 @@ def test_images(images):
         images.predict("digits.npz")
 
 
+def test_deep_images_and_such_as_can_be_seen_through_keep_what_is_in_them(folder):
+    def deep(n):
+        return Image.fromarray(np.full((4, 4), 60000 if n % 2 else 20000, np.uint16))
+
+    def through(n):  # black, where it can be seen
+        image = Image.new("LA", (4, 4), (0, 0))
+        image.paste((0, 255), (0, 0, 4, 1 + n % 2 * 2))
+        return image
+
+    for number, made in enumerate((deep, through)):
+        images = [(made(n), "ab"[n % 2]) for n in range(40)]
+        run = folder / f"seen{number}"
+        trained = ostinato.train("classify", images, run=run, **{**HOW, "model": {"hidden_size": 4}})
+        one, other = trained.predict([made(0), made(1)])
+        assert one.probabilities != other.probabilities
+        kept = trained.predict(trained.task.read(trained.settings).train)
+        told = [answer.probabilities["a"] for answer in kept]
+        assert min(abs(each - one.probabilities["a"]) for each in told) < 1e-6
+        assert min(abs(each - other.probabilities["a"]) for each in told) < 1e-6
+        shown = ostinato.train(
+            "caption",
+            [(made(n), ["dark", "light"][n % 2]) for n in range(40)],
+            run=folder / f"told{number}",
+            **{**HOW, "model": {"hidden_size": 4}},
+        )
+        assert len(np.unique(shown.task.read(shown.settings).train.images.pixels)) == 2
+
+
 def test_series(series, tmp_path):
     numbers = [float(np.sin(n)) for n in range(40)]
     (tmp_path / "a.csv").write_text("value\n" + "".join(f"{number}\n" for number in numbers))

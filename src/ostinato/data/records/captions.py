@@ -214,6 +214,19 @@ def grey_picture_of(image: Image) -> np.ndarray:
     return _eight_bits(_pixels(image, None, True))
 
 
+def pixels_of(image: Image, *, grey: bool | None = None) -> np.ndarray:
+    """A picture that is open already as one of a file is read: upright, on white paper.
+
+    Args:
+        image: Of Pillow.
+        grey: Whether colours are left out; None where it has none.
+
+    Returns:
+        (H, W), or (H, W, 3) with colours: uint8; of more than eight bits float32 of the values as they are.
+    """
+    return _pixels(image, None, grey)
+
+
 def _eight_bits(picture: np.ndarray) -> np.ndarray:
     return picture if picture.dtype == np.uint8 else as_eight_bits(picture, white_of([picture]))
 

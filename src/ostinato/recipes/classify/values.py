@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.records.captions import pixels_of
 from ostinato.data.records.images import Images
 from ostinato.data.sources.tables import Example
 from ostinato.errors import DataError
 from ostinato.recipes.classify.data import ClassifyKnown, Part
 from ostinato.recipes.in_python.kinds import is_list, items_of
 from ostinato.recipes.in_python.plain import pixels_in, recordings_in, texts_in
+
+_WHITE, _DEEP_WHITE = 255.0, 65535.0  # of eight and of sixteen bits
 
 
 def part_of(known: ClassifyKnown, given: Any) -> tuple[Part, bool]:
@@ -45,7 +48,9 @@ def _images(known: ClassifyKnown, given: Any) -> tuple[Images, bool]:
             white = known.white if each.dtype.kind in "uib" else 1.0
             pixels = np.asarray(each, dtype=np.float32) / white
         else:
-            pixels = np.asarray(each.convert("L"), dtype=np.float32) / 255.0
+            # Deep pictures are as white as those of training; where these had eight bits only, as they can be.
+            deep = {"I": known.white if known.white > _WHITE else _DEEP_WHITE, "F": 1.0}
+            pixels = pixels_of(each, grey=True).astype(np.float32) / deep.get(each.mode[:1], _WHITE)
         if pixels.shape[1] != row or not len(pixels) or not np.isfinite(pixels).all():
             raise DataError(
                 f"expected {expected}, got one of {pixels.shape[0]} x {pixels.shape[1]} (height x width); scale it, as with "

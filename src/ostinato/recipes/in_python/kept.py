@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ostinato.data.recordings.recording import Recording, Recordings
+from ostinato.data.records.captions import pixels_of
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.pairs import Pair, Pairs
 from ostinato.data.sources.tables import Example
@@ -288,20 +289,31 @@ def _captions(pairs: list[tuple[Any, Any]], path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     for number, (given, said) in enumerate(pairs, start=1):
-        pixels = _picture(given) if is_picture(given) else numbers_of(given)
+        name = f"{number:06}.png"
+        if is_picture(given):
+            # As it is, so that a run reads it as it reads files: deep, seen through, turned.
+            name = f"{number:06}.tif" if given.mode in ("I", "F", "CMYK", "LAB", "YCbCr", "RGBX") else name
+            given.save(path / name, exif=given.getexif())
+            lines.append(_caption(name, said))
+            continue
+        pixels = numbers_of(given)
         if pixels is None or pixels.ndim not in (2, 3) or pixels.dtype != np.uint8:
             raise DataError(
                 f"{path.name}: expected images, or arrays (height, width) or (height, width, 3) of uint8, got {told(given)} at "
                 f"place {number}"
             )
-        PIL.Image.fromarray(pixels).save(path / f"{number:06}.png")
-        captions = [said] if isinstance(said, str) else items_of(said)
-        lines.append(json.dumps({"file": f"{number:06}.png", "caption": captions}, ensure_ascii=False))
+        PIL.Image.fromarray(pixels).save(path / name)
+        lines.append(_caption(name, said))
     (path / "captions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
+def _caption(name: str, said: Any) -> str:
+    captions = [said] if isinstance(said, str) else items_of(said)
+    return json.dumps({"file": name, "caption": captions}, ensure_ascii=False)
+
+
 def _picture(image: Any) -> np.ndarray:
-    """(height, width) of an image without colours, (height, width, 3) of others; uint8."""
-    is_grey = image.mode in ("1", "L", "LA", "I;16", "I", "F")
-    return np.asarray(image.convert("L" if is_grey else "RGB"))
+    """(height, width) of an image without colours, (height, width, 3) of others; uint8, or as deep as it is."""
+    found = pixels_of(image)
+    return found.astype(np.int32) if image.mode.startswith("I") else found
