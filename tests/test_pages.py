@@ -98,3 +98,8 @@ def test_the_badges_are_true() -> None:
         assert f"<title>{label}: {value}</title>" in (DOCS / "pictures" / f"badge_{name}.svg").read_text(
             encoding="utf-8"
         )
+
+
+def test_the_changelog_and_who_cites_know_this_version() -> None:
+    assert f"version: {ostinato.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"## {ostinato.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
