@@ -29,6 +29,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "tag_recordings": ("tag",),
     "translate": ("translate", "--reading.tokens", "word"),
     "caption": ("caption", "--model.features", "6"),
+    "transcribe": ("transcribe",),
     "forecast": ("forecast", "--reading.horizon", "6", "--reading.context", "24", "--reading.known", "[price]"),
 }
 
@@ -51,6 +52,17 @@ def data(name: str, folder: Path) -> Path:
             for t in range(16)
         ]
         return _write(folder / "data.csv", ["id,time,acc,pressure,label", *rows])
+    if name == "transcribe":
+        said = ["".join(draw.choices("ab", k=draw.randint(1, 4))) for _ in range(40)]
+        lines = [
+            {
+                "id": str(at),
+                "values": [[float(letter == "a"), draw.gauss(0, 0.1)] for letter in text for _ in range(6)],
+                "text": text,
+            }
+            for at, text in enumerate(said)
+        ]
+        return _write(folder / "data.jsonl", [json.dumps(line) for line in lines])
     if name == "tag_words":
         return _write(folder / "data.conll", ["The\tDET\ncat\tNOUN\nsat\tVERB\n\nA\tDET\ndog\tNOUN\nran\tVERB\n"] * 20)
     if name == "translate":
@@ -71,7 +83,7 @@ def answers(run: Path, file: Path) -> Any:
     trained = ostinato.load(run)
     if run.name == "lm":
         return trained.score("the cat sat on a hat").nats
-    return json.loads(json.dumps(list(trained.predict(file))[:3]))
+    return json.loads(json.dumps(list(trained.predict(data=str(file)))[:3]))
 
 
 def _write(file: Path, lines: list[str]) -> Path:
