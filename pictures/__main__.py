@@ -13,9 +13,7 @@ PICTURES: dict[str, Callable[[], list[Path]]] = {
     "promise": promise.draw,
     "measured": measured.draw,
     "forecast": runs.forecast,
-    "attention": runs.attention,
     "colours": runs.colours,
-    "report": runs.report,
     "lab": lab.draw,
     "notes": notes.draw,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,17 +65,3 @@ def dark(light: str) -> str:
     coloured = _COLOUR.sub(lambda found: DARK.get(found[0].lower(), found[0]), light)
     # Text and paths without a fill are black.
     return coloured.replace("<svg ", f'<svg fill="{DARK[INK]}" ', 1)
-
-
-def save_photo(png: bytes, name: str) -> Path:
-    """Writes a screenshot as `name.webp`.
-
-    Args:
-        png: of a browser, in the colours that it shall have.
-        name: without a suffix; ends in `_dark` for dark pages.
-    """
-    from PIL import Image
-
-    file = FOLDER / f"{name}.webp"
-    Image.open(io.BytesIO(png)).save(file, quality=80, method=6)
-    return file
