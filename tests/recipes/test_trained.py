@@ -122,7 +122,9 @@ def test_a_task_can_be_told_how_to_answer(run):
     assert trained.answer_with({"loud": True}).predict(texts("good")) == [{"class": "GOOD"}]
     with pytest.raises(ConfigError, match="unknown option beam of the answers of classify; expected one of loud"):
         trained.answer_with({"beam": 5})
-    with pytest.raises(ConfigError, match="unknown option beam of the answers of classify; it has none"):
+    with pytest.raises(
+        ConfigError, match="unknown option beam of the answers of classify; expected one of running, confidence"
+    ):
         load(run).answer_with({"beam": 5})
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ostinato.data import Documents
-from ostinato.errors import RunError
+from ostinato.errors import DataError, RunError
 from ostinato.models import LanguageModel
 from ostinato.training import DivergedError, RunFolder, TrainingSettings, fit
 from ostinato.training.run.checkpoints import Checkpoints
@@ -36,11 +36,18 @@ def one_line(error):
 # --- what cannot be trained on ---
 
 
-@pytest.mark.parametrize("train_on", [[], (torch.zeros(4, 2, dtype=torch.int64),) * 2, iter(())])
+@pytest.mark.parametrize("train_on", [(torch.zeros(4, 2, dtype=torch.int64),) * 2, iter(())])
 def test_data_without_a_place_are_refused_before_anything_is_written(train_on, tmp_path):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(TypeError, match=f"train: expected Streams, .*, got a {type(train_on).__name__}; for anything"):
         fit(LanguageModel(LETTERS, 6, 10), train_on, list, run=run, settings=TrainingSettings(max_steps=1))
+    assert not run.path.exists()
+
+
+def test_a_dataset_without_items_is_refused_before_anything_is_written(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(DataError, match="expected at least one item, got none"):
+        fit(LanguageModel(LETTERS, 6, 10), [], list, run=run, settings=TrainingSettings(max_steps=1))
     assert not run.path.exists()
 
 

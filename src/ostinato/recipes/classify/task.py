@@ -276,11 +276,12 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         rows, said = batch.rows.tolist(), learnt.model(batch.input, batch.lengths)
         answers = said_of(learnt.known, learnt.model, said)
         more: list[dict[str, Any]] = [{} for _ in rows]
-        if learnt.answering is not None and learnt.answering.running:
-            more = self._running(learnt, part, batch)
+        how = learnt.answering  # of a task that is made from this one it may be another
+        if isinstance(how, ClassifyAnswering) and how.running:
+            more = self._running(learnt, part, batch, how.confidence)
         return [{**_told(part, row), **answer, **also} for row, answer, also in zip(rows, answers, more, strict=True)]
 
-    def _running(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
+    def _running(self, learnt: LearntClassifier, part: Part, batch: Batch, confidence: float) -> list[dict[str, Any]]:
         known = learnt.known
         if known.scaling is None or known.target != "class" or not isinstance(part, Recordings):
             raise ConfigError("running: expected a model that tells classes of recordings apart, got another")
@@ -288,7 +289,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         longest = (learnt.settings.reading.max_length or sys.maxsize) * scaling.stack
         steps = [min(len(part[row]), longest) for row in batch.rows.tolist()]
         how = known.running, known.classes, batch.input, lengths_of(batch), steps, scaling.stack
-        return running_answers(learnt.model, *how, learnt.answering.confidence)
+        return running_answers(learnt.model, *how, confidence)
 
     def finish(self, learnt: LearntClassifier | None, finished: Finished) -> None:
         """Of recordings, fits what is said while one is still coming, and keeps it."""

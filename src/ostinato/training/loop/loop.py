@@ -164,7 +164,12 @@ def fit(
 
 
 def _is_dataset(given: Any) -> bool:
-    """Whether it is a map-style Dataset: items by their numbers, and how many; batches and streams give none by number."""
+    """Whether it is a map-style Dataset: items by their numbers, and how many; batches and streams give none by number.
+
+    A tuple is none: who gives one means inputs and targets. Nor is a class, such as `list` as a function.
+    """
+    if isinstance(given, (tuple, type)):
+        return False
     return hasattr(given, "__getitem__") and hasattr(given, "__len__") and not hasattr(given, "state_dict")
 
 
