@@ -355,7 +355,9 @@ def test_what_is_derived_has_the_shape_of_what_it_is_made_of() -> None:
 
 
 def test_a_model_has_no_extras_to_give() -> None:
-    with pytest.raises(ostinato.errors.ConfigError, match="needs mask, dt at every step, and a model has none"):
+    with pytest.raises(
+        ostinato.errors.ConfigError, match="got gru_d, which needs mask, dt at every step: classify and tag have it"
+    ):
         make_layers("grud", 4, 4)
 
 

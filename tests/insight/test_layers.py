@@ -215,6 +215,18 @@ def test_a_compiled_model_is_looked_into_like_any_other(ours: bool) -> None:
     assert torch.equal(compiled(IDS), before)
 
 
+def test_looking_in_two_threads_leaves_compilation_on() -> None:
+    torch._dynamo.reset()  # which loads it
+    first, second = (watched(Tagger(make("gru", True), 4, 5)) for _ in range(2))
+    first.__enter__()  # as in threads: who came first leaves first
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    x = torch.zeros(2)
+    run: Any = torch.compile(lambda x: x + torch.compiler.is_compiling(), backend="eager")
+    assert torch.equal(run(x), x + 1)
+
+
 @pytest.mark.parametrize("options", [{}, {"initial_state": "learned"}], ids=["zeros", "learned"])
 def test_a_language_model_needs_no_loss_and_goes_on_over_resets(options: dict[str, Any]) -> None:
     vocabulary = CharVocabulary("\nabc")

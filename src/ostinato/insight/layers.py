@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from ostinato.errors import OstinatoError
 from ostinato.insight.trajectory import Trajectory
 from ostinato.kernels.dispatch import backend
 from ostinato.kernels.packed import lengths_of
+from ostinato.locks import lock
 from ostinato.nn import layers
 from ostinato.nn.convert import convert_known
 from ostinato.nn.lengths import as_tensor
@@ -210,7 +211,7 @@ def watched(model: nn.Module, *, independent: bool = False) -> Iterator[Recorder
         InsightError: there is no recurrent layer in the model.
     """
     layers, recorder = recurrent_modules(model), Recorder()
-    with _as_before(model), _eager():
+    with _as_before(model), _eager:
         for name, module in layers.items():
             twin = convert_alone(module)
             # An attribute of the object hides the method of its class, and goes with it when attributes are put back.
@@ -287,7 +288,31 @@ def _as_before(model: nn.Module) -> Iterator[None]:
                         buffer.copy_(kept)
 
 
-def _eager() -> AbstractContextManager[Any]:
-    """Inside, nothing is compiled: a graph would not see the steps."""
-    # No import of dynamo for its own sake: it takes seconds, and where it is not loaded there is nothing compiled.
-    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+class _Eager:
+    """Inside, nothing is compiled: a graph would not see the steps.
+
+    torch's stance is one for all threads, and who changes it puts back what they found: of two that overlap, the second would leave
+    compilation off for good. So the first who comes changes it, and the last who leaves puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = lock()
+        self._inside = 0
+        self._stance: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            # No import of dynamo for its own sake: it takes seconds, and where it is not loaded there is nothing compiled.
+            if self._stance is None and "torch._dynamo" in sys.modules:
+                self._stance = torch.compiler.set_stance("force_eager")
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._stance is not None:
+                self._stance.__exit__(None, None, None)
+                self._stance = None
+
+
+_eager = _Eager()
