@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pictures import badges, lab, notes, promise, runs
+from pictures import badges, lab, measured, notes, promise, runs
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
     "badges": badges.draw,
     "promise": promise.draw,
+    "measured": measured.draw,
     "forecast": runs.forecast,
     "colours": runs.colours,
     "lab": lab.draw,
