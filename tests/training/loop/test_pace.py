@@ -52,6 +52,16 @@ def test_the_learning_rate_is_that_of_the_middle_of_the_update():
     assert pace.learning_rate(48) == pytest.approx(0.1 * (1 - 1.1 / 2))
 
 
+def test_a_slow_first_update_does_not_change_how_those_after_it_learn():
+    rates = []
+    for seconds in (0.0, 20.0):
+        pace, data, clock = made(max_epochs=2.0, max_time_s=300.0, schedule="cosine", warmup=0.1)
+        clock.now += seconds
+        pace.counters.step, data.position = 1, 1
+        rates.append(pace.learning_rate(1))
+    assert rates[0] == rates[1]
+
+
 def test_without_a_distance_evaluations_are_spread_over_the_budget():
     pace, _, _ = made(max_steps=60)
     due = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ostinato.errors import ConfigError
 
+_PACE_IS_KNOWN = 0.1  # of the time limit
 LIMITS = ("max_steps", "max_epochs", "max_time_s")
 
 
@@ -37,6 +38,18 @@ class Budget:
     def used(self, steps: float, epochs: float, elapsed_s: float) -> float:
         """The used share of the budget, from 0; at 1 or more it is used up."""
         return max(self._shares(steps, epochs, elapsed_s).values())
+
+    def scheduled(self, steps: float, epochs: float, elapsed_s: float) -> float:
+        """The used share of the limit that will end the training, which a learning rate follows.
+
+        Beside a limit of steps or epochs the clock counts only where it is ahead, and not before a tenth of its time is over: at
+        first kernels are compiled, which says nothing about the pace. So two trainings that end by the same number of updates
+        learn the same, on whatever machine.
+        """
+        shares = self._shares(steps, epochs, elapsed_s)
+        by_time = shares.pop("max_time_s", 0.0)
+        counted = max(shares.values(), default=by_time)
+        return by_time if by_time > counted and by_time >= _PACE_IS_KNOWN else counted
 
     def used_up(self, steps: float, epochs: float, elapsed_s: float) -> dict[str, float]:
         """The limits that are reached, by name."""

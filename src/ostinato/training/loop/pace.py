@@ -66,7 +66,7 @@ class Pace:
         # The used share halfway through the update: neither 0 at the first nor 1 at the last.
         epochs = self.epochs() - 0.5 * settings.accumulate / train.chunks_per_epoch
         factor = learning_rate_factor(
-            self.budget.used(self.counters.step + 0.5, epochs, self.elapsed_s()),
+            self.budget.scheduled(self.counters.step + 0.5, epochs, self.elapsed_s()),
             settings.schedule,
             warmup=settings.warmup,
             decay=settings.decay,
