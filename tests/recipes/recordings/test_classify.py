@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,17 +108,37 @@ def test_a_run_without_a_budget_is_trained_for_longer_and_its_settings_stay(tabl
     settings = small(tmp_path / "run", table, training=ClassifySettings().training)
     steps = []
     stopped = train(settings, on_evaluation=lambda step, minimised: steps.append(step) or len(steps) == 2)
-    # Batches of 8 of 48 recordings, evaluated each fifth epoch of the hundred that 600 updates are.
-    assert (stopped.outcome.ending, steps) == ("pruned", [30, 60])
+    # Batches of 8 of 48 recordings, evaluated each seventh of the 150 epochs that 900 updates are.
+    assert (stopped.outcome.ending, steps) == ("pruned", [42, 84])
     config = yaml.safe_load(stopped.run.config_file.read_text())
     kept = {name: config["training"][name] for name in ("batch_size", "max_epochs", "max_time_s")}
     assert kept == {"batch_size": 64, "max_epochs": 20.0, "max_time_s": 300.0}
     again = ClassifySettings.from_dict({**config, "resume": True, "quiet": True})
     resumed = train(again, on_evaluation=lambda step, minimised: steps.append(step) or True)
-    assert (resumed.outcome.ending, steps[2:]) == ("pruned", [90])
+    assert (resumed.outcome.ending, steps[2:]) == ("pruned", [126])
     # A budget of one's own later on has the same batches.
-    longer = dataclasses.replace(again, training=dataclasses.replace(again.training, max_epochs=16.0))
-    assert train(longer).outcome.counters.step == 96
+    longer = dataclasses.replace(again, training=dataclasses.replace(again.training, max_epochs=24.0))
+    assert train(longer).outcome.counters.step == 144
+
+
+def test_few_even_recordings_are_augmented_unless_somebody_says_otherwise(table):
+    task, settings = Classify(), ClassifySettings(data=str(table))
+    known = task.learn(settings, task.read(settings).train)
+    scaling = known.scaling
+    assert scaling is not None
+
+    def strength(**changes: Any) -> float:
+        model = dataclasses.replace(settings.model, **changes.pop("model", {}))
+        changed = dataclasses.replace(known, **changes)
+        return task.build(dataclasses.replace(settings, model=model), changed).augmentation.strength
+
+    assert strength() == 1.0
+    assert strength(examples=1_000) == 1.0
+    assert strength(examples=1_001) == 0.0
+    assert strength(target="number") == 0.0  # which may be a speed
+    assert strength(scaling=dataclasses.replace(scaling, gaps=(0,))) == 0.0
+    assert strength(scaling=dataclasses.replace(scaling, step=1.0)) == 0.0
+    assert strength(model={"augmentation": 0.5}, examples=5_000) == 0.5
 
 
 def test_a_run_goes_on_where_it_was_stopped(result, table, tmp_path):

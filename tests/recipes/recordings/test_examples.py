@@ -84,10 +84,10 @@ def of(count):
     ("number", "rows", "epochs", "every"),
     [
         (10_000, 64, 20.0, 1.0),  # 3,125 updates are enough
-        (1_000, 64, 38.0, 1.0),
-        (200, 25, 75.0, 3.0),
-        (40, 8, 120.0, 6.0),
-        (5, 8, 960.0, 48.0),
+        (1_000, 64, 58.0, 2.0),
+        (200, 25, 112.0, 5.0),
+        (40, 8, 180.0, 9.0),
+        (5, 8, 1440.0, 72.0),
     ],
 )
 def test_few_recordings_have_as_many_updates(number, rows, epochs, every):

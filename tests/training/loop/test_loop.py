@@ -349,6 +349,21 @@ def test_what_is_measured_after_a_step_is_kept_and_changes_nothing(whole, tmp_pa
     assert_same(everything(parts), everything(run))
 
 
+def test_a_part_of_the_module_may_follow_the_training(tmp_path):
+    class Following(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.told = []
+
+        def follow_training(self, progress):
+            self.told.append(progress)
+
+    module = LanguageModel(LETTERS, 6, 10)
+    module.part = Following()
+    train(tmp_path / "run", module=module, max_steps=4)
+    assert module.part.told == [0.0, 0.25, 0.5, 0.75]
+
+
 def test_nothing_is_kept_of_a_step_that_was_not_made(tmp_path, monkeypatch):
     """On a device that is not waited for, whoever looks may be ahead of what is known."""
 

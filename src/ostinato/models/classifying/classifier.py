@@ -16,6 +16,7 @@ from ostinato.models.classifying.calibration import best_scales
 from ostinato.models.classifying.class_stream import ClassStream
 from ostinato.models.classifying.naive_bayes import NaiveBayes
 from ostinato.models.classifying.pooling import Pooling, PoolingName
+from ostinato.models.parts.augmentation import Augmentation
 from ostinato.models.parts.beside import extras_of, input_size_of, parted
 from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
@@ -44,6 +45,7 @@ class Classifier(nn.Module):
         pooling: from all steps to one vector, see `Pooling`.
         dropout: between the layers and before the output, from 0 to below 1.
         input_dropout: of what enters the first layer, from 0 to below 1.
+        augmentation: of vectors, how much each sequence is changed whenever it is trained on, see `Augmentation`.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
         class_weights: (C,), how much an example of each class counts in the training loss; None for 1 each. The loss is the sum of
             weighted losses over the number of examples: with weights whose mean over the training data is 1, its mean over batches
@@ -76,6 +78,7 @@ class Classifier(nn.Module):
         pooling: PoolingName = "last",
         dropout: float = 0.0,
         input_dropout: float = 0.0,
+        augmentation: float = 0.0,
         options: Mapping[str, Any] | None = None,
         class_weights: Sequence[float] | None = None,
         naive_bayes: Sequence[int] | None = None,
@@ -105,7 +108,9 @@ class Classifier(nn.Module):
             raise ConfigError(f"class_weights: expected {num_classes} numbers of at least 0, got {list(class_weights)}")
         self.num_classes, self.label_smoothing = num_classes, label_smoothing
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, embedding_size)
-        self.input_dropout = Dropout(input_dropout)
+        self.augmentation, self.input_dropout = Augmentation(augmentation), Dropout(input_dropout)
+        if augmentation and vocabulary_size is not None:
+            raise ConfigError("augmentation: expected 0 of tokens, which have nothing between them")
         several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
         entering = embedding_size if input_size is None else input_size
         if with_extras and input_size is not None:
@@ -184,7 +189,8 @@ class Classifier(nn.Module):
     @takes_lists
     def steps(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
         """What the last recurrent layer gives at every step, (T, B, D H); as `forward`."""
-        x, extras = parted(self.recurrent, input if self.embedding is None else self.embedding(input))
+        input = self.augmentation(input, lengths) if self.embedding is None else self.embedding(input)
+        x, extras = parted(self.recurrent, input)
         return self.recurrent(self.input_dropout(x), lengths=lengths, **extras)[0]
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:

@@ -76,6 +76,8 @@ class ClassifierSettings:
         dropout: between the layers and before the output, from 0 to below 1; null for 0.5 of texts and 0.2 of others.
         input_dropout: of what enters the first layer, from 0 to below 1; null for 0.5 of words and pieces of words, 0.2 of
             characters and bytes, 0 of others.
+        augmentation: of recordings, how much the speed, the part that is read and the scale of each are changed at random whenever
+            it is trained on, 0 for not at all; null for 1 where there are at most 1,000 of them, without gaps and at even times.
         naive_bayes: of texts, weigh what the network says with what naive Bayes over tokens and runs of tokens says (Wang & Manning
             2012), as validation tells; false for the network alone.
         options: of the recurrent layer by name, such as {zoneout: 0.1}.
@@ -93,6 +95,7 @@ class ClassifierSettings:
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     dropout: float | None = None
     input_dropout: float | None = None
+    augmentation: float | None = None
     naive_bayes: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     class_weights: Literal["none", "balanced"] = "none"

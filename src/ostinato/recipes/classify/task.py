@@ -56,6 +56,7 @@ from ostinato.recipes.trained import validation_of
 from ostinato.training.loop.evaluation import Evaluation
 from ostinato.training.run.settings import UpdateSettings
 
+_FEW = 1_000  # recordings
 # Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
 _DROPOUT = {
     "word": (0.5, 0.5),
@@ -196,6 +197,8 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         kind = known.vocabulary.kind if known.vocabulary else "image" if known.scaling is None else "recording"
         for name, rate in zip(("dropout", "input_dropout"), _DROPOUT[kind], strict=True):
             given[name] = rate if given[name] is None else given[name]
+        if given["augmentation"] is None:
+            given["augmentation"] = _augmentation(known)
         if given["bidirectional"] is None:
             given["bidirectional"] = kind != "image" and not (known.scaling and known.scaling.extras)
         given["with_extras"] = known.scaling is not None
@@ -300,6 +303,17 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         learnt.known = dataclasses.replace(learnt.known, running=fit_running(learnt.model, examples))
         with finished.run.writing():
             self.save_known(learnt.known, finished.run.path)
+
+
+def _augmentation(known: ClassifyKnown) -> float:
+    """How much recordings are changed whenever they are trained on: few of them, at even times and without gaps.
+
+    A number to predict may be their speed, or their scale.
+    """
+    scaling = known.scaling
+    if scaling is None or known.target == "number" or scaling.extras or scaling.gaps or scaling.step is not None:
+        return 0.0
+    return float(known.examples <= _FEW)
 
 
 def _weights(known: ClassifyKnown) -> list[float]:

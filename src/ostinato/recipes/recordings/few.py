@@ -7,11 +7,11 @@ import dataclasses
 from ostinato.data.batches.batches import Examples
 from ostinato.training.run.settings import UpdateSettings
 
-_FEWEST_UPDATES, _FEWEST_ROWS = 600, 8
+_FEWEST_UPDATES, _FEWEST_ROWS = 900, 8
 
 
 def for_few(how: UpdateSettings, examples: Examples) -> UpdateSettings:
-    """Smaller batches, and so many epochs that the weights have 600 updates; evaluated as often as otherwise, on the whole.
+    """Smaller batches, and so many epochs that the weights have 900 updates; evaluated as often as otherwise, on the whole.
 
     Args:
         how: as a user says, or as a run has kept it. A budget and a batch size that are not the default ones stay as they

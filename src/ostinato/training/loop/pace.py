@@ -75,6 +75,10 @@ class Pace:
         )
         return settings.learning_rate * factor * settings.rate_factor(steps)
 
+    def progress(self) -> float:
+        """The share that schedules have followed by now, at most 1."""
+        return min(self.budget.scheduled(self.counters.step, self.epochs(), self.elapsed_s()), 1.0)
+
     # --- speed ---
 
     def tokens_per_s(self) -> float:

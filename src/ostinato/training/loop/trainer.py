@@ -60,6 +60,8 @@ class Trainer:
         self.source = chunks(train, k2=settings.reach, device=self.fabric.device)
         self.updater = Updater(module, self.source, settings, processes)
         self.pace = Pace(settings, train, self.agreement.now_s)
+        # Whatever changes while a module is trained, such as `Augmentation`, has this method.
+        self.followers = [part.follow_training for part in module.modules() if hasattr(part, "follow_training")]
         self.data_fingerprint = data_fingerprint
         self.metrics_lines = 0
         self.norm = 0.0  # of the last step that was read
@@ -182,6 +184,9 @@ class Trainer:
     def _step(self, windows: Iterator[BPTTWindow]) -> None:
         updater, counters = self.updater, self.counters
         updater.begin(dataclasses.replace(counters))
+        progress = self.pace.progress()
+        for follow in self.followers:
+            follow(progress)
         steps = 0
         for _ in range(self.settings.accumulate):
             began = time.perf_counter()
