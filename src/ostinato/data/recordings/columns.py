@@ -73,6 +73,7 @@ LABEL_NAMES = (
     "state",
     "action",
     "phase",
+    "labels",
 )
 _NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
 _ONLY_TEXTS = ("text", "sentence", "review", "comment", "message", "tweet", "document")  # even where they are numbers

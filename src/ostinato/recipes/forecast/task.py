@@ -147,10 +147,6 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """About the times of the table, and whether validation is long enough."""
         return [*splits.train.notes, *of_validation(splits.validation)]
 
-    def notes(self, part: ForecastPart) -> list[str]:
-        """Rows that were left out, series that training never had."""
-        return list(part.notes)
-
     def learn(self, settings: ForecastSettings, train: ForecastPart) -> ForecastKnown:
         """Season, cycles of the calendar, scales of covariates, names of the series, what the model begins as."""
         check_head(settings.model.head, train)

@@ -24,7 +24,7 @@ from ostinato.errors import DataError
 from ostinato.recipes.recordings.settings import RecordingSettings
 
 GESTURES = "gestures"  # what the built-in recordings are called, where there is no such file
-TEXT_LABELS = ("text", "transcript", "transcription", "sentence", "label")  # what a column of texts is called
+TEXT_LABELS = ("text", "transcript", "transcription", "sentence", "label", "labels")  # what a column of texts is called
 _PIECE = 128  # steps of training that a network is shown at once, which tags each
 
 
@@ -167,7 +167,15 @@ class RecordingReader:
         # Of who predicts, a column of labels is no channel.
         columns = dataclasses.replace(self.columns, expected=expected)
         sound = dataclasses.replace(self.sound, rate=rate or self.sound.rate)
-        found = files.read_recordings(place, columns, labels=labelled, part=part, dialect=self.dialect, sound=sound)
+        found = files.read_recordings(
+            place,
+            columns,
+            labels=labelled,
+            part=part,
+            dialect=self.dialect,
+            sound=sound,
+            skip_broken=self.settings.skip_broken or not labelled,
+        )
         if not labelled:
             return files.without_labels(found)
         if self.of_steps:
