@@ -15,8 +15,7 @@ from ostinato.recipes.forecast.known import ForecastKnown
 
 def check_head(head: str, train: ForecastPart) -> None:
     """Raises a DataError where training has values that a head says can never be."""
-    above = [*COUNT_HEADS, *AMOUNT_HEADS]
-    if head not in above:
+    if not is_never_below_zero(head):
         return
     for track, end in zip(train.tracks, train.fitted, strict=True):
         values = track.values[:end]
@@ -30,6 +29,11 @@ def check_head(head: str, train: ForecastPart) -> None:
                 f"{_named(train.name, track)} is 0 in training {int((values == 0).sum()):,} times, and the head log-normal is of "
                 "amounts above 0; take --model.head rectified, which has zeros, or auto, which tries those that suit"
             )
+
+
+def is_never_below_zero(head: str) -> bool:
+    """Whether nothing that a head says is below 0, whatever a series does."""
+    return head in (*COUNT_HEADS, *AMOUNT_HEADS)
 
 
 def of_training(known: ForecastKnown, season: int | None) -> list[str]:
@@ -75,7 +79,7 @@ def of_series(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[
     is_count = known.head in COUNT_HEADS
     below = [track for track in tracks if known.is_floored(track.id) and track.lowest[-1] < 0]
     for track in below:
-        if is_count or known.head in AMOUNT_HEADS:
+        if is_never_below_zero(known.head):
             raise DataError(
                 f"{_named(data, track)} has {track.lowest[-1]:g}, but training had nothing below 0, and the head {known.head} "
                 "never forecasts it: check the value, or train on data that have such with --model.head student-t"
