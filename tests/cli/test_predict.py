@@ -256,3 +256,34 @@ def test_the_figures_of_a_language_model_go_into_a_file_too(ostinato, run, tmp_p
     assert f"{found['count']:,} tokens" in out
     assert f"{found['figures']['bits_per_character']:.4f} bits/char" in out
     assert found["count"] < 399
+
+
+def test_predict_why_is_explain(ostinato, classifier, table, tmp_path):
+    wanted = ostinato("explain", classifier, table, "--limit", "2", "--method", "gates")
+    assert wanted[0] == 0
+    for words in (["--why"], ["--why", "true"], ["--why=true"]):
+        assert ostinato("predict", classifier, *words, table, "--limit", "2", "--method", "gates") == wanted
+    file = tmp_path / "why.json"
+    assert ostinato("predict", classifier, table, "--why", "--output", str(file))[0] == 0
+    assert json.loads(file.read_text())["examples"][0]["steps"]
+    assert ostinato("predict", classifier, table, "--why", "false") == ostinato("predict", classifier, table)
+
+
+def test_files_that_cannot_be_read_leave_the_others_their_answers(ostinato, tmp_path):
+    for n in range(24):
+        name = tmp_path / "moves" / ("walk", "run")[n % 2] / f"{n}.csv"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_text("t,v\n" + "".join(f"{t},{(n % 2) * t + n / 100}\n" for t in range(9)))
+    run, data = str(tmp_path / "run"), str(tmp_path / "moves")
+    words = ["train", "classify", "--data", data, "--run", run, "--quiet", "--training.max_steps", "2"]
+    words += ["--model.hidden_size", "4", "--device", "cpu"]
+    assert main(words) == 0
+    (tmp_path / "moves" / "walk" / "broken.csv").write_text("")
+    output = tmp_path / "answers.csv"
+    for given in (data, f"{data}/*/*.csv"):
+        status, _, error = ostinato("predict", run, given, "--output", str(output))
+        assert (status, len(output.read_text().splitlines())) == (1, 25)
+        assert "1 of its files cannot be read, and are left out: " in error
+        assert "broken.csv" in error
+    assert ostinato("predict", run, f"{data}/run/*.csv", "--output", str(output))[0] == 0
+    assert ostinato("evaluate", run, data)[0] == 2

@@ -46,12 +46,26 @@ def parser() -> Parser:
         default=False,
         help="print for people in place of JSON, where the task can: in colours on a terminal, unless NO_COLOR is set",
     )
+    found.add_argument(
+        "--why",
+        type=bool,
+        default=False,
+        help="why, in place of what: `ostinato explain` with the same words, and its flags",
+    )
     found.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     return found
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes what the model of a run says about each example; an interrupt leaves whole lines."""
+    """Writes what the model of a run says about each example; an interrupt leaves whole lines.
+
+    Returns:
+        The exit status: 1 where some of the files could not be read and the others have answers.
+    """
+    if (others := _without_why(words)) is not None:
+        from ostinato.cli import explain
+
+        return explain.main(others)
     given = parser().read(words)
     if given.show and given.output is not None:
         raise ConfigError(
@@ -67,7 +81,7 @@ def main(words: Sequence[str]) -> int:
     if given.show:
         answers = trained.stream(data=given.input)
         _tell(trained.notes)
-        return _show(trained.task, answers)
+        return _show(trained.task, answers) or int(bool(trained.unread))
 
     from ostinato.cli.waiting import waiting
 
@@ -80,19 +94,33 @@ def main(words: Sequence[str]) -> int:
         _tell(trained.notes)
         if given.output is not None and given.output.lower().endswith(FORMS):
             write_form(given.output, trained, given.input, answers)
-            return 0
+            return int(bool(trained.unread))
         if given.output is not None:
             write = stack.enter_context(
                 answers_into(given.output, trained.task, partial(trained.task.table_rows, trained))
             )
             for answer in answers:
                 write(answer)
-            return 0
+            return int(bool(trained.unread))
         # JSON has a way to write every character, for an output whose encoding lacks some.
         ascii_only = (out.encoding or "utf-8").lower().replace("-", "") != "utf8"
         for answer in answers:
             out.write(json.dumps(answer, ensure_ascii=ascii_only) + "\n")
-    return 0
+    return int(bool(trained.unread))
+
+
+def _without_why(words: Sequence[str]) -> list[str] | None:
+    """The words for `ostinato explain` where `--why` is among them, else None."""
+    for at, word in enumerate(words):
+        flag, _, value = word.partition("=")
+        if flag != "--why":
+            continue
+        following = words[at + 1].lower() if at + 1 < len(words) and not value else value.lower()
+        is_told = not value and following in ("true", "false", "yes", "no")
+        if following in ("false", "no"):
+            return None
+        return [*words[:at], *words[at + 1 + is_told :]]
+    return None
 
 
 def _tell(notes: Iterable[str]) -> None:

@@ -245,7 +245,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
 
     def notes(self, part: Part) -> list[str]:
         """What a user should know about data that were read to predict for or to evaluate on; a line each."""
-        return []
+        return list(getattr(part, "notes", ()))
 
     def batch_steps(self, settings: S) -> int | None:
         """The most steps of a batch, padding counted, see `Batches`; None for any number."""

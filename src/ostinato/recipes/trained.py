@@ -88,6 +88,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         answering: how it answers, of the type `task.answering`; None where there is nothing to set.
         folder: of the run; None where it is not known.
         notes: what a user should know about the data that were read last, a line each.
+        unread: files among these data that cannot be read, and have no answer; a line each.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         super().__init__(settings, known, model, None if task.answering is None else task.answering(), folder)
         self.task = task
         self.notes: list[str] = []
+        self.unread: tuple[str, ...] = ()
 
     def about(self) -> About:
         """The run in a few lines: where it is, when and how long it was trained, and its figures."""
@@ -248,7 +250,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             raise DataError("the name of the data is empty; expected that of a file or a folder")
         with holding(data):
             part = self.task.read_part(self.settings, self.known, data, labelled=labelled)
-        self.notes = self.task.notes(part)
+        self.notes, self.unread = self.task.notes(part), tuple(getattr(part, "unread", ()))
         return part
 
     def _answers(self, part: Any, examples: Examples, on_batch: OnBatch | None) -> Iterator[A]:

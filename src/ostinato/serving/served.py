@@ -13,9 +13,12 @@ from ostinato.serving.kinds.forecast import ForecastKind
 from ostinato.serving.kinds.kind import Kind
 from ostinato.serving.kinds.language import LanguageKind
 from ostinato.serving.kinds.tag import TagKind
+from ostinato.serving.kinds.transcribe import TranscribeKind
 from ostinato.serving.stepping.bank import Bank
 
-_KINDS: dict[str, type[Kind]] = {kind.task: kind for kind in (LanguageKind, ClassifyKind, TagKind, ForecastKind)}
+_KINDS: dict[str, type[Kind]] = {
+    kind.task: kind for kind in (LanguageKind, ClassifyKind, TagKind, TranscribeKind, ForecastKind)
+}
 
 
 class Served:

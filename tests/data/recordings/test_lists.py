@@ -94,3 +94,14 @@ def test_an_archive_without_labels_says_what_to_write(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((4, 3, 2)))
     with pytest.raises(DataError, match=r"none of its recordings has a label; write .npz with x \(N, T, C\) and y"):
         read_recordings(str(tmp_path / "x.npy"), Columns())
+
+
+def test_the_key_of_labels_may_be_called_so_and_another_is_told(tmp_path: Path) -> None:
+    rows = [{"values": [[1.0], [2.0]], "labels": ["rest", "walk"]}, {"values": [[1.0]], "labels": "walk"}]
+    found = read_recordings(written(tmp_path / "data.jsonl", rows), Columns())
+    assert [each.labels or each.label for each in found.items] == [("rest", "walk"), "walk"]
+    rows = [{"values": [[1.0]], "verdict": "walk"}]
+    with pytest.raises(
+        DataError, match=r"expected a key label in each .*, got values, verdict; name it with --reading.label"
+    ):
+        read_recordings(written(tmp_path / "data.jsonl", rows), Columns())

@@ -211,3 +211,40 @@ def test_names_of_labels_are_sorted_and_can_be_left_out():
     bare = without_labels(found)
     assert names_of_labels(bare) == []
     assert [each.id for each in bare.items] == ["r", "s", "t"]
+
+
+def test_a_pattern_of_names_is_as_a_folder_of_its_files(classes):
+    folder, pattern = read(classes), f"{classes}/*/*.csv"
+    assert are_recordings(pattern, NOTHING)
+    assert told(read(pattern)) == told(folder)
+    assert [each.id for each in read(f"{classes}/walk/?.csv", labels=False).items] == ["1.csv", "2.csv"]
+    with pytest.raises(DataError, match="no file has such a name"):
+        read(f"{classes}/*/*.wav")
+    # A table beside the files says what their labels are; and it is none of them.
+    write(classes / "walk" / "labels.csv", "file,label,subject\n1.csv,slow,Ada\n2.csv,fast,Bo\n")
+    found = read(f"{classes}/walk/*.csv")
+    assert [(each.id, each.label, each.group) for each in found.items] == [
+        ("1.csv", "slow", "Ada"),
+        ("2.csv", "fast", "Bo"),
+    ]
+    # What is called so is no pattern.
+    odd = write(classes / "a[1].csv", "t,v,label\n0,1,x\n1,2,x\n")
+    assert len(read(odd)) == 1
+
+
+def test_files_that_cannot_be_read_are_left_out_where_that_is_wanted(classes):
+    write(classes / "run" / "b.csv", "")
+    write(classes / "run" / "c.wav", "no sound")
+    with pytest.raises(DataError, match=r"b\.csv"):
+        read(classes)
+    found = read(classes, skip_broken=True)
+    assert [each.id for each in found.items] == ["run/a.csv", "walk/1.csv", "walk/2.csv"]
+    assert ["b.csv" in found.unread[0], "c.wav" in found.unread[1], len(found.unread)] == [True, True, 2]
+    assert "2 of its files cannot be read, and are left out" in found.notes[-1]
+    assert found.take([0]).unread == found.unread
+    for file in (classes / "run").glob("*.csv"):
+        file.unlink()
+    with pytest.raises(DataError, match=r"c\.wav.*--recording.skip_broken true leaves such files out"):
+        read(classes)
+    with pytest.raises(DataError, match="none of its 1 files can be read; the first"):
+        read(f"{classes}/run/*", skip_broken=True)

@@ -204,3 +204,30 @@ def test_answers_that_are_asked_for_behind_packed_rows(layers) -> None:
     assert doctor(Tagger(), (x, tags), loss, lengths=LENGTHS).names == [PADDING]
     ignored = tags.masked_fill(torch.arange(T)[:, None] >= torch.tensor(LENGTHS), -100)
     assert doctor(Tagger(), (x, ignored), loss, lengths=LENGTHS).names == []
+
+
+@both
+@pytest.mark.parametrize("written", [5, 40])
+@pytest.mark.parametrize("attends", [False, True])
+def test_lengths_of_what_is_read_are_not_those_of_what_is_written(layers, written, attends) -> None:
+    """An encoder that knows them, and a decoder of answers that are shorter, or longer, than what was read."""
+
+    class Translating(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.decoder, self.output = layers.GRU(I, H), layers.GRU(I, H), nn.Linear(H, V)
+            self.embedding = nn.Embedding(V, I)
+
+        def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            h, last = self.encoder(pack_padded_sequence(source, torch.tensor(LENGTHS)))
+            h = self.decoder(self.embedding(target), last)[0] + (h.data.mean() if attends else 0.0)
+            return self.output(h)
+
+    def loss(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return F.cross_entropy(model(*batch)[:-1].flatten(0, 1), batch[1][1:].flatten())
+
+    torch.manual_seed(0)
+    target = torch.randint(0, V, (written, B), generator=torch.Generator().manual_seed(0))
+    found = doctor(Translating(), (padded()[0], target), loss, lengths=LENGTHS)
+    assert not {NAME, PADDING} & set(found.names)
+    assert not {NAME, PADDING} & set(found.unchecked)

@@ -87,3 +87,12 @@ def test_an_image_whose_steps_are_columns_is_drawn_upright():
     upper, lower, _ = drawn.axes  # and the scale
     assert upper.images[0].get_array().shape == (2, 3)
     np.testing.assert_array_equal(lower.images[0].get_array(), values.T)
+
+
+def test_large_numbers_keep_their_places_before_the_point():
+    found = of([[1234567.0, 0.125], [-98765.4, 12.5]], ["0", "1"], ("pressure", "acc"), answer=101325.2, baseline=-1e12)
+    text = printed(found)
+    assert "+101,325 nats; nothing there: -1e+12" in text
+    assert "+1,135,802" in text
+    assert "+12.62" in text
+    assert max(map(len, text.splitlines())) <= 80

@@ -47,6 +47,31 @@ def test_noise_and_random_walks_have_no_season(grid):
     assert find_season([draw.cumsum()], grid) == 1
 
 
+def sold(shops, days, mean, times, seed):
+    """Counts of shops that sell so many times as much at weekends."""
+    draw = np.random.default_rng(seed)
+    means = mean * np.where(np.arange(days) % 7 >= 5, times, 1.0)
+    return [draw.negative_binomial(4, 4 / (4 + means)).astype(float) for _ in range(shops)]
+
+
+@pytest.mark.parametrize("grid", [Every(DAY), None])
+@pytest.mark.parametrize(("shops", "days", "mean", "times"), [(4, 140, 7, 2), (1, 700, 3, 2), (50, 300, 1, 1.5)])
+def test_a_week_that_noise_hides_is_found_by_all_series_together(shops, days, mean, times, grid):
+    found = [find_season(sold(shops, days, mean, times, seed), grid) for seed in range(4)]
+    assert found.count(7) >= 3
+    assert set(found) <= {1, 7}
+
+
+@pytest.mark.parametrize("grid", [Every(HOUR), Every(DAY), None])
+def test_many_series_of_noise_have_no_season(grid):
+    for seed in range(3):
+        draw = np.random.default_rng(seed)
+        noise = draw.poisson(2, size=(20, 400)).astype(float)
+        smooth = [np.convolve(each, np.full(20, 0.05), "valid") for each in draw.normal(size=(10, 600))]
+        for series in (list(noise), list(draw.normal(size=(20, 400)).cumsum(1)), smooth):
+            assert find_season(series, grid) == 1
+
+
 def test_a_constant_and_a_short_series_have_no_season():
     assert find_season([np.full(100, 3.0)], Every(HOUR)) == 1
     assert find_season([wave(24, 30)], Every(HOUR)) == 1

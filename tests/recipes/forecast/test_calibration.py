@@ -133,9 +133,37 @@ def test_scores_are_distances_from_the_median_in_those_of_the_bounds():
 
 def test_few_scores_widen_and_none_change_nothing():
     assert Calibration.of(np.full((len(LEVELS), 3, H), np.nan)) is None
-    few = Calibration.of(np.full((len(LEVELS), 1, 1), 0.2))
-    assert few is not None
-    assert few.all[LEVELS.index(90)] == 1.0  # one forecast that lay well within says little
+    assert Calibration.of(np.full((len(LEVELS), 1, 1), 0.2)) is None  # one forecast that lay well within says little
+
+
+def known_of_few(times, seed):
+    """What is known after validation of 30 steps of a random walk, seven forecasts that do not overlap."""
+    known, (_, test) = parts("walk")
+    track = dataclasses.replace(test.tracks[0], values=np.random.default_rng(seed).normal(size=48).cumsum())
+    track = dataclasses.replace(track, times=np.arange(48), known=np.zeros((48, 0)), observed=np.zeros((48, 0)))
+    origins = np.arange(16, 45)
+    few = dataclasses.replace(test, tracks=(track,), series=np.zeros(29, int), origin=origins, fitted=(16,))
+    assert len(few.apart()) == 8
+    model = Confident(hidden_size=2).eval()
+    model.times = times
+    return model, calibrated(model, known, few), test
+
+
+def test_few_forecasts_move_intervals_only_where_these_are_surely_wrong():
+    for seed in range(20):
+        assert known_of_few((1.0,) * H, seed)[1].calibration is None
+    model, known, test = known_of_few((0.12,) * H, 0)
+    assert known.calibration is not None
+    # Eight forecasts cannot tell of 90 % and more: the interval of 80 % is the widest that they move by itself.
+    widest = known.calibration.all[LEVELS.index(80)]
+    assert known.calibration.all[LEVELS.index(90)] == known.calibration.all[LEVELS.index(98)] == widest > 3
+    windows = SeriesWindows(test, known)
+    judge = ForecastJudge(model, windows, known, AnswerSettings(), final=True)
+    with torch.no_grad():
+        judge.see(windows.batch(np.arange(len(test))))
+    figures = judge.figures()
+    assert figures["coverage_90_before"] < 0.2
+    assert figures["coverage_90"] > 0.7
 
 
 @pytest.mark.parametrize("law", [stats.expon(), stats.chi2(1), stats.poisson(2)])

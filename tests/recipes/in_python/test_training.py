@@ -15,8 +15,11 @@ from torch.utils.data import Dataset
 
 import ostinato
 from ostinato.data import Recording, Recordings
+from ostinato.data.recordings.line_pictures import read_line_pictures
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.recipes import registry
+from ostinato.recipes.in_python.kept import keep
+from ostinato.recipes.transcribe.task import Transcribe
 from ostinato.training import RunFolder
 
 from ..reviews import rows
@@ -253,3 +256,61 @@ def test_the_built_in_data_have_the_settings_that_suit_them(monkeypatch):
         ostinato.train("translate", quiet=True)
     assert seen == [registry.TASKS["translate"].built_in_settings(quiet=True, run=seen[0].run)]
     assert not Path(seen[0].run).exists()
+
+
+def pages(count=30, *, alike=False):
+    """Pictures of two letters, every third as deep as scanners have it, and what is written there."""
+    from PIL import Image
+
+    draw, found = np.random.default_rng(0), []
+    for n in range(count):
+        text = "ab" if n % 2 else "ba"
+        page = np.full((20, 60 if alike else 60 + n), 240, np.uint8)
+        for at, letter in enumerate(text):
+            page[4:16, 10 + 20 * at : (14 if letter == "a" else 22) + 20 * at] = 30 + draw.integers(20)
+        # Among eight bits deep ones were white paper, and eight bits black ink among these.
+        found.append((Image.fromarray(page if n % 3 or alike else page.astype(np.uint16) * 257), text))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["images", "arrays", "x and y"])
+def test_pictures_of_lines_in_memory_are_read_as_files_are(kind, tmp_path):
+    given = pages(alike=kind == "x and y")
+    data = given if kind == "images" else [(np.asarray(page), text) for page, text in given]
+    if kind == "x and y":
+        data = (np.stack([page for page, _ in data]), [text for _, text in data])
+    kept = read_line_pictures(
+        str(keep(data, tmp_path / "kept", "data", Transcribe.pair)), 24, text=None, names=["text"]
+    )
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for n, (page, text) in enumerate(given):
+        page.save(folder / f"{n + 1:06}.png")
+        (folder / f"{n + 1:06}.txt").write_text(text)
+    files = read_line_pictures(str(folder), 24, text=None, names=["text"])
+    assert [each.label for each in kept.items] == [each.label for each in files.items] == [text for _, text in given]
+    assert all((one.values == other.values).all() for one, other in zip(kept.items, files.items, strict=True))
+
+
+def test_a_transcriber_learns_from_pictures_in_memory(tmp_path):
+    trained = ostinato.train("transcribe", pages(), run=str(tmp_path / "run"), **{**HOW, "model": SMALL})
+    assert trained.known.height == 24
+    assert isinstance(trained.predict(pages(2)[1][0]).text, str)
+
+
+def test_deep_and_shallow_pictures_side_by_side_are_as_bright(tmp_path):
+    shallow = np.full((4, 4), 200, np.uint8)
+    file = keep([(shallow, "a"), (shallow.astype(np.uint16) * 257, "b")], tmp_path, "data")
+    x = np.load(file)["x"]
+    assert x.dtype == np.uint8
+    assert (x == 200).all()
+
+
+def test_labels_of_another_number_are_told_of_whatever_they_are(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 9, 2))
+    for data in ((x, ["a"] * 19), {"x": x, "y": np.arange(21)}, {"x_train": x, "y_train": np.arange(2)}):
+        with pytest.raises(DataError, match=r"expected as many in y.* as examples in x, got .* beside 20"):
+            ostinato.train("classify", data, run=str(tmp_path / "run"), **HOW)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(19))
+    with pytest.raises(DataError, match=r"expected a class for each recording, \(20,\)"):
+        ostinato.train("classify", str(tmp_path / "a.npz"), run=str(tmp_path / "run"), **HOW)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ostinato.data.recordings.columns import Columns, holds_recordings
+from ostinato.data.recordings.reading import read_recordings
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.errors import DataError
 from ostinato.recipes import load, train
@@ -90,3 +91,40 @@ def test_eight_sensors_in_numbered_columns_are_channels_where_a_row_is_a_step(tm
         assert len(parts.train[0]) > 1
     assert reader().splits(str(tmp_path / "a.csv")).train.channels == ("emg",)  # a row a recording
     assert reader(window=4).splits(str(tmp_path / "a.csv")).train.channels == ("emg",)
+
+
+def test_a_unit_behind_a_name_is_no_part_of_it(tmp_path):
+    lines = [f"{id},{t / 2},{t + id},{'ab'[id % 2]}" for id in range(30) for t in range(5)]
+    (tmp_path / "a.csv").write_text("ID,Time [s],Acc (m/s²),Label\n" + "\n".join(lines) + "\n")
+    found = reader().splits(str(tmp_path / "a.csv"))
+    assert found.train.channels == ("Acc (m/s²)",)
+    assert found.train[0].times.tolist() == [0, 0.5, 1, 1.5, 2]
+    (tmp_path / "b.csv").write_text("t[0],t[1],y(2),label\n" + "".join(f"{n},2,3,{'ab'[n % 2]}\n" for n in range(30)))
+    assert read_recordings(str(tmp_path / "b.csv"), Columns()).channels == ("t[0]", "t[1]", "y(2)")
+
+
+def test_a_channel_in_another_unit_than_in_training_is_told(tmp_path):
+    draw = np.random.default_rng(0)
+
+    def write(name, scale):
+        rows = [
+            f"{id},{t},{draw.normal()},{scale * (1013 + draw.normal())},{'ab'[id % 2]}"
+            for id in range(30)
+            for t in range(5)
+        ]
+        (tmp_path / name).write_text("id,time,acc,pressure,label\n" + "\n".join(rows) + "\n")
+        return str(tmp_path / name)
+
+    scaling = Scaling.of(reader().splits(write("a.csv", 1)).train)
+    (line,) = reader().part(write("b.csv", 100), scaling, labelled=False).notes
+    assert "channel 'pressure' lies about 1.013e+05" in line
+    assert "in another unit?" in line
+    assert not reader().part(write("c.csv", 1), scaling, labelled=False).notes
+
+
+def test_windows_that_no_recording_fills_are_told(tmp_path):
+    rows = [f"{id},{t},{t + id},{'ab'[id % 2]}" for id in range(30) for t in range(9)]
+    (tmp_path / "a.csv").write_text("id,time,v,label\n" + "\n".join(rows) + "\n")
+    found = reader(window=20).splits(str(tmp_path / "a.csv"))
+    assert "no recording is as long as a window of 20 steps, the longest has 9: each is one window" in found.train.notes
+    assert not any("window" in note for note in reader(window=9).splits(str(tmp_path / "a.csv")).train.notes)

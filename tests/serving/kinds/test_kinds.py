@@ -281,3 +281,58 @@ def test_many_classifications_at_once(texts, go):
     together, alone = go(work())
     for a, b in zip(together, alone, strict=True):
         assert a == pytest.approx(b, rel=1e-6)
+
+
+@pytest.mark.parametrize("head", ["negative-binomial", "zero-inflated", "rectified"])
+def test_counts_with_words_and_what_stays_the_same_are_forecast_as_a_file_is(head, go, tmp_path):
+    draw = np.random.default_rng(0)
+    header, rows = "shop,kind,size,day,sold,weather", []
+    for number, shop in enumerate(("a", "b", "c", "d")):
+        for t in range(150):
+            cells = [shop, ("kiosk", "market")[number % 2], 10 + number, np.datetime64("2024-01-01") + t]
+            rows.append([*cells, draw.poisson(3 + 5 * (number % 2)), ("rain", "sun")[t % 3 == 0]])
+    (tmp_path / "sold.csv").write_text(header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    reading = {"id": "shop", "values": ["sold"], "known": ["weather"], "horizon": 4, "season": 7}
+    model = {"head": head, "hidden_size": 6}
+    run = untrained(tmp_path / "run", "forecast", data=str(tmp_path / "sold.csv"), reading=reading, model=model)
+    trained = open_run(run).answer_with({"samples": 200, "seed": 0})
+    assert {name for name, *_ in trained.known.static} == {"kind=kiosk", "kind=market", "size"}
+    past, ahead = [row for row in rows if row[0] == "b"], ["sun", "rain", "rain", "sun"]
+    more = [["b", "", "", np.datetime64("2024-01-01") + 150 + t, "", word] for t, word in enumerate(ahead)]
+    (tmp_path / "b.csv").write_text(header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in past + more))
+    (wanted,) = trained.predict(data=str(tmp_path / "b.csv"))
+    told = {"series": "b", "start": "2024-01-01", "static": {"kind": "market", "size": 11}}
+    weather, sold = [row[5] for row in past], [int(row[4]) for row in past]
+
+    async def work():
+        async with serving(run, store=str(tmp_path / "s")) as service:
+            one = {**told, "values": [*sold, *[None] * 4], "known": {"weather": weather + ahead}}
+            answer = await service.predict("m", [one], {"samples": 200, "seed": 0})
+            begin = {**told, "past": sold, "known": {"weather": weather}, "future": {"weather": ahead}}
+            made = await service.open("m", "", begin)
+            begin |= {"past": sold[:140], "known": {"weather": weather[:140]}}
+            short = await service.open("m", "", begin)
+            steps = {
+                "values": sold[140:],
+                "known": {"weather": weather[140:]},
+                "future": {"weather": ahead},
+                "all": True,
+            }
+            after = await service.steps("m", "", short["id"], steps)
+            for body in ({**begin, "past": [-1, *sold[1:140]]}, {**begin, "static": {"colour": 1}}):
+                with pytest.raises(BadRequestError, match="expected"):
+                    await service.open("m", "", body)
+            with pytest.raises(BadRequestError, match="expected nothing below 0"):
+                await service.steps("m", "", made["id"], {"values": [-2], "known": {"weather": ["sun"]}})
+            with pytest.raises(BadRequestError, match=rf"nothing below 0, .* the head {head}"):
+                await service.predict("m", [{**one, "values": [-1, *one["values"][1:]]}], {})
+            return answer, made, after
+
+    answer, made, after = go(work())
+    assert answer[0]["mean"] == pytest.approx(wanted["mean"], rel=1e-4)
+    assert answer[0]["intervals"]["90"]["high"] == pytest.approx(wanted["intervals"]["90"]["high"], abs=0.05)
+    assert made["forecast"]["mean"] == pytest.approx(wanted["mean"], rel=1e-3)
+    assert len(after["said"]) == 10
+    low = [each["expected"]["low"] for each in after["said"]] + after["forecast"]["levels"]["95"]["low"]
+    assert min(low) >= 0
+    assert np.mean(after["forecast"]["mean"]) == pytest.approx(np.mean(wanted["mean"]), rel=0.4)

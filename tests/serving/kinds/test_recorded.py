@@ -10,8 +10,11 @@ from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.errors import ConfigError, DataError
 from ostinato.recipes import open_run
 from ostinato.recipes.recordings.live import Live
+from ostinato.recipes.transcribe.live import LiveTranscript
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.limits import Limits
+from ostinato.training.run.run_folder import RunFolder
+from tests.recipes.transcribe import strokes
 from tests.serving.conftest import serving
 from tests.serving.untrained import untrained
 
@@ -155,3 +158,68 @@ def test_a_stream_needs_recordings_and_one_direction(tmp_path):
         Live(open_run(untrained(tmp_path / "run", "classify", data=data, model={"hidden_size": 4})))
     with pytest.raises(ConfigError, match="expected a model of recordings"):
         Live(open_run(untrained(tmp_path / "images", "classify", model={"hidden_size": 4})))
+
+
+LINES = {
+    "frames": {"reading": {"stride": 2}, "recording": {"stack": 5}},
+    "steps": {"reading": {"stride": 1}, "recording": {"stack": 1}},
+    "apart": {"reading": {"stride": 3}, "recording": {"stack": 2}},
+    "words": {"reading": {"stride": 1, "tokens": "word"}, "recording": {"stack": 4}},
+}
+
+
+@pytest.fixture(scope="module", params=LINES)
+def transcriber(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    data = strokes.write(folder / "a.jsonl", strokes.recordings(30))
+    model = {"hidden_size": 8, "bidirectional": False}
+    run = untrained(folder / "run", "transcribe", data=data, model=model, **LINES[request.param])
+    module = RunFolder(run).read_model()
+    module["output.weight"] *= 20  # so that units differ from frame to frame
+    RunFolder(run).write_model(module)
+    return run
+
+
+def test_a_transcriber_says_step_by_step_what_it_says_of_the_whole(transcriber, go, tmp_path):
+    trained = open_run(transcriber).answer_with({"beam": 1})
+    ones = [one for one in strokes.recordings(9, seed=5).items if len(one) >= 12]
+    texts = [[trained.predict(one.values[: at + 1].astype(np.float64)).text for at in range(len(one))] for one in ones]
+    assert len({text for each in texts for text in each}) > 5
+    live = LiveTranscript(trained)
+    for one, wanted in zip(ones, texts, strict=True):
+        live.reset()
+        written = ""
+        for step, text in zip(one.values.tolist(), wanted, strict=True):
+            said = live(step)
+            assert said["text"].startswith(written)
+            assert live.end()["text"] == text
+            assert text.startswith(written := said["text"])
+    with pytest.raises(ConfigError, match="use LiveTranscript"):
+        Live(trained)
+    with pytest.raises(DataError, match="expected a finite number or None for each of x0, x1, x2"):
+        live([1.0])
+
+    async def work():
+        async with serving(transcriber, Limits(sessions_in_memory=2), store=str(tmp_path / "s")) as service:
+            ids = [(await service.open("m", "", {}))["id"] for _ in ones]
+            found = []
+            for at in range(0, 12, 4):
+                for number, (id, one) in enumerate(zip(ids, ones, strict=True)):
+                    body = {"values": one.values[at : at + 4].tolist(), "end": True, "all": number % 2 == 0}
+                    found.append((number, at + 4, (await service.steps("m", "", id, body))["said"]))
+            again = (await service.steps("m", "", ids[0], {"end": True}))["said"]
+            plain = (await service.steps("m", "", ids[0], {}))["said"]
+            for body in ({"values": [[1.0]]}, {"text": "x"}, {"values": [[1.0] * 3], "end": "yes"}):
+                with pytest.raises(BadRequestError, match="expected"):
+                    await service.steps("m", "", ids[0], body)
+            return found, again, plain
+
+    found, again, plain = go(work())
+    for number, step, said in found:
+        assert len(said) == (4 if number % 2 == 0 else 1)
+        assert said[-1]["text"] == texts[number][step - 1]
+        text = said[-1]["text"]
+        assert trained.known.tokens == "word" or said[-1]["units"] == len(text)
+    assert again[0]["text"] == texts[0][11]
+    assert texts[0][11].startswith(plain[0]["text"])
+    assert plain[0]["added"] == ""

@@ -84,6 +84,11 @@ def read_arrays(path: str | Path, part: str = "") -> Recordings:
     return Recordings(channels, items, notes)
 
 
+def read_values(path: str | Path, part: str = "") -> np.ndarray:
+    """Their numbers alone, (N, T, C), whatever is beside them; for arguments and errors see `read_arrays`."""
+    return _values((_of_one_array(path, part) if suffix_of(path) == ".npy" else _of_archive(path, part))["values"])
+
+
 def parts_of(path: str | Path) -> tuple[str, ...]:
     """Which of "train", "validation" and "test" an archive has recordings of, by its arrays' names; none of a .npy file.
 

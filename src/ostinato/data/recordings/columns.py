@@ -8,9 +8,9 @@
 | label | label, class, activity, gesture, ... (`LABEL_NAMES`) |
 | channels | every other column that holds numbers, those that number the rows left out |
 
-Where no column is called a time, one that holds dates is it, or one of the seconds, milliseconds, ... that computers count since
-1970. A column of dates and one of hours are a time together. A wide table has columns such as x_0 .. x_99, of one channel or of
-several, as many of each; a few other numbers may stand beside them.
+A unit behind a name, as in Time [s], is no part of it. Where no column is called a time, one that holds dates is it, or one of the
+seconds, milliseconds, ... that computers count since 1970. A column of dates and one of hours are a time together. A wide table has
+columns such as x_0 .. x_99, of one channel or of several, as many of each; a few other numbers may stand beside them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ LABEL_NAMES = (
     "state",
     "action",
     "phase",
+    "labels",
 )
+_UNIT = re.compile(r"\s*[\[(][^\d\])][^\])]*[\])]$")  # "time [s]"; x[0] and x[1] are numbered
 _NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
 _ONLY_TEXTS = ("text", "sentence", "review", "comment", "message", "tweet", "document")  # even where they are numbers
 _MANY = 8  # columns of numbers, beside which words do not make texts of a table
@@ -172,7 +174,8 @@ def _is_number(cell: str) -> bool:
 
 
 def _named(names: Sequence[str], known: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
-    lower = {name.lower(): name for name in reversed(list(names)) if name not in taken}
+    free = [name for name in reversed(list(names)) if name not in taken]
+    lower = {_UNIT.sub("", name.strip().lower()): name for name in free} | {name.lower(): name for name in free}
     return next((lower[each] for each in known if each in lower), None)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from ostinato.data.recordings.columns import GROUP_NAMES
 from ostinato.data.recordings.pictures import channels_of, recording_of
+from ostinato.data.recordings.reading import SKIP, with_unread
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.captions import PICTURE_SUFFIXES, grey_picture
-from ostinato.data.sources.hidden import visible
+from ostinato.data.sources.hidden import matching, visible
 from ostinato.data.sources.lines import PART_NAMES, suffix_of
 from ostinato.data.sources.tables import JSON_SUFFIXES, TABLE_SUFFIXES, is_folder, read_cells
 from ostinato.errors import DataError
@@ -48,7 +49,13 @@ def folders_of_parts(folder: Path) -> dict[str, Path]:
 
 
 def read_line_pictures(
-    data: str, height: int, *, text: str | None, names: Sequence[str], labels: bool = True
+    data: str,
+    height: int,
+    *,
+    text: str | None,
+    names: Sequence[str],
+    labels: bool = True,
+    skip_broken: bool = False,
 ) -> Recordings:
     """The pictures of a folder, of one file, or of a pattern such as `scans/*.png`.
 
@@ -58,6 +65,7 @@ def read_line_pictures(
         text: The column of texts; None for the first of `names` that there is.
         names: What it may be called.
         labels: Whether texts are wanted; without them every picture of a folder is read.
+        skip_broken: Whether of several pictures those that cannot be read are left out; `unread` says which.
 
     Raises:
         DataError: There is no picture, one cannot be read, or texts are wanted and there is no list of them.
@@ -65,9 +73,8 @@ def read_line_pictures(
     place = Path(data).expanduser()
     listed: list[tuple[Path, str | None, str | None]]
     if not place.is_dir():
-        files = [place]
-        if not place.exists() and any(mark in place.name for mark in "*?["):
-            files = [file for file in visible(place.parent.glob(place.name)) if file.is_file()]
+        files = matching(data)
+        files = [place] if files is None else files
         listed = [(file, _beside(file), None) for file in files]
     elif (list_file := _list_in(place)) is not None:
         listed = list(_listed(place, list_file, text, names))
@@ -80,8 +87,18 @@ def read_line_pictures(
             f"{data}: nothing says what is written in its pictures; put labels.csv beside them, with columns file and text, or a "
             "text file for each, a.gt.txt for a.png"
         )
-    items = [_read(file, said if labels else None, group, place, height) for file, said, group in listed]
-    return Recordings(channels_of(height), tuple(items))
+    items: list[Recording] = []
+    unread: list[str] = []
+    for file, said, group in listed:
+        try:
+            items.append(_read(file, said if labels else None, group, place, height))
+        except DataError as error:
+            if not skip_broken or len(listed) == 1:
+                raise DataError(f"{error}{SKIP * (len(listed) > 1)}") from error
+            unread.append(" ".join(str(error).split()))
+    if not items:
+        raise DataError(f"{data}: none of its {len(unread)} pictures can be read; the first: {unread[0]}")
+    return with_unread(Recordings(channels_of(height), tuple(items)), data, unread)
 
 
 def _read(file: Path, said: str | None, group: str | None, place: Path, height: int) -> Recording:

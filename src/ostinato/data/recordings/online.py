@@ -91,3 +91,43 @@ class OnlineScaling:
 
 def _told(ratio: float) -> float:
     return float(np.clip(np.log(max(ratio, 1e-12)), -MOST, MOST))
+
+
+class OnlineFrames:
+    """Frames of some steps side by side, as soon as all of them are there: frame f has the steps from f stride on, `stack` of them.
+
+    Args:
+        scaling: of the steps, each by itself.
+        stack: steps of a frame.
+        stride: steps from the beginning of one frame to the next.
+    """
+
+    def __init__(self, scaling: Scaling, stack: int, stride: int):
+        self.scaled, self.stack, self.stride = OnlineScaling(scaling), stack, stride
+        self.channels, self._width = scaling.channels, scaling.width
+
+    def fresh(self, rows: int) -> State:
+        """What is remembered of recordings that have not begun."""
+        last = np.zeros((rows, self.stack, self._width), dtype=np.float32)
+        return {**self.scaled.fresh(rows), "last": last, "count": np.zeros(rows, dtype=np.int64)}
+
+    def go_on(self, state: State, row: int, values: np.ndarray, time: float | None = None) -> np.ndarray | None:
+        """One step more, see `OnlineScaling.go_on`: the frame that it completes, (stack I,) float32, or None."""
+        step, _ = self.scaled.go_on(state, row, values, time)
+        last = state["last"][row]
+        last[:-1] = last[1:]
+        last[-1] = step
+        state["count"][row] += 1
+        behind = int(state["count"][row]) - self.stack
+        return last.reshape(-1).copy() if behind >= 0 and behind % self.stride == 0 else None
+
+    def rest(self, state: State, row: int) -> list[np.ndarray]:
+        """The frames that have begun and are not complete, with zeros for steps that are not there: all of them if it ends here."""
+        count, last = int(state["count"][row]), state["last"][row]
+        done = max(0, (count - self.stack) // self.stride + 1)
+        found: list[np.ndarray] = []
+        for begin in range(done * self.stride, count, self.stride):
+            frame = np.zeros_like(last)
+            frame[: count - begin] = last[self.stack - (count - begin) :]
+            found.append(frame.reshape(-1))
+        return found

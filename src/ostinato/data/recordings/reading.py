@@ -12,6 +12,7 @@
 | a folder with a folder of files for each class | a recording a file, its class the name of its folder |
 | a folder of files with `labels.csv` (file, label) | a recording a file |
 | a folder of other files | the recordings of each, with labels of their own |
+| a pattern such as `sounds/*.wav` or `calls/*/*.wav` | its files, as those of a folder |
 
 Files are tables, sound or EDF. What is sound is made spectra of, see `Sound`.
 """
@@ -19,13 +20,13 @@ Files are tables, sound or EDF. What is sound is made spectra of, see `Sound`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ostinato.data.recordings.arrays import parts_of, read_arrays
+from ostinato.data.recordings.arrays import parts_of, read_arrays, read_values
 from ostinato.data.recordings.columns import GROUP_NAMES, Columns, holds_recordings
 from ostinato.data.recordings.edf_file import EDF_SUFFIXES, read_edf_file
 from ostinato.data.recordings.lists import holds_lists, read_lists
@@ -35,21 +36,34 @@ from ostinato.data.recordings.tables import read_recording_table
 from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
 from ostinato.data.sources.archives import archive_names
 from ostinato.data.sources.dialect import Dialect
-from ostinato.data.sources.hidden import visible
+from ostinato.data.sources.hidden import matching, root_of, visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, suffix_of
-from ostinato.data.sources.tables import TABLE_SUFFIXES, is_folder, joined_label, read_cells, several_labels
+from ostinato.data.sources.tables import (
+    JSON_SUFFIXES,
+    PARQUET_SUFFIXES,
+    TABLE_SUFFIXES,
+    first_cells,
+    is_folder,
+    joined_label,
+    read_cells,
+    several_labels,
+)
 from ostinato.errors import DataError
 
 _ARRAYS = (".npy", ".npz")
 _FILES = (*TABLE_SUFFIXES, *_ARRAYS, ".ts")
 _RECORDED = (*TABLE_SUFFIXES, *SOUND_SUFFIXES, *EDF_SUFFIXES)  # of which a folder may hold one a recording
 _OF_RECORDINGS = {"lengths", "groups", "group", "channels", "times"}
-_LABELS = ("label", "class", "target", "y", "text", "transcript")
+_LABELS = ("label", "class", "target", "y", "text", "transcript", "labels")
+_TOLD = 5  # of files that cannot be read
+SKIP = "; --recording.skip_broken true leaves such files out"
 _LABEL_FILES = ("labels", "label", "classes", "metadata")
 
 
 def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) -> bool:
     """Whether data are recordings, and not texts or images; of a table its first rows tell, of an archive its numbers."""
+    if (files := _matching(data)) is not None:
+        return bool(files) and are_recordings(str(files[0]), columns, dialect)
     if is_folder(data):
         folder = Path(data).expanduser()
         if find_ts_parts(folder):
@@ -79,10 +93,9 @@ def _are_measured(data: str) -> bool:
         if {name.lower() for name in archive_names(data)} & _OF_RECORDINGS:
             return True
         part = next(iter(parts_of(data)), "")
-        found = read_arrays(data, part)
+        values = read_values(data, part)
     except DataError:
         return False  # the reader of images says what is wrong
-    values = [each.values for each in found.items]
     return any(bool((v < 0).any() or np.isnan(v).any() or ((v != np.rint(v)) & (v > 1)).any()) for v in values)
 
 
@@ -103,6 +116,7 @@ def read_recordings(
     part: str = "",
     dialect: Dialect | None = None,
     sound: Sound = AS_IT_COMES,
+    skip_broken: bool = False,
 ) -> Recordings:
     """The recordings of a file or folder.
 
@@ -113,42 +127,51 @@ def read_recordings(
         part: Of an archive of arrays with parts, which.
         dialect: How CSV or TSV is written.
         sound: How sound is read, and samples a second of all.
+        skip_broken: Whether of several files those that cannot be read are left out; `unread` says which.
 
     Raises:
         DataError: They cannot be read, there is none, or labels are wanted and there are none.
     """
-    if is_folder(data):
-        found = _read_folder(Path(data).expanduser(), columns, labels, dialect, sound)
+    reader = _Reader(columns, labels, dialect, sound, [] if skip_broken else None)
+    files = _matching(data)
+    if files is not None:
+        found = reader.pattern(data, files)
+    elif is_folder(data):
+        found = reader.folder(Path(data).expanduser())
     else:
-        found = _read_file(data, columns, labels, dialect, sound, part)
+        found = reader.file(data, part)
     if not len(found):
+        if reader.unread:
+            raise DataError(
+                f"{data}: none of its {len(reader.unread)} files can be read; the first: {reader.unread[0]}"
+            )
         raise DataError(f"{data}: there is no recording in it; expected at least one")
     if labels and not any(each.label is not None or each.labels is not None for each in found.items):
-        alone = suffix_of(data)
-        how = "write .npz with x (N, T, C) and y (N,)" if alone == ".npy" else "put labels beside them"
-        raise DataError(f"{data}: none of its recordings has a {columns.label_names[0]}; {how} (docs/sensors.md)")
-    return found
+        raise DataError(f"{data}: none of its recordings has a {columns.label_names[0]}; {_advice(data, columns)}")
+    return with_unread(found, data, reader.unread or ())
 
 
-def _read_file(
-    data: str | Path, columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound, part: str = ""
-) -> Recordings:
-    suffix = suffix_of(data)
-    if suffix in _ARRAYS:
-        found = read_arrays(data, part)
-    elif suffix in SOUND_SUFFIXES:
-        found = read_sound(data)
-    elif suffix in EDF_SUFFIXES:
-        found = read_edf_file(data, columns.channels or columns.expected or None)
-    elif suffix == ".ts":
-        found = read_ts(data)
-    elif suffix in (".tsv", ".txt") and is_ucr_table(data):
-        found = read_ucr_table(data)
-    elif holds_lists(data):
-        found = read_lists(data, columns)
-    else:
-        found = read_recording_table(data, columns, labels=labels, dialect=dialect)
-    return as_steps(found, sound, data)
+def with_unread(found: Recordings, data: str, unread: Sequence[str]) -> Recordings:
+    """The same with the files among them that cannot be read, which notes tell."""
+    if not unread:
+        return found
+    more = f"; and {len(unread) - _TOLD} more" if len(unread) > _TOLD else ""
+    note = f"{data}: {len(unread):,} of its files cannot be read, and are left out: {'; '.join(unread[:_TOLD])}{more}"
+    return replace(found, unread=tuple(unread), notes=(*found.notes, note))
+
+
+def _advice(data: str, columns: Columns) -> str:
+    """How recordings of a form have labels."""
+    what, suffix = columns.label_names[0], suffix_of(data)
+    if suffix == ".npy":
+        return "write .npz with x (N, T, C) and y (N,) (docs/sensors.md)"
+    if suffix in (*JSON_SUFFIXES, *PARQUET_SUFFIXES):
+        names, _ = first_cells(data)
+        return (
+            f"expected a key {what} in each (or {', '.join(columns.label_names[1:4])}, ...), got {', '.join(names)}; name it with "
+            f"{columns.label_flag}"
+        )
+    return f"put {what}s beside them (docs/sensors.md)"
 
 
 def _recorded(folder: Path) -> list[Path]:
@@ -170,10 +193,7 @@ def _files_of_classes(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
 
 def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, str | None]]:
     """Of a folder with a table that names its files, each, its label, and its group where a column says whose it is."""
-    table = next(
-        (f for f in visible(folder.iterdir()) if f.stem.lower() in _LABEL_FILES and suffix_of(f) in TABLE_SUFFIXES),
-        None,
-    )
+    table = next(filter(_is_label_file, visible(folder.iterdir())), None)
     if table is None:
         return
     columns, rows = read_cells(table)
@@ -202,53 +222,131 @@ def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, s
         yield found, said, whose or None
 
 
-def _read_folder(folder: Path, columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound) -> Recordings:
-    files = list(_files_of_classes(folder)) or list(_labelled_files(folder, columns))
-    if not files and (plain := _recorded(folder)):
-        try:
-            return _of_files(plain, columns, labels, dialect, sound)
-        except DataError as error:
-            hint = (
-                ". Or lay files of a class into a folder of its name, or put labels.csv beside them" if labels else ""
-            )
-            raise DataError(f"{error}{hint}") from error
-    if not files:
+class _Reader:
+    """Reads files one after the other: the first says the sampling rate and the channels of all.
+
+    Args:
+        columns, labels, dialect, sound: See `read_recordings`.
+        unread: Gets a line for each of several files that cannot be read; None where the first such is an error.
+    """
+
+    def __init__(self, columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound, unread: list[str] | None):
+        self.columns, self.labels, self.dialect, self.sound, self.unread = columns, labels, dialect, sound, unread
+
+    def file(self, data: str | Path, part: str = "", *, bare: bool = False) -> Recordings:
+        """The recordings of one; with `bare` its labels, ids and groups are said elsewhere."""
+        columns = replace(self.columns, label=None, id=None, group=None) if bare else self.columns
+        suffix = suffix_of(data)
+        if suffix in _ARRAYS:
+            found = read_arrays(data, part)
+        elif suffix in SOUND_SUFFIXES:
+            found = read_sound(data)
+        elif suffix in EDF_SUFFIXES:
+            found = read_edf_file(data, columns.channels or columns.expected or None)
+        elif suffix == ".ts":
+            found = read_ts(data)
+        elif suffix in (".tsv", ".txt") and is_ucr_table(data):
+            found = read_ucr_table(data)
+        elif holds_lists(data):
+            found = read_lists(data, columns)
+        else:
+            found = read_recording_table(data, columns, labels=self.labels and not bare, dialect=self.dialect)
+        found = as_steps(found, self.sound, data)
+        self.sound = replace(self.sound, rate=self.sound.rate or found.rate)
+        return found
+
+    def folder(self, folder: Path) -> Recordings:
+        """Those of a folder."""
+        files = list(_files_of_classes(folder)) or list(_labelled_files(folder, self.columns))
+        if files:
+            return self._of_labelled(files, folder)
+        if plain := _recorded(folder):
+            return self._of_own(plain)
         raise DataError(
             f"{folder}: expected a folder for each class with files in it (tables, sound, EDF), files with labels.csv beside them, "
             "or files called train and test; found none"
         )
-    items: list[Recording] = []
-    notes: list[str] = []
-    channels: tuple[str, ...] | None = None
-    bare = replace(columns, label=None, id=None, group=None)
-    for file, label, group in files:
-        found = _read_file(file, bare, False, dialect, sound)
-        sound = replace(sound, rate=sound.rate or found.rate)
-        channels = channels or found.channels
-        found = check_channels(found, channels, file)
-        if len(found) > 1:
-            raise DataError(
-                f"{file}: expected one recording a file, got {len(found)} (told apart by a column of ids); name the file "
-                "itself with --data"
+
+    def pattern(self, data: str, files: list[Path]) -> Recordings:
+        """Those of the files that a pattern means."""
+        if not files:
+            raise DataError(f"{data}: no file has such a name; check it, and put it between quotes in a shell")
+        labelled = _labels_of(files, self.columns)
+        return self._of_labelled(labelled, root_of(Path(data).expanduser())) if labelled else self._of_own(files)
+
+    def _of_labelled(self, files: list[tuple[Path, str, str | None]], folder: Path) -> Recordings:
+        """A recording a file, whose label is said elsewhere."""
+        items: list[Recording] = []
+        notes: list[str] = []
+        channels: tuple[str, ...] | None = None
+        for file, label, group in files:
+            found = self._tried(file, bare=True)
+            if found is None:
+                continue
+            channels = channels or found.channels
+            found = check_channels(found, channels, file)
+            if len(found) > 1:
+                raise DataError(
+                    f"{file}: expected one recording a file, got {len(found)} (told apart by a column of ids); name the file "
+                    "itself with --data"
+                )
+            whose = found[0].group if group is None else group
+            id = str(file.relative_to(folder))
+            items.append(replace(found[0], id=id, label=label or None, labels=None, group=whose))
+            notes += (note for note in found.notes if "resampled" in note)
+        return Recordings(channels or (), tuple(items), tuple(dict.fromkeys(notes)), self.sound.rate)
+
+    def _of_own(self, files: list[Path]) -> Recordings:
+        """The recordings of all, with labels of their own, each called by its file."""
+        items: list[Recording] = []
+        notes: list[str] = []
+        for file in files:
+            try:
+                found = self._tried(file)
+                if found is None:
+                    continue
+                self.columns = replace(self.columns, expected=self.columns.expected or found.channels)
+                found = check_channels(found, self.columns.expected, file)
+            except DataError as error:
+                hint = ". Or lay files of a class into a folder of its name, or put labels.csv beside them"
+                raise DataError(f"{error}{hint * self.labels}") from error
+            items += (
+                replace(each, id=file.name if len(found) == 1 else f"{file.name} {each.id}") for each in found.items
             )
-        whose = found[0].group if group is None else group
-        items.append(replace(found[0], id=str(file.relative_to(folder)), label=label or None, labels=None, group=whose))
-        notes += (note for note in found.notes if "resampled" in note)
-    return Recordings(channels or (), tuple(items), tuple(dict.fromkeys(notes)), sound.rate)
+            notes += found.notes
+        return Recordings(self.columns.expected, tuple(items), tuple(dict.fromkeys(notes)), self.sound.rate)
+
+    def _tried(self, file: Path, *, bare: bool = False) -> Recordings | None:
+        """One of several; None for one that cannot be read and is left out."""
+        try:
+            return self.file(file, bare=bare)
+        except DataError as error:
+            if self.unread is None:
+                is_broken = suffix_of(file) in (*SOUND_SUFFIXES, *EDF_SUFFIXES)
+                raise DataError(f"{error}{SKIP * is_broken}") from error
+            self.unread.append(" ".join(str(error).split()))
+            return None
 
 
-def _of_files(files: list[Path], columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound) -> Recordings:
-    """The recordings of all, each called by its file."""
-    items: list[Recording] = []
-    notes: list[str] = []
-    for file in files:
-        found = _read_file(file, columns, labels, dialect, sound)
-        sound = replace(sound, rate=sound.rate or found.rate)
-        columns = replace(columns, expected=columns.expected or found.channels)
-        found = check_channels(found, columns.expected, file)
-        items += (replace(each, id=file.name if len(found) == 1 else f"{file.name} {each.id}") for each in found.items)
-        notes += found.notes
-    return Recordings(columns.expected, tuple(items), tuple(dict.fromkeys(notes)), sound.rate)
+def _labels_of(files: list[Path], columns: Columns) -> list[tuple[Path, str, str | None]]:
+    """Each file with the label and the group that a table beside it says, or else the folders that they are in; none for none."""
+    folders = list(dict.fromkeys(file.parent for file in files))
+    said = {file: (label, group) for each in folders for file, label, group in _labelled_files(each, columns)}
+    if any(file in said for file in files):
+        return [(file, *said.get(file, ("", None))) for file in files]
+    return [(file, file.parent.name, None) for file in files] if len(folders) > 1 else []
+
+
+def _matching(data: str) -> list[Path] | None:
+    """The files of recordings that a pattern means; None for the name of one thing."""
+    files = matching(data)
+    if files is None:
+        return None
+    return [file for file in files if suffix_of(file) in (*_RECORDED, *_FILES) and not _is_label_file(file)]
+
+
+def _is_label_file(file: Path) -> bool:
+    return file.stem.lower() in _LABEL_FILES and suffix_of(file) in TABLE_SUFFIXES
 
 
 def without_labels(found: Recordings) -> Recordings:

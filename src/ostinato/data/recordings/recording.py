@@ -43,12 +43,14 @@ class Recordings:
         items: The recordings, in the order of the data.
         notes: What a user should know about them, a line each.
         rate: Samples a second, of spectra those that they were made of; None where nobody says.
+        unread: Files among them that cannot be read, a line each that says why.
     """
 
     channels: tuple[str, ...]
     items: tuple[Recording, ...]
     notes: tuple[str, ...] = ()
     rate: float | None = None
+    unread: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)

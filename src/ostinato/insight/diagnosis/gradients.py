@@ -52,7 +52,7 @@ def without_gradient(patient: Patient) -> Iterator[Finding]:
             unused.append(name)
         elif not bool(gradient.any()):
             zero.append(name)
-    if not unused and not zero:
+    if not unused and (not zero or _still_zero(patient)):  # which is told of the states
         return
     names = unused + zero
     if one_step and set(names) <= one_step:
@@ -92,6 +92,18 @@ def state_ignored(patient: Patient) -> Iterator[Finding]:
         size = math.hypot(*(each for flow in flows for values in flow.gradients.values() for each in values))
         if size > _NO_GRADIENT * max(abs(patient.seen.loss), 1e-3):
             continue
+        if begun := _still_zero(patient):
+            yield Finding(
+                "output ignores the recurrent state",
+                "warning",
+                place(patient, name),
+                f"{some(begun)}: all 0, as they may begin, so that the answer does not depend on the states yet; their gradient "
+                "is not 0, and an update changes them",
+                "train longer: weights from before the first update were the best so far on validation; if they stay so, the "
+                "states tell nothing that helps",
+                numbers={"gradient": Number(size, "loss a unit of state")},
+            )
+            continue
         yield Finding(
             "output ignores the recurrent state",
             "fault",
@@ -101,6 +113,20 @@ def state_ignored(patient: Patient) -> Iterator[Finding]:
             "weights of the output layer must not all start at 0",
             numbers={"gradient": Number(size, "loss a unit of state")},
         )
+
+
+def _still_zero(patient: Patient) -> list[str]:
+    """Weights outside the recurrent layers that are all 0 and will not stay so."""
+    within = {id(each) for layer in patient.layers.values() for each in layer.parameters()}
+    return [
+        name
+        for name, weight in patient.model.named_parameters()
+        if weight.dim() > 1
+        and id(weight) not in within
+        and not bool(weight.any())
+        and (gradient := patient.seen.gradients.get(name)) is not None
+        and bool(gradient.any())
+    ]
 
 
 def vanishing(patient: Patient) -> Iterator[Finding]:

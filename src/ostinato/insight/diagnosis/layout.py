@@ -57,8 +57,6 @@ def _reasons(patient: Patient, call: Call, steps_at: int) -> Iterator[str]:
     lengths = patient.lengths
     if lengths is not None and lengths.numel() == steps:
         yield f"there are {steps} lengths, one a row"
-    elif lengths is not None and lengths.numel() == rows and int(lengths.max()) > steps:
-        yield f"the longest of the lengths is {int(lengths.max())} steps"
     for criterion in patient.seen.criteria:
         if rows > 1 and criterion.target.dim() == 1 and criterion.target.numel() == steps:
             yield f"there are {steps} targets, one a row"
@@ -166,11 +164,11 @@ def _likeness(x: Tensor, axis: int) -> float:
 
 
 def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
-    """The user's; the layer's; or those that trailing padding shows."""
-    if patient.lengths is not None:
-        return patient.lengths
+    """The layer's own; the user's, where they are of what it reads; or those that trailing padding shows."""
     if call.lengths is not None:
         return as_tensor(call.lengths)
+    if patient.lengths is not None and _are_of(patient.lengths, patient.batch, call, steps_at):
+        return patient.lengths
     shape = call.input.shape[:2]
     paddings = {part.padding_idx for part in patient.model.modules() if isinstance(part, nn.Embedding)} - {None}
     for tensor in tensors(patient.batch):
@@ -184,6 +182,21 @@ def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
         if short.numel() >= lengths.numel() / 4 and short.unique().numel() > 1 and int(lengths.min()) > 0:
             return lengths
     return None
+
+
+def _are_of(lengths: Tensor, batch: Any, call: Call, steps_at: int) -> bool:
+    """Whether lengths of a batch may be those of what a layer reads: a decoder reads answers, whose lengths are others.
+
+    They are taken for those of the first tensor that has their number of rows.
+    """
+    rows, longest = lengths.numel(), int(lengths.max())
+    if call.is_packed:
+        return int(lengths.sum()) == len(call.input)
+    steps = call.input.shape[steps_at]
+    for tensor in tensors(batch):
+        if tensor.dim() >= 2 and rows in tensor.shape[:2]:
+            return longest <= steps == tensor.shape[1 if tensor.shape[0] == rows else 0]
+    return longest <= steps
 
 
 def _filled(filled: Tensor, steps_at: int) -> Tensor:

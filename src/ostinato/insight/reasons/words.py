@@ -24,10 +24,10 @@ def shown(found: Reasons) -> Text:
     text.append(f"{found.name}: " if found.name else "").append(found.said, style="bold").append(
         "\n" if found.said else ""
     )
-    text.append(f"{found.about}: {found.answer:+.4g} {found.unit}; nothing there: {found.baseline:+.4g}\n")
+    text.append(f"{found.about}: {_signed(found.answer)} {found.unit}; nothing there: {_signed(found.baseline)}\n")
     told = f"method {found.method}"
     if found.method in SUMS:
-        told += f"; contributions sum to {found.values.sum():+.4g}, {found.remainder:+.1g} left"
+        told += f"; contributions sum to {_signed(float(found.values.sum()))}, {_signed(found.remainder, 1)} left"
     text.append(told + "\n", style="dim")
     weights = found.by_step
     most = float(abs(weights).max()) or 1.0
@@ -44,9 +44,15 @@ def shown(found: Reasons) -> Text:
         for name, value in rows:
             bar = ("+" if value > 0 else "-") * round(_BAR * abs(value) / strongest)
             style = "rgb({},{},{})".format(*(FOR if value > 0 else AGAINST))
-            text.append(f"{name[:width]:{width}}  {value:>+12.4g}  ").append(bar, style=style).append("\n")
+            text.append(f"{name[:width]:{width}}  {_signed(value):>12}  ").append(bar, style=style).append("\n")
     text.right_crop(1)
     return text
+
+
+def _signed(value: float, digits: int = 4) -> str:
+    """With so many digits, of large numbers all those before the point."""
+    whole = f"{value:+,.0f}"
+    return whole if 10**digits <= abs(value) < 1e9 else f"{value:+.{digits}g}"
 
 
 def _tables(found: Reasons) -> list[tuple[str, list[tuple[str, float]]]]:

@@ -13,6 +13,9 @@ CYCLES_SEEN = (
 )
 _LEAST_LIKENESS = 0.2
 _LEAST_OF_MANY = 0.5  # where hundreds of lags are tried, chance finds more
+# Where noise hides a season, series are alike by little, after one season as after two and three; but surely.
+_FAINT, _SURE, _SURE_OF_MANY = 0.02, 4.0, 5.5  # the least likeness, and standard errors that it is
+_MULTIPLES = 4
 _LEAST_SEASON = 4  # steps; two or three are alike in any smooth series
 _MOST_SERIES, _MOST_STEPS = 50, 5000  # that are looked at for a season, the last of each
 _LONGEST_SEASON = 400  # that is looked for where no calendar says which could be
@@ -22,6 +25,9 @@ _CYCLES_S = {"minute": 60.0, "hour": 3600.0, "day": _DAY_S, "week": 7 * _DAY_S, 
 
 def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
     """After how many steps the changes of a series are like themselves, more than after half of it.
+
+    Where noise hides the season, as in small counts, all series together tell it: the mean correlation after one season, two, three
+    and four is then several of its standard errors (Bartlett 1946, (7)).
 
     Args:
         series: (T,) each, NaN where missing: what training has.
@@ -47,7 +53,13 @@ def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
         if value >= least and value > _likeness(looked_at, lag, max(lag // 2, 1)) and _stands_out(looked_at, lag)
     ]
     # What recurs each day recurs each week too: the shortest, at the top of its peak.
-    return max((lag for lag in peaks if lag < 1.5 * peaks[0]), key=found.__getitem__, default=1)
+    if peaks:
+        return max((lag for lag in peaks if lag < 1.5 * peaks[0]), key=found.__getitem__)
+    sure = _SURE if is_dated else _SURE_OF_MANY
+    faint = next((lag for lag in candidates if found[lag] > 0 and _recurs(looked_at, lag, sure)), 1)
+    # What recurs after four weeks may do so because each week is alike.
+    parts = (lag for lag in candidates if lag < faint and faint % lag == 0)
+    return next((lag for lag in parts if _recurs(looked_at, lag, _SURE)), faint)
 
 
 def _stands_out(series: Sequence[np.ndarray], season: int) -> bool:
@@ -58,13 +70,38 @@ def _stands_out(series: Sequence[np.ndarray], season: int) -> bool:
     )
 
 
+def _recurs(series: Sequence[np.ndarray], season: int, sure: float) -> bool:
+    """Whether changes are surely alike after one season and after each of the next ones, however little."""
+    longest, over = max(map(len, series)), max(1, season // 3)  # the longer, the more of a change is the season's
+    lags = range(season, min(_MULTIPLES * season, longest - 2 * season) + 1, season)
+    found = [_alike(series, season, lag, over) for lag in lags]
+    values, pairs = np.array([value for value, _ in found]), np.array([count for _, count in found])
+    if not len(values) or not pairs.all() or values.mean() < max(_FAINT, sure / np.sqrt(pairs.sum())):
+        return False
+    # What is alike from step to step is alike by chance after a season, too.
+    short = sum(_alike(series, season, lag, over)[0] ** 2 for lag in range(1, season // 2 + 1))
+    errors = np.sqrt((1.0 + 2.0 * short) / pairs)
+    mean = float(values.mean())
+    # A cycle that is not kept to fades with each of its turns.
+    if mean < sure * float(np.sqrt((errors**2).sum())) / len(values) or (values < mean / 2 - 2 * errors).any():
+        return False
+    off = max(1, season // 6)
+    beside = ([_alike(series, season, lag + by, over)[0] for lag in lags] for by in (-(season // 2), -off, off))
+    return all(mean > np.mean(each) for each in beside)
+
+
 def _likeness(series: Sequence[np.ndarray], season: int, lag: int) -> float:
     """Correlation of changes with those `lag` steps before, over all series; 0 where none has the season three times.
 
     A change is over a twelfth of the season, so that the noise of single steps does not hide a long one.
     """
-    over = max(1, season // 12)
+    return _alike(series, season, lag, max(1, season // 12))[0]
+
+
+def _alike(series: Sequence[np.ndarray], season: int, lag: int, over: int) -> tuple[float, int]:
+    """Correlation of changes over some steps with those `lag` steps before, over all series, and of how many pairs it is."""
     product = left = right = 0.0
+    pairs = 0
     for values in series:
         if len(values) < CYCLES_SEEN * season or len(values) <= over + lag:
             continue
@@ -77,9 +114,10 @@ def _likeness(series: Sequence[np.ndarray], season: int, lag: int) -> float:
         a, b = changes[lag:] - middle, changes[:-lag] - middle
         both = ~(np.isnan(a) | np.isnan(b))
         a, b = a[both], b[both]
+        pairs += len(a)
         product += float((a * b).sum()) / unit
         left, right = left + float((a * a).sum()) / unit, right + float((b * b).sum()) / unit
-    return float(product / np.sqrt(left * right)) if left > 0 and right > 0 else 0.0
+    return (float(product / np.sqrt(left * right)), pairs) if left > 0 and right > 0 else (0.0, 0)
 
 
 def find_cycles(times: Sequence[np.ndarray], grid: Grid | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -119,6 +120,18 @@ class ForecastPart:
         for series, rows in zip(found, np.split(order, begins[1:]), strict=True):
             yield self.tracks[series], rows
 
+    def apart(self) -> ForecastPart:
+        """Its forecasts that do not overlap, so that each value counts once."""
+        kept: list[int] = []
+        for _, rows in self.by_track():
+            last = -self.horizon
+            for row in sorted(rows.tolist(), key=lambda row: int(self.origin[row])):
+                if self.origin[row] - last >= self.horizon:
+                    kept.append(row)
+                    last = int(self.origin[row])
+        rows = np.array(sorted(kept), dtype=np.int64)
+        return dataclasses.replace(self, series=self.series[rows], origin=self.origin[rows])
+
     def moments(self) -> np.ndarray:
         """(N,): the time of the first step of each forecast."""
         found = np.empty(len(self), dtype=self.tracks[0].times.dtype)
@@ -138,9 +151,10 @@ def tracks_of(table: SeriesTable) -> tuple[Track, ...]:
     """The series of a table, each column of values a series of its own.
 
     Raises:
-        DataError: a series has no value at all or a huge one, or a covariate that is known ahead is missing between values.
+        DataError: a series has no value at all, or it or what is beside it a huge one.
     """
     found = []
+    _check_sizes(table)
     for number, series in enumerate(table.series):
         for at, column in enumerate(table.values):
             its = column if len(table.values) > 1 else ""
@@ -160,6 +174,19 @@ def tracks_of(table: SeriesTable) -> tuple[Track, ...]:
                 Track(name, series.times, values, series.known, series.observed, series.grid, static, number, its)
             )
     return tuple(found)
+
+
+def _check_sizes(table: SeriesTable) -> None:
+    """Of what is beside the values: numbers whose squares can be summed."""
+    for series in table.series:
+        beside = ((table.known, series.known), (table.observed, series.observed), (table.static, series.static[None]))
+        for names, columns in beside:
+            if columns.size and (largest := np.nanmax(np.abs(columns), initial=0.0)) > MOST:
+                name = names[int(np.nanmax(np.abs(columns), 0, initial=0.0).argmax())]
+                raise DataError(
+                    f"{table.name}: column {name!r} has a value of size {largest:.3g}; expected at most {MOST:g}: divide the "
+                    "column by a power of ten, or leave it out"
+                )
 
 
 def origins(

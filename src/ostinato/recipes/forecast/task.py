@@ -32,13 +32,14 @@ from ostinato.recipes.forecast.answers.answering import (
 )
 from ostinato.recipes.forecast.answers.prediction import ForecastPrediction
 from ostinato.recipes.forecast.answers.reconciliation import reconciled, summing
-from ostinato.recipes.forecast.data import ForecastPart, Track, tracks_of
+from ostinato.recipes.forecast.data import ForecastPart, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import INTERVALS
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.splitting import MOST_TEST, at_most, cut_at, split
 from ostinato.recipes.forecast.start import begin
+from ostinato.recipes.forecast.telling import check_head, of_series, of_training, of_validation
 from ostinato.recipes.forecast.values import series_of
 from ostinato.recipes.forecast.windows import SeriesWindows, Together
 from ostinato.recipes.learnt import Learnt
@@ -113,8 +114,9 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         tracks = tracks_of(table)
         lengths = tuple(map(len, tracks))
         notes = table.notes
+        told = of_series(data, known, tracks)
         if not labelled:
-            notes += (*_strange(data, known, tracks), *_still(data, known, tracks))
+            notes += tuple(told)
         made = partial(
             ForecastPart,
             table.name,
@@ -142,15 +144,12 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return made(series=series, origin=steps, horizon=known.horizon)
 
     def remarks(self, splits: Splits[ForecastPart]) -> list[str]:
-        """About the times of the table."""
-        return list(splits.train.notes)
-
-    def notes(self, part: ForecastPart) -> list[str]:
-        """Rows that were left out, series that training never had."""
-        return list(part.notes)
+        """About the times of the table, and whether validation is long enough."""
+        return [*splits.train.notes, *of_validation(splits.validation)]
 
     def learn(self, settings: ForecastSettings, train: ForecastPart) -> ForecastKnown:
         """Season, cycles of the calendar, scales of covariates, names of the series, what the model begins as."""
+        check_head(settings.model.head, train)
         known = ForecastKnown.of(train, with_calendar=settings.model.calendar)
         name = "student-t" if settings.model.head == "auto" else settings.model.head
         return begin(train, dataclasses.replace(known, head=name), make_head(name), settings.model.baseline)
@@ -164,14 +163,13 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return choose(settings, known, splits, self.build)
 
     def begin(self, settings: ForecastSettings, known: ForecastKnown, model: Forecaster) -> list[str]:
-        """What is told of the head."""
+        """What is told of season and head."""
+        lines = of_training(known, settings.reading.season)
         if known.trials:
             from ostinato.recipes.forecast.choice import told
 
-            return [told(known.trials)]
-        if known.whole and known.nonnegative and all(known.nonnegative) and not model.head.is_count:
-            return ["training has whole numbers from 0 on only: --model.head auto tries the heads of counts too"]
-        return []
+            return [*lines, told(known.trials)]
+        return lines
 
     def finish(self, learnt: LearntForecaster | None, finished: Finished) -> None:
         """Calibrates intervals and alarms on validation."""
@@ -352,28 +350,3 @@ def _read(settings: ForecastSettings, data: str, like: Layout | None = None) -> 
         dialect=Dialect(reading.separator, reading.header),
         like=like,
     )
-
-
-def _strange(data: str, known: ForecastKnown, tracks: tuple[Track, ...]) -> list[str]:
-    """A line if training had several series, but not all of these."""
-    strange = [track.id for track in tracks if not known.number(track.id)] if len(known.ids) > 1 else []
-    if not strange:
-        return []
-    names = ", ".join(map(repr, strange[:5])) + (", ..." if len(strange) > 5 else "")
-    had = ", ".join(map(repr, known.ids[:5])) + (", ..." if len(known.ids) > 5 else "")
-    return [f"{data}: training never had the series {names} (it had {had}): forecast by what their past says"]
-
-
-def _still(data: str, known: ForecastKnown, tracks: tuple[Track, ...]) -> list[str]:
-    """Lines if series have not changed so far, so that nothing of their own tells how far they may go."""
-    alone = [track.id for track in tracks if track.seen[-1] == 1 and known.width(track.id) > 0]
-    still = [track.id for track in tracks if track.moved[-1] == 0 and track.id not in alone]
-    lines = []
-    for ids, have, then in (
-        (alone, "one value", "the forecast is as far around it as the values of training are apart"),
-        (still, "one value, or the same everywhere", "the forecast stays at it, with intervals of no width"),
-    ):
-        which = ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
-        of_them = "its only series has" if len(tracks) == 1 else f"series {which} have"
-        lines += [f"{data}: {of_them} {have}: {then}"] if ids else []
-    return lines

@@ -10,6 +10,7 @@
 | pairs (words, tags), or a frame with such columns | `.conll`, a word a line |
 | pairs (array or image, label), or (array, labels of steps) | `.npz` |
 | pairs (array or image, caption or captions) | a folder of pictures and `captions.jsonl` |
+| pairs (image of a line, text), for a transcriber | a folder of pictures and `labels.jsonl` |
 | texts, for a language model | a folder, a file for each |
 | anything with a length and places, such as a torch Dataset | as the list of what it gives |
 """
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ostinato.data.recordings.recording import Recording, Recordings
+from ostinato.data.records.brightness import as_eight_bits, white_of
 from ostinato.data.records.captions import pixels_of
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.pairs import Pair, Pairs
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     import polars
 
 PAIR = ("text", "label")
-SENTENCES, PICTURES = ("words", "tags"), ("image", "caption")
+SENTENCES, PICTURES, LINES = ("words", "tags"), ("image", "caption"), ("line", "text")
 
 
 def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAIR) -> Path:
@@ -67,6 +69,9 @@ def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAI
             return _arrays(given, folder / name)
         return _sentences_of(as_frame(given), folder / name, pair) or _table(given, folder / name)
     if isinstance(given, tuple) and len(given) == 2 and is_array(given[0]):
+        if pair == LINES and (x := numbers_of(given[0])) is not None and x.ndim == 3 and x.dtype == np.uint8:
+            _check_counts(x, given[1], folder / name)
+            return _lines(list(zip(x, items_of(given[1]), strict=True)), folder / name)
         return _arrays({"x": given[0], "y": given[1]}, folder / name)
     if (numbers := numbers_of(given)) is not None and numbers.size and numbers.ndim:
         return (
@@ -129,6 +134,8 @@ def _pairs(pairs: list[tuple[Any, Any]], path: Path, named: tuple[str, str]) -> 
     first, second = pairs[0]
     if named == PICTURES:
         return _captions(pairs, path)
+    if named == LINES and any(_is_line(each) for each, _ in pairs):
+        return _lines(pairs, path)
     if isinstance(first, str):
         if wrong := [each for each, _ in pairs if not isinstance(each, str)]:
             raise DataError(f"{path.name}: expected a text in every pair, got {told(wrong[0])}")
@@ -141,7 +148,17 @@ def _pairs(pairs: list[tuple[Any, Any]], path: Path, named: tuple[str, str]) -> 
             f"{path.name}: expected texts, token lists, arrays or images in all pairs, got {told(wrong[0])}"
         )
     labels = [_label(label) for _, label in pairs]
+    x = _as_deep([each for each in x if each is not None])
     return _arrays({"x": x, **({} if all(each is None for each in labels) else {"y": labels})}, path)
+
+
+def _as_deep(x: list[np.ndarray]) -> list[np.ndarray]:
+    """Pictures of eight bits and deeper ones side by side: all of eight bits, or those would be black among these."""
+    deep = [each for each in x if each.dtype != np.uint8]
+    if not deep or len(deep) == len(x):
+        return x
+    white = white_of(deep)
+    return [each if each.dtype == np.uint8 else as_eight_bits(each, white) for each in x]
 
 
 def _label(given: Any) -> Any:
@@ -187,9 +204,21 @@ def _arrays(given: Mapping[str, Any], path: Path) -> Path:
         if numbers is None:
             raise DataError(f"{path.name}: expected an array or a list as {name!r}, got {told(each)}")
         found[name] = _without_channel(numbers) if name.startswith("x") else numbers
+    for name, labels in found.items():
+        side, _, part = name.partition("_")
+        if side in ("y", "labels", "groups") and (x := found.get(f"x_{part}" if part else "x")) is not None:
+            _check_counts(x, labels, path, name)
     path = path.with_name(f"{path.name}.npz")
     np.savez(path, **found)  # pyright: ignore[reportArgumentType]
     return path
+
+
+def _check_counts(x: np.ndarray, y: Any, path: Path, name: str = "y") -> None:
+    """What is beside examples has to be one for each; whatever these are."""
+    if len(x) != (count := len(y) if isinstance(y, np.ndarray) else len(items_of(y))):
+        raise DataError(
+            f"{path.name}: expected as many in {name} as examples in x, got {count:,} beside {len(x):,}; give one for each"
+        )
 
 
 def _without_channel(x: np.ndarray) -> np.ndarray:
@@ -281,31 +310,53 @@ def _texts(texts: list[Any], path: Path) -> Path:
 
 
 def _captions(pairs: list[tuple[Any, Any]], path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    for number, (given, said) in enumerate(pairs, start=1):
+        lines.append(_caption(_saved(given, path, number, (np.uint8,)), said))
+    (path / "captions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _lines(pairs: list[tuple[Any, Any]], path: Path) -> Path:
+    """Pictures of lines, each as deep as it is, and what is written in them."""
+    path.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"file": _saved(given, path, number, (np.uint8, np.uint16)), "text": None if said is None else str(said)}
+        for number, (given, said) in enumerate(pairs, start=1)
+    ]
+    (path / "labels.jsonl").write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
+    return path
+
+
+def _is_line(given: Any) -> bool:
+    """Whether it is a picture: an image of Pillow, or bytes (height, width)."""
+    return is_picture(given) or (isinstance(given, np.ndarray) and given.dtype == np.uint8 and given.ndim == 2)
+
+
+def _saved(given: Any, path: Path, number: int, kinds: tuple[type, ...]) -> str:
+    """The name of the file in a folder that a picture is saved in."""
     from ostinato.extras import needed
 
     with needed():
         import PIL.Image
 
-    path.mkdir(parents=True, exist_ok=True)
-    lines: list[str] = []
-    for number, (given, said) in enumerate(pairs, start=1):
-        name = f"{number:06}.png"
-        if is_picture(given):
-            # As it is, so that a run reads it as it reads files: deep, seen through, turned.
-            name = f"{number:06}.tif" if given.mode in ("I", "F", "CMYK", "LAB", "YCbCr", "RGBX") else name
-            given.save(path / name, exif=given.getexif())
-            lines.append(_caption(name, said))
-            continue
-        pixels = numbers_of(given)
-        if pixels is None or pixels.ndim not in (2, 3) or pixels.dtype != np.uint8:
-            raise DataError(
-                f"{path.name}: expected images, or arrays (height, width) or (height, width, 3) of uint8, got {told(given)} at "
-                f"place {number}"
-            )
-        PIL.Image.fromarray(pixels).save(path / name)
-        lines.append(_caption(name, said))
-    (path / "captions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    name = f"{number:06}.png"
+    if is_picture(given):
+        # As it is, so that a run reads it as it reads files: deep, seen through, turned.
+        name = f"{number:06}.tif" if given.mode in ("I", "F", "CMYK", "LAB", "YCbCr", "RGBX") else name
+        given.save(path / name, exif=given.getexif())
+        return name
+    pixels = numbers_of(given)
+    if pixels is None or pixels.ndim not in (2, 3) or pixels.dtype not in kinds:
+        raise DataError(
+            f"{path.name}: expected images, or arrays (height, width) or (height, width, 3) of uint8, got {told(given)} at "
+            f"place {number}"
+        )
+    PIL.Image.fromarray(pixels).save(path / name)
+    return name
 
 
 def _caption(name: str, said: Any) -> str:

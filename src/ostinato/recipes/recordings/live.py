@@ -34,6 +34,8 @@ class Live:
     def __init__(self, trained: Any, *, confidence: float = CONFIDENCE):
         self.known = trained.known
         scaling = getattr(self.known, "scaling", None)
+        if hasattr(self.known, "stride"):
+            raise ConfigError("expected a model that classifies or tags; of one that transcribes use LiveTranscript")
         if scaling is None:
             raise ConfigError("expected a model of recordings, got another; of texts use trained.model.stream()")
         self.model, self.stream = trained.model, trained.model.stream()

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ostinato.data.recordings import reading as files
 from ostinato.data.recordings.arrays import parts_of
 from ostinato.data.recordings.columns import Columns
@@ -24,7 +26,8 @@ from ostinato.errors import DataError
 from ostinato.recipes.recordings.settings import RecordingSettings
 
 GESTURES = "gestures"  # what the built-in recordings are called, where there is no such file
-TEXT_LABELS = ("text", "transcript", "transcription", "sentence", "label")  # what a column of texts is called
+TEXT_LABELS = ("text", "transcript", "transcription", "sentence", "label", "labels")  # what a column of texts is called
+_FAR, _LOOKED_AT = 100.0, 50  # deviations from training's mean; steps of a recording that are looked at
 _PIECE = 128  # steps of training that a network is shown at once, which tags each
 
 
@@ -153,6 +156,7 @@ class RecordingReader:
             place = places.get("test", places["train"])
             found = self._read(place, part, labelled=labelled, expected=scaling.channels, rate=scaling.rate)
         found = self._cut(check_channels(found, scaling.channels, data), 2)
+        found = dataclasses.replace(found, notes=(*found.notes, *_far(found, scaling, data)))
         return _some(self._with_labels(found, data), data) if labelled else found
 
     def _read(
@@ -167,7 +171,15 @@ class RecordingReader:
         # Of who predicts, a column of labels is no channel.
         columns = dataclasses.replace(self.columns, expected=expected)
         sound = dataclasses.replace(self.sound, rate=rate or self.sound.rate)
-        found = files.read_recordings(place, columns, labels=labelled, part=part, dialect=self.dialect, sound=sound)
+        found = files.read_recordings(
+            place,
+            columns,
+            labels=labelled,
+            part=part,
+            dialect=self.dialect,
+            sound=sound,
+            skip_broken=self.settings.skip_broken or not labelled,
+        )
         if not labelled:
             return files.without_labels(found)
         if self.of_steps:
@@ -210,6 +222,10 @@ class RecordingReader:
             return cut(found, length or _PIECE) if part == 0 else found
         if length is None:
             return found
+        if found.items and all(len(each) < length for each in found.items):
+            longest = max(map(len, found.items))
+            note = f"no recording is as long as a window of {length:,} steps, the longest has {longest:,}: each is one window"
+            found = dataclasses.replace(found, notes=(*found.notes, note))
         return windows(found, length, self.settings.stride or max(1, length // 2), self.settings.window_label)
 
 
@@ -217,6 +233,24 @@ def _some(found: Recordings, data: str) -> Recordings:
     if not len(found):
         raise DataError(f"{data}: none of its recordings has a label; fill in the column of labels, or name another")
     return found
+
+
+def _far(found: Recordings, scaling: Scaling, data: str) -> list[str]:
+    """A line for channels that are nowhere near what they were in training: in another unit, say."""
+    if not len(found):
+        return []
+    values = np.concatenate([each.values[:: max(1, len(each) // _LOOKED_AT)] for each in found.items])
+    lines: list[str] = []
+    for name, column, mean, deviation in zip(
+        scaling.channels, values.T, scaling.means, scaling.deviations, strict=True
+    ):
+        there = column[~np.isnan(column)].astype(np.float64)
+        if len(there) and (away := float(np.median(np.abs(there - mean))) / deviation) > _FAR:
+            lines.append(
+                f"{data}: channel {name!r} lies about {np.median(there):.4g}, {away:,.0f} deviations from the mean of training, "
+                f"{mean:.4g}; is it in another unit?"
+            )
+    return lines
 
 
 def is_built_in(data: str) -> bool:

@@ -32,6 +32,7 @@ class RecordingSettings:
         bands: of features, bands of the mel scale.
         coefficients: of mfcc, how many a frame has.
         sampling_rate: samples a second, to which recordings of another rate are resampled; null for that of the first file.
+        skip_broken: of many files, leave out those that are broken or empty, which is told; to predict, they always are.
     """
 
     id: str | None = None
@@ -49,6 +50,7 @@ class RecordingSettings:
     bands: int = 40
     coefficients: int = 13
     sampling_rate: float | None = None
+    skip_broken: bool = False
 
     def __post_init__(self):
         for name in ("window_ms", "hop_ms", "sampling_rate"):

@@ -106,7 +106,10 @@ def _pictures(settings: TranscribeSettings, data: str) -> Splits[Recordings]:
 
 
 def _lines_of(settings: TranscribeSettings, place: str, height: int, labelled: bool) -> Recordings:
-    return read_line_pictures(place, height, text=settings.reading.text, names=TEXT_LABELS, labels=labelled)
+    skip = settings.recording.skip_broken or not labelled
+    return read_line_pictures(
+        place, height, text=settings.reading.text, names=TEXT_LABELS, labels=labelled, skip_broken=skip
+    )
 
 
 def _reader(settings: TranscribeSettings) -> RecordingReader:

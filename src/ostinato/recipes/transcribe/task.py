@@ -15,6 +15,7 @@ from ostinato.data.recordings.recording import Recordings
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.lines import opened_once
 from ostinato.models.transcribing.transcriber import Transcriber
+from ostinato.recipes.in_python.kept import LINES
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.trained import validation_of
@@ -54,6 +55,7 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
     errors = ("character_error_rate", "word_error_rate")
     files = ("reading.validation", "reading.test")
     rows = 64
+    pair = LINES
     answering = TranscribeAnswering
     nothing_to_judge = "expected texts to validate with that have units of training and enough frames, got others only"
 
@@ -101,10 +103,6 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         if groups:
             lines.append(f"{splits.name}: recordings of one group stay in one part; {len(groups)} groups to train on")
         return lines
-
-    def notes(self, part: Recordings) -> list[str]:
-        """Which recordings have no text."""
-        return list(part.notes)
 
     def batch_steps(self, settings: TranscribeSettings) -> int:
         """Bounds the memory of a batch."""

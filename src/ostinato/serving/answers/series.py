@@ -13,6 +13,7 @@ from ostinato.data.series.times import parse_numbers, parse_times
 from ostinato.errors import DataError
 from ostinato.recipes.forecast.data import ForecastPart, Track
 from ostinato.recipes.forecast.known import ForecastKnown
+from ostinato.recipes.forecast.telling import is_never_below_zero
 from ostinato.serving.errors import BadRequestError, TooLargeError
 
 Words: TypeAlias = Mapping[str, Sequence[str]]
@@ -169,6 +170,7 @@ def track_of(known: ForecastKnown, body: Mapping[str, Any], name: str, most: int
     values = numbers_of(body.get(name), name, most)
     if not len(values) or np.isnan(values).all():
         raise BadRequestError(f"{name}: expected at least one value", param=name)
+    check_above(known, values, name)
     series = body.get("series")
     if series is not None and not isinstance(series, str):
         raise BadRequestError("series: expected the name of a series", param="series")
@@ -181,6 +183,16 @@ def track_of(known: ForecastKnown, body: Mapping[str, Any], name: str, most: int
     ahead = columns_of(body, "known", len(values), names_of(known.known), words)
     beside = columns_of(body, "observed", len(values), names_of(known.observed), words)
     return Track(series or "", times, values, ahead, beside, grid, static_of(known, body))
+
+
+def check_above(known: ForecastKnown, values: np.ndarray, name: str) -> None:
+    """Raises a BadRequestError for values that the head of a model says can never be."""
+    if is_never_below_zero(known.head) and (values < 0).any():
+        raise BadRequestError(
+            f"{name}: expected nothing below 0, as training had none and the head {known.head} never forecasts it, got "
+            f"{float(np.nanmin(values)):g}",
+            param=name,
+        )
 
 
 def part_of(known: ForecastKnown, tracks: tuple[Track, ...]) -> ForecastPart:

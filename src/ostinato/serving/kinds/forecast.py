@@ -17,7 +17,7 @@ from ostinato.models.forecasting.heads import Gaussian, Quantiles
 from ostinato.models.forecasting.windows import uniform_numbers
 from ostinato.recipes.forecast.data import Track
 from ostinato.recipes.forecast.windows import SeriesWindows
-from ostinato.serving.answers.series import columns_of, names_of, numbers_of, part_of, track_of, words_of
+from ostinato.serving.answers.series import check_above, columns_of, names_of, numbers_of, part_of, track_of, words_of
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.kinds.kind import FIRST_ROWS, Kind, whole
 from ostinato.serving.stepping.bank import Bank
@@ -88,6 +88,7 @@ class ForecastKind(Kind):
         if body.get("values") is None:
             return []
         values = numbers_of(body["values"], "values", most)
+        check_above(self.known, values, "values")
         known = columns_of(body, "known", len(values), names_of(self.known.known), words_of(self.known))
         observed = columns_of(body, "observed", len(values), names_of(self.known.observed), words_of(self.known))
         return list(zip(values.tolist(), known, observed, strict=True))

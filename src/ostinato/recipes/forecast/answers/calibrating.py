@@ -39,28 +39,15 @@ def calibrated(model: Forecaster, known: ForecastKnown, validation: ForecastPart
     with reading(model):
         for batch in _batches(model, windows):
             judge.see(batch)
-        apart = SeriesWindows(_apart(validation), known)
+        apart = SeriesWindows(validation.apart(), known)
         surprises = [_surprises(model, batch)[0].flatten() for batch in _batches(model, apart)]
     alarm = Alarm.of(torch.cat(surprises).double().cpu().numpy()) if surprises else None
-    return dataclasses.replace(known, calibration=Calibration.of(judge.scores), alarm=alarm)
+    return dataclasses.replace(known, calibration=Calibration.of(judge.scores, len(apart.part)), alarm=alarm)
 
 
 def _batches(model: Forecaster, windows: SeriesWindows) -> Any:
     device = next(model.parameters()).device
     return (map_tensors(lambda v: v.to(device), batch) for batch in InOrder(windows, _ROWS))
-
-
-def _apart(part: ForecastPart) -> ForecastPart:
-    """Its forecasts that do not overlap, so that each value counts once."""
-    kept: list[int] = []
-    for _, rows in part.by_track():
-        last = -part.horizon
-        for row in sorted(rows.tolist(), key=lambda row: int(part.origin[row])):
-            if part.origin[row] - last >= part.horizon:
-                kept.append(row)
-                last = int(part.origin[row])
-    rows = np.array(sorted(kept), dtype=np.int64)
-    return dataclasses.replace(part, series=part.series[rows], origin=part.origin[rows])
 
 
 def _surprises(model: Forecaster, batch: SeriesBatch) -> tuple[torch.Tensor, torch.Tensor, int]:

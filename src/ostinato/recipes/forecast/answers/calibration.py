@@ -22,9 +22,12 @@ from ostinato.recipes.forecast.metrics import edges, sample_quantile
 
 Conformal: TypeAlias = Literal["steps", "all", "none"]
 
+FEW = 50  # forecasts that do not overlap; with fewer, chance may move intervals further than they are wrong
 LEVELS = (20, 50, 80, 90, 95, 98)  # percent, of intervals that are calibrated; others lie between
 _LEAST_SCORES = 150  # for a step: with fewer, steps beside it count too
 _MOST_FACTOR = 20.0
+_JUDGED = (50, 80, 90)  # levels that tell whether intervals are surely wrong, where forecasts are few
+_SURELY = 2.4  # standard errors of a share; of one of three levels, 5 % of right intervals are further off
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,30 @@ class Calibration:
     count: int
 
     @classmethod
-    def of(cls, scores: np.ndarray) -> Calibration | None:
-        """From scores of validation.
+    def of(cls, scores: np.ndarray, apart: int | None = None) -> Calibration | None:
+        """From scores of validation; None where they say too little.
+
+        Of few forecasts that do not overlap, intervals are moved only where they are surely too wide or too narrow, and an interval
+        that so many cannot tell of is moved as the widest that they can.
 
         Args:
             scores: (L, N, H), see `scores_of`; NaN where nothing came.
+            apart: how many of the N forecasts do not overlap; None for all.
         """
         if not np.isfinite(scores).any():
             return None
+        count = scores.shape[1] if apart is None else apart
+        if count < FEW:
+            told = [at for at, level in enumerate(LEVELS) if np.ceil((count + 1) * level / 100.0) <= count]
+            if not told or not _surely_wrong(scores, count):
+                return None
+            kept = cls._of_all(scores[told])
+            places = [min(at, len(told) - 1) for at in range(len(LEVELS))]
+            return cls(tuple(kept.steps[at] for at in places), tuple(kept.all[at] for at in places), kept.count)
+        return cls._of_all(scores)
+
+    @classmethod
+    def _of_all(cls, scores: np.ndarray) -> Calibration:
         horizon = scores.shape[2]
         found = np.array(
             [[_factor(_around(each, step), level) for step in range(horizon)] for each, level in _each(scores)]
@@ -124,8 +143,19 @@ def scores_of(paths: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(truth), np.nan, np.stack(found))
 
 
+def _surely_wrong(scores: np.ndarray, apart: int) -> bool:
+    """Whether what came lies within intervals more or less often than chance has it of so many forecasts."""
+    for level in _JUDGED:
+        its = scores[LEVELS.index(level)]
+        share, promised = float((its[~np.isnan(its)] <= 1.0).mean()), level / 100.0
+        if abs(share - promised) > _SURELY * np.sqrt(promised * (1.0 - promised) / apart):
+            return True
+    return False
+
+
 def _each(scores: np.ndarray) -> Sequence[tuple[np.ndarray, int]]:
-    return list(zip(scores, LEVELS, strict=True))
+    """Those of the first levels, with these."""
+    return list(zip(scores, LEVELS, strict=False))
 
 
 def _around(scores: np.ndarray, step: int) -> np.ndarray:

@@ -43,6 +43,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "classify an image": {"vectors": [[0.0, 0.0, 0.3, 0.9, 0.9, 0.2, 0.0, 0.0]]},
         "tag words": {"words": ["the", "dog"]},
         "forecast": {"values": [372.1, None], "horizon": 2, "levels": [80]},
+        "transcribe while frames come": {"values": [[0.1, 9.8], [0.2, None]], "end": True},
         "classify or tag a recording step by step": {"values": [[0.1, 9.8], [0.2, None]], "times": [0.0, 0.1]},
     },
     "/v1/{model}/sessions/{id}/generate": {"language model": {"max_tokens": 40, "stop": ["."], "seed": 1}},

@@ -119,6 +119,10 @@ STEPS = object_of(
         "type": "boolean",
         "description": "say something after each step, not after the last alone; taggers always do",
     },
+    end={
+        "type": ["boolean", "null"],
+        "description": "of a transcriber: say the text as if the recording ended here; the session may go on",
+    },
     horizon={
         "type": "integer",
         "minimum": 1,
@@ -173,6 +177,7 @@ BEGIN = object_of(
             "future",
             "top",
             "all",
+            "end",
             "horizon",
             "levels",
             "samples",
@@ -254,7 +259,9 @@ ERROR = object_of(
 )
 _SPOKEN = object_of(
     others=True,
-    text={**_OPTIONAL_TEXT, "description": "what was read"},
+    text={**_OPTIONAL_TEXT, "description": "what was read; of a transcriber what is written, its last 256 units"},
+    added={"type": "string", "description": "of a transcriber: what this request has added to the text"},
+    units={**_COUNT, "description": "of a transcriber: how many it has written"},
     token={**_COUNT, "description": "its number"},
     next={
         "type": "array",

@@ -1,0 +1,138 @@
+"""What a user should know about series that are learnt or forecast, and what no head of the network can say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ostinato.errors import DataError
+from ostinato.models.forecasting.heads import AMOUNT_HEADS, COUNT_HEADS
+from ostinato.recipes.forecast.answers.calibration import FEW
+from ostinato.recipes.forecast.data import ForecastPart, Track
+from ostinato.recipes.forecast.known import ForecastKnown
+
+
+def check_head(head: str, train: ForecastPart) -> None:
+    """Raises a DataError where training has values that a head says can never be."""
+    if not is_never_below_zero(head):
+        return
+    for track, end in zip(train.tracks, train.fitted, strict=True):
+        values = track.values[:end]
+        if (at := _first(values < 0)) is not None:
+            raise DataError(
+                f"{_named(train.name, track)} has {values[at]:g} in training, and the head {head} never forecasts below 0; take "
+                "--model.head student-t, or auto, which tries those that suit"
+            )
+        if head == "log-normal" and (at := _first(values == 0)) is not None:
+            raise DataError(
+                f"{_named(train.name, track)} is 0 in training {int((values == 0).sum()):,} times, and the head log-normal is of "
+                "amounts above 0; take --model.head rectified, which has zeros, or auto, which tries those that suit"
+            )
+
+
+def is_never_below_zero(head: str) -> bool:
+    """Whether nothing that a head says is below 0, whatever a series does."""
+    return head in (*COUNT_HEADS, *AMOUNT_HEADS)
+
+
+def of_training(known: ForecastKnown, season: int | None) -> list[str]:
+    """Which season was found, and whether another head suits the values better."""
+    lines: list[str] = []
+    if season is None and known.season > 1:
+        lines.append(f"season: {known.season} steps, found in the training data; --reading.season sets another")
+    elif season is None:
+        lines.append("season: none found in the training data; if you know one, say it: --reading.season 7")
+    is_count = known.head in COUNT_HEADS
+    if known.trials:
+        return lines  # the head was tried
+    if known.whole and known.nonnegative and all(known.nonnegative) and not is_count:
+        lines.append("training has whole numbers from 0 on only: --model.head auto tries the heads of counts too")
+    if is_count and not known.whole:
+        lines.append(
+            f"training has values that are no whole numbers, and the head {known.head} forecasts such only: take --model.head "
+            "rectified for amounts, or auto, which tries those that suit"
+        )
+    return lines
+
+
+def of_validation(validation: ForecastPart) -> list[str]:
+    """Whether validation is long enough to calibrate intervals by."""
+    count = len(validation.apart())
+    if count >= FEW:
+        return []
+    line = (
+        f"{validation.name}: validation has {len(validation):,} forecasts, of which {count} do not overlap, few to calibrate "
+        "intervals by: these are moved only where they are surely too wide or too narrow. More rows, a larger "
+        "--reading.validation_share or a shorter --reading.horizon gives more"
+    )
+    return [line]
+
+
+def of_series(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[str]:
+    """Lines about series to forecast: which training never had, and which have values that it never had.
+
+    Raises:
+        DataError: a value is below 0, which the head of the run says can never be.
+    """
+    lines = [*_strange(data, known, tracks), *_still(data, known, tracks)]
+    is_count = known.head in COUNT_HEADS
+    below = [track for track in tracks if known.is_floored(track.id) and track.lowest[-1] < 0]
+    for track in below:
+        if is_never_below_zero(known.head):
+            raise DataError(
+                f"{_named(data, track)} has {track.lowest[-1]:g}, but training had nothing below 0, and the head {known.head} "
+                "never forecasts it: check the value, or train on data that have such with --model.head student-t"
+            )
+    if below:
+        which = _listed([track.id for track in below])
+        of_them = "the series has" if len(tracks) == 1 else f"series {which} have"
+        lines.append(
+            f"{data}: {of_them} values below 0, which training never had: forecasts may be below 0 too, and less sure than they say"
+        )
+    if is_count and known.whole:
+        odd = [(track, at) for track in tracks if (at := _first(track.values != track.values.round())) is not None]
+        if odd:
+            track, at = odd[0]
+            lines.append(
+                f"{_named(data, track)} has {track.values[at]:g}, and training had whole numbers only: forecasts are such too"
+            )
+    return lines
+
+
+def _first(wrong: np.ndarray) -> int | None:
+    """Where something is true first, NaN left out as it equals nothing."""
+    return int(wrong.argmax()) if wrong.any() else None
+
+
+def _named(data: str, track: Track) -> str:
+    return f"{data}: series {track.id!r}" if track.id else f"{data}: the series"
+
+
+def _listed(ids: Sequence[str]) -> str:
+    return ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
+
+
+def _strange(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[str]:
+    """A line if training had several series, but not all of these."""
+    strange = [track.id for track in tracks if not known.number(track.id)] if len(known.ids) > 1 else []
+    if not strange:
+        return []
+    had = _listed(known.ids)
+    return [
+        f"{data}: training never had the series {_listed(strange)} (it had {had}): forecast by what their past says"
+    ]
+
+
+def _still(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[str]:
+    """Lines if series have not changed so far, so that nothing of their own tells how far they may go."""
+    alone = [track.id for track in tracks if track.seen[-1] == 1 and known.width(track.id) > 0]
+    still = [track.id for track in tracks if track.moved[-1] == 0 and track.id not in alone]
+    lines = []
+    for ids, have, then in (
+        (alone, "one value", "the forecast is as far around it as the values of training are apart"),
+        (still, "one value, or the same everywhere", "the forecast stays at it, with intervals of no width"),
+    ):
+        of_them = "its only series has" if len(tracks) == 1 else f"series {_listed(ids)} have"
+        lines += [f"{data}: {of_them} {have}: {then}"] if ids else []
+    return lines

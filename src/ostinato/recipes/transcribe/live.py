@@ -1,0 +1,82 @@
+"""A transcriber on a recording that is still coming: raw values in, the text so far out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ostinato.data.recordings.online import OnlineFrames
+from ostinato.errors import ConfigError, DataError
+
+
+class LiveTranscript:
+    """Says of a recording, after each of its steps, what is written of the steps so far; nothing is taken back.
+
+    Values come as they are measured, of pictures of lines as columns of pixels, from paper 0 to ink 1. A frame is read when all of
+    its steps are there; what the text were if the recording ended here, `end` says.
+
+    Args:
+        trained: of `ostinato train transcribe`, a model of one direction.
+
+    Attributes:
+        units: that were written.
+
+    Raises:
+        ConfigError: the model does not transcribe, or reads in both directions.
+    """
+
+    def __init__(self, trained: Any):
+        self.known = trained.known
+        if not hasattr(self.known, "stride"):
+            raise ConfigError("expected a model that transcribes, got another; of recordings use recordings.live.Live")
+        self.stream = trained.model.stream()
+        self._frames = OnlineFrames(self.known.scaling, self.known.stack, self.known.stride)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins with another recording."""
+        self.units: list[int] = []
+        self._state = self._frames.fresh(1)
+        self.stream.reset()
+
+    def __call__(self, values: Sequence[float | None], time: float | None = None) -> dict[str, Any]:
+        """One step.
+
+        Args:
+            values: C numbers, None or NaN where one is missing.
+            time: of the step, where training had times; larger than the one before.
+
+        Returns:
+            "text", all that is written, and "added", what this step has added to it.
+
+        Raises:
+            DataError: there are more or fewer values, or one is infinite. The step was not taken then.
+        """
+        channels = self._frames.channels
+        numbers = np.array([np.nan if each is None else each for each in values], dtype=np.float64)
+        if numbers.shape != (len(channels),) or np.isinf(numbers).any():
+            raise DataError(f"expected a finite number or None for each of {', '.join(channels)}, got {list(values)}")
+        frame = self._frames.go_on(self._state, 0, numbers, time)
+        added = [] if frame is None else _written(self.stream, [frame])
+        self.units += added
+        return self._told(added, self.units)
+
+    def end(self) -> dict[str, Any]:
+        """The same if the recording ended here; it may go on."""
+        added = _written(self.stream.copy(), self._frames.rest(self._state, 0))
+        return self._told(added, [*self.units, *added])
+
+    def _told(self, added: list[int], units: list[int]) -> dict[str, Any]:
+        return {"text": self.known.said(units), "added": self.known.said(added)}
+
+
+def _written(stream: Any, frames: Sequence[np.ndarray]) -> list[int]:
+    found: list[int] = []
+    for frame in frames:
+        stream(torch.from_numpy(frame))
+        if unit := int(stream.written()):
+            found.append(unit)
+    return found
