@@ -133,7 +133,9 @@ def test_scores_are_distances_from_the_median_in_those_of_the_bounds():
 
 def test_few_scores_widen_and_none_change_nothing():
     assert Calibration.of(np.full((len(LEVELS), 3, H), np.nan)) is None
-    assert Calibration.of(np.full((len(LEVELS), 1, 1), 0.2)) is None  # one forecast that lay well within says little
+    few = Calibration.of(np.full((len(LEVELS), 1, 1), 0.2))
+    assert few is not None
+    assert set(few.all) == {1.0}  # one forecast that lay well within says little
 
 
 def known_of_few(times, seed):
@@ -151,7 +153,9 @@ def known_of_few(times, seed):
 
 def test_few_forecasts_move_intervals_only_where_these_are_surely_wrong():
     for seed in range(20):
-        assert known_of_few((1.0,) * H, seed)[1].calibration is None
+        kept = known_of_few((1.0,) * H, seed)[1].calibration
+        assert kept is not None
+        assert {*kept.all, *(each for factors in kept.steps for each in factors)} == {1.0}
     model, known, test = known_of_few((0.12,) * H, 0)
     assert known.calibration is not None
     # Eight forecasts cannot tell of 90 % and more: the interval of 80 % is the widest that they move by itself.

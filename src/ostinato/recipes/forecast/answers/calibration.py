@@ -46,10 +46,10 @@ class Calibration:
 
     @classmethod
     def of(cls, scores: np.ndarray, apart: int | None = None) -> Calibration | None:
-        """From scores of validation; None where they say too little.
+        """From scores of validation; None where there are none.
 
-        Of few forecasts that do not overlap, intervals are moved only where they are surely too wide or too narrow, and an interval
-        that so many cannot tell of is moved as the widest that they can.
+        Of few forecasts that do not overlap, intervals are moved only where they are surely too wide or too narrow, else by factors
+        of 1; and an interval that so many cannot tell of is moved as the widest that they can.
 
         Args:
             scores: (L, N, H), see `scores_of`; NaN where nothing came.
@@ -61,7 +61,8 @@ class Calibration:
         if count < FEW:
             told = [at for at, level in enumerate(LEVELS) if np.ceil((count + 1) * level / 100.0) <= count]
             if not told or not _surely_wrong(scores, count):
-                return None
+                ones = (1.0,) * len(LEVELS)
+                return cls(tuple((one,) * scores.shape[2] for one in ones), ones, scores.shape[1])
             kept = cls._of_all(scores[told])
             places = [min(at, len(told) - 1) for at in range(len(LEVELS))]
             return cls(tuple(kept.steps[at] for at in places), tuple(kept.all[at] for at in places), kept.count)
