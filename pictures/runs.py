@@ -18,7 +18,17 @@ RUNS = {
     "forecast": ("forecast",),
     "tag": ("tag", "--training.max_time_s", "60"),
     "translate": ("translate",),
-    "sensors": ("tag", "--data", "gestures", "--model.hidden_size", "48", "--training.batch_size", "8", "--training.max_epochs", "15"),
+    "sensors": (
+        "tag",
+        "--data",
+        "gestures",
+        "--model.hidden_size",
+        "48",
+        "--training.batch_size",
+        "8",
+        "--training.max_epochs",
+        "15",
+    ),
     "lm": ("lm", "--training.max_time_s", "90"),
 }
 CODE = '''def half_life(gain: list[float]) -> int | None:
