@@ -75,13 +75,15 @@ def sensors() -> list[Path]:
 
     recording = next(each for each in gestures_in_a_row().test.items if len(set(each.labels or ())) > 4)
     trained, channels = load(run("sensors"), "tag"), gestures_in_a_row().test.channels
-    rows = {"told": recording.labels, "model": trained.predict(recording).tags}
+    units = dict(zip(channels, ("g", "g", "°/s", "Pa"), strict=True))
+    rows = {"truth": recording.labels, "model": trained.predict(recording).tags}
     names = dict.fromkeys(label for row in rows.values() for label in row if label != "rest")
     colours = {name: plots.COLOURS[at] for at, name in enumerate(names)} | {"rest": "#cccccc"}
     made, axes = plots.figure(8.4, 5.2, rows=len(channels) + 1, share_x=True)
     for each, name, values in zip(axes, channels, recording.values.T, strict=False):
         each.plot(values, color="#262626", linewidth=0.9)
-        plots.name_axes(each, "", name.replace("_", "\n"))
+        each.ticklabel_format(useOffset=False)
+        plots.name_axes(each, "", f"{name.replace('_', chr(10))} ({units[name]})")
     for at, row in enumerate(reversed(rows.values())):
         step = 0
         for label, same in groupby(row):
