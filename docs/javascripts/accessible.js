@@ -1,4 +1,4 @@
-// What the generator leaves to be done for keyboards and screen readers.
+// What the generator leaves to be done for keyboards, screen readers and narrow columns.
 (() => {
   "use strict";
 
@@ -16,12 +16,21 @@
     box.setAttribute("aria-label", label);
   };
 
-  // The corner of a table heads nothing; a row of such corners is no head at all.
+  // The corner of a table heads nothing. A row of such corners is no head at all: then the first cell of each row heads it.
   const withoutEmptyHeads = (head) => {
     const cells = [...head.querySelectorAll("th")];
     const empty = cells.filter((cell) => !cell.textContent.trim() && !cell.children.length);
-    if (empty.length === cells.length) head.remove();
-    else for (const cell of empty) cell.replaceWith(document.createElement("td"));
+    if (empty.length < cells.length) {
+      for (const cell of empty) cell.replaceWith(document.createElement("td"));
+      return;
+    }
+    for (const cell of head.parentElement.querySelectorAll("tbody td:first-child")) {
+      const name = document.createElement("th");
+      name.scope = "row";
+      name.append(...cell.childNodes);
+      cell.replaceWith(name);
+    }
+    head.remove();
   };
 
   const look = () => {
@@ -30,6 +39,10 @@
     document.querySelectorAll(".md-typeset pre > code").forEach((box) => reachable(box, "Code"));
   };
 
+  // A browser breaks lines at hyphens, within the name of a flag too.
+  for (const code of document.querySelectorAll(".md-typeset :not(pre) > code")) {
+    if (/^--?[\w.-]{1,40}$/.test(code.textContent)) code.classList.add("flag");
+  }
   document.querySelectorAll(".md-typeset thead").forEach(withoutEmptyHeads);
   look();
   new MutationObserver(look).observe(document.querySelector(".md-content"), { childList: true, subtree: true });
