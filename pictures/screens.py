@@ -73,10 +73,16 @@ def browsers(width: int, height: int) -> Iterator[Iterator[tuple[str, Page]]]:
         raise SystemExit("expected a Chromium on the PATH, got none; install Debian's package chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=file, args=["--no-sandbox"])
-        size = {"width": width, "height": height}
         yield (
-            (suffix, browser.new_page(viewport=size, color_scheme=scheme, reduced_motion="reduce"))
-            for suffix, scheme in (("", "light"), ("_dark", "dark"))
+            (
+                "_dark" if is_dark else "",
+                browser.new_page(
+                    viewport={"width": width, "height": height},
+                    color_scheme="dark" if is_dark else "light",
+                    reduced_motion="reduce",
+                ),
+            )
+            for is_dark in (False, True)
         )
         browser.close()
 
