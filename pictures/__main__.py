@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pictures import badges, lab, measured, notes, promise, runs
+from pictures import badges, lab, measured, notes, promise, runs, screens
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
     "badges": badges.draw,
@@ -14,6 +14,10 @@ PICTURES: dict[str, Callable[[], list[Path]]] = {
     "measured": measured.draw,
     "forecast": runs.forecast,
     "colours": runs.colours,
+    "attention": runs.attention,
+    "sensors": runs.sensors,
+    "report": screens.report,
+    "served": screens.served,
     "lab": lab.draw,
     "notes": notes.draw,
 }

@@ -1,20 +1,35 @@
-"""What trained models show: forecasts, and source code in colours. Trains what it needs, two minutes in all."""
+"""What trained models show: forecasts, colours, attention, sensors. Trains what it needs, at most two minutes a run."""
 
 from __future__ import annotations
 
 import io
 import shutil
 import tempfile
+from itertools import groupby
 from pathlib import Path
 
 from ostinato import load
 from ostinato.cli.main import main as ostinato
+from ostinato.insight import plot_attention, plots
 from pictures import paper
 
 PLACE = Path(tempfile.gettempdir()) / "ostinato_pictures"  # runs are kept there for the next time
 RUNS = {
     "forecast": ("forecast",),
     "tag": ("tag", "--training.max_time_s", "60"),
+    "translate": ("translate",),
+    "sensors": (
+        "tag",
+        "--data",
+        "gestures",
+        "--model.hidden_size",
+        "48",
+        "--training.batch_size",
+        "8",
+        "--training.max_epochs",
+        "15",
+    ),
+    "lm": ("lm", "--training.max_time_s", "90"),
 }
 CODE = '''def half_life(gain: list[float]) -> int | None:
     """Steps until half of "gain" is left, or None."""
@@ -23,6 +38,7 @@ CODE = '''def half_life(gain: list[float]) -> int | None:
             return distance
     return None
 '''
+DATE = "Donnerstag, 15. November 2001"
 
 
 def run(name: str) -> Path:
@@ -38,6 +54,48 @@ def run(name: str) -> Path:
 def forecast() -> list[Path]:
     """Forecasts of the test part, with their intervals."""
     return paper.save((run("forecast") / "pictures" / "forecasts_test.svg").read_text(encoding="utf-8"), "forecast")
+
+
+def attention() -> list[Path]:
+    """Where the translator of dates looks, for each character that it writes."""
+    import torch
+
+    trained = load(run("translate"), "translate")
+    known, model = trained.known, trained.model.eval()
+    said = trained.predict(DATE).translation
+    read, written = (torch.from_numpy(side.encode(text)) for side, text in ((known.source, DATE), (known.target, said)))
+    with torch.no_grad():
+        weights = model(read[:, None], written[:, None]).weights[:, 0]
+    return paper.save(plot_attention(weights, list(DATE), [*said, "end"]), "attention")
+
+
+def sensors() -> list[Path]:
+    """A recording of the test with what was done at each step, and what the tagger says."""
+    from ostinato.data import gestures_in_a_row
+
+    recording = next(each for each in gestures_in_a_row().test.items if len(set(each.labels or ())) > 4)
+    trained, channels = load(run("sensors"), "tag"), gestures_in_a_row().test.channels
+    units = dict(zip(channels, ("g", "g", "°/s", "Pa"), strict=True))
+    rows = {"truth": recording.labels, "model": trained.predict(recording).tags}
+    names = dict.fromkeys(label for row in rows.values() for label in row if label != "rest")
+    colours = {name: plots.COLOURS[at] for at, name in enumerate(names)} | {"rest": "#cccccc"}
+    made, axes = plots.figure(8.4, 5.2, rows=len(channels) + 1, share_x=True)
+    for each, name, values in zip(axes, channels, recording.values.T, strict=False):
+        each.plot(values, color="#262626", linewidth=0.9)
+        each.ticklabel_format(useOffset=False)
+        plots.name_axes(each, "", f"{name.replace('_', chr(10))} ({units[name]})")
+    for at, row in enumerate(reversed(rows.values())):
+        step = 0
+        for label, same in groupby(row):
+            width = len(list(same))
+            axes[-1].barh(at, width, left=step, height=0.7, align="center", color=colours[label])
+            if label != "rest" and width > 15:
+                axes[-1].text(step + width / 2, at, label, ha="center", va="center", fontsize=8, color=paper.PAPER)
+            step += width
+    axes[-1].set_yticks(range(len(rows)), list(reversed(rows)))
+    axes[-1].grid(False)
+    plots.name_axes(axes[-1], "step", "")
+    return paper.save(made, "sensors")
 
 
 def colours() -> list[Path]:

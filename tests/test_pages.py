@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import runpy
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +95,19 @@ def test_the_page_of_errors_has_every_error() -> None:
             names.add(kind.__name__)
     public = {name for name in names if not name.startswith("_")} - {"OstinatoError"}
     assert {name for name in public if f"`{name}`" not in page} == set()
+
+
+def test_the_readme_of_a_wheel_leads_nowhere_that_only_a_clone_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    interface = types.ModuleType("hatchling.metadata.plugin.interface")
+    interface.__dict__["MetadataHookInterface"] = object  # the backend is not installed where tests run
+    monkeypatch.setitem(sys.modules, interface.__name__, interface)
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["WheelReadme"]()
+    hook.root, metadata = str(ROOT), {}
+    hook.update(metadata)
+    text = metadata["readme"]["text"]
+    assert re.findall(r"\]\((?!https?:)[^)]*\)|srcset=|src=", text) == []
+    assert text.count("```") == (ROOT / "README.md").read_text(encoding="utf-8").count("```")
+    assert "Layers and options" in text
 
 
 def test_the_badges_are_true() -> None:

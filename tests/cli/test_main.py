@@ -1,4 +1,6 @@
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +45,7 @@ print([name for name in heavy if name in sys.modules], file=sys.stderr)
 def test_an_unknown_command_is_answered_with_the_closest(ostinato):
     status, out, error = ostinato("trian")
     assert (status, out) == (2, "")
-    assert error == f"ostinato: trian is no command; did you mean train? Expected one of {', '.join(COMMANDS)}\n"
+    assert error == f"ostinato: unknown command trian; did you mean train? Expected one of {', '.join(COMMANDS)}\n"
 
 
 @pytest.mark.parametrize("command", ["train lm --help-all", "generate --help", "evaluate --help"])
@@ -52,6 +54,24 @@ def test_every_command_has_help(ostinato, capsys, command):
         ostinato(*command.split())
     assert ending.value.code == 0
     assert f"usage: ostinato {command.partition(' --')[0]} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"] + ["lab run", "train lm"])
+def test_the_help_of_every_command_fits_80_columns_and_speaks_to_people(ostinato, capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = ""
+    with contextlib.suppress(SystemExit):
+        _, shown, _ = ostinato(*command.split(), "--help-all" if command == "train lm" else "--help")
+    shown += capsys.readouterr().out
+    assert shown.startswith(f"usage: ostinato {command}")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not re.search(r"\(type: |Optional\[|default: ", shown)
+
+
+def test_what_there_is_to_call_fits_80_columns(ostinato):
+    for words in ([], ["train"], ["train", "classify", "--help"]):
+        _, out, _ = ostinato(*words)
+        assert max(map(len, out.splitlines())) <= 80
 
 
 def test_an_output_that_is_closed_ends_it_quietly(run):

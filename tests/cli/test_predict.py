@@ -46,8 +46,8 @@ def test_train_lists_the_tasks(ostinato):
     status, out, error = ostinato("train")
     assert (status, error) == (0, "")
     listed = " ".join(out.split())
-    assert " lm a recurrent language model" in listed
-    assert " classify a class for a sequence" in listed
+    assert " lm predict how a text goes on" in listed
+    assert " classify give a sequence a class" in listed
 
 
 def test_training_shows_figures_and_what_can_be_done_next(ostinato, tmp_path, table):
@@ -142,7 +142,7 @@ def test_an_evaluation_prints_a_figure_a_line_and_writes_all_of_it(ostinato, cla
         (["evaluate", "RUN", "--cache", "5"], "--max_tokens, --cache, --dynamic are for language models"),
         (["evaluate", "LM", "--options", "{beam: 5}"], "unknown option beam of the answers of lm"),
         (["generate", "RUN"], "RUN is a run of the task classify, not a language model"),
-        (["train", "clasify"], "clasify is no recipe; did you mean classify?"),
+        (["train", "clasify"], "unknown task clasify; did you mean classify?"),
     ],
 )
 def test_what_cannot_be_is_answered_in_one_line(

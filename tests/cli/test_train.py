@@ -114,7 +114,7 @@ def test_a_small_text_trains_with_a_paper_s_recipe(ostinato, tmp_path, text):
 
 def test_an_unknown_recipe_is_answered_with_what_there_is(ostinato):
     error = ostinato("train", "ml")[2]
-    assert error.startswith("ostinato: ml is no recipe. Expected one of lm, classify")
+    assert error.startswith("ostinato: unknown task ml. Expected one of lm, classify")
     assert error.endswith(": ostinato train lm\n")
 
 

@@ -116,7 +116,7 @@ def test_it_is_registered_for_this_process(within: Path, monkeypatch: pytest.Mon
     from regression import Regression  # pyright: ignore[reportMissingImports]
 
     monkeypatch.setattr(registry, "_installed", dict)
-    with pytest.raises(ConfigError, match="regression is no recipe"):
+    with pytest.raises(ConfigError, match="unknown task regression"):
         registry.find("regression")
     assert registry.register(Regression) is Regression
     assert registry.find("regression").summary == "a number for a sequence of numbers"

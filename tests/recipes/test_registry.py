@@ -34,7 +34,7 @@ def test_the_list_and_the_settings_need_no_torch():
 
 
 def test_a_name_that_is_none_is_answered_with_those_that_are():
-    with pytest.raises(ConfigError, match="clasify is no recipe; did you mean classify\\? Expected one of lm, "):
+    with pytest.raises(ConfigError, match="unknown task clasify; did you mean classify\\? Expected one of lm, "):
         find("clasify")
 
 

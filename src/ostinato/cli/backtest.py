@@ -15,25 +15,31 @@ def parser() -> Parser:
     """What the command takes."""
     from ostinato.cli.parser import Parser
 
-    found = Parser("ostinato backtest", "How good the forecasts of a run are from several times of its test on.")
-    found.add_argument("run", type=str, help="folder of the run, of the task forecast")
+    found = Parser("ostinato backtest", "Measure how good forecasts are that begin at several times of the test data.")
+    found.add_argument("run", type=str, help="folder of a run of the task forecast")
     found.add_argument(
-        "on", metavar="data", nargs="?", type=str | None, default=None, help="a table; the run's own data"
+        "on", metavar="data", nargs="?", type=str | None, default=None, help="a table; without it, the run's own data"
     )
-    found.add_argument("--origins", type=int, default=8, help="times that forecasts begin at, evenly spread; 8")
+    found.add_argument("--origins", type=int, default=8, help="how many times forecasts begin at, evenly spread")
     found.add_argument(
         "--refit",
         type=bool,
         default=False,
-        help="besides, train anew on what lies before each of them; goes on where it was stopped",
+        help="also train a model anew on what lies before each of them; the same command goes on after an interrupt",
     )
     found.add_argument(
-        "--output", type=str | None, default=None, help="file for all rows: .csv, .tsv, .parquet or .jsonl"
+        "--output",
+        type=str | None,
+        default=None,
+        help="the file to write all rows into: .csv, .tsv, .parquet or .jsonl",
     )
     found.add_argument(
-        "--options", type=dict[str, Any], default={}, help="how to forecast, such as {samples: 500, conformal: none}"
+        "--options",
+        type=dict[str, Any],
+        default={},
+        help="how the model forecasts, such as {samples: 500, conformal: none}",
     )
-    found.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    found.add_argument("--device", type=str, default="auto", help="where to compute: auto, cpu, cuda, cuda:N or mps")
     return found
 
 
@@ -47,6 +53,7 @@ def main(words: Sequence[str]) -> int:
         if not given.output.lower().endswith((*TABLES, *JSON_LINES[:-1])):
             raise ConfigError(f"--output {given.output}: expected .csv, .tsv, .parquet or .jsonl")
 
+    from ostinato.cli.closing import tell_next
     from ostinato.cli.waiting import waiting
     from ostinato.recipes import open_run
     from ostinato.recipes.forecast.backtest import backtest, summed_up
@@ -64,6 +71,7 @@ def main(words: Sequence[str]) -> int:
     console = standard_output()
     for by in ("origin", "step"):
         console.print(_table(by, summed_up(rows, by), given.refit))
+    tell_next({"forecast": ["ostinato", "predict", given.run, given.on or "TABLE"]})
     return 0
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
 
 Shell: TypeAlias = Literal["bash", "zsh", "tcsh"]
-_HELP = """Print what makes a shell complete commands, tasks and flags. For the shell at hand:
+_HELP = """Print a script with which a shell completes commands, tasks and flags:
 
   bash  eval "$(ostinato completion bash)"             in ~/.bashrc
   zsh   ostinato completion zsh > FOLDER/_ostinato     in a folder of $fpath

@@ -17,35 +17,61 @@ def parser() -> Parser:
     """What the command takes."""
     from ostinato.cli.parser import Parser
 
-    found = Parser("ostinato evaluate", "How good the model of a run is on data.")
-    found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
+    found = Parser("ostinato evaluate", "Measure how good the model of a run is on data.")
     found.add_argument(
-        "on", metavar="data", nargs="?", type=str | None, default=None, help="what to evaluate on; the run's own data"
+        "run", nargs="?", type=str | None, default=None, help="folder of the run; without it, the latest in runs/"
     )
-    found.add_argument("--data", type=str | None, default=None, help="the same by name")
-    found.add_argument("--output", type=str | None, default=None, help="a JSON file for all that was found")
+    found.add_argument(
+        "on",
+        metavar="data",
+        nargs="?",
+        type=str | None,
+        default=None,
+        help="what to evaluate on; without it, the run's own data",
+    )
+    found.add_argument("--data", type=str | None, default=None, help="the same as a flag")
+    found.add_argument("--output", type=str | None, default=None, help="a JSON file to write all that was found into")
     found.add_argument(
         "--options",
         type=dict[str, Any],
         default={},
-        help="how to answer, where the task can be told, such as {beam: 5}",
+        help="how the model answers, where the task has a choice, such as {beam: 5}",
     )
     found.add_argument("--max_tokens", type=int | None, default=None, help="read about so many tokens, spread evenly")
-    found.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    found.add_argument("--cache", type=int | None, default=None, help="steps of a continuous cache (Grave et al. 2017)")
-    found.add_argument("--theta", type=float | None, default=None, help="how much likeness counts in the cache; 1")
-    found.add_argument("--share", type=float | None, default=None, help="share of the cache in the probability; 0.1")
+    found.add_argument("--device", type=str, default="auto", help="where to compute: auto, cpu, cuda, cuda:N or mps")
+    found.add_argument(
+        "--cache", type=int | None, default=None, help="how many steps a continuous cache keeps (Grave et al. 2017)"
+    )
+    found.add_argument(
+        "--theta", type=float | None, default=None, help="how much likeness counts in the cache; 1 by default"
+    )
+    found.add_argument(
+        "--share", type=float | None, default=None, help="the share of the cache in the probability; 0.1 by default"
+    )
     found.add_argument(
         "--dynamic",
         type=Literal["sgd", "rms"] | None,
         default=None,
         help="let the model learn from what it has read (Krause et al. 2018), by this rule",
     )
-    found.add_argument("--learning_rate", type=float | None, default=None, help="of it; 5e-5 for rms, 0.1 for sgd")
     found.add_argument(
-        "--decay", type=float | None, default=None, help="how fast it goes back to the run's weights; 0.002"
+        "--learning_rate",
+        type=float | None,
+        default=None,
+        help="the learning rate of --dynamic; 5e-5 for rms and 0.1 for sgd by default",
     )
-    found.add_argument("--segment", type=int | None, default=None, help="tokens from step to step of learning; 5")
+    found.add_argument(
+        "--decay",
+        type=float | None,
+        default=None,
+        help="how fast --dynamic goes back to the run's weights; 0.002 by default",
+    )
+    found.add_argument(
+        "--segment",
+        type=int | None,
+        default=None,
+        help="how many tokens --dynamic reads between two updates; 5 by default",
+    )
     return found
 
 
@@ -61,6 +87,7 @@ def main(words: Sequence[str]) -> int:
 
     import importlib
 
+    from ostinato.cli.closing import tell_next
     from ostinato.cli.waiting import waiting
     from ostinato.recipes.registry import find, task_of
     from ostinato.recipes.runs import latest_run
@@ -79,6 +106,7 @@ def main(words: Sequence[str]) -> int:
     importlib.import_module(entry.report).show_scores(task, str(run), scores)
     if given.output is not None:
         write_scores(given.output, scores)
+    tell_next({"look inside": ["ostinato", "inspect", str(run)]})
     return 0
 
 

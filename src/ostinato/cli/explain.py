@@ -21,57 +21,64 @@ def parser() -> Parser:
     from ostinato.cli.parser import Parser
 
     found = Parser(
-        "ostinato explain", "Why the model of a run says what it says: which steps, channels and words made it."
+        "ostinato explain",
+        "Show why the model of a run answers as it does: which steps, channels and words made the answer.",
     )
     found.add_argument("run", type=str, help="folder of the run")
-    found.add_argument("data", type=str, help="data as for `ostinato predict`; of a language model a text")
+    found.add_argument("data", type=str, help="data as `ostinato predict` takes them; for a language model, a text")
     found.add_argument(
-        "--row", type=int | None, default=None, help="number of the example, from 0; the first ones by default"
+        "--row", type=int | None, default=None, help="the number of the example, from 0; without it, the first ones"
     )
     found.add_argument(
-        "--limit", type=int | None, default=None, help="how many examples at most: 3, to check 50, places 10"
+        "--limit",
+        type=int | None,
+        default=None,
+        help="how many examples at most; 3 by default, 50 with --check, 10 with --like",
     )
     found.add_argument(
         "--method",
         type=str,
         default="gradients",
-        help="gradients (integrated gradients), occlusion, or gates (from step to step through the gates)",
+        help="how to find out: gradients (integrated gradients), occlusion, or gates (from step to step through the gates)",
     )
     found.add_argument(
         "--target",
         type=str | None,
         default=None,
-        help="what to ask about: a class, a step (tag; step:TAG for another tag), a token (lm, translate, caption), a step to come",
+        help="what to ask about: a class (classify), a step or step:TAG (tag), a token (lm, translate, caption), a step to come "
+        "(forecast)",
     )
     found.add_argument(
         "--output",
         type=str | None,
         default=None,
-        help="file to write: .json, .jsonl, .html, or a picture of one example, .png or .svg; on the terminal by default",
+        help="the file to write: .json, .jsonl, .html, or a picture of one example, .png or .svg; without it, the terminal",
     )
     found.add_argument(
         "--check",
         type=bool,
         default=False,
-        help="how far answers fall without what is named, beside as much taken away at random",
+        help="measure how far answers fall without what is named, and without as much taken away at random",
     )
     found.add_argument(
         "--like",
         type=str | None,
         default=None,
-        help="FIRST:END, a range of steps: where else was the network in these states?",
+        help="find where else the network was in the states of a range of steps, FIRST:END",
     )
     found.add_argument(
-        "--among", type=str | None, default=None, help="the corpus that --like looks in; DATA by default"
+        "--among", type=str | None, default=None, help="the corpus that --like looks in; without it, DATA"
     )
     found.add_argument(
-        "--measure", type=str, default="cosine", help="of --like: cosine, or threshold as LSTMVis has it"
+        "--measure", type=str, default="cosine", help="how --like compares states: cosine, or threshold as LSTMVis does"
     )
     found.add_argument(
-        "--threshold", type=float, default=0.3, help="of that measure: how far from 0 a unit counts as on"
+        "--threshold", type=float, default=0.3, help="how far from 0 a unit is on, for the measure threshold"
     )
-    found.add_argument("--options", type=dict[str, Any], default={}, help="how to answer, as for `ostinato predict`")
-    found.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    found.add_argument(
+        "--options", type=dict[str, Any], default={}, help="how the model answers, as for `ostinato predict`"
+    )
+    found.add_argument("--device", type=str, default="auto", help="where to compute: auto, cpu, cuda, cuda:N or mps")
     return found
 
 
@@ -103,8 +110,19 @@ def main(words: Sequence[str]) -> int:
     pairs = list(answered(trained, given.data, given.method, target=given.target, rows=rows, limit=limit))
     _tell(trained.notes)
     found, checked = [each for _, each in pairs], deletion(pairs) if given.check else None
-    if given.output is None:
-        return _print(found[: 3 if given.check and given.limit is None else None], checked)
+    if given.output is not None:
+        _keep(given, suffix, found, checked)
+    else:
+        _print(found[: 3 if given.check and given.limit is None else None], checked)
+    if not given.check:
+        from ostinato.cli.closing import tell_next
+
+        tell_next({"are these the reasons?": ["ostinato", "explain", given.run, given.data, "--check"]})
+    return 0
+
+
+def _keep(given: Any, suffix: str, found: Sequence[Any], checked: Any) -> None:
+    """Writes what was found to the file that was asked for."""
     if suffix in _PICTURES:
         from ostinato.insight.plots import png, svg
         from ostinato.insight.reasons.pictures import picture_of
@@ -126,7 +144,6 @@ def main(words: Sequence[str]) -> int:
         whole: dict[str, Any] = {"examples": [each.to_dict() for each in found]}
         whole |= {} if checked is None else {"check": checked.to_dict()}
         _write(given.output, (json.dumps(whole, ensure_ascii=False, indent=1) + "\n").encode())
-    return 0
 
 
 def _tell(notes: Sequence[str]) -> None:
@@ -134,7 +151,7 @@ def _tell(notes: Sequence[str]) -> None:
         print(f"ostinato: {note}", file=sys.stderr)
 
 
-def _print(found: Sequence[Any], checked: Any) -> int:
+def _print(found: Sequence[Any], checked: Any) -> None:
     from ostinato.insight.reasons.words import shown
     from ostinato.training.loop.console import standard_output
 
@@ -143,7 +160,6 @@ def _print(found: Sequence[Any], checked: Any) -> int:
         console.print(*([""] if at else []), shown(each), sep="\n", soft_wrap=each.joiner is None)
     if checked is not None:
         console.print("", str(checked), sep="\n", markup=False)
-    return 0
 
 
 def _alike(trained: Any, given: Any, suffix: str) -> int:

@@ -18,16 +18,21 @@ def parser() -> Parser:
         "Write the model of a run in a form that needs no torch: a folder with graphs, vocabulary, a card that says what goes in "
         "and out, and a small program that runs it.",
     )
-    found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
-    found.add_argument("--format", type=str, default="onnx", help="onnx: graphs for ONNX Runtime and browsers; c: C99")
     found.add_argument(
-        "--output", type=str | None, default=None, help="folder to write; FORMAT in the folder of the run"
+        "run", nargs="?", type=str | None, default=None, help="folder of the run; without it, the latest in runs/"
+    )
+    found.add_argument("--format", type=str, default="onnx", help="onnx for ONNX Runtime and browsers, or c for C99")
+    found.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="the folder to write; without it, FORMAT in the folder of the run",
     )
     found.add_argument(
         "--weights",
         type=Literal["int8"] | None,
         default=None,
-        help="int8: weights in 8 bits; prints the size, and the task's figure on validation data before and after",
+        help="int8 writes weights in 8 bits, and prints the size and the task's figure on validation data before and after",
     )
     found.add_argument("--force", type=bool, default=False, help="write over an export that is there")
     return found

@@ -16,13 +16,22 @@ def parser() -> Parser:
     """What the command takes."""
     from ostinato.cli.parser import Parser
 
-    found = Parser("ostinato generate", "Let the language model of a run write.")
-    found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
-    found.add_argument("--prompt", type=str, default="", help="text to go on from")
-    found.add_argument("--length", type=int, default=500, help="tokens to write")
-    found.add_argument("--temperature", type=float, default=0.8, help="0 is the most likely text, above 1 is wild")
-    found.add_argument("--top-k", type=int | None, default=None, help="draw from so many most likely tokens only")
-    found.add_argument("--top-p", type=float | None, default=None, help="draw from this likeliest share only, up to 1")
+    found = Parser("ostinato generate", "Write text with the language model of a run.")
+    found.add_argument(
+        "run", nargs="?", type=str | None, default=None, help="folder of the run; without it, the latest in runs/"
+    )
+    found.add_argument("--prompt", type=str, default="", help="the text that the model goes on from")
+    found.add_argument("--length", type=int, default=500, help="how many tokens to write")
+    found.add_argument(
+        "--temperature", type=float, default=0.8, help="how bold to draw: 0 takes the likeliest token, above 1 is wild"
+    )
+    found.add_argument("--top-k", type=int | None, default=None, help="draw from so many likeliest tokens only")
+    found.add_argument(
+        "--top-p",
+        type=float | None,
+        default=None,
+        help="draw from the likeliest tokens that have this share together, up to 1",
+    )
     found.add_argument("--seed", type=int | None, default=None, help="the same seed writes the same text")
     return found
 

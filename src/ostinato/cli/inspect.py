@@ -14,15 +14,20 @@ def parser() -> Parser:
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato inspect", "Write a report of a run: one HTML file that opens without a network.")
-    found.add_argument("run", nargs="?", type=str | None, default=None, help="folder of the run; the latest in runs/")
+    found.add_argument(
+        "run", nargs="?", type=str | None, default=None, help="folder of the run; without it, the latest in runs/"
+    )
     found.add_argument(
         "--data",
         type=str | None,
         default=None,
-        help="what to look at the model on: a text, or labelled data of the run's task; the run's validation data",
+        help="what the model reads: a text, or labelled data of the run's task; without it, the run's validation data",
     )
     found.add_argument(
-        "--output", type=str | None, default=None, help="the file to write; inspection.html in the run's folder"
+        "--output",
+        type=str | None,
+        default=None,
+        help="the file to write; without it, inspection.html in the run's folder",
     )
     return found
 
@@ -33,6 +38,7 @@ def main(words: Sequence[str]) -> int:
 
     from rich.console import Console
 
+    from ostinato.cli.closing import tell_next
     from ostinato.recipes.inspection.report import inspect_run
     from ostinato.recipes.runs import latest_run
 
@@ -41,4 +47,10 @@ def main(words: Sequence[str]) -> int:
         run = latest_run() if given.run is None else given.run
         file = inspect_run(run, given.data, given.output, on_section=lambda title: status.update(title.lower()))
     print(file)
+    tell_next(
+        {
+            "open it": ["python", "-m", "webbrowser", str(file)],
+            "why its answers": ["ostinato", "explain", str(run), "DATA"],
+        }
+    )
     return 0

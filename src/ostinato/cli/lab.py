@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +20,12 @@ NOT_REPRODUCED = 1
 _HELP = """usage: ostinato lab list
        ostinato lab run NAME [--output FOLDER] [--seed SEED] [--quick]
 
-Experiments on how recurrent networks learn and why they do not, each with a claim from the literature that is checked.
+Run experiments on how recurrent networks learn, and why they do not. Each
+checks a claim from the literature.
 
-  list        the experiments, their claims and where these come from
-  run NAME    runs one, or all: a picture, a table, and whether the claim is reproduced; exit status 1 where it is not
+  list        list the experiments with their claims and sources
+  run NAME    run one, or all: write a picture and a table, and say whether the
+              claim is reproduced; the exit status is 1 where it is not
 
 `ostinato lab run --help` tells the options."""
 
@@ -42,23 +47,37 @@ def _list(words: Sequence[str]) -> int:
 
     Parser("ostinato lab list", "List the experiments, each with its claim and where the claim comes from.").read(words)
 
+    from ostinato.cli.closing import tell_next
     from ostinato.lab import NAMES, find
 
     for name in NAMES:
         found = find(name)
-        print(f"{name}\n    {found.claim}\n    {found.source}")
+        print("\n".join([name, _lines(found.claim), _lines(found.source)]))
+    tell_next({"run one": ["ostinato", "lab", "run", NAMES[0]]})
     return 0
+
+
+def _lines(text: str, indent: str = "    ") -> str:
+    """Cut between words where it is a terminal that shows them; elsewhere one line, as programs read it."""
+    if not sys.stdout.isatty():
+        return indent + text
+    width = shutil.get_terminal_size().columns - 1
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent="    ")
 
 
 def parser() -> Parser:
     """What `ostinato lab run` takes."""
     from ostinato.cli.parser import Parser
 
-    found = Parser("ostinato lab run", "Run an experiment: a picture, a table, and whether its claim is reproduced.")
-    found.add_argument("name", type=str, help="of the experiment, or all; see ostinato lab list")
-    found.add_argument("--output", type=str, default=str(FOLDER), help="folder to write into")
-    found.add_argument("--seed", type=int, default=0, help="of all random numbers")
-    found.add_argument("--quick", type=bool, default=False, help="a second or two, too small to bear a claim out")
+    found = Parser(
+        "ostinato lab run", "Run an experiment: write a picture and a table, and say whether the claim is reproduced."
+    )
+    found.add_argument("name", type=str, help="the experiment, or all; `ostinato lab list` lists them")
+    found.add_argument("--output", type=str, default=str(FOLDER), help="the folder to write into")
+    found.add_argument("--seed", type=int, default=0, help="the seed of all random numbers")
+    found.add_argument(
+        "--quick", type=bool, default=False, help="take a second or two, at sizes too small to check the claim"
+    )
     return found
 
 
@@ -77,9 +96,9 @@ def _run(words: Sequence[str]) -> int:
         start = time.monotonic()
         result = found.run(given.seed, given.quick)
         picture, *_ = write(found, result, folder, given.seed, given.quick)
-        print(f"{found.name}: {found.claim}")
-        print(f"    {' '.join(result.sentences)}")
-        print(f"    {outcome(result, given.quick)}")
+        print(_lines(f"{found.name}: {found.claim}", ""))
+        print(_lines(" ".join(result.sentences)))
+        print(_lines(outcome(result, given.quick)))
         print(
             f"    {picture}, {time.monotonic() - start:.0f} s; again: {command(found, folder, given.seed, given.quick)}"
         )

@@ -14,18 +14,18 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "train": "train a model: `ostinato train` lists the tasks, each of which has built-in data",
-    "generate": "let the language model of a run write",
-    "predict": "what the model of a run says about data, a line of JSON for each example",
-    "evaluate": "how good the model of a run is on data",
-    "explain": "why the model of a run says what it says: which steps, channels and words made it",
-    "backtest": "forecasts of a run from several times of its test, with and without training anew, as a table",
-    "serve": "serve the models of runs by HTTP: sessions that keep their state, OpenAI's completions, a page",
-    "sweep": "search for good settings of any task with many runs",
-    "export": "write the model of a run as ONNX, with a program that runs it without torch, or as C",
-    "inspect": "write a report of a run: curves, gradients, units, findings, in one HTML file",
-    "lab": "experiments: each shows a claim about recurrent networks, `ostinato lab list`",
-    "completion": "what makes a shell complete commands, tasks and flags: `ostinato completion --help`",
+    "train": "train a model on your data, or on built-in data",
+    "generate": "write text with a trained language model",
+    "predict": "answer for new data with a trained model",
+    "evaluate": "measure how good a trained model is on data",
+    "explain": "show which steps, channels and words made an answer",
+    "backtest": "measure forecasts that begin at several times of the test data",
+    "serve": "serve trained models by HTTP, with sessions and a web page",
+    "sweep": "search for good settings with many runs",
+    "export": "write a trained model as ONNX or C, which need no torch",
+    "inspect": "write a report of a run: curves, gradients, units, findings",
+    "lab": "run experiments that check claims about recurrent networks",
+    "completion": "print a script with which a shell completes commands and flags",
 }
 
 INTERRUPTED = 130
@@ -72,7 +72,7 @@ def _answer(words: list[str]) -> int:
         from ostinato.errors import did_you_mean
 
         hint = did_you_mean(words[0], COMMANDS)
-        return _wrong(f"{words[0]} is no command{hint} Expected one of {', '.join(COMMANDS)}")
+        return _wrong(f"unknown command {words[0]}{hint} Expected one of {', '.join(COMMANDS)}")
     return _run(words[0], words[1:])
 
 
@@ -151,7 +151,8 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "`ostinato COMMAND --help` tells more. `ostinato --version` says which version this is.",
+            "Begin with `ostinato train`, which lists the tasks. `ostinato COMMAND --help`",
+            "tells more of a command, and `ostinato --version` which version this is.",
         ]
     )
 

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from ostinato.errors import ConfigError
 from ostinato.extras import needed
 
 with needed():
-    from jsonargparse import ArgumentParser, Namespace
+    from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
     from jsonargparse.typing import register_type
 
 if TYPE_CHECKING:
@@ -36,6 +37,26 @@ def names_cells(action: argparse.Action) -> bool:
     return getattr(action, "_typehint", None) is CellName
 
 
+class _Help(DefaultHelpFormatter):
+    """What a setting does and its default, where it has one; the names of Python's types are left out."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        words = str(action.help)
+        if words == "Path to a configuration file.":
+            return "a YAML file with the settings of this group"
+        if words.startswith("Print the configuration"):
+            return "print all settings as YAML, which --config reads, and end"
+        has_default = action.default not in (None, "", argparse.SUPPRESS, {}, []) and action.default is not False
+        return words.removesuffix(".") + (" [%(default)s]" if has_default and action.option_strings else "")
+
+    def start_section(self, heading: str | None) -> None:
+        super().start_section(None if heading is None else textwrap.fill(heading, self._width))
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        kind = str(self._get_type_str(action)).partition(" ")[0]
+        return {"int": "N", "float": "X"}.get(kind) or super()._get_default_metavar_for_optional(action)
+
+
 class Parser(ArgumentParser):
     """jsonargparse's parser, raising `ConfigError` in place of printing a usage and exiting.
 
@@ -47,7 +68,18 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, prog: str, description: str):
-        super().__init__(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
+        super().__init__(
+            prog=prog, description=description, exit_on_error=False, allow_abbrev=False, formatter_class=_Help
+        )
+
+    def format_help(self, *args: Any, **options: Any) -> str:
+        """Its usage is one line: what follows tells of each flag."""
+        forms = {None: "{}", "?": "[{}]", "*": "[{} ...]"}
+        places = [action for action in self._actions if not action.option_strings]
+        words = [forms[action.nargs].format(action.metavar or action.dest) for action in places]
+        flags = ["[--FLAG VALUE ...]"] * (len(places) + 1 < len(self._actions))  # --help alone is no flag to speak of
+        self.usage = " ".join([self.prog, *words, *flags])
+        return super().format_help(*args, **options)
 
     def read(self, words: Sequence[str]) -> Namespace:
         """Parses the words after the command.

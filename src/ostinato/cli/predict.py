@@ -20,39 +20,39 @@ def parser() -> Parser:
     """What the command takes."""
     from ostinato.cli.parser import Parser
 
-    found = Parser("ostinato predict", "What the model of a run says about data, a line of JSON for each example.")
+    found = Parser("ostinato predict", "Answer for data with the model of a run: a line of JSON for each example.")
     found.add_argument("run", type=str, help="folder of the run")
     found.add_argument(
         "input",
         type=str,
-        help="data of the kind that the run learnt from, without labels; - for lines on standard input",
+        help="data of the kind that the run learnt from, without labels; - reads lines from standard input",
     )
     found.add_argument(
         "--output",
         type=str | None,
         default=None,
-        help="file to write: .jsonl, .csv, .tsv, .parquet, .txt; of a tagger .conllu, .conll, .bio; lines of JSON on standard "
-        "output by default",
+        help="the file to write: .jsonl, .csv, .tsv, .parquet or .txt, of a tagger also .conllu, .conll or .bio; without it, "
+        "answers go to standard output",
     )
     found.add_argument(
         "--options",
         type=dict[str, Any],
         default={},
-        help="how to answer, where the task can be told, such as {beam: 5}",
+        help="how the model answers, where the task has a choice, such as {beam: 5}",
     )
     found.add_argument(
         "--show",
         type=bool,
         default=False,
-        help="print for people in place of JSON, where the task can: in colours on a terminal, unless NO_COLOR is set",
+        help="print for people in place of JSON, where the task can; in colours on a terminal, unless NO_COLOR is set",
     )
     found.add_argument(
         "--why",
         type=bool,
         default=False,
-        help="why, in place of what: `ostinato explain` with the same words, and its flags",
+        help="show why the model answers so: the same as `ostinato explain`, whose flags it takes",
     )
-    found.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    found.add_argument("--device", type=str, default="auto", help="where to compute: auto, cpu, cuda, cuda:N or mps")
     return found
 
 
@@ -94,14 +94,14 @@ def main(words: Sequence[str]) -> int:
         _tell(trained.notes)
         if given.output is not None and given.output.lower().endswith(FORMS):
             write_form(given.output, trained, given.input, answers)
-            return int(bool(trained.unread))
+            return _written(given, trained)
         if given.output is not None:
             write = stack.enter_context(
                 answers_into(given.output, trained.task, partial(trained.task.table_rows, trained))
             )
             for answer in answers:
                 write(answer)
-            return int(bool(trained.unread))
+            return _written(given, trained)
         # JSON has a way to write every character, for an output whose encoding lacks some.
         ascii_only = (out.encoding or "utf-8").lower().replace("-", "") != "utf8"
         for answer in answers:
@@ -121,6 +121,14 @@ def _without_why(words: Sequence[str]) -> list[str] | None:
             return None
         return [*words[:at], *words[at + 1 + is_told :]]
     return None
+
+
+def _written(given: Any, trained: Any) -> int:
+    from ostinato.cli.closing import tell_next
+
+    data = ["DATA"] if given.input == "-" else [given.input]
+    tell_next({"why these answers": ["ostinato", "explain", given.run, *data]})
+    return int(bool(trained.unread))
 
 
 def _tell(notes: Iterable[str]) -> None:

@@ -40,58 +40,91 @@ def parser() -> Parser:
 
     found = Parser(
         "ostinato serve",
-        "Serve the models of runs by HTTP: sessions that keep their state, OpenAI's completions, and a page. A run may be given a "
-        "name: NAME=RUN; else it has that of its folder.",
+        "Serve the models of runs by HTTP: sessions that keep their state, OpenAI's completions, and a page. A model has the name "
+        "of its run's folder, or the one you give: NAME=RUN.",
     )
-    found.add_argument("run", nargs="*", type=str, help="folders of runs, or NAME=RUN; the latest in runs/")
-    found.add_argument("--host", type=str, default="127.0.0.1", help="address to listen at; 0.0.0.0 for all")
-    found.add_argument("--port", type=int, default=8000, help="0 takes one that is free")
-    found.add_argument("--workers", type=int, default=1, help="processes that answer; they share the sessions")
+    found.add_argument(
+        "run", nargs="*", type=str, help="folders of runs, or NAME=RUN; without them, the latest in runs/"
+    )
+    found.add_argument("--host", type=str, default="127.0.0.1", help="the address to listen at; 0.0.0.0 for all")
+    found.add_argument("--port", type=int, default=8000, help="the port; 0 takes one that is free")
+    found.add_argument("--workers", type=int, default=1, help="how many processes answer; they share the sessions")
     found.add_argument(
         "--sessions",
         type=str | None,
         default=None,
-        help=f"where sessions are kept: a file, redis://HOST, or {MEMORY}; {_FILE} in the folder of the first run",
+        help=f"where sessions are kept: a file, redis://HOST, or {MEMORY}; without it, {_FILE} in the folder of the first run",
     )
     found.add_argument(
-        "--tokens", type=str | None, default=None, help="a file of lines name:token; without it everybody is let in"
+        "--tokens", type=str | None, default=None, help="a file of lines name:token; without it, everybody may ask"
     )
-    found.add_argument("--cors", type=list[str], default=[], help="origins whose pages may ask, [https://example.org]")
-    found.add_argument("--max-batch", type=int, default=64, help="sessions of a model that step together")
-    found.add_argument("--max-wait-us", type=int, default=0, help="microseconds that a step waits for more of them")
-    found.add_argument("--sessions-in-memory", type=int, default=10_000, help="of a model; the others are in the store")
-    found.add_argument("--max-sessions", type=int, default=1_000_000, help="of a model, in memory and in the store")
-    found.add_argument("--max-queue", type=int, default=10_000, help="requests of a model that wait; beyond it 429")
-    found.add_argument("--max-tokens", type=int, default=16_384, help="that a request may bring or have written")
-    found.add_argument("--max-marks", type=int, default=16, help="of a session")
-    found.add_argument("--idle-seconds", type=float | None, default=None, help="a session ends, unused for so long")
     found.add_argument(
-        "--total-seconds", type=float | None, default=None, help="a session ends this long after it was made"
+        "--cors", type=list[str], default=[], help="the origins whose pages may ask, such as [https://example.org]"
+    )
+    found.add_argument("--max-batch", type=int, default=64, help="how many sessions of a model step together at most")
+    found.add_argument(
+        "--max-wait-us", type=int, default=0, help="how many microseconds a step waits for other sessions"
+    )
+    found.add_argument(
+        "--sessions-in-memory",
+        type=int,
+        default=10_000,
+        help="how many sessions of a model stay in memory; the store has the others",
+    )
+    found.add_argument(
+        "--max-sessions",
+        type=int,
+        default=1_000_000,
+        help="how many sessions a model has at most, in memory and in the store",
+    )
+    found.add_argument(
+        "--max-queue", type=int, default=10_000, help="how many requests of a model wait at most; one more gets 429"
+    )
+    found.add_argument("--max-tokens", type=int, default=16_384, help="how many tokens a request may bring or ask for")
+    found.add_argument("--max-marks", type=int, default=16, help="how many marks a session has at most")
+    found.add_argument(
+        "--idle-seconds", type=float | None, default=None, help="end a session that nobody has used for so long"
+    )
+    found.add_argument(
+        "--total-seconds", type=float | None, default=None, help="end a session so long after it was made"
     )
     found.add_argument(
         "--durability",
         type=Literal["interval", "step"],
         default="interval",
-        help="states are on disk every --snapshot-seconds, or before a step is answered",
+        help="when states are written to disk: every --snapshot-seconds, or before a step is answered",
     )
-    found.add_argument("--snapshot-seconds", type=float, default=5.0, help="from one writing of states to the next")
+    found.add_argument("--snapshot-seconds", type=float, default=5.0, help="the seconds between two writings of states")
     found.add_argument(
         "--lease-seconds",
         type=float,
         default=10.0,
-        help="after a replica dies, its sessions can be taken over after so long",
+        help="after how many seconds others take over the sessions of a replica that died",
     )
-    found.add_argument("--max-body", type=int, default=8 * 2**20, help="bytes of a request")
-    found.add_argument("--max-connections", type=int, default=10_000, help="open at once")
-    found.add_argument("--header-seconds", type=float, default=10.0, help="that the head of a request may take")
-    found.add_argument("--body-seconds", type=float, default=60.0, help="that its body may take")
-    found.add_argument("--idle-connection-seconds", type=float, default=75.0, help="a connection may wait so long")
-    found.add_argument("--send-seconds", type=float, default=30.0, help="a client may leave an answer unread so long")
-    found.add_argument("--drain-seconds", type=float, default=30.0, help="for what was accepted, after SIGTERM")
+    found.add_argument("--max-body", type=int, default=8 * 2**20, help="how many bytes a request may have")
+    found.add_argument("--max-connections", type=int, default=10_000, help="how many connections may be open at once")
     found.add_argument(
-        "--log", type=Literal["requests", "errors"], default="requests", help="which requests have a line of JSON"
+        "--header-seconds", type=float, default=10.0, help="how many seconds the head of a request may take"
     )
-    found.add_argument("--log-text", type=bool, default=False, help="the bodies of requests in the log too")
+    found.add_argument(
+        "--body-seconds", type=float, default=60.0, help="how many seconds the body of a request may take"
+    )
+    found.add_argument(
+        "--idle-connection-seconds", type=float, default=75.0, help="how many seconds a connection may ask nothing"
+    )
+    found.add_argument(
+        "--send-seconds", type=float, default=30.0, help="how many seconds a client may leave an answer unread"
+    )
+    found.add_argument(
+        "--drain-seconds", type=float, default=30.0, help="how many seconds accepted requests have after SIGTERM"
+    )
+    found.add_argument(
+        "--log",
+        type=Literal["requests", "errors"],
+        default="requests",
+        help="which requests get a line of JSON on standard error",
+    )
+    found.add_argument("--log-text", type=bool, default=False, help="write the bodies of requests into the log too")
     return found
 
 

@@ -20,11 +20,15 @@ def parser() -> Parser:
     """What the command takes."""
     from ostinato.cli.parser import Parser
 
-    found = Parser("ostinato sweep", "Search for good settings of any task with many runs.")
+    found = Parser("ostinato sweep", "Search for good settings of a task with many runs.")
     found.add_argument("space", nargs="?", type=str | None, default=None, help="a YAML file that says what to try")
-    found.add_argument("--folder", type=str | None, default=None, help="the folder to write; a new one in sweeps/")
-    found.add_argument("--trials", type=int | None, default=None, help="runs in all; else what the file says")
-    found.add_argument("--jobs", type=int, default=1, help="runs at once")
+    found.add_argument(
+        "--folder", type=str | None, default=None, help="the folder to write; without it, a new one in sweeps/"
+    )
+    found.add_argument(
+        "--trials", type=int | None, default=None, help="how many runs in all; without it, what the file says"
+    )
+    found.add_argument("--jobs", type=int, default=1, help="how many runs at once")
     found.add_argument("--resume", type=bool, default=False, help="go on with the sweep in the folder")
     return found
 

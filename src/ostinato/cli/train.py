@@ -37,8 +37,14 @@ def main(words: Sequence[str]) -> int:
         known = tasks()
         width = max(map(len, known))
         print("usage: ostinato train TASK ...\n")
-        print("\n".join(f"  {name:{width}}  {entry.summary}" for name, entry in known.items()))
-        print("\n`ostinato train lm --help` tells what a task, here lm, can be told. Each has built-in data.")
+        for name, entry in known.items():
+            print(
+                textwrap.fill(
+                    entry.summary, 79, initial_indent=f"  {name:{width}}  ", subsequent_indent=" " * (width + 4)
+                )
+            )
+        print("\nWithout data of yours, a task trains on its built-in data: `ostinato train lm`.")
+        print("`ostinato train lm --help` shows examples and the settings that matter most.")
         return 0
     name, *words = words
     entry = find(name)

@@ -37,15 +37,15 @@ _LAYER_ARGUMENTS = ("input_size", "hidden_size", "num_layers", "bias", "batch_fi
 
 
 def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.nn.Module:
-    """Replace every torch.nn RNN, LSTM, GRU and cell inside `module` by ours, weights kept.
+    """Replace every torch.nn RNN, LSTM, GRU and cell inside `module` by Ostinato's, and keep the weights.
 
     The parameters are the same objects, so an optimiser that holds them goes on working; mode, hooks, parametrizations and sharing
-    are kept. `to_torch` is the way back. Left alone are subclasses of torch.nn's layers, as what they changed is not known here,
-    and what torch has put in the place of such a layer (quantized, in TorchScript). One warning names each of them and the reason.
+    are kept. `to_torch` is the way back. Subclasses of torch.nn's layers stay as they are, because nobody knows what they changed;
+    so do layers that torch has quantized or turned into TorchScript. One warning names each of them and the reason.
 
     Args:
-        module: any module; it is changed in place. A recurrent layer itself cannot be, so use what is returned.
-        **options: for every layer (not for single cells), those of `LayerOptions` that add no parameters and take none away.
+        module: any module; it is changed in place. A module that is a recurrent layer itself cannot be, so use the return value.
+        **options: options of `LayerOptions` for every layer (not for single cells), if they neither add nor remove parameters.
 
     Returns:
         `module`, or its replacement if it is a recurrent layer itself.
@@ -65,7 +65,7 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
 
 
 def convert_known(module: torch.nn.Module, options: Mapping[str, Any]) -> torch.nn.Module:
-    """`convert` without a word of what it leaves."""
+    """`convert` without a warning about what it leaves."""
     return exchange(module, lambda old: _converted(old, options))
 
 

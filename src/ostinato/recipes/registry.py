@@ -85,7 +85,7 @@ class Entry:
 
 TASKS: dict[str, Entry] = {
     "lm": Entry(
-        "a recurrent language model: characters, bytes, words or byte pairs",
+        "predict how a text goes on: characters, bytes, words or byte pairs; built in: Python's standard library",
         "ostinato.recipes.lm.settings:LanguageModelSettings",
         "ostinato.recipes.lm.task:LanguageModelling",
         report="ostinato.recipes.lm.report",
@@ -94,38 +94,38 @@ TASKS: dict[str, Entry] = {
         example_data="notes.txt",
     ),
     "classify": Entry(
-        "a class for a sequence: texts, or images row by row; built in: handwritten digits",
+        "give a sequence a class, a number or labels: texts, images, recordings of sensors; built in: handwritten digits",
         "ostinato.recipes.classify.settings:ClassifySettings",
         "ostinato.recipes.classify.task:Classify",
         example_data="reviews.csv",
     ),
     "tag": Entry(
-        "a tag for every step: words of sentences, or characters of source code; built in: a highlighter of Python",
+        "give every step a tag: words, source code, recordings of sensors; built in: a highlighter of Python",
         "ostinato.recipes.tag.settings:TagSettings",
         "ostinato.recipes.tag.task:Tag",
         "tag/python.yaml",
         example_data="words.conllu",
     ),
     "transcribe": Entry(
-        "a text for a longer sequence: lines of text in pictures, speech, strokes; built in: drawn lines",
+        "write down what a longer sequence says: pictures of lines, speech, strokes; built in: drawn lines",
         "ostinato.recipes.transcribe.settings:TranscribeSettings",
         "ostinato.recipes.transcribe.task:Transcribe",
     ),
     "caption": Entry(
-        "a text for an image, with attention over it; built in: handwritten digits, in words",
+        "describe an image in words; built in: handwritten digits",
         "ostinato.recipes.caption.settings:CaptionSettings",
         "ostinato.recipes.caption.task:Caption",
         example_data="pictures.jsonl",
     ),
     "translate": Entry(
-        "a text for a text: encoder, attention, decoder, beam search; built in: dates in many languages to ISO 8601",
+        "turn a text into another text; built in: dates in many languages to ISO 8601",
         "ostinato.recipes.translate.settings:TranslateSettings",
         "ostinato.recipes.translate.task:Translate",
         "translate/dates.yaml",
         example_data="pairs.tsv",
     ),
     "forecast": Entry(
-        "the future of series, with intervals: one or many, with covariates and gaps; built in: carbon dioxide in the air",
+        "forecast series, with intervals; built in: carbon dioxide in the air",
         "ostinato.recipes.forecast.settings:ForecastSettings",
         "ostinato.recipes.forecast.task:Forecast",
         example_data="sales.csv",
@@ -190,7 +190,7 @@ def find(name: str) -> Entry:
     if ":" in name:
         return _entry_at(name)
     hint = did_you_mean(name, known)
-    raise ConfigError(f"{name} is no recipe{hint} Expected one of {', '.join(known)}: ostinato train lm")
+    raise ConfigError(f"unknown task {name}{hint} Expected one of {', '.join(known)}: ostinato train lm")
 
 
 def name_of(task: Task[Any, Any, Any, Any]) -> str:

@@ -16,7 +16,7 @@ from ostinato.recipes.registry import name_of
 from ostinato.recipes.task import Task
 from ostinato.recipes.task_training import TaskResult, without_nan
 from ostinato.recipes.trained import Scores
-from ostinato.training.loop.console import standard_output
+from ostinato.training.loop.console import say_labelled, standard_output
 from ostinato.training.loop.progress import ExampleProgress
 
 
@@ -45,9 +45,9 @@ def show(result: TaskResult, console: Console | None = None) -> None:
     for scores in result.scores.values():
         _say_warnings(scores, console)
     for line in lost(result.task, last):
-        console.print(f"{part}: {line}", soft_wrap=True, markup=False)
+        say_labelled(console, f"{part}: ", line)
     run = shlex.quote(str(result.run))
-    console.print(f"ended         {result.outcome.told()}", soft_wrap=True)
+    say_labelled(console, "ended         ", result.outcome.told())
     console.print(f"run folder    {run}", soft_wrap=True, markup=False)
     for picture in result.pictures:
         console.print(f"picture       {picture}", soft_wrap=True, markup=False)
@@ -117,4 +117,4 @@ def _cells(
 
 def _say_warnings(scores: Scores, console: Console) -> None:
     for line in scores.warnings:
-        console.print(f"{scores.data}: {line}", soft_wrap=True, markup=False)
+        say_labelled(console, f"{scores.data}: ", line)

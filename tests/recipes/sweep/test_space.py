@@ -169,7 +169,7 @@ def test_the_built_in_data_are_searched_with_the_settings_that_suit_them():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"task": "clasify"}, "clasify is no recipe; did you mean classify?"),
+        ({"task": "clasify"}, "unknown task clasify; did you mean classify?"),
         ({"task": 3}, "task: expected a name, such as lm, got 3"),
         (
             {"space": {"reading.tokens": {"choice": ["char"]}}},

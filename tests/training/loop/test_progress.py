@@ -1,4 +1,5 @@
 import io
+import re
 
 from rich.console import Console
 
@@ -28,6 +29,36 @@ def test_a_bar_in_a_terminal():
     assert "\x1b[" in text
     assert "25%" in text
     assert "2.000 bits/char" in text
+
+
+def screen(width, act):
+    """The last line that a terminal of this width shows."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, highlight=False, color_system=None)
+    progress = Progress(console=console)
+    with progress.running():
+        act(progress)
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue()).split("\r")[-1].rstrip("\n")
+
+
+def test_a_narrow_terminal_shows_what_matters_most_and_a_wide_one_all():
+    late = Moment(step=123456, used=0.5, loss=1.25, gradient_norm=12.5, tokens_per_s=154321.0, time_left_s=37255)
+    narrow, wide = (screen(width, lambda progress: progress.show(late)) for width in (80, 160))
+    assert len(narrow.rstrip()) <= 80
+    assert narrow.split("50% ")[1].rstrip() == "step 123456  1.803 bits/char  154,321 tokens/s  10:20:55 left"
+    whole = "step 123456  loss 1.250 nats/token  1.803 bits/char  154,321 tokens/s  |g| 12.50  10:20:55 left"
+    assert wide.split("50% ")[1].rstrip() == whole
+
+
+def test_a_terminal_gets_lines_that_are_cut_between_words():
+    words = "step 120: validation accuracy 91.23%, macro f1 90.11%, unknown word accuracy 80.12%, loss 0.2412 nats/tag"
+    out = io.StringIO()
+    progress = Progress(console=Console(file=out, force_terminal=True, width=80, color_system=None))
+    progress.say(words)
+    progress.evaluated(7, Evaluation(0.7, 1), best=False, sample="a" * 300)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines[:2]) == words
 
 
 def test_quiet_is_quiet():

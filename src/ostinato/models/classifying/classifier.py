@@ -29,23 +29,23 @@ class Classifier(nn.Module):
 
         h_1 .. h_n = recurrent(x_1 .. x_n),   logits = W dropout(pool(h_1 .. h_n)) + b
 
-    That is what is trained. In evaluation mode the logits are multiplied by a scale, which `calibrate` fits to data that were not
-    trained on; and where `naive_bayes` is given, those of naive Bayes are added, with a scale of their own: where examples are few,
-    counting finds what a network does not, and the other way round.
+    Training uses these logits. In evaluation mode they are multiplied by a scale, which `calibrate` fits to data that training did
+    not see. If `naive_bayes` is given, the logits of naive Bayes are added with a scale of their own: with few examples, counting
+    finds what a network misses, and the other way round.
 
     Args:
         num_classes: C, at least 1.
-        input_size: I, of the vectors that come at each step; or give `vocabulary_size`.
-        vocabulary_size: V, of the tokens that come at each step, which are embedded.
-        embedding_size: E, of the vector that stands for a token.
+        input_size: I, the size of the vector at each step; or give `vocabulary_size`.
+        vocabulary_size: V, the number of different tokens, which are embedded.
+        embedding_size: E, the size of the vector that stands for a token.
         cell: the recurrent layer.
         hidden_size: H, units of each layer and direction; or one number a layer.
-        num_layers: recurrent layers.
+        num_layers: the number of recurrent layers.
         bidirectional: a second direction, from the last step to the first.
-        pooling: from all steps to one vector, see `Pooling`.
-        dropout: between the layers and before the output, from 0 to below 1.
-        input_dropout: of what enters the first layer, from 0 to below 1.
-        augmentation: of vectors, how much each sequence is changed whenever it is trained on, see `Augmentation`.
+        pooling: how all steps become one vector, see `Pooling`.
+        dropout: the rate between the layers and before the output, from 0 to below 1.
+        input_dropout: the rate for what enters the first layer, from 0 to below 1.
+        augmentation: how much each sequence of vectors is changed whenever it is trained on, see `Augmentation`.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
         class_weights: (C,), how much an example of each class counts in the training loss; None for 1 each. The loss is the sum of
             weighted losses over the number of examples: with weights whose mean over the training data is 1, its mean over batches

@@ -35,17 +35,18 @@ class LanguageModel(nn.Module):
 
     Args:
         vocabulary: what the tokens are; V = len(vocabulary).
-        embedding_size: E, of the vector that stands for a token.
+        embedding_size: E, the size of the vector that stands for a token.
         hidden_size: H, units of each recurrent layer; or one number for each layer, first layer first.
-        num_layers: recurrent layers; may be left out where `hidden_size` has one number a layer.
+        num_layers: the number of recurrent layers; may be left out if `hidden_size` has one number a layer.
         cell: the recurrent layer, by the name of its cell, such as "lstm" or "janet", by the place of one's own, "module:cell", or
             the cell itself.
-        dropout: between recurrent layers and, without `output_dropout`, before the output layer (Zaremba et al. 2014), in [0, 1).
+        dropout: the rate between recurrent layers and, without `output_dropout`, before the output layer (Zaremba et al. 2014), in
+            [0, 1).
         tied: the output layer uses the embedding's weights (Press & Wolf 2017); the last layer's output must then be E wide.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`, or `{"depth": 10}` of an RHN.
-        embedding_dropout: of whole words, in [0, 1); see `WordDropout`.
-        input_dropout: of what enters the first layer, in [0, 1).
-        output_dropout: of what enters the output layer, in [0, 1); None for `dropout`.
+        embedding_dropout: the rate at which whole words are dropped, in [0, 1); see `WordDropout`.
+        input_dropout: the rate for what enters the first layer, in [0, 1).
+        output_dropout: the rate for what enters the output layer, in [0, 1); None for `dropout`.
         locked_dropout: `dropout`, `input_dropout` and `output_dropout` keep one mask for all steps; see `LockedDropout`. With
             several layers, `input_dropout` must then be at least `dropout`.
         activation_regularisation: alpha, at least 0; see `activation_penalty`.

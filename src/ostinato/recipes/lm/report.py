@@ -13,7 +13,7 @@ from rich.table import Table
 from ostinato.recipes.lm.figures import Figures
 from ostinato.recipes.lm.result import LanguageModelResult
 from ostinato.recipes.trained import Scores
-from ostinato.training.loop.console import standard_output
+from ostinato.training.loop.console import say_labelled, standard_output
 
 NETWORK = "network (this run)"
 USEFUL = (
@@ -38,7 +38,7 @@ def show(result: LanguageModelResult, console: Console | None = None) -> None:
     for part, (network, simpler) in parts.items():
         _show_part(part, {NETWORK: network, **simpler}, console)
     run = shlex.quote(str(result.run))
-    console.print(f"ended            {result.outcome.told()}", soft_wrap=True)
+    say_labelled(console, "ended            ", result.outcome.told())
     console.print(f"run folder       {run}", soft_wrap=True, markup=False)
     console.print(f"let it write     ostinato generate {run}{_prompt(result.sample)}", soft_wrap=True, markup=False)
     console.print(f"score a text     ostinato evaluate {run} --data FILE", soft_wrap=True, markup=False)

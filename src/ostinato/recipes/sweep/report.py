@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,12 @@ def report(space: Space, folder: Path, console: Console | None = None) -> None:
     if importance:
         parts = [f"{_label(name)} {share:.0%}" for name, share in sorted(importance.items(), key=lambda item: -item[1])]
         console.print(f"what mattered    {', '.join(parts)}", soft_wrap=True)
-    console.print(f"best run         {folder / f'trial-{trial_number(best[0]):03d}'}", soft_wrap=True)
+    run = folder / f"trial-{trial_number(best[0]):03d}"
+    console.print(f"best run         {run}", soft_wrap=True)
     console.print(f"all trials       {folder / 'results.csv'}", soft_wrap=True)
     console.print(f"plot             {folder / 'sweep.png'}", soft_wrap=True)
+    console.print(f"look inside      ostinato inspect {shlex.quote(str(run))}", soft_wrap=True)
+    console.print(f"score data       ostinato evaluate {shlex.quote(str(run))}", soft_wrap=True)
 
 
 def ended(study: Study) -> list[FrozenTrial]:

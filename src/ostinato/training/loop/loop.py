@@ -62,26 +62,26 @@ def fit(
     data_fingerprint: str | None = None,
     processes: Processes | None = None,
 ) -> Outcome:
-    """Trains `module`, on a text by truncated BPTT, on examples or on a Dataset, until the budget is used up or patience ends.
+    """Trains `module` on a text (by truncated BPTT), on examples or on a Dataset, until the budget or the patience is used up.
 
-    The module is trained in place. At each evaluation `run` gets a line of metrics, a checkpoint and, where it is the best so far,
-    the model. On SIGINT or SIGTERM the step at work is finished and a checkpoint written.
+    The module is trained in place. At each evaluation, `run` gets a line of metrics, a checkpoint and, if it is the best so far,
+    the model. On SIGINT or SIGTERM, training finishes the current step and writes a checkpoint.
 
     Args:
-        module: anything with `loss(chunk, state) -> (loss, state)`; on a Dataset, with `loss(batch) -> loss`; or any module, with
-            `loss` beside it.
-        train: the training text or documents, or examples; read from where it stands. Or a map-style Dataset of torch, which is
-            gone through in random batches of `settings.batch_size` items, in an order of its own each epoch; a run that is resumed
-            goes on with the next batch. `Batches(DatasetExamples(...), ...)` is the same with more to say.
-        validation: gives the chunks of the validation text anew at each call; the mean loss on them says which weights are best.
-            Needed without `evaluator`. Or a Dataset like `train`.
-        run: a folder that was created; of a name the folder is made.
-        settings: see there.
-        loss: `loss(module, batch)` gives the mean loss of a batch, a scalar, or a tuple that begins with it. What it is given is
-            what `collate_fn` gave, on the module's device; of other batches the `Batch`. None for the module's own.
-        collate_fn: of a Dataset: puts a list of items into one batch; `torch.utils.data.default_collate` by default.
-        seed: of the order of a Dataset.
-        evaluator: evaluates in a way of its own instead, see `Evaluation`.
+        module: a module with `loss(chunk, state) -> (loss, state)`, or for a Dataset with `loss(batch) -> loss`; or any module, if
+            `loss` is given.
+        train: the training text, documents or examples, read from their current place. Or a map-style Dataset of torch, read in
+            random batches of `settings.batch_size` items, in a new order each epoch; a resumed run continues with the next batch.
+            `Batches(DatasetExamples(...), ...)` does the same with more options.
+        validation: a function that returns the chunks of the validation text at each call; the mean loss on them decides which
+            weights are best. Needed without `evaluator`. Or a Dataset like `train`.
+        run: a folder that was created, or a name, whose folder is then made.
+        settings: how to train, see `UpdateSettings` and `TrainingSettings`.
+        loss: `loss(module, batch)` returns the mean loss of a batch, a scalar, or a tuple that begins with it. `batch` is what
+            `collate_fn` returned, on the module's device; for other data it is the `Batch`. None for the module's own loss.
+        collate_fn: a function that puts a list of items of a Dataset into one batch; `torch.utils.data.default_collate` by default.
+        seed: the seed of the order of a Dataset.
+        evaluator: a function that evaluates in place of the mean loss, see `Evaluation`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto" is bf16-mixed where the device has fast bfloat16 products, else 32-true.
         resume: go on from the newest whole checkpoint in `run`, if it has one.

@@ -16,6 +16,8 @@ from rich.progress import Progress as Bar
 from ostinato.training.loop.console import standard_output
 from ostinato.training.loop.evaluation import Evaluation, bits_per_character
 
+_BESIDE_BAR = 6  # "100%" and blanks
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -68,7 +70,8 @@ class Progress:
             yield self
             return
         # Refreshed by hand: a refreshing thread would take its share of the interpreter from training.
-        columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+        bar = BarColumn(bar_width=self.console.width - _room(self.console.width) - _BESIDE_BAR)
+        columns = (bar, TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
         try:
             with Bar(*columns, console=self.console, auto_refresh=False, transient=True) as self._bar:
                 self._task = self._bar.add_task("", total=1.0)
@@ -81,16 +84,25 @@ class Progress:
         return not self._quiet and time.monotonic() - self._shown_at >= self._interval_s
 
     def show(self, moment: Moment) -> None:
-        """Shows how training goes."""
-        self._update(
-            moment.used,
-            f"step {moment.step}  {self.loss_text(moment.loss)}  "
-            f"{moment.tokens_per_s:,.0f} {self.item}s/s  |g| {moment.gradient_norm:.2f}  {_clock(moment.time_left_s)} left",
-        )
+        """Shows how training goes; in a narrow terminal without what one can do without."""
+        *others, loss = self.loss_parts(moment.loss)
+        parts = {
+            "step": f"step {moment.step}",
+            "other losses": "  ".join(others),
+            "loss": loss,
+            "speed": f"{moment.tokens_per_s:,.0f} {self.item}s/s",
+            "gradient": f"|g| {moment.gradient_norm:.2f}",
+            "left": f"{_clock(moment.time_left_s)} left",
+        }
+        room = _room(self.console.width) if self._live else math.inf
+        for name in ("gradient", "other losses", "speed"):
+            if len("  ".join(filter(None, parts.values()))) > room:
+                del parts[name]
+        self._update(moment.used, "  ".join(filter(None, parts.values())))
 
-    def loss_text(self, loss: float) -> str:
-        """The training loss, with its units."""
-        return f"loss {loss:.3f} nats/token  {self.bits(loss):.3f} bits/char"
+    def loss_parts(self, loss: float) -> list[str]:
+        """The training loss in its units, the one that matters most at the end."""
+        return [f"loss {loss:.3f} nats/token", f"{self.bits(loss):.3f} bits/char"]
 
     def validation_text(self, evaluation: Evaluation) -> str:
         """An evaluation, with its units."""
@@ -134,6 +146,7 @@ class Progress:
         if sample is not None:
             # Control characters of an untrained model must not reach the terminal.
             line = "".join(c if c.isprintable() else "⏎" if c == "\n" else " " for c in sample)
+            line = line[: self.console.width - 3] if self.console.is_terminal else line
             self.say(f"  [dim]{escape(line)}[/dim]")
 
     def say(self, text: str) -> None:
@@ -144,7 +157,7 @@ class Progress:
         if self._quiet:
             return
         try:
-            self.console.print(text, soft_wrap=True)
+            self.console.print(text, soft_wrap=not self.console.is_terminal)  # a terminal would cut within words
         except BrokenPipeError:
             self._quiet = True
 
@@ -177,14 +190,14 @@ class ExampleProgress(Progress):
         super().__init__(quiet=quiet, console=console)
         self.item, self._percentages = item, frozenset(percentages)
 
-    def loss_text(self, loss: float) -> str:
+    def loss_parts(self, loss: float) -> list[str]:
         """The training loss, with its unit."""
-        return f"loss {loss:.4f} nats/{self.item}"
+        return [f"loss {loss:.4f} nats/{self.item}"]
 
     def validation_text(self, evaluation: Evaluation) -> str:
         """The task's figures, then the loss."""
         shown = [f"{name.replace('_', ' ')} {self.number(name, value)}" for name, value in evaluation.figures.items()]
-        return ", ".join([*shown, self.loss_text(evaluation.nats_per_token)])
+        return ", ".join([*shown, *self.loss_parts(evaluation.nats_per_token)])
 
     def number(self, name: str, value: float) -> str:
         """A figure as it is shown; a dash where there is none, such as the accuracy on unknown words where all are known."""
@@ -199,6 +212,11 @@ class ExampleProgress(Progress):
     def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
         """The task's figures."""
         return dict(evaluation.figures)
+
+
+def _room(width: int) -> int:
+    """Characters beside the bar, which is short in a narrow terminal."""
+    return width - _BESIDE_BAR - (24 if width >= 110 else 8)
 
 
 def _perplexity(nats: float) -> float:
