@@ -61,7 +61,8 @@ class Trainer:
         self.updater = Updater(module, self.source, settings, processes)
         self.pace = Pace(settings, train, self.agreement.now_s)
         # Whatever changes while a module is trained, such as `Augmentation`, has this method.
-        self.followers = [part.follow_training for part in module.modules() if hasattr(part, "follow_training")]
+        followers = (getattr(part, "follow_training", None) for part in module.modules())
+        self.followers: list[Callable[[float], object]] = [each for each in followers if each is not None]
         self.data_fingerprint = data_fingerprint
         self.metrics_lines = 0
         self.norm = 0.0  # of the last step that was read
