@@ -59,7 +59,7 @@ def watch(command: list[str], data: Path, run: Path) -> Measured:
     measured, began, opened = Measured(), time.monotonic(), None
     process = subprocess.Popen(command)
     while process.poll() is None:
-        memory = sum(map(_memory, _family(process.pid)))
+        memory = sum(map(memory_of, family(process.pid)))
         measured.peak_bytes = max(measured.peak_bytes, memory)
         if opened is None and _has_open(process.pid, data):
             opened = time.monotonic()
@@ -74,12 +74,12 @@ def watch(command: list[str], data: Path, run: Path) -> Measured:
     return measured
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return []
-    return [pid, *(each for child in children for each in _family(int(child)))]
+    return [pid, *(each for child in children for each in family(int(child)))]
 
 
 def _has_open(pid: int, path: Path) -> bool:
@@ -89,7 +89,7 @@ def _has_open(pid: int, path: Path) -> bool:
         return False
 
 
-def _memory(pid: int) -> int:
+def memory_of(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has just ended

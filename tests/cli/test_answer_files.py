@@ -10,7 +10,8 @@ from typing import Any
 import polars
 import pytest
 
-from ostinato.cli.answer_files import rows_of
+from ostinato.cli import answer_files
+from ostinato.cli.answer_files import answers_into, rows_of
 from ostinato.cli.main import main
 
 
@@ -129,3 +130,29 @@ def test_what_fits_no_cell_is_left_to_json() -> None:
     translation = {"source": "x", "translation": "y", "n_best": [{"translation": "y"}]}
     assert rows_of(translation, 0) == [{"source": "x", "translation": "y"}]
     assert rows_of({**SENTENCE, "segments": [[0, 2, "X"]], "three": [1, 2, 3]}, 0) == rows_of(SENTENCE, 0)
+
+
+def test_a_long_table_is_written_in_parts_that_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_files, "_PART_ROWS", 7)
+    path = tmp_path / "out.parquet"
+    rows = [{"n": at, "late": None if at < 10 else at + 0.5, "name": f"x{at}"} for at in range(40)]
+    rows[0]["late"] = None
+    with answers_into(str(path), None, lambda answer: [dict(answer)]) as write:
+        for row in rows:
+            write(row)
+    assert polars.read_parquet(path).to_dicts() == rows
+    assert [each.name for each in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_what_was_begun_beside_a_table_goes_with_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_files, "_PART_ROWS", 2)
+
+    def interrupted() -> None:
+        with answers_into(str(tmp_path / "out.parquet"), None, lambda row: [dict(row)]) as write:
+            for at in range(5):
+                write({"n": at})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [each.name for each in tmp_path.iterdir()] == ["out.parquet"]

@@ -16,6 +16,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from ostinato.errors import ConfigError, OstinatoError
 FORMS = (".conllu", ".conll", ".bio")  # that some task writes
 JSON_LINES, TABLES, TEXT = (".jsonl", ".ndjson", ".json", ""), (".csv", ".tsv", ".parquet"), ".txt"
 _EXAMPLE, _STEP = "answer", "step"
+_PART_ROWS = 100_000  # of a table that are held before they are written
 
 Write = Callable[[Mapping[str, Any]], None]
 Rows = Callable[[Mapping[str, Any]], "list[dict[str, Any]] | None"]
@@ -61,8 +64,11 @@ def answers_into(path: str, task: Any, rows: Rows | None = None) -> Iterator[Wri
             with open(path, "wb"):  # before an hour of answers, not after
                 pass
             table = _Columns(path, rows)
-            yield table.write
-            table.close()
+            try:
+                yield table.write
+                table.close()
+            finally:
+                table.leave()
             return
         with open(path, "w", encoding="utf-8", newline="" if suffix in TABLES else None) as file:
             if suffix in TABLES:
@@ -160,11 +166,13 @@ def _check_columns(row: Mapping[str, Any], columns: Any, path: str) -> None:
 
 
 class _Columns:
-    """Columns that are written at the end, as Parquet wants them."""
+    """Columns, as Parquet wants them: parts beside the file as soon as there is much, which become one in the end."""
 
     def __init__(self, path: str, rows: Rows | None = None) -> None:
         self._path, self._answers, self._rows = path, 0, rows
         self._columns: dict[str, list[Any]] = {}
+        self._beside: Path | None = None
+        self._parts: list[Path] = []
 
     def write(self, answer: Mapping[str, Any]) -> None:
         rows = (None if self._rows is None else self._rows(answer)) or rows_of(answer, self._answers)
@@ -174,11 +182,36 @@ class _Columns:
             _check_columns(row, self._columns, self._path)
             for name, cells in self._columns.items():
                 cells.append(row.get(name))
+        if len(next(iter(self._columns.values()), ())) >= _PART_ROWS:
+            self._part()
 
-    def close(self) -> None:
+    def _part(self) -> None:
         import polars
 
-        polars.DataFrame(self._columns, strict=False).write_parquet(self._path)
+        if self._beside is None:
+            target = Path(self._path)
+            self._beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        self._parts.append(self._beside / f"{len(self._parts)}.parquet")
+        polars.DataFrame(self._columns, strict=False).write_parquet(self._parts[-1])
+        self._columns = {name: [] for name in self._columns}
+
+    def close(self) -> None:
+        """Writes the file."""
+        import polars
+
+        if not self._parts:
+            polars.DataFrame(self._columns, strict=False).write_parquet(self._path)
+            return
+        if any(self._columns.values()):
+            self._part()
+        # What is whole numbers in one part, or nothing at all, may be others in the next.
+        parts = [polars.scan_parquet(part, glob=False) for part in self._parts]
+        polars.concat(parts, how="vertical_relaxed").sink_parquet(self._path)
+
+    def leave(self) -> None:
+        """Takes away what lies beside the file."""
+        if self._beside is not None:
+            shutil.rmtree(self._beside, ignore_errors=True)
 
 
 def _check_text(task: Any) -> None:

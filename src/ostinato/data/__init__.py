@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ostinato.data.batches.documents import Documents
     from ostinato.data.batches.prefetch import Prefetch
     from ostinato.data.batches.streams import Chunk, Streams
+    from ostinato.data.mapped.table import map_series
     from ostinato.data.recordings.digit_rows import digit_rows
     from ostinato.data.recordings.drawn import drawn_lines
     from ostinato.data.recordings.line_pictures import read_line_pictures
@@ -102,6 +103,7 @@ _HOMES = {
     "highlight": "sources.syntax",
     "load_vectors": "tokens.vectors",
     "load_vocabulary": "tokens.vocabulary",
+    "map_series": "mapped.table",
     "number_words": "sources.builtin",
     "open_corpus": "tokens.corpus",
     "pad": "batches.batches",
@@ -179,6 +181,7 @@ __all__ = [
     "highlight",
     "load_vectors",
     "load_vocabulary",
+    "map_series",
     "number_words",
     "open_corpus",
     "pad",

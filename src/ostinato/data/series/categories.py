@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars
 
 MOST_WORDS = 500  # of a column; more are texts or names, and no kinds
-_FEW_WORDS = 50  # that may be kinds even where hardly one comes again
+FEW_WORDS = 50  # that may be kinds even where hardly one comes again
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def expanded(
     names: Sequence[str],
     like: Mapping[str, Sequence[str]] | None,
     notes: list[str],
+    rows: int | None = None,
 ) -> Expanded:
     """Columns of numbers as they are, a column of words as one of 0 and 1 for each word; missing where the word is.
 
@@ -48,6 +49,7 @@ def expanded(
         names: Of the covariates.
         like: The words that training has; None for training itself.
         notes: Gets a line for words that training never had: all of their columns are 0.
+        rows: That say the words; None for those of the table.
 
     Raises:
         DataError: A column has more words than kinds of something have.
@@ -65,14 +67,14 @@ def expanded(
             )
         else:
             is_words = name in like
-        cells = [_word(cell) for cell in column.to_list()] if is_words else []
+        cells = [word_of(cell) for cell in column.to_list()] if is_words else []
         there = sorted({cell for cell in cells if cell is not None})
         if not there and (like is None or not is_words):
             found.append(name)
             continue
         words[name] = tuple(there if like is None else like[name])
         # Many words of which few come again are texts, and no kinds.
-        are_texts = like is None and len(there) > _FEW_WORDS and 2 * len(there) > len(cells)
+        are_texts = like is None and len(there) > FEW_WORDS and 2 * len(there) > (rows or len(cells))
         if len(words[name]) > MOST_WORDS or are_texts:
             raise DataError(
                 f"{path}: covariate {name!r} has {len(there)} different words, such as {there[0]!r}; expected numbers, or at most "
@@ -89,6 +91,7 @@ def expanded(
     return Expanded(tuple(found), words, table)
 
 
-def _word(cell: object) -> str | None:
+def word_of(cell: object) -> str | None:
+    """What a cell of words says; None for what is missing."""
     text = "" if cell is None else str(cell).strip()
     return None if text.lower() in MISSING_WORDS else text

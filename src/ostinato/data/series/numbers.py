@@ -54,6 +54,7 @@ def read_numbers(
     decimal: str | None = None,
     separator: str | None = None,
     hint: str = "",
+    before: int = 0,
 ) -> np.ndarray:
     """The numbers of columns: (T, len(names)) float64, NaN where missing.
 
@@ -64,6 +65,7 @@ def read_numbers(
         decimal: The decimal sign, "." or ","; None for what `decimal_sign` says.
         separator: Of the cells, in a table of text.
         hint: What else to do about a cell that is no number.
+        before: Rows of the file that come before these, for messages.
 
     Raises:
         DataError: A cell is no number, or 1,003 could be two; the message names it.
@@ -78,7 +80,7 @@ def read_numbers(
             raise DataError(f"{path}: expected numbers in column {name!r}, got {kind}")
         columns[name] = _there(table[name]) if kind == polars.String else table[name]
     sign = decimal or decimal_sign(path, table, names, separator=separator) or "."
-    return np.stack([_numbers(path, name, column, sign, hint) for name, column in columns.items()], axis=1)
+    return np.stack([_numbers(path, name, column, sign, hint, before) for name, column in columns.items()], axis=1)
 
 
 def _there(column: polars.Series) -> polars.Series:
@@ -92,7 +94,7 @@ def _there(column: polars.Series) -> polars.Series:
     ).to_series()
 
 
-def _numbers(path: str | Path, name: str, column: polars.Series, sign: str, hint: str) -> np.ndarray:
+def _numbers(path: str | Path, name: str, column: polars.Series, sign: str, hint: str, before: int) -> np.ndarray:
     with needed():
         import polars
 
@@ -111,18 +113,18 @@ def _numbers(path: str | Path, name: str, column: polars.Series, sign: str, hint
     for row in rows:
         value = _value(str(column[row]), sign)
         if value is None:
-            raise _wrong(path, name, row, column[row], hint)
+            raise _wrong(path, name, before + row, column[row], hint)
         found[row] = value[0]
         units.setdefault(value[1], row)
     if len(units) > 1 or (any(units) and len(rows) < column.len() - column.null_count()):
         row = next(row for unit, row in units.items() if unit)
         raise DataError(
-            f"{path}, row {row + 1} after the header: column {name!r} has {column[row]!r} beside numbers of another unit; write "
-            "all in one unit"
+            f"{path}, row {before + row + 1} after the header: column {name!r} has {column[row]!r} beside numbers of another unit; "
+            "write all in one unit"
         )
     if np.isinf(found).any():
         row = int(np.isinf(found).argmax())
-        raise _wrong(path, name, row, column[row], hint)
+        raise _wrong(path, name, before + row, column[row], hint)
     return found
 
 

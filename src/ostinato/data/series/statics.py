@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ def with_static(
     wanted: Sequence[str] | None,
     named_values: Sequence[str] | None,
     notes: list[str],
+    is_static: Callable[[str], bool] | None = None,
 ) -> Columns:
     """The parts of columns with those that stay the same in each series.
 
@@ -38,20 +39,27 @@ def with_static(
         wanted: Columns that are static; None for those that have one value in each of several series, and not the same in all.
         named_values: The columns that are forecast because the user says so; one that is not may be static instead.
         notes: Gets a line where columns were found.
+        is_static: Tells of a column whether it does so, where the table is only a part of one; None to look into the table.
     """
     if wanted is not None:
         return dataclasses.replace(columns, static=tuple(wanted))
     if columns.id is None:
         return columns
-    taken = {columns.time, columns.id, *columns.known, *columns.observed, *(named_values or ())}
-    free = [name for name in table.columns if name not in taken and _may_be(name, table[name])]
-    found = [name for name in free if _is_static(table, columns.id, name)]
+    id = columns.id
+    free = may_be_static(table, columns, named_values)
+    found = [name for name in free if (_is_static(table, id, name) if is_static is None else is_static(name))]
     left = tuple(name for name in columns.values if name not in found)
     if not found or not left:
         return columns
     shown = ", ".join(found[:_MOST_LISTED]) + (", ..." if len(found) > _MOST_LISTED else "")
     notes.append(f"{path}: has one value for each series in {shown}: read as what tells them apart (--reading.static)")
     return dataclasses.replace(columns, values=left, static=tuple(found))
+
+
+def may_be_static(table: polars.DataFrame, columns: Columns, named_values: Sequence[str] | None) -> list[str]:
+    """The columns of numbers or words that have no other part that a user says."""
+    taken = {columns.time, columns.id, *columns.known, *columns.observed, *(named_values or ())}
+    return [name for name in table.columns if name not in taken and _may_be(name, table[name])]
 
 
 def _may_be(name: str, column: polars.Series) -> bool:
@@ -70,11 +78,21 @@ def _is_static(table: polars.DataFrame, id: str, name: str) -> bool:
 
     pairs = table.select(polars.col(id).cast(polars.String), polars.col(name)).drop_nulls()
     apart = pairs.unique()
-    series, values = pairs[id].n_unique(), pairs[name].n_unique()
-    if series < 2 or values < 2 or apart.height != series or pairs.height == series:
+    series = pairs[id].n_unique()
+    if apart.height != series or pairs.height == series:
+        return False
+    return tells_apart(table[name], series, pairs[name].n_unique())
+
+
+def tells_apart(column: polars.Series, series: int, values: int) -> bool:
+    """Whether so many values of so many series, one each, tell what kind they are."""
+    with needed():
+        import polars
+
+    if series < 2 or values < 2:
         return False
     # Words of which each series has its own are another name of it.
-    return is_numeric(table[name].cast(polars.String)) or values <= min(MOST_WORDS, series - 1)
+    return is_numeric(column.cast(polars.String)) or values <= min(MOST_WORDS, series - 1)
 
 
 def static_of(path: str | Path, series: str, names: Sequence[str], content: np.ndarray) -> np.ndarray:

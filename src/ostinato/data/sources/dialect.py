@@ -69,6 +69,11 @@ def table_text(path: str | Path) -> bytes:
     return _FOR_EXCEL.sub(b"\n", content, count=1) if _FOR_EXCEL.match(content) else content
 
 
+def is_for_excel(content: bytes) -> bool:
+    """Whether a first line only tells Excel what separates the cells."""
+    return _FOR_EXCEL.match(content) is not None
+
+
 def separator_of(path: str | Path, content: bytes, suffix: str, dialect: Dialect) -> str:
     """What separates the cells: as told, as the suffix says, or what cuts all rows into as many cells.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
 from ostinato.data.sources.lines import decoded, suffix_of
@@ -111,23 +112,39 @@ def _bare(content: bytes, separator: str) -> bytes:
 
 
 def _explain_row(path: str | Path, content: bytes, separator: str) -> None:
-    """Find the first row that is not like the others; polars does not say which it is."""
-    for number, raw in enumerate(content.splitlines(keepends=True), start=1):
-        decoded(raw, path, number)
-    reader = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator)
-    try:
-        width = len(next(reader))
-        for row in reader:
-            if len(row) > width == 1:
-                first = content.splitlines()[0].decode()
-                raise DataError(
-                    f"{path}: the first line, {first!r:.50}, has one cell, but line {reader.line_num} has {len(row)}; leave out "
-                    "what stands above the names of the columns"
-                )
-            if len(row) > width:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: has {len(row)} cells, but the first line has {width}; "
-                    f"put a cell that contains {separator!r} in double quotes"
-                )
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {one_line(error)}") from error
+    explain_rows(path, lambda: io.BytesIO(content), separator)
+
+
+def explain_rows(path: str | Path, opened: Callable[[], BinaryIO], separator: str) -> None:
+    """Find the first row that is not like the others; polars does not say which it is.
+
+    Args:
+        path: Of the table, for messages.
+        opened: Opens it anew, decompressed.
+        separator: Of its cells.
+
+    Raises:
+        DataError: There is one; the message has its line.
+    """
+    with opened() as file:
+        for number, raw in enumerate(file, start=1):
+            decoded(raw, path, number)
+    with opened() as file:
+        first = file.readline().decode().strip()
+    with opened() as file:
+        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""), delimiter=separator)
+        try:
+            width = len(next(reader))
+            for row in reader:
+                if len(row) > width == 1:
+                    raise DataError(
+                        f"{path}: the first line, {first!r:.50}, has one cell, but line {reader.line_num} has {len(row)}; leave "
+                        "out what stands above the names of the columns"
+                    )
+                if len(row) > width:
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: has {len(row)} cells, but the first line has {width}; "
+                        f"put a cell that contains {separator!r} in double quotes"
+                    )
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: {one_line(error)}") from error

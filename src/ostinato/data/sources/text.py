@@ -105,8 +105,12 @@ class Text:
             yield from _decoded(self.documents[index], index, block_bytes, offset if index == document else 0)
 
 
-def find_text(data: str | None = None) -> Text:
+def find_text(data: str | None = None, *, binary: bool = False) -> Text:
     """The text that `data` names: None for the built-in text, else a file, a folder, a glob (also `**`) or a URL.
+
+    Args:
+        data: What to look for.
+        binary: Whether files of a folder that are no texts belong to it.
 
     Raises:
         DataError: Nothing is there, or nothing that can be read.
@@ -116,12 +120,12 @@ def find_text(data: str | None = None) -> Text:
     if not data.strip():
         raise DataError("data is empty: give a file, a folder, a glob or a URL, or leave it out for the built-in text")
     if "://" in data:
-        return _remote(data)
+        return _remote(data, binary)
     path = Path(data).expanduser()
     if path.is_file():
         return Text(path.name, (_local(path),))
     if path.is_dir():
-        documents = _folder(_local(file) for file in _visible_files(path))
+        documents = _folder((_local(file) for file in _visible_files(path)), binary)
         return Text(f"{path.resolve().name}/, {_files(documents)}", _some(documents, data))
     if glob.has_magic(data):
         matches = sorted(glob.glob(str(path), recursive=True))
@@ -183,8 +187,8 @@ def _is_visible(name: str) -> bool:
     return not name.startswith(".") and name != "__pycache__"
 
 
-def _folder(documents: Iterable[Document]) -> tuple[Document, ...]:
-    return tuple(document for document in documents if not _is_binary(document))
+def _folder(documents: Iterable[Document], binary: bool) -> tuple[Document, ...]:
+    return tuple(document for document in documents if binary or not _is_binary(document))
 
 
 def _is_binary(document: Document) -> bool:
@@ -192,7 +196,7 @@ def _is_binary(document: Document) -> bool:
         return b"\0" in file.read(_SNIFF_BYTES)
 
 
-def _remote(url: str) -> Text:
+def _remote(url: str, binary: bool) -> Text:
     # Here, not above: importing it costs more than importing this module.
     import fsspec.core  # pyright: ignore[reportMissingTypeStubs]
 
@@ -216,7 +220,7 @@ def _remote(url: str) -> Text:
         elif info(path)["type"] == "directory":
             below = {found: found[len(path.rstrip("/")) :].split("/") for found in filesystem.find(path)}
             visible = sorted(found for found, parts in below.items() if all(map(_is_visible, parts)))
-            documents = _folder(document(found) for found in visible)
+            documents = _folder((document(found) for found in visible), binary)
         else:
             return Text(url, (document(path),))
     return Text(f"{url}, {_files(documents)}", _some(documents, url))

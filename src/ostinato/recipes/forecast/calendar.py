@@ -17,7 +17,7 @@ _LEAST_OF_MANY = 0.5  # where hundreds of lags are tried, chance finds more
 _FAINT, _SURE, _SURE_OF_MANY = 0.02, 4.0, 5.5  # the least likeness, and standard errors that it is
 _MULTIPLES = 4
 _LEAST_SEASON = 4  # steps; two or three are alike in any smooth series
-_MOST_SERIES, _MOST_STEPS = 50, 5000  # that are looked at for a season, the last of each
+MOST_SERIES, _MOST_STEPS = 50, 5000  # that are looked at for a season, the last of each
 _LONGEST_SEASON = 400  # that is looked for where no calendar says which could be
 _DAY_S = 86_400.0
 _CYCLES_S = {"minute": 60.0, "hour": 3600.0, "day": _DAY_S, "week": 7 * _DAY_S, "year": 365.25 * _DAY_S}
@@ -44,7 +44,7 @@ def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
     else:
         cycles = {grid.steps_in(seconds) or 0 for seconds in _CYCLES_S.values()}
         candidates = sorted(steps for steps in cycles if steps >= _LEAST_SEASON)
-    looked_at = [values[-_MOST_STEPS:] for values in series[:_MOST_SERIES]]
+    looked_at = [values[-_MOST_STEPS:] for values in series[:MOST_SERIES]]
     least = _LEAST_LIKENESS if is_dated else _LEAST_OF_MANY
     found = {lag: _likeness(looked_at, lag, lag) for lag in candidates}
     peaks = [
@@ -130,10 +130,14 @@ def find_cycles(times: Sequence[np.ndarray], grid: Grid | None) -> tuple[str, ..
     if not times or times[0].dtype.kind != "M":
         return ()
     spans = max((float((each[-1] - each[0]) / np.timedelta64(1, "s")) for each in times if len(each)), default=0.0)
-    gaps = np.concatenate([np.diff(each) for each in times])
-    length = (grid and grid.step_seconds) or (float(np.median(gaps) / np.timedelta64(1, "s")) if len(gaps) else 0.0)
+    length = (grid and grid.step_seconds) or _usual_gap(times)
     wanted = {"day": _CYCLES_S["day"], "week": _CYCLES_S["week"], "year": _CYCLES_S["year"]}
     return tuple(name for name, cycle in wanted.items() if 0 < length < 0.75 * cycle and spans >= CYCLES_SEEN * cycle)
+
+
+def _usual_gap(times: Sequence[np.ndarray]) -> float:
+    gaps = np.concatenate([np.diff(each) for each in times])
+    return float(np.median(gaps) / np.timedelta64(1, "s")) if len(gaps) else 0.0
 
 
 def calendar(times: np.ndarray, cycles: Sequence[str]) -> np.ndarray:

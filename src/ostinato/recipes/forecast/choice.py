@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ostinato.data.batches.batches import Batches, InOrder
+from ostinato.data.batches.drawn import DrawnBatches
 from ostinato.data.records.splits import Splits
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import AMOUNT_HEADS, COUNT_HEADS, HeadName, make_head
@@ -16,6 +17,7 @@ from ostinato.models.parts.reading import reading
 from ostinato.recipes.forecast.data import ForecastPart
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.known import ForecastKnown
+from ostinato.recipes.forecast.many import DrawnWindows, Numbered
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.start import begin, thinned
 from ostinato.recipes.forecast.windows import SeriesWindows
@@ -38,8 +40,8 @@ def candidates(known: ForecastKnown, train: ForecastPart) -> tuple[HeadName, ...
         return names
     if known.whole:
         return (*names, *COUNT_HEADS)
-    pieces = [track.values[:end] for track, end in zip(train.tracks, train.fitted, strict=True)]
-    has_zeros = any(bool((each == 0).any()) for each in pieces)
+    pieces = zip(train.tracks, train.fitted, strict=True)
+    has_zeros = any(bool((track.values[:end] == 0).any()) for track, end in pieces)
     return (*names, *(name for name in AMOUNT_HEADS if name != "log-normal" or not has_zeros))
 
 
@@ -72,7 +74,7 @@ def _tried(
     device = choose_device(settings.device)
     model = build(settings, known).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), how.learning_rate)
-    batches = Batches(SeriesWindows(train, known), how.batch_size, seed=settings.seed)
+    batches = _batches(train, known, how.batch_size, settings.seed)
     done = 0
     while done < steps and (until is None or time.perf_counter() < until):
         for batch in batches:
@@ -92,6 +94,12 @@ def _tried(
             judge.see(map_tensors(lambda v: v.to(device), batch))
     crps = judge.scaled_crps()
     return crps if crps == crps else float("inf")
+
+
+def _batches(train: ForecastPart, known: ForecastKnown, size: int, seed: int) -> Batches | DrawnBatches:
+    if isinstance(train.origin, Numbered):
+        return DrawnBatches(DrawnWindows(train, known), size, seed=seed)
+    return Batches(SeriesWindows(train, known), size, seed=seed)
 
 
 def told(trials: Sequence[tuple[str, float]]) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
+from typing_extensions import override  # typing's own from Python 3.12 on
 
+from ostinato.data.mapped.table import MappedSeries
 from ostinato.data.series.grids import Grid
 from ostinato.data.series.layout import Layout
 from ostinato.data.series.series import SeriesTable
 from ostinato.data.series.times import Times
 from ostinato.errors import DataError
 
+_HELD_STEPS = 2_000_000  # of series of a table on disk that were looked at last
 MOST = 1e30  # of a value: float32, which is computed with, holds 3e38, and sums of many must fit
 
 
@@ -96,7 +101,7 @@ class ForecastPart:
     """
 
     name: str
-    tracks: tuple[Track, ...]
+    tracks: Sequence[Track]
     step: str
     series: np.ndarray
     origin: np.ndarray
@@ -115,6 +120,8 @@ class ForecastPart:
 
     def by_track(self) -> Iterator[tuple[Track, np.ndarray]]:
         """Each series that is forecast, and which forecasts are of it: rows in their order."""
+        if not len(self):
+            return
         order = np.argsort(self.series, kind="stable")
         found, begins = np.unique(self.series[order], return_index=True)
         for series, rows in zip(found, np.split(order, begins[1:]), strict=True):
@@ -134,9 +141,9 @@ class ForecastPart:
 
     def moments(self) -> np.ndarray:
         """(N,): the time of the first step of each forecast."""
-        found = np.empty(len(self), dtype=self.tracks[0].times.dtype)
+        found = np.empty(len(self), dtype=some_of(self.tracks[0], "times", slice(0, 1)).dtype)
         for track, rows in self.by_track():
-            found[rows] = track.times[self.origin[rows]]
+            found[rows] = times_at(track, self.origin[rows])
         return found
 
     def future(self) -> np.ndarray:
@@ -147,12 +154,153 @@ class ForecastPart:
         return found
 
 
-def tracks_of(table: SeriesTable) -> tuple[Track, ...]:
+class MappedTrack(Track):
+    """A series of a table on disk: values, times and covariates are read when they are looked at.
+
+    Args:
+        series: of the table.
+        at: which of them.
+        column: which of its columns to forecast.
+        columns: their names.
+    """
+
+    def __init__(self, series: MappedSeries, at: int, column: int, columns: tuple[str, ...]):
+        its = columns[column] if len(columns) > 1 else ""
+        told = {
+            "id": "/".join(word for word in (series.id(at), its) if word),
+            "grid": series.grid(at),
+            "static": series.static(at),
+            "group": at,
+            "column": its,
+            "_read": (series, at, column),
+            "_steps": slice(0, int(series.lengths[at])),
+        }
+        self.__dict__.update(told)
+
+    def __getattr__(self, name: str) -> Any:
+        series, at, column = self.__dict__["_read"]
+        steps = self.__dict__["_steps"]
+        if name == "values":
+            found = series.values(at, column, steps)
+        elif name in ("times", "known", "observed"):
+            found = getattr(series, name)(at, steps)
+        else:
+            raise AttributeError(name)
+        self.__dict__[name] = found
+        return found
+
+    @override
+    def __len__(self) -> int:
+        return self.__dict__["_steps"].stop
+
+    def some(self, name: str, steps: slice) -> np.ndarray:
+        """(T, ...): some steps of `times`, `known` or `observed`, without looking at the others."""
+        series, at, _ = self.__dict__["_read"]
+        return getattr(series, name)(at, steps)
+
+
+class MappedTracks(Sequence[Track]):
+    """The series of a table on disk, each column of values a series of its own; those that were looked at last are held.
+
+    Args:
+        table: whose series are mapped.
+    """
+
+    def __init__(self, table: SeriesTable):
+        assert isinstance(table.series, MappedSeries)
+        self.mapped, self._columns = table.series, table.values
+        self.lengths: list[int] = np.repeat(self.mapped.lengths, len(self._columns)).tolist()
+        self._held: OrderedDict[int, MappedTrack] = OrderedDict()
+        self._held_steps = 0
+
+    @override
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, index: int) -> Track: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Track]: ...
+    @override
+    def __getitem__(self, index: int | slice) -> Track | Sequence[Track]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        at = range(len(self))[index]  # an IndexError behind the end, by which a loop ends
+        found = self._held.pop(at, None)
+        if found is None:
+            series, column = divmod(at, len(self._columns))
+            found = MappedTrack(self.mapped, series, column, self._columns)
+            self._held_steps += len(found)
+        self._held[at] = found
+        while self._held_steps > _HELD_STEPS and len(self._held) > 1:
+            self._held_steps -= len(self._held.popitem(last=False)[1])
+        return found
+
+    def ids(self) -> tuple[str, ...]:
+        """What they are called."""
+        return tuple(
+            MappedTrack(self.mapped, *divmod(at, len(self._columns)), self._columns).id for at in range(len(self))
+        )
+
+
+def some_of(track: Track, name: str, steps: slice) -> np.ndarray:
+    """(T, ...): some steps of `times`, `known` or `observed` of a series, wherever it is kept."""
+    return track.some(name, steps) if isinstance(track, MappedTrack) else getattr(track, name)[steps]
+
+
+def times_at(track: Track, steps: np.ndarray) -> np.ndarray:
+    """(N,): when some of its steps are."""
+    if len(steps) == 1:
+        return some_of(track, "times", slice(int(steps[0]), int(steps[0]) + 1))
+    return track.times[steps]
+
+
+def ids_of(tracks: Sequence[Track]) -> tuple[str, ...]:
+    """What they are called."""
+    return tracks.ids() if isinstance(tracks, MappedTracks) else tuple(track.id for track in tracks)
+
+
+def lengths_of(tracks: Sequence[Track]) -> list[int]:
+    """The steps of each."""
+    return tracks.lengths if isinstance(tracks, MappedTracks) else [len(track) for track in tracks]
+
+
+def _mapped(table: SeriesTable) -> MappedTracks:
+    tracks = MappedTracks(table)
+    counts, largest = (each.reshape(-1) for each in tracks.mapped.counts())
+    for wrong in (np.flatnonzero(counts == 0), np.flatnonzero(largest > MOST)):
+        if len(wrong):
+            track = tracks[int(wrong[0])]
+            _check(table, track.id, track.column or table.values[0], track.values)
+    stored = tracks.mapped.stored
+    columns = Layout.from_dict(stored.about["layout"]).columns
+    names = (*columns.values, *columns.known, *columns.observed)
+    static = np.nanmax(np.abs(stored.index["statics"]), 0, initial=0.0)
+    for name, size in (*zip(names, stored.index["sizes"], strict=True), *zip(table.static, static, strict=True)):
+        if size > MOST:
+            raise _too_large(table, name, float(size))
+    return tracks
+
+
+def _check(table: SeriesTable, name: str, column: str, values: np.ndarray) -> None:
+    label = f"series {name!r}" if name else f"column {column!r}"
+    if np.isnan(values).all():
+        raise DataError(f"{table.name}: {label} has no value; expected numbers, or leave it out")
+    if (largest := float(np.nanmax(np.abs(values)))) > MOST:
+        raise DataError(
+            f"{table.name}: {label} has a value of size {largest:.3g}; expected at most {MOST:g}: divide the column by a "
+            "power of ten"
+        )
+
+
+def tracks_of(table: SeriesTable) -> Sequence[Track]:
     """The series of a table, each column of values a series of its own.
 
     Raises:
         DataError: a series has no value at all, or it or what is beside it a huge one.
     """
+    if isinstance(table.series, MappedSeries):
+        return _mapped(table)
     found = []
     _check_sizes(table)
     for number, series in enumerate(table.series):
@@ -160,15 +308,7 @@ def tracks_of(table: SeriesTable) -> tuple[Track, ...]:
             its = column if len(table.values) > 1 else ""
             name = "/".join(word for word in (series.id, its) if word)
             values = np.ascontiguousarray(series.values[:, at])
-            if np.isnan(values).all():
-                label = f"series {name!r}" if name else f"column {column!r}"
-                raise DataError(f"{table.name}: {label} has no value; expected numbers, or leave it out")
-            if (largest := float(np.nanmax(np.abs(values)))) > MOST:
-                label = f"series {name!r}" if name else f"column {column!r}"
-                raise DataError(
-                    f"{table.name}: {label} has a value of size {largest:.3g}; expected at most {MOST:g}: divide the column by a "
-                    "power of ten"
-                )
+            _check(table, name, column, values)
             static = series.static
             found.append(
                 Track(name, series.times, values, series.known, series.observed, series.grid, static, number, its)
@@ -183,10 +323,14 @@ def _check_sizes(table: SeriesTable) -> None:
         for names, columns in beside:
             if columns.size and (largest := np.nanmax(np.abs(columns), initial=0.0)) > MOST:
                 name = names[int(np.nanmax(np.abs(columns), 0, initial=0.0).argmax())]
-                raise DataError(
-                    f"{table.name}: column {name!r} has a value of size {largest:.3g}; expected at most {MOST:g}: divide the "
-                    "column by a power of ten, or leave it out"
-                )
+                raise _too_large(table, name, float(largest))
+
+
+def _too_large(table: SeriesTable, column: str, size: float) -> DataError:
+    return DataError(
+        f"{table.name}: column {column!r} has a value of size {size:.3g}; expected at most {MOST:g}: divide the column by a power "
+        "of ten, or leave it out"
+    )
 
 
 def origins(

@@ -15,6 +15,7 @@ from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
 from ostinato.recipes.forecast.answers.calibration import LEVELS as CALIBRATED
 from ostinato.recipes.forecast.answers.calibration import Conformal, scores_of
 from ostinato.recipes.forecast.baselines import BASELINES, baseline
+from ostinato.recipes.forecast.data import ids_of
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.metrics import (
     INTERVALS,
@@ -83,6 +84,8 @@ class ForecastJudge(Judge):
             )
         self.model, self.windows, self.part, self.known, self.final = model, windows, part, known, final
         samples = answering.samples if final or is_scored else min(_TRAINING_SAMPLES, answering.samples)
+        self._units: np.ndarray | None = None
+        self._compared: dict[str, dict[str, float]] | None = None
         self._conformal: Conformal = answering.conformal
         self._calibration = known.calibration if final else None
         self._uniform = uniform_numbers(part.horizon, samples, answering.seed, model.draws)
@@ -145,11 +148,13 @@ class ForecastJudge(Judge):
 
     def units(self) -> np.ndarray:
         """(N, 1): what MASE divides by, of each forecast's series."""
-        part = self.part
-        found = [
-            seasonal_scale(track.values[:end], part.season) for track, end in zip(part.tracks, part.fitted, strict=True)
-        ]
-        return np.array(found)[part.series][:, None]
+        if self._units is None:
+            part = self.part
+            self._units = np.full((len(part), 1), np.nan)
+            for track, rows in part.by_track():
+                end = part.fitted[int(part.series[rows[0]])]
+                self._units[rows] = seasonal_scale(track.values[:end], part.season)
+        return self._units
 
     def _skill(self, units: np.ndarray) -> float:
         """1 - CRPS / CRPS of the last value, each series in its own unit: 0 is no better than it, 1 is perfect."""
@@ -191,7 +196,9 @@ class ForecastJudge(Judge):
         return float(inside[there].mean()) if there.any() else float("nan")
 
     def _baselines(self, units: np.ndarray) -> dict[str, dict[str, float]]:
-        found = {}
+        if self._compared is not None:
+            return self._compared
+        found = self._compared = {}
         for name in BASELINES:
             mean, deviation = baseline(name, self.part)
             found[name] = _errors(self.truth, mean, mean, crps_of_gaussian(mean, deviation, self.truth), units)
@@ -300,7 +307,7 @@ class ForecastJudge(Judge):
         """Baselines that are better, series that training never had, and forecasts without a scale."""
         part, lines = self.part, self._better_baselines()
         if len(self.known.ids) > 1:
-            strange = [track.id for track in part.tracks if not self.known.number(track.id)]
+            strange = [id for id in ids_of(part.tracks) if not self.known.number(id)]
             if strange:
                 shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
                 lines.append(f"training never had the series {shown}: forecast like any other, by what their past says")

@@ -15,7 +15,8 @@ from ostinato.models.forecasting.baseline import BaselineName
 from ostinato.recipes.forecast.answers.alarm import Alarm
 from ostinato.recipes.forecast.answers.calibration import Calibration
 from ostinato.recipes.forecast.calendar import calendar, find_cycles
-from ostinato.recipes.forecast.data import ForecastPart
+from ostinato.recipes.forecast.data import ForecastPart, ids_of
+from ostinato.recipes.forecast.learning import learn_numbers
 
 
 @dataclass(frozen=True)
@@ -71,29 +72,27 @@ class ForecastKnown:
     @classmethod
     def of(cls, train: ForecastPart, *, with_calendar: bool) -> ForecastKnown:
         """From what training has of each series."""
-        pieces = list(zip(train.tracks, train.fitted, strict=True))
-        times, layout = [track.times[:end] for track, end in pieces], train.layout
-        cycles = find_cycles(times, None if layout is None else layout.grid) if with_calendar else ()
+        found, layout = learn_numbers(train), train.layout
+        cycles = find_cycles(found.times, None if layout is None else layout.grid) if with_calendar else ()
         words = {} if layout is None else layout.words
-        known, observed = (
+        known, observed, static = (
             tuple(
-                (name, *_scale_of(name, [getattr(track, part)[:end, at] for track, end in pieces], words))
-                for at, name in enumerate(names)
+                (name, *((0.0, 1.0) if kind_of(name, words) else scale))  # as it is read by a vector of its own
+                for name, scale in zip(names, scales, strict=True)
             )
-            for part, names in zip(("known", "observed"), train.columns, strict=True)
+            for names, scales in (
+                (train.columns[0], found.known),
+                (train.columns[1], found.observed),
+                (train.static, found.static),
+            )
         )
-        static = tuple(
-            (name, *_scale_of(name, [track.static[at : at + 1] for track, _ in pieces], words))
-            for at, name in enumerate(train.static)
-        )
-        values = [_there(track.values[:end]) for track, end in pieces]
         names = (*[""] * (2 * len(cycles)), *train.columns[0], *train.static)
         return cls(
             train.horizon,
             train.context,
             train.season,
             train.step,
-            tuple(track.id for track in train.tracks),
+            ids_of(train.tracks),
             cycles,
             known,
             observed,
@@ -101,8 +100,8 @@ class ForecastKnown:
             static=static,
             known_words=_spans(names, words),
             observed_words=_spans(train.columns[1], words),
-            nonnegative=tuple(bool((each >= 0).all()) for each in values),
-            whole=all(bool((each == each.round()).all()) for each in values),
+            nonnegative=found.nonnegative,
+            whole=found.whole,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,7 +151,11 @@ class ForecastKnown:
     def is_floored(self, id: str) -> bool:
         """Whether a series never has a value below 0: as in training, or where that never had it, as all others."""
         at = self._numbers.get(id)
-        return bool(self.nonnegative) and (all(self.nonnegative) if at is None else self.nonnegative[at - 1])
+        return bool(self.nonnegative) and (self._all_are if at is None else self.nonnegative[at - 1])
+
+    @cached_property
+    def _all_are(self) -> bool:
+        return all(self.nonnegative)
 
     def number(self, id: str) -> int:
         """Of a series, as the model counts them from 1; 0 for one that training never had, and where there is only one."""
@@ -163,7 +166,11 @@ class ForecastKnown:
         if not self.widths:
             return 0.0
         at = self._numbers.get(id)
-        return float(np.median(self.widths)) if at is None else self.widths[at - 1]
+        return self._usual_width if at is None else self.widths[at - 1]
+
+    @cached_property
+    def _usual_width(self) -> float:
+        return float(np.median(self.widths))
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -174,18 +181,6 @@ def scaled(columns: np.ndarray, scales: Sequence[tuple[str, float, float]]) -> n
     """(T, K): each column with mean 0 and deviation 1 in training; those of words as they are."""
     means = np.array([mean for _, mean, _ in scales])
     return (columns - means) / np.array([deviation for *_, deviation in scales])
-
-
-def _there(values: np.ndarray) -> np.ndarray:
-    return values[~np.isnan(values)]
-
-
-def _scale_of(name: str, columns: Sequence[np.ndarray], words: Mapping[str, Sequence[str]]) -> tuple[float, float]:
-    """Mean and deviation; of a column that stands for a word 0 and 1, as it is read by a vector of its own."""
-    there = _there(np.concatenate(columns))
-    if not len(there) or kind_of(name, words):
-        return 0.0, 1.0
-    return float(there.mean()), float(there.std()) or 1.0
 
 
 def kind_of(name: str, words: Mapping[str, Sequence[str]]) -> str:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
+from ostinato.data.mapped.table import MappedSeries
 from ostinato.data.records.splits import Splits
 from ostinato.data.series.series import Series, SeriesTable
 from ostinato.data.series.times import parse_times
 from ostinato.errors import DataError
-from ostinato.recipes.forecast.calendar import find_season
-from ostinato.recipes.forecast.data import ForecastPart, Track, origins, tracks_of
+from ostinato.recipes.forecast.calendar import MOST_SERIES, find_season
+from ostinato.recipes.forecast.data import ForecastPart, MappedTracks, Track, lengths_of, origins, tracks_of
+from ostinato.recipes.forecast.many import every_origin, spread
 from ostinato.recipes.forecast.settings import ForecastSettings
 
 _SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
 _HORIZON_WITHOUT_SEASON = 12
 _MOST_VALIDATION, MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
+MANY_SERIES = 5000  # up to so many each is judged
+_LEAST_OF_MANY = 1000  # that are judged of more
+MOST_LISTED = 1_000_000  # windows to learn from, of a table on disk; more are drawn
 
 
 def cut_at(table: SeriesTable, until: str | None) -> SeriesTable:
@@ -36,11 +43,18 @@ def cut_at(table: SeriesTable, until: str | None) -> SeriesTable:
         ) from None
     if is_dated and table.layout is not None and len(until.strip()) <= 10 and until.strip()[4:5] == "-":
         end = end + np.timedelta64(1, "D") - np.timedelta64(1, "us")  # a day is all of it
-    kept = [_cut(series, int(np.searchsorted(series.times, end, side="right"))) for series in table.series]
-    kept = [series for series in kept if len(series)]
-    if not kept:
+
+    def end_of(times: np.ndarray) -> int:
+        return int(np.searchsorted(times, end, side="right"))
+
+    if isinstance(table.series, MappedSeries):
+        kept = table.series.cut(end_of)
+    else:
+        kept = [_cut(series, end_of(series.times)) for series in table.series]
+        kept = [series for series in kept if len(series)]
+    if not len(kept):
         raise DataError(f"{table.name}: expected rows up to {until}, got none")
-    return dataclasses.replace(table, series=tuple(kept))
+    return dataclasses.replace(table, series=kept if isinstance(kept, MappedSeries) else tuple(kept))
 
 
 def _cut(series: Series, end: int) -> Series:
@@ -55,7 +69,7 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[F
         DataError: no series is long enough.
     """
     tracks, reading = tracks_of(table), settings.reading
-    lengths = [len(track) for track in tracks]
+    lengths = lengths_of(tracks)
 
     def ends_of(horizon: int) -> list[tuple[int, int]]:
         return [_ends(length, horizon, reading.validation_share, reading.test_share) for length in lengths]
@@ -64,7 +78,7 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[F
     if season is None:
         fitted = [end for end, _ in ends_of(1)]
         grid = None if table.layout is None or not table.layout.filled else table.layout.grid
-        pieces = [track.values[:end] for track, end in zip(tracks, fitted, strict=True)]
+        pieces = [track.values[:end] for track, end in zip(islice(tracks, MOST_SERIES), fitted, strict=False)]
         # What no calendar has may still recur: shifts of ten days, cycles of a machine.
         season = find_season(pieces, grid)
         season = find_season(pieces, None) if season == 1 else season
@@ -81,7 +95,10 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[F
     for kind, of_kind in spans.items():
         most = {"train": None, "validation": _MOST_VALIDATION, "test": MOST_TEST}[kind]
         stride = reading.stride if kind == "test" else None
-        series, steps = at_most(most, stride, tracks, of_kind, context, horizon)
+        if kind == "train" and _is_drawn(tracks, of_kind, horizon, settings):
+            series, steps = every_origin(of_kind, context, horizon)
+        else:
+            series, steps = at_most(most, stride, tracks, of_kind, context, horizon)
         if not len(steps) and (kind != "test" or reading.test_share):
             raise DataError(
                 f"{name}: expected a series with at least {_needed(horizon, reading.test_share)} steps to forecast {horizon} of, "
@@ -106,6 +123,12 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[F
     return Splits(name, parts["train"], parts["validation"], parts["test"])
 
 
+def _is_drawn(tracks: Sequence[Track], spans: list[tuple[int, int]], horizon: int, settings: ForecastSettings) -> bool:
+    """Whether there are too many windows to list; those that belong together must be."""
+    possible = sum(max(0, end - first - horizon + 1) for first, end in spans)
+    return isinstance(tracks, MappedTracks) and possible > MOST_LISTED and settings.model.head != "low-rank"
+
+
 def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
     """Where training ends and validation ends, in a series of so many steps."""
     test = max(round(test_share * length), horizon) if test_share else 0
@@ -120,13 +143,15 @@ def _needed(horizon: int, test_share: float) -> int:
 def at_most(
     most: int | None,
     stride: int | None,
-    tracks: tuple[Track, ...],
+    tracks: Sequence[Track],
     spans: list[tuple[int, int]],
     context: int,
     horizon: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Origins with the stride, or without one with the smallest that gives at most so many."""
+    """Origins with the stride, or without one the smallest that gives at most so many; of very many series some (`spread`)."""
     if stride is not None or most is None:
         return origins(tracks, spans, context, horizon, stride or 1)
+    if len(tracks) > MANY_SERIES:
+        return spread(max(most, _LEAST_OF_MANY), tracks, spans, context, horizon)
     possible = sum(max(0, end - first - horizon + 1) for first, end in spans)
     return origins(tracks, spans, context, horizon, max(1, -(-possible // most)))

@@ -6,22 +6,23 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import torch
 
 from ostinato.data.batches.batches import Batch, Batches, Examples
+from ostinato.data.batches.drawn import DrawnBatches
 from ostinato.data.records.splits import Splits
-from ostinato.data.series.layout import Layout
-from ostinato.data.series.series import SeriesTable, read_series
+from ostinato.data.series.series import SeriesTable
 from ostinato.data.sources.builtin import carbon_dioxide
-from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import ConfigError, DataError
 from ostinato.models.forecasting.forecaster import Forecaster
 from ostinato.models.forecasting.heads import make_head
 from ostinato.models.forecasting.windows import SeriesBatch, uniform_numbers
+from ostinato.recipes.few import few
 from ostinato.recipes.forecast.answers.answering import (
     answer,
     covariates_ahead,
@@ -32,20 +33,23 @@ from ostinato.recipes.forecast.answers.answering import (
 )
 from ostinato.recipes.forecast.answers.prediction import ForecastPrediction
 from ostinato.recipes.forecast.answers.reconciliation import reconciled, summing
-from ostinato.recipes.forecast.data import ForecastPart, tracks_of
+from ostinato.recipes.forecast.data import ForecastPart, MappedTracks, lengths_of, tracks_of
 from ostinato.recipes.forecast.judge import ForecastJudge
 from ostinato.recipes.forecast.known import ForecastKnown
+from ostinato.recipes.forecast.many import DrawnWindows, Numbered
 from ostinato.recipes.forecast.metrics import INTERVALS
 from ostinato.recipes.forecast.settings import AnswerSettings, ForecastSettings
 from ostinato.recipes.forecast.splitting import MOST_TEST, at_most, cut_at, split
 from ostinato.recipes.forecast.start import begin
-from ostinato.recipes.forecast.telling import check_head, of_series, of_training, of_validation
+from ostinato.recipes.forecast.tables import read_table
+from ostinato.recipes.forecast.telling import check_head, ends_of, of_series, of_training, of_validation
 from ostinato.recipes.forecast.values import series_of
 from ostinato.recipes.forecast.windows import SeriesWindows, Together
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.reasons.parts import number_of
 from ostinato.recipes.task import Finished, Judge, Opening, Task
 from ostinato.recipes.trained import validation_of
+from ostinato.training.update.tree import map_tensors
 
 if TYPE_CHECKING:
     from ostinato.insight.reasons.question import Question
@@ -54,6 +58,8 @@ if TYPE_CHECKING:
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 
 _LEAST_TOGETHER = 8  # origins of a batch, where each has several series
+TABLES = "tables"  # the folder of a run in which those are kept that are mapped
+_ALIKE = 8  # rows that are forecast together, always so many
 _LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed
 
 
@@ -79,6 +85,8 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     )
 
     def __init__(self) -> None:
+        self._kept: Path | None = None
+        self._windows: WeakValueDictionary[int, SeriesWindows] = WeakValueDictionary()  # that somebody is reading
         self._sums: WeakKeyDictionary[ForecastPart, tuple[AnswerSettings, np.ndarray]] = WeakKeyDictionary()
 
     def read(self, settings: ForecastSettings) -> Splits[ForecastPart]:
@@ -91,7 +99,12 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         if layout is not None:
             reading = dataclasses.replace(settings.reading, static=list(layout.columns.static))
             settings = dataclasses.replace(settings, reading=reading)
-        table = carbon_dioxide() if settings.data is None else _read(settings, settings.data)
+        kept = None if opening.folder is None else opening.folder / TABLES
+        table = (
+            carbon_dioxide()
+            if settings.data is None
+            else read_table(settings, settings.data, None, kept, opening.on_progress)
+        )
         name = "carbon dioxide of Mauna Loa" if settings.data is None else table.name
         return split(cut_at(table, settings.reading.until), settings, name)
 
@@ -99,7 +112,13 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
         if data == "-":
             raise DataError("expected a table in a file, whose name tells the format; standard input has none")
-        return self._part_of(settings, known, _read(settings, data, known.layout), data, labelled=labelled)
+        table = read_table(settings, data, known.layout, self._kept)
+        return self._part_of(settings, known, table, data, labelled=labelled)
+
+    def load_known(self, folder: Path) -> ForecastKnown:
+        """What a run knows; tables that it is given later, and are large, are kept beside it."""
+        self._kept = folder / TABLES
+        return super().load_known(folder)
 
     def from_values(self, settings: ForecastSettings, known: ForecastKnown, given: Any) -> tuple[ForecastPart, bool]:
         """Series of numbers, forecast behind their last value."""
@@ -112,9 +131,10 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         self, settings: ForecastSettings, known: ForecastKnown, table: SeriesTable, data: str, *, labelled: bool
     ) -> ForecastPart:
         tracks = tracks_of(table)
-        lengths = tuple(map(len, tracks))
+        lengths = tuple(lengths_of(tracks))
         notes = table.notes
-        told = of_series(data, known, tracks)
+        ends = ends_of(tracks)
+        told = of_series(data, known, ends)
         if not labelled:
             notes += tuple(told)
         made = partial(
@@ -132,8 +152,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             static=table.static,
         )
         if not labelled:
-            behind = np.array([track.last[-1] + 1 for track in tracks])
-            return made(series=np.arange(len(tracks)), origin=behind, horizon=0)
+            return made(series=np.arange(len(tracks)), origin=ends.behind, horizon=0)
         spans = [(1, length) for length in lengths]
         series, steps = at_most(MOST_TEST, settings.reading.stride, tracks, spans, known.context, known.horizon)
         if not len(steps):
@@ -190,14 +209,30 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return ForecastKnown.from_dict(content)
 
     def examples(self, settings: ForecastSettings, known: ForecastKnown, part: ForecastPart) -> Examples:
-        """Windows."""
-        return SeriesWindows(part, known)
+        """Windows; of more than can be listed, those that batches ask for."""
+        if isinstance(part.origin, Numbered):
+            drawn: Any = DrawnWindows(part, known)
+            return drawn
+        return self._windows_of(part, known)
+
+    def _windows_of(self, part: ForecastPart, known: ForecastKnown) -> SeriesWindows:
+        """The windows of a part, made once for all of its batches."""
+        found = self._windows.get(id(part))
+        if found is None or found.part is not part or found.about is not known:
+            found = self._windows[id(part)] = SeriesWindows(part, known)
+        return found
 
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of values, covariates and origins."""
-        assert isinstance(examples, SeriesWindows)
-        digest = hashlib.sha256(examples.part.origin.tobytes())
-        for track in examples.part.tracks:
+        assert isinstance(examples, SeriesWindows | DrawnWindows)
+        part = examples.part
+        if isinstance(part.tracks, MappedTracks):
+            mapped = part.tracks.mapped
+            digest = hashlib.sha256(f"{mapped.stored.checksum} {part.horizon} {part.context} {len(part)}".encode())
+            digest.update(mapped.lengths.tobytes())
+            return digest.hexdigest()
+        digest = hashlib.sha256(part.origin.tobytes())
+        for track in part.tracks:
             for array in (track.times, track.values, track.known, track.observed):
                 digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -216,7 +251,9 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             known_size=known.known_size, observed_size=len(known.observed), num_series=max(1, len(known.ids)), **given
         )
 
-    def batches(self, settings: ForecastSettings, examples: Examples, *, rank: int, world: int) -> Batches:
+    def batches(
+        self, settings: ForecastSettings, examples: Examples, *, rank: int, world: int
+    ) -> Batches | DrawnBatches:
         """Windows in random order; where series belong together, those of all of them."""
         how = settings.training
         if self._is_joint(settings):
@@ -224,7 +261,15 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             together = Together(examples)
             size = max(_LEAST_TOGETHER, how.batch_size // together.widest)
             return Batches(together, size, seed=settings.seed, rank=rank, world=world)
+        if isinstance(examples, DrawnWindows):
+            return DrawnBatches(examples, how.batch_size, seed=settings.seed, rank=rank, world=world)
         return super().batches(settings, examples, rank=rank, world=world)
+
+    def watched(self, settings: ForecastSettings, examples: Examples, rows: int, steps: int) -> Any:
+        """Some windows, of those that are drawn evenly spread ones."""
+        if isinstance(examples, DrawnWindows):
+            return few(examples.listed(8 * rows), rows)
+        return super().watched(settings, examples, rows, steps)
 
     @staticmethod
     def _is_joint(settings: ForecastSettings) -> bool:
@@ -253,7 +298,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         most = learnt.answering.horizon or learnt.known.horizon
         ahead = number_of(target, 1, most + 1, "step to come") or 1
         row = int(batch.rows[0])
-        track, origin, past = part.tracks[part.series[row]], int(part.origin[row]), int(batch.past[0])
+        track, origin, past = part.tracks[int(part.series[row])], int(part.origin[row]), int(batch.past[0])
         moments = times_ahead(part, track, origin, ahead)
         future = learnt.known.inputs(moments, covariates_ahead(part, track, origin, ahead), track.static)
         times = written_times(part, np.concatenate([track.times[origin - past : origin], moments]))
@@ -264,7 +309,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """The future of each series."""
         assert isinstance(batch, SeriesBatch)
         known, how = learnt.known, learnt.answering
-        places = [(part.tracks[part.series[row]], int(part.origin[row])) for row in batch.rows.tolist()]
+        places = [(part.tracks[int(part.series[row])], int(part.origin[row])) for row in batch.rows.tolist()]
         if how.anomalies is not None:
             return self._scans(learnt, part, [int(part.series[row]) for row in batch.rows.tolist()], how.anomalies)
         horizon = how.horizon or known.horizon
@@ -277,16 +322,35 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         ]
 
     def _paths(self, learnt: LearntForecaster, part: ForecastPart, batch: SeriesBatch) -> np.ndarray:
-        """(B, horizon, S): calibrated, in the unit of each series."""
-        known, how, rows = learnt.known, learnt.answering, batch.rows.cpu().numpy()
-        horizon, inputs = how.horizon or known.horizon, []
-        for row in rows:
-            track, origin = part.tracks[part.series[row]], int(part.origin[row])
-            ahead = covariates_ahead(part, track, origin, horizon)
-            inputs.append(known.inputs(times_ahead(part, track, origin, horizon), ahead, track.static))
-        future = torch.from_numpy(np.stack(inputs, 1)).to(batch.input.device)
+        """(B, horizon, S): calibrated, in the unit of each series.
+
+        So many rows of one length are drawn together as always are: libraries add up in an order that hangs on the shape, and a
+        series is to be forecast alike to the last digit whatever is beside it.
+        """
+        rows, lengths = batch.rows.cpu().numpy(), batch.past.cpu().numpy()
+        found = np.empty((len(rows), learnt.answering.horizon or learnt.known.horizon, learnt.answering.samples))
+        for length in np.unique(lengths):
+            at = np.flatnonzero(lengths == length)
+            for first in range(0, len(at), _ALIKE):
+                some = at[first : first + _ALIKE]
+                found[some] = self._paths_of(learnt, part, rows[some], batch.input.device)
+        return found
+
+    def _paths_of(
+        self, learnt: LearntForecaster, part: ForecastPart, rows: np.ndarray, device: torch.device
+    ) -> np.ndarray:
+        known, how = learnt.known, learnt.answering
+        horizon, windows = how.horizon or known.horizon, self._windows_of(part, known)
+        whole = windows.batch(np.append(rows, np.repeat(rows[-1:], -len(rows) % _ALIKE)))
+        whole = map_tensors(lambda tensor: tensor.to(device), whole)
+        places = [(part.tracks[int(part.series[row])], int(part.origin[row])) for row in whole.rows.tolist()]
+        moments = [times_ahead(part, track, origin, horizon) for track, origin in places]
+        ahead = [covariates_ahead(part, track, origin, horizon) for track, origin in places]
+        static = np.repeat(np.stack([track.static for track, _ in places]), horizon, 0)
+        inputs = known.inputs(np.concatenate(moments), np.concatenate(ahead), static)
+        future = torch.from_numpy(inputs).unflatten(0, (len(places), horizon)).transpose(0, 1)
         uniform = uniform_numbers(horizon, how.samples, how.seed, learnt.model.draws)
-        drawn, windows = learnt.model.sample(batch, future, horizon, uniform), SeriesWindows(part, known)
+        drawn = learnt.model.sample(whole, future.to(device), horizon, uniform)[:, : len(rows)]
         found = windows.absolute(rows, drawn.double().cpu().numpy().transpose(1, 0, 2))
         found = found.round() if learnt.model.head.is_count else found
         if known.calibration is None:
@@ -298,8 +362,8 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         how = learnt.answering
         kept = self._sums.get(part)
         if kept is None or kept[0] != how:
-            summed = summing([part.tracks[at].id for at in part.series], how.sums)
-            windows = SeriesWindows(part, learnt.known)
+            summed = summing([part.tracks[int(at)].id for at in part.series], how.sums)
+            windows = self._windows_of(part, learnt.known)
             paths = np.empty((len(part), how.horizon or learnt.known.horizon, how.samples))
             for batch in self.in_order(learnt, windows):
                 assert isinstance(batch, SeriesBatch)
@@ -333,20 +397,3 @@ def default_lags(known: ForecastKnown) -> list[int]:
         for lag in (known.season - 1, known.season, known.season + 1)
         if 2 <= lag < known.context and known.season > 1
     ]
-
-
-def _read(settings: ForecastSettings, data: str, like: Layout | None = None) -> SeriesTable:
-    reading = settings.reading
-    return read_series(
-        data,
-        reading.values,
-        time=reading.time,
-        id=reading.id,
-        known=reading.known,
-        observed=reading.observed,
-        static=reading.static,
-        grid=reading.grid,
-        decimal=reading.decimal,
-        dialect=Dialect(reading.separator, reading.header),
-        like=like,
-    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ostinato.errors import DataError
 from ostinato.models.forecasting.heads import AMOUNT_HEADS, COUNT_HEADS
 from ostinato.recipes.forecast.answers.calibration import FEW
-from ostinato.recipes.forecast.data import ForecastPart, Track
+from ostinato.recipes.forecast.data import ForecastPart, Track, ids_of
 from ostinato.recipes.forecast.known import ForecastKnown
 
 
@@ -21,13 +22,13 @@ def check_head(head: str, train: ForecastPart) -> None:
         values = track.values[:end]
         if (at := _first(values < 0)) is not None:
             raise DataError(
-                f"{_named(train.name, track)} has {values[at]:g} in training, and the head {head} never forecasts below 0; take "
+                f"{_named(train.name, track.id)} has {values[at]:g} in training, and the head {head} never forecasts below 0; take "
                 "--model.head student-t, or auto, which tries those that suit"
             )
         if head == "log-normal" and (at := _first(values == 0)) is not None:
             raise DataError(
-                f"{_named(train.name, track)} is 0 in training {int((values == 0).sum()):,} times, and the head log-normal is of "
-                "amounts above 0; take --model.head rectified, which has zeros, or auto, which tries those that suit"
+                f"{_named(train.name, track.id)} is 0 in training {int((values == 0).sum()):,} times, and the head log-normal is "
+                "of amounts above 0; take --model.head rectified, which has zeros, or auto, which tries those that suit"
             )
 
 
@@ -69,34 +70,62 @@ def of_validation(validation: ForecastPart) -> list[str]:
     return [line]
 
 
-def of_series(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[str]:
+@dataclass(frozen=True)
+class Ends:
+    """What there is of N series up to their ends.
+
+    Attributes:
+        ids: what they are called.
+        behind: (N,) int64, the step behind the last value of each.
+        seen: (N,) int64, how many values it has.
+        moved: (N,), its mean absolute change.
+        lowest: (N,), its least value.
+        odd: (N,), its first value that is no whole number; NaN where there is none.
+    """
+
+    ids: tuple[str, ...]
+    behind: np.ndarray
+    seen: np.ndarray
+    moved: np.ndarray
+    lowest: np.ndarray
+    odd: np.ndarray
+
+
+def ends_of(tracks: Sequence[Track]) -> Ends:
+    """Looks at all series, one after the other."""
+    rows: list[tuple[float, ...]] = []
+    for track in tracks:
+        at = _first(np.abs(track.values - track.values.round()) > 0)
+        odd = np.nan if at is None else track.values[at]
+        rows.append((track.last[-1] + 1, track.seen[-1], track.moved[-1], track.lowest[-1], odd))
+    behind, seen, moved, lowest, odd = np.array(rows, dtype=np.float64).reshape(-1, 5).T
+    return Ends(ids_of(tracks), behind.astype(np.int64), seen, moved, lowest, odd)
+
+
+def of_series(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
     """Lines about series to forecast: which training never had, and which have values that it never had.
 
     Raises:
         DataError: a value is below 0, which the head of the run says can never be.
     """
-    lines = [*_strange(data, known, tracks), *_still(data, known, tracks)]
-    is_count = known.head in COUNT_HEADS
-    below = [track for track in tracks if known.is_floored(track.id) and track.lowest[-1] < 0]
-    for track in below:
-        if is_never_below_zero(known.head):
-            raise DataError(
-                f"{_named(data, track)} has {track.lowest[-1]:g}, but training had nothing below 0, and the head {known.head} "
-                "never forecasts it: check the value, or train on data that have such with --model.head student-t"
-            )
+    lines = [*_strange(data, known, ends), *_still(data, known, ends)]
+    below = [at for at in np.flatnonzero(ends.lowest < 0).tolist() if known.is_floored(ends.ids[at])]
+    if below and is_never_below_zero(known.head):
+        raise DataError(
+            f"{_named(data, ends.ids[below[0]])} has {ends.lowest[below[0]]:g}, but training had nothing below 0, and the head "
+            f"{known.head} never forecasts it: check the value, or train on data that have such with --model.head student-t"
+        )
     if below:
-        which = _listed([track.id for track in below])
-        of_them = "the series has" if len(tracks) == 1 else f"series {which} have"
+        which = _listed([ends.ids[at] for at in below])
+        of_them = "the series has" if len(ends.ids) == 1 else f"series {which} have"
         lines.append(
             f"{data}: {of_them} values below 0, which training never had: forecasts may be below 0 too, and less sure than they say"
         )
-    if is_count and known.whole:
-        odd = [(track, at) for track in tracks if (at := _first(track.values != track.values.round())) is not None]
-        if odd:
-            track, at = odd[0]
-            lines.append(
-                f"{_named(data, track)} has {track.values[at]:g}, and training had whole numbers only: forecasts are such too"
-            )
+    if known.head in COUNT_HEADS and known.whole and len(odd := np.flatnonzero(~np.isnan(ends.odd))):
+        lines.append(
+            f"{_named(data, ends.ids[odd[0]])} has {ends.odd[odd[0]]:g}, and training had whole numbers only: forecasts are such "
+            "too"
+        )
     return lines
 
 
@@ -105,17 +134,17 @@ def _first(wrong: np.ndarray) -> int | None:
     return int(wrong.argmax()) if wrong.any() else None
 
 
-def _named(data: str, track: Track) -> str:
-    return f"{data}: series {track.id!r}" if track.id else f"{data}: the series"
+def _named(data: str, id: str) -> str:
+    return f"{data}: series {id!r}" if id else f"{data}: the series"
 
 
 def _listed(ids: Sequence[str]) -> str:
     return ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
 
 
-def _strange(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[str]:
+def _strange(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
     """A line if training had several series, but not all of these."""
-    strange = [track.id for track in tracks if not known.number(track.id)] if len(known.ids) > 1 else []
+    strange = [id for id in ends.ids if not known.number(id)] if len(known.ids) > 1 else []
     if not strange:
         return []
     had = _listed(known.ids)
@@ -124,15 +153,16 @@ def _strange(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[s
     ]
 
 
-def _still(data: str, known: ForecastKnown, tracks: Sequence[Track]) -> list[str]:
+def _still(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
     """Lines if series have not changed so far, so that nothing of their own tells how far they may go."""
-    alone = [track.id for track in tracks if track.seen[-1] == 1 and known.width(track.id) > 0]
-    still = [track.id for track in tracks if track.moved[-1] == 0 and track.id not in alone]
+    alone = [ends.ids[at] for at in np.flatnonzero(ends.seen == 1) if known.width(ends.ids[at]) > 0]
+    there = set(alone)
+    still = [ends.ids[at] for at in np.flatnonzero(ends.moved == 0) if ends.ids[at] not in there]
     lines = []
     for ids, have, then in (
         (alone, "one value", "the forecast is as far around it as the values of training are apart"),
         (still, "one value, or the same everywhere", "the forecast stays at it, with intervals of no width"),
     ):
-        of_them = "its only series has" if len(tracks) == 1 else f"series {_listed(ids)} have"
+        of_them = "its only series has" if len(ends.ids) == 1 else f"series {_listed(ids)} have"
         lines += [f"{data}: {of_them} {have}: {then}"] if ids else []
     return lines

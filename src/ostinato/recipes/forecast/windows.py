@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from ostinato.data.batches.batches import pad
 from ostinato.models.forecasting.windows import SeriesBatch
-from ostinato.recipes.forecast.data import ForecastPart
+from ostinato.recipes.forecast.data import ForecastPart, MappedTracks, Track, ids_of, some_of, times_at
 from ostinato.recipes.forecast.known import ForecastKnown, scaled
 
 LEAST_OF_HISTORY = 0.1  # a window is at least so wide, as a share of the mean step of its history
@@ -30,6 +32,48 @@ def _least_widths(seen: np.ndarray, moved: np.ndarray, usual: float) -> np.ndarr
     return np.where((moved > 0) | (seen == 1), np.maximum(few, own), own)
 
 
+class HeldBeside:
+    """What the model reads beside values, of series in memory: made once."""
+
+    def __init__(self, tracks: Sequence[Track], known: ForecastKnown):
+        self._known = [known.inputs(track.times, track.known, track.static) for track in tracks]
+        self._observed = [scaled(track.observed, known.observed).astype(np.float32) for track in tracks]
+
+    def windows(self, places: Sequence[tuple[int, slice]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """(T, K) and (T, P) of each window, float32.
+
+        Args:
+            places: which series, and which of its steps.
+        """
+        pairs = [(self._known[at][window], self._observed[at][window]) for at, window in places]
+        return [each for each, _ in pairs], [each for _, each in pairs]
+
+
+class MappedBeside:
+    """The same of series on disk: made for the windows that are asked for, of all at once."""
+
+    def __init__(self, tracks: MappedTracks, known: ForecastKnown):
+        self._tracks, self._about = tracks, known
+
+    def windows(self, places: Sequence[tuple[int, slice]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """See `HeldBeside`."""
+        about = self._about
+        lengths = [window.stop - window.start for _, window in places]
+        ends = np.cumsum(lengths)[:-1]
+        if about.known_size:
+            static = np.repeat(np.stack([self._tracks[at].static for at, _ in places]), lengths, 0)
+            times, known = (self._all(name, places) for name in ("times", "known"))
+            inputs = np.split(about.inputs(times, known, static), ends)
+        else:
+            inputs = [np.zeros((length, 0), dtype=np.float32) for length in lengths]
+        if not about.observed:
+            return inputs, [np.zeros((length, 0), dtype=np.float32) for length in lengths]
+        return inputs, np.split(scaled(self._all("observed", places), about.observed).astype(np.float32), ends)
+
+    def _all(self, name: str, places: Sequence[tuple[int, slice]]) -> np.ndarray:
+        return np.concatenate([some_of(self._tracks[at], name, window) for at, window in places])
+
+
 class SeriesWindows:
     """Windows of series as examples: up to `context` steps before each origin, and the horizon behind it.
 
@@ -39,33 +83,39 @@ class SeriesWindows:
     Args:
         part: N forecasts.
         known: what is known about the series.
+        like: windows of the same series, whose inputs these share; None for none.
 
     Attributes:
+        part: the forecasts.
+        about: what is known about the series.
         anchors: (N,) float64, the last value before each origin.
         floored: (N,) bool, whether there is no value below 0 so far, nor in training: nothing below it is forecast.
     """
 
-    def __init__(self, part: ForecastPart, known: ForecastKnown):
-        self.part, self._context = part, known.context
+    def __init__(self, part: ForecastPart, known: ForecastKnown, like: SeriesWindows | None = None):
+        self.part, self.about, self._context = part, known, known.context
         tracks = part.tracks
-        self._known = [known.inputs(track.times, track.known, track.static) for track in tracks]
-        self._observed = [scaled(track.observed, known.observed).astype(np.float32) for track in tracks]
-        self._numbers = np.array([known.number(track.id) for track in tracks], dtype=np.int64)
+        if like is None:
+            self._beside = (
+                MappedBeside(tracks, known) if isinstance(tracks, MappedTracks) else HeldBeside(tracks, known)
+            )
+            self._numbers = np.array([known.number(id) for id in ids_of(tracks)], dtype=np.int64)
+            self._channels = np.where(self._numbers > 0, self._numbers, np.arange(len(tracks)) + 1) - 1
+        else:
+            self._beside, self._numbers, self._channels = like._beside, like._numbers, like._channels
         past = np.minimum(part.origin, self._context)
         self.lengths = past + part.horizon
         self._least, self.anchors = np.zeros(len(part)), np.zeros(len(part))
         # Columns of a table belong together; where there is one only, all series do.
-        is_wide = any(track.column for track in tracks)
+        is_wide = bool(tracks[0].column)
         moments = np.zeros(len(part), dtype=np.int64)
         for track, rows in part.by_track():
-            moments[rows] = track.times[part.origin[rows] - 1].astype(np.int64)
+            moments[rows] = times_at(track, part.origin[rows] - 1).astype(np.int64)
         self.groups = np.unique(
             np.stack([np.array([tracks[at].group if is_wide else 0 for at in part.series], dtype=np.int64), moments]),
             axis=1,
             return_inverse=True,
         )[1].reshape(-1)
-        places = [known.number(track.id) or at + 1 for at, track in enumerate(tracks)]
-        self._channels = np.array(places, dtype=np.int64) - 1
         there, self.floored = np.zeros(len(part), dtype=np.int64), np.zeros(len(part), dtype=bool)
         for track, rows in part.by_track():
             origin = part.origin[rows]
@@ -78,13 +128,13 @@ class SeriesWindows:
 
     def batch(self, rows: np.ndarray) -> SeriesBatch:
         """Values relative to their anchors, (T, B) float32, and what is beside them."""
-        values, known, observed = [], [], []
+        values, places = [], []
         for row in rows:
-            series, origin = self.part.series[row], self.part.origin[row]
+            series, origin = int(self.part.series[row]), int(self.part.origin[row])
             window = slice(max(0, origin - self._context), origin + self.part.horizon)
             values.append((self.part.tracks[series].values[window] - self.anchors[row]).astype(np.float32))
-            known.append(self._known[series][window])
-            observed.append(self._observed[series][window])
+            places.append((series, window))
+        known, observed = self._beside.windows(places)
         (input, lengths), past = pad(values), np.minimum(self.part.origin[rows], self._context)
         return SeriesBatch(
             input,

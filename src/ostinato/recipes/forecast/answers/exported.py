@@ -144,7 +144,7 @@ def _judge(validation: Callable[[], ForecastPart]) -> Callable[[Any], Mapping[st
         rows = np.unique(np.linspace(0, len(part) - 1, min(_JUDGED, len(part))).round().astype(int))
         truth = part.future()
         for row in rows:
-            track, origin = part.tracks[part.series[row]], int(part.origin[row])
+            track, origin = part.tracks[int(part.series[row])], int(part.origin[row])
             end = origin + part.horizon
             found = runner.forecast(
                 track.values[:origin],

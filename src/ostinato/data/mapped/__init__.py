@@ -1,0 +1,1 @@
+"""Tables of series larger than memory: read once into typed columns on disk, which are mapped."""

@@ -1,0 +1,388 @@
+"""Makes the columns of a table on disk: rows in any order are brought to their series, put in order and laid onto their grids."""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ostinato.data.mapped.files import TableFiles
+from ostinato.data.mapped.rows import MISSING, UNKNOWN, RowReader
+from ostinato.data.mapped.scratch import GROUP_ROWS, scan
+from ostinato.data.mapped.store import TIMES, ColumnFile, write_index
+from ostinato.data.mapped.survey import Progress, SeriesFound, TableAsked, roles_of, series_in
+from ostinato.data.series.categories import expanded
+from ostinato.data.series.grids import OFF, Grid
+from ostinato.data.series.laying import laid, no_time_twice, same_step
+from ostinato.data.series.layout import Clock, Layout
+from ostinato.data.series.likeness import same_clock
+from ostinato.data.series.numbers import decimal_sign, read_numbers
+from ostinato.data.series.patterns import find_grid
+from ostinato.data.series.steps import Gaps, layout_of, remarks
+from ostinato.data.series.times import Form, Times
+from ostinato.data.sources.dialect import Dialect
+from ostinato.errors import DataError
+from ostinato.extras import needed
+
+if TYPE_CHECKING:
+    pass
+
+_READ_ROWS = 2 * GROUP_ROWS
+_SAMPLED = 300  # series that tell the grid, where there are more than are looked at one by one
+_MOST_LOOKED_AT = 500  # series of which each may have a grid of its own, as in `patterns`
+_HELD_BYTES = 2**28  # of mapped columns that are being filled, before the system may take them back
+
+
+@dataclass
+class Grouped:
+    """Columns of all rows, those of a series together, in the order in which they came; on disk, mapped.
+
+    Attributes:
+        begins: (S + 1,) int64, where each series begins.
+        moments: (N,) int64.
+        offsets: (N,) int64, see `RowNumbers`; None where times have no zone.
+        columns: (N,) float64 each.
+        is_dated: Whether moments are microseconds.
+        exact: Of each column, whether float32 holds all of its numbers.
+    """
+
+    begins: np.ndarray
+    moments: np.ndarray
+    offsets: np.ndarray | None
+    columns: list[np.ndarray]
+    is_dated: bool
+    exact: list[bool]
+    zones: dict[int, int] = field(default_factory=dict[int, int])
+
+    def times(self, series: int, clock: Clock) -> tuple[np.ndarray, np.ndarray | slice]:
+        """(T,) of a series in order, on a clock; and which of its rows they are."""
+        its = slice(int(self.begins[series]), int(self.begins[series + 1]))
+        found = np.array(self.moments[its])
+        if clock == "local" and self.offsets is not None:
+            found = found + self.offsets[its]
+        order: np.ndarray | slice = slice(None)
+        if (found[1:] < found[:-1]).any():
+            order = np.argsort(found, kind="stable")
+            found = found[order]
+        return (found.astype("datetime64[us]") if self.is_dated else found), order
+
+    def content(self, series: int, order: np.ndarray | slice) -> np.ndarray:
+        """(T, C) of a series."""
+        its = slice(int(self.begins[series]), int(self.begins[series + 1]))
+        return np.stack([column[its][order] for column in self.columns], 1)
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a table is to be read, beside its columns.
+
+    Attributes:
+        gaps: As `grid` of `read_series`.
+        decimal: What comes before the decimals; None to find it.
+        dialect: How CSV or TSV is written.
+    """
+
+    gaps: Gaps
+    decimal: str | None
+    dialect: Dialect
+
+
+def build(
+    path: str, tables: TableFiles, folder: Path, asked: TableAsked, told: Told, on_progress: Progress | None
+) -> dict[str, Any]:
+    """Makes the files of a table in a folder.
+
+    Args:
+        path: Of the table, for messages.
+        tables: Its files.
+        folder: Where to; empty.
+        asked: What is said about its columns.
+        told: How else it is read.
+        on_progress: Called with the bytes that are done, and of how many.
+
+    Returns:
+        Its description.
+
+    Raises:
+        DataError: It cannot be read; the message names the file, and the row where one is wrong.
+    """
+    total = sum(each.document.stored or 0 for each in tables.files)
+
+    def show(share: float) -> None:
+        if on_progress is not None:
+            on_progress(int(share * total), total)
+
+    notes: list[str] = []
+    wanted = [name for name in (asked.time, asked.id, *(asked.values or ()), *asked.known, *asked.observed) if name]
+    wanted += list(asked.static or ())
+    scanned = [scan(each, told.dialect, folder, at, wanted) for at, each in enumerate(tables.files)]
+    roles = roles_of(path, scanned, asked, notes)
+    parts: list[tuple[str, Path, int]] = []
+    for at, each in enumerate(scanned):
+        part = folder / f"rows-{at}.parquet"
+        parts.append((each.name, part, each.into(part, roles.needed)))
+        if each.near.parent == folder:
+            each.near.unlink()
+        show(0.4 * (at + 1) / len(scanned))
+    found = series_in(path, parts, roles, notes)
+    if not len(found.rows) or not found.rows.sum():
+        raise DataError(f"{path}: there is no row in it; expected a row a step")
+    if roles.named is None and len(found.columns.values) > 1:
+        notes.append(
+            f"{path}: forecasts all of its numbers, {', '.join(found.columns.values)}; --reading.values "
+            f"'[{found.columns.values[0]}]' takes some"
+        )
+    reader = RowReader(path, roles, found.columns, found.ids, told.decimal, scanned[0].separator)
+    reader.look_at_times([part for _, part, _ in parts])
+    grouped = _grouped(parts, found, reader, folder, partial(_shown, show, 0.4, 0.5))
+    for _, part, _ in parts:
+        part.unlink()
+    return _Laying(path, folder, found, reader, grouped, asked.like, told, notes).all(partial(_shown, show, 0.9, 0.1))
+
+
+def _shown(show: Callable[[float], None], begin: float, length: float, share: float) -> None:
+    show(begin + length * share)
+
+
+def _grouped(
+    parts: Sequence[tuple[str, Path, int]],
+    found: SeriesFound,
+    reader: RowReader,
+    folder: Path,
+    show: Callable[[float], None],
+) -> Grouped:
+    """Brings every row to its series."""
+    with needed():
+        import polars
+
+    count = int(found.rows.sum())
+    begins = np.concatenate([[0], np.cumsum(found.rows)])
+    c = found.columns
+    made: dict[str, np.memmap[Any, Any]] = {}
+
+    def file(name: str, dtype: type) -> np.ndarray:
+        made[name] = np.memmap(folder / f"grouped-{name}", dtype=dtype, mode="w+", shape=(count,))
+        return made[name]
+
+    columns = [file(str(at), np.float64) for at in range(len(c.values) + len(c.known) + len(c.observed))]
+    grouped = Grouped(begins, file("times", np.int64), None, columns, False, [True] * len(columns))
+    fill, counted, all_rows = begins[:-1].copy(), 0, sum(rows for *_, rows in parts)
+    for name, part, rows in parts:
+        frame = polars.scan_parquet(part, glob=False)
+        for before in range(0, rows, _READ_ROWS):
+            table = frame.slice(before, _READ_ROWS).collect()
+            its = reader.read(table, name, before, counted)
+            order = np.argsort(its.series, kind="stable")
+            series = its.series[order]
+            # The place within its series: how many of it came before.
+            first = np.concatenate([[True], series[1:] != series[:-1]])
+            run = np.maximum.accumulate(np.where(first, np.arange(len(series)), 0))
+            place = fill[series] + np.arange(len(series)) - run
+            np.add.at(fill, series[first], np.diff(np.append(np.flatnonzero(first), len(series))))
+            grouped.is_dated = its.moments.dtype.kind == "M"
+            grouped.moments[place] = its.moments.astype(np.int64)[order]
+            if its.offsets is not None:
+                if grouped.offsets is None:
+                    grouped.offsets = file("offsets", np.int64)
+                grouped.offsets[place] = its.offsets[order]
+                at, one = np.unique(its.moments.astype(np.int64), return_index=True)
+                grouped.zones |= dict(zip(at.tolist(), its.offsets[one].tolist(), strict=True))
+            for at, column in enumerate(columns):
+                numbers = its.columns[:, at]
+                column[place] = numbers[order]
+                grouped.exact[at] = grouped.exact[at] and _fits(numbers)
+            counted += table.height
+            if count * 8 * len(made) > _HELD_BYTES:
+                for each in made.values():
+                    _let_go(each)
+            show(counted / all_rows)
+    return grouped
+
+
+def _fits(numbers: np.ndarray) -> bool:
+    """Whether float32 holds all of them exactly."""
+    with np.errstate(over="ignore"):
+        short = numbers.astype(np.float32)
+    return bool(((short == numbers) | np.isnan(numbers)).all())
+
+
+def _let_go(mapped: np.memmap[Any, Any]) -> None:
+    """Lets the system write the pages of a file, and count them as memory of this process no more."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        pages: Any = getattr(mapped, "_mmap")  # noqa: B009 - NumPy has no name of its own for it
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+class _Laying:
+    """Lays the series onto their grids, one after the other, into the columns that stay."""
+
+    def __init__(
+        self,
+        path: str,
+        folder: Path,
+        found: SeriesFound,
+        reader: RowReader,
+        grouped: Grouped,
+        like: Layout | None,
+        told: Told,
+        notes: list[str],
+    ) -> None:
+        self.path, self.folder, self.found, self.reader, self.grouped = path, folder, found, reader, grouped
+        self.like, self.told, self.notes = like, told, notes
+        self.ids = [str(each) for each in found.ids.to_list()]
+        self.words, self.places = reader.sorted_words(int(found.rows.sum()))
+        for name, words in reader.strange.items():
+            shown = ", ".join(map(repr, sorted(words)[:5]))
+            notes.append(f"{path}: training never had {shown} in column {name!r}: read as none of its words")
+        self.static, self.static_names, static_words = self._statics()
+        self.all_words = self.words | static_words
+
+    def all(self, show: Callable[[float], None]) -> dict[str, Any]:
+        """All of them; returns the description."""
+        times = self._written()
+        layout = self._layout(times, sampled=len(self.ids) > _MOST_LOOKED_AT)
+        try:
+            return self._lay(layout, times, show)
+        except DataError:
+            # Series that were not looked at may lie on finer steps than those that were.
+            if self.like is not None or len(self.ids) <= _MOST_LOOKED_AT:
+                raise
+            wider = self._layout(times, sampled=False)
+            if wider == layout:
+                raise
+            return self._lay(wider, times, show)
+
+    def _written(self) -> Times:
+        """How times are written; with a zone, when its clocks were changed."""
+        form, zones = self.reader.form or Form(kind="number"), sorted(self.grouped.zones.items())
+        if self.grouped.offsets is None:
+            kind = "datetime64[us]" if self.grouped.is_dated else np.int64
+            return Times(np.zeros(0, dtype=kind), form)
+        changes = [each for at, each in enumerate(zones) if not at or each[1] != zones[at - 1][1]]
+        moments, offsets = (np.array([each[part] for each in changes], dtype=np.int64) for part in (0, 1))
+        return Times(moments.astype("datetime64[us]"), form, offsets, self.reader.zone)
+
+    def _layout(self, times: Times, *, sampled: bool) -> Layout:
+        columns, S = self.found.columns, len(self.ids)
+        some = np.unique(np.linspace(0, S - 1, _SAMPLED).astype(int)) if sampled else np.arange(S)
+        if self.like is not None:
+            _, clock = same_clock(self.path, times, self.like, self.notes)
+            layout = dataclasses.replace(self.like, columns=columns, clock=clock)
+            few = np.unique(np.linspace(0, S - 1, min(S, _MOST_LOOKED_AT)).astype(int)).tolist()
+            same_step(self.path, {self.ids[at]: self._times_of(at, clock) for at in few}, layout)
+            return layout
+        clocks: dict[Clock, Mapping[str, np.ndarray]] = {}
+        names: tuple[Clock, ...] = ("",) if self.grouped.offsets is None else ("local", "utc")
+        for clock in names if columns.time is not None else ():
+            clocks[clock] = {self.ids[at]: self.grouped.times(at, clock)[0] for at in some.tolist()}
+        offsets = tuple(sorted(set(self.grouped.zones.values())))
+        layout = layout_of(self.path, columns, clocks, self.told.gaps, times.zone, offsets)
+        if S > _MOST_LOOKED_AT and self.told.gaps != "fill" and columns.time is not None:
+            grid = find_grid(list(clocks[layout.clock].values()))  # none has one of its own
+            filled = grid is not None and self.told.gaps != "rows"
+            layout = dataclasses.replace(layout, grid=grid, own={}, filled=filled)
+        sign = self.reader.sign
+        return dataclasses.replace(layout, words=self.all_words, decimal=sign, day_first=self.reader.day_first)
+
+    def _times_of(self, series: int, clock: Clock) -> np.ndarray:
+        found, _ = self.grouped.times(series, clock)
+        no_time_twice(self.path, self.ids[series], found)
+        return found
+
+    def _statics(self) -> tuple[np.ndarray, tuple[str, ...], dict[str, tuple[str, ...]]]:
+        """(S, F): what stays the same; the names of these columns, and the words of those that are words."""
+        columns, table = self.found.columns, self.found.statics
+        like = self.like.words if self.like is not None else None
+        found = expanded(self.path, table, columns.static, like, self.notes, int(self.found.rows.sum()))
+        if not found.names:
+            return np.zeros((len(self.ids), 0)), (), {}
+        sign = self.reader.sign or decimal_sign(self.path, table, columns.static) or "."
+        return read_numbers(self.path, found.table, found.names, decimal=sign), found.names, found.words
+
+    def _lay(self, layout: Layout, times: Times, show: Callable[[float], None]) -> dict[str, Any]:
+        with ExitStack() as stack:  # a file that is left open would be written to when it is too late
+            return self._into(layout, times, show, stack)
+
+    def _file(self, name: str, dtype: np.dtype[Any], stack: ExitStack) -> ColumnFile:
+        file = ColumnFile(self.folder / name, dtype)
+        stack.callback(file.leave)
+        return file
+
+    def _into(self, layout: Layout, times: Times, show: Callable[[float], None], stack: ExitStack) -> dict[str, Any]:
+        grouped, c, S = self.grouped, self.found.columns, len(self.ids)
+        names = (*c.values, *c.known, *c.observed)
+        wordy = {at: name for at, name in enumerate(names) if name in self.words}
+        dtypes = [
+            np.dtype(np.int16 if at in wordy else np.float32 if ok else np.float64)
+            for at, ok in enumerate(grouped.exact)
+        ]
+        files = [self._file(f"column-{at}", dtype, stack) for at, dtype in enumerate(dtypes)]
+        on_grid = layout.grid is not None and layout.filled
+        moments_file = None if on_grid else self._file(TIMES, np.dtype(np.int64), stack)
+        grids: dict[Grid, int] = {}
+        begins, firsts, which = np.zeros(S + 1, np.int64), np.zeros(S, np.int64), np.full(S, -1, np.int32)
+        counts, largest = np.zeros((S, len(c.values)), np.int64), np.zeros((S, len(c.values)))
+        sizes = np.zeros(len(names))
+        for at, id in enumerate(self.ids):
+            moments, order = grouped.times(at, layout.clock)
+            no_time_twice(self.path, id, moments)
+            content = grouped.content(at, order)
+            for column, name in wordy.items():
+                content[:, column] = _placed(content[:, column], self.places[name])
+            when, content, grid = laid(self.path, id, moments, content, layout, self.notes)
+            if grid is not None:
+                which[at] = grids.setdefault(grid, len(grids))
+            if on_grid:
+                assert grid is not None
+                firsts[at] = int(grid.numbers(when[:1])[0])
+                assert firsts[at] != OFF
+            elif moments_file is not None:
+                moments_file.append(when.astype(np.int64))
+            for column, file in enumerate(files):
+                numbers = content[:, column]
+                file.append(np.where(np.isnan(numbers), MISSING, numbers) if column in wordy else numbers)
+            values = content[:, : len(c.values)]
+            there = ~np.isnan(values)
+            sizes = np.maximum(sizes, np.nanmax(np.abs(content), 0, initial=0.0))
+            counts[at], largest[at] = there.sum(0), np.where(there, np.abs(values), 0.0).max(0, initial=0.0)
+            begins[at + 1] = begins[at] + len(content)
+            if at % 256 == 0:
+                show(at / S)
+        if self.like is None:
+            self.notes += remarks(layout, int(begins[-1]), int(self.found.rows.sum()), int(self.found.rows.max()))
+        index = {"begins": begins, "firsts": firsts, "grids": which, "statics": self.static, "counts": counts}
+        index |= {"largest": largest, "sizes": sizes}
+        checksum = write_index(self.folder, index, self.ids)
+        for left in self.folder.glob("grouped-*"):
+            left.unlink()
+        offsets = None if times.offsets is None else times.offsets.tolist()
+        return {
+            "columns": [each.finish() for each in files],
+            "times": None if moments_file is None else moments_file.finish(),
+            "index": checksum,
+            "dated": grouped.is_dated,
+            "layout": layout.to_dict(),
+            "words": [None if at not in wordy else list(self.words[wordy[at]]) for at in range(len(names))],
+            "static": list(self.static_names),
+            "grids": [each.to_dict() for each in grids],
+            "written": {
+                "moments": times.moments.astype(np.int64).tolist(),
+                "form": dataclasses.asdict(times.form),
+                "offsets": offsets,
+                "zone": times.zone,
+            },
+            "notes": self.notes,
+        }
+
+
+def _placed(codes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The numbers of words in their order, of those in the order in which they came; NaN where there is none."""
+    known = places[codes.clip(0).astype(np.int64)] if len(places) else codes
+    return np.where(codes == MISSING, np.nan, np.where(codes == UNKNOWN, UNKNOWN, known))
