@@ -22,7 +22,7 @@ _SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
 _HORIZON_WITHOUT_SEASON = 12
 _MOST_VALIDATION, MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
 MANY_SERIES = 5000  # up to so many each is judged
-_LEAST_OF_MANY = 1000  # that are judged of more
+_LEAST_OF_MANY, _MOST_OF_MANY = 1000, 2000  # that are judged of more: on validation, on the test
 MOST_LISTED = 1_000_000  # windows to learn from, of a table on disk; more are drawn
 
 
@@ -152,6 +152,6 @@ def at_most(
     if stride is not None or most is None:
         return origins(tracks, spans, context, horizon, stride or 1)
     if len(tracks) > MANY_SERIES:
-        return spread(max(most, _LEAST_OF_MANY), tracks, spans, context, horizon)
+        return spread(min(max(most, _LEAST_OF_MANY), _MOST_OF_MANY), tracks, spans, context, horizon)
     possible = sum(max(0, end - first - horizon + 1) for first, end in spans)
     return origins(tracks, spans, context, horizon, max(1, -(-possible // most)))
