@@ -35,7 +35,7 @@ def ours(data: str, values: str, horizon: int, stride: int, seconds: float, seed
     """Our judge of the test, and the part."""
     settings = ForecastSettings(
         data=data,
-        run=str(folder / f"ours-{values}-{seed}"),
+        run=str(folder / f"ours-{Path(data).stem}-{values}-{seed}"),
         seed=seed,
         quiet=True,
         reading=ForecastReadingSettings(values=[values], horizon=horizon, stride=stride),
