@@ -41,7 +41,7 @@ def test_the_table_is_like_what_shops_sell():
 
 def test_watching_tells_when_a_table_was_read(tmp_path):
     made = f"pathlib.Path({str(tmp_path / 'x')!r}).mkdir()"
-    child = f"import time, pathlib; time.sleep(0.4); {made}; b = b'x' * 60_000_000; time.sleep(0.6)"
+    child = f"import time, pathlib; time.sleep(0.4); {made}; time.sleep(2); b = b'x' * 60_000_000; time.sleep(2)"
     found = watch([sys.executable, "-c", child], tmp_path)
     assert 0 < found.until_s < found.seconds
     assert 0 < found.until_bytes < found.peak_bytes

@@ -37,8 +37,8 @@ def test_the_middle_of_each_head_is_that_of_what_it_draws(head: Any) -> None:
 
 @pytest.mark.parametrize("head", ["negative-binomial", "zero-inflated", "log-normal", "rectified", "low-rank"])
 def test_a_forecast_of_counts_with_words(head: Any, tmp_path: Path) -> None:
-    data = write(tmp_path / "data.csv", rows(steps=120))
-    given = settings(tmp_path / "run", data, head=head)
+    sold = [[*row[:4], row[4] + (head == "log-normal"), *row[5:]] for row in rows(steps=120)]  # which has no zeros
+    given = settings(tmp_path / "run", write(tmp_path / "data.csv", sold), head=head)
     run = learnt(few(dataclasses.replace(given, training=dataclasses.replace(given.training, batch_size=16)), 20))
     part = validation_of(run.task, run)()
     answer = run.answer_with({"samples": 2000}).predict(part)[1]
