@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from ostinato.errors import ConfigError, DataError, RunError
 
@@ -83,77 +85,64 @@ class Examples(Protocol):
         ...
 
 
-class Batches:
-    """Examples in random batches, epoch after epoch; what `ostinato.training.fit` takes for its training data.
-
-    Iterating goes from `position` to the end of the epoch and sets `position` back to 0. `position` counts a batch as soon as it is
-    given, so a state saved while a batch is worked on begins after it.
+class PlacedBatches(ABC):
+    """Batches in an order of their own each epoch, whose place a checkpoint keeps; of each, a process gives its share of the rows.
 
     Args:
-        examples: at least one.
         batch_size: the most rows of a batch, those of all processes together; at least 1.
-        max_steps: the most steps of a batch, padding counted, so that batches of long examples have fewer rows; at least 1, or None
-            for any number. An example that is longer has a batch of its own.
         seed: of the order.
         rank: which share of the rows of each batch these are.
         world: how many shares there are.
 
     Raises:
         ConfigError: a size is out of its range.
-        DataError: there are no examples.
     """
 
     chunk_length: int | None = None  # batches are never cut
     rows = range(0)  # of a state that goes on: none does
 
-    def __init__(
-        self,
-        examples: Examples,
-        batch_size: int,
-        *,
-        max_steps: int | None = None,
-        seed: int = 0,
-        rank: int = 0,
-        world: int = 1,
-    ):
-        _check_sizes(examples, batch_size, max_steps)
+    def __init__(self, batch_size: int, *, seed: int = 0, rank: int = 0, world: int = 1):
+        if batch_size < 1:
+            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
         if not 0 <= rank < world:
             raise ConfigError(f"rank: expected 0 <= rank < world = {world}, got {rank}")
-        self.examples, self.batch_size, self.max_steps, self.seed = examples, batch_size, max_steps, seed
+        self.batch_size, self.seed = batch_size, seed
         self._rank, self._world = rank, world
-        self.position = 0
-        self._begin_epoch(0)
+        self.position = self.epoch = 0
 
-    def share(self, rank: int, world: int) -> Batches:
+    @property
+    @abstractmethod
+    def chunks_per_epoch(self) -> int:
+        """Batches in this epoch."""
+
+    @abstractmethod
+    def _begin_epoch(self, epoch: int) -> None: ...
+
+    @abstractmethod
+    def _rows(self, position: int) -> np.ndarray:
+        """The examples of a batch of this epoch, for all processes."""
+
+    @abstractmethod
+    def _share(self, rows: np.ndarray) -> Batch:
+        """Those of this process."""
+
+    @abstractmethod
+    def _sizes(self) -> dict[str, int | None]:
+        """What a place depends on."""
+
+    def share(self, rank: int, world: int) -> Self:
         """The same batches at the same place, but of their rows only those of process `rank` of `world`."""
         shared = copy.copy(self)
         shared._rank, shared._world = rank, world
         return shared
 
-    @property
-    def chunks_per_epoch(self) -> int:
-        """Batches in this epoch; with `max_steps` not the same in each."""
-        return len(self._order)
-
     def __iter__(self) -> Iterator[Batch]:
-        while self.position < len(self._order):
-            rows = self._order[self.position]
+        while self.position < self.chunks_per_epoch:
+            rows = self._rows(self.position)
             self.position += 1
-            yield _shared(self.examples, rows, self._rank, self._world)
+            yield self._share(rows)
         self.position = 0
         self._begin_epoch(self.epoch + 1)
-
-    def _begin_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-        generator = np.random.default_rng((self.seed, epoch))
-        lengths = np.asarray(self.examples.lengths)
-        shuffled = generator.permutation(len(lengths))
-        pool = POOL_BATCHES * self.batch_size
-        batches: list[np.ndarray] = []
-        for start in range(0, len(shuffled), pool):
-            rows = shuffled[start : start + pool]
-            batches += _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, self.batch_size, self.max_steps)
-        self._order = [batches[int(at)] for at in generator.permutation(len(batches))]
 
     def state_dict(self) -> dict[str, int | None]:
         """Where this is, and what the place depends on; the same for every process and any number of them."""
@@ -174,6 +163,70 @@ class Batches:
         self._begin_epoch(state["epoch"])
         self.position = state["position"]
 
+
+class Batches(PlacedBatches):
+    """Examples in random batches, epoch after epoch; what `ostinato.training.fit` takes for its training data.
+
+    Iterating goes from `position` to the end of the epoch and sets `position` back to 0. `position` counts a batch as soon as it is
+    given, so a state saved while a batch is worked on begins after it.
+
+    Args:
+        examples: at least one.
+        batch_size: the most rows of a batch, those of all processes together; at least 1.
+        max_steps: the most steps of a batch, padding counted, so that batches of long examples have fewer rows; at least 1, or None
+            for any number. An example that is longer has a batch of its own.
+        seed: of the order.
+        rank: which share of the rows of each batch these are.
+        world: how many shares there are.
+
+    Raises:
+        ConfigError: a size is out of its range.
+        DataError: there are no examples.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        *,
+        max_steps: int | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        super().__init__(batch_size, seed=seed, rank=rank, world=world)
+        _check_sizes(examples, batch_size, max_steps)
+        self.examples, self.max_steps = examples, max_steps
+        self._begin_epoch(0)
+
+    @property
+    @override
+    def chunks_per_epoch(self) -> int:
+        """Batches in this epoch; with `max_steps` not the same in each."""
+        return len(self._order)
+
+    @override
+    def _rows(self, position: int) -> np.ndarray:
+        return self._order[position]
+
+    @override
+    def _share(self, rows: np.ndarray) -> Batch:
+        return share_of(self.examples, rows, np.asarray(self.examples.counts)[rows], self._rank, self._world)
+
+    @override
+    def _begin_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        generator = np.random.default_rng((self.seed, epoch))
+        lengths = np.asarray(self.examples.lengths)
+        shuffled = generator.permutation(len(lengths))
+        pool = POOL_BATCHES * self.batch_size
+        batches: list[np.ndarray] = []
+        for start in range(0, len(shuffled), pool):
+            rows = shuffled[start : start + pool]
+            batches += _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, self.batch_size, self.max_steps)
+        self._order = [batches[int(at)] for at in generator.permutation(len(batches))]
+
+    @override
     def _sizes(self) -> dict[str, int | None]:
         return {
             "examples": len(self.examples.lengths),
@@ -207,7 +260,7 @@ class InOrder:
 
     def __iter__(self) -> Iterator[Batch]:
         for rows in self._order:
-            yield _shared(self.examples, rows, 0, 1)
+            yield share_of(self.examples, rows, np.asarray(self.examples.counts)[rows], 0, 1)
 
 
 def pad(sequences: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -251,10 +304,22 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_steps: int 
     return batches
 
 
-def _shared(examples: Examples, rows: np.ndarray, rank: int, world: int) -> Batch:
-    counts = np.asarray(examples.counts)
-    own, total = rows[rank::world], int(counts[rows].sum())
-    count = int(counts[own].sum())
+class _ByRows(Protocol):
+    def batch(self, rows: np.ndarray) -> Batch: ...
+
+
+def share_of(examples: _ByRows, rows: np.ndarray, counts: np.ndarray, rank: int, world: int) -> Batch:
+    """What one of several processes trains on of a batch.
+
+    Args:
+        examples: which make it.
+        rows: (B,) of all processes.
+        counts: (B,) terms of the loss of each.
+        rank: of the process.
+        world: how many there are.
+    """
+    own, total = rows[rank::world], int(counts.sum())
+    count = int(counts[rank::world].sum())
     if not len(own):  # fewer rows than processes: each must take part in the exchange of gradients
         own = rows[:1]
     weight = count * world / total if total else 0.0

@@ -7,15 +7,13 @@ place in it is enciphered by a network of Feistel, whose rounds are keyed by the
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+from typing_extensions import override
 
-from ostinato.data.batches.batches import Batch
-from ostinato.errors import ConfigError, DataError, RunError
+from ostinato.data.batches.batches import Batch, PlacedBatches, share_of
+from ostinato.errors import DataError
 
 _ROUNDS = 6
 
@@ -69,7 +67,7 @@ def _mixed(v: np.ndarray, key: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-class DrawnBatches:
+class DrawnBatches(PlacedBatches):
     """As `Batches`, of examples that nobody lists; they are not sorted by length.
 
     Args:
@@ -84,67 +82,32 @@ class DrawnBatches:
         DataError: there are no examples.
     """
 
-    chunk_length: int | None = None  # batches are never cut
-    rows = range(0)  # of a state that goes on: none does
-
     def __init__(self, examples: ManyExamples, batch_size: int, *, seed: int = 0, rank: int = 0, world: int = 1):
-        if batch_size < 1:
-            raise ConfigError(f"batch_size: expected at least 1, got {batch_size}")
-        if not 0 <= rank < world:
-            raise ConfigError(f"rank: expected 0 <= rank < world = {world}, got {rank}")
+        super().__init__(batch_size, seed=seed, rank=rank, world=world)
         if not len(examples):
             raise DataError("expected at least one example, got none; give data with examples in it")
-        self.examples, self.batch_size, self.seed = examples, batch_size, seed
-        self._rank, self._world = rank, world
-        self.position = self.epoch = 0
-
-    def share(self, rank: int, world: int) -> DrawnBatches:
-        """The same batches at the same place, but of their rows only those of process `rank` of `world`."""
-        shared = copy.copy(self)
-        shared._rank, shared._world = rank, world
-        return shared
+        self.examples = examples
 
     @property
+    @override
     def chunks_per_epoch(self) -> int:
         """Batches in an epoch."""
         return -(-len(self.examples) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        while self.position < self.chunks_per_epoch:
-            begin = self.position * self.batch_size
-            places = np.arange(begin, min(begin + self.batch_size, len(self.examples)))
-            key = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0])
-            self.position += 1
-            yield self._shared(permuted(places, len(self.examples), key))
-        self.position = 0
-        self.epoch += 1
+    @override
+    def _begin_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
 
-    def _shared(self, rows: np.ndarray) -> Batch:
-        counts = self.examples.counts_of(rows)
-        own, total = rows[self._rank :: self._world], int(counts.sum())
-        count = int(counts[self._rank :: self._world].sum())
-        if not len(own):  # fewer rows than processes: each must take part in the exchange of gradients
-            own = rows[:1]
-        weight = count * self._world / total if total else 0.0
-        return dataclasses.replace(self.examples.batch(own), count=count, total=total, weight=weight)
+    @override
+    def _rows(self, position: int) -> np.ndarray:
+        begin, count = position * self.batch_size, len(self.examples)
+        key = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0])
+        return permuted(np.arange(begin, min(begin + self.batch_size, count)), count, key)
 
-    def state_dict(self) -> dict[str, int | None]:
-        """Where this is, and what the place depends on; the same for every process and any number of them."""
-        return {"position": self.position, "epoch": self.epoch, **self._sizes()}
+    @override
+    def _share(self, rows: np.ndarray) -> Batch:
+        return share_of(self.examples, rows, self.examples.counts_of(rows), self._rank, self._world)
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken.
-
-        Raises:
-            RunError: the state is that of other examples or sizes.
-        """
-        sizes = self._sizes()
-        saved = {name: state.get(name) for name in sizes}
-        if saved != sizes:
-            raise RunError(
-                f"the saved place is in batches with {saved}, but these have {sizes}: resume with the same data and sizes"
-            )
-        self.epoch, self.position = state["epoch"], state["position"]
-
+    @override
     def _sizes(self) -> dict[str, int | None]:
         return {"drawn": len(self.examples), "batch_size": self.batch_size, "order_seed": self.seed}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ostinato.data.recordings.scaling import MOST, Scaling
+from ostinato.errors import DataError
 
 State = dict[str, np.ndarray]
 
@@ -131,3 +134,15 @@ class OnlineFrames:
             frame[: count - begin] = last[self.stack - (count - begin) :]
             found.append(frame.reshape(-1))
         return found
+
+
+def step_of(values: Sequence[float | None], channels: Sequence[str]) -> np.ndarray:
+    """(C,) float64: one step of a recording as somebody measured it, NaN where a value is missing.
+
+    Raises:
+        DataError: there are more or fewer values than channels, or one is infinite.
+    """
+    numbers = np.array([np.nan if each is None else each for each in values], dtype=np.float64)
+    if numbers.shape != (len(channels),) or np.isinf(numbers).any():
+        raise DataError(f"expected a finite number or None for each of {', '.join(channels)}, got {list(values)}")
+    return numbers

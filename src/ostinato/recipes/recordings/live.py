@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from ostinato.data.recordings.online import OnlineScaling
-from ostinato.errors import ConfigError, DataError
+from ostinato.data.recordings.online import OnlineScaling, step_of
+from ostinato.errors import ConfigError
 from ostinato.recipes.classify.running import CONFIDENCE, Sureness, scale_after
 from ostinato.recipes.classify.saying import said_of
 
@@ -61,10 +60,7 @@ class Live:
         Raises:
             DataError: there are more or fewer values, or one is infinite. The step was not taken then.
         """
-        channels = self._online.scaling.channels
-        numbers = np.array([np.nan if each is None else each for each in values], dtype=np.float64)
-        if numbers.shape != (len(channels),) or np.isinf(numbers).any():
-            raise DataError(f"expected a finite number or None for each of {', '.join(channels)}, got {list(values)}")
+        numbers = step_of(values, self._online.scaling.channels)
         block, is_whole = self._online.go_on(self._state, 0, numbers, time)
         stream = self.stream if is_whole else self.stream.copy()
         said = stream(torch.from_numpy(block))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ostinato.data.recordings.online import OnlineFrames
-from ostinato.errors import ConfigError, DataError
+from ostinato.data.recordings.online import OnlineFrames, step_of
+from ostinato.errors import ConfigError
 
 
 class LiveTranscript:
@@ -55,10 +55,7 @@ class LiveTranscript:
         Raises:
             DataError: there are more or fewer values, or one is infinite. The step was not taken then.
         """
-        channels = self._frames.channels
-        numbers = np.array([np.nan if each is None else each for each in values], dtype=np.float64)
-        if numbers.shape != (len(channels),) or np.isinf(numbers).any():
-            raise DataError(f"expected a finite number or None for each of {', '.join(channels)}, got {list(values)}")
+        numbers = step_of(values, self._frames.channels)
         frame = self._frames.go_on(self._state, 0, numbers, time)
         added = [] if frame is None else _written(self.stream, [frame])
         self.units += added
