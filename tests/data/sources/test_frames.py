@@ -64,6 +64,12 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, name, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_table_that_is_not_there_is_told_whatever_its_name(tmp_path):
+    for name in ("nothing", "nothing.xls"):
+        with pytest.raises(DataError, match=r"nothing.*: no such file or folder"):
+            read_frame(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -19,6 +19,7 @@ from ostinato.data.sources.tables import (
     one_line,
     read_parquet,
 )
+from ostinato.data.sources.text import check_there
 from ostinato.errors import DataError
 from ostinato.extras import needed
 
@@ -56,6 +57,7 @@ def read_frame(path: str | Path, dialect: Dialect | None = None) -> tuple[polars
         dialect.refuse(path)
         table = read_parquet(path)
     else:
+        check_there(str(path))
         raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
     if not table.width:
         raise DataError(f"{path}: there is nothing in it; expected a table whose columns have names")

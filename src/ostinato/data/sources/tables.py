@@ -20,6 +20,7 @@ from ostinato.data.records.targets import SEVERAL, TargetName, drawn_by
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
 from ostinato.data.sources.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
 from ostinato.data.sources.memory import check_texts
+from ostinato.data.sources.text import check_there
 from ostinato.data.sources.text_folders import is_text_folder, part_folders, read_text_folder
 from ostinato.errors import DataError
 from ostinato.extras import needed
@@ -233,6 +234,7 @@ def read_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[s
         content = table_text(path)
         columns, rows = _separated(path, content, separator_of(path, content, suffix, dialect), dialect)
     else:
+        check_there(str(path))
         raise DataError(f"{path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}, compressed or not")
     if not columns:
         raise DataError(f"{path}: there is nothing in it; expected a table whose columns have names")

@@ -131,7 +131,17 @@ def find_text(data: str | None = None, *, binary: bool = False) -> Text:
         matches = sorted(glob.glob(str(path), recursive=True))
         documents = tuple(_local(Path(match)) for match in matches if os.path.isfile(match))
         return Text(f"{data}, {_files(documents)}", _some(documents, data))
-    raise DataError(f"{data}: no such file or folder; give a file, a folder, a glob in quotes or a URL")
+    raise _absent(data)
+
+
+def check_there(data: str) -> None:
+    """Raises a DataError where a name that is no glob and no URL names nothing."""
+    if "://" not in data and not glob.has_magic(data) and not Path(data).expanduser().exists():
+        raise _absent(data)
+
+
+def _absent(data: str) -> DataError:
+    return DataError(f"{data}: no such file or folder; give a file, a folder, a glob in quotes or a URL")
 
 
 def standard_library() -> Text:
