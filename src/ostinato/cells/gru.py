@@ -53,7 +53,7 @@ def named_gru(*, reset_after: bool = True) -> Cell:
 
     Args:
         reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
-            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.negate_update_gate` turns the meaning
             of z around in a `state_dict`; where the reset acts cannot be converted.
     """
     return gru if reset_after else gru_reset_before

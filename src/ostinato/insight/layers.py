@@ -21,7 +21,7 @@ from ostinato.kernels.dispatch import backend
 from ostinato.kernels.packed import lengths_of
 from ostinato.locks import lock
 from ostinato.nn import layers
-from ostinato.nn.convert import convert_known
+from ostinato.nn.conversion.convert import convert_known
 from ostinato.nn.lengths import as_tensor
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.step import Step

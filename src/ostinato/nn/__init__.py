@@ -2,7 +2,8 @@
 
 from ostinato.nn import layers, steps
 from ostinato.nn.attention import Attention, coverage_penalty
-from ostinato.nn.convert import convert, negate_update_gate
+from ostinato.nn.conversion.convert import convert, negate_update_gate
+from ostinato.nn.conversion.to_torch import to_torch
 from ostinato.nn.crf.crf import CRF, Constraints, span_constraints
 from ostinato.nn.crf.span_schemes import SpanScheme
 from ostinato.nn.explain import Explanation, explain, listing
@@ -15,7 +16,6 @@ from ostinato.nn.states import States
 from ostinato.nn.step import Step
 from ostinato.nn.steps import *  # noqa: F403
 from ostinato.nn.streams import ErrorReport, RowStream, StateFile, Stream
-from ostinato.nn.to_torch import to_torch
 
 __all__ = [
     "CRF",

@@ -85,7 +85,7 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
         device: where the parameters are made.
         dtype: of the parameters.
         reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
-            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.convert.negate_update_gate` turns the meaning
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.negate_update_gate` turns the meaning
             of z around in a `state_dict`; where the reset acts cannot be converted.
         **options: by keyword, `LayerOptions`:
             zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.

@@ -24,7 +24,7 @@ from ostinato.insight.flow import Flow, gradient_flow
 from ostinato.insight.gates import Saturation, saturation
 from ostinato.insight.layers import InsightError, Loss
 from ostinato.kernels.dispatch import backend
-from ostinato.nn.convert import convert_known
+from ostinato.nn.conversion.convert import convert_known
 from ostinato.types import Tensor
 
 # Nearer to an end than this, a sigmoid's slope is below 1 % of its greatest, and a gate learns a hundred times more slowly.

@@ -16,7 +16,7 @@ import ostinato
 from ostinato import cells
 from ostinato.errors import ConfigError
 from tests.models.support import small
-from tests.nn.test_convert import PARAMETRIZATIONS
+from tests.nn.conversion.test_convert import PARAMETRIZATIONS
 from tests.support import LAYERS, STEPS, assert_same, tensors
 
 quantising = pytest.mark.filterwarnings(

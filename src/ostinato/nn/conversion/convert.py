@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Unpack, cast
 import torch
 from torch.nn.utils import parametrize
 
-from ostinato.nn.exchange import at_rest, exchange, take_over
+from ostinato.nn.conversion.exchange import at_rest, exchange, take_over
 from ostinato.nn.layers import GRU, LSTM, RNN
 from ostinato.nn.options import LayerOptions
 from ostinato.nn.recurrent import Recurrent

@@ -13,8 +13,8 @@ import torch
 from torch.nn.utils import parametrize
 
 from ostinato.errors import ConfigError, told_kind
-from ostinato.nn.convert import convert_known
-from ostinato.nn.exchange import exchange, take_over
+from ostinato.nn.conversion.convert import convert_known
+from ostinato.nn.conversion.exchange import exchange, take_over
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.step import Step
 

@@ -1,0 +1,1 @@
+"""Whole models from torch.nn to Ostinato and back, weights kept."""
