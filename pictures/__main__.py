@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pictures import badges, lab, measured, notes, promise, runs, screens
+from pictures import badges, lab, measured, notes, promise, runs, scaling, screens
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
     "badges": badges.draw,
@@ -20,6 +20,7 @@ PICTURES: dict[str, Callable[[], list[Path]]] = {
     "served": screens.served,
     "lab": lab.draw,
     "notes": notes.draw,
+    "scaling": scaling.draw,
 }
 
 

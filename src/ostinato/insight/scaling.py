@@ -3,8 +3,8 @@
 A message of n bytes takes α + n / β: a latency, and a bandwidth. An all-reduce by a ring is 2 (P - 1) such messages of n / P bytes,
 one behind the other (Patarasuk & Yuan 2009, *Bandwidth optimal all-reduce algorithms for clusters of workstations*). By recursive
 halving and doubling it has as many bytes in 2 log2 P messages (Thakur, Rabenseifner & Gropp 2005, *Optimization of collective
-communication operations in MPICH*). `python -m benchmarks.scaling` measures the constants of a machine, and compares what is predicted
-here with what steps take there.
+communication operations in MPICH*). `python -m benchmarks.scaling` measures the constants of a machine, and compares what is
+predicted with what is.
 
 Only Python: neither torch nor a process is needed.
 """

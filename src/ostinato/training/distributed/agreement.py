@@ -1,20 +1,21 @@
 """What the processes of a run have to see alike: the clock, a wish to stop, the moment to show how it goes.
 
 Whoever evaluates, saves or stops has to do so after the same step in every process, or all wait for ever. So the clock is that of
-the first process, and a signal that one has received counts for all; one short message a step tells.
+the first process, and a signal that one has received counts for all. A message costs its latency however short it is, so this goes
+with the losses of a step, where those are told.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ostinato.training.distributed.processes import Processes
 from ostinato.training.loop.evaluation import never
 
 
 class Agreement:
-    """Of one process alone it asks at once; of several, it knows what was agreed on when all last called `renew`.
+    """Of one process alone it asks at once; of several, it knows what was agreed on when all last called `renew` or `total`.
 
     Args:
         processes: those of the run.
@@ -26,16 +27,32 @@ class Agreement:
         self._is_alone = processes.world == 1
         self._is_show_due = is_show_due
         self._asked = 0
+        self._is_new = False
         self.is_stop_wanted: Callable[[], bool] = never
         """Whether this process was asked to stop."""
         self.renew()
 
     def renew(self) -> None:
         """Asks all processes; each must call it equally often."""
+        self.total([])
+        self._is_new = False
+
+    def keep_up(self) -> None:
+        """`renew`, unless all were asked by `total` since the last call of either."""
+        if not self._is_new:
+            self.renew()
+        self._is_new = False
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sums of `values` over all processes, as `Processes.total`; in the same message all are asked."""
         if self._is_alone:
-            return
+            return list(values)
         mine = (time.monotonic(), float(self._is_show_due())) if self._processes.is_first else (0.0, 0.0)
-        self._now_s, self._shows, self._stops = self._processes.total([*mine, float(self.is_stop_wanted())])
+        *sums, self._now_s, self._shows, self._stops = self._processes.total(
+            [*values, *mine, float(self.is_stop_wanted())]
+        )
+        self._is_new = True
+        return sums
 
     def now_s(self) -> float:
         """The time in seconds since some moment."""

@@ -1,8 +1,8 @@
 """FSDP: weights, gradients and the optimiser's state in shares, one a process; and whole for a checkpoint.
 
-The whole model is one group: its weights come together when its forward pass begins, and once more for the backward pass. A group
-for each layer would need less memory, but every process would have to call every layer equally often, and one whose rows have more
-documents that begin calls its layers more often.
+The whole model is one group: its weights come together when its forward pass begins, and stay until the backward pass is over. A
+group for each layer would need less memory, but every process would have to call every layer equally often, and one whose rows have
+more documents that begin calls its layers more often.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Trainer:
         self.agreement = Agreement(processes, progress.due)
         self.module = module
         self.source = chunks(train, k2=settings.reach, device=self.fabric.device)
-        self.updater = Updater(module, self.source, settings, processes)
+        self.updater = Updater(module, self.source, settings, processes, self.agreement.total)
         self.pace = Pace(settings, train, self.agreement.now_s)
         # Whatever changes while a module is trained, such as `Augmentation`, has this method.
         followers = (getattr(part, "follow_training", None) for part in module.modules())
@@ -158,7 +158,7 @@ class Trainer:
         if self.settings.evaluate_first and is_new and self._evaluate(metrics):
             return "pruned"
         while True:
-            self.agreement.renew()
+            self.agreement.keep_up()
             if self.pace.evaluation_due():
                 if self._evaluate(metrics):
                     return "pruned"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,16 +101,25 @@ class Updater:
         source: where the windows come from.
         settings: see there.
         processes: those that train together, and Fabric, which says where and in which precision.
+        total: sums numbers over them; None for a message of their own.
 
     Raises:
         TypeError: the module has no `loss`.
     """
 
-    def __init__(self, module: nn.Module, source: Chunks, settings: UpdateSettings, processes: Processes):
+    def __init__(
+        self,
+        module: nn.Module,
+        source: Chunks,
+        settings: UpdateSettings,
+        processes: Processes,
+        total: Callable[[Sequence[float]], list[float]] | None = None,
+    ):
         if not callable(getattr(module, "loss", None)):
             raise TypeError(f"expected a module with loss(chunk, state), got a {type(module).__name__} without it")
         self.module, self.source, self.settings = module, source, settings
         self.processes, self.fabric = processes, processes.fabric
+        self._total = processes.total if total is None else total
         fabric = self.fabric
         self.step_module = fabric.setup_module(_Loss(module))
         self.parameters = list(module.parameters())
@@ -232,7 +241,7 @@ class Updater:
         for attempt in attempts:
             # Rows are shared evenly, or losses weighted: the mean over all rows is the mean of the processes' means.
             world = self.processes.world
-            losses = [loss / world for loss in self.processes.total([float(loss) for loss in attempt.losses])]
+            losses = [loss / world for loss in self._total([float(loss) for loss in attempt.losses])]
             norm = float(whole(attempt.norm)) if attempt.norm is not None else 0.0
             loss = sum(losses) / len(losses)
             if not math.isfinite(loss) or (not self.scaled and not math.isfinite(norm)):

@@ -1,0 +1,1 @@
+"""`python -m benchmarks.scaling`: what training in several processes takes, predicted of measured constants, and measured."""
