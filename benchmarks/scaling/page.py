@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.scaling.networks import GIVEN, IN_A_MACHINE, NVLINK
 from benchmarks.scaling.results import MANY, Compared, comparisons, link, workload
 from benchmarks.scaling.workloads import KINDS, VALIDATION_TOKENS
+from ostinato.extras import needed
 from ostinato.insight import plots
 from ostinato.insight.scaling import Link, Workload, amdahl, fastest_processes, predicted_step
 
@@ -115,7 +116,7 @@ def _constants(found: Mapping[str, Any]) -> Iterator[list[str]]:
     heads = ["N", "gradient", "rows", "step, fixed", "a row", "line", "update", "checkpoint", "reading a row", "bytes"]
     yield ["", *heads, "validation"]
     for name, of, alone in _kinds(found):
-        steps = found["one"][0]["steps"]["ddp"][name]
+        steps = found["one"][0]["steps"]["alone"][name]
         off = max(abs((of.fixed_s + int(rows) * of.row_s) / each["median_s"] - 1) for rows, each in steps.items())
         rate = alone["checkpoint_bytes"] / alone["checkpoint_s"]
         yield [
@@ -140,10 +141,9 @@ def _items(name: str) -> str:
 
 def _threads(found: Mapping[str, Any]) -> Iterator[list[str]]:
     yield ["", "rows", "one thread", "two threads", "times as fast"]
-    for name, of, _ in _kinds(found):
-        ((rows, two),) = found["threads"][0]["steps"]["ddp"][name].items()
-        one = found["one"][0]["steps"]["ddp"][name][rows]["median_s"]
-        yield [of.name, rows, time_of(one), time_of(two["median_s"]), f"{one / two['median_s']:.2f}"]
+    for name, of, alone in _kinds(found):
+        one, two = (found["one"][0]["threads"][name][threads] for threads in ("1", "2"))
+        yield [of.name, str(alone["rows"]), time_of(one), time_of(two), f"{one / two:.2f}"]
 
 
 def _exchanges(found: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -272,9 +272,8 @@ def _rest(found: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def _accelerators() -> Iterator[list[str]]:
     yield ["", "P", "sent a step, by each", *(each.name for each in GIVEN)]
-    for name, (parameters, embedding) in ZAREMBA.items():
-        row_s = 6 * (parameters - embedding) * STEPS / OPERATIONS_PER_S
-        of = Workload(parameters, 0.0, row_s, items=STEPS)
+    for name in ZAREMBA:
+        of = _zaremba(name)
         for processes in WORLDS[1:]:
             cells, sent = [], 0.0
             for each in GIVEN:
@@ -283,6 +282,13 @@ def _accelerators() -> Iterator[list[str]]:
                 is_there = each is not NVLINK or processes <= IN_A_MACHINE
                 cells.append(f"{time_of(step.total_s)} ({step.compute_s / step.total_s:.0%})" if is_there else "")
             yield [name, f"{processes:,}", size_of(sent), *cells]
+
+
+def _zaremba(name: str) -> Workload:
+    """A model of the paper on an accelerator that is given."""
+    parameters, embedding = ZAREMBA[name]
+    row_s = 6 * (parameters - embedding) * STEPS / OPERATIONS_PER_S
+    return Workload(parameters, 0.0, row_s, items=STEPS, name=f"Zaremba, {name}")
 
 
 def _serial(found: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -346,49 +352,60 @@ def _half(of: Workload, each: Link, rows: int) -> int | None:
 
 
 def figure(found: Mapping[str, Any]) -> Figure:
-    """Left: predicted beside measured. Right: speed-up at as many rows for each process, over P."""
-    made, (left, right) = plots.figure(10.0, 4.2, columns=2)
+    """Left: predicted beside measured. Right: the share of P times the speed of one, at as many rows for each process, over P."""
+    with needed():
+        from matplotlib.lines import Line2D
+
+    made, (left, right) = plots.figure(10.0, 4.6, columns=2)
     every = list(comparisons(found))
-    for name, colour in zip(KINDS, plots.COLOURS, strict=False):
-        for strategy, sign in (("ddp", "o"), ("fsdp", "^")):
-            some = [each for each in every if (each.name, each.strategy) == (name, strategy)]
-            left.plot(
-                [each.measured_s * 1e3 for each in some],
-                [each.predicted_s * 1e3 for each in some],
-                sign,
-                color=colour,
-                markersize=7,
-                label=f"{_plain(name)}, {strategy.upper()}",
-            )
-    ends = [1e3 * f(each.measured_s for each in every) * g for f, g in ((min, 0.7), (max, 1.4))]
-    left.plot(ends, ends, color=plots.GREY, linewidth=1)
-    left.set_xscale("log")
-    left.set_yscale("log")
-    for axis in (left.xaxis, left.yaxis):
+    colours = dict(zip(KINDS, plots.COLOURS, strict=False))
+    signs: dict[tuple[str, int], tuple[str, Literal["full", "none"]]] = {
+        ("ddp", 2): ("o", "full"),
+        ("ddp", MANY): ("o", "none"),
+        ("fsdp", 2): ("^", "full"),
+    }
+    for each in every:
+        sign, fill = signs[each.strategy, each.processes]
+        x, y = each.measured_s * 1e3, each.predicted_s * 1e3
+        left.plot(x, y, sign, color=colours[each.name], fillstyle=fill, markersize=7, markeredgewidth=1.6)
+    both = [seconds * 1e3 for each in every for seconds in (each.measured_s, each.predicted_s)]
+    ends = (0.8 * min(both), 1.25 * max(both))
+    left.plot(ends, ends, color=plots.GREY, linewidth=1, zorder=1)
+    for axis, set_scale in ((left.xaxis, left.set_xscale), (left.yaxis, left.set_yscale)):
+        set_scale("log")
+        axis.set_ticks(
+            [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if ends[0] < tick < ends[1]]
+        )
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
-    plots.name_axes(left, "measured step, ms", "predicted step, ms", "2 processes, and 4 on 2 cores")
-    left.legend(fontsize=8, frameon=False)
+    plots.name_axes(left, "measured step, ms", "predicted step, ms", f"2 processes, and {MANY}, on 2 cores")
+    names = {("ddp", 2): "DDP, 2", ("ddp", MANY): f"DDP, {MANY}", ("fsdp", 2): "FSDP, 2"}
+    handles = [Line2D([], [], color=colour, linewidth=3, label=_plain(name)) for name, colour in colours.items()]
+    for which, (sign, fill) in signs.items():
+        label = names[which]
+        handles.append(Line2D([], [], color=plots.GREY, marker=sign, fillstyle=fill, linestyle="", label=label))
+    below: dict[str, Any] = {"fontsize": 8, "frameon": False, "loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
+    left.legend(handles=handles, ncols=2, **below)
+
     counts = [2**power for power in range(11)]
-    styles = ("-", "--", ":")
-    for (name, of, _), colour in zip(_kinds(found), plots.COLOURS, strict=False):
-        for each, style in zip(GIVEN[:-1], styles, strict=True):
-            steps = [predicted_step(of, each, count, _default_rows(name)) for count in counts]
-            right.plot(
-                counts,
-                [count * step.efficiency for count, step in zip(counts, steps, strict=True)],
-                style,
-                color=colour,
-                linewidth=1.6,
-                label=f"{_plain(name)}, {each.name}",
-            )
-    right.plot(counts, counts, color=plots.GREY, linewidth=1)
+    shown = [(_plain(name), of, _default_rows(name), colours[name]) for name, of, _ in _kinds(found)]
+    medium = _zaremba("medium")
+    shown.append((f"{medium.name}, 10 TFLOP/s", medium, BATCH, plots.COLOURS[3]))
+    styles: dict[Literal["-", "--"], Link] = {"-": GIVEN[2], "--": GIVEN[0]}
+    for _, of, rows, colour in shown:
+        for style, each in styles.items():
+            shares = [100 * predicted_step(of, each, count, rows).efficiency for count in counts]
+            right.plot(counts, shares, style, color=colour, linewidth=1.8)
     right.set_xscale("log", base=2)
-    right.set_yscale("log", base=2)
-    for axis in (right.xaxis, right.yaxis):
-        axis.set_major_formatter("{x:g}")
-    plots.name_axes(right, "processes, default rows each", "times as fast as one", "On paper, DDP by a ring")
-    right.legend(fontsize=7, frameon=False)
+    right.set_xticks([1, 8, 64, 512])
+    right.xaxis.set_major_formatter("{x:g}")
+    right.set_ylim(0, 104)
+    plots.name_axes(
+        right, "processes, with default rows each", "% of P times the speed of one", "On paper, DDP by a ring"
+    )
+    handles = [Line2D([], [], color=colour, linewidth=3, label=name) for name, _, _, colour in shown]
+    handles += [Line2D([], [], color=plots.GREY, linestyle=style, label=each.name) for style, each in styles.items()]
+    right.legend(handles=handles, ncols=2, **below)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from benchmarks.machine import describe
 from benchmarks.scaling.workers import Job, measured, slowest
 from benchmarks.scaling.workloads import KINDS
 from ostinato.errors import ConfigError
-from ostinato.insight.scaling import Link, Workload, all_reduce_bytes
+from ostinato.insight.scaling import Link, Sharing, Workload, all_reduce_bytes, predicted_step
 
 MANY = 4  # processes that are compared with the prediction besides two
 
@@ -30,13 +30,10 @@ def measure(rounds: int, say: Any) -> dict[str, Any]:
     every = {name: kind.rows for name, kind in KINDS.items()}
     some = {name: kind.rows[1:3] for name, kind in KINDS.items()}
     few = {name: kind.rows[1:2] for name, kind in KINDS.items()}
-    last = {name: kind.rows[-1:] for name, kind in KINDS.items()}
     jobs = {
-        "one": ("one process, one thread", Job(1, True, ("ddp",), every, rounds, alone=True)),
-        "threads": ("one process, two threads", Job(1, True, ("ddp",), last, rounds, threads=2)),
-        "apart": ("two processes that are not joined", Job(2, False, ("ddp",), some, rounds)),
-        "two": ("two processes", Job(2, True, ("ddp", "fsdp"), some, rounds, exchanges=True)),
-        "many": (f"{MANY} processes", Job(MANY, True, ("ddp",), few, rounds, exchanges=True)),
+        "one": ("one process", Job(1, ("alone",), every, rounds)),
+        "two": ("two processes", Job(2, ("alone", "apart", "ddp", "fsdp"), some, rounds)),
+        "many": (f"{MANY} processes", Job(MANY, ("alone", "apart", "ddp"), few, rounds)),
     }
     found: dict[str, Any] = {"day": time.strftime("%Y-%m-%d"), "machine": describe(), "rounds": rounds}
     for name, (told, job) in jobs.items():
@@ -61,7 +58,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if not {"one", "two", "many", "apart", "threads"} <= found.keys():
+        if not {"one", "two", "many"} <= found.keys():
             raise ValueError("another JSON")
         return found
     except (OSError, ValueError, AttributeError) as error:
@@ -93,7 +90,7 @@ def fitted_link(exchanges: Mapping[str, float], processes: int, name: str = "") 
 
 def workload(found: Mapping[str, Any], name: str) -> Workload:
     """The constants of a workload, of one process and one thread."""
-    steps, alone = found["one"][0]["steps"]["ddp"][name], found["one"][0]["alone"][name]
+    steps, alone = found["one"][0]["steps"]["alone"][name], found["one"][0]["alone"][name]
     fixed_s, row_s = fitted_line([int(rows) for rows in steps], [each["median_s"] for each in steps.values()])
     return Workload(
         parameters=alone["parameters"],
@@ -126,16 +123,16 @@ class Compared:
         strategy: "ddp" or "fsdp".
         processes: how many.
         rows: of each.
-        alone_s: what one takes for them while nothing else runs.
-        slowdown: how many times as long two processes take that have nothing to do with each other, for as many rows.
+        alone_s: what one takes for them while the others wait.
+        slowdown: how many times as long as that all of them take at once, each by itself.
         exchange_s: what the processes wait for each other, as predicted.
-        from_one_s: predicted of one process and the exchange.
-        predicted_s: predicted, the memory and the cores being shared.
+        from_one_s: predicted of one process, the cores and the exchange.
+        predicted_s: predicted of one process, `slowdown` and the exchange.
         measured_s: of a run.
     """
 
     name: str
-    strategy: str
+    strategy: Sharing
     processes: int
     rows: int
     alone_s: float
@@ -147,31 +144,30 @@ class Compared:
 
     @property
     def ratio(self) -> float:
-        """Of the measured time, what was predicted."""
+        """Predicted by measured."""
         return self.predicted_s / self.measured_s
 
 
 def comparisons(found: Mapping[str, Any]) -> Iterator[Compared]:
     """Every step that was measured with several processes."""
-    from ostinato.insight.scaling import predicted_step
-
     cores = found["machine"]["cores"]
     for world in ("two", "many"):
-        joined, count = link(found, world), len(found[world])
-        for strategy, of_name in found[world][0]["steps"].items():
-            for name, of_rows in of_name.items():
+        processes = found[world]
+        joined, count = link(found, world), len(processes)
+        strategies: tuple[Sharing, ...] = ("ddp", "fsdp")
+        for strategy in strategies:
+            for name, of_rows in processes[0]["steps"].get(strategy, {}).items():
                 for rows in map(int, of_rows):
-                    alone_s = found["one"][0]["steps"]["ddp"][name][str(rows)]["median_s"]
-                    beside_s = slowest(found["apart"], "ddp", name, rows)
-                    # Two at a time have the cores; the others wait for their turn.
-                    slowdown = beside_s / alone_s * max(1.0, count / min(2, cores))
-                    base = workload(found, name)
+                    alone_s = processes[0]["steps"]["alone"][name][str(rows)]["median_s"]
+                    slowdown = slowest(processes, "apart", name, rows) / alone_s
                     # The step of exactly these rows is known; the line through all is for others.
-                    exact = Workload(
-                        **{**vars(base), "fixed_s": base.update_s, "row_s": (alone_s - base.update_s) / rows}
+                    of = workload(found, name)
+                    update_s = min(of.update_s, alone_s / 2)
+                    exact = replace(of, fixed_s=update_s, update_s=update_s, row_s=(alone_s - update_s) / rows)
+                    one, shared = (
+                        predicted_step(exact, joined, count, rows, strategy, slowdown=times)
+                        for times in (max(1.0, count / cores), slowdown)
                     )
-                    one = predicted_step(exact, joined, count, rows, strategy, slowdown=max(1.0, count / cores))
-                    shared = predicted_step(exact, joined, count, rows, strategy, slowdown=slowdown)
                     yield Compared(
                         name,
                         strategy,
@@ -182,5 +178,5 @@ def comparisons(found: Mapping[str, Any]) -> Iterator[Compared]:
                         one.exchange_s + one.numbers_s,
                         one.total_s,
                         shared.total_s,
-                        slowest(found[world], strategy, name, rows),
+                        slowest(processes, strategy, name, rows),
                     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import distributed as dist
@@ -22,9 +22,11 @@ from torch.multiprocessing.spawn import spawn
 
 from benchmarks.scaling.workloads import KINDS, Prepared
 from ostinato.training import Processes, fit, make_fabric
-from ostinato.training.distributed.device import StrategyName
 from ostinato.training.loop.evaluation import Evaluation
 from ostinato.training.loop.progress import Progress
+
+# One process while nothing else runs; every process by itself, all at once; all of them as one run.
+Phase: TypeAlias = Literal["alone", "apart", "ddp", "fsdp"]
 
 WARM_STEPS = 3
 SIZES = (32, 2**12, 2**16, 2**18, 2**20, 2**22, 2**24)
@@ -32,43 +34,38 @@ SIZES = (32, 2**12, 2**16, 2**18, 2**20, 2**22, 2**24)
 
 @dataclass(frozen=True)
 class Job:
-    """What the processes of a world measure.
+    """What some processes measure.
 
     Attributes:
         world: how many there are.
-        joined: whether they are one run; if not, each is one of its own.
-        strategies: of the steps.
+        phases: what they do in turns, so that what is compared is measured at about the same time: a machine's speed drifts.
         rows: name of a workload to the rows of each process.
-        exchanges: time all-reduces too.
-        alone: time what one process does alone.
-        rounds: so many times all are timed in turn: the machine's speed drifts.
-        threads: of torch, in each process.
+        rounds: of all turns.
     """
 
     world: int
-    joined: bool
-    strategies: tuple[StrategyName, ...]
+    phases: tuple[Phase, ...]
     rows: dict[str, tuple[int, ...]]
     rounds: int
-    exchanges: bool = False
-    alone: bool = False
-    threads: int = 1
 
 
 def measured(job: Job) -> list[dict[str, Any]]:
     """What each process has found, by rank."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    with tempfile.TemporaryDirectory() as folder:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
         spawn(_process, (job, port, folder), nprocs=job.world)
         return [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(job.world)]
 
 
 def _process(rank: int, job: Job, port: int, folder: str) -> None:
-    torch.set_num_threads(job.threads)
-    is_one_run = job.joined and job.world > 1
-    if is_one_run:
+    torch.set_num_threads(1)
+    own = Path(folder) / f"data-{rank}"
+    own.mkdir()
+    alone = Processes(make_fabric("cpu", "32-true"))  # before this process knows of others
+    processes = {"alone": alone, "apart": alone}
+    if job.world > 1:
         os.environ |= {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
@@ -79,32 +76,52 @@ def _process(rank: int, job: Job, port: int, folder: str) -> None:
             "MASTER_PORT": str(port),
             "TORCHELASTIC_RUN_ID": "benchmark",  # as torchrun says that it has started this
         }
+        for strategy in ("ddp", "fsdp"):
+            processes[strategy] = Processes(make_fabric("cpu", "32-true", strategy=strategy))
+    prepared = {name: KINDS[name].prepare(own) for name in job.rows}
     found: dict[str, Any] = {"steps": {}}
-    place = Path(folder) / f"data-{rank}"
-    place.mkdir()
-    runs = Path(folder) if is_one_run else place
+    if job.world > 1:
+        found["exchanges"] = {str(size): exchange_s(size) for size in SIZES}
+    else:
+        found |= _by_itself(prepared, alone, job.rounds, own)
     numbers = itertools.count()
-    prepared = {name: KINDS[name].prepare(place) for name in job.rows}
-    if job.alone:
-        from benchmarks.scaling.alone import alone
-
-        found["alone"] = {name: alone(each, KINDS[name].rows[-1], place) for name, each in prepared.items()}
-    for strategy in job.strategies:
-        processes = Processes(make_fabric("cpu", "32-true", strategy=strategy))
-        if job.exchanges and "exchanges" not in found:
-            found["exchanges"] = {str(size): exchange_s(size) for size in SIZES}
-        for _ in range(job.rounds):
-            for name, each in prepared.items():
-                # FSDP is compared at one number of rows: a round of it takes as long.
-                for rows in job.rows[name] if strategy == "ddp" else job.rows[name][:1]:
-                    took = steps_s(each, rows, processes, KINDS[name].steps, runs / f"run-{next(numbers)}")
-                    of_name = found["steps"].setdefault(strategy, {}).setdefault(name, {})
-                    of_name.setdefault(str(rows), []).extend(took)
-    for of_strategy in found["steps"].values():
-        for of_name in of_strategy.values():
+    for _ in range(job.rounds):
+        for name, each in prepared.items():
+            for rows, phase in itertools.product(job.rows[name], job.phases):
+                # FSDP is compared at one number of rows: a turn of it takes as long.
+                if phase == "fsdp" and rows != job.rows[name][0]:
+                    continue
+                if job.world > 1:
+                    dist.barrier()
+                if phase == "alone" and rank > 0:
+                    continue  # and waits at the barrier
+                runs = Path(folder) if phase in ("ddp", "fsdp") else own
+                took = steps_s(each, rows, processes[phase], KINDS[name].steps, runs / f"{phase}-{next(numbers)}")
+                found["steps"].setdefault(phase, {}).setdefault(name, {}).setdefault(str(rows), []).extend(took)
+    for of_phase in found["steps"].values():
+        for of_name in of_phase.values():
             for rows, took in of_name.items():
                 of_name[rows] = {"median_s": statistics.median(took), "steps": len(took)}
     (Path(folder) / f"{rank}.json").write_text(json.dumps(found))
+
+
+def _by_itself(prepared: dict[str, Prepared], processes: Processes, rounds: int, folder: Path) -> dict[str, Any]:
+    """What one process does alone, and its steps with as many threads as cores, in turns with those of one."""
+    from benchmarks.scaling.alone import alone
+
+    found: dict[str, Any] = {"alone": {}, "threads": {}}
+    for name, each in prepared.items():
+        rows = KINDS[name].rows[-1]
+        found["alone"][name] = alone(each, rows, folder)
+        took: dict[int, list[float]] = {1: [], 2: []}
+        for turn, threads in itertools.product(range(rounds), took):
+            torch.set_num_threads(threads)
+            took[threads] += steps_s(
+                each, rows, processes, KINDS[name].steps, folder / f"threads-{name}-{turn}-{threads}"
+            )
+        torch.set_num_threads(1)
+        found["threads"][name] = {str(threads): statistics.median(each) for threads, each in took.items()}
+    return found
 
 
 class _EnoughError(Exception):
@@ -115,7 +132,7 @@ def steps_s(prepared: Prepared, rows: int, processes: Processes, steps: int, fol
     """Seconds of steps of a run, as `fit` makes them, one after the other.
 
     Args:
-        prepared: what to train; its model goes on from where it is.
+        prepared: what to train; its model stays as it is.
         rows: of each process.
         processes: those of the run.
         steps: so many, after those that warm up.
@@ -183,6 +200,6 @@ def median_s(call: Callable[[], object], budget_s: float = 0.4, least: int = 5) 
     return statistics.median(took)
 
 
-def slowest(found: Sequence[dict[str, Any]], strategy: str, name: str, rows: int) -> float:
+def slowest(found: Sequence[dict[str, Any]], phase: Phase, name: str, rows: int) -> float:
     """Of all processes, the slowest's median step."""
-    return max(each["steps"][strategy][name][str(rows)]["median_s"] for each in found)
+    return max(each["steps"][phase][name][str(rows)]["median_s"] for each in found)
