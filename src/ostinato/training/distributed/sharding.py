@@ -63,6 +63,16 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if full is None else full()
 
 
+def own_share(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process has of a tensor, in the same memory: its share, or all of it.
+
+    What is computed element by element is computed of shares: torch would work out anew how they lie, for each number that it is
+    computed with.
+    """
+    local = getattr(tensor, "to_local", None)
+    return tensor if local is None else local()
+
+
 def shared_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """This process's share of a whole tensor, laid out like another one; the tensor itself where that one is whole."""
     from torch.distributed.tensor import DTensor, distribute_tensor

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from typing_extensions import override  # typing's own from Python 3.12 on
 
+from ostinato.training.distributed.sharding import own_share
 from ostinato.training.run.settings import UpdateSettings
 
 
@@ -44,7 +45,7 @@ class Averaging:
                 self.weights = dict(zip(self._parameters, (tensor.clone() for tensor in weights), strict=True))
             else:
                 for average, tensor in zip(self.weights.values(), weights, strict=True):
-                    average.lerp_(tensor, share)
+                    own_share(average).lerp_(own_share(tensor), share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
