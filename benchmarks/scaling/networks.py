@@ -13,7 +13,7 @@ _TCP = (
 GIVEN = (
     Link(25e-6, 1.25e9, name="10 Gbit/s Ethernet", source=f"bandwidth: IEEE 802.3ae, the line rate; {_TCP}"),
     Link(
-        9.6e-6, 12.5e9, name="100 Gbit/s Ethernet", source=f"bandwidth: IEEE 802.3bj, the line rate; {_NCCL}, over RDMA"
+        9.6e-6, 12.5e9, name="100 Gbit/s Ethernet", source=f"bandwidth: IEEE 802.3ba, the line rate; {_NCCL}, over RDMA"
     ),
     Link(9.6e-6, 50e9, name="400 Gbit/s InfiniBand", source=f"bandwidth: NDR, a port of four lanes; {_NCCL}"),
     Link(

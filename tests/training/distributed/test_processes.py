@@ -338,6 +338,28 @@ def test_an_agreement_of_one_is_what_it_wants(alone):
     assert agreement.now_s() <= agreement.now_s()
 
 
+def test_an_agreement_is_renewed_by_the_message_that_has_the_losses():
+    class Two:
+        world, is_first, sent = 2, True, []
+
+        def total(self, values):
+            self.sent.append(len(values))
+            return [2.0 * value for value in values]
+
+    agreement = Agreement(Two())
+    assert Two.sent == [3]
+    agreement.is_stop_wanted = lambda: True
+    assert not agreement.stops()
+    assert agreement.total([5.0, 6.0]) == [10.0, 12.0]
+    assert agreement.stops()
+    agreement.keep_up()  # known by that message already
+    assert Two.sent == [3, 5]
+    agreement.keep_up()
+    agreement.total([])
+    agreement.renew()  # asks in any case, as after a long evaluation
+    assert Two.sent == [3, 5, 3, 3, 3]
+
+
 def test_only_errors_of_the_network_are_taken_for_a_death():
     with pytest.raises(RunError, match="another process of this run is gone"), told_of_deaths(2):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1234")
