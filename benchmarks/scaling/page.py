@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ALPHA, BETA, SIGMA = r"$\alpha$", r"$\beta$", r"$\sigma$"
 TEMPLATE = Path(__file__).with_name("page.md")
 WORLDS = (1, 8, 64, 1000)
+QUIET = 0.7  # load average, below which a measurement counts
 CHECKPOINT_EVERY_S = 600.0  # training.checkpoint_every_s
 EVERY = {
     "characters": 200,
@@ -104,7 +105,13 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 def _when(found: Mapping[str, Any]) -> str:
     here = found["machine"]
     versions = ", ".join(f"{name} {here['versions'][name]}" for name in ("python", "ostinato", "torch"))
-    return f"Measured on {found['day']}: {here['processor']}, {here['cores']} cores, {versions}, gloo."
+    told = f"Measured on {found['day']}: {here['processor']}, {here['cores']} cores, {versions}, gloo."
+    if found["load"] < QUIET:
+        return told
+    return (
+        f"{told} **Other work ran beside it** (load average {found['load']:.1f}): all times are too long, and what is predicted is "
+        "farther from what is measured than on a quiet machine."
+    )
 
 
 def _kinds(found: Mapping[str, Any]) -> Iterator[tuple[str, Workload, Mapping[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +36,12 @@ def measure(rounds: int, say: Any) -> dict[str, Any]:
         "two": ("two processes", Job(2, ("alone", "apart", "ddp", "fsdp"), some, rounds)),
         "many": (f"{MANY} processes", Job(MANY, ("alone", "apart", "ddp"), few, rounds)),
     }
-    found: dict[str, Any] = {"day": time.strftime("%Y-%m-%d"), "machine": describe(), "rounds": rounds}
+    found: dict[str, Any] = {
+        "day": time.strftime("%Y-%m-%d"),
+        "machine": describe(),
+        "load": os.getloadavg()[0],  # of the minute before
+        "rounds": rounds,
+    }
     for name, (told, job) in jobs.items():
         say(f"measuring {told}")
         found[name] = measured(job)
