@@ -141,9 +141,7 @@ def test_few_even_recordings_are_augmented_unless_somebody_says_otherwise(table)
     assert strength(model={"augmentation": 0.5}, examples=5_000) == 0.5
     # What is read beside values, such as whether one is there, is no curve that can be read at another speed.
     for uneven in ({"gaps": (0,)}, {"step": 1.0}):
-        with pytest.raises(
-            ConfigError, match="model.augmentation: expected 0 of recordings with gaps or at uneven times, got 1"
-        ):
+        with pytest.raises(ConfigError, match="augmentation: expected 0 of recordings with gaps or at uneven times"):
             strength(model={"augmentation": 1.0}, scaling=dataclasses.replace(scaling, **uneven))
 
 
