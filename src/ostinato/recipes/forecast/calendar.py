@@ -71,7 +71,7 @@ def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
 
 
 def _shortest(series: Sequence[np.ndarray], season: int) -> int:
-    """The season itself, or that which it is several of: changes over so many steps show it, where shorter ones are mostly noise."""
+    """The season, or the one that it is several of: changes over so many steps show it, where shorter ones are mostly noise."""
     over = max(1, season // 12)
 
     def alike(lag: int) -> float:
