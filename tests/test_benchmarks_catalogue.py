@@ -91,6 +91,14 @@ def test_the_committed_page_is_made_of_the_committed_results() -> None:
     assert not results.settings["quick"]
 
 
+def test_results_of_another_number_of_threads_are_gone_on_with(tmp_path: Path) -> None:
+    told = settings(quick=True)
+    told["tasks"]["text"]["guessing"] *= 1 + 2e-7  # a sum in another order
+    output = tmp_path / "found.json"
+    output.write_text(json.dumps({**json.loads(COMMITTED.read_text()), "settings": told}))
+    assert read_or_new(output, quick=True).settings == settings(quick=True)
+
+
 @pytest.mark.parametrize("name", ["rnn", "gru", "mingru", "rhn"])
 def test_a_cell_has_as_many_parameters_as_the_lstm(name: str) -> None:
     assert equal_hidden("lstm", 10) == 64

@@ -70,7 +70,7 @@ In the order of [the catalogue](catalogue.md#all-cells), with their default argu
 
 {cells}
 """
-_EXTRAS = " What some cells take besides ({}) is 1 at every step, but `t` is the number of the step."
+_EXTRAS = " Some cells read more than that ({}): 1 at every step, and as `t` the number of the step."
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ def read_or_new(path: Path, quick: bool) -> Results:
 
 
 def _measured(settings: dict[str, Any]) -> dict[str, Any]:
-    """Without what is only words."""
-    tasks = {name: {**told, "what": ""} for name, told in settings.get("tasks", {}).items()}
+    """Without what is only words, and to the digits that do not hang on the order of a sum, another with each number of threads."""
+    told = settings.get("tasks", {})
+    tasks = {name: {**of, "what": "", "guessing": round(of["guessing"], 4)} for name, of in told.items()}
     return {**settings, "tasks": tasks}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from typing import Any
 
 import pytest
@@ -262,3 +263,24 @@ def test_the_steps_of_every_named_cell_can_be_taken_again(name: str) -> None:
         want[n] = torch.cat([v[b].detach().flatten() for v in run.after[t]])
     torch.testing.assert_close(taken(taken.start).detach(), want)
     assert saturation_of([run]) is not None
+
+
+def test_threads_that_watch_one_model_wait_for_each_other() -> None:
+    model, input = ostinato.LSTM(3, 4), torch.randn(5, 2, 3)
+    before, begin, found, wrong = set(vars(model)), threading.Barrier(4), list[int](), list[Exception]()
+
+    def look() -> None:
+        begin.wait()
+        try:
+            found.extend(len(trajectories(model, input)[0].after) for _ in range(10))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not wrong
+    assert found == [5] * 40
+    assert set(vars(model)) == before

@@ -45,15 +45,15 @@ def gru_reset_before(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> 
 
 @named("GRU", order=2, variants=[{}, {"reset_after": False}])
 def named_gru(*, reset_after: bool = True) -> Cell:
-    """Gated recurrent unit, in both forms.
+    """Gated recurrent unit: h' = (1 - z) n + z h, with a reset gate in n; it has two forms.
 
-    Source: Cho et al. 2014, arXiv 1406.1078. In its third version, (5) to (8), the reset acts before the product, and an open z
-    keeps; in its first one, as in cuDNN and torch, the reset acts after it. Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
-    unnumbered lines behind it: reset before the product, and an open z writes, as in the second form here.
+    Source: Cho et al. 2014, arXiv 1406.1078. In its first version the reset acts after the matrix product, as in cuDNN and torch;
+    in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
+    unnumbered lines behind it, the reset acts before the product, and z = 1 replaces the state: the second form here.
 
     Args:
-        reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
-            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.negate_update_gate` turns the meaning
-            of z around in a `state_dict`; where the reset acts cannot be converted.
+        reset_after: True for torch's form, n = tanh(x_n + r (U_n h + b_n)) and h' = (1 - z) n + z h; False for
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one are none of the other:
+            `ostinato.nn.negate_update_gate` turns the meaning of z around in a `state_dict`, but nothing moves the reset.
     """
     return gru if reset_after else gru_reset_before

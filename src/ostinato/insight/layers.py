@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -200,7 +201,7 @@ def watched(model: nn.Module, *, independent: bool = False) -> Iterator[Recorder
     """Inside, every step of the model's recurrent layers is kept; afterwards the model is as it was.
 
     Outputs and gradients are those of the reference backend, bit for bit. Attributes, buffers and random generators are put back;
-    no `.grad` is touched.
+    no `.grad` is touched. Another thread that wants to watch the same layers waits until then.
 
     Args:
         model: to watch.
@@ -211,7 +212,7 @@ def watched(model: nn.Module, *, independent: bool = False) -> Iterator[Recorder
         InsightError: there is no recurrent layer in the model.
     """
     layers, recorder = recurrent_modules(model), Recorder()
-    with _as_before(model), _eager:
+    with _alone(list(layers.values())), _as_before(model), _eager:
         for name, module in layers.items():
             twin = convert_alone(module)
             # An attribute of the object hides the method of its class, and goes with it when attributes are put back.
@@ -286,6 +287,21 @@ def _as_before(model: nn.Module) -> Iterator[None]:
                 for buffer, kept in buffers:
                     if not torch.equal(buffer, kept):
                         buffer.copy_(kept)
+
+
+_watching: weakref.WeakKeyDictionary[nn.Module, Any] = weakref.WeakKeyDictionary()
+_choosing = lock()
+
+
+@contextmanager
+def _alone(layers: list[nn.Module]) -> Iterator[None]:
+    """Inside, no other thread watches one of these: it would take the forward that keeps steps for the layer's own, for good."""
+    with _choosing:
+        locks = [_watching.get(each) or _watching.setdefault(each, lock()) for each in sorted(layers, key=id)]
+    with ExitStack() as stack:
+        for each in locks:
+            stack.enter_context(each)
+        yield
 
 
 class _Eager:

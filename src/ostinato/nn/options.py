@@ -25,9 +25,9 @@ class StepOptions(TypedDict, total=False):
         peephole: the gates see the cell state (Gers et al. 2002).
         coupled_gates: i = 1 - f (Greff et al. 2017).
         num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
-            sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-        forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
-            its negative. None for what the cell says, if it says anything.
+            reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+        forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
+            gate that writes it, the negative. None for the cell's own value, where it has one.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
         backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
             "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the

@@ -27,9 +27,9 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
-                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
-                its negative. None for what the cell says, if it says anything.
+                reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
+                gate that writes it, the negative. None for the cell's own value, where it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
             backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
@@ -53,11 +53,11 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
 class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMethodOverride]
     """One step of `GRU`. Drops in for `torch.nn.GRUCell`.
 
-    Gated recurrent unit, in both forms.
+    Gated recurrent unit: h' = (1 - z) n + z h, with a reset gate in n; it has two forms.
 
-    Source: Cho et al. 2014, arXiv 1406.1078. In its third version, (5) to (8), the reset acts before the product, and an open z
-    keeps; in its first one, as in cuDNN and torch, the reset acts after it. Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
-    unnumbered lines behind it: reset before the product, and an open z writes, as in the second form here.
+    Source: Cho et al. 2014, arXiv 1406.1078. In its first version the reset acts after the matrix product, as in cuDNN and torch;
+    in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
+    unnumbered lines behind it, the reset acts before the product, and z = 1 replaces the state: the second form here.
 
     Args:
         input_size: `I`.
@@ -65,9 +65,9 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
-        reset_after: True for torch's form, reset after the matrix product and h' = (1 - z) n + z h; False for
-            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. `ostinato.nn.negate_update_gate` turns the meaning
-            of z around in a `state_dict`; where the reset acts cannot be converted.
+        reset_after: True for torch's form, n = tanh(x_n + r (U_n h + b_n)) and h' = (1 - z) n + z h; False for
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one are none of the other:
+            `ostinato.nn.negate_update_gate` turns the meaning of z around in a `state_dict`, but nothing moves the reset.
         **options: by keyword, `StepOptions`:
             zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
@@ -75,9 +75,9 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
-                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
-                its negative. None for what the cell says, if it says anything.
+                reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
+                gate that writes it, the negative. None for the cell's own value, where it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
             backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
@@ -121,9 +121,9 @@ class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMeth
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
-                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
-                its negative. None for what the cell says, if it says anything.
+                reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
+                gate that writes it, the negative. None for the cell's own value, where it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
             backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
@@ -171,9 +171,9 @@ class RHNCell(Step):
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
-                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
-                its negative. None for what the cell says, if it says anything.
+                reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
+                gate that writes it, the negative. None for the cell's own value, where it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
             backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
@@ -223,9 +223,9 @@ class MinGRUCell(Step):
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
-                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
-                its negative. None for what the cell says, if it says anything.
+                reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
+                gate that writes it, the negative. None for the cell's own value, where it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
             backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
@@ -276,9 +276,9 @@ class MinLSTMCell(Step):
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
-                sees its own units of the step before alone (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: the sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); of one that writes,
-                its negative. None for what the cell says, if it says anything.
+                reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
+            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
+                gate that writes it, the negative. None for the cell's own value, where it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
             backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the

@@ -244,7 +244,7 @@ def test_files_that_cannot_be_read_are_left_out_where_that_is_wanted(classes):
     assert found.take([0]).unread == found.unread
     for file in (classes / "run").glob("*.csv"):
         file.unlink()
-    with pytest.raises(DataError, match=r"c\.wav.*--recording.skip_broken true leaves such files out"):
+    with pytest.raises(DataError, match=r"c\.wav.*training with --recording.skip_broken true leaves such files out"):
         read(classes)
     with pytest.raises(DataError, match="none of its 1 files can be read; the first"):
         read(f"{classes}/run/*", skip_broken=True)

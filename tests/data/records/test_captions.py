@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ostinato.data.records.captions import read_caption_splits, read_captions, read_pictures
+from ostinato.data.records.captions import (
+    read_caption_splits,
+    read_captions,
+    read_pictures,
+    read_without_captions,
+)
 from ostinato.errors import DataError
 from tests.data.servers import Site, serve
 
@@ -215,3 +220,41 @@ def test_what_systems_leave_in_a_folder_is_no_picture(tmp_path):
         (tmp_path / name).write_bytes(b"no picture")
     assert read_pictures(tmp_path)[0] == ("a.png",)
     assert read_pictures(tmp_path / "*")[0] == ("a.png",)
+
+
+def test_broken_pictures_are_left_out_where_that_is_wanted(tmp_path):
+    pictures(tmp_path, {f"{n}.png": (4, 6) for n in range(8)})
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:40])
+    (tmp_path / "5.png").write_bytes(b"")
+    names = [f"{n}.png" for n in range(8)]
+    listing(tmp_path, [{"file": name, "caption": name} for name in [*names, "none.png"]])
+    with pytest.raises(DataError, match=r"3\.png.*; training with --reading.skip_broken true leaves such files out$"):
+        read_captions(tmp_path)
+    found = read_captions(tmp_path, skip_broken=True)
+    kept = [name for name in names if name not in ("3.png", "5.png")]
+    assert found.names == tuple(kept)
+    assert found.captions == tuple((name,) for name in kept)
+    assert len(found.images) == 6
+    assert [name in line for name, line in zip(("3.png", "5.png", "none.png"), found.unread, strict=True)] == [True] * 3
+    assert "3 of its files cannot be read, and are left out" in found.notes[0]
+    assert found.take([0]).notes == found.notes
+    assert found.take([0]).unread == found.unread
+    splits = read_caption_splits(tmp_path, validation_share=0.2, test_share=0.2, skip_broken=True)
+    assert sum(map(len, (splits.train, splits.validation, splits.test))) == 6
+    assert read_pictures(tmp_path, skip_broken=True)[0] == tuple(kept)
+    assert read_without_captions([str(tmp_path / name) for name in names], skip_broken=True).unread == found.unread[:2]
+    (tmp_path / "b").mkdir()
+    for name in ("3.png", "5.png"):
+        (tmp_path / name).rename(tmp_path / "b" / name)
+    with pytest.raises(DataError, match=r"none of its 2 files can be read; the first: .*3\.png"):
+        read_without_captions(tmp_path / "*" / "*.png", skip_broken=True)
+
+
+def test_a_pattern_of_pictures_goes_through_folders_and_takes_no_other_files(tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        pictures(tmp_path / folder, {"a.png": (2, 3)})
+        (tmp_path / folder / "notes.txt").write_text("no picture")
+    assert read_pictures(tmp_path / "*" / "*")[0] == ("x/a.png", "y/a.png")
+    assert read_pictures(tmp_path / "**" / "a*")[0] == ("x/a.png", "y/a.png")
+    assert read_pictures(tmp_path / "y" / "*")[0] == ("a.png",)

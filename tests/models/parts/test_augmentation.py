@@ -88,6 +88,8 @@ def test_what_cannot_be_is_told() -> None:
             Augmentation(wrong)
     with pytest.raises(ConfigError, match="augmentation: expected 0 of tokens"):
         Classifier(2, vocabulary_size=9, augmentation=1.0)
+    with pytest.raises(ConfigError, match="augmentation: expected 0 of a cell that reads mask, dt beside its input"):
+        Classifier(2, input_size=6, cell="grud", with_extras=True, augmentation=1.0)
     assert Classifier(2, input_size=3, augmentation=1.0)(torch.randn(7, 2, 3), [7, 3]).shape == (2, 2)
 
 

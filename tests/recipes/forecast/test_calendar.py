@@ -47,6 +47,25 @@ def test_noise_and_random_walks_have_no_season(grid):
     assert find_season([draw.cumsum()], grid) == 1
 
 
+@pytest.mark.parametrize("count", [72, 100, 150])
+@pytest.mark.parametrize("grid", [Every(HOUR), None])
+def test_short_noise_has_hardly_ever_a_season_with_gaps_or_without(count, grid):
+    seasons = []
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        noise = draw.normal(size=count)
+        with_gaps = np.where(draw.random(count) < 0.3, np.nan, noise)
+        seasons += [find_season([each], grid) != 1 for each in (noise, noise.cumsum(), with_gaps)]
+    assert sum(seasons) <= 5  # of 60
+
+
+@pytest.mark.parametrize("period", [12, 24, 37])
+def test_a_season_of_any_number_of_steps_is_not_taken_for_several_of_it(period):
+    # Of one step to the next most of the change is noise, which the longer lags do not look at.
+    found = [find_season([wave(period, noise=0.33, seed=seed)], None) for seed in range(5)]
+    assert all(abs(each - period) <= 1 for each in found)
+
+
 def sold(shops, days, mean, times, seed):
     """Counts of shops that sell so many times as much at weekends."""
     draw = np.random.default_rng(seed)

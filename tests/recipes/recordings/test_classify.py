@@ -139,6 +139,10 @@ def test_few_even_recordings_are_augmented_unless_somebody_says_otherwise(table)
     assert strength(scaling=dataclasses.replace(scaling, gaps=(0,))) == 0.0
     assert strength(scaling=dataclasses.replace(scaling, step=1.0)) == 0.0
     assert strength(model={"augmentation": 0.5}, examples=5_000) == 0.5
+    # What is read beside values, such as whether one is there, is no curve that can be read at another speed.
+    for uneven in ({"gaps": (0,)}, {"step": 1.0}):
+        with pytest.raises(ConfigError, match="augmentation: expected 0 of recordings with gaps or at uneven times"):
+            strength(model={"augmentation": 1.0}, scaling=dataclasses.replace(scaling, **uneven))
 
 
 def test_a_run_goes_on_where_it_was_stopped(result, table, tmp_path):

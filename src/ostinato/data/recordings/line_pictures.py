@@ -19,6 +19,7 @@ from ostinato.data.recordings.pictures import channels_of, recording_of
 from ostinato.data.recordings.reading import SKIP, with_unread
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.captions import PICTURE_SUFFIXES, grey_picture
+from ostinato.data.sources.broken import in_one_line, none_left
 from ostinato.data.sources.hidden import matching, visible
 from ostinato.data.sources.lines import PART_NAMES, suffix_of
 from ostinato.data.sources.tables import JSON_SUFFIXES, TABLE_SUFFIXES, is_folder, read_cells
@@ -95,9 +96,9 @@ def read_line_pictures(
         except DataError as error:
             if not skip_broken or len(listed) == 1:
                 raise DataError(f"{error}{SKIP * (len(listed) > 1)}") from error
-            unread.append(" ".join(str(error).split()))
+            unread.append(in_one_line(error))
     if not items:
-        raise DataError(f"{data}: none of its {len(unread)} pictures can be read; the first: {unread[0]}")
+        raise none_left(data, unread)
     return with_unread(Recordings(channels_of(height), tuple(items)), data, unread)
 
 

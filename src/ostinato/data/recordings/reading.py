@@ -35,6 +35,7 @@ from ostinato.data.recordings.sound import AS_IT_COMES, SOUND_SUFFIXES, Sound, a
 from ostinato.data.recordings.tables import read_recording_table
 from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
 from ostinato.data.sources.archives import archive_names
+from ostinato.data.sources.broken import in_one_line, leave_out, none_left, unread_note
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.hidden import matching, root_of, visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, suffix_of
@@ -55,8 +56,7 @@ _FILES = (*TABLE_SUFFIXES, *_ARRAYS, ".ts")
 _RECORDED = (*TABLE_SUFFIXES, *SOUND_SUFFIXES, *EDF_SUFFIXES)  # of which a folder may hold one a recording
 _OF_RECORDINGS = {"lengths", "groups", "group", "channels", "times"}
 _LABELS = ("label", "class", "target", "y", "text", "transcript", "labels")
-_TOLD = 5  # of files that cannot be read
-SKIP = "; --recording.skip_broken true leaves such files out"
+SKIP = leave_out("--recording.skip_broken")
 _LABEL_FILES = ("labels", "label", "classes", "metadata")
 
 
@@ -142,9 +142,7 @@ def read_recordings(
         found = reader.file(data, part)
     if not len(found):
         if reader.unread:
-            raise DataError(
-                f"{data}: none of its {len(reader.unread)} files can be read; the first: {reader.unread[0]}"
-            )
+            raise none_left(data, reader.unread)
         raise DataError(f"{data}: there is no recording in it; expected at least one")
     if labels and not any(each.label is not None or each.labels is not None for each in found.items):
         raise DataError(f"{data}: none of its recordings has a {columns.label_names[0]}; {_advice(data, columns)}")
@@ -155,9 +153,7 @@ def with_unread(found: Recordings, data: str, unread: Sequence[str]) -> Recordin
     """The same with the files among them that cannot be read, which notes tell."""
     if not unread:
         return found
-    more = f"; and {len(unread) - _TOLD} more" if len(unread) > _TOLD else ""
-    note = f"{data}: {len(unread):,} of its files cannot be read, and are left out: {'; '.join(unread[:_TOLD])}{more}"
-    return replace(found, unread=tuple(unread), notes=(*found.notes, note))
+    return replace(found, unread=tuple(unread), notes=(*found.notes, unread_note(data, unread)))
 
 
 def _advice(data: str, columns: Columns) -> str:
@@ -324,7 +320,7 @@ class _Reader:
             if self.unread is None:
                 is_broken = suffix_of(file) in (*SOUND_SUFFIXES, *EDF_SUFFIXES)
                 raise DataError(f"{error}{SKIP * is_broken}") from error
-            self.unread.append(" ".join(str(error).split()))
+            self.unread.append(in_one_line(error))
             return None
 
 

@@ -6,7 +6,7 @@ import io
 import urllib.parse
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,8 @@ import numpy as np
 from ostinato.data.records.brightness import as_eight_bits, white_of
 from ostinato.data.records.images import Images
 from ostinato.data.records.splits import Splits, stratified_split
-from ostinato.data.sources.hidden import visible
+from ostinato.data.sources.broken import in_one_line, leave_out, none_left, unread_note
+from ostinato.data.sources.hidden import matching, root_of, visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, open_file, suffix_of
 from ostinato.data.sources.tables import json_lines
 from ostinato.errors import DataError
@@ -41,11 +42,15 @@ class Captioned:
         images: N of them.
         captions: Of each image, any number of texts.
         names: Of each image, its file; empty where they have none.
+        unread: Files among them that cannot be read, a line each that says why.
+        notes: What a user should know, a line each.
     """
 
     images: Images
     captions: tuple[tuple[str, ...], ...]
     names: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -53,11 +58,17 @@ class Captioned:
     def take(self, indices: np.ndarray | Sequence[int]) -> Captioned:
         """The images with these indices, and what belongs to them."""
         captions = tuple(self.captions[index] for index in indices)
-        return Captioned(self.images.take(indices), captions, tuple(self.names[i] for i in indices if self.names))
+        names = tuple(self.names[index] for index in indices if self.names)
+        return replace(self, images=self.images.take(indices), captions=captions, names=names)
 
 
 def read_captions(
-    path: str | Path, *, size: tuple[int, int] | None = None, grey: bool | None = None, white: float | None = None
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    grey: bool | None = None,
+    white: float | None = None,
+    skip_broken: bool = False,
 ) -> Captioned:
     """Pictures and their captions.
 
@@ -69,6 +80,7 @@ def read_captions(
         grey: Read them without colours; None to do so where all of them have none.
         white: What is white in pictures of more than eight bits or of floats, as `Images.deep_white` says of others of the same
             origin; None to tell it by these.
+        skip_broken: Whether of several pictures those that cannot be read are left out; `unread` says which.
 
     Raises:
         DataError: A line lacks a name or a caption, a picture cannot be read or has another size.
@@ -87,8 +99,9 @@ def read_captions(
         captions.setdefault(name, []).extend(texts)
     if not captions:
         raise DataError(f"{listing}: there is no line in it; expected a picture and its caption a line")
-    images = _stacked([_beside(listing, name) for name in captions], size, grey, white)
-    return Captioned(images, tuple(map(tuple, captions.values())), tuple(captions))
+    files = [(name, _beside(listing, name)) for name in captions]
+    found = _named(listing, files, size, grey, white, skip_broken)
+    return replace(found, captions=tuple(tuple(captions[name]) for name in found.names))
 
 
 def read_caption_splits(
@@ -101,6 +114,7 @@ def read_caption_splits(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     seed: int = 0,
+    skip_broken: bool = False,
 ) -> Splits[Captioned]:
     """Pictures and their captions in three parts; those that have no file of their own are drawn by picture.
 
@@ -113,6 +127,7 @@ def read_caption_splits(
         validation_share: Of the pictures of `path`, 0 <= share < 1, where validation has no file.
         test_share: The same for test.
         seed: Of the draw.
+        skip_broken: As for `read_captions`.
 
     Raises:
         DataError: As for `read_captions`, or there are too few pictures.
@@ -125,13 +140,15 @@ def read_caption_splits(
     if found and "train" not in found:
         raise DataError(f"{path}: there is {next(iter(found.values())).name}, but no train.jsonl; name the files")
     validation, test = validation or found.get("validation"), test or found.get("test")
-    pictures = read_captions(found.get("train", place), size=size, grey=grey)
+    pictures = read_captions(found.get("train", place), size=size, grey=grey, skip_broken=skip_broken)
     shape, white = pictures.images.pixels.shape, pictures.images.deep_white
     # What the training pictures are like is what the network is made for.
     others = [
         None
         if part is None
-        else read_captions(part, size=size or (shape[1], shape[2]), grey=len(shape) == 3, white=white)
+        else read_captions(
+            part, size=size or (shape[1], shape[2]), grey=len(shape) == 3, white=white, skip_broken=skip_broken
+        )
         for part in (validation, test)
     ]
     shares = [
@@ -148,7 +165,21 @@ def read_pictures(
     size: tuple[int, int] | None = None,
     grey: bool | None = None,
     white: float | None = None,
+    skip_broken: bool = False,
 ) -> tuple[tuple[str, ...], Images]:
+    """Pictures without captions, and their names; for the arguments see `read_without_captions`."""
+    found = read_without_captions(path, size=size, grey=grey, white=white, skip_broken=skip_broken)
+    return found.names, found.images
+
+
+def read_without_captions(
+    path: str | Path | Sequence[str],
+    *,
+    size: tuple[int, int] | None = None,
+    grey: bool | None = None,
+    white: float | None = None,
+    skip_broken: bool = False,
+) -> Captioned:
     """Pictures without captions, and their names.
 
     Args:
@@ -157,15 +188,16 @@ def read_pictures(
         size: As for `read_captions`.
         grey: As for `read_captions`.
         white: As for `read_captions`.
+        skip_broken: As for `read_captions`.
 
     Raises:
         DataError: There is no picture, or one cannot be read or has another size.
     """
     if not isinstance(path, str | Path):
-        return tuple(path), _stacked([_place(name) for name in path], size, grey, white)
-    place = _place(path)
+        return _named("the files", [(name, _place(name)) for name in path], size, grey, white, skip_broken)
+    place, root = _place(path), None
     if isinstance(place, str):
-        return (PurePath(place.partition("?")[0]).name,), _stacked([place], size, grey, white)
+        return _named(path, [(PurePath(place.partition("?")[0]).name, place)], size, grey, white, skip_broken)
     files = [place]
     if place.is_dir():
         files = [file for file in visible(place.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
@@ -173,11 +205,12 @@ def read_pictures(
             raise DataError(
                 f"{path}: there is no picture in this folder; expected files in {', '.join(PICTURE_SUFFIXES)}"
             )
-    elif not place.exists() and any(mark in place.name for mark in "*?["):
-        files = [file for file in visible(place.parent.glob(place.name)) if file.is_file()]
+    elif (found := matching(place)) is not None:
+        root, files = root_of(place), [file for file in found if file.suffix.lower() in PICTURE_SUFFIXES] or found
         if not files:
             raise DataError(f"{path}: no file has such a name; check it")
-    return tuple(file.name for file in files), _stacked(files, size, grey, white)
+    names = [file.name if root is None else str(file.relative_to(root)) for file in files]
+    return _named(path, list(zip(names, files, strict=True)), size, grey, white, skip_broken)
 
 
 def pictures_of_bytes(
@@ -297,6 +330,31 @@ def _stacked(
     files: Sequence[str | Path | bytes], size: tuple[int, int] | None, grey: bool | None, white: float | None
 ) -> Images:
     return _together(files, [_picture(file, size, grey) for file in files], white)
+
+
+def _named(
+    data: str | Path,
+    files: Sequence[tuple[str, str | Path]],
+    size: tuple[int, int] | None,
+    grey: bool | None,
+    white: float | None,
+    skip_broken: bool,
+) -> Captioned:
+    """Pictures of files, each with the name that it has among `data`; without captions."""
+    read: list[tuple[str, str | Path, np.ndarray]] = []
+    unread: list[str] = []
+    for name, file in files:
+        try:
+            read.append((name, file, _picture(file, size, grey)))
+        except DataError as error:
+            if not skip_broken or len(files) == 1:
+                raise DataError(f"{error}{leave_out('--reading.skip_broken') * (len(files) > 1)}") from error
+            unread.append(in_one_line(error))
+    if not read:
+        raise none_left(data, unread)
+    names, kept, pixels = zip(*read, strict=True)
+    notes = (unread_note(data, unread),) if unread else ()
+    return Captioned(_together(kept, list(pixels), white), ((),) * len(names), names, tuple(unread), notes)
 
 
 def _together(files: Sequence[str | Path | bytes], pixels: list[np.ndarray], white: float | None) -> Images:

@@ -45,7 +45,8 @@ class Classifier(nn.Module):
         pooling: how all steps become one vector, see `Pooling`.
         dropout: the rate between the layers and before the output, from 0 to below 1.
         input_dropout: the rate for what enters the first layer, from 0 to below 1.
-        augmentation: how much each sequence of vectors is changed whenever it is trained on, see `Augmentation`.
+        augmentation: how much each sequence of vectors is changed whenever it is trained on, see `Augmentation`; 0 of tokens, and
+            of a cell that reads something beside its input.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
         class_weights: (C,), how much an example of each class counts in the training loss; None for 1 each. The loss is the sum of
             weighted losses over the number of examples: with weights whose mean over the training data is 1, its mean over batches
@@ -125,6 +126,10 @@ class Classifier(nn.Module):
             bidirectional=bidirectional,
             with_extras=with_extras,
         )
+        if augmentation and (beside := self.recurrent.base_cell.extras):
+            raise ConfigError(
+                f"augmentation: expected 0 of a cell that reads {', '.join(beside)} beside its input, got {augmentation}"
+            )
         width = output_size(self.recurrent)
         self.pooling = Pooling(pooling, width, self.recurrent.num_directions)
         self.dropout = Dropout(dropout)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ostinato.data.batches.batches import pad
-from ostinato.data.records.captions import Captioned, read_captions, read_pictures
+from ostinato.data.records.captions import Captioned, read_captions, read_without_captions
 from ostinato.data.records.marked import MarkedVocabulary
 from ostinato.data.sources.lines import lines_of_stdin, suffix_of
 from ostinato.data.tokens.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
@@ -172,23 +172,28 @@ def prepared(
     return spaced(text, within=_WITHIN, breaks=breaks) if kind == "word" else " ".join(text.split())
 
 
-def read_part(data: str, known: CaptionKnown, *, labelled: bool) -> Captioned:
+def read_part(data: str, known: CaptionKnown, *, labelled: bool, skip_broken: bool = False) -> Captioned:
     """Captions to evaluate on; or pictures to caption, by JSON lines too, or by names on standard input where `data` is "-".
+
+    Of many pictures to caption, those that cannot be read are always left out.
 
     Raises:
         DataError: they cannot be read.
     """
     size, grey = (known.shape.height, known.shape.width), known.shape.channels == 1
-    white = known.deep_white
+    how: dict[str, Any] = {
+        "size": size,
+        "grey": grey,
+        "white": known.deep_white,
+        "skip_broken": skip_broken or not labelled,
+    }
     if labelled or suffix_of(data) in (".jsonl", ".ndjson"):
-        return read_captions(data, size=size, grey=grey, white=white)
+        return read_captions(data, **how)
     if data != "-":
-        names, images = read_pictures(data, size=size, grey=grey, white=white)
-    elif given := [name for _, name in lines_of_stdin() if name]:
-        names, images = read_pictures(given, size=size, grey=grey, white=white)
-    else:
-        raise DataError("expected names of pictures on standard input, one a line, got none")
-    return Captioned(images, ((),) * len(images), names)
+        return read_without_captions(data, **how)
+    if given := [name for _, name in lines_of_stdin() if name]:
+        return read_without_captions(given, **how)
+    raise DataError("expected names of pictures on standard input, one a line, got none")
 
 
 def _values(part: Captioned, blocks: Iterable[np.ndarray]) -> Iterable[np.ndarray]:

@@ -25,6 +25,7 @@ class CaptionReadingSettings:
         size: that pictures are scaled to, one number for both sides or a list with height and width; null where all have one size.
             New pictures are scaled to the size that the network has learnt.
         grey: read pictures without colours; null to do so where all of the training pictures have none.
+        skip_broken: leave out pictures that are missing or cannot be read, which is told; to predict, they always are.
         tokens: a step of a caption is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair
             encoding); auto is word where the training captions have two words or more on average, else char.
         vocabulary_size: most tokens of word and bpe.
@@ -42,6 +43,7 @@ class CaptionReadingSettings:
     test_share: float = 0.1
     size: int | list[int] | None = None
     grey: bool | None = None
+    skip_broken: bool = False
     tokens: Literal["auto", "word", "char", "byte", "bpe"] = "auto"
     vocabulary_size: int = 20_000
     min_count: int = 2

@@ -74,11 +74,17 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
             grey=reading.grey,
             validation_share=reading.validation_share,
             test_share=reading.test_share,
+            skip_broken=reading.skip_broken,
         )
 
     def read_part(self, settings: CaptionSettings, known: CaptionKnown, data: str, *, labelled: bool) -> Captioned:
         """Pictures, scaled to the size that the run has learnt."""
-        return read_part(data, known, labelled=labelled)
+        return read_part(data, known, labelled=labelled, skip_broken=settings.reading.skip_broken)
+
+    def remarks(self, splits: Splits[Captioned]) -> list[str]:
+        """Which pictures cannot be read."""
+        parts = (splits.train, splits.validation, splits.test)
+        return list(dict.fromkeys(note for part in parts for note in part.notes))
 
     def reads_tables(self, known: CaptionKnown) -> bool:
         """Pictures are in none."""

@@ -77,7 +77,8 @@ class ClassifierSettings:
         input_dropout: of what enters the first layer, from 0 to below 1; null for 0.5 of words and pieces of words, 0.2 of
             characters and bytes, 0 of others.
         augmentation: of recordings, how much the speed, the part that is read and the scale of each are changed at random whenever
-            it is trained on, 0 for not at all; null for 1 where there are at most 1,000 of them, without gaps and at even times.
+            it is trained on, 0 for not at all; null for 1 where there are at most 1,000 of them, without gaps and at even times,
+            and are classes or labels to tell; with gaps or at uneven times only 0 is possible.
         naive_bayes: of texts, weigh what the network says with what naive Bayes over tokens and runs of tokens says (Wang & Manning
             2012), as validation tells; false for the network alone.
         options: of the recurrent layer by name, such as {zoneout: 0.1}.

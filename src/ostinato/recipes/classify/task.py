@@ -197,8 +197,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         kind = known.vocabulary.kind if known.vocabulary else "image" if known.scaling is None else "recording"
         for name, rate in zip(("dropout", "input_dropout"), _DROPOUT[kind], strict=True):
             given[name] = rate if given[name] is None else given[name]
-        if given["augmentation"] is None:
-            given["augmentation"] = _augmentation(known)
+        given["augmentation"] = _augmentation(known, given["augmentation"])
         if given["bidirectional"] is None:
             given["bidirectional"] = kind != "image" and not (known.scaling and known.scaling.extras)
         given["with_extras"] = known.scaling is not None
@@ -305,13 +304,24 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
             self.save_known(learnt.known, finished.run.path)
 
 
-def _augmentation(known: ClassifyKnown) -> float:
-    """How much recordings are changed whenever they are trained on: few of them, at even times and without gaps.
+def _augmentation(known: ClassifyKnown, given: float | None) -> float:
+    """How much recordings are changed whenever they are trained on: if nobody says so, few of them, at even times and without gaps.
 
-    A number to predict may be their speed, or their scale.
+    A number to predict may be their speed, or their scale. Whether a value is there, and the time between steps, are read beside
+    the values, and are no curves.
+
+    Raises:
+        ConfigError: recordings that are not so are to be changed.
     """
     scaling = known.scaling
-    if scaling is None or known.target == "number" or scaling.extras or scaling.gaps or scaling.step is not None:
+    is_uneven = scaling is not None and bool(scaling.gaps or scaling.step is not None)
+    if given and is_uneven:
+        raise ConfigError(
+            f"model.augmentation: expected 0 of recordings with gaps or at uneven times, got {given:g}; leave it out"
+        )
+    if given is not None:
+        return given
+    if scaling is None or known.target == "number" or scaling.extras or is_uneven:
         return 0.0
     return float(known.examples <= _FEW)
 

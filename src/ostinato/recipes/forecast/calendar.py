@@ -13,6 +13,8 @@ CYCLES_SEEN = (
 )
 _LEAST_LIKENESS = 0.2
 _LEAST_OF_MANY = 0.5  # where hundreds of lags are tried, chance finds more
+_CHANCE, _CHANCE_OF_MANY = 2.0, 4.0  # standard errors that a correlation is above what noise of so many pairs has
+_ALMOST = 0.9  # of what is alike after several seasons, and is so after one
 # Where noise hides a season, series are alike by little, after one season as after two and three; but surely.
 _FAINT, _SURE, _SURE_OF_MANY = 0.02, 4.0, 5.5  # the least likeness, and standard errors that it is
 _MULTIPLES = 4
@@ -45,21 +47,43 @@ def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
         cycles = {grid.steps_in(seconds) or 0 for seconds in _CYCLES_S.values()}
         candidates = sorted(steps for steps in cycles if steps >= _LEAST_SEASON)
     looked_at = [values[-_MOST_STEPS:] for values in series[:MOST_SERIES]]
-    least = _LEAST_LIKENESS if is_dated else _LEAST_OF_MANY
-    found = {lag: _likeness(looked_at, lag, lag) for lag in candidates}
+    least, chance = (_LEAST_LIKENESS, _CHANCE) if is_dated else (_LEAST_OF_MANY, _CHANCE_OF_MANY)
+    both = {lag: _alike(looked_at, lag, lag, max(1, lag // 12)) for lag in candidates}
+    found = {lag: value for lag, (value, _) in both.items()}
+    # Changes of noise are like themselves one step, or a few, before: -1/2 (Bartlett 1946).
+    error = {lag: float(np.sqrt(1.5 / max(1, pairs))) for lag, (_, pairs) in both.items()}
     peaks = [
         lag
         for lag, value in found.items()
-        if value >= least and value > _likeness(looked_at, lag, max(lag // 2, 1)) and _stands_out(looked_at, lag)
+        if value >= max(least, chance * error[lag])
+        and value > _likeness(looked_at, lag, max(lag // 2, 1))
+        and _stands_out(looked_at, lag)
     ]
     # What recurs each day recurs each week too: the shortest, at the top of its peak.
     if peaks:
-        return max((lag for lag in peaks if lag < 1.5 * peaks[0]), key=found.__getitem__)
+        season = max((lag for lag in peaks if lag < 1.5 * peaks[0]), key=found.__getitem__)
+        return season if is_dated else _shortest(looked_at, season)
     sure = _SURE if is_dated else _SURE_OF_MANY
     faint = next((lag for lag in candidates if found[lag] > 0 and _recurs(looked_at, lag, sure)), 1)
     # What recurs after four weeks may do so because each week is alike.
     parts = (lag for lag in candidates if lag < faint and faint % lag == 0)
     return next((lag for lag in parts if _recurs(looked_at, lag, _SURE)), faint)
+
+
+def _shortest(series: Sequence[np.ndarray], season: int) -> int:
+    """The season, or the one that it is several of: changes over so many steps show it, where shorter ones are mostly noise."""
+    over = max(1, season // 12)
+
+    def alike(lag: int) -> float:
+        return _alike(series, lag, lag, over)[0]
+
+    wanted = _ALMOST * alike(season)
+    for times in range(_MULTIPLES, 1, -1):
+        near, off = round(season / times), max(1, season // (6 * times))
+        part = max(range(max(_LEAST_SEASON, near - off + 1), near + off), key=alike, default=season)
+        if part < season and alike(part) >= max(wanted, alike(part - off), alike(part + off)):
+            return part
+    return season
 
 
 def _stands_out(series: Sequence[np.ndarray], season: int) -> bool:
