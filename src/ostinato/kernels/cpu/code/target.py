@@ -87,34 +87,51 @@ def _machine(target: Target) -> llvm.TargetMachine:
     )
 
 
-def _optimised(module: ir.Module, machine: llvm.TargetMachine, level: int = 3) -> llvm.ModuleRef:
+def _optimised(module: ir.Module, machine: llvm.TargetMachine, shared: bool = False) -> llvm.ModuleRef:
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
-    tuning = llvm.create_pipeline_tuning_options(speed_level=level)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     # What is emitted is vectors, in loops of the length that registers allow: a second opinion only adds code.
     tuning.loop_vectorization = False
     tuning.slp_vectorization = False
     tuning.loop_unrolling = False
     builder = llvm.create_pass_builder(machine, tuning)
-    builder.getModulePassManager().run(parsed, builder)
+    (builder.getModulePassManager() if shared else _few_passes()).run(parsed, builder)
     return parsed
 
 
-def compile(module: ir.Module, target: Target | None = None, level: int = 3) -> bytes:
+def _few_passes() -> llvm.ModulePassManager:
+    """What makes code of a step fast: registers for variables, each value once, loops that test at their end.
+
+    The hundred other passes take three times as long, and its code is no faster for them.
+    """
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_new_gvn_pass()
+    passes.add_loop_simplify_pass()
+    passes.add_loop_rotate_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    return passes
+
+
+def compile(module: ir.Module, target: Target | None = None, *, shared: bool = False) -> bytes:
     """Object code of a module for a processor.
 
     Args:
         module: what `Code` wrote.
         target: the processor; the host unless told otherwise.
-        level: of optimisation, 1 to 3: what is written as it should run needs little, and compiles faster.
+        shared: the module is made once a machine, for all cells: every pass of LLVM is worth its time.
 
     Raises:
         RuntimeError: the module is not valid LLVM: a bug of whoever made it.
     """
     machine = _machine(target or host())
-    return machine.emit_object(_optimised(module, machine, level))
+    return machine.emit_object(_optimised(module, machine, shared))
 
 
 def assembly(module: ir.Module, target: Target | None = None) -> str:

@@ -46,7 +46,7 @@ def _shared(key: str, module: Callable[[], ir.Module], names: tuple[str, ...]) -
     with compiling:
         code = cache.load(key)
         if code is None:
-            code = machine_code(module())
+            code = machine_code(module(), shared=True)
             cache.store(key, code)
         loaded = load(code, names)
     _alive.append(loaded)
