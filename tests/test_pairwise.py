@@ -68,11 +68,13 @@ def test_all(one, two, three): pass
 """
 
 
-@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one process", "two"])
+# Of the plugins that are installed, without those that take seconds to import.
+@pytest.mark.parametrize("processes", [("-p", "xdist"), ("-p", "xdist", "-n", "2")], ids=["one process", "two"])
 def test_what_is_left_out_is_counted(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, processes: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest("from tests.conftest import *")
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\nmarkers = ['cross']")
     pytester.makepyfile(TESTS)

@@ -27,6 +27,8 @@ def test_in_a_process_of_its_own(file: Path) -> None:
         pytest.skip("there is no Triton")
     path = os.pathsep.join([str(BESIDE), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | CHECKS[file]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "not more", str(file)]
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed, and some take seconds to import
+    # With xdist for a hook in tests/conftest.py.
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "no:cacheprovider", "-k", "not more", str(file)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
