@@ -39,6 +39,8 @@ $(VENV)/.bench-installed: pyproject.toml $(PINS) | $(BIN)/python
 demo: $(VENV)/.run-installed ## train a character language model on the standard library's source, and let it write
 	$(BIN)/ostinato train lm $(ARGS)
 
+# The tests start a hundred processes: where nothing compiled is kept, each compiles the package anew.
+test test-all: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev-installed ## run the tests; of those that cross many factors, as many as have every two values meet
 	$(BIN)/python -m pytest -n 2 --dist worksteal --pairs
 
