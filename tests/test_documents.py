@@ -34,10 +34,11 @@ def snippets(page: Path) -> list[Snippet]:
 def shell_environment(folder: Path, commands: Path) -> dict[str, str]:
     places = [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
     environment = dict(os.environ, PATH=os.pathsep.join(places), HOME=str(folder))
-    # `make demo` takes two minutes: here its training stops after a few steps. `make test` would run this test again: only its
-    # recipe is read.
+    # `make demo` takes two minutes: here a small network's training stops after a few steps. `make test` would run this test again:
+    # only its recipe is read.
     environment["ARGS"] = (
-        f"--training.max_steps=3 --baselines.markov_orders=0 --baselines.window=0 --run={folder / 'demo'}"
+        "--training.max_steps=3 --baselines.markov_orders=0 --baselines.window=0 --model.hidden_size=16 "
+        f"--model.embedding_size=8 --run={folder / 'demo'}"
     )
     return environment
 
