@@ -12,12 +12,12 @@ import pytest
 Row = Mapping[Any, Hashable]
 
 
-def meetings(row: Row) -> frozenset[tuple[Any, ...]]:
-    """Every two factors of a row with their values; where it has one factor, that one."""
-    return frozenset(combinations(row.items(), min(2, len(row))))
+def meetings(row: Row, of: int = 2) -> frozenset[tuple[Any, ...]]:
+    """Every `of` factors of a row with their values; where it has fewer factors, those."""
+    return frozenset(combinations(row.items(), min(of, len(row))))
 
 
-def covering(rows: Sequence[Row]) -> list[int]:
+def covering(rows: Sequence[Row], of: int = 2) -> list[int]:
     """The places of few rows in which all values meet that meet in any of `rows`; always the same for the same rows.
 
     Greedy: each time the first of the rows in which most of what is missing meets. What the rows leave out, as values that do not
@@ -25,11 +25,12 @@ def covering(rows: Sequence[Row]) -> list[int]:
 
     Args:
         rows: the value of each factor, by its name; every row has the same names in the same order.
+        of: how many values meet; 1 where it is enough that there is each value.
 
     Returns:
         Places in `rows`, ascending.
     """
-    met = [meetings(row) for row in rows]
+    met = [meetings(row, of) for row in rows]
     missing = set().union(*met)
     chosen = []
     while missing:
@@ -61,11 +62,14 @@ def identity(value: Any) -> Hashable:
 def beyond_pairs(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Of the tests marked `cross`, those that the selection of their function does without."""
     crosses: dict[str, list[pytest.Item]] = {}
+    strengths: dict[str, int] = {}
     for item in items:
-        if item.get_closest_marker("cross"):
-            crosses.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        if marker := item.get_closest_marker("cross"):
+            name = item.nodeid.partition("[")[0]
+            crosses.setdefault(name, []).append(item)
+            strengths[name] = marker.kwargs.get("of", 2)
     left = []
-    for cross in crosses.values():
-        chosen = set(covering([factors(item) for item in cross]))
+    for name, cross in crosses.items():
+        chosen = set(covering([factors(item) for item in cross], strengths[name]))
         left += [item for at, item in enumerate(cross) if at not in chosen]
     return left

@@ -46,6 +46,14 @@ def test_nothing_of_two_factors_or_one_is_left_out() -> None:
     assert covering([{"a": a} for a in (1, 2, 1)]) == [0, 1]
 
 
+def test_where_it_is_enough_that_there_is_each_value_few_rows_do() -> None:
+    rows = [{"a": a, "b": b} for a, b in product(range(7), range(4))]
+    chosen = covering(rows, 1)
+    assert len(chosen) == 7
+    assert {rows[at]["a"] for at in chosen} == set(range(7))
+    assert {rows[at]["b"] for at in chosen} == set(range(4))
+
+
 TESTS = """
 import dataclasses, pytest
 A, B = {"a": 1}, {"b": 2}  # without a hash
@@ -60,6 +68,11 @@ class Both:
 @pytest.mark.parametrize("two", [A, B], ids=str)
 @pytest.mark.parametrize("both", [Both(first, second) for first in "xy" for second in "pq"], ids=str)
 def test_cross(one, two, both): pass
+
+@pytest.mark.cross(of=1)
+@pytest.mark.parametrize("one", [1, 2])
+@pytest.mark.parametrize("two", [1, 2])
+def test_each(one, two): pass
 
 @pytest.mark.parametrize("one", [1, 2])
 @pytest.mark.parametrize("two", [1, 2])
@@ -79,9 +92,9 @@ def test_what_is_left_out_is_counted(
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\nmarkers = ['cross']")
     pytester.makepyfile(TESTS)
     whole = pytester.runpytest_subprocess(*processes)
-    whole.assert_outcomes(passed=24 + 8)
+    whole.assert_outcomes(passed=24 + 4 + 8)
     whole.stdout.no_fnmatch_line("*left to*")
     part = pytester.runpytest_subprocess("--pairs", *processes)
     passed = part.parseoutcomes()["passed"]
-    assert 6 + 8 <= passed <= 9 + 8
-    part.stdout.fnmatch_lines([f"{24 + 8 - passed} more tests of crosses are left to `make test-all`"])
+    assert 6 + 2 + 8 <= passed <= 9 + 2 + 8
+    part.stdout.fnmatch_lines([f"{24 + 4 + 8 - passed} more tests of crosses are left to `make test-all`"])

@@ -37,8 +37,9 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def of_heads(name: str) -> Cell:
-    operation = OPERATIONS[name]
+def of_heads(*names: str) -> Cell:
+    def operation(v: Tensor, w: Tensor) -> Tensor:
+        return sum((OPERATIONS[name](v, w) for name in names[1:]), OPERATIONS[names[0]](v, w)) / len(names)
 
     def step(x: Gates, s: State, U: Any, num_heads: int) -> State:
         u = U(s.h)
@@ -48,11 +49,21 @@ def of_heads(name: str) -> Cell:
     return cell(gates="a b", states="h")(step)
 
 
+@pytest.mark.cross(of=1)  # every operation meets every number of heads in the test below
 @pytest.mark.parametrize("heads", [1, 2, 3, 13])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_on_heads_is_compiled(name: str, heads: int) -> None:
+    is_compiled(of_heads(name), heads)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 13])
+@pytest.mark.parametrize("first", range(3))
+def test_operations_on_heads_are_compiled_together(first: int, heads: int) -> None:
+    is_compiled(of_heads(*[*OPERATIONS][first::3]), heads)
+
+
+def is_compiled(each: Cell, heads: int) -> None:
     torch.manual_seed(0)
-    each = of_heads(name)
     compiled = Recurrent(each, INPUTS, heads * UNITS, num_heads=heads, dtype=torch.float64)
     reference = Recurrent(each, INPUTS, heads * UNITS, num_heads=heads, dtype=torch.float64, backend="reference")
     reference.load_state_dict(compiled.state_dict())
