@@ -58,17 +58,7 @@ def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 400
 
 
-def smaller(example: Example) -> Example:
-    """The interpreter takes its time for every step and block: of three steps one is in the middle, of two blocks one is a part."""
-    steps, lengths = min(example.steps, 3), example.lengths
-    lengths = None if lengths is None else [min(steps, n) for n in lengths]
-    return changed(example, steps=steps, hidden=min(example.hidden, 66), lengths=lengths)
-
-
-FEW = [(names, smaller(example), dtype, by) for names, example, dtype, by in CASES[::EXAMPLES]]
-
-
-@pytest.mark.parametrize(("names", "example", "dtype", "by"), FEW, ids=identified)
+@pytest.mark.parametrize(("names", "example", "dtype", "by"), CASES[::EXAMPLES], ids=identified)
 def test_every_cell_with_every_option(names: tuple[str, ...], example: Example, dtype: torch.dtype, by: str) -> None:
     with way(WAYS[by]):
         assert_right(example, dtype, OnGPU().run)
