@@ -96,7 +96,12 @@ def _run(command: str, words: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _lacks_memory(error):
             raise
-        return _wrong("there is not enough memory for that; choose smaller batches, shorter chunks or a smaller model")
+        from ostinato.training.distributed.launch import OF_MEMORY, is_watched
+
+        status = _wrong(
+            "there is not enough memory for that; choose smaller batches, shorter chunks or a smaller model"
+        )
+        return OF_MEMORY if is_watched() else status
 
 
 def _open_what_is_closed() -> None:

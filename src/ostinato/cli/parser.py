@@ -121,8 +121,11 @@ class Parser(ArgumentParser):
             or action.type is bool
             for flag in action.option_strings
         }
-        given = []
+        flags, given = set(self._flags()), []
         for word, following in zip_longest(words, words[1:]):
+            name, equals, value = word.partition("=")
+            if name.startswith("--") and name not in flags and "--" + name[2:].replace("-", "_") in flags:
+                word = f"--{name[2:].replace('-', '_')}{equals}{value}"  # --max-restarts is --max_restarts
             given.append(word)
             if word in switches and str(following).lower() not in ("true", "false", "yes", "no"):
                 given.append("true")

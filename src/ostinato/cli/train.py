@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
 import textwrap
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from ostinato.training.loop.budget import LIMITS
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
+    from ostinato.training.distributed.plan import Plan
 
 ALL = "--help-all"
 # What most people change, where the task has it.
@@ -54,10 +56,10 @@ def main(words: Sequence[str]) -> int:
     words = ["--help" if word == ALL else word for word in words]
     settings = _settings(name, entry, words)
 
-    from ostinato.training.distributed.launch import is_launched, launch, stop_with_the_watcher
+    from ostinato.training.distributed.launch import is_launched, stop_with_the_watcher
 
-    if settings.devices * settings.nodes > 1 and not is_launched():
-        return launch(["train", name, *words], settings.devices, settings.nodes)
+    if (settings.elastic is not None or settings.devices * settings.nodes > 1) and not is_launched():
+        return _launch(["train", name, *words], settings)
     stop_with_the_watcher()
 
     # Loaded only now: a wrong flag should not wait for torch.
@@ -65,6 +67,43 @@ def main(words: Sequence[str]) -> int:
 
     result = train(entry.make(), settings)
     return _told(settings, result, importlib.import_module(entry.report))
+
+
+def _launch(words: list[str], settings: Any) -> int:
+    """Starts the processes of this machine, which do what the words say."""
+    from ostinato.training.distributed.plan import plan
+
+    # Read by torch when it is loaded, which tells of every connection that closes in twenty lines.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    planned = plan(settings.devices, settings.nodes, settings.elastic, settings.max_restarts)
+    if planned.is_elastic:
+        return _launch_elastic(words, settings, planned)
+    from ostinato.training.distributed.agent import launch
+
+    return launch(words, planned)
+
+
+def _launch_elastic(words: list[str], settings: Any, planned: Plan) -> int:
+    planned.check_rows(settings.training.batch_size)
+    if settings.run is None and planned.place is not None:
+        raise ConfigError("elastic: expected --run FOLDER, which all machines see and a later process finds again")
+
+    from ostinato.cli.main import INTERRUPTED
+    from ostinato.recipes.runs import new_run
+    from ostinato.training.distributed.agent import launch
+    from ostinato.training.run.run_folder import RunFolder
+
+    run = RunFolder(settings.run or new_run(settings.task))
+
+    def kept() -> str:
+        steps = run.checkpoints.steps()
+        return f"step {steps[-1]}" if steps else "the beginning"
+
+    status = launch([*words, "--run", str(run)], planned, kept=kept)
+    if status == INTERRUPTED:  # the processes themselves cannot know whether others go on
+        again = ["ostinato", "train", words[1], "--run", str(run), "--resume", "--elastic", settings.elastic]
+        print(f"interrupted at {kept()}; go on with: {shlex.join(again)}")
+    return status
 
 
 def _short_help(name: str, entry: Entry) -> str:
@@ -98,11 +137,13 @@ def _short_help(name: str, entry: Entry) -> str:
 def _told(settings: Any, result: Any, report: Any) -> int:
     """Tells how a run ended; `report` has `resume_command(result)` and `show(result)`."""
     from ostinato.cli.main import INTERRUPTED
-    from ostinato.training.distributed.launch import rank
+    from ostinato.training.distributed.launch import is_watched, rank
 
     if rank() > 0:
         return INTERRUPTED if result.outcome.ending == "interrupted" else 0
     if result.outcome.ending == "interrupted":
+        if settings.elastic is not None and is_watched():
+            return INTERRUPTED
         print(f"interrupted at step {result.outcome.counters.step}; go on with: {report.resume_command(result)}")
         return INTERRUPTED
     if settings.quiet:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ostinato.errors import RunError
 from ostinato.recipes import own_cells
 from ostinato.recipes.runs import new_run
 from ostinato.recipes.settings import RunSettings
 from ostinato.training.distributed.device import make_fabric
+from ostinato.training.distributed.launch import launch_name
 from ostinato.training.distributed.processes import Processes, told_of_deaths
 from ostinato.training.loop.progress import Progress
 from ostinato.training.run.run_folder import RunFolder
@@ -50,7 +53,7 @@ def opened(settings: RunSettings, make_progress: Callable[[bool], Progress]) -> 
     fabric = make_fabric(
         settings.device,
         settings.precision,
-        devices=settings.devices,
+        devices=1 if settings.elastic else settings.devices,  # how many there are now, their launch says
         nodes=settings.nodes,
         strategy=settings.strategy,
     )
@@ -58,10 +61,13 @@ def opened(settings: RunSettings, make_progress: Callable[[bool], Progress]) -> 
         processes = Processes(fabric)
         progress = make_progress(settings.quiet or not processes.is_first)
         run = RunFolder(processes.first(lambda: str(settings.run or new_run(settings.task))))
-        processes.first(lambda: stack.enter_context(run.locked(resume=settings.resume)) and None)
+        stack.enter_context(processes.beating())
+        name = launch_name() if settings.elastic else None
+        processes.first(lambda: stack.enter_context(run.locked(resume=settings.resume, name=name)) and None)
         if processes.is_first:
             stack.enter_context(run.keeping_config())
         yield Session(run, processes, progress)
+        processes.first(lambda: None)  # none leaves before the first has written all
 
 
 def for_the_record(settings: RunSettings, run: RunFolder, training: Any, *paths: str) -> dict[str, Any]:
@@ -87,10 +93,50 @@ def for_the_record(settings: RunSettings, run: RunFolder, training: Any, *paths:
         "run": str(run),
         "devices": 1,
         "nodes": 1,
+        "elastic": None,
+        "max_restarts": 3,
         "quiet": False,
         "resume": False,
         "training": {**recorded["training"], **budget},
     }
+
+
+def gone_on_with(task: Any, settings: Any) -> Any:
+    """The settings of an elastic run, with `resume` where its folder holds it already: whoever starts it cannot know.
+
+    Args:
+        task: with the names of its `files`.
+        settings: of the run.
+
+    Raises:
+        RunError: the folder holds a run of other settings.
+    """
+    if settings.elastic is None or settings.resume or settings.run is None:
+        return settings
+    run = RunFolder(settings.run)
+    if not run.config_file.exists():
+        return settings
+
+    def told(each: Any) -> dict[str, Any]:
+        record = json.loads(json.dumps(for_the_record(each, run, each.training, *task.files)))
+        return {name: value for name, value in _flat(record) if name not in ("device", "strategy")}
+
+    before, now = told(type(settings).from_dict(run.read_config())), told(settings)
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise RunError(
+                f"{run} holds a run with {name} {before.get(name)}, and here it is {value}; add --resume to go on with it "
+                "all the same, or choose another --run"
+            )
+    return dataclasses.replace(settings, resume=True)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _absolute(names: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from ostinato.cell_names import CellName
 from ostinato.errors import ConfigError
 from ostinato.recipes.typed import field_types, fits, in_words
+from ostinato.training.distributed.plan import machines
 from ostinato.training.run.settings import Precision, UpdateSettings
 
 
@@ -26,6 +27,9 @@ class RunSettings:
         precision: the precision of numbers; auto is bf16-mixed where the device has fast bfloat16 products, else 32-true.
         devices: the number of processes on each machine, each with a device of its own; leave it out under torchrun and SLURM.
         nodes: the number of machines that run this command; leave it out under torchrun and SLURM.
+        elastic: the least and the largest number of machines, as in 1:4, with which the run goes on by itself when a process or a
+            machine is gone, and which machines may join; null to end then. A run that is in the folder already is gone on with.
+        max_restarts: with elastic, how often the processes of a machine are started again.
         strategy: how several processes share the model: ddp (each holds all weights) or fsdp (each holds a share); auto is ddp.
         quiet: print the run folder at the end and nothing else.
         resume: go on with the run in the folder that --run names.
@@ -39,6 +43,8 @@ class RunSettings:
     precision: Precision = "auto"
     devices: int = 1
     nodes: int = 1
+    elastic: str | None = None
+    max_restarts: int = 3
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     quiet: bool = False
     resume: bool = False
@@ -47,6 +53,14 @@ class RunSettings:
         for name in ("devices", "nodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.max_restarts < 0:
+            raise ConfigError(f"max_restarts: expected at least 0, got {self.max_restarts}")
+        if self.elastic is not None:
+            machines(self.elastic)
+            if self.nodes != 1:
+                raise ConfigError(
+                    f"nodes: expected none beside elastic, which says how many machines, got {self.nodes}"
+                )
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed: expected an integer from 0 to 2^63 - 1, got {self.seed}")
         for name, otherwise in (("data", "the built-in data"), ("run", "a new folder in runs/")):

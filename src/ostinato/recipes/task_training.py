@@ -30,7 +30,7 @@ from ostinato.data.records.splits import Splits
 from ostinato.errors import DataError
 from ostinato.recipes import own_cells, registry
 from ostinato.recipes.learnt import Known, Model, S
-from ostinato.recipes.session import Session, for_the_record, opened
+from ostinato.recipes.session import Session, for_the_record, gone_on_with, opened
 from ostinato.recipes.settings import TaskSettings
 from ostinato.recipes.task import Finished, Judge, Opening, Part, Task
 from ostinato.recipes.trained import Scores, Trained, load, read_splits
@@ -88,6 +88,7 @@ def train(
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
     """
+    settings = gone_on_with(task, settings)
     with opened(settings, partial(task.progress, console=console)) as session:
         return _train(task, settings, session, on_evaluation)
 

@@ -172,13 +172,13 @@ def workers_of(process):
     return sorted(map(int, children))
 
 
-def wait_for_checkpoint(process, folder: Path):
-    for _ in range(600):
-        if any((folder / "state").glob("step-*.json")):
+def wait_for_checkpoint(process, folder: Path, step: int = 1):
+    for _ in range(2400):
+        if max(RunFolder(folder).checkpoints.steps(), default=0) >= step:
             return
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
-    raise AssertionError("no checkpoint after 30 s")
+    raise AssertionError("no checkpoint after 120 s")
 
 
 ENDLESS = {

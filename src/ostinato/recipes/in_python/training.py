@@ -64,11 +64,15 @@ def train(
 
 
 def _check_processes(settings: Any) -> None:
-    if settings.devices * settings.nodes > 1 and not is_launched():
+    if is_launched():
+        return
+    remedy = "start the script with torchrun, or use the command `ostinato train`"
+    if settings.devices * settings.nodes > 1:
         raise ConfigError(
-            f"devices, nodes: expected 1 of each in one Python process, got {settings.devices} and {settings.nodes}; start "
-            "the script with torchrun, or use the command `ostinato train`"
+            f"devices, nodes: expected 1 of each in one Python process, got {settings.devices} and {settings.nodes}; {remedy}"
         )
+    if settings.elastic is not None:
+        raise ConfigError(f"elastic: one Python process cannot start itself again, got {settings.elastic}; {remedy}")
 
 
 # --- settings ---

@@ -17,14 +17,15 @@ import torch
 from torch import distributed as dist
 
 from ostinato.errors import OstinatoError, PeerError, RunError
+from ostinato.training.distributed.heartbeat import beating
 from ostinato.training.update.tree import map_tensors
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# A death is noticed at once, however long these are; a machine that vanishes from the network only after them.
+# A death is noticed at once, however long these are, and a machine that vanishes from the network by its silence: see `heartbeat`.
 PATIENCE = timedelta(days=7)  # for what the first process does alone: tokenising, say
-STEP = timedelta(minutes=10)  # for a step, a checkpoint, a sample
+STEP = timedelta(minutes=10)  # for finding each other, a step, a checkpoint, a sample
 
 
 class Processes:
@@ -44,6 +45,7 @@ class Processes:
         self.rank, self.world = fabric.global_rank, fabric.world_size
         self._group: Any = None
         self._patient_group: Any = None
+        self._is_beating = False
         if self.world > 1:
             with self._told_of_deaths():
                 self._group = dist.new_group(backend="gloo", timeout=STEP)
@@ -53,6 +55,19 @@ class Processes:
     def is_first(self) -> bool:
         """Whether this is the process that prints and writes."""
         return self.rank == 0
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Inside, a process that is silent for too long ends this one; see `heartbeat`. Entered again it does nothing."""
+        if self._is_beating:
+            yield
+            return
+        self._is_beating = True
+        try:
+            with beating(self.rank, self.world):
+                yield
+        finally:
+            self._is_beating = False
 
     def first(self, function: Callable[[], Any]) -> Any:
         """Calls `function` in the first process, while the others wait, and returns its result in all.

@@ -124,6 +124,7 @@ def fit(
             run.create({})
     progress = progress or Progress(quiet=not processes.is_first)
     with ExitStack() as stack, told_of_deaths(processes.world):
+        stack.enter_context(processes.beating())
         stack.enter_context(_with_loss(module, loss, of_items=is_dataset))
         if processes.is_first:
             stack.enter_context(run.locked(resume=True))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.make_sure: Callable[[], None] = lambda: None
+        """Called before anything is put in the place of another or removed; it raises where that is no longer ours to do."""
         self._damaged: set[int] = set()  # steps that `read` has passed over
 
     def steps(self) -> list[int]:
@@ -77,10 +79,12 @@ class Checkpoints:
             write_tensors(file, tensors)
             name = f"step-{step:09d}-{file.sha256[:8]}.safetensors"
             file.commit(self.folder / name)
+        self.make_sure()
         body = {"format": FORMAT, "step": step, "tensors": {"file": name, "sha256": file.sha256}, "state": packed}
         write_bytes(self._description(step), json.dumps({"sha256": _checksum(body), **body}).encode())
         if best:
             self.name_best(step)
+        self.make_sure()
         self._remove(step, keep)
 
     def name_best(self, step: int) -> None:

@@ -21,10 +21,12 @@ class Lock:
 
     Args:
         path: the file to lock; its folder must be there.
+        name: what processes of one launch have in common, of which one takes the place of another. Such a process takes the lock
+            from the one before, which may be stopped or cut off, and hold it for ever: see `is_held`.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, name: str | None = None):
+        self.path, self.name = path, name
         self._file: int | None = None
 
     def __enter__(self) -> Lock:
@@ -46,6 +48,10 @@ class Lock:
                 raise
             os.close(file)  # one who gave up has removed the file meanwhile
 
+    def is_held(self) -> bool:
+        """Whether the lock is still this one's: another of the same name may have taken it."""
+        return self._file is not None and _is(self._file, self.path)
+
     def refused(self, who: str) -> OstinatoError:
         """What is told where another holds it; `who` is empty or names a process."""
         return RunError(
@@ -58,11 +64,14 @@ class Lock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(file, 100).decode(errors="replace").strip()
+            holder, _, name = os.read(file, 1000).decode(errors="replace").strip().partition("\n")
+            if self.name is not None and name == self.name:
+                self.path.unlink(missing_ok=True)  # the next file of this path is another, which nobody holds
+                return
             who = f" (process {holder})" if holder else ""
             raise self.refused(who) from None
         os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()} on {os.uname().nodename}\n".encode())
+        os.write(file, f"{os.getpid()} on {os.uname().nodename}\n{self.name or ''}\n".encode())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -74,6 +83,10 @@ class Lock:
 
 def _is(file: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file), path.stat())
+        now = os.open(path, os.O_RDONLY)  # a network file system asks its server again
     except FileNotFoundError:
         return False
+    try:
+        return os.path.samestat(os.fstat(file), os.fstat(now))
+    finally:
+        os.close(now)

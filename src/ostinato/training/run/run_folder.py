@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
 from ostinato.data.sources.plain_file import open_plain, read_plain
-from ostinato.errors import RunError
+from ostinato.errors import PeerError, RunError
 from ostinato.extras import needed
 from ostinato.training.run.checkpoints import Checkpoints
 from ostinato.training.run.files import NewFile, remove_leftovers, write_bytes, write_tensors, write_text
@@ -49,7 +49,8 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.checkpoints = Checkpoints(self.state_folder)
-        self._is_locked = False
+        self.checkpoints.make_sure = self._make_sure
+        self._lock: Lock | None = None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -89,34 +90,35 @@ class RunFolder:
             )
 
     @contextmanager
-    def locked(self, *, resume: bool = False) -> Iterator[RunFolder]:
+    def locked(self, *, resume: bool = False, name: str | None = None) -> Iterator[RunFolder]:
         """Makes the folder and keeps others from writing to it; what killed processes left unfinished is removed.
 
         Entered again by the same object it does nothing. Left by an error before `create`, it takes back what it made.
 
         Args:
             resume: as in `check`, which is asked again once nobody else can write.
+            name: as that of `Lock`: of those processes that take each other's place.
 
         Raises:
             RunError: another process holds it, `check` refuses, or it cannot be written to.
         """
-        if self._is_locked:
+        if self._lock is not None:
             yield self
             return
         made = [path for path in (self.state_folder, *self.state_folder.parents) if not path.exists()]
-        lock = Lock(self.state_folder / "lock")
+        lock = Lock(self.state_folder / "lock", name)
         with self.writing():
             self.state_folder.mkdir(parents=True, exist_ok=True)
             lock.__enter__()
         try:
             self.check(resume=resume)
-            self._is_locked = True
+            self._lock = lock
             with self.writing():
                 remove_leftovers(self.path)
                 remove_leftovers(self.state_folder)
             yield self
         finally:
-            self._is_locked = False
+            self._lock = None
             if made and not self.config_file.exists():
                 _take_back(lock.path, made)
             lock.__exit__(None, None, None)
@@ -173,13 +175,19 @@ class RunFolder:
 
         Raises:
             RunError: instead of an OSError.
+            PeerError: another process has taken the place of this one, which was stopped or cut off.
         """
+        self._make_sure()
         try:
             yield
         except OSError as error:
             steps = self.checkpoints.steps()
             kept = f"; the checkpoint of step {steps[-1]} is kept: put it right and add --resume" if steps else ""
             raise RunError(f"cannot write to the run folder {self.path}: {error.strerror or error}{kept}") from error
+
+    def _make_sure(self) -> None:
+        if self._lock is not None and not self._lock.is_held():
+            raise PeerError(f"another process has gone on with {self.path} in the place of this one, which stops")
 
     def read_config(self) -> dict[str, Any]:
         """The settings of the run.
@@ -214,6 +222,7 @@ class RunFolder:
         """
         with NewFile(self.path) as file:
             write_tensors(file, weights)
+            self._make_sure()
             file.commit(self.model_file)
 
     def load_model(self, build: Callable[[], M]) -> M:
