@@ -29,6 +29,7 @@ _PACKAGES = {
         *("shtab", "sklearn", "tensorboard", "tokenizers", "unicode_rbnf", "yaml"),
     ),
     "plots": ("matplotlib",),
+    "ray": ("ray",),
     "sweep": ("optuna",),
     "serve": ("httptools", "orjson", "prometheus_client", "redis", "starlette", "uvicorn", "websockets"),
     "export": ("onnx", "onnx_ir", "onnxruntime", "onnxscript"),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ostinato.insight.reasons.question import Question
+    from ostinato.recipes.engines.cutting import RowsAs
     from ostinato.recipes.exporting.exported import Exported
 
 Part = TypeVar("Part")  # of a data set, as it was read
@@ -127,6 +128,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         errors: the figures of which the smallest is best; of all others the largest is.
         files: the settings, such as "reading.test", that name files.
         rows: of a batch in evaluation and prediction; changes no result.
+        part_rows: of a partition that one of many workers answers; None for as many as one process sorts by length together.
         answering: a dataclass of what a user can set about answers, such as how wide a beam is; None for nothing.
         nothing_to_judge: what is said of data whose validation part has no example with a loss.
         no_answers: what is said where answers are asked for, of a task that has none; empty where it has.
@@ -144,6 +146,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     errors: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[int] = 256
+    part_rows: ClassVar[int | None] = None
     answering: ClassVar[type[Any] | None] = None
     nothing_to_judge: ClassVar[str] = "expected labels to validate with that training has too, got others only"
     no_answers: ClassVar[str] = ""
@@ -258,6 +261,19 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     def fingerprint_of(self, examples: Examples, validation: Examples) -> str | None:
         """The same of the data that are learnt from and those that choose the weights."""
         return self.fingerprint(examples)
+
+    def rows_as(self, settings: S, known: Known, suffix: str) -> RowsAs | None:
+        """What a row is of a file to predict for, where some of its rows can be read without the others.
+
+        Args:
+            settings: of the run.
+            known: what it knows.
+            suffix: of the file.
+
+        Returns:
+            None where the whole file must be read.
+        """
+        return None
 
     # --- model ---
 
@@ -454,7 +470,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """What the model says about each row of a batch of `part`, as JSON can hold it."""
 
     def table_rows(self, learnt: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """The rows of an answer in a table; None for what all tasks have, see `ostinato.cli.answer_files`."""
+        """The rows of an answer in a table; None for what all tasks have, see `ostinato.recipes.engines.answer_files`."""
         return None
 
     def exported(self, learnt: Any) -> Exported:

@@ -238,7 +238,8 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
     def _stream(self, part: Any, on_batch: OnBatch | None) -> Iterator[A]:
         if not self.task.size(part):
             return iter(())
-        return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch)
+        examples = self.task.examples(self.settings, self.known, part)
+        return self.answers_to(part, examples, range(len(examples.lengths)), on_batch)
 
     def read_part(self, data: str, *, labelled: bool) -> Any:
         """Data of the kinds that the task reads, with or without labels.
@@ -253,13 +254,21 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         self.notes, self.unread = self.task.notes(part), tuple(getattr(part, "unread", ()))
         return part
 
-    def _answers(self, part: Any, examples: Examples, on_batch: OnBatch | None) -> Iterator[A]:
+    def answers_to(self, part: Any, examples: Examples, rows: range, on_batch: OnBatch | None = None) -> Iterator[A]:
+        """The answers to some of the examples of a part, in their order; a few batches are held at a time.
+
+        Args:
+            part: as it was read.
+            examples: of all of it.
+            rows: which of them.
+            on_batch: called after each batch with how far in the examples it is, and how many there are.
+        """
         made: Any = self.task.prediction
         size, pool = len(examples.lengths), POOL_BATCHES * self.task.rows
-        for start in range(0, size, pool):
+        for start in range(rows.start, rows.stop, pool):
             found: dict[int, dict[str, Any]] = {}
             with reading(self.model):  # whoever takes the answers does so outside
-                for batch in self.task.in_order(self, _Slice(examples, start, start + pool)):
+                for batch in self.task.in_order(self, _Slice(examples, start, min(start + pool, rows.stop))):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
                         on_batch(start + len(found), size)
