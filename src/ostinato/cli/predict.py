@@ -128,7 +128,9 @@ def _in_parts(given: Any) -> int:
     if given.show or given.output is None:
         raise ConfigError("--engine: expected --output FOLDER for its partitions, and no --show")
     if given.input == "-":
-        raise ConfigError("--engine: expected data in files, which every worker can open; standard input is read by one")
+        raise ConfigError(
+            "--engine: expected data in files, which every worker can open; standard input is read by one"
+        )
 
     from ostinato.cli.waiting import waiting
     from ostinato.recipes import open_run

@@ -267,7 +267,9 @@ def _separator(path: Path, settings: Any) -> str | None:
             return None
         separator = Dialect(told).separator or usual
         # Quotation marks in TSV are quotes only if all of the file can be read so.
-        if separator == "\t" and (b'"' in first or any(b'"' in block for block in iter(lambda: file.read(_BLOCK), b""))):
+        if separator == "\t" and (
+            b'"' in first or any(b'"' in block for block in iter(lambda: file.read(_BLOCK), b""))
+        ):
             return None
     return separator
 

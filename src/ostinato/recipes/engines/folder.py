@@ -2,7 +2,7 @@
 
 | file | what it holds |
 | --- | --- |
-| `part-00000.jsonl` or `.parquet` | the answers to a piece, in the order of the data; the names of the files are in that order too |
+| `part-00000.jsonl` or `.parquet` | the answers to a piece; rows and names of files are in the order of the data |
 | `.parts.json` | what they are answers of, to what, how cut; and whether none is missing |
 """
 
@@ -112,7 +112,7 @@ class PartFolder:
         write_json(self.path / _ABOUT, {**about, "parts": parts})
 
     def agree(self) -> None:
-        """Gives columns of Parquet the same types in all partitions: what is whole numbers, or nothing at all, in one may not in others."""
+        """Gives columns of Parquet the same types everywhere: what is whole numbers or nothing in one partition may be others elsewhere."""
         if self.suffix != PARQUET or not (files := self.parts()):
             return
         with needed():
@@ -122,14 +122,14 @@ class PartFolder:
         if all(schema == schemas[0] for schema in schemas):
             return
         empty = [polars.DataFrame(schema=schema) for schema in schemas]
-        wanted = polars.concat(empty, how="diagonal_relaxed").schema
+        wanted: Any = polars.concat(empty, how="diagonal_relaxed").schema
         for file, schema in zip(files, schemas, strict=True):
             if schema == wanted:
                 continue
             missing = [polars.lit(None, kind).alias(name) for name, kind in wanted.items() if name not in schema]
             table = polars.read_parquet(file, glob=False).with_columns(missing).select(wanted.names())
             with self.new_part(int(file.stem.partition("-")[2])) as beside:
-                table.cast(dict(wanted)).write_parquet(beside)
+                table.cast(wanted).write_parquet(beside)
 
     def join(self, target: Path) -> None:
         """Puts all partitions together in one file, in the order of the data, and removes the folder."""

@@ -16,7 +16,7 @@ from typing import Any
 from ostinato.errors import ConfigError
 from ostinato.extras import needed
 from ostinato.recipes.engines.crew import WorkerDiedError
-from ostinato.recipes.engines.work import Done, Worker
+from ostinato.recipes.engines.work import Done
 
 _STORE_BYTES = 256 * 2**20  # of objects on this machine: results of evaluation; partitions do not pass through it
 
@@ -56,12 +56,26 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
                 "address out"
             ) from error
         try:
-            yield ray
+            with _without_its_own_words():
+                yield ray
         finally:
             ray.shutdown()
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _without_its_own_words() -> Generator[None]:
+    """Ray prints on standard output that a worker died, in a paragraph, whatever its settings; `Team` says so in a line."""
+    import ray._private.worker as printer
+
+    before = printer.print_to_stdstream
+    printer.print_to_stdstream = lambda *args, **options: None
+    try:
+        yield
+    finally:
+        printer.print_to_stdstream = before
 
 
 def cores() -> int:
@@ -74,7 +88,8 @@ class RayCrew:
 
     Args:
         ray: the module, connected.
-        workers: how many there are at once; None for one a GPU where the device may be one and the cluster has some, else one a core.
+        workers: how many there are at once; None for one a GPU where the cluster has some and the device may be one, else one a
+            core.
         device: where they compute.
 
     Attributes:
@@ -92,7 +107,7 @@ class RayCrew:
         self._share = {"num_cpus": self.threads, "num_gpus": min(1.0, gpus / self.workers) if gpus else 0}
         self._work: Any = None
 
-    def told(self, make: type[Worker], *given: Any) -> RayCrew:
+    def told(self, make: type[Any], *given: Any) -> RayCrew:
         """Says what workers are made of."""
         self._work = make, given
         return self

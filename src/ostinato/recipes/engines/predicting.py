@@ -119,5 +119,6 @@ def check_output(output: str, *, ordered: bool) -> None:
     if ordered and path.is_dir():
         raise ConfigError(f"--output {output}: is a folder; with --ordered, expected the name of a file")
     if not ordered and os.path.lexists(path) and not path.is_dir():
-        raise ConfigError(f"--output {output}: is a file; with --engine, expected a folder for partitions, or --ordered")
-
+        raise ConfigError(
+            f"--output {output}: is a file; with --engine, expected a folder for partitions, or --ordered"
+        )

@@ -92,7 +92,9 @@ class Worker:
                 return self._answer(trained, job)
             return self.asked(trained, job)
         except Exception as error:  # of one piece: the others are to have their answers
-            words = _line(error) if isinstance(error, OstinatoError) else f"{job}: {type(error).__name__}: {_line(error)}"
+            words = (
+                _line(error) if isinstance(error, OstinatoError) else f"{job}: {type(error).__name__}: {_line(error)}"
+            )
             return Done(error=job.named(words) if isinstance(job, Piece) else words)
 
     def asked(self, trained: Any, job: Any) -> Done:
@@ -141,10 +143,12 @@ class Worker:
         folder = PartFolder(self.work.output, self.work.suffix)
         make = partial(trained.task.table_rows, trained)
         answers = () if examples is None else trained.answers_to(part, examples, rows)
-        with folder.new_part(piece.number) as path:
-            with answers_into(str(path), trained.task, make, before=piece.before) as write:
-                for answer in answers:
-                    write(answer)
+        with (
+            folder.new_part(piece.number) as path,
+            answers_into(str(path), trained.task, make, before=piece.before) as write,
+        ):
+            for answer in answers:
+                write(answer)
         return Done(len(rows), notes, unread)
 
 
