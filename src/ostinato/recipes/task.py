@@ -51,7 +51,14 @@ Part = TypeVar("Part")  # of a data set, as it was read
 
 
 class Judge(ABC):
-    """Looks at a model's answers to one set of examples, batch by batch."""
+    """Looks at a model's answers to one set of examples, batch by batch.
+
+    Attributes:
+        memory: the attributes that keep what was seen: lists and dicts that grow, sums. With it, several processes can see the
+            batches between them, see `remembered` and `join`; empty where they cannot.
+    """
+
+    memory: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def see(self, batch: Batch) -> torch.Tensor:
@@ -60,6 +67,20 @@ class Judge(ABC):
         Returns:
             The mean loss of the batch, a scalar.
         """
+
+    def remembered(self) -> Any:
+        """What was seen, on the CPU, for `join` of another judge of the same examples."""
+        return map_tensors(lambda tensor: tensor.cpu(), {name: getattr(self, name) for name in self.memory})
+
+    def join(self, remembered: Any) -> None:
+        """Adds what another judge of the same examples has seen in other batches; all of them are joined in their order."""
+        for name, theirs in remembered.items():
+            mine = getattr(self, name)
+            if isinstance(mine, dict):
+                mine.update(theirs)
+            elif mine is not None:
+                mine += theirs
+                setattr(self, name, mine)
 
     @abstractmethod
     def figures(self) -> dict[str, float]:
@@ -420,7 +441,21 @@ class Task(ABC, Generic[S, Part, Known, Model]):
                 done += len(batch.rows)
                 if on_batch is not None:
                     on_batch(done, len(examples.lengths))
-        means = torch.stack(losses).tolist()  # the only time that the device is waited for
+        return self.summed(
+            learnt, judge, torch.stack(losses).tolist(), counts
+        )  # the only time that the device is waited for
+
+    def summed(
+        self, learnt: Learnt[S, Known, Model], judge: Judge, means: Sequence[float], counts: Sequence[int]
+    ) -> Evaluation:
+        """What was found in all batches.
+
+        Args:
+            learnt: the model.
+            judge: who has seen them.
+            means: the loss of each batch, nats.
+            counts: terms that it is the mean of.
+        """
         nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
         figures, chosen = judge.figures(), judge.chosen_by(self.judged_by(learnt.settings))
         if chosen is not None and chosen not in figures:

@@ -112,7 +112,10 @@ class PartFolder:
         write_json(self.path / _ABOUT, {**about, "parts": parts})
 
     def agree(self) -> None:
-        """Gives columns of Parquet the same types everywhere: what is whole numbers or nothing in one partition may be others elsewhere."""
+        """Gives columns of Parquet the same types in all partitions.
+
+        What is whole numbers, or nothing at all, in one may be others in the next.
+        """
         if self.suffix != PARQUET or not (files := self.parts()):
             return
         with needed():
