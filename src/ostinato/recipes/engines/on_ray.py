@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ostinato.extras import needed
 from ostinato.recipes.engines.crew import WorkerDiedError
 from ostinato.recipes.engines.work import Done
 
+_ANSWERS_S = 5.0  # in which a machine of the network answers
 _STORE_BYTES = 256 * 2**20  # of objects on this machine: results of evaluation; partitions do not pass through it
 
 
@@ -40,6 +42,8 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
     if ray.is_initialized():  # by a program of which this is a part
         yield ray
         return
+    if address is not None:
+        _check_answers(address)
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": None}
     folder = None
     try:
@@ -50,11 +54,7 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
         try:
             ray.init(address=address or "local", **how)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"--address {address}: no cluster of Ray answers there ({reason}); begin one with `ray start --head`, or leave the "
-                "address out"
-            ) from error
+            raise _no_cluster(address, " ".join(str(error).split())[:200]) from error
         try:
             with _without_its_own_words():
                 yield ray
@@ -63,6 +63,24 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_answers(address: str) -> None:
+    """Raises `ConfigError` where nobody listens: Ray itself would try for a quarter of an hour."""
+    host, _, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto" finds one of this machine or says at once that there is none
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_S).close()
+    except OSError as error:
+        raise _no_cluster(address, error.strerror or str(error)) from error
+
+
+def _no_cluster(address: str | None, reason: str) -> ConfigError:
+    return ConfigError(
+        f"--address {address}: no cluster of Ray answers there ({reason}); begin one with `ray start --head`, or leave the "
+        "address out"
+    )
 
 
 @contextmanager
