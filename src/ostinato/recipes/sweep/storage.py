@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ STARTUP = 5  # trials that no pruner ends
 _SPACE = "space"  # on a study: what is searched
 _JOURNALS = ("redis", "rediss", "unix")
 _DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
+_TRIES_S = (0.2, 0.5, 1.0)
 _EXAMPLES = "redis://host:6379/0, postgresql://user:password@host/database or sqlite:///file"
 
 
@@ -80,7 +82,7 @@ def _storage(folder: Path, shared: Shared | None) -> Any:
     if shared is None:
         return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
     if shared.url.partition(":")[0] not in _JOURNALS:
-        return RDBStorage(shared.url, engine_kwargs={"pool_pre_ping": True})
+        return _tables_of(RDBStorage, shared.url)
     with needed():
         import redis  # noqa: F401 - Optuna's own word for its absence is longer than a line
     with warnings.catch_warnings():
@@ -88,6 +90,20 @@ def _storage(folder: Path, shared: Shared | None) -> Any:
             "ignore", ExperimentalWarning
         )  # that its interface may change is our care, not the user's
         return JournalStorage(JournalRedisBackend(shared.url, prefix=f"ostinato-{shared.name}"))
+
+
+def _tables_of(make: Any, url: str) -> Any:
+    """A database; of several that make its tables at once all but one fail, and find them at the next try."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for wait_s in (*_TRIES_S, None):
+        try:
+            return make(url, engine_kwargs={"pool_pre_ping": True})
+        except SQLAlchemyError:
+            if wait_s is None:
+                raise
+            time.sleep(wait_s)
+    raise AssertionError
 
 
 def check_space(study: Study, space: Space, shared: Shared) -> None:
