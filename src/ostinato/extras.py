@@ -30,7 +30,7 @@ _PACKAGES = {
     ),
     "plots": ("matplotlib",),
     "ray": ("ray",),
-    "sweep": ("optuna",),
+    "sweep": ("optuna", "redis"),
     "serve": ("httptools", "orjson", "prometheus_client", "redis", "starlette", "uvicorn", "websockets"),
     "export": ("onnx", "onnx_ir", "onnxruntime", "onnxscript"),
     "audio": ("soundfile", "scipy"),

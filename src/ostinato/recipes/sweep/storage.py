@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import ConfigError, MissingPackageError, RunError
-from ostinato.extras import needed
+from ostinato.extras import check_installed, needed
 from ostinato.recipes.sweep.space import Space
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def _storage(folder: Path, shared: Shared | None) -> Any:
         return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
     if shared.url.partition(":")[0] not in _JOURNALS:
         return _tables_of(RDBStorage, shared.url)
-    with needed():
-        import redis  # noqa: F401 - Optuna's own word for its absence is longer than a line
+    check_installed("sweep")  # Optuna's own words for a missing package are longer than a line
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ExperimentalWarning
