@@ -65,7 +65,7 @@ LACKS = {
     "from ostinato.insight.plots import figure; figure()": "plots",
 }
 SERVE = "from ostinato.cli.main import main; sys.exit(main(['serve', 'runs/x']))"
-SWEEP = "from ostinato.recipes.sweep.search import open_study; open_study(None, None)"
+SWEEP = "from ostinato.recipes.sweep.storage import open_study; open_study(None, None)"
 
 
 def run_without(packages: set[str], code: str) -> subprocess.CompletedProcess[str]:

@@ -46,7 +46,7 @@ def parser() -> Parser:
 def main(words: Sequence[str]) -> int:
     """Prints figures by origin and by step ahead, and writes all rows; an interrupt keeps the origins that are done."""
     given = parser().read(words)
-    from ostinato.cli.answer_files import JSON_LINES, TABLES, answers_into, check_suffix
+    from ostinato.recipes.engines.answer_files import JSON_LINES, TABLES, answers_into, check_suffix
 
     if given.output is not None:
         check_suffix(given.output)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from ostinato.cli.engine import add_flags, check_flags, team_on_ray
 from ostinato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def parser() -> Parser:
         default=None,
         help="how many tokens --dynamic reads between two updates; 5 by default",
     )
+    add_flags(found, "who sees the data: ray, with many workers")
     return found
 
 
@@ -81,6 +83,7 @@ def main(words: Sequence[str]) -> int:
     if given.max_tokens is not None and given.max_tokens < 1:
         raise ConfigError(f"--max_tokens: expected an integer of at least 1, got {given.max_tokens}")
     adaptation = _adaptation(given)
+    check_flags(given)
     if given.on is not None and given.data is not None:
         raise ConfigError("--data and the data after the run: expected one of them")
     data = given.data if given.on is None else given.on
@@ -100,14 +103,32 @@ def main(words: Sequence[str]) -> int:
     known = [] if task.answering is None else [each.name for each in dataclasses.fields(task.answering)]
     if any(option not in known for option in asked):
         raise ConfigError(f"--max_tokens, --cache, --dynamic are for language models, but {run} is of task {name}")
-    with waiting("evaluating") as on_batch:
-        trained = load(task, run).to(given.device).answer_with({**given.options, **asked})
-        scores, _ = trained.evaluate(data, on_batch=on_batch)
+    options = {**given.options, **asked}
+    if given.engine is not None:
+        scores = _by_many(given, load(task, run).answer_with(options), str(run), data, options)
+    else:
+        with waiting("evaluating") as on_batch:
+            trained = load(task, run).to(given.device).answer_with(options)
+            scores, _ = trained.evaluate(data, on_batch=on_batch)
     importlib.import_module(entry.report).show_scores(task, str(run), scores)
     if given.output is not None:
         write_scores(given.output, scores)
     tell_next({"look inside": ["ostinato", "inspect", str(run)]})
     return 0
+
+
+def _by_many(given: Any, trained: Any, run: str, data: str | None, options: dict[str, Any]) -> Any:
+    """The same scores by many workers."""
+    from ostinato.cli.waiting import waiting
+    from ostinato.recipes.engines.evaluating import JudgeWorker, evaluate_by
+    from ostinato.recipes.engines.work import Work
+
+    if data == "-":
+        raise ConfigError(
+            "--engine: expected data in files, which every worker can open; standard input is read by one"
+        )
+    with team_on_ray(given, JudgeWorker) as team, waiting("evaluating") as on_batch:
+        return evaluate_by(Work(run, data, options, given.device), team, trained, on_batch)[0]
 
 
 def _adaptation(given: Any) -> CacheSettings | DynamicSettings | None:

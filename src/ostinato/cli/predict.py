@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ostinato.cli.answer_files import FORMS, answers_into, check_suffix, write_form
+from ostinato.cli.engine import add_flags, check_flags, team_on_ray
 from ostinato.errors import ConfigError
+from ostinato.recipes.engines.answer_files import FORMS, answers_into, check_suffix, write_form
 
 if TYPE_CHECKING:
     from ostinato.cli.parser import Parser
@@ -53,6 +54,16 @@ def parser() -> Parser:
         help="show why the model answers so: the same as `ostinato explain`, whose flags it takes",
     )
     found.add_argument("--device", type=str, default="auto", help="where to compute: auto, cpu, cuda, cuda:N or mps")
+    add_flags(found, "who answers: ray, with many workers, into a folder of partitions that --output names")
+    found.add_argument(
+        "--part_rows",
+        type=int | None,
+        default=None,
+        help="with --engine, examples of a partition; without it, as suits the task",
+    )
+    found.add_argument(
+        "--ordered", type=bool, default=False, help="with --engine, write one file, in the order of the data"
+    )
     return found
 
 
@@ -73,6 +84,9 @@ def main(words: Sequence[str]) -> int:
         )
     if given.output is not None:
         check_suffix(given.output)
+    check_flags(given, needs=("part_rows", "ordered"))
+    if given.engine is not None:
+        return _in_parts(given)
 
     from ostinato.recipes import open_run
 
@@ -107,6 +121,37 @@ def main(words: Sequence[str]) -> int:
         for answer in answers:
             out.write(json.dumps(answer, ensure_ascii=ascii_only) + "\n")
     return int(bool(trained.unread))
+
+
+def _in_parts(given: Any) -> int:
+    """The same by many workers, into partitions."""
+    if given.show or given.output is None:
+        raise ConfigError("--engine: expected --output FOLDER for its partitions, and no --show")
+    if given.input == "-":
+        raise ConfigError(
+            "--engine: expected data in files, which every worker can open; standard input is read by one"
+        )
+
+    from ostinato.cli.waiting import waiting
+    from ostinato.recipes import open_run
+    from ostinato.recipes.engines.folder import PartFolder, suffix_for
+    from ostinato.recipes.engines.predicting import check_output, predict_in_parts
+    from ostinato.recipes.engines.work import Work, output_of
+
+    suffix, target = suffix_for(given.output), output_of(given.output)
+    check_output(given.output, ordered=given.ordered)
+    folder = target.with_name(f"{target.name}.parts") if given.ordered else target
+    trained = open_run(given.run).answer_with(given.options)  # what is wrong with them is told before workers begin
+    work = Work(given.run, given.input, given.options, given.device, output=str(folder), suffix=suffix)
+    with team_on_ray(given) as team, waiting("predicting") as on_part:
+        found = predict_in_parts(work, team, trained, rows=given.part_rows, on_part=on_part)
+    _tell([*found.notes, *found.unread])
+    if len(PartFolder(folder, suffix).parts()) < found.parts:
+        print(f"ostinato: partitions are missing in {folder}; the same command writes them", file=sys.stderr)
+        return 1
+    if given.ordered:
+        PartFolder(folder, suffix).join(target)
+    return _written(given, found)
 
 
 def _without_why(words: Sequence[str]) -> list[str] | None:

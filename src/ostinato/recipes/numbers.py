@@ -70,6 +70,8 @@ class NumberJudge(Judge):
         scale: of the numbers.
     """
 
+    memory = ("_said", "_targets", "_each")
+
     def __init__(
         self,
         run: Callable[[Batch], torch.Tensor],

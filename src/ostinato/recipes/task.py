@@ -44,13 +44,21 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ostinato.insight.reasons.question import Question
+    from ostinato.recipes.engines.cutting import RowsAs
     from ostinato.recipes.exporting.exported import Exported
 
 Part = TypeVar("Part")  # of a data set, as it was read
 
 
 class Judge(ABC):
-    """Looks at a model's answers to one set of examples, batch by batch."""
+    """Looks at a model's answers to one set of examples, batch by batch.
+
+    Attributes:
+        memory: the attributes that keep what was seen: lists and dicts that grow, sums. With it, several processes can see the
+            batches between them, see `remembered` and `join`; empty where they cannot.
+    """
+
+    memory: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def see(self, batch: Batch) -> torch.Tensor:
@@ -59,6 +67,20 @@ class Judge(ABC):
         Returns:
             The mean loss of the batch, a scalar.
         """
+
+    def remembered(self) -> Any:
+        """What was seen, on the CPU, for `join` of another judge of the same examples."""
+        return map_tensors(lambda tensor: tensor.cpu(), {name: getattr(self, name) for name in self.memory})
+
+    def join(self, remembered: Any) -> None:
+        """Adds what another judge of the same examples has seen in other batches; all of them are joined in their order."""
+        for name, theirs in remembered.items():
+            mine = getattr(self, name)
+            if isinstance(mine, dict):
+                mine.update(theirs)
+            elif mine is not None:
+                mine += theirs
+                setattr(self, name, mine)
 
     @abstractmethod
     def figures(self) -> dict[str, float]:
@@ -127,6 +149,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         errors: the figures of which the smallest is best; of all others the largest is.
         files: the settings, such as "reading.test", that name files.
         rows: of a batch in evaluation and prediction; changes no result.
+        part_rows: of a partition that one of many workers answers; None for as many as one process sorts by length together.
         answering: a dataclass of what a user can set about answers, such as how wide a beam is; None for nothing.
         nothing_to_judge: what is said of data whose validation part has no example with a loss.
         no_answers: what is said where answers are asked for, of a task that has none; empty where it has.
@@ -144,6 +167,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     errors: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     rows: ClassVar[int] = 256
+    part_rows: ClassVar[int | None] = None
     answering: ClassVar[type[Any] | None] = None
     nothing_to_judge: ClassVar[str] = "expected labels to validate with that training has too, got others only"
     no_answers: ClassVar[str] = ""
@@ -258,6 +282,19 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     def fingerprint_of(self, examples: Examples, validation: Examples) -> str | None:
         """The same of the data that are learnt from and those that choose the weights."""
         return self.fingerprint(examples)
+
+    def rows_as(self, settings: S, known: Known, suffix: str) -> RowsAs | None:
+        """What a row is of a file to predict for, where some of its rows can be read without the others.
+
+        Args:
+            settings: of the run.
+            known: what it knows.
+            suffix: of the file.
+
+        Returns:
+            None where the whole file must be read.
+        """
+        return None
 
     # --- model ---
 
@@ -404,7 +441,21 @@ class Task(ABC, Generic[S, Part, Known, Model]):
                 done += len(batch.rows)
                 if on_batch is not None:
                     on_batch(done, len(examples.lengths))
-        means = torch.stack(losses).tolist()  # the only time that the device is waited for
+        return self.summed(
+            learnt, judge, torch.stack(losses).tolist(), counts
+        )  # the only time that the device is waited for
+
+    def summed(
+        self, learnt: Learnt[S, Known, Model], judge: Judge, means: Sequence[float], counts: Sequence[int]
+    ) -> Evaluation:
+        """What was found in all batches.
+
+        Args:
+            learnt: the model.
+            judge: who has seen them.
+            means: the loss of each batch, nats.
+            counts: terms that it is the mean of.
+        """
         nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
         figures, chosen = judge.figures(), judge.chosen_by(self.judged_by(learnt.settings))
         if chosen is not None and chosen not in figures:
@@ -454,7 +505,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """What the model says about each row of a batch of `part`, as JSON can hold it."""
 
     def table_rows(self, learnt: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """The rows of an answer in a table; None for what all tasks have, see `ostinato.cli.answer_files`."""
+        """The rows of an answer in a table; None for what all tasks have, see `ostinato.recipes.engines.answer_files`."""
         return None
 
     def exported(self, learnt: Any) -> Exported:

@@ -29,7 +29,7 @@ from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.recipes.settings import check_fields
 from ostinato.recipes.task import Judge, Opening, Part, Task
 from ostinato.training.distributed.device import choose_device
-from ostinato.training.loop.evaluation import never
+from ostinato.training.loop.evaluation import Evaluation, never
 from ostinato.training.run.run_folder import RunFolder
 
 OnBatch: TypeAlias = Callable[[int, int], None]
@@ -238,7 +238,8 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
     def _stream(self, part: Any, on_batch: OnBatch | None) -> Iterator[A]:
         if not self.task.size(part):
             return iter(())
-        return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch)
+        examples = self.task.examples(self.settings, self.known, part)
+        return self.answers_to(part, examples, range(len(examples.lengths)), on_batch)
 
     def read_part(self, data: str, *, labelled: bool) -> Any:
         """Data of the kinds that the task reads, with or without labels.
@@ -253,13 +254,21 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         self.notes, self.unread = self.task.notes(part), tuple(getattr(part, "unread", ()))
         return part
 
-    def _answers(self, part: Any, examples: Examples, on_batch: OnBatch | None) -> Iterator[A]:
+    def answers_to(self, part: Any, examples: Examples, rows: range, on_batch: OnBatch | None = None) -> Iterator[A]:
+        """The answers to some of the examples of a part, in their order; a few batches are held at a time.
+
+        Args:
+            part: as it was read.
+            examples: of all of it.
+            rows: which of them.
+            on_batch: called after each batch with how far in the examples it is, and how many there are.
+        """
         made: Any = self.task.prediction
         size, pool = len(examples.lengths), POOL_BATCHES * self.task.rows
-        for start in range(0, size, pool):
+        for start in range(rows.start, rows.stop, pool):
             found: dict[int, dict[str, Any]] = {}
             with reading(self.model):  # whoever takes the answers does so outside
-                for batch in self.task.in_order(self, _Slice(examples, start, start + pool)):
+                for batch in self.task.in_order(self, _Slice(examples, start, min(start + pool, rows.stop))):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
                         on_batch(start + len(found), size)
@@ -287,6 +296,19 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         Raises:
             DataError: the data cannot be read, or there is no example.
         """
+        part, name = self.part_to_judge(data, name)
+        examples = self.task.examples(self.settings, self.known, part)
+        judge = self.task.judge(self, part, examples, final=True)
+        found = self.task.judged(self, judge, examples, should_stop=never, on_batch=on_batch)
+        assert found is not None  # nobody stops it
+        return self.scored(part, name, found, judge), judge
+
+    def part_to_judge(self, data: Any, name: str | None = None) -> tuple[Any, str]:
+        """The part that `evaluate` looks at, and its name.
+
+        Raises:
+            DataError: the data cannot be read, or there is no example.
+        """
         part: Any = data
         if data is None:
             splits = read_splits(self.task, self.settings, Opening(self.folder, self.known))
@@ -295,16 +317,16 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         elif isinstance(data, str | os.PathLike) or is_labelled_data(data):
             part, title = self._read(data, labelled=True)
             name = name or title
-        size = self.task.size(part)
-        if not size:
+        if not self.task.size(part):
             raise DataError(f"{name or 'the data'}: expected at least one example to evaluate on, got none")
-        examples = self.task.examples(self.settings, self.known, part)
-        judge = self.task.judge(self, part, examples, final=True)
-        found = self.task.judged(self, judge, examples, should_stop=never, on_batch=on_batch)
-        assert found is not None  # nobody stops it
+        return part, name or ""
+
+    def scored(self, part: Any, name: str, found: Evaluation, judge: Judge) -> Scores:
+        """What was found in a part, as `evaluate` gives it."""
         loss = found.nats_per_token if found.tokens else math.nan
         warnings = (*self.task.notes(part), *judge.warnings())
-        return Scores(name or "", size, loss, found.tokens, found.figures, judge.details(), warnings), judge
+        size = self.task.size(part)
+        return Scores(name, size, loss, found.tokens, found.figures, judge.details(), warnings)
 
 
 def read_splits(task: Task[S, Part, Any, Any], settings: S, opening: Opening = NOTHING) -> Splits[Part]:

@@ -10,8 +10,9 @@ from rich.console import Console
 from ostinato.errors import RunError
 from ostinato.recipes import task_training
 from ostinato.recipes.sweep import report as sweep_report
-from ostinato.recipes.sweep.search import open_study, read_sweep, sweep
+from ostinato.recipes.sweep.search import read_sweep, sweep
 from ostinato.recipes.sweep.space import parse
+from ostinato.recipes.sweep.storage import open_study
 from ostinato.training.loop.interrupt import Interrupt
 
 from ..reviews import rows, write

@@ -259,7 +259,11 @@ class InOrder:
         return len(self._order)
 
     def __iter__(self) -> Iterator[Batch]:
-        for rows in self._order:
+        return self.between(0, len(self))
+
+    def between(self, first: int, stop: int) -> Iterator[Batch]:
+        """Some of the batches, by their numbers."""
+        for rows in self._order[first:stop]:
             yield share_of(self.examples, rows, np.asarray(self.examples.counts)[rows], 0, 1)
 
 

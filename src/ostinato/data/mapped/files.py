@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from ostinato.data.sources.lines import suffix_of
+from ostinato.data.sources.lines import is_held, suffix_of
 from ostinato.data.sources.opening import is_compressed
 from ostinato.data.sources.tables import PARQUET_SUFFIXES, TABLE_SUFFIXES
 from ostinato.data.sources.text import Document, find_text
@@ -67,6 +67,8 @@ class TableFiles:
 
 def is_large(data: str) -> bool:
     """Whether a table is one to be mapped: several files, or one of more than 64 MB, or than a million rows in Parquet."""
+    if is_held(data):
+        return False
     if "://" in data:
         if "*" in data or data.endswith("/"):
             return True

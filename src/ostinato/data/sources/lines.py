@@ -20,7 +20,7 @@ COMPRESSIONS = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-# What `opened_once` has read, by name.
+# What `opened_once` has read or `held_as` was given, by name.
 _held: ContextVar[dict[str, bytes] | None] = ContextVar("ostinato_held", default=None)
 
 
@@ -30,7 +30,25 @@ def opened_once() -> Generator[None]:
 
     What comes from far away comes once, and a pipe can be read at all.
     """
-    token = _held.set({})
+    with _holding(dict(_held.get() or {})):
+        yield
+
+
+@contextmanager
+def held_as(path: str | Path, content: bytes) -> Generator[None]:
+    """In the `with` block `open_file` finds these bytes under a name, such as some rows of the file that has it."""
+    with _holding({**(_held.get() or {}), str(path): content}):
+        yield
+
+
+def is_held(path: str | Path) -> bool:
+    """Whether `open_file` has a file's bytes already, so that nobody need look for it."""
+    return str(path) in (_held.get() or {})
+
+
+@contextmanager
+def _holding(content: dict[str, bytes]) -> Generator[None]:
+    token = _held.set(content)
     try:
         yield
     finally:

@@ -36,6 +36,8 @@ class CaptionJudge(Judge):
         write: from images, (B, channels, height, width), to the best caption of each.
     """
 
+    memory = ("_answers", "_kept")
+
     def __init__(
         self, model: Captioner, known: CaptionKnown, part: Captioned, write: Callable[[torch.Tensor], list[Hypothesis]]
     ):

@@ -35,6 +35,8 @@ class ClassJudge(Judge):
         names: K names: of the C classes, then of labels that training never had.
     """
 
+    memory = ("_experts", "_targets")
+
     def __init__(self, model: Classifier, names: Sequence[str]):
         self.model, self.names = model, list(names)
         self._experts: list[torch.Tensor] = []

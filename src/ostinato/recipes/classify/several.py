@@ -40,6 +40,8 @@ class SeveralJudge(Judge):
         strange: labels of the data that training never had.
     """
 
+    memory = ("_p", "_targets")
+
     def __init__(self, model: MultiLabelClassifier, names: Sequence[str], strange: Sequence[str]):
         self.model, self.names, self.strange = model, list(names), list(strange)
         self._p: list[torch.Tensor] = []

@@ -47,6 +47,7 @@ from ostinato.recipes.classify.saying import said_of
 from ostinato.recipes.classify.settings import ClassifySettings
 from ostinato.recipes.classify.several import SeveralJudge
 from ostinato.recipes.classify.values import part_of
+from ostinato.recipes.engines.cutting import rows_of_table
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.recordings.examples import RecordingExamples
 from ostinato.recipes.recordings.few import for_few
@@ -69,6 +70,7 @@ _DROPOUT = {
 
 if TYPE_CHECKING:
     from ostinato.insight.reasons.question import Question
+    from ostinato.recipes.engines.cutting import RowsAs
     from ostinato.recipes.exporting.exported import Exported
 
 LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier]
@@ -122,6 +124,12 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         if known.vocabulary is not None:
             return read_texts(data, settings.reading, with_labels=labelled)
         return read_pictures(data, known, with_labels=labelled)
+
+    def rows_as(self, settings: ClassifySettings, known: ClassifyKnown, suffix: str) -> RowsAs | None:
+        """Of texts a row or a line; images and recordings are read whole."""
+        if known.vocabulary is None or known.scaling is not None:
+            return None
+        return "lines" if suffix == ".txt" else rows_of_table(suffix)
 
     def reads_tables(self, known: ClassifyKnown) -> bool:
         """Of texts and recordings; images are in none."""

@@ -66,6 +66,8 @@ class ForecastJudge(Judge):
         ConfigError: another horizon than that of the windows is asked for.
     """
 
+    memory = ("_seen",)  # and what `remembered` adds
+
     def __init__(
         self,
         model: Forecaster,
@@ -89,6 +91,7 @@ class ForecastJudge(Judge):
         self._conformal: Conformal = answering.conformal
         self._calibration = known.calibration if final else None
         self._uniform = uniform_numbers(part.horizon, samples, answering.seed, model.draws)
+        self._seen: set[int] = set()
         self.truth = part.future()
         shape = self.truth.shape
         self.median, self.mean, self.crps, self.pinball = (np.full(shape, np.nan) for _ in range(4))
@@ -103,6 +106,7 @@ class ForecastJudge(Judge):
         """Draws paths from each origin, and compares."""
         assert isinstance(batch, SeriesBatch)
         horizon, rows = self.part.horizon, batch.rows.cpu().numpy()
+        self._seen.update(rows.tolist())
         future = None
         if self.known.known_size:
             assert batch.known is not None
@@ -114,6 +118,27 @@ class ForecastJudge(Judge):
             paths = paths.round()  # which float32 has blurred, of values that are measured from another
         self._compare(rows, self._calibrated(rows, np.sort(paths, -1)))
         return self.model.loss(batch)[0]
+
+    def remembered(self) -> dict[str, Any]:
+        """What came of the forecasts that were seen."""
+        rows = np.array(sorted(self._seen), dtype=np.int64)
+        arrays = [array[rows] for array in self._arrays()]
+        fans = {row: fan for row, fan in self._fans.items() if fan is not None}
+        return {"rows": rows, "arrays": arrays, "scores": self.scores[:, rows], "fans": fans}
+
+    def join(self, remembered: Any) -> None:
+        """Adds forecasts that another judge has seen."""
+        rows = remembered["rows"]
+        for mine, theirs in zip(self._arrays(), remembered["arrays"], strict=True):
+            mine[rows] = theirs
+        self.scores[:, rows] = remembered["scores"]
+        self._fans |= remembered["fans"]
+        self._seen.update(rows.tolist())
+
+    def _arrays(self) -> list[np.ndarray]:
+        """By forecast and step."""
+        errors = [self.median, self.mean, self.crps, self.pinball, self.place]
+        return [*errors, *self.inside_before.values(), *self.inside.values()]
 
     def _calibrated(self, rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
         """Sorted paths as wide as validation says; what lay within them before is kept."""

@@ -74,6 +74,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     prediction = ForecastPrediction
     item = "step"
     rows = 64  # each of them has hundreds of paths
+    part_rows = 512  # whose batches need not be those of one process: a series is forecast alike whatever is beside it
     percentages = (
         "skill",
         "smape",

@@ -14,8 +14,10 @@ from rich.table import Table
 
 from ostinato.extras import needed
 from ostinato.recipes.sweep.measure import Measure, measure_of
-from ostinato.recipes.sweep.search import LOSS, open_study, trial_number
+from ostinato.recipes.sweep.slots import REASON, trial_number
 from ostinato.recipes.sweep.space import Searched, Space
+from ostinato.recipes.sweep.storage import Shared, open_study
+from ostinato.recipes.sweep.trials import LOSS
 from ostinato.training.loop.console import standard_output
 from ostinato.training.run.files import write_bytes, write_text
 
@@ -27,10 +29,10 @@ _SHOWN = 10
 _COLOURS = {"complete": "#3949ab", "pruned": "#b0b4c8", "best": "#d1495b"}
 
 
-def report(space: Space, folder: Path, console: Console | None = None) -> None:
+def report(space: Space, folder: Path, console: Console | None = None, *, shared: Shared | None = None) -> None:
     """Prints the best trials; writes `results.csv`, `sweep.png` and `sweep.svg` into the folder of the sweep."""
     console = console or standard_output()
-    study = open_study(space, folder)
+    study = open_study(space, folder, shared)
     trials, measure = ended(study), measure_of(space)
     write_text(folder / "results.csv", _csv(space, trials, measure))
     best = sorted(_complete(trials), key=lambda trial: (_value(trial), trial.user_attrs.get(LOSS, math.inf)))
@@ -63,7 +65,7 @@ def ended(study: Study) -> list[FrozenTrial]:
     return [
         trial
         for trial in study.get_trials(deepcopy=False)
-        if trial.state.name in ("COMPLETE", "PRUNED") or "reason" in trial.user_attrs
+        if trial.state.name in ("COMPLETE", "PRUNED") or REASON in trial.user_attrs
     ]
 
 

@@ -8,17 +8,18 @@ A sweep is a folder:
 | file | what it holds |
 | --- | --- |
 | `sweep.yaml` | the space, as it was read |
-| `journal.log` | Optuna's own record, a line of JSON for each event |
+| `journal.log` | Optuna's own record, a line of JSON for each event, where no database has it |
 | `trial-NNN/` | the runs |
 | `results.csv`, `sweep.png`, `sweep.svg` | what came out |
 
-The draw of a trial depends on the seed, its number and the trials before it, so that a sweep that was killed and goes on makes the
-same draws. A trial that was killed is run again, from its last checkpoint if it had come so far.
+The draw of a trial depends on the seed, its place among the trials and those before it, so that a sweep that was killed and goes on
+makes the same draws. A trial that was killed is run again, from its last checkpoint if it had come so far.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -26,12 +27,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import IO, Any, Literal, TypeAlias, cast
 
 from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import OstinatoError, RunError
 from ostinato.extras import needed
 from ostinato.recipes.sweep.space import Space, parse
+from ostinato.recipes.sweep.storage import Shared, check_space, open_study, reached
+from ostinato.recipes.sweep.trials import INTERRUPTED, Trials
 from ostinato.training.loop.interrupt import Interrupt
 from ostinato.training.run.files import write_text
 from ostinato.training.run.run_folder import CONFIG_BYTES
@@ -39,19 +42,23 @@ from ostinato.training.run.run_folder import CONFIG_BYTES
 with needed():
     import yaml
 
-if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
-
 Ending: TypeAlias = Literal["done", "interrupted"]
 Say = Callable[[str], None]
-LOSS = "loss"  # on a trial: of its best weights, which decides between two with the same figure
-_AGAIN = "again"  # on a trial: the number of the trial that it goes on with
+Elsewhere = Callable[[Trials, Say], Ending]
 _POLL_S = 0.1
-_STARTUP = 5  # trials that no pruner ends
+_LOOK_S = 1.0  # between two looks at what others do
 
 
-def sweep(space: Space, folder: Path, *, jobs: int = 1, resume: bool = False, say: Say = print) -> Ending:
+def sweep(
+    space: Space,
+    folder: Path,
+    *,
+    jobs: int = 1,
+    resume: bool = False,
+    say: Say = print,
+    shared: Shared | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> Ending:
     """Runs trials until there are `space.trials` that have ended.
 
     Args:
@@ -60,26 +67,50 @@ def sweep(space: Space, folder: Path, *, jobs: int = 1, resume: bool = False, sa
         jobs: how many runs at once, each a process of its own. With more than one, what is drawn depends on which ends first.
         resume: go on with the sweep in the folder.
         say: prints a line when a trial ends.
+        shared: the record that other machines work on too; whoever has the same name there joins in, with a folder of its own or
+            the same one.
+        elsewhere: who has others run the trials, in place of this process and its jobs.
 
     Returns:
         "interrupted" after Ctrl-C or SIGTERM; `resume` goes on from there.
 
     Raises:
-        RunError: the folder holds a sweep, or with `resume`, none or another one; or a job died.
+        RunError: the folder holds a sweep, or with `resume`, none or another one; or a job died; or the record cannot be reached.
         OstinatoError: a run cannot be made, for reasons that all runs share.
     """
-    _prepare(space, folder, resume)
-    study = open_study(space, folder)
-    for trial in study.get_trials(deepcopy=False, states=_states("RUNNING")):
-        study.tell(trial.number, state=_states("FAIL")[0])
-        study.enqueue_trial(trial.params, user_attrs={_AGAIN: trial.user_attrs.get(_AGAIN, trial.number)})
-    if jobs == 1:
-        return run_trials(space, folder, say)
-    return _run_jobs(folder, jobs)
+    _prepare(space, folder, resume or (shared is not None and (folder / "sweep.yaml").exists()))
+    with reached(shared):
+        trials = Trials(space, open_study(space, folder, shared), folder, shared)
+        if shared is not None:
+            check_space(trials.study, space, shared)
+        else:
+            trials.lose_all()  # whose process is gone: this one alone works in the folder
+        if elsewhere is not None:
+            return elsewhere(trials, say)
+        if jobs == 1:
+            return run_trials(trials, say)
+        return _run_jobs(trials, jobs)
 
 
-def _run_jobs(folder: Path, jobs: int) -> Ending:
-    command = [sys.executable, "-m", "ostinato.recipes.sweep.search", str(folder)]
+def run_trials(trials: Trials, say: Say) -> Ending:
+    """One job: trial after trial, until none is left, and of those that others share, until all have ended."""
+    while (what := trials.next()) != "none":
+        if what == "wait":
+            if trials.shared is None:
+                return "done"  # who began the jobs waits for all of them
+            time.sleep(min(_LOOK_S, trials.shared.lease_s / 4))
+            continue
+        line = trials.run_one()
+        if line == INTERRUPTED:
+            return "interrupted"
+        if line is not None:
+            say(line)
+    return "done"
+
+
+def _run_jobs(trials: Trials, jobs: int) -> Ending:
+    told = None if trials.shared is None else dataclasses.asdict(trials.shared)
+    command = [sys.executable, "-m", "ostinato.recipes.sweep.search", str(trials.folder), json.dumps(told)]
     with Interrupt() as interrupt:
         # In sessions of their own: Ctrl-C comes to this process alone, which tells each of them once.
         processes = [subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) for _ in range(jobs)]
@@ -96,97 +127,11 @@ def _run_jobs(folder: Path, jobs: int) -> Ending:
                 process.wait()
     if interrupt.requested:
         return "interrupted"
-    if any(statuses):
+    if any(statuses) and trials.next() != "none":  # what one has left, another may have taken up
         raise RunError(
-            f"a job of the sweep in {folder} ended with status {max(statuses, key=abs)}; add --resume to go on"
+            f"a job of the sweep in {trials.folder} ended with status {max(statuses, key=abs)}; add --resume to go on"
         )
     return "done"
-
-
-def run_trials(space: Space, folder: Path, say: Say) -> Ending:
-    """One job: trial after trial."""
-    study = open_study(space, folder)
-    while True:
-        begun = study.get_trials(deepcopy=False, states=_states("COMPLETE", "PRUNED", "RUNNING"))
-        failed = study.get_trials(deepcopy=False, states=_states("FAIL"))
-        if len(begun) + sum("reason" in trial.user_attrs for trial in failed) >= space.trials:
-            return "done"
-        study.sampler = _sampler(space, len(begun))
-        trial = study.ask()
-        values = {searched.name: searched.suggest(trial) for searched in space.space}
-        ending = _run(space, study, trial, values, folder)
-        if ending == "interrupted":
-            return ending
-        shown = ", ".join(f"{name.rsplit('.', 1)[-1]} {_short(value)}" for name, value in values.items())
-        say(f"trial {trial_number(study.trials[trial.number])} of {space.trials}: {ending}; {shown}")
-
-
-def _run(space: Space, study: Study, trial: Trial, values: dict, folder: Path) -> str:
-    """Makes the run of a trial; returns what came of it in words, or "interrupted", which leaves the trial to be run again."""
-    with needed():
-        from optuna.trial import TrialState
-
-    from ostinato.recipes.registry import find
-    from ostinato.recipes.sweep.measure import measure_of
-    from ostinato.recipes.task_training import train
-    from ostinato.training.loop.divergence import DivergedError
-
-    path = folder / f"trial-{trial_number(study.trials[trial.number]):03d}"
-    settings = dataclasses.replace(
-        space.settings(values), run=str(path), quiet=True, resume=(path / "config.yaml").exists()
-    )
-    reported: list[float] = []
-    if settings.resume and _AGAIN in trial.user_attrs:  # what it reported before it was killed
-        before = study.trials[trial.user_attrs[_AGAIN]].intermediate_values
-        for step in sorted(before):
-            trial.report(before[step], step)
-            reported.append(before[step])
-
-    def evaluated(step: int, loss: float) -> bool:
-        # By the number of the evaluation: runs of other batch sizes have other numbers of steps in the same budget.
-        trial.report(loss, len(reported))
-        reported.append(loss)
-        return trial.should_prune()
-
-    try:
-        outcome = train(find(space.task).make(), settings, on_evaluation=evaluated).outcome
-    except DivergedError as error:
-        trial.set_user_attr("reason", str(error))
-        study.tell(trial, state=TrialState.FAIL)
-        return "diverged"
-    if outcome.ending == "interrupted":
-        return "interrupted"
-    best = outcome.counters.best
-    assert best is not None
-    trial.set_user_attr(LOSS, outcome.counters.best_loss)
-    found = measure_of(space).text(best)
-    if outcome.ending == "pruned":
-        study.tell(trial, state=TrialState.PRUNED)
-        return f"pruned at {found}"
-    study.tell(trial, best)
-    return found
-
-
-def open_study(space: Space, folder: Path) -> Study:
-    """The record of the sweep in a folder."""
-    with needed():
-        import optuna  # late: only a sweep needs it
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pruners = {
-        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=1),
-        "hyperband": lambda: optuna.pruners.HyperbandPruner(),
-        "none": lambda: optuna.pruners.NopPruner(),
-    }
-    return optuna.create_study(
-        study_name="sweep",
-        storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),
-        direction="minimize",
-        load_if_exists=True,
-        pruner=pruners[space.pruner](),
-    )
 
 
 def read_sweep(folder: Path) -> Space:
@@ -218,29 +163,6 @@ def _prepare(space: Space, folder: Path, resume: bool) -> None:
         raise RunError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def _sampler(space: Space, number: int):
-    with needed():
-        import optuna
-
-    return optuna.samplers.TPESampler(seed=(space.seed + 1) * 1_000_003 + number, n_startup_trials=_STARTUP)
-
-
-def _states(*names: str):
-    with needed():
-        from optuna.trial import TrialState
-
-    return tuple(TrialState[name] for name in names)
-
-
-def trial_number(trial: FrozenTrial) -> int:
-    """Its number; for one that was killed and run again, the first."""
-    return trial.user_attrs.get(_AGAIN, trial.number)
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def _stop_with_the_parent() -> None:
     def watch() -> None:
         os.read(0, 1)  # not of sys.stdin, whose lock this thread would hold when Python ends
@@ -249,7 +171,13 @@ def _stop_with_the_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _main(folder: Path, told: dict[str, Any] | None) -> int:
+    space, shared = read_sweep(folder), None if told is None else Shared(**told)
+    with reached(shared):
+        ending = run_trials(Trials(space, open_study(space, folder, shared), folder, shared), print)
+    return 130 if ending == INTERRUPTED else 0
+
+
 if __name__ == "__main__":
     _stop_with_the_parent()
-    _folder = Path(sys.argv[1])
-    sys.exit(130 if run_trials(read_sweep(_folder), _folder, print) == "interrupted" else 0)
+    sys.exit(_main(Path(sys.argv[1]), json.loads(sys.argv[2])))

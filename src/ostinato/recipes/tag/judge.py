@@ -33,6 +33,8 @@ class TagJudge(Judge):
         scheme: of tags that mark spans, to count those too.
     """
 
+    memory = ("_counts", "_unknown", "spans")
+
     def __init__(self, model: Tagger, names: Sequence[str], item: str, *, scheme: SpanScheme | None = None):
         self.model, self.names, self.item = model, list(names), item
         self.spans = None if scheme is None else SpanCounter(scheme.read)

@@ -87,6 +87,12 @@ class SpanCounter:
         for counter, found in ((self.there, there), (self.said, said), (self.both, there & said)):
             counter.update(span.kind for span in found)
 
+    def __iadd__(self, other: SpanCounter) -> SpanCounter:
+        """The same of other sentences besides."""
+        for mine, theirs in ((self.there, other.there), (self.said, other.said), (self.both, other.both)):
+            mine.update(theirs)
+        return self
+
     def f1(self) -> float:
         """2 both / (there + said), over spans of all kinds; NaN where there is none."""
         total = self.there.total() + self.said.total()

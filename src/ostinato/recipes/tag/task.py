@@ -47,6 +47,7 @@ from ostinato.training.run.settings import UpdateSettings
 
 if TYPE_CHECKING:
     from ostinato.insight.reasons.question import Question
+    from ostinato.recipes.engines.cutting import RowsAs
     from ostinato.recipes.exporting.exported import Exported
 
 LearntTagger: TypeAlias = Learnt[TagSettings, TagKnown, Tagger]
@@ -89,6 +90,12 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         if known.words is None:
             return read_source(data, labelled=labelled)
         return read_words(data, settings.reading, tagged=labelled)
+
+    def rows_as(self, settings: TagSettings, known: TagKnown, suffix: str) -> RowsAs | None:
+        """A sentence of CoNLL-U, or a line of plain text; columns whose meaning all lines tell together are read whole."""
+        if known.scaling is not None or known.words is None:
+            return None
+        return "blocks" if suffix == CONLLU else None if suffix in (*COLUMNS, ".tsv") else "lines"
 
     def reads_tables(self, known: TagKnown) -> bool:
         """Of recordings; sentences are in none."""

@@ -41,6 +41,8 @@ class TranscriptJudge(Judge):
         too_long: how many texts of the part have more units than there are frames.
     """
 
+    memory = ("_answers", "_kept")
+
     def __init__(
         self,
         model: Transcriber,

@@ -37,6 +37,8 @@ class TranslationJudge(Judge):
         draws: whether to keep what pictures need.
     """
 
+    memory = ("answers", "_maps", "_losses", "_counts")
+
     def __init__(self, writer: Writer, part: Pairs, scoring: ScoringSettings, *, draws: bool):
         self.writer, self.pairs, self.scoring = writer, part.pairs, scoring
         self.lower_case = scoring.lower_case or writer.reading.lower_case

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rich.text import Text
 
 from ostinato.data.batches.batches import Batch, Examples, TargetBatch
-from ostinato.data.records.pairs import Pairs
+from ostinato.data.records.pairs import NAMED_COLUMNS, Pairs
 from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError
 from ostinato.models.writing.scheduled_sampling import ScheduledSampling
 from ostinato.models.writing.seq2seq import Seq2Seq
+from ostinato.recipes.engines.cutting import rows_of_table
 from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.task import Judge, Task
 from ostinato.recipes.text_target import checksum
@@ -28,6 +29,7 @@ from ostinato.recipes.translate.writing import Writer
 
 if TYPE_CHECKING:
     from ostinato.insight.reasons.question import Question
+    from ostinato.recipes.engines.cutting import RowsAs
     from ostinato.recipes.exporting.exported import Exported
 
 LearntTranslator: TypeAlias = Learnt[TranslateSettings, TranslateKnown, Seq2Seq]
@@ -55,6 +57,10 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     def read_part(self, settings: TranslateSettings, known: TranslateKnown, data: str, *, labelled: bool) -> Pairs:
         """Pairs, or texts a line each."""
         return read_part(data, settings.reading, labelled=labelled)
+
+    def rows_as(self, settings: TranslateSettings, known: TranslateKnown, suffix: str) -> RowsAs | None:
+        """A row of a table with named columns, or a line."""
+        return rows_of_table(suffix) if suffix in NAMED_COLUMNS else "lines"
 
     def from_values(self, settings: TranslateSettings, known: TranslateKnown, given: Any) -> tuple[Pairs, bool]:
         """Texts."""

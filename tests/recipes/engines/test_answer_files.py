@@ -10,9 +10,9 @@ from typing import Any
 import polars
 import pytest
 
-from ostinato.cli import answer_files
-from ostinato.cli.answer_files import answers_into, rows_of
 from ostinato.cli.main import main
+from ostinato.recipes.engines import answer_files
+from ostinato.recipes.engines.answer_files import answers_into, rows_of
 
 
 @pytest.fixture(scope="module")

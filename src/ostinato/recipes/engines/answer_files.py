@@ -43,13 +43,14 @@ def check_suffix(path: str) -> None:
 
 
 @contextmanager
-def answers_into(path: str, task: Any, rows: Rows | None = None) -> Iterator[Write]:
+def answers_into(path: str, task: Any, rows: Rows | None = None, *, before: int = 0) -> Iterator[Write]:
     """What writes an answer at a time into a new file.
 
     Args:
         path: of the file, with one of the suffixes above.
         task: whose answers they are; it says how text shows them.
         rows: what makes the rows of a table of an answer, and None of one that has no rows of its own.
+        before: how many answers stand in the files before this one, of which it goes on counting.
 
     Raises:
         ConfigError: the suffix says no form, or the task has no text.
@@ -63,7 +64,7 @@ def answers_into(path: str, task: Any, rows: Rows | None = None) -> Iterator[Wri
         if suffix == ".parquet":
             with open(path, "wb"):  # before an hour of answers, not after
                 pass
-            table = _Columns(path, rows)
+            table = _Columns(path, rows, before)
             try:
                 yield table.write
                 table.close()
@@ -72,7 +73,7 @@ def answers_into(path: str, task: Any, rows: Rows | None = None) -> Iterator[Wri
             return
         with open(path, "w", encoding="utf-8", newline="" if suffix in TABLES else None) as file:
             if suffix in TABLES:
-                yield _Table(file, "\t" if suffix == ".tsv" else ",", path, rows).write
+                yield _Table(file, "\t" if suffix == ".tsv" else ",", path, rows, before).write
             elif suffix == TEXT:
                 yield lambda answer: print(task.shown(answer).plain, file=file)
             else:
@@ -142,9 +143,9 @@ def _flat(answer: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 class _Table:
     """Rows as they come; the first says which columns there are."""
 
-    def __init__(self, file: Any, separator: str, path: str, rows: Rows | None = None) -> None:
+    def __init__(self, file: Any, separator: str, path: str, rows: Rows | None = None, before: int = 0) -> None:
         self._file, self._separator, self._path, self._rows = file, separator, path, rows
-        self._answers = 0
+        self._answers = before
         self._writer: csv.DictWriter[str] | None = None
 
     def write(self, answer: Mapping[str, Any]) -> None:
@@ -168,8 +169,8 @@ def _check_columns(row: Mapping[str, Any], columns: Any, path: str) -> None:
 class _Columns:
     """Columns, as Parquet wants them: parts beside the file as soon as there is much, which become one in the end."""
 
-    def __init__(self, path: str, rows: Rows | None = None) -> None:
-        self._path, self._answers, self._rows = path, 0, rows
+    def __init__(self, path: str, rows: Rows | None = None, before: int = 0) -> None:
+        self._path, self._answers, self._rows = path, before, rows
         self._columns: dict[str, list[Any]] = {}
         self._beside: Path | None = None
         self._parts: list[Path] = []

@@ -1,0 +1,79 @@
+"""What commands share that have `--engine`: their flags, and workers on Ray."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from ostinato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ostinato.cli.parser import Parser
+    from ostinato.recipes.engines.crew import Team
+    from ostinato.recipes.engines.work import Work, Worker
+
+
+def add_flags(found: Parser, what: str) -> None:
+    """Adds the flags that say who does the work.
+
+    Args:
+        found: the parser of a command.
+        what: its workers do.
+    """
+    found.add_argument(
+        "--engine", type=Literal["ray"] | None, default=None, help=f"{what}; without it, this process does all"
+    )
+    found.add_argument(
+        "--address",
+        type=str | None,
+        default=None,
+        help="of a cluster of Ray, such as auto or 10.0.0.1:6379; without it, workers are processes of this machine",
+    )
+    found.add_argument(
+        "--workers", type=int | None, default=None, help="how many at once; without it, one a GPU or a core"
+    )
+
+
+def check_flags(given: Any, *, needs: tuple[str, ...] = ()) -> None:
+    """Raises `ConfigError` where flags do not go together.
+
+    Args:
+        given: what was read.
+        needs: flags that are for an engine alone, beside those of `add_flags`.
+    """
+    alone = [name for name in ("address", "workers", *needs) if given[name] not in (None, False)]
+    if given.engine is None and alone:
+        raise ConfigError(f"--{alone[0]} belongs to --engine; give both, or leave it out")
+    for name in ("workers", "part_rows"):
+        value = given.get(name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name}: expected an integer of at least 1, got {value}")
+
+
+@contextmanager
+def team_on_ray(given: Any, make: type[Worker] | None = None) -> Iterator[Callable[[Work], Team]]:
+    """What has workers do a work; they are gone at the end.
+
+    Args:
+        given: the flags.
+        make: the class of a worker; None for one that answers.
+    """
+    import dataclasses
+
+    from ostinato.recipes.engines.crew import Team
+    from ostinato.recipes.engines.on_ray import RayCrew, ray_at
+    from ostinato.recipes.engines.work import Worker
+
+    def say(line: str) -> None:
+        print(f"ostinato: {line}", file=sys.stderr)
+
+    with ray_at(given.address, given.workers) as ray:
+        crew = RayCrew(ray, given.workers, given.device)
+
+        def team(work: Work) -> Team:
+            told = dataclasses.replace(work, threads=crew.threads)
+            return Team(crew.told(make or Worker, told), crew.workers, say)
+
+        yield team

@@ -1,0 +1,1 @@
+"""Answers and scores by many workers, here or on a cluster: `--engine`."""

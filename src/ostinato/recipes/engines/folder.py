@@ -1,0 +1,203 @@
+"""A folder of partitions: what many workers write, each file whole or not there, until none is missing.
+
+| file | what it holds |
+| --- | --- |
+| `part-00000.jsonl` or `.parquet` | the answers to a piece; rows and names of files are in the order of the data |
+| `.parts.json` | what they are answers of, to what, how cut; and whether none is missing |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ostinato.data.sources.plain_file import read_plain
+from ostinato.data.sources.text import find_text
+from ostinato.errors import ConfigError, OstinatoError, RunError
+from ostinato.extras import needed
+from ostinato.recipes.engines.answer_files import JSON_LINES
+from ostinato.recipes.knowledge import KNOWLEDGE
+from ostinato.training.run.files import write_json
+from ostinato.training.run.lock import Lock
+
+PARQUET = ".parquet"
+_ABOUT = ".parts.json"
+_PART = re.compile(r"part-(\d{5,})\.(?:jsonl|parquet)")
+_BLOCK = 2**20
+_OF_A_RUN = ("config.yaml", "model.safetensors", KNOWLEDGE, "vocabulary.json")
+
+
+class PartFolder:
+    """Where the partitions of one work are.
+
+    Args:
+        path: of the folder.
+        suffix: of its files, ".jsonl" or ".parquet".
+    """
+
+    def __init__(self, path: str | os.PathLike[str], suffix: str):
+        self.path, self.suffix = Path(path), suffix
+
+    def part(self, number: int) -> Path:
+        """The file of a piece."""
+        return self.path / f"part-{number:05d}{self.suffix}"
+
+    def parts(self) -> list[Path]:
+        """Those that are there, in the order of the data."""
+        found = [(int(match[1]), file) for file in self.path.iterdir() if (match := _PART.fullmatch(file.name))]
+        return [file for _, file in sorted(found)]
+
+    @contextmanager
+    def new_part(self, number: int) -> Generator[Path]:
+        """A name to write a partition under, which gets its own name at the end of the block, and is gone after an error."""
+        beside = self.path / f".{socket.gethostname()}-{os.getpid()}-{self.part(number).name}"
+        try:
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, self.part(number))
+        finally:
+            beside.unlink(missing_ok=True)
+
+    @contextmanager
+    def begun(self, about: Mapping[str, Any]) -> Generator[None]:
+        """Inside, this process alone gives out the work of the folder, which is made if it is not there.
+
+        Args:
+            about: what decides what is in the partitions.
+
+        Raises:
+            RunError: another process does, or the folder holds something else.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path}: expected a folder for partitions ({error.strerror})") from error
+        with _FolderLock(self.path / ".lock"):
+            self._check(about)
+            for left in self.path.glob(".*-part-*"):  # of workers that were killed
+                left.unlink(missing_ok=True)
+            if not (self.path / _ABOUT).exists():
+                write_json(self.path / _ABOUT, {**about, "parts": None})
+            yield
+
+    def _check(self, about: Mapping[str, Any]) -> None:
+        try:
+            before = json.loads(read_plain(self.path / _ABOUT))
+        except FileNotFoundError:
+            if any(not file.name.startswith(".") for file in self.path.iterdir()):
+                raise RunError(
+                    f"{self.path}: holds files that are no partitions of `--engine`; choose another --output"
+                ) from None
+            return
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / _ABOUT} is damaged ({error}); choose another --output") from error
+        for name, value in about.items():
+            if before.get(name) != value:
+                raise RunError(
+                    f"{self.path}: holds partitions of {_WORDS.get(name, name)} than this; choose another --output, or remove the "
+                    "folder"
+                )
+
+    def end(self, about: Mapping[str, Any], parts: int) -> None:
+        """Writes down that none of so many partitions is missing."""
+        write_json(self.path / _ABOUT, {**about, "parts": parts})
+
+    def agree(self) -> None:
+        """Gives columns of Parquet the same types in all partitions.
+
+        What is whole numbers, or nothing at all, in one may be others in the next.
+        """
+        if self.suffix != PARQUET or not (files := self.parts()):
+            return
+        with needed():
+            import polars
+
+        schemas = [polars.read_parquet_schema(file) for file in files]
+        if all(schema == schemas[0] for schema in schemas):
+            return
+        empty = [polars.DataFrame(schema=schema) for schema in schemas]
+        wanted: Any = polars.concat(empty, how="diagonal_relaxed").schema
+        for file, schema in zip(files, schemas, strict=True):
+            if schema == wanted:
+                continue
+            missing = [polars.lit(None, kind).alias(name) for name, kind in wanted.items() if name not in schema]
+            table = polars.read_parquet(file, glob=False).with_columns(missing).select(wanted.names())
+            with self.new_part(int(file.stem.partition("-")[2])) as beside:
+                table.cast(wanted).write_parquet(beside)
+
+    def join(self, target: Path) -> None:
+        """Puts all partitions together in one file, in the order of the data, and removes the folder."""
+        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            if self.suffix == PARQUET:
+                with needed():
+                    import polars
+
+                tables = [polars.scan_parquet(file, glob=False) for file in self.parts()]
+                polars.concat(tables, how="vertical_relaxed").sink_parquet(beside)
+            else:
+                with beside.open("wb") as whole:
+                    for file in self.parts():
+                        with file.open("rb") as part:
+                            shutil.copyfileobj(part, whole, _BLOCK)
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+        shutil.rmtree(self.path)
+
+
+_WORDS = {"run": "another run", "data": "other data", "rows": "another number of rows"}
+
+
+class _FolderLock(Lock):
+    def refused(self, who: str) -> OstinatoError:
+        """What is told where another holds it."""
+        return RunError(f"another process{who} is at work in {self.path.parent}; wait for its end")
+
+
+def suffix_for(output: str) -> str:
+    """The suffix of the partitions of an output.
+
+    Raises:
+        ConfigError: its name tells a form that is not written in partitions.
+    """
+    suffix = Path(output).suffix.lower()
+    if suffix not in (*JSON_LINES, PARQUET):
+        known = ", ".join(each for each in (*JSON_LINES, PARQUET) if each)
+        raise ConfigError(f"--output {output}: with --engine, expected a name that ends in {known}, got {suffix}")
+    return PARQUET if suffix == PARQUET else ".jsonl"
+
+
+def identity_of_run(run: str | os.PathLike[str]) -> str:
+    """A checksum of the settings, the knowledge and the weights of a run."""
+    digest = hashlib.sha256()
+    for name in _OF_A_RUN:
+        if (file := Path(run) / name).exists():
+            digest.update(name.encode())
+            _add(digest, file)
+    return digest.hexdigest()
+
+
+def identity_of_data(data: str) -> str:
+    """A checksum of the names, sizes and times of change of all files of some data.
+
+    Raises:
+        DataError: there are none.
+    """
+    told: Iterable[Any] = ([each.name, each.stored, each.modified] for each in find_text(data, binary=True).documents)
+    return hashlib.sha256(json.dumps(list(told)).encode()).hexdigest()
+
+
+def _add(digest: Any, file: Path) -> None:
+    with file.open("rb") as content:
+        for block in iter(lambda: content.read(_BLOCK), b""):
+            digest.update(block)

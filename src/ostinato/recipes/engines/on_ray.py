@@ -1,0 +1,160 @@
+"""Ray (Moritz et al. 2018) carries jobs to workers: processes of this machine, or of a cluster that is there.
+
+Ray sends nothing about its use to anybody, shows no dashboard and writes below a temporary folder that is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ostinato.errors import ConfigError
+from ostinato.extras import needed
+from ostinato.recipes.engines.crew import WorkerDiedError
+from ostinato.recipes.engines.work import Done
+
+_ANSWERS_S = 5.0  # in which a machine of the network answers
+_STORE_BYTES = 256 * 2**20  # of objects on this machine: results of evaluation; partitions do not pass through it
+
+
+@contextmanager
+def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
+    """Ray itself, connected; what was started is stopped at the end.
+
+    Args:
+        address: of a cluster, such as "auto" or "10.0.0.1:6379"; None starts one of this machine.
+        workers: processes that run at once; None for one a core.
+
+    Raises:
+        MissingPackageError: Ray is not installed.
+        ConfigError: there is no cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with needed():
+        import ray
+    if ray.is_initialized():  # by a program of which this is a part
+        yield ray
+        return
+    if address is not None:
+        _check_answers(address)
+    how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": None}
+    folder = None
+    try:
+        if address is None:
+            folder = tempfile.mkdtemp(prefix="ostinato-")
+            how |= {"num_cpus": max(workers or 1, cores()), "include_dashboard": False, "_temp_dir": folder}
+            how["object_store_memory"] = _STORE_BYTES
+        try:
+            ray.init(address=address or "local", **how)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise _no_cluster(address, " ".join(str(error).split())[:200]) from error
+        try:
+            with _without_its_own_words():
+                yield ray
+        finally:
+            ray.shutdown()
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_answers(address: str) -> None:
+    """Raises `ConfigError` where nobody listens: Ray itself would try for a quarter of an hour."""
+    host, _, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto" finds one of this machine or says at once that there is none
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_S).close()
+    except OSError as error:
+        raise _no_cluster(address, error.strerror or str(error)) from error
+
+
+def _no_cluster(address: str | None, reason: str) -> ConfigError:
+    return ConfigError(
+        f"--address {address}: no cluster of Ray answers there ({reason}); begin one with `ray start --head`, or leave the "
+        "address out"
+    )
+
+
+@contextmanager
+def _without_its_own_words() -> Generator[None]:
+    """Ray prints on standard output that a worker died, in a paragraph, whatever its settings; `Team` says so in a line."""
+    import ray._private.worker as printer
+
+    before = printer.print_to_stdstream
+    printer.print_to_stdstream = lambda *args, **options: None
+    try:
+        yield
+    finally:
+        printer.print_to_stdstream = before
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class RayCrew:
+    """Workers as actors of Ray.
+
+    Args:
+        ray: the module, connected.
+        workers: how many there are at once; None for one a GPU where the cluster has some and the device may be one, else one a
+            core.
+        device: where they compute.
+
+    Attributes:
+        workers: how many.
+        threads: of each.
+    """
+
+    def __init__(self, ray: Any, workers: int | None, device: str):
+        self._ray = ray
+        there = ray.cluster_resources()
+        cpus, gpus = int(there.get("CPU", 1)), 0.0 if device == "cpu" else float(there.get("GPU", 0.0))
+        self.workers = workers or int(gpus) or cpus
+        largest = max((int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]), default=1)
+        self.threads = max(1, min(cpus // self.workers, largest))
+        self._share = {"num_cpus": self.threads, "num_gpus": min(1.0, gpus / self.workers) if gpus else 0}
+        self._work: Any = None
+
+    def told(self, make: type[Any], *given: Any) -> RayCrew:
+        """Says what workers are made of."""
+        self._work = make, given
+        return self
+
+    def hire(self) -> Any:
+        """A new actor."""
+        make, given = self._work
+        actor = self._ray.remote(make).options(**self._share, scheduling_strategy="SPREAD", max_restarts=0)
+        return actor.remote(*given)
+
+    def give(self, worker: Any, job: Any, /) -> Any:
+        """A call of the actor."""
+        return worker.do.remote(job)
+
+    def wait(self, given: Sequence[Any], /) -> Iterable[Any]:
+        """The first that is over."""
+        over, _ = self._ray.wait(list(given), num_returns=1)
+        return over
+
+    def result(self, given: Any, /) -> Done:
+        """What the call returned."""
+        try:
+            return self._ray.get(given)
+        except self._ray.exceptions.RayActorError as error:
+            raise WorkerDiedError(_reason(error)) from error
+        except self._ray.exceptions.RayError as error:  # what it found is lost with the machine that kept it
+            raise WorkerDiedError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    told = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in told if "exit" in line.lower() or "died" in line.lower()), type(error).__name__)[:160]

@@ -1,0 +1,155 @@
+"""Sweeps that several processes work on, each as if on a machine of its own."""
+
+import collections
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ostinato.errors import ConfigError, RunError
+from ostinato.recipes.sweep.search import sweep
+from ostinato.recipes.sweep.slots import AFTER, AGAIN, BEAT, WITHDRAWN, Watch, is_superfluous, lost, slots_of
+from ostinato.recipes.sweep.space import parse
+from ostinato.recipes.sweep.storage import Shared, open_study
+
+from ..reviews import rows, write
+
+SPACE = {
+    "task": "classify",
+    "base": {
+        "model": {"embedding_size": 4, "hidden_size": 4},
+        "training": {"max_steps": 2, "batch_size": 8, "evaluate_every": 1},
+        "device": "cpu",
+        "precision": "32-true",
+    },
+    "space": {"training.learning_rate": {"log": [1e-4, 1e-1]}},
+    "trials": 3,
+    "pruner": "none",
+}
+
+
+def trial(number, state, **attrs):
+    return SimpleNamespace(
+        number=number, state=SimpleNamespace(name=state), user_attrs=attrs, params={}, system_attrs={}
+    )
+
+
+def test_a_slot_whose_process_is_gone_is_lost_until_somebody_goes_on_with_it():
+    trials = [trial(0, "COMPLETE"), trial(1, "FAIL"), trial(2, "FAIL", reason="nan"), trial(3, "RUNNING")]
+    assert lost(slots_of(trials)) == [1]
+    trials.append(trial(4, "WAITING", **{AGAIN: 1, AFTER: 1}))
+    assert lost(slots_of(trials)) == []
+    trials[4] = trial(4, "FAIL", **{AGAIN: 1, AFTER: 1})
+    assert lost(slots_of(trials)) == [1]
+
+
+def test_of_two_that_take_the_same_place_the_first_keeps_it():
+    first, second = (trial(number, "RUNNING", **{AGAIN: 1, AFTER: 1}) for number in (2, 3))
+    trials = [trial(0, "COMPLETE"), trial(1, "FAIL"), first, second]
+    assert not is_superfluous(trials, 2, 9)
+    assert is_superfluous(trials, 3, 9)
+    trials = [trial(0, "COMPLETE"), trial(1, "RUNNING"), trial(2, "RUNNING"), trial(3, "RUNNING")]
+    assert [is_superfluous(trials, mine, 3) for mine in (1, 2, 3)] == [False, False, True]
+    trials[1] = trial(1, "FAIL", **{WITHDRAWN: True})
+    assert not is_superfluous(trials, 3, 3)
+
+
+def test_only_who_is_silent_for_long_counts_as_dead(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    watch = Watch(10.0)
+    for second in range(0, 40, 5):
+        now[0] = float(second)
+        dead = watch.dead([trial(0, "RUNNING", **{BEAT: second}), trial(1, "RUNNING"), trial(2, "COMPLETE")])
+        assert [each.number for each in dead] == ([1] if second > 10 else [])
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request, tmp_path):
+    """Of a database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'sweeps.db'}"
+        return
+    program = shutil.which("redis-server")
+    assert program is not None, "redis-server is missing: install Debian's package redis-server, as .ci/run does"
+    place = tmp_path / "redis.sock"
+    words = ["--port", "0", "--unixsocket", str(place), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
+    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 20
+    while not place.exists():
+        assert process.poll() is None, "redis-server ended at once"
+        assert time.monotonic() < until, "redis-server did not begin"
+        time.sleep(0.01)
+    yield f"unix://{place}"
+    process.kill()
+    process.wait()
+
+
+# Says when it trains, and waits then, to be killed in the middle.
+PROGRAM = """
+import sys, time
+from ostinato.cli.main import main
+from ostinato.recipes import task_training
+
+train = task_training.train
+
+def slow(task, settings, on_evaluation):
+    def evaluated(step, loss):
+        print("trains", settings.run, flush=True)
+        time.sleep(float(sys.argv[1]))
+        return on_evaluation(step, loss)
+
+    return train(task, settings, on_evaluation=evaluated)
+
+task_training.train = slow
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def start(place, url, *, wait):
+    words = ["sweep", str(place / "space.yaml"), "--folder", str(place / f"of-{wait}"), "--study", "s"]
+    command = [sys.executable, "-c", PROGRAM, str(wait), *words, "--storage", url, "--lease", "4"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_two_share_the_trials_and_one_goes_on_with_what_the_other_has_left(url, tmp_path):
+    space = {**SPACE, "base": {**SPACE["base"], "data": write(tmp_path / "reviews.csv", rows(60))}}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    killed, other = start(tmp_path, url, wait=30.0), start(tmp_path, url, wait=0.1)
+    assert killed.stdout.readline().startswith("trains"), killed.stderr.read()
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    out, error = other.communicate(timeout=120)
+    assert (other.returncode, error) == (0, ""), error
+    study = open_study(parse(space), tmp_path, Shared(url, "s"))
+    found = slots_of(study.get_trials(deepcopy=False))
+    states = [collections.Counter(each.state.name for each in trials) for trials in found.values()]
+    assert [state["COMPLETE"] for state in states] == [1] * 3
+    assert sum(state["FAIL"] for state in states) == 1  # the one that was killed
+    rates = [trials[-1].params["training.learning_rate"] for trials in found.values()]
+    assert len(set(rates)) == 3
+    (gone,) = [trials for trials in found.values() if len(trials) == 2]
+    assert gone[0].params == gone[1].params
+    assert "the best of 3 trials" in out
+    with pytest.raises(RunError, match="has a sweep called s over another space"):
+        sweep(parse({**space, "seed": 3}), tmp_path / "new", shared=Shared(url, "s"))
+    assert study.user_attrs["space"]["seed"] == 0
+
+
+def test_what_is_wrong_with_a_database_is_told_in_a_line(tmp_path):
+    with pytest.raises(ConfigError, match="--storage: expected an address, such as redis://host"):
+        Shared("redis", "s")
+    with pytest.raises(ConfigError, match="--lease: expected seconds above 0, got 0"):
+        Shared("redis://host", "s", 0)
+    space = parse(SPACE)
+    for url in ("redis://:secret@127.0.0.1:1/0", f"sqlite:///{tmp_path}/no/folder.db"):
+        with pytest.raises(RunError, match=r"--storage .*: cannot be reached \(.*\); check the address") as error:
+            open_study(space, tmp_path, Shared(url, "s"))
+        assert "secret" not in str(error.value)
