@@ -10,7 +10,7 @@ import numpy as np
 import polars
 import pytest
 
-from ostinato.data.mapped import build, scratch
+from ostinato.data.mapped import build, grouping, scratch
 from ostinato.data.mapped.store import about_table
 from ostinato.data.mapped.table import MappedSeries, map_series
 from ostinato.data.series.series import SeriesTable, read_series
@@ -77,7 +77,8 @@ def written(frame: polars.DataFrame, path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_a_table_in_any_form_and_order_is_what_the_reader_in_memory_says(tmp_path, suffix, monkeypatch):
-    monkeypatch.setattr(build, "_READ_ROWS", 37)  # series lie in many pieces
+    monkeypatch.setattr(grouping, "_READ_ROWS", 37)  # series lie in many pieces
+    monkeypatch.setattr(grouping, "_SHELF_ROWS", 100)
     path = written(shops(), tmp_path / f"a{suffix}")
     found, expected = map_series(path, tmp_path / "kept", **HOW), read_series(path, **HOW)
     equal(found, expected)
