@@ -16,7 +16,7 @@ from ostinato.data.mapped.files import TableFiles
 from ostinato.data.mapped.grouping import Grouped, grouped_rows
 from ostinato.data.mapped.rows import MISSING, UNKNOWN, RowReader
 from ostinato.data.mapped.scratch import scan
-from ostinato.data.mapped.store import TIMES, ColumnFile, write_index
+from ostinato.data.mapped.store import PARTS, TIMES, ColumnFile, write_index
 from ostinato.data.mapped.survey import Progress, SeriesFound, TableAsked, roles_of, series_in
 from ostinato.data.series.categories import expanded
 from ostinato.data.series.grids import OFF, Grid
@@ -81,8 +81,8 @@ def build(
     roles = roles_of(path, scanned, asked, notes)
     parts: list[tuple[str, Path, int]] = []
     for at, each in enumerate(scanned):
-        part = folder / f"rows-{at}.parquet"
-        parts.append((each.name, part, each.into(part, roles.needed)))
+        part = folder / f"{PARTS}{at}.parquet"
+        parts.append((each.name, part, each.kept(part, roles.needed)))
         if each.near.parent == folder:
             each.near.unlink()
         show(0.4 * (at + 1) / len(scanned))
@@ -97,8 +97,6 @@ def build(
     reader = RowReader(path, roles, found.columns, found.ids, told.decimal, scanned[0].separator)
     reader.look_at_times([part for _, part, _ in parts])
     grouped = grouped_rows(parts, found, reader, folder, partial(_shown, show, 0.4, 0.5))
-    for _, part, _ in parts:
-        part.unlink()
     return _Laying(path, folder, found, reader, grouped, asked.like, told, notes).all(partial(_shown, show, 0.9, 0.1))
 
 
@@ -246,7 +244,7 @@ class _Laying:
         index = {"begins": begins, "firsts": firsts, "grids": which, "statics": self.static, "counts": counts}
         index |= {"largest": largest, "sizes": sizes}
         checksum = write_index(self.folder, index, self.ids)
-        for left in self.folder.glob("grouped-*"):
+        for left in (*self.folder.glob("grouped-*"), *self.folder.glob(f"{PARTS}*")):
             left.unlink()
         offsets = None if times.offsets is None else times.offsets.tolist()
         return {

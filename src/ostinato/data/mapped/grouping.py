@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,9 @@ def grouped_rows(
     made: dict[str, np.memmap[Any, Any]] = {}
 
     def file(name: str, dtype: type) -> np.ndarray:
-        made[name] = np.memmap(folder / f"grouped-{name}", dtype=dtype, mode="w+", shape=(count,))
+        path = folder / f"grouped-{name}"
+        _make_room(path, count * np.dtype(dtype).itemsize)
+        made[name] = np.memmap(path, dtype=dtype, mode="r+", shape=(count,))
         return made[name]
 
     def let_go() -> None:
@@ -181,6 +184,15 @@ def _fits(numbers: np.ndarray) -> bool:
     with np.errstate(over="ignore"):
         short = numbers.astype(np.float32)
     return bool(((short == numbers) | np.isnan(numbers)).all())
+
+
+def _make_room(path: Path, size: int) -> None:
+    """A file whose blocks are there: to write where there are none, and no room, would end the process by a signal."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
 
 
 def _let_go(mapped: np.memmap[Any, Any]) -> None:

@@ -6,8 +6,11 @@ Text becomes columns of text, as it is written. What a file says wrongly is told
 from __future__ import annotations
 
 import csv
+import errno
 import glob
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ostinato.data.mapped.files import TableFile
+from ostinato.data.mapped.store import checksum_of
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, is_for_excel, separator_of
 from ostinato.data.sources.frames import explain_rows
 from ostinato.data.sources.lines import decoded
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 GROUP_ROWS = 2**18  # that are read at once
 _HEAD_BYTES = 2**16
 _HEAD_LINES = 1000
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # as polars tells what the system said
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 T = TypeVar("T")
@@ -82,6 +88,23 @@ class Scanned:
         self._told(partial(frame.sink_parquet, path, compression="lz4", row_group_size=GROUP_ROWS))
         return int(polars.scan_parquet(path, glob=False).select(polars.len()).collect().item())
 
+    def kept(self, path: Path, columns: Sequence[str]) -> int:
+        """As `into`, unless a process that was killed had written the whole file.
+
+        Raises:
+            DataError: As of `into`.
+        """
+        note = path.with_suffix(".json")
+        try:
+            about = json.loads(note.read_text(encoding="utf-8"))
+            if about["columns"] == list(columns) and about["crc32"] == checksum_of(path):
+                return about["rows"]
+        except (OSError, ValueError, KeyError):
+            pass
+        rows = self.into(path, columns)
+        note.write_text(json.dumps({"columns": list(columns), "rows": rows, "crc32": checksum_of(path)}), "utf-8")
+        return rows
+
     def _told(self, read: Callable[[], T]) -> T:
         try:
             return read()
@@ -90,6 +113,10 @@ class Scanned:
                 f"{self.name}: cannot be read or kept ({one_line(error)}); make room, or check the file"
             ) from error
         except Exception as error:  # polars has errors of its own, without a common class
+            if (told := _OF_SYSTEM.search(str(error))) and int(told[1]) in _NO_ROOM:
+                raise DataError(
+                    f"{self.name}: cannot be kept beside the run ({os.strerror(int(told[1]))}); make room"
+                ) from error
             if self.separator is not None:
                 explain_rows(self.name, lambda: self.near.open("rb"), self.separator)
             if self.file.suffix in JSON_SUFFIXES:
