@@ -1,5 +1,6 @@
 """Tables that are mapped, beside the same tables read into memory."""
 
+import dataclasses
 import datetime
 import json
 import os
@@ -57,6 +58,9 @@ HOW = {
 def equal(found: SeriesTable, expected: SeriesTable) -> None:
     """Number for number."""
     assert isinstance(found.series, MappedSeries)
+    if isinstance(expected.series, MappedSeries):
+        by_id = {each.id: each for each in expected.series}
+        expected = dataclasses.replace(expected, series=tuple(by_id[each.id] for each in found.series))
     for name in ("values", "known", "observed", "static", "step", "layout"):
         assert getattr(found, name) == getattr(expected, name), name
     assert [each.id for each in found.series] == [each.id for each in expected.series]
@@ -243,7 +247,7 @@ def test_what_a_killed_process_had_read_is_not_read_again(tmp_path, monkeypatch)
     dead = left.rename(left.with_suffix(f".{2**22 + 1}"))  # as of a process that is no more
     other = kept / f".{'0' * 12}.{2**22 + 1}"  # of a table that has changed since
     other.mkdir()
-    second = dead / "rows-1.parquet"
+    (second,) = dead.glob("rows-*1.csv.parquet")
     second.write_bytes(second.read_bytes()[:-1] + b"?")  # as after a cut of the current
     (dead / "column-0").write_bytes(b"cut off")
     read.clear()
@@ -351,6 +355,63 @@ def test_a_beginning_of_each_series_is_cut_without_reading_on(tmp_path):
 
 
 # --- what is wrong is named with its file and row ---
+
+
+def in_parts(tmp_path: Path) -> tuple[Path, polars.DataFrame]:
+    """Shops in files of their own, two of which cannot be read, one of another row each."""
+    whole, parts = shops(), tmp_path / "parts"
+    parts.mkdir()
+    for shop in whole["shop"].unique().to_list():
+        rows = whole.filter(polars.col("shop") == shop)
+        if shop == "01":
+            rows = rows.with_columns(
+                sold=polars.when(polars.int_range(len(rows)) == 5).then(polars.lit("many")).otherwise("sold")
+            )
+        if shop == "002":
+            rows = rows.with_columns(
+                day=polars.when(polars.int_range(len(rows)) == 7).then(polars.lit("")).otherwise("day")
+            )
+        written(rows, parts / f"{shop}.csv")
+    (parts / "x.csv").write_text((parts / "3.csv").read_text() + "1,2,3,4,5,6,7,8,9,10,11\n")
+    (parts / "y.csv").write_bytes(b"\xff\xfe\xfd")
+    return parts, whole
+
+
+def test_files_that_cannot_be_read_are_left_out_when_that_is_asked_for(tmp_path):
+    parts, whole = in_parts(tmp_path)
+    with pytest.raises(DataError, match=r"--reading\.skip_broken true leaves such files out"):
+        map_series(parts, tmp_path / "kept", **HOW)
+    for _ in range(2):  # which are told, when they are used again
+        found = map_series(parts, tmp_path / "kept", **HOW, skip_broken=True)
+        named = " ".join(found.unread)
+        for what in ("x.csv, line", "y.csv", "01.csv, row 6 after the header", "002.csv, row 8 after the header"):
+            assert what in named
+        assert len(found.unread) == 4
+        assert "4 of its files cannot be read" in found.notes[-1]
+    good = tmp_path / "good"
+    good.mkdir()
+    for name in set(whole["shop"]) - {"01", "002"}:
+        (parts / f"{name}.csv").rename(good / f"{name}.csv")
+    equal(found, map_series(good, None, **HOW))
+    with pytest.raises(DataError, match="none of its 4 files can be read; the first: "):
+        map_series(parts, tmp_path / "kept", **HOW, skip_broken=True)
+
+
+def test_a_broken_parquet_of_many_is_left_out(tmp_path):
+    parts, whole = tmp_path / "parts", shops()
+    parts.mkdir()
+    for at in range(3):
+        written(whole[at::3], parts / f"{at}.parquet")
+    content = (parts / "1.parquet").read_bytes()
+    (parts / "1.parquet").write_bytes(content[: len(content) // 2])
+    (parts / "3.parquet").write_bytes(b"")
+    whole.drop("sold").write_parquet(parts / "4.parquet")
+    found = map_series(parts, tmp_path / "kept", **HOW, skip_broken=True)
+    assert [line.partition(":")[0].rpartition("/")[2] for line in sorted(found.unread)] == [
+        f"{n}.parquet" for n in (1, 3, 4)
+    ]
+    written(polars.concat([whole[0::3], whole[2::3]]), tmp_path / "good.parquet")
+    equal(found, map_series(tmp_path / "good.parquet", None, **HOW))
 
 
 def folder_with(tmp_path: Path, name: str, content: bytes) -> Path:

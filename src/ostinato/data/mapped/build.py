@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.mapped.broken import SKIP, BrokenFilesError, Collected
 from ostinato.data.mapped.files import TableFiles
 from ostinato.data.mapped.grouping import Grouped, grouped_rows
 from ostinato.data.mapped.rows import MISSING, UNKNOWN, RowReader
-from ostinato.data.mapped.scratch import scan
+from ostinato.data.mapped.scratch import Scanned, scan
 from ostinato.data.mapped.store import PARTS, TIMES, ColumnFile, write_index
 from ostinato.data.mapped.survey import Progress, SeriesFound, TableAsked, roles_of, series_in
 from ostinato.data.series.categories import expanded
@@ -42,11 +44,13 @@ class Told:
         gaps: As `grid` of `read_series`.
         decimal: What comes before the decimals; None to find it.
         dialect: How CSV or TSV is written.
+        skip_broken: Whether of several files those that cannot be read are left out.
     """
 
     gaps: Gaps
     decimal: str | None
     dialect: Dialect
+    skip_broken: bool = False
 
 
 def build(
@@ -68,6 +72,27 @@ def build(
     Raises:
         DataError: It cannot be read; the message names the file, and the row where one is wrong.
     """
+    unread: dict[str, str] = {}
+    while True:
+        left = tuple(each for each in tables.files if each.document.name not in unread)
+        if not left:
+            first = next(iter(unread.values()))
+            raise DataError(f"{path}: none of its {len(unread)} files can be read; the first: {first}")
+        try:
+            about = _of_files(path, dataclasses.replace(tables, files=left), folder, asked, told, on_progress)
+            return {**about, "unread": list(unread.values())}
+        except BrokenFilesError as error:
+            if len(tables.files) == 1:
+                raise
+            if not told.skip_broken:
+                raise DataError(f"{error}{SKIP}") from error
+            # What was read of the others is there, as after a kill.
+            unread |= {name: " ".join(reason.split()) for name, reason in error.reasons.items()}
+
+
+def _of_files(
+    path: str, tables: TableFiles, folder: Path, asked: TableAsked, told: Told, on_progress: Progress | None
+) -> dict[str, Any]:
     total = sum(each.document.stored or 0 for each in tables.files)
 
     def show(share: float) -> None:
@@ -77,15 +102,22 @@ def build(
     notes: list[str] = []
     wanted = [name for name in (asked.time, asked.id, *(asked.values or ()), *asked.known, *asked.observed) if name]
     wanted += list(asked.static or ())
-    scanned = [scan(each, told.dialect, folder, at, wanted) for at, each in enumerate(tables.files)]
+    scanned, broken = list[Scanned](), Collected()
+    for at, each in enumerate(tables.files):
+        with broken.of(each.document.name):
+            scanned.append(scan(each, told.dialect, folder, at, wanted))
+    broken.tell()
     roles = roles_of(path, scanned, asked, notes)
     parts: list[tuple[str, Path, int]] = []
     for at, each in enumerate(scanned):
-        part = folder / f"{PARTS}{at}.parquet"
-        parts.append((each.name, part, each.kept(part, roles.needed)))
+        part = folder / f"{PARTS}{zlib.crc32(each.name.encode()):08x}-{Path(each.name).name}.parquet"
+        with broken.of(each.name):
+            parts.append((each.name, part, each.kept(part, roles.needed)))
+        show(0.4 * (at + 1) / len(scanned))
+    broken.tell()
+    for each in scanned:
         if each.near.parent == folder:
             each.near.unlink()
-        show(0.4 * (at + 1) / len(scanned))
     found = series_in(path, parts, roles, notes)
     if not len(found.rows) or not found.rows.sum():
         raise DataError(f"{path}: there is no row in it; expected a row a step")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ostinato.data.mapped.broken import Collected
 from ostinato.data.mapped.rows import RowReader
 from ostinato.data.mapped.scratch import GROUP_ROWS
 from ostinato.data.mapped.survey import SeriesFound
@@ -105,12 +106,15 @@ def grouped_rows(
     # series in turn would touch every page of the files again and again. First to the shelf of their series, in the order in which
     # they come; then each shelf, which fits into memory, is put in order.
     shelves = _Shelves(begins, file("series", np.int32))
-    counted, all_rows = 0, sum(rows for *_, rows in parts)
+    counted, all_rows, broken = 0, sum(rows for *_, rows in parts), Collected()
     for name, part, rows in parts:
         frame = polars.scan_parquet(part, glob=False)
         for before in range(0, rows, _READ_ROWS):
-            table = frame.slice(before, _READ_ROWS).collect()
-            its = reader.read(table, name, before, counted)
+            table, its = frame.slice(before, _READ_ROWS).collect(), None
+            with broken.of(name):
+                its = reader.read(table, name, before, counted)
+            if its is None:
+                break
             order, places = shelves.take(its.series)
             grouped.is_dated = its.moments.dtype.kind == "M"
             _put(grouped.moments, places, its.moments.astype(np.int64)[order])
@@ -127,6 +131,7 @@ def grouped_rows(
             counted += table.height
             let_go()
             show(0.8 * counted / all_rows)
+    broken.tell()
     sorted_ones = [each for name, each in made.items() if name != "series"]
     for done, (its_rows, order) in enumerate(shelves.orders(), 1):
         for each in sorted_ones:

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ostinato.data.mapped.broken import NotKeptError
 from ostinato.data.mapped.files import TableFile
 from ostinato.data.mapped.store import checksum_of
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, is_for_excel, separator_of
@@ -109,12 +110,12 @@ class Scanned:
         try:
             return read()
         except OSError as error:
-            raise DataError(
+            raise _of_system(error)(
                 f"{self.name}: cannot be read or kept ({one_line(error)}); make room, or check the file"
             ) from error
         except Exception as error:  # polars has errors of its own, without a common class
             if (told := _OF_SYSTEM.search(str(error))) and int(told[1]) in _NO_ROOM:
-                raise DataError(
+                raise NotKeptError(
                     f"{self.name}: cannot be kept beside the run ({os.strerror(int(told[1]))}); make room"
                 ) from error
             if self.separator is not None:
@@ -157,12 +158,16 @@ def scan(file: TableFile, dialect: Dialect, folder: Path, number: int, wanted: S
     return Scanned(file, near, frame, separator, dialect.header)
 
 
+def _of_system(error: Exception) -> type[DataError]:
+    return NotKeptError if isinstance(error, OSError) and error.errno in _NO_ROOM else DataError
+
+
 def _copied(file: TableFile, path: Path) -> Path:
     try:
         with file.document.open() as content, path.open("wb") as copy:
             shutil.copyfileobj(content, copy, 2**20)
     except (OSError, EOFError) as error:
-        raise DataError(f"{file.document.name}: cannot be read or kept ({one_line(error)})") from error
+        raise _of_system(error)(f"{file.document.name}: cannot be read or kept ({one_line(error)})") from error
     return path
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ostinato.data.mapped.broken import BrokenFilesError, Collected
 from ostinato.data.mapped.scratch import Scanned
 from ostinato.data.series.columns import COUNT_NAMES, ID_NAMES, INDEX_NAMES, Columns, find_columns
 from ostinato.data.series.layout import Layout
@@ -89,7 +90,12 @@ def roles_of(path: str, files: Sequence[Scanned], asked: TableAsked, notes: list
         import polars
 
     some = np.unique(np.linspace(0, len(files) - 1, min(len(files), _SAMPLE_FILES)).astype(int))
-    heads = [files[int(at)].head(_SAMPLE_ROWS // len(some)) for at in some]
+    heads: list[polars.DataFrame] = []
+    broken = Collected()
+    for each in (files[int(at)] for at in some):
+        with broken.of(each.name):
+            heads.append(each.head(_SAMPLE_ROWS // len(some)))
+    broken.tell()
     sample: polars.DataFrame = polars.concat(heads, how="diagonal_relaxed")
     if not sample.height:
         raise DataError(f"{path}: there is no row in it; expected a row a step")
@@ -276,10 +282,8 @@ def _of_file(name: str, part: Path, roles: Roles, names: Sequence[str], before: 
     empty = table.filter(polars.col(_ROW + "id").is_null() | (polars.col(_ROW + "id") == ""))
     if empty.height:
         row = int(empty[_ROW].cast(polars.Int64).min() or 0) - before  # pyright: ignore[reportArgumentType]
-        raise DataError(
-            f"{name}, row {row + 1} after the header: column {roles.columns.id!r}, which tells the series apart, is empty; give "
-            "every row the name of its series"
-        )
+        said = f"{name}, row {row + 1} after the header: column {roles.columns.id!r}, which tells the series apart, is empty"
+        raise BrokenFilesError({name: f"{said}; give every row the name of its series"})
     return table
 
 

@@ -15,6 +15,7 @@ from typing import Any, overload
 import numpy as np
 from typing_extensions import override  # typing's own from Python 3.12 on
 
+from ostinato.data.mapped.broken import told_unread
 from ostinato.data.mapped.build import Told, build
 from ostinato.data.mapped.files import TableFiles, find_tables
 from ostinato.data.mapped.rows import MISSING
@@ -28,7 +29,7 @@ from ostinato.data.series.times import Form, Times
 from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import ConfigError
 
-_VERSION = 1
+_VERSION = 2
 
 
 class MappedSeries(Sequence[Series]):
@@ -174,6 +175,7 @@ def map_series(
     decimal: str | None = None,
     dialect: Dialect | None = None,
     like: Layout | None = None,
+    skip_broken: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> SeriesTable:
     """The series of a table that may be larger than memory: read once into columns on disk, which are mapped.
@@ -195,6 +197,7 @@ def map_series(
         decimal: What comes before the decimals.
         dialect: How CSV or TSV is written.
         like: How the table that training had was read.
+        skip_broken: Whether of several files those that cannot be read are left out; `unread` and notes say which.
         on_progress: Called with the bytes that are done, and of how many.
 
     Raises:
@@ -207,7 +210,7 @@ def map_series(
         raise ConfigError(f"decimal must be . or ,; got {decimal!r}")
     tables = find_tables(str(path))
     asked = TableAsked(values, time, id, known, observed, static, like)
-    told = Told(grid, decimal, dialect or Dialect())
+    told = Told(grid, decimal, dialect or Dialect(), skip_broken)
     identity = _identity(tables, asked, told)
     temporary = None
     if folder is None or not _may_write(Path(folder)):
@@ -233,6 +236,7 @@ def _identity(tables: TableFiles, asked: TableAsked, told: Told) -> dict[str, An
         "decimal": told.decimal,
         "separator": told.dialect.separator,
         "header": told.dialect.header,
+        "skip_broken": told.skip_broken,
     }
     found = {"version": _VERSION, "files": tables.identity(), "columns": columns, "how": how, "like": like}
     return json.loads(json.dumps(found))
@@ -306,6 +310,7 @@ def _table(tables: TableFiles, stored: Stored) -> SeriesTable:
         offsets,
         written["zone"],
     )
+    unread = tuple(about["unread"])
     return SeriesTable(
         tables.name,
         MappedSeries(stored),
@@ -315,6 +320,7 @@ def _table(tables: TableFiles, stored: Stored) -> SeriesTable:
         layout.step,
         layout,
         times,
-        tuple(about["notes"]),
+        (*about["notes"], *told_unread(tables.name, unread)),
         tuple(about["static"]),
+        unread,
     )

@@ -113,7 +113,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
         if data == "-":
             raise DataError("expected a table in a file, whose name tells the format; standard input has none")
-        table = read_table(settings, data, known.layout, self._kept)
+        table = read_table(settings, data, known.layout, self._kept, skip_broken=not labelled)
         return self._part_of(settings, known, table, data, labelled=labelled)
 
     def load_known(self, folder: Path) -> ForecastKnown:
@@ -151,6 +151,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             written=table.written,
             notes=notes,
             static=table.static,
+            unread=table.unread,
         )
         if not labelled:
             return made(series=np.arange(len(tracks)), origin=ends.behind, horizon=0)
