@@ -170,12 +170,20 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         answers = Predictions(self._stream(part, on_batch))
         return answers[0] if is_one else answers
 
-    def stream(self, values: Any = None, on_batch: OnBatch | None = None, *, data: Any = None) -> Iterator[A]:
+    def stream(
+        self, values: Any = None, on_batch: OnBatch | None = None, *, data: Any = None, rows: slice | None = None
+    ) -> Iterator[A]:
         """The same one after the other; the answers to a few batches are held at a time.
 
         The data are read at once, so that what is wrong with them is told before the first answer is asked for.
+
+        Args:
+            values: as of `predict`, like the next two.
+            on_batch: see there.
+            data: see there.
+            rows: which of the examples, as `slice(1000, 2000)`, so that several processes share the work; None for all.
         """
-        return self._stream(self._given(values, data)[0], on_batch)
+        return self._stream(self._given(values, data)[0], on_batch, rows)
 
     def _given(self, values: Any, data: Any) -> tuple[Any, bool]:
         """A part of what was given, and whether it is one example."""
@@ -235,10 +243,10 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         self.notes = [note.replace(str(file), file.name) for note in self.notes]
         return part, "the data"
 
-    def _stream(self, part: Any, on_batch: OnBatch | None) -> Iterator[A]:
+    def _stream(self, part: Any, on_batch: OnBatch | None, rows: slice | None = None) -> Iterator[A]:
         if not self.task.size(part):
             return iter(())
-        return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch)
+        return self._answers(part, self.task.examples(self.settings, self.known, part), on_batch, rows)
 
     def read_part(self, data: str, *, labelled: bool) -> Any:
         """Data of the kinds that the task reads, with or without labels.
@@ -253,16 +261,19 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         self.notes, self.unread = self.task.notes(part), tuple(getattr(part, "unread", ()))
         return part
 
-    def _answers(self, part: Any, examples: Examples, on_batch: OnBatch | None) -> Iterator[A]:
+    def _answers(
+        self, part: Any, examples: Examples, on_batch: OnBatch | None, rows: slice | None = None
+    ) -> Iterator[A]:
         made: Any = self.task.prediction
-        size, pool = len(examples.lengths), POOL_BATCHES * self.task.rows
-        for start in range(0, size, pool):
+        begin, end, _ = (rows or slice(None)).indices(len(examples.lengths))
+        pool = POOL_BATCHES * self.task.rows
+        for start in range(begin, end, pool):
             found: dict[int, dict[str, Any]] = {}
             with reading(self.model):  # whoever takes the answers does so outside
-                for batch in self.task.in_order(self, _Slice(examples, start, start + pool)):
+                for batch in self.task.in_order(self, _Slice(examples, start, min(start + pool, end))):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
-                        on_batch(start + len(found), size)
+                        on_batch(start - begin + len(found), end - begin)
             yield from (made(found[row]) for row in sorted(found))
 
     def evaluate(

@@ -109,28 +109,26 @@ def grouped_rows(
     counted, all_rows, broken = 0, sum(rows for *_, rows in parts), Collected()
     for name, part, rows in parts:
         frame = polars.scan_parquet(part, glob=False)
-        for before in range(0, rows, _READ_ROWS):
-            table, its = frame.slice(before, _READ_ROWS).collect(), None
-            with broken.of(name):
+        with broken.of(name):
+            for before in range(0, rows, _READ_ROWS):
+                table = frame.slice(before, _READ_ROWS).collect()
                 its = reader.read(table, name, before, counted)
-            if its is None:
-                break
-            order, places = shelves.take(its.series)
-            grouped.is_dated = its.moments.dtype.kind == "M"
-            _put(grouped.moments, places, its.moments.astype(np.int64)[order])
-            if its.offsets is not None:
-                if grouped.offsets is None:
-                    grouped.offsets = file("offsets", np.int64)
-                _put(grouped.offsets, places, its.offsets[order])
-                at, one = np.unique(its.moments.astype(np.int64), return_index=True)
-                grouped.zones |= dict(zip(at.tolist(), its.offsets[one].tolist(), strict=True))
-            for at, column in enumerate(columns):
-                numbers = its.columns[:, at]
-                _put(column, places, numbers[order])
-                grouped.exact[at] = grouped.exact[at] and _fits(numbers)
-            counted += table.height
-            let_go()
-            show(0.8 * counted / all_rows)
+                order, places = shelves.take(its.series)
+                grouped.is_dated = its.moments.dtype.kind == "M"
+                _put(grouped.moments, places, its.moments.astype(np.int64)[order])
+                if its.offsets is not None:
+                    if grouped.offsets is None:
+                        grouped.offsets = file("offsets", np.int64)
+                    _put(grouped.offsets, places, its.offsets[order])
+                    at, one = np.unique(its.moments.astype(np.int64), return_index=True)
+                    grouped.zones |= dict(zip(at.tolist(), its.offsets[one].tolist(), strict=True))
+                for at, column in enumerate(columns):
+                    numbers = its.columns[:, at]
+                    _put(column, places, numbers[order])
+                    grouped.exact[at] = grouped.exact[at] and _fits(numbers)
+                counted += table.height
+                let_go()
+                show(0.8 * counted / all_rows)
     broken.tell()
     sorted_ones = [each for name, each in made.items() if name != "series"]
     for done, (its_rows, order) in enumerate(shelves.orders(), 1):

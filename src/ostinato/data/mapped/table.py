@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, overload
 
@@ -30,6 +31,7 @@ from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import ConfigError
 
 _VERSION = 2
+_MOST_ANSWERED = 3  # tables that are kept beside that of training
 
 
 class MappedSeries(Sequence[Series]):
@@ -254,6 +256,8 @@ def _stored(
     own = folder / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     for place in (own, *_same(folder, identity)):
         if (stored := open_stored(place)) is not None:
+            with suppress(OSError):  # when it was looked at last
+                os.utime(place / ABOUT)
             return stored
     with made_whole(own) as beside:
         about = build(path, tables, beside, asked, told, on_progress)
@@ -268,9 +272,23 @@ def _stored(
             and about["about"]["files"] != identity["files"]
         ):
             shutil.rmtree(other, ignore_errors=True)
+    if asked.like is not None:
+        _forget_oldest(folder, own)
     stored = open_stored(own)
     assert stored is not None
     return stored
+
+
+def _forget_oldest(folder: Path, own: Path) -> None:
+    """Of tables that were read for answers only those that were looked at last stay."""
+    found: list[tuple[int, Path]] = []
+    for other in folder.iterdir():
+        about = about_table(other)
+        if other != own and about is not None and about["about"]["like"] is not None:
+            with suppress(OSError):  # another process removes it
+                found.append(((other / ABOUT).stat().st_mtime_ns, other))
+    for _, other in sorted(found)[: -(_MOST_ANSWERED - 1)]:
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def _same(folder: Path, identity: dict[str, Any]) -> Iterator[Path]:
