@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from ostinato.data.series.layout import Layout
 from ostinato.data.series.likeness import as_in_training, static_like
 from ostinato.data.series.numbers import MISSING_WORDS
 from ostinato.data.series.statics import may_be_static, tells_apart, with_static
-from ostinato.data.sources.tables import NO_HEADER
+from ostinato.data.sources.tables import NO_HEADER, one_line
 from ostinato.errors import DataError
 from ostinato.extras import needed
 
@@ -87,16 +87,16 @@ def roles_of(path: str, files: Sequence[Scanned], asked: TableAsked, notes: list
         ConfigError: A column has two parts.
     """
     with needed():
-        import polars
+        pass
 
     some = np.unique(np.linspace(0, len(files) - 1, min(len(files), _SAMPLE_FILES)).astype(int))
-    heads: list[polars.DataFrame] = []
+    heads: dict[str, polars.DataFrame] = {}
     broken = Collected()
     for each in (files[int(at)] for at in some):
         with broken.of(each.name):
-            heads.append(each.head(_SAMPLE_ROWS // len(some)))
+            heads[each.name] = each.head(_SAMPLE_ROWS // len(some))
     broken.tell()
-    sample: polars.DataFrame = polars.concat(heads, how="diagonal_relaxed")
+    sample = _together(heads)
     if not sample.height:
         raise DataError(f"{path}: there is no row in it; expected a row a step")
     sample = _without_counts(files, sample)
@@ -115,6 +115,21 @@ def roles_of(path: str, files: Sequence[Scanned], asked: TableAsked, notes: list
         candidates = may_be_static(sample, columns, values)
         candidates = [name for name in candidates if _once_in_each(sample, columns.id, name)]
     return Roles(columns, tuple(candidates), absent, sample, values, asked)
+
+
+def _together(heads: Mapping[str, polars.DataFrame]) -> polars.DataFrame:
+    with needed():
+        import polars
+
+    first, *others = heads
+    sample = heads[first]
+    for name in others:
+        try:
+            sample = polars.concat([sample, heads[name]], how="diagonal_relaxed")
+        except Exception as error:  # polars has errors of its own, without a common class
+            reason = f"its columns are of other types than those of {first} ({one_line(error)})"
+            raise BrokenFilesError({name: f"{name}: {reason}"}) from error
+    return sample
 
 
 def _without_counts(files: Sequence[Scanned], sample: polars.DataFrame) -> polars.DataFrame:
