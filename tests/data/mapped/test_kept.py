@@ -14,6 +14,7 @@ from ostinato.data.mapped import build, scratch, store
 from ostinato.data.mapped.store import about_table
 from ostinato.data.mapped.table import map_series
 from ostinato.data.series.series import read_series
+from ostinato.errors import DataError
 from tests.data.mapped.test_table import DAY, HOW, equal, shops, written
 
 
@@ -66,6 +67,21 @@ def test_what_a_killed_process_had_read_is_not_read_again(tmp_path, monkeypatch)
     assert {each.id for each in found.series} == set(whole["shop"])
     assert [each.name for each in kept.iterdir()] == [left.stem[1:]]
     assert not list(kept.glob("*/rows-*"))
+
+
+def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path, kept = written(shops(), tmp_path / "a.csv"), tmp_path / "kept"
+    write_index = build.write_index
+
+    def changed(*given: object) -> int:
+        with path.open("a") as file:
+            file.write("\n")
+        return write_index(*given)
+
+    monkeypatch.setattr(build, "write_index", changed)
+    with pytest.raises(DataError, match="changed while they were read"):
+        map_series(path, kept, **HOW)
+    assert not list(kept.iterdir())
 
 
 def test_what_is_made_twice_at_once_is_there_once(tmp_path, monkeypatch):

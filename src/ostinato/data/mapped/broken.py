@@ -29,10 +29,11 @@ class BrokenFilesError(DataError):
 
     Args:
         reasons: Of each by its name, what is wrong with it and in which row.
+        hint: What else the message says.
     """
 
-    def __init__(self, reasons: Mapping[str, str]):
-        super().__init__(next(iter(reasons.values())))
+    def __init__(self, reasons: Mapping[str, str], hint: str = ""):
+        super().__init__(next(iter(reasons.values())) + hint)
         self.reasons = dict(reasons)
 
 

@@ -85,7 +85,7 @@ def build(
             if len(tables.files) == 1:
                 raise
             if not told.skip_broken:
-                raise DataError(f"{error}{SKIP}") from error
+                raise BrokenFilesError(error.reasons, SKIP) from error
             # What was read of the others is there, as after a kill.
             unread |= {name: " ".join(reason.split()) for name, reason in error.reasons.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -193,9 +194,13 @@ def _make_room(path: Path, size: int) -> None:
     """A file whose blocks are there: to write where there are none, and no room, would end the process by a signal."""
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # some file systems cannot say so before
+                    raise
+        file.truncate(size)
 
 
 def _let_go(mapped: np.memmap[Any, Any]) -> None:

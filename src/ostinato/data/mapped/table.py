@@ -28,7 +28,7 @@ from ostinato.data.series.series import Series, SeriesTable
 from ostinato.data.series.steps import Gaps
 from ostinato.data.series.times import Form, Times
 from ostinato.data.sources.dialect import Dialect
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 
 _VERSION = 2
 _MOST_ANSWERED = 3  # tables that are kept beside that of training
@@ -261,6 +261,10 @@ def _stored(
             return stored
     with made_whole(own) as beside:
         about = build(path, tables, beside, asked, told, on_progress)
+        if find_tables(path).identity() != identity["files"]:
+            raise DataError(
+                f"{path}: its files have changed while they were read; run the same again when nobody writes to them"
+            )
         text = json.dumps({**about, "about": identity, "data": path}, ensure_ascii=False)
         (beside / ABOUT).write_text(text, encoding="utf-8")
     for other in folder.iterdir():  # of the same files as they were
