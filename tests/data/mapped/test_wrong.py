@@ -36,7 +36,7 @@ def test_files_that_cannot_be_read_are_left_out_when_that_is_asked_for(tmp_path)
     parts, whole = in_parts(tmp_path)
     with pytest.raises(BrokenFilesError, match=r"--reading\.skip_broken true leaves such files out") as caught:
         map_series(parts, tmp_path / "kept", **HOW)
-    assert {Path(name).name for name in caught.value.reasons} == {"y.csv"}  # the first lines of each were looked at only
+    assert {Path(name).name for name in caught.value.reasons} == {"y.csv"}
     for _ in range(2):  # which are told, when they are used again
         found = map_series(parts, tmp_path / "kept", **HOW, skip_broken=True)
         named = " ".join(found.unread)
