@@ -89,12 +89,12 @@ def _has_open(pid: int, path: Path) -> bool:
         return False
 
 
-def memory_of(pid: int) -> int:
+def memory_of(pid: int, kind: str = "Pss") -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has just ended
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{kind}:")), 0)
 
 
 def main() -> None:

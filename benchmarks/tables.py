@@ -2,11 +2,13 @@
 
     python -m benchmarks.tables make sales.parquet                          # 30,490 series of 1,941 days: 59 million rows
     python -m benchmarks.tables train sales.parquet runs/sales --seconds 60
+    python -m benchmarks.tables more sales.parquet runs/more                # memory of training, beside that of ten series
     python -m benchmarks.tables forecast runs/sales sales.parquet ahead.parquet
 
 The table is like that of the M5 competition: shops sell goods, few of most, none on most days, more at weekends. It is made by
 formulas of the numbers of series and day, so that it is the same everywhere, whatever the order of its rows and the size of a
-chunk. Memory is that of all processes together, as in `benchmarks.data`.
+chunk. Memory is that of all processes together, as in `benchmarks.data`; of it `anonymous` is what the system cannot take back by
+letting go of pages of files.
 """
 
 from __future__ import annotations
@@ -139,12 +141,16 @@ class Watched:
         peak_bytes: of all its processes together.
         until_s: seconds until a file was there; 0 where none was waited for, or came.
         until_bytes: the most memory up to then.
+        after_bytes: the most memory from then on.
+        after_anonymous_bytes: the most of it that are no pages of files.
     """
 
     seconds: float = 0.0
     peak_bytes: int = 0
     until_s: float = 0.0
     until_bytes: int = 0
+    after_bytes: int = 0
+    after_anonymous_bytes: int = 0
 
 
 def watch(command: list[str], waited_for: Path | None = None) -> Watched:
@@ -157,7 +163,13 @@ def watch(command: list[str], waited_for: Path | None = None) -> Watched:
     found, began = Watched(), time.monotonic()
     process = subprocess.Popen(command)
     while process.poll() is None:
-        found.peak_bytes = max(found.peak_bytes, sum(map(memory_of, family(process.pid))))
+        processes = family(process.pid)
+        now = sum(map(memory_of, processes))
+        found.peak_bytes = max(found.peak_bytes, now)
+        if waited_for is None or found.until_s:
+            anonymous = sum(memory_of(each, "Pss_Anon") for each in processes)
+            found.after_bytes = max(found.after_bytes, now)
+            found.after_anonymous_bytes = max(found.after_anonymous_bytes, anonymous)
         if waited_for is not None and not found.until_s and any(waited_for.glob("[!.]*")):
             found.until_s, found.until_bytes = time.monotonic() - began, found.peak_bytes
         time.sleep(_POLL_S)
@@ -167,13 +179,29 @@ def watch(command: list[str], waited_for: Path | None = None) -> Watched:
     return found
 
 
-def train(data: str, run: Path, seconds: float) -> Watched:
-    """Trains a GRU of 64 units: reads the table where that is not done yet."""
+def train(data: str, run: Path, more: dict[str, object]) -> Watched:
+    """Trains a GRU of 64 units: reads the table where that is not done yet; `more` are other options."""
     options = {"reading.id": "id", "reading.time": "date", "reading.values": "[sold]", "reading.horizon": 28}
     options |= {"reading.static": "[store, department]", "model.cell": "gru", "model.hidden_size": 64}
-    options |= {"model.head": "negative-binomial", "training.max_time_s": seconds}
+    options |= {"model.head": "negative-binomial", **more}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return watch([*_OSTINATO, "train", "forecast", "--data", data, "--run", str(run), *words], run / "tables")
+
+
+def more_than_ten(data: str, runs: Path, steps: int) -> dict[str, dict[str, float]]:
+    """Trains so many steps on a table, and on ten of its series; what the first takes more is the difference."""
+    runs.mkdir(parents=True, exist_ok=True)
+    files = polars.scan_parquet(data) if data.endswith(".parquet") else polars.scan_csv(data)
+    ids = files.select("id").head(SERIES).unique(maintain_order=True).head(10).collect()["id"]
+    ten = runs / "ten.parquet"
+    files.filter(polars.col("id").is_in(ids.to_list())).collect(engine="streaming").write_parquet(ten)
+    options: dict[str, object] = {"training.max_steps": steps, "training.evaluate_every": steps}
+    found = {name: train(str(each), runs / name, options) for name, each in (("ten", ten), ("all", data))}
+    first, second = found["ten"], found["all"]
+    difference = {
+        name: getattr(second, name) - getattr(first, name) for name in ("after_bytes", "after_anonymous_bytes")
+    }
+    return {**{name: asdict(each) for name, each in found.items()}, "more": difference}
 
 
 def main() -> None:
@@ -189,6 +217,10 @@ def main() -> None:
     training.add_argument("data")
     training.add_argument("run", type=Path)
     training.add_argument("--seconds", type=float, default=60.0)
+    comparing = commands.add_parser("more")
+    comparing.add_argument("data")
+    comparing.add_argument("runs", type=Path)
+    comparing.add_argument("--steps", type=int, default=200)
     forecasting = commands.add_parser("forecast")
     forecasting.add_argument("run", type=Path)
     forecasting.add_argument("data")
@@ -198,8 +230,11 @@ def main() -> None:
     if given.command == "make":
         make(given.path, given.series, given.days, given.order)
         return
+    if given.command == "more":
+        print(json.dumps(more_than_ten(given.data, given.runs, given.steps), indent=2))
+        return
     if given.command == "train":
-        found = train(given.data, given.run, given.seconds)
+        found = train(given.data, given.run, {"training.max_time_s": given.seconds})
     else:
         options = ["--output", given.output, "--options", f"{{samples: {given.samples}}}"]
         found = watch([*_OSTINATO, "predict", str(given.run), given.data, *options])

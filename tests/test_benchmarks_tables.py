@@ -45,3 +45,20 @@ def test_watching_tells_when_a_table_was_read(tmp_path):
     found = watch([sys.executable, "-c", child], tmp_path)
     assert 0 < found.until_s < found.seconds
     assert 0 < found.until_bytes < found.peak_bytes
+    assert 60_000_000 < found.after_anonymous_bytes <= found.after_bytes <= found.peak_bytes
+
+
+def test_training_on_a_table_is_compared_with_ten_of_its_series(tmp_path, monkeypatch):
+    make(tmp_path / "a.parquet", 30, 20, "days")
+    seen = []
+    monkeypatch.setattr(
+        tables,
+        "train",
+        lambda data, run, more: (
+            seen.append((polars.read_parquet(data), run, more)) or tables.Watched(after_bytes=len(seen[-1][0]))
+        ),
+    )
+    found = tables.more_than_ten(str(tmp_path / "a.parquet"), tmp_path / "runs", 5)
+    assert [each[0]["id"].n_unique() for each in seen] == [10, 30]
+    assert all(each[2]["training.max_steps"] == 5 for each in seen)
+    assert found["more"]["after_bytes"] == 20 * 20

@@ -170,12 +170,22 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         answers = Predictions(self._stream(part, on_batch))
         return answers[0] if is_one else answers
 
-    def stream(self, values: Any = None, on_batch: OnBatch | None = None, *, data: Any = None) -> Iterator[A]:
+    def stream(
+        self, values: Any = None, on_batch: OnBatch | None = None, *, data: Any = None, rows: slice | None = None
+    ) -> Iterator[A]:
         """The same one after the other; the answers to a few batches are held at a time.
 
         The data are read at once, so that what is wrong with them is told before the first answer is asked for.
+
+        Args:
+            values: as of `predict`, like the next two.
+            on_batch: see there.
+            data: see there.
+            rows: which of the examples, as `slice(1000, 2000)`, so that several processes share the work; None for all.
         """
-        return self._stream(self._given(values, data)[0], on_batch)
+        if rows is not None and rows.step not in (None, 1):
+            raise ConfigError(f"rows: expected a slice of neighbours, without a step, got {rows}")
+        return self._stream(self._given(values, data)[0], on_batch, rows)
 
     def _given(self, values: Any, data: Any) -> tuple[Any, bool]:
         """A part of what was given, and whether it is one example."""
@@ -235,11 +245,11 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         self.notes = [note.replace(str(file), file.name) for note in self.notes]
         return part, "the data"
 
-    def _stream(self, part: Any, on_batch: OnBatch | None) -> Iterator[A]:
+    def _stream(self, part: Any, on_batch: OnBatch | None, rows: slice | None = None) -> Iterator[A]:
         if not self.task.size(part):
             return iter(())
         examples = self.task.examples(self.settings, self.known, part)
-        return self.answers_to(part, examples, range(len(examples.lengths)), on_batch)
+        return self.answers_to(part, examples, range(len(examples.lengths))[rows or slice(None)], on_batch)
 
     def read_part(self, data: str, *, labelled: bool) -> Any:
         """Data of the kinds that the task reads, with or without labels.
@@ -261,17 +271,17 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             part: as it was read.
             examples: of all of it.
             rows: which of them.
-            on_batch: called after each batch with how far in the examples it is, and how many there are.
+            on_batch: called after each batch with how many of them have an answer, and how many there are.
         """
         made: Any = self.task.prediction
-        size, pool = len(examples.lengths), POOL_BATCHES * self.task.rows
+        pool = POOL_BATCHES * self.task.rows
         for start in range(rows.start, rows.stop, pool):
             found: dict[int, dict[str, Any]] = {}
             with reading(self.model):  # whoever takes the answers does so outside
                 for batch in self.task.in_order(self, _Slice(examples, start, min(start + pool, rows.stop))):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
-                        on_batch(start + len(found), size)
+                        on_batch(start - rows.start + len(found), len(rows))
             yield from (made(found[row]) for row in sorted(found))
 
     def evaluate(

@@ -1,20 +1,20 @@
 """Tables that are mapped, beside the same tables read into memory."""
 
+import dataclasses
 import datetime
-import json
-import os
+import gzip
 import zoneinfo
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import polars
 import pytest
 
-from ostinato.data.mapped import build, scratch
-from ostinato.data.mapped.store import about_table
+from ostinato.data.mapped import build, grouping
 from ostinato.data.mapped.table import MappedSeries, map_series
 from ostinato.data.series.series import SeriesTable, read_series
-from ostinato.errors import DataError
+from tests.data.servers import Site, serve
 
 DAY = np.datetime64("2023-01-02")
 
@@ -55,6 +55,9 @@ HOW = {
 def equal(found: SeriesTable, expected: SeriesTable) -> None:
     """Number for number."""
     assert isinstance(found.series, MappedSeries)
+    if isinstance(expected.series, MappedSeries):
+        by_id = {each.id: each for each in expected.series}
+        expected = dataclasses.replace(expected, series=tuple(by_id[each.id] for each in found.series))
     for name in ("values", "known", "observed", "static", "step", "layout"):
         assert getattr(found, name) == getattr(expected, name), name
     assert [each.id for each in found.series] == [each.id for each in expected.series]
@@ -77,7 +80,8 @@ def written(frame: polars.DataFrame, path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_a_table_in_any_form_and_order_is_what_the_reader_in_memory_says(tmp_path, suffix, monkeypatch):
-    monkeypatch.setattr(build, "_READ_ROWS", 37)  # series lie in many pieces
+    monkeypatch.setattr(grouping, "_READ_ROWS", 37)  # series lie in many pieces
+    monkeypatch.setattr(grouping, "_SHELF_ROWS", 100)
     path = written(shops(), tmp_path / f"a{suffix}")
     found, expected = map_series(path, tmp_path / "kept", **HOW), read_series(path, **HOW)
     equal(found, expected)
@@ -164,8 +168,6 @@ def test_files_of_a_folder_are_one_table_and_names_of_folders_are_columns(tmp_pa
 
 
 def test_a_compressed_text_is_read(tmp_path):
-    import gzip
-
     path = written(shops(), tmp_path / "a.csv")
     packed = tmp_path / "b.csv.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -197,159 +199,33 @@ def test_more_series_than_are_looked_at_one_by_one(tmp_path, monkeypatch):
     equal(found, read_series(path, grid="fill"))
 
 
-# --- kept ---
+# --- far away ---
 
 
-def test_columns_are_used_again_until_the_table_changes(tmp_path, monkeypatch):
-    path, kept = written(shops(), tmp_path / "a.csv"), tmp_path / "kept"
-    first = map_series(path, kept, **HOW)
-    made = list(kept.iterdir())
-    with monkeypatch.context() as patch:
-        patch.setattr(scratch, "scan", None)  # whoever reads needs it
-        patch.setattr(build, "scan", None)
-        equal(map_series(path, kept, **HOW), read_series(path, **HOW))
-        # For a prediction training's own columns are used too.
-        like = {name: value for name, value in HOW.items() if name != "static"}
-        equal(map_series(path, kept, like=first.layout, static=None, **like), read_series(path, **HOW))
-    assert list(kept.iterdir()) == made
-    written(shops(seed=3), path)
-    os.utime(path, ns=(1, 1))
-    equal(map_series(path, kept, **HOW), read_series(path, **HOW))
-    assert len(list(kept.iterdir())) == 1
-    assert list(kept.iterdir()) != made
+@pytest.mark.parametrize("name", ["a.csv", "b.parquet", "c.csv.gz"])
+def test_a_table_of_a_web_server_is_read(tmp_path, name):
+    frame = shops()
+    expected = read_series(written(frame, tmp_path / "a.csv"), **HOW)
+    written(frame, tmp_path / "b.parquet")
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    content = (tmp_path / name).read_bytes()
+    with serve(Site({f"/{name}": content}, fail_at=len(content) // 2, failures=1)) as site:
+        equal(map_series(f"{site.url}/{name}", tmp_path / "kept", **HOW), expected)
 
 
-def test_what_a_killed_process_leaves_is_begun_anew(tmp_path, monkeypatch):
-    path, kept = written(shops(), tmp_path / "a.csv"), tmp_path / "kept"
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(build, "write_index", killed)
-        with pytest.raises(KeyboardInterrupt):
-            map_series(path, kept, **HOW)
-    assert list(kept.iterdir()) == []
-    expected = read_series(path, **HOW)
-    equal(map_series(path, kept, **HOW), expected)
-    (own,) = kept.iterdir()
-    half = kept / f".{own.name}.{2**22 + 1}"  # of a process that is no more
-    half.mkdir()
-    (own / "column-0").write_bytes(b"cut off")
-    equal(map_series(path, kept, **HOW), expected)
-    assert [each.name for each in kept.iterdir()] == [own.name]
-
-
-def test_without_a_folder_nothing_stays(tmp_path):
-    table = map_series(written(shops(), tmp_path / "a.csv"), None, **HOW)
-    folder = table.series.stored.folder.parent
-    assert folder.is_dir()
-    del table
-    assert not folder.exists()
-
-
-def test_the_description_says_what_is_there(tmp_path):
-    import zlib
-
-    table = map_series(written(shops(), tmp_path / "a.csv"), tmp_path / "kept", **HOW)
-    (folder,) = (tmp_path / "kept").iterdir()
-    about = about_table(folder)
-    assert about is not None
-    for at, each in enumerate(about["columns"]):
-        content = (folder / f"column-{at}").read_bytes()
-        assert each["crc32"] == zlib.crc32(content)
-    assert json.loads((folder / "ids.json").read_text()) == [each.id for each in table.series]
-
-
-def test_progress_goes_from_nothing_to_all(tmp_path):
-    path, seen = written(shops(), tmp_path / "a.csv"), []
-    map_series(path, tmp_path / "kept", **HOW, on_progress=lambda done, total: seen.append((done, total)))
-    assert {total for _, total in seen} == {path.stat().st_size}
-    assert sorted(done for done, _ in seen) == [done for done, _ in seen]
-    assert seen[-1][0] > 0.85 * path.stat().st_size
-
-
-def test_a_beginning_of_each_series_is_cut_without_reading_on(tmp_path):
-    path = written(shops(), tmp_path / "a.csv")
-    table, expected = map_series(path, tmp_path / "kept", **HOW), read_series(path, **HOW)
-    cut = table.series.cut(lambda times: int(np.searchsorted(times, DAY + 10)))
-    for mine, its in zip(cut, expected.series, strict=True):
-        assert (mine.times == its.times[its.times < DAY + 10]).all()
-        np.testing.assert_array_equal(mine.values, its.values[: len(mine)])
-    counts, largest = cut.counts()
-    np.testing.assert_array_equal(counts, [(~np.isnan(each.values)).sum(0) for each in cut])
-    np.testing.assert_array_equal(largest, [np.nanmax(np.abs(each.values), 0) for each in cut])
-
-
-# --- what is wrong is named with its file and row ---
-
-
-def folder_with(tmp_path: Path, name: str, content: bytes) -> Path:
-    parts = tmp_path / "parts"
-    parts.mkdir()
-    (parts / "a.csv").write_text("id,date,y\n" + "".join(f"a,{DAY + n},{n}\n" for n in range(30)))
-    (parts / name).write_bytes(content)
-    return parts
-
-
-GOOD = "".join(f"b,{DAY + n},{n}\n" for n in range(30))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (
-            "id,date,y\n" + GOOD + "b,2024-01-01,many\n",
-            r"b\.csv, row 31 after the header: expected a number in column 'y', got 'many'",
-        ),
-        ("id,date,y\n" + GOOD + "b,someday,1\n", r"b\.csv, row 31 after the header: column 'date' has 'someday'"),
-        ("id,date,y\n" + GOOD + "b,,1\n", r"b\.csv, row 31 after the header: column 'date' is empty"),
-        ("id,date,y\n" + GOOD + ",2024-01-01,1\n", r"b\.csv, row 31 after the header: column 'id', .* is empty"),
-        ("id,date,y\n" + GOOD + "b,2024-01-01,1,2\n", r"b\.csv, line 32: has 4 cells, but the first line has 3"),
-        ("id,date,x\n" + GOOD, r"b\.csv: has no column 'y'; its columns are id, date, x"),
-        ("id,date,y\n" + GOOD + f"b,{DAY},5\n", r"time 2023-01-02.* of series 'b' is there twice"),
-    ],
-)
-def test_a_row_that_cannot_be_read_is_named_with_its_file(tmp_path, content, message):
-    with pytest.raises(DataError, match=message):
-        map_series(folder_with(tmp_path, "b.csv", content.encode()), tmp_path / "kept", ["y"])
-    assert not list((tmp_path / "kept").iterdir())
-
-
-def test_a_file_that_is_not_utf8_is_named_with_its_line(tmp_path):
-    bad = ("id,date,y\n" + GOOD).encode() + b"b\xff,2024-01-01,1\n"
-    with pytest.raises(DataError, match=r"b\.csv, line 32: expected UTF-8"):
-        map_series(folder_with(tmp_path, "b.csv", bad), tmp_path / "kept", ["y"])
-
-
-def test_a_file_that_is_cut_off_is_named(tmp_path):
-    (tmp_path / "parts").mkdir()
-    whole = written(shops(), tmp_path / "parts" / "a.parquet")
-    (tmp_path / "parts" / "b.parquet").write_bytes(whole.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"b\.parquet: is not a table that can be read"):
-        map_series(tmp_path / "parts", tmp_path / "kept", **HOW)
-
-
-def test_a_line_that_is_no_object_is_named(tmp_path):
-    path = tmp_path / "a.jsonl"
-    rows = [json.dumps({"date": str(DAY + n), "y": n}) for n in range(2000)]
-    path.write_text("\n".join([*rows[:1500], '{"date": 5', *rows[1500:]]) + "\n")
-    with pytest.raises(DataError, match=r"a\.jsonl, line 1501: is not JSON"):
-        map_series(path, tmp_path / "kept")
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["a.csv", "b.parquet"], "got several formats"),
-        (["a.txt"], "got none of them"),
-        (["x=1/a.csv", "b.csv"], "name other columns"),
-    ],
-)
-def test_files_that_do_not_make_a_table(tmp_path, names, message):
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("id,date,y\n")
-    (tmp_path / "c").mkdir()
-    with pytest.raises(DataError, match=message):
-        map_series(tmp_path, tmp_path / "c" / "kept")
+def test_tables_of_an_object_store_are_found_by_folders_and_globs(tmp_path):
+    frame = shops()
+    expected = {each.id: each for each in read_series(written(frame, tmp_path / "a.csv"), **HOW).series}
+    store = fsspec.filesystem("memory")
+    for (shop,), rows in frame.group_by("shop"):
+        for suffix in ("csv", "parquet"):
+            path = written(rows.drop("shop"), tmp_path / f"part.{suffix}")
+            store.pipe(f"/far/{suffix}/shop={shop}/part.{suffix}", path.read_bytes())
+    try:
+        for data in ("far/parquet", "far/csv/", "far/parquet/**/*.parquet", "far/csv/*/part.csv"):
+            found = map_series(f"memory://{data}", tmp_path / "kept", **HOW)
+            assert {each.id for each in found.series} == set(expected)
+            for each in found.series:
+                np.testing.assert_array_equal(each.values, expected[each.id].values)
+    finally:
+        store.rm("/far", recursive=True)

@@ -1,16 +1,19 @@
 """Forecasters of tables that are mapped: what they learn and say is what they do of the same table in memory."""
 
 import dataclasses
+import json
 
 import numpy as np
 import polars
 import pytest
+import torch
 
+from ostinato.cli.main import main
 from ostinato.data.batches.drawn import DrawnBatches
 from ostinato.data.mapped import files
 from ostinato.data.mapped.table import map_series
 from ostinato.data.series.series import read_series
-from ostinato.errors import RunError
+from ostinato.errors import DataError, RunError
 from ostinato.recipes.forecast import splitting
 from ostinato.recipes.forecast.backtest import backtest
 from ostinato.recipes.forecast.data import MappedTracks, origins, tracks_of
@@ -229,3 +232,59 @@ def test_a_series_is_forecast_to_the_last_digit_alike_whatever_is_beside_it(tabl
         said = list(trained.stream(data=str(part)))
         assert len(said) == 2 * len(some)
         assert all(dict(each) == whole[each["series"]] for each in said)
+
+
+def test_series_are_forecast_to_the_last_digit_alike_in_batches_of_any_size(table, mapped, monkeypatch):
+    mapped(True)
+    result = train(Forecast(), settings_of(table / "a.csv", table / "run", head="negative-binomial", cell="gru"))
+    trained = load(Forecast(), result.run.path).answer_with({"samples": 100})
+    whole = [dict(each) for each in trained.stream(data=str(table / "b.csv"))]
+    shares = [slice(0, 3), slice(3, 12), slice(12, None)]
+    said = [dict(each) for rows in shares for each in trained.stream(data=str(table / "b.csv"), rows=rows)]
+    assert said == whole
+    from ostinato.recipes.forecast import task
+
+    monkeypatch.setattr(task, "_MOST_ALIKE", 1)
+    assert [dict(each) for each in trained.stream(data=str(table / "b.csv"))] == whole
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert [dict(each) for each in trained.stream(data=str(table / "b.csv"))] == whole
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_partitions_that_cannot_be_read_are_told_and_the_others_have_forecasts(table, tmp_path, capsys):
+    run = train(Forecast(), settings_of(table / "a.csv", table / "run")).run.path
+    frame, parts = polars.read_csv(table / "b.csv", infer_schema=False), tmp_path / "parts"
+    parts.mkdir()
+    for (shop,), rows in frame.group_by("shop"):
+        rows.write_csv(parts / f"{shop}.csv")
+    broken = parts / "3.csv"
+    broken.write_text(broken.read_text().replace("sun", "sun,sun", 1))
+    out = tmp_path / "out.jsonl"
+    capsys.readouterr()
+    assert main(["predict", str(run), str(parts), "--output", str(out)]) == 1
+    assert "3.csv, line" in capsys.readouterr().err
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {each["series"].partition("/")[0] for each in answers} == set(frame["shop"]) - {"3"}
+    with pytest.raises(DataError, match=r"3\.csv, line .*--reading\.skip_broken"):
+        train(Forecast(), settings_of(parts, tmp_path / "other"))
+    settings = settings_of(parts, tmp_path / "third")
+    reading = dataclasses.replace(settings.reading, skip_broken=True)
+    splits = Forecast().read(dataclasses.replace(settings, reading=reading))
+    assert any("3.csv" in note for note in Forecast().remarks(splits))
+
+
+def test_tables_for_answers_do_not_pile_up(table, mapped):
+    mapped(True)
+    run = train(Forecast(), settings_of(table / "a.csv", table / "run")).run.path
+    trained = load(Forecast(), run)
+    (of_training,) = (run / "tables").iterdir()
+    frame = polars.read_csv(table / "b.csv", infer_schema=False)
+    for day in range(6):
+        frame.write_csv(table / f"day-{day}.csv")
+        trained.read_part(str(table / f"day-{day}.csv"), labelled=False)
+    kept = list((run / "tables").iterdir())
+    assert len(kept) == 1 + 3
+    assert of_training in kept

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import mmap
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ostinato.data.mapped.broken import SKIP, BrokenFilesError, Collected
 from ostinato.data.mapped.files import TableFiles
+from ostinato.data.mapped.grouping import Grouped, grouped_rows
 from ostinato.data.mapped.rows import MISSING, UNKNOWN, RowReader
-from ostinato.data.mapped.scratch import GROUP_ROWS, scan
-from ostinato.data.mapped.store import TIMES, ColumnFile, write_index
+from ostinato.data.mapped.scratch import Scanned, scan
+from ostinato.data.mapped.store import PARTS, TIMES, ColumnFile, write_index
 from ostinato.data.mapped.survey import Progress, SeriesFound, TableAsked, roles_of, series_in
 from ostinato.data.series.categories import expanded
 from ostinato.data.series.grids import OFF, Grid
@@ -29,54 +31,9 @@ from ostinato.data.series.steps import Gaps, layout_of, remarks
 from ostinato.data.series.times import Form, Times
 from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import DataError
-from ostinato.extras import needed
 
-if TYPE_CHECKING:
-    pass
-
-_READ_ROWS = 2 * GROUP_ROWS
 _SAMPLED = 300  # series that tell the grid, where there are more than are looked at one by one
 _MOST_LOOKED_AT = 500  # series of which each may have a grid of its own, as in `patterns`
-_HELD_BYTES = 2**28  # of mapped columns that are being filled, before the system may take them back
-
-
-@dataclass
-class Grouped:
-    """Columns of all rows, those of a series together, in the order in which they came; on disk, mapped.
-
-    Attributes:
-        begins: (S + 1,) int64, where each series begins.
-        moments: (N,) int64.
-        offsets: (N,) int64, see `RowNumbers`; None where times have no zone.
-        columns: (N,) float64 each.
-        is_dated: Whether moments are microseconds.
-        exact: Of each column, whether float32 holds all of its numbers.
-    """
-
-    begins: np.ndarray
-    moments: np.ndarray
-    offsets: np.ndarray | None
-    columns: list[np.ndarray]
-    is_dated: bool
-    exact: list[bool]
-    zones: dict[int, int] = field(default_factory=dict[int, int])
-
-    def times(self, series: int, clock: Clock) -> tuple[np.ndarray, np.ndarray | slice]:
-        """(T,) of a series in order, on a clock; and which of its rows they are."""
-        its = slice(int(self.begins[series]), int(self.begins[series + 1]))
-        found = np.array(self.moments[its])
-        if clock == "local" and self.offsets is not None:
-            found = found + self.offsets[its]
-        order: np.ndarray | slice = slice(None)
-        if (found[1:] < found[:-1]).any():
-            order = np.argsort(found, kind="stable")
-            found = found[order]
-        return (found.astype("datetime64[us]") if self.is_dated else found), order
-
-    def content(self, series: int, order: np.ndarray | slice) -> np.ndarray:
-        """(T, C) of a series."""
-        its = slice(int(self.begins[series]), int(self.begins[series + 1]))
-        return np.stack([column[its][order] for column in self.columns], 1)
 
 
 @dataclass(frozen=True)
@@ -87,11 +44,13 @@ class Told:
         gaps: As `grid` of `read_series`.
         decimal: What comes before the decimals; None to find it.
         dialect: How CSV or TSV is written.
+        skip_broken: Whether of several files those that cannot be read are left out.
     """
 
     gaps: Gaps
     decimal: str | None
     dialect: Dialect
+    skip_broken: bool = False
 
 
 def build(
@@ -113,6 +72,27 @@ def build(
     Raises:
         DataError: It cannot be read; the message names the file, and the row where one is wrong.
     """
+    unread: dict[str, str] = {}
+    while True:
+        left = tuple(each for each in tables.files if each.document.name not in unread)
+        if not left:
+            first = next(iter(unread.values()))
+            raise DataError(f"{path}: none of its {len(unread)} files can be read; the first: {first}")
+        try:
+            about = _of_files(path, dataclasses.replace(tables, files=left), folder, asked, told, on_progress)
+            return {**about, "unread": list(unread.values())}
+        except BrokenFilesError as error:
+            if len(tables.files) == 1:
+                raise
+            if not told.skip_broken:
+                raise BrokenFilesError(error.reasons, SKIP) from error
+            # What was read of the others is there, as after a kill.
+            unread |= {name: " ".join(reason.split()) for name, reason in error.reasons.items()}
+
+
+def _of_files(
+    path: str, tables: TableFiles, folder: Path, asked: TableAsked, told: Told, on_progress: Progress | None
+) -> dict[str, Any]:
     total = sum(each.document.stored or 0 for each in tables.files)
 
     def show(share: float) -> None:
@@ -122,15 +102,22 @@ def build(
     notes: list[str] = []
     wanted = [name for name in (asked.time, asked.id, *(asked.values or ()), *asked.known, *asked.observed) if name]
     wanted += list(asked.static or ())
-    scanned = [scan(each, told.dialect, folder, at, wanted) for at, each in enumerate(tables.files)]
+    scanned, broken = list[Scanned](), Collected()
+    for at, each in enumerate(tables.files):
+        with broken.of(each.document.name):
+            scanned.append(scan(each, told.dialect, folder, at, wanted))
+    broken.tell()
     roles = roles_of(path, scanned, asked, notes)
     parts: list[tuple[str, Path, int]] = []
     for at, each in enumerate(scanned):
-        part = folder / f"rows-{at}.parquet"
-        parts.append((each.name, part, each.into(part, roles.needed)))
+        part = folder / f"{PARTS}{zlib.crc32(each.name.encode()):08x}-{Path(each.name).name}.parquet"
+        with broken.of(each.name):
+            parts.append((each.name, part, each.kept(part, roles.needed)))
+        show(0.4 * (at + 1) / len(scanned))
+    broken.tell()
+    for each in scanned:
         if each.near.parent == folder:
             each.near.unlink()
-        show(0.4 * (at + 1) / len(scanned))
     found = series_in(path, parts, roles, notes)
     if not len(found.rows) or not found.rows.sum():
         raise DataError(f"{path}: there is no row in it; expected a row a step")
@@ -141,83 +128,12 @@ def build(
         )
     reader = RowReader(path, roles, found.columns, found.ids, told.decimal, scanned[0].separator)
     reader.look_at_times([part for _, part, _ in parts])
-    grouped = _grouped(parts, found, reader, folder, partial(_shown, show, 0.4, 0.5))
-    for _, part, _ in parts:
-        part.unlink()
+    grouped = grouped_rows(parts, found, reader, folder, partial(_shown, show, 0.4, 0.5))
     return _Laying(path, folder, found, reader, grouped, asked.like, told, notes).all(partial(_shown, show, 0.9, 0.1))
 
 
 def _shown(show: Callable[[float], None], begin: float, length: float, share: float) -> None:
     show(begin + length * share)
-
-
-def _grouped(
-    parts: Sequence[tuple[str, Path, int]],
-    found: SeriesFound,
-    reader: RowReader,
-    folder: Path,
-    show: Callable[[float], None],
-) -> Grouped:
-    """Brings every row to its series."""
-    with needed():
-        import polars
-
-    count = int(found.rows.sum())
-    begins = np.concatenate([[0], np.cumsum(found.rows)])
-    c = found.columns
-    made: dict[str, np.memmap[Any, Any]] = {}
-
-    def file(name: str, dtype: type) -> np.ndarray:
-        made[name] = np.memmap(folder / f"grouped-{name}", dtype=dtype, mode="w+", shape=(count,))
-        return made[name]
-
-    columns = [file(str(at), np.float64) for at in range(len(c.values) + len(c.known) + len(c.observed))]
-    grouped = Grouped(begins, file("times", np.int64), None, columns, False, [True] * len(columns))
-    fill, counted, all_rows = begins[:-1].copy(), 0, sum(rows for *_, rows in parts)
-    for name, part, rows in parts:
-        frame = polars.scan_parquet(part, glob=False)
-        for before in range(0, rows, _READ_ROWS):
-            table = frame.slice(before, _READ_ROWS).collect()
-            its = reader.read(table, name, before, counted)
-            order = np.argsort(its.series, kind="stable")
-            series = its.series[order]
-            # The place within its series: how many of it came before.
-            first = np.concatenate([[True], series[1:] != series[:-1]])
-            run = np.maximum.accumulate(np.where(first, np.arange(len(series)), 0))
-            place = fill[series] + np.arange(len(series)) - run
-            np.add.at(fill, series[first], np.diff(np.append(np.flatnonzero(first), len(series))))
-            grouped.is_dated = its.moments.dtype.kind == "M"
-            grouped.moments[place] = its.moments.astype(np.int64)[order]
-            if its.offsets is not None:
-                if grouped.offsets is None:
-                    grouped.offsets = file("offsets", np.int64)
-                grouped.offsets[place] = its.offsets[order]
-                at, one = np.unique(its.moments.astype(np.int64), return_index=True)
-                grouped.zones |= dict(zip(at.tolist(), its.offsets[one].tolist(), strict=True))
-            for at, column in enumerate(columns):
-                numbers = its.columns[:, at]
-                column[place] = numbers[order]
-                grouped.exact[at] = grouped.exact[at] and _fits(numbers)
-            counted += table.height
-            if count * 8 * len(made) > _HELD_BYTES:
-                for each in made.values():
-                    _let_go(each)
-            show(counted / all_rows)
-    return grouped
-
-
-def _fits(numbers: np.ndarray) -> bool:
-    """Whether float32 holds all of them exactly."""
-    with np.errstate(over="ignore"):
-        short = numbers.astype(np.float32)
-    return bool(((short == numbers) | np.isnan(numbers)).all())
-
-
-def _let_go(mapped: np.memmap[Any, Any]) -> None:
-    """Lets the system write the pages of a file, and count them as memory of this process no more."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        pages: Any = getattr(mapped, "_mmap")  # noqa: B009 - NumPy has no name of its own for it
-        pages.madvise(mmap.MADV_DONTNEED)
 
 
 class _Laying:
@@ -360,7 +276,7 @@ class _Laying:
         index = {"begins": begins, "firsts": firsts, "grids": which, "statics": self.static, "counts": counts}
         index |= {"largest": largest, "sizes": sizes}
         checksum = write_index(self.folder, index, self.ids)
-        for left in self.folder.glob("grouped-*"):
+        for left in (*self.folder.glob("grouped-*"), *self.folder.glob(f"{PARTS}*")):
             left.unlink()
         offsets = None if times.offsets is None else times.offsets.tolist()
         return {

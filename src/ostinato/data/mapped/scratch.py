@@ -6,8 +6,11 @@ Text becomes columns of text, as it is written. What a file says wrongly is told
 from __future__ import annotations
 
 import csv
+import errno
 import glob
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +19,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ostinato.data.mapped.broken import NotKeptError
 from ostinato.data.mapped.files import TableFile
+from ostinato.data.mapped.store import checksum_of
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, is_for_excel, separator_of
 from ostinato.data.sources.frames import explain_rows
 from ostinato.data.sources.lines import decoded
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 GROUP_ROWS = 2**18  # that are read at once
 _HEAD_BYTES = 2**16
 _HEAD_LINES = 1000
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # as polars tells what the system said
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 T = TypeVar("T")
@@ -82,14 +89,35 @@ class Scanned:
         self._told(partial(frame.sink_parquet, path, compression="lz4", row_group_size=GROUP_ROWS))
         return int(polars.scan_parquet(path, glob=False).select(polars.len()).collect().item())
 
+    def kept(self, path: Path, columns: Sequence[str]) -> int:
+        """As `into`, unless a process that was killed had written the whole file.
+
+        Raises:
+            DataError: As of `into`.
+        """
+        note = path.with_suffix(".json")
+        try:
+            about = json.loads(note.read_text(encoding="utf-8"))
+            if about["columns"] == list(columns) and about["crc32"] == checksum_of(path):
+                return about["rows"]
+        except (OSError, ValueError, KeyError):
+            pass
+        rows = self.into(path, columns)
+        note.write_text(json.dumps({"columns": list(columns), "rows": rows, "crc32": checksum_of(path)}), "utf-8")
+        return rows
+
     def _told(self, read: Callable[[], T]) -> T:
         try:
             return read()
         except OSError as error:
-            raise DataError(
+            raise _of_system(error)(
                 f"{self.name}: cannot be read or kept ({one_line(error)}); make room, or check the file"
             ) from error
         except Exception as error:  # polars has errors of its own, without a common class
+            if (told := _OF_SYSTEM.search(str(error))) and int(told[1]) in _NO_ROOM:
+                raise NotKeptError(
+                    f"{self.name}: cannot be kept beside the run ({os.strerror(int(told[1]))}); make room"
+                ) from error
             if self.separator is not None:
                 explain_rows(self.name, lambda: self.near.open("rb"), self.separator)
             if self.file.suffix in JSON_SUFFIXES:
@@ -130,12 +158,16 @@ def scan(file: TableFile, dialect: Dialect, folder: Path, number: int, wanted: S
     return Scanned(file, near, frame, separator, dialect.header)
 
 
+def _of_system(error: Exception) -> type[DataError]:
+    return NotKeptError if isinstance(error, OSError) and error.errno in _NO_ROOM else DataError
+
+
 def _copied(file: TableFile, path: Path) -> Path:
     try:
         with file.document.open() as content, path.open("wb") as copy:
             shutil.copyfileobj(content, copy, 2**20)
     except (OSError, EOFError) as error:
-        raise DataError(f"{file.document.name}: cannot be read or kept ({one_line(error)})") from error
+        raise _of_system(error)(f"{file.document.name}: cannot be read or kept ({one_line(error)})") from error
     return path
 
 

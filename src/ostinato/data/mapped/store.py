@@ -8,8 +8,8 @@
 | `index.npz` | where each series begins, and what is one number for each |
 | `ids.json` | what the series are called |
 
-The folder is made under another name and renamed when it is whole: a folder that is there is whole, and what a killed process has
-begun is begun anew.
+The folder is made under another name and renamed when it is whole: a folder that is there is whole. What a killed process has begun
+goes on with the files of the table that it had read to their end.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 import zlib
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ import numpy as np
 from ostinato.errors import DataError
 
 ABOUT, INDEX, IDS, TIMES = "table.json", "index.npz", "ids.json", "times"
+PARTS = "rows-"  # of files of the table in the form in which they are read
 _BUFFER_BYTES = 2**20
+_TRIES = 5
 
 
 class ColumnFile:
@@ -99,7 +102,10 @@ def about_table(folder: Path) -> dict[str, Any] | None:
 
 
 def open_stored(folder: Path) -> Stored | None:
-    """The table in a folder, mapped, by any number of processes; None where it is not there, or a file has another size."""
+    """The table in a folder, mapped, by any number of processes; None where it is not there, or a file is not what was written.
+
+    Every byte is looked at once in a process; a gigabyte takes about a second.
+    """
     about = about_table(folder)
     try:
         if about is None:
@@ -108,10 +114,16 @@ def open_stored(folder: Path) -> Stored | None:
         times = None if about["times"] is None else _mapped(folder / TIMES, about["times"])
         with np.load(folder / INDEX, allow_pickle=False) as archive:
             index = {name: archive[name] for name in archive.files}
-        ids = tuple(json.loads((folder / IDS).read_text(encoding="utf-8")))
+        text = (folder / IDS).read_text(encoding="utf-8")
+        ids = tuple(json.loads(text))
+        if _checksum_of(index, text) != about["index"]:
+            raise ValueError(f"{folder} is damaged")
         return Stored(folder, about, columns, times, index, ids)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None
+
+
+_looked_at: set[tuple[Any, ...]] = set()  # files of columns whose bytes are those that were written
 
 
 def _mapped(path: Path, about: dict[str, Any]) -> np.ndarray:
@@ -120,7 +132,22 @@ def _mapped(path: Path, about: dict[str, Any]) -> np.ndarray:
         raise ValueError(f"{path} is not whole")
     if not about["count"]:
         return np.zeros(0, dtype)
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+    found, status = np.asarray(np.memmap(path, dtype=dtype, mode="r")), path.stat()
+    seen = (status.st_dev, status.st_ino, status.st_mtime_ns, about["crc32"])
+    if seen not in _looked_at:
+        if checksum_of(path) != about["crc32"]:
+            raise ValueError(f"{path} is damaged")
+        _looked_at.add(seen)
+    return found
+
+
+def checksum_of(path: Path) -> int:
+    """CRC-32 of a file."""
+    checksum = 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BUFFER_BYTES):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def write_index(folder: Path, index: dict[str, np.ndarray], ids: Sequence[str]) -> int:
@@ -128,7 +155,11 @@ def write_index(folder: Path, index: dict[str, np.ndarray], ids: Sequence[str]) 
     np.savez(folder / INDEX, **index)  # pyright: ignore[reportArgumentType]
     text = json.dumps(list(ids), ensure_ascii=False)
     (folder / IDS).write_text(text, encoding="utf-8")
-    checksum = zlib.crc32(text.encode())
+    return _checksum_of(index, text)
+
+
+def _checksum_of(index: dict[str, np.ndarray], ids: str) -> int:
+    checksum = zlib.crc32(ids.encode())
     for name in sorted(index):
         checksum = zlib.crc32(np.ascontiguousarray(index[name]).tobytes(), checksum)
     return checksum
@@ -136,29 +167,53 @@ def write_index(folder: Path, index: dict[str, np.ndarray], ids: Sequence[str]) 
 
 @contextmanager
 def made_whole(folder: Path) -> Generator[Path]:
-    """A folder to make a table in, which gets the name `folder` at the end of the block; what others left half made goes.
+    """A folder to make a table in, which gets the name `folder` at the end of the block.
+
+    It has what a process had done that was killed at the same; what others have left is removed. Where another process has made the
+    same meanwhile, that stays.
 
     Raises:
         DataError: It cannot be written.
     """
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    goes_on = False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f".{folder.name}.*"):
-            if not _is_alive(left.suffix[1:]):
-                shutil.rmtree(left, ignore_errors=True)
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir()
+        for left in sorted(folder.parent.glob(".*.*")):
+            if not left.suffix[1:].isdigit() or _is_alive(left.suffix[1:]):
+                continue
+            if left.stem == f".{folder.name}" and not beside.exists():
+                with suppress(OSError):  # another process took it
+                    os.replace(left, beside)
+            shutil.rmtree(left, ignore_errors=True)
+        beside.mkdir(exist_ok=True)
+        for part in beside.iterdir():
+            if not part.name.startswith(PARTS):
+                part.unlink()
         yield beside
-        shutil.rmtree(folder, ignore_errors=True)  # one that is not whole
-        os.replace(beside, folder)
+        for attempt in range(_TRIES):
+            if open_stored(folder) is not None:
+                return
+            shutil.rmtree(folder, ignore_errors=True)  # one that is not whole
+            try:
+                os.replace(beside, folder)
+                return
+            except OSError:
+                if attempt + 1 == _TRIES:
+                    raise
     except OSError as error:
         reason = error.strerror or error
         raise DataError(
             f"{folder}: the table cannot be kept there ({reason}); make room or choose another folder"
         ) from error
+    except Exception:
+        raise
+    except BaseException:  # who is told to stop may want to go on later
+        goes_on = True
+        raise
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if not goes_on:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _is_alive(process: str) -> bool:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ostinato.data.mapped.broken import BrokenFilesError, Collected
 from ostinato.data.mapped.scratch import Scanned
 from ostinato.data.series.columns import COUNT_NAMES, ID_NAMES, INDEX_NAMES, Columns, find_columns
 from ostinato.data.series.layout import Layout
 from ostinato.data.series.likeness import as_in_training, static_like
 from ostinato.data.series.numbers import MISSING_WORDS
 from ostinato.data.series.statics import may_be_static, tells_apart, with_static
-from ostinato.data.sources.tables import NO_HEADER
+from ostinato.data.sources.tables import NO_HEADER, one_line
 from ostinato.errors import DataError
 from ostinato.extras import needed
 
@@ -86,11 +87,16 @@ def roles_of(path: str, files: Sequence[Scanned], asked: TableAsked, notes: list
         ConfigError: A column has two parts.
     """
     with needed():
-        import polars
+        pass
 
     some = np.unique(np.linspace(0, len(files) - 1, min(len(files), _SAMPLE_FILES)).astype(int))
-    heads = [files[int(at)].head(_SAMPLE_ROWS // len(some)) for at in some]
-    sample: polars.DataFrame = polars.concat(heads, how="diagonal_relaxed")
+    heads: dict[str, polars.DataFrame] = {}
+    broken = Collected()
+    for each in (files[int(at)] for at in some):
+        with broken.of(each.name):
+            heads[each.name] = each.head(_SAMPLE_ROWS // len(some))
+    broken.tell()
+    sample = _together(heads)
     if not sample.height:
         raise DataError(f"{path}: there is no row in it; expected a row a step")
     sample = _without_counts(files, sample)
@@ -109,6 +115,21 @@ def roles_of(path: str, files: Sequence[Scanned], asked: TableAsked, notes: list
         candidates = may_be_static(sample, columns, values)
         candidates = [name for name in candidates if _once_in_each(sample, columns.id, name)]
     return Roles(columns, tuple(candidates), absent, sample, values, asked)
+
+
+def _together(heads: Mapping[str, polars.DataFrame]) -> polars.DataFrame:
+    with needed():
+        import polars
+
+    first, *others = heads
+    sample = heads[first]
+    for name in others:
+        try:
+            sample = polars.concat([sample, heads[name]], how="diagonal_relaxed")
+        except Exception as error:  # polars has errors of its own, without a common class
+            reason = f"its columns are of other types than those of {first} ({one_line(error)})"
+            raise BrokenFilesError({name: f"{name}: {reason}"}) from error
+    return sample
 
 
 def _without_counts(files: Sequence[Scanned], sample: polars.DataFrame) -> polars.DataFrame:
@@ -276,10 +297,8 @@ def _of_file(name: str, part: Path, roles: Roles, names: Sequence[str], before: 
     empty = table.filter(polars.col(_ROW + "id").is_null() | (polars.col(_ROW + "id") == ""))
     if empty.height:
         row = int(empty[_ROW].cast(polars.Int64).min() or 0) - before  # pyright: ignore[reportArgumentType]
-        raise DataError(
-            f"{name}, row {row + 1} after the header: column {roles.columns.id!r}, which tells the series apart, is empty; give "
-            "every row the name of its series"
-        )
+        said = f"{name}, row {row + 1} after the header: column {roles.columns.id!r}, which tells the series apart, is empty"
+        raise BrokenFilesError({name: f"{said}; give every row the name of its series"})
     return table
 
 

@@ -9,12 +9,14 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from typing_extensions import override  # typing's own from Python 3.12 on
 
+from ostinato.data.mapped.broken import told_unread
 from ostinato.data.mapped.build import Told, build
 from ostinato.data.mapped.files import TableFiles, find_tables
 from ostinato.data.mapped.rows import MISSING
@@ -26,9 +28,10 @@ from ostinato.data.series.series import Series, SeriesTable
 from ostinato.data.series.steps import Gaps
 from ostinato.data.series.times import Form, Times
 from ostinato.data.sources.dialect import Dialect
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, DataError
 
-_VERSION = 1
+_VERSION = 2
+_MOST_ANSWERED = 3  # tables that are kept beside that of training
 
 
 class MappedSeries(Sequence[Series]):
@@ -174,6 +177,7 @@ def map_series(
     decimal: str | None = None,
     dialect: Dialect | None = None,
     like: Layout | None = None,
+    skip_broken: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> SeriesTable:
     """The series of a table that may be larger than memory: read once into columns on disk, which are mapped.
@@ -195,6 +199,7 @@ def map_series(
         decimal: What comes before the decimals.
         dialect: How CSV or TSV is written.
         like: How the table that training had was read.
+        skip_broken: Whether of several files those that cannot be read are left out; `unread` and notes say which.
         on_progress: Called with the bytes that are done, and of how many.
 
     Raises:
@@ -207,7 +212,7 @@ def map_series(
         raise ConfigError(f"decimal must be . or ,; got {decimal!r}")
     tables = find_tables(str(path))
     asked = TableAsked(values, time, id, known, observed, static, like)
-    told = Told(grid, decimal, dialect or Dialect())
+    told = Told(grid, decimal, dialect or Dialect(), skip_broken)
     identity = _identity(tables, asked, told)
     temporary = None
     if folder is None or not _may_write(Path(folder)):
@@ -233,6 +238,7 @@ def _identity(tables: TableFiles, asked: TableAsked, told: Told) -> dict[str, An
         "decimal": told.decimal,
         "separator": told.dialect.separator,
         "header": told.dialect.header,
+        "skip_broken": told.skip_broken,
     }
     found = {"version": _VERSION, "files": tables.identity(), "columns": columns, "how": how, "like": like}
     return json.loads(json.dumps(found))
@@ -250,9 +256,15 @@ def _stored(
     own = folder / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     for place in (own, *_same(folder, identity)):
         if (stored := open_stored(place)) is not None:
+            with suppress(OSError):  # when it was looked at last
+                os.utime(place / ABOUT)
             return stored
     with made_whole(own) as beside:
         about = build(path, tables, beside, asked, told, on_progress)
+        if find_tables(path).identity() != identity["files"]:
+            raise DataError(
+                f"{path}: its files have changed while they were read; run the same again when nobody writes to them"
+            )
         text = json.dumps({**about, "about": identity, "data": path}, ensure_ascii=False)
         (beside / ABOUT).write_text(text, encoding="utf-8")
     for other in folder.iterdir():  # of the same files as they were
@@ -264,9 +276,23 @@ def _stored(
             and about["about"]["files"] != identity["files"]
         ):
             shutil.rmtree(other, ignore_errors=True)
+    if asked.like is not None:
+        _forget_oldest(folder, own)
     stored = open_stored(own)
     assert stored is not None
     return stored
+
+
+def _forget_oldest(folder: Path, own: Path) -> None:
+    """Of tables that were read for answers only those that were looked at last stay."""
+    found: list[tuple[int, Path]] = []
+    for other in folder.iterdir():
+        about = about_table(other)
+        if other != own and about is not None and about["about"]["like"] is not None:
+            with suppress(OSError):  # another process removes it
+                found.append(((other / ABOUT).stat().st_mtime_ns, other))
+    for _, other in sorted(found)[: -(_MOST_ANSWERED - 1)]:
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def _same(folder: Path, identity: dict[str, Any]) -> Iterator[Path]:
@@ -306,6 +332,7 @@ def _table(tables: TableFiles, stored: Stored) -> SeriesTable:
         offsets,
         written["zone"],
     )
+    unread = tuple(about["unread"])
     return SeriesTable(
         tables.name,
         MappedSeries(stored),
@@ -315,6 +342,7 @@ def _table(tables: TableFiles, stored: Stored) -> SeriesTable:
         layout.step,
         layout,
         times,
-        tuple(about["notes"]),
+        (*about["notes"], *told_unread(tables.name, unread)),
         tuple(about["static"]),
+        unread,
     )

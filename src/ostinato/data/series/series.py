@@ -85,6 +85,7 @@ class SeriesTable:
         written: How it writes its times.
         notes: What a user should know about it, a line each.
         static: Names of the F columns that stay the same in each series.
+        unread: Of several files those that cannot be read and are left out, a line each that says why.
     """
 
     name: str
@@ -97,6 +98,7 @@ class SeriesTable:
     written: Times | None = None
     notes: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def read_series(

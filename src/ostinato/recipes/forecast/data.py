@@ -98,6 +98,7 @@ class ForecastPart:
         layout: how the table was read.
         written: how it writes its times.
         notes: what a user should know about it, a line each.
+        unread: files of it that cannot be read and are left out, a line each that says why.
     """
 
     name: str
@@ -114,6 +115,7 @@ class ForecastPart:
     written: Times | None = None
     notes: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.origin)

@@ -20,6 +20,8 @@ def read_table(
     like: Layout | None,
     kept: Path | None,
     on_progress: Callable[[int, int | None], None] | None = None,
+    *,
+    skip_broken: bool = False,
 ) -> SeriesTable:
     """The series of a table; of a large one they are mapped.
 
@@ -29,6 +31,7 @@ def read_table(
         like: how that of training was read; None for training itself.
         kept: where the columns of a large one are kept; None for a folder that is gone when nobody uses them any more.
         on_progress: called with the bytes that are read, and of how many.
+        skip_broken: whether of many files those that cannot be read are left out, whatever the settings say.
     """
     reading = settings.reading
     how: dict[str, Any] = {
@@ -42,6 +45,7 @@ def read_table(
         "dialect": Dialect(reading.separator, reading.header),
         "like": like,
     }
+    skip = skip_broken or reading.skip_broken
     if is_large(data):
-        return map_series(data, kept, reading.values, **how, on_progress=on_progress)
+        return map_series(data, kept, reading.values, **how, skip_broken=skip, on_progress=on_progress)
     return read_series(data, reading.values, **how)

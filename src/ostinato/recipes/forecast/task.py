@@ -59,7 +59,8 @@ LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster
 
 _LEAST_TOGETHER = 8  # origins of a batch, where each has several series
 TABLES = "tables"  # the folder of a run in which those are kept that are mapped
-_ALIKE = 8  # rows that are forecast together, always so many
+_ALIKE = 8  # rows that are forecast together are a multiple of it, and up to so many times it
+_MOST_ALIKE = 8
 _LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed
 
 
@@ -113,7 +114,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
         if data == "-":
             raise DataError("expected a table in a file, whose name tells the format; standard input has none")
-        table = read_table(settings, data, known.layout, self._kept)
+        table = read_table(settings, data, known.layout, self._kept, skip_broken=not labelled)
         return self._part_of(settings, known, table, data, labelled=labelled)
 
     def load_known(self, folder: Path) -> ForecastKnown:
@@ -151,6 +152,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             written=table.written,
             notes=notes,
             static=table.static,
+            unread=table.unread,
         )
         if not labelled:
             return made(series=np.arange(len(tracks)), origin=ends.behind, horizon=0)
@@ -325,15 +327,14 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     def _paths(self, learnt: LearntForecaster, part: ForecastPart, batch: SeriesBatch) -> np.ndarray:
         """(B, horizon, S): calibrated, in the unit of each series.
 
-        So many rows of one length are drawn together as always are: libraries add up in an order that hangs on the shape, and a
-        series is to be forecast alike to the last digit whatever is beside it.
+        Rows of one length are drawn together, in multiples of eight: libraries add up in another order for the few rows behind
+        the last whole block of their kernels, and a series is to be forecast alike to the last digit whatever is beside it.
         """
         rows, lengths = batch.rows.cpu().numpy(), batch.past.cpu().numpy()
         found = np.empty((len(rows), learnt.answering.horizon or learnt.known.horizon, learnt.answering.samples))
         for length in np.unique(lengths):
             at = np.flatnonzero(lengths == length)
-            for first in range(0, len(at), _ALIKE):
-                some = at[first : first + _ALIKE]
+            for some in np.split(at, range(_ALIKE * _MOST_ALIKE, len(at), _ALIKE * _MOST_ALIKE)):
                 found[some] = self._paths_of(learnt, part, rows[some], batch.input.device)
         return found
 
