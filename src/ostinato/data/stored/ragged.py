@@ -1,0 +1,155 @@
+"""Sequences of differing lengths as two arrays: all of them one behind the other, and where each ends. In memory, or mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+import torch
+from typing_extensions import override
+
+from ostinato.data.stored.folder import ColumnWriter, KeptColumns
+
+BLOCK = 2**13  # rows that are looked at together
+
+
+class Ragged(Sequence[np.ndarray]):
+    """Sequences of numbers.
+
+    Args:
+        flat: (M,), all of them, one behind the other.
+        ends: (N,) int64, where each ends.
+        rows: (K,) integers, which of them these are; None for all.
+    """
+
+    def __init__(self, flat: np.ndarray, ends: np.ndarray, rows: np.ndarray | None = None):
+        self.flat, self._ends, self._rows = flat, ends, rows
+
+    @classmethod
+    def of(cls, sequences: Iterable[np.ndarray], dtype: Any = np.int64) -> Ragged:
+        """Holds sequences in memory; `dtype` is that where there are none."""
+        found = list(sequences)
+        ends = np.cumsum([len(each) for each in found], dtype=np.int64)
+        return cls(np.concatenate(found) if found else np.zeros(0, dtype), ends)
+
+    def __len__(self) -> int:
+        return len(self._ends) if self._rows is None else len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[np.ndarray]: ...
+    @override
+    def __getitem__(self, at: int | slice) -> np.ndarray | list[np.ndarray]:
+        """(T,) of one, or those of several."""
+        if isinstance(at, slice):
+            return [self[row] for row in range(*at.indices(len(self)))]
+        begin, end = self.bounds(np.array([range(len(self))[at]]))
+        return self.flat[int(begin[0]) : int(end[0])]
+
+    @override
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for at in range(0, len(self), BLOCK):
+            begins, ends = self.bounds(np.arange(at, min(at + BLOCK, len(self))))
+            for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+                yield self.flat[begin:end]
+
+    def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B,) int64 each: where some begin and end."""
+        rows = rows if self._rows is None else self._rows[rows]
+        if not len(rows):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.where(rows > 0, self._ends[rows - 1], 0), self._ends[rows]
+
+    def lengths(self) -> np.ndarray:
+        """(N,) int64."""
+        found = np.empty(len(self), np.int64)
+        for at in range(0, len(found), 2**20):
+            begins, ends = self.bounds(np.arange(at, min(at + 2**20, len(found))))
+            found[at : at + 2**20] = ends - begins
+        return found
+
+    def take(self, rows: np.ndarray | None) -> Ragged:
+        """Some of them, (K,) integers; None for all."""
+        if rows is None:
+            return self
+        return Ragged(self.flat, self._ends, rows if self._rows is None else self._rows[rows])
+
+    def padded(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What `pad` gives of some, as int64: (T, B), and their lengths."""
+        begins, ends = self.bounds(rows)
+        lengths = ends - begins
+        T = max(1, int(lengths.max()))
+        steps = np.arange(T)[:, None]
+        inside = steps < lengths
+        padded = np.zeros((T, len(rows)), np.int64)
+        padded[inside] = self.flat[(begins + steps)[inside]]
+        return torch.from_numpy(padded), None if int(lengths.min()) == T else torch.from_numpy(lengths)
+
+
+class RaggedTexts(Sequence[str]):
+    """Texts as their bytes of UTF-8, one behind the other.
+
+    Args:
+        content: Of uint8.
+    """
+
+    def __init__(self, content: Ragged):
+        self.content = content
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    @override
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        """One of them, or several."""
+        if isinstance(at, slice):
+            return [_decoded(each) for each in self.content[at]]
+        return _decoded(self.content[at])
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return map(_decoded, self.content)
+
+    def take(self, rows: np.ndarray | None) -> RaggedTexts:
+        """Some of them, (K,) integers; None for all."""
+        return RaggedTexts(self.content.take(rows))
+
+
+def _decoded(content: np.ndarray) -> str:
+    return content.tobytes().decode("utf-8", "surrogatepass")
+
+
+def write_ragged(writer: ColumnWriter, name: str, sequences: Sequence[np.ndarray], dtype: np.dtype[Any]) -> None:
+    """Appends sequences to a column."""
+    flat = np.concatenate(sequences) if sequences else np.zeros(0, dtype)
+    _write(writer, name, flat, [len(each) for each in sequences], dtype)
+
+
+def write_texts(writer: ColumnWriter, name: str, texts: Sequence[str]) -> None:
+    """Appends texts to a column."""
+    content = [text.encode("utf-8", "surrogatepass") for text in texts]
+    flat = np.frombuffer(b"".join(content), np.uint8)
+    _write(writer, name, flat, list(map(len, content)), np.dtype(np.uint8))
+
+
+def _write(writer: ColumnWriter, name: str, flat: np.ndarray, lengths: list[int], dtype: np.dtype[Any]) -> None:
+    column = writer.column(name, dtype)
+    begin = column.count
+    column.append(flat)
+    writer.column(f"{name}-ends", np.dtype(np.int64)).append(begin + np.cumsum(lengths, dtype=np.int64))
+
+
+def mapped_ragged(columns: KeptColumns, name: str) -> Ragged:
+    """A column of sequences."""
+    return Ragged(columns[name], columns[f"{name}-ends"])
+
+
+def mapped_texts(columns: KeptColumns, name: str) -> RaggedTexts:
+    """A column of texts."""
+    return RaggedTexts(mapped_ragged(columns, name))
