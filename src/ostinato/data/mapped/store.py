@@ -29,6 +29,7 @@ import numpy as np
 from ostinato.errors import DataError
 
 ABOUT, INDEX, IDS, TIMES = "table.json", "index.npz", "ids.json", "times"
+TABLES = "tables"  # the folder of a run in which tables are kept
 _BUFFER_BYTES = 2**20
 
 

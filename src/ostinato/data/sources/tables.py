@@ -20,6 +20,7 @@ from ostinato.data.records.targets import SEVERAL, TargetName, drawn_by
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
 from ostinato.data.sources.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
 from ostinato.data.sources.memory import check_texts
+from ostinato.data.sources.opening import is_compressed
 from ostinato.data.sources.text import check_there
 from ostinato.data.sources.text_folders import is_text_folder, part_folders, read_text_folder
 from ostinato.errors import DataError
@@ -311,14 +312,31 @@ def first_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[
         rows = [row for _, row in itertools.islice(json_lines(path), _FIRST_ROWS)]
         return [*dict.fromkeys(column for row in rows for column in row)], rows
     if suffix in PARQUET_SUFFIXES:
-        table = read_parquet(path)
-        return table.columns, table.head(_FIRST_ROWS).to_dicts()
-    content = table_text(path)
-    start, newline, _ = content[:_FIRST_BYTES].rpartition(b"\n")
-    if len(content) > _FIRST_BYTES and start.count(b'"') % 2 == 0:
-        content = start + newline
+        table = _first_rows(path)
+        return table.columns, table.to_dicts()
+    content = table_text(path, _FIRST_BYTES)
+    if len(content) > _FIRST_BYTES:
+        start, newline, _ = content[:_FIRST_BYTES].rpartition(b"\n")
+        content = start + newline if start.count(b'"') % 2 == 0 else table_text(path)
     columns, found = _separated(path, content, separator_of(path, content, suffix, dialect), dialect)
     return columns, [row for _, row in found[:_FIRST_ROWS]]
+
+
+def _first_rows(path: str | Path) -> polars.DataFrame:
+    """Of Parquet; a file on this machine is not read to its end."""
+    with needed():
+        import polars
+
+    if "://" in str(path) or is_compressed(str(path)) or not Path(path).expanduser().is_file():
+        return read_parquet(path).head(_FIRST_ROWS)
+    try:
+        return (
+            polars.scan_parquet(Path(path).expanduser(), glob=False, hive_partitioning=False)
+            .head(_FIRST_ROWS)
+            .collect()
+        )
+    except Exception:  # polars has errors of its own, without a common class; who reads all of it tells what is wrong
+        return read_parquet(path).head(_FIRST_ROWS)
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """Folders of columns on disk, made once of something and opened again as long as it is the same.
 
-A folder has a file for each column, which is mapped, and `table.json`, as the folders of tables of series have: what the columns were
-made of; their types, lengths and CRC-32. It is made under another name and renamed when it is whole.
+A folder has a file for each column, which is mapped, and `table.json`, as the folders of tables of series have: what the columns
+were made of; their types, lengths and CRC-32. It is made under another name and renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -130,7 +130,12 @@ def _kept(
         (beside / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
     for other in folder.iterdir():  # of the same data as they were
         about = about_table(other)
-        if other != own and about is not None and about["data"] == data and about["about"]["files"] != identity["files"]:
+        if (
+            other != own
+            and about is not None
+            and about["data"] == data
+            and about["about"]["files"] != identity["files"]
+        ):
             shutil.rmtree(other, ignore_errors=True)
     columns = open_columns(own)
     assert columns is not None
@@ -143,6 +148,8 @@ def open_columns(folder: Path) -> KeptColumns | None:
     try:
         if about is None:
             return None
-        return KeptColumns(folder, about, {name: mapped_column(folder / name, told) for name, told in about["columns"].items()})
+        return KeptColumns(
+            folder, about, {name: mapped_column(folder / name, told) for name, told in about["columns"].items()}
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -21,10 +22,25 @@ class Ragged(Sequence[np.ndarray]):
         flat: (M,), all of them, one behind the other.
         ends: (N,) int64, where each ends.
         rows: (K,) integers, which of them these are; None for all.
+        columns: Of what is mapped.
     """
 
-    def __init__(self, flat: np.ndarray, ends: np.ndarray, rows: np.ndarray | None = None):
-        self.flat, self._ends, self._rows = flat, ends, rows
+    def __init__(
+        self,
+        flat: np.ndarray,
+        ends: np.ndarray,
+        rows: np.ndarray | None = None,
+        columns: KeptColumns | None = None,
+    ):
+        self.flat, self._ends, self._rows, self._columns = flat, ends, rows, columns
+
+    @property
+    def kept(self) -> str | None:
+        """A checksum of what is mapped, and of which rows of it these are; None of what is in memory."""
+        if self._columns is None:
+            return None
+        rows = b"" if self._rows is None else self._rows.tobytes()
+        return f"{self._columns.checksum} {hashlib.sha256(rows).hexdigest()}"
 
     @classmethod
     def of(cls, sequences: Iterable[np.ndarray], dtype: Any = np.int64) -> Ragged:
@@ -58,8 +74,6 @@ class Ragged(Sequence[np.ndarray]):
     def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(B,) int64 each: where some begin and end."""
         rows = rows if self._rows is None else self._rows[rows]
-        if not len(rows):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return np.where(rows > 0, self._ends[rows - 1], 0), self._ends[rows]
 
     def lengths(self) -> np.ndarray:
@@ -74,7 +88,7 @@ class Ragged(Sequence[np.ndarray]):
         """Some of them, (K,) integers; None for all."""
         if rows is None:
             return self
-        return Ragged(self.flat, self._ends, rows if self._rows is None else self._rows[rows])
+        return Ragged(self.flat, self._ends, rows if self._rows is None else self._rows[rows], self._columns)
 
     def padded(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What `pad` gives of some, as int64: (T, B), and their lengths."""
@@ -89,14 +103,17 @@ class Ragged(Sequence[np.ndarray]):
 
 
 class RaggedTexts(Sequence[str]):
-    """Texts as their bytes of UTF-8, one behind the other.
+    """Texts of a folder of columns, as their bytes of UTF-8, one behind the other.
 
     Args:
-        content: Of uint8.
+        columns: That hold them.
+        name: Of the column.
+        rows: (K,) integers, which of them these are; None for all.
     """
 
-    def __init__(self, content: Ragged):
-        self.content = content
+    def __init__(self, columns: KeptColumns, name: str, rows: np.ndarray | None = None):
+        self.columns, self.name, self.rows = columns, name, rows
+        self.content = mapped_ragged(columns, name).take(rows)
 
     def __len__(self) -> int:
         return len(self.content)
@@ -118,7 +135,13 @@ class RaggedTexts(Sequence[str]):
 
     def take(self, rows: np.ndarray | None) -> RaggedTexts:
         """Some of them, (K,) integers; None for all."""
-        return RaggedTexts(self.content.take(rows))
+        if rows is None:
+            return self
+        return RaggedTexts(self.columns, self.name, rows if self.rows is None else self.rows[rows])
+
+    def every(self) -> RaggedTexts:
+        """All of the column."""
+        return RaggedTexts(self.columns, self.name)
 
 
 def _decoded(content: np.ndarray) -> str:
@@ -147,9 +170,4 @@ def _write(writer: ColumnWriter, name: str, flat: np.ndarray, lengths: list[int]
 
 def mapped_ragged(columns: KeptColumns, name: str) -> Ragged:
     """A column of sequences."""
-    return Ragged(columns[name], columns[f"{name}-ends"])
-
-
-def mapped_texts(columns: KeptColumns, name: str) -> RaggedTexts:
-    """A column of texts."""
-    return RaggedTexts(mapped_ragged(columns, name))
+    return Ragged(columns[name], columns[f"{name}-ends"], None, columns)

@@ -92,9 +92,7 @@ def rows_of_files(
     for file in tables.files:
         with _opened(file, dialect, told, wanted) as found:
             if not found.columns:
-                raise DataError(
-                    f"{found.name}: there is nothing in it; expected a table whose columns have names"
-                )
+                raise DataError(f"{found.name}: there is nothing in it; expected a table whose columns have names")
             yield found
 
 
@@ -180,9 +178,7 @@ def _is_quoted(file: TableFile, dialect: Dialect, old: bool) -> bool:
     return True
 
 
-def _parquet(
-    file: TableFile, near: Path, told: Told, wanted: Callable[[str, list[str]], Iterable[str]]
-) -> TableRows:
+def _parquet(file: TableFile, near: Path, told: Told, wanted: Callable[[str, list[str]], Iterable[str]]) -> TableRows:
     with needed():
         import polars
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,11 +14,11 @@ from typing_extensions import override
 
 from ostinato.data.mapped.files import TableFiles, find_tables
 from ostinato.data.records.splits import Splits, stratified_split
-from ostinato.data.records.targets import TargetName, target_of
+from ostinato.data.records.targets import Target, TargetName, number_of, sets_of, target_of
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.tables import CellRoles, Example, header_hint, labelled
 from ostinato.data.stored.folder import ColumnWriter, KeptColumns, kept_columns
-from ostinato.data.stored.ragged import BLOCK, RaggedTexts, mapped_texts, write_texts
+from ostinato.data.stored.ragged import BLOCK, RaggedTexts, write_texts
 from ostinato.data.stored.rows import Progress, Told, bytes_of, rows_of_files
 from ostinato.errors import DataError
 
@@ -33,9 +35,9 @@ class MappedTexts(Sequence[Example]):
 
     def __init__(self, columns: KeptColumns, rows: np.ndarray | None = None):
         self.columns, self.rows = columns, rows
-        self.texts = mapped_texts(columns, "text").take(rows)
+        self.texts = RaggedTexts(columns, "text", rows)
         self.names: tuple[str, ...] | None = None if columns.found["names"] is None else tuple(columns.found["names"])
-        self._labels = mapped_texts(columns, "label").take(rows) if self.names is None else None
+        self._labels = RaggedTexts(columns, "label", rows) if self.names is None else None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -92,6 +94,18 @@ class MappedTexts(Sequence[Example]):
         counts = np.bincount(codes + 1, minlength=len(self.names) + 1).tolist()
         there = zip((None, *self.names), counts, strict=True)
         return Counter({name: count for name, count in there if count})
+
+    def target(self, wanted: TargetName = "auto") -> Target:
+        """What labels are, see `target_of`: of very many different ones numbers, if they are such, or else as it says."""
+        if wanted != "auto" or self.names is not None:
+            return target_of([name for name, count in self.label_counts().items() if count], wanted)
+        is_whole = True
+        for label in self.labels():
+            found = number_of(label or "")
+            if found is None:
+                return target_of(set(self.labels()))
+            is_whole = is_whole and found % 1 == 0
+        return "class" if is_whole else "number"
 
     def blanks(self) -> int:
         """Of how many the label has blanks around it."""
@@ -183,8 +197,10 @@ def map_labelled(
     train = read(places["train"])
     shares = (0.0 if "validation" in places else validation_share, 0.0 if "test" in places else test_share)
     codes = train.codes()
-    is_class = codes is not None and target_of(list(train.label_counts()), target) == "class"
-    rows = stratified_split(codes if is_class and codes is not None else np.zeros(len(train), np.int8), *shares, seed=seed)
+    is_class = codes is not None and train.target(target) == "class"
+    rows = stratified_split(
+        codes if is_class and codes is not None else np.zeros(len(train), np.int8), *shares, seed=seed
+    )
     small = [each.astype(np.int32) if len(train) < 2**31 else each for each in rows]
     kept, drawn, last = (train.take(each) for each in small)
     parts = {part: read(path) for part, path in places.items() if part != "train"}
@@ -204,7 +220,8 @@ def _write(
         missing = [column for column in roles[0].columns if column not in columns]
         if missing:
             raise DataError(
-                f"{name}: has no column {missing[0]!r}, as the files before; its columns are {', '.join(columns)}{header_hint(name)}"
+                f"{name}: has no column {missing[0]!r}, which the files before have; its columns are {', '.join(columns)}"
+                f"{header_hint(name)}"
             )
         return roles[0].columns
 
@@ -242,4 +259,16 @@ def texts_of(part: Sequence[Example]) -> Iterable[str]:
     return part.texts if isinstance(part, MappedTexts) else (each.text for each in part)
 
 
-__all__ = ["MOST_NAMES", "MappedTexts", "RaggedTexts", "map_examples", "map_labelled", "texts_of"]
+def mapped_sets(part: MappedTexts, classes: Sequence[str]) -> np.ndarray:
+    """What `sets_of` says of labels that are lists of several, (N, C) float32, kept beside the texts and mapped."""
+
+    def make(writer: ColumnWriter) -> dict[str, Any]:
+        column, labels = writer.column("sets", np.dtype(np.float32)), iter(part.labels())
+        while block := list(itertools.islice(labels, BLOCK)):
+            column.append(sets_of(block, classes).reshape(-1))
+        return {}
+
+    rows = "" if part.rows is None else hashlib.sha256(part.rows.tobytes()).hexdigest()
+    columns = part.columns
+    kept = kept_columns(columns.folder.parent, "sets", columns.checksum, [list(classes), rows], make)
+    return kept["sets"].reshape(len(part), len(classes))

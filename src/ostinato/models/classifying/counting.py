@@ -1,4 +1,4 @@
-"""Counts the texts of each class that have a token, or a run of tokens, for naive Bayes; of any number of texts in bounded memory."""
+"""Counts the texts of each class that have a token, or a run of tokens, for naive Bayes; in bounded memory."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _sum(counts: np.ndarray) -> np.ndarray:
 
 
 def _most_frequent(counters: Sequence[_RunCounter], room: int) -> list[np.ndarray]:
-    """Of runs of all lengths together the counts of those of the most texts; among equals the shorter, then in the order of keys."""
+    """Counts of those of the most texts, of all lengths together; among equals the shorter, then in the order of keys."""
     kept = [np.zeros(0, _COUNT) for _ in counters]
     for at, counter in enumerate(counters):
         for part in counter.parts():
