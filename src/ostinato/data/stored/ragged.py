@@ -99,7 +99,9 @@ class Ragged(Sequence[np.ndarray]):
         inside = steps < lengths
         padded = np.zeros((T, len(rows)), np.int64)
         padded[inside] = self.flat[(begins + steps)[inside]]
-        return torch.from_numpy(padded), None if int(lengths.min()) == T else torch.from_numpy(lengths)
+        return torch.as_tensor(padded, device="cpu"), None if int(lengths.min()) == T else torch.tensor(
+            lengths, device="cpu"
+        )
 
 
 class RaggedTexts(Sequence[str]):

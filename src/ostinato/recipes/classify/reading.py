@@ -93,9 +93,7 @@ def is_texts(data: str) -> bool:
     return suffix_of(data) in TABLE_SUFFIXES
 
 
-def read_texts(
-    data: str, reading: ClassifyReadingSettings, kept: Path | None = None, *, with_labels: bool
-) -> TextPart:
+def read_texts(data: str, reading: ClassifyReadingSettings, kept: Path | None = None, *, with_labels: bool) -> TextPart:
     """A table or a folder of texts, of one with parts the test; to predict for, also lines of a .txt file or of stdin ("-").
 
     Those of a large table are mapped, and kept in a folder; None for one that is gone when nobody uses them any more.
