@@ -23,6 +23,7 @@ class Ragged(Sequence[np.ndarray]):
         ends: (N,) int64, where each ends.
         rows: (K,) integers, which of them these are; None for all.
         columns: Of what is mapped.
+        table: What each number stands for; None for itself.
     """
 
     def __init__(
@@ -31,8 +32,9 @@ class Ragged(Sequence[np.ndarray]):
         ends: np.ndarray,
         rows: np.ndarray | None = None,
         columns: KeptColumns | None = None,
+        table: np.ndarray | None = None,
     ):
-        self.flat, self._ends, self._rows, self._columns = flat, ends, rows, columns
+        self.flat, self._ends, self._rows, self._columns, self._table = flat, ends, rows, columns, table
 
     @property
     def kept(self) -> str | None:
@@ -62,14 +64,17 @@ class Ragged(Sequence[np.ndarray]):
         if isinstance(at, slice):
             return [self[row] for row in range(*at.indices(len(self)))]
         begin, end = self.bounds(np.array([range(len(self))[at]]))
-        return self.flat[int(begin[0]) : int(end[0])]
+        return self._read(slice(int(begin[0]), int(end[0])))
+
+    def _read(self, at: slice | np.ndarray) -> np.ndarray:
+        return self.flat[at] if self._table is None else self._table[self.flat[at]]
 
     @override
     def __iter__(self) -> Iterator[np.ndarray]:
         for at in range(0, len(self), BLOCK):
             begins, ends = self.bounds(np.arange(at, min(at + BLOCK, len(self))))
             for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-                yield self.flat[begin:end]
+                yield self._read(slice(begin, end))
 
     def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(B,) int64 each: where some begin and end."""
@@ -88,7 +93,30 @@ class Ragged(Sequence[np.ndarray]):
         """Some of them, (K,) integers; None for all."""
         if rows is None:
             return self
-        return Ragged(self.flat, self._ends, rows if self._rows is None else self._rows[rows], self._columns)
+        some = rows if self._rows is None else self._rows[rows]
+        return Ragged(self.flat, self._ends, some, self._columns, self._table)
+
+    def standing_for(self, table: np.ndarray) -> Ragged:
+        """The same, of whose numbers each stands for another."""
+        return Ragged(self.flat, self._ends, self._rows, self._columns, table)
+
+    def sums(self, terms: np.ndarray) -> np.ndarray:
+        """(N,) int64: what the numbers of each give together, when a number n gives `terms[n]`."""
+        found = np.empty(len(self), np.int64)
+        at = 0
+        for numbers, ends in self.blocks():
+            added = np.concatenate([[0], np.cumsum(terms[numbers])])
+            found[at : at + len(ends)] = np.diff(added[ends], prepend=0)
+            at += len(ends)
+        return found
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The numbers of some sequences, one behind the other, and where each of them ends; one block after the other."""
+        for at in range(0, len(self), BLOCK):
+            begins, ends = self.bounds(np.arange(at, min(at + BLOCK, len(self))))
+            lengths = ends - begins
+            behind = np.cumsum(lengths)
+            yield self._read(np.arange(int(behind[-1])) + np.repeat(begins - behind + lengths, lengths)), behind
 
     def padded(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What `pad` gives of some, as int64: (T, B), and their lengths."""
@@ -98,7 +126,7 @@ class Ragged(Sequence[np.ndarray]):
         steps = np.arange(T)[:, None]
         inside = steps < lengths
         padded = np.zeros((T, len(rows)), np.int64)
-        padded[inside] = self.flat[(begins + steps)[inside]]
+        padded[inside] = self._read((begins + steps)[inside])
         return torch.as_tensor(padded, device="cpu"), None if int(lengths.min()) == T else torch.tensor(
             lengths, device="cpu"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -44,6 +44,13 @@ class WordCounts:
         """More words."""
         self._counts.update(words)
         self.total += len(words)
+        if len(self._counts) > self._most:
+            self._to_disk()
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """More words, which were counted already."""
+        self._counts.update(counts)
+        self.total += sum(counts.values())
         if len(self._counts) > self._most:
             self._to_disk()
 
