@@ -69,7 +69,8 @@ class MappedSentences(Sequence[Sentence]):
         return (self[at] for at in range(len(self)))
 
     def _tags(self, codes: np.ndarray) -> tuple[str | None, ...]:
-        return tuple(self._names[code] for code in codes.tolist())
+        found: list[int] = codes.tolist()
+        return tuple(self._names[code] for code in found)
 
     def take(self, rows: np.ndarray) -> MappedSentences:
         """Some of them."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import shutil
 import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -28,7 +30,7 @@ class WordCounts:
 
     def __init__(self, most: int = _MOST_WORDS):
         self._most, self._counts = most, Counter[str]()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._files: list[Path] = []
         self.total = 0
 
@@ -55,8 +57,10 @@ class WordCounts:
             self._to_disk()
 
     def _to_disk(self) -> None:
-        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="ostinato-words-")
-        path = Path(self._folder.name) / str(len(self._files))
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="ostinato-words-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / str(len(self._files))
         words = sorted(self._counts.items())
         with path.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
             for at in range(0, len(words), _LINES):
