@@ -30,7 +30,7 @@ def test_a_training_is_watched(tmp_path):
     make(tmp_path / "a.csv", 200)
     shares = ["--reading.validation_share", "0.1", "--reading.test_share", "0.1", "--quiet", "true"]
     found = train("classify", str(tmp_path / "a.csv"), tmp_path / "run", 30, shares)
-    assert 0 < found.read_s
+    assert found.read_s > 0
     assert 0 < found.read_bytes <= found.peak_bytes
     assert found.steps_per_s > 0
     assert found.again_s > 0

@@ -498,7 +498,7 @@ def _written(cell: object, path: str | Path, place: str, column: str) -> str | N
     return json.dumps(cell) if isinstance(cell, bool) else str(cell)
 
 
-def _named(path: str | Path, columns: list[str], name: str | None, option: str) -> str | None:
+def _named(path: str | Path, columns: Sequence[str], name: str | None, option: str) -> str | None:
     if name is not None and name not in columns:
         raise DataError(
             f"{path}: has no column {name!r}; its columns are {', '.join(columns)}: name one with {option}{header_hint(path)}"
@@ -506,7 +506,7 @@ def _named(path: str | Path, columns: list[str], name: str | None, option: str) 
     return name
 
 
-def _guess(columns: list[str], names: tuple[str, ...], taken: str | None) -> str | None:
+def _guess(columns: Sequence[str], names: tuple[str, ...], taken: str | None) -> str | None:
     free = {column.strip().lower(): column for column in columns if column != taken}
     return next((free[name] for name in names if name in free), None)
 
