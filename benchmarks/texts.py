@@ -5,7 +5,7 @@
     python -m benchmarks.texts make words.conll                  # 1 million tagged sentences
     python -m benchmarks.texts train classify texts.csv runs/texts --steps 300
 
-Texts are made by formulas of their numbers, so that they are the same everywhere: words of a Zipf distribution, of which a class has
+Texts are made by formulas of their numbers, the same everywhere: words of a Zipf distribution, of which a class has
 some of its own. Memory is what all processes hold beside files (anonymous pages), at its peak: mapped files do not
 count, for the kernel takes their pages back. A table of a hundred rows (`make --rows 100`) shows what the packages take alone.
 """
