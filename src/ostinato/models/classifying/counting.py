@@ -13,7 +13,7 @@ import numpy as np
 MOST_NUMBERS = 4_000_000  # of a table of counts, 16 MB
 _LEAST_TEXTS = 2  # a run of tokens of one text says nothing about others
 _BLOCK_TOKENS = 2**20
-_HELD = 2**22  # counts that are held, 64 MB; more go to disk
+_HELD = 2**20  # counts that are held, 16 MB, some 100 while they are added up; more go to disk
 _FILES = 64  # of each length of runs, of which one is looked at at a time
 _COUNT = np.dtype([("key", np.int64), ("label", np.int32), ("count", np.int32)])
 
