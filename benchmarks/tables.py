@@ -56,13 +56,13 @@ def rows_of(series: np.ndarray, day: np.ndarray) -> polars.DataFrame:
     """
     store, item = series % len(_STORES), series // len(_STORES)
     department = item % len(_DEPARTMENTS)
-    mean = np.exp(2.0 * _drawn(series, 1) - 1.0) * (1.0 + 3.0 * (_drawn(series, 2) > 0.9))
+    mean = np.exp(2.0 * drawn(series, 1) - 1.0) * (1.0 + 3.0 * (drawn(series, 2) > 0.9))
     dates = FIRST_DAY + day
     mean = mean * _WEEK[dates.astype(np.int64) % 7] * (1.0 + 0.2 * np.sin(2.0 * np.pi * day / 365.25))
-    some = _drawn(series * 4001 + day, 3) < 0.15 + 0.7 * _drawn(series, 4)
-    sold = np.where(some, np.ceil(-mean * np.log(_drawn(series * 4001 + day, 5))), 0.0)
+    some = drawn(series * 4001 + day, 3) < 0.15 + 0.7 * drawn(series, 4)
+    sold = np.where(some, np.ceil(-mean * np.log(drawn(series * 4001 + day, 5))), 0.0)
     season = day // 91
-    price = np.round(1.0 + 9.0 * _drawn(item, 6) * (1.0 + 0.1 * _drawn(item * 101 + season, 7)), 2)
+    price = np.round(1.0 + 9.0 * drawn(item, 6) * (1.0 + 0.1 * drawn(item * 101 + season, 7)), 2)
     names = np.array([f"{_DEPARTMENTS[at % len(_DEPARTMENTS)]}_{at:04}" for at in range(int(item.max()) + 1)])
     return polars.DataFrame(
         {
@@ -77,7 +77,7 @@ def rows_of(series: np.ndarray, day: np.ndarray) -> polars.DataFrame:
     )
 
 
-def _drawn(number: np.ndarray, which: int) -> np.ndarray:
+def drawn(number: np.ndarray, which: int) -> np.ndarray:
     """Above 0 and below 1, as if at random, of whole numbers (Steele, Lea & Flood 2014, SplitMix)."""
     z = (number.astype(np.uint64) + np.uint64(which << 48)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

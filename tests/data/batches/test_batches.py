@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ostinato.data.batches import batches as module
 from ostinato.data.batches.batches import Batch, Batches, InOrder, TargetBatch, pad
 from ostinato.errors import ConfigError, DataError, RunError
 
@@ -173,3 +174,50 @@ def test_answers_with_lengths_of_their_own_stay_with_their_examples(pairs, world
             ):
                 steps = len(tokens) if lengths is None else int(lengths[b])
                 assert tokens[:steps, b].tolist() == [row] * length
+
+
+class TestComputedOrder:
+    """Of examples that are too many to list their order."""
+
+    @pytest.fixture(autouse=True)
+    def _few_are_many(self, monkeypatch):
+        monkeypatch.setattr(module, "MOST_LISTED", 10)
+        monkeypatch.setattr(module, "POOL_BATCHES", 3)
+
+    @pytest.mark.parametrize("max_steps", [None, 20])
+    def test_every_example_comes_once_with_those_of_like_length(self, max_steps):
+        lengths = np.random.default_rng(0).integers(1, 9, 101)
+        batches = Batches(Numbers(lengths), 4, max_steps=max_steps, seed=3)
+        epochs = []
+        for _ in range(2):
+            count = batches.chunks_per_epoch
+            found = [batch.rows.tolist() for batch in batches]
+            assert len(found) == count
+            assert sorted(row for rows in found for row in rows) == list(range(101))
+            assert all(lengths[rows].tolist() == sorted(lengths[rows]) for rows in map(np.array, found))
+            if max_steps is not None:
+                assert all(len(rows) * lengths[rows].max() <= 20 for rows in map(np.array, found))
+            epochs.append(found)
+        assert epochs[0] != epochs[1]
+
+    def test_it_goes_on_where_it_was_and_is_shared(self):
+        lengths = np.random.default_rng(1).integers(1, 9, 57)
+        whole = Batches(Numbers(lengths), 4, seed=5)
+        found = [batch.rows.tolist() for batch, _ in zip(whole, range(9), strict=False)]
+        again = Batches(Numbers(lengths), 4, seed=5)
+        for _ in zip(again, range(4), strict=False):
+            pass
+        state = again.state_dict()
+        other = Batches(Numbers(lengths), 4, seed=5)
+        other.load_state_dict(state)
+        begin = state["position"]
+        assert [batch.rows.tolist() for batch, _ in zip(other, range(3), strict=False)] == found[begin : begin + 3]
+        shares = [Batches(Numbers(lengths), 4, seed=5).share(rank, 2) for rank in range(2)]
+        first = [next(iter(share)).rows.tolist() for share in shares]
+        assert sorted(first[0] + first[1]) == sorted(found[0])
+
+    def test_a_place_of_a_listed_order_is_refused(self):
+        batches = Batches(Numbers(np.ones(57, np.int64)), 4)
+        state = {name: value for name, value in batches.state_dict().items() if name != "computed"}
+        with pytest.raises(RunError, match="resume with the same data"):
+            batches.load_state_dict(state)

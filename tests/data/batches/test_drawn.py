@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ostinato.data.batches.batches import Batch
-from ostinato.data.batches.drawn import DrawnBatches, permuted
+from ostinato.data.batches.drawn import DrawnBatches
+from ostinato.data.batches.permutation import permuted
 from ostinato.errors import ConfigError, DataError, RunError
 
 

@@ -12,7 +12,7 @@ from ostinato.data.batches.batches import Batch
 from ostinato.errors import ConfigError
 from ostinato.insight import parameters
 from ostinato.models.classifying.classifier import Classifier
-from ostinato.models.classifying.naive_bayes import count_features
+from ostinato.models.classifying.counting import count_features
 from ostinato.models.classifying.pooling import POOLINGS
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
 
-from ostinato.models.classifying.naive_bayes import NaiveBayes, count_features
+from ostinato.models.classifying.counting import count_features
+from ostinato.models.classifying.naive_bayes import NaiveBayes
 
 V, C = 6, 3
 TEXTS = st.lists(st.lists(st.integers(0, V - 1), max_size=9), min_size=2, max_size=20)

@@ -12,11 +12,9 @@ from ostinato.recipes.classify.data import (
     ClassifyKnown,
     ImageRows,
     Texts,
-    is_texts,
     prepared,
-    read_pictures,
-    read_texts,
 )
+from ostinato.recipes.classify.reading import is_texts, read_pictures, read_texts
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
 READING = ClassifyReadingSettings(tokens="word")

@@ -12,11 +12,9 @@ from ostinato.recipes.translate.data import (
     TranslateKnown,
     joined,
     prepared,
-    read,
-    read_file,
-    read_part,
     texts_of_tokens,
 )
+from ostinato.recipes.translate.reading import read, read_file, read_part
 from ostinato.recipes.translate.settings import TranslateReadingSettings
 
 from ..phrases import phrases, write

@@ -3,7 +3,8 @@
 Nothing goes from one batch to the next, unlike the chunks of `ostinato.data.batches.streams`, so the order is free. Each epoch
 has one of its own: the examples are shuffled, cut into pools of many batches, sorted by length within a pool, cut into batches,
 and those are shuffled. Little is padded then, and still what is beside an example changes from epoch to epoch. The order is a
-function of the seed and the number of the epoch, so that a place in the data is two numbers.
+function of the seed and the number of the epoch, so that a place in the data is two numbers. Of more than two million examples the
+order is not stored either: a pool is what a computed permutation has at its places, and its batches are shuffled among themselves.
 
 Several processes share the rows of every batch, however many there are: `Batch.weight` makes the mean of the processes' losses
 the mean over all rows.
@@ -16,14 +17,16 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, overload
 
 import numpy as np
 import torch
 from typing_extensions import override
 
+from ostinato.data.batches.permutation import key_of, permuted
 from ostinato.errors import ConfigError, DataError, RunError
 
+MOST_LISTED = 2**21  # examples whose order is stored
 POOL_BATCHES = 50  # sorted together; the larger, the less padding and the less mixing
 
 
@@ -197,6 +200,7 @@ class Batches(PlacedBatches):
         super().__init__(batch_size, seed=seed, rank=rank, world=world)
         _check_sizes(examples, batch_size, max_steps)
         self.examples, self.max_steps = examples, max_steps
+        self._order: Sequence[np.ndarray]
         self._begin_epoch(0)
 
     @property
@@ -216,14 +220,16 @@ class Batches(PlacedBatches):
     @override
     def _begin_epoch(self, epoch: int) -> None:
         self.epoch = epoch
-        generator = np.random.default_rng((self.seed, epoch))
         lengths = np.asarray(self.examples.lengths)
+        if len(lengths) > MOST_LISTED:
+            self._order = _ComputedOrder(lengths, self.batch_size, self.max_steps, self.seed, epoch)
+            return
+        generator = np.random.default_rng((self.seed, epoch))
         shuffled = generator.permutation(len(lengths))
         pool = POOL_BATCHES * self.batch_size
         batches: list[np.ndarray] = []
         for start in range(0, len(shuffled), pool):
-            rows = shuffled[start : start + pool]
-            batches += _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, self.batch_size, self.max_steps)
+            batches += _by_length(shuffled[start : start + pool], lengths, self.batch_size, self.max_steps)
         self._order = [batches[int(at)] for at in generator.permutation(len(batches))]
 
     @override
@@ -233,7 +239,56 @@ class Batches(PlacedBatches):
             "batch_size": self.batch_size,
             "max_steps": self.max_steps,
             "order_seed": self.seed,
+            # Runs of before there was one had another order.
+            **({"computed": True} if len(self.examples.lengths) > MOST_LISTED else {}),
         }
+
+
+class _ComputedOrder(Sequence[np.ndarray]):
+    """The batches of an epoch, of which one pool is held at a time.
+
+    Args:
+        lengths: (N,) integers.
+        batch_size: the most rows of a batch.
+        max_steps: the most steps of a batch, or None.
+        seed: of the order.
+        epoch: its number.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, max_steps: int | None, seed: int, epoch: int):
+        self._lengths, self._sizes, self._seed = lengths, (batch_size, max_steps), (seed, epoch)
+        self._key, self._pool = key_of(seed, epoch), POOL_BATCHES * batch_size
+        self._held: tuple[int, list[np.ndarray]] = (-1, [])
+        pools = range(-(-len(lengths) // self._pool))
+        if max_steps is None:
+            counts = [-(-min(self._pool, len(lengths) - at * self._pool) // batch_size) for at in pools]
+        else:
+            counts = [len(self._sorted(at)) for at in pools]
+        self._ends = np.cumsum(counts)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @overload
+    def __getitem__(self, at: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[np.ndarray]: ...
+    @override
+    def __getitem__(self, at: int | slice) -> np.ndarray | list[np.ndarray]:
+        """The rows of a batch, or of several."""
+        if isinstance(at, slice):
+            return [self[position] for position in range(*at.indices(len(self)))]
+        pool = int(np.searchsorted(self._ends, at, side="right"))
+        if self._held[0] != pool:
+            batches = self._sorted(pool)
+            order = np.random.default_rng((*self._seed, pool)).permutation(len(batches))
+            self._held = pool, [batches[int(each)] for each in order]
+        return self._held[1][at - (int(self._ends[pool - 1]) if pool else 0)]
+
+    def _sorted(self, pool: int) -> list[np.ndarray]:
+        count = len(self._lengths)
+        places = np.arange(pool * self._pool, min((pool + 1) * self._pool, count))
+        return _by_length(permuted(places, count, self._key), self._lengths, *self._sizes)
 
 
 class InOrder:
@@ -291,6 +346,11 @@ def _check_sizes(examples: Examples, batch_size: int, max_steps: int | None) -> 
         raise ConfigError(f"max_steps: expected at least 1, or none, got {max_steps}")
     if len(examples.lengths) == 0:
         raise DataError("expected at least one example, got none; give data with examples in it")
+
+
+def _by_length(rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_steps: int | None) -> list[np.ndarray]:
+    """Batches of the rows of a pool."""
+    return _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, batch_size, max_steps)
 
 
 def _cut(rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_steps: int | None) -> list[np.ndarray]:

@@ -1,8 +1,6 @@
 """Batches of examples that are too many to list: hundreds of millions of windows take as much memory as ten.
 
-Each epoch has an order of its own, in which every example comes once. It is a permutation that is computed and not stored: the
-place in it is enciphered by a network of Feistel, whose rounds are keyed by the seed and the number of the epoch (Black & Rogaway
-2002, *Ciphers with arbitrary finite domains*, by cycle walking).
+Each epoch has an order of its own, in which every example comes once. It is computed and not stored, see `permutation`.
 """
 
 from __future__ import annotations
@@ -13,9 +11,8 @@ import numpy as np
 from typing_extensions import override
 
 from ostinato.data.batches.batches import Batch, PlacedBatches, share_of
+from ostinato.data.batches.permutation import key_of, permuted
 from ostinato.errors import DataError
-
-_ROUNDS = 6
 
 
 class ManyExamples(Protocol):
@@ -32,39 +29,6 @@ class ManyExamples(Protocol):
     def batch(self, rows: np.ndarray) -> Batch:
         """Some side by side, see `Examples`."""
         ...
-
-
-def permuted(places: np.ndarray, count: int, key: int) -> np.ndarray:
-    """(N,) int64: what lies at some places of a permutation of 0 to count - 1.
-
-    Args:
-        places: (N,) int64, from 0 to count - 1.
-        count: at least 1.
-        key: which permutation, from 0 to 2^64 - 1.
-    """
-    half = max(1, -(-int(count - 1).bit_length() // 2))
-    found = places.astype(np.uint64)
-    out = np.ones(len(found), dtype=bool)  # not enciphered yet, or beyond the end: enciphered again
-    while out.any():
-        found[out] = _enciphered(found[out], half, key)
-        out = found >= count
-    return found.astype(np.int64)
-
-
-def _enciphered(v: np.ndarray, half: int, key: int) -> np.ndarray:
-    mask, shift = np.uint64((1 << half) - 1), np.uint64(half)
-    left, right = v >> shift, v & mask
-    for number in range(_ROUNDS):
-        left, right = right, left ^ (_mixed(right, key + number * 0x632BE59BD9B4E019) & mask)
-    return (left << shift) | right
-
-
-def _mixed(v: np.ndarray, key: int) -> np.ndarray:
-    """As SplitMix has it (Steele, Lea & Flood 2014)."""
-    z = v * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key % 2**64)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 class DrawnBatches(PlacedBatches):
@@ -101,8 +65,7 @@ class DrawnBatches(PlacedBatches):
     @override
     def _rows(self, position: int) -> np.ndarray:
         begin, count = position * self.batch_size, len(self.examples)
-        key = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0])
-        return permuted(np.arange(begin, min(begin + self.batch_size, count)), count, key)
+        return permuted(np.arange(begin, min(begin + self.batch_size, count)), count, key_of(self.seed, self.epoch))
 
     @override
     def _share(self, rows: np.ndarray) -> Batch:

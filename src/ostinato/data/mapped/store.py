@@ -31,6 +31,7 @@ from ostinato.errors import DataError
 
 ABOUT, INDEX, IDS, TIMES = "table.json", "index.npz", "ids.json", "times"
 PARTS = "rows-"  # of files of the table in the form in which they are read
+TABLES = "tables"  # the folder of a run in which tables are kept
 _BUFFER_BYTES = 2**20
 _TRIES = 5
 
@@ -110,8 +111,8 @@ def open_stored(folder: Path) -> Stored | None:
     try:
         if about is None:
             return None
-        columns = tuple(_mapped(folder / f"column-{at}", each) for at, each in enumerate(about["columns"]))
-        times = None if about["times"] is None else _mapped(folder / TIMES, about["times"])
+        columns = tuple(mapped_column(folder / f"column-{at}", each) for at, each in enumerate(about["columns"]))
+        times = None if about["times"] is None else mapped_column(folder / TIMES, about["times"])
         with np.load(folder / INDEX, allow_pickle=False) as archive:
             index = {name: archive[name] for name in archive.files}
         text = (folder / IDS).read_text(encoding="utf-8")
@@ -126,7 +127,8 @@ def open_stored(folder: Path) -> Stored | None:
 _looked_at: set[tuple[Any, ...]] = set()  # files of columns whose bytes are those that were written
 
 
-def _mapped(path: Path, about: dict[str, Any]) -> np.ndarray:
+def mapped_column(path: Path, about: dict[str, Any]) -> np.ndarray:
+    """A column of which `ColumnFile.finish` has told; a ValueError where the file has another size."""
     dtype = np.dtype(about["dtype"])
     if path.stat().st_size != about["count"] * dtype.itemsize:
         raise ValueError(f"{path} is not whole")
@@ -226,3 +228,9 @@ def _is_alive(process: str) -> bool:
     except OSError:
         return True
     return True
+
+
+def may_write(folder: Path) -> bool:
+    """Whether a folder can be made and written to."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), None)
+    return there is not None and os.access(there, os.W_OK)

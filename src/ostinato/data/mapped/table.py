@@ -20,7 +20,7 @@ from ostinato.data.mapped.broken import told_unread
 from ostinato.data.mapped.build import Told, build
 from ostinato.data.mapped.files import TableFiles, find_tables
 from ostinato.data.mapped.rows import MISSING
-from ostinato.data.mapped.store import ABOUT, Stored, about_table, made_whole, open_stored
+from ostinato.data.mapped.store import ABOUT, Stored, about_table, made_whole, may_write, open_stored
 from ostinato.data.mapped.survey import TableAsked
 from ostinato.data.series.grids import Grid, grid_from_dict
 from ostinato.data.series.layout import Layout
@@ -215,7 +215,7 @@ def map_series(
     told = Told(grid, decimal, dialect or Dialect(), skip_broken)
     identity = _identity(tables, asked, told)
     temporary = None
-    if folder is None or not _may_write(Path(folder)):
+    if folder is None or not may_write(Path(folder)):
         temporary = tempfile.mkdtemp(prefix="ostinato-table-")
         folder = temporary
     try:
@@ -305,11 +305,6 @@ def _same(folder: Path, identity: dict[str, Any]) -> Iterator[Path]:
             continue
         if about["about"]["like"] is None and json.loads(json.dumps(about["layout"])) == identity["like"]:
             yield other
-
-
-def _may_write(folder: Path) -> bool:
-    there = next((each for each in (folder, *folder.parents) if each.exists()), None)
-    return there is not None and os.access(there, os.W_OK)
 
 
 def _table(tables: TableFiles, stored: Stored) -> SeriesTable:

@@ -6,11 +6,13 @@ every token of a treebank where a tagger needs two columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from ostinato.data.records.splits import Splits, stratified_split
 from ostinato.data.sources.lines import PART_NAMES, find_parts, numbered_lines, suffix_of
@@ -59,11 +61,19 @@ def read_sentences(
         if isinstance(column, int):
             raise ConfigError(f"column of a CoNLL-U file must be one of {', '.join(CONLLU_COLUMNS)}; got {column}")
         return read_conllu(path, column or "upos", tagged=tagged)
+    return read_columns(path, number_of_column(column), word_column, tagged=tagged)
+
+
+def number_of_column(column: str | int | None) -> int:
+    """Where the tags of a file of columns are; None is the last.
+
+    Raises:
+        ConfigError: It is no number.
+    """
     try:
-        tag_column = -1 if column is None else int(column)
+        return -1 if column is None else int(column)
     except ValueError as error:
         raise ConfigError(f"column must be a number from 0 on or -1 for the last; got {column!r}") from error
-    return read_columns(path, tag_column, word_column, tagged=tagged)
 
 
 def read_sentence_splits(
@@ -76,7 +86,8 @@ def read_sentence_splits(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     seed: int = 0,
-) -> Splits[tuple[Sentence, ...]]:
+    read: Callable[..., Sequence[Sentence]] = read_sentences,
+) -> Splits[Sequence[Sentence]]:
     """Tagged sentences in three parts.
 
     Args:
@@ -89,6 +100,7 @@ def read_sentence_splits(
         validation_share: 0 <= share < 1; not used where there is a file.
         test_share: The same for test.
         seed: Of the draw.
+        read: What reads the sentences of a file, as `read_sentences` does.
 
     Raises:
         DataError: As for `read_sentences`, or the folder holds no file for training.
@@ -100,19 +112,22 @@ def read_sentence_splits(
         if "train" not in parts:
             raise DataError(f"{train}: expected a file whose name says train and ends in {', '.join(_ENDINGS)} there")
         train, validation, test = parts["train"], validation or parts.get("validation"), test or parts.get("test")
-    sentences = read_sentences(train, column, word_column=word_column)
+    sentences = read(train, column, word_column=word_column)
     rows = stratified_split(
-        [0] * len(sentences),
+        np.zeros(len(sentences), np.int8),
         validation_share if validation is None else 0.0,
         test_share if test is None else 0.0,
         seed=seed,
         what="sentences",
     )
-    drawn = [tuple(sentences[int(index)] for index in indices) for indices in rows]
-    own = [
-        None if path is None else read_sentences(path, column, word_column=word_column) for path in (validation, test)
-    ]
+    drawn: list[Sequence[Sentence]] = [_some_of(sentences, indices) for indices in rows]
+    own = [None if path is None else read(path, column, word_column=word_column) for path in (validation, test)]
     return Splits(name, drawn[0], own[0] or drawn[1], own[1] or drawn[2])
+
+
+def _some_of(sentences: Sequence[Sentence], rows: np.ndarray) -> Sequence[Sentence]:
+    take: Any = getattr(sentences, "take", None)  # of those that are mapped
+    return tuple(sentences[int(row)] for row in rows) if take is None else take(rows)
 
 
 def read_conllu(path: str | Path, column: str = "upos", *, tagged: bool = True) -> tuple[Sentence, ...]:
@@ -132,9 +147,25 @@ def read_conllu(path: str | Path, column: str = "upos", *, tagged: bool = True) 
     """
     if column not in CONLLU_COLUMNS:
         raise ConfigError(f"column must be one of CoNLL-U's {', '.join(CONLLU_COLUMNS)}; got {column!r}")
-    wanted = CONLLU_COLUMNS.index(column)
-    sentences: list[Sentence] = []
-    for block in _blocks(path):
+    return tuple(conllu_sentences(path, numbered_lines(path), column, tagged=tagged))
+
+
+def conllu_sentences(
+    path: str | Path, lines: Iterable[Row], column: str = "upos", *, tagged: bool = True
+) -> Iterator[Sentence]:
+    """The sentences of `read_conllu`, one after the other.
+
+    Args:
+        path: What the file is called in messages.
+        lines: All of them, with their numbers.
+        column: As of `read_conllu`.
+        tagged: The same.
+
+    Raises:
+        DataError: As of `read_conllu`; where something is missing in all lines, at the end.
+    """
+    seen, wanted = _Seen(), CONLLU_COLUMNS.index(column)
+    for block in _parted_blocks(lines):
         words: list[str] = []
         tags: list[str | None] = []
         rows = [row for row in block if not row[1].startswith("#")]  # no line of a word begins with it
@@ -161,8 +192,8 @@ def read_conllu(path: str | Path, column: str = "upos", *, tagged: bool = True) 
             is_underscore = column == "lemma" and cells[1] == cells[2] == _MISSING
             tags.append(None if tag == _MISSING and not is_underscore else tag)
         if words:
-            sentences.append(Sentence(tuple(words), tuple(tags), rows[0][0]))
-    return _some(path, sentences, column, tagged)
+            yield seen.sentence(tuple(words), tuple(tags), rows[0][0])
+    seen.check(path, column, tagged)
 
 
 def read_columns(
@@ -185,20 +216,49 @@ def read_columns(
             them, or there is no sentence.
         ConfigError: There is no such column.
     """
-    blocks = [[row for row in rows if not row[1].startswith("-DOCSTART-")] for rows in _blocks(path)]
-    columns = _Columns.of(path, blocks, tag_column, word_column, tagged)
-    sentences: list[Sentence] = []
-    for rows in blocks:
+    lines = [*numbered_lines(path)]
+    return tuple(column_sentences(path, lambda: lines, tag_column, word_column, tagged=tagged))
+
+
+def column_sentences(
+    path: str | Path,
+    lines: Callable[[], Iterable[Row]],
+    tag_column: int = -1,
+    word_column: int = 0,
+    *,
+    tagged: bool = True,
+) -> Iterator[Sentence]:
+    """The sentences of `read_columns`, one after the other.
+
+    Args:
+        path: What the file is called in messages.
+        lines: Gives all of them, with their numbers: they are looked at before they are read.
+        tag_column: As of `read_columns`.
+        word_column: The same.
+        tagged: The same.
+
+    Raises:
+        DataError: As of `read_columns`; where something is wrong in all lines, at the end.
+        ConfigError: There is no such column.
+    """
+    columns = _Columns.of(path, lambda: _without_marks(lines()), tag_column, word_column, tagged)
+    seen = _Seen()
+    for rows in _without_marks(lines()):
         cells = columns.cells(rows)
         if cells:
             words, tags = zip(*(pair for _, pair in cells), strict=True)
-            sentences.append(Sentence(words, tags, cells[0][0]))
-    if columns.width > 1 and _counts(sentences):
+            yield seen.sentence(words, tags, cells[0][0])
+    if columns.width > 1 and seen.are_numbers:
         raise DataError(
-            f"{path}, line {sentences[0].line}: column {word_column} counts the words; name the column that has them: "
+            f"{path}, line {seen.first}: column {word_column} counts the words; name the column that has them: "
             "--reading.word_column"
         )
-    return _some(path, sentences, str(tag_column), tagged)
+    seen.check(path, str(tag_column), tagged)
+
+
+def _without_marks(lines: Iterable[Row]) -> Iterator[list[Row]]:
+    """Lines between empty lines, without those that only say that a document begins."""
+    return ([row for row in rows if not row[1].startswith("-DOCSTART-")] for rows in _parted_blocks(lines))
 
 
 @dataclass(frozen=True)
@@ -224,18 +284,29 @@ class _Columns:
     tags: frozenset[str]
 
     @classmethod
-    def of(cls, path: str | Path, blocks: list[list[Row]], tag: int, word: int, tagged: bool) -> _Columns:
+    def of(
+        cls, path: str | Path, blocks: Callable[[], Iterable[list[Row]]], tag: int, word: int, tagged: bool
+    ) -> _Columns:
         """Looks at the lines that cannot be comments."""
-        lines = [row for block in blocks for row in block]
-        rows = [row for row in lines if not row[1].startswith("#")] or lines
-        by_tabs = all("\t" in line for _, line in rows)
-        number, first = (rows[0][0], _parted(rows[0][1], by_tabs)) if rows else (0, [])
-        width = len(first)
-        if width > 1 or (tagged and rows):
+        first: list[Row | None] = [None, None]  # of those that cannot be comments, and of all
+        by_tabs, has_comments = [True, True], False
+        for row in (row for block in blocks() for row in block):
+            is_comment = row[1].startswith("#")
+            has_comments = has_comments or is_comment
+            for kind in (0, 1)[is_comment:]:
+                first[kind] = first[kind] or row
+                by_tabs[kind] = by_tabs[kind] and "\t" in row[1]
+        kind = int(first[0] is None)
+        number, line = first[kind] or (0, "")
+        cells = _parted(line, by_tabs[kind])
+        width = len(cells) if first[kind] else 0
+        if width > 1 or (tagged and width):
             _check_columns(f"{path}, line {number}", width, tag, word)
-        inside = [_parted(line, by_tabs) for block in blocks for _, line in block[_head(block) :]]
-        tags = frozenset(cells[tag] for cells in inside if len(cells) == width > 1)
-        return cls(path, by_tabs, width, tag, word, tagged, tags)
+        tags = set[str]()
+        if has_comments:  # only they are told apart by what tags there are
+            inside = (_parted(line, by_tabs[kind]) for block in blocks() for _, line in block[_head(block) :])
+            tags = {cells[tag] for cells in inside if len(cells) == width > 1}
+        return cls(path, by_tabs[kind], width, tag, word, tagged, frozenset(tags))
 
     def cells(self, rows: list[Row]) -> list[tuple[int, tuple[str, str | None]]]:
         """The word and the tag of each line of a sentence, and the number of the line."""
@@ -295,8 +366,8 @@ class WordLines:
     @classmethod
     def of(cls, path: str | Path, lines: Iterable[Row], tag_column: int, word_column: int) -> WordLines:
         """As `read_columns` tells them, of all lines with their numbers."""
-        blocks = [[row for row in rows if not row[1].startswith("-DOCSTART-")] for rows in _parted_blocks(lines)]
-        columns = _Columns.of(path, blocks, tag_column, word_column, tagged=False)
+        blocks = [*_without_marks(lines)]
+        columns = _Columns.of(path, lambda: blocks, tag_column, word_column, tagged=False)
         sentences = [[number for number, _ in columns.cells(rows)] for rows in blocks]
         blank = any(" " in line for rows in blocks for _, line in rows[:1]) and not columns.by_tabs
         return cls(columns, sentences, " " if blank else "\t")
@@ -318,18 +389,40 @@ def _parted(line: str, by_tabs: bool) -> list[str]:
     return [cell for cell in line.replace("\t", " ").split(" ") if cell]
 
 
-def _counts(sentences: list[Sentence]) -> bool:
-    """Whether the words of every sentence are numbers that count them."""
-    longest = max((len(sentence.words) for sentence in sentences), default=0)
-    return longest > 1 and any(
-        all(list(each.words) == [str(n) for n in range(first, first + len(each.words))] for each in sentences)
-        for first in (0, 1)
-    )
+class _Seen:
+    """What the sentences of a file have in common.
 
+    Attributes:
+        first: The line of the first; 0 where there is none.
+        has_tags: Whether a word has one.
+    """
 
-def _blocks(path: str | Path) -> Iterator[list[Row]]:
-    """Lines between empty lines, with their numbers."""
-    return _parted_blocks(numbered_lines(path))
+    def __init__(self) -> None:
+        self.first, self.has_tags = 0, False
+        self._longest, self._from = 0, [True, True]
+
+    def sentence(self, words: tuple[str, ...], tags: tuple[str | None, ...], line: int) -> Sentence:
+        """One more."""
+        self.first = self.first or line
+        self.has_tags = self.has_tags or any(tag is not None for tag in tags)
+        self._longest = max(self._longest, len(words))
+        for begin in (0, 1):
+            self._from[begin] = self._from[begin] and all(
+                word == str(number) for number, word in enumerate(words, start=begin)
+            )
+        return Sentence(words, tags, line)
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether the words of every sentence are numbers that count them."""
+        return self._longest > 1 and any(self._from)
+
+    def check(self, path: str | Path, column: str, tagged: bool) -> None:
+        """Raises a DataError where there is no sentence, or no tag that is expected."""
+        if not self.first:
+            raise DataError(f"{path}: there is no sentence in it; expected a word a line")
+        if tagged and not self.has_tags:
+            raise DataError(f"{path}: column {column} is empty in all lines; name another, --reading.column")
 
 
 def _parted_blocks(lines: Iterable[Row]) -> Iterator[list[Row]]:
@@ -350,11 +443,3 @@ def _check_columns(place: str, width: int, *columns: int) -> None:
     for column in columns:
         if not -width <= column < width:
             raise ConfigError(f"{place}: has {width} columns; column must be 0 to {width - 1}, got {column}")
-
-
-def _some(path: str | Path, sentences: list[Sentence], column: str, tagged: bool) -> tuple[Sentence, ...]:
-    if not sentences:
-        raise DataError(f"{path}: there is no sentence in it; expected a word a line")
-    if tagged and all(tag is None for sentence in sentences for tag in sentence.tags):
-        raise DataError(f"{path}: column {column} is empty in all lines; name another, --reading.column")
-    return tuple(sentences)

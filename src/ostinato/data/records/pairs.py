@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from ostinato.data.records.splits import Splits, stratified_split
 from ostinato.data.sources.lines import COMPRESSIONS, PART_NAMES, numbered_lines, part_of_name, suffix_of
@@ -30,14 +32,14 @@ class Pairs:
 
     Attributes:
         name: Of the files.
-        pairs: Those that are used.
+        pairs: Those that are used: a tuple, or mapped.
         empty: Numbers of the lines that are left out because a side of them is empty.
         equal: How many pairs have the same text on both sides: copied, not translated.
     """
 
     name: str
-    pairs: tuple[Pair, ...]
-    empty: tuple[int, ...]
+    pairs: Sequence[Pair]
+    empty: Sequence[int] | np.ndarray
     equal: int
 
     def __len__(self) -> int:
@@ -46,7 +48,7 @@ class Pairs:
     def report(self) -> str:
         """One line for people: how many pairs there are, how many differ, and which were left out."""
         left_out = (
-            f"; left out {len(self.empty):,} with an empty side (line {self.empty[0]} first)" if self.empty else ""
+            f"; left out {len(self.empty):,} with an empty side (line {self.empty[0]} first)" if len(self.empty) else ""
         )
         differ = len(self.pairs) - self.equal
         return f"{self.name}: {len(self.pairs):,} pairs, {differ:,} of them with two different sides{left_out}"
@@ -75,9 +77,12 @@ def read_pairs(
             no pair is left.
     """
     if target is not None:
-        lines = _both_files(source, target)
+        lines = side_by_side(source, numbered_lines(source), target, numbered_lines(target))
+    elif suffix_of(source) in NAMED_COLUMNS:
+        there, rows = read_cells(source)
+        lines = named_pairs(source, there, rows, rows, columns)
     else:
-        lines = _named_columns(source, columns) if suffix_of(source) in NAMED_COLUMNS else _two_columns(source)
+        lines = _two_columns(source)
     pairs: list[Pair] = []
     empty: list[int] = []
     equal = 0
@@ -88,10 +93,20 @@ def read_pairs(
             continue
         equal += pair.source == pair.target
         pairs.append(pair)
-    name = Path(str(source)).name + (f" and {Path(str(target)).name}" if target is not None else "")
+    name = name_of_pairs(source, target)
     if not pairs:
-        raise DataError(f"{name}: there is no pair in which both sides have text; expected at least one")
+        raise no_pair(name)
     return Pairs(name, tuple(pairs), tuple(empty), equal)
+
+
+def name_of_pairs(source: str | Path, target: str | Path | None) -> str:
+    """What the pairs of one file, or of two, are called."""
+    return Path(str(source)).name + (f" and {Path(str(target)).name}" if target is not None else "")
+
+
+def no_pair(name: str) -> DataError:
+    """What is said of files without a pair."""
+    return DataError(f"{name}: there is no pair in which both sides have text; expected at least one")
 
 
 def read_pair_splits(
@@ -101,6 +116,7 @@ def read_pair_splits(
     *,
     validation: Pairs | None = None,
     test: Pairs | None = None,
+    read: Callable[..., Pairs] = read_pairs,
 ) -> Splits[Pairs]:
     """The parts of a folder with files like train.de, train.en, val.de, test_2016_flickr.de, or train.tsv; compressed or not.
 
@@ -111,6 +127,7 @@ def read_pair_splits(
         target: The same for the target.
         validation: Pairs in the place of the folder's.
         test: The same for test.
+        read: What reads the pairs of a part, as `read_pairs` does.
 
     Raises:
         DataError: A part for training or validation is missing, several files could be a part, or a file has no counterpart.
@@ -129,7 +146,7 @@ def read_pair_splits(
     files = files or _Files(folder, place, layouts[0])
     for part in PART_NAMES:
         if part not in parts and files.has(part):
-            parts[part] = read_pairs(*files.of(part), columns=columns, keep_empty=part == "test")
+            parts[part] = read(*files.of(part), columns=columns, keep_empty=part == "test")
     for part in ("train", "validation"):
         if part not in parts:
             raise files.missing(part)
@@ -212,7 +229,8 @@ def read_sources(path: str | Path, column: str | None = None) -> list[str]:
     Raises:
         DataError: The table cannot be read, or has no such column.
     """
-    columns, rows = _cells(path)
+    there, cells = read_cells(path)
+    columns, rows = _within(there, cells, cells)
     name = column or next((name for name in ("source", "src") if name in columns), columns[0])
     return [_text(path, place, name, row) for place, row in rows]
 
@@ -245,9 +263,22 @@ def draw_pair_splits(
     return Splits(pairs.name, drawn(0, "train"), drawn(1, "validation"), drawn(2, "test"))
 
 
-def _both_files(source: str | Path, target: str | Path) -> Iterator[tuple[int, str, str]]:
+def side_by_side(
+    source: str | Path, sources: Iterable[tuple[int, str]], target: str | Path, targets: Iterable[tuple[int, str]]
+) -> Iterator[tuple[int, str, str]]:
+    """The lines of two files that belong together, with their numbers.
+
+    Args:
+        source: What the first is called.
+        sources: Its lines, with their numbers.
+        target: What the second is called.
+        targets: Its lines.
+
+    Raises:
+        DataError: One has more lines than the other.
+    """
     lengths = [0, 0]
-    for left, right in zip_longest(numbered_lines(source), numbered_lines(target)):
+    for left, right in zip_longest(sources, targets):
         for side, line in enumerate((left, right)):
             lengths[side] += line is not None
         if left is not None and right is not None:
@@ -259,8 +290,26 @@ def _both_files(source: str | Path, target: str | Path) -> Iterator[tuple[int, s
         )
 
 
-def _named_columns(path: str | Path, names: tuple[str, str] | None) -> Iterator[tuple[int, str, str]]:
-    columns, rows = _cells(path)
+def named_pairs(
+    path: str | Path,
+    columns: list[str],
+    head: Iterable[tuple[str, dict[str, Any]]],
+    rows: Iterable[tuple[str, dict[str, Any]]],
+    names: tuple[str, str] | None,
+) -> Iterator[tuple[int, str, str]]:
+    """The pairs of a table, with the numbers of their lines.
+
+    Args:
+        path: Of the table, for messages.
+        columns: Their names.
+        head: Rows that tell whether a pair is in one cell, as {"de": ..., "en": ...}.
+        rows: All of them.
+        names: Of the columns of source and target; None for `source` and `target`, or the only two.
+
+    Raises:
+        DataError: A column is not there, or holds something else.
+    """
+    columns, rows = _within(columns, head, rows)
     wanted = names or next(
         (pair for pair in (("source", "target"), ("src", "tgt")) if set(pair) <= set(columns)),
         (columns[0], columns[1]) if len(columns) == 2 else None,
@@ -271,17 +320,18 @@ def _named_columns(path: str | Path, names: tuple[str, str] | None) -> Iterator[
             f"{path}: expected columns {expected}, got {', '.join(columns)}; name both: --reading.source de --reading.target en"
         )
     for number, (place, row) in enumerate(rows, start=1):
-        digits = "".join(filter(str.isdigit, place))
         left, right = (_text(path, place, name, row) for name in wanted)
-        yield int(digits or number), left, right
+        yield int(place.rpartition(" ")[2] or number), left, right
 
 
-def _cells(path: str | Path) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
-    """Columns and rows of a table; where a pair is in one cell, as {"de": ..., "en": ...}, those of the cell."""
-    columns, rows = read_cells(path)
-    if "translation" in columns and any(isinstance(row.get("translation"), dict) for _, row in rows):
-        rows = [(place, dict(row.get("translation") or {})) for place, row in rows]
-        columns = list(dict.fromkeys(name for _, row in rows for name in row))
+def _within(
+    columns: list[str], head: Iterable[tuple[str, dict[str, Any]]], rows: Iterable[tuple[str, dict[str, Any]]]
+) -> tuple[list[str], Iterable[tuple[str, dict[str, Any]]]]:
+    """Columns and rows; where a pair is in one cell, as {"de": ..., "en": ...}, those of the cell."""
+    if "translation" in columns and any(isinstance(row.get("translation"), dict) for _, row in head):
+        cells = (cast("dict[str, Any]", row.get("translation") or {}) for _, row in head)
+        columns = list(dict.fromkeys(name for cell in cells for name in cell))
+        rows = ((place, dict(row.get("translation") or {})) for place, row in rows)
     return columns, rows
 
 
@@ -299,7 +349,20 @@ def _two_columns(path: str | Path) -> Iterator[tuple[int, str, str]]:
             f"{path}: expected a second file with the targets, or a .tsv file with both sides a line; .csv and .jsonl name "
             "their columns"
         )
-    for number, line in numbered_lines(path):
+    yield from parted_pairs(path, numbered_lines(path))
+
+
+def parted_pairs(path: str | Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, str]]:
+    """The pairs of lines with source, tab and target, with their numbers.
+
+    Args:
+        path: Of the file, for messages.
+        lines: With their numbers.
+
+    Raises:
+        DataError: A line has no tab.
+    """
+    for number, line in lines:
         if not line.strip():
             yield number, "", ""
             continue

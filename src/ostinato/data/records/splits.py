@@ -16,6 +16,7 @@ import numpy as np
 from ostinato.errors import ConfigError, DataError
 
 Part = TypeVar("Part")
+_BLOCK = 2**16  # rows whose hashes are held as bytes
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,24 @@ class Splits(Generic[Part]):
 
 def hashed_order(count: int, seed: int = 0) -> np.ndarray:
     """The numbers 0 to `count` - 1 in an order that only `seed` decides: (count,) int64."""
-    salt = seed.to_bytes(8, "little", signed=True)
-    keys = [hashlib.blake2b(i.to_bytes(8, "little"), digest_size=8, salt=salt).digest() for i in range(count)]
-    return np.argsort(np.frombuffer(b"".join(keys), ">u8"), kind="stable")
+    salt, keys = seed.to_bytes(8, "little", signed=True), np.empty(count, np.uint64)
+    for at in range(0, count, _BLOCK):
+        some = range(at, min(at + _BLOCK, count))
+        found = [hashlib.blake2b(i.to_bytes(8, "little"), digest_size=8, salt=salt).digest() for i in some]
+        keys[at : at + len(found)] = np.frombuffer(b"".join(found), ">u8")
+    return np.argsort(keys, kind="stable")
 
 
 def stratified_split(
-    labels: Sequence[Hashable], validation: float, test: float = 0.0, *, seed: int = 0, what: str = "rows"
+    labels: Sequence[Hashable] | np.ndarray, validation: float, test: float = 0.0, *, seed: int = 0, what: str = "rows"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw rows for validation and for test so that each label has its share in both, to within one row.
 
     The first row drawn of each label always goes to training, so that no class is met for the first time in a test.
 
     Args:
-        labels: One of each row; the same value everywhere for a plain draw.
+        labels: One of each row; the same value everywhere for a plain draw. An array is of labels that are numbered in the order
+            in which they come.
         validation: Share of the rows, 0 <= validation < 1.
         test: Share of the rows, 0 <= test, and together with `validation` less than 1.
         seed: Another seed draws other rows.
@@ -68,8 +73,12 @@ def stratified_split(
         raise ConfigError(
             f"shares of validation and test must be at least 0 and together less than 1; got {validation} and {test}"
         )
-    numbers: dict[Hashable, int] = {}
-    label_of = np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+    if isinstance(labels, np.ndarray):
+        label_of, distinct = labels, int(labels.max(initial=-1)) + 1
+    else:
+        numbers: dict[Hashable, int] = {}
+        label_of = np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+        distinct = len(numbers)
     order = hashed_order(len(label_of), seed)
     order = order[np.argsort(label_of[order], kind="stable")]
     first = np.ones(len(order), dtype=bool)
@@ -80,7 +89,7 @@ def stratified_split(
     for name, share, rows in (("validation", validation, in_validation), ("test", test, in_test)):
         if share and not len(rows):
             raise DataError(
-                f"{len(label_of)} {what}{f' with {len(numbers)} labels' if len(numbers) > 1 else ''} "
+                f"{len(label_of)} {what}{f' with {distinct} labels' if distinct > 1 else ''} "
                 f"are too few to draw a share of {share:g} for {name}: "
                 f"give more {what}, a larger share or a file of its own"
             )

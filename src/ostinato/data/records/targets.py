@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ SEVERAL = ";"  # between the labels of one example
 _FEW_NUMBERS = 10  # of which each may be a class, as of stars from 0.5 to 5
 
 
-def target_of(labels: Sequence[str | None], wanted: TargetName = "auto") -> Target:
+def target_of(labels: Collection[str | None], wanted: TargetName = "auto") -> Target:
     """What labels are.
 
     Args:
@@ -52,19 +52,23 @@ def number_of(label: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def numbers_of(labels: Sequence[str | None], where: str = "the data") -> np.ndarray:
+def numbers_of(labels: Iterable[str | None], where: str = "the data") -> np.ndarray:
     """(N,) float64; NaN for no label.
 
     Raises:
         DataError: One is no number.
     """
-    found = [math.nan if label is None else number_of(label) for label in labels]
-    if None in found:
-        raise DataError(
-            f"{where}: expected numbers as labels, got {labels[found.index(None)]!r:.60}; leave it empty where there is none, or "
-            "set --reading.target class"
-        )
-    return np.array(found, dtype=np.float64)
+
+    def number(label: str | None) -> float:
+        found = math.nan if label is None else number_of(label)
+        if found is None:
+            raise DataError(
+                f"{where}: expected numbers as labels, got {label!r:.60}; leave it empty where there is none, or "
+                "set --reading.target class"
+            )
+        return found
+
+    return np.fromiter(map(number, labels), np.float64)
 
 
 def sets_of(labels: Sequence[str | None], names: Sequence[str]) -> np.ndarray:

@@ -54,14 +54,20 @@ class Dialect:
             )
 
 
-def table_text(path: str | Path) -> bytes:
+def table_text(path: str | Path, most: int | None = None) -> bytes:
     r"""The bytes of a table of text, whose lines end with `\n` or `\r\n`; `\r` alone ends them where nothing else does.
+
+    Args:
+        path: Of a file.
+        most: Bytes that are enough; there are more where the file has more. None for all.
 
     Raises:
         DataError: There is nothing in it, or it cannot be read.
     """
     with open_file(path) as file:
-        content = file.read()
+        content = file.read() if most is None else file.read(most + 1)
+        if not content.strip():
+            content += file.read()
     if not content.strip():
         raise DataError(f"{path}: there is nothing in it; expected a first line with the names of the columns")
     # As spreadsheets on old Macintoshes wrote them.

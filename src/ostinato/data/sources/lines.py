@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ostinato.data.sources.hidden import visible
-from ostinato.data.sources.text import find_text, likely_encoding
+from ostinato.data.sources.text import Document, find_text, likely_encoding
 from ostinato.errors import DataError
 
 COMPRESSIONS = frozenset({".gz", ".xz", ".bz2", ".zst"})
@@ -71,16 +71,32 @@ def open_file(path: str | Path) -> Generator[BinaryIO]:
     documents = find_text(str(path)).documents
     if len(documents) != 1:
         raise DataError(f"{path}: expected one file, but the name stands for {len(documents)}; name one of them")
+    with open_document(documents[0], path) as file:
+        if held is None:
+            yield file
+        else:
+            held[str(path)] = file.read()
+            yield io.BytesIO(held[str(path)])
+
+
+@contextmanager
+def open_document(document: Document, path: str | Path | None = None) -> Generator[BinaryIO]:
+    """The bytes of a file that was found.
+
+    Args:
+        document: Which.
+        path: What it is called in messages; None for its name.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
-        with documents[0].open() as file:
-            if held is None:
-                yield file
-            else:
-                held[str(path)] = file.read()
-                yield io.BytesIO(held[str(path)])
+        with document.open() as file:
+            yield file
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-        raise DataError(f"{path}: cannot be read ({reason}); check the file and the rights") from error
+        name = document.name if path is None else path
+        raise DataError(f"{name}: cannot be read ({reason}); check the file and the rights") from error
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -93,7 +109,7 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         DataError: The file cannot be read, or a line is not UTF-8.
     """
     with open_file(path) as file:
-        yield from _numbered(file, path)
+        yield from numbered(file, path)
 
 
 def lines_of_stdin() -> Iterator[tuple[int, str]]:
@@ -102,7 +118,7 @@ def lines_of_stdin() -> Iterator[tuple[int, str]]:
     Raises:
         DataError: A line is not UTF-8.
     """
-    return _numbered(bytes_of_stdin(), "standard input")
+    return numbered(bytes_of_stdin(), "standard input")
 
 
 def bytes_of_stdin() -> Iterable[bytes]:
@@ -111,7 +127,8 @@ def bytes_of_stdin() -> Iterable[bytes]:
     return (line.encode() for line in sys.stdin) if raw is None else raw
 
 
-def _numbered(lines: Iterable[bytes], path: str | Path) -> Iterator[tuple[int, str]]:
+def numbered(lines: Iterable[bytes], path: str | Path) -> Iterator[tuple[int, str]]:
+    """Lines as `numbered_lines` gives those of a file; `path` is what they are called in messages."""
     for number, raw in enumerate(_parted(lines), start=1):
         line = decoded(raw, path, number)
         if number == 1:

@@ -20,6 +20,7 @@ from ostinato.data.records.targets import SEVERAL, TargetName, drawn_by
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
 from ostinato.data.sources.lines import PART_NAMES, decoded, find_parts, numbered_lines, open_file, suffix_of
 from ostinato.data.sources.memory import check_texts
+from ostinato.data.sources.opening import is_compressed
 from ostinato.data.sources.text import check_there
 from ostinato.data.sources.text_folders import is_text_folder, part_folders, read_text_folder
 from ostinato.errors import DataError
@@ -84,42 +85,91 @@ def read_examples(
         found = read_text_folder(Path(path).expanduser(), with_labels=with_labels)
         return tuple(Example(*each) for each in found)
     columns, rows = read_cells(path, dialect)
-    names = several_labels(label, columns)
-    if names is not None:
-        rows = (
-            [(place, {**row, label: joined_label(row, names, f"{path}, {place}")}) for place, row in rows]
-            if with_labels
-            else rows
-        )
-        columns = [*(column for column in columns if column not in names), *([label] if with_labels and label else [])]
-        several = True
-    if not with_labels and label not in columns:
-        label = None
-    label_column = _named(path, columns, label, "--reading.label") or _guess(columns, LABEL_NAMES, taken=text)
-    text_column = _named(path, columns, text, "--reading.text") or _guess(columns, TEXT_NAMES, taken=label_column)
-    if text_column is None:
-        others = [column for column in columns if column != label_column]
-        if len(others) != 1:
-            raise DataError(
-                f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text{header_hint(path)}"
-            )
-        text_column = others[0]
-    examples: list[Example] = []
-    for place, row in rows:
-        words = _written(row.get(text_column), f"{path}, {place}: column {text_column!r}") or ""
-        name = written = None
-        if with_labels and label_column is not None:
-            cell = row.get(label_column)
-            if several and isinstance(cell, list):
-                cell = SEVERAL.join(map(str, cast("list[Any]", cell)))
-            written = _written(cell, f"{path}, {place}: column {label_column!r}")
-            name = (written or "").strip()
-            if not name and not several:
+    roles = CellRoles.of(path, columns, text, label, with_labels=with_labels, several=several)
+    return tuple(Example(*roles.read(path, place, row)) for place, row in rows)
+
+
+@dataclass(frozen=True)
+class CellRoles:
+    """Which columns of a table hold texts and labels.
+
+    Attributes:
+        text: The column of texts.
+        label: That of labels; None for none.
+        several: Whether a label is a list of labels.
+        parts: Columns of ones and zeros, a label each, that make the label of a row; empty for none.
+    """
+
+    text: str
+    label: str | None
+    several: bool = False
+    parts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        path: str | Path,
+        columns: Sequence[str],
+        text: str | None,
+        label: str | None,
+        *,
+        with_labels: bool,
+        several: bool,
+    ) -> CellRoles:
+        """As `read_examples` is told; what it is not told, the names say.
+
+        Raises:
+            DataError: A column is not there, or cannot be guessed.
+        """
+        names = several_labels(label, columns)
+        if names is not None:
+            columns = [
+                *(column for column in columns if column not in names),
+                *([label] if with_labels and label else []),
+            ]
+            several = True
+        if not with_labels and label not in columns:
+            label = None
+        label_column = _named(path, columns, label, "--reading.label") or _guess(columns, LABEL_NAMES, taken=text)
+        text_column = _named(path, columns, text, "--reading.text") or _guess(columns, TEXT_NAMES, taken=label_column)
+        if text_column is None:
+            others = [column for column in columns if column != label_column]
+            if len(others) != 1:
                 raise DataError(
-                    f"{path}, {place}: column {label_column!r} is empty; give every row a label or leave the row out"
+                    f"{path}: none of the columns {', '.join(columns)} is called text; name it with --reading.text"
+                    f"{header_hint(path)}"
                 )
-        examples.append(Example(words, name, name != written))
-    return tuple(examples)
+            text_column = others[0]
+        parts = tuple(names or ()) if with_labels else ()
+        return cls(text_column, label_column if with_labels else None, several, parts)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that are read."""
+        label = () if self.label is None or self.parts else (self.label,)
+        return (self.text, *label, *self.parts)
+
+    def read(self, path: str | Path, place: str, row: Mapping[str, Any]) -> tuple[str, str | None, bool]:
+        """The parts of an `Example`.
+
+        Raises:
+            DataError: A cell holds something else, or no label; the message names the place.
+        """
+        words = row.get(self.text)
+        if type(words) is not str or not words.isascii():
+            words = _written(words, path, place, self.text) or ""
+        if self.label is None:
+            return words, None, False
+        cell = joined_label(row, self.parts, f"{path}, {place}") if self.parts else row.get(self.label)
+        if self.several and isinstance(cell, list):
+            cell = SEVERAL.join(map(str, cast("list[Any]", cell)))
+        written = _written(cell, path, place, self.label)
+        name = (written or "").strip()
+        if not name and not self.several:
+            raise DataError(
+                f"{path}, {place}: column {self.label!r} is empty; give every row a label or leave the row out"
+            )
+        return words, name, name != written
 
 
 def read_labelled(
@@ -262,14 +312,31 @@ def first_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[
         rows = [row for _, row in itertools.islice(json_lines(path), _FIRST_ROWS)]
         return [*dict.fromkeys(column for row in rows for column in row)], rows
     if suffix in PARQUET_SUFFIXES:
-        table = read_parquet(path)
-        return table.columns, table.head(_FIRST_ROWS).to_dicts()
-    content = table_text(path)
-    start, newline, _ = content[:_FIRST_BYTES].rpartition(b"\n")
-    if len(content) > _FIRST_BYTES and start.count(b'"') % 2 == 0:
-        content = start + newline
+        table = _first_rows(path)
+        return table.columns, table.to_dicts()
+    content = table_text(path, _FIRST_BYTES)
+    if len(content) > _FIRST_BYTES:
+        start, newline, _ = content[:_FIRST_BYTES].rpartition(b"\n")
+        content = start + newline if start.count(b'"') % 2 == 0 else table_text(path)
     columns, found = _separated(path, content, separator_of(path, content, suffix, dialect), dialect)
     return columns, [row for _, row in found[:_FIRST_ROWS]]
+
+
+def _first_rows(path: str | Path) -> polars.DataFrame:
+    """Of Parquet; a file on this machine is not read to its end."""
+    with needed():
+        import polars
+
+    if "://" in str(path) or is_compressed(str(path)) or not Path(path).expanduser().is_file():
+        return read_parquet(path).head(_FIRST_ROWS)
+    try:
+        return (
+            polars.scan_parquet(Path(path).expanduser(), glob=False, hive_partitioning=False)
+            .head(_FIRST_ROWS)
+            .collect()
+        )
+    except Exception:  # polars has errors of its own, without a common class; who reads all of it tells what is wrong
+        return read_parquet(path).head(_FIRST_ROWS)
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -278,7 +345,12 @@ def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: A line is not a JSON object; the message names it.
     """
-    for number, line in numbered_lines(path):
+    yield from json_rows(numbered_lines(path), path)
+
+
+def json_rows(lines: Iterable[tuple[int, str]], path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `json_lines`, of lines with their numbers; `path` is what they are called in messages."""
+    for number, line in lines:
         if not line.strip():
             continue
         try:
@@ -326,26 +398,45 @@ def _separated(
 def _rows(
     path: str | Path, content: bytes, separator: str, dialect: Dialect, *, quoted: bool
 ) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    found = separated_rows(path, raw_lines(path, io.BytesIO(content)), separator, dialect, quoted=quoted)
+    _, columns = next(found, (0, list[str]()))
+    return columns, [(f"line {number}", dict(zip(columns, cells, strict=False))) for number, cells in found]
+
+
+def separated_rows(
+    path: str | Path, lines: Iterable[str], separator: str, dialect: Dialect, *, quoted: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of CSV or TSV, each with the number of the line in which it begins; the first are the names of the columns.
+
+    Args:
+        path: Of the table, for messages.
+        lines: With their ends.
+        separator: Of cells.
+        dialect: Whether the first line names the columns.
+        quoted: Whether a cell may stand in quotation marks.
+
+    Raises:
+        DataError: A row has too many cells, or is quoted wrongly.
+    """
     columns: list[str] = []
-    rows: list[tuple[str, dict[str, Any]]] = []
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     begin = 1
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:
-        reader = csv.reader(_raw_lines(path, content), delimiter=separator, quoting=quoting, strict=True)
+        reader = csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
         for cells in reader:
             if len(cells) > 1 or (cells and cells[0].strip()):
+                is_header = not columns and dialect.header
                 if not columns:
                     columns = header_of(path, cells, dialect)
-                    if dialect.header:
-                        begin = reader.line_num + 1
-                        continue
+                    yield begin, columns
                 if len(cells) > len(columns):
                     raise DataError(
                         f"{path}, line {begin}: has {len(cells)} cells, but the {'header' if dialect.header else 'first line'} has "
                         f"{len(columns)}; put a cell that contains {separator!r} in double quotes"
                     )
-                rows.append((f"line {begin}", dict(zip(columns, cells, strict=False))))
+                if not is_header:
+                    yield begin, cells
             begin = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
@@ -353,11 +444,15 @@ def _rows(
         ) from error
     finally:
         csv.field_size_limit(limit)
-    return columns, rows
 
 
-def _raw_lines(path: str | Path, content: bytes) -> Iterator[str]:
-    for number, raw in enumerate(io.BytesIO(content), start=1):
+def raw_lines(path: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
+    """Lines of UTF-8 with their ends; a byte order mark at the head is left out.
+
+    Raises:
+        DataError: One is not UTF-8; the message names it.
+    """
+    for number, raw in enumerate(lines, start=1):
         line = decoded(raw, path, number)
         yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
 
@@ -388,18 +483,22 @@ def joined_label(row: Mapping[str, Any], names: Sequence[str], place: str) -> st
     return SEVERAL.join(found)
 
 
-def _written(cell: object, place: str) -> str | None:
+def _written(cell: object, path: str | Path, place: str, column: str) -> str | None:
     """A cell as it is written; None where it is missing."""
     if cell is None or isinstance(cell, str):
-        if cell and any("\ud800" <= character <= "\udfff" for character in cell):
-            raise DataError(f"{place} has half a character (a lone surrogate); write the file again")
+        if cell and not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
+            raise DataError(
+                f"{path}, {place}: column {column!r} has half a character (a lone surrogate); write the file again"
+            )
         return cell
     if issubclass(kind := type(cell), list | dict):
-        raise DataError(f"{place} holds {kind.__name__}, expected a text or a number; name another column")
+        raise DataError(
+            f"{path}, {place}: column {column!r} holds {kind.__name__}, expected a text or a number; name another column"
+        )
     return json.dumps(cell) if isinstance(cell, bool) else str(cell)
 
 
-def _named(path: str | Path, columns: list[str], name: str | None, option: str) -> str | None:
+def _named(path: str | Path, columns: Sequence[str], name: str | None, option: str) -> str | None:
     if name is not None and name not in columns:
         raise DataError(
             f"{path}: has no column {name!r}; its columns are {', '.join(columns)}: name one with {option}{header_hint(path)}"
@@ -407,7 +506,7 @@ def _named(path: str | Path, columns: list[str], name: str | None, option: str) 
     return name
 
 
-def _guess(columns: list[str], names: tuple[str, ...], taken: str | None) -> str | None:
+def _guess(columns: Sequence[str], names: tuple[str, ...], taken: str | None) -> str | None:
     free = {column.strip().lower(): column for column in columns if column != taken}
     return next((free[name] for name in names if name in free), None)
 

@@ -20,7 +20,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -30,6 +30,7 @@ from typing_extensions import override  # typing's own from Python 3.12 on
 
 from ostinato.data.sources.decoding import NEWLINE, BytesDecoder, CharDecoder, Decoder, WordDecoder
 from ostinato.data.sources.plain_file import read_plain
+from ostinato.data.tokens.counts import WordCounts
 from ostinato.errors import ConfigError, DataError, RunError
 from ostinato.extras import needed
 
@@ -232,8 +233,7 @@ class WordVocabulary(Vocabulary):
         Raises:
             ConfigError: `size` is less than 3.
         """
-        if size < 3:
-            raise ConfigError(f"vocabulary_size must be at least 3 for words (<unk>, line end, a word); got {size}")
+        _check_words(size)
         counts: Counter[str] = Counter()
         rare = 0
         for block in blocks:
@@ -243,6 +243,18 @@ class WordVocabulary(Vocabulary):
                 counts = Counter({word: count for word, count in counts.items() if count > rare})
         del counts[UNKNOWN]
         best = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: size - 2]
+        return cls([UNKNOWN, NEWLINE, *(word for word, _ in best)])
+
+    @classmethod
+    def of_counts(cls, counts: WordCounts, size: int, min_count: int) -> Self:
+        """The most frequent words of those that are there at least `min_count` times; of all, if none is.
+
+        Raises:
+            ConfigError: `size` is less than 3.
+        """
+        _check_words(size)
+        best = counts.most_common(size - 2, lambda word, count: count >= min_count and word != UNKNOWN)
+        best = best or counts.most_common(size - 2, lambda word, count: word != UNKNOWN)
         return cls([UNKNOWN, NEWLINE, *(word for word, _ in best)])
 
     def __len__(self) -> int:
@@ -352,12 +364,16 @@ def vocabulary_class(kind: str) -> type[Vocabulary]:
     return _KINDS[kind]
 
 
-def build_vocabulary(texts: Sequence[str], kind: str, size: int, min_count: int) -> Vocabulary:
+def build_vocabulary(texts: Iterable[str], kind: str, size: int, min_count: int) -> Vocabulary:
     """The vocabulary of training texts; words that they have fewer than `min_count` times are left out, unless all are."""
-    if kind != WordVocabulary.kind:
-        return vocabulary_class(kind).build(texts, size)
-    counts = Counter(word for text in texts for word in text.split())
-    return WordVocabulary.from_counts([frequent(counts, min_count)], size)
+    if kind == WordVocabulary.kind:
+        return WordVocabulary.of_counts(WordCounts.of(texts), size, min_count)
+    return vocabulary_class(kind).build(texts, size)
+
+
+def _check_words(size: int) -> None:
+    if size < 3:
+        raise ConfigError(f"vocabulary_size must be at least 3 for words (<unk>, line end, a word); got {size}")
 
 
 def frequent(counts: Mapping[str, int], min_count: int) -> Mapping[str, int]:

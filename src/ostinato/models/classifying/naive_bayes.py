@@ -14,88 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 
 from ostinato.errors import ConfigError
-
-MOST_NUMBERS = 4_000_000  # of a table of counts, 16 MB
-_LEAST_TEXTS = 2  # a run of tokens of one text says nothing about others
-
-
-@dataclass(frozen=True)
-class FeatureCounts:
-    """What was counted in training texts.
-
-    Attributes:
-        runs: for runs of 2, 3, ... N tokens, their keys in order, (M_n,) int64; that of ids a, b is a V + b, and so on.
-        counts: (V + M_2 + ... + M_N, C) int64, texts of each class with each token, then with each run.
-        classes: (C,) int64, texts of each class.
-    """
-
-    runs: tuple[np.ndarray, ...]
-    counts: np.ndarray
-    classes: np.ndarray
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """How many runs there are of each length."""
-        return tuple(len(keys) for keys in self.runs)
-
-
-def count_features(
-    texts: Sequence[np.ndarray],
-    labels: np.ndarray,
-    *,
-    vocabulary_size: int,
-    num_classes: int,
-    longest: int = 2,
-    most: int = MOST_NUMBERS,
-) -> FeatureCounts:
-    """Counts the texts of each class that have a token, or a run of tokens; once or often in a text is the same.
-
-    Source: Wang & Manning 2012, section 2.1, whose counts these are ("binarized").
-
-    Args:
-        texts: N of them, ids from 0 to V - 1.
-        labels: (N,) int64, from 0 to C - 1.
-        vocabulary_size: V.
-        num_classes: C.
-        longest: N, tokens of the longest run; 1 for none.
-        most: numbers in the table; runs of fewer texts are left out above it, as are those of one text anyway.
-    """
-    lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
-    ids = np.concatenate([np.asarray(each, np.int64) for each in texts]) if lengths.sum() else np.zeros(0, np.int64)
-    rows = np.repeat(np.arange(len(texts)), lengths)
-    tables = [_counted(ids, rows, labels, vocabulary_size, num_classes)]
-    room = max(0, most // num_classes - vocabulary_size)
-    keys, runs, found = ids, [], []
-    for n in range(2, longest + 1):
-        inside = rows[n - 1 :] == rows[: max(0, len(rows) - n + 1)]
-        keys = keys[: max(0, len(ids) - n + 1)] * vocabulary_size + ids[n - 1 :]
-        distinct, places = np.unique(keys[inside], return_inverse=True)
-        counted = _counted(places, rows[n - 1 :][inside], labels, len(distinct), num_classes)
-        found.append((distinct, counted))
-    # Of all lengths together those of the most texts; among equals the shorter, then in the order of their keys.
-    texts_with = np.concatenate([counted.sum(1) for _, counted in found]) if found else np.zeros(0, np.int64)
-    order = np.argsort(-texts_with, kind="stable")[:room]
-    kept = np.zeros(len(texts_with), dtype=bool)
-    kept[order] = texts_with[order] >= _LEAST_TEXTS
-    start = 0
-    for distinct, counted in found:
-        mask = kept[start : start + len(distinct)]
-        runs.append(distinct[mask])
-        tables.append(counted[mask])
-        start += len(distinct)
-    return FeatureCounts(tuple(runs), np.concatenate(tables), np.bincount(labels, minlength=num_classes))
-
-
-def _counted(features: np.ndarray, rows: np.ndarray, labels: np.ndarray, size: int, classes: int) -> np.ndarray:
-    """(size, C) int64: texts of each class with each feature."""
-    once = np.unique(rows * max(size, 1) + features)
-    row, feature = np.divmod(once, max(size, 1))
-    return np.bincount(feature * classes + labels[row], minlength=size * classes).reshape(size, classes)
+from ostinato.models.classifying.counting import FeatureCounts
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,14 +10,16 @@ import torch
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.images import Images
+from ostinato.data.stored.texts import MappedTexts, texts_of
 from ostinato.errors import DataError
 from ostinato.extras import needed
 from ostinato.models.classifying.nearest import nearest_by_dtw
-from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
+from ostinato.recipes.classify.data import Part, TextPart, label_counts, names_of, prepared, with_tokens
 from ostinato.recipes.classify.judge import calibration_error
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
 MOST_CELLS, BAND = 3_000_000_000, 0.1  # of DTW: less than a minute
+MOST_TEXTS = 200_000  # that simple models learn from
 _MOST_NUMBERS = 8_000_000  # of a table of features and classes
 
 
@@ -36,7 +37,7 @@ def baselines(
         By part, then by model ("naive Bayes" of texts, "1-NN DTW" of recordings, "majority"): accuracy, loss in
         nats an example, and calibration error.
     """
-    counts = Counter(name for name in names_of(train) if name is not None)
+    counts = label_counts(train)
     classes = sorted(counts)
     frequent = np.log([counts[name] / counts.total() for name in classes])
     found = {
@@ -55,7 +56,8 @@ def baselines(
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.naive_bayes import MultinomialNB
 
-    reading = with_tokens(reading, [each.text for each in train])
+    some, of = spread(train)
+    reading = with_tokens(reading, texts_of(some))
     room = max(1, _MOST_NUMBERS // len(classes))
     if reading.tokens in ("char", "byte"):
         vectorizer = CountVectorizer(
@@ -71,15 +73,24 @@ def baselines(
             max_features=room,
         )
     try:
-        features = vectorizer.fit_transform(each.text for each in train)
+        features = vectorizer.fit_transform(texts_of(some))
     except ValueError:  # no word in any text
         return found
-    model = MultinomialNB().fit(features, [each.label for each in train])
+    model = MultinomialNB().fit(features, [each.label for each in some])
     for name, part in parts.items():
-        assert isinstance(part, tuple)
-        log_p = model.predict_log_proba(vectorizer.transform(each.text for each in part))
-        found[name] = {"naive Bayes": _judged(log_p, part, classes), **found[name]}
+        assert isinstance(part, tuple | MappedTexts)
+        log_p = model.predict_log_proba(vectorizer.transform(texts_of(part)))
+        found[name] = {f"naive Bayes{of}": _judged(log_p, part, classes), **found[name]}
     return found
+
+
+def spread(train: TextPart) -> tuple[TextPart, str]:
+    """Of very many texts those that a simple model learns from, evenly spaced; and what is added to its name then."""
+    if len(train) <= MOST_TEXTS:
+        return train, ""
+    rows = np.arange(MOST_TEXTS) * len(train) // MOST_TEXTS
+    some = train.take(rows) if isinstance(train, MappedTexts) else tuple(train[row] for row in rows.tolist())
+    return some, f", of {MOST_TEXTS:,} texts"
 
 
 class _Nearest:

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from ostinato.data.batches.batches import Batch, pad
+from ostinato.data.batches.batches import Batch
 from ostinato.data.recordings.reading import names_of_labels
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.recordings.scaling import Scaling
-from ostinato.data.records.images import Images, read_image_splits, read_images
-from ostinato.data.records.splits import Splits
-from ostinato.data.records.targets import Target, numbers_of, parts_of_label, sets_of, target_of
-from ostinato.data.sources.dialect import Dialect
-from ostinato.data.sources.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, suffix_of
-from ostinato.data.sources.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples
-from ostinato.data.sources.text_folders import is_text_folder, part_folders
-from ostinato.data.tokens.vocabulary import Vocabulary, build_vocabulary, vocabulary_from_dict
+from ostinato.data.records.images import Images
+from ostinato.data.records.targets import Target, TargetName, numbers_of, parts_of_label, sets_of, target_of
+from ostinato.data.sources.tables import Example
+from ostinato.data.stored.texts import MappedTexts, mapped_sets, texts_of
+from ostinato.data.stored.tokens import token_ids
+from ostinato.data.tokens.counts import WordCounts
+from ostinato.data.tokens.vocabulary import Vocabulary, WordVocabulary, build_vocabulary, vocabulary_from_dict
 from ostinato.data.tokens.words import Breaks, normalised, spaced
-from ostinato.errors import DataError
-from ostinato.models.classifying.naive_bayes import FeatureCounts, count_features
+from ostinato.models.classifying.counting import FeatureCounts, count_features
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 from ostinato.recipes.numbers import NumberScale
 
 # Tokens of the longest run that is counted: a word or two, or about as many letters as tell a word's beginning or end.
 _LONGEST_RUN = {"word": 2, "bpe": 2, "char": 4, "byte": 4}
 
-Part: TypeAlias = Images | Recordings | tuple[Example, ...]
+TextPart: TypeAlias = tuple[Example, ...] | MappedTexts
+Part: TypeAlias = Images | Recordings | TextPart
 
 
 @dataclass(frozen=True)
@@ -91,35 +89,31 @@ class ClassifyKnown:
             counting: of texts, count which tokens and runs of them each class has.
             how: of recordings, the arguments of `Scaling.of`.
         """
-        labels = names_of(train)
-        target = target_of(labels, reading.target)
-        there = [name for name in labels if name is not None]
-        number = NumberScale.of(numbers_of(there)) if target == "number" else None
-        counts = (
-            Counter(part for name in there for part in set(parts_of_label(name)))
-            if target == "several"
-            else Counter(there)
-        )
+        target = target_in(train, reading.target)
+        number = NumberScale.of(numbers_of(labels_in(train))) if target == "number" else None
+        counts = Counter[str]() if number else label_counts(train)
+        examples = len(train) if isinstance(train, MappedTexts) else sum(name is not None for name in labels_in(train))
+        if target == "several":
+            lists, counts = counts, Counter[str]()
+            for label, count in lists.items():
+                counts.update(dict.fromkeys(parts_of_label(label), count))
         order = train.classes if isinstance(train, Images) else sorted(counts)
         if isinstance(train, Recordings) and target == "class":
             order = names_of_labels(train)
         classes = () if number else tuple(name for name in order if counts[name])
         numbers = tuple(counts[name] for name in classes)
-        kind: dict[str, Any] = {"target": target, "number": number, "examples": len(there)}
+        kind: dict[str, Any] = {"target": target, "number": number, "examples": examples}
         if isinstance(train, Images):
             values = train.rows()
             mean, deviation = float(values.mean()), float(values.std()) or 1.0
             return cls(classes, numbers, None, values.shape[2], train.white, mean, deviation, **kind)
         if isinstance(train, Recordings):
             return cls(classes, numbers, scaling=Scaling.of(train, **(how or {"stack": None})), **kind)
-        texts = [each.text for each in train]
-        reading = with_tokens(reading, texts)
-        texts = [prepared(text, reading) for text in texts]
-        vocabulary = build_vocabulary(texts, reading.tokens, reading.vocabulary_size, reading.min_count)
+        vocabulary = _vocabulary(train, reading)
         known = cls(classes, numbers, vocabulary, **kind)
         return known._counting(train, reading) if counting and target == "class" else known
 
-    def _counting(self, train: tuple[Example, ...], reading: ClassifyReadingSettings) -> ClassifyKnown:
+    def _counting(self, train: TextPart, reading: ClassifyReadingSettings) -> ClassifyKnown:
         assert self.vocabulary is not None
         texts = Texts(train, self, reading)
         features = count_features(
@@ -158,14 +152,17 @@ class ClassifyKnown:
 
     def with_unknown(self, part: Part) -> list[str]:
         """The classes, then the labels in `part` that training never had."""
-        found = {name for name in names_of(part) if name is not None}
-        if self.target != "class":
-            found = {one for name in found for one in parts_of_label(name)} if self.target == "several" else set[str]()
+        found = set[str]() if self.target == "number" else set(label_counts(part))
+        if self.target == "several":
+            found = {one for name in found for one in parts_of_label(name)}
         return [*self.classes, *sorted(found - set(self.classes))]
 
     def labels_of(self, part: Part) -> np.ndarray:
         """(N,) int64: places in `with_unknown`; -1 for no label."""
         places = {name: place for place, name in enumerate(self.with_unknown(part))}
+        if isinstance(part, MappedTexts) and (codes := part.codes()) is not None:
+            assert part.names is not None
+            return np.array([*(places.get(name, -1) for name in part.names), -1], dtype=np.int64)[codes]
         return np.array([-1 if name is None else places[name] for name in names_of(part)], dtype=np.int64)
 
     def targets_of(self, part: Part) -> np.ndarray:
@@ -180,7 +177,9 @@ class ClassifyKnown:
         if self.target == "class":
             return self.labels_of(part)
         if self.number is not None:
-            return self.number.scaled(numbers_of(names_of(part)))
+            return self.number.scaled(numbers_of(labels_in(part)))
+        if isinstance(part, MappedTexts):
+            return mapped_sets(part, self.classes)
         return sets_of(names_of(part), self.classes)
 
     def counts_of(self, targets: np.ndarray) -> np.ndarray:
@@ -195,23 +194,50 @@ class Texts:
     """Texts as examples: token ids.
 
     Args:
-        texts: N of them.
+        texts: N of them; of those that are mapped the ids are kept beside them.
         known: their vocabulary and classes.
         reading: how they are read.
+
+    Attributes:
+        kept: a checksum of the ids and of which they are, where they are mapped.
     """
 
-    def __init__(self, texts: tuple[Example, ...], known: ClassifyKnown, reading: ClassifyReadingSettings):
+    def __init__(self, texts: TextPart, known: ClassifyKnown, reading: ClassifyReadingSettings):
         assert known.vocabulary is not None
-        encode, reading = known.vocabulary.encode, dataclasses.replace(reading, tokens=known.vocabulary.kind)
         self.labels = known.targets_of(texts)
-        self.ids = [encode(prepared(each.text, reading, known.breaks))[: reading.max_length] for each in texts]
-        self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
+        self.ids = token_ids(texts_of(texts), TextEncoder(known, reading), known.vocabulary.dtype)
+        self.kept = self.ids.kept
+        self.lengths = self.ids.lengths()
         self.counts = known.counts_of(self.labels)
 
     def batch(self, rows: np.ndarray) -> Batch:
         """(T, B) int64 token ids."""
-        input, lengths = pad([self.ids[row].astype(np.int64) for row in rows])
+        input, lengths = self.ids.padded(rows)
         return Batch(input, torch.from_numpy(self.labels[rows]), lengths, torch.from_numpy(rows))
+
+
+class TextEncoder:
+    """Makes token ids of a text.
+
+    Args:
+        known: the vocabulary.
+        reading: how texts are read.
+
+    Attributes:
+        how: all that the ids depend on, in JSON's types.
+    """
+
+    def __init__(self, known: ClassifyKnown, reading: ClassifyReadingSettings):
+        assert known.vocabulary is not None
+        self._vocabulary = known.vocabulary
+        self._breaks: Breaks = known.breaks
+        self._reading = dataclasses.replace(reading, tokens=known.vocabulary.kind)
+        how = reading.normalisation, reading.lower_case, reading.max_length, known.breaks
+        self.how = [*how, known.vocabulary.to_dict()]
+
+    def __call__(self, text: str) -> np.ndarray:
+        """(T,), of the vocabulary's type."""
+        return self._vocabulary.encode(prepared(text, self._reading, self._breaks))[: self._reading.max_length]
 
 
 class ImageRows:
@@ -243,9 +269,27 @@ def names_of(part: Part) -> list[str | None]:
     """The label of each example; None where the data have no labels."""
     if isinstance(part, Recordings):
         return [each.label for each in part.items]
+    if isinstance(part, MappedTexts):
+        return list(part.labels())
     if not isinstance(part, Images):
         return [each.label for each in part]
     return [None] * len(part) if part.labels is None else [part.classes[label] for label in part.labels.tolist()]
+
+
+def labels_in(part: Part) -> Iterable[str | None]:
+    """The same, one after the other."""
+    return part.labels() if isinstance(part, MappedTexts) else names_of(part)
+
+
+def label_counts(part: Part) -> Counter[str]:
+    """How often a part has each label."""
+    found = part.label_counts() if isinstance(part, MappedTexts) else Counter(names_of(part))
+    return Counter({name: count for name, count in found.items() if name is not None})
+
+
+def target_in(part: Part, wanted: TargetName = "auto") -> Target:
+    """What the labels of a part are, see `target_of`."""
+    return part.target(wanted) if isinstance(part, MappedTexts) else target_of(names_of(part), wanted)
 
 
 def prepared(
@@ -263,64 +307,27 @@ def prepared(
     return spaced(text, breaks=breaks) if (tokens or reading.tokens) == "word" else text
 
 
-def with_tokens(reading: ClassifyReadingSettings, texts: Sequence[str]) -> ClassifyReadingSettings:
+def with_tokens(reading: ClassifyReadingSettings, texts: Iterable[str]) -> ClassifyReadingSettings:
     """What "auto" stands for in training texts: characters, if more than half of the words are there once only, else words."""
-    if reading.tokens != "auto":
-        return reading
-    counts = Counter(word for text in texts for word in prepared(text, reading, tokens="word").split())
-    once = sum(count == 1 for count in counts.values())
-    is_char = reading.vectors is None and 2 * once > counts.total()
+    return _with_tokens(reading, words_of(texts, reading)) if reading.tokens == "auto" else reading
+
+
+def words_of(texts: Iterable[str], reading: ClassifyReadingSettings) -> WordCounts:
+    """How often each word is in texts."""
+    return WordCounts.of(prepared(text, reading, tokens="word") for text in texts)
+
+
+def _with_tokens(reading: ClassifyReadingSettings, words: WordCounts) -> ClassifyReadingSettings:
+    is_char = reading.tokens == "auto" and reading.vectors is None and 2 * words.once() > words.total
     return dataclasses.replace(reading, tokens="char" if is_char else "word")
 
 
-def is_texts(data: str) -> bool:
-    """Whether data are texts: a table, or a folder with a table called train or with a folder of texts for each class."""
-    if is_folder(data):
-        folder = Path(data).expanduser()
-        return "train" in find_parts(folder, PART_NAMES, TABLE_SUFFIXES) or is_text_folder(folder)
-    return suffix_of(data) in TABLE_SUFFIXES
-
-
-def read_texts(data: str, reading: ClassifyReadingSettings, *, with_labels: bool) -> tuple[Example, ...]:
-    """A table or a folder of texts, of one with parts the test; to predict for, also lines of a .txt file or of stdin ("-").
-
-    Raises:
-        DataError: it cannot be read, or lacks the labels.
-    """
-    if not with_labels and data == "-":
-        return tuple(Example(line, None) for _, line in lines_of_stdin())
-    if not with_labels and suffix_of(data) == ".txt" and not is_folder(data):
-        return tuple(Example(line, None) for _, line in numbered_lines(data))
-    if is_folder(data):
-        folder = Path(data).expanduser()
-        data = str(part_folders(folder).get("test", folder))
-    dialect = Dialect(reading.separator, reading.header)
-    several = reading.target == "several"
-    examples = read_examples(
-        data, text=reading.text, label=reading.label, with_labels=with_labels, dialect=dialect, several=several
-    )
-    return labelled(examples, data) if with_labels else examples
-
-
-def blanks_told(splits: Splits[Part]) -> list[str]:
-    """How many labels had blanks around them, which makes no class of its own."""
-    parts = [part for part in (splits.train, splits.validation, splits.test) if isinstance(part, tuple)]
-    number = sum(each.had_blanks for part in parts for each in part)
-    return [f"{splits.name}: {number:,} labels have blanks around them, which are left out"] if number else []
-
-
-def read_pictures(data: str, known: ClassifyKnown, *, with_labels: bool) -> Images:
-    """A file of images; of a folder with MNIST's files, those for test.
-
-    Raises:
-        DataError: it cannot be read, lacks the labels, or its rows are not like those of training.
-    """
-    images = read_image_splits(data).test if is_folder(data) else read_images(data)
-    if with_labels and images.labels is None:
-        raise DataError(f"{data}: expected labels for the images; put the file of labels beside them")
-    row = int(np.prod(images.pixels.shape[2:]))
-    if row != known.row:
-        raise DataError(
-            f"{data}: expected images whose rows have {known.row} values, like those of training, got {row}"
-        )
-    return dataclasses.replace(images, white=known.white)
+def _vocabulary(train: TextPart, reading: ClassifyReadingSettings) -> Vocabulary:
+    """That of training; words are counted once, also where "auto" looks at them."""
+    if reading.tokens in ("auto", "word"):
+        words = words_of(texts_of(train), reading)
+        reading = _with_tokens(reading, words)
+        if reading.tokens == "word":
+            return WordVocabulary.of_counts(words, reading.vocabulary_size, reading.min_count)
+    texts = (prepared(text, reading) for text in texts_of(train))
+    return build_vocabulary(texts, reading.tokens, reading.vocabulary_size, reading.min_count)

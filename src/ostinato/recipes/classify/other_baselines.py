@@ -11,10 +11,11 @@ from ostinato.data.recordings.recording import Recordings
 from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.images import Images
 from ostinato.data.records.targets import Target, numbers_of, parts_of_label, sets_of
+from ostinato.data.stored.texts import texts_of
 from ostinato.errors import DataError
 from ostinato.extras import needed
 from ostinato.models.classifying.nearest import nearest_by_dtw
-from ostinato.recipes.classify.baselines import BAND, MOST_CELLS
+from ostinato.recipes.classify.baselines import BAND, MOST_CELLS, spread
 from ostinato.recipes.classify.data import Part, names_of, prepared, with_tokens
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 from ostinato.recipes.classify.several import several_figures
@@ -37,6 +38,9 @@ def other_baselines(
     Returns:
         By part, then by model, figures.
     """
+    if not isinstance(train, Images | Recordings):
+        some: Any = spread(train)[0]
+        train = some
     known = [label for label in names_of(train) if label is not None]
     if target == "number":
         names: list[str] = []
@@ -99,7 +103,7 @@ def _linear(train: Any, y: np.ndarray, reading: ClassifyReadingSettings) -> Call
         features: Callable[[Any], Any] = lambda part: np.stack([_summary(scaling.filled(v.values)) for v in part.items])  # noqa: E731
         x = features(train)
     else:
-        reading = with_tokens(reading, [each.text for each in train])
+        reading = with_tokens(reading, texts_of(train))
         split = lambda text: prepared(text, reading, tokens="word").split()  # noqa: E731
         vectorizer = TfidfVectorizer(
             tokenizer=split,
@@ -108,10 +112,10 @@ def _linear(train: Any, y: np.ndarray, reading: ClassifyReadingSettings) -> Call
             max_features=_MOST_WORDS,
         )
         try:
-            x = vectorizer.fit_transform(each.text for each in train)
+            x = vectorizer.fit_transform(texts_of(train))
         except ValueError:  # no word in any text
             return None
-        features = lambda part: vectorizer.transform(each.text for each in part)  # noqa: E731
+        features = lambda part: vectorizer.transform(texts_of(part))  # noqa: E731
     if y.ndim == 1:
         ridge = Ridge().fit(x, y)
         return lambda part: ridge.predict(features(part))

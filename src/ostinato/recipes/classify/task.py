@@ -6,19 +6,20 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.mapped.store import TABLES
 from ostinato.data.recordings.recording import Recordings
 from ostinato.data.records.images import Images, read_image_splits
 from ostinato.data.records.splits import Splits
-from ostinato.data.records.targets import Target, target_of
+from ostinato.data.records.targets import Target
 from ostinato.data.sources.builtin import digits
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.lines import opened_once
-from ostinato.data.sources.tables import read_labelled
 from ostinato.data.tokens.vectors import load_vectors
 from ostinato.data.tokens.vocabulary import WordVocabulary
 from ostinato.errors import ConfigError, DataError
@@ -33,15 +34,12 @@ from ostinato.recipes.classify.data import (
     ImageRows,
     Part,
     Texts,
-    blanks_told,
-    is_texts,
-    names_of,
-    read_pictures,
-    read_texts,
+    target_in,
 )
 from ostinato.recipes.classify.judge import ClassJudge, judge_of
 from ostinato.recipes.classify.other_baselines import other_baselines
 from ostinato.recipes.classify.prediction import ClassPrediction
+from ostinato.recipes.classify.reading import blanks_told, is_texts, large_texts, read_all, read_pictures, read_texts
 from ostinato.recipes.classify.running import ClassifyAnswering, fit_running, lengths_of, running_answers
 from ostinato.recipes.classify.saying import said_of
 from ostinato.recipes.classify.settings import ClassifySettings
@@ -52,7 +50,7 @@ from ostinato.recipes.learnt import Learnt
 from ostinato.recipes.recordings.examples import RecordingExamples
 from ostinato.recipes.recordings.few import for_few
 from ostinato.recipes.recordings.reading import RecordingReader, notes_of
-from ostinato.recipes.task import Finished, Judge, Task
+from ostinato.recipes.task import Finished, Judge, Opening, Task
 from ostinato.recipes.trained import validation_of
 from ostinato.training.loop.evaluation import Evaluation
 from ostinato.training.run.settings import UpdateSettings
@@ -91,6 +89,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     errors = ("mae", "rmse")
     answering = ClassifyAnswering
     files = ("reading.validation", "reading.test", "reading.vectors")
+    _kept: Path | None = None
 
     @opened_once()
     def read(self, settings: ClassifySettings) -> Splits[Any]:
@@ -101,20 +100,24 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         if (recordings := _reader(settings)).reads(data):
             return recordings.splits(data)
         if is_texts(data):
-            return read_labelled(
-                data,
-                reading.validation,
-                reading.test,
-                text=reading.text,
-                label=reading.label,
-                validation_share=reading.validation_share,
-                test_share=reading.test_share,
-                dialect=Dialect(reading.separator, reading.header),
-                target=reading.target,
-            )
+            return read_all(data, reading)
         if reading.validation or reading.test:
             raise DataError(f"{data}: only tables have files of their own for validation and test; leave out reading's")
         return read_image_splits(data, validation_share=reading.validation_share, test_share=reading.test_share)
+
+    def open(self, settings: ClassifySettings, opening: Opening) -> Splits[Any]:
+        """The same; texts that are too large for memory are kept beside the run."""
+        data = settings.data
+        places = None if data is None else large_texts(data, settings.reading)
+        if data is None or places is None or _reader(settings).reads(data):
+            return self.read(settings)
+        kept = None if opening.folder is None else opening.folder / TABLES
+        return read_all(data, settings.reading, places, kept, opening.on_progress)
+
+    def load_known(self, folder: Path) -> ClassifyKnown:
+        """What a run knows; large tables that it is given later are kept beside it."""
+        self._kept = folder / TABLES
+        return super().load_known(folder)
 
     @opened_once()
     def read_part(self, settings: ClassifySettings, known: ClassifyKnown, data: str, *, labelled: bool) -> Part:
@@ -122,7 +125,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         if known.scaling is not None:
             return _reader(settings, known.target).part(data, known.scaling, labelled=labelled)
         if known.vocabulary is not None:
-            return read_texts(data, settings.reading, with_labels=labelled)
+            return read_texts(data, settings.reading, self._kept, with_labels=labelled)
         return read_pictures(data, known, with_labels=labelled)
 
     def rows_as(self, settings: ClassifySettings, known: ClassifyKnown, suffix: str) -> RowsAs | None:
@@ -178,7 +181,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         """Labels with blanks around them; what recordings are."""
         found: Any = splits
         lines = notes_of(found) if isinstance(splits.train, Recordings) else blanks_told(found)
-        target = target_of(names_of(splits.train))
+        target = target_in(splits.train)
         if target != "class":
             said = "are numbers, which are predicted" if target == "number" else "are lists of several labels"
             lines.append(f"{splits.name}: labels {said}, unless --reading.target says something else")
@@ -189,6 +192,10 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         assert isinstance(examples, Texts | ImageRows | RecordingExamples)
         if isinstance(examples, RecordingExamples):
             digest, arrays = hashlib.sha256(), [*examples.arrays()]
+        elif isinstance(examples, Texts) and examples.kept is not None:
+            return hashlib.sha256(
+                f"{examples.kept} {len(examples.lengths)}".encode() + examples.labels.tobytes()
+            ).hexdigest()
         else:
             digest = hashlib.sha256(examples.labels.tobytes())
             arrays = examples.ids if isinstance(examples, Texts) else [examples.images.pixels]
@@ -263,7 +270,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         self, settings: ClassifySettings, train: Part, parts: Mapping[str, Part]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
         """Naive Bayes on words and pairs of words, the nearest recording, and the most frequent class."""
-        target = target_of(names_of(train), settings.reading.target)
+        target = target_in(train, settings.reading.target)
         if target != "class":
             return other_baselines(train, parts, settings.reading, target)
         return baselines(train, parts, settings.reading)

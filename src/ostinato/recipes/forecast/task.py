@@ -15,6 +15,7 @@ import torch
 
 from ostinato.data.batches.batches import Batch, Batches, Examples
 from ostinato.data.batches.drawn import DrawnBatches
+from ostinato.data.mapped.store import TABLES
 from ostinato.data.records.splits import Splits
 from ostinato.data.series.series import SeriesTable
 from ostinato.data.sources.builtin import carbon_dioxide
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 
 _LEAST_TOGETHER = 8  # origins of a batch, where each has several series
-TABLES = "tables"  # the folder of a run in which those are kept that are mapped
 _ALIKE = 8  # rows that are forecast together are a multiple of it, and up to so many times it
 _MOST_ALIKE = 8
 _LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed

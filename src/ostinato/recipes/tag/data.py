@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -19,6 +20,9 @@ from ostinato.data.recordings.scaling import Scaling
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.targets import numbers_of, target_of
 from ostinato.data.sources.syntax import SYNTAX_CLASSES, Highlighted
+from ostinato.data.stored.ragged import Ragged
+from ostinato.data.stored.sentences import MappedSentences
+from ostinato.data.tokens.counts import WordCounts
 from ostinato.data.tokens.vocabulary import CharVocabulary, frequent
 from ostinato.data.tokens.words import Normalisation, normalised
 from ostinato.models.tagging.words import Words
@@ -26,7 +30,10 @@ from ostinato.nn.crf.span_schemes import SCHEMES, SpanScheme
 from ostinato.recipes.numbers import NumberScale
 from ostinato.recipes.tag.settings import TagReadingSettings
 
-Part: TypeAlias = tuple[Sentence, ...] | tuple[Highlighted, ...] | Recordings
+Sentences: TypeAlias = tuple[Sentence, ...] | MappedSentences
+Part: TypeAlias = Sentences | tuple[Highlighted, ...] | Recordings
+_MOST_SPELLINGS = 200_000  # that are held
+_BLOCK = 2**13  # words that are looked at together
 LONGEST_SPELLING = 40  # of a longer word, such as an address, the beginning and the end are read
 
 
@@ -74,18 +81,29 @@ class TagKnown:
             numbers = sum(
                 np.bincount(file.labels, minlength=len(SYNTAX_CLASSES)) for file in train if file.labels is not None
             )
-            tag_counts = tuple(np.asarray(numbers).tolist())
-            return cls(SYNTAX_CLASSES, tag_counts, _characters((file.text for file in train), reading.min_count))
-        tags = Counter(tag for sentence in train for tag in sentence.tags if tag is not None)
+            found = tuple(np.asarray(numbers).tolist())
+            return cls(SYNTAX_CLASSES, found, _characters((file.text for file in train), reading.min_count))
+        tags = tag_counts(train)
         order = tuple(sorted(tags))
         form = reading.normalisation
-        words = [normalised(word, form) for sentence in train for word in sentence.words]
-        numbers = Counter(word.lower() if reading.lower_case else word for word in words)
-        best = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))[: reading.vocabulary_size]
+        words = WordCounts()
+        for block in _blocks(words_of(train)):
+            words.add([normalised(word, form) for word in block])
+        looked_up = words
+        if reading.lower_case:
+            looked_up = WordCounts()
+            for word, count in words:
+                looked_up.add_counts({word.lower(): count})
+        best = looked_up.most_common(reading.vocabulary_size, lambda word, count: True)
         names, counts = tuple(word for word, _ in best), tuple(count for _, count in best)
-        tag_counts, scheme = tuple(tags[tag] for tag in order), SpanScheme.of(order, (each.tags for each in train))
-        characters = _characters(words, reading.min_count)
-        return cls(order, tag_counts, characters, names, counts, reading.lower_case, scheme, form)
+        scheme = SpanScheme.of(order, tags_of(train))
+        letters = Counter[str]()
+        for word, count in words:
+            for letter in word:
+                letters[letter] += count
+        characters = CharVocabulary("".join(sorted(frequent(letters, reading.min_count))))
+        tag_numbers = tuple(tags[tag] for tag in order)
+        return cls(order, tag_numbers, characters, names, counts, reading.lower_case, scheme, form)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -136,8 +154,7 @@ class TagKnown:
             return []
         if isinstance(part, Recordings):
             return [*self.tags, *(name for name in names_of_labels(part) if name not in self.tags)]
-        found = {tag for sentence in part for tag in sentence.tags if tag is not None}
-        return [*self.tags, *sorted(found - set(self.tags))]
+        return [*self.tags, *sorted(set(tag_counts(part)) - set(self.tags))]
 
     def numbers_of(self, part: Recordings) -> list[np.ndarray] | None:
         """Of recordings whose steps have numbers, those of each, (T,) float32 at their scale, NaN for none; None for tags."""
@@ -150,40 +167,55 @@ class WordExamples:
     """Sentences as examples.
 
     Args:
-        sentences: N of them.
+        sentences: N of them; of those that are mapped the ids are kept beside them.
         known: their words, characters and tags.
 
     Attributes:
         targets: of each sentence (T,) int64, places in `TagKnown.with_unknown`; -1 for no tag.
+        kept: a checksum of ids and targets, where they are mapped.
     """
 
-    def __init__(self, sentences: tuple[Sentence, ...], known: TagKnown):
-        places = {name: place for place, name in enumerate(known.with_unknown(sentences))}
-        self.ids = [known.word_ids(sentence.words) for sentence in sentences]
-        self.targets = [
-            np.array([-1 if tag is None else places[tag] for tag in sentence.tags], dtype=np.int64)
-            for sentence in sentences
-        ]
-        self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
-        self.counts = _known_tags(self.targets, known)
-        self._words, self._known = [sentence.words for sentence in sentences], known
+    def __init__(self, sentences: Sentences, known: TagKnown):
+        names = known.with_unknown(sentences)
+        places = {name: place for place, name in enumerate(names)}
+        self.kept: str | None = None
+        if isinstance(sentences, MappedSentences):
+            how = [list(known.words or ()), known.lower_case, known.normalisation]
+            self.ids = sentences.ids(known.word_ids, how)
+            self.targets = sentences.codes.standing_for(
+                np.array([*(places.get(name, -1) for name in sentences.names), -1], dtype=np.int64)
+            )
+            self.kept = f"{self.ids.kept} {sentences.columns.checksum} {names}"
+        else:
+            self.ids = Ragged.of(known.word_ids(sentence.words) for sentence in sentences)
+            self.targets = Ragged.of(
+                np.array([-1 if tag is None else places[tag] for tag in sentence.tags], dtype=np.int64)
+                for sentence in sentences
+            )
+        self.lengths = self.ids.lengths()
+        # A place of -1 is the last of these.
+        self.counts = self.targets.sums(np.arange(len(names) + 1) < len(known.tags))
+        self._sentences, self._known = sentences, known
         self._spellings: dict[str, np.ndarray] = {}
 
     def batch(self, rows: np.ndarray) -> Batch:
         """`Words`."""
-        ids, lengths = pad([self.ids[row] for row in rows])
-        target, _ = pad([self.targets[row] for row in rows])
+        ids, lengths = self.ids.padded(rows)
+        target, _ = self.targets.padded(rows)
         seen: dict[str, int] = {}
+        words = [self._sentences[row].words for row in rows.tolist()]
         places, _ = pad(
-            [np.array([seen.setdefault(word, len(seen)) for word in self._words[row]], dtype=np.int64) for row in rows]
+            [np.array([seen.setdefault(word, len(seen)) for word in each], dtype=np.int64) for each in words]
         )
         spelt = [self._spelling(word) for word in seen] or [np.zeros(0, dtype=np.int64)]
         spellings, _ = pad(spelt)
-        words = Words(ids, spellings, torch.tensor([len(each) for each in spelt]), places)
-        return Batch(words, target, lengths, torch.from_numpy(rows))
+        read = Words(ids, spellings, torch.tensor([len(each) for each in spelt]), places)
+        return Batch(read, target, lengths, torch.from_numpy(rows))
 
     def _spelling(self, word: str) -> np.ndarray:
         if word not in self._spellings:
+            if len(self._spellings) >= _MOST_SPELLINGS:
+                self._spellings.clear()
             half, read = LONGEST_SPELLING // 2, normalised(word, self._known.normalisation)
             read = read if len(read) <= LONGEST_SPELLING else read[:half] + read[-half:]
             self._spellings[word] = self._known.characters.encode(read).astype(np.int64)
@@ -215,6 +247,28 @@ class CharacterExamples:
         input, lengths = pad([self.ids[row].astype(np.int64) for row in rows])
         target, _ = pad([self.targets[row] for row in rows])
         return Batch(input, target, lengths, torch.from_numpy(rows))
+
+
+def words_of(part: Sentences) -> Iterator[str]:
+    """All words of sentences, one after the other."""
+    return part.words() if isinstance(part, MappedSentences) else (word for each in part for word in each.words)
+
+
+def tags_of(part: Sentences) -> Iterator[tuple[str | None, ...]]:
+    """The tags of each sentence."""
+    return part.tags() if isinstance(part, MappedSentences) else (each.tags for each in part)
+
+
+def tag_counts(part: Sentences) -> Counter[str]:
+    """How often sentences have each tag."""
+    if isinstance(part, MappedSentences):
+        return part.tag_counts()
+    return Counter(tag for each in part for tag in each.tags if tag is not None)
+
+
+def _blocks(words: Iterator[str]) -> Iterator[list[str]]:
+    while block := list(itertools.islice(words, _BLOCK)):
+        yield block
 
 
 def is_source(part: Part) -> TypeIs[tuple[Highlighted, ...]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ostinato.data.mapped.files import is_large
 from ostinato.data.records.conll import Sentence, read_sentence_splits, read_sentences
 from ostinato.data.records.splits import Splits, stratified_split
 from ostinato.data.sources.lines import (
@@ -17,24 +20,36 @@ from ostinato.data.sources.lines import (
 )
 from ostinato.data.sources.syntax import Highlighted, highlight, python_source
 from ostinato.data.sources.text import Document, find_text
+from ostinato.data.stored.sentences import map_sentences
 from ostinato.data.tokens.words import without_marks_around
 from ostinato.errors import ConfigError, DataError
-from ostinato.recipes.tag.data import Part, cut
+from ostinato.recipes.tag.data import Part, Sentences, cut
 from ostinato.recipes.tag.settings import TagReadingSettings
 
 _COLUMNS = (".conllu", ".conll", ".tsv", ".bio")
 _TAGGED = (*_COLUMNS, ".txt")
 
 
-def read_splits(data: str | None, reading: TagReadingSettings) -> Splits[Part]:
+def read_splits(
+    data: str | None,
+    reading: TagReadingSettings,
+    kept: Path | None = None,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> Splits[Part]:
     """The data to learn from; source code is cut into pieces for training.
+
+    Args:
+        data: where they lie; None for the standard library of Python.
+        reading: how they are read.
+        kept: where sentences that are too large for memory are kept; None for a folder that is gone when nobody uses them any more.
+        on_progress: called with the bytes of such that are read, and of how many.
 
     Raises:
         DataError: they cannot be read.
         ConfigError: a column or a share is out of range, or source code is given files of its own for validation or test.
     """
     if data is not None and not is_python(data):
-        splits = read_sentence_splits(
+        splits: Splits[Any] = read_sentence_splits(
             data,
             reading.validation,
             reading.test,
@@ -42,6 +57,7 @@ def read_splits(data: str | None, reading: TagReadingSettings) -> Splits[Part]:
             word_column=reading.word_column,
             validation_share=reading.validation_share,
             test_share=reading.test_share,
+            read=partial(_sentences, kept=kept, on_progress=on_progress),
         )
         return Splits(splits.name, splits.train, splits.validation, splits.test)
     for name in ("validation", "test", "column", "vectors"):
@@ -54,6 +70,32 @@ def read_splits(data: str | None, reading: TagReadingSettings) -> Splits[Part]:
         rows = stratified_split([0] * len(files), reading.validation_share, reading.test_share, what="files")
         splits = Splits(data, *(tuple(files[row] for row in part) for part in rows))
     return Splits(splits.name, cut(splits.train, reading.piece_length), splits.validation, splits.test)
+
+
+def _sentences(
+    path: str | Path,
+    column: str | None = None,
+    *,
+    kept: Path | None,
+    on_progress: Callable[[int, int | None], None] | None = None,
+    **how: Any,
+) -> Sentences:
+    """Those of a file; of large ones they are mapped, see `is_large`."""
+    if is_large(str(path)):
+        return map_sentences(path, column, kept, **how, on_progress=on_progress)
+    return read_sentences(path, column, **how)
+
+
+def is_large_text(data: str, reading: TagReadingSettings) -> bool:
+    """Whether data are tagged sentences of which one part is too large for memory, see `is_large`."""
+    place = Path(data).expanduser()
+    files = [data]
+    if "://" not in data and place.is_dir():
+        parts = find_parts(place, PART_NAMES, _TAGGED)
+        if "train" not in parts:
+            return False
+        files = [*map(str, parts.values())]
+    return not is_python(data) and any(map(is_large, filter(None, (*files, reading.validation, reading.test))))
 
 
 def is_python(data: str) -> bool:
@@ -107,13 +149,14 @@ def _decoded(raw: bytes, name: str) -> str:
         ) from error
 
 
-def read_words(data: str, reading: TagReadingSettings, *, tagged: bool) -> tuple[Sentence, ...]:
+def read_words(data: str, reading: TagReadingSettings, kept: Path | None = None, *, tagged: bool) -> Sentences:
     """Sentences; to predict for, also plain text, a sentence a line.
 
     Args:
         data: a file or URL. To predict for, what is not called .conllu, .conll, .tsv or .bio is plain text, as is standard input,
             "-".
         reading: where the tags are.
+        kept: where those that are too large for memory are kept; None for a folder that is gone when nobody uses them any more.
         tagged: whether tags are wanted.
 
     Raises:
@@ -125,7 +168,7 @@ def read_words(data: str, reading: TagReadingSettings, *, tagged: bool) -> tuple
         return plain_sentences(numbered_lines(data))
     # A file to predict for need not have the column of the tags.
     column = reading.column if tagged or suffix_of(data) == ".conllu" else None
-    return read_sentences(data, column, word_column=reading.word_column, tagged=tagged)
+    return _sentences(data, column, kept=kept, word_column=reading.word_column, tagged=tagged)
 
 
 def plain_sentences(lines: Iterable[tuple[int, str]]) -> tuple[Sentence, ...]:

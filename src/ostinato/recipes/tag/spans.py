@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ostinato.data.records.conll import Sentence
 from ostinato.nn.crf.span_schemes import OUTSIDE, Mark, SpanScheme, mark_of, neighbours_in
+from ostinato.recipes.tag.data import Sentences, tag_counts, tags_of
 
 
 class Span(NamedTuple):
@@ -46,10 +46,10 @@ def spans(tags: Sequence[str | None], read: Callable[[str | None], Mark] = mark_
             kind = None
 
 
-def scheme_told(sentences: Sequence[Sentence]) -> list[str]:
+def scheme_told(sentences: Sentences) -> list[str]:
     """How the tags mark spans, and where they break their own rules: a line, or none where they mark none."""
-    tags = sorted({tag for sentence in sentences for tag in sentence.tags if tag is not None})
-    scheme = SpanScheme.of(tags, (sentence.tags for sentence in sentences))
+    tags = sorted(tag_counts(sentences))
+    scheme = SpanScheme.of(tags, tags_of(sentences))
     if scheme is None:
         begins = next((tag for tag in tags if "O" in tags and mark_of(tag).letter == "B"), None)
         if begins is None:
@@ -58,14 +58,17 @@ def scheme_told(sentences: Sequence[Sentence]) -> list[str]:
         return [f"tags like {begins} would mark spans, but {other} has another form: spans are not counted"]
     line = f"the tags mark spans by the scheme {scheme.name}"
     broken = set(scheme.broken)
-    breaking = [(each.line, pair) for each in sentences for pair in neighbours_in(each.tags) if pair in broken]
-    if not breaking:
+    if not broken:
         return [line]
-    first, (before, after) = breaking[0]
+    breaking = (
+        (at, pair) for at, tags in enumerate(tags_of(sentences)) for pair in neighbours_in(tags) if pair in broken
+    )
+    where, (before, after) = next(breaking)
+    first, places = sentences[where].line, 1 + sum(1 for _ in breaking)
     place = f"after {before}" if before else "at the beginning"
     what = f"{after} {place}" if after else f"{before} at the end"
     told = f"the first is {what}, in the sentence of line {first:,}: a CRF may answer so too"
-    return [f"{line}, but break it in {len(breaking):,} places; {told}"]
+    return [f"{line}, but break it in {places:,} places; {told}"]
 
 
 class SpanCounter:

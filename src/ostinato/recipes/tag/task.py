@@ -6,12 +6,14 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from rich.text import Text
 
 from ostinato.data.batches.batches import Batch, Examples
+from ostinato.data.mapped.store import TABLES
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.conll import Sentence
 from ostinato.data.records.splits import Splits
@@ -37,11 +39,11 @@ from ostinato.recipes.tag.data import CharacterExamples, Part, TagKnown, WordExa
 from ostinato.recipes.tag.files import COLUMNS, CONLLU, lines_of
 from ostinato.recipes.tag.judge import TagJudge
 from ostinato.recipes.tag.prediction import TagPrediction
-from ostinato.recipes.tag.reading import read_source, read_splits, read_words
+from ostinato.recipes.tag.reading import is_large_text, read_source, read_splits, read_words
 from ostinato.recipes.tag.settings import TagSettings
 from ostinato.recipes.tag.spans import scheme_told
 from ostinato.recipes.tag.values import part_of
-from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.task import Judge, Opening, Task
 from ostinato.recipes.trained import validation_of
 from ostinato.training.run.settings import UpdateSettings
 
@@ -73,6 +75,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     percentages = ("accuracy", "macro_f1", "unknown_word_accuracy", "span_f1")
     errors = ("mae", "rmse")
     files = ("reading.validation", "reading.test", "reading.vectors")
+    _kept: Path | None = None
 
     @opened_once()
     def read(self, settings: TagSettings) -> Splits[Part]:
@@ -82,6 +85,19 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             return recordings.splits(data)  # pyright: ignore[reportReturnType]
         return read_splits(settings.data, settings.reading)
 
+    def open(self, settings: TagSettings, opening: Opening) -> Splits[Part]:
+        """The same; sentences that are too large for memory are kept beside the run."""
+        data = settings.data
+        if data is None or not is_large_text(data, settings.reading) or _reader(settings).reads(data):
+            return self.read(settings)
+        kept = None if opening.folder is None else opening.folder / TABLES
+        return read_splits(data, settings.reading, kept, opening.on_progress)
+
+    def load_known(self, folder: Path) -> TagKnown:
+        """What a run knows; large files that it is given later are kept beside it."""
+        self._kept = folder / TABLES
+        return super().load_known(folder)
+
     @opened_once()
     def read_part(self, settings: TagSettings, known: TagKnown, data: str, *, labelled: bool) -> Part:
         """Source code or recordings where the run has learnt such, else sentences."""
@@ -89,7 +105,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
             return _reader(settings).part(data, known.scaling, labelled=labelled)
         if known.words is None:
             return read_source(data, labelled=labelled)
-        return read_words(data, settings.reading, tagged=labelled)
+        return read_words(data, settings.reading, self._kept, tagged=labelled)
 
     def rows_as(self, settings: TagSettings, known: TagKnown, suffix: str) -> RowsAs | None:
         """A sentence of CoNLL-U, or a line of plain text; columns whose meaning all lines tell together are read whole."""
@@ -141,6 +157,8 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of inputs and tags."""
         assert isinstance(examples, WordExamples | CharacterExamples | RecordingExamples)
+        if isinstance(examples, WordExamples) and examples.kept is not None:
+            return hashlib.sha256(examples.kept.encode()).hexdigest()
         is_recording = isinstance(examples, RecordingExamples)
         digest = hashlib.sha256()
         for array in examples.arrays() if is_recording else (*examples.ids, *examples.targets):

@@ -110,7 +110,7 @@ def _words(text: str) -> list[str]:
 def _spread(pairs: Sequence[Pair]) -> Iterable[Pair]:
     """All of them, so that the first n are spread over the whole, whatever n."""
     order = np.random.default_rng(0).permutation(len(pairs))
-    return (pairs[at] for at in order.tolist())
+    return (pairs[int(at)] for at in order)
 
 
 class _SourceNumbers(dict[str, int]):

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from ostinato.data.batches.batches import TargetBatch, pad
-from ostinato.data.records.dates import dates_to_iso
+from ostinato.data.batches.batches import TargetBatch
 from ostinato.data.records.marked import MarkedVocabulary
-from ostinato.data.records.pairs import (
-    NAMED_COLUMNS,
-    Pair,
-    Pairs,
-    draw_pair_splits,
-    read_pair_splits,
-    read_pairs,
-    read_sources,
-)
-from ostinato.data.records.splits import Splits
-from ostinato.data.sources.lines import lines_of_stdin, numbered_lines, suffix_of
-from ostinato.data.sources.tables import is_folder
+from ostinato.data.records.pairs import Pair, Pairs
+from ostinato.data.stored.pairs import MappedPairs, sources_of, targets_of
+from ostinato.data.stored.ragged import Ragged
+from ostinato.data.stored.tokens import token_ids
 from ostinato.data.tokens.vocabulary import CharVocabulary, WordVocabulary, build_vocabulary, vocabulary_from_dict
 from ostinato.data.tokens.words import Breaks, normalised, spaced
-from ostinato.errors import DataError
 from ostinato.recipes.translate.settings import TranslateReadingSettings
 
 JOINER = "￭"
@@ -52,9 +43,9 @@ class TranslateKnown:
     @classmethod
     def of(cls, train: Pairs, reading: TranslateReadingSettings) -> TranslateKnown:
         """From the training data."""
-        sources, targets = [pair.source for pair in train.pairs], [pair.target for pair in train.pairs]
+        sources, targets = sources_of(train.pairs), targets_of(train.pairs)
         if reading.joint:
-            both = _vocabulary([*sources, *targets], reading)
+            both = _vocabulary(itertools.chain(sources, targets), reading)
             return cls(both, both)
         return cls(_vocabulary(sources, reading), _vocabulary(targets, reading))
 
@@ -80,23 +71,46 @@ class TokenPairs:
     """Pairs as examples: token ids of both sides.
 
     Args:
-        pairs: N of them.
+        pairs: N of them; of those that are mapped the ids are kept beside them.
         known: the vocabularies.
         reading: how they are read.
+
+    Attributes:
+        kept: a checksum of the ids and of which they are, where they are mapped.
     """
 
     def __init__(self, pairs: Sequence[Pair], known: TranslateKnown, reading: TranslateReadingSettings):
-        self.sources = [known.source.encode(prepared(pair.source, reading, known.breaks)) for pair in pairs]
-        self.targets = [known.target.encode(prepared(pair.target, reading, known.breaks)) for pair in pairs]
-        read, written = (np.array([len(ids) for ids in side], dtype=np.int64) for side in (self.sources, self.targets))
+        self.sources = _ids(sources_of(pairs), known.source, known, reading)
+        self.targets = _ids(targets_of(pairs), known.target, known, reading)
+        self.kept = f"{self.sources.kept} {self.targets.kept}" if isinstance(pairs, MappedPairs) else None
+        read, written = self.sources.lengths(), self.targets.lengths()
         self.counts = written + 1  # its end is said too
         self.lengths = np.maximum(read, self.counts)
 
     def batch(self, rows: np.ndarray) -> TargetBatch:
         """(T_in, B) and (T_out, B) int64 token ids."""
-        input, lengths = pad([self.sources[row] for row in rows])
-        target, target_lengths = pad([self.targets[row] for row in rows])
+        input, lengths = self.sources.padded(rows)
+        target, target_lengths = self.targets.padded(rows)
         return TargetBatch(input, target, lengths, torch.from_numpy(rows), target_lengths=target_lengths)
+
+
+class _SideEncoder:
+    """Makes token ids of texts of one side."""
+
+    def __init__(self, vocabulary: MarkedVocabulary, breaks: Breaks, reading: TranslateReadingSettings):
+        self._vocabulary, self._reading = vocabulary.vocabulary, reading
+        self._breaks: Breaks = breaks
+        told = self._vocabulary.to_dict()
+        self.how = [reading.normalisation, reading.lower_case, reading.tokens, breaks, told]
+
+    def __call__(self, text: str) -> np.ndarray:
+        return self._vocabulary.encode(prepared(text, self._reading, self._breaks))
+
+
+def _ids(
+    texts: Iterable[str], vocabulary: MarkedVocabulary, known: TranslateKnown, reading: TranslateReadingSettings
+) -> Ragged:
+    return token_ids(texts, _SideEncoder(vocabulary, known.breaks, reading), vocabulary.vocabulary.dtype)
 
 
 def prepared(text: str, reading: TranslateReadingSettings, breaks: Breaks = "clusters") -> str:
@@ -113,6 +127,9 @@ def prepared(text: str, reading: TranslateReadingSettings, breaks: Breaks = "clu
 def normalised_pairs(pairs: Pairs, reading: TranslateReadingSettings) -> Pairs:
     """The same pairs in the normal form that is set: what answers are compared with."""
     form = reading.normalisation
+    if isinstance(pairs.pairs, MappedPairs):
+        mapped = pairs.pairs if form == "none" else pairs.pairs.changed(partial(normalised, form=form))
+        return dataclasses.replace(pairs, pairs=mapped)
     same = tuple(Pair(normalised(pair.source, form), normalised(pair.target, form)) for pair in pairs.pairs)
     return dataclasses.replace(pairs, pairs=same)
 
@@ -137,60 +154,9 @@ def never_written(vocabulary: MarkedVocabulary) -> tuple[int, ...]:
     return (1,) if isinstance(vocabulary.vocabulary, WordVocabulary) else ()
 
 
-def read(data: str | None, reading: TranslateReadingSettings) -> Splits[Pairs]:
-    """The data to learn from.
-
-    Raises:
-        DataError: they cannot be read, or do not fit the settings.
-    """
-    if data is None:
-        if reading.validation or reading.test:
-            raise DataError(
-                "the built-in data have parts for validation and test; leave out reading.validation and reading.test"
-            )
-        return dates_to_iso()
-    validation = None if reading.validation is None else read_file(reading.validation, reading)
-    test = None if reading.test is None else read_file(reading.test, reading, keep_empty=True)
-    if is_folder(data):
-        return read_pair_splits(data, reading.source, reading.target, validation=validation, test=test)
-    pairs = read_file(data, reading)
-    shares = (0.0 if validation else reading.validation_share, 0.0 if test else reading.test_share)
-    parts = draw_pair_splits(pairs, *shares)
-    return Splits(parts.name, parts.train, validation or parts.validation, test or parts.test)
-
-
-def read_part(data: str, reading: TranslateReadingSettings, *, labelled: bool) -> Pairs:
-    """Pairs to evaluate on, every line one of them; or texts to translate, a line each, also of standard input: "-".
-
-    Raises:
-        DataError: they cannot be read.
-    """
-    if labelled:
-        if is_folder(data):
-            return read_pair_splits(data, reading.source, reading.target).test
-        return read_file(data, reading, keep_empty=True)
-    if data != "-" and suffix_of(data) in NAMED_COLUMNS:
-        return Pairs(data, tuple(Pair(text.strip(), "") for text in read_sources(data, reading.source)), (), 0)
-    lines = (line for _, line in (lines_of_stdin() if data == "-" else numbered_lines(data)))
-    if data != "-" and suffix_of(data) == ".tsv":
-        lines = (line.partition("\t")[0] for line in lines)
-    return Pairs(data, tuple(Pair(line.strip(), "") for line in lines), (), 0)
-
-
-def read_file(data: str, reading: TranslateReadingSettings | None = None, *, keep_empty: bool = False) -> Pairs:
-    """Pairs of two files, as data.de,data.en, of a .tsv file, or of a table whose columns `reading` may name."""
-    source, comma, target = data.partition(",")
-    columns = None if reading is None or reading.source is None else (reading.source, reading.target or "")
-    if Path(data).expanduser().exists() or not comma:
-        return read_pairs(data, columns=columns, keep_empty=keep_empty)
-    if "," in target or not target:
-        raise DataError(f"{data}: expected two files with a comma between them, as data.de,data.en, or a .tsv file")
-    return read_pairs(source, target, keep_empty=keep_empty)
-
-
-def _vocabulary(texts: Sequence[str], reading: TranslateReadingSettings) -> MarkedVocabulary:
-    texts = [prepared(text, reading) for text in texts]
-    return MarkedVocabulary(build_vocabulary(texts, reading.tokens, reading.vocabulary_size, reading.min_count))
+def _vocabulary(texts: Iterable[str], reading: TranslateReadingSettings) -> MarkedVocabulary:
+    read = (prepared(text, reading) for text in texts)
+    return MarkedVocabulary(build_vocabulary(read, reading.tokens, reading.vocabulary_size, reading.min_count))
 
 
 def _marked(content: dict[str, Any]) -> MarkedVocabulary:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from rich.text import Text
 
 from ostinato.data.batches.batches import Batch, Examples, TargetBatch
+from ostinato.data.mapped.store import TABLES
 from ostinato.data.records.pairs import NAMED_COLUMNS, Pairs
 from ostinato.data.records.splits import Splits
 from ostinato.errors import ConfigError
@@ -16,13 +20,14 @@ from ostinato.models.writing.scheduled_sampling import ScheduledSampling
 from ostinato.models.writing.seq2seq import Seq2Seq
 from ostinato.recipes.engines.cutting import rows_of_table
 from ostinato.recipes.learnt import Learnt
-from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.task import Judge, Opening, Task
 from ostinato.recipes.text_target import checksum
 from ostinato.recipes.trained import validation_of
 from ostinato.recipes.translate.baselines import baselines
-from ostinato.recipes.translate.data import TokenPairs, TranslateKnown, normalised_pairs, read, read_part
+from ostinato.recipes.translate.data import TokenPairs, TranslateKnown, normalised_pairs
 from ostinato.recipes.translate.judge import TranslationJudge
 from ostinato.recipes.translate.prediction import TranslationPrediction
+from ostinato.recipes.translate.reading import Kept, read, read_part
 from ostinato.recipes.translate.settings import Answering, TranslateSettings
 from ostinato.recipes.translate.values import part_of
 from ostinato.recipes.translate.writing import Writer
@@ -49,14 +54,25 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     percentages = ("exact_match",)
     files = ("reading.validation", "reading.test")
     answering = Answering
+    _kept = Kept()
 
     def read(self, settings: TranslateSettings) -> Splits[Pairs]:
         """Dates without data, else pairs of texts."""
-        return read(settings.data, settings.reading)
+        return self.open(settings, Opening())
+
+    def open(self, settings: TranslateSettings, opening: Opening) -> Splits[Pairs]:
+        """The same; those that are too large for memory are kept beside the run."""
+        folder = None if opening.folder is None else opening.folder / TABLES
+        return read(settings.data, settings.reading, Kept(folder, opening.on_progress))
+
+    def load_known(self, folder: Path) -> TranslateKnown:
+        """What a run knows; large files that it is given later are kept beside it."""
+        self._kept = Kept(folder / TABLES)
+        return super().load_known(folder)
 
     def read_part(self, settings: TranslateSettings, known: TranslateKnown, data: str, *, labelled: bool) -> Pairs:
         """Pairs, or texts a line each."""
-        return read_part(data, settings.reading, labelled=labelled)
+        return read_part(data, settings.reading, self._kept, labelled=labelled)
 
     def rows_as(self, settings: TranslateSettings, known: TranslateKnown, suffix: str) -> RowsAs | None:
         """A row of a table with named columns, or a line."""
@@ -84,7 +100,9 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
 
     def remarks(self, splits: Splits[Pairs]) -> list[str]:
         """Which pairs were left out, and where both sides are the same more often than one would think."""
-        return [part.report() for part in (splits.train, splits.validation, splits.test) if part.empty or part.equal]
+        return [
+            part.report() for part in (splits.train, splits.validation, splits.test) if len(part.empty) or part.equal
+        ]
 
     def batch_steps(self, settings: TranslateSettings) -> int | None:
         """As set."""
@@ -93,7 +111,9 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     def fingerprint(self, examples: Examples) -> str | None:
         """A checksum of both sides."""
         assert isinstance(examples, TokenPairs)
-        return checksum((*examples.sources, *examples.targets))
+        if examples.kept is not None:
+            return checksum((), examples.kept.encode())
+        return checksum(ids.astype(np.int64) for ids in itertools.chain(examples.sources, examples.targets))
 
     def build(self, settings: TranslateSettings, known: TranslateKnown) -> Seq2Seq:
         """The untrained model."""

@@ -1,0 +1,94 @@
+"""How often each word is in a text of any size: what does not fit into memory is merged on disk."""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+_MOST_WORDS = 1_000_000  # different ones that are held, some 150 MB
+_LINES = 10_000  # of a file that are written at once
+
+
+class WordCounts:
+    """Counts words, which have no white space in them.
+
+    Iterating gives each word once with its count, in no order.
+
+    Args:
+        most: Different words that are held in memory.
+
+    Attributes:
+        total: Words that were counted.
+    """
+
+    def __init__(self, most: int = _MOST_WORDS):
+        self._most, self._counts = most, Counter[str]()
+        self._folder: Path | None = None
+        self._files: list[Path] = []
+        self.total = 0
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> WordCounts:
+        """Those of texts, between white space."""
+        found = cls()
+        for text in texts:
+            found.add(text.split())
+        return found
+
+    def add(self, words: Sequence[str]) -> None:
+        """More words."""
+        self._counts.update(words)
+        self.total += len(words)
+        if len(self._counts) > self._most:
+            self._to_disk()
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """More words, which were counted already."""
+        self._counts.update(counts)
+        self.total += sum(counts.values())
+        if len(self._counts) > self._most:
+            self._to_disk()
+
+    def _to_disk(self) -> None:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="ostinato-words-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / str(len(self._files))
+        words = sorted(self._counts.items())
+        with path.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+            for at in range(0, len(words), _LINES):
+                file.write("".join(f"{word} {count}\n" for word, count in words[at : at + _LINES]))
+        self._files.append(path)
+        self._counts = Counter[str]()
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        if not self._files:
+            yield from self._counts.items()
+            return
+        if self._counts:
+            self._to_disk()
+        merged = heapq.merge(*map(_read, self._files), key=itemgetter(0))
+        for word, found in groupby(merged, key=itemgetter(0)):
+            yield word, sum(count for _, count in found)
+
+    def once(self) -> int:
+        """How many words are there once."""
+        return sum(count == 1 for _, count in self)
+
+    def most_common(self, size: int, is_wanted: Callable[[str, int], bool]) -> list[tuple[str, int]]:
+        """The most frequent of those that are wanted, ties in the order of code points."""
+        return heapq.nsmallest(size, (item for item in self if is_wanted(*item)), key=lambda item: (-item[1], item[0]))
+
+
+def _read(path: Path) -> Iterator[tuple[str, int]]:
+    with path.open(encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+        for line in file:
+            word, _, count = line.rpartition(" ")
+            yield word, int(count)
