@@ -170,7 +170,8 @@ class ForecastSettings(TaskSettings):
     """Train a forecaster of series.
 
     Args:
-        data: a table (.csv, .tsv, .jsonl, .parquet), a row a step; without it, carbon dioxide in the air of Mauna Loa, by week.
+        data: a table (.csv, .tsv, .jsonl, .parquet), a row a step, or a folder, a glob or a URL of such; without it, carbon dioxide
+            in the air of Mauna Loa, by week.
         reading: which columns there are, and what is forecast.
         model: the network.
         training: how to train; without a budget of your own, for 400 steps or 75 s, whichever is over first.
