@@ -24,7 +24,7 @@ class ForecastReadingSettings:
         known: columns that are known ahead of time, such as prices or holidays.
         observed: columns that are known up to now only.
         static: columns that stay the same in each series, numbers or words; null for those that do, where there are several series.
-        until: a time, such as 2020-01-31, behind which the table is not read; null for all of it.
+        until: a time, such as 2020-01-31, after which the table is not read; null for all of it.
         grid: missing steps of gaps are filled in (fill), or rows are the steps (rows); auto finds the pattern of the times.
         decimal: what comes before the decimals of numbers; null for what the cells tell.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
