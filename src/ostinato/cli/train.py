@@ -23,6 +23,8 @@ OFTEN = (
     "--data",
     "--run",
     "--resume",
+    "--devices",
+    "--elastic",
     "--model.cell",
     "--model.hidden_size",
     "--model.num_layers",

@@ -29,7 +29,7 @@ class ForecastReadingSettings:
         decimal: what comes before the decimals of numbers; null for what the cells tell.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
-        skip_broken: of many files, leave out those in which something cannot be read, which is told; to predict, they always are.
+        skip_broken: of many files, leave out those in which something cannot be read, and say which; predict always does.
         horizon: steps to forecast, at least 1; null for a season, or 12 where there is none.
         context: steps that a forecast reads before, at least 2; null for seven seasons, from 64 to 200.
         season: steps after which the series is like itself, 1 for none; null to find it in the training data.
