@@ -91,7 +91,9 @@ def main(words: Sequence[str]) -> int:
     from ostinato.recipes.sweep.report import report
 
     if ending == "interrupted":
-        print(f"interrupted; go on with: ostinato sweep --folder {folder} --resume")
+        # Only the words of the command say where a shared record is, and the folder may not keep its password.
+        command = f": ostinato sweep --folder {folder} --resume" if shared is None else " the same command"
+        print(f"interrupted; go on with{command}")
         return INTERRUPTED
     report(space, folder, shared=shared)
     return 0

@@ -23,6 +23,8 @@ OFTEN = (
     "--data",
     "--run",
     "--resume",
+    "--devices",
+    "--elastic",
     "--model.cell",
     "--model.hidden_size",
     "--model.num_layers",
@@ -101,9 +103,16 @@ def _launch_elastic(words: list[str], settings: Any, planned: Plan) -> int:
 
     status = launch([*words, "--run", str(run)], planned, kept=kept)
     if status == INTERRUPTED:  # the processes themselves cannot know whether others go on
-        again = ["ostinato", "train", words[1], "--run", str(run), "--resume", "--elastic", settings.elastic]
+        again = ["ostinato", "train", words[1], "--run", str(run), "--resume", *_processes(settings)]
         print(f"interrupted at {kept()}; go on with: {shlex.join(again)}")
     return status
+
+
+def _processes(settings: Any) -> list[str]:
+    """The flags that say which processes train, where they are not at their defaults: a run does not keep them."""
+    names = {"devices": 1, "nodes": 1, "elastic": None, "max_restarts": 3}
+    given = {name: getattr(settings, name) for name in names if getattr(settings, name) != names[name]}
+    return [word for name, value in given.items() for word in (f"--{name}", str(value))]
 
 
 def _short_help(name: str, entry: Entry) -> str:
@@ -144,7 +153,8 @@ def _told(settings: Any, result: Any, report: Any) -> int:
     if result.outcome.ending == "interrupted":
         if settings.elastic is not None and is_watched():
             return INTERRUPTED
-        print(f"interrupted at step {result.outcome.counters.step}; go on with: {report.resume_command(result)}")
+        again = " ".join([report.resume_command(result), *_processes(settings)])
+        print(f"interrupted at step {result.outcome.counters.step}; go on with: {again}")
         return INTERRUPTED
     if settings.quiet:
         print(result.run)

@@ -27,8 +27,8 @@ class RunSettings:
         precision: the precision of numbers; auto is bf16-mixed where the device has fast bfloat16 products, else 32-true.
         devices: the number of processes on each machine, each with a device of its own; leave it out under torchrun and SLURM.
         nodes: the number of machines that run this command; leave it out under torchrun and SLURM.
-        elastic: the least and the largest number of machines, as in 1:4, with which the run goes on by itself when a process or a
-            machine is gone, and which machines may join; null to end then. A run that is in the folder already is gone on with.
+        elastic: the least and the largest number of machines, such as 1:4: the run goes on by itself when a process or a machine is
+            gone, and machines may join; null to end then. A run that is in the folder already is resumed.
         max_restarts: with elastic, how often the processes of a machine are started again.
         strategy: how several processes share the model: ddp (each holds all weights) or fsdp (each holds a share); auto is ddp.
         quiet: print the run folder at the end and nothing else.

@@ -152,7 +152,7 @@ def test_hours_of_parquet_with_a_time_zone_are_read_in_utc(tmp_path):
         ("date,v\n", "there is no row"),
         ("date,v\n2024-01-01,a\n2024-01-02,b\n", "has no column of numbers"),
         ("date,v\n2024-01-01,1\nyesterday,2\n", "row 2 after the header: expected a time such as .* got 'yesterday'"),
-        ("date,v\n2024-01-01,1\n2024-01-01,2\n", "time 2024-01-01.* is there twice"),
+        ("date,v\n2024-01-01,1\n2024-01-01,2\n", "time 2024-01-01 is there twice"),
         ("id,date,v\na,2024-01-01,1\na,2024-01-01,2\n", "of series 'a' is there twice"),
         (
             "date,v\n2024-01-01,1\n2024-01-02,inf\n",

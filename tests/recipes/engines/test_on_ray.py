@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,6 +127,23 @@ def test_a_cluster_that_is_not_there_is_told_of_at_once():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("--address 127.0.0.1:1: no cluster of Ray answers there (Connection refused)")
+
+
+def test_a_machine_on_which_ray_does_not_start_is_told_in_a_line(monkeypatch, capsys, tmp_path):
+    def init(address, **how):
+        (Path(how["_temp_dir"]) / "log").touch()
+        folders.append(Path(how["_temp_dir"]))
+        raise Exception("The node timed\n out.")  # the class that Ray raises
+
+    folders, ended = [], []
+    fake = SimpleNamespace(is_initialized=lambda: False, init=init, shutdown=lambda: ended.append(True))
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    assert main(["predict", str(RUN), DATA, "--engine", "ray", "--output", str(tmp_path / "answers")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ostinato: --engine ray: Ray cannot be started on this machine (The node timed out.); give")
+    assert error.count("\n") == 1
+    assert ended == [True]
+    assert not folders[0].exists()
 
 
 def test_ray_is_not_loaded_unless_it_is_asked_for():

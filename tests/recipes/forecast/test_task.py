@@ -87,7 +87,7 @@ def test_what_is_not_known_ahead_is_asked_for(learnt, tmp_path):
     _, result = learnt
     path = write(tmp_path / "new.csv", rows(ids=("a",)) + ahead(2))
     with pytest.raises(
-        DataError, match=r"new[.]csv: expected price for all 4 steps behind the last value of series 'a'; add"
+        DataError, match=r"new[.]csv: expected price for all 4 steps after the last value of series 'a'; add"
     ):
         load(result.run.path).predict(data=path)
 
@@ -119,7 +119,7 @@ def test_evaluation_on_other_data_tells_of_new_series(learnt, tmp_path):
     assert scores.examples == 2 * (60 - 24 - 4 + 1)
     assert scores.figures["crps"] < scores.figures["crps_of_last_value"]
     assert scores.warnings[0].startswith("training never had the series z")
-    with pytest.raises(DataError, match="expected a series with a value and 4 steps behind it to evaluate on"):
+    with pytest.raises(DataError, match="expected a series with a value and 4 steps after it to evaluate on"):
         load(result.run.path).evaluate(write(tmp_path / "new.csv", rows(4)))
 
 

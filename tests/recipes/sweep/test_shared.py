@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from ostinato.cli.sweep import main
 from ostinato.errors import ConfigError, RunError
+from ostinato.recipes.sweep import search
 from ostinato.recipes.sweep.search import sweep
 from ostinato.recipes.sweep.slots import AFTER, AGAIN, BEAT, WITHDRAWN, Watch, is_superfluous, lost, slots_of
 from ostinato.recipes.sweep.space import parse
@@ -141,6 +143,24 @@ def test_two_share_the_trials_and_one_goes_on_with_what_the_other_has_left(url, 
     with pytest.raises(RunError, match="has a sweep called s over another space"):
         sweep(parse({**space, "seed": 3}), tmp_path / "new", shared=Shared(url, "s"))
     assert study.user_attrs["space"]["seed"] == 0
+
+
+def test_after_an_interrupt_the_same_command_goes_on_with_what_a_database_has(tmp_path, monkeypatch, capsys):
+    folder, url = tmp_path / "sweep", f"sqlite:///{tmp_path}/study.db"
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(SPACE))
+    monkeypatch.setattr(search, "run_trials", lambda trials, say: "interrupted")
+    command = [str(tmp_path / "space.yaml"), "--folder", str(folder)]
+    for _ in range(2):
+        assert main([*command, "--storage", url]) == 130
+        assert capsys.readouterr().out == "interrupted; go on with the same command\n"
+    assert main(["--folder", str(folder), "--resume"]) == 130  # no trial has begun: nothing is lost
+    assert capsys.readouterr().out == f"interrupted; go on with: ostinato sweep --folder {folder} --resume\n"
+    (folder / "journal.log").unlink()
+    (folder / "trial-000").mkdir()
+    with pytest.raises(RunError, match="holds trials of a sweep whose record is in a database; give its --storage as"):
+        main(["--folder", str(folder), "--resume"])
+    assert not (folder / "journal.log").exists()
+    assert main([*command, "--storage", url]) == 130
 
 
 def test_what_is_wrong_with_a_database_is_told_in_a_line(tmp_path):

@@ -219,6 +219,7 @@ def test_an_interrupt_stops_all_after_the_same_step(tmp_path):
     assert (process.returncode, errors) == (130, "")
     step = RunFolder(tmp_path / "run").checkpoints.read().step
     assert f"interrupted at step {step}; go on with: ostinato train lm --run" in out
+    assert out.rstrip().endswith("--resume --devices 2")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for workers in /proc")

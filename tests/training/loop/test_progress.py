@@ -105,11 +105,15 @@ def test_bits_are_of_the_text_that_was_read():
 
 
 def test_reading_shows_how_far_it_is():
-    def read(progress):
+    def read(progress, done=5_000_000, total=20_000_000):
         progress._shown_at = -1e9
-        progress.show_reading(5_000_000, 20_000_000)
+        progress.show_reading(done, total)
 
-    assert written(False, False, read) == " 25%  reading the text, 5 MB of 20\n"
+    assert written(False, False, read) == " 25%  reading the data, 5 MB of 20\n"
+    assert written(False, False, lambda progress: read(progress, 20_000, 40_000)) == (
+        " 50%  reading the data, 0.02 MB of 0.04\n"
+    )
+    assert written(False, False, lambda progress: read(progress, 20_000, None)) == "  0%  reading the data, 0.02 MB\n"
 
 
 def test_a_warning_is_one_line_on_standard_error_quiet_or_not(capsys):

@@ -23,7 +23,8 @@ def no_time_twice(path: str | Path, name: str, moments: np.ndarray) -> None:
     same = moments[1:][moments[1:] == moments[:-1]]
     if not len(same):
         return
-    what = f"{path}: time {same[0]}{f' of series {name!r}' if name else ''} is there twice"
+    time = str(same[0]).removesuffix("T00:00:00.000000").removesuffix(".000000")
+    what = f"{path}: time {time}{f' of series {name!r}' if name else ''} is there twice"
     if _are_hours_of_autumn(moments, same):
         raise DataError(
             f"{what}, as where clocks are put back; write times with their offset (such as {str(same[0])[:19]}+01:00), or in UTC"

@@ -25,7 +25,7 @@ class CaptionReadingSettings:
         size: that pictures are scaled to, one number for both sides or a list with height and width; null where all have one size.
             New pictures are scaled to the size that the network has learnt.
         grey: read pictures without colours; null to do so where all of the training pictures have none.
-        skip_broken: leave out pictures that are missing or cannot be read, which is told; to predict, they always are.
+        skip_broken: leave out pictures that are missing or cannot be read, and say which; predict always does.
         tokens: a step of a caption is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair
             encoding); auto is word where the training captions have two words or more on average, else char.
         vocabulary_size: most tokens of word and bpe.

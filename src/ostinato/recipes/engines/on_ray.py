@@ -5,6 +5,7 @@ Ray sends nothing about its use to anybody, shows no dashboard and writes below 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ostinato.errors import ConfigError
+from ostinato.errors import ConfigError, OstinatoError
 from ostinato.extras import needed
 from ostinato.recipes.engines.crew import WorkerDiedError
 from ostinato.recipes.engines.work import Done
@@ -34,6 +35,7 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
     Raises:
         MissingPackageError: Ray is not installed.
         ConfigError: there is no cluster.
+        OstinatoError: none can be started on this machine.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -49,12 +51,16 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
     try:
         if address is None:
             folder = tempfile.mkdtemp(prefix="ostinato-")
+            # Where Ray does not start, its processes write there until it ends them, when this one ends.
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
             how |= {"num_cpus": max(workers or 1, cores()), "include_dashboard": False, "_temp_dir": folder}
             how["object_store_memory"] = _STORE_BYTES
         try:
             ray.init(address=address or "local", **how)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise _no_cluster(address, " ".join(str(error).split())[:200]) from error
+        except Exception as error:  # where a cluster does not start in time, Ray raises this class itself
+            ray.shutdown()
+            reason = " ".join(str(error).split())[:200]
+            raise _not_started(reason) if address is None else _no_cluster(address, reason) from error
         try:
             with _without_its_own_words():
                 yield ray
@@ -76,7 +82,14 @@ def _check_answers(address: str) -> None:
         raise _no_cluster(address, error.strerror or str(error)) from error
 
 
-def _no_cluster(address: str | None, reason: str) -> ConfigError:
+def _not_started(reason: str) -> OstinatoError:
+    return OstinatoError(
+        f"--engine ray: Ray cannot be started on this machine ({reason}); give the same command again when the machine has less to "
+        "do, leave --engine out, or begin a cluster with `ray start --head` and give --address auto"
+    )
+
+
+def _no_cluster(address: str, reason: str) -> ConfigError:
     return ConfigError(
         f"--address {address}: no cluster of Ray answers there ({reason}); begin one with `ray start --head`, or leave the "
         "address out"

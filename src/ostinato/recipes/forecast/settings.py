@@ -24,12 +24,12 @@ class ForecastReadingSettings:
         known: columns that are known ahead of time, such as prices or holidays.
         observed: columns that are known up to now only.
         static: columns that stay the same in each series, numbers or words; null for those that do, where there are several series.
-        until: a time, such as 2020-01-31, behind which the table is not read; null for all of it.
+        until: a time, such as 2020-01-31, after which the table is not read; null for all of it.
         grid: missing steps of gaps are filled in (fill), or rows are the steps (rows); auto finds the pattern of the times.
         decimal: what comes before the decimals of numbers; null for what the cells tell.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
-        skip_broken: of many files, leave out those in which something cannot be read, which is told; to predict, they always are.
+        skip_broken: of many files, leave out those in which something cannot be read, and say which; predict always does.
         horizon: steps to forecast, at least 1; null for a season, or 12 where there is none.
         context: steps that a forecast reads before, at least 2; null for seven seasons, from 64 to 200.
         season: steps after which the series is like itself, 1 for none; null to find it in the training data.
@@ -170,7 +170,8 @@ class ForecastSettings(TaskSettings):
     """Train a forecaster of series.
 
     Args:
-        data: a table (.csv, .tsv, .jsonl, .parquet), a row a step; without it, carbon dioxide in the air of Mauna Loa, by week.
+        data: a table (.csv, .tsv, .jsonl, .parquet), a row a step, or a folder, a glob or a URL of such; without it, carbon dioxide
+            in the air of Mauna Loa, by week.
         reading: which columns there are, and what is forecast.
         model: the network.
         training: how to train; without a budget of your own, for 400 steps or 75 s, whichever is over first.

@@ -160,7 +160,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         series, steps = at_most(MOST_TEST, settings.reading.stride, tracks, spans, known.context, known.horizon)
         if not len(steps):
             raise DataError(
-                f"{data}: expected a series with a value and {known.horizon} steps behind it to evaluate on, but the longest has "
+                f"{data}: expected a series with a value and {known.horizon} steps after it to evaluate on, but the longest has "
                 f"{max(lengths)} steps; give more rows"
             )
         return made(series=series, origin=steps, horizon=known.horizon)

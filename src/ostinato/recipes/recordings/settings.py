@@ -32,7 +32,7 @@ class RecordingSettings:
         bands: of features, bands of the mel scale.
         coefficients: of mfcc, how many a frame has.
         sampling_rate: samples a second, to which recordings of another rate are resampled; null for that of the first file.
-        skip_broken: of many files, leave out those that are broken or empty, which is told; to predict, they always are.
+        skip_broken: of many files, leave out those that are broken or empty, and say which; predict always does.
     """
 
     id: str | None = None

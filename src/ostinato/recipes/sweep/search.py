@@ -33,7 +33,7 @@ from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import OstinatoError, RunError
 from ostinato.extras import needed
 from ostinato.recipes.sweep.space import Space, parse
-from ostinato.recipes.sweep.storage import Shared, check_space, open_study, reached
+from ostinato.recipes.sweep.storage import JOURNAL, Shared, check_space, open_study, reached
 from ostinato.recipes.sweep.trials import INTERRUPTED, Trials
 from ostinato.training.loop.interrupt import Interrupt
 from ostinato.training.run.files import write_text
@@ -78,7 +78,8 @@ def sweep(
         RunError: the folder holds a sweep, or with `resume`, none or another one; or a job died; or the record cannot be reached.
         OstinatoError: a run cannot be made, for reasons that all runs share.
     """
-    _prepare(space, folder, resume or (shared is not None and (folder / "sweep.yaml").exists()))
+    is_shared = shared is not None
+    _prepare(space, folder, resume or (is_shared and (folder / "sweep.yaml").exists()), shared=is_shared)
     with reached(shared):
         trials = Trials(space, open_study(space, folder, shared), folder, shared)
         if shared is not None:
@@ -148,10 +149,12 @@ def read_sweep(folder: Path) -> Space:
         raise RunError(f"{folder / 'sweep.yaml'} is damaged: {' '.join(str(error).split())}") from error
 
 
-def _prepare(space: Space, folder: Path, resume: bool) -> None:
+def _prepare(space: Space, folder: Path, resume: bool, *, shared: bool) -> None:
     held = (folder / "sweep.yaml").exists()
     if held and not resume:
         raise RunError(f"{folder} already holds a sweep; add --resume to go on with it, or choose another --folder")
+    if held and not shared and not (folder / JOURNAL).exists() and any(folder.glob("trial-*")):
+        raise RunError(f"{folder} holds trials of a sweep whose record is in a database; give its --storage as before")
     if resume and dataclasses.replace(read_sweep(folder), trials=space.trials) != space:
         raise RunError(
             f"{folder} holds a sweep over another space; choose another --folder, or leave the space as it was"

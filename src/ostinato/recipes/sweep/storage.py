@@ -18,6 +18,7 @@ from ostinato.recipes.sweep.space import Space
 if TYPE_CHECKING:
     from optuna import Study
 
+JOURNAL = "journal.log"  # of a sweep that is not shared
 STARTUP = 5  # trials that no pruner ends
 _SPACE = "space"  # on a study: what is searched
 _JOURNALS = ("redis", "rediss", "unix")
@@ -80,7 +81,7 @@ def _storage(folder: Path, shared: Shared | None) -> Any:
     from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 
     if shared is None:
-        return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+        return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     if shared.url.partition(":")[0] not in _JOURNALS:
         return _tables_of(RDBStorage, shared.url)
     check_installed("sweep")  # Optuna's own words for a missing package are longer than a line

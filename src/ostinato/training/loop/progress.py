@@ -121,10 +121,12 @@ class Progress:
         return {"bits_per_character": self.validation_bits(nats), **perplexity, **evaluation.figures}
 
     def show_reading(self, done: int, total: int | None) -> None:
-        """Shows how far the text is read, in bytes, if it is time to."""
+        """Shows how far the data are read, in bytes, if it is time to."""
         if self.due():
             share = min(done / total, 1.0) if total else 0.0
-            self._update(share, f"reading the text, {done / 1e6:,.0f} MB{f' of {total / 1e6:,.0f}' if total else ''}")
+            digits = 0 if max(done, total or 0) >= 1e7 else 2
+            of = f" of {total / 1e6:,.{digits}f}" if total else ""
+            self._update(share, f"reading the data, {done / 1e6:,.{digits}f} MB{of}")
 
     def show_judging(self, what: str, done: int, total: int) -> None:
         """Shows how many examples of some data are judged, if it is time to."""

@@ -49,7 +49,7 @@ def covariates_ahead(part: ForecastPart, track: Track, origin: int, horizon: int
     if names and (len(found) < horizon or np.isnan(found[:, needed]).any()):
         series = f" of series {track.id!r}" if track.id else ""
         raise DataError(
-            f"{part.name}: expected {', '.join(dict.fromkeys(columns))} for all {horizon} steps behind the last value{series}; "
+            f"{part.name}: expected {', '.join(dict.fromkeys(columns))} for all {horizon} steps after the last value{series}; "
             "add their rows, and leave what is forecast empty in them"
         )
     return found if names else np.zeros((horizon, 0))
