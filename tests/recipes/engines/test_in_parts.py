@@ -127,7 +127,7 @@ def test_a_folder_is_not_mixed_with_other_answers(tmp_path):
     with pytest.raises(RunError, match="holds partitions of another run than this"):
         in_parts(other, data, tmp_path / "out")
     Path(data).write_text(Path(data).read_text() + "dull,no\n")
-    with pytest.raises(RunError, match="holds partitions of other data than this"):
+    with pytest.raises(RunError, match="of other data than this, or of the same before a file was changed; choose"):
         in_parts(run, data, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
