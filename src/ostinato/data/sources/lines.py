@@ -191,6 +191,8 @@ def find_parts(
         if ending is None or not file.is_file():
             continue
         part = part_of_name(name.removesuffix(ending), names)
+        if part is None:
+            continue
         pattern = numbered_as(file) if numbered and part in found else None
         if pattern is not None and pattern in (found[part], numbered_as(found[part])):
             found[part] = pattern
@@ -199,8 +201,7 @@ def find_parts(
             raise DataError(
                 f"{folder}: {found[part].name} and {file.name} could both be the {part} part; name the files"
             )
-        if part is not None:
-            found[part] = file
+        found[part] = file
     return found
 
 
