@@ -91,7 +91,9 @@ def main(words: Sequence[str]) -> int:
     from ostinato.recipes.sweep.report import report
 
     if ending == "interrupted":
-        print(f"interrupted; go on with: ostinato sweep --folder {folder} --resume")
+        # Without its storage the sweep would begin again; its address may hold a password, which is not repeated.
+        again = "the same command" if shared is not None else f"ostinato sweep --folder {folder} --resume"
+        print(f"interrupted; go on with: {again}")
         return INTERRUPTED
     report(space, folder, shared=shared)
     return 0
