@@ -66,7 +66,7 @@ def test_a_slip_of_the_pen_is_one_line(capsys, words, says):
 )
 def test_after_an_interrupt_what_goes_on_is_told(tmp_path, monkeypatch, capsys, storage, again):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "space.yaml").write_text("task: lm\nspace: {seed: {choice: [1, 2]}}\ntrials: 1\n")
+    (tmp_path / "space.yaml").write_text("task: lm\nspace: {training.learning_rate: {choice: [0.1, 0.2]}}\ntrials: 1\n")
     monkeypatch.setattr("ostinato.recipes.sweep.search.sweep", lambda *given, **how: "interrupted")
     assert main(["sweep", "space.yaml", "--folder", "f", *storage]) == 130
     assert capsys.readouterr().out == f"interrupted; go on with: {again}\n"

@@ -157,11 +157,10 @@ def test_what_is_wrong_with_a_database_is_told_in_a_line(tmp_path):
 
 @pytest.mark.parametrize("as_optuna", [False, True])
 def test_what_speaks_with_a_database_and_is_not_there_is_named(as_optuna):
-    missing = ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
-    with (
-        pytest.raises(MissingPackageError, match="--storage postgresql: needs the package psycopg"),
-        reached(Shared("postgresql://u:secret@host/db", "a")),
-    ):
-        if as_optuna:
-            raise ImportError("Failed to import DB access module") from missing
-        raise missing
+    error = missing = ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+    if as_optuna:
+        error = ImportError("Failed to import DB access module")
+        error.__cause__ = missing
+    words = "--storage postgresql: needs the package psycopg"
+    with pytest.raises(MissingPackageError, match=words), reached(Shared("postgresql://u:secret@host/db", "a")):
+        raise error
