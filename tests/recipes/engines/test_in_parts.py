@@ -182,3 +182,13 @@ def test_a_language_model_is_measured_by_one_process(monkeypatch):
     monkeypatch.chdir(run)
     with pytest.raises(ConfigError, match="the task lm reads its data from the beginning to the end"):
         evaluate_by(Work(str(run), data_of(run)), Here(JudgeWorker).team, open_run(run), lambda done, size: None)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_of_data_without_an_example_one_file_has_no_row(tmp_path, suffix):
+    folder, target = PartFolder(tmp_path / "parts", suffix), tmp_path / f"all{suffix}"
+    with folder.begun({}):
+        folder.end({}, 0)
+    folder.join(target)
+    assert (polars.read_parquet(target).height if suffix == ".parquet" else len(target.read_bytes())) == 0
+    assert list(tmp_path.iterdir()) == [target]

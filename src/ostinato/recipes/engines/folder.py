@@ -140,7 +140,7 @@ class PartFolder:
                 with needed():
                     import polars
 
-                tables = [polars.scan_parquet(file, glob=False) for file in self.parts()]
+                tables = [polars.scan_parquet(file, glob=False) for file in self.parts()] or [polars.LazyFrame()]
                 polars.concat(tables, how="vertical_relaxed").sink_parquet(beside)
             else:
                 with beside.open("wb") as whole:
