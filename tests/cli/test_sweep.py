@@ -58,3 +58,15 @@ def test_a_slip_of_the_pen_is_one_line(capsys, words, says):
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("storage", "again"),
+    [([], ": ostinato sweep --folder f --resume"), (["--storage", "sqlite:///a.db"], " the same command")],
+)
+def test_after_an_interrupt_what_goes_on_is_told(tmp_path, monkeypatch, capsys, storage, again):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "space.yaml").write_text("task: lm\nspace: {training.learning_rate: {choice: [0.1, 0.2]}}\ntrials: 1\n")
+    monkeypatch.setattr("ostinato.recipes.sweep.search.sweep", lambda *given, **how: "interrupted")
+    assert main(["sweep", "space.yaml", "--folder", "f", *storage]) == 130
+    assert capsys.readouterr().out == f"interrupted; go on with{again}\n"

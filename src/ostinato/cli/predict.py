@@ -147,7 +147,11 @@ def _in_parts(given: Any) -> int:
         found = predict_in_parts(work, team, trained, rows=given.part_rows, on_part=on_part)
     _tell([*found.notes, *found.unread])
     if len(PartFolder(folder, suffix).parts()) < found.parts:
-        print(f"ostinato: partitions are missing in {folder}; the same command writes them", file=sys.stderr)
+        print(
+            f"ostinato: partitions are missing in {folder}; the same command writes them, as long as the data stay as they are; "
+            "where you mend these, choose another --output, or remove the folder",
+            file=sys.stderr,
+        )
         return 1
     if given.ordered:
         PartFolder(folder, suffix).join(target)

@@ -182,9 +182,13 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             on_batch: see there.
             data: see there.
             rows: which of the examples, as `slice(1000, 2000)`, so that several processes share the work; None for all.
+
+        Raises:
+            DataError: as of `predict`.
+            ConfigError: as of `predict`; or `rows` is no slice, or has a step.
         """
-        if rows is not None and rows.step not in (None, 1):
-            raise ConfigError(f"rows: expected a slice of neighbours, without a step, got {rows}")
+        if rows is not None and (not isinstance(rows, slice) or rows.step not in (None, 1)):
+            raise ConfigError(f"rows: expected a slice of neighbours, as slice(1000, 2000), got {rows!r}")
         return self._stream(self._given(values, data)[0], on_batch, rows)
 
     def _given(self, values: Any, data: Any) -> tuple[Any, bool]:

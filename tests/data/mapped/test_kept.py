@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,9 @@ def test_what_a_killed_process_had_read_is_not_read_again(tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         map_series(parts, kept, **HOW)
     (left,) = kept.iterdir()
-    dead = left.rename(left.with_suffix(f".{2**22 + 1}"))  # as of a process that is no more
-    other = kept / f".{'0' * 12}.{2**22 + 1}"  # of a table that has changed since
+    here = left.suffix.rpartition("-")[0]
+    dead = left.rename(left.with_suffix(f"{here}-{2**22 + 1}"))  # as of a process that is no more
+    other = kept / f".{'0' * 12}{here}-{2**22 + 1}"  # of a table that has changed since
     other.mkdir()
     (second,) = dead.glob("rows-*1.csv.parquet")
     second.write_bytes(second.read_bytes()[:-1] + b"?")  # as after a cut of the current
@@ -67,6 +69,23 @@ def test_what_a_killed_process_had_read_is_not_read_again(tmp_path, monkeypatch)
     assert {each.id for each in found.series} == set(whole["shop"])
     assert [each.name for each in kept.iterdir()] == [left.stem[1:]]
     assert not list(kept.glob("*/rows-*"))
+
+
+def test_of_another_machine_only_what_is_quiet_for_long_was_left(tmp_path):
+    path, kept = written(shops(), tmp_path / "a.csv"), tmp_path / "kept"
+    map_series(path, kept, **HOW)
+    (made,) = kept.iterdir()
+    made.rename(tmp_path / "away")
+    places = [kept / f".{name}.elsewhere-{process}" for name in (made.name, "0" * 12) for process in (1, 2**22 + 1)]
+    for place in places:
+        place.mkdir()
+        (place / "column-0").write_bytes(b"begun")
+    old = time.time() - 1000
+    for at in (1, 3):
+        os.utime(places[at] / "column-0", (old, old))
+        os.utime(places[at], (old, old))
+    map_series(path, kept, **HOW)
+    assert sorted(kept.iterdir()) == sorted([made, places[0], places[2]])
 
 
 def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):

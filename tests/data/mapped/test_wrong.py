@@ -140,3 +140,23 @@ def test_files_that_do_not_make_a_table(tmp_path, names, message):
     (tmp_path / "c").mkdir()
     with pytest.raises(DataError, match=message):
         map_series(tmp_path, tmp_path / "c" / "kept")
+
+
+@pytest.mark.parametrize("zoned", [False, True])
+@pytest.mark.parametrize("odd", [1, 2])  # one of the files that are looked at first, and one that is not
+def test_a_file_whose_times_alone_have_a_zone_or_none_is_named_with_its_row(tmp_path, odd, zoned):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for at in range(30):
+        zone = "Z" if (at == odd) == zoned else ""
+        rows = "".join(f"{at},2024-01-{day + 1:02d}T00:00:00{zone},{day}\n" for day in range(9))
+        (parts / f"{at:02d}.csv").write_text(f"id,date,y\n{rows}")
+    others = "have none" if zoned else "have one"
+    message = (
+        rf"0{odd}\.csv, row 1 after the header: column 'date' has '2024.*in all times or in none, and others {others}"
+    )
+    with pytest.raises(BrokenFilesError, match=message):
+        map_series(parts, None)
+    found = map_series(parts, None, skip_broken=True)
+    assert len(found.series) == 29
+    assert len(found.unread) == 1

@@ -3,6 +3,7 @@ import gzip
 import pytest
 
 from ostinato.data.records.pairs import Pair, Pairs, draw_pair_splits, read_pair_splits, read_pairs, read_sources
+from ostinato.data.stored.pairs import map_pairs
 from ostinato.errors import DataError
 
 
@@ -185,6 +186,16 @@ def test_a_folder_may_hold_tables(tmp_path):
     write(tmp_path, {f"{part}.csv": f"en,de\n{part},x\n" for part in ("train", "dev", "test")})
     splits = read_pair_splits(tmp_path, "de", "en")
     assert [part.pairs[0].target for part in (splits.train, splits.validation, splits.test)] == ["train", "dev", "test"]
+
+
+def test_numbered_tables_are_one_part(tmp_path):
+    for part, files in (("train", 2), ("validation", 1)):
+        for at in range(files):
+            name = f"{part}-{at:05d}-of-{files:05d}.csv"
+            (tmp_path / name).write_text(f"source,target\n{part} {at},t\n")
+    splits = read_pair_splits(tmp_path, read=map_pairs)
+    assert [each.source for each in splits.train.pairs] == ["train 0", "train 1"]
+    assert [each.source for each in splits.validation.pairs] == ["validation 0"]
 
 
 @pytest.mark.parametrize(

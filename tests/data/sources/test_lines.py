@@ -1,4 +1,5 @@
 import bz2
+import glob
 import gzip
 import io
 import lzma
@@ -114,3 +115,18 @@ def test_line_ends_of_old_macs_are_known_where_there_is_no_other(tmp_path):
     assert list(numbered_lines(path)) == [(1, "one"), (2, ""), (3, "two")]
     path.write_bytes(b"one\rstill one\ntwo\n")
     assert list(numbered_lines(path)) == [(1, "one\rstill one"), (2, "two")]
+
+
+def test_files_that_are_numbered_are_one_part_where_several_may_be(tmp_path):
+    folder = tmp_path / "a [b]"
+    folder.mkdir()
+    for name in ("train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "test-00000-of-00001.parquet"):
+        (folder / name).touch()
+    found = find_parts(folder, PART_NAMES, (".parquet",), numbered=True)
+    assert sorted(map(str, folder.glob("train*"))) == sorted(glob.glob(str(found["train"])))
+    assert found["test"] == folder / "test-00000-of-00001.parquet"
+    with pytest.raises(DataError, match="could both be the train part"):
+        find_parts(folder, PART_NAMES, (".parquet",))
+    (folder / "train-00000-of-00003.parquet").touch()
+    with pytest.raises(DataError, match="could both be the train part"):
+        find_parts(folder, PART_NAMES, (".parquet",), numbered=True)

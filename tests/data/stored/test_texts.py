@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 
 import numpy as np
 import polars
@@ -11,7 +12,8 @@ from ostinato.data.records.targets import target_of
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.tables import read_examples, read_labelled
 from ostinato.data.stored import texts as module
-from ostinato.data.stored.texts import map_examples, map_labelled
+from ostinato.data.stored.texts import map_examples, map_labelled, mapped_sets
+from ostinato.data.stored.tokens import token_ids
 from ostinato.errors import DataError
 
 CSV = '\ufefftext,label,n\r\n"a ""quoted"", text",yes,1\r\n\r\n,no,2\r\n"two\r\nlines", yes ,3\r\nshort,no\r\nGrüße 😀,yes,4\r\n'
@@ -148,3 +150,54 @@ def test_parts_are_drawn_as_in_memory(tmp_path, labels, few, monkeypatch):
     codes = found.train.codes()
     assert (codes is None) == (not few and len(set(labels)) > 4)
     assert codes is None or isinstance(codes, np.ndarray)
+
+
+class _Bytes:
+    """Counts how often it is asked."""
+
+    how = "bytes"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, text: str) -> np.ndarray:
+        self.asked += 1
+        return np.frombuffer(text.encode(), np.uint8)
+
+
+def test_ids_of_one_file_stay_when_those_of_another_are_made_and_go_when_it_changes(tmp_path):
+    kept, encode, parts = tmp_path / "kept", _Bytes(), []
+    for name in ("train.csv", "dev.csv"):
+        (tmp_path / name).write_text(f"text,label\n{name},x\nb,y\n")
+        parts.append(map_examples(tmp_path / name, kept))
+    for part in (*parts, *parts):
+        assert token_ids(part.texts, encode, np.dtype(np.uint8))[0].tobytes().decode() == part[0].text
+        assert mapped_sets(part, ("x", "y")).tolist() == [[1, 0], [0, 1]]
+    assert encode.asked == 4
+    assert len(list(kept.iterdir())) == 6
+    (tmp_path / "dev.csv").write_text("text,label\nchanged,x\nb,y\n")
+    changed = map_examples(tmp_path / "dev.csv", kept)
+    token_ids(changed.texts, encode, np.dtype(np.uint8))
+    mapped_sets(changed, ("x", "y"))
+    assert encode.asked == 6
+    assert len(list(kept.iterdir())) == 6
+
+
+def test_who_makes_the_same_at_once_takes_nothing_away_from_who_was_first(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("text,label\na,x\nb,y\n")
+    kept, write, first = tmp_path / "kept", module._write, []
+
+    def overtaken(*given):
+        if not first:
+            first.append(0)
+            with monkeypatch.context() as patch:
+                patch.setattr(socket, "gethostname", lambda: "elsewhere")
+                map_examples(tmp_path / "a.csv", kept)
+            (folder,) = (each for each in kept.iterdir() if not each.name.startswith("."))
+            first[0] = (folder / "text").stat().st_ino
+        return write(*given)
+
+    monkeypatch.setattr(module, "_write", overtaken)
+    assert tuple(map_examples(tmp_path / "a.csv", kept)) == read_examples(tmp_path / "a.csv")
+    (folder,) = kept.iterdir()
+    assert (folder / "text").stat().st_ino == first[0]

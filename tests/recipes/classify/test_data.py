@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ostinato.data.records.images import Images
-from ostinato.data.sources.tables import Example
+from ostinato.data.sources.tables import Example, read_labelled
 from ostinato.errors import DataError
 from ostinato.recipes.classify.data import (
     ClassifyKnown,
@@ -14,7 +14,7 @@ from ostinato.recipes.classify.data import (
     Texts,
     prepared,
 )
-from ostinato.recipes.classify.reading import is_texts, read_pictures, read_texts
+from ostinato.recipes.classify.reading import is_texts, large_texts, read_all, read_pictures, read_texts
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
 READING = ClassifyReadingSettings(tokens="word")
@@ -126,6 +126,33 @@ def test_which_data_are_texts(tmp_path):
     assert not is_texts(str(tmp_path))
     (tmp_path / "train.tsv").write_text("text\tlabel\n")
     assert is_texts(str(tmp_path))
+
+
+@pytest.mark.parametrize("below", ["", "data"])
+def test_numbered_files_are_the_parts_that_they_are_called(tmp_path, below):
+    folder, expected = tmp_path / "set" / below, {"train": [], "dev": [], "test": []}
+    folder.mkdir(parents=True)
+    (tmp_path / "set" / "README.md").write_text("what it is")
+    for part, files in (("train", 3), ("dev", 1), ("test", 2)):
+        for at in range(files):
+            rows = [Example(f"{part} {at} {row}", "xy"[row]) for row in range(2)]
+            content = "".join(f"{each.text},{each.label}\n" for each in rows)
+            (folder / f"{part}-{at:05d}-of-{files:05d}.csv").write_text(f"text,label\n{content}")
+            expected[part] += rows
+    data = str(tmp_path / "set")
+    places = large_texts(data, READING)
+    assert places is not None
+    splits = read_all(data, READING, places)
+    assert tuple(splits.train) == tuple(expected["train"])
+    assert tuple(splits.test) == tuple(expected["test"])
+    assert tuple(read_texts(data, READING, with_labels=True)) == tuple(expected["test"])
+    splits = read_labelled(folder)
+    assert (splits.train, splits.test) == (tuple(expected["train"]), tuple(expected["test"]))
+    (folder.parent / "other").mkdir()
+    if below:
+        (folder.parent / "other" / "train.csv").write_text("text,label\na,x\n")
+        with pytest.raises(DataError, match="data and other both have parts called train"):
+            large_texts(data, READING)
 
 
 def test_images_must_be_like_those_of_training(tmp_path):

@@ -127,7 +127,7 @@ def test_a_folder_is_not_mixed_with_other_answers(tmp_path):
     with pytest.raises(RunError, match="holds partitions of another run than this"):
         in_parts(other, data, tmp_path / "out")
     Path(data).write_text(Path(data).read_text() + "dull,no\n")
-    with pytest.raises(RunError, match="holds partitions of other data than this"):
+    with pytest.raises(RunError, match="of other data than this, or of the same before a file was changed; choose"):
         in_parts(run, data, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
@@ -182,3 +182,13 @@ def test_a_language_model_is_measured_by_one_process(monkeypatch):
     monkeypatch.chdir(run)
     with pytest.raises(ConfigError, match="the task lm reads its data from the beginning to the end"):
         evaluate_by(Work(str(run), data_of(run)), Here(JudgeWorker).team, open_run(run), lambda done, size: None)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_of_data_without_an_example_one_file_has_no_row(tmp_path, suffix):
+    folder, target = PartFolder(tmp_path / "parts", suffix), tmp_path / f"all{suffix}"
+    with folder.begun({}):
+        folder.end({}, 0)
+    folder.join(target)
+    assert (polars.read_parquet(target).height if suffix == ".parquet" else len(target.read_bytes())) == 0
+    assert list(tmp_path.iterdir()) == [target]

@@ -98,6 +98,34 @@ def test_trials_run_on_workers(tmp_path, capsys, monkeypatch):
     assert "the best of 3 trials" in said
 
 
+class Cluster:
+    """What Ray says of machines with so many cores and GPUs."""
+
+    def __init__(self, *machines):
+        self._machines = machines
+
+    def cluster_resources(self):
+        return {name: sum(each[at] for each in self._machines) for at, name in enumerate(("CPU", "GPU"))}
+
+    def nodes(self):
+        return [{"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in self._machines]
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+@pytest.mark.parametrize("wanted", [None, 1, 2, 3, 5, 8, 50])
+@pytest.mark.parametrize(
+    "machines", [((4, 0),), ((4, 0), (2, 0)), ((8, 2), (32, 0)), ((3, 2), (16, 1)), ((5, 0), (5, 0), (5, 0)), ((1, 4),)]
+)
+def test_there_is_room_for_every_worker(machines, wanted, device):
+    crew = RayCrew(Cluster(*machines), wanted, device)
+    cpus, gpus = crew._share["num_cpus"], crew._share["num_gpus"]
+    rooms = [min(has // cpus, int(its / gpus + 1e-9) if gpus else has) for has, its in machines]
+    assert 1 <= crew.workers <= sum(rooms)
+    assert wanted is None or crew.workers <= wanted
+    total = sum(has for has, its in machines if its or not gpus)
+    assert wanted is None or crew.workers == min(wanted, total) or gpus
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -110,6 +138,10 @@ def test_trials_run_on_workers(tmp_path, capsys, monkeypatch):
             "--output x.csv: with --engine, expected a name that ends in .jsonl",
         ),
         (["--engine", "horse"], "engine: expected one of"),
+        (
+            ["--engine", "ray", "--output", "x", "--part_rows", "0"],
+            "--part_rows: expected an integer of at least 1, got 0",
+        ),
     ],
 )
 def test_a_slip_of_the_pen_is_one_line(capsys, words, says):

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from ostinato.cli.sweep import main
-from ostinato.errors import ConfigError, RunError
+from ostinato.errors import ConfigError, MissingPackageError, RunError
 from ostinato.recipes.sweep import search
 from ostinato.recipes.sweep.search import sweep
 from ostinato.recipes.sweep.slots import AFTER, AGAIN, BEAT, WITHDRAWN, Watch, is_superfluous, lost, slots_of
 from ostinato.recipes.sweep.space import parse
-from ostinato.recipes.sweep.storage import Shared, open_study
+from ostinato.recipes.sweep.storage import Shared, open_study, reached
 
 from ..reviews import rows, write
 
@@ -173,3 +173,14 @@ def test_what_is_wrong_with_a_database_is_told_in_a_line(tmp_path):
         with pytest.raises(RunError, match=r"--storage .*: cannot be reached \(.*\); check the address") as error:
             open_study(space, tmp_path, Shared(url, "s"))
         assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("as_optuna", [False, True])
+def test_what_speaks_with_a_database_and_is_not_there_is_named(as_optuna):
+    error = missing = ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+    if as_optuna:
+        error = ImportError("Failed to import DB access module")
+        error.__cause__ = missing
+    words = "--storage postgresql: needs the package psycopg"
+    with pytest.raises(MissingPackageError, match=words), reached(Shared("postgresql://u:secret@host/db", "a")):
+        raise error

@@ -99,7 +99,9 @@ async def killed_text(fox, store, replica_of, go_on, **limits):
     assert view["saved"] <= found["step"] == found["saved"]
     async with serving(fox) as service:
         other = (await service.open("m", "", {"text": begin}))["id"]
-        some = Generating(**{**how, "max_tokens": max(found["step"], len(replica.told))})  # the same as the first of more
+        some = Generating(
+            **{**how, "max_tokens": max(found["step"], len(replica.told))}
+        )  # the same as the first of more
         whole = begin + "".join([piece.text async for piece in service.write("m", "", other, some)])
     assert whole.startswith(begin + replica.told)
     assert await again("state", "m", "", id) == bits(load(fox), whole[: found["step"]])

@@ -6,6 +6,8 @@ import threading
 import time
 
 import pytest
+from torch.distributed.elastic.multiprocessing.api import PContext
+from torch.distributed.elastic.rendezvous.dynamic_rendezvous import DynamicRendezvousHandler
 
 from ostinato.errors import RunError
 from ostinato.training.distributed import agent
@@ -147,6 +149,27 @@ def test_a_signal_reaches_the_workers_once_and_they_take_their_time(monkeypatch,
     assert launch([str(tmp_path)], ELASTIC) == 130
     assert len(list(tmp_path.glob("told-*"))) == len(list(tmp_path.glob("saved-*"))) == 2
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_who_joins_waits_until_the_workers_have_saved(monkeypatch, tmp_path):
+    script(
+        monkeypatch,
+        EACH_TRY + "signal.signal(signal.SIGTERM, lambda *_: (folder / f'told-{rank}').touch())\n"
+        "if tried: sys.exit()\n(folder / f'ready-{rank}').touch()\nsignal.pause()\ntime.sleep(1)\n"
+        "(folder / f'saved-{rank}').touch()\nsys.exit(130)",
+    )
+    close, joined = PContext.close, []
+
+    def waiting(handler):
+        if not joined and len(list(tmp_path.glob("ready-*"))) == 2:
+            joined.append(True)
+            return 1
+        return 0
+
+    monkeypatch.setattr(DynamicRendezvousHandler, "num_nodes_waiting", waiting)
+    monkeypatch.setattr(PContext, "close", lambda self, death_sig=None, timeout=30: close(self, death_sig, 0.1))
+    assert launch([str(tmp_path)], ELASTIC) == 0
+    assert len(list(tmp_path.glob("told-*"))) == len(list(tmp_path.glob("saved-*"))) == 2
 
 
 def test_afterwards_all_is_as_before(tmp_path):

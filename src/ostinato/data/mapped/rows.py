@@ -97,6 +97,7 @@ class RowReader:
         self._ids = polars.Enum(self.ids.cast(polars.String)) if self.columns.id is not None else None
         self._hint = "" if self.roles.named is not None else ", or name the columns to forecast with --reading.values"
         self._counts_up = False
+        self._with_zone: bool | None = None  # of all times, or of none
 
     def look_at_times(self, parts: Sequence[Path]) -> None:
         """Finds out how all times are written, where the first rows do not tell.
@@ -121,24 +122,29 @@ class RowReader:
                 times = self._right_ones(cells)
                 if times is None:
                     raise
-                self.day_first, self._counts_up = times.day_first, times.form.kind == "number"
+                self._told_by(times)
                 return  # who reads them names the row of one that is none
             all_of_them = [polars.scan_parquet(part, glob=False).select(name).unique() for part in parts]
             cells = polars.concat(all_of_them, how="vertical_relaxed").unique().collect(engine="streaming").to_series()
             times = self._unique_times(cells.drop_nulls(), self.path, 0)
-        self.day_first = times.day_first
-        self._counts_up = times.form.kind == "number"
+        self._told_by(times)
+
+    def _told_by(self, times: Times) -> None:
+        self.day_first, self._counts_up = times.day_first, times.form.kind == "number"
+        self._with_zone = times.offsets is not None
 
     def _right_ones(self, cells: polars.Series) -> Times | None:
-        """The times among some cells; None where there are none."""
+        """The times among some cells, those that have a zone if the first has one; None where there are none."""
         right: list[bool] = []
+        with_zone: bool | None = None
         for at in range(len(cells)):
             try:
-                self._unique_times(cells.slice(at, 1), self.path, 0)
+                found = self._unique_times(cells.slice(at, 1), self.path, 0)
             except DataError as error:
-                right.append("does not tell the day" in str(error))
+                right.append("does not tell the day" in str(error) and not with_zone)
             else:
-                right.append(True)
+                with_zone = found.offsets is not None if with_zone is None else with_zone
+                right.append((found.offsets is not None) == with_zone)
         found = cells.filter(right)
         return self._unique_times(found, self.path, 0) if len(found) else None
 
@@ -246,13 +252,15 @@ class RowReader:
         if isinstance(column.dtype, polars.Date) or (
             isinstance(column.dtype, polars.Datetime) and column.dtype.time_zone is None
         ):
-            if column.has_nulls():
+            if column.has_nulls() or self._with_zone:
                 self._blame(column, file, before)
             times = read_times(file, table, name)
             self._write_as(times.form)
             return times.moments, None
         cells = column.unique(maintain_order=True)
         times = self._unique_times(cells, file, before, column)
+        if (times.offsets is not None) != self._with_zone:
+            self._blame(column, file, before)
         self._write_as(times.form)
         self.zone = times.zone
         numbers = polars.Series(np.arange(len(cells)))
@@ -281,13 +289,16 @@ class RowReader:
         name = column.name
         for row, cell in enumerate(column.to_list()):
             alone = polars.Series(name, [cell], dtype=column.dtype)
+            what = "is empty; give every row a time" if cell is None or not str(cell).strip() else ""
             try:
                 times = read_times(file, alone.to_frame(), name, day_first=self.day_first)
                 right = (times.form.kind == "number") == self._counts_up
+                if right and (times.offsets is not None) != self._with_zone:
+                    right, others = False, "have one" if self._with_zone else "have none"
+                    what = f"has {str(cell)!r}; expected a time zone in all times or in none, and others {others}"
             except DataError:
                 right = False
             if not right:
-                what = "is empty; give every row a time" if cell is None or not str(cell).strip() else ""
                 raise DataError(
                     f"{file}, row {before + row + 1} after the header: column {name!r} "
                     + (what or f"has {cell!r}; expected a time that is written as the others are")

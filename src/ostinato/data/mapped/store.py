@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import socket
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +37,8 @@ PARTS = "rows-"  # of files of the table in the form in which they are read
 TABLES = "tables"  # the folder of a run in which tables are kept
 _BUFFER_BYTES = 2**20
 _TRIES = 5
+_BEGUN = re.compile(r"(\..+)\.([^.]+)-(\d+)")  # the name of a folder that is being made, the machine and the process
+_QUIET_S = 900.0  # a process of another machine that writes nothing for so long is gone
 
 
 class ColumnFile:
@@ -168,23 +173,26 @@ def _checksum_of(index: dict[str, np.ndarray], ids: str) -> int:
 
 
 @contextmanager
-def made_whole(folder: Path) -> Generator[Path]:
+def made_whole(folder: Path, is_whole: Callable[[Path], object] = open_stored) -> Generator[Path]:
     """A folder to make a table in, which gets the name `folder` at the end of the block.
 
     It has what a process had done that was killed at the same; what others have left is removed. Where another process has made the
-    same meanwhile, that stays.
+    same meanwhile, that stays. Whether a process of another machine was killed nobody can see here: it counts so when its folder
+    has not changed for a quarter of an hour.
+
+    Args:
+        folder: Which.
+        is_whole: Whether what has its name meanwhile is whole.
 
     Raises:
         DataError: It cannot be written.
     """
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    beside = folder.with_name(_own_name(folder))
     goes_on = False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in sorted(folder.parent.glob(".*.*")):
-            if not left.suffix[1:].isdigit() or _is_alive(left.suffix[1:]):
-                continue
-            if left.stem == f".{folder.name}" and not beside.exists():
+        for left in _left_in(folder.parent):
+            if left.name.startswith(f".{folder.name}.") and not beside.exists():
                 with suppress(OSError):  # another process took it
                     os.replace(left, beside)
             shutil.rmtree(left, ignore_errors=True)
@@ -194,7 +202,7 @@ def made_whole(folder: Path) -> Generator[Path]:
                 part.unlink()
         yield beside
         for attempt in range(_TRIES):
-            if open_stored(folder) is not None:
+            if is_whole(folder):
                 return
             shutil.rmtree(folder, ignore_errors=True)  # one that is not whole
             try:
@@ -218,8 +226,39 @@ def made_whole(folder: Path) -> Generator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
 
 
+def _own_name(folder: Path) -> str:
+    """Of a folder that this process makes; processes of several machines, or containers, may have the same number."""
+    return f".{folder.name}.{_machine()}-{os.getpid()}"
+
+
+def _machine() -> str:
+    return socket.gethostname().replace(".", "_")
+
+
+def _left_in(folder: Path) -> list[Path]:
+    """What processes have begun that are no more, in the order of their names."""
+    found: list[Path] = []
+    for each in sorted(folder.glob(".*.*-*")):
+        told = _BEGUN.fullmatch(each.name)
+        if told is None:
+            continue
+        if _is_quiet(each) if told[2] != _machine() else not _is_alive(told[3]):
+            found.append(each)
+    return found
+
+
+def _is_quiet(folder: Path) -> bool:
+    """Whether nothing in a folder has changed for long, by the clock of the file system, on which a new file tells the time."""
+    try:
+        changed = max(each.stat().st_mtime for each in (folder, *folder.iterdir()))
+        with tempfile.TemporaryFile(dir=folder.parent) as probe:
+            return os.fstat(probe.fileno()).st_mtime - changed > _QUIET_S
+    except OSError:  # it is gone, or nobody can say
+        return False
+
+
 def _is_alive(process: str) -> bool:
-    if not process.isdigit() or int(process) == os.getpid():
+    if int(process) == os.getpid():
         return False
     try:
         os.kill(int(process), 0)

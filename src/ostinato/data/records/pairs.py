@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from ostinato.data.records.splits import Splits, stratified_split
-from ostinato.data.sources.lines import COMPRESSIONS, PART_NAMES, numbered_lines, part_of_name, suffix_of
+from ostinato.data.sources.lines import COMPRESSIONS, PART_NAMES, numbered_as, numbered_lines, part_of_name, suffix_of
 from ostinato.data.sources.tables import JSON_SUFFIXES, PARQUET_SUFFIXES, read_cells
 from ostinato.errors import DataError
 
@@ -196,6 +196,12 @@ class _Files:
             there = next(side[half[0]] for side in self.sides if half[0] in side)
             other = next(ending for side, ending in zip(self.sides, self.endings, strict=True) if half[0] not in side)
             raise DataError(f"{there}: has no counterpart that ends in {other} in its folder; put both sides there")
+        if (
+            len(whole) > 1
+            and None not in (one := {numbered_as(self.sides[0][stem]) for stem in whole})
+            and len(one) == 1
+        ):
+            return [numbered_as(side[whole[0]]) or side[whole[0]] for side in self.sides]
         if len(whole) > 1:
             first, second = ([side[stem].name for side in self.sides] for stem in whole[:2])
             option = {"train": "--data", "validation": "--reading.validation", "test": "--reading.test"}[part]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import lzma
+import re
 import sys
 import zlib
 from collections.abc import Generator, Iterable, Iterator
@@ -18,6 +20,7 @@ from ostinato.errors import DataError
 
 COMPRESSIONS = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _BYTE_ORDER_MARK = "\ufeff"
+_NUMBERED = re.compile(r"-\d+-of-(?=\d+\b)")  # as Hugging Face and others cut large tables
 
 
 # What `opened_once` has read or `held_as` was given, by name.
@@ -165,13 +168,16 @@ def suffix_of(path: str | Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def find_parts(folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[str, ...]) -> dict[str, Path]:
+def find_parts(
+    folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[str, ...], *, numbered: bool = False
+) -> dict[str, Path]:
     """The files of a folder that hold its parts, by the names that people give them.
 
     Args:
         folder: Where they lie.
         names: For each part, the stems it may have: {"validation": ("validation", "valid", "val", "dev")}.
         endings: Of the file names, with or without the suffix of a compression: (".csv", ".tsv").
+        numbered: Whether a part may be several files that are numbered, `train-00000-of-00002.parquet`; they are then a glob.
 
     Raises:
         DataError: Two files could be the same part.
@@ -185,13 +191,25 @@ def find_parts(folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[s
         if ending is None or not file.is_file():
             continue
         part = part_of_name(name.removesuffix(ending), names)
+        if part is None:
+            continue
+        pattern = numbered_as(file) if numbered and part in found else None
+        if pattern is not None and pattern in (found[part], numbered_as(found[part])):
+            found[part] = pattern
+            continue
         if part in found:
             raise DataError(
                 f"{folder}: {found[part].name} and {file.name} could both be the {part} part; name the files"
             )
-        if part is not None:
-            found[part] = file
+        found[part] = file
     return found
+
+
+def numbered_as(file: Path) -> Path | None:
+    """The glob of all files that are numbered as one is; None where it is not."""
+    escaped = Path(glob.escape(str(file)))
+    name, count = _NUMBERED.subn("-*-of-", escaped.name, count=1)
+    return escaped.with_name(name) if count else None
 
 
 def part_of_name(stem: str, names: dict[str, tuple[str, ...]]) -> str | None:

@@ -7,6 +7,7 @@ where numbers are wanted (`frames`).
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import itertools
 import json
@@ -207,7 +208,7 @@ def read_labelled(
     name = Path(str(train)).name
     if is_folder(train):
         folder = Path(train).expanduser()
-        parts = find_parts(folder, PART_NAMES, TABLE_SUFFIXES)
+        parts = find_parts(folder, PART_NAMES, TABLE_SUFFIXES, numbered=True)
         if "train" not in parts and is_text_folder(folder):
             parts = {"train": folder, **part_folders(folder)}
         if "train" not in parts:
@@ -217,7 +218,14 @@ def read_labelled(
             )
         train, validation, test = parts["train"], validation or parts.get("validation"), test or parts.get("test")
     several = target == "several"
-    rows = labelled(read_examples(train, text=text, label=label, dialect=dialect, several=several), train)
+
+    def read(path: str | Path) -> tuple[Example, ...]:
+        is_glob = "://" not in str(path) and glob.has_magic(str(path)) and not Path(path).expanduser().exists()
+        files = sorted(glob.glob(str(path))) if is_glob else [path]
+        each = [read_examples(file, text=text, label=label, dialect=dialect, several=several) for file in files]
+        return labelled(tuple(itertools.chain(*each)), path)
+
+    rows = read(train)
     kept, drawn, last = stratified_split(
         drawn_by([row.label for row in rows], target),
         validation_share if validation is None else 0.0,
@@ -228,7 +236,7 @@ def read_labelled(
     def part(path: str | Path | None, indices: Iterable[int]) -> tuple[Example, ...]:
         if path is None:
             return tuple(rows[index] for index in indices)
-        return labelled(read_examples(path, text=text, label=label, dialect=dialect, several=several), path)
+        return read(path)
 
     return Splits(name, part(None, kept), part(validation, drawn), part(test, last))
 

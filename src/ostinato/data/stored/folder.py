@@ -114,13 +114,29 @@ def kept_columns(
     return columns
 
 
+def columns_beside(of: KeptColumns, what: str, how: Any, make: Callable[[ColumnWriter], dict[str, Any]]) -> KeptColumns:
+    """Columns that are made of others, beside them; they are removed when the data of those have changed.
+
+    Args:
+        of: Those others.
+        what: The new ones are.
+        how: As for `kept_columns`, like `make`.
+        make: Writes them.
+
+    Raises:
+        DataError: They cannot be kept.
+    """
+    name = f"{what} of {of.about['data']}"
+    return kept_columns(of.folder.parent, name, of.about["about"]["files"], [of.checksum, how], make)
+
+
 def _kept(
     folder: Path, data: str, identity: dict[str, Any], make: Callable[[ColumnWriter], dict[str, Any]]
 ) -> KeptColumns:
     own = folder / hashlib.sha256(json.dumps([data, identity], sort_keys=True).encode()).hexdigest()[:12]
     if (columns := open_columns(own)) is not None:
         return columns
-    with made_whole(own) as beside:
+    with made_whole(own, open_columns) as beside:
         writer = ColumnWriter(beside)
         try:
             found = make(writer)

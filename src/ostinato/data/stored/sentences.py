@@ -21,7 +21,7 @@ from ostinato.data.records.conll import (
 )
 from ostinato.data.sources.lines import numbered, open_document, suffix_of
 from ostinato.data.sources.text import Document, find_text
-from ostinato.data.stored.folder import ColumnWriter, KeptColumns, kept_columns
+from ostinato.data.stored.folder import ColumnWriter, KeptColumns, columns_beside, kept_columns
 from ostinato.data.stored.ragged import BLOCK, Ragged, RaggedTexts, mapped_ragged, write_texts
 from ostinato.data.stored.rows import Progress, Told
 from ostinato.errors import ConfigError, DataError
@@ -113,7 +113,7 @@ class MappedSentences(Sequence[Sentence]):
                 column.append(find(block))
             return {}
 
-        kept = kept_columns(self.columns.folder.parent, "ids", self.columns.checksum, how, make)
+        kept = columns_beside(self.columns, "ids", how, make)
         return Ragged(kept["ids"], self.columns["tag-ends"], self.rows, kept)
 
 

@@ -17,7 +17,7 @@ from ostinato.data.records.splits import Splits, stratified_split
 from ostinato.data.records.targets import Target, TargetName, number_of, sets_of, target_of
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.tables import CellRoles, Example, header_hint, labelled
-from ostinato.data.stored.folder import ColumnWriter, KeptColumns, kept_columns
+from ostinato.data.stored.folder import ColumnWriter, KeptColumns, columns_beside, kept_columns
 from ostinato.data.stored.ragged import BLOCK, RaggedTexts, write_texts
 from ostinato.data.stored.rows import Progress, Told, bytes_of, rows_of_files
 from ostinato.errors import DataError
@@ -269,6 +269,5 @@ def mapped_sets(part: MappedTexts, classes: Sequence[str]) -> np.ndarray:
         return {}
 
     rows = "" if part.rows is None else hashlib.sha256(part.rows.tobytes()).hexdigest()
-    columns = part.columns
-    kept = kept_columns(columns.folder.parent, "sets", columns.checksum, [list(classes), rows], make)
+    kept = columns_beside(part.columns, "sets", [list(classes), rows], make)
     return kept["sets"].reshape(len(part), len(classes))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ostinato.data.stored.folder import ColumnWriter, kept_columns
+from ostinato.data.stored.folder import ColumnWriter, columns_beside
 from ostinato.data.stored.ragged import BLOCK, Ragged, RaggedTexts, mapped_ragged, write_ragged
 
 
@@ -38,7 +38,7 @@ def token_ids(texts: Iterable[str], encode: Encoder, dtype: np.dtype[Any]) -> Ra
     """
     if not isinstance(texts, RaggedTexts):
         return Ragged.of(map(encode, texts), dtype)
-    columns, every = texts.columns, texts.every()
+    every = texts.every()
 
     def make(writer: ColumnWriter) -> dict[str, Any]:
         left = iter(every)
@@ -48,5 +48,5 @@ def token_ids(texts: Iterable[str], encode: Encoder, dtype: np.dtype[Any]) -> Ra
         return {}
 
     how = [texts.name, dtype.name, encode.how]
-    kept = kept_columns(columns.folder.parent, "ids", columns.checksum, how, make)
+    kept = columns_beside(texts.columns, "ids", how, make)
     return mapped_ragged(kept, "ids").take(texts.rows)

@@ -7,13 +7,28 @@ import shutil
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from ostinato.errors import DataError
+
 _MOST_WORDS = 1_000_000  # different ones that are held, some 150 MB
 _LINES = 10_000  # of a file that are written at once
+
+
+@contextmanager
+def counting_on_disk() -> Generator[None]:
+    """Inside, a folder of the system that has no room, or is not there, is told of."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"counts that do not fit into memory cannot be kept in the system's temporary folder ({error.strerror or error}); make "
+            "room there, or name another folder in TMPDIR"
+        ) from error
 
 
 class WordCounts:
@@ -56,6 +71,7 @@ class WordCounts:
         if len(self._counts) > self._most:
             self._to_disk()
 
+    @counting_on_disk()
     def _to_disk(self) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="ostinato-words-"))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ostinato.data.tokens.counts import counting_on_disk
+
 MOST_NUMBERS = 4_000_000  # of a table of counts, 16 MB
 _LEAST_TEXTS = 2  # a run of tokens of one text says nothing about others
 _BLOCK_TOKENS = 2**20
@@ -153,6 +155,7 @@ class _RunCounter:
         self._held = [_sum(np.concatenate(self._held))]
         self._size = len(self._held[0])
 
+    @counting_on_disk()
     def _to_disk(self) -> None:
         if self._folder is None:
             self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ostinato-counts-")))

@@ -13,6 +13,7 @@ from ostinato.data.mapped.files import find_tables, is_large
 from ostinato.data.records.images import Images, read_image_splits, read_images
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.dialect import Dialect
+from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, suffix_of
 from ostinato.data.sources.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples, read_labelled
 from ostinato.data.sources.text_folders import is_text_folder, part_folders
@@ -43,14 +44,28 @@ def large_texts(data: str, reading: ClassifyReadingSettings) -> dict[str, str] |
 def _parts(folder: Path) -> dict[str, Path] | None:
     """The parts of a folder of tables; None where it has others."""
     if any(_are_tables(str(each)) for each in folder.iterdir() if each.is_file()):
-        files = find_parts(folder, PART_NAMES, TABLE_SUFFIXES)
+        files = find_parts(folder, PART_NAMES, TABLE_SUFFIXES, numbered=True)
         return files if "train" in files else {"train": folder}
     if is_text_folder(folder):
         return None
+    if below := _parts_below(folder):
+        return below
     folders = part_folders(folder)
     if "train" in folders:
         return folders if all(_are_tables(str(each)) for each in folders.values()) else None
     return {"train": folder} if _are_tables(str(folder)) else None
+
+
+def _parts_below(folder: Path) -> dict[str, Path]:
+    """The parts in a folder of a folder, as data sets are laid out that have a page beside them; nothing where there are none."""
+    places = [each for each in visible(folder.iterdir()) if each.is_dir()]
+    found = [(each, find_parts(each, PART_NAMES, TABLE_SUFFIXES, numbered=True)) for each in places]
+    whole = [(each, parts) for each, parts in found if "train" in parts]
+    if len(whole) > 1:
+        raise DataError(
+            f"{folder}: {whole[0][0].name} and {whole[1][0].name} both have parts called train; name one of them with --data"
+        )
+    return whole[0][1] if whole else {}
 
 
 def _are_tables(data: str) -> bool:
@@ -89,7 +104,7 @@ def is_texts(data: str) -> bool:
     """Whether data are texts: a table, or a folder with a table called train or with a folder of texts for each class."""
     if is_folder(data):
         folder = Path(data).expanduser()
-        return "train" in find_parts(folder, PART_NAMES, TABLE_SUFFIXES) or is_text_folder(folder)
+        return "train" in find_parts(folder, PART_NAMES, TABLE_SUFFIXES, numbered=True) or is_text_folder(folder)
     return suffix_of(data) in TABLE_SUFFIXES
 
 

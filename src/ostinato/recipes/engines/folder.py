@@ -102,10 +102,8 @@ class PartFolder:
             raise RunError(f"{self.path / _ABOUT} is damaged ({error}); choose another --output") from error
         for name, value in about.items():
             if before.get(name) != value:
-                raise RunError(
-                    f"{self.path}: holds partitions of {_WORDS.get(name, name)} than this; choose another --output, or remove the "
-                    "folder"
-                )
+                words = _WORDS.get(name, f"with another {name} than this")
+                raise RunError(f"{self.path}: holds partitions {words}; choose another --output, or remove the folder")
 
     def end(self, about: Mapping[str, Any], parts: int) -> None:
         """Writes down that none of so many partitions is missing."""
@@ -142,7 +140,7 @@ class PartFolder:
                 with needed():
                     import polars
 
-                tables = [polars.scan_parquet(file, glob=False) for file in self.parts()]
+                tables = [polars.scan_parquet(file, glob=False) for file in self.parts()] or [polars.LazyFrame()]
                 polars.concat(tables, how="vertical_relaxed").sink_parquet(beside)
             else:
                 with beside.open("wb") as whole:
@@ -155,7 +153,14 @@ class PartFolder:
         shutil.rmtree(self.path)
 
 
-_WORDS = {"run": "another run", "data": "other data", "rows": "another number of rows"}
+_WORDS = {
+    "version": "by another version of Ostinato than this",
+    "run": "of another run than this",
+    "data": "of other data than this, or of the same before a file was changed",
+    "options": "with other --options than this",
+    "form": "in another form than this",
+    "rows": "of another number of rows than this",
+}
 
 
 class _FolderLock(Lock):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import shutil
 import socket
@@ -119,8 +120,8 @@ class RayCrew:
 
     Args:
         ray: the module, connected.
-        workers: how many there are at once; None for one a GPU where the cluster has some and the device may be one, else one a
-            core.
+        workers: how many there are at once, at most one a core; None for one a GPU where the cluster has some and the device may be
+            one, else one a core.
         device: where they compute.
 
     Attributes:
@@ -130,12 +131,22 @@ class RayCrew:
 
     def __init__(self, ray: Any, workers: int | None, device: str):
         self._ray = ray
-        there = ray.cluster_resources()
-        cpus, gpus = int(there.get("CPU", 1)), 0.0 if device == "cpu" else float(there.get("GPU", 0.0))
-        self.workers = workers or int(gpus) or cpus
-        largest = max((int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]), default=1)
-        self.threads = max(1, min(cpus // self.workers, largest))
-        self._share = {"num_cpus": self.threads, "num_gpus": min(1.0, gpus / self.workers) if gpus else 0}
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        found = [(int(each.get("CPU", 0)), 0 if device == "cpu" else int(each.get("GPU", 0))) for each in nodes]
+        rooms = [each for each in found if each[1]] or [(cpus, 0) for cpus, _ in found]
+        cpus, gpus = max(1, sum(each for each, _ in rooms)), sum(each for _, each in rooms)
+        self.workers = min(workers or gpus or cpus, cpus)
+        of_a_gpu = math.ceil(self.workers / gpus) if gpus else 0
+
+        def fit(threads: int) -> int:
+            return sum(min(cpus // threads, gpus * of_a_gpu if gpus else cpus) for cpus, gpus in rooms)
+
+        # A worker for whom no machine has room would wait for ever, and so would who waits for its job.
+        self.threads = max(1, min(cpus // self.workers, max((each for each, _ in rooms), default=1)))
+        while self.threads > 1 and fit(self.threads) < self.workers:
+            self.threads -= 1
+        self.workers = max(1, min(self.workers, fit(self.threads)))
+        self._share = {"num_cpus": self.threads, "num_gpus": 1.0 / of_a_gpu if gpus else 0}
         self._work: Any = None
 
     def told(self, make: type[Any], *given: Any) -> RayCrew:

@@ -139,11 +139,14 @@ def reached(shared: Shared | None) -> Generator[None]:
         yield
     except MissingPackageError:
         raise
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # Optuna has one of its own, whose cause tells the package
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
         raise MissingPackageError(
-            f"--storage {shared.url.partition(':')[0]}: needs the package {error.name}, which is not installed: pip install "
-            f"{error.name}",
-            name=error.name,
+            f"--storage {shared.url.partition(':')[0]}: needs the package {missing.name}, which is not installed: pip install "
+            f"{missing.name}",
+            name=missing.name,
         ) from error
     except Exception as error:
         if not type(error).__module__.startswith(("redis.", "sqlalchemy.", "psycopg", "optuna.")):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -42,6 +43,7 @@ from ostinato.training.distributed.plan import Plan
 
 _COMMAND = (sys.executable, "-m", "ostinato.cli.main")
 _GRACE_S = 8.0  # for the other workers to notice by themselves that one is gone; alone they can save nothing
+_SAVING_S = 600.0  # for a checkpoint, when a machine joins
 _POLL_S = 0.05
 _MEETING_S = 600  # for all machines to be there; for one that they meet at to come back
 _LAST_CALL_S = 10  # for more machines, once there are enough
@@ -271,18 +273,22 @@ class _Agent(LocalElasticAgent):
 
     def _shutdown(self, death_sig: signal.Signals | None = None, *more: Any, **options: Any) -> None:
         self._lookout.wait_at_most(None)
-        if death_sig is None:
+        if death_sig is None and not self._plan.is_elastic:
             super()._shutdown(*more, **options)
             self._lookout.workers = []
             return
-        # A person, or a scheduler, has asked: saving takes the time that it takes.
+        # A person, a scheduler or a machine that joins has asked: saving takes the time that it takes. After the death of another,
+        # which a worker may not notice, it is not waited for for ever.
         pids = [worker.id for worker in self.get_worker_group().workers if worker.id is not None]
         for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, death_sig)
-        while hasattr(os, "waitid") and any(_status(pid) is None for pid in pids):
+            if _status(pid) is None:
+                os.kill(pid, death_sig or signal.SIGTERM)
+        until = math.inf if death_sig is not None else time.monotonic() + _SAVING_S
+        while hasattr(os, "waitid") and any(_status(pid) is None for pid in pids) and time.monotonic() < until:
             time.sleep(_POLL_S)
-        super()._shutdown(death_sig, *more, **options)
+        given = () if death_sig is None else (death_sig,)
+        super()._shutdown(*given, *more, **options)
+        self._lookout.workers = []
 
 
 def _failed(ranks: Mapping[int, int]) -> tuple[set[int], set[int]]:
