@@ -141,7 +141,7 @@ class Watched:
         peak_bytes: of all its processes together.
         until_s: seconds until a file was there; 0 where none was waited for, or came.
         until_bytes: the most memory up to then.
-        after_bytes: the most memory from then on.
+        after_bytes: the most memory from then on; of the whole where no file was waited for, or came.
         after_anonymous_bytes: the most of it that are no pages of files.
     """
 
@@ -166,12 +166,12 @@ def watch(command: list[str], waited_for: Path | None = None) -> Watched:
         processes = family(process.pid)
         now = sum(map(memory_of, processes))
         found.peak_bytes = max(found.peak_bytes, now)
-        if waited_for is None or found.until_s:
-            anonymous = sum(memory_of(each, "Pss_Anon") for each in processes)
-            found.after_bytes = max(found.after_bytes, now)
-            found.after_anonymous_bytes = max(found.after_anonymous_bytes, anonymous)
+        anonymous = sum(memory_of(each, "Pss_Anon") for each in processes)
+        found.after_bytes = max(found.after_bytes, now)
+        found.after_anonymous_bytes = max(found.after_anonymous_bytes, anonymous)
         if waited_for is not None and not found.until_s and any(waited_for.glob("[!.]*")):
             found.until_s, found.until_bytes = time.monotonic() - began, found.peak_bytes
+            found.after_bytes = found.after_anonymous_bytes = 0
         time.sleep(_POLL_S)
     found.seconds = time.monotonic() - began
     if process.returncode:

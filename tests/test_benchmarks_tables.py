@@ -48,6 +48,12 @@ def test_watching_tells_when_a_table_was_read(tmp_path):
     assert 60_000_000 < found.after_anonymous_bytes <= found.after_bytes <= found.peak_bytes
 
 
+def test_where_a_table_is_not_mapped_the_whole_run_counts(tmp_path):
+    found = watch([sys.executable, "-c", "import time; b = b'x' * 60_000_000; time.sleep(2)"], tmp_path)
+    assert found.until_s == 0
+    assert 60_000_000 < found.after_anonymous_bytes <= found.after_bytes == found.peak_bytes
+
+
 def test_training_on_a_table_is_compared_with_ten_of_its_series(tmp_path, monkeypatch):
     make(tmp_path / "a.parquet", 30, 20, "days")
     seen = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ostinato.data.series.grids import DAY, SECOND, Every, Months, Slots
-from ostinato.recipes.forecast.calendar import calendar, find_cycles, find_season
+from ostinato.recipes.forecast.calendar import calendar, find_cycles, find_season, season_of
 
 HOUR = 3600 * SECOND
 WORKING_DAYS = Slots(DAY, tuple(day * DAY for day in range(5)))
@@ -79,6 +79,13 @@ def test_a_week_that_noise_hides_is_found_by_all_series_together(shops, days, me
     found = [find_season(sold(shops, days, mean, times, seed), grid) for seed in range(4)]
     assert found.count(7) >= 3
     assert set(found) <= {1, 7}
+
+
+def test_what_is_alike_after_several_weeks_has_weeks():
+    # So faint that one week after the other is not sure, and which number of weeks is alike most is chance.
+    found = [season_of(sold(50, 1600, 1.2, 1.25, seed), Every(DAY)) for seed in range(1, 4)]
+    assert set(found) <= {1, 7}
+    assert found.count(7) >= 2
 
 
 @pytest.mark.parametrize("grid", [Every(HOUR), Every(DAY), None])

@@ -25,6 +25,31 @@ _DAY_S = 86_400.0
 _CYCLES_S = {"minute": 60.0, "hour": 3600.0, "day": _DAY_S, "week": 7 * _DAY_S, "year": 365.25 * _DAY_S}
 
 
+def season_of(series: Sequence[np.ndarray], grid: Grid | None) -> int:
+    """The season of the calendar; or another, for what no calendar has may still recur: shifts of ten days, cycles of a machine.
+
+    What is alike after two weeks, or five, is so because weeks are: of many lags, noise chooses which is alike most.
+
+    Args:
+        series: as of `find_season`.
+        grid: see there.
+
+    Returns:
+        Steps; 1 where nothing recurs.
+    """
+    season = find_season(series, grid)
+    if season > 1 or grid is None or grid.step_seconds is None:
+        return season
+    season = find_season(series, None)
+    return next((cycle for cycle in _cycles_of(grid) if season % cycle == 0), season)
+
+
+def _cycles_of(grid: Grid) -> list[int]:
+    """Steps of the cycles of the calendar, the shortest first."""
+    cycles = {grid.steps_in(seconds) or 0 for seconds in _CYCLES_S.values()}
+    return sorted(steps for steps in cycles if steps >= _LEAST_SEASON)
+
+
 def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
     """After how many steps the changes of a series are like themselves, more than after half of it.
 
@@ -41,11 +66,7 @@ def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
         Steps; 1 where nothing recurs.
     """
     is_dated = grid is not None and grid.step_seconds is not None
-    if grid is None or not is_dated:
-        candidates = list(range(_LEAST_SEASON, _LONGEST_SEASON + 1))
-    else:
-        cycles = {grid.steps_in(seconds) or 0 for seconds in _CYCLES_S.values()}
-        candidates = sorted(steps for steps in cycles if steps >= _LEAST_SEASON)
+    candidates = _cycles_of(grid) if grid is not None and is_dated else range(_LEAST_SEASON, _LONGEST_SEASON + 1)
     looked_at = [values[-_MOST_STEPS:] for values in series[:MOST_SERIES]]
     least, chance = (_LEAST_LIKENESS, _CHANCE) if is_dated else (_LEAST_OF_MANY, _CHANCE_OF_MANY)
     both = {lag: _alike(looked_at, lag, lag, max(1, lag // 12)) for lag in candidates}

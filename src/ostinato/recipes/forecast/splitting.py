@@ -13,7 +13,7 @@ from ostinato.data.records.splits import Splits
 from ostinato.data.series.series import Series, SeriesTable
 from ostinato.data.series.times import parse_times
 from ostinato.errors import DataError
-from ostinato.recipes.forecast.calendar import MOST_SERIES, find_season
+from ostinato.recipes.forecast.calendar import MOST_SERIES, season_of
 from ostinato.recipes.forecast.data import ForecastPart, MappedTracks, Track, lengths_of, origins, tracks_of
 from ostinato.recipes.forecast.many import every_origin, spread
 from ostinato.recipes.forecast.settings import ForecastSettings
@@ -79,9 +79,7 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[F
         fitted = [end for end, _ in ends_of(1)]
         grid = None if table.layout is None or not table.layout.filled else table.layout.grid
         pieces = [track.values[:end] for track, end in zip(islice(tracks, MOST_SERIES), fitted, strict=False)]
-        # What no calendar has may still recur: shifts of ten days, cycles of a machine.
-        season = find_season(pieces, grid)
-        season = find_season(pieces, None) if season == 1 else season
+        season = season_of(pieces, grid)
     horizon = reading.horizon or (season if season > 1 else _HORIZON_WITHOUT_SEASON)
     context = reading.context or min(max(_CONTEXT_SEASONS * season, _SHORTEST_CONTEXT), _LONGEST_CONTEXT)
     ends = ends_of(horizon)
