@@ -23,8 +23,6 @@ OFTEN = (
     "--data",
     "--run",
     "--resume",
-    "--devices",
-    "--elastic",
     "--model.cell",
     "--model.hidden_size",
     "--model.num_layers",
