@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ostinato.insight.diagnosis.finding import Diagnosis, Finding
     from ostinato.insight.flow import Flow, GradientFlow, gradient_flow
     from ostinato.insight.gates import GateShare, Saturation, UnitShare, saturation
-    from ostinato.insight.html_reading import reading_page
+    from ostinato.insight.html.reading import reading_page
     from ostinato.insight.jacobians import JacobianSpectrum, jacobian_spectrum, recurrent_radii, step_jacobians
     from ostinato.insight.layers import InsightError, trajectories
     from ostinato.insight.lyapunov import lyapunov_exponents
@@ -62,7 +62,7 @@ _HOMES = {
     "meaningful_units": "units",
     "parameters": "parameter_table",
     "plot_attention": "attention_map",
-    "reading_page": "html_reading",
+    "reading_page": "html.reading",
     "recurrent_radii": "jacobians",
     "saturation": "gates",
     "similar_ranges": "reasons.similar",

@@ -50,7 +50,7 @@ def picture_of(draw: Any, described: str) -> str:
         figure: Figure = draw()
     except MissingPackageError:
         return ""
-    from ostinato.insight.html import picture_of_svg
+    from ostinato.insight.html.pages import picture_of_svg
     from ostinato.insight.plots import svg
 
     drawn = svg(figure)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ostinato.insight.html import document
+from ostinato.insight.html.pages import document
 from ostinato.insight.plots import png, svg
 from ostinato.insight.reasons.pages import page
 from ostinato.insight.reasons.pictures import picture_of

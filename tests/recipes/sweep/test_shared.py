@@ -2,7 +2,6 @@
 
 import collections
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from ostinato.recipes.sweep.search import sweep
 from ostinato.recipes.sweep.slots import AFTER, AGAIN, BEAT, WITHDRAWN, Watch, is_superfluous, lost, slots_of
 from ostinato.recipes.sweep.space import parse
 from ostinato.recipes.sweep.storage import Shared, open_study, reached
+from tests.redis_server import redis_server
 
 from ..reviews import rows, write
 
@@ -78,19 +78,8 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'sweeps.db'}"
         return
-    program = shutil.which("redis-server")
-    assert program is not None, "redis-server is missing: install Debian's package redis-server, as .ci/run does"
-    place = tmp_path / "redis.sock"
-    words = ["--port", "0", "--unixsocket", str(place), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 20
-    while not place.exists():
-        assert process.poll() is None, "redis-server ended at once"
-        assert time.monotonic() < until, "redis-server did not begin"
-        time.sleep(0.01)
-    yield f"unix://{place}"
-    process.kill()
-    process.wait()
+    with redis_server(tmp_path) as address:
+        yield address
 
 
 # Says when it trains, and waits then, to be killed in the middle.

@@ -2,15 +2,13 @@
 
 import asyncio
 import random
-import shutil
-import subprocess
-import time
 
 import pytest
 
 import ostinato
 from ostinato.recipes import load
 from ostinato.serving.generating import Generating
+from tests.redis_server import redis_server
 from tests.serving.conftest import serving
 from tests.serving.replica import nursery
 
@@ -188,19 +186,8 @@ def test_replicas_on_one_file_step_no_session_twice_and_lose_none_when_one_is_ki
 @pytest.fixture
 def redis_address(tmp_path):
     """A Redis of its own, which keeps nothing on disk."""
-    program = shutil.which("redis-server")
-    assert program is not None, "redis-server is missing: install Debian's package redis-server, as .ci/run does"
-    place = tmp_path / "redis.sock"
-    words = ["--port", "0", "--unixsocket", str(place), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 20
-    while not place.exists():
-        assert process.poll() is None, "redis-server ended at once"
-        assert time.monotonic() < until, "redis-server did not begin"
-        time.sleep(0.01)
-    yield f"unix://{place}"
-    process.terminate()
-    process.wait()
+    with redis_server(tmp_path) as address:
+        yield address
 
 
 def test_replicas_on_one_redis_step_no_session_twice_and_lose_none_when_one_is_killed(

@@ -1,8 +1,6 @@
 import contextlib
-import shutil
 import socket
 import sqlite3
-import subprocess
 import time
 
 import pytest
@@ -17,6 +15,7 @@ from ostinato.serving.stores.file_lock import FileLock
 from ostinato.serving.stores.record import Body, Record
 from ostinato.serving.stores.sqlite import SqliteStore
 from ostinato.serving.stores.store import Asked
+from tests.redis_server import redis_server
 from tests.serving.conftest import serving
 
 
@@ -30,19 +29,8 @@ def address(request, tmp_path):
     if request.param == "sqlite":
         yield str(tmp_path / "sessions")
         return
-    program = shutil.which("redis-server")
-    assert program is not None, "redis-server is missing: install Debian's package redis-server, as .ci/run does"
-    place = tmp_path / "redis.sock"
-    words = ["--port", "0", "--unixsocket", str(place), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 20
-    while not place.exists():
-        assert process.poll() is None, "redis-server ended at once"
-        assert time.monotonic() < until, "redis-server did not begin"
-        time.sleep(0.01)
-    yield f"unix://{place}"
-    process.terminate()
-    process.wait()
+    with redis_server(tmp_path) as address:
+        yield address
 
 
 @pytest.fixture

@@ -107,6 +107,20 @@ def about_table(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def forget_changed(own: Path, data: str, files: Any) -> None:
+    """Removes what lies beside a table and is of the same data, as their files were before they changed.
+
+    Args:
+        own: The folder of the table.
+        data: What it is of, by name.
+        files: What they are now.
+    """
+    for other in own.parent.iterdir():
+        about = about_table(other)
+        if other != own and about is not None and about["data"] == data and about["about"]["files"] != files:
+            shutil.rmtree(other, ignore_errors=True)
+
+
 def open_stored(folder: Path) -> Stored | None:
     """The table in a folder, mapped, by any number of processes; None where it is not there, or a file is not what was written.
 

@@ -20,7 +20,7 @@ from ostinato.data.mapped.broken import told_unread
 from ostinato.data.mapped.build import Told, build
 from ostinato.data.mapped.files import TableFiles, find_tables
 from ostinato.data.mapped.rows import MISSING
-from ostinato.data.mapped.store import ABOUT, Stored, about_table, made_whole, may_write, open_stored
+from ostinato.data.mapped.store import ABOUT, Stored, about_table, forget_changed, made_whole, may_write, open_stored
 from ostinato.data.mapped.survey import TableAsked
 from ostinato.data.series.grids import Grid, grid_from_dict
 from ostinato.data.series.layout import Layout
@@ -267,15 +267,7 @@ def _stored(
             )
         text = json.dumps({**about, "about": identity, "data": path}, ensure_ascii=False)
         (beside / ABOUT).write_text(text, encoding="utf-8")
-    for other in folder.iterdir():  # of the same files as they were
-        about = about_table(other)
-        if (
-            other != own
-            and about is not None
-            and about["data"] == path
-            and about["about"]["files"] != identity["files"]
-        ):
-            shutil.rmtree(other, ignore_errors=True)
+    forget_changed(own, path, identity["files"])
     if asked.like is not None:
         _forget_oldest(folder, own)
     stored = open_stored(own)

@@ -18,7 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.data.mapped.store import ABOUT, ColumnFile, about_table, made_whole, mapped_column, may_write
+from ostinato.data.mapped.store import (
+    ABOUT,
+    ColumnFile,
+    about_table,
+    forget_changed,
+    made_whole,
+    mapped_column,
+    may_write,
+)
 
 _VERSION = 1
 
@@ -144,15 +152,7 @@ def _kept(
         finally:
             writer.leave()
         (beside / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
-    for other in folder.iterdir():  # of the same data as they were
-        about = about_table(other)
-        if (
-            other != own
-            and about is not None
-            and about["data"] == data
-            and about["about"]["files"] != identity["files"]
-        ):
-            shutil.rmtree(other, ignore_errors=True)
+    forget_changed(own, data, identity["files"])
     columns = open_columns(own)
     assert columns is not None
     return columns

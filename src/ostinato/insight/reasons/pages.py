@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from ostinato.insight.html import document, number, picture, table
+from ostinato.insight.html.pages import document, number, picture, table
 from ostinato.insight.reasons.deletion import Deletion
 from ostinato.insight.reasons.pictures import picture_of
 from ostinato.insight.reasons.question import Reasons

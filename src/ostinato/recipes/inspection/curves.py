@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import RunError
-from ostinato.insight.html import picture
+from ostinato.insight.html.pages import picture
 from ostinato.insight.plots import COLOURS, GREY, figure, name_axes
 from ostinato.recipes.inspection.inspected import Inspected
 

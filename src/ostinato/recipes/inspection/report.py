@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 
 from ostinato.errors import OstinatoError, RunError
-from ostinato.insight.html import document
-from ostinato.insight.html_reading import reading_script
+from ostinato.insight.html.pages import document
+from ostinato.insight.html.reading import reading_script
 from ostinato.recipes.inspection import sections
 from ostinato.recipes.inspection.inspected import Inspected
 from ostinato.recipes.inspection.section import Section

@@ -10,7 +10,7 @@ from typing import Any
 from ostinato.extras import needed
 from ostinato.insight.flow import gradient_flow
 from ostinato.insight.gates import saturation
-from ostinato.insight.html import number, picture, table
+from ostinato.insight.html.pages import number, picture, table
 from ostinato.insight.jacobians import jacobian_spectrum, recurrent_radii
 from ostinato.insight.parameter_table import parameters
 from ostinato.insight.watched_plot import plot_watched

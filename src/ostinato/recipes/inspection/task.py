@@ -6,7 +6,7 @@ from html import escape
 
 from ostinato.data.sources.plain_file import open_plain
 from ostinato.errors import RunError
-from ostinato.insight.html import picture, picture_of_svg, table
+from ostinato.insight.html.pages import picture, picture_of_svg, table
 from ostinato.recipes.inspection.attention import attention_weights, plot_weights
 from ostinato.recipes.inspection.inspected_task import InspectedTask, inspected_task
 from ostinato.recipes.inspection.section import BEGIN, END, Section

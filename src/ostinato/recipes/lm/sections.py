@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from ostinato.errors import RunError
-from ostinato.insight.html import MINUS, table
-from ostinato.insight.html_reading import reading
+from ostinato.insight.html.pages import MINUS, table
+from ostinato.insight.html.reading import reading
 from ostinato.recipes.inspection.section import BEGIN, END, Section
 from ostinato.recipes.lm.inspected import InspectedText, inspected_text
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from ostinato.insight import plots
-from ostinato.insight.html import asset, document, number, picture, table
+from ostinato.insight.html.pages import asset, document, number, picture, table
 from tests.insight.pages import Page, colours, contrast
 
 
@@ -16,7 +16,7 @@ def test_a_document_fetches_nothing_and_escapes():
 
 @pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
 def test_text_can_be_read_on_every_colour_behind_it(theme):
-    c = colours(asset("html_style.css"))[theme]
+    c = colours(asset("style.css"))[theme]
     for behind in ("page", "card", "negative", "positive"):
         assert contrast(c["ink"], c[behind]) >= 4.5, behind
     for ink in ("soft", "accent", "fault", "warning", "note", "good"):
@@ -27,7 +27,7 @@ def test_text_can_be_read_on_every_colour_behind_it(theme):
 @pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
 def test_negative_and_positive_differ_without_red_and_green(theme):
     """Who cannot tell red from green still sees blue: the two ends are far apart in it."""
-    c = colours(asset("html_style.css"))[theme]
+    c = colours(asset("style.css"))[theme]
     blue = [int(c[name][5:7], 16) for name in ("negative", "positive")]
     assert blue[0] - blue[1] > 120
 

@@ -40,14 +40,14 @@ def document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # An empty icon, so that a browser does not ask the network for one.
         '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{asset('html_style.css')}</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{asset('style.css')}</style>\n</head>\n"
         f"<body>\n{body}\n{code}</body>\n</html>\n"
     )
 
 
 def asset(name: str) -> str:
     """The text of a file beside this one."""
-    return (files("ostinato.insight") / name).read_text(encoding="utf-8")
+    return (files("ostinato.insight.html") / name).read_text(encoding="utf-8")
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | int | float]], *, caption: str = "") -> str:

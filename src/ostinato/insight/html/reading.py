@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ostinato.insight.html import MINUS, asset, document
+from ostinato.insight.html.pages import MINUS, asset, document
 from ostinato.insight.text_labels import labels
 from ostinato.insight.unit_values import Activations
 from ostinato.insight.units import MeaningfulUnit
@@ -34,7 +34,7 @@ def reading_page(read: Activations, units: Sequence[MeaningfulUnit] = (), *, tit
 
 def reading_script() -> str:
     """The JavaScript that a page with one or more `reading`s needs once."""
-    return asset("html_reading.js")
+    return asset("reading.js")
 
 
 def reading(

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from ostinato.insight import Activations, reading_page
-from ostinato.insight.html_reading import reading
+from ostinato.insight.html.reading import reading
 from ostinato.insight.text_labels import Label
 from ostinato.insight.unit_values import LayerValues
 from ostinato.insight.units import MeaningfulUnit
@@ -86,7 +86,7 @@ def test_labels_are_underlined_where_they_hold():
 
 
 def test_a_page_of_a_large_model_stays_small(monkeypatch):
-    monkeypatch.setattr("ostinato.insight.html_reading._MOST_BYTES", 40 * len(TEXT))
+    monkeypatch.setattr("ostinato.insight.html.reading._MOST_BYTES", 40 * len(TEXT))
     read = made(width=300)
     html = reading(read, [unit(number=250)])
     kept = data_of(html)["series"][1]["units"]
