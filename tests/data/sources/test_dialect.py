@@ -1,8 +1,8 @@
 import pytest
 
+from ostinato.data.sources.cells import read_cells
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.frames import read_frame
-from ostinato.data.sources.tables import read_cells
 from ostinato.errors import ConfigError, DataError
 
 WRITTEN = {

@@ -5,8 +5,8 @@ import polars
 import pytest
 
 from ostinato.data.sources import memory
+from ostinato.data.sources.cells import read_cells
 from ostinato.data.sources.memory import check_texts, holding
-from ostinato.data.sources.tables import read_cells
 from ostinato.errors import DataError
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.data.sources.tables import Example, read_cells, read_examples, read_labelled
+from ostinato.data.sources.cells import read_cells
+from ostinato.data.sources.tables import Example, read_examples, read_labelled
 from ostinato.errors import DataError
 
 ROWS = [("good, really", "1"), ('"bad"', "0"), ("", "1"), ("two\nlines", "0")]

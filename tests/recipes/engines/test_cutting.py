@@ -6,8 +6,8 @@ import polars
 import pytest
 
 from ostinato.data.records.conll import read_conllu
+from ostinato.data.sources.cells import json_lines, read_cells
 from ostinato.data.sources.lines import numbered_lines
-from ostinato.data.sources.tables import json_lines, read_cells
 from ostinato.errors import DataError
 from ostinato.recipes.engines.cutting import cut, rows_of_table
 

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from ostinato.data.sources.cells import PARQUET_SUFFIXES, TABLE_SUFFIXES
 from ostinato.data.sources.lines import is_held, suffix_of
 from ostinato.data.sources.opening import is_compressed
-from ostinato.data.sources.tables import PARQUET_SUFFIXES, TABLE_SUFFIXES
 from ostinato.data.sources.text import Document, find_text
 from ostinato.errors import DataError
 from ostinato.extras import needed

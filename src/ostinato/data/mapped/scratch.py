@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, TypeVar
 from ostinato.data.mapped.broken import NotKeptError
 from ostinato.data.mapped.files import TableFile
 from ostinato.data.mapped.store import checksum_of
+from ostinato.data.sources.cells import JSON_SUFFIXES, json_lines, one_line
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, is_for_excel, separator_of
 from ostinato.data.sources.frames import explain_rows
 from ostinato.data.sources.lines import decoded
-from ostinato.data.sources.tables import JSON_SUFFIXES, json_lines, one_line
 from ostinato.errors import DataError
 from ostinato.extras import needed
 

@@ -17,7 +17,7 @@ from ostinato.data.series.layout import Layout
 from ostinato.data.series.likeness import as_in_training, static_like
 from ostinato.data.series.numbers import MISSING_WORDS
 from ostinato.data.series.statics import may_be_static, tells_apart, with_static
-from ostinato.data.sources.tables import NO_HEADER, one_line
+from ostinato.data.sources.cells import NO_HEADER, one_line
 from ostinato.errors import DataError
 from ostinato.extras import needed
 

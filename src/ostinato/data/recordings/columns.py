@@ -26,9 +26,10 @@ from ostinato.data.series.columns import COUNT_NAMES, INDEX_NAMES, holds_times
 from ostinato.data.series.columns import ID_NAMES as SERIES_NAMES
 from ostinato.data.series.columns import TIME_NAMES as DAY_NAMES
 from ostinato.data.series.numbers import is_numeric
+from ostinato.data.sources.cells import first_cells
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.tables import LABEL_NAMES as TEXT_LABEL_NAMES
-from ostinato.data.sources.tables import TEXT_NAMES, first_cells
+from ostinato.data.sources.tables import TEXT_NAMES
 from ostinato.errors import ConfigError, DataError
 from ostinato.extras import needed
 

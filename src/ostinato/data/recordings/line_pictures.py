@@ -20,9 +20,10 @@ from ostinato.data.recordings.reading import SKIP, with_unread
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.captions import PICTURE_SUFFIXES, grey_picture
 from ostinato.data.sources.broken import in_one_line, none_left
+from ostinato.data.sources.cells import JSON_SUFFIXES, TABLE_SUFFIXES, read_cells
 from ostinato.data.sources.hidden import matching, visible
 from ostinato.data.sources.lines import PART_NAMES, suffix_of
-from ostinato.data.sources.tables import JSON_SUFFIXES, TABLE_SUFFIXES, is_folder, read_cells
+from ostinato.data.sources.tables import is_folder
 from ostinato.errors import DataError
 
 _LISTS = ("labels", "label", "texts", "transcripts", "metadata")

@@ -17,16 +17,9 @@ import numpy as np
 from ostinato.data.recordings.columns import GROUP_NAMES, ID_NAMES, Columns
 from ostinato.data.recordings.recording import Recording, Recordings, channel_names, check_channels, too_large
 from ostinato.data.records.targets import SEVERAL
+from ostinato.data.sources.cells import JSON_SUFFIXES, PARQUET_SUFFIXES, first_cells, json_lines, read_parquet
 from ostinato.data.sources.lines import suffix_of
-from ostinato.data.sources.tables import (
-    JSON_SUFFIXES,
-    PARQUET_SUFFIXES,
-    first_cells,
-    joined_label,
-    json_lines,
-    read_parquet,
-    several_labels,
-)
+from ostinato.data.sources.tables import joined_label, several_labels
 from ostinato.errors import DataError
 
 _VALUES = ("values", "x", "data", "series", "signal", "recording")

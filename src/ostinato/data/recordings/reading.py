@@ -36,19 +36,11 @@ from ostinato.data.recordings.tables import read_recording_table
 from ostinato.data.recordings.ts_file import find_ts_parts, is_ucr_table, read_ts, read_ucr_table
 from ostinato.data.sources.archives import archive_names
 from ostinato.data.sources.broken import in_one_line, leave_out, none_left, unread_note
+from ostinato.data.sources.cells import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, first_cells, read_cells
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.hidden import matching, root_of, visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, suffix_of
-from ostinato.data.sources.tables import (
-    JSON_SUFFIXES,
-    PARQUET_SUFFIXES,
-    TABLE_SUFFIXES,
-    first_cells,
-    is_folder,
-    joined_label,
-    read_cells,
-    several_labels,
-)
+from ostinato.data.sources.tables import is_folder, joined_label, several_labels
 from ostinato.errors import DataError
 
 _ARRAYS = (".npy", ".npz")

@@ -14,9 +14,10 @@ from ostinato.data.recordings.columns import NOTHING_NAMED, Columns, counts_rows
 from ostinato.data.recordings.recording import Recording, Recordings, too_large
 from ostinato.data.series.columns import read_times
 from ostinato.data.series.numbers import decimal_sign, is_numeric, read_numbers
+from ostinato.data.sources.cells import header_hint
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.frames import read_frame
-from ostinato.data.sources.tables import header_hint, joined_label, several_labels
+from ostinato.data.sources.tables import joined_label, several_labels
 from ostinato.errors import DataError
 from ostinato.extras import needed
 

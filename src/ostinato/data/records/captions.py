@@ -16,9 +16,9 @@ from ostinato.data.records.brightness import as_eight_bits, white_of
 from ostinato.data.records.images import Images
 from ostinato.data.records.splits import Splits, stratified_split
 from ostinato.data.sources.broken import in_one_line, leave_out, none_left, unread_note
+from ostinato.data.sources.cells import json_lines
 from ostinato.data.sources.hidden import matching, root_of, visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, open_file, suffix_of
-from ostinato.data.sources.tables import json_lines
 from ostinato.errors import DataError
 from ostinato.extras import needed
 

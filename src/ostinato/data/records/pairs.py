@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 
 from ostinato.data.records.splits import Splits, stratified_split
+from ostinato.data.sources.cells import JSON_SUFFIXES, PARQUET_SUFFIXES, read_cells
 from ostinato.data.sources.lines import COMPRESSIONS, PART_NAMES, numbered_as, numbered_lines, part_of_name, suffix_of
-from ostinato.data.sources.tables import JSON_SUFFIXES, PARQUET_SUFFIXES, read_cells
 from ostinato.errors import DataError
 
 NAMED_COLUMNS = (".csv", *JSON_SUFFIXES, *PARQUET_SUFFIXES)

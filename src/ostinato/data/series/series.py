@@ -29,9 +29,9 @@ from ostinato.data.series.numbers import decimal_sign, read_numbers
 from ostinato.data.series.statics import static_of, with_static
 from ostinato.data.series.steps import Gaps, layout_of, remarks
 from ostinato.data.series.times import Times
+from ostinato.data.sources.cells import NO_HEADER
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.frames import read_frame
-from ostinato.data.sources.tables import NO_HEADER
 from ostinato.errors import ConfigError, DataError
 from ostinato.extras import needed
 

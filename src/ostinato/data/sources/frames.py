@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
-from ostinato.data.sources.lines import decoded, suffix_of
-from ostinato.data.sources.tables import (
+from ostinato.data.sources.cells import (
     JSON_SUFFIXES,
     PARQUET_SUFFIXES,
     TABLE_SUFFIXES,
@@ -19,6 +17,8 @@ from ostinato.data.sources.tables import (
     one_line,
     read_parquet,
 )
+from ostinato.data.sources.dialect import SEPARATORS, Dialect, header_of, separator_of, table_text
+from ostinato.data.sources.lines import decoded, suffix_of
 from ostinato.data.sources.text import check_there
 from ostinato.errors import DataError
 from ostinato.extras import needed

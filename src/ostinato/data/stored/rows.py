@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ostinato.data.mapped.files import TableFile, TableFiles
+from ostinato.data.sources.cells import JSON_SUFFIXES, json_rows, one_line, raw_lines, separated_rows
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, is_for_excel, separator_of
 from ostinato.data.sources.lines import numbered, open_document
-from ostinato.data.sources.tables import JSON_SUFFIXES, json_rows, one_line, raw_lines, separated_rows
 from ostinato.errors import DataError
 from ostinato.extras import needed
 

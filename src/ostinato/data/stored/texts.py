@@ -15,8 +15,9 @@ from typing_extensions import override
 from ostinato.data.mapped.files import TableFiles, find_tables
 from ostinato.data.records.splits import Splits, stratified_split
 from ostinato.data.records.targets import Target, TargetName, number_of, sets_of, target_of
+from ostinato.data.sources.cells import header_hint
 from ostinato.data.sources.dialect import Dialect
-from ostinato.data.sources.tables import CellRoles, Example, header_hint, labelled
+from ostinato.data.sources.tables import CellRoles, Example, labelled
 from ostinato.data.stored.folder import ColumnWriter, KeptColumns, columns_beside, kept_columns
 from ostinato.data.stored.ragged import BLOCK, RaggedTexts, write_texts
 from ostinato.data.stored.rows import Progress, Told, bytes_of, rows_of_files

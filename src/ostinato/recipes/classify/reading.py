@@ -12,10 +12,11 @@ import numpy as np
 from ostinato.data.mapped.files import find_tables, is_large
 from ostinato.data.records.images import Images, read_image_splits, read_images
 from ostinato.data.records.splits import Splits
+from ostinato.data.sources.cells import TABLE_SUFFIXES
 from ostinato.data.sources.dialect import Dialect
 from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import PART_NAMES, find_parts, lines_of_stdin, numbered_lines, suffix_of
-from ostinato.data.sources.tables import TABLE_SUFFIXES, Example, is_folder, labelled, read_examples, read_labelled
+from ostinato.data.sources.tables import Example, is_folder, labelled, read_examples, read_labelled
 from ostinato.data.sources.text_folders import is_text_folder, part_folders
 from ostinato.data.stored.texts import MappedTexts, map_examples, map_labelled
 from ostinato.errors import DataError

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
+from ostinato.data.sources.cells import JSON_SUFFIXES, PARQUET_SUFFIXES
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, is_for_excel
 from ostinato.data.sources.lines import held_as, suffix_of
 from ostinato.data.sources.opening import is_compressed
-from ostinato.data.sources.tables import JSON_SUFFIXES, PARQUET_SUFFIXES
 from ostinato.data.sources.text import Document, find_text
 from ostinato.data.sources.text_folders import part_folders
 from ostinato.extras import needed
