@@ -158,11 +158,10 @@ def test_one_that_is_stopped_loses_its_trial_and_the_folder_of_it_to_another(tmp
         assert run, stopped.stderr.read()
         stopped.send_signal(signal.SIGSTOP)
         try:
-            with start(tmp_path, url, "both", wait=0.0, lease=1) as other:
-                out, error = other.communicate(timeout=120)
-            assert (other.returncode, error) == (0, "")
-            assert "the best of 2 trials" in out
-            assert f"trains {run}\n" in out
+            said = []
+            shared = Shared(url, "s", 1.0)
+            assert sweep(parse(space), tmp_path / "both", shared=shared, say=said.append) == "done"
+            assert [line.partition(":")[0] for line in said] == ["trial 1 of 2", "trial 0 of 2"]
             report = os.stat(f"{run}/report.json")
         finally:
             stopped.send_signal(signal.SIGCONT)
