@@ -149,7 +149,10 @@ def test_two_share_the_trials_and_one_goes_on_with_what_the_other_has_left(url, 
 
 
 def test_one_that_is_stopped_loses_its_trial_and_the_folder_of_it_to_another(tmp_path):
-    space = {**SPACE, "trials": 2, "base": {**SPACE["base"], "data": write(tmp_path / "reviews.csv", rows(60))}}
+    (tmp_path / "poem.txt").write_text("Tyger Tyger, burning bright,\n" * 60)
+    training = {**SPACE["base"]["training"], "chunk_length": 8}
+    base = {**SPACE["base"], "training": training, "data": str(tmp_path / "poem.txt")}
+    space = {**SPACE, "task": "lm", "trials": 2, "base": base}
     (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
     url = f"sqlite:///{tmp_path / 'sweeps.db'}"
     # A long lease: it beats seldom, so that it is not stopped while it holds the lock of the database.
@@ -162,14 +165,14 @@ def test_one_that_is_stopped_loses_its_trial_and_the_folder_of_it_to_another(tmp
             shared = Shared(url, "s", 1.0)
             assert sweep(parse(space), tmp_path / "both", shared=shared, say=said.append) == "done"
             assert [line.partition(":")[0] for line in said] == ["trial 1 of 2", "trial 0 of 2"]
-            report = os.stat(f"{run}/report.json")
+            model = os.stat(f"{run}/model.safetensors")
         finally:
             stopped.send_signal(signal.SIGCONT)
         out, error = stopped.communicate(timeout=120)
     assert (stopped.returncode, error) == (0, "")
     assert "trial 0 of 2: was silent for too long, and another process has taken it up" in out
     assert "the best of 2 trials" in out
-    assert os.path.samestat(os.stat(f"{run}/report.json"), report)  # what the other wrote
+    assert os.path.samestat(os.stat(f"{run}/model.safetensors"), model)  # what the other wrote
     found = slots_of(open_study(parse(space), tmp_path, Shared(url, "s")).get_trials(deepcopy=False))
     assert [[each.state.name for each in trials] for trials in found.values()] == [
         ["FAIL", "COMPLETE"],
