@@ -37,12 +37,15 @@ class Session:
 
 
 @contextmanager
-def opened(settings: RunSettings, make_progress: Callable[[bool], Progress]) -> Iterator[Session]:
+def opened(
+    settings: RunSettings, make_progress: Callable[[bool], Progress], lock_name: str | None = None
+) -> Iterator[Session]:
     """Everything that must be right before data are read: a slip of the pen should not cost minutes.
 
     Args:
         settings: of the run.
         make_progress: from whether it is to be quiet.
+        lock_name: as that of `RunFolder.locked`; an elastic run has the name of its launch.
 
     Raises:
         OstinatoError: settings or run folder are not right; the message says what to do.
@@ -62,7 +65,7 @@ def opened(settings: RunSettings, make_progress: Callable[[bool], Progress]) -> 
         progress = make_progress(settings.quiet or not processes.is_first)
         run = RunFolder(processes.first(lambda: str(settings.run or new_run(settings.task))))
         stack.enter_context(processes.beating())
-        name = launch_name() if settings.elastic else None
+        name = launch_name() if settings.elastic else lock_name
         processes.first(lambda: stack.enter_context(run.locked(resume=settings.resume, name=name)) and None)
         if processes.is_first:
             stack.enter_context(run.keeping_config())

@@ -72,6 +72,7 @@ def train(
     settings: S,
     console: Console | None = None,
     on_evaluation: Callable[[int, float], bool | None] | None = None,
+    lock_name: str | None = None,
 ) -> Any:
     """Trains the model of a task, or goes on training it, and judges it on the data that it has not seen.
 
@@ -81,6 +82,8 @@ def train(
         console: where progress goes; standard output by default.
         on_evaluation: called after each evaluation with the step and what is minimised (the figure that the task is judged by,
             negative); True ends the run there.
+        lock_name: what those have in common of whom one may go on with the run in the place of another, as that of
+            `RunFolder.locked`.
 
     Returns:
         A `TaskResult`, or what the task gives in its place.
@@ -89,7 +92,7 @@ def train(
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
     """
     settings = gone_on_with(task, settings)
-    with opened(settings, partial(task.progress, console=console)) as session:
+    with opened(settings, partial(task.progress, console=console), lock_name) as session:
         return _train(task, settings, session, on_evaluation)
 
 

@@ -96,7 +96,7 @@ def test_a_sweep_that_was_killed_ends_as_if_it_was_not(space, tmp_path, monkeypa
     class Killed(BaseException):
         pass
 
-    def dies_in_the_third(task, settings, on_evaluation):
+    def dies_in_the_third(task, settings, on_evaluation, **how):
         def evaluated(step, loss):
             given = on_evaluation(step, loss)
             if len(calls) == 3:
@@ -104,7 +104,7 @@ def test_a_sweep_that_was_killed_ends_as_if_it_was_not(space, tmp_path, monkeypa
             return given
 
         calls.append(settings)
-        return train(task, settings, on_evaluation=evaluated)
+        return train(task, settings, on_evaluation=evaluated, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(task_training, "train", dies_in_the_third)
@@ -141,10 +141,10 @@ def test_a_trial_that_diverges_is_counted_and_the_sweep_goes_on(space, tmp_path,
 
     train = task_training.train
 
-    def diverges_once(task, settings, on_evaluation):
+    def diverges_once(task, settings, **how):
         if str(settings.run).endswith("trial-001"):
             raise DivergedError("the loss became nan")
-        return train(task, settings, on_evaluation=on_evaluation)
+        return train(task, settings, **how)
 
     monkeypatch.setattr(task_training, "train", diverges_once)
     said = []

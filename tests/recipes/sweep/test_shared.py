@@ -1,6 +1,7 @@
 """Sweeps that several processes work on, each as if on a machine of its own."""
 
 import collections
+import json
 import os
 import signal
 import subprocess
@@ -90,22 +91,24 @@ from ostinato.recipes import task_training
 
 train = task_training.train
 
-def slow(task, settings, on_evaluation):
+def slow(task, settings, **how):
+    on_evaluation = how.pop("on_evaluation")
+
     def evaluated(step, loss):
         print("trains", settings.run, flush=True)
         time.sleep(float(sys.argv[1]))
         return on_evaluation(step, loss)
 
-    return train(task, settings, on_evaluation=evaluated)
+    return train(task, settings, on_evaluation=evaluated, **how)
 
 task_training.train = slow
 sys.exit(main(sys.argv[2:]))
 """
 
 
-def start(place, url, *, wait):
-    words = ["sweep", str(place / "space.yaml"), "--folder", str(place / f"of-{wait}"), "--study", "s"]
-    command = [sys.executable, "-c", PROGRAM, str(wait), *words, "--storage", url, "--lease", "4"]
+def start(place, url, folder, *, wait, lease=4):
+    words = ["sweep", str(place / "space.yaml"), "--folder", str(place / folder), "--study", "s"]
+    command = [sys.executable, "-c", PROGRAM, str(wait), *words, "--storage", url, "--lease", str(lease)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -113,7 +116,7 @@ def start(place, url, *, wait):
 def test_two_share_the_trials_and_one_goes_on_with_what_the_other_has_left(url, tmp_path):
     space = {**SPACE, "base": {**SPACE["base"], "data": write(tmp_path / "reviews.csv", rows(60))}}
     (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
-    killed, other = start(tmp_path, url, wait=30.0), start(tmp_path, url, wait=0.1)
+    killed, other = start(tmp_path, url, "first", wait=30.0), start(tmp_path, url, "second", wait=0.1)
     assert killed.stdout.readline().startswith("trains"), killed.stderr.read()
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
@@ -132,6 +135,43 @@ def test_two_share_the_trials_and_one_goes_on_with_what_the_other_has_left(url, 
     with pytest.raises(RunError, match="has a sweep called s over another space"):
         sweep(parse({**space, "seed": 3}), tmp_path / "new", shared=Shared(url, "s"))
     assert study.user_attrs["space"]["seed"] == 0
+
+
+def test_one_that_is_stopped_loses_its_trial_and_the_folder_of_it_to_another(tmp_path):
+    (tmp_path / "poem.txt").write_text("Tyger Tyger, burning bright,\n" * 60)
+    training = {**SPACE["base"]["training"], "chunk_length": 8}
+    base = {**SPACE["base"], "training": training, "data": str(tmp_path / "poem.txt")}
+    space = {**SPACE, "task": "lm", "trials": 2, "base": base}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    url = f"sqlite:///{tmp_path / 'sweeps.db'}"
+    # A long lease: it beats seldom, so that it is not stopped while it holds the lock of the database.
+    with start(tmp_path, url, "both", wait=1.0, lease=600) as stopped:
+        run = stopped.stdout.readline().removeprefix("trains ").strip()
+        assert run, stopped.stderr.read()
+        stopped.send_signal(signal.SIGSTOP)
+        try:
+            said = []
+            shared = Shared(url, "s", 1.0)
+            assert sweep(parse(space), tmp_path / "both", shared=shared, say=said.append) == "done"
+            assert [line.partition(":")[0] for line in said] == ["trial 1 of 2", "trial 0 of 2"]
+            model = os.stat(f"{run}/model.safetensors")
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+        out, error = stopped.communicate(timeout=120)
+    assert (stopped.returncode, error) == (0, "")
+    assert "trial 0 of 2: was silent for too long, and another process has taken it up" in out
+    assert "the best of 2 trials" in out
+    assert os.path.samestat(os.stat(f"{run}/model.safetensors"), model)  # what the other wrote
+    found = slots_of(open_study(parse(space), tmp_path, Shared(url, "s")).get_trials(deepcopy=False))
+    assert [[each.state.name for each in trials] for trials in found.values()] == [
+        ["FAIL", "COMPLETE"],
+        ["COMPLETE"],
+    ]
+    first, second = found[0]
+    assert first.params == second.params
+    # It has gone on from the checkpoint of the stopped one, which has written nothing more.
+    lines = map(json.loads, (tmp_path / "both" / "trial-000" / "metrics.jsonl").read_text().splitlines())
+    assert [line["step"] for line in lines if "validation_loss" in line] == [1, 2]
 
 
 def test_after_an_interrupt_the_same_command_goes_on_with_what_a_database_has(tmp_path, monkeypatch, capsys):

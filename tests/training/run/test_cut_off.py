@@ -1,3 +1,5 @@
+from contextlib import ExitStack
+
 import pytest
 
 from ostinato.errors import RunError
@@ -23,3 +25,13 @@ def test_one_who_was_cut_off_writes_nothing_more(tmp_path):
                 pass
             assert second.checkpoints.steps() == [1, 2, 3]
             assert second.checkpoints.read().state == {"step": 3}
+
+
+def test_one_who_was_cut_off_before_its_run_began_leaves_the_lock_of_the_other(tmp_path):
+    first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    with ExitStack() as other:
+        with first.locked(name="a"):
+            other.enter_context(second.locked(name="a"))
+        second.create({})
+        with pytest.raises(RunError, match="is at work"), RunFolder(tmp_path / "run").locked(resume=True):
+            pass

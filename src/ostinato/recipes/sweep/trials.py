@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LOSS = "loss"  # on a trial: of its best weights, which decides between two with the same figure
 INTERRUPTED = "interrupted"
+_TAKEN = "was silent for too long, and another process has taken it up"
 _BEATS = 6  # in the time after which a process counts as dead
 
 What: TypeAlias = Literal["trial", "wait", "none"]
@@ -101,19 +102,32 @@ class Trials:
         slots = slots_of(trials)
         (number,) = (number for number, found in slots.items() if any(each.number == trial.number for each in found))
         self.study.sampler = _sampler(self.space, list(slots).index(number))
+        values: dict[str, Any] = {}
         with self._beating(trial):
-            values = {searched.name: searched.suggest(trial) for searched in self.space.space}
-            ending = self._run(trial, number, slots[number], values)
+            try:
+                for searched in self.space.space:
+                    values[searched.name] = searched.suggest(trial)
+                ending = self._run(trial, number, slots[number], values)
+            except Exception:
+                if not self._is_taken(trial):
+                    raise
+                ending = _TAKEN  # another works in the folder by now: what went wrong there says nothing
         if ending == INTERRUPTED:
             self.lose(trial)
             return ending
         shown = ", ".join(f"{name.rsplit('.', 1)[-1]} {_short(value)}" for name, value in values.items())
         return f"trial {number} of {self.space.trials}: {ending}; {shown}"
 
-    def _run(self, trial: Trial, number: int, before: list[FrozenTrial], values: dict[str, Any]) -> str:
-        """Makes the run of a trial; returns what came of it in words, or `INTERRUPTED`, which leaves the trial to be run again."""
-        from optuna.exceptions import UpdateFinishedTrialError
+    def _is_taken(self, trial: Trial) -> bool:
+        """Whether others have written down that nobody works on it."""
+        trials = self.study.get_trials(deepcopy=False, states=(_state("FAIL"),))
+        return any(each.number == trial.number and REASON not in each.user_attrs for each in trials)
 
+    def _run(self, trial: Trial, number: int, before: list[FrozenTrial], values: dict[str, Any]) -> str:
+        """Makes the run of a trial; returns what came of it in words, or `INTERRUPTED`, which leaves the trial to be run again.
+
+        Who has the right to a trial takes the lock of its folder: a process that was stopped in the middle of it holds that still.
+        """
         from ostinato.recipes.registry import find
         from ostinato.recipes.sweep.measure import measure_of
         from ostinato.recipes.task_training import train
@@ -137,7 +151,9 @@ class Trials:
             return trial.should_prune()
 
         try:
-            outcome = train(find(self.space.task).make(), settings, on_evaluation=evaluated).outcome
+            lock_name = None if self.shared is None else f"sweep {self.shared.name}"
+            task = find(self.space.task).make()
+            outcome = train(task, settings, on_evaluation=evaluated, lock_name=lock_name).outcome
             if outcome.ending == INTERRUPTED:
                 return INTERRUPTED
             best = outcome.counters.best
@@ -153,8 +169,6 @@ class Trials:
             trial.set_user_attr(REASON, str(error))
             self.study.tell(trial, state=_state("FAIL"))
             return "diverged"
-        except UpdateFinishedTrialError:
-            return "was silent for too long, and another process has taken it up"
 
     @contextmanager
     def _beating(self, trial: Trial) -> Generator[None]:

@@ -119,7 +119,7 @@ class RunFolder:
             yield self
         finally:
             self._lock = None
-            if made and not self.config_file.exists():
+            if made and lock.is_held() and not self.config_file.exists():  # else the file is another's lock
                 _take_back(lock.path, made)
             lock.__exit__(None, None, None)
 
