@@ -396,6 +396,14 @@ class Task(ABC, Generic[S, Part, Known, Model]):
 
     # --- answers ---
 
+    def answerable(self, learnt: Any, part: Part) -> Part:
+        """What can be answered of a part that was read to predict for; its notes name what is left out.
+
+        Raises:
+            DataError: nothing of it.
+        """
+        return part
+
     def loaded(self, learnt: Any) -> Any:
         """What `ostinato.load` gives, of a `Trained`."""
         return learnt

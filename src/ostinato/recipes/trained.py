@@ -265,6 +265,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             raise DataError("the name of the data is empty; expected that of a file or a folder")
         with holding(data):
             part = self.task.read_part(self.settings, self.known, data, labelled=labelled)
+            part = part if labelled else self.task.answerable(self, part)
         self.notes, self.unread = self.task.notes(part), tuple(getattr(part, "unread", ()))
         return part
 

@@ -14,6 +14,7 @@ from ostinato.data.mapped import files
 from ostinato.data.mapped.table import map_series
 from ostinato.data.series.series import read_series
 from ostinato.errors import DataError, RunError
+from ostinato.recipes.engines.folder import PartFolder
 from ostinato.recipes.forecast import splitting
 from ostinato.recipes.forecast.backtest import backtest
 from ostinato.recipes.forecast.data import MappedTracks, origins, tracks_of
@@ -31,6 +32,7 @@ from ostinato.recipes.forecast.windows import SeriesWindows
 from ostinato.recipes.task_training import train
 from ostinato.recipes.trained import load
 from tests.data.mapped.test_table import HOW, shops
+from tests.recipes.engines.test_in_parts import in_parts
 
 AHEAD = 7
 READING = ForecastReadingSettings(
@@ -274,6 +276,49 @@ def test_partitions_that_cannot_be_read_are_told_and_the_others_have_forecasts(t
     reading = dataclasses.replace(settings.reading, skip_broken=True)
     splits = Forecast().read(dataclasses.replace(settings, reading=reading))
     assert any("3.csv" in note for note in Forecast().remarks(splits))
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_series_whose_known_columns_were_in_a_broken_file_are_told_and_the_others_have_forecasts(
+    table, mapped, capsys, on
+):
+    mapped(False)
+    run = train(Forecast(), settings_of(table / "a.csv", table / "run")).run.path
+    mapped(on)
+    frame, parts, out = polars.read_csv(table / "b.csv", infer_schema=False), table / "parts", table / "out.jsonl"
+    parts.mkdir()
+    late = (polars.col("shop") == "3") & (polars.col("day") > sorted(frame.filter(shop="3")["day"])[-12])
+    frame.filter(~late).write_csv(parts / "early.csv")
+    frame.filter(late).write_csv(parts / "late.csv")
+    (parts / "late.csv").write_text((parts / "late.csv").read_text().replace("sun", "sun,sun", 1))
+    capsys.readouterr()
+    assert main(["predict", str(run), str(parts), "--output", str(out)]) == 1
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "no forecast" in line]
+    assert "parts: 2 of its 14 series have no forecast, as files are left out: '3/sold', '3/returned'; " in told
+    assert "expected sky for all 7 steps after the last value of series '3/sold'" in told
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    frame.filter(polars.col("shop") != "3").write_csv(table / "others.csv")
+    trained = load(Forecast(), run)
+    assert answers == [json.loads(json.dumps(each)) for each in trained.stream(data=str(table / "others.csv"))]
+    assert not trained.unread
+    assert trained.predict(data=str(parts)) == answers
+    assert any("no forecast" in note for note in trained.notes)
+    assert [dict(each) for each in trained.stream(data=str(parts), rows=slice(5, 8))] == answers[5:8]
+
+    found = in_parts(run, str(parts), table / "shares", rows=5)
+    shares = PartFolder(table / "shares", ".jsonl").parts()
+    assert [json.loads(line) for share in shares for line in share.read_text().splitlines()] == answers
+    assert (found.parts, found.rows, len(found.unread)) == (3, 12, 1)
+    assert any("no forecast" in note for note in found.notes)
+
+    # What is scanned needs nothing ahead; a longer horizon needs more than any series has.
+    scanned = trained.answer_with({"anomalies": 0.01}).predict(data=str(parts))
+    assert len(scanned) == len(answers) + 2
+    with pytest.raises(DataError, match=r"expected sky for all 8 steps .*; files are left out, the first: .*late\.csv"):
+        trained.answer_with({"horizon": 8}).stream(data=str(parts))
+    (parts / "late.csv").unlink()
+    with pytest.raises(DataError, match=r"expected sky for all 7 steps .* '3/sold'; add their rows, [^;]*$"):
+        trained.answer_with({}).predict(data=str(parts))
 
 
 def test_tables_for_answers_do_not_pile_up(table, mapped):

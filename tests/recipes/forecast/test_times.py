@@ -85,6 +85,23 @@ def test_times_that_follow_no_rule_are_asked_for(runs, tmp_path):
     assert trained.predict(data=ahead)[0]["times"] == [str(time) for time in times[50:58]]
 
 
+def test_of_irregular_times_those_in_a_broken_file_are_missed_by_their_series_alone(tmp_path):
+    times = CALENDARS["strange"]
+    trained = little(table(tmp_path / "train.csv", times, ids="ab"))
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    table(parts / "a.csv", times[:48], [*range(40), *[""] * 8], ids="a")
+    table(parts / "b.csv", times[:40], range(40), ids="b")
+    (parts / "late.csv").write_text(f"id,time,y\nb,{times[40]},,\n")
+    (answer,) = trained.predict(data=str(parts))
+    assert answer["series"] == "a"
+    assert answer["times"] == [str(time) for time in times[40:48]]
+    assert (
+        "1 of its 2 series have no forecast, as files are left out: 'b'; of the first: the times" in trained.notes[-1]
+    )
+    assert len(trained.unread) == 1
+
+
 def test_ids_of_training_are_found_again_and_others_are_told(tmp_path):
     trained = little(table(tmp_path / "a.csv", CALENDARS["hours"][:200], ids=["001", "A2", "NA"]))
     assert [trained.known.number(id) for id in ("001", "A2", "NA", "1")] == [1, 2, 3, 0]

@@ -30,6 +30,7 @@ from ostinato.recipes.forecast.answers.answering import (
     scan_answer,
     table_of,
     times_ahead,
+    with_all_ahead,
     written_times,
 )
 from ostinato.recipes.forecast.answers.prediction import ForecastPrediction
@@ -307,6 +308,12 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         times = written_times(part, np.concatenate([track.times[origin - past : origin], moments]))
         anchor, told = float(track.filled[origin - 1]), torch.from_numpy(future).unsqueeze(1).to(batch.input.device)
         return question(learnt, part, batch, ahead, told, anchor, [str(time) for time in times])
+
+    def answerable(self, learnt: LearntForecaster, part: ForecastPart) -> ForecastPart:
+        """Where files are left out, the series that do not lack what must be known ahead."""
+        if not part.unread or learnt.answering.anomalies is not None:
+            return part
+        return with_all_ahead(part, learnt.answering.horizon or learnt.known.horizon)
 
     def answers(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch) -> list[dict[str, Any]]:
         """The future of each series."""

@@ -116,7 +116,7 @@ def of_series(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
             f"{known.head} never forecasts it: check the value, or train on data that have such with --model.head student-t"
         )
     if below:
-        which = _listed([ends.ids[at] for at in below])
+        which = listed([ends.ids[at] for at in below])
         of_them = "the series has" if len(ends.ids) == 1 else f"series {which} have"
         lines.append(
             f"{data}: {of_them} values below 0, which training never had: forecasts may be below 0 too, and less sure than they say"
@@ -138,7 +138,8 @@ def _named(data: str, id: str) -> str:
     return f"{data}: series {id!r}" if id else f"{data}: the series"
 
 
-def _listed(ids: Sequence[str]) -> str:
+def listed(ids: Sequence[str]) -> str:
+    """Some names of series, the first few of many."""
     return ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
 
 
@@ -147,10 +148,8 @@ def _strange(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
     strange = [id for id in ends.ids if not known.number(id)] if len(known.ids) > 1 else []
     if not strange:
         return []
-    had = _listed(known.ids)
-    return [
-        f"{data}: training never had the series {_listed(strange)} (it had {had}): forecast by what their past says"
-    ]
+    had = listed(known.ids)
+    return [f"{data}: training never had the series {listed(strange)} (it had {had}): forecast by what their past says"]
 
 
 def _still(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
@@ -163,6 +162,6 @@ def _still(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
         (alone, "one value", "the forecast is as far around it as the values of training are apart"),
         (still, "one value, or the same everywhere", "the forecast stays at it, with intervals of no width"),
     ):
-        of_them = "its only series has" if len(ends.ids) == 1 else f"series {_listed(ids)} have"
+        of_them = "its only series has" if len(ends.ids) == 1 else f"series {listed(ids)} have"
         lines += [f"{data}: {of_them} {have}: {then}"] if ids else []
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from ostinato.errors import DataError
 from ostinato.recipes.forecast.data import ForecastPart, Track
 from ostinato.recipes.forecast.metrics import INTERVALS, edges, sample_quantile
 from ostinato.recipes.forecast.settings import AnswerSettings
+from ostinato.recipes.forecast.telling import listed
 
 
 def times_ahead(part: ForecastPart, track: Track, origin: int, horizon: int) -> np.ndarray:
@@ -53,6 +55,33 @@ def covariates_ahead(part: ForecastPart, track: Track, origin: int, horizon: int
             "add their rows, and leave what is forecast empty in them"
         )
     return found if names else np.zeros((horizon, 0))
+
+
+def with_all_ahead(part: ForecastPart, horizon: int) -> ForecastPart:
+    """Of a table of which files are left out, those series of which it says all about the steps to come; a note names the others.
+
+    Raises:
+        DataError: there is no such series.
+    """
+    kept, lost, reason = [], [], ""
+    for row, (at, origin) in enumerate(zip(part.series.tolist(), part.origin.tolist(), strict=True)):
+        track = part.tracks[at]
+        try:
+            times_ahead(part, track, origin, horizon)
+            covariates_ahead(part, track, origin, horizon)
+            kept.append(row)
+        except DataError as error:
+            lost.append(track.id)
+            reason = reason or str(error)
+    if not lost:
+        return part
+    if not kept:
+        raise DataError(f"{reason}; files are left out, the first: {part.unread[0]}")
+    note = (
+        f"{part.name}: {len(lost):,} of its {len(part):,} series have no forecast, as files are left out: {listed(lost)}; of the "
+        f"first: {reason.removeprefix(f'{part.name}: ')}"
+    )
+    return dataclasses.replace(part, series=part.series[kept], origin=part.origin[kept], notes=(*part.notes, note))
 
 
 def answer(
