@@ -121,6 +121,16 @@ def test_progress_ends_with_all_that_there_is(tmp_path, monkeypatch):
     assert told[-1] == (path.stat().st_size, path.stat().st_size)
 
 
+def test_going_through_the_texts_is_told_as_reading_them_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("ostinato.data.stored.ragged.BLOCK", 2)
+    told = []
+    texts = map_examples(written(tmp_path, "a.jsonl"), None, on_progress=lambda *progress: told.append(progress)).texts
+    told.clear()
+    lengths = [len(text.encode()) for text in texts]
+    assert told == [(sum(lengths[:end]), sum(lengths)) for end in range(2, len(lengths) + 1, 2)]
+    assert told
+
+
 def rows_of(seed, labels):
     generator = random.Random(seed)
     return [(f"text {n}", generator.choice(labels)) for n in range(300)]

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from ostinato.data.mapped.store import (
     may_write,
 )
 
+Progress = Callable[[int, int | None], None]
 _VERSION = 1
 
 
@@ -66,11 +67,13 @@ class KeptColumns:
         folder: Where they lie.
         about: What they were made of, and what was found then.
         arrays: By name.
+        on_progress: Called while all of a column are gone through, with the bytes that are done, and of how many.
     """
 
     folder: Path
     about: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    on_progress: Progress | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -93,6 +96,7 @@ def kept_columns(
     files: Any,
     how: Any,
     make: Callable[[ColumnWriter], dict[str, Any]],
+    on_progress: Progress | None = None,
 ) -> KeptColumns:
     """The columns of some data: those that are there, or else new ones.
 
@@ -103,6 +107,7 @@ def kept_columns(
         files: What tells whether the data are the same, in JSON's types.
         how: What else the columns depend on, likewise.
         make: Writes them, and returns what was found, likewise.
+        on_progress: See `KeptColumns`.
 
     Raises:
         DataError: They cannot be kept.
@@ -112,7 +117,7 @@ def kept_columns(
     if folder is None or not may_write(Path(folder)):
         folder = temporary = tempfile.mkdtemp(prefix="ostinato-columns-")
     try:
-        columns = _kept(Path(folder), data, identity, make)
+        columns = replace(_kept(Path(folder), data, identity, make), on_progress=on_progress)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -121,7 +121,7 @@ def map_pairs(
         return _write(writer, name, lines, keep_empty)
 
     how = {"columns": columns, "keep_empty": keep_empty, "sides": len(sides)}
-    kept = kept_columns(folder, f"{source},{target or ''}", files, how, make)
+    kept = kept_columns(folder, f"{source},{target or ''}", files, how, make, on_progress)
     pairs = MappedPairs(kept)
     return Pairs(name, pairs, kept["empty"], pairs.equal())
 

@@ -161,7 +161,16 @@ class RaggedTexts(Sequence[str]):
 
     @override
     def __iter__(self) -> Iterator[str]:
-        return map(_decoded, self.content)
+        told = self.columns.on_progress
+        if told is None:
+            yield from map(_decoded, self.content)
+            return
+        done, total = 0, int(self.content.lengths().sum())
+        for row, each in enumerate(self.content, 1):
+            yield _decoded(each)
+            done += len(each)
+            if row % BLOCK == 0:  # to count and to encode words takes longer than to read them
+                told(done, total)
 
     def take(self, rows: np.ndarray | None) -> RaggedTexts:
         """Some of them, (K,) integers; None for all."""

@@ -19,10 +19,10 @@ from ostinato.data.mapped.files import TableFile, TableFiles
 from ostinato.data.sources.cells import JSON_SUFFIXES, json_rows, one_line, raw_lines, separated_rows
 from ostinato.data.sources.dialect import SEPARATORS, Dialect, is_for_excel, separator_of
 from ostinato.data.sources.lines import numbered, open_document
+from ostinato.data.stored.folder import Progress
 from ostinato.errors import DataError
 from ostinato.extras import needed
 
-Progress = Callable[[int, int | None], None]
 HEAD_ROWS = 1000
 _HEAD_BYTES, _CHUNK_BYTES, _PARQUET_ROWS = 2**16, 2**20, 2**15
 _TOLD_BYTES = 2**20  # of a file between two words of progress

@@ -151,7 +151,7 @@ def map_sentences(
         found = (_sentences(each, column, word_column, tagged, told) for each in documents)
         return _write(writer, itertools.chain.from_iterable(found))
 
-    return MappedSentences(kept_columns(folder, str(path), files, how, make))
+    return MappedSentences(kept_columns(folder, str(path), files, how, make, on_progress))
 
 
 def _sentences(

@@ -151,7 +151,7 @@ def map_examples(
     def make(writer: ColumnWriter) -> dict[str, Any]:
         return _write(writer, tables, dialect, asked, on_progress)
 
-    return MappedTexts(kept_columns(folder, str(path), tables.identity(), how, make))
+    return MappedTexts(kept_columns(folder, str(path), tables.identity(), how, make, on_progress))
 
 
 def map_labelled(
