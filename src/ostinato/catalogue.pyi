@@ -102,8 +102,8 @@ class AntisymmetricRNN(Recurrent):
     W and V start normal, of variance one over their columns; biases at 0. `weight_hh` (`weight` where it is gated) is W, of
     which the half above its diagonal would do.
 
-    Source: Chang et al. 2019, arXiv 1902.09689, section 3. The paper chooses epsilon, gamma and the variance
-    of W by validation.
+    Source: Chang et al. 2019, arXiv 1902.09689, (12), and (13) where it is gated; (10) is (12) with `gamma=0.0`. The paper chooses
+    epsilon, gamma and the variance of W by validation.
 
     Args:
         input_size: `I`.
@@ -194,7 +194,7 @@ class CFN(Recurrent):
     As in the paper, weights start uniform in +-0.07, the biases of theta at 1 and those of eta at -1. `layer_norm` leaves W_c x as
     it is.
 
-    Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos.
+    Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos, (1) and (2).
 
     Args:
         input_size: `I`.
@@ -339,7 +339,8 @@ class ES2N(Recurrent):
     O starts orthogonal, W and b uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a
     layer behind. Another `init` than "torch" has no such scales.
 
-    Source: Ceni & Gallicchio 2023, arXiv 2308.02902, Edge of stability echo state networks.
+    Source: Ceni & Gallicchio 2023, arXiv 2308.02902, Edge of stability echo state networks, (5). The paper has no b (`bias=False`
+    here), and a normal U, of variance one over its columns, times the spectral radius, which is near that then.
 
     Args:
         input_size: `I`.
@@ -389,7 +390,9 @@ class ESN(Recurrent):
     W and b start uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a layer behind.
     Another `init` than "torch" has no such scale.
 
-    Source: Jaeger, Lukosevicius, Popovici & Siewert 2007, Neural Networks 20, (1) of the discrete leaky form; Jaeger 2001.
+    Source: Jaeger, Lukosevicius, Popovici & Siewert 2007, Optimization and applications of echo state networks with
+    leaky-integrator neurons, Neural Networks 20; Jaeger 2001. The equation is (1) of Ceni & Gallicchio 2023, arXiv 2308.02902, who
+    have no b (`bias=False` here).
 
     Args:
         input_size: `I`.
@@ -578,7 +581,8 @@ class HGRN(Recurrent):
     The paper learns a bound for every layer, by a cumulative softmax over the layers: 0 in the lowest, near 1 in the highest. Here
     it is a number, of all layers of a stack; for one a layer, stack layers of one.
 
-    Source: Qin et al. 2023, arXiv 2311.04823, section 3.
+    Source: Qin et al. 2023, arXiv 2311.04823, section 3. The recurrence is in the caption of figure 1; the whole is in the authors'
+    description of the algorithm (OpenNLPLab/HGRN), where g is p and q here, and W_o is P and Q.
 
     Args:
         input_size: `I`.
@@ -953,6 +957,8 @@ class LiGRU(Recurrent):
 
 class MGU(Recurrent):
     """The minimal gated unit: h' = (1 - f) h + f tanh(W_h x + U_h (f h) + b_h), f = sigmoid(W_f x + U_f h + b_f).
+
+    An open f writes, though it is named the forget gate: the paper's own sign, of which some libraries have the opposite (Flax).
 
     Sources: Zhou et al. 2016, arXiv 1603.09420; its forms MGU1 to MGU3: Heck & Salem 2017, arXiv 1701.03452.
 
@@ -1741,7 +1747,9 @@ class STAR(Recurrent):
     Matrices start orthogonal, as in the authors' code, which starts b_k by chrono initialisation too (`init="chrono(784)"`; their
     gate keeps, this one writes). `layer_norm` and `bias=False` leave W_z x + b_z as it is.
 
-    Source: Turkoglu et al. 2021 (2019), arXiv 1911.11033, Gating revisited: deep multi-layer RNNs that can be trained.
+    Source: Turkoglu et al. 2021 (2019), arXiv 1911.11033, Gating revisited: deep multi-layer RNNs that can be trained, figure 3.
+    The authors' convolutional code (0zgur0/multi-stage-convSTAR-network) has no outer tanh and a gate that keeps, whose bias starts
+    at 1: h' = k h + (1 - k) z.
 
     Args:
         input_size: `I`.
@@ -1784,9 +1792,11 @@ class UGRNN(Recurrent):
     """The update gate RNN: h' = g h + (1 - g) tanh(W_c x + U_c h + b_c), g = sigmoid(W_g x + U_g h + b_g).
 
     `forget_bias` is 1.0 where it is not given: the paper adds a constant to b_g, which it searches for, and which is 1 in the
-    authors' code in TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts there.
+    authors' code in TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts there. The paper searches for the nonlinearity too,
+    tanh or ReLU; this is tanh. It learns the first state, as `initial_state="learned"` does.
 
-    Source: Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, Capacity and trainability in recurrent neural networks.
+    Source: Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, Capacity and trainability in recurrent neural networks,
+    (2) to (4).
 
     Args:
         input_size: `I`.
@@ -1909,8 +1919,8 @@ class AntisymmetricRNNCell(Step):
     W and V start normal, of variance one over their columns; biases at 0. `weight_hh` (`weight` where it is gated) is W, of
     which the half above its diagonal would do.
 
-    Source: Chang et al. 2019, arXiv 1902.09689, section 3. The paper chooses epsilon, gamma and the variance
-    of W by validation.
+    Source: Chang et al. 2019, arXiv 1902.09689, (12), and (13) where it is gated; (10) is (12) with `gamma=0.0`. The paper chooses
+    epsilon, gamma and the variance of W by validation.
 
     Args:
         input_size: `I`.
@@ -1989,7 +1999,7 @@ class CFNCell(Step):
     As in the paper, weights start uniform in +-0.07, the biases of theta at 1 and those of eta at -1. `layer_norm` leaves W_c x as
     it is.
 
-    Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos.
+    Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos, (1) and (2).
 
     Args:
         input_size: `I`.
@@ -2114,7 +2124,8 @@ class ES2NCell(Step):
     O starts orthogonal, W and b uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a
     layer behind. Another `init` than "torch" has no such scales.
 
-    Source: Ceni & Gallicchio 2023, arXiv 2308.02902, Edge of stability echo state networks.
+    Source: Ceni & Gallicchio 2023, arXiv 2308.02902, Edge of stability echo state networks, (5). The paper has no b (`bias=False`
+    here), and a normal U, of variance one over its columns, times the spectral radius, which is near that then.
 
     Args:
         input_size: `I`.
@@ -2158,7 +2169,9 @@ class ESNCell(Step):
     W and b start uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a layer behind.
     Another `init` than "torch" has no such scale.
 
-    Source: Jaeger, Lukosevicius, Popovici & Siewert 2007, Neural Networks 20, (1) of the discrete leaky form; Jaeger 2001.
+    Source: Jaeger, Lukosevicius, Popovici & Siewert 2007, Optimization and applications of echo state networks with
+    leaky-integrator neurons, Neural Networks 20; Jaeger 2001. The equation is (1) of Ceni & Gallicchio 2023, arXiv 2308.02902, who
+    have no b (`bias=False` here).
 
     Args:
         input_size: `I`.
@@ -2321,7 +2334,8 @@ class HGRNCell(Step):
     The paper learns a bound for every layer, by a cumulative softmax over the layers: 0 in the lowest, near 1 in the highest. Here
     it is a number, of all layers of a stack; for one a layer, stack layers of one.
 
-    Source: Qin et al. 2023, arXiv 2311.04823, section 3.
+    Source: Qin et al. 2023, arXiv 2311.04823, section 3. The recurrence is in the caption of figure 1; the whole is in the authors'
+    description of the algorithm (OpenNLPLab/HGRN), where g is p and q here, and W_o is P and Q.
 
     Args:
         input_size: `I`.
@@ -2640,6 +2654,8 @@ class MGUCell(Step):
     """One step of `MGU`.
 
     The minimal gated unit: h' = (1 - f) h + f tanh(W_h x + U_h (f h) + b_h), f = sigmoid(W_f x + U_f h + b_f).
+
+    An open f writes, though it is named the forget gate: the paper's own sign, of which some libraries have the opposite (Flax).
 
     Sources: Zhou et al. 2016, arXiv 1603.09420; its forms MGU1 to MGU3: Heck & Salem 2017, arXiv 1701.03452.
 
@@ -3298,7 +3314,9 @@ class STARCell(Step):
     Matrices start orthogonal, as in the authors' code, which starts b_k by chrono initialisation too (`init="chrono(784)"`; their
     gate keeps, this one writes). `layer_norm` and `bias=False` leave W_z x + b_z as it is.
 
-    Source: Turkoglu et al. 2021 (2019), arXiv 1911.11033, Gating revisited: deep multi-layer RNNs that can be trained.
+    Source: Turkoglu et al. 2021 (2019), arXiv 1911.11033, Gating revisited: deep multi-layer RNNs that can be trained, figure 3.
+    The authors' convolutional code (0zgur0/multi-stage-convSTAR-network) has no outer tanh and a gate that keeps, whose bias starts
+    at 1: h' = k h + (1 - k) z.
 
     Args:
         input_size: `I`.
@@ -3335,9 +3353,11 @@ class UGRNNCell(Step):
     The update gate RNN: h' = g h + (1 - g) tanh(W_c x + U_c h + b_c), g = sigmoid(W_g x + U_g h + b_g).
 
     `forget_bias` is 1.0 where it is not given: the paper adds a constant to b_g, which it searches for, and which is 1 in the
-    authors' code in TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts there.
+    authors' code in TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts there. The paper searches for the nonlinearity too,
+    tanh or ReLU; this is tanh. It learns the first state, as `initial_state="learned"` does.
 
-    Source: Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, Capacity and trainability in recurrent neural networks.
+    Source: Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, Capacity and trainability in recurrent neural networks,
+    (2) to (4).
 
     Args:
         input_size: `I`.

@@ -13,7 +13,7 @@ from ostinato.errors import CellError
 
 __all__ = ["rnn_relu", "rnn_sigmoid", "rnn_tanh"]
 
-SOURCE = "Elman 1990, Finding Structure in Time"
+SOURCE = "Elman 1990, Finding Structure in Time, figure 2, unnumbered"
 
 
 @cell(gates="h", states="h", source=SOURCE, vendor="RNN_TANH")
@@ -40,6 +40,10 @@ _BY_NONLINEARITY = {"tanh": rnn_tanh, "relu": rnn_relu, "sigmoid": rnn_sigmoid}
 @named("RNN", order=3, variants=[{"nonlinearity": name} for name in _BY_NONLINEARITY])
 def named_rnn(nonlinearity: str = "tanh") -> Cell:
     """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
+
+    Source: Elman 1990, Finding Structure in Time, which draws the network, in its figure 2, and describes it in words, without
+    equations. There a unit's value lies between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first
+    state of zero are those of `torch.nn.RNN`.
 
     Args:
         nonlinearity: "tanh", "relu", or (new) "sigmoid".

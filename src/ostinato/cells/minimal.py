@@ -17,10 +17,10 @@ from ostinato.types import Tensor
 
 __all__ = ["min_gru", "min_gru_positive", "min_lstm", "min_lstm_positive"]
 
-SOURCE = "Feng et al. 2024, arXiv 2410.01201, Were RNNs All We Needed?"
+SOURCE = "Feng et al. 2024, arXiv 2410.01201v3, Were RNNs All We Needed?"
 
 
-@cell(gates="z h", states="h", recurrent=False, write="z", source=f"{SOURCE}, 3.1")
+@cell(gates="z h", states="h", recurrent=False, write="z", source=f"{SOURCE}, 3.1.3")
 def min_gru(x: Gates, s: State, U: None, candidate: Wrap = identity) -> State:
     """h' = (1 - z) h + z (W_h x + b_h), with z = sigmoid(W_z x + b_z)."""
     z = sigmoid(x.z)
@@ -33,7 +33,7 @@ def min_gru_positive(x: Gates, s: State, U: None, candidate: Wrap = identity) ->
     return min_gru.step(x.with_(h=positive(x.h)), s, U, candidate=candidate)
 
 
-@cell(gates="f i h", states="h", recurrent=False, keep="f", write="i", source=f"{SOURCE}, 3.2")
+@cell(gates="f i h", states="h", recurrent=False, keep="f", write="i", source=f"{SOURCE}, 3.2.4")
 def min_lstm(x: Gates, s: State, U: None, candidate: Wrap = identity) -> State:
     """h' = f' h + i' (W_h x + b_h), with f' = f / (f + i), i' = i / (f + i) and sigmoid gates f and i."""
     # f / (f + i) = sigmoid(log f - log i): also where both gates are so far closed that they are zero as numbers.
@@ -64,7 +64,7 @@ def named_min_gru(*, positive: bool = False) -> Cell:
     Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
     product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
 
-    Source: Feng et al. 2024, arXiv 2410.01201.
+    Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
 
     Args:
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
@@ -81,7 +81,7 @@ def named_min_lstm(*, positive: bool = False) -> Cell:
     product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f; as i goes on writing,
     long memories need chrono initialisation, which closes i too.
 
-    Source: Feng et al. 2024, arXiv 2410.01201.
+    Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
 
     Args:
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does

@@ -136,6 +136,10 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
 class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Drops in for `torch.nn.RNN`.
 
+    Source: Elman 1990, Finding Structure in Time, which draws the network, in its figure 2, and describes it in words, without
+    equations. There a unit's value lies between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first
+    state of zero are those of `torch.nn.RNN`.
+
     Args:
         input_size: `I`.
         hidden_size: `H`, at least 1; or one number for each layer, first layer first.
@@ -263,7 +267,7 @@ class MinGRU(Recurrent):
     Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
     product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
 
-    Source: Feng et al. 2024, arXiv 2410.01201.
+    Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
 
     Args:
         input_size: `I`.
@@ -330,7 +334,7 @@ class MinLSTM(Recurrent):
     product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f; as i goes on writing,
     long memories need chrono initialisation, which closes i too.
 
-    Source: Feng et al. 2024, arXiv 2410.01201.
+    Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
 
     Args:
         input_size: `I`.

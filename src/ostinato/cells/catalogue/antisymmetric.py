@@ -50,7 +50,7 @@ def antisymmetric(epsilon: float = 0.01, gamma: float = 0.01) -> Cell:
         states="h",
         derived={"weight_hh": _skew},
         starts={"weight_ih": _by_width, "weight_hh": _by_width, "bias_ih": 0.0, "bias_hh": 0.0},
-        source=f"{SOURCE}, 3",
+        source=f"{SOURCE}, (12)",
     )(step)
 
 
@@ -71,7 +71,7 @@ def antisymmetric_gated(epsilon: float = 0.01, gamma: float = 0.01) -> Cell:
         derived={"weight": _skew},
         starts={"weight_ih": _by_width, "weight": _by_width, "bias_ih": 0.0},
         write="z",
-        source=f"{SOURCE}, 3, gating mechanism",
+        source=f"{SOURCE}, (13)",
     )(step)
 
 
@@ -82,8 +82,8 @@ def named_antisymmetric(*, gated: bool = False, epsilon: float = 0.01, gamma: fl
     W and V start normal, of variance one over their columns; biases at 0. `weight_hh` (`weight` where it is gated) is W, of
     which the half above its diagonal would do.
 
-    Source: Chang et al. 2019, arXiv 1902.09689, section 3. The paper chooses epsilon, gamma and the variance
-    of W by validation.
+    Source: Chang et al. 2019, arXiv 1902.09689, (12), and (13) where it is gated; (10) is (12) with `gamma=0.0`. The paper chooses
+    epsilon, gamma and the variance of W by validation.
 
     Args:
         gated: h' = h + epsilon z tanh(...), with a gate z that has the matrix W too, and its own V and b.

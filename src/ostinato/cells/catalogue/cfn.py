@@ -37,7 +37,7 @@ def _open_and_closed(bias: Tensor) -> None:
         "bias_ih": _open_and_closed,
         "bias_hh": 0.0,
     },
-    source="Laurent & von Brecht 2017, arXiv 1612.06212",
+    source="Laurent & von Brecht 2017, arXiv 1612.06212, (1) and (2)",
 )
 def cfn(x: Tensor, s: State, U: Any, W: Any, weight_c: Tensor, candidate: Wrap = identity) -> State:
     """h' = theta tanh(h) + eta tanh(W_c x), with sigmoid gates theta and eta of x and h."""
@@ -53,6 +53,6 @@ def named_cfn() -> Cell:
     As in the paper, weights start uniform in +-0.07, the biases of theta at 1 and those of eta at -1. `layer_norm` leaves W_c x as
     it is.
 
-    Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos.
+    Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos, (1) and (2).
     """
     return cfn

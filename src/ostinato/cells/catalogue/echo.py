@@ -56,7 +56,7 @@ def esn(leak: float = 1.0, spectral_radius: float = 0.9, input_scaling: float = 
         states="h",
         starts=_reservoir(spectral_radius, input_scaling),
         fixed=_FIXED,
-        source="Jaeger et al. 2007, Optimization and applications of echo state networks with leaky-integrator neurons",
+        source="Jaeger et al. 2007, Neural Networks 20, as Ceni & Gallicchio 2023, arXiv 2308.02902, (1), have it",
     )(step)
 
 
@@ -75,7 +75,7 @@ def es2n(beta: float = 0.1, spectral_radius: float = 0.9, input_scaling: float =
         parameters={"O": "H H"},
         starts={**_reservoir(spectral_radius, input_scaling), "O": "orthogonal"},
         fixed=f"{_FIXED} O",
-        source="Ceni & Gallicchio 2023, arXiv 2308.02902",
+        source="Ceni & Gallicchio 2023, arXiv 2308.02902, (5)",
     )(step)
 
 
@@ -86,7 +86,9 @@ def named_esn(*, leak: float = 1.0, spectral_radius: float = 0.9, input_scaling:
     W and b start uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a layer behind.
     Another `init` than "torch" has no such scale.
 
-    Source: Jaeger, Lukosevicius, Popovici & Siewert 2007, Neural Networks 20, (1) of the discrete leaky form; Jaeger 2001.
+    Source: Jaeger, Lukosevicius, Popovici & Siewert 2007, Optimization and applications of echo state networks with
+    leaky-integrator neurons, Neural Networks 20; Jaeger 2001. The equation is (1) of Ceni & Gallicchio 2023, arXiv 2308.02902, who
+    have no b (`bias=False` here).
 
     Args:
         leak: how much is new in a step, in (0, 1].
@@ -103,7 +105,8 @@ def named_es2n(*, beta: float = 0.1, spectral_radius: float = 0.9, input_scaling
     O starts orthogonal, W and b uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a
     layer behind. Another `init` than "torch" has no such scales.
 
-    Source: Ceni & Gallicchio 2023, arXiv 2308.02902, Edge of stability echo state networks.
+    Source: Ceni & Gallicchio 2023, arXiv 2308.02902, Edge of stability echo state networks, (5). The paper has no b (`bias=False`
+    here), and a normal U, of variance one over its columns, times the spectral radius, which is near that then.
 
     Args:
         beta: how much goes through tanh, in (0, 1]; the rest turns and is kept.

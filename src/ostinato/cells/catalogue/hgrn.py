@@ -16,7 +16,7 @@ from ostinato.types import Tensor
 
 __all__ = ["hgrn", "hgrn_real"]
 
-SOURCE = "Qin et al. 2023, arXiv 2311.04823, 3"
+SOURCE = "Qin et al. 2023, arXiv 2311.04823, 3, figure 1"
 
 
 def _check(lower_bound: float) -> None:
@@ -77,7 +77,8 @@ def named_hgrn(*, lower_bound: float = 0.0, real: bool = False) -> Cell:
     The paper learns a bound for every layer, by a cumulative softmax over the layers: 0 in the lowest, near 1 in the highest. Here
     it is a number, of all layers of a stack; for one a layer, stack layers of one.
 
-    Source: Qin et al. 2023, arXiv 2311.04823, section 3.
+    Source: Qin et al. 2023, arXiv 2311.04823, section 3. The recurrence is in the caption of figure 1; the whole is in the authors'
+    description of the algorithm (OpenNLPLab/HGRN), where g is p and q here, and W_o is P and Q.
 
     Args:
         lower_bound: the least that is kept, in [0, 1).

@@ -52,6 +52,8 @@ def _mixed(x: Gates, s: State, U: Any, f: Tensor, candidate: Wrap) -> State:
 def named_mgu(*, variant: int = 0) -> Cell:
     """The minimal gated unit: h' = (1 - f) h + f tanh(W_h x + U_h (f h) + b_h), f = sigmoid(W_f x + U_f h + b_f).
 
+    An open f writes, though it is named the forget gate: the paper's own sign, of which some libraries have the opposite (Flax).
+
     Sources: Zhou et al. 2016, arXiv 1603.09420; its forms MGU1 to MGU3: Heck & Salem 2017, arXiv 1701.03452.
 
     Args:

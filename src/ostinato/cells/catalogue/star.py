@@ -45,7 +45,9 @@ def named_star(*, as_run: bool = False) -> Cell:
     Matrices start orthogonal, as in the authors' code, which starts b_k by chrono initialisation too (`init="chrono(784)"`; their
     gate keeps, this one writes). `layer_norm` and `bias=False` leave W_z x + b_z as it is.
 
-    Source: Turkoglu et al. 2021 (2019), arXiv 1911.11033, Gating revisited: deep multi-layer RNNs that can be trained.
+    Source: Turkoglu et al. 2021 (2019), arXiv 1911.11033, Gating revisited: deep multi-layer RNNs that can be trained, figure 3.
+    The authors' convolutional code (0zgur0/multi-stage-convSTAR-network) has no outer tanh and a gate that keeps, whose bias starts
+    at 1: h' = k h + (1 - k) z.
 
     Args:
         as_run: as the authors' code computes it, which writes more than it forgets, as JANET does:

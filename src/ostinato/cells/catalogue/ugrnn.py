@@ -19,7 +19,7 @@ __all__ = ["ugrnn"]
     states="h",
     keep="g",
     forget_bias=1.0,
-    source="Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913",
+    source="Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, (2) to (4)",
 )
 def ugrnn(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
     """h' = g h + (1 - g) tanh(W_c x + U_c h + b_c), with g = sigmoid(W_g x + U_g h + b_g)."""
@@ -33,8 +33,10 @@ def named_ugrnn() -> Cell:
     """The update gate RNN: h' = g h + (1 - g) tanh(W_c x + U_c h + b_c), g = sigmoid(W_g x + U_g h + b_g).
 
     `forget_bias` is 1.0 where it is not given: the paper adds a constant to b_g, which it searches for, and which is 1 in the
-    authors' code in TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts there.
+    authors' code in TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts there. The paper searches for the nonlinearity too,
+    tanh or ReLU; this is tanh. It learns the first state, as `initial_state="learned"` does.
 
-    Source: Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, Capacity and trainability in recurrent neural networks.
+    Source: Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, Capacity and trainability in recurrent neural networks,
+    (2) to (4).
     """
     return ugrnn
