@@ -60,7 +60,9 @@ def layer_of(
 class ATR(Recurrent):
     """The addition-subtraction twin-gated network: h' = sigmoid(p + q) p + sigmoid(p - q) h, with p = W x + b and q = U h + b'.
 
-    The paper has p = W x and q = U h (`bias=False` here); the authors' code adds a bias to q alone.
+    The paper has p = W x and q = U h (`bias=False` here); the authors' code adds a bias to q alone. The second gate is that of the
+    code: in the paper it is misprinted, its authors say beside the code (bzhangGo/ATR), and a state that p - q does not hold back
+    explodes. Their translation system can have 1 - sigmoid(p - q) for the first gate, which they found more stable.
 
     Source: Zhang et al. 2018, arXiv 1810.12546, Simplifying neural machine translation with addition-subtraction twin-gated
     recurrent networks.
@@ -576,7 +578,8 @@ class HGRN(Recurrent):
 
     f = lower_bound + (1 - lower_bound) sigmoid(W_f x + b_f), and theta is learned, one a unit. The output h' = P (p re) + Q (q im)
     takes real and imaginary part through gates p and q, silu of W x + b. The cell is the paper's HGRU but for the layer norm of its
-    output, which in the authors' code stands between c' and the gates, and for the bias of what follows; the GLU is a layer around.
+    output, which in the authors' code stands between c' and the gates, in their description behind the gates, and for the bias of
+    what follows; the GLU is a layer around.
 
     The paper learns a bound for every layer, by a cumulative softmax over the layers: 0 in the lowest, near 1 in the highest. Here
     it is a number, of all layers of a stack; for one a layer, stack layers of one.
@@ -1883,7 +1886,9 @@ class ATRCell(Step):
 
     The addition-subtraction twin-gated network: h' = sigmoid(p + q) p + sigmoid(p - q) h, with p = W x + b and q = U h + b'.
 
-    The paper has p = W x and q = U h (`bias=False` here); the authors' code adds a bias to q alone.
+    The paper has p = W x and q = U h (`bias=False` here); the authors' code adds a bias to q alone. The second gate is that of the
+    code: in the paper it is misprinted, its authors say beside the code (bzhangGo/ATR), and a state that p - q does not hold back
+    explodes. Their translation system can have 1 - sigmoid(p - q) for the first gate, which they found more stable.
 
     Source: Zhang et al. 2018, arXiv 1810.12546, Simplifying neural machine translation with addition-subtraction twin-gated
     recurrent networks.
@@ -2329,7 +2334,8 @@ class HGRNCell(Step):
 
     f = lower_bound + (1 - lower_bound) sigmoid(W_f x + b_f), and theta is learned, one a unit. The output h' = P (p re) + Q (q im)
     takes real and imaginary part through gates p and q, silu of W x + b. The cell is the paper's HGRU but for the layer norm of its
-    output, which in the authors' code stands between c' and the gates, and for the bias of what follows; the GLU is a layer around.
+    output, which in the authors' code stands between c' and the gates, in their description behind the gates, and for the bias of
+    what follows; the GLU is a layer around.
 
     The paper learns a bound for every layer, by a cumulative softmax over the layers: 0 in the lowest, near 1 in the highest. Here
     it is a number, of all layers of a stack; for one a layer, stack layers of one.

@@ -72,7 +72,8 @@ def named_hgrn(*, lower_bound: float = 0.0, real: bool = False) -> Cell:
 
     f = lower_bound + (1 - lower_bound) sigmoid(W_f x + b_f), and theta is learned, one a unit. The output h' = P (p re) + Q (q im)
     takes real and imaginary part through gates p and q, silu of W x + b. The cell is the paper's HGRU but for the layer norm of its
-    output, which in the authors' code stands between c' and the gates, and for the bias of what follows; the GLU is a layer around.
+    output, which in the authors' code stands between c' and the gates, in their description behind the gates, and for the bias of
+    what follows; the GLU is a layer around.
 
     The paper learns a bound for every layer, by a cumulative softmax over the layers: 0 in the lowest, near 1 in the highest. Here
     it is a number, of all layers of a stack; for one a layer, stack layers of one.
