@@ -20,12 +20,17 @@ from ostinato.training.update.tree import map_tensors
 def shard(module: nn.Module, mesh: Any) -> nn.Module:
     """Shares the weights of `module` out over the processes, in place.
 
+    All begin with the weights and buffers of the first, as with DDP: FSDP cuts each process' share out of its own.
+
     Args:
         module: its `forward` is what computes with the weights.
         mesh: the processes, as Fabric lays them out.
     """
+    from torch import distributed as dist
     from torch.distributed.fsdp import fully_shard
 
+    for tensor in (*module.parameters(), *module.buffers()):
+        dist.broadcast(tensor.detach(), 0)
     fully_shard(module, mesh=mesh["data_parallel"])
     return module
 
