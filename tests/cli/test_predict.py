@@ -158,17 +158,28 @@ def test_what_cannot_be_is_answered_in_one_line(
     assert message in error
 
 
-def test_two_processes_learn_what_one_learns(table, tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_learn_what_one_learns(table, tmp_path, strategy):
     # 64 rows in batches of 7: of each the two have 4 and 3 rows, and the last of an epoch has 1.
     words = ["--data", table, "--quiet", *SMALL, "--training.optimizer", "sgd", "--training.max_steps", "12"]
     assert main(["train", "classify", "--run", str(tmp_path / "one"), *words]) == 0
-    process = start("train", "classify", "--run", str(tmp_path / "two"), *words, "--devices", "2")
+    process = start("train", "classify", "--run", str(tmp_path / "two"), *words, "--devices", "2", "--strategy", strategy)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     one, two = (load(tmp_path / name) for name in ("one", "two"))
     for name, weight in one.model.state_dict().items():
         torch.testing.assert_close(two.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
     assert two.evaluate()[0].loss == pytest.approx(one.evaluate()[0].loss, rel=1e-4)
+    # What validation found: of each half of its batches one process, which knows all that the first knows.
+    found = [[line for line in lines_of(each.folder) if "validation_loss" in line] for each in (one, two)]
+    for ours, theirs in zip(*found, strict=True):
+        names = [name for name in ours if name.startswith("validation")]
+        assert [theirs[name] for name in names] == pytest.approx([ours[name] for name in names], rel=1e-4)
+    assert len(found[0]) > 1
+
+
+def lines_of(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_run_of_another_task_is_not_resumed_but_its_command_is_told(ostinato, classifier):

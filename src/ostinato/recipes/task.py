@@ -28,6 +28,7 @@ from ostinato.recipes.few import few
 from ostinato.recipes.in_python.kept import PAIR
 from ostinato.recipes.in_python.plain import may_be_recordings, recordings_in, wrong
 from ostinato.recipes.in_python.prediction import Prediction
+from ostinato.recipes.judge import Judge, on_device_of, see_between
 from ostinato.recipes.knowledge import KNOWLEDGE, read_json
 from ostinato.recipes.learnt import Known, Learnt, Model, S
 from ostinato.training.distributed.processes import Processes
@@ -40,7 +41,6 @@ from ostinato.training.run.settings import UpdateSettings
 from ostinato.training.update.tree import map_tensors
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from rich.text import Text
 
     from ostinato.insight.reasons.question import Question
@@ -48,59 +48,6 @@ if TYPE_CHECKING:
     from ostinato.recipes.exporting.exported import Exported
 
 Part = TypeVar("Part")  # of a data set, as it was read
-
-
-class Judge(ABC):
-    """Looks at a model's answers to one set of examples, batch by batch.
-
-    Attributes:
-        memory: the attributes that keep what was seen: lists and dicts that grow, sums. With it, several processes can see the
-            batches between them, see `remembered` and `join`; empty where they cannot.
-    """
-
-    memory: ClassVar[tuple[str, ...]] = ()
-
-    @abstractmethod
-    def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model on a batch, on its device, without gradients, and remembers what is needed.
-
-        Returns:
-            The mean loss of the batch, a scalar.
-        """
-
-    def remembered(self) -> Any:
-        """What was seen, on the CPU, for `join` of another judge of the same examples."""
-        return map_tensors(lambda tensor: tensor.cpu(), {name: getattr(self, name) for name in self.memory})
-
-    def join(self, remembered: Any) -> None:
-        """Adds what another judge of the same examples has seen in other batches; all of them are joined in their order."""
-        for name, theirs in remembered.items():
-            mine = getattr(self, name)
-            if isinstance(mine, dict):
-                mine.update(theirs)
-            elif mine is not None:
-                mine += theirs
-                setattr(self, name, mine)
-
-    @abstractmethod
-    def figures(self) -> dict[str, float]:
-        """What was found in numbers, by name; the one that the task is judged by is among them."""
-
-    def chosen_by(self, figure: str | None) -> str | None:
-        """The figure that chooses the weights, or None for the loss, where the task names `figure`."""
-        return figure
-
-    def details(self) -> dict[str, Any]:
-        """What else was found, as JSON can hold it."""
-        return {}
-
-    def pictures(self) -> dict[str, Figure]:
-        """Pictures of it, by name."""
-        return {}
-
-    def warnings(self) -> list[str]:
-        """What a user should know about the data, a line each."""
-        return []
 
 
 @dataclass(frozen=True)
@@ -372,11 +319,25 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             What was found, the same in every process; None if it was given up.
         """
         judge = self.judge(learnt, part, examples, final=False)
-        found = self.judged(learnt, judge, examples, should_stop=should_stop, on_batch=on_batch)
-        if found is None:
-            return None
+        if processes.world > 1 and self.sees_batches and judge.memory:
+            seen = see_between(
+                processes,
+                lambda: self.judge(learnt, part, examples, final=False),
+                self.order(learnt, examples),
+                learnt.model,
+                should_stop=should_stop,
+                on_batch=on_batch,
+            )
+            if seen is None:
+                return None
+            judge, means, counts = seen
+            found = self.summed(learnt, judge, means, counts)
+        else:
+            found = self.judged(learnt, judge, examples, should_stop=should_stop, on_batch=on_batch)
+            if found is None:
+                return None
         found = self.settle(learnt, judge, found)
-        # Every process looks at everything, and all take the first one's word: two devices may round differently.
+        # Every process knows everything, and all take the first one's word: two devices may round differently.
         numbers = [found.nats, float(found.tokens), *found.figures.values()]
         nats, tokens, *figures = total(numbers if processes.is_first else [0.0] * len(numbers))
         named = dict(zip(found.figures, figures, strict=True))
@@ -472,11 +433,18 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             )
         return Evaluation(nats, sum(counts), figures, chosen, chosen in self.errors)
 
+    @property
+    def sees_batches(self) -> bool:
+        """Whether a judge sees `order`, batch by batch, so that several processes can see them between them."""
+        return type(self).judged is Task.judged and type(self).in_order is Task.in_order
+
+    def order(self, learnt: Learnt[S, Known, Model], examples: Examples) -> InOrder:
+        """The batches in which every example is seen once."""
+        return InOrder(examples, self.rows, max_steps=self.batch_steps(learnt.settings))
+
     def in_order(self, learnt: Learnt[S, Known, Model], examples: Examples) -> Iterator[Batch]:
         """Every example once, on the model's device."""
-        device = next(learnt.model.parameters()).device
-        batches = InOrder(examples, self.rows, max_steps=self.batch_steps(learnt.settings))
-        return (map_tensors(lambda tensor: tensor.to(device), batch) for batch in batches)
+        return on_device_of(learnt.model, self.order(learnt, examples))
 
     def settle(self, learnt: Learnt[S, Known, Model], judge: Judge, found: Evaluation) -> Evaluation:
         """Called after each evaluation on the validation data while training, before weights are kept.

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, overload
@@ -320,6 +322,15 @@ class InOrder:
         """Some of the batches, by their numbers."""
         for rows in self._order[first:stop]:
             yield share_of(self.examples, rows, np.asarray(self.examples.counts)[rows], 0, 1)
+
+    def shares(self, world: int) -> list[tuple[int, int]]:
+        """The first batch of each of `world` processes, and the one behind its last: about equally many steps, with padding."""
+        lengths = np.asarray(self.examples.lengths)
+        steps = [len(rows) * max(1, int(lengths[rows].max())) for rows in self._order]
+        ends = list(itertools.accumulate(steps))
+        middles = [end - step / 2 for end, step in zip(ends, steps, strict=True)]
+        edges = [bisect_left(middles, ends[-1] * rank / world) for rank in range(1, world)]
+        return list(itertools.pairwise((0, *edges, len(self))))
 
 
 def pad(sequences: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor | None]:

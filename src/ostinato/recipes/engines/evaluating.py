@@ -8,14 +8,12 @@ from typing import Any
 
 import torch
 
-from ostinato.data.batches.batches import InOrder
 from ostinato.errors import ConfigError, OstinatoError
 from ostinato.models.parts.reading import reading
 from ostinato.recipes.engines.crew import Team
 from ostinato.recipes.engines.work import Done, Work, Worker
-from ostinato.recipes.task import Judge, Task
+from ostinato.recipes.judge import Judge, on_device_of
 from ostinato.recipes.trained import OnBatch, Scores
-from ostinato.training.update.tree import map_tensors
 
 _JOBS = 64  # at most; what one of them remembers is held until those before it are there
 
@@ -40,20 +38,16 @@ class JudgeWorker(Worker):
             part, _ = trained.part_to_judge(self.work.data)
             self._whole = part, trained.task.examples(trained.settings, trained.known, part)
         part, examples = self._whole
-        device = next(trained.model.parameters()).device
         judge = trained.task.judge(trained, part, examples, final=True)
         losses: list[torch.Tensor] = []
         counts: list[int] = []
         with reading(trained.model):
-            for batch in order_of(trained, examples).between(job.first, job.stop):
-                losses.append(judge.see(map_tensors(lambda tensor: tensor.to(device), batch)))
+            for batch in on_device_of(
+                trained.model, trained.task.order(trained, examples).between(job.first, job.stop)
+            ):
+                losses.append(judge.see(batch))
                 counts.append(batch.count)
         return Done(len(counts), found=(torch.stack(losses).tolist(), counts, judge.remembered()))
-
-
-def order_of(trained: Any, examples: Any) -> InOrder:
-    """The batches of an evaluation, as `Task.in_order` makes them."""
-    return InOrder(examples, trained.task.rows, max_steps=trained.task.batch_steps(trained.settings))
 
 
 def evaluate_by(work: Work, team: Callable[[Work], Team], trained: Any, on_batch: OnBatch) -> tuple[Scores, Judge]:
@@ -70,13 +64,13 @@ def evaluate_by(work: Work, team: Callable[[Work], Team], trained: Any, on_batch
         OstinatoError: the data cannot be read, or a worker cannot do its work.
     """
     task = trained.task
-    if type(task).judged is not Task.judged or type(task).in_order is not Task.in_order:
+    if not task.sees_batches:
         raise ConfigError(
             f"--engine: the task {task.name} reads its data from the beginning to the end, with one state; leave it out"
         )
     part, name = trained.part_to_judge(work.data)
     examples = task.examples(trained.settings, trained.known, part)
-    judge, size = task.judge(trained, part, examples, final=True), len(order_of(trained, examples))
+    judge, size = task.judge(trained, part, examples, final=True), len(task.order(trained, examples))
     if not judge.memory:
         raise ConfigError(
             f"--engine: {type(judge).__name__} of the task {task.name} does not say what it remembers, see `Judge.memory`; leave "

@@ -2,7 +2,7 @@
 
 Each reads its own rows of a batch. Gradients are averaged by DDP or FSDP. All else goes through groups of its own, over gloo, on
 the CPU: so that it neither waits for a device nor is confused with what is sent there, and so that whoever waits in it is told at
-once when a process dies, whatever the devices use. Nothing is pickled: numbers, JSON and tensors are sent.
+once when a process dies, whatever the devices use. Numbers, JSON and tensors are sent; what judges remember is pickled.
 """
 
 from __future__ import annotations
@@ -117,6 +117,15 @@ class Processes:
         with self._told_of_deaths():
             map_tensors(exchange, tree)
         return [self._with(tree, [tensors[rank] for tensors in gathered]) for rank in range(self.world)]
+
+    def objects(self, mine: Any) -> list[Any]:
+        """What every process has, by rank: anything that can be pickled."""
+        if self.world == 1:
+            return [mine]
+        theirs: list[Any] = [None] * self.world
+        with self._told_of_deaths():
+            dist.all_gather_object(theirs, mine, group=self._patient_group)
+        return theirs
 
     def texts(self, text: str) -> list[str]:
         """What every process says, by rank; of several, up to 1,000 bytes each."""
