@@ -306,7 +306,7 @@ def _serial(found: Mapping[str, Any]) -> Iterator[list[str]]:
         whole = every * (of.fixed_s + rows * of.row_s)
         own = alone["evaluation_s"]
         evaluation_s = of.validation_s * VALIDATION_TOKENS if own is None else own
-        serial = every * of.fixed_s + (own or 0.0) + of.checkpoint_s
+        serial = every * of.fixed_s + of.checkpoint_s
         share = serial / (whole + evaluation_s + of.checkpoint_s)
         yield [
             of.name,
@@ -314,7 +314,7 @@ def _serial(found: Mapping[str, Any]) -> Iterator[list[str]]:
             f"{time_of(of.fixed_s)}, {time_of(of.update_s)}",
             f"{every * of.fixed_s / whole:.1%}",
             time_of(evaluation_s),
-            "by rows" if own is None else "no: each makes all of it",
+            "by rows" if own is None else "by batches",
             f"{share:.1%}",
             *(f"{amdahl(share, processes):.1f}" for processes in (8, 64)),
             f"{1 / share:.0f}" if share else "no limit",
