@@ -163,7 +163,9 @@ def test_two_processes_learn_what_one_learns(table, tmp_path, strategy):
     # 64 rows in batches of 7: of each the two have 4 and 3 rows, and the last of an epoch has 1.
     words = ["--data", table, "--quiet", *SMALL, "--training.optimizer", "sgd", "--training.max_steps", "12"]
     assert main(["train", "classify", "--run", str(tmp_path / "one"), *words]) == 0
-    process = start("train", "classify", "--run", str(tmp_path / "two"), *words, "--devices", "2", "--strategy", strategy)
+    process = start(
+        "train", "classify", "--run", str(tmp_path / "two"), *words, "--devices", "2", "--strategy", strategy
+    )
     _, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     one, two = (load(tmp_path / name) for name in ("one", "two"))

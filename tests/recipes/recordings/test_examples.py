@@ -105,6 +105,7 @@ def test_what_a_user_says_is_done():
         assert for_few(dataclasses.replace(how, batch_size=16), of(40)).batch_size == 16
     assert for_few(TaggerTraining(batch_size=16), of(40)).batch_size == 16
     assert for_few(ClassifierTraining(evaluate_every_epochs=50.0), of(40)).evaluate_every_epochs == 50.0
+    assert for_few(ClassifierTraining(evaluate_every=50), of(40)).evaluated_every == (50, None)
 
 
 def test_the_default_budget_as_a_run_has_kept_it_is_that():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ostinato.recipes.classify.settings import ClassifierTraining
 from ostinato.training.loop.pace import EVALUATIONS, Pace
 from ostinato.training.run.settings import UpdateSettings
 
@@ -19,9 +20,9 @@ class Clock:
         return self.now
 
 
-def made(**settings):
+def made(kind=UpdateSettings, **settings):
     data, clock = Data(), Clock()
-    return Pace(UpdateSettings(**settings), data, clock), data, clock  # pyright: ignore[reportArgumentType]
+    return Pace(kind(**settings), data, clock), data, clock  # pyright: ignore[reportArgumentType]
 
 
 def test_time_goes_on_from_the_sessions_before():
@@ -85,3 +86,24 @@ def test_evaluations_by_epochs():
             due.append(step)
             pace.counters.evaluated_step, pace.counters.evaluated_epochs = step, pace.epochs()
     assert due == [3, 6, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, [10, 20, 30]),
+        ({"evaluate_every": 8}, [8, 16, 24, 30]),  # in place of what classifiers have by default
+        ({"evaluate_every": 8, "evaluate_every_epochs": 1.5}, [8, 15, 16, 24, 30]),
+        ({"evaluate_every_epochs": None}, [5, 10, 15, 20, 25, 30]),
+    ],
+)
+def test_steps_that_are_given_take_the_place_of_the_epochs_of_a_task(asked, expected):
+    pace, data, _ = made(ClassifierTraining, max_epochs=3.0, **asked)
+    due = []
+    for step in range(1, 31):
+        pace.counters.step, pace.counters.epoch, data.position = step, *divmod(step, 10)
+        if pace.evaluation_due():
+            due.append(step)
+            pace.counters.evaluations += 1
+            pace.counters.evaluated_step, pace.counters.evaluated_epochs = step, pace.epochs()
+    assert due == expected

@@ -24,7 +24,9 @@ def for_few(how: UpdateSettings, examples: Examples) -> UpdateSettings:
     if how.budget != how.default_budget or epochs is None:
         return dataclasses.replace(how, batch_size=rows)
     wanted = max(epochs, float(round(_FEWEST_UPDATES * rows / number)))
-    every = max(how.evaluate_every_epochs or 1.0, wanted // epochs)
+    every = how.evaluate_every_epochs
+    if how.evaluate_every is None:
+        every = max(every or 1.0, wanted // epochs)
     return dataclasses.replace(
         how, batch_size=rows, max_epochs=wanted, max_time_s=how.budget.max_time_s, evaluate_every_epochs=every
     )

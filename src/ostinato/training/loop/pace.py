@@ -101,10 +101,10 @@ class Pace:
 
     def evaluation_due(self) -> bool:
         """Whether it is time for one."""
-        counters, settings = self.counters, self.settings
+        counters = self.counters
         if counters.evaluated_step == counters.step:
             return False
-        used, every, every_epochs = self.used(), settings.evaluate_every, settings.evaluate_every_epochs
+        used, (every, every_epochs) = self.used(), self.settings.evaluated_every
         if used >= 1.0 or (every is not None and counters.step % every == 0):
             return True
         if every_epochs is not None:  # the tolerance is for sums of fractions

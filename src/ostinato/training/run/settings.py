@@ -42,8 +42,8 @@ class UpdateSettings:
         max_time_s: the budget in seconds, evaluations included. Of several budgets the first that is used up ends training; one
             that is given takes the place of all that a task has by default.
         evaluate_first: evaluate before the first update too, so that what the model begins with is kept where nothing is better.
-        evaluate_every: the number of steps between evaluations; with neither this nor evaluate_every_epochs there are 6 over the
-            budget.
+        evaluate_every: the number of steps between evaluations, in place of the epochs that a task has by default; with neither
+            this nor evaluate_every_epochs there are 6 over the budget.
         evaluate_every_epochs: the number of epochs between evaluations, fractions allowed; or null.
         patience: training ends after so many evaluations without a better one; null for never.
         checkpoint_every: the number of steps between checkpoints, besides one at each evaluation; null for none by steps.
@@ -119,6 +119,12 @@ class UpdateSettings:
         if self.max_steps is None and self.max_epochs is None and self.max_time_s is None:
             return self.default_budget
         return Budget(self.max_steps, self.max_epochs, self.max_time_s)
+
+    @property
+    def evaluated_every(self) -> tuple[int | None, float | None]:
+        """The steps and the epochs between evaluations; both, where both are given."""
+        steps, epochs = self.evaluate_every, self.evaluate_every_epochs
+        return steps, None if steps is not None and epochs == type(self).evaluate_every_epochs else epochs
 
     @property
     def reach(self) -> int | None:
