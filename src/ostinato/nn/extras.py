@@ -33,8 +33,8 @@ def beside(
     x: Tensor,
     shape: Sequence[int],
     lay_in: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """The extras of all time steps in columns, `(T, B, E)`, or packed `(N, E)`.
+) -> tuple[Tensor, frozenset[str]]:
+    """The extras of all time steps in columns, `(T, B, E)`, or packed `(N, E)`; and of them and "x", what needs no gradient.
 
     Args:
         cell: whose extras they are.
@@ -50,6 +50,7 @@ def beside(
         RuntimeError: for another shape or dtype than the input's.
     """
     columns: list[Tensor] = []
+    idle = set[str]() if x.requires_grad else {"x"}
     for name, size in sizes.items():
         v = given[name]
         v = v.data if isinstance(v, PackedSequence) else v
@@ -72,4 +73,6 @@ def beside(
                 f"{name} expected one entry for each time step and row of the input, laid out like it, {expected}; got {got}"
             )
         columns.append(whole)
-    return columns[0] if len(columns) == 1 else torch.cat(columns, -1)
+        if not whole.requires_grad:
+            idle.add(name)
+    return columns[0] if len(columns) == 1 else torch.cat(columns, -1), frozenset(idle)

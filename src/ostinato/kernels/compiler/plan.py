@@ -8,9 +8,8 @@ between.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ostinato.kernels.compiler.graph import MOVES, REDUCTIONS, Node, name_of, number_of, piece_of, plain, walk
 from ostinato.kernels.compiler.program import Program
@@ -207,36 +206,51 @@ def _peel(
     direct, accumulated = dict(program.dstates), {}
     for name, node in program.dstates.items():
         terms = _terms(node, uses)
-        mine = [t for t in terms if t.op == "dv" and uses[t] == 1 and number_of(t) not in accumulated]
+        mine = [t for t, is_less in terms if _is_own(t, uses) and not is_less and number_of(t) not in accumulated]
         # One product alone, and one that everything else is computed before.
         if mine:
             first = min(mine, key=lambda t: number_of(t))
             accumulated[number_of(first)] = (name, len(terms) > 1)
-            _set_sum(direct, name, [t for t in terms if t is not first])
+            _set_sum(direct, name, [each for each in terms if each[0] is not first])
     dinputs, behind = dict(program.dinputs), {}
     for name, node in program.dinputs.items():
         terms = _terms(node, uses)
-        mine = [t for t in terms if t.op == "dv" and uses[t] == 1 and program.products[number_of(t)].is_of_input]
+        mine = [
+            t for t, is_less in terms if _is_own(t, uses) and not is_less and program.products[number_of(t)].is_of_input
+        ]
         behind |= {number_of(t): name for t in mine}
-        _set_sum(dinputs, name, [t for t in terms if t not in mine])
+        if mine:
+            _set_sum(dinputs, name, [each for each in terms if each[0] not in mine])
     return direct, accumulated, dinputs, behind
 
 
-def _set_sum(sums: dict[str, Node], name: str, terms: list[Node]) -> None:
+_Term = tuple[Node, bool]  # what is added, or subtracted
+
+
+def _is_own(node: Node, uses: Mapping[Node, int]) -> bool:
+    """Whether it is what a transposed product gives, and nothing else needs it."""
+    return node.op == "dv" and uses[node] == 1
+
+
+def _set_sum(sums: dict[str, Node], name: str, terms: list[_Term]) -> None:
     """Make one of them the sum of these terms, or nothing where there are none."""
-    if terms:
-        sums[name] = functools.reduce(
-            lambda a, b: Node("add", (a, b), a.space if b.space in SINGLE else b.space), terms
-        )
-    else:
+    if not terms:
         del sums[name]
+        return
+    first, *others = sorted(terms, key=lambda each: each[1])  # what is added comes first
+    node = Node("neg", (first[0],), first[0].space) if first[1] else first[0]
+    for term, is_less in others:
+        space = node.space if term.space in SINGLE else term.space
+        node = Node("sub" if is_less else "add", (node, term), space)
+    sums[name] = node
 
 
-def _terms(node: Node, uses: Mapping[Node, int]) -> list[Node]:
-    """What a sum of sums adds up."""
-    if node.op != "add" or uses[node] > 1:
-        return [node]
-    return [term for arg in node.args for term in _terms(arg, uses)]
+def _terms(node: Node, uses: Mapping[Node, int], is_less: bool = False) -> list[_Term]:
+    """What a sum of sums and differences adds up."""
+    if node.op not in ("add", "sub") or uses[node] > 1:
+        return [(node, is_less)]
+    a, b = node.args
+    return [*_terms(a, uses, is_less), *_terms(b, uses, is_less != (node.op == "sub"))]
 
 
 def _saved(roots: list[Node], free: Mapping[Node, object]) -> tuple[list[Node], list[Node]]:
@@ -469,9 +483,15 @@ def _parameter_slots(
     return {space: tuple(found) for space, found in names.items()}, where, stores
 
 
+def _gates_of_x(program: Program) -> list[int]:
+    """The gates of W_ih x that have a gradient; all of them where nothing else would write the gradient of x."""
+    found = [gate for gate, node in enumerate(program.dx) if plain(node) != 0]
+    return found if found or "x" in program.dinputs else list(range(len(program.dx)))
+
+
 def _regions(program: Program) -> list[Node] | None:
     """An order of the gradients of x and of all products in which each of them is a contiguous run; None if there is none."""
-    dx = list(program.dx)
+    dx = [program.dx[gate] for gate in _gates_of_x(program)]
     lists = [dx, *(list(du) for du, p in zip(program.du, program.products, strict=True) if p.gates)]
     if any(len(set(each)) < len(each) for each in lists):
         return None
@@ -491,21 +511,22 @@ def _gradient_slots(
     stores: list[Store] = []
     used = dict(base)
 
-    def fresh(nodes: tuple[Node, ...], space: str) -> GradientSlots:
+    def fresh(nodes: Sequence[Node], space: str) -> GradientSlots:
         first = used[space]
         stores.extend(Store(n, ("gradient", first + i), space) for i, n in enumerate(nodes))
         used[space] += len(nodes)
         return GradientSlots(space, first, tuple(range(len(nodes))))
 
-    def shared(nodes: tuple[Node, ...], order: list[Node]) -> GradientSlots:
+    def shared(nodes: Sequence[Node], order: list[Node]) -> GradientSlots:
         at = {order.index(n): gate for gate, n in enumerate(nodes)}
         return GradientSlots("H", base["H"] + min(at, default=0), tuple(at[i] for i in sorted(at)))
 
+    gates = _gates_of_x(program)
+    of_x = [program.dx[gate] for gate in gates]
     if region is not None:
-        fresh(tuple(region), "H")
-        dx = shared(program.dx, region)
-    else:
-        dx = fresh(program.dx, "H")
+        fresh(region, "H")
+    dx = fresh(of_x, "H") if region is None else shared(of_x, region)
+    dx = replace(dx, order=tuple(gates[n] for n in dx.order))
     du = tuple(
         shared(nodes, region) if region is not None and product.gates else fresh(nodes, product.space)
         for nodes, product in zip(program.du, program.products, strict=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+from ostinato.kernels.compiler.graph import number_of, walk
 from ostinato.kernels.compiler.plan import GradientSlots
 from ostinato.kernels.cpu.code.builder import Int, Value
 from ostinato.kernels.cpu.code.loops import ROWS_TOGETHER, Loop, Range
@@ -26,7 +29,8 @@ class Backward(Loop):
         with code.when(code.is_(self["halves"], "!=", TIME)):
             with code.when(code.is_(self["dx"], "!=", 0)):
                 self._input_gradient()
-            self._weight_gradient("x", self.plan.dx, self["I"])
+            if self.plan.dx.order:
+                self._weight_gradient("x", self.plan.dx, self["I"])
             for k, slots in enumerate(self.plan.du):
                 self._weight_gradient(str(k), slots, self.width[self.plan.program.products[k].entered], k)
             self._reduce()
@@ -46,7 +50,26 @@ class Backward(Loop):
         return blocks, numbers, (count - own) * self.vector
 
     def multiply(self, product: int, here: Range | None = None) -> None:
-        """dv = W^T du, where possible straight into the gradient of the state that entered."""
+        """dv = W^T du, where possible straight into the gradient of the state that entered; not where nobody wants it."""
+        if (names := self._wanted_by(product)) is None:
+            self._multiply(product)
+            return
+        wants = [self.code.is_(self[f"wants_{name}"], "!=", 0) for name in names]
+        with self.code.when(functools.reduce(self.code.builder.or_, wants)):
+            self._multiply(product)
+
+    def _wanted_by(self, product: int) -> list[str] | None:
+        """The inputs for whose gradients alone a transposed product is made; None where something else needs it."""
+        if product in self.plan.accumulated:
+            return None
+        stores = [store for stage in self.schedule.stages for store in stage.stores]
+        stores = [s for s in stores if any(n.op == "dv" and number_of(n) == product for n in walk([s.node]))]
+        names = [str(name) for kind, name in (store.to for store in stores) if kind == "input"]
+        sums = [n for stage in self.schedule.stages for each in stage.sums for n in each]
+        needed = any(n.op == "dv" and number_of(n) == product for n in walk(sums))
+        return names if names and len(names) == len(stores) and not needed else None
+
+    def _multiply(self, product: int) -> None:
         code, slots = self.code, self.plan.du[product]
         space = self.plan.program.products[product].entered
         own, width = self.units[space], self.width[space]
@@ -150,7 +173,7 @@ class Backward(Loop):
         thread, threads = code.arg.thread, code.arg.threads
         blocks = code.ceil_div(self["rows"], ROWS_TOGETHER)
         first, last = (code.div(code.mul(blocks, n), threads) for n in (thread, code.add(thread, 1)))
-        parts = [("x", self.plan.dx, "weight_x_t", self["I"])]
+        parts = [("x", self.plan.dx, "weight_x_t", self["I"])] if self.plan.dx.order else []
         for k, name in self.plan.behind.items():
             width = self.width[self.plan.program.products[k].entered]
             parts.append((name, self.plan.du[k], f"weight_t_{k}", width))
@@ -158,21 +181,22 @@ class Backward(Loop):
         with code.loop(first, last) as block:
             row = code.mul(block, ROWS_TOGETHER)
             for name, slots, weight, width in parts:
-                a_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
-                depth = code.mul(self.blocks[slots.space], len(slots.order) * self.shape.lanes)
-                to = code.at(self.address("dx"), code.mul(row, self.input_row))
-                self._call_multiply(
-                    code.at(self.address(f"slots_{slots.space}"), code.mul(row, a_row), slots.first * self.vector),
-                    a_row,
-                    self._runs(slots),
-                    self.address(weight),
-                    code.mul(depth, self.shape.across * self.vector),
-                    to if name == "x" else code.at(to, self[f"input_{name}"]),
-                    self.input_row,
-                    code.min(code.sub(self["rows"], row), ROWS_TOGETHER),
-                    width,
-                    int(name in written),
-                )
+                with code.when(code.is_(self[f"wants_{name}"], "!=", 0)):
+                    a_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
+                    depth = code.mul(self.blocks[slots.space], len(slots.order) * self.shape.lanes)
+                    to = code.at(self.address("dx"), code.mul(row, self.input_row))
+                    self._call_multiply(
+                        code.at(self.address(f"slots_{slots.space}"), code.mul(row, a_row), slots.first * self.vector),
+                        a_row,
+                        self._runs(slots),
+                        self.address(weight),
+                        code.mul(depth, self.shape.across * self.vector),
+                        to if name == "x" else code.at(to, self[f"input_{name}"]),
+                        self.input_row,
+                        code.min(code.sub(self["rows"], row), ROWS_TOGETHER),
+                        width,
+                        int(name in written),
+                    )
                 written.add(name)
 
     def _weight_gradient(self, name: str, slots: GradientSlots, columns: Value, product: int | None = None) -> None:

@@ -103,7 +103,8 @@ class Forward(Loop):
 
     def _project_rows(self, row: Value, rows: Value, to: Value) -> None:
         """All products of inputs, of these flat rows."""
-        self._project_one("x", "projected", "H", self.gates, row, rows, to)
+        if any(node.op == "x" for node in self.schedule.found):
+            self._project_one("x", "projected", "H", self.gates, row, rows, to)
         for k, product in enumerate(self.plan.program.products):
             if product.is_of_input:
                 self._project_one(name_of(product.enters), f"u_{k}", product.space, product.pieces, row, rows, to, k)

@@ -418,7 +418,7 @@ class Loop:
                 base, row = self.carry(str(name), self.even)
                 shape.store(code, value, code.at(base, code.mul(b, row), plain), mask)
             case "input":
-                with code.when(code.is_(self["dx"], "!=", 0)):
+                with code.when(code.is_(self[f"wants_{name}"], "!=", 0)):
                     to = code.at(self._input(str(name), code.add(self.offset, b), "dx"), plain)
                     shape.store(code, value, to, mask)
             case "parameter":
