@@ -33,8 +33,8 @@ def beside(
     x: Tensor,
     shape: Sequence[int],
     lay_in: Callable[[Tensor], Tensor],
-) -> tuple[Tensor, frozenset[str]]:
-    """The extras of all time steps in columns, `(T, B, E)`, or packed `(N, E)`; and of them and "x", what needs no gradient.
+) -> tuple[list[Tensor], frozenset[str]]:
+    """The extras of all time steps in columns, `(T, B, E)` each, or packed `(N, E)`; and of them and "x", what needs no gradient.
 
     Args:
         cell: whose extras they are.
@@ -75,4 +75,4 @@ def beside(
         columns.append(whole)
         if not whole.requires_grad:
             idle.add(name)
-    return columns[0] if len(columns) == 1 else torch.cat(columns, -1), frozenset(idle)
+    return columns, frozenset(idle)

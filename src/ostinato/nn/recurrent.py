@@ -354,7 +354,7 @@ class Recurrent(torch.nn.RNNBase):
         if extras:
             beyond, idle = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in)
         if name and beyond is not None:
-            x, beyond = torch.cat([x, beyond], -1), None
+            x, beyond = torch.cat([x, *beyond], -1), None
         if name and (found := run_stack(self, name, x, hx, rows, batched, valid, return_states, idle=idle)) is not None:
             output, last, every = found
             return self._closed(lay_out(output), self._layout.close_whole(last, batched), every, lay_out)
@@ -380,7 +380,7 @@ class Recurrent(torch.nn.RNNBase):
                 )
             beyond, idle = beside(self.cell, self._extra_sizes, extras, x, x.shape, lambda v: v)
             if name:
-                x = torch.cat([x, beyond], -1)
+                x = torch.cat([x, *beyond], -1)
         of_rows = rows, True, lengths, return_states, input.sorted_indices
         if name and (found := run_stack(self, name, x, hx, *of_rows, packed=True, idle=idle)):
             output, last, every = found
@@ -416,7 +416,7 @@ class Recurrent(torch.nn.RNNBase):
         lengths: Tensor | None,
         every_state: bool,
         of: Tensor | None = None,
-        extras: Tensor | None = None,
+        extras: Sequence[Tensor] | None = None,
         known_lengths: Tensor | None = None,
         idle: frozenset[str] = frozenset(),
     ) -> tuple[Tensor, list[State], dict[str, list[Tensor]] | None]:
@@ -445,7 +445,7 @@ class Recurrent(torch.nn.RNNBase):
             x = self._same_mask(x, options.variational_dropout.input, of)
             if extras is not None:
                 idle = idle - {"x"} if x.requires_grad else idle
-                x = torch.cat([x, extras], -1)
+                x = torch.cat([x, *extras], -1)
             of_rows = lengths, every_state, of is not None, known_lengths, idle
             results = [
                 self._run_direction(x, layer, d, first[layer * directions + d], *of_rows) for d in range(directions)

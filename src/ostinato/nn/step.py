@@ -135,7 +135,7 @@ class Step(torch.nn.RNNCellBase):
             check_names(self.cell, extras, f"{self._name}.forward()")
             lay_in: Callable[[Tensor], Tensor] = (lambda v: v) if input.dim() == 2 else (lambda v: v.unsqueeze(0))
             beyond, idle = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in)
-            x = torch.cat([x, beyond], -1)
+            x = torch.cat([x, *beyond], -1)
         name = None if self.cell.derived else dispatch.binds(self.backend, x)
         if name is None or (states := run_step(self, name, x, list(first), idle)) is None:
             # By attribute, as a weight may be computed from others (torch.nn.utils.parametrizations).
