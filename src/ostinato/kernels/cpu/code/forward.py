@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ostinato.kernels.compiler.graph import name_of, number_of, walk
-from ostinato.kernels.compiler.plan import Stage, Store
+from ostinato.kernels.compiler.schedule import Stage, Store
 from ostinato.kernels.cpu.code.builder import I64, Int, Value
 from ostinato.kernels.cpu.code.loops import Loop, Range
 from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
-from ostinato.kernels.compiler.plan import Plan, Schedule, Stage, Store
+from ostinato.kernels.compiler.plan import Plan
+from ostinato.kernels.compiler.schedule import Schedule, Stage, Store
 from ostinato.kernels.cpu.code.builder import POINTER, Code, Int, Value
 from ostinato.kernels.cpu.code.emit import BlockValues, RowValues, moved
 from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS, Shape
