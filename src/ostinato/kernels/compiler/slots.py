@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ostinato.kernels.compiler.graph import Node, name_of, piece_of, plain, walk
 from ostinato.kernels.compiler.program import Program
@@ -43,19 +43,28 @@ def parameter_slots(
     return {space: tuple(found) for space, found in names.items()}, where, stores
 
 
-def _gates_of_x(program: Program) -> list[int]:
-    """The gates of W_ih x that have a gradient; all of them where nothing else would write the gradient of x."""
-    found = [gate for gate, node in enumerate(program.dx) if plain(node) != 0]
-    return found if found or "x" in program.dinputs else list(range(len(program.dx)))
+@dataclass(frozen=True)
+class _Gradients:
+    """Of the gates that a product gives: those that are not zero throughout, and which they are."""
+
+    nodes: tuple[Node, ...]
+    gates: tuple[int, ...]
+    space: str
+    has_gates: bool
 
 
-def _regions(program: Program) -> list[Node] | None:
-    """An order of the gradients of x and of all products in which each of them is a contiguous run; None if there is none."""
-    dx = [program.dx[gate] for gate in _gates_of_x(program)]
-    lists = [dx, *(list(du) for du, p in zip(program.du, program.products, strict=True) if p.gates)]
+def _gradients(nodes: Sequence[Node], space: str, has_gates: bool, may_be_none: bool) -> _Gradients:
+    gates = tuple(gate for gate, node in enumerate(nodes) if plain(node) != 0)
+    if not gates and not may_be_none:
+        gates = tuple(range(len(nodes)))
+    return _Gradients(tuple(nodes[gate] for gate in gates), gates, space, has_gates)
+
+
+def _regions(lists: Sequence[tuple[Node, ...]]) -> list[Node] | None:
+    """An order of the gradients of x, which come first, and of all products in which each of them is a contiguous run, or None."""
     if any(len(set(each)) < len(each) for each in lists):
         return None
-    order = [n for n in dx if not any(n in du for du in lists[1:])]
+    order = [n for n in lists[0] if not any(n in du for du in lists[1:])]
     for du in lists[1:]:
         order += [n for n in du if n not in order]
     for each in lists:
@@ -70,29 +79,31 @@ def gradient_slots(
 ) -> tuple[dict[str, int], GradientSlots, tuple[GradientSlots, ...], list[Store]]:
     """Slots of the gradients of gates: how many in each space; those of `W_ih x` and of each product; what is stored there."""
     stores: list[Store] = []
-    used, region = dict.fromkeys(program.spaces, 0), _regions(program)
+    used = dict.fromkeys(program.spaces, 0)
+    # Of x there may be none, unless nothing else writes the gradient of the input.
+    x = _gradients(program.dx, "H", True, may_be_none="x" in program.dinputs)
+    products = [
+        _gradients(nodes, product.space, bool(product.gates), may_be_none=False)
+        for nodes, product in zip(program.du, program.products, strict=True)
+    ]
+    region = _regions([x.nodes, *(each.nodes for each in products if each.has_gates)])
 
-    def fresh(nodes: Sequence[Node], space: str) -> GradientSlots:
+    def fresh(nodes: Sequence[Node], space: str) -> int:
         first = used[space]
         stores.extend(Store(n, ("gradient", first + i), space) for i, n in enumerate(nodes))
         used[space] += len(nodes)
-        return GradientSlots(space, first, tuple(range(len(nodes))))
+        return first
 
-    def shared(nodes: Sequence[Node], order: list[Node]) -> GradientSlots:
-        at = {order.index(n): gate for gate, n in enumerate(nodes)}
-        return GradientSlots("H", min(at, default=0), tuple(at[i] for i in sorted(at)))
-
-    gates = _gates_of_x(program)
-    of_x = [program.dx[gate] for gate in gates]
     if region is not None:
         fresh(region, "H")
-    dx = fresh(of_x, "H") if region is None else shared(of_x, region)
-    dx = replace(dx, order=tuple(gates[n] for n in dx.order))
-    du = tuple(
-        shared(nodes, region) if region is not None and product.gates else fresh(nodes, product.space)
-        for nodes, product in zip(program.du, program.products, strict=True)
-    )
-    return used, dx, du, stores
+
+    def slots(of: _Gradients) -> GradientSlots:
+        if region is None or not of.has_gates:
+            return GradientSlots(of.space, fresh(of.nodes, of.space), of.gates)
+        at = {region.index(n): gate for n, gate in zip(of.nodes, of.gates, strict=True)}
+        return GradientSlots("H", min(at, default=0), tuple(at[i] for i in sorted(at)))
+
+    return used, slots(x), tuple(map(slots, products)), stores
 
 
 def places_of(saved: list[Node], backward: Schedule, gradients: Mapping[str, int]) -> dict[Node, tuple[str, int]]:
