@@ -131,3 +131,36 @@ def test_what_nobody_wants_is_zero_and_the_rest_as_it_is() -> None:
             columns = slice(n * INPUTS, (n + 1) * INPUTS)
             expected = whole[..., columns] if name in wanted else torch.zeros(T, B, INPUTS, dtype=torch.float64)
             torch.testing.assert_close(dx[..., columns], expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_transformations_and_graphs(name: str) -> None:
+    """Where gradients are wanted that no tensor tells."""
+    layer = catalogue.make("grud", INPUTS, H, dtype=torch.float64)
+    given = inputs(set())
+
+    def loss(v: Tensor, model: Any = layer) -> Tensor:
+        x, *extras = {**given, name: v}.values()
+        return model(x, **dict(zip(NAMES[1:], extras, strict=True)))[0].square().sum()
+
+    with backend("reference"):
+        expected = torch.func.grad(loss)(given[name])
+    torch.testing.assert_close(torch.func.grad(loss)(given[name]), expected, rtol=1e-12, atol=1e-12)
+    v = given[name].clone().requires_grad_()
+    in_graph = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for model in (layer, in_graph):
+        (found,) = torch.autograd.grad(loss(v, model), v)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_of_a_gradient_of_a_gradient() -> None:
+    layer = catalogue.make("grud", 3, 4, dtype=torch.float64)
+    x, mask = (torch.rand(3, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    dt = torch.rand(3, 2, 3, dtype=torch.float64)
+    found: list[tuple[Tensor, ...]] = []
+    for by in ("compiled", "reference"):
+        with backend(by):
+            y = layer(x, mask=mask, dt=dt)[0]
+        (dx,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        found.append(torch.autograd.grad(dx.square().sum(), (x, mask)))
+    torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)

@@ -11,6 +11,8 @@ from torch.nn.utils.rnn import PackedSequence
 from ostinato.cells.recurrence import Cell
 from ostinato.types import Tensor
 
+NONE: frozenset[str] = frozenset()
+
 
 def check_names(cell: Cell, given: Mapping[str, object], called: str) -> None:
     """Raise `TypeError` unless these are the cell's extras, all of them and no others."""
@@ -50,7 +52,7 @@ def beside(
         RuntimeError: for another shape or dtype than the input's.
     """
     columns: list[Tensor] = []
-    idle = set[str]() if x.requires_grad else {"x"}
+    idle = [] if x.requires_grad else ["x"]
     for name, size in sizes.items():
         v = given[name]
         v = v.data if isinstance(v, PackedSequence) else v
@@ -74,5 +76,5 @@ def beside(
             )
         columns.append(whole)
         if not whole.requires_grad:
-            idle.add(name)
+            idle.append(name)
     return columns, frozenset(idle)

@@ -19,7 +19,7 @@ from ostinato.kernels import dispatch
 from ostinato.kernels.packed import lengths_of, rows_of_data
 from ostinato.kernels.request import Result
 from ostinato.nn.dynamo import allow
-from ostinato.nn.extras import beside, check_names
+from ostinato.nn.extras import NONE, beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, is_several, parse
@@ -350,7 +350,7 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
-        beyond, idle = None, frozenset[str]()
+        beyond, idle = None, NONE
         if extras:
             beyond, idle = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in)
         if name and beyond is not None:
@@ -372,7 +372,7 @@ class Recurrent(torch.nn.RNNBase):
         def lay_out(v: Tensor) -> PackedSequence:
             return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
 
-        x, beyond, idle = input.data, None, frozenset[str]()
+        x, beyond, idle = input.data, None, NONE
         if extras:
             if any(not isinstance(v, PackedSequence) or not _are_packed_alike(v, input) for v in extras.values()):
                 raise ValueError(
@@ -418,7 +418,7 @@ class Recurrent(torch.nn.RNNBase):
         of: Tensor | None = None,
         extras: Sequence[Tensor] | None = None,
         known_lengths: Tensor | None = None,
-        idle: frozenset[str] = frozenset(),
+        idle: frozenset[str] = NONE,
     ) -> tuple[Tensor, list[State], dict[str, list[Tensor]] | None]:
         """The layers one after the other.
 

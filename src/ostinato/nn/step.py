@@ -12,7 +12,7 @@ from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
 from ostinato.kernels.vendor import step_function
-from ostinato.nn.extras import beside, check_names
+from ostinato.nn.extras import NONE, beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.quantizing import Qconfig
@@ -130,7 +130,7 @@ class Step(torch.nn.RNNCellBase):
             raise ValueError(f"{self._name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         first = self._first(hx, x, batched=input.dim() == 2)
-        idle = frozenset[str]()
+        idle = NONE
         if extras or self._extra_sizes:
             check_names(self.cell, extras, f"{self._name}.forward()")
             lay_in: Callable[[Tensor], Tensor] = (lambda v: v) if input.dim() == 2 else (lambda v: v.unsqueeze(0))
