@@ -350,9 +350,7 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
-        beyond, idle = None, NONE
-        if extras:
-            beyond, idle = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in)
+        beyond, idle = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in) if extras else (None, NONE)
         if name and beyond is not None:
             x, beyond = torch.cat([x, *beyond], -1), None
         if name and (found := run_stack(self, name, x, hx, rows, batched, valid, return_states, idle=idle)) is not None:
@@ -443,9 +441,8 @@ class Recurrent(torch.nn.RNNBase):
             if layer > 0:
                 x = F.dropout(x, self.dropout, self.training)
             x = self._same_mask(x, options.variational_dropout.input, of)
-            if extras is not None:
-                idle = idle - {"x"} if x.requires_grad else idle
-                x = torch.cat([x, *extras], -1)
+            idle = idle - {"x"} if x.requires_grad else idle
+            x = x if extras is None else torch.cat([x, *extras], -1)
             of_rows = lengths, every_state, of is not None, known_lengths, idle
             results = [
                 self._run_direction(x, layer, d, first[layer * directions + d], *of_rows) for d in range(directions)

@@ -485,7 +485,6 @@ class Pass:
         for (name, source), gate_rows in zip(frame.sources.items(), self._gate_rows, strict=True):
             frame.set({f"sources_{name}": source.addresses.ctypes.data, f"gate_rows_{name}": gate_rows.ctypes.data})
         most = max(*columns, min(sum(columns), COLUMNS))
-        gates = max(described.slots.values())
-        work = -(-scratch_bytes(shape, rows.total, most, gates) // 64) * 64
+        work = -(-scratch_bytes(shape, rows.total, most, max(described.slots.values())) // 64) * 64
         frame.set({"work_bytes": work, "columns": most})
         frame.reserve("work", frame.team.shares, work // shape.bytes)
