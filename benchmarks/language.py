@@ -12,15 +12,21 @@ from rich.table import Table
 
 import ostinato
 from benchmarks.timing import Subject, measure
-from ostinato import catalogue
+from ostinato import catalogue, cells
 
 T, B, H, INPUTS = 100, 32, 256, 64
 PAIRS = (
     ("sLSTM, 4 heads", "sLSTM"),
     ("sLSTM, 4 heads", "LSTM"),
     ("LSTM, 4 heads", "LSTM"),
+    # The equations of GRU-D have a GRU that resets before its product, and torch's GRU resets behind it.
+    ("GRU-D", "GRU, reset before"),
     ("GRU-D", "GRU"),
 )
+OF_EXTRAS = (
+    "decay_hidden",
+    "weight_mask",
+)  # matrices by which no gradient is multiplied, as none of the extras is wanted
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class Measured:
 
     Attributes:
         step: what is timed.
-        multiplied: numbers in all matrices: each is multiplied once forward and twice back, for every row and step.
+        multiplied: numbers that are multiplied for a row and step: those of all matrices forward and for their own gradients, and
+            once more for that of what they were multiplied with, where anybody wants it.
     """
 
     step: Callable[[], None]
@@ -46,7 +53,8 @@ def training_step(layer: Any, **extras: torch.Tensor) -> Measured:
         x.grad = None
         layer(x, **extras)[0].backward(grad)
 
-    return Measured(step, sum(p.numel() for p in layer.parameters() if p.dim() == 2))
+    matrices = {name: p.numel() for name, p in layer.named_parameters() if p.dim() == 2}
+    return Measured(step, sum((2 if name.startswith(OF_EXTRAS) else 3) * n for name, n in matrices.items()))
 
 
 def subjects() -> dict[str, Measured]:
@@ -58,6 +66,7 @@ def subjects() -> dict[str, Measured]:
         "LSTM, 4 heads": training_step(ostinato.LSTM(H, H, num_heads=4)),
         "LSTM": training_step(ostinato.LSTM(H, H)),
         "GRU-D": training_step(catalogue.make("grud", INPUTS, H), mask=mask, dt=dt),
+        "GRU, reset before": training_step(ostinato.Recurrent(cells.gru_reset_before, INPUTS, H)),
         "GRU": training_step(ostinato.GRU(INPUTS, H)),
     }
 

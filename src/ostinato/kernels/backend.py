@@ -75,7 +75,15 @@ class Bound(Protocol):
         ...
 
     def run(
-        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+        self,
+        given: Sequence[Tensor],
+        now: Any,
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        idle: frozenset[str] = frozenset(),
     ) -> Sequence[Tensor]:
-        """What the call gives, as one node for autograd; `now` is what `look` gave. No `masks` stand for their expectations."""
+        """What the call gives, as one node for autograd; `now` is what `look` gave. No `masks` stand for their expectations.
+
+        `idle`: see `Request`.
+        """
         ...

@@ -176,7 +176,7 @@ class Compiled:
 
             call = bound(spec_of(request, cell.has_whole_products and _in_bf16(dtype)), given)
             call.check_parameters(given)
-            found = run_bound(call, given, None, masks, request.lengths)
+            found = run_bound(call, given, None, masks, request.lengths, request.idle)
         names, dtypes = (*shown_names(cell, every_state), *cell.states), _shown_dtypes(request, dtype)
         found = [v if v.dtype is dtypes[n] else v.to(dtypes[n]) for n, v in zip(names, found, strict=True)]
         return result_of(request, found)

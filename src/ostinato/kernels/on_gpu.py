@@ -104,7 +104,8 @@ class OnGPU:
         found: Sequence[Tensor] | None = None
         while found is None and not isinstance(way := _way(request, kernel), str):
             try:
-                found = run_call(GPUCall(spec, sized, way, dtype, kernel.reading.digest), given, masks, request.lengths)
+                call = GPUCall(spec, sized, way, dtype, kernel.reading.digest)
+                found = run_call(call, given, masks, request.lengths, request.idle)
             except LaunchFailed as reason:
                 sized.fail(way.kind, str(reason), cell.name, request.input.device)
         if found is None:

@@ -51,6 +51,8 @@ class Request:
             `(N, I)`: the rows of the first time step, those of the second that go on, and so forth. So are masks and results
             with `(T, B)` everywhere else.
         known_lengths: `lengths` on the CPU, where they are known there as well; so that nobody need wait for a device.
+        idle: of the columns of the input, "x" or the name of an extra, those whose gradient nobody will ask for, though that of the
+            others is; a backend may give zeros.
     """
 
     cell: Cell
@@ -64,6 +66,7 @@ class Request:
     segment: int = 0
     packed: bool = False
     known_lengths: Tensor | None = None
+    idle: frozenset[str] = frozenset()
 
     def projected_input(self) -> Tensor:
         """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, of the cell's `input_gates` only."""

@@ -217,7 +217,12 @@ class _Step:
         return True
 
     def run(
-        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+        self,
+        given: Sequence[Tensor],
+        now: Any,
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        idle: frozenset[str] = frozenset(),
     ) -> Sequence[Tensor]:
         """See `Bound`."""
         end = 5 if self._bias else 3

@@ -11,6 +11,8 @@ from torch.nn.utils.rnn import PackedSequence
 from ostinato.cells.recurrence import Cell
 from ostinato.types import Tensor
 
+NONE: frozenset[str] = frozenset()
+
 
 def check_names(cell: Cell, given: Mapping[str, object], called: str) -> None:
     """Raise `TypeError` unless these are the cell's extras, all of them and no others."""
@@ -33,8 +35,8 @@ def beside(
     x: Tensor,
     shape: Sequence[int],
     lay_in: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """The extras of all time steps in columns, `(T, B, E)`, or packed `(N, E)`.
+) -> tuple[list[Tensor], frozenset[str]]:
+    """The extras of all time steps in columns, `(T, B, E)` each, or packed `(N, E)`; and of them and "x", what needs no gradient.
 
     Args:
         cell: whose extras they are.
@@ -50,6 +52,7 @@ def beside(
         RuntimeError: for another shape or dtype than the input's.
     """
     columns: list[Tensor] = []
+    idle = [] if x.requires_grad else ["x"]
     for name, size in sizes.items():
         v = given[name]
         v = v.data if isinstance(v, PackedSequence) else v
@@ -72,4 +75,6 @@ def beside(
                 f"{name} expected one entry for each time step and row of the input, laid out like it, {expected}; got {got}"
             )
         columns.append(whole)
-    return columns[0] if len(columns) == 1 else torch.cat(columns, -1)
+        if not whole.requires_grad:
+            idle.append(name)
+    return columns, frozenset(idle)

@@ -19,7 +19,7 @@ from ostinato.kernels import dispatch
 from ostinato.kernels.packed import lengths_of, rows_of_data
 from ostinato.kernels.request import Result
 from ostinato.nn.dynamo import allow
-from ostinato.nn.extras import beside, check_names
+from ostinato.nn.extras import NONE, beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.lengths import as_lengths, takes_lists
 from ostinato.nn.options import LayerOptions, is_several, parse
@@ -350,14 +350,14 @@ class Recurrent(torch.nn.RNNBase):
         if lengths is not None:
             valid = as_lengths(lengths, rows, steps, x.device)
         batched = input.dim() == 3
-        beyond = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in) if extras else None
+        beyond, idle = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in) if extras else (None, NONE)
         if name and beyond is not None:
-            x, beyond = torch.cat([x, beyond], -1), None
-        if name and (found := run_stack(self, name, x, hx, rows, batched, valid, return_states)) is not None:
+            x, beyond = torch.cat([x, *beyond], -1), None
+        if name and (found := run_stack(self, name, x, hx, rows, batched, valid, return_states, idle=idle)) is not None:
             output, last, every = found
             return self._closed(lay_out(output), self._layout.close_whole(last, batched), every, lay_out)
         first = self._first_states(x, rows) if hx is None else self._layout.open(hx, rows, batched, dtype=x.dtype)
-        x, last, every = self._run(x, first, valid, return_states, extras=beyond)
+        x, last, every = self._run(x, first, valid, return_states, extras=beyond, idle=idle)
         return self._closed(lay_out(x), self._layout.close(last, batched), every, lay_out)
 
     def _run_packed(
@@ -370,18 +370,17 @@ class Recurrent(torch.nn.RNNBase):
         def lay_out(v: Tensor) -> PackedSequence:
             return PackedSequence(v, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
 
-        x, beyond = input.data, None
+        x, beyond, idle = input.data, None, NONE
         if extras:
             if any(not isinstance(v, PackedSequence) or not _are_packed_alike(v, input) for v in extras.values()):
                 raise ValueError(
                     f"{', '.join(extras)} expected PackedSequences of the input's lengths, packed with the same enforce_sorted"
                 )
-            beyond = beside(self.cell, self._extra_sizes, extras, x, x.shape, lambda v: v)
+            beyond, idle = beside(self.cell, self._extra_sizes, extras, x, x.shape, lambda v: v)
             if name:
-                x = torch.cat([x, beyond], -1)
-        if name and (
-            found := run_stack(self, name, x, hx, rows, True, lengths, return_states, input.sorted_indices, packed=True)
-        ):
+                x = torch.cat([x, *beyond], -1)
+        of_rows = rows, True, lengths, return_states, input.sorted_indices
+        if name and (found := run_stack(self, name, x, hx, *of_rows, packed=True, idle=idle)):
             output, last, every = found
             if input.unsorted_indices is not None:
                 last = [v.index_select(1, input.unsorted_indices) for v in last]
@@ -395,7 +394,7 @@ class Recurrent(torch.nn.RNNBase):
         if hx is not None and input.sorted_indices is not None:
             first = [_reordered(state, input.sorted_indices) for state in first]
         valid = lengths.to(input.data.device, non_blocking=True)
-        x, last, every = self._run(input.data, first, valid, return_states, of, beyond, lengths)
+        x, last, every = self._run(input.data, first, valid, return_states, of, beyond, lengths, idle)
         if input.unsorted_indices is not None:
             last = [_reordered(state, input.unsorted_indices) for state in last]
         return self._closed(lay_out(x), self._layout.close(last, True), every, lay_out)
@@ -415,8 +414,9 @@ class Recurrent(torch.nn.RNNBase):
         lengths: Tensor | None,
         every_state: bool,
         of: Tensor | None = None,
-        extras: Tensor | None = None,
+        extras: Sequence[Tensor] | None = None,
         known_lengths: Tensor | None = None,
+        idle: frozenset[str] = NONE,
     ) -> tuple[Tensor, list[State], dict[str, list[Tensor]] | None]:
         """The layers one after the other.
 
@@ -428,6 +428,7 @@ class Recurrent(torch.nn.RNNBase):
             of: for packed input, `(N,)`, which row of the batch each of its rows belongs to.
             extras: in columns, laid out like the input.
             known_lengths: of packed rows, on the CPU.
+            idle: of the input and the extras, those that need no gradient.
 
         Returns:
             The output, laid out like the input; the last states of each layer and direction; every state of each layer.
@@ -440,12 +441,11 @@ class Recurrent(torch.nn.RNNBase):
             if layer > 0:
                 x = F.dropout(x, self.dropout, self.training)
             x = self._same_mask(x, options.variational_dropout.input, of)
-            x = x if extras is None else torch.cat([x, extras], -1)
+            idle = idle - {"x"} if x.requires_grad else idle
+            x = x if extras is None else torch.cat([x, *extras], -1)
+            of_rows = lengths, every_state, of is not None, known_lengths, idle
             results = [
-                self._run_direction(
-                    x, layer, d, first[layer * directions + d], lengths, every_state, of is not None, known_lengths
-                )
-                for d in range(directions)
+                self._run_direction(x, layer, d, first[layer * directions + d], *of_rows) for d in range(directions)
             ]
             last += [result.last for result in results]
             if every_state:
@@ -479,6 +479,7 @@ class Recurrent(torch.nn.RNNBase):
         every_state: bool,
         packed: bool,
         known_lengths: Tensor | None,
+        idle: frozenset[str],
     ) -> Result:
         parameters = self._multiplied(layer, direction)
         if self.cell.recurrent:
@@ -495,6 +496,7 @@ class Recurrent(torch.nn.RNNBase):
             segment=self.options.checkpoint_segments or 0,
             packed=packed,
             known_lengths=known_lengths,
+            idle=idle,
         )
         return dispatch.run(request, self.backend)
 

@@ -25,6 +25,7 @@ def make_request(
     segment: int = 0,
     packed: bool = False,
     known_lengths: Tensor | None = None,
+    idle: frozenset[str] = frozenset(),
 ) -> Request:
     """Sort the parameters of one direction of one layer, given by their names without suffix, and draw the cell's masks.
 
@@ -40,6 +41,7 @@ def make_request(
         segment: see `Request`.
         packed: see `Request`.
         known_lengths: see `Request`.
+        idle: see `Request`.
     """
     weights = Weights(
         parameters["weight_ih"],
@@ -58,4 +60,5 @@ def make_request(
         # Packed, every valid step is a row of its own.
         like = like[0] if packed and noise.every_step else like
         masks[noise.name] = noise.draw(input.shape[0], like, training)
-    return Request(cell, input, weights, first, lengths, reverse, masks, every_state, segment, packed, known_lengths)
+    of_rows = every_state, segment, packed, known_lengths
+    return Request(cell, input, weights, first, lengths, reverse, masks, *of_rows, idle)

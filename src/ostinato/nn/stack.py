@@ -78,6 +78,7 @@ def run_stack(
     every_state: bool,
     order: Tensor | None = None,
     packed: bool = False,
+    idle: frozenset[str] = frozenset(),
 ) -> tuple[Tensor, Sequence[Tensor], dict[str, list[Tensor]] | None] | None:
     """Run all layers; None where no backend binds the call.
 
@@ -92,6 +93,7 @@ def run_stack(
         every_state: give all states of all steps.
         order: of the rows of `hx`, None where it is that of `x`.
         packed: whether `x` is.
+        idle: see `Request`.
 
     Returns:
         The output, laid out like the input; the last states, `(L D, B, W)` each; every state of each layer.
@@ -110,7 +112,7 @@ def run_stack(
     is_one_step = lengths is None and x.shape[0] == 1
     names = layer._flat_weights_names
     zeros = None if hx is not None or layer._starts_at_zero else lambda: _zeros(layer, x, rows)
-    shown = _run(layer, found, name, x, names, first_states, has_first, lengths, is_one_step, zeros)
+    shown = _run(layer, found, name, x, names, first_states, has_first, lengths, is_one_step, zeros, idle)
     if shown is None:
         return None
     states = len(cell.states)
@@ -122,7 +124,9 @@ def run_stack(
     return every[cell.output][-1].clone(), last, every
 
 
-def run_step(step: SingleStep, name: str, x: Tensor, first: list[Tensor]) -> Sequence[Tensor] | None:
+def run_step(
+    step: SingleStep, name: str, x: Tensor, first: list[Tensor], idle: frozenset[str] = frozenset()
+) -> Sequence[Tensor] | None:
     """Run one step: the states after it, `(B, W)` each; None where no backend binds the call.
 
     Args:
@@ -130,12 +134,13 @@ def run_step(step: SingleStep, name: str, x: Tensor, first: list[Tensor]) -> Seq
         name: to bind it by.
         x: `(B, I)`.
         first: the states before it, `(B, W)` each.
+        idle: see `Request`.
     """
     cell = step.cell
     if (found := step._bound.get(step.training)) is None:
         # Packed rows without lengths: each has a single step.
         found = step._bound[step.training] = CallSpec(cell, step.bias, packed=True), {}
-    shown = _run(step, found, name, x, step._parameter_names, lambda: first, True, None, True)
+    shown = _run(step, found, name, x, step._parameter_names, lambda: first, True, None, True, idle=idle)
     return None if shown is None else shown[len(shown) - len(cell.states) :]
 
 
@@ -150,6 +155,7 @@ def _run(
     lengths: Tensor | None,
     is_one_step: bool,
     zeros: Callable[[], list[Tensor]] | None = None,
+    idle: frozenset[str] = frozenset(),
 ) -> Sequence[Tensor] | None:
     """What a call gives, see `CallSpec`; None where no backend binds it.
 
@@ -164,6 +170,7 @@ def _run(
         lengths: of the rows.
         is_one_step: whether all rows have a single step.
         zeros: gives first states of the same sizes, where those of `first_states` are random.
+        idle: see `Request`.
     """
     spec, calls = known
     has_noise = layer.training and bool(spec.cell.noise)
@@ -186,7 +193,7 @@ def _run(
             return None
         calls[key] = call
     masks = _draw_masks(spec, x.shape[0], given[parameters:]) if has_noise else []
-    return call.run(given, now, masks, lengths)
+    return call.run(given, now, masks, lengths, idle)
 
 
 def _first_states(

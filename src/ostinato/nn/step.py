@@ -12,7 +12,7 @@ from ostinato.cells.named import State
 from ostinato.cells.spec import Cell
 from ostinato.kernels import dispatch
 from ostinato.kernels.vendor import step_function
-from ostinato.nn.extras import beside, check_names
+from ostinato.nn.extras import NONE, beside, check_names
 from ostinato.nn.initialisation import set_forget_bias
 from ostinato.nn.options import StepOptions, parse
 from ostinato.nn.quantizing import Qconfig
@@ -130,16 +130,18 @@ class Step(torch.nn.RNNCellBase):
             raise ValueError(f"{self._name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         x = input if input.dim() == 2 else input.unsqueeze(0)
         first = self._first(hx, x, batched=input.dim() == 2)
+        idle = NONE
         if extras or self._extra_sizes:
             check_names(self.cell, extras, f"{self._name}.forward()")
             lay_in: Callable[[Tensor], Tensor] = (lambda v: v) if input.dim() == 2 else (lambda v: v.unsqueeze(0))
-            x = torch.cat([x, beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in)], -1)
+            beyond, idle = beside(self.cell, self._extra_sizes, extras, x, input.shape, lay_in)
+            x = torch.cat([x, *beyond], -1)
         name = None if self.cell.derived else dispatch.binds(self.backend, x)
-        if name is None or (states := run_step(self, name, x, list(first))) is None:
+        if name is None or (states := run_step(self, name, x, list(first), idle)) is None:
             # By attribute, as a weight may be computed from others (torch.nn.utils.parametrizations).
             parameters = {name: getattr(self, name) for name in self._parameter_names}
             parameters |= {name: derive(parameters[name]) for name, derive in self.cell.derived.items()}
-            request = make_request(self.cell, parameters, x.unsqueeze(0), first, training=self.training)
+            request = make_request(self.cell, parameters, x.unsqueeze(0), first, training=self.training, idle=idle)
             states = list(dispatch.run(request, self.backend).last)
         if not self._layout.has_vectors_only:
             shapes = (shape for (shape,) in self._layout.shapes.values())

@@ -6,11 +6,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+import torch
 
-from ostinato import cells
-from ostinato.cells import Cell, options
+from ostinato import catalogue, cells
+from ostinato.cells import Cell, State, cell, options
+from ostinato.cells.catalogue.grud import gru_d
 from ostinato.kernels.compiler.graph import REDUCTIONS, Node, walk
-from ostinato.kernels.compiler.plan import Plan, Schedule, plan
+from ostinato.kernels.compiler.plan import Plan, plan
+from ostinato.kernels.compiler.schedule import Schedule
 from ostinato.kernels.compiler.trace import trace
 from tests.kernels.cpu.random_cells import random_cell
 
@@ -118,7 +121,7 @@ def test_slots_are_all_written_and_none_twice(each: Plan) -> None:
             for s in stage.stores
             if s.to[0] == "saved" and s.node.space == space
         ]
-        assert sorted(saved) == list(range(len(saved)))
+        assert len(saved) == len(set(saved))
         gradients = [
             s.to[1]
             for stage in each.backward.stages
@@ -126,7 +129,9 @@ def test_slots_are_all_written_and_none_twice(each: Plan) -> None:
             if s.to[0] == "gradient" and s.space == space
         ]
         assert len(gradients) == len(set(gradients))
-        assert each.slots[space] == max([len(saved), *(int(n) + 1 for n in gradients)])
+        # Each gradient has a slot, whether anything was saved there or not, and they come first.
+        assert sorted(gradients) == list(range(len(gradients)))
+        assert each.slots[space] == len({*saved, *gradients}) <= len(saved) + len(gradients)
         parameters = [
             s.to[1]
             for stage in each.backward.stages
@@ -224,3 +229,41 @@ def test_a_projection_has_slots_of_its_own_width() -> None:
     found = planned(options.projection(cells.lstm))
     assert found.slots == {"H": 4, "P": 1}
     assert [slots.space for slots in found.du] == ["H", "P"]
+
+
+def test_w_x_is_not_multiplied_where_no_gate_reads_it_and_extras_are_multiplied_once_for_all_steps() -> None:
+    found = planned(gru_d)
+    assert found.dx.order == ()
+    assert not any(node.op == "x" for part in parts(found) for node in part.found)
+    assert {found.program.products[k].matrix: name for k, name in found.behind.items()} == {
+        "decay_hidden": "dt",
+        "weight_mask": "mask",
+    }
+
+
+def test_of_gates_that_a_step_asks_for_one_by_one_the_others_have_no_gradient() -> None:
+    @cell(gates="a b c", states="h")
+    def some(x: Any, s: State, U: Any, W: Any) -> State:
+        return State(h=torch.tanh(W.only("c")(x).c + U(s.h).a) + W.only("a")(x).a)
+
+    found = planned(some)
+    assert sorted(found.dx.order) == [0, 2]
+    assert found.slots == {"H": 2, "I": 0}
+
+
+@pytest.mark.parametrize(
+    ("made", "slots"),
+    [
+        (cells.gru_reset_before, 3),
+        (cells.rhn(4), 8),
+        (gru_d, 5),
+        (catalogue.cell("lem"), 4),
+        (catalogue.cell("mut2"), 3),
+    ],
+    ids=lambda made: getattr(made, "name", ""),
+)
+def test_a_product_after_another_needs_no_room_beside_what_is_saved(made: Cell, slots: int) -> None:
+    """What a later stage needs is handed on, so that gradients may lie where it was."""
+    found = planned(made)
+    assert found.slots["H"] == slots
+    assert len(stored(found.training, "saved")) <= slots

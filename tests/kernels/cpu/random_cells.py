@@ -97,3 +97,46 @@ def random_cell(seed: int, moves: bool = False) -> Cell:
 
     made = description(unchanged)
     return replace(made, name=f"random_{seed}", step=step, parameters=tuple(Parameter(n, ("H",)) for n in parameters))
+
+
+def random_cell_of_inputs(seed: int) -> Cell:
+    """A cell with the raw input, two extras as wide and a state that inputs alone reach, of which all may enter products.
+
+    Products: `W` of some gates, and two matrices of its own, of three gates and of one piece. What a gate is made of is drawn.
+    """
+    r = random.Random(seed)
+    gates = ("a", "b", "c")
+    lines = [(r.choice(_UNARY[:6] + _UNARY[7:]), r.randrange(5)) for _ in range(2)]
+    pairs = [(r.choice(_BINARY), r.randrange(7), r.randrange(7)) for _ in range(4)]
+    becomes = r.randrange(3, 11)  # of the values below
+    enters = [r.choice(range(11)) for _ in range(4)]
+    some = r.sample(gates, r.randint(1, 3))
+    reaches = r.random() < 0.5  # the old state also reaches the others' gates past a product
+
+    def step(
+        x: Tensor, s: State, U: Any, W: Any, mask: Tensor, dt: Tensor, level: Tensor, mix: Tensor, lift: Tensor
+    ) -> State:
+        values = [x, mask, dt, s.past, level * torch.tanh(x)]
+        values += [f(values[n]) for f, n in lines]
+        for f, n, m in pairs:
+            values.append(f(values[n], values[m]))
+        first, second = W.only(" ".join(some))(values[enters[0]]), W(values[enters[1]])
+        a, b, c = F.linear(values[enters[2]], mix).chunk(3, -1)
+        gain = torch.exp(-torch.relu(F.linear(values[enters[3]], lift)))
+        h = gain * s.h
+        u = U(h)
+        a = torch.sigmoid(a + u.a + second.a + getattr(first, some[0]))
+        b = torch.tanh(b + second.b + u.b)
+        if reaches:
+            b = b * (1 + s.past.mean(-1, keepdim=True))
+        return State(
+            h=(1 - a) * h + a * b + 0.1 * torch.tanh(c + second.c + u.c), past=torch.tanh(values[becomes]) * 0.9
+        )
+
+    described = cell(
+        gates=" ".join(gates),
+        states="h past:I",
+        extras="mask:I dt:I",
+        parameters={"level": "I", "mix": "G I", "lift": "H I"},
+    )
+    return replace(described(step), name=f"random_of_inputs_{seed}")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from ostinato.exporting.c.step import Room
 from ostinato.kernels.compiler.graph import MOVES, Node, name_of, number_of, piece_of, walk
-from ostinato.kernels.compiler.plan import SINGLE, Schedule, Store
 from ostinato.kernels.compiler.program import Program
+from ostinato.kernels.compiler.schedule import SINGLE, Schedule, Store
 
 X = -1  # the product of the input; others have their number in the program
 

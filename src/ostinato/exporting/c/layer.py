@@ -15,8 +15,8 @@ from ostinato.exporting.c.step import arrange
 from ostinato.exporting.c.text import INDENT, block, comment, counted, extra, identifier, state
 from ostinato.exporting.c.weights import Constants, Matrix, dot
 from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
-from ostinato.kernels.compiler.plan import Schedule
 from ostinato.kernels.compiler.program import Program
+from ostinato.kernels.compiler.schedule import Schedule
 
 _UNIT = re.compile(r"\bi\b")
 

@@ -16,8 +16,9 @@ from ostinato.exporting.c.layer import LayerDescription
 from ostinato.exporting.c.weights import Constants, Matrix
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.compiler.observed import Observed
-from ostinato.kernels.compiler.plan import Schedule, plan
+from ostinato.kernels.compiler.plan import plan
 from ostinato.kernels.compiler.program import Program
+from ostinato.kernels.compiler.schedule import Schedule
 from ostinato.kernels.compiler.trace import trace
 from ostinato.kernels.reading.current import current
 from ostinato.kernels.reference import Reference

@@ -38,19 +38,29 @@ class BoundNode:
         return call.look(given)
 
     def run(
-        self, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+        self,
+        given: Sequence[Tensor],
+        now: Any,
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        idle: frozenset[str] = frozenset(),
     ) -> Sequence[Tensor]:
         """See `Bound`."""
-        return run_bound(self._call, given, now, masks, lengths)
+        return run_bound(self._call, given, now, masks, lengths, idle)
 
 
 def run_bound(
-    call: BoundCall, given: Sequence[Tensor], now: Any, masks: Sequence[Tensor], lengths: Tensor | None
+    call: BoundCall,
+    given: Sequence[Tensor],
+    now: Any,
+    masks: Sequence[Tensor],
+    lengths: Tensor | None,
+    idle: frozenset[str],
 ) -> Sequence[Tensor]:
     """What a call gives, as one node for autograd."""
     if torch.is_grad_enabled() and any(map(_requires_grad, given)):
         # torch's own `apply` looks for tensors of transformations that are over, for longer than all else takes; ours have memory.
-        return _apply(call, now, masks, lengths, *given)
+        return _apply(call, now, masks, lengths, idle, *given)
     return call.forward(given, masks, lengths, False, now)[0]
 
 
@@ -59,11 +69,18 @@ class _Autograd(torch.autograd.Function):
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, call: BoundCall, now: Any, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
+        ctx: Any,
+        call: BoundCall,
+        now: Any,
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        idle: frozenset[str],
+        *given: Tensor,
     ) -> tuple[Tensor, ...]:
         outputs, saved = call.forward(given, masks, lengths, True, now)
         assert saved is not None
         known = ctx.known = _Known(call, saved, len(given), lengths)
+        ctx.idle = idle
         ctx.set_materialize_grads(False)
         # All of it, so that it goes when autograd lets it go, and to where hooks on saved tensors take it.
         ctx.save_for_backward(*known.parts(given, masks, saved))
@@ -92,11 +109,11 @@ class _Autograd(torch.autograd.Function):
             found = spec.gradients(whole, masks, known.lengths, values, every, run)[: len(given)]
         else:
             known.check(parts, [g for g in values if g is not None])
-            found = call.backward(given, known.saved(parts), known.changed, values, wanted)
+            found = call.backward(given, known.saved(parts), known.changed, values, wanted, ctx.idle)
         return (*(None,) * _BEFORE, *found)
 
 
-_BEFORE = 4  # arguments of `_Autograd.forward` before the tensors
+_BEFORE = 5  # arguments of `_Autograd.forward` before the tensors
 _apply = super(torch.autograd.Function, _Autograd).apply  # pyright: ignore[reportAttributeAccessIssue]
 _kind, _version = attrgetter("shape", "dtype", "is_cpu"), attrgetter("_version")
 

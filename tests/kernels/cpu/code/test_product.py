@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ostinato.kernels.cpu.code.kernel import shape
-from ostinato.kernels.cpu.code.product import DEPTH, scratch_bytes
 from ostinato.kernels.cpu.run.library import library
 from ostinato.kernels.cpu.threads.meeting import MET
 from ostinato.kernels.cpu.threads.openmp import meeting_place
@@ -93,58 +92,6 @@ def test_multiply_sums_in_order_so_that_rows_and_columns_beside_change_no_bit(do
         np.testing.assert_array_equal(product(a[:rows], b), whole[:rows])
     for columns in range(1, b.shape[1]):
         np.testing.assert_array_equal(product(a[5:9], b[:, :columns]), whole[5:9, :columns])
-
-
-@pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize("depth", [1, 7, DEPTH - 1, DEPTH, 2 * DEPTH + 3])
-def test_weight_gradient(double: bool, depth: int) -> None:
-    r, of, dtype = np.random.default_rng(depth), shape(double), DTYPE[double]
-    for units, columns, gates, slots, add in ((1, 1, 1, 1, 0), (17, 40, 4, 4, 0), (33, 5, 3, 5, 1), (70, 65, 2, 6, 0)):
-        blocks = -(-units // of.lanes)
-        a = r.standard_normal((depth, blocks, slots, of.lanes)).astype(dtype)
-        order = r.permutation(gates)
-        b = r.standard_normal((depth, columns)).astype(dtype)
-        shuffled = r.permutation(depth)  # sources may lie anywhere
-        sources = b.ctypes.data + shuffled * b.strides[0]
-        c = np.zeros((gates * units, columns), dtype) + add
-        expected = np.empty(c.shape)
-        plain = a.transpose(0, 2, 1, 3).reshape(depth, slots, -1)[:, :, :units].astype(np.float64)
-        for g, gate in enumerate(order):
-            expected[gate * units : (gate + 1) * units] = plain[:, 1 * (slots > gates) + g].T @ b[shuffled] + add
-        gate_rows = (order * units).astype(np.int64)
-        work = np.full(scratch_bytes(of, depth, columns, gates) // dtype().itemsize, np.nan, dtype)
-        first = a[:, :, 1 * (slots > gates) :].ctypes.data
-        for begin, end in ((0, blocks // 2), (blocks // 2, blocks)):  # as two threads would
-            call(
-                double, "weight_gradient", first, a.strides[0], depth, sources.ctypes.data, columns, c.ctypes.data,
-                c.strides[0], begin, end, a.strides[1], gates, gate_rows.ctypes.data, 0, units, work.ctypes.data, add,
-            )  # fmt: skip
-        close(c, expected, double, depth)
-
-
-@pytest.mark.parametrize("double", [False, True])
-def test_weight_gradient_of_some_units_leaves_the_others_alone(double: bool) -> None:
-    """As of a head, whose units may begin and end within a block."""
-    r, of, dtype = np.random.default_rng(0), shape(double), DTYPE[double]
-    depth, units, columns, gates = 9, 50, 7, 2
-    blocks = -(-units // of.lanes)
-    a = r.standard_normal((depth, blocks, gates, of.lanes)).astype(dtype)
-    b = r.standard_normal((depth, columns)).astype(dtype)
-    sources = b.ctypes.data + np.arange(depth) * b.strides[0]
-    plain = a.transpose(0, 2, 1, 3).reshape(depth, gates, -1)[:, :, :units].astype(np.float64)
-    work = np.full(scratch_bytes(of, depth, columns, gates) // dtype().itemsize, np.nan, dtype)
-    for first, end in ((0, 50), (0, 10), (10, 20), (3, 37), (of.lanes, 2 * of.lanes), (49, 50)):
-        c = np.full((gates * units, columns), 7.0, dtype)
-        expected = np.full(c.shape, 7.0)
-        for g in range(gates):
-            expected[g * units + first : g * units + end] = plain[:, g, first:end].T @ b
-        gate_rows = (np.arange(gates) * units).astype(np.int64)
-        call(
-            double, "weight_gradient", a.ctypes.data, a.strides[0], depth, sources.ctypes.data, columns, c.ctypes.data,
-            c.strides[0], first // of.lanes, -(-end // of.lanes), a.strides[1], gates, gate_rows.ctypes.data, first, end,
-            work.ctypes.data, 0,
-        )  # fmt: skip
-        close(c, expected, double, depth)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import ostinato
-from ostinato import GRU, LSTM, Recurrent, State, backend, cells, explain
+from ostinato import GRU, LSTM, Recurrent, State, backend, catalogue, cells, explain
 from ostinato.errors import ConfigError
 from ostinato.kernels import dispatch
 from ostinato.kernels.gpu.code import operations
@@ -159,6 +159,23 @@ def test_gradients_of_some_only() -> None:
     for name in names:
         assert_right(changed(example, frozen=frozenset({name})), D, OnGPU().run)
         assert_right(changed(example, frozen=frozenset(names) - {name}), D, OnGPU().run)
+
+
+@pytest.mark.parametrize("wanted", [{"x"}, {"mask"}, {"x", "dt"}, {"dt", "mask"}, {"x", "mask", "dt"}], ids=sorted)
+def test_gradients_of_some_of_the_extras_only(wanted: set[str]) -> None:
+    layer = catalogue.make("grud", 4, 5, dtype=D)
+    found: list[tuple[Tensor | None, ...]] = []
+    for by in BOTH:
+        generator = torch.Generator().manual_seed(0)
+        x, mask, dt = (torch.randn(3, 2, 4, dtype=D, generator=generator) for _ in range(3))
+        given = {"x": x, "mask": mask, "dt": dt}
+        for name, v in given.items():
+            v.requires_grad_(name in wanted)
+        layer.zero_grad()
+        with backend(by):
+            layer(x, mask=mask, dt=dt)[0].square().sum().backward()
+        found.append(tuple(v.grad for v in (*given.values(), *layer.parameters())))
+    torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
 
 
 def test_gradients_of_gradients_are_the_references() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from ostinato.kernels.compiler.plan import GradientSlots
-from ostinato.kernels.cpu.code.builder import Int, Value
+import functools
+
+from ostinato.kernels.compiler.graph import number_of, walk
+from ostinato.kernels.compiler.slots import GradientSlots
+from ostinato.kernels.cpu.code.builder import I64, Int, Value
 from ostinato.kernels.cpu.code.loops import ROWS_TOGETHER, Loop, Range
 from ostinato.kernels.cpu.code.product import BEHIND, BOTH, TIME
+from ostinato.kernels.cpu.code.weight_gradients import ENTRY
 
 
 class Backward(Loop):
@@ -26,9 +30,7 @@ class Backward(Loop):
         with code.when(code.is_(self["halves"], "!=", TIME)):
             with code.when(code.is_(self["dx"], "!=", 0)):
                 self._input_gradient()
-            self._weight_gradient("x", self.plan.dx, self["I"])
-            for k, slots in enumerate(self.plan.du):
-                self._weight_gradient(str(k), slots, self.width[self.plan.program.products[k].entered], k)
+            self._weight_gradients()
             self._reduce()
         code.end()
 
@@ -46,7 +48,26 @@ class Backward(Loop):
         return blocks, numbers, (count - own) * self.vector
 
     def multiply(self, product: int, here: Range | None = None) -> None:
-        """dv = W^T du, where possible straight into the gradient of the state that entered."""
+        """dv = W^T du, where possible straight into the gradient of the state that entered; not where nobody wants it."""
+        if (names := self._wanted_by(product)) is None:
+            self._multiply(product)
+            return
+        wants = [self.code.is_(self[f"wants_{name}"], "!=", 0) for name in names]
+        with self.code.when(functools.reduce(self.code.builder.or_, wants)):
+            self._multiply(product)
+
+    def _wanted_by(self, product: int) -> list[str] | None:
+        """The inputs for whose gradients alone a transposed product is made; None where something else needs it."""
+        if product in self.plan.accumulated:
+            return None
+        stores = [store for stage in self.schedule.stages for store in stage.stores]
+        stores = [s for s in stores if any(n.op == "dv" and number_of(n) == product for n in walk([s.node]))]
+        names = [str(name) for kind, name in (store.to for store in stores) if kind == "input"]
+        sums = [n for stage in self.schedule.stages for each in stage.sums for n in each]
+        needed = any(n.op == "dv" and number_of(n) == product for n in walk(sums))
+        return names if names and len(names) == len(stores) and not needed else None
+
+    def _multiply(self, product: int) -> None:
         code, slots = self.code, self.plan.du[product]
         space = self.plan.program.products[product].entered
         own, width = self.units[space], self.width[space]
@@ -150,7 +171,7 @@ class Backward(Loop):
         thread, threads = code.arg.thread, code.arg.threads
         blocks = code.ceil_div(self["rows"], ROWS_TOGETHER)
         first, last = (code.div(code.mul(blocks, n), threads) for n in (thread, code.add(thread, 1)))
-        parts = [("x", self.plan.dx, "weight_x_t", self["I"])]
+        parts = [("x", self.plan.dx, "weight_x_t", self["I"])] if self.plan.dx.order else []
         for k, name in self.plan.behind.items():
             width = self.width[self.plan.program.products[k].entered]
             parts.append((name, self.plan.du[k], f"weight_t_{k}", width))
@@ -158,57 +179,105 @@ class Backward(Loop):
         with code.loop(first, last) as block:
             row = code.mul(block, ROWS_TOGETHER)
             for name, slots, weight, width in parts:
-                a_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
-                depth = code.mul(self.blocks[slots.space], len(slots.order) * self.shape.lanes)
-                to = code.at(self.address("dx"), code.mul(row, self.input_row))
-                self._call_multiply(
-                    code.at(self.address(f"slots_{slots.space}"), code.mul(row, a_row), slots.first * self.vector),
-                    a_row,
-                    self._runs(slots),
-                    self.address(weight),
-                    code.mul(depth, self.shape.across * self.vector),
-                    to if name == "x" else code.at(to, self[f"input_{name}"]),
-                    self.input_row,
-                    code.min(code.sub(self["rows"], row), ROWS_TOGETHER),
-                    width,
-                    int(name in written),
-                )
+                with code.when(code.is_(self[f"wants_{name}"], "!=", 0)):
+                    a_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
+                    depth = code.mul(self.blocks[slots.space], len(slots.order) * self.shape.lanes)
+                    to = code.at(self.address("dx"), code.mul(row, self.input_row))
+                    self._call_multiply(
+                        code.at(self.address(f"slots_{slots.space}"), code.mul(row, a_row), slots.first * self.vector),
+                        a_row,
+                        self._runs(slots),
+                        self.address(weight),
+                        code.mul(depth, self.shape.across * self.vector),
+                        to if name == "x" else code.at(to, self[f"input_{name}"]),
+                        self.input_row,
+                        code.min(code.sub(self["rows"], row), ROWS_TOGETHER),
+                        width,
+                        int(name in written),
+                    )
                 written.add(name)
 
-    def _weight_gradient(self, name: str, slots: GradientSlots, columns: Value, product: int | None = None) -> None:
-        code, own, width = self.code, self.own_units[slots.space], self.width[slots.space]
-        heads = 1 if product is None else self.plan.program.products[product].heads
-        slot_row = code.mul(self.blocks[slots.space], self.plan.slots[slots.space] * self.vector)
+    def _weight_gradients(self) -> None:
+        """Of all matrices: together where their gradients begin with those of gates of one space."""
+        together: dict[str, list[tuple[str, GradientSlots, Value]]] = {}
+        if self.plan.dx.order:
+            together["H"] = [("x", self.plan.dx, self["I"])]
+        for k, (slots, product) in enumerate(zip(self.plan.du, self.plan.program.products, strict=True)):
+            if product.heads > 1:
+                self._gradient_of_heads(k)
+            else:
+                together.setdefault(slots.space, []).append((str(k), slots, self.width[product.entered]))
+        for space, products in together.items():
+            self._gradients_of_space(space, products)
 
-        def part(sources: Value, columns: Value, begin: Value, end: Value, first: Int, units: Value) -> None:
+    def _gradients_of_space(self, space: str, products: list[tuple[str, GradientSlots, Value]]) -> None:
+        code, own = self.code, self.own_units[space]
+        first = min(slots.first for _, slots, _ in products)
+        gates = max(slots.first + len(slots.order) for _, slots, _ in products) - first
+        table = code.room(I64, len(products) * len(ENTRY))
+        count, columns = code.slot(I64, code.int(0)), code.slot(I64, code.int(0))
+
+        def multiply() -> None:
+            """What the table holds."""
+            code.builder.store(code.int(0), columns)
+            self._call_gradients(space, first, gates, own, table, code.load(count))
+            code.builder.store(code.int(0), count)
+
+        for name, slots, entered in products:
+            with code.when(code.is_(self[f"dweight_{name}"], "!=", 0)):
+                more = code.mul(code.ceil_div(entered, self.shape.panel), self.shape.panel)
+                with code.when(code.is_(code.add(code.load(columns), more), ">", self["columns"])):
+                    multiply()
+                number = code.load(count)
+                entry = code.at(table, code.mul(number, 8 * len(ENTRY)))
+                sources = self.address(f"sources_{name}")
+                self._write_entry(entry, name, sources, entered, slots, slots.first - first, 0, self.width[space])
+                code.builder.store(code.add(number, 1), count)
+                code.builder.store(code.add(code.load(columns), more), columns)
+        multiply()
+
+    def _gradient_of_heads(self, product: int) -> None:
+        """Of a product of which each head has a matrix of its own, one head after the other."""
+        code, slots, name = self.code, self.plan.du[product], str(product)
+        described, space = self.plan.program.products[product], slots.space
+        heads, entry = described.heads, code.room(I64, len(ENTRY))
+        mine, units = self.heads_of(product, alone=False), code.div(self.width[space], heads)
+        columns = code.div(self.width[described.entered], heads)
+        with (
+            code.when(code.is_(self[f"dweight_{name}"], "!=", 0)),
+            code.loop(mine.begin, mine.end) as head,
+        ):
+            sources = code.at(self.address(f"sources_{name}"), code.mul(head, self["rows"], 8))
+            begin, end = code.mul(head, units), code.mul(code.add(head, 1), units)
+            self._write_entry(entry, name, sources, columns, slots, 0, begin, end)
+            blocks = Range(*self._blocks_of(head, space, heads))
+            self._call_gradients(space, slots.first, len(slots.order), blocks, entry, code.int(1))
+
+    def _write_entry(self, to: Value, name: str, sources: Value, columns: Value, slots: GradientSlots, gate: int,
+                     first: Int, units: Value) -> None:  # fmt: skip
+        """What `weight_gradients` wants to know of a product."""
+        code = self.code
+        numbers = (
+            *(code.builder.ptrtoint(sources, I64), columns, self[f"dweight_{name}"]),
+            *(code.mul(columns, self.shape.bytes), gate, len(slots.order), self[f"gate_rows_{name}"]),
+            *(first, units, self[f"add_{name}"]),
+        )
+        for n, number in enumerate(numbers):
+            code.store(code.int(number), code.at(to, 8 * n))
+
+    def _call_gradients(self, space: str, first: int, gates: int, own: Range, table: Value, count: Value) -> None:
+        code, block = self.code, self.plan.slots[space] * self.vector
+        with code.when(code.is_(own.begin, "<", own.end)), code.when(code.is_(count, ">", 0)):
             code.jump(
-                self["weight_gradient"],
-                code.at(self.address(f"slots_{slots.space}"), slots.first * self.vector),
-                slot_row,
+                self["weight_gradients"],
+                code.at(self.address(f"slots_{space}"), first * self.vector),
+                code.mul(self.blocks[space], block),
                 self["rows"],
-                sources,
-                columns,
-                self.address(f"dweight_{name}"),
-                code.mul(columns, self.shape.bytes),
-                begin,
-                end,
-                self.plan.slots[slots.space] * self.vector,
-                len(slots.order),
-                self.address(f"gate_rows_{name}"),
-                first,
-                units,
+                own.begin,
+                own.end,
+                block,
+                gates,
+                table,
+                count,
                 code.at(self.address("work"), code.mul(code.arg.thread, self["work_bytes"])),
-                self[f"add_{name}"],
             )
-
-        sources = self.address(f"sources_{name}")
-        with code.when(code.is_(self[f"dweight_{name}"], "!=", 0)):
-            if product is None or heads == 1:
-                with code.when(code.is_(own.begin, "<", own.end)):
-                    part(sources, columns, own.begin, own.end, 0, width)
-                return
-            mine, units, columns = self.heads_of(product, alone=False), code.div(width, heads), code.div(columns, heads)
-            with code.loop(mine.begin, mine.end) as head:
-                begin, end = self._blocks_of(head, slots.space, heads)
-                of_head = code.at(sources, code.mul(head, self["rows"], 8))
-                part(of_head, columns, begin, end, code.mul(head, units), code.mul(code.add(head, 1), units))

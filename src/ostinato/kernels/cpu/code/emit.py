@@ -8,7 +8,7 @@ from typing import Protocol
 from llvmlite import ir
 
 from ostinato.kernels.compiler.graph import Node, number_of, parts_of
-from ostinato.kernels.compiler.plan import Schedule
+from ostinato.kernels.compiler.schedule import Schedule
 from ostinato.kernels.cpu.code.builder import Code, Value
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.code.vector import Lanes, emit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ostinato.kernels.compiler.graph import name_of, number_of, walk
-from ostinato.kernels.compiler.plan import Stage, Store
+from ostinato.kernels.compiler.schedule import Stage, Store
 from ostinato.kernels.cpu.code.builder import I64, Int, Value
 from ostinato.kernels.cpu.code.loops import Loop, Range
 from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS
@@ -103,7 +103,8 @@ class Forward(Loop):
 
     def _project_rows(self, row: Value, rows: Value, to: Value) -> None:
         """All products of inputs, of these flat rows."""
-        self._project_one("x", "projected", "H", self.gates, row, rows, to)
+        if any(node.op == "x" for node in self.schedule.found):
+            self._project_one("x", "projected", "H", self.gates, row, rows, to)
         for k, product in enumerate(self.plan.program.products):
             if product.is_of_input:
                 self._project_one(name_of(product.enters), f"u_{k}", product.space, product.pieces, row, rows, to, k)

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from ostinato.kernels.compiler.graph import Node, name_of, number_of, piece_of
-from ostinato.kernels.compiler.plan import Plan, Schedule, Stage, Store
+from ostinato.kernels.compiler.plan import Plan
+from ostinato.kernels.compiler.schedule import Schedule, Stage, Store
 from ostinato.kernels.cpu.code.builder import POINTER, Code, Int, Value
 from ostinato.kernels.cpu.code.emit import BlockValues, RowValues, moved
 from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS, Shape
@@ -418,7 +419,7 @@ class Loop:
                 base, row = self.carry(str(name), self.even)
                 shape.store(code, value, code.at(base, code.mul(b, row), plain), mask)
             case "input":
-                with code.when(code.is_(self["dx"], "!=", 0)):
+                with code.when(code.is_(self[f"wants_{name}"], "!=", 0)):
                     to = code.at(self._input(str(name), code.add(self.offset, b), "dx"), plain)
                     shape.store(code, value, to, mask)
             case "parameter":

@@ -12,7 +12,6 @@ The functions of the module (addresses and byte strides, 64-bit integers):
 - `pack(to, sources, depth, columns, begin, end)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of
   zeros. Panels from `begin` to `end` are made.
 - `pack_transposed(...)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
-- `weight_gradient(...)`: A transposed times B over all rows of a sequence, in blocks that stay in the cache.
 """
 
 from __future__ import annotations
@@ -124,11 +123,10 @@ class Shape:
 _TILE = "*a row runs run jump *panels panel *c c_row columns add *ahead"
 LOCAL_BLOCKS = 4  # unit blocks that are multiplied and used at once; any number of gates of so many fills whole panels
 AHEAD = 4  # cache lines of the next panel that are asked for meanwhile
-ROWS_AHEAD = 8  # how far ahead the gradients of a sequence are asked for
 UNROLLED = 4  # steps of k whose addresses are computed together
 
 
-def _tile(module: ir.Module, shape: Shape, rows: int, vectors: int, packed: bool) -> ir.Function:
+def tile_function(module: ir.Module, shape: Shape, rows: int, vectors: int, packed: bool) -> ir.Function:
     """C[rows, vectors]: the accumulators stay in registers over all of k. Vectors of one panel or of several.
 
     `packed`: A lies as `[k][lane]`, else a row is contiguous. Either way most addresses differ by constants, which leaves the
@@ -203,22 +201,22 @@ def _tile(module: ir.Module, shape: Shape, rows: int, vectors: int, packed: bool
     return code.function
 
 
-def _widths(shape: Shape) -> list[int]:
+def widths(shape: Shape) -> list[int]:
     """How many vectors of a panel a tile can have: a last panel may have few columns."""
     return [n for n in (1, 2, 4) if n < shape.across] + [shape.across]
 
 
-def _each_width(code: Code, shape: Shape, columns: Value) -> Iterator[int]:
+def each_width(code: Code, shape: Shape, columns: Value) -> Iterator[int]:
     """`match`: as few vectors as hold so many columns; yields each number at the place where its case is written."""
     least = 0
-    for vectors in _widths(shape):
+    for vectors in widths(shape):
         fits = code.is_(columns, "<=", vectors * shape.lanes) if vectors < shape.across else code.is_(columns, ">", 0)
         with code.when(code.builder.and_(fits, code.is_(columns, ">", least * shape.lanes))):
             yield vectors
         least = vectors
 
 
-def _even_tiles(code: Code, shape: Shape, rows: Value) -> Iterator[tuple[Value, Value, int]]:
+def even_tiles(code: Code, shape: Shape, rows: Value) -> Iterator[tuple[Value, Value, int]]:
     """The fewest tiles that hold so many rows, as even as can be: seven rows cost less as four and three than as six and one.
 
     Yields (number of the tile, its first row, its rows) at the place where that case is written.
@@ -242,8 +240,8 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
     width = shape.panel
     # Few rows leave the multipliers idle unless several panels are worked on at once.
     together = {rows: 8 // (rows * shape.across) for rows in range(1, shape.rows) if rows * shape.across < 8}
-    counts = {r: {*_widths(shape), shape.across * together.get(r, 1)} for r in range(1, shape.rows + 1)}
-    tiles = {(r, n): _tile(module, shape, r, n, False) for r, each in counts.items() for n in sorted(each)}
+    counts = {r: {*widths(shape), shape.across * together.get(r, 1)} for r in range(1, shape.rows + 1)}
+    tiles = {(r, n): tile_function(module, shape, r, n, False) for r, each in counts.items() for n in sorted(each)}
     panels = code.ceil_div(code.arg.columns, width)
     # Each tile asks for a part of the next panel, so that it has come when its turn does.
     each_part = code.mul(code.div(code.arg.panel, UNROLLED * shape.panel * shape.bytes), 64 * AHEAD)
@@ -275,12 +273,12 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
             with code.loop(0, grouped, count) as panel:
                 tile(few, count * shape.across, panel, code.int(0), code.int(0))
             with code.loop(grouped, panels) as panel:
-                for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
+                for vectors in each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
                     tile(few, vectors, panel, code.int(0), code.int(0))
             b.ret_void()
     with code.loop(0, panels) as panel:
-        for vectors in _each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
-            for t, row, rows in _even_tiles(code, shape, code.arg.rows):
+        for vectors in each_width(code, shape, code.sub(code.arg.columns, code.mul(panel, width))):
+            for t, row, rows in even_tiles(code, shape, code.arg.rows):
                 tile(rows, vectors, panel, row, code.min(t, parts))
     code.end()
 
@@ -379,85 +377,6 @@ def _share(module: ir.Module, shape: Shape, name: str) -> None:
     code.end()
 
 
-_GRADIENT = "*a a_row depth *sources columns *c c_row begin end block gates *gate_rows first units *scratch add"
-DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: what is packed of it stays in the second cache
-WIDTH = 256  # rows of the weight in such a block
-
-
-def scratch_bytes(shape: Shape, depth: int, columns: int, gates: int) -> int:
-    """What `weight_gradient` needs of its `scratch`, for each thread."""
-    blocks = max(1, WIDTH // (gates * shape.lanes))
-    panels = -(-columns // shape.panel)
-    return min(depth, DEPTH) * shape.bytes * (blocks * gates * shape.lanes + panels * shape.panel)
-
-
-def _tiles_of(code: Code, shape: Shape, columns: Value, count: Value) -> Iterator[tuple[int, Value, Value]]:
-    """Every panel, and for each so many vectors of A."""
-    with code.loop(0, code.ceil_div(columns, shape.panel)) as panel:
-        for vectors in _each_width(code, shape, code.sub(columns, code.mul(panel, shape.panel))):
-            with code.loop(0, count) as n:
-                yield vectors, panel, n
-
-
-def _weight_gradient(module: ir.Module, shape: Shape) -> None:
-    """dW = A^T B over all rows of a sequence.
-
-    `a` holds `depth` rows `a_row` bytes apart. In a row, unit block v (`lanes` units) begins at `v block`, and there lie `gates`
-    vectors. `gate_rows[g]` is the first row of that gate in C, which has a row for each unit; rows are written of the units from
-    `first` up to `units`. `sources[k]` is the address of row k of B. Unit blocks from `begin` to `end` are done.
-    """
-    code = Code(module, "weight_gradient", _GRADIENT)
-    b, arg, size = code.builder, code.arg, shape.lanes * shape.bytes
-    tiles = {(r, n): _tile(module, shape, r, n, True) for r in range(1, shape.rows + 1) for n in _widths(shape)}
-    pack = module.globals["pack"]
-    # Unit blocks that are packed together, at least one.
-    together = code.max(code.div(WIDTH // shape.lanes, arg.gates), 1)
-    most = code.min(arg.depth, DEPTH)
-    packed_b = code.at(arg.scratch, code.mul(together, arg.gates, most, size))
-    panels = code.ceil_div(arg.columns, shape.panel)
-    with code.loop(0, arg.depth, DEPTH) as first:
-        depth = code.min(code.sub(arg.depth, first), DEPTH)
-        b.call(pack, [packed_b, code.at(arg.sources, code.mul(first, 8)), depth, arg.columns, code.int(0), panels])
-        add = b.or_(b.zext(code.is_(first, ">", 0), I64), arg.add)
-        with code.loop(arg.begin, arg.end, together) as v0:
-            blocks = code.min(code.sub(arg.end, v0), together)
-            columns_a = code.mul(blocks, arg.gates)
-            # Row by row, as it lies in memory: a column at a time would touch a page for every vector.
-            with code.loop(0, depth) as k, code.loop(0, blocks) as v:
-                row = code.mul(code.add(first, k), arg.a_row)
-                source = code.at(arg.a, row, code.mul(code.add(v0, v), arg.block))
-                with code.loop(0, arg.gates) as g:
-                    n = code.add(code.mul(v, arg.gates), g)
-                    code.prefetch(code.at(source, code.mul(arg.a_row, ROWS_AHEAD), code.mul(g, size)))
-                    to = code.at(arg.scratch, code.mul(n, depth, size), code.mul(k, size))
-                    shape.store(code, shape.load(code, code.at(source, code.mul(g, size))), to)
-            for vectors, panel, n in _tiles_of(code, shape, arg.columns, columns_a):
-                v, g = code.add(v0, code.div(n, arg.gates)), b.urem(n, arg.gates)
-                unit = code.mul(v, shape.lanes)
-                row = code.add(code.load(code.at(arg.gate_rows, code.mul(g, 8))), unit)
-                before = code.max(code.sub(arg.first, unit), 0)
-                count = code.sub(code.min(code.sub(arg.units, unit), shape.lanes), before)
-                line = code.mul(panel, shape.panel * shape.bytes)
-                packed_panel = code.at(packed_b, code.mul(line, depth))
-                for _, start, rows in _even_tiles(code, shape, count):
-                    begin = code.add(start, before)
-                    b.call(
-                        tiles[rows, vectors],
-                        [
-                            code.at(arg.scratch, code.mul(n, depth, size), code.mul(begin, shape.bytes)),
-                            *(code.int(0), code.int(1), depth, code.int(0)),
-                            packed_panel,
-                            code.int(0),
-                            code.at(arg.c, code.mul(code.add(row, begin), arg.c_row), line),
-                            arg.c_row,
-                            code.sub(arg.columns, code.mul(panel, shape.panel)),
-                            add,
-                            packed_panel,
-                        ],
-                    )
-    code.end()
-
-
 def module(shape: Shape) -> ir.Module:
     """The module of these functions for one dtype."""
     made = ir.Module(f"product_{shape.suffix}")
@@ -466,5 +385,4 @@ def module(shape: Shape) -> ir.Module:
     _pack_transposed(made, shape)
     for name in ("pack", "pack_transposed"):
         _share(made, shape, name)
-    _weight_gradient(made, shape)
     return made

@@ -68,7 +68,7 @@ class Binding(Sizes):
             for n, name in enumerate(self.spec.parameters, 1 + place * self.each)
         ]
         self._nothing: int = first.nothing.data_ptr()
-        self._parts: dict[tuple[bool, ...], Part] = {}
+        self._parts: dict[tuple[bool | frozenset[str], ...], Part] = {}
         self._routes: dict[Any, Route] = {}
         self._launches: dict[Any, Stock] = {}
 

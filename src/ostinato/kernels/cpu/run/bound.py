@@ -143,6 +143,7 @@ class BoundCall(Binding):
         changed: bool,
         gradients: Sequence[Tensor | None],
         wanted: Sequence[bool],
+        idle: frozenset[str] = frozenset(),
     ) -> Gradients:
         """The gradient of each of `given` that is wanted, None for the others.
 
@@ -152,6 +153,7 @@ class BoundCall(Binding):
             changed: whether what was shown is no longer what was computed, and not ours to change.
             gradients: of what the call gave, None for zeros.
             wanted: for each of `given` whether its gradient is.
+            idle: parts of the input whose gradient is not, see `Request`; there it is zero.
         """
         order, states = saved.route.order, self.states
         given, wanted = self.whole(given, order), [*wanted, *[False] * (self.count - len(wanted))]
@@ -162,9 +164,9 @@ class BoundCall(Binding):
         dlast = [None if d is None else self._by(d, order, 0) for d in last]
         found: Gradients = [None] * len(given)
         if saved.segments:
-            dx, dfirst = self._segments_back(saved, changed, flat, dlast, wanted, found)
+            dx, dfirst = self._segments_back(saved, changed, flat, dlast, wanted, found, idle)
         else:
-            dx, dfirst = self._stack_back(saved, changed, flat, dlast, wanted, found)
+            dx, dfirst = self._stack_back(saved, changed, flat, dlast, wanted, found, idle)
         if dx is not None and wanted[0]:
             found[0] = self._spread(dx, order, given[0])
         for n, v in enumerate(dfirst, self.count - states):
@@ -180,15 +182,18 @@ class BoundCall(Binding):
         dlast: Sequence[Tensor | None],
         wanted: Sequence[bool],
         found: Gradients,
+        idle: frozenset[str],
     ) -> tuple[Tensor | None, list[Tensor]]:
         """From the last layer to the first. Gives the gradient of the input, `(rows, I)`, and those of the first states."""
         if saved.block is None or changed:
             saved = self._saved(saved.route.order, saved.given, saved.masks)
         assert saved.block is not None
         order, states, first = saved.route.order, self.states, self.count - self.states
-        part = self._part(wanted)
+        part = self._part(wanted, idle)
         dfirst = [pool.take(self.places, order.batch, w, dtype=self.dtype) for w in self.widths if part.has_dfirst]
         dx = pool.take(order.total, self.input_row, dtype=self.dtype) if part.has_dx else None
+        if dx is not None and part.idle:
+            dx.zero_()
         for (n, is_written), here in zip(self._gradients, wanted[1:first], strict=True):
             if here:
                 found[n] = pool.like(saved.given[n]) if is_written else torch.zeros_like(saved.given[n])
@@ -208,21 +213,21 @@ class BoundCall(Binding):
         launch.leave()
         return dx, dfirst
 
-    def _part(self, wanted: Sequence[bool]) -> Part:
+    def _part(self, wanted: Sequence[bool], idle: frozenset[str]) -> Part:
         """How far back it goes: not below the last layer that has anything to give."""
-        if (found := self._parts.get(key := tuple(wanted))) is None:
+        if (found := self._parts.get(key := (*wanted, idle))) is None:
             if len(self._parts) >= MOST_BOUND:
                 self._parts.clear()
-            found = self._parts[key] = self._part_of(wanted)
+            found = self._parts[key] = self._part_of(wanted, idle)
         return found
 
-    def _part_of(self, wanted: Sequence[bool]) -> Part:
+    def _part_of(self, wanted: Sequence[bool], idle: frozenset[str]) -> Part:
         lowest, each = 0, self.directions * self.each
         has_dfirst = any(wanted[self.count - self.states :])
         if not has_dfirst and not wanted[0]:
             layers = (n for n in range(self.spec.layers) if any(wanted[1 + n * each : 1 + (n + 1) * each]))
             lowest = next(layers, self.spec.layers - 1)
-        return Part("backward", lowest, wanted[0], has_dfirst)
+        return Part("backward", lowest, wanted[0], has_dfirst, idle)
 
     def _in_bfloat16(self, launch: Launch, saved: Saved, dx: Tensor | None, found: Gradients, layer: int) -> None:
         for place in range(layer * self.directions, (layer + 1) * self.directions):
@@ -247,6 +252,7 @@ class BoundCall(Binding):
         dlast: Sequence[Tensor | None],
         wanted: Sequence[bool],
         found: Gradients,
+        idle: frozenset[str],
     ) -> tuple[Tensor | None, list[Tensor]]:
         """Compute each segment again, from the last to the first, and add the gradients up (Gruslys et al. 2016)."""
         order = saved.route.order
@@ -261,7 +267,8 @@ class BoundCall(Binding):
             own = self._saved(order_of_rows(part), given, masks, [v[cut] for v in shown])
             each: Gradients = [None] * len(given)
             outside = [None if d is None else d[cut] for d in flat]
-            below, carried = self._stack_back(own, False, outside, carried, [*wanted[:first_at], *all_states], each)
+            these = [*wanted[:first_at], *all_states]
+            below, carried = self._stack_back(own, False, outside, carried, these, each, idle)
             if dx is not None and below is not None:
                 dx[cut] = below
             for n, v in enumerate(each):

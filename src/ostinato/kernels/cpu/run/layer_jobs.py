@@ -180,6 +180,8 @@ class BackwardJobs(LayerJobs):
                 self.dx[place] = (self._dx, 0) if place == 0 else self._take(inputs)
                 if self._in_code:
                     self._tell(frame, frame.at.dx, self.dx[place])
+                    for name in self._call.passes[place].input_offsets.keys() - self._part.idle:
+                        frame.fields[frame.at[f"wants_{name}"]] = 1
             made.before.extend(self._gradients_of_states(place, frame, outside, turned))
             made.before.extend(self._carry(place, frame, made.behind))
             made.before.extend(self._parameters(place, frame))

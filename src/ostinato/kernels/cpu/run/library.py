@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from llvmlite import ir
 
-from ostinato.kernels.cpu.code import cache, product, tiles
+from ostinato.kernels.cpu.code import cache, product, tiles, weight_gradients
 from ostinato.kernels.cpu.code.kernel import key_of, shape
 from ostinato.kernels.cpu.code.target import Loaded, load
 from ostinato.kernels.cpu.code.target import compile as machine_code
@@ -16,7 +16,7 @@ from ostinato.kernels.cpu.threads import meeting
 from ostinato.locks import compiling
 
 _LIBRARY = (
-    *("multiply", "weight_gradient", "meet", "region", "pieces", "meetings", "nth_share", "in_turn_share"),
+    *("multiply", "weight_gradients", "meet", "region", "pieces", "meetings", "nth_share", "in_turn_share"),
     *("pack_share", "pack_transposed_share", "checksum_share", "move_share", "add_share", "tell_share", "place_share"),
 )
 
@@ -27,6 +27,7 @@ def library(double: bool) -> Mapping[str, int]:
 
     def module() -> ir.Module:
         made = product.module(shape(double))
+        weight_gradients.write(made, shape(double))
         gather_rows.write(made, shape(double))
         checksum.write(made)
         meeting.write(made)

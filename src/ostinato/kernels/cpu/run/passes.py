@@ -20,7 +20,8 @@ from ostinato.kernels.compiler.fits import too_few
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.cpu.code import tiles
 from ostinato.kernels.cpu.code.kernel import Description, Kernel
-from ostinato.kernels.cpu.code.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape, scratch_bytes
+from ostinato.kernels.cpu.code.product import BEHIND, BOTH, LOCAL_BLOCKS, TIME, Shape
+from ostinato.kernels.cpu.code.weight_gradients import COLUMNS, scratch_bytes, whole_panels
 from ostinato.kernels.cpu.run.library import library, tile_library
 from ostinato.kernels.cpu.run.packing import Packing
 from ostinato.kernels.cpu.run.rows import Rows
@@ -459,15 +460,15 @@ class Pass:
         for space, count in described.parameters.items():
             if count:
                 frame.reserve(f"gradients_{space}", rows.batch, self.blocks[space], count, shape.lanes)
-        work = scratch_bytes(shape, rows.total, self.inputs, described.gates)
+        columns = [whole_panels(shape, self.inputs)]
         numbers, before = rows.numbers.numpy(), rows.before.numpy()
         begin, count = rows.begin
         frame.sources["x"] = Sources(numbers * (self.input_row * shape.bytes))
         pitch = {n: (p or w) * shape.bytes for (n, w), p in zip(self.states.items(), pitches, strict=True)}
-        for k, order, _ in self.gradients():
+        for k, _, _ in self.gradients():
             product = described.products[k]
             width = self.width[product.entered_space]
-            work = max(work, scratch_bytes(shape, rows.total, width // product.heads, len(order)))
+            columns.append(whole_panels(shape, width // product.heads))
             if not product.accumulated:  # nor behind the loop: then its code has no such field
                 frame.reserve(f"dv_{k}", rows.batch, width)
             if product.input is not None:
@@ -483,6 +484,7 @@ class Pass:
                 frame.sources[str(k)] = Sources(offsets, first, product.heads, width * shape.bytes)
         for (name, source), gate_rows in zip(frame.sources.items(), self._gate_rows, strict=True):
             frame.set({f"sources_{name}": source.addresses.ctypes.data, f"gate_rows_{name}": gate_rows.ctypes.data})
-        work = -(-work // 64) * 64
-        frame.set({"work_bytes": work})
+        most = max(*columns, min(sum(columns), COLUMNS))
+        work = -(-scratch_bytes(shape, rows.total, most, max(described.slots.values())) // 64) * 64
+        frame.set({"work_bytes": work, "columns": most})
         frame.reserve("work", frame.team.shares, work // shape.bytes)

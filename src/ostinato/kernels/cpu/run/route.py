@@ -33,12 +33,14 @@ class Part(NamedTuple):
         lowest: backward, the last layer that is run.
         has_dx: whether that one gives the gradient of its input.
         has_dfirst: whether the gradients of the first states are wanted.
+        idle: parts of the input whose gradients are not, though those of others are.
     """
 
     name: str
     lowest: int = 0
     has_dx: bool = False
     has_dfirst: bool = False
+    idle: frozenset[str] = frozenset()
 
 
 INFERENCE, TRAINING = Part("inference"), Part("training")

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ostinato.kernels.compiler.graph import Node, number_of, piece_of, walk
-from ostinato.kernels.compiler.plan import SINGLE, Plan, Store
+from ostinato.kernels.compiler.plan import Plan
+from ostinato.kernels.compiler.schedule import SINGLE, Store
 
 MOST = 16  # accumulators: more would not leave registers for what is multiplied
 

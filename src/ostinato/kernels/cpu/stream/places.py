@@ -8,7 +8,8 @@ import torch
 from llvmlite import ir
 
 from ostinato.kernels.compiler.graph import MOVES, Node, name_of, piece_of
-from ostinato.kernels.compiler.plan import Plan, Store
+from ostinato.kernels.compiler.plan import Plan
+from ostinato.kernels.compiler.schedule import Store
 from ostinato.kernels.cpu.code.builder import POINTER, Code, Value
 from ostinato.kernels.cpu.code.emit import moved
 from ostinato.kernels.cpu.code.loops import Fields

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from llvmlite import ir
 
 from ostinato.kernels.compiler.graph import Node, walk
-from ostinato.kernels.compiler.plan import Stage
+from ostinato.kernels.compiler.schedule import Stage
 from ostinato.kernels.cpu.code.builder import I32, POINTER, Code, Value
 from ostinato.kernels.cpu.code.emit import BlockValues, RowValues
 from ostinato.kernels.cpu.code.reduction import Reduction

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ostinato.kernels.compiler.graph import MOVES, Node, name_of, number_of, piece_of
-from ostinato.kernels.compiler.plan import GradientSlots, Plan, Schedule
+from ostinato.kernels.compiler.plan import Plan
+from ostinato.kernels.compiler.schedule import Schedule
+from ostinato.kernels.compiler.slots import GradientSlots
 from ostinato.kernels.gpu.code.writer import Writer
 
 SINGLE = ("row", "one")

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 
 from ostinato.kernels.compiler.graph import MOVES, REDUCTIONS, Node, name_of, number_of, parts_of, piece_of, walk
-from ostinato.kernels.compiler.plan import Plan, Store
+from ostinato.kernels.compiler.plan import Plan
+from ostinato.kernels.compiler.schedule import Store
 from ostinato.kernels.gpu.code.blocks import Blocks
 from ostinato.kernels.gpu.code.memory import Memory, Place
 from ostinato.kernels.gpu.code.operations import EXPRESSIONS, function_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ostinato.kernels.compiler.graph import Node
-from ostinato.kernels.compiler.plan import Schedule
+from ostinato.kernels.compiler.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,9 @@ class GPUCall:
         kept: Mapping[str, Tensor],
         gradients: Sequence[Tensor | None],
         wanted: Sequence[bool],
+        idle: frozenset[str],
     ) -> list[Tensor | None]:
-        """Run the backward pass. Returns the gradients of those of `given` that are wanted."""
+        """Run the backward pass. Returns the gradients of those of `given` that are wanted; `idle`: see `Request`."""
         spec = self.spec
         outside = dict(zip(spec.shown, gradients, strict=False))
         last = dict(zip(spec.cell.states, gradients[len(spec.shown) :], strict=True))
@@ -147,6 +148,7 @@ class GPUCall:
             self._memories(call, lease),
             self._launcher(call, part, lease),
             names,
+            idle,
         )
         return [
             None if not here or name not in found else found[name].to(v.dtype)
@@ -155,15 +157,19 @@ class GPUCall:
 
 
 def run_call(
-    call: GPUCall, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None
+    call: GPUCall,
+    given: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    lengths: Tensor | None,
+    idle: frozenset[str] = frozenset(),
 ) -> Sequence[Tensor]:
     """What a call gives, as one node for autograd: the states that are shown, then the last ones, in float32 or float64."""
     if torch.is_grad_enabled() and any(v.requires_grad for v in given):
-        return _OnGPU.apply(call, masks, lengths, *given)  # pyright: ignore[reportReturnType]
+        return _OnGPU.apply(call, masks, lengths, idle, *given)  # pyright: ignore[reportReturnType]
     return call.forward(given, masks, lengths, save=False)[0]
 
 
-_BEFORE = 3  # arguments of `_OnGPU.forward` before the tensors
+_BEFORE = 4  # arguments of `_OnGPU.forward` before the tensors
 
 
 class _OnGPU(torch.autograd.Function):
@@ -171,14 +177,19 @@ class _OnGPU(torch.autograd.Function):
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, call: GPUCall, masks: Sequence[Tensor], lengths: Tensor | None, *given: Tensor
+        ctx: Any,
+        call: GPUCall,
+        masks: Sequence[Tensor],
+        lengths: Tensor | None,
+        idle: frozenset[str],
+        *given: Tensor,
     ) -> tuple[Tensor, ...]:
         # It may be the user's, who may change it.
         lengths = None if lengths is None else lengths.clone()
         outputs, kept, read, ctx.lease = call.forward(given, masks, lengths, save=True)
         ctx.set_materialize_grads(False)
         ctx.call, ctx.lengths, ctx.masks, ctx.names = call, lengths, len(masks), tuple(kept)
-        ctx.given = len(given)
+        ctx.given, ctx.idle = len(given), idle
         # All of it, so that it goes when autograd lets it go, and to where hooks on saved tensors take it.
         ctx.save_for_backward(*given, *masks, read.input, *kept.values())
         return tuple(outputs)
@@ -196,7 +207,7 @@ class _OnGPU(torch.autograd.Function):
             read.input = parts[ctx.given + ctx.masks]
             kept = dict(zip(ctx.names, parts[ctx.given + ctx.masks + 1 :], strict=True))
             try:
-                found = call.backward(given, read, kept, gradients, wanted)
+                found = call.backward(given, read, kept, gradients, wanted, ctx.idle)
             except LaunchFailed as reason:
                 call.kernels.fail(call.way.kind, str(reason), call.spec.cell.name, read.input.device)
         if found is None:

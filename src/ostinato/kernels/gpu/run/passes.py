@@ -216,6 +216,7 @@ class Passes:
         memories: Memories,
         launch: Any,
         wanted: Sequence[str],
+        idle: frozenset[str] = frozenset(),
     ) -> dict[str, Tensor]:
         """Run the backward part.
 
@@ -230,6 +231,7 @@ class Passes:
             memories: where memory comes from.
             launch: runs the kernel.
             wanted: the names whose gradients are asked for: "input", parameters, and "first h".
+            idle: parts of the input whose gradient is zero, as nobody wants it; see `Request`.
 
         Returns:
             The gradients by these names.
@@ -263,7 +265,7 @@ class Passes:
         found |= self._vectors(used, wanted)
         found |= self._matrices(call, weights, used, wanted)
         if "input" in wanted:
-            found["input"] = self._input_gradient(call, weights, used)
+            found["input"] = self._input_gradient(call, weights, used, idle)
         return {name: v for name, v in found.items() if name in wanted}
 
     def _slots(self, used: Mapping[str, Any], number: int | None) -> tuple[Tensor, tuple[int, ...]]:
@@ -349,20 +351,24 @@ class Passes:
         for n, row in _runs(rows):
             blocks[row.start : row.stop] += product.unflatten(0, (-1, units))[n : n + len(row)]
 
-    def _input_gradient(self, call: DirectionCall, weights: Mapping[str, Tensor], used: Mapping[str, Any]) -> Tensor:
-        """Of the input, its extras beside it."""
+    def _input_gradient(
+        self, call: DirectionCall, weights: Mapping[str, Tensor], used: Mapping[str, Any], idle: frozenset[str]
+    ) -> Tensor:
+        """Of the input, its extras beside it; zeros for what is idle."""
         plan, widths = self._plan, self._widths
-        parts: dict[str, Tensor] = {name: used[f"dinput_{name}"] for name in plan.dinputs}
-        if plan.dx.order:
+        parts: dict[str, Tensor] = {name: used[f"dinput_{name}"] for name in plan.dinputs if name not in idle}
+        if plan.dx.order and "x" not in idle:
             gradient, order = self._slots(used, None)
             weight = _blocks_of(weights["weight_ih"], order, widths["H"])
             self._join(parts, "x", (gradient @ weight).view(*call.shape, -1))
         for k, name in plan.behind.items():
+            if name in idle:
+                continue
             gradient, order = self._slots(used, k)
             gates, units = self._rows_of(k)
             weight = _blocks_of(weights[plan.program.products[k].matrix], [gates[n] for n in order], units)
             self._join(parts, name, (gradient @ weight).view(*call.shape, -1))
-        wide = next(iter(parts.values())) if parts else call.input
+        wide = next(iter(parts.values()), call.input)
         every = [parts.get(name) for name in self._sizes.inputs_at]
         sizes = [width for _, width in self._sizes.inputs_at.values()]
         whole = [wide.new_zeros(*call.shape, n) if v is None else v for v, n in zip(every, sizes, strict=True)]
