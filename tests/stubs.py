@@ -127,7 +127,10 @@ def _function(of: Any) -> str:
     signature = inspect.signature(of)
     arguments = textwrap.indent("\n".join(_written(signature.parameters.values())), "    ")
     head = f"def {of.__name__}(" + f"\n{arguments}\n" * bool(arguments) + f") -> {signature.return_annotation}:"
-    return f'{head}\n    """{of.__doc__}"""\n'
+    # Python keeps how far a docstring is indented, from 3.13 on it does not.
+    said = textwrap.indent(inspect.cleandoc(of.__doc__), "    ").lstrip()
+    end = "\n    " if "\n" in said else ""
+    return f'{head}\n    """{said}{end}"""\n'
 
 
 def _class(kind: Any, base: str) -> str:

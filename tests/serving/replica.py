@@ -61,8 +61,10 @@ class Nursery:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([address, str(run), store, limits]).encode() + b"\n")
         self._process.stdin.flush()
-        async with server:
+        try:
             return await come
+        finally:
+            server.close()  # to wait until it is closed is, from Python 3.12 on, to wait for the replica's end
 
 
 class Replica:

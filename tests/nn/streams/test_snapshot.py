@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from ostinato import GRU, LSTM, Recurrent, Stream, catalogue
 from ostinato.errors import StateError
 from ostinato.nn import StateFile
+from ostinato.serving.stores.sqlite import SqliteStore
 
 LAYERS: dict[str, Callable[[], Recurrent]] = {
     "lstm": lambda: LSTM(3, 5, 2),
@@ -123,8 +124,13 @@ def test_a_hundred_thousand_states_in_a_file(tmp_path: Path) -> None:
     file.close()
 
 
-def test_a_file_is_a_mapping(tmp_path: Path) -> None:
-    file = StateFile(tmp_path / "sessions")
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[StateFile]:
+    with contextlib.closing(StateFile(tmp_path / "sessions")) as made:
+        yield made
+
+
+def test_a_file_is_a_mapping(file: StateFile) -> None:
     file["ada"] = b"1"
     file["ada"] = b"2"
     file.update({"grace": b"3"})
@@ -150,7 +156,8 @@ def test_a_block_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert dict(StateFile(tmp_path / "sessions")) == {"ada": b"1"}
+    with StateFile(tmp_path / "sessions") as file:
+        assert dict(file) == {"ada": b"1"}
 
 
 def test_a_file_of_something_else(tmp_path: Path) -> None:
@@ -161,18 +168,29 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
         StateFile(tmp_path / "missing" / "sessions")
 
 
-def test_another_database_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [StateFile, SqliteStore])
+def test_another_database_is_left_alone_and_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Any]
+) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE states (something TEXT)")
+    opened, connect = [], sqlite3.connect
+
+    def watched(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
     with pytest.raises(StateError, match="got another database"):
-        StateFile(tmp_path / "other.db")
+        kind(tmp_path / "other.db")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
 
 
 @pytest.mark.parametrize(
     ("name", "state"), [(5, b""), (b"a", b""), ("\ud800", b""), ("a", "text"), ("a", None), ("a", 5)]
 )
-def test_what_is_no_name_or_no_state(tmp_path: Path, name: Any, state: Any) -> None:
-    file = StateFile(tmp_path / "sessions")
+def test_what_is_no_name_or_no_state(file: StateFile, name: Any, state: Any) -> None:
     with pytest.raises(StateError, match=r"expected a text|expected bytes"):
         file[name] = state
     with pytest.raises(StateError):
@@ -186,12 +204,12 @@ def test_states_that_changed_in_the_file_are_told(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "sessions")) as raw:
         raw.execute("UPDATE states SET name = 'cob'")
         raw.commit()
-    with pytest.raises(StateError, match="the state of 'cob' as it was written, got one that has changed"):
-        StateFile(tmp_path / "sessions")["cob"]
+    expected = "the state of 'cob' as it was written, got one that has changed"
+    with pytest.raises(StateError, match=expected), StateFile(tmp_path / "sessions") as file:
+        file["cob"]
 
 
-def test_a_file_that_is_closed_or_of_another_thread(tmp_path: Path) -> None:
-    file = StateFile(tmp_path / "sessions")
+def test_a_file_that_is_closed_or_of_another_thread(file: StateFile) -> None:
     with ThreadPoolExecutor() as pool, pytest.raises(StateError, match="thread"):
         pool.submit(file.__getitem__, "a").result()
     with file, pytest.raises(StateError, match="one `with` block at a time"):
@@ -200,8 +218,7 @@ def test_a_file_that_is_closed_or_of_another_thread(tmp_path: Path) -> None:
         file["a"]
 
 
-def test_a_dict_of_states(tmp_path: Path) -> None:
-    file = StateFile(tmp_path / "sessions")
+def test_a_dict_of_states(file: StateFile) -> None:
     file.update({"a": b"1"}, b=b"2")
     file.update([("c", b"3")])
     assert dict(file) == {"a": b"1", "b": b"2", "c": b"3"}

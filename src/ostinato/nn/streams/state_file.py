@@ -36,14 +36,16 @@ class StateFile(MutableMapping[str, bytes]):
 
     def __init__(self, path: str | Path) -> None:
         self.path, self._in_block = Path(path), False
-        with self._told("a file of states, or a place for one"):
+        with self._told("a file of states, or a place for one"), contextlib.ExitStack() as on_error:
             self._file = sqlite3.connect(self.path.absolute(), isolation_level=None)
+            on_error.callback(self._file.close)
             tables = self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables and self._file.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
                 raise StateError(f"{self.path}: expected a file of states, or a place for one, got another database")
             if not tables:
                 self._file.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._file.execute(_TABLE)
+            on_error.pop_all()
 
     @contextlib.contextmanager
     def _told(self, expected: str = "a file of states that is open, which nobody else writes to") -> Generator[None]:

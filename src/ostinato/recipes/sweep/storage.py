@@ -95,10 +95,12 @@ def _storage(folder: Path, shared: Shared | None) -> Any:
 def _tables_of(make: Any, url: str) -> Any:
     """A database; of several that make its tables at once all but one fail, and find them at the next try."""
     from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
     for wait_s in (*_TRIES_S, None):
         try:
-            return make(url, engine_kwargs={"pool_pre_ping": True})
+            # Trials take minutes: a connection for each question is no cost, and none is left open or found to be broken.
+            return make(url, engine_kwargs={"poolclass": NullPool})
         except SQLAlchemyError:
             if wait_s is None:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -55,21 +56,27 @@ class SqliteStore:
             self._file = sqlite3.connect(
                 self.path.absolute(), isolation_level=None, timeout=30.0, check_same_thread=False
             )
-            self._file.execute("PRAGMA page_size = 4096")
-            self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("PRAGMA synchronous = NORMAL")
-            self._file.execute("BEGIN IMMEDIATE")
-            with self._file:
-                tables = self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-                mark = self._file.execute("PRAGMA application_id").fetchone()[0]
-                if tables and mark != APPLICATION:
-                    raise StateError(f"{path}: expected a file of sessions, or a place for one, got another database")
-                if not tables:
-                    self._file.execute(f"PRAGMA application_id = {APPLICATION}")
-                    for line in _TABLE:
-                        self._file.execute(line)
+            with contextlib.ExitStack() as on_error:
+                on_error.callback(self._file.close)
+                self._begin(path)
+                on_error.pop_all()
         except sqlite3.Error as error:
             raise StateError(f"{path}: expected a file of sessions, or a place for one: {error}") from None
+
+    def _begin(self, path: str | Path) -> None:
+        self._file.execute("PRAGMA page_size = 4096")
+        self._file.execute("PRAGMA journal_mode = WAL")
+        self._file.execute("PRAGMA synchronous = NORMAL")
+        self._file.execute("BEGIN IMMEDIATE")
+        with self._file:
+            tables = self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            mark = self._file.execute("PRAGMA application_id").fetchone()[0]
+            if tables and mark != APPLICATION:
+                raise StateError(f"{path}: expected a file of sessions, or a place for one, got another database")
+            if not tables:
+                self._file.execute(f"PRAGMA application_id = {APPLICATION}")
+                for line in _TABLE:
+                    self._file.execute(line)
 
     def put(self, records: Sequence[tuple[str, Record]]) -> None:
         """See `Store`."""
