@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import traceback
 from itertools import chain
 
 import numpy as np
@@ -174,10 +175,13 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path):
     if child == 0:
         try:
             train(folder, Own(), settings, data=Sums(slow=0.004))
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     state = folder / "state"
     while not len(list(state.glob("step-*.json"))):
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before its first step"
         time.sleep(0.01)
     time.sleep(0.15)
     os.kill(child, signal.SIGKILL)
