@@ -125,9 +125,9 @@ class SqliteStore:
         """See `Store`."""
         with self._block():
             self._file.execute(
-                "UPDATE sessions SET expires = min(coalesce(expires, ?1), ?1) "
-                f"WHERE model = ?2 AND substr(body, {HEAD - SIGNATURE + 1}, {SIGNATURE}) != ?3",
-                (at, model, signature),
+                "UPDATE sessions SET expires = min(coalesce(expires, ?), ?) "
+                f"WHERE model = ? AND substr(body, {HEAD - SIGNATURE + 1}, {SIGNATURE}) != ?",
+                (at, at, model, signature),
             )
 
     def acquire(self, asked: Sequence[Asked]) -> list[Lease]:
