@@ -60,5 +60,6 @@ def make_request(
         # Packed, every valid step is a row of its own.
         like = like[0] if packed and noise.every_step else like
         masks[noise.name] = noise.draw(input.shape[0], like, training)
-    of_rows = every_state, segment, packed, known_lengths
-    return Request(cell, input, weights, first, lengths, reverse, masks, *of_rows, idle)
+    return Request(
+        cell, input, weights, first, lengths, reverse, masks, every_state, segment, packed, known_lengths, idle
+    )
