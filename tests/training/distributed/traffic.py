@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,5 +62,14 @@ def _messages(strategy: str, accumulate: int, folder: Path) -> list[tuple[str, i
         progress=Progress(quiet=True),
         on_step=watch,
     )
-    every = [event for event in profile.events() if event.name.startswith("gloo:")]
-    return [(event.name, _BYTES[event.input_dtypes[0]] * int(np.prod(event.input_shapes[0]))) for event in every]
+    # Events as Python's objects have no dtypes before torch 2.12; the trace has them.
+    trace = folder / f"trace{processes.rank}.json"
+    profile.export_chrome_trace(str(trace))
+    events = json.loads(trace.read_text())["traceEvents"]
+    sent = sorted((event for event in events if event["name"].startswith("gloo:")), key=lambda event: event["ts"])
+    return [(event["name"], _size(event["args"])) for event in sent]
+
+
+def _size(called: dict[str, Any]) -> int:
+    """The bytes of the first argument."""
+    return _BYTES[called["Input type"][0]] * int(np.prod(called["Input Dims"][0]))
