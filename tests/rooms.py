@@ -18,6 +18,9 @@ from pathlib import Path
 import ostinato
 
 PACKAGE = Path(ostinato.__file__).parent
+ROOT = Path(__file__).parents[1]
+# What stands beside the house, for those who build it.
+BESIDE = [ROOT / "benchmarks", ROOT / "pictures", ROOT / "tests"]
 
 
 def imports(package: Path) -> dict[str, set[str]]:
@@ -100,20 +103,20 @@ def _room(name: str, graph: Mapping[str, set[str]]) -> str | None:
 
 def floors() -> list[str]:
     """From the top, as `pyproject.toml` has them."""
-    settings = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     return [name.strip("() ").removeprefix("ostinato.") for layer in layers for name in layer.split("|")]
 
 
 def main(words: Sequence[str] = ()) -> int:
-    """Prints a circle, if there is one, and draws into the file that is named. Returns 0, or 1 for a circle."""
+    """Prints a circle of each package that has one, and draws into the file that is named. Returns 0, or 1 for a circle."""
     graph = imports(PACKAGE)
     for path in words:
         Path(path).write_text(picture(graph, floors()), encoding="utf-8")
-    found = circle(graph)
-    if found:
+    circles = [found for each in (graph, *map(imports, BESIDE)) if (found := circle(each))]
+    for found in circles:
         print(f"modules import each other: {' imports '.join(found)}; move what both need into a file of its own")
-    return 1 if found else 0
+    return 1 if circles else 0
 
 
 if __name__ == "__main__":

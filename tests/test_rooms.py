@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.rooms import PACKAGE, circle, floors, imports, picture
+from tests.rooms import BESIDE, PACKAGE, circle, floors, imports, picture
 
 
-def test_no_modules_of_the_house_import_each_other() -> None:
-    assert circle(imports(PACKAGE)) == []
+@pytest.mark.parametrize("package", [PACKAGE, *BESIDE], ids=lambda path: path.name)
+def test_no_modules_of_a_package_import_each_other(package: Path) -> None:
+    assert circle(imports(package)) == []
 
 
 @pytest.mark.parametrize(

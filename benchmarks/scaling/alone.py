@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import itertools
 import shutil
+import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.scaling.workers import median_s
 from benchmarks.scaling.workloads import Prepared
 from ostinato.training.loop.evaluation import evaluate
 from ostinato.training.run.checkpoints import Checkpoints
@@ -88,3 +89,14 @@ def _reading(prepared: Prepared, rows: int) -> tuple[float, list[Any]]:
 
 def _bytes_of(batch: Any) -> int:
     return sum(each.nbytes for each in vars(batch).values() if isinstance(each, torch.Tensor))
+
+
+def median_s(call: Callable[[], object], budget_s: float = 0.4, least: int = 5) -> float:
+    """Seconds of a call, the median."""
+    call()
+    took: list[float] = []
+    while len(took) < least or sum(took) < budget_s:
+        began = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)

@@ -10,7 +10,7 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ import torch
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from benchmarks.scaling.alone import alone
 from benchmarks.scaling.workloads import KINDS, Prepared
 from ostinato.training import Processes, fit, make_fabric
 from ostinato.training.loop.evaluation import Evaluation
@@ -63,8 +64,8 @@ def _process(rank: int, job: Job, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     own = Path(folder) / f"data-{rank}"
     own.mkdir()
-    alone = Processes(make_fabric("cpu", "32-true"))  # before this process knows of others
-    processes = {"alone": alone, "apart": alone}
+    single = Processes(make_fabric("cpu", "32-true"))  # before this process knows of others
+    processes = {"alone": single, "apart": single}
     if job.world > 1:
         os.environ |= {
             "RANK": str(rank),
@@ -83,7 +84,7 @@ def _process(rank: int, job: Job, port: int, folder: str) -> None:
     if job.world > 1:
         found["exchanges"] = {str(size): exchange_s(size) for size in SIZES}
     else:
-        found |= _by_itself(prepared, alone, job.rounds, own)
+        found |= _by_itself(prepared, single, job.rounds, own)
     numbers = itertools.count()
     for _ in range(job.rounds):
         for name, each in prepared.items():
@@ -107,8 +108,6 @@ def _process(rank: int, job: Job, port: int, folder: str) -> None:
 
 def _by_itself(prepared: dict[str, Prepared], processes: Processes, rounds: int, folder: Path) -> dict[str, Any]:
     """What one process does alone, and its steps with as many threads as cores, in turns with those of one."""
-    from benchmarks.scaling.alone import alone
-
     found: dict[str, Any] = {"alone": {}, "threads": {}}
     for name, each in prepared.items():
         rows = KINDS[name].rows[-1]
@@ -187,17 +186,6 @@ def exchange_s(size: int, budget_s: float = 0.6) -> float:
             if spent > budget_s:
                 break
     return statistics.median(took[2:])
-
-
-def median_s(call: Callable[[], object], budget_s: float = 0.4, least: int = 5) -> float:
-    """Seconds of a call, the median."""
-    call()
-    took: list[float] = []
-    while len(took) < least or sum(took) < budget_s:
-        began = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
 
 
 def slowest(found: Sequence[dict[str, Any]], phase: Phase, name: str, rows: int) -> float:
