@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Processes that run the tests: one a core, of a GB each.
+JOBS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cores : 8)))
 # `make TORCH=2.11.0 test` takes another torch than constraints.txt pins.
 TORCH ?=
 PINS := $(if $(TORCH),$(VENV)/constraints-$(TORCH).txt,constraints.txt)
@@ -42,10 +44,10 @@ demo: $(VENV)/.run-installed ## train a character language model on the standard
 # The tests start a hundred processes: where nothing compiled is kept, each compiles the package anew.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev-installed ## run the tests; of those that cross many factors, as many as have every two values meet
-	$(BIN)/python -m pytest -n 2 --dist worksteal --pairs
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --pairs
 
 test-all: $(VENV)/.dev-installed ## run all tests, every combination of their factors
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: $(VENV)/.dev-installed ## format, lint, types, and the floors of the house
 	$(BIN)/ruff format --check .
