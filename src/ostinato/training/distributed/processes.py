@@ -8,7 +8,7 @@ once when a process dies, whatever the devices use. Numbers, JSON and tensors ar
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -126,6 +126,19 @@ class Processes:
         with self._told_of_deaths():
             dist.all_gather_object(theirs, mine, group=self._patient_group)
         return theirs
+
+    def take_the_first_ones(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Gives tensors, alike in all processes but for their numbers, the numbers of the first process, in place."""
+        if self.world == 1:
+            return
+        with self._told_of_deaths(), torch.no_grad():
+            for tensor in filter(torch.numel, tensors):
+                numbers = (
+                    tensor.detach().cpu().contiguous().reshape(-1)
+                )  # what is on the CPU is sent from where it lies
+                dist.broadcast(numbers.view(torch.uint8), 0, group=self._group)
+                if not self.is_first:
+                    tensor.copy_(numbers.view(tensor.shape))
 
     def texts(self, text: str) -> list[str]:
         """What every process says, by rank; of several, up to 1,000 bytes each."""

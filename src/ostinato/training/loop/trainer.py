@@ -122,8 +122,12 @@ class Trainer:
 
     @contextmanager
     def _evaluated_weights(self) -> Iterator[None]:
-        """Inside, the module has the weights to evaluate, whole in every process."""
+        """Inside, the module has the weights to evaluate, whole in every process, and in all of them the buffers that are kept.
+
+        Buffers that training changes, as batch normalisation does, tell of the rows of each process.
+        """
         averaging = self.updater.averaging
+        self.processes.take_the_first_ones(self.module.buffers())
         with nullcontext() if averaging is None else averaging.applied(), weights_together(self.updater.step_module):
             yield
 
