@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
 from ostinato.data.batches.batches import Batch, InOrder
+from ostinato.errors import ConfigError
 from ostinato.models.parts.reading import reading
+from ostinato.recipes.joining import adds_nothing, joined
 from ostinato.training.distributed.processes import Processes
+from ostinato.training.distributed.sending import from_bytes, to_bytes
 from ostinato.training.update.tree import map_tensors
 
 if TYPE_CHECKING:
@@ -22,8 +26,9 @@ class Judge(ABC):
     """Looks at a model's answers to one set of examples, batch by batch.
 
     Attributes:
-        memory: the attributes that keep what was seen: lists and dicts that grow, sums. With it, several processes can see the
-            batches between them, see `remembered` and `join`; empty where they cannot.
+        memory: the attributes that keep what was seen: lists, sets and dicts that grow, sums that begin with 0 or None. With it,
+            several processes can see the batches between them, see `remembered` and `join`; empty where they cannot. A class that
+            has a `see` of its own names them itself: it may keep more than the one that it inherits from.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()
@@ -36,19 +41,70 @@ class Judge(ABC):
             The mean loss of the batch, a scalar.
         """
 
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether there is a `memory` of all that is seen."""
+        if not self.memory:
+            return False
+        kinds = [vars(self), *map(vars, type(self).__mro__)]
+        told = next(at for at, kind in enumerate(kinds) if "memory" in kind or "remembered" in kind)
+        return told <= next(at for at, kind in enumerate(kinds) if "see" in kind)
+
+    def check_memory(self) -> None:
+        """Called before anything is seen: what there is already would be counted once by each of several processes.
+
+        Raises:
+            ConfigError: `memory` names something that is not there, or that is not empty.
+        """
+        if type(self).join is not Judge.join:
+            return
+        for name in self.memory:
+            if not hasattr(self, name):
+                raise self._wrong(f"expected names of attributes that are there from the beginning, got {name!r}")
+            if not adds_nothing(getattr(self, name)):
+                got = " ".join(repr(getattr(self, name)).split())
+                raise self._wrong(
+                    f"expected {name} to begin with None, 0 or nothing in it, so that what several have seen can be added up, got "
+                    f"{got if len(got) <= 60 else got[:57] + '...'}"
+                )
+
     def remembered(self) -> Any:
-        """What was seen, on the CPU, for `join` of another judge of the same examples."""
-        return map_tensors(lambda tensor: tensor.cpu(), {name: getattr(self, name) for name in self.memory})
+        """What was seen, for `join` of another judge of the same examples, in this process or in another.
+
+        What is sent to others is pickled, and its tensors arrive on the CPU.
+        """
+        return {name: getattr(self, name) for name in self.memory}
 
     def join(self, remembered: Any) -> None:
-        """Adds what another judge of the same examples has seen in other batches; all of them are joined in their order."""
+        """Adds what another judge of the same examples has seen in other batches; all of them are joined in their order.
+
+        Raises:
+            ConfigError: what is in `memory` cannot be added up.
+        """
         for name, theirs in remembered.items():
             mine = getattr(self, name)
-            if isinstance(mine, dict):
-                mine.update(theirs)
-            elif mine is not None:
-                mine += theirs
-                setattr(self, name, mine)
+            try:
+                both = joined(mine, theirs)
+            except TypeError as error:
+                raise self._wrong(f"{name} of several processes cannot be joined ({error})") from error
+            if both is not mine:
+                setattr(self, name, both)
+
+    def sent(self, *besides: Any) -> bytes:
+        """What is `remembered`, and what else is to be told, for `from_bytes` of another process.
+
+        Raises:
+            ConfigError: it cannot be pickled.
+        """
+        try:
+            return to_bytes((self.remembered(), *besides))
+        except TypeError as error:
+            raise self._wrong(f"what is in it cannot be sent to other processes ({error})") from error
+
+    def _wrong(self, what: str) -> ConfigError:
+        return ConfigError(
+            f"memory of {type(self).__name__}: {what}; write `remembered` and `join`, or leave `memory` out"
+        )
 
     @abstractmethod
     def figures(self) -> dict[str, float]:
@@ -79,45 +135,51 @@ def on_device_of(model: nn.Module, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 def see_between(
     processes: Processes,
-    make: Callable[[], Judge],
+    judge: Judge,
+    known: Judge,
     batches: InOrder,
     model: nn.Module,
     *,
     should_stop: Callable[[], bool],
     on_batch: Callable[[int, int], None],
-) -> tuple[Judge, list[float], list[int]] | None:
+) -> tuple[list[float], list[int]] | None:
     """Has each process see some of the batches, and all know what came of all.
 
     Args:
         processes: those that share them; all call this.
-        make: a judge that has seen nothing, and has a `memory`.
+        judge: one who has seen nothing, and can be joined; sees those of this process.
+        known: another, to whom all is told: in every process it becomes what one would be that saw them all, in the same order.
         batches: all of them.
         model: whose answers are judged.
-        should_stop: asked equally often in every process; True in all gives it up.
+        should_stop: asked equally often in every process, when all have done about the same share of their work; True in all gives
+            it up.
         on_batch: as in `Task.judged`; what is done is told as if all had come equally far.
 
     Returns:
-        A judge who knows all batches, their losses, in nats, and how many terms each is the mean of: in every process what one
-        process would have that saw them all, in the same order. None if it was given up.
+        The losses of all batches, in nats, and how many terms each is the mean of. None if it was given up.
+
+    Raises:
+        ConfigError: the memory of the judge is not as it should be.
     """
-    judge, shares = make(), batches.shares(processes.world)
+    known.check_memory()
+    shares = batches.shares(processes.world)
     first, stop = shares[processes.rank]
     mine, size = on_device_of(model, batches.between(first, stop)), len(batches.examples.lengths)
     losses: list[torch.Tensor] = []
     counts: list[int] = []
     with reading(model):
-        for turn in range(max(stop - first for first, stop in shares)):
+        for until in batches.turns(first, stop, max(stop - first for first, stop in shares)):
             if should_stop():
                 return None
-            if turn < stop - first:
-                batch = next(mine)
+            for batch in islice(mine, until - len(counts)):
                 losses.append(judge.see(batch))
                 counts.append(batch.count)
-                on_batch(size * (turn + 1) // (stop - first), size)
+                on_batch(size * len(counts) // (stop - first), size)
     means = torch.stack(losses).tolist() if losses else []
-    known, all_means, all_counts = make(), list[float](), list[int]()
-    for remembered, theirs, terms in processes.objects((judge.remembered(), means, counts)):
+    all_means, all_counts = list[float](), list[int]()
+    for told in processes.contents(judge.sent(means, counts)):
+        remembered, theirs, terms = from_bytes(told)
         known.join(remembered)
         all_means += theirs
         all_counts += terms
-    return known, all_means, all_counts
+    return all_means, all_counts

@@ -319,31 +319,31 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             What was found, the same in every process; None if it was given up.
         """
         judge = self.judge(learnt, part, examples, final=False)
-        if processes.world > 1 and self.sees_batches and judge.memory:
+        if processes.world > 1 and self.sees_batches and judge.can_be_joined:
+            seer, judge = judge, self.judge(learnt, part, examples, final=False)
             seen = see_between(
                 processes,
-                lambda: self.judge(learnt, part, examples, final=False),
+                seer,
+                judge,
                 self.order(learnt, examples),
                 learnt.model,
                 should_stop=should_stop,
                 on_batch=on_batch,
             )
-            if seen is None:
-                return None
-            judge, means, counts = seen
-            found = self.summed(learnt, judge, means, counts)
+            found = None if seen is None else self.summed(learnt, judge, *seen)
         else:
             found = self.judged(learnt, judge, examples, should_stop=should_stop, on_batch=on_batch)
-            if found is None:
-                return None
+        if found is None:
+            return None
         found = self.settle(learnt, judge, found)
-        # Every process knows everything, and all take the first one's word: two devices may round differently.
+        # Every process knows everything, and all take the first one's word: two devices may round differently. To add -0 changes no
+        # number, not even -0.
         numbers = [found.nats, float(found.tokens), *found.figures.values()]
-        nats, tokens, *figures = total(numbers if processes.is_first else [0.0] * len(numbers))
+        nats, tokens, *figures = total(numbers if processes.is_first else [-0.0] * len(numbers))
         named = dict(zip(found.figures, figures, strict=True))
         losses = found.losses
         if losses is not None:
-            losses = tuple(total(list(losses) if processes.is_first else [0.0] * len(losses)))
+            losses = tuple(total(list(losses) if processes.is_first else [-0.0] * len(losses)))
         return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named, losses=losses)
 
     def finish(self, learnt: Learnt[S, Known, Model] | None, finished: Finished) -> Any:

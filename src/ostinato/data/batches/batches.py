@@ -325,12 +325,24 @@ class InOrder:
 
     def shares(self, world: int) -> list[tuple[int, int]]:
         """The first batch of each of `world` processes, and the one behind its last: about equally many steps, with padding."""
-        lengths = np.asarray(self.examples.lengths)
-        steps = [len(rows) * max(1, int(lengths[rows].max())) for rows in self._order]
-        ends = list(itertools.accumulate(steps))
-        middles = [end - step / 2 for end, step in zip(ends, steps, strict=True)]
-        edges = [bisect_left(middles, ends[-1] * rank / world) for rank in range(1, world)]
+        middles, total = self._middles(0, len(self))
+        edges = [bisect_left(middles, total * rank / world) for rank in range(1, world)]
         return list(itertools.pairwise((0, *edges, len(self))))
+
+    def turns(self, first: int, stop: int, number: int) -> list[int]:
+        """How many of the batches from `first` to `stop` are to be done after each of `number` turns with about equally many steps.
+
+        Processes that have shares then come equally far in the same turn, though one has a few long batches, another many short.
+        """
+        middles, total = self._middles(first, stop)
+        return [bisect_left(middles, total * turn / number) for turn in range(1, number)] + [stop - first]
+
+    def _middles(self, first: int, stop: int) -> tuple[list[float], int]:
+        """The steps, with padding, that are done in the middle of each batch; and those that are done at the end."""
+        lengths = np.asarray(self.examples.lengths)
+        steps = [len(rows) * max(1, int(lengths[rows].max())) for rows in self._order[first:stop]]
+        ends = list(itertools.accumulate(steps))
+        return [end - step / 2 for end, step in zip(ends, steps, strict=True)], ends[-1] if ends else 0
 
 
 def pad(sequences: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor | None]:

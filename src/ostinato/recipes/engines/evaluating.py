@@ -14,6 +14,7 @@ from ostinato.recipes.engines.crew import Team
 from ostinato.recipes.engines.work import Done, Work, Worker
 from ostinato.recipes.judge import Judge, on_device_of
 from ostinato.recipes.trained import OnBatch, Scores
+from ostinato.training.distributed.sending import from_bytes
 
 _JOBS = 64  # at most; what one of them remembers is held until those before it are there
 
@@ -33,7 +34,7 @@ class JudgeWorker(Worker):
     """A worker that sees batches."""
 
     def asked(self, trained: Any, job: Any) -> Done:
-        """Losses and counts of its batches, and what a judge remembers of them."""
+        """What a judge remembers of its batches, their losses and counts."""
         if self._whole is None:
             part, _ = trained.part_to_judge(self.work.data)
             self._whole = part, trained.task.examples(trained.settings, trained.known, part)
@@ -47,7 +48,7 @@ class JudgeWorker(Worker):
             ):
                 losses.append(judge.see(batch))
                 counts.append(batch.count)
-        return Done(len(counts), found=(torch.stack(losses).tolist(), counts, judge.remembered()))
+        return Done(len(counts), found=judge.sent(torch.stack(losses).tolist(), counts))
 
 
 def evaluate_by(work: Work, team: Callable[[Work], Team], trained: Any, on_batch: OnBatch) -> tuple[Scores, Judge]:
@@ -71,14 +72,15 @@ def evaluate_by(work: Work, team: Callable[[Work], Team], trained: Any, on_batch
     part, name = trained.part_to_judge(work.data)
     examples = task.examples(trained.settings, trained.known, part)
     judge, size = task.judge(trained, part, examples, final=True), len(task.order(trained, examples))
-    if not judge.memory:
+    if not judge.can_be_joined:
         raise ConfigError(
             f"--engine: {type(judge).__name__} of the task {task.name} does not say what it remembers, see `Judge.memory`; leave "
             "it out"
         )
+    judge.check_memory()
     step = -(-size // _JOBS)
     jobs = [SomeBatches(first, min(size, first + step)) for first in range(0, size, step)]
-    found: dict[int, Any] = {}
+    found: dict[int, bytes] = {}
     means: list[float] = []
     counts: list[int] = []
     seen = 0
@@ -87,9 +89,10 @@ def evaluate_by(work: Work, team: Callable[[Work], Team], trained: Any, on_batch
             raise OstinatoError(done.error)
         found[job.first] = done.found
         while (came := found.pop(len(counts), None)) is not None:
-            means += came[0]
-            counts += came[1]
-            judge.join(came[2])
+            remembered, theirs, terms = from_bytes(came)
+            judge.join(remembered)
+            means += theirs
+            counts += terms
         seen += done.rows
         on_batch(seen, size)
     return trained.scored(part, name, task.summed(trained, judge, means, counts), judge), judge

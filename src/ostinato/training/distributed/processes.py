@@ -118,8 +118,8 @@ class Processes:
             map_tensors(exchange, tree)
         return [self._with(tree, [tensors[rank] for tensors in gathered]) for rank in range(self.world)]
 
-    def objects(self, mine: Any) -> list[Any]:
-        """What every process has, by rank: anything that can be pickled."""
+    def contents(self, mine: bytes) -> list[bytes]:
+        """What every process says, by rank, of any length."""
         if self.world == 1:
             return [mine]
         theirs: list[Any] = [None] * self.world

@@ -1,0 +1,57 @@
+"""What several judges remember of different examples, added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def joined(mine: Any, theirs: Any) -> Any:
+    """Both together, where they can be changed in place of `mine`.
+
+    Lists, texts and tuples are put one behind the other; sets are united; what dicts have by the same key is joined; numbers,
+    tensors and arrays are added. None is nothing.
+
+    Raises:
+        TypeError: they are of kinds that cannot be, or arrays of other shapes, such as those that grow.
+    """
+    if mine is None or theirs is None:
+        return theirs if mine is None else mine
+    if isinstance(mine, dict):
+        for key, value in theirs.items():
+            mine[key] = joined(mine[key], value) if key in mine else value
+        return mine
+    if isinstance(mine, set | frozenset):
+        return mine | theirs
+    if isinstance(mine, torch.Tensor) and isinstance(theirs, torch.Tensor):
+        theirs = theirs.to(mine.device)
+    kinds = (torch.Tensor, np.ndarray)
+    if isinstance(mine, kinds) and isinstance(theirs, kinds):
+        if tuple(mine.shape) != tuple(theirs.shape):
+            raise TypeError(
+                f"shapes {tuple(mine.shape)} and {tuple(theirs.shape)} cannot be added; keep a list of them"
+            )
+        total: Any = mine + theirs
+        if total.dtype != mine.dtype:
+            return total
+    try:
+        mine += theirs
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(" ".join(str(error).split())) from error
+    return mine
+
+
+def adds_nothing(value: Any) -> bool:
+    """Whether `value`, joined with another, leaves it as it is, as far as its kind is known."""
+    if value is None:
+        return True
+    if isinstance(value, dict):
+        return all(map(adds_nothing, value.values()))
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return not value.any()
+    if isinstance(value, bool | int | float | complex | np.generic):
+        return not value
+    return len(value) == 0 if isinstance(value, Sized) else True
