@@ -1,6 +1,7 @@
 """Runs of several processes, as a user starts them, against one process that has the whole batch."""
 
 import ast
+import itertools
 import json
 import os
 import signal
@@ -359,6 +360,36 @@ def test_an_agreement_is_renewed_by_the_message_that_has_the_losses():
     agreement.total([])
     agreement.renew()  # asks in any case, as after a long evaluation
     assert Two.sent == [3, 5, 3, 3, 3]
+
+
+@pytest.mark.parametrize(("batch_s", "most_s"), [(0.001, 0.016), (0.1, 1.6), (0.3, 2.4), (1.5, 1.5), (60.0, 60.0)])
+def test_several_hear_of_a_wish_to_stop_about_once_a_second_and_ask_after_equally_many_batches(
+    monkeypatch, batch_s, most_s
+):
+    clock, asked = [0.0], {True: [], False: []}
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    class One:
+        """The clock of the second process is another, and counts for nothing."""
+
+        def __init__(self, is_first):
+            self.world, self.is_first = 2, is_first
+
+        def total(self, values):
+            asked[self.is_first].append(clock[0])
+            return [clock[0], *values[1:]]
+
+    first, second = (Agreement(One(is_first)) for is_first in (True, False))
+    for _ in range(200):
+        clock[0] += batch_s
+        first.stops_in_between()
+        second.stops_in_between()
+    assert asked[True] == asked[False]
+    apart = [after - before for before, after in itertools.pairwise(asked[True])]
+    assert max(apart) <= most_s + 1e-6
+    assert len(apart) >= 12
+    if batch_s < 0.01:
+        assert len(apart) < 20
 
 
 def test_only_errors_of_the_network_are_taken_for_a_death():

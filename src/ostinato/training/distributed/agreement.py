@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from ostinato.training.distributed.processes import Processes
 from ostinato.training.loop.evaluation import never
 
+_OFTEN_S = 1.0  # between two questions
+_SELDOM = 16  # at most so many are answered without asking all
+
 
 class Agreement:
     """Of one process alone it asks at once; of several, it knows what was agreed on when all last called `renew` or `total`.
@@ -26,7 +29,7 @@ class Agreement:
         self._processes = processes
         self._is_alone = processes.world == 1
         self._is_show_due = is_show_due
-        self._asked = 0
+        self._asked, self._every = 0, 1
         self._is_new = False
         self.is_stop_wanted: Callable[[], bool] = never
         """Whether this process was asked to stop."""
@@ -67,8 +70,12 @@ class Agreement:
         return self._is_show_due() if self._is_alone else self._shows > 0
 
     def stops_in_between(self) -> bool:
-        """`stops`, for something that is asked often: only every sixteenth time all processes are."""
+        """`stops`, for something that is asked often: only now and then all processes are, about once a second."""
         self._asked += 1
-        if self._asked % 16 == 0:
+        if self._asked >= self._every:
+            before = self.now_s()
             self.renew()
+            # All know the same times, and so ask again after equally many.
+            is_soon = self.now_s() - before < _OFTEN_S
+            self._asked, self._every = 0, min(2 * self._every, _SELDOM) if is_soon else max(self._every // 2, 1)
         return self.stops()
