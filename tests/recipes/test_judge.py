@@ -235,6 +235,16 @@ def test_whatever_a_judge_remembers_is_what_one_remembers_that_saw_all(world):
         assert [tensor.stride() for tensor in known.wordy.views] == [tensor.stride() for tensor in expected.wordy.views]
 
 
+class Mean:
+    """A metric whose + is that of what it gives, as some libraries have it."""
+
+    def __init__(self, of=()):
+        self.of = of
+
+    def __add__(self, other):
+        return sum(self.of) / len(self.of) + sum(other.of) / len(other.of)
+
+
 def judge_with(start, see=lambda value, batch: value, memory=("value",)):
     class Small(Judge):
         def __init__(self):
@@ -264,6 +274,10 @@ def judge_with(start, see=lambda value, batch: value, memory=("value",)):
             r"value of several processes cannot be joined \(shapes \(0,\) and \([1-9],\) cannot be added; keep a list",
         ),
         (judge_with(list, lambda value, batch: [*value, lambda: 3]), "cannot be sent to other processes .*lambda"),
+        (
+            judge_with(Mean, lambda value, batch: Mean([*value.of, batch.count])),
+            "value of several processes cannot be joined .Mean has no __iadd__",
+        ),
         (
             judge_with(lambda: None, lambda value, batch: SimpleNamespace(a=batch.count)),
             "value of several processes cannot be joined .*SimpleNamespace",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from numbers import Number
 from typing import Any
 
 import numpy as np
 import torch
+
+_ADDED = (Number, np.generic, str, bytes, tuple)
 
 
 def joined(mine: Any, theirs: Any) -> Any:
@@ -16,7 +19,7 @@ def joined(mine: Any, theirs: Any) -> Any:
     tensors and arrays are added. None is nothing.
 
     Raises:
-        TypeError: they are of kinds that cannot be, or arrays of other shapes, such as those that grow.
+        TypeError: they are of kinds that cannot be: objects of a class without `__iadd__`, or arrays of other shapes, which grow.
     """
     if mine is None or theirs is None:
         return theirs if mine is None else mine
@@ -37,11 +40,14 @@ def joined(mine: Any, theirs: Any) -> Any:
         total: Any = mine + theirs
         if total.dtype != mine.dtype:
             return total
+    if not isinstance(mine, _ADDED) and not hasattr(mine, "__iadd__"):
+        raise TypeError(f"{type(mine).__name__} has no __iadd__")  # its + may be another: of two metrics, a third
+    both: Any = mine
     try:
-        mine += theirs
+        both += theirs
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(" ".join(str(error).split())) from error
-    return mine
+    return both
 
 
 def adds_nothing(value: Any) -> bool:
