@@ -92,7 +92,7 @@ def check_name(name: str) -> str:
 def backend(name: str) -> Iterator[None]:
     """Run every layer inside the `with` block on this backend: "compiled", "triton", "vendor", "reference", or "auto".
 
-    A backend asked for by name that cannot run a request raises `ConfigError` with the reason; "auto" goes on to the next.
+    If a backend that was named here cannot run a request, it raises `ConfigError` with the reason; "auto" goes on to the next.
     """
     global _forced_in_graphs, _everywhere
     check_name(name)

@@ -259,7 +259,7 @@ def _shortcuts(
     Args:
         roots: the values that the later stage computes.
         early: the nodes below them that an earlier stage can compute, arguments before the nodes that use them.
-        handed: those of `early` that are passed on in any case.
+        handed: the nodes of `early` that are passed on in any case.
         loaded: whether a node is in memory.
     """
     found: set[Node] = set()

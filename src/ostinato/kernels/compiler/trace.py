@@ -121,7 +121,7 @@ def _undisturbed(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class NoRandomNumbers(TorchDispatchMode):
-    """Refuses an operator that draws random numbers before it runs, as it would change the generator that all share."""
+    """Refuses, before it runs, an operator that draws random numbers, as it would change the generator that all share."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

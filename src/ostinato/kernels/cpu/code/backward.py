@@ -166,7 +166,7 @@ class Backward(Loop):
             shape.store(code, code.load(total, shape.vector), to, mask)
 
     def _input_gradient(self) -> None:
-        """Compute dx, W_ih^T times the gradients of gates, in blocks of rows that stay in the cache; so for products of inputs."""
+        """Compute dx, W_ih^T times gradients of gates, in blocks of rows that stay in the cache; so too for products of inputs."""
         code = self.code
         thread, threads = code.arg.thread, code.arg.threads
         blocks = code.ceil_div(self["rows"], ROWS_TOGETHER)

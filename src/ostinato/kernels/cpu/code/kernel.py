@@ -305,7 +305,7 @@ _SOURCES = ("*.py", "cells/**/*.py", "kernels/**/*.py")
 
 @functools.cache
 def _made_by(package: Path = Path(__file__).parents[3]) -> str:
-    """A text of everything besides the cell on which the code depends."""
+    """A text of everything on which the code depends, besides the cell."""
     digest = hashlib.sha256()
     files = {file for pattern in _SOURCES for file in package.glob(pattern)} - {*package.glob("kernels/gpu/**/*.py")}
     for source in sorted(files):

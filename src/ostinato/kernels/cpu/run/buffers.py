@@ -44,7 +44,7 @@ class _Lent(np.ndarray):
 
 
 class Pool:
-    """Hands out tensors whose memory comes back by itself when nobody holds them any more.
+    """Gives out tensors whose memory comes back by itself when nothing refers to them any more.
 
     Attributes:
         poison: fill new tensors with NaN, so that tests notice a read of memory that was never written.
@@ -54,7 +54,7 @@ class Pool:
         self.poison = False
         self._free: dict[int, list[np.ndarray]] = {}
         self._kept = 0
-        # Reentrant: memory may come back, by the garbage collector, while some is being handed out.
+        # Reentrant: memory may come back, by the garbage collector, while some is being given out.
         self._lock = lock()
 
     def take(self, *shape: int, dtype: torch.dtype) -> Tensor:

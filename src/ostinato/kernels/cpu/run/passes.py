@@ -176,7 +176,7 @@ class Frame:
         function: the address of the machine code.
         run: the machine code as a function of Python, `(fields, thread, threads)`.
         team: how the work is divided among threads.
-        meeting: the barrier of these threads.
+        meeting: the meeting place (the memory of the barrier) of these threads.
         sources: for the gradient of each weight ("x" and the numbers of products), the addresses of what entered the product.
         kept: where in the block the backward part finds what was kept for it; empty in inference.
         scratch: for memory that is needed while the part runs, the index of its field and its offset in memory of `numbers`.

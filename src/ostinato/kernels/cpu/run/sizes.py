@@ -74,7 +74,7 @@ def sizes_of(spec: CallSpec, given: Sequence[Tensor]) -> tuple[int, int, int]:
     cell, first = spec.cell, given[len(given) - len(spec.cell.states) :]
     width = {letter: v.shape[-1] for letter, v in zip(cell.states.values(), first, strict=True)}
     weight = given[1]
-    inputs = weight.shape[1] if cell.extras else given[0].shape[-1]  # extras lie beside the input
+    inputs = weight.shape[1] if cell.extras else given[0].shape[-1]  # the input has extras in further columns
     return inputs, width.get("H", weight.shape[0] // len(cell.input_gates)), width[cell.states[cell.output]]
 
 

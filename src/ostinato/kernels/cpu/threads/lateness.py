@@ -1,8 +1,8 @@
 """How calls notice a busy machine: threads come late, as other work has their cores.
 
 A thread that is late once may have lost its core by chance, or had to be woken; threads that are late again and again will go on
-being late. So after a late thread, calls use one thread only for a while. This while grows with each time that threads are late,
-and shrinks with each time that they are not.
+being late. So after a late thread, calls use one thread only for a *pause*. The pause grows each time that threads are late, and
+shrinks each time that they are not.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable
 
 LATE = 0.05  # share of a call's time: a shorter wait is no lateness
-FIRST_S, LONGEST_S = 1e-3, 1.0  # the shortest and the longest while without other threads
+FIRST_S, LONGEST_S = 1e-3, 1.0  # the shortest and the longest pause
 SEVERE = 3.0  # share of a call's time: a longer wait is counted as this, as it is no sign of a busier machine
-SHRINKS = (
-    0.8  # the while is multiplied by this plus the share of the time that was waited, in each call with several threads
-)
-HALF_S = 1.0  # in so many seconds the while is halved, too
+# After each call with several threads, the pause is multiplied by this plus the share of the time that was waited.
+SHRINKS = 0.8
+HALF_S = 1.0  # besides, the pause is halved for every so many seconds that pass
 
 
 class Lateness:

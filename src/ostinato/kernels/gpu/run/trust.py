@@ -32,7 +32,7 @@ _ALLOWED = {torch.float64: 1e-9, torch.float32: 2e-3, torch.bfloat16: 6e-2, torc
 
 @functools.cache
 def _made_by(package: Path = Path(__file__).parents[3]) -> str:
-    """A text of everything besides the cell and the device on which the kernels depend."""
+    """A text of everything on which the kernels depend, besides the cell and the device."""
     import triton
 
     digest = hashlib.sha256()
